@@ -1,0 +1,3 @@
+module mailfail
+
+go 1.26
