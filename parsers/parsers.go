@@ -103,7 +103,7 @@ type Record struct {
 	Kind   Kind
 	Format *Format // whose parser emitted it; set by Stream
 	Time   time.Time
-	Host   []byte  // that wrote the log; empty when the log does not say
+	Host   []byte // that wrote the log; empty when the log does not say
 
 	// Message is the queue id, or for Exchange the id that stays with a
 	// message on its way through the organisation.
