@@ -131,6 +131,7 @@ type Record struct {
 	// Of the attempt or rejection.
 	Outcome    Outcome
 	GivenUp    bool           // with Failed: the final state is "expired", not "bounced"
+	Removed    bool           // with Failed: the final state is "removed": an admin deleted it
 	Relay      []byte         // host name of the next hop, as logged; "" when there was none
 	RelayIP    []byte         // its address; a path for a Unix socket
 	Stage      registry.Stage // where it ended; unknown for Delivered
@@ -191,7 +192,16 @@ type Format struct {
 	// Binds is set for formats with a header: once Match has seen it, every
 	// following line of the source without another format's header is this
 	// format's, whatever it looks like.
+	//
+	// Such a header may take several lines of which the first do not say whose
+	// it is; then one of the formats that share them takes the first lines, and
+	// Match of the right one claims the line that tells.
 	Binds bool
+
+	// Refuse names the log a line comes from when the format can tell that
+	// it is not its own, though it looks like it ("IIS log (W3C)"); "" for
+	// every other line. nil when the format has no look-alikes.
+	Refuse func(line []byte) (name string)
 
 	New func(Options) Parser
 }
