@@ -1,0 +1,239 @@
+package track
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"mailfail/parsers"
+	"mailfail/store"
+)
+
+// message is what is known of a message that has not ended.
+type message struct {
+	key []byte // in the tracker and in the store
+
+	format                *parsers.Format
+	host, instance, id    []byte
+	sender                []byte
+	hasSender             bool
+	senderDomain          []byte // as series have it
+	messageID             []byte
+	client, clientIP      []byte
+	size                  int64
+	first, last           int64 // microseconds
+	counted               bool  // in the messages of the counts
+	reinjected            bool  // came from this host itself
+	filtered              bool  // went through a content filter and came back as another message
+	roaming               bool
+	row                   int64 // in the table messages, 0 none
+	recipients            []recipient
+	index                 map[string]int // of recipients by address, when they are many
+	dirty, stale, inStore bool           // changed since the last commit; row out of date; has a row in the table open
+	place                 int            // in Tracker.touched, while dirty
+	batch                 int            // last one that touched it
+}
+
+// recipient is what is known of a recipient of such a message.
+type recipient struct {
+	address     []byte
+	state       store.State
+	problem     bool  // had a failing attempt or a suspension: has a row for good
+	weak        bool  // handed over, unless something else is heard of it
+	row         int64 // in the table recipients, 0 none
+	dirty       bool  // row out of date
+	series      int64 // of the last attempt
+	seriesAt    int64 // its time
+	finalSeries int64 // under which state was counted
+	first, last int64
+	final       int64 // when state was reached
+	cause       int64 // of the last failing attempt
+	causeAt     int64 // its time
+}
+
+// reset makes m a new message, keeping its buffers.
+func (m *message) reset(key []byte) {
+	r := m.recipients[:0]
+	*m = message{key: append(m.key[:0], key...), host: m.host[:0], instance: m.instance[:0], id: m.id[:0],
+		sender: m.sender[:0], senderDomain: m.senderDomain[:0], messageID: m.messageID[:0], client: m.client[:0], clientIP: m.clientIP[:0], recipients: r}
+}
+
+// recipient returns the recipient with an address whose domain is in lower
+// case, which is new if need be.
+func (m *message) recipient(address []byte, time int64) *recipient {
+	if r := m.find(address); r != nil {
+		r.first, r.last = min(r.first, time), max(r.last, time)
+		return r
+	}
+	n := len(m.recipients)
+	if n < cap(m.recipients) {
+		m.recipients = m.recipients[:n+1]
+		old := &m.recipients[n]
+		*old = recipient{address: old.address[:0]}
+	} else {
+		m.recipients = append(m.recipients, recipient{})
+	}
+	r := &m.recipients[n]
+	r.address = append(r.address, address...)
+	if m.index != nil {
+		m.index[string(address)] = n
+	}
+	r.first, r.last = time, time
+	return r
+}
+
+// manyRecipients is the number from which on looking them all through costs
+// more than a map.
+const manyRecipients = 32
+
+func (m *message) find(address []byte) *recipient {
+	if len(m.recipients) >= manyRecipients {
+		if m.index == nil {
+			m.index = make(map[string]int, 2*manyRecipients)
+			for i := range m.recipients {
+				m.index[string(m.recipients[i].address)] = i
+			}
+		}
+		if i, ok := m.index[string(address)]; ok {
+			return &m.recipients[i]
+		}
+		return nil
+	}
+	for i := range m.recipients {
+		if string(m.recipients[i].address) == string(address) {
+			return &m.recipients[i]
+		}
+	}
+	return nil
+}
+
+// The state of an open message as it is stored: flags, then the fields in the
+// order of message.fields, then the recipients.
+
+const stateVersion = 1
+
+var errState = errors.New("the stored state of a message is damaged")
+
+func flags(bits ...bool) (f byte) {
+	for i, b := range bits {
+		if b {
+			f |= 1 << i
+		}
+	}
+	return f
+}
+
+func appendBytes(b, s []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// appendTo appends the state of m.
+func (m *message) appendTo(b []byte) []byte {
+	b = append(b, stateVersion, flags(m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming))
+	b = appendBytes(b, []byte(m.format.Name))
+	for _, s := range [...][]byte{m.host, m.instance, m.id, m.sender, m.messageID, m.client, m.clientIP} {
+		b = appendBytes(b, s)
+	}
+	for _, v := range [...]int64{m.size, m.first, m.last, m.row} {
+		b = binary.AppendVarint(b, v)
+	}
+	b = binary.AppendUvarint(b, uint64(len(m.recipients)))
+	for i := range m.recipients {
+		r := &m.recipients[i]
+		b = append(b, byte(r.state), flags(r.problem, r.weak))
+		b = appendBytes(b, r.address)
+		for _, v := range [...]int64{r.row, r.series, r.seriesAt, r.finalSeries, r.first, r.last, r.final, r.cause, r.causeAt} {
+			b = binary.AppendVarint(b, v)
+		}
+	}
+	return b
+}
+
+// decoder reads what appendTo wrote; the first error sticks.
+type decoder struct {
+	b   []byte
+	err error
+}
+
+func (d *decoder) byte() (v byte) {
+	if len(d.b) == 0 {
+		d.err = errState
+		return 0
+	}
+	v, d.b = d.b[0], d.b[1:]
+	return v
+}
+
+func (d *decoder) varint() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.err, d.b = errState, nil
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) length() int {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 || v > uint64(len(d.b)-n) {
+		d.err, d.b = errState, nil
+		return 0
+	}
+	d.b = d.b[n:]
+	return int(v)
+}
+
+func (d *decoder) bytes() []byte {
+	n := d.length()
+	s := d.b[:n]
+	d.b = d.b[n:]
+	return s
+}
+
+// restore sets m, which is new and has its key, to a stored state.
+func (m *message) restore(state []byte) error {
+	d := decoder{b: state}
+	if d.byte() != stateVersion {
+		return errState
+	}
+	f := d.byte()
+	m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming = f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0, f&16 != 0
+	name := string(d.bytes())
+	for _, format := range parsers.Formats() {
+		if format.Name == name {
+			m.format = &format
+		}
+	}
+	if m.format == nil {
+		m.format = &parsers.Format{Name: name}
+	}
+	for _, s := range [...]*[]byte{&m.host, &m.instance, &m.id, &m.sender, &m.messageID, &m.client, &m.clientIP} {
+		*s = append((*s)[:0], d.bytes()...)
+	}
+	for _, v := range [...]*int64{&m.size, &m.first, &m.last, &m.row} {
+		*v = d.varint()
+	}
+	for n := d.length(); n > 0 && d.err == nil; n-- {
+		state, f := store.State(d.byte()), d.byte()
+		r := m.recipient(d.bytes(), 0)
+		r.state, r.problem, r.weak = state, f&1 != 0, f&2 != 0
+		for _, v := range [...]*int64{&r.row, &r.series, &r.seriesAt, &r.finalSeries, &r.first, &r.last, &r.final, &r.cause, &r.causeAt} {
+			*v = d.varint()
+		}
+	}
+	m.setSenderDomain()
+	m.inStore = true
+	return d.err
+}
+
+// setSenderDomain derives what series know of the sender.
+func (m *message) setSenderDomain() {
+	switch {
+	case !m.hasSender:
+		m.senderDomain = m.senderDomain[:0]
+	case len(m.sender) == 0:
+		m.senderDomain = append(m.senderDomain[:0], "<>"...)
+	default:
+		m.senderDomain = appendDomain(m.senderDomain[:0], m.sender)
+	}
+}

@@ -1,0 +1,686 @@
+// Package track follows messages through the queue: it puts the records of the
+// log lines together to messages and recipients, finds the final state of each
+// recipient, and writes what reports count to the store.
+//
+// Records carry a queue id; a message lives from the first line with its id to
+// the line that ends it. What is known of messages that have not ended is kept
+// in memory and, with every commit, in the store, so that a log may be read in
+// any number of pieces.
+package track
+
+import (
+	"bytes"
+	"fmt"
+	"hash/maphash"
+	"time"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+	"mailfail/store"
+)
+
+const (
+	// keepInMemory is how many messages that have not ended are kept in
+	// memory; others are read back when a line names them.
+	keepInMemory = 100_000
+
+	// forgetAfter is how long, in the log's time, after its last line a
+	// message that never ended is still expected to go on. Queues give up
+	// after days; a line of a message can be lost.
+	forgetAfter = 30 * 24 * time.Hour
+)
+
+// Tracker writes what the records of logs mean to a store. Between two commits
+// its memory and the uncommitted batch of the store.Writer go together: after
+// a failed commit, Reset.
+type Tracker struct {
+	w    *store.Writer
+	open map[string]*message
+	free []*message
+	ids  map[string]*message // open messages in memory by host and Message-ID
+
+	seed   maphash.Seed
+	stored map[uint64]struct{} // hashes of the keys of messages that are in the store
+
+	touched []*message // since the last commit
+	ended   [][]byte   // keys to remove from the store
+	batch   int
+	newest  int64 // time of the newest record
+
+	key, idkey, address, text []byte // scratch
+	series                    store.SeriesKey
+	domain, relay             []byte
+	err                       error // first one since the last commit
+}
+
+// New returns a tracker that writes through w.
+func New(w *store.Writer) *Tracker {
+	return &Tracker{w: w, open: map[string]*message{}, ids: map[string]*message{}, seed: maphash.MakeSeed()}
+}
+
+// Reset forgets everything in memory. It is called at the beginning of a batch
+// when the store was written to by somebody else, and after a failed one.
+func (t *Tracker) Reset() error {
+	clear(t.open)
+	clear(t.ids)
+	t.touched, t.ended, t.err = t.touched[:0], t.ended[:0], nil
+	t.stored = map[uint64]struct{}{}
+	return t.w.OpenMessages(func(key []byte) { t.stored[maphash.Bytes(t.seed, key)] = struct{}{} })
+}
+
+// Record takes in one record. Errors are those of the store.
+func (t *Tracker) Record(r *parsers.Record) error {
+	if t.err == nil {
+		t.err = t.record(r)
+	}
+	return t.err
+}
+
+func (t *Tracker) record(r *parsers.Record) error {
+	now := r.Time.UnixMicro()
+	t.newest = max(t.newest, now)
+	if r.Kind == parsers.Rejection {
+		return t.reject(r, now)
+	}
+	if len(r.Message) == 0 {
+		return nil
+	}
+	if r.Kind == parsers.End {
+		return t.end(r)
+	}
+	m, err := t.message(r)
+	if err != nil {
+		return err
+	}
+	t.touch(m)
+	if m.first == 0 {
+		m.first = now
+	}
+	m.first, m.last = min(m.first, now), max(m.last, now)
+	switch r.Kind {
+	case parsers.Arrival:
+		return t.arrive(m, r)
+	case parsers.Expected:
+		_, err = t.recipient(m, r, now)
+		return err
+	case parsers.Attempt:
+		return t.attempt(m, r, now)
+	case parsers.Suspended:
+		return t.suspend(m, r, now)
+	case parsers.HandedOver:
+		return t.handOver(m, r, now)
+	case parsers.Discarded:
+		return t.finish(m, r, store.Removed, now)
+	case parsers.Expired:
+		return t.finish(m, r, store.Expired, now)
+	case parsers.Replaced:
+		return t.replace(m, r, now)
+	}
+	return fmt.Errorf("record of unknown kind %d", r.Kind)
+}
+
+// setKey sets t.key to the key of a record's message.
+func (t *Tracker) setKey(r *parsers.Record) {
+	k := t.key[:0]
+	if r.Roaming {
+		k = append(append(k, 0), r.Format.Name...)
+	} else {
+		k = append(k, r.Host...)
+	}
+	t.key = append(append(k, 0), r.Message...)
+}
+
+// lookup returns the open message with a key, nil when there is none.
+func (t *Tracker) lookup(key []byte) (*message, error) {
+	if m := t.open[string(key)]; m != nil {
+		return m, nil
+	}
+	if _, ok := t.stored[maphash.Bytes(t.seed, key)]; !ok {
+		return nil, nil
+	}
+	state, err := t.w.OpenMessage(key)
+	if err != nil || state == nil {
+		return nil, err
+	}
+	m := t.add(key)
+	if err := m.restore(state); err != nil {
+		return nil, fmt.Errorf("message %q: %w", m.id, err)
+	}
+	t.index(m)
+	return m, nil
+}
+
+// message returns the open message of a record, which is new if need be.
+func (t *Tracker) message(r *parsers.Record) (*message, error) {
+	t.setKey(r)
+	m, err := t.lookup(t.key)
+	if err != nil {
+		return nil, err
+	}
+	if m != nil && r.Kind == parsers.Arrival && !m.roaming && begins(m, r) {
+		// The id is used again, and the end of its former user was not seen.
+		if err := t.drop(m); err != nil {
+			return nil, err
+		}
+		m = nil
+	}
+	if m == nil {
+		m = t.add(t.key)
+		m.format = r.Format
+		m.roaming = r.Roaming
+		m.host = append(m.host, r.Host...)
+		m.id = append(m.id, r.Message...)
+	}
+	if len(m.instance) == 0 {
+		m.instance = append(m.instance, r.Instance...)
+	}
+	return m, nil
+}
+
+// begins reports whether an Arrival is the first line of another message than
+// m: a client brings a message in once, before anything is tried.
+func begins(m *message, r *parsers.Record) bool {
+	return len(m.recipients) > 0 && (len(r.Client) > 0 || len(r.ClientIP) > 0 || r.Reinjected)
+}
+
+func (t *Tracker) add(key []byte) *message {
+	var m *message
+	if n := len(t.free); n > 0 {
+		m, t.free = t.free[n-1], t.free[:n-1]
+	} else {
+		m = new(message)
+	}
+	m.reset(key)
+	t.open[string(key)] = m
+	return m
+}
+
+// touch notes that m has changed.
+func (t *Tracker) touch(m *message) {
+	if !m.dirty {
+		m.dirty, m.place = true, len(t.touched)
+		t.touched = append(t.touched, m)
+	}
+	m.batch = t.batch
+}
+
+// idKey returns the key of t.ids for m's Message-ID; valid until the next call.
+func (t *Tracker) idKey(m *message) []byte {
+	t.idkey = append(append(append(t.idkey[:0], m.host...), 0), m.messageID...)
+	return t.idkey
+}
+
+func (t *Tracker) index(m *message) {
+	if len(m.messageID) > 0 && !m.roaming {
+		t.ids[string(t.idKey(m))] = m
+	}
+}
+
+func (t *Tracker) arrive(m *message, r *parsers.Record) error {
+	changed := false
+	set := func(dst *[]byte, src []byte) {
+		if len(src) > 0 && string(*dst) != string(src) {
+			*dst, changed = append((*dst)[:0], src...), true
+		}
+	}
+	if r.HasSender && (!m.hasSender || string(m.sender) != string(r.Sender)) {
+		m.hasSender, changed = true, true
+		m.sender = append(m.sender[:0], r.Sender...)
+		m.setSenderDomain()
+	}
+	set(&m.client, r.Client)
+	set(&m.clientIP, r.ClientIP)
+	if r.Size != 0 && m.size != r.Size {
+		m.size, changed = r.Size, true
+	}
+	m.reinjected = m.reinjected || r.Reinjected
+	if len(r.MessageID) > 0 && string(m.messageID) != string(r.MessageID) {
+		set(&m.messageID, r.MessageID)
+		if err := t.link(m); err != nil {
+			return err
+		}
+	}
+	m.stale = m.stale || changed && m.row != 0
+	return nil
+}
+
+// link looks, when m came from this host itself, for the message with the same
+// Message-ID that a content filter made it from.
+func (t *Tracker) link(m *message) error {
+	if m.roaming {
+		return nil
+	}
+	if !m.reinjected {
+		t.index(m)
+		return nil
+	}
+	before := t.ids[string(t.idKey(m))]
+	if before == nil && len(t.stored) > 0 {
+		keys, err := t.w.OpenMessagesWith(hashID(m))
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			other, err := t.lookup(k)
+			if err != nil {
+				return err
+			}
+			if other != nil && other != m && string(other.messageID) == string(m.messageID) && string(other.host) == string(m.host) {
+				before = other
+			}
+		}
+	}
+	if before != nil && before != m {
+		before.filtered = true
+		t.touch(before)
+	}
+	t.index(m)
+	return nil
+}
+
+// hashID returns what the store finds a message by its Message-ID with (FNV-1a
+// of host and id); 0 for none.
+func hashID(m *message) int64 {
+	if len(m.messageID) == 0 || m.roaming {
+		return 0
+	}
+	h := uint64(14695981039346656037)
+	for _, s := range [...][]byte{m.host, {0}, m.messageID} {
+		for _, c := range s {
+			h = (h ^ uint64(c)) * 1099511628211
+		}
+	}
+	return int64(h)
+}
+
+// recipient returns the recipient of a record and counts the message with its
+// first one.
+func (t *Tracker) recipient(m *message, r *parsers.Record, now int64) (rcpt *recipient, err error) {
+	t.address = appendAddress(t.address[:0], r.Recipient)
+	rcpt = m.recipient(t.address, now)
+	rcpt.dirty = true
+	if rcpt.series == 0 {
+		if rcpt.series, err = t.seriesOf(m, r); err != nil {
+			return nil, err
+		}
+	}
+	if !m.counted {
+		m.counted = true
+		t.w.Count(rcpt.series, now, store.Counts{Messages: 1})
+	}
+	return rcpt, nil
+}
+
+// seriesOf returns the series of t.address and the relay of r.
+func (t *Tracker) seriesOf(m *message, r *parsers.Record) (int64, error) {
+	t.domain = appendDomain(t.domain[:0], t.address)
+	t.relay = appendLower(t.relay[:0], r.Relay)
+	t.series = store.SeriesKey{Format: m.format.Name, Host: m.host, Instance: m.instance, Sender: m.senderDomain, Domain: t.domain, Relay: t.relay}
+	return t.w.Series(&t.series)
+}
+
+func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
+	if r.Outcome == parsers.Delivered {
+		if filtered, err := t.isFilter(m, r); err != nil {
+			return err
+		} else if filtered {
+			return t.handOver(m, r, now)
+		}
+	}
+	rcpt, err := t.recipient(m, r, now)
+	if err != nil {
+		return err
+	}
+	if r.Outcome != parsers.Deferred || now >= rcpt.final {
+		t.strengthen(rcpt)
+	}
+	series, err := t.seriesOf(m, r)
+	if err != nil {
+		return err
+	}
+	if now >= rcpt.seriesAt {
+		rcpt.series, rcpt.seriesAt = series, now
+	}
+	if r.Outcome == parsers.Delivered {
+		t.w.Count(series, now, store.Counts{Delivered: 1})
+		t.settle(rcpt, store.Delivered, now, series)
+		return nil
+	}
+	if err := t.store(m, rcpt); err != nil {
+		return err
+	}
+	cause, err := t.cause(r)
+	if err != nil {
+		return err
+	}
+	if now >= rcpt.causeAt {
+		rcpt.cause, rcpt.causeAt = cause, now
+	}
+	a := store.Attempt{Time: now, Recipient: rcpt.row, Series: series, Outcome: uint8(r.Outcome), Cause: cause,
+		Service: string(r.Service), IP: store.Clean(string(r.RelayIP)), Delay: r.Delay, Text: store.Clean(string(r.Reply.Text))}
+	if err := t.w.AddAttempt(&a); err != nil {
+		return err
+	}
+	switch {
+	case r.Outcome == parsers.Deferred:
+	case r.GivenUp:
+		t.settle(rcpt, store.Expired, now, series)
+	default:
+		t.settle(rcpt, store.Bounced, now, series)
+	}
+	return nil
+}
+
+// cause returns what a failing record is filed under.
+func (t *Tracker) cause(r *parsers.Record) (int64, error) {
+	t.relay = appendLower(t.relay[:0], r.Relay)
+	return t.w.Cause(registry.Failure{Reply: r.Reply.Code, Enhanced: r.Reply.Enhanced, MTAStatus: r.MTAStatus,
+		Stage: r.Stage, Source: r.Source}, t.relay, r.Reply.Text)
+}
+
+// isFilter reports whether what looks like a delivery handed the message to a
+// content filter on this host, from where it came back under another queue id.
+func (t *Tracker) isFilter(m *message, r *parsers.Record) (bool, error) {
+	if m.roaming || len(r.RelayIP) > 0 && !isLoopback(r.RelayIP) {
+		return false, nil
+	}
+	if m.filtered {
+		return true, nil
+	}
+	if len(r.NextID) == 0 || len(r.RelayIP) == 0 {
+		return false, nil
+	}
+	t.key = append(append(append(t.key[:0], m.host...), 0), r.NextID...)
+	next, err := t.lookup(t.key)
+	return next != nil && next != m, err
+}
+
+// settle sets the final state of a recipient; the latest one counts.
+func (t *Tracker) settle(r *recipient, state store.State, now, series int64) {
+	if r.state != store.Pending && (now < r.final || now == r.final && state == r.state) {
+		return
+	}
+	t.count(r, -1)
+	r.state, r.final, r.finalSeries = state, now, series
+	t.count(r, 1)
+}
+
+// count adds a recipient with no rows of its own to the counts, or with -1
+// takes it back.
+func (t *Tracker) count(r *recipient, n int64) {
+	if r.problem || r.weak {
+		return
+	}
+	switch r.state {
+	case store.Delivered:
+		t.w.Count(r.finalSeries, r.final, store.Counts{Recipients: n})
+	case store.HandedOver:
+		t.w.Count(r.finalSeries, r.final, store.Counts{Handed: n})
+	}
+}
+
+// strengthen makes a recipient that may have been handed over pending again:
+// more was heard of it.
+func (t *Tracker) strengthen(r *recipient) {
+	if r.weak {
+		r.weak, r.state, r.final = false, store.Pending, 0
+	}
+}
+
+// store makes sure that a recipient has rows of its own for good: something
+// went wrong with it.
+func (t *Tracker) store(m *message, r *recipient) error {
+	if !r.problem {
+		t.count(r, -1)
+		r.problem = true
+	}
+	return t.write(m, r)
+}
+
+// write makes sure that a recipient has rows.
+func (t *Tracker) write(m *message, r *recipient) (err error) {
+	if m.row == 0 {
+		if m.row, err = t.w.AddMessage(m.stored()); err != nil {
+			return err
+		}
+	}
+	if r.row == 0 {
+		r.row, err = t.w.AddRecipient(r.stored(m))
+	}
+	return err
+}
+
+func (m *message) stored() *store.Message {
+	return &store.Message{Format: m.format.Name, Host: store.Clean(string(m.host)), Instance: store.Clean(string(m.instance)),
+		QueueID: store.Clean(string(m.id)), MessageID: store.Clean(string(m.messageID)), Sender: store.Clean(string(m.sender)), HasSender: m.hasSender,
+		Client: store.Clean(string(m.client)), ClientIP: store.Clean(string(m.clientIP)), Size: m.size, FirstSeen: m.first}
+}
+
+func (r *recipient) stored(m *message) *store.Recipient {
+	return &store.Recipient{Message: m.row, Series: r.series, Address: store.Clean(string(r.address)), State: r.state,
+		FirstSeen: r.first, LastSeen: r.last, FinalAt: r.final, Cause: r.cause}
+}
+
+func (t *Tracker) suspend(m *message, r *parsers.Record, now int64) error {
+	rcpt, err := t.recipient(m, r, now)
+	if err != nil {
+		return err
+	}
+	t.w.Count(rcpt.series, now, store.Counts{Suspended: 1})
+	return t.store(m, rcpt)
+}
+
+// handOver notes that a recipient's fate is reported elsewhere. On one host
+// that is certain; of a roaming message something else may yet be heard.
+func (t *Tracker) handOver(m *message, r *parsers.Record, now int64) error {
+	rcpt, err := t.recipient(m, r, now)
+	if err != nil {
+		return err
+	}
+	if !m.roaming {
+		t.settle(rcpt, store.HandedOver, now, rcpt.series)
+		return nil
+	}
+	if rcpt.state == store.Pending {
+		rcpt.weak, rcpt.state, rcpt.final = true, store.HandedOver, now
+	}
+	return nil
+}
+
+// finish ends a recipient, or all of the message that are pending, without an
+// attempt.
+func (t *Tracker) finish(m *message, r *parsers.Record, state store.State, now int64) error {
+	if len(r.Recipient) > 0 {
+		rcpt, err := t.recipient(m, r, now)
+		if err != nil {
+			return err
+		}
+		return t.finishOne(m, rcpt, state, now)
+	}
+	for i := range m.recipients {
+		rcpt := &m.recipients[i]
+		if rcpt.state != store.Pending {
+			continue
+		}
+		rcpt.last, rcpt.dirty = max(rcpt.last, now), true
+		if err := t.finishOne(m, rcpt, state, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Tracker) finishOne(m *message, r *recipient, state store.State, now int64) error {
+	t.strengthen(r)
+	t.settle(r, state, now, r.series)
+	return t.store(m, r)
+}
+
+// replace notes that an address was none of a recipient.
+func (t *Tracker) replace(m *message, r *parsers.Record, now int64) error {
+	rcpt, err := t.recipient(m, r, now)
+	if err != nil {
+		return err
+	}
+	t.count(rcpt, -1)
+	rcpt.weak, rcpt.state, rcpt.final = false, store.Replaced, now
+	return nil
+}
+
+// end is the end of a message on its host: its id may be used again.
+func (t *Tracker) end(r *parsers.Record) error {
+	t.setKey(r)
+	m, err := t.lookup(t.key)
+	if err != nil || m == nil || m.roaming {
+		return err
+	}
+	return t.drop(m)
+}
+
+// drop writes what is known of m and forgets it.
+func (t *Tracker) drop(m *message) error {
+	if err := t.writeRows(m); err != nil {
+		return err
+	}
+	if m.inStore {
+		t.ended = append(t.ended, bytes.Clone(m.key))
+	}
+	t.forget(m)
+	return nil
+}
+
+func (t *Tracker) forget(m *message) {
+	if len(m.messageID) > 0 && t.ids[string(t.idKey(m))] == m {
+		delete(t.ids, string(t.idkey))
+	}
+	delete(t.open, string(m.key))
+	if m.dirty {
+		t.touched[m.place] = nil
+	}
+	t.free = append(t.free, m)
+}
+
+// writeRows brings the rows of m in the tables messages and recipients up to
+// date. A recipient has one if something went wrong, or while it is pending or
+// may have been handed over.
+func (t *Tracker) writeRows(m *message) error {
+	rows := 0
+	for i := range m.recipients {
+		r := &m.recipients[i]
+		wanted := r.problem && r.state != store.Replaced || r.state == store.Pending || r.weak
+		var err error
+		switch {
+		case wanted && r.row == 0:
+			err = t.write(m, r)
+		case wanted && r.dirty:
+			err = t.w.UpdateRecipient(r.row, r.stored(m))
+		case !wanted && r.row != 0 && !r.problem:
+			err = t.w.DeleteRecipient(r.row)
+			r.row = 0
+		case r.row != 0 && r.dirty:
+			err = t.w.UpdateRecipient(r.row, r.stored(m))
+		}
+		if err != nil {
+			return err
+		}
+		r.dirty = false
+		if r.row != 0 {
+			rows++
+		}
+	}
+	switch {
+	case m.row == 0:
+	case rows == 0:
+		if err := t.w.DeleteMessage(m.row); err != nil {
+			return err
+		}
+		m.row = 0
+	case m.stale:
+		if err := t.w.UpdateMessage(m.row, m.stored()); err != nil {
+			return err
+		}
+	}
+	m.stale = false
+	return nil
+}
+
+func (t *Tracker) reject(r *parsers.Record, now int64) error {
+	t.domain = appendDomain(t.domain[:0], r.Recipient)
+	t.series = store.SeriesKey{Format: r.Format.Name, Host: r.Host, Instance: r.Instance, Domain: t.domain}
+	series, err := t.w.Series(&t.series)
+	if err != nil {
+		return err
+	}
+	cause, err := t.cause(r)
+	if err != nil {
+		return err
+	}
+	t.address = appendAddress(t.address[:0], r.Recipient)
+	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause, Service: string(r.Service), QueueID: store.Clean(string(r.Message)),
+		Client: store.Clean(string(r.Client)), ClientIP: store.Clean(string(r.ClientIP)), Sender: store.Clean(string(r.Sender)), HasSender: r.HasSender,
+		Recipient: store.Clean(string(t.address)), Text: store.Clean(string(r.Reply.Text)), LineHash: r.LineHash, Copy: r.Copy})
+}
+
+// Flush writes all that is known to the store, before it is committed.
+func (t *Tracker) Flush() error {
+	if t.err != nil {
+		return t.err
+	}
+	for _, key := range t.ended {
+		if err := t.w.DeleteOpenMessage(key); err != nil {
+			return err
+		}
+		delete(t.stored, maphash.Bytes(t.seed, key))
+	}
+	t.ended = t.ended[:0]
+	for _, m := range t.touched {
+		if m == nil { // ended since
+			continue
+		}
+		m.dirty = false
+		if err := t.writeRows(m); err != nil {
+			return err
+		}
+		t.text = m.appendTo(t.text[:0])
+		if err := t.w.PutOpenMessage(m.key, m.last, hashID(m), t.text); err != nil {
+			return err
+		}
+		m.inStore = true
+		t.stored[maphash.Bytes(t.seed, m.key)] = struct{}{}
+	}
+	t.touched = t.touched[:0]
+	t.batch++
+	t.trim()
+	return nil
+}
+
+// trim keeps the memory bounded: what was not touched for longest goes; it is
+// in the store.
+func (t *Tracker) trim() {
+	for age := 64; len(t.open) > keepInMemory && age >= 0; age /= 2 {
+		for _, m := range t.open {
+			if m.batch <= t.batch-1-age {
+				t.forget(m)
+			}
+		}
+		if age == 0 {
+			break
+		}
+	}
+	if len(t.free) > keepInMemory {
+		t.free = t.free[:keepInMemory]
+	}
+}
+
+// Sweep forgets messages whose end will never be seen. It is called now and
+// then, in a batch of its own.
+func (t *Tracker) Sweep() error {
+	if t.newest == 0 {
+		return nil
+	}
+	newest := min(t.newest, time.Now().UnixMicro()) // a wrong year must not end everything
+	if err := t.w.ForgetOpenMessages(newest - forgetAfter.Microseconds()); err != nil {
+		return err
+	}
+	return t.Reset()
+}
