@@ -137,20 +137,21 @@ CREATE TABLE lines (
 -- How far every log was read; see package ingest/source.
 CREATE TABLE sources (
     id              INTEGER PRIMARY KEY,
-    fingerprint     BLOB NOT NULL,
-    fingerprint_len INTEGER NOT NULL,
-    offset          INTEGER NOT NULL,
+    fingerprint     BLOB NOT NULL,    -- of the beginning of the content
+    fingerprint_len INTEGER NOT NULL, -- bytes
+    offset          INTEGER NOT NULL, -- decompressed bytes that were read
     line            INTEGER NOT NULL,
+    family          TEXT NOT NULL,    -- path that all generations share
     path            TEXT NOT NULL,
     device          INTEGER NOT NULL,
     inode           INTEGER NOT NULL,
-    size            INTEGER NOT NULL,
-    modified        INTEGER NOT NULL, -- nanoseconds
-    state           BLOB NOT NULL,
-    updated         INTEGER NOT NULL
+    size            INTEGER NOT NULL, -- when last read to its end, else -1
+    modified        INTEGER NOT NULL, -- nanoseconds since 1970, 0 unknown
+    state           BLOB NOT NULL     -- of the parsers
 );
-CREATE INDEX sources_fingerprint ON sources (fingerprint);
-CREATE INDEX sources_path ON sources (path);
+CREATE INDEX sources_fingerprint ON sources (fingerprint_len, fingerprint);
+CREATE INDEX sources_family ON sources (family);
+CREATE INDEX sources_inode ON sources (inode, device);
 
 -- Messages that have not ended, as package ingest/track keeps them.
 CREATE TABLE open (
