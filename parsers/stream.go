@@ -1,12 +1,47 @@
 package parsers
 
-import "time"
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Stream reads the lines of one source: it strips the prefix of each, finds
 // out whose format it is, and lets that format's parser read it. A source may
 // hold the lines of several programs and change its format in the middle.
 type Stream struct {
-	opts Options
+	opts    Options
+	forced  int // index of the format every line is taken for, or -1
+	readers []reader
+
+	prefixes prefixes
+	export   export
+	repeated repeats
+
+	native int // index of the format of the last line without a prefix, or -1
+	bound  int // index of the format whose header was seen, or -1
+
+	entry    Entry
+	emit     func(*Record)
+	current  *Format
+	deliver  func(*Record) // s.stamp, bound once so that no line allocates it
+	stranger lookalikes
+}
+
+// A reader is a format and the parser that reads its lines of this source.
+type reader struct {
+	format *Format
+	parser Parser // nil until its first line
+	seen   Seen
+}
+
+// Seen says how many lines of a source were taken for a format, and how many
+// of them the format understood or knew to be of no interest.
+type Seen struct {
+	Format       *Format
+	Lines, Known int64
 }
 
 // NewStream returns a Stream that detects the format of each line, or takes
@@ -14,15 +49,350 @@ type Stream struct {
 // times without one; 0 infers it from modified, the time the source was last
 // written, and from the order of the lines.
 func NewStream(opts Options, format string, year int, modified time.Time) (*Stream, error) {
-	return &Stream{opts: opts}, nil
+	if opts.Location == nil {
+		opts.Location = time.UTC
+	}
+	if modified.IsZero() {
+		modified = time.Now()
+	}
+	s := &Stream{opts: opts, forced: -1, native: -1, bound: -1}
+	s.prefixes.clock = NewClock(opts.Location)
+	s.prefixes.year = newYearGuess(year, modified, opts.Location)
+	s.deliver = s.stamp
+	for i := range formats {
+		s.readers = append(s.readers, reader{format: &formats[i], seen: Seen{Format: &formats[i]}})
+	}
+	if format == "" || format == "auto" {
+		return s, nil
+	}
+	if s.forced = s.index(format); s.forced < 0 {
+		return nil, fmt.Errorf("unknown log format %q: use auto or one of %s", format, strings.Join(formatNames(), ", "))
+	}
+	return s, nil
+}
+
+func formatNames() []string {
+	var names []string
+	for _, f := range formats {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// index returns the index of the reader of the named format, or -1.
+func (s *Stream) index(format string) int {
+	for i := range s.readers {
+		if s.readers[i].format.Name == format {
+			return i
+		}
+	}
+	return -1
+}
+
+// stamp passes a record on with its format.
+func (s *Stream) stamp(r *Record) {
+	r.Format = s.current
+	s.emit(r)
 }
 
 // Parse reads one line without its newline and passes on the records it
 // completes, their Format set. They are valid only during emit.
-func (s *Stream) Parse(line []byte, emit func(*Record)) Result { return Unparsed }
+func (s *Stream) Parse(line []byte, emit func(*Record)) Result {
+	s.emit = emit
+	result := s.parse(line)
+	s.emit = nil
+	return result
+}
+
+// parse finds out what kind of line it is: one under a header, one of a
+// journal entry of many lines, one with a prefix, or one without.
+func (s *Stream) parse(line []byte) Result {
+	if s.bound >= 0 {
+		return s.parseBound(line)
+	}
+	if s.export.open && s.export.accepts(line) || s.export.begins(line) {
+		return s.parseExport(line)
+	}
+	s.export.open = false
+	if s.native >= 0 && s.matches(s.native, line) {
+		return s.parseNative(s.native, line)
+	}
+	if s.strip(line) {
+		return s.parseEntry()
+	}
+	return s.parseBare(line)
+}
+
+// strip reads the prefix of line into s.entry. When there is none it looks
+// behind what crashes (NUL bytes), editors (a byte order mark) and grep (the
+// file's name) put before it.
+func (s *Stream) strip(line []byte) bool {
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if s.stripAt(line) {
+		return true
+	}
+	if len(line) == 0 {
+		return false
+	}
+	if c := line[0]; c == 0 || c == 0xef || c == 0x1e {
+		if rest := bytes.TrimPrefix(bytes.TrimLeft(line, "\x00\x1e"), byteOrderMark); s.stripAt(rest) {
+			return true
+		}
+	}
+	i := bytes.IndexByte(line[:min(len(line), 256)], ':')
+	return i > 0 && bytes.IndexByte(line[:i], ' ') < 0 && s.stripAt(line[i+1:])
+}
+
+func (s *Stream) stripAt(line []byte) bool {
+	s.entry = Entry{}
+	return s.prefixes.strip(line, &s.entry)
+}
+
+// parseBound reads a line below a header: it is of the header's format unless
+// it is itself the header of another.
+func (s *Stream) parseBound(line []byte) Result {
+	for i := range s.readers {
+		if i != s.bound && s.readers[i].format.Binds && s.allowed(i) && s.matches(i, line) {
+			s.bound = i
+			break
+		}
+	}
+	return s.parseNative(s.bound, line)
+}
+
+// parseBare reads a line that has no prefix and is not of the format of the
+// last such line. One that is of no format at all is left to the last one's
+// parser, which knows the continuation lines of its log.
+func (s *Stream) parseBare(line []byte) Result {
+	for i := range s.readers {
+		if s.allowed(i) && s.matches(i, line) {
+			s.native = i
+			if s.readers[i].format.Binds {
+				s.bound = i
+			}
+			return s.parseNative(i, line)
+		}
+	}
+	if s.forced >= 0 {
+		return s.parseNative(s.forced, line)
+	}
+	if s.native >= 0 {
+		return s.parseNative(s.native, line)
+	}
+	if len(bytes.TrimSpace(line)) == 0 {
+		return Irrelevant
+	}
+	s.stranger.bare(line)
+	return Unparsed
+}
+
+// allowed reports whether lines may be taken for format i.
+func (s *Stream) allowed(i int) bool { return s.forced < 0 || s.forced == i }
+
+// matches reports whether a line without a prefix is one of format i.
+func (s *Stream) matches(i int, line []byte) bool {
+	match := s.readers[i].format.Match
+	return match != nil && match(line)
+}
+
+// parseNative lets format i read a line without a prefix.
+func (s *Stream) parseNative(i int, line []byte) Result {
+	s.entry = Entry{Message: line}
+	return s.read(i, &s.entry)
+}
+
+// parseExport reads a line of the journal export format. The result of an
+// entry is that of its last line; the others are of no interest by themselves.
+func (s *Stream) parseExport(line []byte) Result {
+	s.entry = Entry{}
+	last, ok := s.export.add(line, &s.entry)
+	switch {
+	case !last:
+		return Irrelevant
+	case !ok:
+		return Unparsed
+	}
+	return s.parseEntry()
+}
+
+// parseEntry reads s.entry, a line with a prefix.
+func (s *Stream) parseEntry() Result {
+	e := &s.entry
+	if e.Host == nil {
+		e.Host = []byte(s.opts.Host)
+	}
+	if n, inner := repeatedMessage(e.Message); n > 0 {
+		e.Message = inner
+		return s.parseTimes(n)
+	}
+	if e.Program == nil || string(e.Program) == "syslogd" {
+		n := repeatedLine(e.Message)
+		if n == 0 || !s.repeated.last(e) {
+			return Irrelevant
+		}
+		return s.parseTimes(n)
+	}
+	s.repeated.keep(e)
+	return s.parseProgram(e)
+}
+
+// parseTimes reads s.entry n times.
+func (s *Stream) parseTimes(n int) Result {
+	result := Irrelevant
+	for range n {
+		e := s.entry
+		result = s.parseProgram(&e)
+	}
+	return result
+}
+
+// parseProgram lets the format whose program wrote e read it.
+func (s *Stream) parseProgram(e *Entry) Result {
+	for i := range s.readers {
+		program := s.readers[i].format.Program
+		if program == nil || !program(e.Program) {
+			continue
+		}
+		if !s.allowed(i) {
+			return Irrelevant
+		}
+		return s.read(i, e)
+	}
+	if s.forced < 0 {
+		s.stranger.program(e.Program)
+		return Irrelevant
+	}
+	if result := s.read(s.forced, e); result != Unparsed {
+		return result
+	}
+	return Irrelevant // of another program, most likely
+}
+
+// read lets the parser of format i read e.
+func (s *Stream) read(i int, e *Entry) Result {
+	r := &s.readers[i]
+	if r.parser == nil {
+		r.parser = r.format.New(s.opts)
+	}
+	s.current = r.format
+	result := r.parser.Parse(e, s.deliver)
+	r.seen.Lines++
+	if result != Unparsed {
+		r.seen.Known++
+	}
+	return result
+}
+
+// Seen returns the formats of the lines read so far, by name.
+func (s *Stream) Seen() []Seen {
+	var seen []Seen
+	for i := range s.readers {
+		if s.readers[i].seen.Lines > 0 {
+			seen = append(seen, s.readers[i].seen)
+		}
+	}
+	return seen
+}
+
+// Refusal says what a source in which no line was of a known format seems to
+// be, and what was expected.
+func (s *Stream) Refusal() string {
+	expected := "expected a log of one of the formats " + strings.Join(formatNames(), ", ")
+	if s.forced >= 0 {
+		expected = "expected a log of the format " + s.readers[s.forced].format.Name
+	}
+	if kind := s.stranger.kind(); kind != "" {
+		return "this looks like " + kind + "; " + expected
+	}
+	return "no line was understood; " + expected
+}
+
+// stateVersion is the first byte of a state. States of other versions are
+// refused.
+const stateVersion = 1
 
 // AppendBinary appends the state of the stream and of its parsers to b.
-func (s *Stream) AppendBinary(b []byte) ([]byte, error) { return b, nil }
+func (s *Stream) AppendBinary(b []byte) ([]byte, error) {
+	b = append(b, stateVersion)
+	y := &s.prefixes.year
+	for _, v := range []int{y.year, y.month, y.mday} {
+		b = binary.AppendUvarint(b, uint64(v))
+	}
+	b = binary.AppendVarint(b, s.prefixes.clock.last)
+	b = appendBytes(b, []byte(s.nameOf(s.native)))
+	b = appendBytes(b, []byte(s.nameOf(s.bound)))
+	b = s.export.appendState(b)
+	b = s.repeated.appendState(b)
+	for i := range s.readers {
+		state, err := s.readers[i].state()
+		if err != nil {
+			return nil, fmt.Errorf("save the state of the %s parser: %w", s.nameOf(i), err)
+		}
+		if len(state) > 0 {
+			b = appendBytes(b, []byte(s.nameOf(i)))
+			b = appendBytes(b, state)
+		}
+	}
+	return b, nil
+}
+
+// nameOf returns the name of format i, "" for -1.
+func (s *Stream) nameOf(i int) string {
+	if i < 0 {
+		return ""
+	}
+	return s.readers[i].format.Name
+}
+
+// state returns what the parser keeps, nil for nothing.
+func (r *reader) state() ([]byte, error) {
+	if p, ok := r.parser.(Stateful); ok {
+		return p.AppendBinary(nil)
+	}
+	return nil, nil
+}
 
 // UnmarshalBinary sets a new stream to a state that AppendBinary wrote.
-func (s *Stream) UnmarshalBinary(state []byte) error { return nil }
+func (s *Stream) UnmarshalBinary(state []byte) error {
+	if len(state) == 0 || state[0] != stateVersion {
+		return fmt.Errorf("the state of this log was saved by another version of mailfail: %w", errState)
+	}
+	d := &decoder{b: state[1:]}
+	y := &s.prefixes.year
+	y.year, y.month, y.mday = int(d.uvarint()), int(d.uvarint()), int(d.uvarint())
+	if y.year != 0 {
+		var ok bool
+		if y.number, ok = DayNumber(y.year, y.month, y.mday); !ok {
+			d.err = errState
+		}
+	}
+	s.prefixes.clock.last = d.varint()
+	s.native = s.index(string(d.bytes()))
+	s.bound = s.index(string(d.bytes()))
+	s.export.setState(d)
+	s.repeated.setState(d)
+	for d.err == nil && len(d.b) > 0 {
+		if err := s.setParser(string(d.bytes()), d.bytes()); err != nil {
+			return err
+		}
+	}
+	return d.err
+}
+
+// setParser makes the parser of the named format and sets its state.
+func (s *Stream) setParser(format string, state []byte) error {
+	i := s.index(format)
+	if i < 0 {
+		return fmt.Errorf("the state of this log names the unknown format %q: %w", format, errState)
+	}
+	r := &s.readers[i]
+	r.parser = r.format.New(s.opts)
+	p, ok := r.parser.(Stateful)
+	if !ok {
+		return fmt.Errorf("the %s parser keeps no state, but one was saved: %w", format, errState)
+	}
+	if err := p.UnmarshalBinary(state); err != nil {
+		return fmt.Errorf("restore the state of the %s parser: %w", format, err)
+	}
+	return nil
+}

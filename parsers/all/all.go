@@ -1,0 +1,3 @@
+// Package all makes every log format known by importing its parser. A new
+// format is one folder and one line here.
+package all

@@ -1,0 +1,280 @@
+package parsers
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// A jsonScanner reads the objects journalctl -o json prints, one a line. Their
+// values are strings, arrays of byte values for what is not UTF-8, arrays of
+// these where a field occurs several times, or null for what is too long
+// (systemd.io/JOURNAL_EXPORT_FORMATS). Its buffer is used again for each line.
+type jsonScanner struct {
+	b   []byte // what is left of the line
+	buf []byte // decoded values; entries point into it
+}
+
+// entry reads one journal entry, and reports false for any other JSON.
+func (s *jsonScanner) entry(line []byte, e *Entry) bool {
+	s.b, s.buf = line[1:], s.buf[:0]
+	var f journalFields
+	for {
+		key, ok := s.key()
+		if !ok {
+			return false
+		}
+		if field := f.field(key); field == nil {
+			ok = s.skip()
+		} else {
+			*field, ok = s.value()
+		}
+		if !ok {
+			return false
+		}
+		switch s.next() {
+		case ',':
+		case '}':
+			return len(bytes.TrimSpace(s.b)) == 0 && f.entry(e)
+		default:
+			return false
+		}
+	}
+}
+
+// next returns the next byte that is not white space, 0 at the end.
+func (s *jsonScanner) next() byte {
+	for i, c := range s.b {
+		if c != ' ' && c != '\t' && c != '\r' {
+			s.b = s.b[i+1:]
+			return c
+		}
+	}
+	s.b = nil
+	return 0
+}
+
+// key reads `"KEY":`.
+func (s *jsonScanner) key() ([]byte, bool) {
+	if s.next() != '"' {
+		return nil, false
+	}
+	raw, ok := s.raw()
+	return raw, ok && s.next() == ':'
+}
+
+// raw reads what is left of a string whose opening quote is read, with its
+// escapes.
+func (s *jsonScanner) raw() ([]byte, bool) {
+	for i := 0; i < len(s.b); i++ {
+		switch s.b[i] {
+		case '\\':
+			i++
+		case '"':
+			raw := s.b[:i]
+			s.b = s.b[i+1:]
+			return raw, true
+		}
+	}
+	return nil, false
+}
+
+// skip reads a value that is not wanted.
+func (s *jsonScanner) skip() bool {
+	depth := 0
+	for {
+		switch c := s.next(); c {
+		case 0:
+			return false
+		case '"':
+			if _, ok := s.raw(); !ok {
+				return false
+			}
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth--
+		case ',', ':':
+		default:
+			s.word()
+		}
+		if depth == 0 {
+			return true
+		}
+		if depth < 0 {
+			return false
+		}
+	}
+}
+
+// word reads what is left of a number, true, false or null.
+func (s *jsonScanner) word() {
+	i := 0
+	for i < len(s.b) && s.b[i] != ',' && s.b[i] != ']' && s.b[i] != '}' {
+		i++
+	}
+	s.b = s.b[i:]
+}
+
+// value reads a string, the byte array that stands for one, the first of
+// several of these, or null.
+func (s *jsonScanner) value() ([]byte, bool) {
+	switch s.next() {
+	case '"':
+		raw, ok := s.raw()
+		if !ok {
+			return nil, false
+		}
+		return s.unescape(raw)
+	case '[':
+		return s.array()
+	case 'n':
+		s.word()
+		return nil, true
+	}
+	return nil, false
+}
+
+// array reads what is left of an array.
+func (s *jsonScanner) array() ([]byte, bool) {
+	rest := bytes.TrimLeft(s.b, " \t")
+	if len(rest) > 0 && !isDigit(rest[0]) && rest[0] != ']' {
+		first, ok := s.value()
+		for ok {
+			switch s.next() {
+			case ',':
+				ok = s.skip()
+			case ']':
+				return first, true
+			default:
+				ok = false
+			}
+		}
+		return nil, false
+	}
+	start, v := len(s.buf), 0
+	for {
+		switch c := s.next(); {
+		case isDigit(c):
+			if v = v*10 + int(c-'0'); v > 255 {
+				return nil, false
+			}
+		case c == ',', c == ']' && len(s.buf) >= start:
+			s.buf = append(s.buf, byte(v))
+			v = 0
+			if c == ']' {
+				return s.buf[start:len(s.buf):len(s.buf)], true
+			}
+		default:
+			return nil, false
+		}
+	}
+}
+
+// unescape decodes a string.
+func (s *jsonScanner) unescape(raw []byte) ([]byte, bool) {
+	i := bytes.IndexByte(raw, '\\')
+	if i < 0 {
+		return raw, true
+	}
+	start := len(s.buf)
+	for i >= 0 {
+		s.buf = append(s.buf, raw[:i]...)
+		n := s.escape(raw[i:])
+		if n == 0 {
+			return nil, false
+		}
+		raw = raw[i+n:]
+		i = bytes.IndexByte(raw, '\\')
+	}
+	s.buf = append(s.buf, raw...)
+	return s.buf[start:len(s.buf):len(s.buf)], true
+}
+
+// escape decodes one escape sequence and returns its length.
+func (s *jsonScanner) escape(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	if b[1] != 'u' {
+		const names, values = `"\/bfnrt`, "\"\\/\b\f\n\r\t"
+		i := bytes.IndexByte([]byte(names), b[1])
+		if i < 0 {
+			return 0
+		}
+		s.buf = append(s.buf, values[i])
+		return 2
+	}
+	r, n := unicodeEscape(b)
+	if n == 0 {
+		return 0
+	}
+	if utf16.IsSurrogate(r) {
+		low, m := unicodeEscape(b[n:])
+		if pair := utf16.DecodeRune(r, low); m > 0 && pair != utf8.RuneError {
+			r, n = pair, n+m
+		}
+	}
+	s.buf = utf8.AppendRune(s.buf, r)
+	return n
+}
+
+// unicodeEscape decodes \u00e4.
+func unicodeEscape(b []byte) (r rune, n int) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, 0
+	}
+	for _, c := range b[2:6] {
+		switch {
+		case isDigit(c):
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, 0
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, 6
+}
+
+// journalFields are the fields of a journal entry that are used
+// (systemd.journal-fields(7)).
+type journalFields struct {
+	message, host, identifier, comm, pid, time []byte
+}
+
+// field returns the place of the field named key, or nil.
+func (f *journalFields) field(key []byte) *[]byte {
+	switch string(key) {
+	case "MESSAGE":
+		return &f.message
+	case "_HOSTNAME":
+		return &f.host
+	case "SYSLOG_IDENTIFIER":
+		return &f.identifier
+	case "_COMM":
+		return &f.comm
+	case "_PID":
+		return &f.pid
+	case "__REALTIME_TIMESTAMP":
+		return &f.time
+	}
+	return nil
+}
+
+// entry fills in e; it reports false when the fields are none of a journal.
+func (f *journalFields) entry(e *Entry) bool {
+	µs, err := strconv.ParseInt(string(f.time), 10, 64)
+	if err != nil {
+		return false
+	}
+	e.Time = time.UnixMicro(µs).UTC()
+	e.Host, e.Program, e.PID, e.Message = f.host, f.identifier, f.pid, f.message
+	if len(e.Program) == 0 {
+		e.Program = f.comm
+	}
+	return true
+}

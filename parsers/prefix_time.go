@@ -1,0 +1,195 @@
+package parsers
+
+import "time"
+
+// A Clock turns the wall-clock times of one log, written without a zone, into
+// instants. It reads a log in its order: when clocks are set back and an hour
+// comes twice, the lines' order tells the first from the second.
+type Clock struct {
+	loc *time.Location
+
+	last  int64 // the latest wall-clock time read, as an instant; 0 before the first
+	valid bool  // the fields below are set
+
+	// Of the days around day, the offset from UTC before and after the only
+	// change in them.
+	day           int
+	change        int64 // the instant of the change
+	changes       bool
+	before, after int64 // seconds east of UTC
+}
+
+// repeatSlack is how far a line may lie before the one above it without being
+// taken for one of a repeated hour's second pass. Processes hand syslog their
+// lines out of order by seconds, seldom more.
+const repeatSlack = 120
+
+// NewClock returns a Clock for times in loc.
+func NewClock(loc *time.Location) Clock { return Clock{loc: loc} }
+
+// Instant returns the instant at which the clocks showed second (0 to 86400)
+// of the day with the given number, see DayNumber. A time that was skipped
+// when the clocks were set forward is taken to be of the offset before.
+func (c *Clock) Instant(day, second int) int64 {
+	if !c.valid || c.day != day {
+		c.look(day)
+	}
+	wall := int64(day)*86400 + int64(second)
+	t := wall - c.before
+	if c.changes {
+		t = c.choose(t, wall-c.after)
+	}
+	c.last = t
+	return t
+}
+
+// choose returns the instant of a wall-clock time near a change of the
+// offset: first with the offset before the change, second with the one after.
+func (c *Clock) choose(first, second int64) int64 {
+	switch {
+	case second < c.change: // before the change, or a skipped time
+		return first
+	case first >= c.change: // after it
+		return second
+	case c.last == 0 || first >= c.last-repeatSlack:
+		return first
+	}
+	return second
+}
+
+// look finds the offsets of a day and its neighbours.
+func (c *Clock) look(day int) {
+	start := time.Unix(int64(day-1)*86400, 0).In(c.loc)
+	_, offset := start.Zone()
+	c.day, c.valid, c.before = day, true, int64(offset)
+	_, end := start.ZoneBounds()
+	c.changes = !end.IsZero() && end.Unix() < int64(day+2)*86400
+	if c.changes {
+		_, offset = end.Zone()
+		c.change, c.after = end.Unix(), int64(offset)
+	}
+}
+
+// DayNumber returns the number of days from 1970-01-01 to a date of the
+// Gregorian calendar, and false when there is no such date.
+func DayNumber(year, month, day int) (int, bool) {
+	if month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
+		return 0, false
+	}
+	// Years begin in March, so that the leap day is their last.
+	if month < 3 {
+		year--
+		month += 12
+	}
+	return 365*year + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 + day - 1 - 719468, true
+}
+
+// daysIn returns the length of a month.
+func daysIn(year, month int) int {
+	switch {
+	case month == 2 && isLeap(year):
+		return 29
+	case month == 2:
+		return 28
+	case month == 4 || month == 6 || month == 9 || month == 11:
+		return 30
+	}
+	return 31
+}
+
+func isLeap(year int) bool { return year%4 == 0 && (year%100 != 0 || year%400 == 0) }
+
+// Distances in days by which a date without a year may lie from that of the
+// line above it. A log goes on forward; what seems to go back by months went
+// on into the next year, and what seems to leap forward by most of a year is a
+// late line of the year before. Of what goes back by a season the time the log
+// was last written decides.
+const (
+	surelyNextYear = 180
+	maybeNextYear  = 90
+	lateLine       = 300
+)
+
+// yearGuess finds the years of dates that have none, such as those of classic
+// syslog, from their order and from the time the log was last written.
+type yearGuess struct {
+	given  int // the year of the first line as the user said it, or 0
+	newest int // day number after which no line can have been written
+
+	// Of the last line that was not out of order; year 0 before the first.
+	year, month, mday int
+	number            int
+}
+
+func newYearGuess(given int, modified time.Time, loc *time.Location) yearGuess {
+	y, m, d := modified.In(loc).Date()
+	newest, _ := DayNumber(y, int(m), d)
+	return yearGuess{given: given, newest: newest + 1}
+}
+
+// day returns the day number of a date without a year.
+func (g *yearGuess) day(month, mday int) (int, bool) {
+	if g.year != 0 && g.month == month && g.mday == mday {
+		return g.number, true
+	}
+	if month < 1 || month > 12 || mday < 1 || mday > daysIn(2000, month) {
+		return 0, false
+	}
+	year, late := g.yearOf(month, mday)
+	number, ok := DayNumber(year, month, mday)
+	if ok && !late {
+		g.year, g.month, g.mday, g.number = year, month, mday, number
+	}
+	return number, ok
+}
+
+// yearOf returns the year of a date and whether its line is a late one, whose
+// date says nothing about the lines to come.
+func (g *yearGuess) yearOf(month, mday int) (year int, late bool) {
+	if g.year == 0 {
+		return g.firstYear(month, mday), false
+	}
+	number, ok := DayNumber(g.year, month, mday)
+	if !ok { // 29 February
+		return g.leapYear(), false
+	}
+	switch back := g.number - number; {
+	case back > surelyNextYear,
+		back > maybeNextYear && number+365 <= g.newest:
+		return withDate(g.year+1, +1, month, mday), false
+	case -back > lateLine:
+		return withDate(g.year-1, -1, month, mday), true
+	}
+	return g.year, false
+}
+
+// leapYear returns the year of 29 February when the line before is in a year
+// without one: the next year if that has one, and else the latest that had
+// one, because then the lines before were taken for too young.
+func (g *yearGuess) leapYear() int {
+	if isLeap(g.year+1) && g.month > 8 {
+		return g.year + 1
+	}
+	return withDate(g.year, -1, 2, 29)
+}
+
+// firstYear returns the latest year in which the first line of a log is not
+// younger than the log.
+func (g *yearGuess) firstYear(month, mday int) int {
+	if g.given != 0 {
+		return withDate(g.given, -1, month, mday)
+	}
+	year := time.Unix(int64(g.newest)*86400, 0).UTC().Year()
+	if n, ok := DayNumber(year, month, mday); ok && n > g.newest {
+		year--
+	}
+	return withDate(year, -1, month, mday)
+}
+
+// withDate returns the first year from year on, in steps, that has the date.
+func withDate(year, step, month, mday int) int {
+	for mday > daysIn(year, month) {
+		year += step
+	}
+	return year
+}

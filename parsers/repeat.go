@@ -1,0 +1,142 @@
+package parsers
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// maxRepeats bounds how often a line is repeated on the word of a syslog
+// daemon. rsyslog and syslogd report well before.
+const maxRepeats = 100_000
+
+// repeatedMessage reads rsyslog's "message repeated 3 times: [ text]" and
+// returns the count and the text, 0 for any other message.
+func repeatedMessage(msg []byte) (n int, text []byte) {
+	const begin, middle = "message repeated ", " times: ["
+	if len(msg) < len(begin) || msg[0] != 'm' || string(msg[:len(begin)]) != begin {
+		return 0, nil
+	}
+	n, rest := repeatCount(msg[len(begin):])
+	if n == 0 || !bytes.HasPrefix(rest, []byte(middle)) || rest[len(rest)-1] != ']' {
+		return 0, nil
+	}
+	text = rest[len(middle) : len(rest)-1]
+	return n, bytes.TrimPrefix(text, blank)
+}
+
+// repeatedLine reads syslogd's "last message repeated 3 times", also with
+// dashes around it, and returns the count.
+func repeatedLine(msg []byte) int {
+	msg = bytes.TrimPrefix(msg, []byte("--- "))
+	rest, ok := bytes.CutPrefix(msg, []byte("last message repeated "))
+	if !ok {
+		return 0
+	}
+	n, rest := repeatCount(rest)
+	if !bytes.HasPrefix(rest, []byte(" time")) {
+		return 0
+	}
+	return n
+}
+
+// repeatCount reads the number at the beginning of b.
+func repeatCount(b []byte) (n int, rest []byte) {
+	i := 0
+	for i < len(b) && i < 9 && isDigit(b[i]) {
+		n = n*10 + int(b[i]-'0')
+		i++
+	}
+	return min(n, maxRepeats), b[i:]
+}
+
+// maxRepeatHosts and maxRepeatLine bound what is kept for lines that say that
+// the one before was repeated.
+const (
+	maxRepeatHosts = 8
+	maxRepeatLine  = 8 << 10
+)
+
+// repeats keeps the last line of each host for "last message repeated".
+type repeats struct {
+	hosts []repeat
+	now   int // the host of the last line
+	next  int // to be replaced by a new host
+}
+
+// A repeat is the last line of a host.
+type repeat struct{ host, program, pid, message []byte }
+
+// keep notes that e is the last line of its host.
+func (r *repeats) keep(e *Entry) {
+	h := &r.hosts
+	if r.now >= len(*h) || !bytes.Equal((*h)[r.now].host, e.Host) {
+		r.now = r.slot(e.Host)
+	}
+	l := &(*h)[r.now]
+	l.program = append(l.program[:0], e.Program...)
+	l.pid = append(l.pid[:0], e.PID...)
+	l.message = l.message[:0]
+	if len(e.Message) <= maxRepeatLine {
+		l.message = append(l.message, e.Message...)
+	}
+}
+
+// slot returns the place of a host, that of another when all are taken.
+func (r *repeats) slot(host []byte) int {
+	for i := range r.hosts {
+		if bytes.Equal(r.hosts[i].host, host) {
+			return i
+		}
+	}
+	if len(r.hosts) < maxRepeatHosts {
+		r.hosts = append(r.hosts, repeat{host: bytes.Clone(host)})
+		return len(r.hosts) - 1
+	}
+	i := r.next
+	r.next = (r.next + 1) % maxRepeatHosts
+	r.hosts[i].host = append(r.hosts[i].host[:0], host...)
+	return i
+}
+
+// last fills in e from the last line of its host and reports whether there is
+// one.
+func (r *repeats) last(e *Entry) bool {
+	for i := range r.hosts {
+		if l := &r.hosts[i]; bytes.Equal(l.host, e.Host) && len(l.message) > 0 {
+			e.Program, e.PID, e.Message = l.program, l.pid, l.message
+			return true
+		}
+	}
+	return false
+}
+
+func (r *repeats) appendState(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(r.hosts)))
+	for _, l := range r.hosts {
+		b = appendBytes(b, l.host)
+		b = appendBytes(b, l.program)
+		b = appendBytes(b, l.pid)
+		b = appendBytes(b, l.message)
+	}
+	return binary.AppendUvarint(b, uint64(r.next))
+}
+
+func (r *repeats) setState(d *decoder) {
+	n := d.uvarint()
+	if n > maxRepeatHosts {
+		d.err, d.b = errState, nil
+		return
+	}
+	for range n {
+		r.hosts = append(r.hosts, repeat{
+			host:    bytes.Clone(d.bytes()),
+			program: bytes.Clone(d.bytes()),
+			pid:     bytes.Clone(d.bytes()),
+			message: bytes.Clone(d.bytes()),
+		})
+	}
+	if r.next = int(d.uvarint()); r.next < 0 || r.next >= maxRepeatHosts {
+		d.err = errState
+		r.next = 0
+	}
+}

@@ -1,0 +1,416 @@
+package parsers
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The formats of these tests: "echo" reads the programs echo/*, and by
+// themselves lines that begin with "echo "; "table" reads everything below a
+// line "#table".
+func init() {
+	Register(Format{
+		Name:    "echo",
+		Program: func(p []byte) bool { return bytes.HasPrefix(p, []byte("echo")) },
+		Match:   func(line []byte) bool { return bytes.HasPrefix(line, []byte("echo ")) },
+		New:     func(o Options) Parser { return &echo{} },
+	})
+	Register(Format{
+		Name:  "table",
+		Match: func(line []byte) bool { return string(line) == "#table" },
+		Binds: true,
+		New:   func(o Options) Parser { return &echo{} },
+	})
+}
+
+// An echo returns every message as a record; the record's Message holds the
+// message, its Service the program and its Size the number of the line. What
+// begins with "odd" is Unparsed.
+type echo struct{ lines int64 }
+
+func (p *echo) Parse(e *Entry, emit func(*Record)) Result {
+	p.lines++
+	if bytes.HasPrefix(e.Message, []byte("odd")) {
+		return Unparsed
+	}
+	emit(&Record{Kind: Arrival, Time: e.Time, Host: e.Host, Service: e.Program, Message: e.Message, Size: p.lines, Client: e.PID})
+	return Understood
+}
+
+func (p *echo) AppendBinary(b []byte) ([]byte, error) { return append(b, byte(p.lines)), nil }
+func (p *echo) UnmarshalBinary(b []byte) error {
+	if len(b) != 1 {
+		return errState
+	}
+	p.lines = int64(b[0])
+	return nil
+}
+
+func newStream(t testing.TB, format string, year int, modified string, zone string) *Stream {
+	t.Helper()
+	loc, err := time.LoadLocation(zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := time.Parse(time.RFC3339, modified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewStream(Options{Location: loc, Host: "nohost"}, format, year, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// show writes a record on one line.
+func show(r *Record) string {
+	return fmt.Sprintf("%s %s %s[%s] %s", r.Time.UTC().Format("2006-01-02T15:04:05.999999Z"), r.Host, r.Service, r.Client, r.Message)
+}
+
+func TestPrefix(t *testing.T) {
+	tests := []struct{ name, line, want string }{
+		{"classic", "Nov  2 06:27:30 mx1 echo/smtp[12]: hello: world", "2026-11-02T06:27:30Z mx1 echo/smtp[12] hello: world"},
+		{"classic, two digits", "Nov 12 06:27:30 mx1 echo[12]: x", "2026-11-12T06:27:30Z mx1 echo[12] x"},
+		{"classic, one blank", "Jul 7 09:01:59 testing echo/local[11997]: x", "2026-07-07T09:01:59Z testing echo/local[11997] x"},
+		{"classic, fraction", "Nov 22 06:25:52.174071 mx1 echo[12]: x", "2026-11-22T06:25:52.174071Z mx1 echo[12] x"},
+		{"classic, no pid", "Nov 22 06:25:52 mx1 echo: x", "2026-11-22T06:25:52Z mx1 echo[] x"},
+		{"classic, no host", "Nov 22 06:25:52 echo/smtp[3]: x", "2026-11-22T06:25:52Z nohost echo/smtp[3] x"},
+		{"classic, no colon", "Nov 22 06:25:52 mx1 echo/smtpd[99525] AB12: client=x", "2026-11-22T06:25:52Z mx1 echo/smtpd[99525] AB12: client=x"},
+		{"classic, FreeBSD facility", "Nov 22 06:25:52 <mail.info> mx1 echo[3]: x", "2026-11-22T06:25:52Z mx1 echo[3] x"},
+		{"classic, Solaris id", "Nov 22 06:25:52 mx1 echo[3]: [ID 197553 mail.info] x", "2026-11-22T06:25:52Z mx1 echo[3] x"},
+		{"classic, priority", "<22>Nov 22 06:25:52 mx1 echo[3]: x", "2026-11-22T06:25:52Z mx1 echo[3] x"},
+		{"classic, carriage return", "Nov 22 06:25:52 mx1 echo[3]: x\r", "2026-11-22T06:25:52Z mx1 echo[3] x"},
+		{"grep", "/var/log/mail.info:Jul 7 09:01:59 t echo[1]: x", "2026-07-07T09:01:59Z t echo[1] x"},
+		{"NUL bytes", "\x00\x00\x00Jul  7 09:01:59 t echo[1]: x", "2026-07-07T09:01:59Z t echo[1] x"},
+		{"byte order mark", "\xef\xbb\xbfJul  7 09:01:59 t echo[1]: x", "2026-07-07T09:01:59Z t echo[1] x"},
+		{"year first", "2013 Jun 10 06:27:30.123 gds39d echo/smtpd[5530]: x", "2013-06-10T06:27:30.123Z gds39d echo/smtpd[5530] x"},
+		{"RFC 3339", "2026-11-22T06:25:52.174071+00:00 mx1 echo[1]: x", "2026-11-22T06:25:52.174071Z mx1 echo[1] x"},
+		{"RFC 3339, zone", "2020-01-30T06:26:05+09:00 mail echo[1]: x", "2020-01-29T21:26:05Z mail echo[1] x"},
+		{"RFC 3339, Z", "2020-01-30T06:26:05Z mail echo[1]: x", "2020-01-30T06:26:05Z mail echo[1] x"},
+		{"RFC 3339, no zone", "2020-01-30T06:26:05 mail echo[1]: x", "2020-01-30T06:26:05Z mail echo[1] x"},
+		{"short-iso", "2026-11-22T06:25:52-0330 mx1 echo[1]: x", "2026-11-22T09:55:52Z mx1 echo[1] x"},
+		{"blank for T", "2026-11-22 06:25:52 mx1 echo[1]: x", "2026-11-22T06:25:52Z mx1 echo[1] x"},
+		{"RFC 5424", "<22>1 2026-11-22T06:25:52.174071+00:00 mx1 echo 250 - -  starting", "2026-11-22T06:25:52.174071Z mx1 echo[250] starting"},
+		{"RFC 5424, data", `<22>1 2026-11-22T06:25:52Z mx1 echo/smtp 250 ID1 [a@1 b="x\"] y"][c] ` + "\xef\xbb\xbfstarting", "2026-11-22T06:25:52Z mx1 echo/smtp[250] starting"},
+		{"RFC 5424, no host", "<22>1 2026-11-22T06:25:52Z - echo - - - x", "2026-11-22T06:25:52Z nohost echo[] x"},
+		{"json", `{"__CURSOR":"s=1;\"i","MESSAGE":"a \"b\" \u00e4\ud83d\ude00\n","_PID":"7","_HOSTNAME":"mx1","X":[1,{"y":null}],"SYSLOG_IDENTIFIER":"echo/smtp","__REALTIME_TIMESTAMP":"1795328887586123"}`, "2026-11-22T06:28:07.586123Z mx1 echo/smtp[7] a \"b\" ä😀\n"},
+		{"json, bytes", `{ "MESSAGE" : [ 104, 105, 255 ], "_COMM":"echo", "_HOSTNAME":["mx1","mx2"], "__REALTIME_TIMESTAMP":"1795328887000000" }`, "2026-11-22T06:28:07Z mx1 echo[] hi\xff"},
+		{"json, null", `{"MESSAGE":null,"_COMM":"echo","_HOSTNAME":"h","__REALTIME_TIMESTAMP":"1795328887000000"}`, "2026-11-22T06:28:07Z h echo[] "},
+		{"leap second", "2016-12-31T23:59:60Z h echo[1]: x", "2017-01-01T00:00:00Z h echo[1] x"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
+			got := "nothing"
+			s.Parse([]byte(test.line), func(r *Record) { got = show(r) })
+			if got != test.want {
+				t.Errorf("got  %q\nwant %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestNoPrefix(t *testing.T) {
+	for _, line := range []string{
+		"", "x", "Nov 31 06:27:30 mx1 echo[1]: x", "Nov  2 25:27:30 mx1 echo[1]: x", "Jan: 1 00:00:00 h echo[1]: x",
+		"021-02-06T10:57:57+01:00 h echo[1]: x", "2026-02-29T00:00:00Z h echo[1]: x", "2026-11-22T06:25:52Z",
+		"2024-01-25T15:16:09.843Z,,,,echo[1]: x", "2015-07-09 15:41:40 [1.2.3.4] echo x", "2015-07-09 15:41:40 1xxx echo: x",
+		`{"MESSAGE":"x","_COMM":"echo"}`, `{"MESSAGE":"x","_COMM":"echo","__REALTIME_TIMESTAMP":"1"`, `{"a":}`, `{"MESSAGE":[256]}`, "{", "{}{}{}{}{}{}{}{}{}",
+		"<22>1 2026-11-22T06:25:52Z mx1 echo 250 - [x", "<22>1 yesterday mx1 echo 250 - - x", "<99999999999999999>Nov", "Nov  2 06:27:30 ",
+	} {
+		s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
+		s.Parse([]byte(line), func(r *Record) { t.Errorf("%q: got %s", line, show(r)) })
+	}
+}
+
+func TestResults(t *testing.T) {
+	s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
+	for _, test := range []struct {
+		line string
+		want Result
+	}{
+		{"Nov  2 06:27:30 mx1 echo/smtp[12]: hello", Understood},
+		{"Nov  2 06:27:30 mx1 echo/smtp[12]: odd", Unparsed},
+		{"Nov  2 06:27:30 mx1 dovecot: hello", Irrelevant},
+		{"Nov  2 06:27:30 mx1 -- MARK --", Irrelevant},
+		{"", Irrelevant},
+		{"what is this", Unparsed},
+		{"echo x", Understood},
+		{"Nov  2 06:27:30 mx1 echo/smtp[12]: hello", Understood},
+		{"odd continuation", Unparsed},
+		{"even continuation", Understood},
+		{"#table", Understood},
+		{"Nov  2 06:27:30 mx1 dovecot: hello", Understood},
+	} {
+		if got := s.Parse([]byte(test.line), func(*Record) {}); got != test.want {
+			t.Errorf("%q: got %d, want %d", test.line, got, test.want)
+		}
+	}
+	seen := s.Seen()
+	if len(seen) != 2 || seen[0].Format.Name != "echo" || seen[0].Lines != 6 || seen[0].Known != 4 || seen[1].Lines != 2 {
+		t.Errorf("seen: got %+v", seen)
+	}
+}
+
+func TestForced(t *testing.T) {
+	s := newStream(t, "echo", 0, "2026-11-22T12:00:00Z", "UTC")
+	for line, want := range map[string]Result{
+		"Nov  2 06:27:30 mx1 own-name/smtp[12]: hello": Understood,
+		"Nov  2 06:27:30 mx1 own-name/smtp[12]: odd":   Irrelevant,
+		"#table": Understood, "what": Understood, "odd": Unparsed,
+	} {
+		if got := s.Parse([]byte(line), func(*Record) {}); got != want {
+			t.Errorf("%q: got %d, want %d", line, got, want)
+		}
+	}
+	if _, err := NewStream(Options{Location: time.UTC}, "nonsense", 0, time.Time{}); err == nil || !strings.Contains(err.Error(), "echo, table") {
+		t.Errorf("unknown format: got %v", err)
+	}
+}
+
+func TestYear(t *testing.T) {
+	tests := []struct {
+		name     string
+		year     int
+		modified string
+		lines    string // "Nov 22" is a line, "=2026" after it its year
+	}{
+		{"this year", 0, "2026-11-22", "Nov 20=2026, Nov 22=2026"},
+		{"last year", 0, "2026-11-22", "Nov 24=2025, Nov 25=2025"},
+		{"written tomorrow by another zone", 0, "2026-11-22", "Nov 23=2026"},
+		{"across New Year", 0, "2026-01-03", "Dec 30=2025, Dec 31=2025, Jan 1=2026, Jan 3=2026"},
+		{"across two", 0, "2026-01-03", "Nov 30=2025, Dec 31=2025, Jan 1=2026, Dec 1=2025, Jan 1=2026"},
+		{"long log, quiet", 0, "2026-06-01", "Aug 3=2025, Jan 4=2026, May 1=2026"},
+		{"late line", 0, "2026-01-03", "Jan 1=2026, Dec 31=2025, Jan 1=2026, Jan 2=2026"},
+		{"out of order", 0, "2012-03-01", "Feb 13=2012, Feb 16=2012, Feb 13=2012"},
+		{"generations in the wrong order", 0, "2026-11-22", "Nov 15=2026, Nov 8=2026, Nov 1=2026, Jul 20=2026"},
+		{"live across New Year", 0, "2025-12-01", "Dec 1=2025, Dec 31=2025, Jan 1=2026, Jun 1=2026, Dec 31=2026, Jan 1=2027"},
+		{"leap day", 0, "2026-11-22", "Feb 29=2024, Mar 1=2024"},
+		{"leap day, later", 0, "2026-11-22", "Feb 28=2026, Feb 29=2024, Mar 1=2024"},
+		{"leap day after New Year", 0, "2024-03-22", "Dec 28=2023, Feb 29=2024, Mar 1=2024"},
+		{"leap day at once after New Year", 0, "2023-12-30", "Dec 28=2023, Feb 29=2024"},
+		{"given", 2013, "2026-11-22", "Dec 24=2013, Jan 2=2014"},
+		{"given, no leap year", 2023, "2026-11-22", "Feb 29=2020"},
+		{"late in the year, modified in January", 0, "2026-01-01", "Jan 2=2026, Jan 3=2026"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStream(t, "auto", test.year, test.modified+"T12:00:00Z", "UTC")
+			for _, item := range strings.Split(test.lines, ", ") {
+				date, want, _ := strings.Cut(item, "=")
+				s.Parse([]byte(date+" 10:00:00 h echo[1]: x"), func(r *Record) {
+					if got := r.Time.Format("Jan 2=2006"); got != item {
+						t.Errorf("%s: got %s, want year %s", date, got, want)
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestClockChanges(t *testing.T) {
+	tests := []struct{ name, zone, lines string }{
+		{"back", "Europe/Berlin", "Oct 25 01:59:59=23:59:59, Oct 25 02:00:00=00:00:00, Oct 25 02:59:59=00:59:59, Oct 25 02:59:58=00:59:58, Oct 25 02:00:00=01:00:00, Oct 25 02:30:00=01:30:00, Oct 25 02:29:59=01:29:59, Oct 25 03:00:00=02:00:00"},
+		{"back, quiet", "Europe/Berlin", "Oct 25 02:45:00=00:45:00, Oct 25 02:10:00=01:10:00"},
+		{"back, next day first", "Europe/Berlin", "Oct 26 00:00:00=23:00:00"},
+		{"forward", "Europe/Berlin", "Mar 29 01:59:59=00:59:59, Mar 29 03:00:00=01:00:00"},
+		{"forward, skipped", "Europe/Berlin", "Mar 29 01:59:59=00:59:59, Mar 29 02:30:00=01:30:00, Mar 29 03:30:00=01:30:00"},
+		{"west", "America/New_York", "Nov  1 01:30:00=05:30:00, Nov  1 01:00:00=06:00:00, Nov  1 02:00:00=07:00:00"},
+		{"west, summer", "America/New_York", "Jul 10 23:30:00=03:30:00"},
+		{"half an hour", "Australia/Lord_Howe", "Apr  5 01:45:00=14:45:00, Apr  5 01:35:00=15:05:00"},
+		{"far east", "Pacific/Kiritimati", "Jul 10 00:00:00=10:00:00"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStream(t, "auto", 2026, "2026-11-22T12:00:00Z", test.zone)
+			for _, item := range strings.Split(test.lines, ", ") {
+				date, want, _ := strings.Cut(item, "=")
+				s.Parse([]byte(date+" h echo[1]: x"), func(r *Record) {
+					if got := r.Time.Format("15:04:05"); got != want {
+						t.Errorf("%s: got %s, want %s UTC", date, got, want)
+					}
+				})
+			}
+		})
+	}
+}
+
+// TestClockAgreesWithTimeDate compares every ten minutes of some years.
+func TestClockAgreesWithTimeDate(t *testing.T) {
+	for _, zone := range []string{"UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Africa/Casablanca", "Australia/Lord_Howe"} {
+		loc, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clock := NewClock(loc)
+		start := time.Date(2023, 1, 1, 0, 0, 0, 0, time.UTC)
+		for u := start; u.Year() < 2026; u = u.Add(10 * time.Minute) {
+			local := u.In(loc)
+			y, m, d := local.Date()
+			day, ok := DayNumber(y, int(m), d)
+			if !ok {
+				t.Fatalf("no day %s", local)
+			}
+			if got := clock.Instant(day, local.Hour()*3600+local.Minute()*60); got != u.Unix() {
+				t.Fatalf("%s: got %s, want %s", local, time.Unix(got, 0).UTC(), u)
+			}
+		}
+	}
+}
+
+func TestRepeats(t *testing.T) {
+	lines := []struct {
+		line string
+		want int
+	}{
+		{"Nov 22 06:28:07 mx1 last message repeated 3 times", 0},
+		{"Nov 22 06:28:07 mx1 echo[1]: one", 1},
+		{"Nov 22 06:28:07 mx2 echo[1]: two", 1},
+		{"Nov 22 06:28:08 mx1 last message repeated 3 times", 3},
+		{"Nov 22 06:28:08 mx1 syslogd: last message repeated 1 time", 1},
+		{"Nov 22 06:28:08 mx2 --- last message repeated 2 times ---", 2},
+		{"Nov 22 06:28:08 mx3 last message repeated 2 times", 0},
+		{"Nov 22 06:28:08 mx1 echo[1]: message repeated 2 times: [ hello ]", 2},
+		{"Nov 22 06:28:08 mx1 echo[1]: message repeated 2 times: [hello", 1},
+		{"Nov 22 06:28:08 mx1 echo[1]: message repeated 0 times: [ hello]", 1},
+		{"Nov 22 06:28:08 mx1 echo[1]: message repeated 999999999 times: [ x]", maxRepeats},
+	}
+	s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
+	for _, l := range lines {
+		n := 0
+		s.Parse([]byte(l.line), func(*Record) { n++ })
+		if n != l.want {
+			t.Errorf("%q: %d records, want %d", l.line, n, l.want)
+		}
+	}
+}
+
+// exportLog is two entries of journalctl -o export; the message of the second
+// has newlines, and its length has one too.
+var exportLog = "__CURSOR=s=1;i=2\n__REALTIME_TIMESTAMP=1795328887586123\n_HOSTNAME=mx1\nSYSLOG_IDENTIFIER=echo/smtp\n_PID=7\nMESSAGE=AB12: to=<a@b>\n\n" +
+	"__CURSOR=s=1;i=3\n__REALTIME_TIMESTAMP=1795328888000000\n_HOSTNAME=mx1\nSYSLOG_IDENTIFIER=echo\nMESSAGE\n\x0a\x00\x00\x00\x00\x00\x00\x00ab\n\ncd=ef\n\nOTHER\n\x00\x00\x00\x00\x00\x00\x00\x00\n_PID=8\n\n" +
+	"__CURSOR=s=1;i=4\nMESSAGE=no time\n\n" +
+	"Nov 22 06:28:09 mx1 echo[1]: classic\n"
+
+func TestExport(t *testing.T) {
+	s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
+	var got []string
+	results := map[Result]int{}
+	for _, line := range strings.Split(strings.TrimSuffix(exportLog, "\n"), "\n") {
+		results[s.Parse([]byte(line), func(r *Record) { got = append(got, show(r)) })]++
+	}
+	want := []string{
+		"2026-11-22T06:28:07.586123Z mx1 echo/smtp[7] AB12: to=<a@b>",
+		"2026-11-22T06:28:08Z mx1 echo[8] ab\n\ncd=ef\n",
+		"2026-11-22T06:28:09Z mx1 echo[1] classic",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+	if results[Understood] != 3 || results[Unparsed] != 1 {
+		t.Errorf("results: %v", results)
+	}
+}
+
+// TestStateSplit saves and restores the state between any two lines and
+// expects the same records as from one reading.
+func TestStateSplit(t *testing.T) {
+	log := strings.Split("Dec 31 23:59:59 a echo[1]: x\nDec 31 23:59:59 b echo[1]: y\nJan  1 00:00:00 a last message repeated 2 times\n"+
+		"Oct 25 02:59:00 a echo[1]: x\nOct 25 02:00:00 a echo[1]: x\nOct 25 02:00:01 b last message repeated 1 time\n"+
+		exportLog+"echo x\ncontinued\n#table\nNov 22 x\nlast", "\n")
+	read := func(s *Stream, lines []string) (got []string) {
+		for _, line := range lines {
+			got = append(got, fmt.Sprint(s.Parse([]byte(line), func(r *Record) { got = append(got, fmt.Sprint(show(r), r.Size, r.Format.Name)) })))
+		}
+		return got
+	}
+	open := func() *Stream { return newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "Europe/Berlin") }
+	want := read(open(), log)
+	for i := range log {
+		first := open()
+		got := read(first, log[:i])
+		state, err := first.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second := open()
+		if err := second.UnmarshalBinary(state); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, read(second, log[i:])...)
+		if !slices.Equal(got, want) {
+			t.Fatalf("split before line %d %q:\ngot  %q\nwant %q", i, log[i], got, want)
+		}
+		for n := range state { // a damaged state is an error, or harmless
+			_ = open().UnmarshalBinary(state[:n])
+		}
+	}
+}
+
+func TestRefusal(t *testing.T) {
+	for _, test := range []struct{ line, want string }{
+		{"Nov 22 06:28:07 mx1 dovecot: imap-login: x", "IMAP"},
+		{"Nov 22 06:28:07 mx1 sm-mta[1]: x", "sendmail"},
+		{"Nov 22 06:28:07 mx1 kernel: x", "syslog"},
+		{`1.2.3.4 - - [22/Nov/2026:06:28:07 +0000] "GET / HTTP/1.1" 200 1 "-" "-"`, "web server"},
+		{"#Log-type: ECP Activity Context Log", "Exchange"},
+		{"a,b,c,d,e", "table"},
+		{"what", "no line was understood; expected a log of one of the formats echo, table"},
+	} {
+		s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
+		s.Parse([]byte(test.line), func(*Record) {})
+		if got := s.Refusal(); !strings.Contains(got, test.want) {
+			t.Errorf("%q: got %q", test.line, got)
+		}
+	}
+}
+
+func FuzzStream(f *testing.F) {
+	f.Add(exportLog)
+	f.Add("Nov 22 06:28:08 mx1 echo[1]: message repeated 2 times: [ hello]\nNov 22 06:28:08 mx1 last message repeated 2 times")
+	f.Add(`{"MESSAGE":["a\u00e4",[1,2]],"__REALTIME_TIMESTAMP":"1795328887586123","SYSLOG_IDENTIFIER":"echo"}`)
+	f.Add("<22>1 2026-11-22T06:25:52Z mx1 echo/smtp 250 ID1 [a@1 b=\"x\"] x\n2013 Jun 10 06:27:30.123 h echo[1]: x\n2026-11-22 06:25:52,1 h echo[1]: x")
+	f.Fuzz(func(t *testing.T, log string) {
+		s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "Europe/Berlin")
+		records := 0
+		for _, line := range strings.Split(log, "\n") {
+			s.Parse([]byte(line), func(r *Record) { records++; _ = show(r) })
+			if records > maxRepeats {
+				return
+			}
+		}
+		state, err := s.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "Europe/Berlin").UnmarshalBinary(state); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func BenchmarkPrefix(b *testing.B) {
+	for name, line := range map[string]string{
+		"classic": "Nov  2 06:27:30 mx1 echo/smtp[12345]: 4jXJzW4H6gz8sZJ: removed",
+		"rfc3339": "2026-11-22T06:25:52.174071+00:00 mx1 echo/smtp[12345]: 4jXJzW4H6gz8sZJ: removed",
+		"rfc5424": "<22>1 2026-11-22T06:25:52.174071+00:00 mx1 echo 12345 - -  4jXJzW4H6gz8sZJ: removed",
+		"json":    `{"__CURSOR":"s=0123456789abcdef0123456789abcdef;i=2;b=0123456789abcdef0123456789abcdef;m=1;t=2;x=3","__REALTIME_TIMESTAMP":"1795328887586123","_HOSTNAME":"mx1","PRIORITY":"6","SYSLOG_FACILITY":"2","_PID":"12345","SYSLOG_IDENTIFIER":"echo/smtp","MESSAGE":"4jXJzW4H6gz8sZJ: removed"}`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			s := newStream(b, "auto", 0, "2026-11-22T12:00:00Z", "Europe/Berlin")
+			var e Entry
+			b.ReportAllocs()
+			b.SetBytes(int64(len(line)))
+			for b.Loop() {
+				if !s.prefixes.strip([]byte(line), &e) {
+					b.Fatal("no prefix")
+				}
+			}
+		})
+	}
+}
