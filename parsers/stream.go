@@ -20,8 +20,9 @@ type Stream struct {
 	export   export
 	repeated repeats
 
-	native int // index of the format of the last line without a prefix, or -1
-	bound  int // index of the format whose header was seen, or -1
+	time   time.Time // in the last line that had one
+	native int       // index of the format of the last line without a prefix, or -1
+	bound  int       // index of the format whose header was seen, or -1
 
 	entry    Entry
 	emit     func(*Record)
@@ -92,8 +93,12 @@ func (s *Stream) index(format string) int {
 // stamp passes a record on with its format.
 func (s *Stream) stamp(r *Record) {
 	r.Format = s.current
+	s.time = r.Time
 	s.emit(r)
 }
+
+// Time returns the time in the last line that had one; zero before the first.
+func (s *Stream) Time() time.Time { return s.time }
 
 // Parse reads one line without its newline and passes on the records it
 // completes, their Format set. They are valid only during emit.
@@ -218,6 +223,9 @@ func (s *Stream) parseExport(line []byte) Result {
 // parseEntry reads s.entry, a line with a prefix.
 func (s *Stream) parseEntry() Result {
 	e := &s.entry
+	if !e.Time.IsZero() {
+		s.time = e.Time
+	}
 	if e.Host == nil {
 		e.Host = []byte(s.opts.Host)
 	}
@@ -319,6 +327,7 @@ func (s *Stream) AppendBinary(b []byte) ([]byte, error) {
 		b = binary.AppendUvarint(b, uint64(v))
 	}
 	b = binary.AppendVarint(b, s.prefixes.clock.last)
+	b = binary.AppendVarint(b, s.time.UnixMicro())
 	b = appendBytes(b, []byte(s.nameOf(s.native)))
 	b = appendBytes(b, []byte(s.nameOf(s.bound)))
 	b = s.export.appendState(b)
@@ -367,6 +376,7 @@ func (s *Stream) UnmarshalBinary(state []byte) error {
 		}
 	}
 	s.prefixes.clock.last = d.varint()
+	s.time = time.UnixMicro(d.varint())
 	s.native = s.index(string(d.bytes()))
 	s.bound = s.index(string(d.bytes()))
 	s.export.setState(d)

@@ -56,7 +56,8 @@ func (c *Counts) add(d Counts) {
 // Lines counts the lines that were read.
 type Lines struct{ Read, Understood, Irrelevant, Unparsed int64 }
 
-func (l *Lines) add(m Lines) {
+// Add adds m to l.
+func (l *Lines) Add(m Lines) {
 	l.Read += m.Read
 	l.Understood += m.Understood
 	l.Irrelevant += m.Irrelevant
@@ -430,7 +431,7 @@ func (w *Writer) CountLines(time int64, l Lines) {
 		p = new(Lines)
 		w.lines[m] = p
 	}
-	p.add(l)
+	p.Add(l)
 }
 
 // Minute returns the minute a time in microseconds lies in.

@@ -1,0 +1,85 @@
+// Mailfail reads the logs of Postfix, Exim and Microsoft Exchange and says what
+// failed, why, and what changed.
+//
+// Exit codes: 0 done; 1 something could not be read or written (said on
+// standard error, the rest was done); 2 wrong usage; 3 nothing was understood
+// in a given file.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is the program: it returns the exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal kills
+
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	started := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	err := root.ExecuteContext(ctx)
+	var exit *exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		if exit.error != nil {
+			fmt.Fprintln(stderr, "mailfail:", exit.error)
+		}
+		return exit.code
+	case !started: // flags or arguments were not understood
+		fmt.Fprintf(stderr, "mailfail: %v (see mailfail --help)\n", err)
+		return 2
+	}
+	fmt.Fprintln(stderr, "mailfail:", err)
+	return 1
+}
+
+// exitError ends the program with a code. Without an error nothing is printed:
+// all was said.
+type exitError struct {
+	code int
+	error
+}
+
+// usageError is an error about flags or arguments that only the command itself
+// could find.
+func usageError(format string, args ...any) error {
+	return &exitError{2, fmt.Errorf(format, args...)}
+}
+
+// warn says what could not be done; the rest goes on.
+func warn(cmd *cobra.Command, err error) {
+	fmt.Fprintln(cmd.ErrOrStderr(), "mailfail:", err)
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "mailfail",
+		Short:         "What failed in your mail, why, and what changed",
+		Long:          "Mailfail reads the logs of Postfix, Exim and Microsoft Exchange and says what failed,\nwhy, and what changed: by domain, by code, by provider.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(commands()...)
+	return root
+}
