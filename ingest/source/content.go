@@ -1,0 +1,178 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/unicode"
+)
+
+// maxWindow bounds the memory that a compressed file may ask for. `zstd
+// --ultra -22` uses windows of 128 MiB, `xz -9` dictionaries of 64 MiB.
+const maxWindow = 128 << 20
+
+// decompressor knows a compression by the first bytes of a file, as file(1)
+// does: names lie.
+type decompressor struct {
+	name  string
+	magic string
+	open  func(r io.Reader) (io.ReadCloser, time.Time, error)
+}
+
+// decompressors: RFC 1952 section 2.3.1 (with deflate, the only method there
+// is), bzip2 ("BZh" and a level), the .xz file format 1.2.1 section 2.1.1.1,
+// RFC 8878 section 3.1.1.
+var decompressors = []decompressor{
+	{"gzip", "\x1f\x8b\x08", openGzip},
+	{"bzip2", "BZh", func(r io.Reader) (io.ReadCloser, time.Time, error) {
+		return io.NopCloser(bzip2.NewReader(r)), time.Time{}, nil
+	}},
+	{"xz", "\xfd7zXZ\x00", func(r io.Reader) (io.ReadCloser, time.Time, error) {
+		x, err := xz.ReaderConfig{DictCap: 8 << 20}.NewReader(r)
+		return io.NopCloser(x), time.Time{}, err
+	}},
+	{"zstd", "\x28\xb5\x2f\xfd", func(r io.Reader) (io.ReadCloser, time.Time, error) {
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		return z.IOReadCloser(), time.Time{}, nil
+	}},
+}
+
+// openGzip returns the content and the time in the header: that of the log's
+// last change, where gzip(1) compressed a file.
+func openGzip(r io.Reader) (io.ReadCloser, time.Time, error) {
+	g, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	return g, g.ModTime, nil
+}
+
+// foreign are files that hold logs in a form that other programs must open.
+var foreign = []struct {
+	offset int
+	magic  string
+	advice string
+}{
+	{0, "LPKSHHRH", "a systemd journal: pipe `journalctl -o export` into mailfail"},
+	{0, "PK\x03\x04", "a zip archive: unpack it first"},
+	{0, "7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it first"},
+	{0, "\x1f\x9d", "compressed with compress(1): pipe `zcat` into mailfail"},
+	{0, "\x04\x22\x4d\x18", "compressed with lz4: pipe `lz4cat` into mailfail"},
+	{0, "SQLite format 3\x00", "an SQLite database, not a log"},
+	{257, "ustar", "a tar archive: unpack it first"},
+}
+
+// errForeign is returned for content that is known not to be the lines of a
+// log.
+var errForeign = errors.New("not a log file")
+
+func checkForeign(head []byte) error {
+	for _, f := range foreign {
+		if len(head) >= f.offset && bytes.HasPrefix(head[f.offset:], []byte(f.magic)) {
+			return fmt.Errorf("%w but %s", errForeign, f.advice)
+		}
+	}
+	return nil
+}
+
+// decompress returns what r holds, decompressed if it is compressed, the name
+// of the compression ("" for none), and the time that its header gives.
+func decompress(r *bufio.Reader) (io.ReadCloser, string, time.Time, error) {
+	magic, err := r.Peek(6)
+	if err != nil && err != io.EOF {
+		return nil, "", time.Time{}, err
+	}
+	for _, d := range decompressors {
+		if bytes.HasPrefix(magic, []byte(d.magic)) {
+			content, modified, err := d.open(r)
+			return content, d.name, modified, decompressError(d.name, err)
+		}
+	}
+	return io.NopCloser(r), "", time.Time{}, nil
+}
+
+// errCut is returned at the end of compressed content that ends too early.
+var errCut = errors.New("ends in the middle")
+
+// decompressError says what is wrong with compressed content.
+func decompressError(name string, err error) error {
+	switch {
+	case err == nil || err == io.EOF || name == "":
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%s data %w: is it still being written, or was it cut off? what is there was read", name, errCut)
+	}
+	return fmt.Errorf("damaged %s data: %w; what comes before was read", name, err)
+}
+
+// transcoder turns the lines of a source into UTF-8.
+type transcoder struct {
+	bom     int // bytes of the byte order mark
+	decoder *encoding.Decoder
+	newline [2]byte // in UTF-16
+}
+
+// detectEncoding decides by the byte order mark, which Windows programs write
+// (Unicode 16.0 section 23.8).
+func detectEncoding(head []byte) transcoder {
+	switch {
+	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
+		return transcoder{bom: 3}
+	case bytes.HasPrefix(head, []byte("\xff\xfe")):
+		return transcoder{2, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM).NewDecoder(), [2]byte{'\n', 0}}
+	case bytes.HasPrefix(head, []byte("\xfe\xff")):
+		return transcoder{2, unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM).NewDecoder(), [2]byte{0, '\n'}}
+	}
+	return transcoder{}
+}
+
+// wide reports whether characters are two bytes.
+func (t *transcoder) wide() bool { return t.decoder != nil }
+
+// indexNewline returns where the first newline in b starts, or -1. b starts
+// at the beginning of a character.
+func (t *transcoder) indexNewline(b []byte) int {
+	if !t.wide() {
+		return bytes.IndexByte(b, '\n')
+	}
+	for from := 0; ; {
+		i := bytes.Index(b[from:], t.newline[:])
+		if i < 0 {
+			return -1
+		}
+		if from += i; from%2 == 0 {
+			return from
+		}
+		from++
+	}
+}
+
+// newlineSize returns the number of bytes of a newline.
+func (t *transcoder) newlineSize() int {
+	if t.wide() {
+		return 2
+	}
+	return 1
+}
+
+// appendUTF8 appends line, which is UTF-16, as UTF-8. What is no UTF-16
+// becomes U+FFFD.
+func (t *transcoder) appendUTF8(dst, line []byte) []byte {
+	if need := len(dst) + len(line)/2*3 + 3; cap(dst) < need {
+		dst = append(make([]byte, 0, need), dst...)
+	}
+	n, _, _ := t.decoder.Transform(dst[len(dst):cap(dst)], line, true)
+	return dst[:len(dst)+n]
+}

@@ -1,0 +1,232 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// maxDepth is how far below a directory files are looked for. Exchange keeps
+// its logs two levels below TransportRoles/Logs.
+const maxDepth = 4
+
+// maxFiles bounds what is listed for one argument.
+const maxFiles = 1_000_000
+
+// usual are the places where Debian, Red Hat, SUSE, Postfix's own maillog_file
+// and Exim write.
+var usual = []string{
+	"/var/log/mail.log",
+	"/var/log/maillog",
+	"/var/log/postfix.log",
+	"/var/log/exim4/mainlog",
+	"/var/log/exim/mainlog",
+}
+
+// Stdin is the argument that stands for standard input, and the name of its
+// Family, which has no files.
+const Stdin = "-"
+
+// Usual returns the logs in the usual places that exist, with all their
+// generations.
+func Usual() []Family {
+	e := newExpander()
+	for _, path := range usual {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			for _, f := range generations(path) {
+				e.addFile(f.Path, false)
+			}
+		}
+	}
+	return e.sorted()
+}
+
+// Expand returns the files that the arguments name, grouped into families: in
+// the order of the arguments, but the generations of each from the oldest to
+// the newest. An argument is a file, a directory (with its subdirectories;
+// hidden files and those that are no text are left out), a pattern as in
+// path.Match, or "-". A file that is named twice, or by a link, is read once.
+// The errors concern single arguments; the rest is good.
+func Expand(args []string) ([]Family, []error) {
+	e := newExpander()
+	var errs []error
+	for _, arg := range args {
+		if err := e.argument(arg); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return e.sorted(), errs
+}
+
+// expander collects files.
+type expander struct {
+	families []Family
+	index    map[string]int // of a family, by name
+	seen     map[[2]uint64]bool
+	paths    map[string]bool
+}
+
+func newExpander() *expander {
+	return &expander{index: map[string]int{}, seen: map[[2]uint64]bool{}, paths: map[string]bool{}}
+}
+
+func (e *expander) argument(arg string) error {
+	if arg == Stdin {
+		e.family(Stdin)
+		return nil
+	}
+	info, err := os.Stat(arg)
+	switch {
+	case err == nil && info.IsDir():
+		return e.directory(arg)
+	case err == nil:
+		e.addFile(arg, true)
+		return nil
+	case strings.ContainsAny(arg, "*?["):
+		return e.glob(arg)
+	}
+	return explain("open", arg, err)
+}
+
+func (e *expander) glob(pattern string) error {
+	matches, err := filepath.Glob(pattern)
+	if err != nil {
+		return fmt.Errorf("the pattern %q cannot be read: %w", pattern, err)
+	}
+	found := false
+	for _, path := range matches {
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			continue
+		}
+		e.addFile(path, false)
+		found = true
+	}
+	if !found {
+		return fmt.Errorf("no file matches %q", pattern)
+	}
+	return nil
+}
+
+// directory adds the files below dir. What cannot be listed is an error, but
+// does not stop it.
+func (e *expander) directory(dir string) error {
+	var errs []error
+	n := 0
+	depth := strings.Count(filepath.Clean(dir), string(filepath.Separator))
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			errs = append(errs, explain("list", path, err))
+			if d != nil && d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case path != dir && strings.HasPrefix(d.Name(), "."):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case d.IsDir():
+			if strings.Count(filepath.Clean(path), string(filepath.Separator))-depth > maxDepth {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			return nil // a dangling link, a socket
+		}
+		e.addFile(path, false)
+		if n++; n == maxFiles {
+			errs = append(errs, fmt.Errorf("%s holds more than %d files; name the logs", dir, maxFiles))
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return errors.Join(errs...)
+}
+
+// family returns the family of that name.
+func (e *expander) family(name string) *Family {
+	i, ok := e.index[name]
+	if !ok {
+		i = len(e.families)
+		e.index[name] = i
+		e.families = append(e.families, Family{Name: name})
+	}
+	return &e.families[i]
+}
+
+// addFile adds a file to its family, unless it is there.
+func (e *expander) addFile(path string, given bool) {
+	info, err := os.Stat(path)
+	if err == nil && e.known(info) || e.paths[absolute(path)] {
+		if given {
+			e.give(absolute(path))
+		}
+		return
+	}
+	e.paths[absolute(path)] = true
+	dir, base := filepath.Split(absolute(path))
+	name, key := parseName(base)
+	f := e.family(dir + name)
+	f.whole = f.whole || !given
+	f.Files = append(f.Files, File{Path: path, Given: given, key: key, info: info})
+}
+
+// give marks a file that was found before as named.
+func (e *expander) give(path string) {
+	for i := range e.families {
+		for j := range e.families[i].Files {
+			if f := &e.families[i].Files[j]; absolute(f.Path) == path {
+				f.Given = true
+			}
+		}
+	}
+}
+
+// known reports whether the file was seen before, and remembers it.
+func (e *expander) known(info fs.FileInfo) bool {
+	device, number := inode(info)
+	if number == 0 || !info.Mode().IsRegular() {
+		return false
+	}
+	id := [2]uint64{device, number}
+	known := e.seen[id]
+	e.seen[id] = true
+	return known
+}
+
+func (e *expander) sorted() []Family {
+	for _, f := range e.families {
+		sortFiles(f.Files)
+	}
+	return e.families
+}
+
+// merge adds files to those that are missing, without doubles, oldest first.
+func merge(missing, files []File) []File {
+	all := slices.Clone(files)
+	for _, m := range missing {
+		if !slices.ContainsFunc(files, func(f File) bool { return absolute(f.Path) == absolute(m.Path) }) {
+			all = append(all, m)
+		}
+	}
+	sortFiles(all)
+	return all
+}
+
+// explain wraps err with what was attempted, and says what can be done.
+func explain(attempt, path string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%s %s: %w (run as root, or as a member of the group that owns it)", attempt, path, err)
+	}
+	return fmt.Errorf("%s %s: %w", attempt, path, err)
+}

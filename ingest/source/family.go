@@ -1,0 +1,196 @@
+package source
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Family is a log with its rotated generations, or a series of files whose
+// names carry a time (MSGTRK2026112000-1.LOG).
+type Family struct {
+	// Name is what all generations share: the path of the file that is being
+	// written, or, where there is no such file, the path with a # for every
+	// run of digits.
+	Name  string
+	Files []File // oldest first
+
+	// whole is set when every generation is wanted: for directories, globs
+	// and the usual places. Else only what was named, and what is missing
+	// between that and what was read before.
+	whole bool
+}
+
+// File is one generation.
+type File struct {
+	Path  string
+	Given bool // named by the user, not found in a directory or by a glob
+
+	key  generation
+	info os.FileInfo // when it was listed; nil if it is to be listed yet
+}
+
+// generation is the place of a file in its family.
+type generation struct {
+	kind   uint8  // dated generations are older than numbered ones, these than the live file
+	number int    // of numbered: the larger the older
+	date   string // of dated and series: digits
+	packed bool   // has the suffix of a compression
+}
+
+const (
+	dated uint8 = iota
+	numbered
+	live
+)
+
+// compare orders generations, oldest first. Of the same generation in two
+// forms the plain one comes first: the other may not be complete yet.
+func (g generation) compare(h generation) int {
+	packed := 0
+	if g.packed != h.packed {
+		packed = 1
+		if h.packed {
+			packed = -1
+		}
+	}
+	return cmp.Or(
+		cmp.Compare(g.kind, h.kind),
+		cmp.Compare(h.number, g.number),
+		strings.Compare(g.date, h.date),
+		packed,
+	)
+}
+
+var packedSuffixes = []string{".gz", ".bz2", ".xz", ".zst", ".Z", ".lzma"}
+
+// parseName takes the name of a file apart into the name of its family and
+// its place there. It knows the suffixes of logrotate (.1, -20261120,
+// -20261120-1763600000, also before an extension), savelog and newsyslog
+// (.0, .20261120), exicyclog (.01), cp and editors by hand (.old), each also
+// compressed, and names with a time of their own as Exchange and Exim
+// (mainlog-20261120 has a live file or not) write them.
+func parseName(name string) (family string, g generation) {
+	for _, suffix := range packedSuffixes {
+		if stem, ok := strings.CutSuffix(name, suffix); ok && stem != "" {
+			name, g.packed = stem, true
+			break
+		}
+	}
+	g.kind = live
+	if stem, ok := strings.CutSuffix(name, ".old"); ok && stem != "" {
+		g.kind, g.number = numbered, 1
+		return stem, g
+	}
+	stem, digits, separator := cutRotation(name)
+	switch {
+	case digits == "":
+		return series(name, g)
+	case len(digits) >= 6:
+		g.kind, g.date = dated, digits
+	case separator == '.':
+		g.kind, g.number = numbered, atoi(digits)
+	default:
+		return series(name, g)
+	}
+	return stem, g
+}
+
+// cutRotation cuts a suffix of digits and separators off name, and returns
+// the digits in it.
+func cutRotation(name string) (stem, digits string, separator byte) {
+	i := len(name)
+	for i > 0 && (isDigit(name[i-1]) || strings.IndexByte("-._", name[i-1]) >= 0) {
+		i--
+	}
+	// The suffix starts with a separator behind which there are only digits
+	// and separators: in "mail-2.log.1" that is ".1".
+	for i < len(name) && isDigit(name[i]) {
+		i++
+	}
+	if i == 0 || i >= len(name)-1 {
+		return name, "", 0
+	}
+	return name[:i], onlyDigits(name[i:]), name[i]
+}
+
+// series is for names without a suffix of rotation: those with a run of at
+// least six digits are one of a series, in the order of their digits. A
+// number behind a "-" at the end, as in MSGTRK2026112000-12.LOG, counts as
+// a number.
+func series(name string, g generation) (string, generation) {
+	var family, order strings.Builder
+	longest := 0
+	for i := 0; i < len(name); {
+		if !isDigit(name[i]) {
+			family.WriteByte(name[i])
+			i++
+			continue
+		}
+		j := i
+		for j < len(name) && isDigit(name[j]) {
+			j++
+		}
+		family.WriteByte('#')
+		order.WriteString(strings.Repeat("0", max(0, 8-(j-i)))) // so that 2 comes before 12
+		order.WriteString(name[i:j])
+		longest = max(longest, j-i)
+		i = j
+	}
+	if longest < 6 {
+		if g.packed { // what is compressed is not being written
+			g.kind = numbered
+		}
+		return name, g
+	}
+	g.kind, g.date = dated, order.String()
+	return family.String(), g
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func onlyDigits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+// atoi reads up to five digits.
+func atoi(digits string) (n int) {
+	for i := range len(digits) {
+		n = n*10 + int(digits[i]-'0')
+	}
+	return n
+}
+
+// generations lists the files on disk that belong to the family of the file
+// at path, oldest first, that file included if it exists.
+func generations(family string) []File {
+	dir, base := filepath.Split(family)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // opening the file itself says why
+	}
+	var files []File
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		if f, g := parseName(e.Name()); f == base {
+			files = append(files, File{Path: dir + e.Name(), key: g})
+		}
+	}
+	sortFiles(files)
+	return files
+}
+
+func sortFiles(files []File) {
+	slices.SortStableFunc(files, func(a, b File) int {
+		return cmp.Or(a.key.compare(b.key), strings.Compare(a.Path, b.Path))
+	})
+}

@@ -1,0 +1,129 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"slices"
+	"sync"
+	"time"
+)
+
+// FingerprintSize is how much of the beginning of a source makes up its
+// fingerprint. Exchange writes a header of several hundred bytes with the
+// time to the millisecond; 1 KiB of syslog holds several lines with times and
+// queue ids.
+const FingerprintSize = 1024
+
+// Position says how far a source was read. It is stored in the transaction
+// that stores what was read, which is what makes every line count once.
+//
+// A source is known by its content: by the first FingerprintLen of the bytes
+// that were consumed. Everything below Offset was read and must not be read
+// again, under whatever name and compression it comes back.
+type Position struct {
+	ID             int64    // of the stored row; 0 for a new one
+	Fingerprint    [16]byte // SHA-256, cut, of the first FingerprintLen bytes
+	FingerprintLen int64    // FingerprintSize, or Offset while that is less
+	Offset         int64    // decompressed bytes consumed
+	Line           int64    // lines consumed, for messages
+
+	// Hints: where the content was last seen. They save work and find the
+	// other generations of a log; they never decide what was read.
+	Family  string // the name all generations share, see Family
+	Path    string // absolute
+	Device  uint64 // 0 for streams
+	Inode   uint64
+	Size    int64 // of the file when it was last read to its end, else -1
+	ModTime time.Time
+
+	State []byte // of whoever reads the lines; carried from one generation to the next
+}
+
+// Known reports whether the source has an identity yet. A source of which
+// nothing was consumed has none, and its position is not worth storing.
+func (p *Position) Known() bool { return p.FingerprintLen > 0 }
+
+// Positions finds the positions that were stored. What was stored last must be
+// found at once, also when another reader of the same run stored it.
+type Positions interface {
+	// FingerprintLengths returns the distinct lengths of all fingerprints.
+	FingerprintLengths(ctx context.Context) ([]int64, error)
+	// ByFingerprint returns the positions with this fingerprint and length.
+	ByFingerprint(ctx context.Context, fingerprint [16]byte, length int64) ([]Position, error)
+	// ByInode returns the positions last seen in this file.
+	ByInode(ctx context.Context, device, inode uint64) ([]Position, error)
+	// ByFamily returns the newest position, by ID, of a family; none is an
+	// empty list.
+	ByFamily(ctx context.Context, family string) ([]Position, error)
+}
+
+// fingerprint returns the fingerprint of head.
+func fingerprint(head []byte) (f [16]byte) {
+	sum := sha256.Sum256(head)
+	copy(f[:], sum[:])
+	return f
+}
+
+// Memory keeps positions for the time of one run. Its zero value is empty and
+// ready to use.
+type Memory struct {
+	mu        sync.Mutex
+	positions []Position // the ID is the index plus one
+}
+
+// Save stores p, and sets its ID if it is new.
+func (m *Memory) Save(p *Position) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p.ID == 0 {
+		m.positions = append(m.positions, Position{})
+		p.ID = int64(len(m.positions))
+	}
+	q := *p
+	q.State = slices.Clone(p.State)
+	m.positions[p.ID-1] = q
+}
+
+// FingerprintLengths implements Positions.
+func (m *Memory) FingerprintLengths(context.Context) ([]int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var lengths []int64
+	for i := range m.positions {
+		if n := m.positions[i].FingerprintLen; !slices.Contains(lengths, n) {
+			lengths = append(lengths, n)
+		}
+	}
+	return lengths, nil
+}
+
+// ByFingerprint implements Positions.
+func (m *Memory) ByFingerprint(_ context.Context, fingerprint [16]byte, length int64) ([]Position, error) {
+	return m.find(func(p *Position) bool {
+		return p.FingerprintLen == length && p.Fingerprint == fingerprint
+	}), nil
+}
+
+// ByInode implements Positions.
+func (m *Memory) ByInode(_ context.Context, device, inode uint64) ([]Position, error) {
+	return m.find(func(p *Position) bool { return p.Device == device && p.Inode == inode }), nil
+}
+
+// ByFamily implements Positions.
+func (m *Memory) ByFamily(_ context.Context, family string) ([]Position, error) {
+	found := m.find(func(p *Position) bool { return p.Family == family })
+	return found[max(0, len(found)-1):], nil
+}
+
+func (m *Memory) find(match func(*Position) bool) (found []Position) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.positions {
+		if match(&m.positions[i]) {
+			p := m.positions[i]
+			p.State = slices.Clone(p.State)
+			found = append(found, p)
+		}
+	}
+	return found
+}

@@ -1,0 +1,447 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	blockSize = 256 << 10
+
+	// MaxLine is the longest line that is read. Postfix cuts lines at 2,000
+	// bytes, syslog daemons at 8 KiB by default; an Exchange row with
+	// thousands of recipients stays below this.
+	MaxLine = 1 << 20
+)
+
+// ErrTruncated is returned by Next when a file lost what was already read of
+// it (copytruncate, or written anew). What is in it now is another source.
+var ErrTruncated = errors.New("the file was truncated")
+
+// TooLongError is returned by Next in place of a line longer than MaxLine,
+// which was skipped. The next call returns the line behind it.
+type TooLongError struct{ Length int64 }
+
+// Error implements error.
+func (e *TooLongError) Error() string {
+	return fmt.Sprintf("a line of %d bytes was skipped (the limit is %d)", e.Length, MaxLine)
+}
+
+// Reader reads the lines of one source. It reads a plain file at counted
+// offsets, through a descriptor of its own, and may be asked for more when the
+// file has grown; everything else it reads once and to the end.
+type Reader struct {
+	path     string // as it was given, for messages
+	file     *os.File
+	info     os.FileInfo // of the file when it was opened; nil for streams
+	stream   io.Reader   // decompressed content; nil: file is read at offsets
+	release  func()      // frees the decompressor
+	size     int64       // of the file as it is stored
+	read     *counter    // bytes of a compressed file that were taken
+	packed   string      // its compression
+	modified time.Time
+	closed   bool // nothing can be appended: the last line needs no newline
+	live     bool // a stream without a position
+	stale    bool // the file holds less than is known of this source
+	copied   bool // the source's own file exists beside this one
+
+	trans   transcoder
+	pos     Position
+	head    []byte // the first FingerprintSize bytes, as far as they were seen
+	hashed  int64  // length of head that pos.Fingerprint is of
+	buf     []byte
+	start   int   // of what was not consumed
+	scan    int   // no newline between start and here
+	end     int   // of what was read
+	next    int64 // offset of buf[end] in the source
+	skipped int64 // bytes of the current line that were dropped
+	mute    bool  // the current line ends before where reading resumes
+	err     error // from now on
+	text    []byte
+}
+
+// counter counts the bytes that pass.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// sticky returns the errors of a decompressor in our words, and the same error
+// ever after.
+type sticky struct {
+	r    io.Reader
+	name string
+	err  error
+}
+
+func (s *sticky) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.r.Read(p)
+	s.err = decompressError(s.name, err)
+	return n, s.err
+}
+
+// openFile opens the file at path, or what else is there to read, and looks at
+// its beginning.
+func openFile(path string) (*Reader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, explain("open", path, err)
+	}
+	r := &Reader{path: path, file: f, pos: Position{Size: -1}}
+	if err := r.openContent(); err != nil {
+		r.Close()
+		return nil, explain("read", path, err)
+	}
+	return r, nil
+}
+
+func (r *Reader) openContent() error {
+	info, err := r.file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return errors.New("is a directory")
+	}
+	if !info.Mode().IsRegular() { // a pipe, as <(zcat …) makes one
+		return r.openStream(r.file, true)
+	}
+	r.info, r.size, r.modified = info, info.Size(), info.ModTime()
+	r.pos.Device, r.pos.Inode = inode(info)
+	head := make([]byte, FingerprintSize)
+	n, err := r.file.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	head = head[:n]
+	for _, d := range decompressors {
+		if bytes.HasPrefix(head, []byte(d.magic)) {
+			return r.openStream(r.file, true)
+		}
+	}
+	return r.setHead(head)
+}
+
+// OpenStream returns a Reader of what cannot be read twice, such as standard
+// input, compressed or not. It waits for the first FingerprintSize bytes, looks
+// them up, and skips what was read before under whatever name. closed says that
+// the end of in is the end of the source, so that its last line may lack a
+// newline.
+func OpenStream(ctx context.Context, name string, in io.Reader, closed bool, positions Positions) (*Reader, error) {
+	r := &Reader{path: name, modified: time.Now()}
+	if err := r.openStream(in, closed); err != nil {
+		return nil, explain("read", name, err)
+	}
+	return r, r.resume(ctx, positions)
+}
+
+// NewLive returns a Reader of an endless stream, which it never waits for and
+// which has no position.
+func NewLive(name string, in io.Reader) *Reader {
+	return &Reader{path: name, modified: time.Now(), pos: Position{Size: -1}, stream: in, closed: true, live: true}
+}
+
+// openStream decompresses in if need be, and reads its head into the buffer.
+func (r *Reader) openStream(in io.Reader, closed bool) error {
+	r.read = &counter{r: in}
+	content, packed, modified, err := decompress(bufio.NewReaderSize(r.read, 64<<10))
+	if err != nil {
+		return err
+	}
+	r.packed = packed
+	r.closed = closed || packed != ""
+	r.release = func() { _ = content.Close() }
+	if !modified.IsZero() && (r.info == nil || modified.Before(r.modified)) {
+		r.modified = modified // a copied file is younger than its content
+	}
+	r.stream = &sticky{r: content, name: packed}
+	r.buf = make([]byte, blockSize)
+	n, err := io.ReadFull(r.stream, r.buf[:FingerprintSize])
+	if err != nil && n == 0 && err != io.EOF {
+		return err
+	}
+	r.end, r.next = n, int64(n)
+	return r.setHead(bytes.Clone(r.buf[:n]))
+}
+
+func (r *Reader) setHead(head []byte) error {
+	r.head = head
+	r.trans = detectEncoding(head)
+	r.startAt(0)
+	return checkForeign(head)
+}
+
+// startAt makes offset the beginning of what will be read. It may only go
+// forward in a stream. Reading starts at the newline before the offset, and
+// what ends there is not returned: where a last line without newline was
+// consumed and has grown since, the rest of it belongs to a line that counted.
+func (r *Reader) startAt(offset int64) {
+	r.pos.Offset = offset
+	target := int64(r.trans.bom)
+	if offset > target {
+		target = offset - int64(r.trans.newlineSize())
+		r.mute = true
+	}
+	if r.stream == nil {
+		r.next, r.start, r.scan, r.end = target, 0, 0, 0
+		return
+	}
+	r.discard(target)
+}
+
+// discard drops the content of a stream up to offset.
+func (r *Reader) discard(offset int64) {
+	for r.next < offset {
+		n, err := r.stream.Read(r.buf[:min(int64(len(r.buf)), offset-r.next)])
+		r.next += int64(n)
+		r.end = 0
+		if n == 0 && err != nil {
+			r.err = r.readError(err)
+			r.stale = true
+			break
+		}
+	}
+	r.start = r.end - int(max(0, r.next-offset))
+	r.scan = r.start
+}
+
+// Next returns the next line, without its newline and the carriage return
+// before it, in UTF-8 if a byte order mark told its encoding, else as it is.
+// The line is valid until the next call and is consumed: Position is behind
+// it. The end of what there is is io.EOF; a plain file may have more later.
+func (r *Reader) Next() ([]byte, error) {
+	for {
+		if i := r.trans.indexNewline(r.buf[r.scan:r.end]); i >= 0 {
+			line, err, ok := r.consume(r.scan+i, r.trans.newlineSize())
+			if ok {
+				return line, err
+			}
+			continue
+		}
+		r.scan = r.end
+		if r.trans.wide() {
+			r.scan -= (r.end - r.start) % 2
+		}
+		if err := r.fill(); err != nil {
+			if err == io.EOF && r.closed && r.end-r.start+int(r.skipped) > 0 {
+				if line, err, ok := r.consume(r.end, 0); ok {
+					return line, err
+				}
+			}
+			return nil, err
+		}
+	}
+}
+
+// consume takes the line that ends at end off the buffer. It returns false
+// for a line that is not to be seen.
+func (r *Reader) consume(end, newline int) (line []byte, err error, ok bool) {
+	line, skipped := r.buf[r.start:end], r.skipped
+	r.start = end + newline
+	r.scan, r.skipped = r.start, 0
+	r.pos.Offset = r.next - int64(r.end-r.start)
+	if r.mute {
+		r.mute = false
+		return nil, nil, false
+	}
+	r.pos.Line++
+	if skipped > 0 {
+		return nil, &TooLongError{skipped + int64(len(line))}, true
+	}
+	if r.trans.wide() {
+		r.text = r.trans.appendUTF8(r.text[:0], line)
+		line = r.text
+	}
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	return line, nil, true
+}
+
+// fill reads a block behind what is not consumed. It returns an error when
+// there was nothing to read.
+func (r *Reader) fill() error {
+	if r.err != nil {
+		return r.err
+	}
+	r.makeRoom()
+	n, err := r.readBlock(r.buf[r.end:])
+	if n > 0 {
+		r.keepHead(r.buf[r.end : r.end+n])
+		r.end += n
+		r.next += int64(n)
+	}
+	switch {
+	case n > 0:
+		return nil
+	case err == io.EOF:
+		return r.atEnd()
+	case err == nil:
+		err = io.ErrNoProgress
+	}
+	err = r.readError(err)
+	if r.stream != nil || errors.Is(err, ErrTruncated) {
+		r.err = err
+	}
+	return err
+}
+
+// readError says what went wrong. It takes no offence at a compressed file that
+// is cut off beside the file it is made of: it is just being written.
+func (r *Reader) readError(err error) error {
+	if err == io.EOF {
+		return err
+	}
+	if errors.Is(err, errCut) {
+		plain := strings.TrimSuffix(r.path, filepath.Ext(r.path))
+		if _, e := os.Stat(plain); e == nil && plain != r.path {
+			r.closed = false
+			return io.EOF
+		}
+	}
+	return explain("read", r.path, err)
+}
+
+// makeRoom makes sure that there is room behind end: it moves what is not
+// consumed to the front, lets the buffer grow, and drops a line that is longer
+// than MaxLine.
+func (r *Reader) makeRoom() {
+	switch {
+	case r.start > 0:
+		r.end = copy(r.buf, r.buf[r.start:r.end])
+		r.scan -= r.start
+		r.start = 0
+	case r.end < len(r.buf):
+	case r.end >= MaxLine:
+		r.skipped += int64(r.scan)
+		r.end = copy(r.buf, r.buf[r.scan:r.end]) // at most half a character
+		r.scan = 0
+	default:
+		buf := make([]byte, max(blockSize, 2*len(r.buf)))
+		copy(buf, r.buf[:r.end])
+		r.buf = buf
+	}
+}
+
+func (r *Reader) readBlock(p []byte) (int, error) {
+	if r.stream != nil {
+		return r.stream.Read(p)
+	}
+	n, err := r.file.ReadAt(p, r.next)
+	if n > 0 && err == io.EOF {
+		err = nil
+	}
+	// A file that was truncated and has grown past our offset would give us
+	// the middle of other lines. It was not, up to the end of the read, if
+	// its beginning is still the same.
+	if !r.sameHead() {
+		return 0, ErrTruncated
+	}
+	return n, err
+}
+
+// sameHead reports whether the file still begins with what it began with.
+func (r *Reader) sameHead() bool {
+	var head [FingerprintSize]byte
+	n, _ := r.file.ReadAt(head[:len(r.head)], 0)
+	return bytes.Equal(head[:n], r.head)
+}
+
+// keepHead adds to the head what was read behind end.
+func (r *Reader) keepHead(block []byte) {
+	if have := int64(len(r.head)); !r.live && have < FingerprintSize && r.next <= have && have < r.next+int64(len(block)) {
+		block = block[have-r.next:]
+		r.head = append(r.head, block[:min(int64(len(block)), FingerprintSize-have)]...)
+	}
+}
+
+// atEnd is called when there is nothing left to read. It notes the state of
+// the file, so that the next run need not open it, and finds out whether it
+// has shrunk.
+func (r *Reader) atEnd() error {
+	info := r.info
+	switch {
+	case r.stream != nil:
+		if info != nil {
+			r.noteEnd(info)
+		}
+		return io.EOF
+	case r.stale:
+		return io.EOF
+	}
+	info, err := r.file.Stat()
+	if err != nil {
+		return explain("read", r.path, err)
+	}
+	switch {
+	case info.Size() < r.next:
+		r.err = explain("read", r.path, ErrTruncated)
+		return r.err
+	case info.Size() == r.next:
+		r.noteEnd(info)
+	}
+	return io.EOF
+}
+
+func (r *Reader) noteEnd(info os.FileInfo) {
+	if !r.copied {
+		r.pos.Size, r.pos.ModTime = info.Size(), info.ModTime()
+	}
+}
+
+// Path returns the name of the source, for messages.
+func (r *Reader) Path() string { return r.path }
+
+// Modified returns when the source was last written, as far as the file or the
+// header of a compressed file tells.
+func (r *Reader) Modified() time.Time { return r.modified }
+
+// Progress returns how many bytes of the file were read, as it is stored, and
+// how many there are; 0 for streams.
+func (r *Reader) Progress() (read, size int64) {
+	if r.read != nil {
+		return r.read.n, r.size
+	}
+	return r.pos.Offset, max(r.size, r.pos.Offset)
+}
+
+// Position returns the position behind the last line that was returned, with
+// the State that was there when the source was opened, or was last saved.
+func (r *Reader) Position() Position {
+	if n := min(r.pos.Offset, int64(len(r.head))); n != r.hashed {
+		r.pos.Fingerprint, r.pos.FingerprintLen, r.hashed = fingerprint(r.head[:n]), n, n
+	}
+	return r.pos
+}
+
+// Saved tells the Reader the position as it was stored, with its ID and State.
+func (r *Reader) Saved(p Position) { r.pos.ID, r.pos.State = p.ID, p.State }
+
+// Close releases the file. What Next returned stays valid.
+func (r *Reader) Close() error {
+	if r.release != nil {
+		r.release()
+		r.release = nil
+	}
+	if r.file == nil {
+		return nil
+	}
+	return r.file.Close()
+}

@@ -1,0 +1,373 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Read opens the files of the families one after the other, each family from
+// its oldest generation to its newest. It leaves out what is known not to have
+// changed, and puts in generations that hold lines between those that were
+// read before and the named file. It closes each Reader when the next is asked
+// for. A Reader's position must be stored before that, see the package
+// documentation. An error concerns one file; the next one follows.
+func Read(ctx context.Context, families []Family, positions Positions) iter.Seq2[*Reader, error] {
+	return func(yield func(*Reader, error) bool) {
+		w := walker{ctx: ctx, positions: positions, yield: yield}
+		for _, f := range families {
+			if !w.family(f) {
+				return
+			}
+		}
+	}
+}
+
+// walker opens the generations of families.
+type walker struct {
+	ctx       context.Context
+	positions Positions
+	yield     func(*Reader, error) bool
+	state     []byte          // of the generation before
+	moved     bool            // files were renamed meanwhile
+	failed    map[string]bool // paths of which an error was reported
+}
+
+// maxPasses bounds how often a family is listed again because its files were
+// renamed or truncated while they were read.
+const maxPasses = 4
+
+// family reads one family. It returns false when nothing more is wanted.
+func (w *walker) family(f Family) bool {
+	w.state, w.failed = nil, map[string]bool{}
+	if f.Name == Stdin {
+		return w.stdin()
+	}
+	for pass := range maxPasses {
+		files, err := w.files(f, pass)
+		if err != nil {
+			return w.yield(nil, err)
+		}
+		w.moved = false
+		for _, file := range files {
+			if !w.file(f.Name, file) {
+				return false
+			}
+		}
+		if !w.moved {
+			break
+		}
+	}
+	return true
+}
+
+// files returns the generations to read, on the first or a further pass.
+func (w *walker) files(f Family, pass int) ([]File, error) {
+	if !f.whole {
+		missing, err := w.missing(f)
+		return merge(missing, f.Files), err
+	}
+	if pass == 0 {
+		return f.Files, nil
+	}
+	return generations(f.Name), nil
+}
+
+func (w *walker) stdin() bool {
+	info, err := os.Stdin.Stat()
+	regular := err == nil && info.Mode().IsRegular()
+	r, err := OpenStream(w.ctx, "standard input", os.Stdin, !regular, w.positions)
+	if err != nil {
+		return w.yield(nil, err)
+	}
+	return w.yield(r, nil)
+}
+
+// file reads one generation.
+func (w *walker) file(family string, file File) bool {
+	if w.ctx.Err() != nil {
+		return false
+	}
+	r, err := w.open(family, file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !file.Given:
+		w.moved = true
+		return true
+	case errors.Is(err, errForeign) && !file.Given || w.failed[file.Path]:
+		return true
+	case err != nil:
+		w.failed[file.Path] = true
+		return w.yield(nil, err)
+	case r == nil:
+		return true
+	}
+	defer r.Close()
+	if !file.Given && isBinary(r) {
+		return true
+	}
+	if file.info != nil && r.info != nil && !os.SameFile(file.info, r.info) {
+		w.moved = true
+	}
+	more := w.yield(r, nil)
+	w.state = r.pos.State
+	if errors.Is(r.err, ErrTruncated) {
+		w.moved = true
+	} else if r.err != nil && r.err != io.EOF {
+		w.failed[file.Path] = true
+	}
+	return more
+}
+
+// isBinary reports whether a file that nobody named is not text.
+func isBinary(r *Reader) bool {
+	return !r.trans.wide() && bytes.IndexByte(r.head, 0) >= 0
+}
+
+// open opens one generation where it was left. It returns no Reader for a file
+// that has not changed since it was read to its end.
+func (w *walker) open(family string, file File) (*Reader, error) {
+	if p, ok := w.unchanged(file.Path); ok {
+		w.state = p.State
+		return nil, nil
+	}
+	r, err := openFile(file.Path)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.resume(w.ctx, w.positions); err != nil {
+		r.Close()
+		return nil, err
+	}
+	if r.pos.Family == "" {
+		r.pos.Family = family
+	}
+	if r.pos.ID == 0 {
+		r.pos.State = w.state
+	}
+	return r, nil
+}
+
+// unchanged returns the position of a file that is known to be read to its
+// end.
+func (w *walker) unchanged(path string) (Position, bool) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Position{}, false
+	}
+	device, number := inode(info)
+	if number == 0 {
+		return Position{}, false
+	}
+	positions, err := w.positions.ByInode(w.ctx, device, number)
+	if err != nil {
+		return Position{}, false // the next question to the store says it again
+	}
+	for _, p := range positions {
+		if p.Size == info.Size() && p.ModTime.Equal(info.ModTime()) {
+			return p, true
+		}
+	}
+	return Position{}, false
+}
+
+// missing returns the generations that have to be read before the live file of
+// f, because the log went on in them since it was read last: from the newest
+// one that is known, which may have got more lines after it was read, onwards.
+func (w *walker) missing(f Family) ([]File, error) {
+	if len(f.Files) == 0 || f.Files[len(f.Files)-1].key != (generation{kind: live}) {
+		return nil, nil
+	}
+	last, err := w.positions.ByFamily(w.ctx, f.Name)
+	if err != nil || len(last) == 0 {
+		return nil, err
+	}
+	files := older(f.Name, last[0])
+	for i := len(files) - 1; i >= 0; i-- {
+		known, err := w.known(files[i].Path, f.Name)
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			return files[i:], nil
+		}
+	}
+	return w.since(f, files, last[0])
+}
+
+// older returns the generations before the live one: those that are there, and
+// the file of the last position if it has a name of its own, as behind a link
+// that was switched.
+func older(family string, last Position) []File {
+	files := generations(family)
+	if n := len(files); n > 0 && files[n-1].key.kind == live {
+		files = files[:n-1]
+	}
+	elsewhere := last.Path != family && stillThere(last) &&
+		!slices.ContainsFunc(files, func(f File) bool { return f.Path == last.Path })
+	if elsewhere && last.Path != realPath(family) {
+		files = append(files, File{Path: last.Path})
+	}
+	return files
+}
+
+// since returns the generations that were written after the last position was
+// stored, when the file that it was in is no more.
+func (w *walker) since(f Family, files []File, last Position) ([]File, error) {
+	if known, err := w.known(f.Name, f.Name); known || err != nil {
+		return nil, err
+	}
+	w.state = last.State
+	for i, file := range files {
+		if info, err := os.Stat(file.Path); err == nil && info.ModTime().After(last.ModTime) {
+			return files[i:], nil
+		}
+	}
+	return nil, nil
+}
+
+// known reports whether the file holds what is known of the family. What
+// cannot be opened is not known; who reads it will say why.
+func (w *walker) known(path, family string) (bool, error) {
+	if p, ok := w.unchanged(path); ok {
+		return p.Family == family, nil
+	}
+	r, err := openFile(path)
+	if err != nil {
+		return false, nil
+	}
+	defer r.Close()
+	p, err := r.find(w.ctx, w.positions)
+	return p.Family == family, err
+}
+
+// resume finds out what is known of the source, and goes where reading ended.
+func (r *Reader) resume(ctx context.Context, positions Positions) error {
+	p, err := r.find(ctx, positions)
+	if err != nil {
+		return fmt.Errorf("look up what is known of %s: %w", r.path, err)
+	}
+	here := Position{Size: -1, ModTime: r.modified}
+	if r.info != nil {
+		here.Path = realPath(r.path)
+		here.Device, here.Inode = inode(r.info)
+	}
+	if p.ID == 0 {
+		r.pos = here
+		r.startAt(0)
+		return nil
+	}
+	r.copied = r.info == nil || !samePlace(p, here) && stillThere(p)
+	r.pos = p
+	if !r.copied {
+		r.pos.Path, r.pos.Device, r.pos.Inode = here.Path, here.Device, here.Inode
+		r.pos.Size, r.pos.ModTime = here.Size, here.ModTime
+	}
+	if offset := p.Offset; r.stream == nil && r.size < offset {
+		return r.shrunk(samePlace(p, here))
+	}
+	r.startAt(p.Offset)
+	return nil
+}
+
+// shrunk is called for a file that holds less than was read of it. If it is the
+// same file it was cut, and what will be appended is new. Else it is an old
+// copy, of which all is known.
+func (r *Reader) shrunk(cut bool) error {
+	if cut {
+		r.startAt(r.size)
+		return nil
+	}
+	r.startAt(r.pos.Offset)
+	r.stale, r.err = true, io.EOF
+	return nil
+}
+
+func samePlace(p, q Position) bool {
+	return p.Inode != 0 && p.Inode == q.Inode && p.Device == q.Device
+}
+
+// stillThere reports whether the file in which p was seen is still there, under
+// the same name.
+func stillThere(p Position) bool {
+	info, err := os.Stat(p.Path)
+	if err != nil {
+		return false
+	}
+	device, number := inode(info)
+	return number != 0 && device == p.Device && number == p.Inode
+}
+
+// find returns the position of the source, or one without ID. Of several, that
+// with the longest fingerprint has most in common with it, and of these the one
+// with the highest offset says most about what was read.
+func (r *Reader) find(ctx context.Context, positions Positions) (best Position, err error) {
+	lengths, err := positions.FingerprintLengths(ctx)
+	if err != nil {
+		return best, err
+	}
+	for _, n := range lengths {
+		if n <= 0 || n > int64(len(r.head)) || n < best.FingerprintLen {
+			continue
+		}
+		candidates, err := positions.ByFingerprint(ctx, fingerprint(r.head[:n]), n)
+		if err != nil {
+			return best, err
+		}
+		for _, p := range candidates {
+			if (n > best.FingerprintLen || p.Offset > best.Offset) && r.continues(p) {
+				best = p
+			}
+		}
+	}
+	return best, nil
+}
+
+// continues reports whether this source is the one of p, of which only a short
+// beginning is known. Logs may begin alike: Exchange's with the same header
+// line, others with a line of the rotation. As long as the other file is there
+// it can be asked.
+func (r *Reader) continues(p Position) bool {
+	if p.FingerprintLen >= FingerprintSize || r.info == nil {
+		return true
+	}
+	if device, number := inode(r.info); number == p.Inode && device == p.Device {
+		return true
+	}
+	if p.Inode == 0 || !stillThere(p) {
+		return true
+	}
+	other, err := openFile(p.Path)
+	if err != nil {
+		return true
+	}
+	defer other.Close()
+	n := int64(len(other.head))
+	if n < p.FingerprintLen || fingerprint(other.head[:p.FingerprintLen]) != p.Fingerprint {
+		return true // the other one was truncated
+	}
+	n = min(n, int64(len(r.head)))
+	return bytes.Equal(other.head[:n], r.head[:n])
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// realPath returns the path without links: what a link points to may still be
+// found there after it was switched.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return absolute(path)
+}
