@@ -72,3 +72,14 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(commands()...)
 	return root
 }
+
+// usageError is an error about flags or arguments that only the command itself
+// could find.
+func usageError(format string, args ...any) error {
+	return &exitError{2, fmt.Errorf(format, args...)}
+}
+
+// warn says what could not be done; the rest goes on.
+func warn(cmd *cobra.Command, err error) {
+	fmt.Fprintln(cmd.ErrOrStderr(), "mailfail:", err)
+}

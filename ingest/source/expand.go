@@ -230,3 +230,6 @@ func explain(attempt, path string, err error) error {
 	}
 	return fmt.Errorf("%s %s: %w", attempt, path, err)
 }
+
+// UsualPlaces returns where Usual looks.
+func UsualPlaces() []string { return slices.Clone(usual) }

@@ -363,6 +363,8 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	}
 	switch {
 	case r.Outcome == parsers.Deferred:
+	case r.Removed:
+		t.settle(rcpt, store.Removed, now, series)
 	case r.GivenUp:
 		t.settle(rcpt, store.Expired, now, series)
 	default:

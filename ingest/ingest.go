@@ -1,0 +1,369 @@
+// Package ingest moves the lines of logs into a store: it reads them from
+// their sources, lets the parsers turn them into records, the tracker these
+// into outcomes, and commits outcomes and positions together, batch by batch.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"mailfail/ingest/source"
+	"mailfail/ingest/track"
+	"mailfail/parsers"
+	"mailfail/registry"
+	"mailfail/store"
+)
+
+const (
+	// batchTime and batchLines bound a batch: what a kill loses has to be
+	// read again, and other writers wait for the end of a batch.
+	batchTime  = time.Second
+	batchLines = 500_000
+
+	// checkEvery is how many lines pass between two looks at the clock.
+	checkEvery = 1024
+
+	// samples is how many lines that were not understood are kept to show.
+	samples = 5
+)
+
+// Options are what the user said about the logs.
+type Options struct {
+	Format   string // "auto" or the name of a format
+	Year     int    // of times without one; 0 infers it
+	Location *time.Location
+	Host     string // of logs that do not name one
+
+	// Progress is called about ten times a second, if not nil.
+	Progress func(path string, read, size int64)
+}
+
+// Result says what a run has read.
+type Result struct {
+	Lines store.Lines
+	Files []File  // those that had lines to read
+	Errs  []error // of single files; the others were read
+}
+
+// File says what was read of a file.
+type File struct {
+	Path    string
+	Lines   store.Lines
+	Seen    []parsers.Seen
+	Samples []Sample // of lines that were not understood
+	Refusal string   // what the file looks like, when nothing was understood
+}
+
+// Sample is a line that was not understood.
+type Sample struct {
+	Line int64
+	Text string // its beginning
+}
+
+// NotUnderstood reports whether the file had lines and none was of a format
+// that mailfail reads.
+func (f *File) NotUnderstood() bool {
+	return f.Lines.Unparsed > 0 && f.Lines.Understood == 0 && f.Lines.Irrelevant == 0
+}
+
+// loop is the state of a run.
+type loop struct {
+	w       *store.Writer
+	tracker *track.Tracker
+	opt     Options
+	emit    func(*parsers.Record)
+	err     error // of the store, from within emit
+
+	inBatch bool
+	started time.Time // of the batch
+	lines   int       // in the batch
+	shown   time.Time // last call of Progress
+}
+
+func newLoop(db *store.DB, rules *registry.Rules, opt Options) (*loop, error) {
+	w, err := db.Writer(rules)
+	if err != nil {
+		return nil, err
+	}
+	if opt.Location == nil {
+		opt.Location = time.Local
+	}
+	l := &loop{w: w, tracker: track.New(w), opt: opt}
+	l.emit = func(r *parsers.Record) {
+		if l.err == nil {
+			l.err = l.tracker.Record(r)
+		}
+	}
+	return l, nil
+}
+
+// Run reads what is new in the sources. An error of a single source is noted
+// in the result; one of the store ends the run: what was committed before
+// stays, and the next run goes on from there.
+func Run(ctx context.Context, db *store.DB, rules *registry.Rules, families []source.Family, opt Options) (Result, error) {
+	var res Result
+	l, err := newLoop(db, rules, opt)
+	if err != nil {
+		return res, err
+	}
+	defer l.w.Close()
+	for i := 0; i < len(families); i++ {
+		again, err := l.family(ctx, families[i:i+1], &res)
+		if err != nil {
+			return res, err
+		}
+		if again {
+			i--
+		}
+	}
+	if err := l.begin(); err != nil {
+		return res, err
+	}
+	if err := l.tracker.Flush(); err != nil {
+		return res, err
+	}
+	if err := l.tracker.Sweep(); err != nil {
+		return res, err
+	}
+	return res, l.w.Commit()
+}
+
+// errMoved says that another process has read on in the same source.
+var errMoved = errors.New("another process has read this source in the meantime")
+
+// family reads the files of one family. It reports whether that has to be done
+// again, because another process has read in it.
+func (l *loop) family(ctx context.Context, families []source.Family, res *Result) (again bool, err error) {
+	if err := l.begin(); err != nil {
+		return false, err
+	}
+	for r, err := range source.Read(ctx, families, positions{l.w}) {
+		if err != nil {
+			if ctx.Err() != nil {
+				return false, ctx.Err()
+			}
+			res.Errs = append(res.Errs, err)
+			continue
+		}
+		err := l.source(ctx, r, res)
+		if errors.Is(err, errMoved) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, ctx.Err()
+}
+
+// source reads what is new in one source.
+func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error {
+	position := r.Position()
+	stream, err := parsers.NewStream(parsers.Options{Location: l.opt.Location, Host: l.opt.Host}, l.opt.Format, l.opt.Year, r.Modified())
+	if err != nil {
+		return err
+	}
+	if err := restore(stream, position.State); err != nil {
+		res.Errs = append(res.Errs, fmt.Errorf("go on reading %s in mid-line: %w: an open row or session is lost", r.Path(), err))
+	}
+	file := File{Path: r.Path()}
+	readErr := l.readLines(ctx, r, stream, &file)
+	if readErr != nil && readErr != io.EOF {
+		var fatal *fatalError
+		if errors.As(readErr, &fatal) {
+			return fatal.error
+		}
+		res.Errs = append(res.Errs, readErr)
+	}
+	if err := l.save(r, stream); err != nil {
+		return err
+	}
+	if file.Lines.Read > 0 {
+		file.Seen = stream.Seen()
+		if file.NotUnderstood() {
+			file.Refusal = stream.Refusal()
+		}
+		res.Files = append(res.Files, file)
+		res.Lines.Add(file.Lines)
+	}
+	return nil
+}
+
+func restore(stream *parsers.Stream, state []byte) error {
+	if len(state) == 0 {
+		return nil
+	}
+	return stream.UnmarshalBinary(state)
+}
+
+// fatalError is one that is not of a single source.
+type fatalError struct{ error }
+
+// readLines reads to the end of r, or to the first error.
+func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *parsers.Stream, file *File) error {
+	var counted store.Lines // in the minute of stamp
+	var stamp int64
+	flush := func() {
+		if counted.Read > 0 {
+			l.w.CountLines(stamp, counted)
+			file.Lines.Add(counted)
+			counted = store.Lines{}
+		}
+	}
+	defer flush()
+	for {
+		line, err := r.Next()
+		result := parsers.Unparsed
+		if err != nil {
+			var long *source.TooLongError
+			if !errors.As(err, &long) {
+				return err
+			}
+			line = []byte(long.Error())
+		} else {
+			result = stream.Parse(line, l.emit)
+			if l.err != nil {
+				return &fatalError{l.fail()}
+			}
+		}
+		if now := max(0, stream.Time().UnixMicro()); store.Minute(now) != store.Minute(stamp) {
+			flush()
+			stamp = now
+		}
+		counted.Read++
+		switch result {
+		case parsers.Understood:
+			counted.Understood++
+		case parsers.Irrelevant:
+			counted.Irrelevant++
+		default:
+			counted.Unparsed++
+			if len(file.Samples) < samples {
+				file.Samples = append(file.Samples, Sample{r.Position().Line, string(line[:min(len(line), 200)])})
+			}
+		}
+		if l.lines++; l.lines%checkEvery == 0 {
+			flush()
+			if err := l.pause(ctx, r, stream); err != nil {
+				return &fatalError{err}
+			}
+		}
+	}
+}
+
+// pause commits a batch that is large or old enough and begins the next.
+func (l *loop) pause(ctx context.Context, r *source.Reader, stream *parsers.Stream) error {
+	now := time.Now()
+	if l.opt.Progress != nil && now.Sub(l.shown) > 100*time.Millisecond {
+		l.shown = now
+		read, size := r.Progress()
+		l.opt.Progress(r.Path(), read, size)
+	}
+	if l.lines < batchLines && now.Sub(l.started) < batchTime && ctx.Err() == nil {
+		return nil
+	}
+	if err := l.save(r, stream); err != nil {
+		return err
+	}
+	if err := l.commit(); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := l.begin(); err != nil {
+		return err
+	}
+	offset, err := l.w.SourceOffset(r.Position().ID)
+	if err != nil {
+		return err
+	}
+	if offset != r.Position().Offset {
+		return errMoved
+	}
+	return nil
+}
+
+// begin begins a batch unless one has begun.
+func (l *loop) begin() error {
+	if l.inBatch {
+		return nil
+	}
+	stale, err := l.w.Begin()
+	if err != nil {
+		return err
+	}
+	l.inBatch, l.started, l.lines = true, time.Now(), 0
+	if stale {
+		if err := l.tracker.Reset(); err != nil {
+			return errors.Join(err, l.fail())
+		}
+	}
+	return nil
+}
+
+func (l *loop) commit() error {
+	if err := l.tracker.Flush(); err != nil {
+		l.err = err
+		return l.fail()
+	}
+	l.inBatch = false
+	return l.w.Commit()
+}
+
+// fail gives up the batch and returns the error that made it fail.
+func (l *loop) fail() error {
+	l.w.Rollback()
+	l.inBatch = false
+	return l.err
+}
+
+// save stores how far r was read, within the batch.
+func (l *loop) save(r *source.Reader, stream *parsers.Stream) error {
+	p := r.Position()
+	if !p.Known() {
+		return nil
+	}
+	state, err := stream.AppendBinary(nil)
+	if err != nil {
+		return fmt.Errorf("keep the state of %s: %w", r.Path(), err)
+	}
+	p.State = state
+	s := store.Source(p)
+	if err := l.w.PutSource(&s); err != nil {
+		return err
+	}
+	r.Saved(source.Position(s))
+	return nil
+}
+
+// positions lets the sources find what the store knows of them. It is used
+// within a batch.
+type positions struct{ w *store.Writer }
+
+func (p positions) FingerprintLengths(ctx context.Context) ([]int64, error) {
+	return p.w.FingerprintLengths(ctx)
+}
+
+func (p positions) ByFingerprint(ctx context.Context, fingerprint [16]byte, length int64) ([]source.Position, error) {
+	return convert(p.w.SourcesByFingerprint(ctx, fingerprint, length))
+}
+
+func (p positions) ByInode(ctx context.Context, device, inode uint64) ([]source.Position, error) {
+	return convert(p.w.SourcesByInode(ctx, device, inode))
+}
+
+func (p positions) ByFamily(ctx context.Context, family string) ([]source.Position, error) {
+	return convert(p.w.SourcesByFamily(ctx, family))
+}
+
+func convert(sources []store.Source, err error) ([]source.Position, error) {
+	found := make([]source.Position, len(sources))
+	for i, s := range sources {
+		found[i] = source.Position(s)
+	}
+	return found, err
+}
