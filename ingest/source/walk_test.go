@@ -1,0 +1,334 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestExpand(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{
+		"mail.log", "mail.log.1", "mail.log.2.gz", "mail.log.10.gz", "other.log-20261120", "other.log",
+		"ex/MSGTRK2026112001-1.LOG", "ex/MSGTRK2026112000-2.LOG", "ex/MSGTRK2026112000-10.LOG",
+		"ex/.hidden", ".git/config", "a/b/c/d/e/f/deep.log",
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, name), name+"\n")
+	}
+	for from, to := range map[string]string{"mail.log": "link", "nothing": "dangling"} {
+		if err := os.Symlink(filepath.Join(dir, from), filepath.Join(dir, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	for _, test := range []struct{ args, want string }{
+		{"mail.log mail.log.1 mail.log.2.gz", "mail.log.2.gz mail.log.1 mail.log"},
+		{"mail.log*", "mail.log.10.gz mail.log.2.gz mail.log.1 mail.log"},
+		{"other.log mail.log.1 other.log-20261120", "other.log-20261120 other.log | mail.log.1"},
+		{"mail.log link ./mail.log mail.log", "mail.log"},
+		{"link mail.log", "link"},
+		{"ex", "ex/MSGTRK2026112000-2.LOG ex/MSGTRK2026112000-10.LOG ex/MSGTRK2026112001-1.LOG"},
+		{"- mail.log -", "- | mail.log"},
+		{".", "ex/MSGTRK2026112000-2.LOG ex/MSGTRK2026112000-10.LOG ex/MSGTRK2026112001-1.LOG | link |" +
+			" mail.log.10.gz mail.log.2.gz mail.log.1 | other.log-20261120 other.log"},
+	} {
+		families, errs := Expand(strings.Fields(test.args))
+		if len(errs) > 0 {
+			t.Errorf("%s: %v", test.args, errs)
+		}
+		var got []string
+		for _, f := range families {
+			var paths []string
+			for _, file := range f.Files {
+				paths = append(paths, file.Path)
+			}
+			if f.Name == Stdin {
+				paths = []string{Stdin}
+			}
+			got = append(got, strings.Join(paths, " "))
+		}
+		if got := strings.Join(got, " | "); got != test.want {
+			t.Errorf("%s:\n got  %s\n want %s", test.args, got, test.want)
+		}
+	}
+	for arg, want := range map[string]string{
+		"nothing":  "open nothing: no such file or directory",
+		"no*thing": `no file matches "no*thing"`,
+		"dangling": "open dangling: no such file or directory",
+		"[":        `the pattern "[" cannot be read: syntax error in pattern`,
+	} {
+		families, errs := Expand([]string{arg, "mail.log"})
+		if len(errs) != 1 || errs[0].Error() != want {
+			t.Errorf("%s: got %v, want %s", arg, errs, want)
+		}
+		if len(families) != 1 || families[0].Files[0].Path != "mail.log" {
+			t.Errorf("%s: the rest is not there: %+v", arg, families)
+		}
+	}
+}
+
+func TestDirectoryLeavesOutWhatIsNoText(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "mail.log"), "a line\n")
+	write(t, filepath.Join(dir, "wtmp"), "\x00\x01\x02\n")
+	write(t, filepath.Join(dir, "system.journal"), "LPKSHHRH")
+	write(t, filepath.Join(dir, "old.tar.gz"), gz("name"+strings.Repeat("\x00", 253)+"ustar\x0000"))
+	want(t, must(t, new(Memory), dir), []string{"a line"})
+	for name, advice := range map[string]string{"system.journal": "journalctl -o export", "old.tar.gz": "unpack"} {
+		if _, errs := ingest(t, new(Memory), filepath.Join(dir, name)); len(errs) != 1 || !strings.Contains(errs[0].Error(), advice) {
+			t.Errorf("%s: got %v", name, errs)
+		}
+	}
+}
+
+func TestUnchangedFilesAreNotOpened(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 5 {
+		write(t, filepath.Join(dir, fmt.Sprintf("mail.log.%d", i)), join((&log{i * 100}).lines(50))+"part")
+	}
+	var m Memory
+	if n := len(must(t, &m, dir)); n != 250 {
+		t.Fatalf("%d lines", n)
+	}
+	families, _ := Expand([]string{dir})
+	for r, err := range Read(context.Background(), families, &m) {
+		t.Errorf("opened %v, %v", r.Path(), err)
+	}
+}
+
+// TestTailOfThePreviousGeneration names the live file only: what was written
+// to the old one before the rotation must not be lost, and older generations
+// that were never read are not wanted.
+func TestTailOfThePreviousGeneration(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		rotations int
+		suffix    string
+		remove    bool // the file that was read
+		dated     bool
+	}{
+		{name: "renamed", rotations: 1},
+		{name: "compressed", rotations: 1, suffix: ".gz"},
+		{name: "dated", rotations: 1, dated: true},
+		{name: "three times", rotations: 3, suffix: ".zst"},
+		{name: "three times, dated", rotations: 3, suffix: ".gz", dated: true},
+		{name: "and gone", rotations: 3, remove: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "mail.log")
+			rotated := func(i int) string {
+				if test.dated {
+					return fmt.Sprintf("%s-202611%02d", path, i)
+				}
+				return fmt.Sprintf("%s.%d", path, test.rotations-i+1)
+			}
+			var l log
+			write(t, rotated(0), join(l.lines(100))) // never read
+			past := time.Now().Add(-time.Hour)
+			if err := os.Chtimes(rotated(0), past, past); err != nil {
+				t.Fatal(err)
+			}
+			lines := l.lines(100)
+			write(t, path, join(lines[:60]))
+			var m Memory
+			got := must(t, &m, path)
+			appendTo(t, path, join(lines[60:]))
+			if test.remove {
+				lines = lines[:60]
+				if err := os.Chtimes(path, past, past); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i := range test.rotations {
+				rename(t, path, rotated(i+1))
+				if i == 0 && test.remove {
+					if err := os.Remove(rotated(1)); err != nil {
+						t.Fatal(err)
+					}
+				} else if test.suffix != "" {
+					compress(t, rotated(i+1), test.suffix)
+				}
+				more := l.lines(100)
+				lines = append(lines, more...)
+				appendTo(t, path, join(more))
+			}
+			got = append(got, must(t, &m, path)...)
+			want(t, got, lines)
+			// A daemon that has not reopened its log goes on in the old one.
+			if test.suffix == "" {
+				appendTo(t, rotated(test.rotations), "late\n")
+				want(t, must(t, &m, path), []string{"late"})
+			}
+			want(t, must(t, &m, path), nil)
+		})
+	}
+}
+
+func TestLinkThatIsSwitched(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "current")
+	var l log
+	var m Memory
+	var got, all []string
+	for i := range 4 {
+		target := filepath.Join(dir, fmt.Sprintf("log.%c", 'a'+i))
+		lines := l.lines(100)
+		all = append(all, lines...)
+		_ = os.Remove(link)
+		if i > 0 { // the rest of what was read before
+			late := l.lines(10)
+			appendTo(t, filepath.Join(dir, fmt.Sprintf("log.%c", 'a'+i-1)), join(late))
+			all = append(all[:len(all)-100], append(late, lines...)...)
+		}
+		write(t, target, join(lines))
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, must(t, &m, link)...)
+	}
+	want(t, got, all)
+}
+
+func TestCopiesAreKnown(t *testing.T) {
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "mail.log"), filepath.Join(dir, "backup")
+	for _, n := range []int{5, 500} { // less than a fingerprint, more
+		lines := (&log{n}).lines(n)
+		write(t, path, join(lines))
+		write(t, other, join(lines))
+		var m Memory
+		want(t, must(t, &m, path, other), lines)
+		want(t, must(t, &m, other), nil)
+		appendTo(t, path, "more\n")
+		if n == 500 { // of a copy with less than a fingerprint nothing is known when the log has grown
+			want(t, must(t, &m, path, other), []string{"more"})
+		} else {
+			want(t, must(t, &m, path), []string{"more"})
+		}
+		if m.positions[0].Path != realPath(path) || len(m.positions) != 1 {
+			t.Errorf("%d lines: the log is looked for in the copy: %+v", n, m.positions)
+		}
+	}
+}
+
+func TestCutInPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mail.log")
+	lines := new(log).lines(100)
+	write(t, path, join(lines))
+	var m Memory
+	want(t, must(t, &m, path), lines)
+	if err := os.Truncate(path, int64(len(join(lines[:50])))); err != nil {
+		t.Fatal(err)
+	}
+	want(t, must(t, &m, path), nil)
+	appendTo(t, path, "new\n")
+	want(t, must(t, &m, path), []string{"new"})
+}
+
+// TestSameHeader has two Exchange logs whose first lines are the same, read
+// when there was no more.
+func TestSameHeader(t *testing.T) {
+	dir := t.TempDir()
+	header := "#Software: Microsoft Exchange Server\r\n#Version: 15.01.2507.039\r\n"
+	one, two := filepath.Join(dir, "MSGTRK2026112000-1.LOG"), filepath.Join(dir, "MSGTRK2026112001-1.LOG")
+	for _, part := range []int{20, 39, len(header)} {
+		var m Memory
+		write(t, one, header[:part])
+		_ = os.Remove(two)
+		got := must(t, &m, dir)
+		appendTo(t, one, header[part:]+"#Date: 2026-11-20T00:00:00.000Z\r\n1,a\r\n")
+		write(t, two, header+"#Date: 2026-11-20T01:00:00.000Z\r\n2,a\r\n")
+		got = append(got, must(t, &m, dir)...)
+		appendTo(t, one, "1,b\r\n")
+		appendTo(t, two, "2,b\r\n")
+		got = append(got, must(t, &m, dir)...)
+		lines := strings.Split(strings.TrimSpace(strings.ReplaceAll(header, "\r", "")), "\n")
+		all := append([]string{}, lines...)
+		all = append(all, "#Date: 2026-11-20T00:00:00.000Z", "1,a")
+		all = append(all, lines...)
+		all = append(all, "#Date: 2026-11-20T01:00:00.000Z", "2,a", "1,b", "2,b")
+		want(t, got, all)
+	}
+}
+
+func TestStateGoesFromOneGenerationToTheNext(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mail.log")
+	var l log
+	write(t, path, join(l.lines(10)))
+	var m Memory
+	last := must(t, &m, path)[9]
+	rename(t, path, path+".1")
+	write(t, path, join(l.lines(10)))
+	families, _ := Expand([]string{path})
+	n := 0
+	for r, err := range Read(context.Background(), families, &m) {
+		if n++; err != nil || string(r.Position().State) != last {
+			t.Errorf("got state %q, %v, want %q", r.Position().State, err, last)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d readers", n)
+	}
+	// Another family has a state of its own.
+	other := filepath.Join(filepath.Dir(path), "other.log")
+	write(t, other, join(l.lines(10)))
+	families, _ = Expand([]string{path + ".1", other})
+	for r := range Read(context.Background(), families, &m) {
+		if r.Position().State != nil {
+			t.Errorf("%s: got state %q", r.Path(), r.Position().State)
+		}
+	}
+}
+
+func TestVanishedFiles(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "mail.log")
+	var l log
+	old, now := l.lines(100), l.lines(100)
+	write(t, path+".1", join(old))
+	write(t, path, join(now))
+	families, errs := Expand([]string{dir})
+	// Rotated between listing and reading.
+	rename(t, path+".1", path+".2")
+	compress(t, path+".2", ".gz")
+	rename(t, path, path+".1")
+	more := l.lines(10)
+	write(t, path, join(more))
+	got, errs := read(new(Memory), families, errs)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	if len(got) != 210 {
+		t.Errorf("%d lines, want 210", len(got))
+	}
+	families, _ = Expand([]string{path})
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs = read(new(Memory), families, nil); len(errs) != 1 || !strings.Contains(errs[0].Error(), "open "+path) {
+		t.Errorf("a named file is gone: got %v", errs)
+	}
+}
+
+func TestUnreadable(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root may read everything")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "mail.log")
+	write(t, path, "a\n")
+	if err := os.Chmod(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, errs := ingest(t, new(Memory), path)
+	if len(errs) != 1 || !strings.Contains(errs[0].Error(), "permission denied (run as root") {
+		t.Errorf("got %v", errs)
+	}
+}
