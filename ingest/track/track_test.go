@@ -1,0 +1,397 @@
+package track
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+	"mailfail/store"
+	"mailfail/store/storetest"
+)
+
+var (
+	testFormat = &parsers.Format{Name: "postfix", MTA: "postfix"}
+	roaming    = &parsers.Format{Name: "exchange-tracking", MTA: "exchange"}
+)
+
+// records turns a story into records, one a line, one second apart:
+//
+//	MESSAGE arrive [sender] [id=MESSAGE-ID] [client=IP] [again]
+//	MESSAGE expect|sent|deferred|failed|givenup|deleted|suspended|handed|discarded|expired|replaced RECIPIENT [relay=HOST[IP]] [next=ID]
+//	MESSAGE end
+//	reject RECIPIENT
+//
+// "@N" before a line sets the second; "*" before a message makes it roam.
+func records(t testing.TB, story string) (rs []*parsers.Record) {
+	t.Helper()
+	second := 0
+	for _, line := range strings.Split(strings.TrimSpace(story), "\n") {
+		words := strings.Fields(line)
+		if strings.HasPrefix(words[0], "@") {
+			fmt.Sscanf(words[0], "@%d", &second)
+			words = words[1:]
+		}
+		r := new(parsers.Record)
+		r.Reset()
+		r.Format, r.Time, r.Host = testFormat, time.Date(2026, 11, 22, 6, 0, second, 0, time.UTC), []byte("mx1")
+		second++
+		if words[0] == "reject" {
+			r.Kind, r.Recipient = parsers.Rejection, []byte(words[1])
+			rs = append(rs, r)
+			continue
+		}
+		if id, ok := strings.CutPrefix(words[0], "*"); ok {
+			r.Roaming, r.Format, words[0] = true, roaming, id
+		}
+		r.Message = []byte(words[0])
+		verb := words[1]
+		for _, w := range words[2:] {
+			switch key, value, _ := strings.Cut(w, "="); key {
+			case "id":
+				r.MessageID = []byte(value)
+			case "client":
+				r.ClientIP = []byte(value)
+			case "again":
+				r.Reinjected = true
+			case "relay":
+				host, ip, _ := strings.Cut(value, "[")
+				r.Relay, r.RelayIP = []byte(host), []byte(strings.TrimSuffix(ip, "]"))
+			case "next":
+				r.NextID = []byte(value)
+			default:
+				if verb == "arrive" {
+					r.HasSender, r.Sender = true, []byte(strings.Trim(w, "<>"))
+				} else {
+					r.Recipient = []byte(w)
+				}
+			}
+		}
+		fail := func(o parsers.Outcome) {
+			r.Kind, r.Outcome, r.Stage, r.Source = parsers.Attempt, o, registry.StageRcpt, registry.SourceRemote
+			r.Reply = parsers.Reply{Code: 450, Text: []byte("450 no")}
+		}
+		switch verb {
+		case "arrive":
+			r.Kind = parsers.Arrival
+		case "expect":
+			r.Kind = parsers.Expected
+		case "sent":
+			r.Kind, r.Outcome = parsers.Attempt, parsers.Delivered
+		case "deferred":
+			fail(parsers.Deferred)
+		case "failed":
+			fail(parsers.Failed)
+		case "givenup":
+			fail(parsers.Failed)
+			r.GivenUp = true
+		case "deleted":
+			fail(parsers.Failed)
+			r.Removed = true
+		case "suspended":
+			r.Kind = parsers.Suspended
+		case "handed":
+			r.Kind = parsers.HandedOver
+		case "discarded":
+			r.Kind = parsers.Discarded
+		case "expired":
+			r.Kind = parsers.Expired
+		case "replaced":
+			r.Kind = parsers.Replaced
+		case "end":
+			r.Kind = parsers.End
+		default:
+			t.Fatalf("line %q: unknown verb", line)
+		}
+		rs = append(rs, r)
+	}
+	return rs
+}
+
+// play writes records to a new store, with a commit before every record for
+// which cut returns true, and a new tracker after it.
+func play(t testing.TB, rs []*parsers.Record, cut func(i int) bool) *store.DB {
+	t.Helper()
+	db, err := store.Open(filepath.Join(t.TempDir(), "x.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := db.Writer(registry.DefaultRules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close(); db.Close() })
+	tr := New(w)
+	begin := func() {
+		if _, err := w.Begin(); err != nil {
+			t.Fatal(err)
+		}
+		if err := tr.Reset(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit := func() {
+		if err := tr.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin()
+	for i, r := range rs {
+		if cut(i) {
+			commit()
+			tr = New(w)
+			begin()
+		}
+		if err := tr.Record(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit()
+	return db
+}
+
+var stories = []struct {
+	name, story string
+	want        storetest.Totals
+}{
+	{"delivered", `
+		A arrive news@list.example id=<1@x> client=192.0.2.1
+		A sent u@one.example relay=mx.one.example[192.0.2.5]
+		A end`,
+		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 1}},
+	{"deferred, then delivered", `
+		A arrive s@x.example
+		A deferred u@one.example relay=mx.one.example[192.0.2.5]
+		A deferred u@ONE.example relay=mx2.one.example[192.0.2.6]
+		A sent u@one.example relay=mx.one.example[192.0.2.5]
+		A end`,
+		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 3, Deferrals: 2, Deferred: 1}},
+	{"three fates", `
+		A arrive s@x.example
+		A sent a@one.example
+		A failed b@one.example
+		A deferred c@one.example
+		B arrive <>
+		B sent s@x.example
+		B end
+		A suspended c@one.example
+		A expired
+		A end`,
+		storetest.Totals{Messages: 2, Recipients: 4, Delivered: 2, Bounced: 1, Expired: 1, Attempts: 4, Deferrals: 1, Failures: 1, Deferred: 1, Suspended: 1}},
+	{"pending", `
+		A arrive s@x.example
+		A deferred a@one.example
+		A suspended b@one.example
+		A expect c@one.example`,
+		storetest.Totals{Messages: 1, Recipients: 3, Pending: 3, Attempts: 1, Deferrals: 1, Deferred: 1, Suspended: 1}},
+	{"given up and deleted", `
+		A arrive s@x.example
+		A givenup a@one.example
+		A deleted b@one.example
+		A discarded c@one.example
+		A deferred d@one.example
+		A discarded
+		A end`,
+		storetest.Totals{Messages: 1, Recipients: 4, Expired: 1, Removed: 3, Attempts: 3, Failures: 2, Deferrals: 1, Deferred: 1}},
+	{"the same recipient twice", `
+		A arrive s@x.example
+		A sent a@one.example
+		A sent a@one.example
+		A end`,
+		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 2}},
+	{"queue id used again", `
+		A arrive s@x.example client=192.0.2.1
+		A sent a@one.example
+		A end
+		A arrive s@x.example client=192.0.2.1
+		A sent a@one.example
+		A end`,
+		storetest.Totals{Messages: 2, Recipients: 2, Delivered: 2, Attempts: 2}},
+	{"queue id used again, end not seen", `
+		A arrive s@x.example client=192.0.2.1
+		A deferred a@one.example
+		A arrive t@x.example client=192.0.2.1
+		A sent a@one.example
+		A end`,
+		storetest.Totals{Messages: 2, Recipients: 2, Delivered: 1, Pending: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+	{"content filter over SMTP", `
+		A arrive s@x.example id=<1@x> client=192.0.2.1
+		B arrive client=127.0.0.1 again
+		B arrive id=<1@x>
+		B arrive s@x.example
+		A sent a@one.example relay=localhost[127.0.0.1] next=B
+		A end
+		B deferred a@one.example relay=mx.one.example[192.0.2.5]
+		B sent a@one.example relay=mx.one.example[192.0.2.5]
+		B end`,
+		storetest.Totals{Messages: 2, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+	{"content filter that changes the Message-ID", `
+		A arrive s@x.example id=<1@x> client=192.0.2.1
+		B arrive client=127.0.0.1 id=<2@y> again
+		A sent a@one.example relay=localhost[127.0.0.1] next=B
+		A end
+		B sent a@one.example relay=mx.one.example[192.0.2.5]
+		B end`,
+		storetest.Totals{Messages: 2, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 1}},
+	{"content filter that was down", `
+		A arrive s@x.example id=<1@x> client=192.0.2.1
+		A deferred a@one.example relay=localhost[127.0.0.1]
+		B arrive client=127.0.0.1 id=<1@x> again
+		A sent a@one.example relay=localhost[127.0.0.1]
+		A end
+		B sent a@one.example relay=mx.one.example[192.0.2.5]
+		B end`,
+		storetest.Totals{Messages: 2, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+	{"local mailbox server on loopback is no filter", `
+		A arrive s@x.example id=<1@x> client=192.0.2.1
+		A sent a@one.example relay=localhost[127.0.0.1] next=nobody
+		A end`,
+		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 1}},
+	{"mail sent by this host itself", `
+		A arrive s@x.example id=<1@x> client=127.0.0.1 again
+		A sent a@one.example relay=mx.one.example[192.0.2.5]
+		A end`,
+		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 1}},
+	{"rejections", `
+		reject a@one.example
+		reject b@one.example`,
+		storetest.Totals{Rejected: 2}},
+	{"roaming: an expanded list", `
+		*M expect list@corp.example
+		*M replaced list@corp.example
+		*M expect a@corp.example
+		*M expect b@corp.example
+		*M sent a@corp.example
+		*M failed b@corp.example`,
+		storetest.Totals{Messages: 1, Recipients: 2, Delivered: 1, Bounced: 1, Attempts: 2, Failures: 1}},
+	{"roaming: handed over and delivered there", `
+		*M expect a@corp.example
+		*M expect b@corp.example
+		*M handed a@corp.example
+		*M handed b@corp.example
+		*M sent a@corp.example`,
+		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 1}},
+	{"roaming: deferred on a hop, handed over, delivered", `
+		*M deferred a@corp.example
+		*M handed a@corp.example
+		*M sent a@corp.example`,
+		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+}
+
+func TestStories(t *testing.T) {
+	for _, s := range stories {
+		t.Run(s.name, func(t *testing.T) {
+			db := play(t, records(t, s.story), func(int) bool { return false })
+			if got := storetest.Sum(t, db); got != s.want {
+				t.Errorf("got  %+v\nwant %+v", got, s.want)
+			}
+		})
+	}
+}
+
+// A story told in any number of pieces is the same story.
+func TestPieces(t *testing.T) {
+	for _, s := range stories {
+		t.Run(s.name, func(t *testing.T) {
+			rs := records(t, s.story)
+			want := storetest.Dump(t, play(t, rs, func(int) bool { return false }))
+			if got := storetest.Dump(t, play(t, rs, func(int) bool { return true })); got != want {
+				t.Errorf("in single pieces:\n%s\nat once:\n%s", got, want)
+			}
+		})
+	}
+}
+
+// The rows of a roaming message may come in any order.
+func TestAnyOrder(t *testing.T) {
+	for _, s := range stories {
+		if !strings.HasPrefix(s.name, "roaming") {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			rs := records(t, s.story)
+			r := rand.New(rand.NewPCG(1, 2))
+			for range 20 {
+				r.Shuffle(len(rs), func(i, j int) { rs[i], rs[j] = rs[j], rs[i] })
+				db := play(t, rs, func(int) bool { return r.IntN(3) == 0 })
+				if got := storetest.Sum(t, db); got != s.want {
+					var order []string
+					for _, x := range rs {
+						order = append(order, fmt.Sprintf("%d %s %d", x.Kind, x.Recipient, x.Time.Second()))
+					}
+					t.Fatalf("order %s\ngot  %+v\nwant %+v", strings.Join(order, "; "), got, s.want)
+				}
+			}
+		})
+	}
+}
+
+// What expired carries the last known reply as its cause.
+func TestExpiredHasCause(t *testing.T) {
+	db := play(t, records(t, "A deferred a@one.example\nA expired a@one.example\nA end"), func(int) bool { return true })
+	if n := storetest.Int(t, db, "SELECT count(*) FROM recipients r JOIN causes c ON c.id = r.cause WHERE r.state = 3 AND c.reply = 450"); n != 1 {
+		t.Errorf("%d recipients with the cause, want 1", n)
+	}
+}
+
+func TestManyRecipients(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("A arrive s@x.example\n")
+	for i := range 500 {
+		fmt.Fprintf(&b, "A deferred u%d@one.example\n", i)
+	}
+	for i := range 500 {
+		fmt.Fprintf(&b, "A sent u%d@one.example\n", i)
+	}
+	b.WriteString("A end")
+	db := play(t, records(t, b.String()), func(i int) bool { return i%333 == 0 })
+	want := storetest.Totals{Messages: 1, Recipients: 500, Delivered: 500, Attempts: 1000, Deferrals: 500, Deferred: 500}
+	if got := storetest.Sum(t, db); got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	for _, test := range []struct{ in, address, domain string }{
+		{"User@Example.ORG", "User@example.org", "example.org"},
+		{"a@b@C.example.", "a@b@c.example", "c.example"},
+		{"root", "root", ""},
+		{"x@BÜCHER.example", "x@bücher.example", "bücher.example"},
+		{`"a@b"@D.example`, `"a@b"@d.example`, "d.example"},
+		{"", "", ""},
+		{"@", "@", ""},
+	} {
+		if got := string(appendAddress(nil, []byte(test.in))); got != test.address {
+			t.Errorf("address of %q is %q, want %q", test.in, got, test.address)
+		}
+		if got := string(appendDomain(nil, []byte(test.in))); got != test.domain {
+			t.Errorf("domain of %q is %q, want %q", test.in, got, test.domain)
+		}
+	}
+}
+
+// A damaged state is an error, never a panic.
+func FuzzState(f *testing.F) {
+	m := &message{format: testFormat, host: []byte("mx1"), id: []byte("A"), hasSender: true, sender: []byte("s@x")}
+	m.recipient([]byte("a@b"), 5).state = store.Bounced
+	f.Add(m.appendTo(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m := new(message)
+		if err := m.restore(b); err == nil {
+			again := new(message)
+			if err := again.restore(m.appendTo(nil)); err != nil {
+				t.Errorf("what was restored cannot be restored again: %v", err)
+			} else if !bytes.Equal(again.appendTo(nil), m.appendTo(nil)) {
+				t.Error("restored to something else")
+			}
+		}
+	})
+}
