@@ -128,13 +128,14 @@ type Writer struct {
 	version int64 // SQLite's data_version: changes when another connection commits
 	open    bool  // between Begin and Commit
 
-	names  map[string]int64
-	series map[string]int64
-	relays map[int64]int64 // relay to provider
-	causes map[string]int64
-	counts map[countKey]*Counts
-	lines  map[int64]*Lines
-	key    []byte // scratch
+	names     map[string]int64
+	series    map[string]int64
+	relays    map[int64]int64 // relay to provider
+	causes    map[string]*Cause
+	providers map[string]string // by relay
+	counts    map[countKey]*Counts
+	lines     map[int64]*Lines
+	key       []byte // scratch
 }
 
 // Writer returns the writer of the database. Failures are filed under reasons
@@ -174,7 +175,8 @@ func (w *Writer) forget() {
 	w.names = map[string]int64{"": 1}
 	w.series = map[string]int64{}
 	w.relays = map[int64]int64{}
-	w.causes = map[string]int64{}
+	w.causes = map[string]*Cause{}
+	w.providers = map[string]string{}
 }
 
 // Begin starts a batch and waits for its turn when another process is writing.
@@ -193,7 +195,7 @@ func (w *Writer) Begin() (stale bool, err error) {
 	}
 	stale = version != w.version
 	w.version = version
-	if stale || len(w.names) > cacheLimit || len(w.series) > cacheLimit || len(w.causes) > cacheLimit {
+	if stale || len(w.names) > cacheLimit || len(w.series) > cacheLimit || len(w.causes) > cacheLimit || len(w.providers) > cacheLimit {
 		w.forget()
 	}
 	return stale, nil
@@ -364,7 +366,7 @@ func (w *Writer) Provider(relay []byte) (int64, error) {
 	}
 	p, ok, err := w.find("SELECT provider FROM relays WHERE relay = ?", id)
 	if err == nil && !ok {
-		if p, err = w.Name([]byte(registry.Provider(string(relay)))); err == nil {
+		if p, err = w.Name([]byte(w.ProviderName(string(relay)))); err == nil {
 			_, err = w.exec("INSERT INTO relays VALUES (?,?)", id, p)
 		}
 	}
@@ -375,12 +377,29 @@ func (w *Writer) Provider(relay []byte) (int64, error) {
 	return p, nil
 }
 
-// Cause returns the id of what a failure at relay is filed under. f.Provider
-// and f.Signature are found from relay and text.
-func (w *Writer) Cause(f registry.Failure, relay, text []byte) (int64, error) {
+// ProviderName returns the operator behind a relay.
+func (w *Writer) ProviderName(relay string) string {
+	if p, ok := w.providers[relay]; ok {
+		return p
+	}
+	p := registry.Provider(relay)
+	w.providers[relay] = p
+	return p
+}
+
+// Cause is what a failure is filed under.
+type Cause struct {
+	ID                  int64
+	Provider, Signature string
+	registry.Verdict
+}
+
+// Cause returns what a failure at relay is filed under. f.Provider and
+// f.Signature are found from relay and text.
+func (w *Writer) Cause(f registry.Failure, relay, text []byte) (*Cause, error) {
 	provider, err := w.Provider(relay)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	b := binary.AppendVarint(w.key[:0], provider)
 	b = binary.AppendUvarint(b, uint64(f.Reply))
@@ -391,25 +410,26 @@ func (w *Writer) Cause(f registry.Failure, relay, text []byte) (int64, error) {
 	prefix := len(b)
 	b = registry.AppendSignature(b, text)
 	w.key = b
-	if id, ok := w.causes[string(b)]; ok {
-		return id, nil
+	if c, ok := w.causes[string(b)]; ok {
+		return c, nil
 	}
 	key := string(b)
-	f.Provider = registry.Provider(string(relay))
+	f.Provider = w.ProviderName(string(relay))
 	f.Signature = clean(b[prefix:])
+	c := &Cause{Provider: f.Provider, Signature: f.Signature, Verdict: w.rules.Classify(f)}
 	args := []any{f.Signature, f.Reply, f.Enhanced.String(), f.MTAStatus.String(), f.Stage, f.Source, provider}
 	id, ok, err := w.find(`SELECT id FROM causes WHERE signature=? AND reply=? AND enhanced=? AND mta_status=?
 		AND stage=? AND source=? AND provider=?`, args...)
 	if err == nil && !ok {
-		v := w.rules.Classify(f)
 		id, err = w.insert(`INSERT INTO causes (signature, reply, enhanced, mta_status, stage, source, provider, reason, rule)
-			VALUES (?,?,?,?,?,?,?,?,?)`, append(args, string(v.Reason), v.Rule)...)
+			VALUES (?,?,?,?,?,?,?,?,?)`, append(args, string(c.Reason), c.Rule)...)
 	}
 	if err != nil {
-		return 0, w.db.explain("write to", err)
+		return nil, w.db.explain("write to", err)
 	}
-	w.causes[key] = id
-	return id, nil
+	c.ID = id
+	w.causes[key] = c
+	return c, nil
 }
 
 // Count adds to the counts of a series in the minute of a time in microseconds.

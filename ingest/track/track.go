@@ -34,6 +34,10 @@ const (
 // its memory and the uncommitted batch of the store.Writer go together: after
 // a failed commit, Reset.
 type Tracker struct {
+	// Observe, if not nil, is called for every attempt and rejection, before
+	// they are committed.
+	Observe func(*Event)
+
 	w    *store.Writer
 	open map[string]*message
 	free []*message
@@ -344,6 +348,7 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	if r.Outcome == parsers.Delivered {
 		t.w.Count(series, now, store.Counts{Delivered: 1})
 		t.settle(rcpt, store.Delivered, now, series)
+		t.observe(m, r, nil)
 		return nil
 	}
 	if err := t.store(m, rcpt); err != nil {
@@ -354,13 +359,14 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 		return err
 	}
 	if now >= rcpt.causeAt {
-		rcpt.cause, rcpt.causeAt = cause, now
+		rcpt.cause, rcpt.causeAt = cause.ID, now
 	}
-	a := store.Attempt{Time: now, Recipient: rcpt.row, Series: series, Outcome: uint8(r.Outcome), Cause: cause,
+	a := store.Attempt{Time: now, Recipient: rcpt.row, Series: series, Outcome: uint8(r.Outcome), Cause: cause.ID,
 		Service: string(r.Service), IP: store.Clean(string(r.RelayIP)), Delay: r.Delay, Text: store.Clean(string(r.Reply.Text))}
 	if err := t.w.AddAttempt(&a); err != nil {
 		return err
 	}
+	t.observe(m, r, cause)
 	switch {
 	case r.Outcome == parsers.Deferred:
 	case r.Removed:
@@ -374,7 +380,7 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 }
 
 // cause returns what a failing record is filed under.
-func (t *Tracker) cause(r *parsers.Record) (int64, error) {
+func (t *Tracker) cause(r *parsers.Record) (*store.Cause, error) {
 	t.relay = appendLower(t.relay[:0], r.Relay)
 	return t.w.Cause(registry.Failure{Reply: r.Reply.Code, Enhanced: r.Reply.Enhanced, MTAStatus: r.MTAStatus,
 		Stage: r.Stage, Source: r.Source}, t.relay, r.Reply.Text)
@@ -618,7 +624,8 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 		return err
 	}
 	t.address = appendAddress(t.address[:0], r.Recipient)
-	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause, Service: string(r.Service), QueueID: store.Clean(string(r.Message)),
+	t.observe(nil, r, cause)
+	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause.ID, Service: string(r.Service), QueueID: store.Clean(string(r.Message)),
 		Client: store.Clean(string(r.Client)), ClientIP: store.Clean(string(r.ClientIP)), Sender: store.Clean(string(r.Sender)), HasSender: r.HasSender,
 		Recipient: store.Clean(string(t.address)), Text: store.Clean(string(r.Reply.Text)), LineHash: r.LineHash, Copy: r.Copy})
 }
