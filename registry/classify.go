@@ -1,23 +1,151 @@
 package registry
 
-// Rules decide the reason of a failure.
-type Rules struct{}
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"math/bits"
+	"os"
+	"sync"
+)
+
+//go:embed rules.txt
+var rulesText string
+
+// Rules decide the reason of a failure. They are asked in their order and the
+// first that holds decides: texts before codes, because codes alone mislead.
+// What no rule knows goes by the meaning of its codes, the enhanced one first.
+//
+// Rules are safe for use by several goroutines.
+type Rules struct {
+	rules   []rule
+	phrases *phrases
+	always  []uint64   // rules without text, as a set
+	of      [][]uint16 // phrase → rules it makes worth asking
+	version string
+}
+
+// maxRules bounds the set of rules that Classify keeps on the stack.
+const maxRules = 2048
+
+// defaultRules compiles the embedded rules when they are first needed.
+var defaultRules = sync.OnceValue(func() *Rules {
+	rules, err := compileRules(source{"rules.txt", rulesText})
+	if err != nil {
+		panic(err) // a test compiles the embedded file
+	}
+	return rules
+})
 
 // DefaultRules returns the rules that come with mailfail.
-func DefaultRules() *Rules { return &Rules{} }
+func DefaultRules() *Rules { return defaultRules() }
+
+// LoadRules returns the rules of a file, asked first, followed by those that
+// come with mailfail. The file has the same form as rules.txt in this folder.
+func LoadRules(path string) (*Rules, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading rules: %w", err)
+	}
+	rules, err := compileRules(source{path, string(text)}, source{"built-in rules", rulesText})
+	if err != nil {
+		return nil, fmt.Errorf("reading rules: %w", err)
+	}
+	return rules, nil
+}
+
+// source is a text of rules and where it comes from.
+type source struct{ name, text string }
+
+func compileRules(sources ...source) (*Rules, error) {
+	rr := ruleReader{indexes: map[string]uint16{}, names: map[string]bool{}}
+	hash := sha256.New()
+	for _, s := range sources {
+		if err := rr.read(s.text); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+		fmt.Fprintf(hash, "%d\n%s", len(s.text), s.text)
+	}
+	if len(rr.rules) > maxRules {
+		return nil, fmt.Errorf("%d rules; no more than %d are possible", len(rr.rules), maxRules)
+	}
+	for _, text := range tableTexts() { // codes decide where no rule does
+		fmt.Fprintf(hash, "%d\n%s", len(text), text)
+	}
+	p, err := newPhrases(rr.texts)
+	if err != nil {
+		return nil, err
+	}
+	r := &Rules{rules: rr.rules, phrases: p, version: hex.EncodeToString(hash.Sum(nil)[:6])}
+	r.index(len(rr.texts))
+	return r, nil
+}
+
+// index notes which rules each phrase makes worth asking.
+func (r *Rules) index(phrases int) {
+	r.always = make([]uint64, maxRules/64)
+	r.of = make([][]uint16, phrases)
+	for i := range r.rules {
+		if len(r.rules[i].text) == 0 {
+			r.always[i/64] |= 1 << (i % 64)
+			continue
+		}
+		for _, phrase := range r.rules[i].text[0] {
+			r.of[phrase] = append(r.of[phrase], uint16(i))
+		}
+	}
+}
 
 // Version changes whenever the same failure might get another reason.
-func (*Rules) Version() string { return "0" }
+func (r *Rules) Version() string { return r.version }
 
 // Classify returns the reason of f and the rule that decided. Equal failures
-// have equal reasons.
-func (*Rules) Classify(f Failure) Verdict { return Verdict{Reason: "unknown"} }
+// have equal reasons. The rule is the name of one in a rules file, or "code
+// 5.1.1" where no text decided and the meaning of the code did, or "" for the
+// reason "unknown".
+func (r *Rules) Classify(f Failure) Verdict {
+	var buf [maxText]byte
+	if len(f.Signature) > maxText {
+		f.Signature = f.Signature[:maxText]
+	}
+	var found phraseSet
+	r.phrases.find(appendFolded(buf[:0], f.Signature), &found)
 
-// AppendSignature appends to dst the reply text with its variable parts
-// masked, so that replies that differ only in addresses, hosts, numbers and
-// ids have one signature.
-func AppendSignature(dst, text []byte) []byte { return append(dst, text...) }
+	var ask [maxRules / 64]uint64
+	copy(ask[:], r.always)
+	for w, word := range found[:(len(r.of)+63)/64] {
+		for ; word != 0; word &= word - 1 {
+			for _, i := range r.of[w*64+bits.TrailingZeros64(word)] {
+				ask[i/64] |= 1 << (i % 64)
+			}
+		}
+	}
+	for w, word := range ask[:(len(r.rules)+63)/64] {
+		for ; word != 0; word &= word - 1 {
+			rule := &r.rules[w*64+bits.TrailingZeros64(word)]
+			if rule.match(&f, &found) {
+				return Verdict{Reason: rule.reason, Rule: rule.name}
+			}
+		}
+	}
+	return byCode(&f)
+}
 
-// Provider returns the operator behind a relay host ("Google", "Microsoft"),
-// or else the relay's registrable domain in lower case; "" for no relay.
-func Provider(relay string) string { return relay }
+// byCode returns the reason that the codes of f stand for.
+func byCode(f *Failure) Verdict {
+	if e := f.status(); !e.IsZero() {
+		if c := enhancedReason(e, f.Provider); c.Reason != "" {
+			return c
+		}
+	}
+	if c := replyReason(f.Reply); c.Reason != "" {
+		return c
+	}
+	if e := f.MTAStatus; !e.IsZero() && e != f.status() {
+		if c := enhancedReason(e, ""); c.Reason != "" {
+			return c
+		}
+	}
+	return Verdict{Reason: "unknown"}
+}

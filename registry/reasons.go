@@ -1,0 +1,71 @@
+package registry
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+//go:embed reasons.txt
+var reasonsText string
+
+// ReasonInfo explains a reason.
+type ReasonInfo struct {
+	Reason    Reason
+	Group     string // reasons of a kind: address, mailbox, content …
+	Name      string // a headline
+	Brief     string // one line of advice
+	Meaning   string // what happened
+	Cause     string // what it usually comes from
+	Action    string // what the sender's postmaster does
+	Recipient string // what the recipient's side does
+}
+
+var reasons = sync.OnceValue(func() []ReasonInfo {
+	list, err := parseReasons(reasonsText)
+	if err != nil {
+		panic(err) // a test reads the embedded file
+	}
+	return list
+})
+
+var reasonTable = sync.OnceValue(func() map[Reason]*ReasonInfo {
+	m := map[Reason]*ReasonInfo{}
+	for i := range reasons() {
+		m[reasons()[i].Reason] = &reasons()[i]
+	}
+	return m
+})
+
+func parseReasons(text string) ([]ReasonInfo, error) {
+	blocks, err := parseBlocks(text)
+	if err != nil {
+		return nil, err
+	}
+	var list []ReasonInfo
+	for _, b := range blocks {
+		if b.kind != "reason" {
+			return nil, fmt.Errorf("reasons: line %d: want \"reason NAME\"", b.line)
+		}
+		list = append(list, ReasonInfo{
+			Reason: Reason(b.name), Group: b.get("group"), Name: b.get("name"), Brief: b.get("brief"),
+			Meaning: b.get("what"), Cause: b.get("causes"), Action: b.get("action"), Recipient: b.get("recipient"),
+		})
+	}
+	return list, nil
+}
+
+// Reasons returns all reasons, those of a group together, "unknown" last.
+func Reasons() []ReasonInfo { return slices.Clone(reasons()) }
+
+// Info explains the reason; one that is not in the list is explained as
+// unknown, under its own name.
+func (r Reason) Info() ReasonInfo {
+	if info, ok := reasonTable()[r]; ok {
+		return *info
+	}
+	info := *reasonTable()["unknown"]
+	info.Reason = r
+	return info
+}
