@@ -222,3 +222,51 @@ func TestSources(t *testing.T) {
 	}
 	commit(t, w)
 }
+
+// A writer that begins again at once after every commit does not keep another
+// one waiting.
+func TestWritersTakeTurns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	_, greedy := open(t, path)
+	_, other := open(t, path)
+	begin(t, greedy)
+	done, stopped := make(chan error), make(chan int)
+	go func() {
+		_, err := other.Begin()
+		if err == nil {
+			err = other.Commit()
+		}
+		done <- err
+	}()
+	var result error
+	finished := make(chan struct{})
+	go func() { result = <-done; close(finished) }()
+	go func() {
+		turns := 0
+		for {
+			select {
+			case <-finished:
+				stopped <- turns
+				return
+			default:
+			}
+			if err := greedy.Commit(); err != nil {
+				t.Error(err)
+			}
+			if _, err := greedy.Begin(); err != nil {
+				t.Error(err)
+			}
+			turns++
+		}
+	}()
+	turns := <-stopped
+	if result != nil {
+		t.Fatal(result)
+	}
+	// Before the other one queues up, and while SQLite sleeps between two
+	// tries, the greedy one may go on; without the queue it goes on for ever.
+	t.Logf("the greedy writer had %d turns", turns)
+	if err := greedy.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -124,6 +124,7 @@ type Writer struct {
 	conn  *sql.Conn
 	rules *registry.Rules
 	stmts map[string]*sql.Stmt
+	turn  turn
 
 	version int64 // SQLite's data_version: changes when another connection commits
 	open    bool  // between Begin and Commit
@@ -151,6 +152,9 @@ func (db *DB) Writer(rules *registry.Rules) (*Writer, error) {
 	}
 	w := &Writer{db: db, conn: conn, rules: rules, stmts: map[string]*sql.Stmt{},
 		counts: map[countKey]*Counts{}, lines: map[int64]*Lines{}}
+	if db.path != "" {
+		w.turn = openTurn(db.path)
+	}
 	w.forget()
 	if err := w.reclassify(); err != nil {
 		w.Close()
@@ -167,6 +171,7 @@ func (w *Writer) Close() error {
 	for _, s := range w.stmts {
 		s.Close()
 	}
+	w.turn.close()
 	return w.conn.Close()
 }
 
@@ -184,7 +189,10 @@ func (w *Writer) forget() {
 // whatever the caller has kept of positions and open messages is out of date.
 func (w *Writer) Begin() (stale bool, err error) {
 	ctx := context.Background()
-	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	w.turn.wait()
+	_, err = w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	w.turn.pass()
+	if err != nil {
 		return false, w.db.explain("write to", err)
 	}
 	w.open = true
