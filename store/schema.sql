@@ -85,7 +85,8 @@ CREATE TABLE attempts (
     text      TEXT NOT NULL     -- the reply, as logged
 );
 CREATE INDEX attempts_time ON attempts (time);
-CREATE INDEX attempts_recipient ON attempts (recipient);
+-- Covers what a report reads of attempts, in the order of recipients.
+CREATE INDEX attempts_recipient ON attempts (recipient, series, cause, outcome, time);
 
 -- Mail this host refused to take in.
 CREATE TABLE rejections (

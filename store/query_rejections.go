@@ -1,0 +1,138 @@
+package store
+
+import (
+	"database/sql"
+	"slices"
+	"strings"
+)
+
+// rejections counts what this host refused to take in. A rejection has no next
+// hop, hence no provider; its sender is that of the row, not of the series.
+func (c *counter) rejections() error {
+	causes, codes := map[int64]*causeTally{}, map[string]*codeTally{}
+	bySender := slices.ContainsFunc(c.groupings, func(g *grouping) bool { return slices.Contains(g.dims, BySender) })
+	sender := "''"
+	if bySender {
+		sender = "sender"
+	}
+	where, args := c.rejectionsWhere()
+	err := c.each("SELECT series, cause, "+sender+" AS address, sum(n), min(time), max(time) FROM rejections AS r WHERE "+where+" GROUP BY 1, 2, 3",
+		args, func(r *sql.Rows) error {
+			var id, causeID, n, first, last int64
+			var address sql.NullString
+			if err := r.Scan(&id, &causeID, &address, &n, &first, &last); err != nil {
+				return err
+			}
+			k := c.cat.causes[causeID]
+			if k == nil || !c.isWanted(id, rejectionText) || !c.filter.matchCause(k) {
+				return nil
+			}
+			s := c.cat.index[id]
+			for _, g := range c.groupings {
+				g.atSender(s, address, k).Rejected += n
+			}
+			addCause(causes, k, n, first, last)
+			codeOf(codes, k.code).domains[c.cat.series[s].domain] = struct{}{}
+			return nil
+		})
+	if err != nil {
+		return err
+	}
+	if err := c.rejectedWhom(causes, codes); err != nil {
+		return err
+	}
+	if err := c.signatures(causes); err != nil {
+		return err
+	}
+	c.numbers.Rejections, err = c.codeRows(causes, codes, rejectionText)
+	return err
+}
+
+// rejectionsWhere returns the condition for the rows of rejections AS r that
+// lie in the window and have a wanted sender.
+func (c *counter) rejectionsWhere() (string, []any) {
+	where, args := c.window.where("r.time", 1)
+	cond, more := senderCondition(c.filter.Senders)
+	return where + " AND " + cond, append(args, more...)
+}
+
+// senderCondition is matchDomain for the column r.sender, an address.
+func senderCondition(senders []string) (string, []any) {
+	if len(senders) == 0 {
+		return "TRUE", nil
+	}
+	var cond []string
+	var args []any
+	for _, s := range senders {
+		if s == "<>" {
+			cond = append(cond, "r.sender = ''")
+			continue
+		}
+		pattern := "%@" + escapeLike(s)
+		if parent, ok := strings.CutPrefix(s, "*."); ok {
+			pattern = "%@%." + escapeLike(parent)
+		}
+		cond, args = append(cond, `r.sender LIKE ? ESCAPE '\'`), append(args, pattern)
+	}
+	return "(" + strings.Join(cond, " OR ") + ")", args
+}
+
+func escapeLike(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
+}
+
+// rejectedWhom counts the recipients and clients of each code's rejections.
+func (c *counter) rejectedWhom(causes map[int64]*causeTally, codes map[string]*codeTally) error {
+	var ids, series []int64
+	for id := range causes {
+		ids = append(ids, id)
+	}
+	for i, ok := range c.rejected {
+		if ok {
+			series = append(series, c.cat.series[i].id)
+		}
+	}
+	where, args := c.rejectionsWhere()
+	if len(series) < len(c.rejected) {
+		where, args = where+" AND r.series IN (SELECT value FROM json_each(?))", append(args, list(series))
+	}
+	return c.each(`SELECT k.reply, k.enhanced, count(DISTINCT nullif(r.recipient, '')), count(DISTINCT nullif(r.client_ip, ''))
+		FROM rejections AS r JOIN causes AS k ON k.id = r.cause
+		WHERE r.cause IN (SELECT value FROM json_each(?)) AND `+where+` GROUP BY 1, 2`,
+		append([]any{list(ids)}, args...), func(r *sql.Rows) error {
+			var reply int
+			var enhanced string
+			var recipients, clients int64
+			err := r.Scan(&reply, &enhanced, &recipients, &clients)
+			t := codeOf(codes, joinCode(reply, enhanced))
+			t.recipients, t.clients = recipients, clients
+			return err
+		})
+}
+
+// atSender is at, with the sender's domain taken from an address.
+func (g *grouping) atSender(series int, address sql.NullString, k *cause) *tally {
+	if !slices.Contains(g.dims, BySender) {
+		return g.at(series, k)
+	}
+	sender := senderDomain(address)
+	part := g.part(func(d Dimension) string {
+		if d == BySender {
+			return sender
+		}
+		return g.cat.value(&g.cat.series[series], d)
+	})
+	return g.atParts(part, k)
+}
+
+// senderDomain returns the domain of an envelope sender as series have it.
+func senderDomain(address sql.NullString) string {
+	if address.Valid && address.String == "" {
+		return "<>"
+	}
+	i := strings.LastIndexByte(address.String, '@')
+	if i < 0 {
+		return ""
+	}
+	return strings.ToLower(strings.TrimSuffix(address.String[i+1:], "."))
+}

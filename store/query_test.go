@@ -1,0 +1,443 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math/rand"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fixture is a database that is filled row by row, and remembers the rows.
+type fixture struct {
+	tb     testing.TB
+	db     *DB
+	names  map[string]int64
+	series []fixtureSeries
+	causes []fixtureCause
+
+	counts     []fixtureCount
+	recipients []fixtureRecipient
+	attempts   []fixtureAttempt
+	rejections []fixtureRejection
+}
+
+type fixtureSeries struct{ format, host, instance, sender, domain, relay, provider string }
+
+type fixtureCause struct {
+	reply                                 int
+	enhanced, provider, signature, reason string
+}
+
+type fixtureCount struct {
+	minute                                             int64
+	series                                             int
+	delivered, recipients, suspended, handed, messages int64
+}
+
+type fixtureRecipient struct {
+	series            int
+	state             State
+	first, last, done int64 // done 0: pending
+}
+
+type fixtureAttempt struct {
+	time      int64
+	recipient int // place
+	series    int
+	outcome   int64
+	cause     int
+	text      string
+}
+
+type fixtureRejection struct {
+	time           int64
+	series, cause  int
+	sender, client string
+	recipient      string
+	n              int64
+	text           string
+}
+
+func newFixture(tb testing.TB) *fixture {
+	tb.Helper()
+	db, err := OpenTemporary()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { db.Close() })
+	f := &fixture{tb: tb, db: db, names: map[string]int64{}}
+	for rows, err := db.rw.Query("SELECT text, id FROM names"); ; {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		for rows.Next() {
+			var s string
+			var id int64
+			if err := rows.Scan(&s, &id); err != nil {
+				tb.Fatal(err)
+			}
+			f.names[s] = id
+		}
+		break
+	}
+	f.name("")
+	return f
+}
+
+func (f *fixture) exec(query string, args ...any) {
+	f.tb.Helper()
+	if _, err := f.db.rw.Exec(query, args...); err != nil {
+		f.tb.Fatalf("%s: %v", query, err)
+	}
+}
+
+func (f *fixture) name(s string) int64 {
+	if f.names[s] == 0 {
+		f.names[s] = int64(len(f.names) + 1)
+		f.exec("INSERT INTO names VALUES (?,?)", f.names[s], s)
+	}
+	return f.names[s]
+}
+
+func (f *fixture) addSeries(s fixtureSeries) int {
+	if i := slices.Index(f.series, s); i >= 0 {
+		return i
+	}
+	f.series = append(f.series, s)
+	f.exec("INSERT OR IGNORE INTO relays VALUES (?,?)", f.name(s.relay), f.name(s.provider))
+	f.exec("INSERT INTO series VALUES (?,?,?,?,?,?,?)", len(f.series), f.name(s.format), f.name(s.host), f.name(s.instance), f.name(s.sender), f.name(s.domain), f.name(s.relay))
+	return len(f.series) - 1
+}
+
+func (f *fixture) addCause(c fixtureCause) int {
+	if i := slices.Index(f.causes, c); i >= 0 {
+		return i
+	}
+	f.causes = append(f.causes, c)
+	f.exec("INSERT INTO causes VALUES (?,?,?,?,?,1,?,?,?,'rule')", len(f.causes), c.reply, c.enhanced, fmt.Sprintf("4.0.%d", len(f.causes)), len(f.causes)%14, f.name(c.provider), c.signature, c.reason)
+	return len(f.causes) - 1
+}
+
+func (f *fixture) addCount(c fixtureCount) {
+	f.counts = append(f.counts, c)
+	f.exec(`INSERT INTO counts VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET delivered = delivered + excluded.delivered,
+		recipients = recipients + excluded.recipients, suspended = suspended + excluded.suspended,
+		handed = handed + excluded.handed, messages = messages + excluded.messages`,
+		c.minute, c.series+1, c.delivered, c.recipients, c.suspended, c.handed, c.messages)
+}
+
+func (f *fixture) addRecipient(r fixtureRecipient) int {
+	f.recipients = append(f.recipients, r)
+	id := len(f.recipients)
+	done := any(r.done)
+	if r.done == 0 {
+		done = nil
+	}
+	s := f.series[r.series]
+	f.exec("INSERT INTO messages VALUES (?,?,?,?,?,?,?,'','',0,?)", id, f.name(s.format), f.name(s.host), f.name(s.instance),
+		fmt.Sprintf("Q%d", id), fmt.Sprintf("<%d@x>", id), "a@"+s.sender, r.first)
+	f.exec("INSERT INTO recipients VALUES (?,?,?,?,?,?,?,?,NULL)", id, id, r.series+1, fmt.Sprintf("u%d@%s", id, s.domain), r.state, r.first, r.last, done)
+	return id - 1
+}
+
+func (f *fixture) addAttempt(a fixtureAttempt) {
+	f.attempts = append(f.attempts, a)
+	f.exec("INSERT INTO attempts VALUES (NULL,?,?,?,?,?,?,'192.0.2.1',1000000,?)", a.time, a.recipient+1, a.series+1, a.outcome, a.cause+1, f.name("smtp"), a.text)
+}
+
+func (f *fixture) addRejection(r fixtureRejection) {
+	f.rejections = append(f.rejections, r)
+	f.exec("INSERT INTO rejections VALUES (NULL,?,?,?,?,'NOQUEUE','',?,?,?,?,NULL,?,?,0)", r.time, r.series+1, r.cause+1, f.name("smtpd"),
+		r.client, r.sender, r.recipient, r.text, r.n, r.n)
+}
+
+// random fills a fixture.
+func (f *fixture) random(rng *rand.Rand) {
+	pick := func(list ...string) string { return list[rng.Intn(len(list))] }
+	series := func() int {
+		relay := pick("", "mx1.a.test", "mx2.a.test", "mx.b.test")
+		return f.addSeries(fixtureSeries{pick("postfix", "exim", "exchange-tracking", "exchange-smtpsend"), pick("", "h1", "h2"), pick("", "out"),
+			pick("s.test", "<>", "", "t.test"), pick("a.test", "b.test", "x.a.test", ""), relay,
+			map[string]string{"": "", "mx1.a.test": "A", "mx2.a.test": "A", "mx.b.test": "b.test"}[relay]})
+	}
+	cause := func() int {
+		i := rng.Intn(len(codesInTests))
+		return f.addCause(fixtureCause{codesInTests[i].reply, codesInTests[i].enhanced, pick("A", "b.test", ""), pick("sig one", "sig two", "sig three"), pick("user-unknown", "rate-limited", "unknown")})
+	}
+	const minutes = 40
+	for range 30 {
+		f.addCount(fixtureCount{rng.Int63n(minutes), series(), rng.Int63n(5), rng.Int63n(5), rng.Int63n(3), rng.Int63n(3), rng.Int63n(3)})
+	}
+	for range 60 {
+		f.randomRecipient(rng, minutes, series, cause)
+	}
+	for range 20 {
+		i := f.addSeries(fixtureSeries{pick("postfix", "exim"), pick("h1", "h2"), "", "", pick("a.test", ""), "", ""})
+		f.addRejection(fixtureRejection{rng.Int63n(minutes * minuteMicros), i, cause(), pick("x@s.test", "y@T.test", "", `"a@s.test"@t.test`),
+			pick("192.0.2.1", "192.0.2.2", ""), pick("u@a.test", "v@a.test", ""), 1 + rng.Int63n(3), pick("r1", "r2", "r3")})
+	}
+	f.exec("INSERT INTO lines VALUES (3,10,6,3,1), (20,100,60,30,10)")
+}
+
+func (f *fixture) randomRecipient(rng *rand.Rand, minutes int64, series, cause func() int) {
+	r := fixtureRecipient{series: series(), state: State(rng.Intn(7))}
+	r.first = rng.Int63n(minutes * minuteMicros)
+	r.last = r.first + rng.Int63n(10*minuteMicros)
+	if r.state != Pending {
+		r.done = r.first + rng.Int63n(r.last-r.first+1)
+	}
+	id := f.addRecipient(r)
+	for range rng.Intn(5) {
+		s := f.series[r.series]
+		s.relay, s.provider = "mx1.a.test", "A"
+		at := []int{r.series, f.addSeries(s)}[rng.Intn(2)]
+		f.addAttempt(fixtureAttempt{r.first + rng.Int63n(r.last-r.first+1), id, at, 2 + rng.Int63n(2), cause(), fmt.Sprint("text ", rng.Intn(4))})
+	}
+}
+
+var codesInTests = []struct {
+	reply    int
+	enhanced string
+}{{550, "5.1.1"}, {550, ""}, {0, "4.4.1"}, {0, ""}, {421, "4.7.28"}}
+
+// reference counts like counter does, in the plainest way: for every group it
+// looks at every row.
+type reference struct {
+	*fixture
+	window     Window
+	filter     Filter
+	sendIsLeft bool
+}
+
+func (f *fixture) reference(w Window, filter Filter) *reference {
+	r := &reference{fixture: f, window: w, filter: filter}
+	tracking, send := false, false
+	for _, s := range f.series {
+		send = send || s.format == sendFormat
+	}
+	for _, c := range f.counts {
+		tracking = tracking || f.series[c.series].format == trackingFormat && r.in(c.minute*minuteMicros)
+	}
+	for _, c := range f.recipients {
+		tracking = tracking || f.series[c.series].format == trackingFormat && r.overlaps(c)
+	}
+	r.sendIsLeft = tracking && send
+	return r
+}
+
+func (r *reference) in(t int64) bool {
+	since, until := r.window.micros()
+	return t >= since && t < until
+}
+
+func (r *reference) overlaps(c fixtureRecipient) bool {
+	since, until := r.window.micros()
+	return c.last >= since && c.first < until
+}
+
+func (r *reference) state(c fixtureRecipient) State {
+	if _, until := r.window.micros(); c.done != 0 && c.done < until {
+		return c.state
+	}
+	return Pending
+}
+
+func (r *reference) wantSeries(i int, sender string) bool {
+	s := r.series[i]
+	if r.sendIsLeft && s.format == sendFormat {
+		return false
+	}
+	return matchDomain(r.filter.Domains, s.domain) && matchDomain(r.filter.Senders, sender) && matchName(r.filter.Providers, s.provider) &&
+		matchName(r.filter.Hosts, s.host) && (matchName(r.filter.MTAs, strings.Split(s.format, "-")[0]) || matchName(r.filter.MTAs, s.format))
+}
+
+func (r *reference) wantCause(i int) bool {
+	c := r.causes[i]
+	return r.filter.matchCause(&cause{reply: c.reply, enhanced: c.enhanced, reason: c.reason})
+}
+
+// key returns the values of a group; cause < 0: none.
+func (r *reference) key(dims []Dimension, series int, sender string, cause int) string {
+	s := r.series[series]
+	code, reason := "", ""
+	if cause >= 0 {
+		code, reason = joinCode(r.causes[cause].reply, r.causes[cause].enhanced), r.causes[cause].reason
+	}
+	values := map[Dimension]string{ByDomain: s.domain, ByProvider: s.provider, BySender: sender, ByRelay: s.relay, ByHost: s.host,
+		ByInstance: s.instance, ByMTA: strings.Split(s.format, "-")[0], ByCode: code, ByReason: reason}
+	key := make([]string, len(dims))
+	for i, d := range dims {
+		key[i] = values[d]
+	}
+	return strings.Join(key, "|")
+}
+
+func (r *reference) groups(dims []Dimension) map[string]Tally {
+	groups := map[string]Tally{}
+	update := func(key string, f func(*Tally)) {
+		t := groups[key]
+		f(&t)
+		groups[key] = t
+	}
+	ofCause := r.filter.OfCause() || slices.ContainsFunc(dims, Dimension.OfCause)
+	for _, c := range r.counts {
+		if !ofCause && r.in(c.minute*minuteMicros) && r.wantSeries(c.series, r.series[c.series].sender) {
+			update(r.key(dims, c.series, r.series[c.series].sender, -1), func(t *Tally) {
+				t.Attempts += c.delivered
+				t.Recipients += c.recipients
+				t.Delivered += c.recipients
+				t.Suspended += c.suspended
+				t.HandedOver += c.handed
+			})
+		}
+	}
+	for id, c := range r.recipients {
+		met := map[string]bool{} // group: deferred
+		deferred := false
+		for _, a := range r.attempts {
+			if a.recipient != id || !r.in(a.time) {
+				continue
+			}
+			deferred = deferred || a.outcome == 2
+			if !r.wantSeries(a.series, r.series[a.series].sender) || !r.wantCause(a.cause) {
+				continue
+			}
+			key := r.key(dims, a.series, r.series[a.series].sender, a.cause)
+			met[key] = met[key] || a.outcome == 2
+			update(key, func(t *Tally) {
+				t.Attempts++
+				t.Deferrals += map[int64]int64{2: 1}[a.outcome]
+				t.Failures += map[int64]int64{3: 1}[a.outcome]
+			})
+		}
+		if !ofCause {
+			clear(met)
+			if r.overlaps(c) && r.wantSeries(c.series, r.series[c.series].sender) {
+				met[r.key(dims, c.series, r.series[c.series].sender, -1)] = deferred
+			}
+		}
+		for key, deferred := range met {
+			update(key, func(t *Tally) {
+				s := r.state(c)
+				t.Pending += map[State]int64{Pending: 1}[s]
+				t.Delivered += map[State]int64{Delivered: 1}[s]
+				t.Bounced += map[State]int64{Bounced: 1}[s]
+				t.Expired += map[State]int64{Expired: 1}[s]
+				t.Removed += map[State]int64{Removed: 1}[s]
+				t.HandedOver += map[State]int64{HandedOver: 1}[s]
+				if s <= Removed {
+					t.Recipients++
+					t.Deferred += map[bool]int64{true: 1}[deferred]
+				}
+			})
+		}
+	}
+	for _, j := range r.rejections {
+		sender := strings.ToLower(j.sender[strings.LastIndexByte(j.sender, '@')+1:])
+		if j.sender == "" {
+			sender = "<>"
+		}
+		if r.in(j.time) && r.wantSeries(j.series, sender) && r.wantCause(j.cause) {
+			cause := j.cause
+			if !ofCause {
+				cause = -1
+			}
+			update(r.key(dims, j.series, sender, cause), func(t *Tally) { t.Rejected += j.n })
+		}
+	}
+	return groups
+}
+
+// codes returns attempts, recipients and domains by code.
+func (r *reference) codes() map[string][3]int64 {
+	type pair struct{ code, of string }
+	recipients, domains := map[pair]bool{}, map[pair]bool{}
+	codes := map[string][3]int64{}
+	for _, a := range r.attempts {
+		if !r.in(a.time) || !r.wantSeries(a.series, r.series[a.series].sender) || !r.wantCause(a.cause) {
+			continue
+		}
+		code := joinCode(r.causes[a.cause].reply, r.causes[a.cause].enhanced)
+		n := codes[code]
+		n[0]++
+		if p := (pair{code, fmt.Sprint(a.recipient)}); !recipients[p] {
+			recipients[p] = true
+			n[1]++
+		}
+		if p := (pair{code, r.series[a.series].domain}); !domains[p] {
+			domains[p] = true
+			n[2]++
+		}
+		codes[code] = n
+	}
+	return codes
+}
+
+func minute(n int64) time.Time { return time.UnixMicro(n * minuteMicros).UTC() }
+
+func TestNumbersAgreeWithReference(t *testing.T) {
+	windows := []Window{{}, {Since: minute(10)}, {Until: minute(20)}, {Since: minute(10), Until: minute(12)}, {Since: minute(15), Until: minute(35)}, {Since: minute(50)}}
+	filters := []Filter{{}, {Domains: []string{"A.test"}}, {Domains: []string{"*.a.test", "b.test"}}, {Providers: []string{"a"}},
+		{Senders: []string{"<>", "T.test"}}, {Hosts: []string{"h1"}}, {MTAs: []string{"exchange"}}, {MTAs: []string{"exchange-smtpsend", "exim"}},
+		{Codes: []string{"550"}}, {Codes: []string{"5.1.x", "none"}, Hosts: []string{"h1"}}, {Reasons: []string{"unknown"}, Domains: []string{"a.test"}}}
+	groupings := [][]Dimension{{ByDomain, ByProvider}, {ByCode}, {ByReason, ByHost}, {BySender}, {BySender, ByCode}, {ByRelay}, {ByMTA, ByInstance}}
+	for seed := range int64(6) {
+		rng := rand.New(rand.NewSource(seed))
+		f := newFixture(t)
+		f.random(rng)
+		q := NewQuery(f.db.Reader())
+		for _, w := range windows {
+			for _, filter := range filters {
+				by := groupings[rng.Intn(len(groupings))]
+				n, err := q.Numbers(context.Background(), w, filter, by)
+				if err != nil {
+					t.Fatal(err)
+				}
+				compareNumbers(t, fmt.Sprintf("seed %d, %v, %+v, by %v", seed, w, filter, by), n, f.reference(w, filter), by)
+			}
+		}
+	}
+}
+
+func compareNumbers(t *testing.T, name string, n *Numbers, want *reference, by []Dimension) {
+	t.Helper()
+	if w := want.groups(nil)[""]; n.Totals != w {
+		t.Errorf("%s: totals\n got %+v\nwant %+v", name, n.Totals, w)
+	}
+	compareGroups(t, name+": domains", n.Domains, want.groups([]Dimension{ByDomain}))
+	compareGroups(t, name+": groups", n.Groups, want.groups(by))
+	codes := map[string][3]int64{}
+	for _, c := range n.Codes {
+		codes[c.Code] = [3]int64{c.Attempts, c.Recipients, c.Domains}
+	}
+	if w := want.codes(); !reflect.DeepEqual(codes, w) {
+		t.Errorf("%s: codes\n got %v\nwant %v", name, codes, w)
+	}
+	for _, g := range append(append([]Group{{Tally: n.Totals}}, n.Domains...), n.Groups...) {
+		if g.Recipients != g.Delivered+g.Bounced+g.Expired+g.Removed+g.Pending || g.Attempts < g.Deferrals+g.Failures || g.Deferred > g.Recipients {
+			t.Errorf("%s: %v does not add up: %+v", name, g.Values, g.Tally)
+		}
+	}
+}
+
+func compareGroups(t *testing.T, name string, got []Group, want map[string]Tally) {
+	t.Helper()
+	have := map[string]Tally{}
+	for _, g := range got {
+		if g.Tally != (Tally{}) {
+			have[strings.Join(g.Values, "|")] = g.Tally
+		}
+	}
+	for k, v := range want {
+		if v == (Tally{}) {
+			delete(want, k)
+		}
+	}
+	if !reflect.DeepEqual(have, want) {
+		t.Errorf("%s\n got %+v\nwant %+v", name, have, want)
+	}
+}
