@@ -223,7 +223,11 @@ type catalog struct {
 	series []series
 	index  map[int64]int // series id to its place in series
 	causes map[int64]*cause
+	labels []label // of causes
 }
+
+// label is what groups are labelled with: the code and the reason of causes.
+type label struct{ code, reason string }
 
 type series struct {
 	id                                            int64
@@ -235,6 +239,8 @@ type cause struct {
 	reply     int
 	enhanced  string
 	code      string
+	label     int32 // of code and reason
+	wanted    bool  // by a filter
 	provider  int64
 	reason    string
 	signature string // only of causes that were asked for
@@ -270,10 +276,17 @@ func (t *tx) catalog() (*catalog, error) {
 }
 
 func (t *tx) causes(c *catalog) error {
+	labels := map[label]int32{}
 	return t.each("SELECT id, reply, enhanced, provider, reason FROM causes", nil, func(r *sql.Rows) error {
 		k := &cause{}
 		err := r.Scan(&k.id, &k.reply, &k.enhanced, &k.provider, &k.reason)
 		k.code = joinCode(k.reply, k.enhanced)
+		l := label{k.code, k.reason}
+		if _, ok := labels[l]; !ok {
+			labels[l] = int32(len(c.labels))
+			c.labels = append(c.labels, l)
+		}
+		k.label = labels[l]
 		c.causes[k.id] = k
 		return err
 	})

@@ -110,7 +110,7 @@ func (t *tx) numbers(w Window, f Filter, by []Dimension) (*Numbers, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &counter{tx: t, cat: cat, window: w, filter: f, numbers: &Numbers{Window: w}, causes: map[int64]*causeTally{}, codes: map[string]*codeTally{}}
+	c := &counter{tx: t, cat: cat, window: w, filter: f, numbers: &Numbers{Window: w}, failing: newFailures()}
 	if err := c.choose(); err != nil {
 		return nil, err
 	}
@@ -137,8 +137,7 @@ type counter struct {
 	rejected            []bool // the same for rejections, whose series have no sender
 	groupings           []*grouping
 	totals, domains, by *grouping
-	causes              map[int64]*causeTally // of failing attempts
-	codes               map[string]*codeTally
+	failing             *failures
 }
 
 // choose decides which series are counted.
@@ -157,6 +156,9 @@ func (c *counter) choose() error {
 		c.wanted[i] = !send && c.filter.matchSeries(c.cat, s)
 		c.rejected[i] = anySender.matchSeries(c.cat, s)
 		c.numbers.SendLogsLeftOut = c.numbers.SendLogsLeftOut || send
+	}
+	for _, k := range c.cat.causes {
+		k.wanted = c.filter.matchCause(k)
 	}
 	return nil
 }
@@ -327,7 +329,7 @@ func (c *counter) attempt(r *recipient, row []int64) {
 	r.deferred = r.deferred || deferred
 	s, ok := c.place(row[1])
 	k := c.cat.causes[row[2]]
-	if !ok || k == nil || !c.filter.matchCause(k) {
+	if !ok || k == nil || !k.wanted {
 		return
 	}
 	for _, g := range c.groupings {
@@ -339,18 +341,16 @@ func (c *counter) attempt(r *recipient, row []int64) {
 			t.Failures++
 		}
 		if g.dims != nil {
-			g.causes[groupCause{t.place, k.id}]++
+			g.labels[groupLabel{t.place, k.label}]++
 		}
 		if g.ofCause {
 			r.touch(t, deferred)
 		}
 	}
-	c.countCause(k, 1, row[4], row[4])
-	code := c.code(k)
+	code := c.failing.add(k, 1, row[4], row[4])
 	if deferred {
 		code.deferrals++
 	}
-	code.domains[c.cat.series[s].domain] = struct{}{}
 	if code.lastRecipient != r.id {
 		code.lastRecipient = r.id
 		code.recipients++
@@ -414,25 +414,25 @@ func (t *Tally) recipient(s State, deferred bool) {
 	}
 }
 
-// grouping adds numbers up by some dimensions.
+// grouping adds numbers up by some dimensions. The key of a group has two
+// parts: what follows from the series and what follows from the cause.
 type grouping struct {
 	cat     *catalog
 	dims    []Dimension
 	ofCause bool // recipients are those that met a failure, see Numbers
 
-	bySeries []int32         // by place: part of the key, 0 not known yet
-	byCause  map[int64]int32 // by id
+	bySeries []*tally // without causes: the group of a series, by place
+	series   []int32  // with causes: a part of the key by place, 0 not known yet
+	causes   map[int64]int32
 	parts    map[string]int32
 	values   [][]string // of a part
 	groups   map[[2]int32]*tally
 	order    []*tally
-	causes   map[groupCause]int64 // failing attempts
+	labels   map[groupLabel]int64 // failing attempts
 }
 
-type groupCause struct {
-	group int32
-	cause int64
-}
+// groupLabel is a group and a label of the catalog.
+type groupLabel struct{ group, label int32 }
 
 // tally is a group that is being counted.
 type tally struct {
@@ -445,31 +445,38 @@ type tally struct {
 func (c *counter) group(dims []Dimension) *grouping {
 	g := &grouping{cat: c.cat, dims: dims,
 		ofCause:  c.filter.OfCause() || slices.ContainsFunc(dims, Dimension.OfCause),
-		bySeries: make([]int32, len(c.cat.series)), byCause: map[int64]int32{},
+		bySeries: make([]*tally, len(c.cat.series)), series: make([]int32, len(c.cat.series)), causes: map[int64]int32{},
 		parts: map[string]int32{}, values: [][]string{nil},
-		groups: map[[2]int32]*tally{}, causes: map[groupCause]int64{}}
+		groups: map[[2]int32]*tally{}, labels: map[groupLabel]int64{}}
 	if dims != nil || c.totals == nil {
 		c.groupings = append(c.groupings, g)
 	}
 	return g
 }
 
-// at returns the group of a series and a cause; without a cause, its parts of
-// the key are empty.
+// at returns the group of a series and a cause; k may be nil, and means
+// nothing to groupings without causes.
 func (g *grouping) at(series int, k *cause) *tally {
-	if g.bySeries[series] == 0 {
-		g.bySeries[series] = g.part(func(d Dimension) string { return g.cat.value(&g.cat.series[series], d) })
+	if !g.ofCause && g.bySeries[series] != nil {
+		return g.bySeries[series]
 	}
-	return g.atParts(g.bySeries[series], k)
+	if g.series[series] == 0 {
+		g.series[series] = g.part(func(d Dimension) string { return g.cat.value(&g.cat.series[series], d) })
+	}
+	t := g.atParts(g.series[series], k)
+	if !g.ofCause {
+		g.bySeries[series] = t
+	}
+	return t
 }
 
 func (g *grouping) atParts(series int32, k *cause) *tally {
 	key := [2]int32{series, 0}
 	if k != nil && g.ofCause {
-		if g.byCause[k.id] == 0 {
-			g.byCause[k.id] = g.part(func(d Dimension) string { return k.value(d) })
+		if g.causes[k.id] == 0 {
+			g.causes[k.id] = g.part(k.value)
 		}
-		key[1] = g.byCause[k.id]
+		key[1] = g.causes[k.id]
 	}
 	t := g.groups[key]
 	if t == nil {
@@ -504,42 +511,50 @@ func (g *grouping) part(value func(Dimension) string) int32 {
 	return g.parts[key]
 }
 
-// causeTally counts failing attempts of one cause.
+// failures adds up failing attempts, or rejections, by cause and by code.
+type failures struct {
+	causes map[int64]*causeTally
+	codes  map[string]*codeTally
+}
+
+// causeTally counts the failures of one cause.
 type causeTally struct {
 	*cause
+	ofCode      *codeTally
 	n           int64
 	first, last int64
 }
 
-// codeTally counts failing attempts of one code.
+// codeTally counts the failures with one code.
 type codeTally struct {
-	recipients, deferrals int64
-	lastRecipient         int64
-	domains               map[int64]struct{}
-	clients               int64
+	recipients, domains, clients int64
+	deferrals                    int64
+	lastRecipient                int64 // whose attempts are being counted
 }
 
-func (c *counter) countCause(k *cause, n, first, last int64) { addCause(c.causes, k, n, first, last) }
+func newFailures() *failures {
+	return &failures{causes: map[int64]*causeTally{}, codes: map[string]*codeTally{}}
+}
 
-func addCause(causes map[int64]*causeTally, k *cause, n, first, last int64) {
-	t := causes[k.id]
+func (f *failures) code(code string) *codeTally {
+	t := f.codes[code]
 	if t == nil {
-		t = &causeTally{cause: k, first: first, last: last}
-		causes[k.id] = t
+		t = &codeTally{lastRecipient: -1}
+		f.codes[code] = t
+	}
+	return t
+}
+
+// add counts n failures of a cause and returns the tally of its code.
+func (f *failures) add(k *cause, n, first, last int64) *codeTally {
+	t := f.causes[k.id]
+	if t == nil {
+		t = &causeTally{cause: k, ofCode: f.code(k.code), first: first, last: last}
+		f.causes[k.id] = t
 	}
 	t.n += n
 	t.first, t.last = min(t.first, first), max(t.last, last)
-}
-
-func (c *counter) code(k *cause) *codeTally { return codeOf(c.codes, k.code) }
-
-func codeOf(codes map[string]*codeTally, code string) *codeTally {
-	t := codes[code]
-	if t == nil {
-		t = &codeTally{lastRecipient: -1, domains: map[int64]struct{}{}}
-		codes[code] = t
-	}
-	return t
+	return t.ofCode
 }
 
 // finish turns what was added up into rows.
@@ -552,14 +567,28 @@ func (c *counter) finish() (err error) {
 	if c.by.dims != nil {
 		n.Groups = c.by.rows()
 	}
-	if err = c.signatures(c.causes); err != nil {
-		return err
-	}
-	if n.Codes, err = c.codeRows(c.causes, c.codes, attemptText); err != nil {
+	c.countDomains()
+	if n.Codes, err = c.codeRows(c.failing, attemptText); err != nil {
 		return err
 	}
 	n.Unknown, err = c.unknown()
 	return err
+}
+
+// countDomains counts the domains in which each code occurred.
+func (c *counter) countDomains() {
+	type pair struct {
+		group int32
+		code  *codeTally
+	}
+	seen := map[pair]bool{}
+	for k := range c.domains.labels {
+		p := pair{k.group, c.failing.code(c.cat.labels[k.label].code)}
+		if !seen[p] {
+			seen[p] = true
+			p.code.domains++
+		}
+	}
 }
 
 // rows returns the groups by failures, then deferrals, then by name.
@@ -588,12 +617,13 @@ func (g *grouping) valuesOf(t *tally) []string {
 // top fills in the most frequent code and reason of each group.
 func (g *grouping) top(rows []Group) {
 	codes, reasons := make([]map[string]int64, len(rows)), make([]map[string]int64, len(rows))
-	for k, n := range g.causes {
+	for k, n := range g.labels {
 		if codes[k.group] == nil {
 			codes[k.group], reasons[k.group] = map[string]int64{}, map[string]int64{}
 		}
-		codes[k.group][g.cat.causes[k.cause].code] += n
-		reasons[k.group][g.cat.causes[k.cause].reason] += n
+		label := g.cat.labels[k.label]
+		codes[k.group][label.code] += n
+		reasons[k.group][label.reason] += n
 	}
 	for i := range rows {
 		if codes[i] != nil {
@@ -631,16 +661,19 @@ const (
 )
 
 // codeRows returns a row for each code, most attempts first, then by code.
-func (c *counter) codeRows(causes map[int64]*causeTally, codes map[string]*codeTally, table string) ([]CodeRow, error) {
+func (c *counter) codeRows(f *failures, table string) ([]CodeRow, error) {
+	if err := c.signatures(f.causes); err != nil {
+		return nil, err
+	}
 	byCode := map[string][]*causeTally{}
-	for _, k := range causes {
+	for _, k := range f.causes {
 		byCode[k.code] = append(byCode[k.code], k)
 	}
 	rows := make([]CodeRow, 0, len(byCode))
 	for code, list := range byCode {
-		t := codeOf(codes, code)
+		t := list[0].ofCode
 		row := CodeRow{Code: code, Reply: list[0].reply, Enhanced: list[0].enhanced,
-			Deferrals: t.deferrals, Recipients: t.recipients, Domains: int64(len(t.domains)), Clients: t.clients}
+			Deferrals: t.deferrals, Recipients: t.recipients, Domains: t.domains, Clients: t.clients}
 		if err := c.describe(&row, list, table); err != nil {
 			return nil, err
 		}
@@ -707,7 +740,7 @@ func (c *counter) example(causes []*causeTally, signature, table string) (string
 // unknown returns the signatures without a reason, most attempts first.
 func (c *counter) unknown() ([]SignatureRow, error) {
 	bySignature := map[string][]*causeTally{}
-	for _, k := range c.causes {
+	for _, k := range c.failing.causes {
 		if k.reason == "unknown" {
 			bySignature[k.signature] = append(bySignature[k.signature], k)
 		}

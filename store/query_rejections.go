@@ -9,7 +9,7 @@ import (
 // rejections counts what this host refused to take in. A rejection has no next
 // hop, hence no provider; its sender is that of the row, not of the series.
 func (c *counter) rejections() error {
-	causes, codes := map[int64]*causeTally{}, map[string]*codeTally{}
+	failures, domains := newFailures(), map[codeDomain]bool{}
 	bySender := slices.ContainsFunc(c.groupings, func(g *grouping) bool { return slices.Contains(g.dims, BySender) })
 	sender := "''"
 	if bySender {
@@ -24,28 +24,33 @@ func (c *counter) rejections() error {
 				return err
 			}
 			k := c.cat.causes[causeID]
-			if k == nil || !c.isWanted(id, rejectionText) || !c.filter.matchCause(k) {
+			if k == nil || !c.isWanted(id, rejectionText) || !k.wanted {
 				return nil
 			}
 			s := c.cat.index[id]
 			for _, g := range c.groupings {
 				g.atSender(s, address, k).Rejected += n
 			}
-			addCause(causes, k, n, first, last)
-			codeOf(codes, k.code).domains[c.cat.series[s].domain] = struct{}{}
+			code := failures.add(k, n, first, last)
+			if p := (codeDomain{code, c.cat.series[s].domain}); !domains[p] {
+				domains[p] = true
+				code.domains++
+			}
 			return nil
 		})
 	if err != nil {
 		return err
 	}
-	if err := c.rejectedWhom(causes, codes); err != nil {
+	if err := c.rejectedWhom(failures); err != nil {
 		return err
 	}
-	if err := c.signatures(causes); err != nil {
-		return err
-	}
-	c.numbers.Rejections, err = c.codeRows(causes, codes, rejectionText)
+	c.numbers.Rejections, err = c.codeRows(failures, rejectionText)
 	return err
+}
+
+type codeDomain struct {
+	code   *codeTally
+	domain int64
 }
 
 // rejectionsWhere returns the condition for the rows of rejections AS r that
@@ -82,9 +87,9 @@ func escapeLike(s string) string {
 }
 
 // rejectedWhom counts the recipients and clients of each code's rejections.
-func (c *counter) rejectedWhom(causes map[int64]*causeTally, codes map[string]*codeTally) error {
+func (c *counter) rejectedWhom(f *failures) error {
 	var ids, series []int64
-	for id := range causes {
+	for id := range f.causes {
 		ids = append(ids, id)
 	}
 	for i, ok := range c.rejected {
@@ -104,7 +109,7 @@ func (c *counter) rejectedWhom(causes map[int64]*causeTally, codes map[string]*c
 			var enhanced string
 			var recipients, clients int64
 			err := r.Scan(&reply, &enhanced, &recipients, &clients)
-			t := codeOf(codes, joinCode(reply, enhanced))
+			t := f.code(joinCode(reply, enhanced))
 			t.recipients, t.clients = recipients, clients
 			return err
 		})

@@ -1,0 +1,260 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mailfail/registry"
+)
+
+// Event is a failing attempt or a rejection with all that is known of it.
+type Event struct {
+	Time     time.Time
+	Format   string
+	MTA      string
+	Host     string
+	Instance string
+	Service  string
+
+	Message   string // queue id, "" when the message got none
+	MessageID string // of the header, "" unknown
+	Sender    string // "" is the null sender
+	HasSender bool   // Sender is known
+	Recipient string
+	Domain    string
+
+	Relay    string // next hop; of a rejection, the client
+	IP       string // its address
+	Provider string
+
+	Outcome   string // "deferred", "failed", "rejected"
+	Stage     registry.Stage
+	Source    registry.Source
+	Reply     int    // 0 none
+	Enhanced  string // "" none
+	MTAStatus string // "" none
+	Reason    string
+	Rule      string
+	Signature string
+	Text      string
+	Delay     time.Duration // since arrival, negative unknown
+	Times     int64         // that the line was logged; of attempts 1
+
+	message int64 // row
+}
+
+// Code returns the reply code and the enhanced code of e.
+func (e *Event) Code() string { return joinCode(e.Reply, e.Enhanced) }
+
+// OutcomeNames lists what Event.Outcome may be.
+var OutcomeNames = []string{"deferred", "failed", "rejected"}
+
+// Events calls each with the failures in a window that have one of outcomes,
+// oldest first. With newest > 0 it does so for no more than the newest ones.
+// Memory grows with newest, not with the number of failures.
+func (q *Query) Events(ctx context.Context, w Window, f Filter, outcomes []string, newest int, each func(*Event) error) error {
+	return q.read(ctx, func(t *tx) error {
+		cat, err := t.catalog()
+		if err != nil {
+			return err
+		}
+		r := &eventReader{tx: t, cat: cat, filter: f, outcomes: outcomes}
+		defer r.close()
+		if newest <= 0 {
+			return r.walk(w, "", each)
+		}
+		events := make([]*Event, 0, min(newest, 1000))
+		err = r.walk(w, " DESC", func(e *Event) error {
+			events = append(events, e)
+			if len(events) == newest {
+				return errEnough
+			}
+			return nil
+		})
+		if err != nil && err != errEnough {
+			return err
+		}
+		for _, e := range slices.Backward(events) {
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+var errEnough = fmt.Errorf("enough")
+
+// eventReader finds failures by what is in memory, and reads the rest of those
+// that are wanted.
+type eventReader struct {
+	*tx
+	cat      *catalog
+	filter   Filter
+	outcomes []string
+	stmts    map[string]*sql.Stmt
+}
+
+func (r *eventReader) close() {
+	for _, s := range r.stmts {
+		s.Close()
+	}
+}
+
+// walk merges attempts and rejections by time.
+func (r *eventReader) walk(w Window, order string, each func(*Event) error) error {
+	where, args := w.where("time", 1)
+	attempts, err := r.cursor("SELECT time, id, series, cause, outcome FROM attempts WHERE "+where+" ORDER BY time"+order+", id"+order, args)
+	if err != nil {
+		return err
+	}
+	defer attempts.close()
+	rejections, err := r.cursor("SELECT time, id, series, cause, 0 FROM rejections WHERE "+where+" ORDER BY time"+order+", id"+order, args)
+	if err != nil {
+		return err
+	}
+	defer rejections.close()
+
+	attempt := r.wants("deferred", "failed") && attempts.next()
+	rejection := r.wants("rejected") && rejections.next()
+	for attempt || rejection {
+		first := attempts
+		if !attempt || rejection && (rejections.row[0] < attempts.row[0]) != (order != "") {
+			first = rejections
+		}
+		if err := r.event(first.row, first == rejections, each); err != nil {
+			return err
+		}
+		if first == attempts {
+			attempt = attempts.next()
+		} else {
+			rejection = rejections.next()
+		}
+	}
+	if attempts.err != nil {
+		return attempts.err
+	}
+	return rejections.err
+}
+
+func (r *eventReader) wants(outcomes ...string) bool {
+	return slices.ContainsFunc(outcomes, func(o string) bool { return slices.Contains(r.outcomes, o) })
+}
+
+// event passes on one failure if it is wanted: time, id, series, cause, outcome.
+func (r *eventReader) event(row []int64, rejection bool, each func(*Event) error) error {
+	i, ok := r.cat.index[row[2]]
+	k := r.cat.causes[row[3]]
+	if !ok || k == nil || !r.filter.matchCause(k) {
+		return nil
+	}
+	f := r.filter
+	if rejection {
+		f.Senders = nil // not in the series
+	} else if !r.wants(outcomeName(row[4])) {
+		return nil
+	}
+	if !f.matchSeries(r.cat, &r.cat.series[i]) {
+		return nil
+	}
+	e := r.start(row[0], &r.cat.series[i], k)
+	var err error
+	if rejection {
+		err = r.rejection(e, row[1])
+	} else {
+		err = r.attempt(e, row[1])
+	}
+	if err != nil || rejection && !matchDomain(r.filter.Senders, senderDomain(sql.NullString{String: e.Sender, Valid: e.HasSender})) {
+		return err
+	}
+	return each(e)
+}
+
+func outcomeName(outcome int64) string {
+	if outcome == attemptDeferred {
+		return "deferred"
+	}
+	return "failed"
+}
+
+// start returns an event with what the catalog knows of it.
+func (r *eventReader) start(micros int64, s *series, k *cause) *Event {
+	name := r.cat.names
+	return &Event{
+		Time: time.UnixMicro(micros), Format: name[s.format], MTA: mta(name[s.format]), Host: name[s.host], Instance: name[s.instance],
+		Domain: name[s.domain], Relay: name[s.relay], Provider: name[r.cat.relays[s.relay]],
+		Reply: k.reply, Enhanced: k.enhanced, Reason: k.reason, Delay: -1, Times: 1,
+	}
+}
+
+// row runs a query for one row by its id.
+func (r *eventReader) row(query string, id int64, into ...any) error {
+	if r.stmts == nil {
+		r.stmts = map[string]*sql.Stmt{}
+	}
+	s := r.stmts[query]
+	if s == nil {
+		var err error
+		if s, err = r.conn.PrepareContext(r.ctx, query); err != nil {
+			return fmt.Errorf("read the database: %w", err)
+		}
+		r.stmts[query] = s
+	}
+	if err := s.QueryRowContext(r.ctx, id).Scan(into...); err != nil {
+		return fmt.Errorf("read the database: %w", err)
+	}
+	return nil
+}
+
+const causeColumns = "k.mta_status, k.stage, k.source, k.signature, k.rule"
+
+func (e *Event) causeFields() []any {
+	return []any{&e.MTAStatus, &e.Stage, &e.Source, &e.Signature, &e.Rule}
+}
+
+func (r *eventReader) attempt(e *Event, id int64) error {
+	var sender sql.NullString
+	var delay sql.NullInt64
+	var outcome, service int64
+	err := r.row(`SELECT a.outcome, a.service, a.ip, a.delay, a.text, IFNULL(p.address, ''), IFNULL(m.id, 0), IFNULL(m.queue_id, ''), IFNULL(m.message_id, ''), m.sender, `+causeColumns+`
+		FROM attempts AS a JOIN causes AS k ON k.id = a.cause LEFT JOIN recipients AS p ON p.id = a.recipient LEFT JOIN messages AS m ON m.id = p.message
+		WHERE a.id = ?`, id, append([]any{&outcome, &service, &e.IP, &delay, &e.Text, &e.Recipient, &e.message, &e.Message, &e.MessageID, &sender}, e.causeFields()...)...)
+	e.Outcome = outcomeName(outcome)
+	e.Service = r.cat.names[service]
+	e.Sender, e.HasSender = sender.String, sender.Valid
+	if delay.Valid {
+		e.Delay = time.Duration(delay.Int64) * time.Microsecond
+	}
+	return err
+}
+
+func (r *eventReader) rejection(e *Event, id int64) error {
+	var sender sql.NullString
+	var service int64
+	err := r.row(`SELECT j.service, j.client_ip, j.client, j.text, j.recipient, j.queue_id, j.sender, j.n, `+causeColumns+`
+		FROM rejections AS j JOIN causes AS k ON k.id = j.cause WHERE j.id = ?`, id,
+		append([]any{&service, &e.IP, &e.Relay, &e.Text, &e.Recipient, &e.Message, &sender, &e.Times}, e.causeFields()...)...)
+	e.Outcome = "rejected"
+	e.Service = r.cat.names[service]
+	e.Sender, e.HasSender = sender.String, sender.Valid
+	if e.Message == "NOQUEUE" {
+		e.Message = ""
+	}
+	return err
+}
+
+// Contact identifies the contact with a next hop that e was part of: a refused
+// connection, greeting, EHLO, STARTTLS, AUTH, MAIL or message is logged for
+// each recipient, with the same text within the same second. A refused RCPT
+// is a contact of its own, since the log does not tell.
+func (e *Event) Contact() string {
+	key := []string{fmt.Sprint(e.Time.Unix()), e.Format, e.Host, e.Instance, e.Message, e.Relay, e.IP, e.Stage.String(), e.Outcome, e.Text}
+	if e.Stage == registry.StageRcpt || e.Outcome == "rejected" {
+		key = append(key, e.Recipient)
+	}
+	return fmt.Sprintf("%016x", hash64(strings.Join(key, "\x00")))
+}
