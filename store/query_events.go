@@ -27,9 +27,11 @@ type Event struct {
 	Recipient string
 	Domain    string
 
-	Relay    string // next hop; of a rejection, the client
+	Relay    string // next hop; a rejection has none
 	IP       string // its address
 	Provider string
+	Client   string // that brought the message in, or was refused
+	ClientIP string
 
 	Outcome   string // "deferred", "failed", "rejected"
 	Stage     registry.Stage
@@ -220,9 +222,10 @@ func (r *eventReader) attempt(e *Event, id int64) error {
 	var sender sql.NullString
 	var delay sql.NullInt64
 	var outcome, service int64
-	err := r.row(`SELECT a.outcome, a.service, a.ip, a.delay, a.text, IFNULL(p.address, ''), IFNULL(m.id, 0), IFNULL(m.queue_id, ''), IFNULL(m.message_id, ''), m.sender, `+causeColumns+`
+	err := r.row(`SELECT a.outcome, a.service, a.ip, a.delay, a.text, IFNULL(p.address, ''), IFNULL(m.id, 0), IFNULL(m.queue_id, ''), IFNULL(m.message_id, ''), m.sender,
+		IFNULL(m.client, ''), IFNULL(m.client_ip, ''), `+causeColumns+`
 		FROM attempts AS a JOIN causes AS k ON k.id = a.cause LEFT JOIN recipients AS p ON p.id = a.recipient LEFT JOIN messages AS m ON m.id = p.message
-		WHERE a.id = ?`, id, append([]any{&outcome, &service, &e.IP, &delay, &e.Text, &e.Recipient, &e.message, &e.Message, &e.MessageID, &sender}, e.causeFields()...)...)
+		WHERE a.id = ?`, id, append([]any{&outcome, &service, &e.IP, &delay, &e.Text, &e.Recipient, &e.message, &e.Message, &e.MessageID, &sender, &e.Client, &e.ClientIP}, e.causeFields()...)...)
 	e.Outcome = outcomeName(outcome)
 	e.Service = r.cat.names[service]
 	e.Sender, e.HasSender = sender.String, sender.Valid
@@ -237,7 +240,7 @@ func (r *eventReader) rejection(e *Event, id int64) error {
 	var service int64
 	err := r.row(`SELECT j.service, j.client_ip, j.client, j.text, j.recipient, j.queue_id, j.sender, j.n, `+causeColumns+`
 		FROM rejections AS j JOIN causes AS k ON k.id = j.cause WHERE j.id = ?`, id,
-		append([]any{&service, &e.IP, &e.Relay, &e.Text, &e.Recipient, &e.Message, &sender, &e.Times}, e.causeFields()...)...)
+		append([]any{&service, &e.ClientIP, &e.Client, &e.Text, &e.Recipient, &e.Message, &sender, &e.Times}, e.causeFields()...)...)
 	e.Outcome = "rejected"
 	e.Service = r.cat.names[service]
 	e.Sender, e.HasSender = sender.String, sender.Valid

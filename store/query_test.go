@@ -441,3 +441,126 @@ func compareGroups(t *testing.T, name string, got []Group, want map[string]Tally
 		t.Errorf("%s\n got %+v\nwant %+v", name, have, want)
 	}
 }
+
+// story fills f with one message of three recipients and a rejection.
+func (f *fixture) story() {
+	s := f.addSeries(fixtureSeries{"postfix", "mx1", "", "s.test", "a.test", "mx.a.test", "A"})
+	other := f.addSeries(fixtureSeries{"exim", "mx2", "", "<>", "b.test", "", ""})
+	refused := f.addCause(fixtureCause{421, "4.7.0", "A", "421 go away", "rate-limited"})
+	unknown := f.addCause(fixtureCause{550, "5.1.1", "", "no such user", "user-unknown"})
+	for i := range int64(3) {
+		id := f.addRecipient(fixtureRecipient{series: s, first: 1_000_000, last: 9_000_000})
+		f.addAttempt(fixtureAttempt{2_000_000 + i, id, s, attemptDeferred, refused, "421 4.7.0 go away"})
+	}
+	f.exec("UPDATE recipients SET message = 1")
+	id := f.addRecipient(fixtureRecipient{series: other, state: Bounced, first: 3_000_000, last: 3_000_000, done: 3_000_000})
+	f.addAttempt(fixtureAttempt{3_000_000, id, other, attemptFailed, unknown, "550 5.1.1 no such user"})
+	f.addRejection(fixtureRejection{2_500_000, f.addSeries(fixtureSeries{"postfix", "mx1", "", "", "a.test", "", ""}), unknown, "x@S.test", "192.0.2.7", "u@a.test", 2, "550 rejected"})
+}
+
+func TestEvents(t *testing.T) {
+	f := newFixture(t)
+	f.story()
+	tests := []struct {
+		window   Window
+		filter   Filter
+		outcomes []string
+		newest   int
+		want     string
+	}{
+		{outcomes: OutcomeNames, want: "deferred u1@a.test, deferred u2@a.test, deferred u3@a.test, rejected u@a.test, failed u4@b.test"},
+		{outcomes: OutcomeNames, newest: 2, want: "rejected u@a.test, failed u4@b.test"},
+		{outcomes: []string{"failed"}, want: "failed u4@b.test"},
+		{outcomes: []string{"rejected", "failed"}, filter: Filter{Senders: []string{"s.test"}}, want: "rejected u@a.test"},
+		{outcomes: OutcomeNames, filter: Filter{Codes: []string{"421"}}, newest: 1, want: "deferred u3@a.test"},
+		{outcomes: OutcomeNames, filter: Filter{MTAs: []string{"exim"}}, want: "failed u4@b.test"},
+		{outcomes: OutcomeNames, window: Window{Since: time.UnixMicro(2_000_001), Until: time.UnixMicro(3_000_000)}, want: "deferred u2@a.test, deferred u3@a.test, rejected u@a.test"},
+	}
+	for _, test := range tests {
+		var got []string
+		err := NewQuery(f.db.Reader()).Events(context.Background(), test.window, test.filter, test.outcomes, test.newest, func(e *Event) error {
+			got = append(got, e.Outcome+" "+e.Recipient)
+			return nil
+		})
+		if s := strings.Join(got, ", "); err != nil || s != test.want {
+			t.Errorf("%+v: %s, %v\nwant %s", test, s, err, test.want)
+		}
+	}
+}
+
+func TestEventHasAllThatIsKnown(t *testing.T) {
+	f := newFixture(t)
+	f.story()
+	contacts := map[string]int{}
+	err := NewQuery(f.db.Reader()).Events(context.Background(), Window{}, Filter{}, OutcomeNames, 0, func(e *Event) error {
+		contacts[e.Contact()]++
+		if e.Outcome == "rejected" && (e.ClientIP != "192.0.2.7" || e.Times != 2 || e.Sender != "x@S.test" || e.Message != "") {
+			t.Errorf("rejection: %+v", e)
+		}
+		if e.Recipient == "u2@a.test" && (e.Message != "Q1" || e.MessageID != "<1@x>" || e.Sender != "a@s.test" || e.Relay != "mx.a.test" || e.Provider != "A" ||
+			e.IP != "192.0.2.1" || e.Service != "smtp" || e.Delay != time.Second || e.Code() != "421 4.7.0" || e.Reason != "rate-limited" || e.Text != "421 4.7.0 go away" || e.MTA != "postfix") {
+			t.Errorf("attempt: %+v", e)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(contacts) != 3 {
+		t.Errorf("%d contacts, want 3: %v", len(contacts), contacts)
+	}
+}
+
+func TestTrace(t *testing.T) {
+	f := newFixture(t)
+	f.story()
+	for what, want := range map[string]string{
+		"Q1":          "Q1: u1@a.test 1, u2@a.test 1, u3@a.test 1",
+		"<1@x>":       "Q1: u1@a.test 1, u2@a.test 1, u3@a.test 1",
+		"1@x":         "Q1: u1@a.test 1, u2@a.test 1, u3@a.test 1",
+		"u2@A.TEST":   "Q1: u2@a.test 1",
+		"<u4@b.test>": "Q4: u4@b.test 1",
+		"u@a.test":    "; rejected u@a.test",
+		"NOQUEUE":     "",
+		"":            "",
+	} {
+		stories, rejections, err := NewQuery(f.db.Reader()).Trace(context.Background(), what)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range stories {
+			var recipients []string
+			for _, r := range s.Recipients {
+				recipients = append(recipients, fmt.Sprintf("%s %d", r.Address, len(r.Attempts)))
+			}
+			got = append(got, s.QueueID+": "+strings.Join(recipients, ", "))
+		}
+		s := strings.Join(got, "; ")
+		for _, r := range rejections {
+			s += "; " + r.Outcome + " " + r.Recipient
+		}
+		if s != want {
+			t.Errorf("%s: %q, want %q", what, s, want)
+		}
+	}
+}
+
+func TestMatchCode(t *testing.T) {
+	for _, test := range []struct {
+		pattern  string
+		reply    int
+		enhanced string
+		want     bool
+	}{
+		{"550", 550, "5.1.1", true}, {"550", 550, "", true}, {"550", 551, "", false}, {"550", 0, "", false},
+		{"5.1.1", 550, "5.1.1", true}, {"5.1.1", 0, "5.1.1", true}, {"5.1.1", 550, "5.1.10", false}, {"5.1.1", 550, "", false},
+		{"550 5.1.1", 550, "5.1.1", true}, {"550-5.1.1", 550, "5.1.1", true}, {"550 5.1.1", 554, "5.1.1", false},
+		{"5xx", 554, "", true}, {"5XX", 421, "", false}, {"5.7.x", 0, "5.7.26", true}, {"5.x.x", 0, "4.7.1", false}, {"x.1.1", 450, "4.1.1", true},
+		{"none", 0, "", true}, {"none", 550, "", false},
+	} {
+		if got := matchCode(test.pattern, test.reply, test.enhanced); got != test.want {
+			t.Errorf("%q matches %q: %v", test.pattern, joinCode(test.reply, test.enhanced), got)
+		}
+	}
+}
