@@ -1,3 +1,7 @@
 // Package all makes every log format known by importing its parser. A new
 // format is one folder and one line here.
 package all
+
+import (
+	_ "mailfail/parsers/postfix"
+)

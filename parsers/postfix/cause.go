@@ -1,0 +1,284 @@
+package postfix
+
+import (
+	"bytes"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+)
+
+// sent emits a delivery that went well, or what only looks like one: a
+// content filter took the message, or it was thrown away.
+func (l *line) sent(text []byte) {
+	l.Outcome = parsers.Delivered
+	l.Reply = parsers.Reply{Text: text}
+	if len(text) > 2 && text[0] == '2' && isDigit(text[1]) {
+		l.Reply = parsers.ParseReply(text)
+		l.NextID = queuedAs(text)
+	}
+	switch {
+	case len(l.Relay) == 0, l.isDropped(text): // only discard(8) delivers without a relay
+		l.send(parsers.Discarded)
+	case l.isFilter(text):
+		l.send(parsers.HandedOver)
+	default:
+		l.send(parsers.Attempt)
+	}
+}
+
+// isDropped reports whether a delivery went nowhere: to /dev/null, or to a
+// content filter on this host that says so.
+func (l *line) isDropped(text []byte) bool {
+	if string(text) == "delivered to file: /dev/null" {
+		return true
+	}
+	return isLoopback(l.RelayIP) && (bytes.Contains(text, []byte("discarded")) || bytes.Contains(text, []byte("silently")))
+}
+
+// isFilter reports whether a delivery was certainly one to a content filter
+// that hands the message back: amavis says that its own MTA took it, and a
+// pipe's name may tell. Of others it shows when the queue id that the next hop
+// gave the message is one of this host.
+func (l *line) isFilter(text []byte) bool {
+	if len(l.RelayIP) > 0 {
+		return bytes.Contains(text, []byte(" from MTA("))
+	}
+	if !has(text, "delivered via ") {
+		return false
+	}
+	switch string(l.Relay) {
+	case "spamassassin", "spamc", "spamd", "spamfilter", "spamcheck", "filter", "content-filter", "contentfilter",
+		"amavis", "clamfilter", "clamav", "disclaimer", "dfilt", "gpg-mailgate", "altermime":
+		return true
+	}
+	return false
+}
+
+// queuedAs returns the queue id at the next hop that the reply to a message
+// names, "250 2.0.0 Ok: queued as 4jXJzW4H6gz8sZJ".
+func queuedAs(text []byte) []byte {
+	i := bytes.LastIndex(text, []byte("queued as "))
+	if i < 0 {
+		return nil
+	}
+	id := text[i+len("queued as "):]
+	n := 0
+	for n < len(id) && isNextIDByte(id[n]) {
+		n++
+	}
+	return id[:n]
+}
+
+func isNextIDByte(c byte) bool {
+	return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '-' || c == '_' || c == '.'
+}
+
+// failed emits a deferral or a bounce.
+func (l *line) failed(text []byte, whole bool) {
+	if l.isSuspended(text) {
+		l.Reply.Text = text
+		l.send(parsers.Suspended)
+		return
+	}
+	l.cause(text, whole)
+	l.send(parsers.Attempt)
+}
+
+// isSuspended reports whether a deferral was one without a contact: by the
+// queue manager, or by error(8) for a destination that failed before.
+func (l *line) isSuspended(text []byte) bool {
+	if l.Outcome != parsers.Deferred || len(l.Relay) > 0 {
+		return false
+	}
+	switch string(l.daemon()) {
+	case "error", "retry", "qmgr", "nqmgr", "oqmgr":
+		return true
+	}
+	return hasAny(text, suspensions)
+}
+
+var suspensions = []string{
+	"delivery temporarily suspended", "deferred transport", "mail transport unavailable", "unknown mail transport error", "mail is on hold",
+}
+
+// cause finds out who or what caused a failure, at which stage, and what the
+// other side said, from Postfix's own words around it.
+func (l *line) cause(text []byte, whole bool) {
+	l.Reply.Text = text
+	switch {
+	case has(text, "host "):
+		l.remote(text[len("host "):], whole)
+	case has(text, "Protocol error: host "):
+		l.remote(text[len("Protocol error: host "):], whole)
+	case has(text, "connect to "):
+		l.blame(registry.StageConnect, registry.SourceNetwork)
+		l.relayFrom(text[len("connect to "):])
+	case has(text, "lost connection with "):
+		l.broken(text[len("lost connection with "):])
+	case has(text, "conversation with "):
+		l.broken(text[len("conversation with "):])
+	case hasAny(text, tlsFailures):
+		l.blame(registry.StageSTARTTLS, registry.SourceTLS)
+		l.said(text, "] refused to start TLS: ")
+	case hasAny(text, dnsFailures), has(text, "Domain ") && bytes.HasSuffix(text, []byte(" does not accept mail (nullMX)")):
+		l.blame(registry.StageDNS, registry.SourceDNS)
+	case has(text, "SASL authentication failed"):
+		l.authentication(text)
+	case has(text, "message size "), has(text, "SMTPUTF8 is required"):
+		l.blame(registry.StageMail, registry.SourceLocal)
+	case len(l.Relay) == 0, has(text, "mail for ") && bytes.HasSuffix(text, []byte(" loops back to myself")):
+		l.blame(registry.StageRoute, registry.SourceLocal)
+	case len(l.RelayIP) == 0: // local, virtual, pipe
+		l.blame(registry.StageLocal, registry.SourceLocal)
+	default:
+		l.bareReply(text)
+	}
+}
+
+// How smtp(8) words failures of TLS and of the name service
+// (smtp/smtp_proto.c, smtp/smtp_tls_policy.c, smtp/smtp_addr.c, dns/dns_lookup.c).
+var (
+	tlsFailures = []string{
+		"TLS is required", "Cannot start TLS", "Server certificate ", "TLSA ", "REQUIRETLS Failure",
+		"no TLSA ", "non DNSSEC ", "client TLS configuration problem",
+	}
+	dnsFailures = []string{
+		"Host or domain name not found", "Name service error for ", "Host not found", "unable to look up host ",
+		"unable to find primary relay for ", "valid hostname or network address required", "no MX host for ",
+	}
+)
+
+func (l *line) blame(stage registry.Stage, source registry.Source) {
+	l.Stage, l.Source = stage, source
+}
+
+// relayFrom takes the relay from name[ip] in the text when relay= gave none.
+func (l *line) relayFrom(b []byte) {
+	if len(l.Relay) > 0 {
+		return
+	}
+	if name, ip, _, ok := host(b); ok {
+		l.Relay, l.RelayIP = name, ip
+	}
+}
+
+// remote reads "name[ip] said: reply (in reply to … command)" and "name[ip]
+// refused to talk to me: reply".
+func (l *line) remote(b []byte, whole bool) {
+	l.relayFrom(b)
+	_, _, rest, ok := host(b)
+	if !ok {
+		return
+	}
+	if reply, ok := bytes.CutPrefix(rest, []byte(" refused to talk to me: ")); ok {
+		l.blame(registry.StageBanner, registry.SourceRemote)
+		l.Reply = parsers.ParseReply(reply)
+		return
+	}
+	reply, ok := bytes.CutPrefix(rest, []byte(" said: "))
+	if !ok {
+		return
+	}
+	l.Source = registry.SourceRemote
+	if whole {
+		reply, l.Stage = inReplyTo(reply)
+	}
+	l.Reply = parsers.ParseReply(reply)
+}
+
+// inReplyTo cuts "(in reply to RCPT TO command)" off the end of a reply and
+// returns the stage it names. A remote can write the same words, but Postfix
+// writes its own last.
+func inReplyTo(reply []byte) ([]byte, registry.Stage) {
+	const words = " (in reply to "
+	i := bytes.LastIndex(reply, []byte(words))
+	if i < 0 || reply[len(reply)-1] != ')' {
+		return reply, registry.StageUnknown
+	}
+	return reply[:i], commandStage(reply[i+len(words) : len(reply)-1])
+}
+
+// commandStage returns the stage of a command as Postfix names it
+// (smtp/smtp_proto.c, xfer_request and smtp_helo).
+func commandStage(command []byte) registry.Stage {
+	switch {
+	case has(command, "RCPT TO"):
+		return registry.StageRcpt
+	case has(command, "end of DATA"), has(command, "end of data"), has(command, "message body"), has(command, "BDAT"):
+		return registry.StageEndOfData
+	case has(command, "MAIL FROM"), has(command, "XFORWARD"), has(command, "RSET"):
+		return registry.StageMail
+	case has(command, "DATA"):
+		return registry.StageData
+	case has(command, "EHLO"), has(command, "HELO"), has(command, "LHLO"):
+		return registry.StageEHLO
+	case has(command, "STARTTLS"):
+		return registry.StageSTARTTLS
+	case has(command, "AUTH"):
+		return registry.StageAuth
+	case has(command, "QUIT"):
+		return registry.StageQuit
+	}
+	return registry.StageUnknown
+}
+
+// broken reads "name[ip] while sending RCPT TO" and "name[ip] timed out while
+// receiving the initial server greeting".
+func (l *line) broken(b []byte) {
+	l.Source = registry.SourceNetwork
+	l.relayFrom(b)
+	i := bytes.Index(b, []byte(" while "))
+	if i < 0 {
+		return
+	}
+	doing := b[i+len(" while "):]
+	switch {
+	case has(doing, "sending "):
+		l.Stage = commandStage(doing[len("sending "):])
+	case has(doing, "receiving the initial "):
+		l.Stage = registry.StageBanner
+	case bytes.Contains(doing, []byte("TLS")):
+		l.Stage = registry.StageSTARTTLS
+	case bytes.Contains(doing, []byte("uthenticat")), bytes.Contains(doing, []byte("SASL")):
+		l.Stage = registry.StageAuth
+	case has(doing, "performing the ") && bytes.HasSuffix(doing, []byte(" handshake")):
+		l.Stage = registry.StageEHLO
+	}
+}
+
+// said takes the remote's reply, which follows words in the text.
+func (l *line) said(text []byte, words string) bool {
+	i := bytes.Index(text, []byte(words))
+	if i < 0 {
+		return false
+	}
+	l.Reply = parsers.ParseReply(text[i+len(words):])
+	return true
+}
+
+// authentication reads "SASL authentication failed; server name[ip] said:
+// reply" and failures that this side had before it could try.
+func (l *line) authentication(text []byte) {
+	l.blame(registry.StageAuth, registry.SourceLocal)
+	if l.said(text, "] said: ") {
+		l.Source = registry.SourceRemote
+	}
+}
+
+// bareReply takes a text without any of Postfix's words for the remote's when
+// it begins with a reply code; anonymized and rewritten logs have such.
+func (l *line) bareReply(text []byte) {
+	if r := parsers.ParseReply(text); r.Code != 0 {
+		l.Source = registry.SourceRemote
+		l.Reply = r
+	}
+}
+
+// enhanced reads a status that is all of b.
+func enhanced(b []byte) registry.Enhanced {
+	e, n := registry.ScanEnhanced(b)
+	if n != len(b) {
+		return registry.Enhanced{}
+	}
+	return e
+}

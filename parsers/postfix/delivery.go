@@ -1,0 +1,208 @@
+package postfix
+
+import (
+	"bytes"
+	"time"
+
+	"mailfail/parsers"
+)
+
+// address reads the address at the beginning of b and returns what follows
+// it, which begins with one of follow or is empty. Postfix 3.5 and later
+// quote a local part that needs it (info_log_addr_form = external); older
+// ones do not, so that any address may hold ">" and the first ">" before one
+// of follow ends it. Very old versions wrote no brackets.
+func address(b []byte, follow []string) (addr, rest []byte, ok bool) {
+	if len(b) == 0 || b[0] != '<' {
+		return bareAddress(b, follow)
+	}
+	b = b[1:]
+	if i := quoted(b); i > 0 {
+		if addr, rest, ok = addressFrom(b, i, follow); ok {
+			return addr, rest, true
+		}
+	}
+	return addressFrom(b, 0, follow)
+}
+
+// addressFrom looks for the end of the address b from i on.
+func addressFrom(b []byte, i int, follow []string) (addr, rest []byte, ok bool) {
+	for {
+		j := bytes.IndexByte(b[i:], '>')
+		if j < 0 {
+			return nil, nil, false
+		}
+		i += j + 1
+		if rest := b[i:]; len(rest) == 0 || hasAny(rest, follow) {
+			return b[:i-1], rest, true
+		}
+	}
+}
+
+// bareAddress reads an address without brackets.
+func bareAddress(b []byte, follow []string) (addr, rest []byte, ok bool) {
+	for i := range b {
+		if (b[i] == ',' || b[i] == ' ') && hasAny(b[i:], follow) {
+			return b[:i], b[i:], true
+		}
+	}
+	return nil, nil, false
+}
+
+// quoted returns the length of the quoted string that b begins with, 0 when
+// there is none.
+func quoted(b []byte) int {
+	if len(b) == 0 || b[0] != '"' {
+		return 0
+	}
+	for i := 1; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// host reads name[ip], name[ip]:port or name[path] and returns what follows.
+func host(b []byte) (name, ip, rest []byte, ok bool) {
+	i := bytes.IndexByte(b, '[')
+	if i < 0 {
+		return nil, nil, nil, false
+	}
+	n := bytes.IndexByte(b[i:], ']')
+	if n < 0 || bytes.IndexByte(b[:i], ' ') >= 0 {
+		return nil, nil, nil, false
+	}
+	name, ip, rest = b[:i], b[i+1:i+n], b[i+n+1:]
+	if len(rest) > 1 && rest[0] == ':' && isDigit(rest[1]) {
+		j := 1
+		for j < len(rest) && isDigit(rest[j]) {
+			j++
+		}
+		rest = rest[j:]
+	}
+	return name, ip, rest, true
+}
+
+// isLoopback reports whether ip is an address of this host itself.
+func isLoopback(ip []byte) bool {
+	return has(ip, "127.") || string(ip) == "::1"
+}
+
+// seconds reads a delay such as 151541, 0.16 or 1.2; negative when it is none.
+func seconds(b []byte) time.Duration {
+	if len(b) == 0 || !isDigit(b[0]) {
+		return -1
+	}
+	whole, fraction, _ := bytes.Cut(b, dot)
+	d := time.Duration(min(number(whole), int64(1<<32))) * time.Second
+	unit := time.Second / 10
+	for _, c := range fraction {
+		if !isDigit(c) {
+			break
+		}
+		d += time.Duration(c-'0') * unit
+		unit /= 10
+	}
+	return d
+}
+
+var dot = []byte(".")
+
+// What follows the recipient of a delivery.
+var (
+	afterRecipient = []string{", relay=", ", orig_to="}
+	afterOriginal  = []string{", relay="}
+)
+
+// delivery reads "<addr>, [orig_to=<addr>, ]relay=…, [conn_use=…, ]delay=…,
+// [delays=…, dsn=…, ]status=word (text)".
+func (l *line) delivery(b []byte) parsers.Result {
+	var ok bool
+	if l.Recipient, b, ok = address(b, afterRecipient); !ok {
+		return parsers.Unparsed
+	}
+	if has(b, ", orig_to=") {
+		if l.Original, b, ok = address(b[len(", orig_to="):], afterOriginal); !ok {
+			return parsers.Unparsed
+		}
+	}
+	for has(b, ", ") {
+		b = b[2:]
+		eq := bytes.IndexByte(b, '=')
+		if eq < 0 {
+			break
+		}
+		key, rest := b[:eq], b[eq+1:]
+		if string(key) == "status" {
+			return l.status(rest)
+		}
+		end := bytes.IndexByte(rest, ',')
+		if end < 0 {
+			break
+		}
+		l.field(key, rest[:end])
+		b = rest[end:]
+	}
+	return parsers.Unparsed // cut off before the status
+}
+
+// field takes up one field of a delivery.
+func (l *line) field(key, value []byte) {
+	switch string(key) {
+	case "relay":
+		if string(value) == "none" {
+			return
+		}
+		if name, ip, _, ok := host(value); ok {
+			l.Relay, l.RelayIP = name, ip
+			return
+		}
+		l.Relay = value
+	case "delay":
+		l.Delay = seconds(value)
+	case "dsn":
+		l.MTAStatus = enhanced(value)
+	}
+}
+
+// status reads "sent (text)" and emits what the delivery was.
+func (l *line) status(b []byte) parsers.Result {
+	i := bytes.IndexByte(b, ' ')
+	if i < 0 {
+		return parsers.Unparsed
+	}
+	text, whole := unwrap(b[i+1:])
+	switch string(b[:i]) {
+	case "sent":
+		l.sent(text)
+	case "deferred", "SOFTBOUNCE": // the latter with soft_bounce = yes
+		l.Outcome = parsers.Deferred
+		l.failed(text, whole)
+	case "bounced":
+		l.Outcome = parsers.Failed
+		l.failed(text, whole)
+	case "expired":
+		l.Reply.Text = text
+		l.send(parsers.Expired)
+	case "deliverable", "undeliverable": // an address probe, no mail
+	default:
+		return parsers.Unparsed
+	}
+	return parsers.Understood
+}
+
+// unwrap takes the outer parentheses off a text; the closing one is missing
+// when syslog cut the line, and then whole is false.
+func unwrap(text []byte) (inner []byte, whole bool) {
+	if len(text) > 0 && text[0] == '(' {
+		text = text[1:]
+	}
+	if n := len(text); n > 0 && text[n-1] == ')' {
+		return text[:n-1], true
+	}
+	return text, false
+}

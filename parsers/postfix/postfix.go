@@ -1,0 +1,376 @@
+// Package postfix reads the log lines of Postfix 2.0 to 3.11.
+//
+// A line is told by its shape: the queue id and the word behind it. The name
+// of the daemon is only needed to tell postsuper's "removed" from the queue
+// manager's, because some syslog layouts lose it (rsyslog's APP-NAME is just
+// "postfix"). Each field is found from the left, address by address, so that
+// what strangers write into addresses and replies cannot pass for a field.
+//
+// The shapes are those of Postfix's own source: global/log_adhoc.c
+// (deliveries), smtp/smtp_trouble.c and smtp/smtp_proto.c (failures of SMTP
+// and LMTP), smtpd/smtpd_check.c, cleanup/cleanup_message.c,
+// cleanup/cleanup_milter.c and postscreen (rejections), qmgr, pickup, bounce
+// and postsuper.
+//
+// # What a log does not say
+//
+// A refused greeting and a refused EHLO read alike ("refused to talk to me"):
+// both get the stage banner. Where the service is lost, postsuper's removals
+// are End records only. A message refused because its queue file grew too big
+// or because it went in a circle is logged without the client and the reply.
+package postfix
+
+import (
+	"bytes"
+
+	"mailfail/parsers"
+)
+
+func init() {
+	parsers.Register(parsers.Format{
+		Name:    "postfix",
+		MTA:     "postfix",
+		Program: isPostfix,
+		New:     New,
+	})
+}
+
+// isPostfix reports whether a syslog program name is one of Postfix's:
+// "postfix", "postfix/smtp", "postfix-out/smtp", or with another syslog_name
+// ("mx-out/qmgr") when the daemon's name is one of ours.
+func isPostfix(program []byte) bool {
+	if rest, ok := bytes.CutPrefix(program, []byte("postfix")); ok {
+		return len(rest) == 0 || rest[0] == '/' || rest[0] == '-'
+	}
+	i := bytes.LastIndexByte(program, '/')
+	return i > 0 && isDaemon(program[i+1:])
+}
+
+// isDaemon reports whether name is that of a Postfix daemon.
+func isDaemon(name []byte) bool {
+	switch string(name) {
+	case "anvil", "bounce", "cleanup", "discard", "dnsblog", "error", "flush", "lmtp", "local", "nqmgr", "oqmgr",
+		"pickup", "pipe", "postscreen", "postsuper", "proxymap", "qmgr", "qmqpd", "scache", "smtp", "smtpd", "tlsmgr",
+		"tlsproxy", "trivial-rewrite", "verify", "virtual":
+		return true
+	}
+	return false
+}
+
+// splitProgram returns the instance and the service of a program name:
+// postfix/relay/smtp is ("", relay/smtp), postfix-out/smtp is (postfix-out,
+// smtp).
+func splitProgram(program []byte) (instance, service []byte) {
+	i := bytes.IndexByte(program, '/')
+	if i < 0 {
+		i = len(program)
+	} else {
+		service = program[i+1:]
+	}
+	if instance = program[:i]; string(instance) == "postfix" {
+		instance = nil
+	}
+	return instance, service
+}
+
+// A parser reads the lines of Postfix. It keeps nothing from one line to the
+// next but the memory of its record.
+type parser struct{ line line }
+
+// New returns a parser of Postfix lines.
+func New(parsers.Options) parsers.Parser { return &parser{} }
+
+// A line is an entry being read, with the record it makes.
+type line struct {
+	parsers.Record
+	entry *parsers.Entry
+	emit  func(*parsers.Record)
+}
+
+// Parse reads one line. It does not fail: what it does not know is Unparsed.
+func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
+	l := &p.line
+	l.entry, l.emit = e, emit
+	if n := queueID(e.Message); n > 0 {
+		return l.withID(n)
+	}
+	return l.withoutID()
+}
+
+// begin makes the record ready; id is the queue id, or nil.
+func (l *line) begin(id []byte) {
+	l.Record.Reset()
+	l.Time, l.Host = l.entry.Time, l.entry.Host
+	l.Instance, l.Service = splitProgram(l.entry.Program)
+	l.Message = id
+}
+
+// send passes the record on as one of a kind.
+func (l *line) send(kind parsers.Kind) {
+	l.Kind = kind
+	l.emit(&l.Record)
+}
+
+// maxQueueID is longer than any queue id, even with what anonymizers append.
+const maxQueueID = 32
+
+// queueID returns the length of the queue id at the beginning of b that ": "
+// follows, 0 when there is none. Short ids are upper case hexadecimal, long
+// ones digits and consonants (global/mail_queue.h), so that no English word
+// such as "warning" is one. Anonymizers put in vowels, but leave the digits.
+func queueID(b []byte) int {
+	var seen byte
+	i := 0
+	for i < len(b) && i <= maxQueueID && idBytes[b[i]] != 0 {
+		seen |= idBytes[b[i]]
+		i++
+	}
+	if i < 5 || i+1 >= len(b) || b[i] != ':' || b[i+1] != ' ' || seen&(idVowel|idDigit) == idVowel || string(b[:i]) == noQueue {
+		return 0
+	}
+	return i
+}
+
+// noQueue stands where the queue id is for mail that has none yet.
+const noQueue = "NOQUEUE"
+
+// The kinds of bytes in queue ids.
+const (
+	idOther = 1 << iota
+	idDigit
+	idVowel // lower case
+)
+
+// idBytes tells the bytes of queue ids from others, whose kind is 0.
+var idBytes = func() (t [256]byte) {
+	for c := range t {
+		switch {
+		case isDigit(byte(c)):
+			t[c] = idDigit
+		case bytes.IndexByte([]byte("aeiou"), byte(c)) >= 0:
+			t[c] = idVowel
+		case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z':
+			t[c] = idOther
+		}
+	}
+	return t
+}()
+
+// withID reads a line that begins with a queue id of n bytes.
+func (l *line) withID(n int) parsers.Result {
+	l.begin(l.entry.Message[:n])
+	b := l.entry.Message[n+2:]
+	switch {
+	case has(b, "to="):
+		return l.delivery(b[len("to="):])
+	case has(b, "from="):
+		return l.queued(b[len("from="):])
+	case has(b, "client="):
+		return l.client(b[len("client="):])
+	case has(b, "message-id="):
+		l.MessageID = b[len("message-id="):]
+		l.send(parsers.Arrival)
+		return parsers.Understood
+	case string(b) == "removed":
+		return l.removed()
+	case string(b) == "canceled":
+		return l.deleted()
+	case has(b, "uid="):
+		return l.pickup(b)
+	}
+	if result, ok := l.action(b); ok {
+		return result
+	}
+	if hasAny(b, asides) {
+		return parsers.Understood
+	}
+	return parsers.Unparsed
+}
+
+// asides are the beginnings of lines about a message that hold no record: an
+// outcome line says the same again, another host is tried, or nothing became
+// of the message yet.
+var asides = []string{
+	// smtp, lmtp
+	"host ", "lost connection with ", "conversation with ", "Cannot start TLS", "TLS is required", "Server certificate ",
+	"SASL authentication failed", "Protocol error: ", "REQUIRETLS ", "enabling PIX workarounds", "breaking line ",
+	// bounce
+	"sender non-delivery notification", "sender delay notification", "sender delivery status notification",
+	"postmaster non-delivery notification", "postmaster delay notification",
+	// qmgr, postsuper
+	"skipped, still being delivered", "released from hold", "placed on hold", "expired",
+	// cleanup, smtpd: actions that neither refuse nor swallow the message
+	"resent-message-id=", "info: ", "warn: ", "warning: ", "prepend: ", "replace: ", "strip: ", "bcc: ", "pass: ",
+	"hold: ", "milter-hold: ", "quarantine: ", "filter: ", "redirect: ", "delay: ", "trigger: ",
+	"milter-header-", "milter-body", "reject_warning: ", "proxy-accept: ", "whitelisted: ",
+}
+
+// removed reads the end of a message: by the queue manager after its last
+// recipient, or by an admin.
+func (l *line) removed() parsers.Result {
+	if string(l.daemon()) == "postsuper" {
+		return l.deleted()
+	}
+	l.send(parsers.End)
+	return parsers.Understood
+}
+
+// deleted emits the end of a message whose pending recipients get nothing.
+func (l *line) deleted() parsers.Result {
+	l.send(parsers.Discarded)
+	l.send(parsers.End)
+	return parsers.Understood
+}
+
+// daemon returns the last part of the service, "smtp" for "relay/smtp".
+func (l *line) daemon() []byte {
+	return l.Service[bytes.LastIndexByte(l.Service, '/')+1:]
+}
+
+// What follows the sender of a message, with qmgr and with pickup.
+var (
+	afterSender = []string{", size=", ", status="}
+	afterPickup = []string{" orig_id="}
+)
+
+// queued reads the queue manager's "from=<…>, size=1, nrcpt=1 (queue active)"
+// and "from=<…>, status=expired, returned to sender", with which all
+// recipients still pending are given up.
+func (l *line) queued(b []byte) parsers.Result {
+	sender, rest, ok := address(b, afterSender)
+	if !ok || len(rest) == 0 {
+		return parsers.Unparsed
+	}
+	if status, ok := bytes.CutPrefix(rest, []byte(", status=")); ok {
+		if !has(status, "expired") && !has(status, "force-expired") {
+			return parsers.Unparsed
+		}
+		l.send(parsers.Expired)
+		return parsers.Understood
+	}
+	l.HasSender, l.Sender = true, sender
+	l.Size = number(rest[len(", size="):])
+	l.send(parsers.Arrival)
+	return parsers.Understood
+}
+
+// client reads smtpd's "name[ip], sasl_method=…, orig_client=…".
+func (l *line) client(b []byte) parsers.Result {
+	name, ip, _, ok := host(b)
+	if !ok {
+		return parsers.Unparsed
+	}
+	l.Client, l.ClientIP = name, ip
+	l.Reinjected = isLoopback(ip)
+	l.send(parsers.Arrival)
+	return parsers.Understood
+}
+
+// pickup reads "uid=0 from=<root>".
+func (l *line) pickup(b []byte) parsers.Result {
+	i := bytes.Index(b, []byte(" from="))
+	if i < 0 {
+		return parsers.Unparsed
+	}
+	sender, _, ok := address(b[i+len(" from="):], afterPickup)
+	if !ok {
+		return parsers.Unparsed
+	}
+	l.HasSender, l.Sender, l.Reinjected = true, sender, true
+	l.send(parsers.Arrival)
+	return parsers.Understood
+}
+
+// withoutID reads a line that does not begin with a queue id.
+func (l *line) withoutID() parsers.Result {
+	b := l.entry.Message
+	switch {
+	case has(b, "connect from "), has(b, "disconnect from "):
+		return parsers.Irrelevant
+	case has(b, noQueue+": "):
+		l.begin(nil)
+		return l.withoutQueue(b[len(noQueue)+2:])
+	case has(b, "warning: "):
+		return l.warning(b[len("warning: "):])
+	case has(b, "proxy-reject: "):
+		l.begin(nil)
+		return l.rejected(b[len("proxy-reject: "):])
+	case hasAny(b, chatter):
+		return parsers.Irrelevant
+	}
+	return parsers.Unparsed
+}
+
+// withoutQueue reads what smtpd and postscreen say of mail that has no queue
+// file yet.
+func (l *line) withoutQueue(b []byte) parsers.Result {
+	if result, ok := l.action(b); ok {
+		return result
+	}
+	if has(b, "client=") || has(b, "lost connection ") || hasAny(b, asides) {
+		return parsers.Understood
+	}
+	return parsers.Unparsed
+}
+
+// warning reads a warning. Two of them are all the log says of a message that
+// was refused: its queue file grew too big, or it went in a circle.
+func (l *line) warning(b []byte) parsers.Result {
+	n := queueID(b)
+	if n == 0 {
+		return parsers.Irrelevant
+	}
+	text := b[n+2:]
+	if string(text) != "queue file size limit exceeded" && !has(text, "message rejected: ") {
+		return parsers.Irrelevant
+	}
+	l.begin(b[:n])
+	l.refuse(text)
+	return parsers.Understood
+}
+
+// chatter are the beginnings of lines that concern no message.
+var chatter = []string{
+	// smtp, lmtp
+	"connect to ", "certificate verification failed ", "Trusted TLS ", "Untrusted TLS ", "Anonymous TLS ", "Verified TLS ",
+	"server certificate verification failed", "certificate peer name ", "setting up TLS ", "SSL_", "SSL3 ", "TLS ",
+	"discarding EHLO keywords", "using DANE ", "looking for session ", "save session ", "subject_CN=", "issuer=",
+	"fingerprint=", "Host offered STARTTLS", "initializing the ", "disabling TLS", "Server is not ", "Reused ",
+	// smtpd, postscreen, tlsproxy, dnsblog
+	"lost connection after ", "timeout after ", "too many errors after ", "improper command pipelining ", "proxy-accept: ",
+	"table ", "CONNECT", "DISCONNECT ", "PASS ", "PREGREET ", "HANGUP ", "DNSBL rank ", "ALLOWLISTED ", "DENYLISTED ",
+	"WHITELISTED ", "BLACKLISTED ", "ALLOWLIST VETO ", "WHITELIST VETO ", "BARE NEWLINE ", "COMMAND ", "NON-SMTP ",
+	"DATA without ", "BDAT without ", "addr ", "cache ", "close database ", "abusive ", "Peer ", "client ",
+	// every daemon, and the commands
+	"warning:", "error: ", "fatal: ", "panic: ", "info: ", "statistics: ", "daemon started ", "reload ", "reload:", "terminating ",
+	"starting the Postfix ", "stopping the Postfix ", "refreshing the Postfix ", "the Postfix mail system ", "the Postfix ",
+	"waiting for the Postfix ", "aborting the Postfix ", "rebuilding ", "removing ", "deleting ", "symlink ", "Deleted: ",
+	"Requeued: ", "Placed on hold: ", "Released from hold: ", "Expired: ", "master exit time ", "master_", "postfix-script: ",
+	"name_mask: ", "dict_", "dsn_", "Library ", "queue is ", "updating ", "open database ", "new ",
+}
+
+// number reads the digits at the beginning of b.
+func number(b []byte) (v int64) {
+	for _, c := range b {
+		if !isDigit(c) || v > 1<<52 {
+			break
+		}
+		v = v*10 + int64(c-'0')
+	}
+	return v
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+func has(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
+}
+
+func hasAny(b []byte, prefixes []string) bool {
+	for _, p := range prefixes {
+		if has(b, p) {
+			return true
+		}
+	}
+	return false
+}

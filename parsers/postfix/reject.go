@@ -1,0 +1,223 @@
+package postfix
+
+import (
+	"bytes"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+)
+
+// action reads what smtpd, cleanup and postscreen did to mail coming in:
+// "reject: RCPT from …", "milter-reject: END-OF-MESSAGE from …", "discard: …".
+// It reports false for a line of another kind.
+func (l *line) action(b []byte) (result parsers.Result, ok bool) {
+	i := bytes.IndexByte(b, ':')
+	if i < 0 || i+1 >= len(b) || b[i+1] != ' ' {
+		return 0, false
+	}
+	switch string(b[:i]) {
+	case "reject", "milter-reject", "proxy-reject":
+		return l.rejected(b[i+2:]), true
+	case "discard", "milter-discard":
+		return l.discarded(b[i+2:]), true
+	}
+	return 0, false
+}
+
+// rejected reads a rejection by smtpd, a milter or postscreen,
+//
+//	RCPT from name[ip]: 554 5.7.1 <addr>: Relay access denied; from=<a> to=<b> proto=ESMTP helo=<c>
+//
+// by cleanup's header and body checks,
+//
+//	header Subject: x from name[ip]; from=<a> to=<b> proto=ESMTP helo=<c>: 5.7.1 text
+//
+// or by a filter before the queue (smtpd_proxy_filter),
+//
+//	END-OF-MESSAGE: 550 5.7.1 text; from=<a> to=<b> proto=ESMTP helo=<c>
+func (l *line) rejected(b []byte) parsers.Result {
+	if hasAny(b, contents) {
+		return l.rejectedContent(b)
+	}
+	i := 0
+	for i < len(b) && (b[i] >= 'A' && b[i] <= 'Z' || b[i] == '-') {
+		i++
+	}
+	stage, ok := smtpdStage(b[:i])
+	if !ok {
+		return parsers.Unparsed
+	}
+	rest := b[i:]
+	if has(rest, " from ") {
+		if l.Client, l.ClientIP, rest, ok = host(rest[len(" from "):]); !ok {
+			return parsers.Unparsed
+		}
+	}
+	if !has(rest, ": ") {
+		return parsers.Unparsed
+	}
+	reply, tail := splitReply(rest[2:])
+	l.envelope(tail)
+	l.Stage = stage
+	l.Reply = parsers.ParseReply(reply)
+	l.sendRejection()
+	return parsers.Understood
+}
+
+// sendRejection emits a rejection. One of the message itself is its end too:
+// the queue file is deleted without another word.
+func (l *line) sendRejection() {
+	l.Source = registry.SourceLocal
+	l.send(parsers.Rejection)
+	if l.Stage == registry.StageEndOfData && l.Message != nil {
+		l.send(parsers.End)
+	}
+}
+
+// refuse emits the rejection of a message of which the log says only why, not
+// what the client was told.
+func (l *line) refuse(text []byte) {
+	l.Stage = registry.StageEndOfData
+	l.Reply.Text = text
+	l.sendRejection()
+}
+
+// smtpdStage returns the stage of a command as smtpd names it. VRFY and some
+// others are at none.
+func smtpdStage(command []byte) (stage registry.Stage, ok bool) {
+	switch string(command) {
+	case "CONNECT":
+		return registry.StageConnect, true
+	case "HELO", "EHLO":
+		return registry.StageEHLO, true
+	case "STARTTLS":
+		return registry.StageSTARTTLS, true
+	case "AUTH":
+		return registry.StageAuth, true
+	case "MAIL":
+		return registry.StageMail, true
+	case "RCPT":
+		return registry.StageRcpt, true
+	case "DATA", "BDAT":
+		return registry.StageData, true
+	case "END-OF-MESSAGE":
+		return registry.StageEndOfData, true
+	case "VRFY", "ETRN", "UNKNOWN", "XCLIENT", "XFORWARD", "NOOP", "RSET", "QUIT":
+		return registry.StageUnknown, true
+	}
+	return 0, false
+}
+
+// What divides the parts of a rejection.
+var (
+	contents      = []string{"header ", "body ", "mime-header ", "nested-header ", "content "}
+	afterOffender = []string{": "}
+	tails         = []string{"; from=<", "; proto=", "; to=<", "; helo=<"}
+	afterFrom     = []string{" to=<", ", to=<", " proto=", ", proto=", " helo=<", ": "}
+	afterTo       = []string{" proto=", ", proto=", " helo=<", ": "}
+	afterHelo     = []string{": "}
+)
+
+// splitReply divides "554 5.7.1 <addr>: text; from=<…" at the semicolon. The
+// address is the client's, and may itself hold what looks like the rest.
+func splitReply(b []byte) (reply, tail []byte) {
+	i := 0
+	if j := bytes.IndexByte(b, '<'); j >= 0 && j <= len("554 5.7.123 ") {
+		if _, rest, ok := address(b[j:], afterOffender); ok {
+			i = len(b) - len(rest)
+		}
+	}
+	for {
+		j := bytes.IndexByte(b[i:], ';')
+		if j < 0 {
+			return b, nil
+		}
+		i += j
+		if hasAny(b[i:], tails) {
+			return b[:i], b[i+2:]
+		}
+		i++
+	}
+}
+
+// envelope reads "from=<a> to=<b> proto=ESMTP helo=<c>", each part of which
+// may be missing, and returns what follows.
+func (l *line) envelope(b []byte) []byte {
+	if has(b, "from=") {
+		if sender, rest, ok := address(b[len("from="):], afterFrom); ok {
+			l.HasSender, l.Sender, b = true, sender, skipComma(rest)
+		}
+	}
+	if has(b, "to=") {
+		if recipient, rest, ok := address(b[len("to="):], afterTo); ok {
+			l.Recipient, b = recipient, skipComma(rest)
+		}
+	}
+	if has(b, "proto=") {
+		i := 0
+		for i < len(b) && b[i] != ' ' && b[i] != ':' && b[i] != ',' {
+			i++
+		}
+		b = skipComma(b[i:])
+	}
+	if has(b, "helo=") {
+		if _, rest, ok := address(b[len("helo="):], afterHelo); ok {
+			return rest
+		}
+	}
+	return b
+}
+
+// skipComma skips what divides two parts: a blank, with postscreen a comma
+// and a blank.
+func skipComma(b []byte) []byte {
+	if len(b) > 0 && b[0] == ',' {
+		b = b[1:]
+	}
+	if len(b) > 0 && b[0] == ' ' {
+		b = b[1:]
+	}
+	return b
+}
+
+// content reads the end of "header Subject: x from name[ip]; from=<a> to=<b>
+// proto=ESMTP helo=<c>: text" and returns the text. What was found in the
+// message comes first and may hold anything, so the client is sought from the
+// envelope backwards. For mail from this host the client is "local".
+func (l *line) content(b []byte) (text []byte, ok bool) {
+	i := bytes.LastIndex(b, []byte("; from=<"))
+	if i < 0 {
+		return nil, false
+	}
+	if j := bytes.LastIndex(b[:i], []byte(" from ")); j >= 0 {
+		l.Client, l.ClientIP, _, _ = host(b[j+len(" from ") : i])
+	}
+	return bytes.TrimPrefix(l.envelope(b[i+2:]), []byte(": ")), true
+}
+
+// rejectedContent reads a rejection by header or body checks.
+func (l *line) rejectedContent(b []byte) parsers.Result {
+	text, ok := l.content(b)
+	if !ok {
+		return parsers.Unparsed
+	}
+	l.Stage = registry.StageEndOfData
+	l.Reply = parsers.ParseReply(text)
+	l.sendRejection()
+	return parsers.Understood
+}
+
+// discarded reads an action that takes mail in and throws it away.
+func (l *line) discarded(b []byte) parsers.Result {
+	if l.Message == nil {
+		return parsers.Understood
+	}
+	text, ok := l.content(b)
+	if !ok {
+		return parsers.Unparsed
+	}
+	l.HasSender, l.Sender, l.Client, l.ClientIP = false, nil, nil, nil
+	l.Reply.Text = text
+	l.send(parsers.Discarded)
+	return parsers.Understood
+}
