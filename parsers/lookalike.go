@@ -4,7 +4,10 @@ import "bytes"
 
 // lookalikes counts lines of logs that are often taken for a mail server's,
 // so that a file in which nothing was understood can be refused by name.
-type lookalikes struct{ counts [numLookalikes]int }
+type lookalikes struct {
+	counts  [numLookalikes]int
+	refused string // what a format knows it to be
+}
 
 const (
 	likeIMAP = iota
@@ -35,9 +38,13 @@ var lookalikeNames = [numLookalikes]string{
 	likeBinary:   "a binary file",
 }
 
-// kind returns what most lines looked like, "" when nothing was recognised.
+// kind returns what a format knew the log to be, or else what most lines looked
+// like; "" when nothing was recognised.
 // That there are syslog lines says less than any program's name.
 func (l *lookalikes) kind() string {
+	if l.refused != "" {
+		return l.refused
+	}
 	best, most := "", 0
 	for i, n := range l.counts {
 		if i == likeSyslog {

@@ -169,6 +169,13 @@ type Stateful interface {
 	encoding.BinaryUnmarshaler // sets the state of a new parser
 }
 
+// Continuer is implemented by parsers of logs whose rows may hold line breaks.
+type Continuer interface {
+	// InRow reports whether the last line did not end a row: the next one
+	// belongs to it, whatever it looks like.
+	InRow() bool
+}
+
 // Options are what the user said about the logs.
 type Options struct {
 	Location *time.Location // of times without a zone; never nil
@@ -189,14 +196,16 @@ type Format struct {
 	// the format comes only through syslog.
 	Match func(line []byte) bool
 
-	// Binds is set for formats with a header: once Match has seen it, every
-	// following line of the source without another format's header is this
-	// format's, whatever it looks like.
+	// Header reports whether a line is of the header that formats of this
+	// kind have: every following line of the source without another format's
+	// header is this format's, whatever it looks like. So is what follows a
+	// line of Match, for logs whose header is in another file. nil for formats
+	// without a header.
 	//
 	// Such a header may take several lines of which the first do not say whose
 	// it is; then one of the formats that share them takes the first lines, and
-	// Match of the right one claims the line that tells.
-	Binds bool
+	// the right one claims the line that tells.
+	Header func(line []byte) bool
 
 	// Refuse names the log a line comes from when the format can tell that
 	// it is not its own, though it looks like it ("IIS log (W3C)"); "" for

@@ -156,7 +156,8 @@ func endsEnhanced(rest []byte, alone bool) bool {
 	return !isLetter(c) && c < 0x80 && c != '@' && c != '_' && c != '/' && !(c == '-' && (isDigit(next) || isLetter(next)))
 }
 
-// hashedEnhanced finds a code that is marked as one: (#5.1.1), #5.1.0.
+// hashedEnhanced finds a code that is marked as one: (#5.1.1), #5.1.0. Yahoo
+// marks numbers of its own so, [#4.16.5]; RFC 3463 has the subjects 0 to 7.
 func hashedEnhanced(b []byte) registry.Enhanced {
 	for {
 		i := bytes.IndexByte(b, '#')
@@ -164,7 +165,7 @@ func hashedEnhanced(b []byte) registry.Enhanced {
 			return registry.Enhanced{}
 		}
 		b = b[i+1:]
-		if e, n := registry.ScanEnhanced(b); n > 0 && endsEnhanced(b[n:], true) {
+		if e, n := registry.ScanEnhanced(b); n > 0 && e.Subject <= 7 && endsEnhanced(b[n:], true) {
 			return e
 		}
 	}

@@ -78,6 +78,7 @@ var replyTests = []struct {
 	{`552 1 Requested mail action aborted`, "552"},
 	{`421 4.7.0 [TSS04] Messages from 4.4.2.1 temporarily deferred - 4.16.55.1`, "421 4.7.0"},
 	{`421 Messages from 4.4.2.1 temporarily deferred - 4.16.55.1`, "421"},
+	{`451 Resources temporarily not available - Please try again later [#4.16.5]`, "451"},
 	{`550-5.7.1 [192.0.2.222      13] Our system has detected`, "550 5.7.1"},
 	{`521-5.7.1 Service unavailable; client [203.0.113.225] blocked`, "521 5.7.1"},
 	{`450 4.4.316 Connection refused [Message=Socket error code 10061]`, "450 4.4.316"},

@@ -69,6 +69,9 @@ func NewStream(opts Options, format string, year int, modified time.Time) (*Stre
 	if s.forced = s.index(format); s.forced < 0 {
 		return nil, fmt.Errorf("unknown log format %q: use auto or one of %s", format, strings.Join(formatNames(), ", "))
 	}
+	if s.readers[s.forced].format.Header != nil {
+		s.bound = s.forced
+	}
 	return s, nil
 }
 
@@ -156,13 +159,42 @@ func (s *Stream) stripAt(line []byte) bool {
 // parseBound reads a line below a header: it is of the header's format unless
 // it is itself the header of another.
 func (s *Stream) parseBound(line []byte) Result {
-	for i := range s.readers {
-		if i != s.bound && s.readers[i].format.Binds && s.allowed(i) && s.matches(i, line) {
-			s.bound = i
-			break
+	bound := &s.readers[s.bound]
+	if row, ok := bound.parser.(Continuer); ok && row.InRow() {
+		return s.parseNative(s.bound, line)
+	}
+	if s.refuse(line) {
+		s.native, s.bound = -1, -1
+		return Unparsed
+	}
+	if !bound.begins(line) {
+		for i := range s.readers {
+			if s.allowed(i) && s.readers[i].begins(line) {
+				s.native, s.bound = i, i
+				break
+			}
 		}
 	}
 	return s.parseNative(s.bound, line)
+}
+
+// begins reports whether line is of the header of r's format.
+func (r *reader) begins(line []byte) bool {
+	return r.format.Header != nil && r.format.Header(line)
+}
+
+// refuse reports whether line is of a log that a format knows by name not to
+// be its own.
+func (s *Stream) refuse(line []byte) bool {
+	for i := range s.readers {
+		if refuse := s.readers[i].format.Refuse; refuse != nil && s.allowed(i) {
+			if name := refuse(line); name != "" {
+				s.stranger.refused = name
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // parseBare reads a line that has no prefix and is not of the format of the
@@ -170,13 +202,17 @@ func (s *Stream) parseBound(line []byte) Result {
 // parser, which knows the continuation lines of its log.
 func (s *Stream) parseBare(line []byte) Result {
 	for i := range s.readers {
-		if s.allowed(i) && s.matches(i, line) {
+		if s.allowed(i) && (s.readers[i].begins(line) || s.matches(i, line)) {
 			s.native = i
-			if s.readers[i].format.Binds {
+			if s.readers[i].format.Header != nil {
 				s.bound = i
 			}
 			return s.parseNative(i, line)
 		}
+	}
+	if s.refuse(line) {
+		s.native = -1
+		return Unparsed
 	}
 	if s.forced >= 0 {
 		return s.parseNative(s.forced, line)

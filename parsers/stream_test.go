@@ -20,10 +20,15 @@ func init() {
 		New:     func(o Options) Parser { return &echo{} },
 	})
 	Register(Format{
-		Name:  "table",
-		Match: func(line []byte) bool { return string(line) == "#table" },
-		Binds: true,
-		New:   func(o Options) Parser { return &echo{} },
+		Name:   "table",
+		Header: func(line []byte) bool { return string(line) == "#table" },
+		Refuse: func(line []byte) string {
+			if string(line) == "#chair" {
+				return "a chair"
+			}
+			return ""
+		},
+		New: func(o Options) Parser { return &echo{} },
 	})
 }
 

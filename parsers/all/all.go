@@ -3,5 +3,6 @@
 package all
 
 import (
+	_ "mailfail/parsers/exchange"
 	_ "mailfail/parsers/postfix"
 )

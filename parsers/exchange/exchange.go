@@ -1,0 +1,290 @@
+// Package exchange reads the logs of Microsoft Exchange Server (2007 to 2019
+// and Subscription Edition) and of Exchange Online:
+//
+//	exchange-tracking       message tracking, MSGTRK*.LOG; the extended report of Exchange Online
+//	exchange-smtpsend       SMTP send protocol log
+//	exchange-smtpreceive    SMTP receive protocol log
+//	exchange-connectivity   transport connectivity log
+//	exchange-online-trace   Get-MessageTrace as CSV or JSON, a row a recipient
+//	exchange-online-summary the summary report of the admin centre, a row a message
+//
+// # Rows
+//
+// All but the JSON are CSV, so a line need not be a row: a quoted field may
+// hold line breaks. A row that ends inside quotes is kept as state until a line
+// closes it. When what results is no row (a server that stops tears the last
+// one) its first line is given up and the others are read again by themselves,
+// so that a torn row costs one row. Columns are known by the names in the
+// header, which comes again when the service restarts within a file.
+//
+// # Counting
+//
+// What an event counts for follows these rules:
+//
+//  1. A message is its network-message-id, before 2013 its Message-ID, on
+//     whatever number of servers and however often it forks. In a send log it
+//     is the InternetMessageId, in 2010 the transaction.
+//  2. A recipient is an address of a message. One that EXPAND, RESOLVE or
+//     REDIRECT replaced is none; its replacements are.
+//  3. SENDEXTERNAL, SEND to the outside and DELIVER are attempts that
+//     delivered, DEFER that deferred, FAIL that failed, whatever the class of
+//     the code, one for each recipient of the row.
+//  4. SEND inside the organisation is no attempt; DEFER and FAIL on such a hop
+//     are, because nothing else reports them. The hop is a HandedOver record,
+//     weaker than any other: without the logs of the server that delivers, its
+//     recipients are handed over, not pending for ever.
+//  5. DUPLICATEDELIVER counts nothing.
+//  6. A delivery status notification is a message of its own.
+//  7. FAIL with QUEUE.Expired is given up, with QUEUE.Admin removed; DROP is
+//     removed and no attempt.
+//  8. The code is that at the beginning of the status or of its LED part.
+//     Inside Exchange's own wrappers (see setReply) the inner reply counts.
+//  9. BADMAIL is a failed attempt without a code. POISONMESSAGE is no attempt.
+//     Shadow copies (HA*), agents, submission and TRANSFER count nothing.
+//  10. In a send log a 4xx or 5xx to RCPT decides, else the answer to the
+//     message, else that to MAIL for every pipelined RCPT. A session that is
+//     lost before is a deferral without a code. Internal connectors count
+//     nothing.
+//  11. In a receive log a 4xx or 5xx to the connection, to MAIL (once), to RCPT
+//     (each) and to the message (each accepted recipient) is a rejection, its
+//     Outcome Deferred or Failed. A failed AUTH is none, and no word of it is
+//     kept. Sessions that a frontend server passes on (XPROXYFROM) count
+//     nothing, because the frontend logs them too.
+//  12. A connectivity log names no recipients, so nothing in it is an attempt.
+//  13. Of Exchange Online, Delivered and FilteredAsSpam are deliveries, Failed a
+//     failure without a code; Pending, GettingStatus and Quarantined are
+//     pending; Expanded is no recipient. In the summary every Defer, Send,
+//     Deliver and Fail is an attempt.
+//
+// Tracking and protocol logs of the same traffic report it twice: whoever
+// counts takes exchange-tracking where there is one, and exchange-smtpsend only
+// for the stage and the exact reply.
+//
+// Not read: edge and hybrid routing, moderation, journaling. Before Exchange
+// 2016 hops are told by the English name of the internal connector.
+//
+// The format facts are from Microsoft's documentation: "Message tracking",
+// "Transport logs in Exchange Server", "Protocol logging", "Connectivity
+// logging in Exchange Server", "Get-MessageTrace", "Message trace in the new
+// Exchange admin center in Exchange Online", and for 2007 "Description of
+// Message Tracking Log Fields".
+package exchange
+
+import (
+	"bytes"
+
+	"mailfail/parsers"
+)
+
+const (
+	typeTracking     = "Message Tracking Log"
+	typeSend         = "SMTP Send Protocol Log"
+	typeReceive      = "SMTP Receive Protocol Log"
+	typeConnectivity = "Transport Connectivity Log"
+)
+
+func init() {
+	parsers.Register(parsers.Format{
+		Name:   "exchange-tracking",
+		MTA:    "exchange",
+		Header: func(line []byte) bool { return isHeader(line, typeTracking) || isExtendedHeader(line) },
+		Match:  matchTracking,
+		Refuse: LookAlike,
+		New: func(o parsers.Options) parsers.Parser {
+			p := newParser(&tracking{ownHost: []byte(o.Host)}, typeTracking)
+			p.isHeader = isExtendedHeader
+			return p
+		},
+	})
+	parsers.Register(parsers.Format{
+		Name:   "exchange-smtpsend",
+		MTA:    "exchange",
+		Header: func(line []byte) bool { return isHeader(line, typeSend) },
+		Match:  func(line []byte) bool { return matchProtocol(line, false) },
+		New: func(o parsers.Options) parsers.Parser {
+			return newParser(&protocol{ownHost: []byte(o.Host)}, typeSend)
+		},
+	})
+	parsers.Register(parsers.Format{
+		Name:   "exchange-smtpreceive",
+		MTA:    "exchange",
+		Header: func(line []byte) bool { return isHeader(line, typeReceive) },
+		Match:  func(line []byte) bool { return matchProtocol(line, true) },
+		New: func(o parsers.Options) parsers.Parser {
+			return newParser(&protocol{ownHost: []byte(o.Host), receives: true}, typeReceive)
+		},
+	})
+	parsers.Register(parsers.Format{
+		Name:   "exchange-connectivity",
+		MTA:    "exchange",
+		Header: func(line []byte) bool { return isHeader(line, typeConnectivity) },
+		Match:  matchConnectivity,
+		New:    func(parsers.Options) parsers.Parser { return newParser(&connectivity{}, typeConnectivity) },
+	})
+	parsers.Register(parsers.Format{
+		Name:   "exchange-online-trace",
+		MTA:    "exchange",
+		Header: isTraceHeader,
+		Match:  matchTraceJSON,
+		New: func(parsers.Options) parsers.Parser {
+			p := &onlineParser{parser: parser{table: &onlineTrace{}, isHeader: isTraceHeader, delimiter: ','}}
+			p.trace = p.table.(*onlineTrace)
+			return p
+		},
+	})
+	parsers.Register(parsers.Format{
+		Name:   "exchange-online-summary",
+		MTA:    "exchange",
+		Header: isSummaryHeader,
+		New: func(parsers.Options) parsers.Parser {
+			return &parser{table: &onlineSummary{}, isHeader: isSummaryHeader, delimiter: ','}
+		},
+	})
+}
+
+func newParser(t table, logType string) *parser {
+	return &parser{table: t, logType: logType, delimiter: ','}
+}
+
+// isHeader reports whether line is of the header of the log of that type: its
+// #Log-type or #Fields line, or, for the log that is met most, the first ones,
+// which say only that it is one of Exchange's.
+func isHeader(line []byte, logType string) bool {
+	line = bytes.TrimSuffix(bytes.TrimPrefix(line, byteOrderMark), []byte("\r"))
+	if len(line) == 0 || line[0] != '#' {
+		return false
+	}
+	switch {
+	case bytes.HasPrefix(line, []byte("#Log-type:")):
+		return string(afterName(line)) == logType
+	case bytes.HasPrefix(line, []byte("#Fields:")):
+		return typeOfFields(afterName(line)) == logType
+	}
+	return logType == typeTracking && bytes.HasPrefix(line, []byte("#Software: Microsoft Exchange"))
+}
+
+// typeOfFields returns the type of the log that has these columns, "" for
+// others.
+func typeOfFields(names []byte) string {
+	switch {
+	case string(names) == protocolFields:
+		return protocolType
+	case bytes.EqualFold(names, []byte(connectivityFields)):
+		return typeConnectivity
+	case bytes.HasPrefix(names, []byte("date-time,")) && contains(names, ",event-id,") && contains(names, ",recipient-status,"):
+		return typeTracking
+	}
+	return ""
+}
+
+// protocolType stands for both protocol logs, whose columns are the same.
+const protocolType = "protocol"
+
+// isExtendedHeader reports whether line is the header of the extended report.
+func isExtendedHeader(line []byte) bool {
+	return len(line) > 100 && isNames(line) && contains(line, "event_id") && contains(line, "recipient_status") && contains(line, "message_info")
+}
+
+// matchTracking recognises a row of the tracking log without its header: a
+// time, a known source, a known event and the number of fields of a version.
+func matchTracking(line []byte) bool {
+	if !isTime(line) || effects[string(field(line, 8))] == 0 || len(field(line, 7)) == 0 {
+		return false
+	}
+	var r row
+	r.fields = make([][]byte, 0, maxFields)
+	return r.split(bytes.TrimSuffix(line, []byte("\r")), ',') != whole || trackingOf(len(r.fields)) != ""
+}
+
+// matchProtocol recognises a row of a protocol log: a time, a session id of 16
+// hexadecimal digits, a number, and the event. Receive connectors are named
+// with their server, SERVER\Name; send connectors are not.
+func matchProtocol(line []byte, receives bool) bool {
+	event := field(line, protoEvent)
+	return isTime(line) && len(event) == 1 && bytes.IndexByte([]byte("+-><*"), event[0]) >= 0 &&
+		isSessionID(field(line, protoSession)) && allDigits(field(line, protoSequence)) &&
+		(bytes.IndexByte(field(line, protoConnector), '\\') >= 0) == receives
+}
+
+// matchConnectivity recognises a row of the connectivity log: a time, a
+// session id, source and destination, and the direction.
+func matchConnectivity(line []byte) bool {
+	direction := field(line, 4)
+	return isTime(line) && len(direction) == 1 && bytes.IndexByte([]byte("+->"), direction[0]) >= 0 &&
+		isSessionID(field(line, 1))
+}
+
+func isSessionID(b []byte) bool {
+	if len(b) != 16 {
+		return false
+	}
+	for _, c := range b {
+		if !(c >= '0' && c <= '9' || c >= 'A' && c <= 'F') {
+			return false
+		}
+	}
+	return true
+}
+
+// LookAlike returns what a line is that looks like one of these logs and is
+// not: the logs of other parts of Exchange and of Windows, which lie beside
+// them and have the same header, and those of Exchange before 2007.
+func LookAlike(line []byte) string {
+	line = bytes.TrimSuffix(bytes.TrimPrefix(line, byteOrderMark), []byte("\r"))
+	switch {
+	case len(line) == 0:
+		return ""
+	case line[0] == '#':
+		return commentLookAlike(line)
+	case isTime(line):
+		return ""
+	case contains(line, ", SMTPSVC"):
+		return "the log of the IIS SMTP service or of Exchange 2003"
+	case bytes.HasPrefix(line, []byte("RunspaceId ")) && contains(line, " : "):
+		return "what Get-MessageTrackingLog prints with Format-List (give the MSGTRK*.LOG files instead)"
+	case bytes.HasPrefix(line, []byte("DateTime,RequestId,")):
+		return "an Exchange HttpProxy log"
+	}
+	return ""
+}
+
+func commentLookAlike(line []byte) string {
+	value := afterName(line)
+	switch {
+	case bytes.HasPrefix(line, []byte("# Message Tracking Log File")), bytes.HasPrefix(line, []byte("# Exchange System Attendant")):
+		return "the message tracking log of Exchange 2003"
+	case bytes.HasPrefix(line, []byte("#Software: Microsoft Internet Information")):
+		return "an IIS log (W3C)"
+	case bytes.HasPrefix(line, []byte("#Software: Microsoft HTTP")):
+		return "an HTTP.sys log"
+	case bytes.HasPrefix(line, []byte("#Log-type:")), bytes.HasPrefix(line, []byte("#Log-Type:")):
+		switch string(value) {
+		case typeTracking, typeSend, typeReceive, typeConnectivity:
+			return ""
+		}
+		return "the Exchange " + quotedType(value)
+	case bytes.HasPrefix(line, []byte("#Fields:")) && typeOfFields(value) == "":
+		return "another log with a #Fields header (columns " + clip(value, 40) + " …)"
+	}
+	return ""
+}
+
+// quotedType returns the name of a log as its header says it, fit for a
+// message.
+func quotedType(value []byte) string {
+	if name := clip(value, 60); name != "" {
+		return name
+	}
+	return "log of an unknown type"
+}
+
+// clip returns the first n printable ASCII characters of b.
+func clip(b []byte, n int) string {
+	var out []byte
+	for _, c := range b[:min(n, len(b))] {
+		if c >= ' ' && c <= '~' {
+			out = append(out, c)
+		}
+	}
+	return string(out)
+}

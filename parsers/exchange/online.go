@@ -1,0 +1,365 @@
+package exchange
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"mailfail/parsers"
+)
+
+// isNames reports whether a line holds nothing but names of columns, so that no
+// row with an address or a time is taken for a header.
+func isNames(line []byte) bool {
+	for _, c := range line {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_', c == '"', c == ',', c == ';', c == '\t', c == '\r':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// isTraceHeader recognises what Get-MessageTrace and Get-MessageTraceV2 piped
+// to Export-Csv begin with, and the first line of the same as JSON over many
+// lines (ConvertTo-Json).
+func isTraceHeader(line []byte) bool {
+	line = bytes.TrimSuffix(bytes.TrimPrefix(line, byteOrderMark), []byte("\r"))
+	if bytes.HasPrefix(line, []byte("#TYPE ")) {
+		return contains(line, "MessageTrace")
+	}
+	if string(line) == "[" || string(line) == "{" {
+		return true
+	}
+	return isNames(line) && contains(line, "RecipientAddress") && contains(line, "SenderAddress") && contains(line, "Status")
+}
+
+// isSummaryHeader recognises the summary report of the admin centre.
+func isSummaryHeader(line []byte) bool {
+	line = bytes.TrimPrefix(line, byteOrderMark)
+	return isNames(line) && contains(line, "recipient_status") && contains(line, "sender_address") && !contains(line, "event_id")
+}
+
+// matchTraceJSON recognises a trace as JSON, an object or an array of them on
+// one line.
+func matchTraceJSON(line []byte) bool {
+	return len(line) > 0 && (line[0] == '{' || line[0] == '[') &&
+		contains(line, `"RecipientAddress"`) && contains(line, `"MessageTraceId"`)
+}
+
+// trace is a row of a message trace.
+type trace struct {
+	id, messageID, received, sender, recipient, status, fromIP, toIP, size []byte
+}
+
+// traceColumns are the names that Get-MessageTrace has, in the order of trace.
+var traceColumns = [...]string{"MessageTraceId", "MessageId", "Received", "SenderAddress", "RecipientAddress", "Status", "FromIP", "ToIP", "Size"}
+
+// onlineTrace reads the rows of a message trace: one recipient each, with the
+// state it had when the trace was asked for.
+type onlineTrace struct {
+	at    [len(traceColumns)]int // -1 for absent ones
+	width int
+	clock clock
+	rec   parsers.Record
+}
+
+func (t *onlineTrace) header(names [][]byte) bool {
+	for i, want := range traceColumns {
+		t.at[i] = -1
+		for j, name := range names {
+			if string(name) == want {
+				t.at[i] = j
+			}
+		}
+	}
+	t.width = len(names)
+	return t.at[2] >= 0 && t.at[4] >= 0 && t.at[5] >= 0 && (t.at[0] >= 0 || t.at[1] >= 0)
+}
+
+func (t *onlineTrace) row(fields [][]byte, emit func(*parsers.Record)) parsers.Result {
+	if t.width == 0 || len(fields) != t.width {
+		return parsers.Unparsed
+	}
+	get := func(i int) []byte {
+		if t.at[i] < 0 {
+			return nil
+		}
+		return fields[t.at[i]]
+	}
+	return t.read(trace{get(0), get(1), get(2), get(3), get(4), get(5), get(6), get(7), get(8)}, emit)
+}
+
+// read passes on the records of a row: what it tells of the message, and the
+// state of the recipient.
+func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result {
+	when, ok := onlineTime(&t.clock, row.received)
+	if !ok || len(row.recipient) == 0 {
+		return parsers.Unparsed
+	}
+	r := &t.rec
+	r.Reset()
+	r.Time, r.Roaming = when, true
+	if r.Message = row.id; len(r.Message) == 0 {
+		r.Message = row.messageID
+	}
+	kind, outcome := parsers.Attempt, parsers.Delivered
+	switch string(row.status) {
+	case "Delivered", "FilteredAsSpam":
+	case "Failed":
+		outcome = parsers.Failed
+	case "Pending", "GettingStatus", "Quarantined", "None":
+		kind, outcome = parsers.Expected, 0
+	case "Expanded", "Resolved":
+		kind, outcome = parsers.Replaced, 0
+	default:
+		return parsers.Unparsed
+	}
+	r.HasSender, r.Sender, r.MessageID, r.Size = true, withoutBrackets(row.sender), row.messageID, size(row.size)
+	r.Kind, r.ClientIP = parsers.Arrival, row.fromIP
+	emit(r)
+	r.Kind, r.Outcome, r.Recipient, r.ClientIP = kind, outcome, row.recipient, nil
+	if kind == parsers.Attempt {
+		r.RelayIP = row.toIP
+	}
+	emit(r)
+	return parsers.Understood
+}
+
+// onlineTime reads the times of Exchange Online, which are in UTC: ISO 8601, as
+// PowerShell writes a date in a culture (11/20/2026 12:14:11 AM, 20.11.2026
+// 00:14:11; with slashes and without AM or PM the day is first), and as
+// ConvertTo-Json of Windows PowerShell does (/Date(1795133651000)/).
+func onlineTime(c *clock, b []byte) (time.Time, bool) {
+	if t, ok := c.read(b); ok {
+		return t, true
+	}
+	if bytes.HasPrefix(b, []byte("/Date(")) {
+		ms, err := strconv.ParseInt(string(bytes.TrimSuffix(b[len("/Date("):], []byte(")/"))), 10, 64)
+		return time.UnixMilli(ms).UTC(), err == nil
+	}
+	for _, layout := range [...]string{"1/2/2006 3:04:05 PM", "2/1/2006 15:04:05", "2.1.2006 15:04:05", "2006-01-02 15:04:05"} {
+		if t, err := time.Parse(layout, string(b)); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// onlineParser reads a message trace as CSV or as JSON: objects anywhere, an
+// array, the answer of the reporting web service, on one line or over many.
+type onlineParser struct {
+	parser
+	trace *onlineTrace
+
+	// The JSON object that is open, from its brace on.
+	object   []byte
+	inString bool
+}
+
+// InRow reports whether a row or an object is open.
+func (p *onlineParser) InRow() bool { return len(p.object) > 0 || p.parser.InRow() }
+
+// Parse reads one line.
+func (p *onlineParser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
+	line := bytes.TrimSuffix(e.Message, []byte("\r"))
+	if len(p.object) > 0 || !p.parser.InRow() && isJSON(bytes.TrimPrefix(line, byteOrderMark)) {
+		return p.json(line, emit)
+	}
+	return p.parser.Parse(e, emit)
+}
+
+// isJSON reports whether a line outside objects is one of JSON: it begins with
+// a bracket, or ends with the one that a list begins with ("value": [).
+func isJSON(line []byte) bool {
+	line = bytes.TrimSpace(line)
+	if len(line) == 0 {
+		return false
+	}
+	return bytes.IndexByte([]byte("{}[],"), line[0]) >= 0 || line[len(line)-1] == '['
+}
+
+// json reads a line of JSON. An object that opens inside another one takes its
+// place, so that of nested ones the innermost are the rows.
+func (p *onlineParser) json(line []byte, emit func(*parsers.Record)) parsers.Result {
+	result := parsers.Irrelevant
+	if len(p.object) > 0 {
+		result = parsers.Understood
+	}
+	escaped := false
+	for _, c := range line {
+		if len(p.object) > 0 {
+			p.object = append(p.object, c)
+		}
+		switch {
+		case escaped:
+			escaped = false
+		case p.inString:
+			escaped, p.inString = c == '\\', c != '"'
+		case c == '"':
+			p.inString = true
+		case c == '{':
+			p.object = append(p.object[:0], c)
+			result = parsers.Understood
+		case c == '}' && len(p.object) > 0:
+			if !p.readObject(emit) {
+				result = parsers.Unparsed
+			}
+			p.object = p.object[:0]
+		}
+	}
+	p.inString = false // a string does not go on in the next line
+	if len(p.object) > maxRowBytes {
+		p.object = nil
+		return parsers.Unparsed
+	}
+	return result
+}
+
+// readObject reads p.object as a row.
+func (p *onlineParser) readObject(emit func(*parsers.Record)) bool {
+	var o struct {
+		MessageTraceID, MessageID, Received, SenderAddress, RecipientAddress, Status, FromIP, ToIP string
+
+		Size json.RawMessage
+	}
+	if json.Unmarshal(p.object, &o) != nil {
+		return false
+	}
+	row := trace{
+		id: []byte(o.MessageTraceID), messageID: []byte(o.MessageID), received: []byte(o.Received),
+		sender: []byte(o.SenderAddress), recipient: []byte(o.RecipientAddress), status: []byte(o.Status),
+		fromIP: []byte(o.FromIP), toIP: []byte(o.ToIP), size: bytes.Trim(o.Size, `"`),
+	}
+	return p.trace.read(row, emit) == parsers.Understood
+}
+
+// summaryColumns are the columns of the summary report that are of use.
+var summaryColumns = [...]string{"origin_timestamp_utc", "sender_address", "recipient_status", "total_bytes", "message_id", "network_message_id", "original_client_ip"}
+
+// onlineSummary reads the rows of the summary report: one message each, with
+// what happened to every recipient:
+//
+//	a@example.com##Receive, Defer, Send;b@example.com##Receive, Fail
+//
+// The only time is that of the message.
+type onlineSummary struct {
+	at    [len(summaryColumns)]int
+	width int
+	clock clock
+	key   []byte
+	rec   parsers.Record
+}
+
+func (t *onlineSummary) header(names [][]byte) bool {
+	for i, want := range summaryColumns {
+		t.at[i] = -1
+		for j, name := range names {
+			if string(name) == want {
+				t.at[i] = j
+			}
+		}
+	}
+	t.width = len(names)
+	return t.at[0] >= 0 && t.at[2] >= 0 && (t.at[4] >= 0 || t.at[5] >= 0)
+}
+
+func (t *onlineSummary) get(fields [][]byte, i int) []byte {
+	if t.at[i] < 0 {
+		return nil
+	}
+	return fields[t.at[i]]
+}
+
+func (t *onlineSummary) row(fields [][]byte, emit func(*parsers.Record)) parsers.Result {
+	if t.width == 0 || len(fields) != t.width {
+		return parsers.Unparsed
+	}
+	when, ok := onlineTime(&t.clock, t.get(fields, 0))
+	if !ok {
+		return parsers.Unparsed
+	}
+	r := &t.rec
+	r.Reset()
+	r.Time, r.Roaming = when, true
+	t.key = t.key[:0]
+	if id := t.get(fields, 5); len(id) == 32 {
+		t.key = appendGUID(t.key, id)
+	} else {
+		t.key = append(t.key, id...)
+	}
+	r.MessageID = t.get(fields, 4)
+	if r.Message = t.key; len(t.key) == 0 {
+		r.Message = r.MessageID
+	}
+	r.HasSender, r.Sender, r.Size = true, withoutBrackets(t.get(fields, 1)), size(t.get(fields, 3))
+	r.Kind, r.ClientIP = parsers.Arrival, t.get(fields, 6)
+	emit(r)
+	r.ClientIP = nil
+	return t.recipients(t.get(fields, 2), emit)
+}
+
+// recipients reads the recipient_status column. The row is Unparsed when any
+// part of it is no recipient with events that are known.
+func (t *onlineSummary) recipients(list []byte, emit func(*parsers.Record)) parsers.Result {
+	result := parsers.Understood
+	for len(list) > 0 {
+		member := list[:endOfMember(list)]
+		list = list[min(len(member)+1, len(list)):]
+		i := bytes.LastIndex(member, []byte("##"))
+		if i <= 0 {
+			result = parsers.Unparsed
+			continue
+		}
+		t.rec.Recipient = member[:i]
+		if !t.events(member[i+2:], emit) {
+			result = parsers.Unparsed
+		}
+	}
+	return result
+}
+
+// endOfMember returns the length of the first member of recipient_status. Its
+// events hold no semicolon, so that one in an address ends nothing.
+func endOfMember(list []byte) int {
+	hash := bytes.Index(list, []byte("##"))
+	if hash < 0 {
+		return len(list)
+	}
+	if i := bytes.IndexByte(list[hash:], ';'); i >= 0 {
+		return hash + i
+	}
+	return len(list)
+}
+
+// events passes on what happened to a recipient.
+func (t *onlineSummary) events(events []byte, emit func(*parsers.Record)) bool {
+	known := true
+	for len(events) > 0 {
+		var event []byte
+		event, events, _ = bytes.Cut(events, []byte(","))
+		r := &t.rec
+		r.Kind, r.Outcome = parsers.Attempt, 0
+		switch string(bytes.TrimSpace(event)) {
+		case "Send", "SendExternal", "Deliver":
+			r.Outcome = parsers.Delivered
+		case "Defer":
+			r.Outcome = parsers.Deferred
+		case "Fail":
+			r.Outcome = parsers.Failed
+		case "Drop":
+			r.Kind = parsers.Discarded
+		case "Expand", "Redirect":
+			r.Kind = parsers.Replaced
+		case "Receive", "Submit", "Resolve", "Transfer", "Pending", "Quarantine", "Spam", "":
+			r.Kind = parsers.Expected
+		default:
+			known = false
+			r.Kind = parsers.Expected
+		}
+		emit(r)
+	}
+	return known
+}

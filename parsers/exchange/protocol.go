@@ -1,0 +1,271 @@
+package exchange
+
+import (
+	"bytes"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+)
+
+// The columns of SMTP protocol logs ("Protocol logging in Exchange Server").
+const (
+	protoTime = iota
+	protoConnector
+	protoSession
+	protoSequence
+	protoLocal
+	protoRemote
+	protoEvent
+	protoData
+	protoContext
+	protoWidth
+)
+
+const protocolFields = "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context"
+
+// protocol reads the rows of SMTP protocol logs. In a send log this server is
+// the client (>) and the other one answers (<); in a receive log the other one
+// is the client (<).
+type protocol struct {
+	sessions
+	ownHost  []byte
+	receives bool
+
+	clock clock
+	rec   parsers.Record
+
+	// Of the row being read.
+	x    *session
+	emit func(*parsers.Record)
+}
+
+func (p *protocol) header(names [][]byte) bool {
+	return string(bytes.Join(names, []byte(","))) == protocolFields
+}
+
+func (p *protocol) row(fields [][]byte, emit func(*parsers.Record)) parsers.Result {
+	if len(fields) != protoWidth || len(fields[protoEvent]) != 1 || len(fields[protoSession]) == 0 {
+		return parsers.Unparsed
+	}
+	when, ok := p.clock.read(fields[protoTime])
+	if !ok || bytes.IndexByte([]byte("+-><*"), fields[protoEvent][0]) < 0 {
+		return parsers.Unparsed
+	}
+	p.emit = emit
+	p.x = p.get(fields[protoSession])
+	p.rec.Reset()
+	p.rec.Time = when
+	p.about(fields)
+	p.event(fields)
+	p.x, p.emit = nil, nil
+	return parsers.Understood
+}
+
+// about sets what every row of a session says of it.
+func (p *protocol) about(fields [][]byte) {
+	r, x, connector := &p.rec, p.x, fields[protoConnector]
+	r.Host, r.Service = p.ownHost, connector
+	ip := hostOf(fields[protoRemote])
+	if !p.receives {
+		r.Roaming, r.RelayIP = true, ip
+		x.hop = x.hop || isInternalConnector(connector)
+		return
+	}
+	r.ClientIP = ip
+	if i := bytes.IndexByte(connector, '\\'); i > 0 {
+		r.Host = connector[:i] // EX01\Default Frontend EX01
+		x.hop = x.hop || bytes.HasPrefix(connector[i+1:], []byte("Outbound Proxy Frontend"))
+	}
+}
+
+func (p *protocol) event(fields [][]byte) {
+	x, data := p.x, fields[protoData]
+	if n := fields[protoSequence]; !x.seen {
+		// A session whose beginning is in another file has been greeted.
+		x.seen, x.greeted = true, len(n) != 1 || n[0] > '2'
+	}
+	switch event := fields[protoEvent][0]; {
+	case event == '+':
+		x.greeted = false
+	case event == '*':
+		p.information(fields[protoContext])
+	case event == '-':
+		x.endReply(p)
+		p.lost()
+		p.close(x)
+	case (event == '<') == p.receives:
+		x.endReply(p)
+		p.command(data, fields[protoSequence])
+	default:
+		x.hear(data, p)
+	}
+}
+
+// information reads the context of a row that is no part of the dialogue.
+func (p *protocol) information(context []byte) {
+	const mark = "InternetMessageId "
+	if i := bytes.Index(context, []byte(mark)); i >= 0 && bytes.HasPrefix(context, []byte("sending message")) {
+		p.x.coming = append(p.x.coming[:0], context[i+len(mark):]...)
+		return
+	}
+	// Nothing follows a connection that was not made.
+	if bytes.HasPrefix(context, []byte("Failed ")) && len(p.x.recipients) == 0 {
+		p.close(p.x)
+	}
+}
+
+// command reads what the client of the session said.
+func (p *protocol) command(data, sequence []byte) {
+	x := p.x
+	switch {
+	case hasVerb(data, "MAIL"), hasVerb(data, "RSET"):
+		p.lost()
+		p.begin(x)
+	case p.receives && (hasVerb(data, "EHLO") || hasVerb(data, "HELO")):
+		x.peer = peerName(data)
+	case p.receives && (hasVerb(data, "XPROXYFROM") || hasVerb(data, "XPROXY")):
+		x.hop = true // the frontend server has it in its own log
+	}
+	if p.say(x, data) == cmdMail {
+		x.message = append(x.message[:0], x.coming...)
+		x.coming = x.coming[:0]
+		if len(x.message) == 0 { // 2007 and 2010 do not tell
+			x.message = append(append(append(x.message, x.id...), '/'), sequence...)
+		}
+	}
+}
+
+func hasVerb(data []byte, verb string) bool {
+	return len(data) >= len(verb) && isVerb(data[:len(verb)], verb) && (len(data) == len(verb) || data[len(verb)] == ' ')
+}
+
+// answer reads a reply to the oldest command without one.
+func (p *protocol) answer(text []byte) {
+	x := p.x
+	if !x.greeted {
+		x.greeted = true
+		p.greeting(text)
+		return
+	}
+	asked, ok := p.answered(x)
+	if !ok {
+		return // a server that hangs up says so unasked
+	}
+	refused := outcomeOf(text) != parsers.Delivered
+	switch asked.command {
+	case cmdMail:
+		if refused {
+			p.refuseMail(text)
+		}
+	case cmdRcpt:
+		p.answerRcpt(asked.index, text)
+	case cmdData:
+		if text[0] == '3' {
+			p.ask(x, cmdLast, 0) // the message, and its answer
+			return
+		}
+		p.answerMessage(text, registry.StageData)
+	case cmdChunk:
+		if refused {
+			p.answerMessage(text, registry.StageData)
+		}
+	case cmdLast:
+		p.answerMessage(text, registry.StageEndOfData)
+	}
+}
+
+// greeting reads the first reply of a session. A server that refuses to talk
+// names no recipient; who receives counts the refusal.
+func (p *protocol) greeting(text []byte) {
+	if !p.receives {
+		p.x.peer = peerName(text)
+		return
+	}
+	if outcomeOf(text) != parsers.Delivered {
+		p.report(nil, text, registry.StageConnect)
+	}
+}
+
+// refuseMail reports MAIL refused: for a sender a failure of every recipient
+// that was named without waiting (pipelining), for a receiver one rejection.
+func (p *protocol) refuseMail(text []byte) {
+	p.x.refused = true
+	if p.receives {
+		p.report(nil, text, registry.StageMail)
+		return
+	}
+	for i := range p.x.recipients {
+		p.settle(&p.x.recipients[i], text, registry.StageMail)
+	}
+}
+
+func (p *protocol) answerRcpt(index int, text []byte) {
+	x := p.x
+	if x.refused || index < 0 || index >= len(x.recipients) {
+		return // 503 5.5.2 Need mail command
+	}
+	r := &x.recipients[index]
+	switch {
+	case r.state != named:
+	case outcomeOf(text) != parsers.Delivered:
+		p.settle(r, text, registry.StageRcpt)
+	default:
+		r.state = accepted
+	}
+}
+
+// answerMessage gives every accepted recipient the answer to the message.
+func (p *protocol) answerMessage(text []byte, stage registry.Stage) {
+	for i := range p.x.recipients {
+		if r := &p.x.recipients[i]; r.state == accepted {
+			p.settle(r, text, stage)
+		}
+	}
+}
+
+// lost settles the recipients of a transaction that ends without an answer: to
+// a sender each is a temporary failure without a reply.
+func (p *protocol) lost() {
+	if p.receives {
+		return
+	}
+	for i := range p.x.recipients {
+		p.settle(&p.x.recipients[i], nil, registry.StageUnknown)
+	}
+}
+
+// settle reports what became of a recipient, once.
+func (p *protocol) settle(r *recipient, text []byte, stage registry.Stage) {
+	if r.state == settled {
+		return
+	}
+	r.state = settled
+	if !p.receives || outcomeOf(text) != parsers.Delivered {
+		p.report(r.address, text, stage)
+	}
+}
+
+// report passes on an attempt, or a rejection. Without a text there was no
+// reply.
+func (p *protocol) report(address, text []byte, stage registry.Stage) {
+	r, x := &p.rec, p.x
+	if x.hop {
+		return
+	}
+	r.HasSender, r.Sender, r.Size, r.Recipient = x.hasSender, x.sender, x.size, address
+	r.Outcome, r.Stage, r.Source = outcomeOf(text), stage, registry.SourceRemote
+	r.Reply = parsers.ParseReply(text)
+	if p.receives {
+		r.Kind, r.Client, r.Source = parsers.Rejection, x.peer, registry.SourceLocal
+		p.emit(r)
+		return
+	}
+	r.Kind, r.Message, r.Relay = parsers.Attempt, x.message, x.peer
+	switch {
+	case text == nil:
+		r.Source = registry.SourceNetwork
+	case r.Outcome == parsers.Delivered:
+		r.Stage, r.Source, r.Reply = 0, 0, parsers.Reply{}
+	}
+	p.emit(r)
+}

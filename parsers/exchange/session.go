@@ -1,0 +1,306 @@
+package exchange
+
+import (
+	"bytes"
+	"sort"
+
+	"mailfail/parsers"
+)
+
+// Limits of what the protocol logs may make a parser keep. A busy server has
+// some hundred sessions open; when there are more than this, or their
+// transactions hold more, the older half is forgotten.
+const (
+	maxSessions  = 4096
+	maxKept      = 100_000 // recipients and unanswered commands of all sessions
+	maxReplyText = 16 << 10
+)
+
+// command is what the client of a session said, as far as it matters.
+type command uint8
+
+const (
+	cmdOther command = iota // EHLO, STARTTLS, AUTH and what follows it, RSET, QUIT …
+	cmdMail
+	cmdRcpt
+	cmdData
+	cmdChunk // BDAT with more to come
+	cmdLast  // the end of the message: BDAT LAST, or what follows the 354
+)
+
+// Recipient states of a transaction.
+const (
+	named    uint8 = iota // RCPT without an answer yet
+	accepted              // 2xx to RCPT; the answer to the message decides
+	settled               // reported
+)
+
+type recipient struct {
+	address []byte
+	state   uint8
+}
+
+type pending struct {
+	command command
+	index   int // of the recipient, with cmdRcpt
+}
+
+// session is an SMTP session of a protocol log, from either side.
+type session struct {
+	started uint64 // rank among the sessions, to forget the oldest
+	id      string
+	hop     bool   // between servers of the organisation: nothing counts
+	seen    bool   // a row was read
+	greeted bool   // the server has greeted
+	peer    []byte // name of the other side: its greeting, or its EHLO
+	coming  []byte // InternetMessageId of the transaction that begins next
+
+	message    []byte // of the transaction: InternetMessageId, or session/number
+	sender     []byte
+	hasSender  bool
+	size       int64
+	refused    bool // MAIL was refused
+	recipients []recipient
+	unanswered []pending
+
+	code  [3]byte // of the reply that has not ended
+	reply []byte  // its lines so far
+}
+
+// sessions are the open ones of a log.
+type sessions struct {
+	open map[string]*session
+	next uint64
+	kept int
+}
+
+// get returns the session of an id, and makes it known.
+func (s *sessions) get(id []byte) *session {
+	if found := s.open[string(id)]; found != nil {
+		return found
+	}
+	if len(s.open) >= maxSessions || s.kept >= maxKept {
+		s.forget()
+	}
+	if s.open == nil {
+		s.open = map[string]*session{}
+	}
+	s.next++
+	created := &session{started: s.next, id: string(id)}
+	s.open[created.id] = created
+	return created
+}
+
+func (s *sessions) close(x *session) {
+	s.kept -= len(x.recipients) + len(x.unanswered)
+	delete(s.open, x.id)
+}
+
+// forget closes the older half of the sessions.
+func (s *sessions) forget() {
+	all := s.sorted()
+	for _, x := range all[:(len(all)+1)/2] {
+		s.close(x)
+	}
+}
+
+// sorted returns the sessions in the order they began, which makes states and
+// forgetting the same whatever the order of a map.
+func (s *sessions) sorted() []*session {
+	all := make([]*session, 0, len(s.open))
+	for _, x := range s.open {
+		all = append(all, x)
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].started < all[j].started })
+	return all
+}
+
+// ask notes that the client said something that will be answered.
+func (s *sessions) ask(x *session, c command, index int) {
+	if s.kept < maxKept {
+		x.unanswered = append(x.unanswered, pending{c, index})
+		s.kept++
+	}
+}
+
+// answered takes the command that a reply answers, the oldest.
+func (s *sessions) answered(x *session) (p pending, ok bool) {
+	if len(x.unanswered) == 0 {
+		return pending{}, false
+	}
+	p = x.unanswered[0]
+	x.unanswered = append(x.unanswered[:0], x.unanswered[1:]...)
+	s.kept--
+	return p, true
+}
+
+// add names a recipient of the transaction, and returns its index.
+func (s *sessions) add(x *session, address []byte) int {
+	if s.kept < maxKept {
+		x.recipients = append(x.recipients, recipient{address: bytes.Clone(address)})
+		s.kept++
+	}
+	return len(x.recipients) - 1
+}
+
+// begin starts a transaction.
+func (s *sessions) begin(x *session) {
+	s.kept -= len(x.recipients)
+	x.recipients = x.recipients[:0]
+	x.refused = false
+}
+
+// say reads what the client said: MAIL and RCPT begin and fill a transaction.
+// Of other commands only their kind is kept, never a word of what follows AUTH.
+func (s *sessions) say(x *session, data []byte) command {
+	verb, arg := data, []byte(nil)
+	if i := bytes.IndexByte(data, ' '); i >= 0 {
+		verb, arg = data[:i], data[i+1:]
+	}
+	c, index := cmdOther, 0
+	switch {
+	case isVerb(verb, "MAIL"):
+		c = cmdMail
+		s.begin(x)
+		x.sender, x.hasSender = append(x.sender[:0], path(arg)...), true
+		x.size = sizeParameter(arg)
+	case isVerb(verb, "RCPT"):
+		c, index = cmdRcpt, s.add(x, path(arg))
+	case isVerb(verb, "DATA"):
+		c = cmdData
+	case isVerb(verb, "BDAT"):
+		if c = cmdChunk; bytes.HasSuffix(bytes.ToUpper(bytes.TrimSpace(arg)), []byte("LAST")) {
+			c = cmdLast
+		}
+	}
+	s.ask(x, c, index)
+	return c
+}
+
+func isVerb(b []byte, verb string) bool {
+	return len(b) == len(verb) && bytes.EqualFold(b, []byte(verb))
+}
+
+// path returns the address of FROM:<a@b> SIZE=1 or TO:<a@b>. Quoted local
+// parts may hold blanks and brackets (RFC 5321 section 4.1.2).
+func path(arg []byte) []byte {
+	i := bytes.IndexByte(arg, ':')
+	if i < 0 {
+		return nil
+	}
+	arg = bytes.TrimLeft(arg[i+1:], " ")
+	if len(arg) == 0 || arg[0] != '<' {
+		if i := bytes.IndexByte(arg, ' '); i >= 0 {
+			arg = arg[:i]
+		}
+		return arg
+	}
+	quoted := false
+	for i := 1; i < len(arg); i++ {
+		switch {
+		case arg[i] == '\\' && quoted:
+			i++
+		case arg[i] == '"':
+			quoted = !quoted
+		case arg[i] == '>' && !quoted:
+			return arg[1:i]
+		}
+	}
+	return bytes.TrimRight(arg[1:], "> ")
+}
+
+func sizeParameter(arg []byte) int64 {
+	const name = " SIZE="
+	i := bytes.LastIndex(arg, []byte(name))
+	if i < 0 {
+		return 0
+	}
+	arg = arg[i+len(name):]
+	if i := bytes.IndexByte(arg, ' '); i >= 0 {
+		arg = arg[:i]
+	}
+	return size(arg)
+}
+
+// hear reads a row of what the server said. Replies of several lines come as a
+// row each (2007 to 2010) or as one row, "250  mail.example Hello … SIZE …"
+// (2013 and later). It passes every whole reply on.
+func (x *session) hear(data []byte, to answerer) {
+	if len(data) < 3 || !allDigits(data[:3]) {
+		return
+	}
+	if len(x.reply) > 0 && !bytes.Equal(x.code[:], data[:3]) {
+		x.endReply(to) // its last row never came
+	}
+	if len(data) > 3 && data[3] == '-' && !endsIn(data) {
+		copy(x.code[:], data)
+		x.keep(data)
+		return
+	}
+	if len(x.reply) == 0 {
+		to.answer(data)
+		return
+	}
+	x.keep(data)
+	x.endReply(to)
+}
+
+// answerer is told of whole replies.
+type answerer interface{ answer(text []byte) }
+
+// endReply passes on the reply whose rows were kept.
+func (x *session) endReply(to answerer) {
+	if len(x.reply) > 0 {
+		text := x.reply
+		x.reply = nil
+		to.answer(text)
+	}
+}
+
+// keep joins the lines of a reply with blanks, as the tracking log does.
+func (x *session) keep(line []byte) {
+	if len(x.reply)+len(line) > maxReplyText {
+		return
+	}
+	if len(x.reply) > 0 {
+		x.reply = append(x.reply, ' ')
+	}
+	x.reply = append(x.reply, line...)
+}
+
+// endsIn reports whether a row that begins with 550- holds the last line, 550,
+// as well: then its lines are parted by line breaks, real or written out.
+func endsIn(data []byte) bool {
+	for _, breaks := range [...]string{"\n", `\n`} {
+		if i := bytes.LastIndex(data, []byte(breaks)); i >= 0 {
+			last := data[i+len(breaks):]
+			if len(last) >= 3 && bytes.Equal(last[:3], data[:3]) && (len(last) == 3 || last[3] == ' ') {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// outcomeOf returns what a reply does; none at all is a temporary failure.
+func outcomeOf(text []byte) parsers.Outcome {
+	switch {
+	case len(text) == 0 || text[0] == '4':
+		return parsers.Deferred
+	case text[0] == '5':
+		return parsers.Failed
+	}
+	return parsers.Delivered
+}
+
+// peerName returns the host name in a greeting, "220 mx.example ESMTP", or in
+// EHLO.
+func peerName(text []byte) []byte {
+	if i := bytes.IndexByte(text, ' '); i >= 0 {
+		text = text[i+1:]
+	}
+	if i := bytes.IndexByte(text, ' '); i >= 0 {
+		text = text[:i]
+	}
+	return bytes.Clone(text)
+}

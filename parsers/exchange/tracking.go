@@ -1,0 +1,484 @@
+package exchange
+
+import (
+	"bytes"
+
+	"mailfail/parsers"
+)
+
+// column is a column of the message tracking log that is of use.
+type column uint8
+
+const (
+	colTime column = iota
+	colClientIP
+	colClient
+	colServerIP
+	colServer
+	colConnector
+	colSource
+	colEvent
+	colInternalID
+	colMessageID
+	colNetworkID
+	colRecipient
+	colStatus
+	colBytes
+	colRelated
+	colReturnPath
+	colSender
+	colInfo
+	colOriginalIP
+	colSchema
+	nColumns
+)
+
+// trackingColumns are the names on the servers and, with underscores, in the
+// extended report of Exchange Online (Get-HistoricalSearch, MessageTraceDetail).
+var trackingColumns = map[string]column{
+	"date-time": colTime, "client-ip": colClientIP, "client-hostname": colClient,
+	"server-ip": colServerIP, "server-hostname": colServer, "connector-id": colConnector,
+	"source": colSource, "event-id": colEvent, "internal-message-id": colInternalID,
+	"message-id": colMessageID, "network-message-id": colNetworkID,
+	"recipient-address": colRecipient, "recipient-status": colStatus, "total-bytes": colBytes,
+	"related-recipient-address": colRelated, "return-path": colReturnPath,
+	"sender-address": colSender, "message-info": colInfo, "original-client-ip": colOriginalIP,
+	"schema-version": colSchema,
+
+	"date_time_utc": colTime, "date_time": colTime, "origin_timestamp_utc": colTime,
+	"client_ip": colClientIP, "client_hostname": colClient,
+	"server_ip": colServerIP, "server_hostname": colServer, "connector_id": colConnector,
+	"event_id": colEvent, "internal_message_id": colInternalID,
+	"message_id": colMessageID, "network_message_id": colNetworkID,
+	"recipient_address": colRecipient, "recipient_status": colStatus, "total_bytes": colBytes,
+	"related_recipient_address": colRelated, "return_path": colReturnPath,
+	"sender_address": colSender, "message_info": colInfo, "original_client_ip": colOriginalIP,
+}
+
+// tracking2007 and the others are the columns of each version (Microsoft,
+// "Message tracking log fields"), for rows without a header.
+const (
+	tracking2007 = "date-time,client-ip,client-hostname,server-ip,server-hostname,source-context,connector-id,source,event-id,internal-message-id,message-id,recipient-address,recipient-status,total-bytes,recipient-count,related-recipient-address,reference,message-subject,sender-address,return-path,message-info"
+	tracking2010 = tracking2007 + ",directionality,tenant-id,original-client-ip,original-server-ip,custom-data"
+	tracking2013 = "date-time,client-ip,client-hostname,server-ip,server-hostname,source-context,connector-id,source,event-id,internal-message-id,message-id,network-message-id,recipient-address,recipient-status,total-bytes,recipient-count,related-recipient-address,reference,message-subject,sender-address,return-path,message-info,directionality,tenant-id,original-client-ip,original-server-ip,custom-data"
+	tracking2016 = tracking2013 + ",transport-traffic-type,log-id,schema-version"
+)
+
+// trackingOf returns the columns of rows of that many fields, "" for none.
+func trackingOf(fields int) string {
+	switch fields {
+	case 21:
+		return tracking2007
+	case 26:
+		return tracking2010
+	case 27:
+		return tracking2013
+	case 30:
+		return tracking2016
+	}
+	return ""
+}
+
+// tracking reads the rows of the message tracking log.
+type tracking struct {
+	ownHost []byte // of rows that do not name theirs
+	columns
+	// external is set when the version knows SENDEXTERNAL (2016 and later), so
+	// that every SEND is a hop inside the organisation.
+	external bool
+
+	clock      clock
+	recipients collection
+	status     collection
+	related    collection
+	key        []byte
+	rec        parsers.Record
+}
+
+// columns are the positions of the known columns, -1 for absent ones.
+type columns struct {
+	at      [nColumns]int16
+	width   int  // of a row; 0 before there is a header
+	assumed bool // there was no header
+}
+
+func (c *columns) get(fields [][]byte, col column) []byte {
+	if i := c.at[col]; i >= 0 {
+		return fields[i]
+	}
+	return nil
+}
+
+// header sets the columns from the names of a header. It returns false for the
+// header of another log.
+func (t *tracking) header(names [][]byte) bool {
+	var c columns
+	for i := range c.at {
+		c.at[i] = -1
+	}
+	for i, name := range names {
+		if col, ok := trackingColumns[string(name)]; ok && c.at[col] < 0 {
+			c.at[col] = int16(i)
+		}
+	}
+	if c.at[colTime] < 0 || c.at[colEvent] < 0 || c.at[colRecipient] < 0 || c.at[colStatus] < 0 {
+		return false
+	}
+	c.width = len(names)
+	t.columns = c
+	t.external = c.at[colSchema] >= 0 || bytes.IndexByte(names[c.at[colEvent]], '_') >= 0
+	return true
+}
+
+// effect is what the rows of an event do.
+type effect uint8
+
+const (
+	nothing    effect = iota + 1
+	expects           // recipients entered the queue
+	arrives           // the same, and the row tells of the message
+	sends             // SEND: a delivery, or a hop inside the organisation
+	delivers          // a delivery
+	defers            // a temporary failure
+	fails             // a permanent failure
+	spoils            // BADMAIL: a permanent failure without a reply
+	drops             // swallowed on purpose
+	expands           // related-recipient-address became recipient-address
+	redirects         // recipient-address became related-recipient-address
+	createsDSN        // Exchange made a delivery status notification
+)
+
+// effects are the events that Microsoft documents ("Message tracking", "Event
+// types in the message tracking log") and what they count for; see the rules in
+// the package documentation. Copies for safety (HA*, shadow), what agents did,
+// moderation and submission from a mailbox are told again by other rows.
+var effects = map[string]effect{
+	"RECEIVE": arrives, "SUBMIT": expects, "TRANSFER": expects, "POISONMESSAGE": expects,
+	"RESUBMIT": expects, "DSN": createsDSN,
+	"SEND": sends, "SENDEXTERNAL": delivers, "DELIVER": delivers,
+	"DEFER": defers, "FAIL": fails, "BADMAIL": spoils, "DROP": drops,
+	"EXPAND": expands, "RESOLVE": expands, "REDIRECT": redirects,
+
+	"AGENTINFO": nothing, "CLIENTSUBMISSION": nothing, "DELIVERFAIL": nothing,
+	"DUPLICATEDELIVER": nothing, "DUPLICATEEXPAND": nothing, "DUPLICATEREDIRECT": nothing,
+	"HADISCARD": nothing, "HARECEIVE": nothing, "HAREDIRECT": nothing, "HAREDIRECTFAIL": nothing,
+	"INITMESSAGECREATED": nothing, "JOURNAL": nothing, "LOAD": nothing,
+	"MODERATIONEXPIRE": nothing, "MODERATORAPPROVE": nothing, "MODERATORREJECT": nothing,
+	"MODERATORSALLNDR": nothing, "NOTIFYMAPI": nothing, "NOTIFYSHADOW": nothing,
+	"POSTLOAD": nothing, "PROCESS": nothing, "PROCESSMEETINGMESSAGE": nothing,
+	"RESUBMITDEFER": nothing, "RESUBMITFAIL": nothing, "SUBMITDEFER": nothing,
+	"SUBMITFAIL": nothing, "SUPPRESSED": nothing, "THROTTLE": nothing,
+}
+
+// row reads one row. Its fields are as many as the header has, or a row is torn.
+func (t *tracking) row(fields [][]byte, emit func(*parsers.Record)) parsers.Result {
+	if t.width == 0 || t.assumed && t.width != len(fields) {
+		t.assume(len(fields))
+	}
+	if len(fields) != t.width {
+		return parsers.Unparsed
+	}
+	effect := effects[string(t.get(fields, colEvent))]
+	when, ok := t.clock.read(t.get(fields, colTime))
+	if effect == 0 || !ok {
+		return parsers.Unparsed
+	}
+	if effect == nothing {
+		return parsers.Understood
+	}
+	r := &t.rec
+	r.Reset()
+	r.Time, r.Roaming = when, true
+	r.Host = t.host(fields, effect)
+	if r.Message = t.message(fields, r.Host); len(r.Message) == 0 {
+		return parsers.Understood
+	}
+	t.emit(fields, effect, emit)
+	return parsers.Understood
+}
+
+// assume takes the columns of the version that has that many.
+func (t *tracking) assume(width int) {
+	if names := trackingOf(width); names != "" {
+		t.header(bytes.Split([]byte(names), []byte(",")))
+		t.assumed = true
+	}
+}
+
+// emit passes on the records of a row of a message.
+func (t *tracking) emit(fields [][]byte, effect effect, emit func(*parsers.Record)) {
+	recipients := t.recipients.addresses(t.get(fields, colRecipient))
+	switch effect {
+	case arrives, createsDSN:
+		t.arrival(fields, effect, emit)
+		t.each(parsers.Expected, recipients, emit)
+	case expects:
+		t.each(parsers.Expected, recipients, emit)
+	case sends:
+		if t.isHop(fields) {
+			t.relay(fields)
+			t.each(parsers.HandedOver, recipients, emit)
+			return
+		}
+		t.attempts(fields, recipients, parsers.Delivered, emit)
+	case delivers:
+		t.attempts(fields, recipients, parsers.Delivered, emit)
+	case defers:
+		t.attempts(fields, recipients, parsers.Deferred, emit)
+	case fails:
+		t.attempts(fields, recipients, parsers.Failed, emit)
+	case spoils:
+		t.rec.Outcome = parsers.Failed
+		setOrigin(&t.rec, t.get(fields, colSource), nil)
+		t.each(parsers.Attempt, recipients, emit)
+	case drops:
+		t.each(parsers.Discarded, recipients, emit)
+	case expands:
+		t.replace(t.related.addresses(t.get(fields, colRelated)), recipients, emit)
+	case redirects:
+		t.replace(recipients, t.related.addresses(t.get(fields, colRelated)), emit)
+	}
+}
+
+func (t *tracking) each(kind parsers.Kind, recipients [][]byte, emit func(*parsers.Record)) {
+	t.rec.Kind = kind
+	for _, recipient := range recipients {
+		if len(recipient) > 0 {
+			t.rec.Recipient = recipient
+			emit(&t.rec)
+		}
+	}
+}
+
+// replace reports that old became new. An address that became itself (RESOLVE
+// of an address whose case differs) stays.
+func (t *tracking) replace(old, new [][]byte, emit func(*parsers.Record)) {
+	for _, o := range old {
+		if len(o) > 0 && !hasFold(new, o) {
+			t.rec.Kind, t.rec.Recipient = parsers.Replaced, o
+			emit(&t.rec)
+		}
+	}
+	if len(old) == 1 {
+		t.rec.Original = old[0]
+	}
+	t.each(parsers.Expected, new, emit)
+}
+
+func hasFold(list [][]byte, b []byte) bool {
+	for _, l := range list {
+		if bytes.EqualFold(l, b) {
+			return true
+		}
+	}
+	return false
+}
+
+// arrival reports what a RECEIVE or DSN row tells of the message. On RECEIVE
+// the client is the one that brought it, or the frontend that passed it on,
+// whose own client is in original-client-ip.
+func (t *tracking) arrival(fields [][]byte, effect effect, emit func(*parsers.Record)) {
+	r := &t.rec
+	r.Kind = parsers.Arrival
+	r.HasSender, r.Sender = t.sender(fields)
+	r.MessageID = t.get(fields, colMessageID)
+	r.Size = size(t.get(fields, colBytes))
+	r.Service = t.service(fields)
+	if effect == arrives {
+		r.Client, r.ClientIP = t.get(fields, colClient), t.get(fields, colClientIP)
+		if ip := t.get(fields, colOriginalIP); len(ip) > 0 && !bytes.Equal(ip, r.ClientIP) {
+			r.Client, r.ClientIP = nil, ip
+		}
+	}
+	emit(r)
+	r.Client, r.ClientIP = nil, nil
+}
+
+// attempts reports one attempt for each recipient of the row, with its own
+// status.
+func (t *tracking) attempts(fields [][]byte, recipients [][]byte, outcome parsers.Outcome, emit func(*parsers.Record)) {
+	r := &t.rec
+	r.Kind, r.Outcome = parsers.Attempt, outcome
+	r.HasSender, r.Sender = t.sender(fields)
+	r.Service = t.service(fields)
+	r.Size = size(t.get(fields, colBytes))
+	t.relay(fields)
+	if outcome == parsers.Delivered {
+		t.delay(fields)
+		t.each(parsers.Attempt, recipients, emit)
+		return
+	}
+	relay, ip := r.Relay, r.RelayIP
+	statuses := t.status.statuses(t.get(fields, colStatus), len(recipients))
+	for i, recipient := range recipients {
+		if len(recipient) == 0 {
+			continue
+		}
+		r.Recipient, r.Relay, r.RelayIP = recipient, relay, ip
+		var member []byte
+		if i < len(statuses) {
+			member = statuses[i]
+		}
+		t.failure(fields, member)
+		emit(r)
+	}
+}
+
+// failure sets what a member of recipient-status says of a DEFER or FAIL.
+func (t *tracking) failure(fields [][]byte, member []byte) {
+	r := &t.rec
+	s := readStatus(member)
+	source := t.get(fields, colSource)
+	r.MTAStatus.Class, r.MTAStatus.Subject, r.MTAStatus.Detail = 0, 0, 0
+	r.Stage, r.Source = 0, 0
+	setReply(r, s.reply)
+	setOrigin(r, source, s.reply)
+	if r.Outcome == parsers.Failed {
+		r.GivenUp = isQueue(s.reply, "QUEUE.Expired")
+		r.Removed = isQueue(s.reply, "QUEUE.Admin")
+	}
+	if string(source) != "SMTP" && string(source) != "DNS" {
+		return
+	}
+	if len(r.Relay) == 0 {
+		r.Relay = s.fqdn
+	}
+	if len(r.RelayIP) == 0 {
+		if r.RelayIP = s.ip; len(s.ip) == 0 {
+			r.RelayIP = lastEndpoint(s.reply)
+		}
+	}
+}
+
+// isQueue reports whether a status is Exchange's own "550 4.4.7 QUEUE.Expired;
+// message expired": the word follows the codes, so that a remote server's text
+// that only holds it is none.
+func isQueue(reply []byte, word string) bool {
+	i := bytes.Index(reply, []byte(word))
+	return i >= 0 && i <= len("550 5.255.255 ")
+}
+
+// relay sets the next hop: server-* on SEND, DEFER and FAIL by SMTP.
+func (t *tracking) relay(fields [][]byte) {
+	if string(t.get(fields, colSource)) == "SMTP" {
+		t.rec.Relay, t.rec.RelayIP = t.get(fields, colServer), t.get(fields, colServerIP)
+	}
+}
+
+// delay sets the time since arrival, with which message-info begins on SEND and
+// DELIVER.
+func (t *tracking) delay(fields [][]byte) {
+	info := t.get(fields, colInfo)
+	if i := bytes.IndexByte(info, ';'); i >= 0 {
+		info = info[:i]
+	}
+	if arrived, ok := t.clock.read(info); ok && !arrived.After(t.rec.Time) {
+		t.rec.Delay = t.rec.Time.Sub(arrived)
+	}
+}
+
+// sender returns the envelope sender: return-path, or sender-address where a
+// row has no return-path. Only return-path says <> when there is none.
+func (t *tracking) sender(fields [][]byte) (known bool, sender []byte) {
+	if p := t.get(fields, colReturnPath); len(p) > 0 {
+		return true, withoutBrackets(p)
+	}
+	p := t.get(fields, colSender)
+	return len(p) > 0, withoutBrackets(p)
+}
+
+func withoutBrackets(b []byte) []byte {
+	if len(b) >= 2 && b[0] == '<' && b[len(b)-1] == '>' {
+		return b[1 : len(b)-1]
+	}
+	return b
+}
+
+// service returns the connector, which is to Exchange what a transport is to
+// other servers, or else the component that wrote the row.
+func (t *tracking) service(fields [][]byte) []byte {
+	if c := t.get(fields, colConnector); len(c) > 0 {
+		return c
+	}
+	return t.get(fields, colSource)
+}
+
+// isHop reports whether a SEND went to another server of the organisation.
+func (t *tracking) isHop(fields [][]byte) bool {
+	return t.external || isInternalConnector(t.get(fields, colConnector))
+}
+
+// message returns what a message is known by: network-message-id, which stays
+// with it (2013 and later), else its Message-ID. A message without either (a
+// file in the pickup folder that cannot be read) has an id of the server.
+func (t *tracking) message(fields [][]byte, host []byte) []byte {
+	if id := t.get(fields, colNetworkID); len(id) > 0 && !allZero(id) {
+		if len(id) == 32 {
+			t.key = appendGUID(t.key[:0], id)
+			return t.key
+		}
+		return id
+	}
+	if id := t.get(fields, colMessageID); len(id) > 0 {
+		return id
+	}
+	id := t.get(fields, colInternalID)
+	if len(id) == 0 || len(id) == 1 && id[0] == '0' {
+		return nil
+	}
+	t.key = append(append(append(t.key[:0], host...), '/'), id...)
+	return t.key
+}
+
+// allZero reports whether a GUID is the empty one.
+func allZero(id []byte) bool {
+	for _, c := range id {
+		if c != '0' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// appendGUID appends a GUID of 32 digits as it is written elsewhere, so that
+// the logs of a hybrid organisation agree.
+func appendGUID(dst, id []byte) []byte {
+	for i, c := range id {
+		if i == 8 || i == 12 || i == 16 || i == 20 {
+			dst = append(dst, '-')
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// host returns the server that wrote the row: the client of what it sends, the
+// server of what it gets. Its domain is left off, because the rows of one
+// server have it or not.
+func (t *tracking) host(fields [][]byte, effect effect) []byte {
+	client, server := t.get(fields, colClient), t.get(fields, colServer)
+	host := client
+	if len(host) == 0 || effect == arrives {
+		host = server
+	}
+	if len(host) == 0 {
+		return t.ownHost
+	}
+	if i := bytes.IndexByte(host, '.'); i > 0 && !allDigits(host[:i]) {
+		host = host[:i]
+	}
+	return host
+}
+
+// isInternalConnector reports whether a send connector leads to another server
+// of the organisation. Exchange has these without being told to ("Send
+// connectors in Exchange Server", implicit Send connectors). Before 2016 other
+// language versions translate the names, and the hop cannot be told.
+func isInternalConnector(name []byte) bool {
+	for _, known := range [...]string{"Intra-Organization", "Inbound Proxy Internal Send Connector", "Client Proxy Send Connector"} {
+		if len(name) >= len(known) && string(name[:len(known)]) == known {
+			return true
+		}
+	}
+	return false
+}

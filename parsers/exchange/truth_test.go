@@ -1,0 +1,468 @@
+package exchange_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	"mailfail/parsers"
+	_ "mailfail/parsers/exchange"
+	"mailfail/registry"
+)
+
+const realSets = "../../../shared/corpus-real/exchange"
+
+// COUNTS of the design, as truth.json has them.
+type counts struct {
+	Recipients, Delivered, Bounced, Expired, Removed, Pending int
+	Attempts, Deferrals, Failures, Deferred, Rejected         int
+	Messages                                                  int
+}
+
+type codeCounts struct{ Attempts, Deferrals, Failures, Recipients, Domains int }
+
+type hourCounts struct{ Delivered, Deferred, Failed int }
+
+// truth is what a set's truth.json says.
+type truth struct {
+	Lines      struct{ Header, Records, Truncated, Blank, Physical int }
+	Totals     counts
+	Domains    map[string]counts
+	Codes      map[string]codeCounts
+	Hours      map[string]hourCounts     `json:"attempts_by_hour"`
+	Rejections map[string]map[string]int `json:"rejections"`
+	Temporary  int                       `json:"rejected_temporary"`
+}
+
+func readTruth(t testing.TB, dir string) truth {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "truth.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want truth
+	if err := json.Unmarshal(data, &want); err != nil {
+		t.Fatal(err)
+	}
+	return want
+}
+
+// A tally is a small tracker: it counts what the records of roaming messages
+// report, in any order.
+type tally struct {
+	recipients map[[2]string]*fate
+	hours      map[string]hourCounts
+	rejections map[string]map[string]int
+	rejected   int
+	temporary  int
+	results    map[parsers.Result]int
+	open       int // files whose last line is torn inside quotes
+}
+
+// A fate is what became of a recipient. Later times win; being handed over
+// loses against everything.
+type fate struct {
+	state                                    string
+	at                                       time.Time
+	replaced                                 bool
+	attempts, deferrals, failures, delivered int
+	codes                                    map[string]codeCounts
+}
+
+func newTally() *tally {
+	return &tally{map[[2]string]*fate{}, map[string]hourCounts{}, map[string]map[string]int{}, 0, 0, map[parsers.Result]int{}, 0}
+}
+
+func (y *tally) fate(r *parsers.Record) *fate {
+	local, domain, _ := cutLast(string(r.Recipient), "@")
+	key := [2]string{string(r.Message), local + "@" + strings.ToLower(domain)}
+	f := y.recipients[key]
+	if f == nil {
+		f = &fate{codes: map[string]codeCounts{}}
+		y.recipients[key] = f
+	}
+	return f
+}
+
+func cutLast(s, sep string) (before, after string, ok bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+func (f *fate) end(state string, at time.Time) {
+	if f.state == "" || f.state == "handed over" || !at.Before(f.at) {
+		f.state, f.at = state, at
+	}
+}
+
+func (y *tally) add(r *parsers.Record) {
+	switch r.Kind {
+	case parsers.Expected:
+		y.fate(r)
+	case parsers.Replaced:
+		y.fate(r).replaced = true
+	case parsers.HandedOver:
+		if f := y.fate(r); f.state == "" {
+			f.state = "handed over"
+		}
+	case parsers.Discarded:
+		y.fate(r).end("removed", r.Time)
+	case parsers.Attempt:
+		y.attempt(r)
+	case parsers.Rejection:
+		y.reject(r)
+	}
+}
+
+func (y *tally) attempt(r *parsers.Record) {
+	f := y.fate(r)
+	hour := y.hours[r.Time.UTC().Format("2006-01-02T15")]
+	code := registry.Code(r.Reply.Code, r.Reply.Enhanced)
+	c := f.codes[code]
+	f.attempts++
+	c.Attempts++
+	switch r.Outcome {
+	case parsers.Delivered:
+		hour.Delivered++
+		f.delivered++
+		f.end("delivered", r.Time)
+	case parsers.Deferred:
+		hour.Deferred++
+		f.deferrals++
+		c.Deferrals++
+		f.codes[code] = c
+		f.end("pending", r.Time)
+	case parsers.Failed:
+		hour.Failed++
+		f.failures++
+		c.Failures++
+		f.codes[code] = c
+		switch {
+		case r.GivenUp:
+			f.end("expired", r.Time)
+		case r.Removed:
+			f.end("removed", r.Time)
+		default:
+			f.end("bounced", r.Time)
+		}
+	}
+	y.hours[r.Time.UTC().Format("2006-01-02T15")] = hour
+}
+
+func (y *tally) reject(r *parsers.Record) {
+	stage := r.Stage.String()
+	if stage == "end-of-data" {
+		stage = "data"
+	}
+	if y.rejections[stage] == nil {
+		y.rejections[stage] = map[string]int{}
+	}
+	y.rejections[stage][registry.Code(r.Reply.Code, r.Reply.Enhanced)]++
+	if r.Outcome == parsers.Deferred {
+		y.temporary++
+	} else {
+		y.rejected++
+	}
+}
+
+// truth returns the counts in the shape of truth.json.
+func (y *tally) truth() truth {
+	got := truth{Domains: map[string]counts{}, Codes: map[string]codeCounts{}, Hours: y.hours, Rejections: y.rejections, Temporary: y.temporary}
+	got.Totals.Rejected = y.rejected
+	messages := map[string]bool{}
+	domainsOf := map[string]map[string]bool{}
+	for key, f := range y.recipients {
+		_, domain, _ := cutLast(key[1], "@")
+		d := got.Domains[domain]
+		for _, c := range []*counts{&got.Totals, &d} {
+			f.count(c)
+		}
+		if d != (counts{}) {
+			got.Domains[domain] = d
+		}
+		if !f.replaced {
+			messages[key[0]] = true
+		}
+		for code, c := range f.codes {
+			sum := got.Codes[code]
+			sum.Attempts += c.Attempts
+			sum.Deferrals += c.Deferrals
+			sum.Failures += c.Failures
+			sum.Recipients++
+			if domainsOf[code] == nil {
+				domainsOf[code] = map[string]bool{}
+			}
+			domainsOf[code][domain] = true
+			sum.Domains = len(domainsOf[code])
+			got.Codes[code] = sum
+		}
+	}
+	got.Totals.Messages = len(messages)
+	return got
+}
+
+func (f *fate) count(c *counts) {
+	c.Attempts += f.attempts
+	c.Deferrals += f.deferrals
+	c.Failures += f.failures
+	if f.replaced {
+		return
+	}
+	c.Recipients++
+	if f.deferrals > 0 {
+		c.Deferred++
+	}
+	switch f.state {
+	case "delivered":
+		c.Delivered++
+	case "bounced":
+		c.Bounced++
+	case "expired":
+		c.Expired++
+	case "removed":
+		c.Removed++
+	default:
+		c.Pending++
+	}
+}
+
+// file is a log as lines, UTF-8.
+type file struct {
+	name  string
+	lines [][]byte
+}
+
+func readFile(t testing.TB, name string) file {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data = bytes.TrimSuffix(toUTF8(data), []byte("\n"))
+	return file{name, bytes.Split(data, []byte("\n"))}
+}
+
+func toUTF8(data []byte) []byte {
+	if len(data) < 2 || data[0] != 0xff || data[1] != 0xfe {
+		return data
+	}
+	units := make([]uint16, 0, len(data)/2)
+	for i := 2; i+1 < len(data); i += 2 {
+		units = append(units, binary.LittleEndian.Uint16(data[i:]))
+	}
+	return []byte(string(utf16.Decode(units)))
+}
+
+func logsOf(t testing.TB, dir string) []file {
+	t.Helper()
+	var files []file
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if ext := filepath.Ext(path); err == nil && (ext == ".LOG" || ext == ".csv") {
+			files = append(files, readFile(t, path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func newStream(t testing.TB, format string) *parsers.Stream {
+	t.Helper()
+	s, err := parsers.NewStream(parsers.Options{Location: time.UTC, Host: "EX99"}, format, 0, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// read gives the lines of a file to a stream of its own.
+func (y *tally) read(t testing.TB, f file) {
+	s := newStream(t, "auto")
+	for _, line := range f.lines {
+		y.results[s.Parse(line, y.add)]++
+	}
+	y.open += bytes.Count(f.lines[len(f.lines)-1], []byte(`"`)) % 2
+}
+
+func sets(t testing.TB) []string {
+	t.Helper()
+	dirs, _ := filepath.Glob(filepath.Join(realSets, "*", "truth.json"))
+	small, _ := filepath.Glob("../../testdata/exchange/*/truth.json")
+	if len(dirs) == 0 {
+		t.Log("the shared sets are not here; only those in testdata are read")
+	}
+	var names []string
+	for _, d := range append(dirs, small...) {
+		names = append(names, filepath.Dir(d))
+	}
+	return names
+}
+
+// compare reports where got differs from want, in few lines.
+func compare(t *testing.T, got, want truth) {
+	t.Helper()
+	if got.Totals != want.Totals {
+		t.Errorf("totals:\n got %+v\nwant %+v", got.Totals, want.Totals)
+	}
+	compareMaps(t, "domain", got.Domains, want.Domains)
+	compareMaps(t, "code", got.Codes, want.Codes)
+	if len(want.Hours) > 0 {
+		compareMaps(t, "hour", got.Hours, want.Hours)
+	}
+	if want.Rejections != nil {
+		for _, stages := range want.Rejections { // a failed AUTH is no rejection
+			delete(stages, "535 5.7.3")
+		}
+		if len(want.Rejections["auth"]) == 0 {
+			delete(want.Rejections, "auth")
+		}
+		if !reflect.DeepEqual(got.Rejections, want.Rejections) || got.Temporary != want.Temporary {
+			t.Errorf("rejections:\n got %v (%d temporary)\nwant %v (%d)", got.Rejections, got.Temporary, want.Rejections, want.Temporary)
+		}
+	}
+}
+
+func compareMaps[V comparable](t *testing.T, what string, got, want map[string]V) {
+	t.Helper()
+	keys := map[string]bool{}
+	for k := range got {
+		keys[k] = true
+	}
+	for k := range want {
+		keys[k] = true
+	}
+	for _, k := range slices.Sorted(maps.Keys(keys)) {
+		if got[k] != want[k] {
+			t.Errorf("%s %q:\n got %+v\nwant %+v", what, k, got[k], want[k])
+		}
+	}
+}
+
+func TestTruth(t *testing.T) {
+	for _, dir := range sets(t) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			want := readTruth(t, dir)
+			y := newTally()
+			for _, f := range logsOf(t, dir) {
+				y.read(t, f)
+			}
+			compare(t, y.truth(), want)
+			if torn := y.results[parsers.Unparsed] + y.open; torn != want.Lines.Truncated {
+				t.Errorf("unparsed: got %d lines, want %d", torn, want.Lines.Truncated)
+			}
+		})
+	}
+}
+
+func TestTruthInAnyOrder(t *testing.T) {
+	random := rand.New(rand.NewSource(1))
+	for _, dir := range sets(t) {
+		want, files := readTruth(t, dir), logsOf(t, dir)
+		for range 5 {
+			random.Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
+			y := newTally()
+			for _, f := range files {
+				y.read(t, f)
+			}
+			t.Run(filepath.Base(dir), func(t *testing.T) { compare(t, y.truth(), want) })
+		}
+	}
+}
+
+// TestSplitAnywhere reads every set in pieces, with a new stream for each that
+// gets the state of the one before.
+func TestSplitAnywhere(t *testing.T) {
+	random := rand.New(rand.NewSource(2))
+	for _, dir := range sets(t) {
+		for _, f := range logsOf(t, dir) {
+			whole := record(t, f.lines, nil)
+			for range 3 {
+				split := map[int]bool{}
+				for range 1 + random.Intn(40) {
+					split[random.Intn(len(f.lines))] = true
+				}
+				if got := record(t, f.lines, split); !slices.Equal(got, whole) {
+					t.Fatalf("%s split at %v: the records differ", f.name, slices.Sorted(maps.Keys(split)))
+				}
+			}
+		}
+	}
+}
+
+// TestSplitEverywhere passes the state on after every single line.
+func TestSplitEverywhere(t *testing.T) {
+	for _, dir := range sets(t) {
+		files := logsOf(t, dir)
+		sort.Slice(files, func(i, j int) bool { return len(files[i].lines) < len(files[j].lines) })
+		f := files[0]
+		everywhere := map[int]bool{}
+		for i := range f.lines {
+			everywhere[i] = true
+		}
+		if got, want := record(t, f.lines, everywhere), record(t, f.lines, nil); !slices.Equal(got, want) {
+			t.Fatalf("%s: the records differ", f.name)
+		}
+	}
+}
+
+// record returns every record and result of the lines as text.
+func record(t testing.TB, lines [][]byte, split map[int]bool) []string {
+	t.Helper()
+	var out []string
+	s := newStream(t, "auto")
+	for i, line := range lines {
+		if split[i] {
+			state, err := s.AppendBinary(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s = newStream(t, "auto")
+			if err := s.UnmarshalBinary(state); err != nil {
+				t.Fatalf("before line %d: %v", i+1, err)
+			}
+		}
+		result := s.Parse(bytes.Clone(line), func(r *parsers.Record) { out = append(out, describe(r)) })
+		out = append(out, fmt.Sprint(result))
+	}
+	return out
+}
+
+// describe returns a record as text, slices as strings.
+func describe(r *parsers.Record) string {
+	var b strings.Builder
+	v := reflect.ValueOf(*r)
+	for i := range v.NumField() {
+		if f := v.Field(i); !f.IsZero() {
+			switch name := v.Type().Field(i).Name; name {
+			case "Format":
+				fmt.Fprintf(&b, " %s", r.Format.Name)
+			case "Reply":
+				fmt.Fprintf(&b, " Reply=%s|%s", registry.Code(r.Reply.Code, r.Reply.Enhanced), r.Reply.Text)
+			default:
+				if data, ok := f.Interface().([]byte); ok && len(data) > 0 {
+					fmt.Fprintf(&b, " %s=%q", name, data)
+				} else if !ok {
+					fmt.Fprintf(&b, " %s=%v", name, f.Interface())
+				}
+			}
+		}
+	}
+	return b.String()
+}
