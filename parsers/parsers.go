@@ -180,6 +180,10 @@ type Continuer interface {
 type Options struct {
 	Location *time.Location // of times without a zone; never nil
 	Host     string         // of lines that do not name one
+
+	// Path of the source, "" when it has none. Only for formats whose files
+	// differ in nothing but their names (Exim's main log and reject log).
+	Path string
 }
 
 // Format is one log format.

@@ -1,0 +1,157 @@
+package exim
+
+import "bytes"
+
+// address takes apart what string_log_address in deliver.c wrote at the
+// beginning of s:
+//
+//	ADDRESS [(PARENT, PARENT)] [<TOP>]
+//
+// ADDRESS is not in brackets, and its local part has lost its quotes, so it
+// may hold blanks and whatever else a sender put there to be read as
+// something else. But then TOP differs from it, and has the quotes.
+func address(s []byte) (addr, top, rest []byte) {
+	i := bytes.IndexByte(s, ' ')
+	if i < 0 {
+		i = len(s)
+	}
+	addr, rest = s[:i], s[i:]
+	if i > 0 && simple(addr) && bytes.Index(rest, []byte(` <"`)) < 0 {
+		if addr[i-1] == ':' {
+			return addr[:i-1], nil, s[i-1:]
+		}
+		if rest = parents(rest); !bytes.HasPrefix(rest, []byte(" <")) {
+			return addr, nil, rest
+		}
+		if top, after, ok := angle(rest[1:]); ok && endsAddress(after) {
+			return addr, top, after
+		}
+	}
+	return oddAddress(s)
+}
+
+// simple reports whether the first word of an address is likely all of it: it
+// does not begin a pipe, a file, an automatic reply or a quoted string.
+func simple(w []byte) bool {
+	switch w[0] {
+	case '|', '/', '>', '"':
+		return false
+	}
+	return string(w) != "save"
+}
+
+// parents skips " (PARENT, PARENT)", which log_selector +all_parents adds.
+func parents(s []byte) []byte {
+	if !bytes.HasPrefix(s, []byte(" (")) {
+		return s
+	}
+	if i := bytes.Index(s, []byte(") <")); i >= 0 {
+		return s[i+1:]
+	}
+	return s
+}
+
+// oddAddress does what address does for what is more than one word. It looks
+// for the first " <TOP>" that can end an address, and for one that proves by
+// its quoted local part that all before it belongs to the address.
+func oddAddress(s []byte) (addr, top, rest []byte) {
+	for from := 0; ; {
+		i := bytes.Index(s[from:], []byte(" <"))
+		if i < 0 {
+			break
+		}
+		at := from + i
+		from = at + 2
+		t, after, ok := angle(s[at+1:])
+		if !ok || !endsAddress(after) {
+			continue
+		}
+		before := s[:at]
+		if j := bytes.Index(before, []byte(" (")); j > 0 && before[at-1] == ')' {
+			before = before[:j]
+		}
+		if unquotes(t, before) {
+			return before, t, after
+		}
+		if addr == nil {
+			addr, top, rest = before, t, after
+		}
+	}
+	if addr != nil {
+		return addr, top, rest
+	}
+	end := len(s)
+	for _, next := range fieldStarts {
+		if i := bytes.Index(s[:end], next); i > 0 {
+			end = i
+		}
+	}
+	return s[:end], nil, s[end:]
+}
+
+// What may follow an address.
+var fieldStarts = [...][]byte{
+	[]byte(" R="), []byte(" T="), []byte(" F=<"), []byte(" P=<"), []byte(" Q="),
+	[]byte(" routing defer ("), []byte(" defer ("), []byte(": "), []byte(" : "), []byte(" tmp-reject "),
+	[]byte(" rejected after "),
+}
+
+func endsAddress(s []byte) bool {
+	if len(s) == 0 {
+		return true
+	}
+	for _, f := range fieldStarts {
+		if bytes.HasPrefix(s, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// unquotes reports whether plain is quoted without its quotes; plain may lack
+// the domain.
+func unquotes(quoted, plain []byte) bool {
+	if len(quoted) == 0 || quoted[0] != '"' {
+		return false
+	}
+	n := skipQuoted(quoted)
+	if n == 0 {
+		return false
+	}
+	i := 0
+	for j := 1; j < n-1; j++ {
+		if quoted[j] == '\\' && j+1 < n-1 {
+			j++
+		}
+		if i >= len(plain) || lower(plain[i]) != lower(quoted[j]) {
+			return false
+		}
+		i++
+	}
+	return i == len(plain) || equalFold(plain[i:], quoted[n:])
+}
+
+// recipient decides which address counts; see the package comment. original
+// is the address it was made from, nil when they are the same.
+func (p *parser) recipient(addr, top []byte) (recipient, original []byte) {
+	switch {
+	case top == nil:
+		return addr, nil
+	case len(addr) == 0, addr[0] == '|', addr[0] == '/', addr[0] == '>', bytes.HasPrefix(addr, []byte("save ")):
+		return top, nil
+	case equalFold(addr, top), unquotes(top, addr):
+		return top, nil
+	case bytes.IndexByte(addr, '@') >= 0:
+		return addr, top
+	}
+	at := bytes.LastIndexByte(top, '@')
+	if at < 0 {
+		return addr, nil // <system-filter>
+	}
+	if equalFold(addr, top[:at]) {
+		return top, nil
+	}
+	start := len(p.scratch)
+	p.scratch = append(append(p.scratch, addr...), top[at:]...)
+	return p.scratch[start:], top
+}

@@ -1,0 +1,481 @@
+package exim
+
+import (
+	"bytes"
+	"time"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+)
+
+// fields are what the words of a line say that is about a message or a
+// delivery (spec 52.13 lists their letters).
+type fields struct {
+	deferral bool   // "defer (…)" was there
+	message  []byte // what follows the first colon
+	reply    []byte // C=, in quotes
+}
+
+// readFields reads words up to the colon that introduces free text. Words it
+// does not know are skipped: there are many, and every version has new ones.
+func (p *parser) readFields(s []byte, f *fields) {
+	r := &p.rec
+	for len(s) > 0 {
+		if s[0] == ' ' {
+			s = s[1:]
+			continue
+		}
+		if s[0] == ':' {
+			f.message = bytes.TrimLeft(s[1:], " ")
+			return
+		}
+		if bytes.HasPrefix(s, []byte("H=")) {
+			s = relay(r, s[2:])
+			continue
+		}
+		if bytes.HasPrefix(s, []byte("defer (")) {
+			f.deferral = true
+			i := bytes.IndexByte(s, ')')
+			if i < 0 {
+				i = len(s) - 1
+			}
+			s = s[i+1:]
+			continue
+		}
+		var w []byte
+		w, s = word(s)
+		if len(w) < 3 {
+			continue
+		}
+		switch {
+		case w[1] == '=' && w[0] == 'T':
+			r.Service = w[2:]
+		case w[1] == '=' && w[0] == 'C':
+			f.reply = w[2:]
+		case w[1] == '=' && w[0] == 'F':
+			if addr, _, ok := angle(w[2:]); ok {
+				r.HasSender, r.Sender = true, addr
+			}
+		case w[0] == 'Q' && w[1] == 'T' && w[2] == '=':
+			if d, ok := duration(w[3:]); ok {
+				r.Delay = d
+			}
+		}
+	}
+}
+
+// relay reads "NAME [IP]:PORT*" and returns what follows. The name is missing
+// from some lines of old versions, a bracket from a few.
+func relay(r *parsers.Record, s []byte) (rest []byte) {
+	end := bytes.IndexByte(s, ' ')
+	if end < 0 {
+		end = len(s)
+	}
+	name := s[:end]
+	rest = s[end:]
+	if !bytes.HasPrefix(rest, []byte(" [")) {
+		if n := len(name); n > 0 && name[n-1] == ':' {
+			name, rest = name[:n-1], s[end-1:]
+		}
+		r.Relay = host(name)
+		return rest
+	}
+	r.Relay = host(name)
+	rest = rest[2:]
+	i := bytes.IndexByte(rest, ' ')
+	if i < 0 {
+		i = len(rest)
+	}
+	w := rest[:i]
+	rest = rest[i:]
+	if n := len(w); n > 0 && w[n-1] == ':' {
+		w, rest = w[:n-1], s[len(s)-len(rest)-1:]
+	}
+	if j := bytes.IndexByte(w, ']'); j >= 0 {
+		w = w[:j]
+	}
+	r.RelayIP = w
+	return rest
+}
+
+// host removes the parentheses around a name that was not verified.
+func host(name []byte) []byte {
+	if n := len(name); n > 2 && name[0] == '(' && name[n-1] == ')' {
+		return name[1 : n-1]
+	}
+	return name
+}
+
+// duration reads "0.519s", "12s", "4m3s", "1h2m3s", "2d1h", "1w2d"
+// (readconf_printtime, string_timediff).
+func duration(b []byte) (time.Duration, bool) {
+	var total time.Duration
+	for len(b) > 0 {
+		v, i := 0, 0
+		for i < len(b) && i < 9 && isDigit(b[i]) {
+			v = v*10 + int(b[i]-'0')
+			i++
+		}
+		if i == 0 || i == len(b) {
+			return 0, false
+		}
+		var frac time.Duration
+		if b[i] == '.' {
+			scale := 100 * time.Millisecond
+			for i++; i < len(b) && isDigit(b[i]); i++ {
+				frac += time.Duration(b[i]-'0') * scale
+				scale /= 10
+			}
+			if i == len(b) {
+				return 0, false
+			}
+		}
+		unit := time.Second
+		switch b[i] {
+		case 's':
+		case 'm':
+			unit = time.Minute
+		case 'h':
+			unit = time.Hour
+		case 'd':
+			unit = 24 * time.Hour
+		case 'w':
+			unit = 7 * 24 * time.Hour
+		default:
+			return 0, false
+		}
+		total += time.Duration(v)*unit + frac
+		b = b[i+1:]
+	}
+	return total, true
+}
+
+// delivered reads a line with "=>", "->" or ">>".
+func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result {
+	r := &p.rec
+	if bytes.HasPrefix(s, []byte("blackhole (")) {
+		// An ACL discarded all recipients; the line does not name them.
+		r.Kind = parsers.Discarded
+		emit(r)
+		return parsers.Understood
+	}
+	addr, top, rest := address(s)
+	if len(addr) == 0 {
+		return parsers.Unparsed
+	}
+	if swallowed(addr) {
+		r.Kind, r.Recipient = parsers.Discarded, top
+		if top == nil {
+			return parsers.Unparsed
+		}
+		emit(r)
+		return parsers.Understood
+	}
+	var f fields
+	p.readFields(rest, &f)
+	p.emitReplaced(addr, top, emit)
+	r.Kind, r.Outcome = parsers.Attempt, parsers.Delivered
+	if f.reply != nil {
+		var text []byte
+		text, p.scratch = unquoted(p.scratch, f.reply)
+		text, p.scratch = octal(p.scratch, text)
+		r.Reply = parsers.ParseReply(text)
+		r.NextID = nextID(text)
+	}
+	// Handed to a filter on this host, which hands it back: its own queue id
+	// tells it from a mailbox server that takes mail by LMTP.
+	if ip := string(r.RelayIP); r.NextID != nil && (ip == "127.0.0.1" || ip == "::1") {
+		r.Kind, r.Outcome = parsers.HandedOver, 0
+	}
+	emit(r)
+	return parsers.Understood
+}
+
+// swallowed tells the words that stand for an address when a router or a
+// filter threw the message away.
+func swallowed(addr []byte) bool {
+	return string(addr) == ":blackhole:" || string(addr) == "discarded"
+}
+
+// emitReplaced sets the recipient of the record, and reports the address it
+// was made from as replaced.
+func (p *parser) emitReplaced(addr, top []byte, emit func(*parsers.Record)) {
+	r := &p.rec
+	r.Recipient, r.Original = p.recipient(addr, top)
+	if r.Original == nil || bytes.IndexByte(r.Original, '@') < 0 {
+		return
+	}
+	saved := *r
+	r.Kind, r.Recipient, r.Original = parsers.Replaced, saved.Original, nil
+	emit(r)
+	*r = saved
+}
+
+// nextID finds the queue id of the next host in its reply: "queued as 4F2A",
+// "queued on HOST as 4F2A", "OK id=1xV…".
+func nextID(reply []byte) []byte {
+	if i := bytes.Index(reply, []byte("queued ")); i >= 0 {
+		s := reply[i+len("queued "):]
+		if j := bytes.Index(s[:min(len(s), 100)], []byte("as ")); j == 0 || j > 0 && s[j-1] == ' ' {
+			return idWord(s[j+3:])
+		}
+	}
+	if i := bytes.Index(reply, []byte(" id=")); i >= 0 {
+		return idWord(reply[i+4:])
+	}
+	return nil
+}
+
+// idWord takes an id: what ends at a blank or at punctuation.
+func idWord(s []byte) []byte {
+	n := 0
+	for n < len(s) && (isAlnum(s[n]) || s[n] == '-' || s[n] == '_' || s[n] == '.' && n+1 < len(s) && isAlnum(s[n+1])) {
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	return s[:n]
+}
+
+// deferred reads a line with "==".
+func (p *parser) deferred(l *line, s []byte, emit func(*parsers.Record)) parsers.Result {
+	addr, top, rest := address(s)
+	var f fields
+	p.readFields(rest, &f)
+	if len(addr) == 0 || !f.deferral {
+		return parsers.Unparsed
+	}
+	r := &p.rec
+	if l.syslog && r.RelayIP == nil && p.twins.second(hashOf(l, l.pid)) {
+		return parsers.Understood // once more, for the panic log
+	}
+	p.emitReplaced(addr, top, emit)
+	p.diagnose(&f)
+	r.Kind, r.Outcome = parsers.Attempt, parsers.Deferred
+	if r.RelayIP == nil && notTried(f.message) {
+		r.Kind, r.Outcome = parsers.Suspended, 0
+		r.Stage, r.Source = registry.StageUnknown, registry.SourceUnknown
+	}
+	emit(r)
+	return parsers.Understood
+}
+
+// Texts of deferrals for which nothing was tried (deliver.c, smtp.c,
+// transport.c; the number of each has changed at least once).
+var suspensions = [...][]byte{
+	[]byte("retry time not reached"),
+	[]byte("Retry time not yet reached"),
+	[]byte("domain matches queue_smtp_domains, or -odqs set"),
+	[]byte("first-pass only routing due to -odqs, queue_smtp_domains or control=queue"),
+	[]byte("SMTP delivery explicitly queued"),
+	[]byte("domain is in queue_domains"),
+	[]byte("domain is held"),
+	[]byte("concurrency limit reached for transport"),
+	[]byte("connection limit reached for all hosts"),
+	[]byte("reusing SMTP connection skips previous routing defer"),
+}
+
+func notTried(text []byte) bool {
+	for _, t := range suspensions {
+		if bytes.HasPrefix(text, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// failed reads a line with "**".
+func (p *parser) failed(l *line, s []byte, emit func(*parsers.Record)) parsers.Result {
+	addr, top, rest := address(s)
+	if len(addr) == 0 {
+		return parsers.Unparsed
+	}
+	r := &p.rec
+	var f fields
+	p.readFields(rest, &f)
+	f.message = withoutTimes(f.message)
+	if l.syslog && r.RelayIP == nil && p.twins.second(hashOf(l, l.pid)) {
+		return parsers.Understood
+	}
+	p.emitReplaced(addr, top, emit)
+	text, timedOut := bytes.CutSuffix(f.message, []byte("retry timeout exceeded"))
+	contact := r.RelayIP != nil || len(text) > 0
+	if timedOut && contact {
+		f.message = bytes.TrimSuffix(text, []byte(": "))
+	}
+	if timedOut && !contact || failingForLong(f.message) {
+		r.Kind, r.Reply.Text = parsers.Expired, f.message
+		emit(r)
+		return parsers.Understood
+	}
+	p.diagnose(&f)
+	r.Kind, r.Outcome, r.GivenUp = parsers.Attempt, parsers.Failed, timedOut
+	emit(r)
+	return parsers.Understood
+}
+
+// failingForLong tells the text with which smtp.c gives up without a contact:
+// "all hosts for 'x' have been failing for a long time (and retry time not
+// reached)", "all hosts have been failing for a long time and were last tried
+// after this message arrived".
+func failingForLong(text []byte) bool {
+	return bytes.HasPrefix(text, []byte("all hosts")) && bytes.Contains(text, []byte("have been failing for a long time"))
+}
+
+// withoutTimes cuts the " QT=1s DT=2s" off that +queue_time and +deliver_time
+// put behind the text of a failure.
+func withoutTimes(s []byte) []byte {
+	for {
+		i := bytes.LastIndexByte(s, ' ')
+		if i < 0 || len(s) < i+5 || s[i+2] != 'T' || s[i+3] != '=' || s[i+1] != 'Q' && s[i+1] != 'D' {
+			return s
+		}
+		if _, ok := duration(s[i+4:]); !ok {
+			return s
+		}
+		s = s[:i]
+	}
+}
+
+// arrived reads a line with "<=" or "(=".
+func (p *parser) arrived(s []byte, emit func(*parsers.Record)) parsers.Result {
+	if len(s) == 0 {
+		return parsers.Unparsed
+	}
+	r := &p.rec
+	r.Kind, r.HasSender = parsers.Arrival, true
+	n := 0
+	if s[0] == '"' {
+		n = skipQuoted(s)
+	}
+	n = endWord(s, n)
+	r.Sender, s = s[:n], s[n:]
+	if string(r.Sender) == "<>" {
+		r.Sender = nil
+	}
+	recipients := p.arrivalFields(s)
+	emit(r)
+	if recipients == nil {
+		return parsers.Understood
+	}
+	p.expected(recipients, emit)
+	return parsers.Understood
+}
+
+// arrivalFields reads the words behind the sender, and returns the list that
+// follows "for" (+received_recipients).
+func (p *parser) arrivalFields(s []byte) (recipients []byte) {
+	r := &p.rec
+	for len(s) > 0 {
+		if s[0] == ' ' || s[0] == ':' {
+			s = s[1:]
+			continue
+		}
+		if bytes.HasPrefix(s, []byte("H=")) {
+			r.Client, r.ClientIP, s = client(s[2:])
+			r.Reinjected = r.Reinjected || string(r.ClientIP) == "127.0.0.1" || string(r.ClientIP) == "::1"
+			continue
+		}
+		if bytes.HasPrefix(s, []byte("for ")) && bytes.IndexByte(s, '@') >= 0 {
+			return lastList(s[len("for "):])
+		}
+		var w []byte
+		w, s = word(s)
+		if len(w) < 3 {
+			continue
+		}
+		switch {
+		case w[0] == 'P' && w[1] == '=':
+			r.Reinjected = r.Reinjected || bytes.HasPrefix(w, []byte("P=local"))
+		case w[0] == 'S' && w[1] == '=':
+			r.Size = size(w[2:])
+		case w[0] == 'i' && w[1] == 'd' && w[2] == '=' && len(w) > 3:
+			start := len(p.scratch)
+			p.scratch = append(append(append(p.scratch, '<'), w[3:]...), '>')
+			r.MessageID = p.scratch[start:]
+		}
+	}
+	return nil
+}
+
+// lastList returns what follows the last "for " of s: a Message-ID may hold
+// blanks, and so pretend to be the list of recipients.
+func lastList(s []byte) []byte {
+	if i := bytes.LastIndex(s, []byte(" for ")); i >= 0 {
+		return s[i+len(" for "):]
+	}
+	return s
+}
+
+func size(b []byte) int64 {
+	var v int64
+	for _, c := range b {
+		if !isDigit(c) || v > 1<<50 {
+			return 0
+		}
+		v = v*10 + int64(c-'0')
+	}
+	return v
+}
+
+// expected reports the recipients that an arrival lists.
+func (p *parser) expected(list []byte, emit func(*parsers.Record)) {
+	r := &p.rec
+	time, message, host, instance := r.Time, r.Message, r.Host, r.Instance
+	for len(list) > 0 {
+		n := 0
+		if list[0] == '"' {
+			n = skipQuoted(list)
+		}
+		n = endWord(list, n)
+		if n > 0 {
+			r.Reset()
+			r.Kind, r.Time, r.Message, r.Host, r.Instance = parsers.Expected, time, message, host, instance
+			r.Recipient = list[:n]
+			emit(r)
+		}
+		list = list[min(n+1, len(list)):]
+	}
+}
+
+// client reads "NAME (HELO) [IP]:PORT"; the name is there only when it was
+// verified. It returns what follows.
+func client(s []byte) (name, ip, rest []byte) {
+	if len(s) > 0 && s[0] != '(' && s[0] != '[' {
+		n := endWord(s, 0)
+		if n > 0 && s[n-1] == ':' {
+			return s[:n-1], nil, s[n-1:]
+		}
+		name, s = s[:n], bytes.TrimPrefix(s[n:], []byte{' '})
+	}
+	if len(s) > 0 && s[0] == '(' {
+		i := bytes.Index(s, []byte(") ["))
+		if i < 0 {
+			n := endWord(s, 0)
+			return name, nil, s[n:]
+		}
+		s = s[i+2:]
+	}
+	if len(s) == 0 || s[0] != '[' {
+		return name, nil, s
+	}
+	i := bytes.IndexByte(s, ']')
+	if i < 0 {
+		return name, nil, s[1:]
+	}
+	ip, rest = s[1:i], s[i+1:]
+	if len(rest) > 1 && rest[0] == ':' && rest[1] != ' ' {
+		rest = rest[endPort(rest):]
+	}
+	return name, ip, rest
+}
+
+// endPort returns the offset behind ":PORT".
+func endPort(s []byte) int {
+	i := 1
+	for i < len(s) && s[i] != ' ' && s[i] != ':' {
+		i++
+	}
+	return i
+}

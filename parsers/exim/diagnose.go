@@ -1,0 +1,271 @@
+package exim
+
+import (
+	"bytes"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+)
+
+// contacts are the beginnings of the texts that tell how a session with
+// another server ended. What follows is the command it ended at.
+var contacts = [...]struct {
+	begin  []byte
+	source registry.Source
+	ends   registry.Stage // the stage, unless the command says it
+}{
+	{[]byte("SMTP error from remote mail server after "), registry.SourceRemote, 0},
+	{[]byte("SMTP error from remote mailer after "), registry.SourceRemote, 0}, // up to 4.7x
+	{[]byte("LMTP error after "), registry.SourceRemote, 0},
+	{[]byte("PRDR error after DATA"), registry.SourceRemote, registry.StageEndOfData},
+	{[]byte("SMTP timeout after "), registry.SourceNetwork, 0},
+	{[]byte("SMTP timeout while connected to "), registry.SourceNetwork, 0},
+	{[]byte("LMTP timeout after "), registry.SourceNetwork, 0},
+	{[]byte("Remote host "), registry.SourceNetwork, 0},
+	{[]byte("LMTP connection closed after "), registry.SourceNetwork, 0},
+	{[]byte("Malformed SMTP reply "), registry.SourceRemote, 0},
+	{[]byte("Malformed LMTP response after "), registry.SourceRemote, 0},
+}
+
+// causes are the beginnings of other texts.
+var causes = [...]struct {
+	begin  []byte
+	stage  registry.Stage
+	source registry.Source
+}{
+	{[]byte("Connection refused"), registry.StageConnect, registry.SourceNetwork},
+	{[]byte("Connection timed out"), registry.StageConnect, registry.SourceNetwork},
+	{[]byte("Operation timed out"), registry.StageConnect, registry.SourceNetwork}, // BSD
+	{[]byte("No route to host"), registry.StageConnect, registry.SourceNetwork},
+	{[]byte("Network is unreachable"), registry.StageConnect, registry.SourceNetwork},
+	{[]byte("Network is down"), registry.StageConnect, registry.SourceNetwork},
+	{[]byte("Network Error"), registry.StageConnect, registry.SourceNetwork},
+	{[]byte("Host is down"), registry.StageConnect, registry.SourceNetwork},
+	{[]byte("Host is unreachable"), registry.StageConnect, registry.SourceNetwork},
+	{[]byte("Connection reset by peer"), registry.StageConnect, registry.SourceNetwork},
+	{[]byte("Cannot assign requested address"), registry.StageConnect, registry.SourceNetwork},
+	{[]byte("TLS session"), registry.StageSTARTTLS, registry.SourceTLS},
+	{[]byte("TLS error"), registry.StageSTARTTLS, registry.SourceTLS},
+	{[]byte("a TLS session is required"), registry.StageSTARTTLS, registry.SourceTLS},
+	{[]byte("failure while setting up TLS session"), registry.StageSTARTTLS, registry.SourceTLS},
+	{[]byte("DANE error"), registry.StageSTARTTLS, registry.SourceTLS},
+	{[]byte("authentication required but"), registry.StageAuth, registry.SourceLocal},
+	{[]byte("utf8 support required but not offered"), registry.StageEHLO, registry.SourceLocal},
+	{[]byte("host lookup did not complete"), registry.StageDNS, registry.SourceDNS},
+	{[]byte("host lookup failed"), registry.StageDNS, registry.SourceDNS},
+	{[]byte("lookup of host "), registry.StageDNS, registry.SourceDNS},
+	{[]byte("lookup defer for mx_domains"), registry.StageDNS, registry.SourceDNS},
+	{[]byte("all relevant MX records point to non-existent hosts"), registry.StageDNS, registry.SourceDNS},
+	{[]byte("an MX or SRV record indicated no SMTP service"), registry.StageDNS, registry.SourceDNS},
+	{[]byte("no IP address found for host"), registry.StageDNS, registry.SourceDNS},
+	{[]byte("Unrouteable address"), registry.StageRoute, registry.SourceLocal},
+	{[]byte("unrouteable mail domain"), registry.StageRoute, registry.SourceLocal},
+	{[]byte("lowest numbered MX record points to local host"), registry.StageRoute, registry.SourceLocal},
+	{[]byte("remote host address is the local host"), registry.StageRoute, registry.SourceLocal},
+}
+
+// diagnose finds the stage, the source and the reply in the text of a failure.
+func (p *parser) diagnose(f *fields) {
+	r := &p.rec
+	text := f.message
+	if errno, at := separateHost(text); at != nil {
+		// Connection timed out H=host [ip] DT=2s: SMTP timeout after …
+		var g fields
+		p.readFields(at, &g)
+		text = errno
+		if g.message != nil {
+			text = g.message
+		}
+		f.message = text
+	}
+	if p.contact(text) || p.cause(text) {
+		return
+	}
+	p.setText(text)
+	switch {
+	case r.RelayIP != nil:
+		r.Source = registry.SourceLocal // a limit of ours, a filter of ours
+	case r.Service != nil:
+		local(r, registry.StageLocal)
+	default:
+		local(r, registry.StageRoute)
+	}
+}
+
+// separateHost splits "Connection timed out H=host [ip]: …", which versions
+// since 4.83 write for an error of the system (deferred by errno > 0).
+func separateHost(text []byte) (errno, at []byte) {
+	i := bytes.Index(text, []byte(" H="))
+	if i < 0 || bytes.IndexByte(text[:i], ':') >= 0 {
+		return text, nil
+	}
+	return text[:i], text[i:]
+}
+
+func (p *parser) setText(text []byte) {
+	text, p.scratch = octal(p.scratch, text)
+	p.rec.Reply = parsers.Reply{Text: text}
+}
+
+func (p *parser) setReply(text []byte) {
+	text, p.scratch = octal(p.scratch, text)
+	p.rec.Reply = parsers.ParseReply(text)
+}
+
+// cause handles the texts that say all by themselves.
+func (p *parser) cause(text []byte) bool {
+	for i := range causes {
+		c := &causes[i]
+		if !bytes.HasPrefix(text, c.begin) {
+			continue
+		}
+		// Connection timed out: SMTP timeout after initial connection
+		if rest := text[len(c.begin):]; c.stage == registry.StageConnect && bytes.HasPrefix(rest, []byte(": ")) && p.contact(rest[2:]) {
+			return true
+		}
+		p.rec.Stage, p.rec.Source = c.stage, c.source
+		p.setText(text)
+		return true
+	}
+	return false
+}
+
+// contact handles the texts that tell at which command a session ended:
+//
+//	SMTP error from remote mail server after pipelined RCPT TO:<a@b>: 550 …
+//	SMTP error from remote mail server after RCPT TO:<a@b>: host mx.b [192.0.2.1]: 550 …   (up to 4.82)
+//	Remote host mx.b [192.0.2.1] closed connection in response to initial connection      (the same)
+//	Remote host closed connection in response to HELO me (EHLO response was: 421 …)
+//	Malformed SMTP reply in response to end of data: 5.1.1 nothing
+func (p *parser) contact(text []byte) bool {
+	r := &p.rec
+	for i := range contacts {
+		c := &contacts[i]
+		if !bytes.HasPrefix(text, c.begin) {
+			continue
+		}
+		rest, ok := p.commandAfter(text[len(c.begin):])
+		if !ok {
+			return false
+		}
+		r.Source, r.Stage = c.source, c.ends
+		reply := rest
+		if c.ends == registry.StageUnknown {
+			r.Stage, reply = command(rest)
+		}
+		p.answer(text, rest, reply)
+		return true
+	}
+	return false
+}
+
+// commandAfter skips the host that some texts name before the command.
+func (p *parser) commandAfter(s []byte) (rest []byte, ok bool) {
+	for _, sep := range [...][]byte{[]byte("in response to "), []byte("closed connection after ")} {
+		if bytes.HasPrefix(s, sep) {
+			return s[len(sep):], true
+		}
+	}
+	if bytes.HasPrefix(s, []byte("closed connection in response to ")) {
+		return s[len("closed connection in response to "):], true
+	}
+	for _, sep := range [...][]byte{[]byte("] closed connection in response to "), []byte("] in response to "), []byte("] after ")} {
+		i := bytes.Index(s, sep)
+		if i < 0 {
+			continue
+		}
+		p.hostInText(bytes.TrimPrefix(s[:i+1], []byte("from ")))
+		return s[i+len(sep):], true
+	}
+	if bytes.HasPrefix(s, []byte("(an empty line) in response to ")) {
+		return s[len("(an empty line) in response to "):], true
+	}
+	return s, true
+}
+
+// hostInText takes "NAME [IP]" for the relay when no H= gave it.
+func (p *parser) hostInText(s []byte) {
+	r := &p.rec
+	i := bytes.Index(s, []byte(" ["))
+	if i < 0 || r.RelayIP != nil {
+		return
+	}
+	r.Relay = s[:i]
+	r.RelayIP = bytes.TrimSuffix(s[i+2:], []byte{']'})
+}
+
+// answer sets the reply of a contact: what the server said, or else the whole
+// text.
+func (p *parser) answer(text, command, reply []byte) {
+	r := &p.rec
+	if r.Source == registry.SourceRemote && reply != nil {
+		if bytes.HasPrefix(reply, []byte("host ")) {
+			if i := bytes.Index(reply, []byte("]: ")); i > 0 && bytes.Index(reply[:i], []byte(" [")) > 0 {
+				p.hostInText(reply[len("host ") : i+1])
+				reply = reply[i+3:]
+			}
+		}
+		p.setReply(reply)
+		return
+	}
+	// The server refused EHLO, and closed the connection at the HELO that
+	// followed: the refusal is what counts.
+	const was = "(EHLO response was: "
+	if i := bytes.Index(command, []byte(was)); i >= 0 {
+		r.Source = registry.SourceRemote
+		p.setReply(bytes.TrimSuffix(command[i+len(was):], []byte{')'}))
+		return
+	}
+	p.setText(text)
+}
+
+// commands are the beginnings of what Exim calls the command it waited for an
+// answer to.
+var commands = [...]struct {
+	begin []byte
+	stage registry.Stage
+}{
+	{[]byte("RCPT"), registry.StageRcpt},
+	{[]byte("MAIL"), registry.StageMail},
+	{[]byte("end of data"), registry.StageEndOfData},
+	{[]byte("DATA"), registry.StageData},
+	{[]byte("initial connection"), registry.StageBanner},
+	{[]byte("EHLO"), registry.StageEHLO},
+	{[]byte("HELO"), registry.StageEHLO},
+	{[]byte("LHLO"), registry.StageEHLO},
+	{[]byte("STARTTLS"), registry.StageSTARTTLS},
+	{[]byte("AUTH"), registry.StageAuth},
+	{[]byte("BDAT"), registry.StageEndOfData},
+	{[]byte("sending data block"), registry.StageEndOfData},
+	{[]byte("sending message"), registry.StageEndOfData},
+	{[]byte("QUIT"), registry.StageQuit},
+	{[]byte("RSET"), registry.StageMail},
+	{[]byte("XCLIENT"), registry.StageEHLO},
+}
+
+// command reads the command that begins s and returns its stage and what
+// follows the colon behind it, nil when there is none. An address of the
+// command may hold a colon.
+func command(s []byte) (registry.Stage, []byte) {
+	s = bytes.TrimPrefix(s, []byte("pipelined "))
+	stage := registry.StageUnknown
+	for i := range commands {
+		if bytes.HasPrefix(s, commands[i].begin) {
+			stage = commands[i].stage
+			break
+		}
+	}
+	from := 0
+	if stage == registry.StageRcpt || stage == registry.StageMail {
+		if i := bytes.IndexByte(s, '<'); i >= 0 {
+			if _, rest, ok := angle(s[i:]); ok {
+				from = len(s) - len(rest)
+			}
+		}
+	}
+	i := bytes.Index(s[from:], []byte(": "))
+	if i < 0 {
+		return stage, nil
+	}
+	return stage, s[from+i+2:]
+}

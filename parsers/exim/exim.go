@@ -1,0 +1,396 @@
+// Package exim reads the logs of the Exim mail transfer agent: the main log,
+// the reject log and the panic log of Exim 4.80 to 4.99, native or through
+// syslog.
+//
+// The sources of the facts are chapter 52, "Log files", of the Exim
+// specification (cited as "spec 52"), the wordings in Exim's deliver.c,
+// smtp.c, receive.c, smtp_in.c, retry.c and log.c, the logs of Exim's own test
+// suite, and logs of real runs whose truth is known.
+//
+// # What a line is
+//
+// A line has a time, which may have a fraction (log_selector +millisec) and a
+// zone (log_timezone), the process id in brackets (+pid), the id of the
+// message it is about, if any, and text. Two characters at the beginning of
+// the text, the flag, say what happened to a recipient (spec 52.7):
+//
+//	<=  a message arrived               **  delivery failed
+//	(=  the same, told it was refused   ==  delivery deferred
+//	=>  a delivery went well            *>  delivery suppressed by -N
+//	->  an additional address of it     >>  cutthrough delivery went well
+//
+// Lines without a flag repeat what a flag line says ("H=host [ip] Connection
+// refused"), report a refusal (see reject.go), or are of no interest. They may
+// hold any text, because an administrator can log what he likes, and so none
+// of them is called unparsed; a line with a flag that cannot be read is.
+//
+// # Who is the recipient
+//
+// A flag is followed by the address Exim worked on and, where it differs, by
+// the address the message was sent to in angle brackets (string_log_address in
+// deliver.c). A successful local delivery shows the local part alone, a
+// deferred one the address, and "retry timeout exceeded" the address as it was
+// before Exim lower-cased it, so none of these can be taken as it stands:
+//
+//	=> info <info@example.org>             info@example.org
+//	== a.b@example.org <A.B@example.org>   A.B@example.org
+//	=> joe <postmaster@example.org>        joe@example.org, for postmaster@example.org
+//	** |/bin/false <list@example.org>      list@example.org: a pipe has no address
+//
+// An address that became another one is reported as parsers.Replaced.
+//
+// # Retries
+//
+// The text of a deferral decides whether a contact was made: the numbers in
+// "defer (-52)" moved between versions. Suspended are those for which a retry
+// time, a queueing option or a limit kept Exim from trying. Two lines give a
+// recipient up: "ADDRESS: retry timeout exceeded" follows the deferral that
+// was the last attempt and is no attempt itself, and so is "all hosts for …
+// have been failing for a long time".
+package exim
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+)
+
+func init() {
+	parsers.Register(parsers.Format{
+		Name:    "exim",
+		MTA:     "exim",
+		Program: isProgram,
+		Match:   match,
+		New:     New,
+	})
+}
+
+// isProgram knows Exim by the name it gives itself in syslog: "exim" unless
+// syslog_processname or the name of the binary says otherwise ("exim4",
+// "exim-out").
+func isProgram(program []byte) bool { return bytes.HasPrefix(program, []byte("exim")) }
+
+// instanceOf returns the part of a program name that tells one of several
+// MTAs on a host from the others, "" for the usual names.
+func instanceOf(program []byte) []byte {
+	if string(program) == "exim" || string(program) == "exim4" {
+		return nil
+	}
+	return program
+}
+
+// match tells a native line of Exim: a time and then a message id, or one of
+// the beginnings of a line without one. Many programs begin a line with such
+// a time, so the time alone proves nothing.
+func match(line []byte) bool {
+	n := stampLen(line)
+	if n == 0 {
+		return false
+	}
+	_, n = zoneAfter(line, n)
+	if n >= len(line) || line[n] != ' ' {
+		return false
+	}
+	s := skipPID(line[n+1:])
+	return idLen(s) > 0 || startsKnown(s)
+}
+
+// role is the log a file is. Lines of the three logs look the same, but those
+// of the reject log and of the panic log are, as a rule, in the main log too.
+type role uint8
+
+const (
+	mainLog role = iota
+	rejectLog
+	panicLog
+)
+
+// roleOf tells by the base name: "rejectlog", "exim_rejectlog", "reject.log";
+// "paniclog", "exim_paniclog", "panic.log", all of them with any suffix.
+func roleOf(path string) role {
+	name := filepath.Base(path)
+	switch {
+	case strings.Contains(name, "reject"):
+		return rejectLog
+	case strings.Contains(name, "panic"):
+		return panicLog
+	}
+	return mainLog
+}
+
+// maxContinued bounds the lines that are taken for the rest of an entry. A
+// reject-log entry holds the headers of the message, of which Exim accepts a
+// megabyte, but logs at most 8 KiB (LOG_BUFFER_SIZE).
+const maxContinued = 1000
+
+type parser struct {
+	host  []byte
+	role  role
+	clock clock
+
+	continued int // how many more lines may belong to the last entry
+	pieces    pieces
+	twins     twins
+
+	rec     parsers.Record
+	scratch []byte // what had to be put together for the current line
+}
+
+// New returns a parser of one source.
+func New(o parsers.Options) parsers.Parser {
+	return &parser{host: []byte(o.Host), role: roleOf(o.Path), clock: clock{loc: o.Location}}
+}
+
+// line is what Parse has found out about an entry.
+type line struct {
+	time   time.Time
+	id     []byte // of the message; nil when there is none
+	text   []byte // what follows the id
+	syslog bool   // it came through syslog
+	pid    []byte // of the writer, as syslog gave it
+	copied bool   // it is known to be of the reject log
+}
+
+// Parse reads one line.
+func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
+	p.scratch = p.scratch[:0]
+	if e.Program == nil {
+		return p.entry(e, e.Message, false, emit)
+	}
+	return p.piece(e, emit)
+}
+
+// entry reads a whole line, which may have come in pieces.
+func (p *parser) entry(e *parsers.Entry, msg []byte, copied bool, emit func(*parsers.Record)) parsers.Result {
+	l := line{syslog: e.Program != nil, pid: e.PID, copied: copied}
+	if !p.header(&l, e, msg) {
+		return p.continuation(msg)
+	}
+	p.continued = maxContinued
+	if p.role == panicLog {
+		return parsers.Irrelevant
+	}
+	p.rec.Reset()
+	p.rec.Time, p.rec.Message = l.time, l.id
+	p.rec.Host, p.rec.Instance = e.Host, instanceOf(e.Program)
+	if e.Host == nil {
+		p.rec.Host = p.host
+	}
+	return p.dispatch(&l, emit)
+}
+
+// header reads what stands before the text. It returns false for a line that
+// has no time, neither its own nor one of syslog's.
+func (p *parser) header(l *line, e *parsers.Entry, msg []byte) bool {
+	t, n := p.clock.parse(msg)
+	switch {
+	case n > 0 && n < len(msg) && msg[n] == ' ':
+		l.time, msg = t, msg[n+1:]
+	case !e.Time.IsZero():
+		l.time = e.Time
+	default:
+		return false
+	}
+	msg = skipPID(msg)
+	n = idLen(msg)
+	if n == 0 && !l.syslog {
+		msg = skipProgram(msg)
+		n = idLen(msg)
+	}
+	l.text = msg
+	if n > 0 {
+		l.id, l.text = msg[:n], msg[min(n+1, len(msg)):]
+	}
+	return true
+}
+
+// continuation is a line without a time: the rest of the entry before it (the
+// headers in the reject log, a configuration error) or nothing of Exim's.
+func (p *parser) continuation(msg []byte) parsers.Result {
+	if len(bytes.TrimSpace(msg)) == 0 {
+		return parsers.Irrelevant
+	}
+	if p.continued == 0 {
+		return parsers.Unparsed
+	}
+	p.continued--
+	return parsers.Irrelevant
+}
+
+func (p *parser) dispatch(l *line, emit func(*parsers.Record)) parsers.Result {
+	if l.id == nil {
+		return p.unflagged(l, emit)
+	}
+	if len(l.text) > 2 && l.text[2] == ' ' {
+		s := l.text[3:]
+		switch string(l.text[:2]) {
+		case "=>", "->", ">>":
+			return p.delivered(s, emit)
+		case "==":
+			return p.deferred(l, s, emit)
+		case "**":
+			return p.failed(l, s, emit)
+		case "<=", "(=":
+			return p.arrived(s, emit)
+		case "*>":
+			return parsers.Understood
+		}
+	}
+	if string(l.text) == "Completed" || bytes.HasPrefix(l.text, []byte("Completed QT=")) {
+		p.rec.Kind = parsers.End
+		emit(&p.rec)
+		return parsers.Understood
+	}
+	if r, done := p.administered(l.text, emit); done {
+		return r
+	}
+	return p.unflagged(l, emit)
+}
+
+// unflagged reads a line that is not about one delivery.
+func (p *parser) unflagged(l *line, emit func(*parsers.Record)) parsers.Result {
+	if p.rejected(l, emit) {
+		return parsers.Understood
+	}
+	switch {
+	case l.id != nil && len(bytes.TrimSpace(l.text)) == 0:
+		return parsers.Unparsed // Exim 4.98.2 writes some lines blank
+	case l.id != nil, startsKnown(l.text):
+		return parsers.Understood
+	}
+	return parsers.Irrelevant
+}
+
+// administered reads what an administrator did to a queued message (queue.c),
+// and what Exim did when a message was frozen for too long: then it bounces
+// the message (timeout_frozen_after), so it was given up.
+func (p *parser) administered(s []byte, emit func(*parsers.Record)) (parsers.Result, bool) {
+	r := &p.rec
+	switch {
+	case bytes.HasPrefix(s, []byte("cancelled by timeout_frozen_after")):
+		r.Kind = parsers.Expired
+		r.Reply.Text = s
+	case bytes.HasPrefix(s, []byte("removed by ")), bytes.HasPrefix(s, []byte("cancelled by ")):
+		r.Kind = parsers.Discarded
+	case bytes.HasPrefix(s, []byte("address <")):
+		addr, rest, ok := angle(s[len("address "):])
+		if !ok || !bytes.HasPrefix(rest, []byte(" marked delivered by ")) {
+			return 0, false
+		}
+		r.Kind, r.Recipient = parsers.Discarded, addr
+	case bytes.HasPrefix(s, []byte("recipient <")):
+		addr, rest, ok := angle(s[len("recipient "):])
+		if !ok || !bytes.HasPrefix(rest, []byte(" added by ")) {
+			return 0, false
+		}
+		r.Kind, r.Recipient = parsers.Expected, addr
+	case bytes.HasPrefix(s, []byte("sender address changed to <")):
+		addr, _, ok := angle(s[len("sender address changed to "):])
+		if !ok {
+			return 0, false
+		}
+		r.Kind, r.HasSender, r.Sender = parsers.Arrival, true, addr
+	default:
+		return 0, false
+	}
+	emit(r)
+	return parsers.Understood, true
+}
+
+// The beginnings of the lines without a message id that Exim writes on its
+// own account (grep for log_write). Sorted by nothing; checked by first byte
+// first, because most lines have an id and never come here.
+var known = [][]byte{
+	[]byte("H="), []byte("U="), []byte("F="),
+	[]byte("SMTP "), []byte("Start queue run"), []byte("End queue run"), []byte("exim "),
+	[]byte("no host name found for"), []byte("no IP address found for"), []byte("no MAIL in "),
+	[]byte("rejected "), []byte("refused connection from"), []byte("temporarily refused connection from"),
+	[]byte("Connection from "), []byte("connection from "), []byte("unexpected disconnection"),
+	[]byte("TLS error"), []byte("TLS session"), []byte("TLS ALPN"), []byte("cwd="), []byte("daemon "),
+	[]byte("unqualified "), []byte("Warning: "), []byte("Exim configuration error"), []byte("pid "),
+	[]byte("SIGHUP received"), []byte("Could not complete sender verify"), []byte("list matching forced"),
+	[]byte("DKIM: "), []byte("DNS list lookup"), []byte("ident connection"), []byte("SPF: "),
+	[]byte("ignoring AUTH="), []byte("failed to "), []byte("Failed to "), []byte("invalid "),
+	[]byte("ACL "), []byte("PRDR "), []byte("VRFY "), []byte("EXPN "), []byte("ETRN "), []byte("ATRN "),
+	[]byte("sender verify "), []byte("configured error code"), []byte("warn: "), []byte("socket bind()"),
+	[]byte("queue run"), []byte("Error while reading message"), []byte("exec of "), []byte("listen backlog"),
+}
+
+func startsKnown(s []byte) bool {
+	for _, k := range known {
+		if bytes.HasPrefix(s, k) {
+			return true
+		}
+	}
+	// login authenticator failed for host [ip]: 535 …
+	i := bytes.IndexByte(s, ' ')
+	return i > 0 && bytes.HasPrefix(s[i+1:], []byte("authenticator failed "))
+}
+
+// idLen returns the length of the message id that is the first word of b, 0
+// when it is none: 16 characters up to Exim 4.96 (6-6-2), 23 since (6-11-4).
+func idLen(b []byte) int {
+	if len(b) < 16 || b[6] != '-' {
+		return 0
+	}
+	n := 16
+	mid := 13
+	if b[13] != '-' {
+		if len(b) < 23 || b[18] != '-' {
+			return 0
+		}
+		n, mid = 23, 18
+	}
+	if len(b) > n && b[n] != ' ' {
+		return 0
+	}
+	for i, c := range b[:n] {
+		if i != 6 && i != mid && !isAlnum(c) {
+			return 0
+		}
+	}
+	return n
+}
+
+// skipPID skips the "[123] " that log_selector +pid puts before the id.
+func skipPID(b []byte) []byte {
+	if len(b) < 3 || b[0] != '[' {
+		return b
+	}
+	i := 1
+	for i < len(b) && isDigit(b[i]) {
+		i++
+	}
+	if i == 1 || i+1 >= len(b) || b[i] != ']' || b[i+1] != ' ' {
+		return b
+	}
+	return b[i+2:]
+}
+
+// skipProgram skips the "host exim[123]: " that a syslog daemon puts behind a
+// time of its own that looks like Exim's.
+func skipProgram(b []byte) []byte {
+	i := bytes.Index(b[:min(len(b), 300)], []byte(" exim"))
+	if i <= 0 || bytes.IndexByte(b[:i], ' ') >= 0 {
+		return b
+	}
+	rest := b[i+1:]
+	j := bytes.Index(rest, []byte("]: "))
+	if j < 0 || bytes.IndexByte(rest[:j], ' ') >= 0 || bytes.IndexByte(rest[:j], '[') < 0 {
+		return b
+	}
+	return skipPID(rest[j+3:])
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+func isAlnum(c byte) bool {
+	return isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// local marks r as a failure that this host decided on.
+func local(r *parsers.Record, s registry.Stage) { r.Stage, r.Source = s, registry.SourceLocal }

@@ -1,0 +1,347 @@
+package exim
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"mailfail/parsers"
+)
+
+// Through syslog Exim writes a line as it is in the log file, less the time
+// when syslog_timestamp is off, and less the process id when syslog_pid is
+// off. What is longer than 870 bytes or has a newline in it is cut in pieces
+// (write_syslog in log.c), numbered so:
+//
+//	[1/3] …   the first of three, cut for its length
+//	[1\3] …   the first of three, which ended at a newline
+//
+// so the first line of an entry ends at the first backslash; what follows is
+// the rest of a reject-log entry, the headers.
+
+const (
+	maxOpen  = 32      // entries in pieces at a time: one for a process
+	maxEntry = 1 << 14 // bytes of one; Exim's own limit is half of it
+)
+
+// pieces are the entries whose first line is not yet whole.
+type pieces []pieceOf
+
+// pieceOf is one such entry.
+type pieceOf struct {
+	pid     string
+	time    time.Time
+	host    string
+	program string
+	next    int  // the number of the piece that has to come
+	total   int  // of how many
+	whole   bool // the first line has been read; headers follow
+	text    []byte
+}
+
+// pieceMark reads "[2/3] ". newline is true for "[2\3] ".
+func pieceMark(b []byte) (number, total int, newline bool, rest []byte, ok bool) {
+	if len(b) < 6 || b[0] != '[' {
+		return
+	}
+	number, i := count(b[1:])
+	i++
+	if i < 2 || i >= len(b) || b[i] != '/' && b[i] != '\\' {
+		return
+	}
+	newline = b[i] == '\\'
+	total, n := count(b[i+1:])
+	i += 1 + n
+	if n == 0 || i+1 >= len(b) || b[i] != ']' || b[i+1] != ' ' || number < 1 || number > total {
+		return
+	}
+	return number, total, newline, b[i+2:], true
+}
+
+// count reads a number of up to four digits and returns its length.
+func count(b []byte) (v, n int) {
+	for n < len(b) && n < 4 && isDigit(b[n]) {
+		v = v*10 + int(b[n]-'0')
+		n++
+	}
+	return v, n
+}
+
+// piece reads a line that came through syslog.
+func (p *parser) piece(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
+	number, total, newline, text, ok := pieceMark(e.Message)
+	if !ok {
+		return p.entry(e, e.Message, false, emit)
+	}
+	i := p.pieces.find(e)
+	if number > 1 && (i < 0 || p.pieces[i].next != number || p.pieces[i].total != total) {
+		return parsers.Unparsed // its beginning was not seen
+	}
+	if number == 1 {
+		if i >= 0 {
+			p.pieces.remove(i)
+		}
+		if newline || total == 1 {
+			p.pieces.add(pieceOf{next: 2, total: total, whole: true}, e, nil)
+			return p.entry(e, text, newline, emit)
+		}
+		p.pieces.add(pieceOf{next: 2, total: total}, e, text)
+		return parsers.Understood
+	}
+	return p.nextPiece(i, newline, text, e, emit)
+}
+
+// nextPiece adds a piece to the entry at i.
+func (p *parser) nextPiece(i int, newline bool, text []byte, e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
+	o := &p.pieces[i]
+	o.next++
+	last := o.next > o.total
+	if o.whole {
+		if last {
+			p.pieces.remove(i)
+		}
+		return parsers.Irrelevant
+	}
+	if len(o.text)+len(text) <= maxEntry {
+		o.text = append(o.text, text...)
+	}
+	if !newline && !last {
+		return parsers.Understood
+	}
+	whole := *e
+	whole.Time = o.time
+	msg := o.text
+	if last {
+		p.pieces.remove(i)
+	} else {
+		o.whole, o.text = true, nil
+	}
+	return p.entry(&whole, msg, newline, emit)
+}
+
+func (s pieces) find(e *parsers.Entry) int {
+	for i := range s {
+		if s[i].pid == string(e.PID) && s[i].host == string(e.Host) && s[i].program == string(e.Program) {
+			return i
+		}
+	}
+	return -1
+}
+
+// add puts an entry at the end. When there are too many the oldest goes: its
+// process is long dead.
+func (s *pieces) add(o pieceOf, e *parsers.Entry, text []byte) {
+	if o.total == 1 {
+		return
+	}
+	if len(*s) == maxOpen {
+		s.remove(0)
+	}
+	o.pid, o.host, o.program = string(e.PID), string(e.Host), string(e.Program)
+	o.time, o.text = e.Time, bytes.Clone(text)
+	*s = append(*s, o)
+}
+
+func (s *pieces) remove(i int) { *s = append((*s)[:i], (*s)[i+1:]...) }
+
+// twins finds the lines that one syslog stream holds twice. Exim writes a
+// line that belongs in two of its logs once for each of them, at different
+// priorities, unless syslog_duplication is off; the second follows the first,
+// with lines of other processes in between at most. So an identical line is
+// taken for the second one, unless none of the first refusals had a twin.
+//
+// Only what counts is looked at: refusals, and deferrals for which the panic
+// log is used as well.
+type twins struct {
+	waiting []uint64 // lines whose twin may follow, oldest first
+	mode    twinMode
+}
+
+type twinMode uint8
+
+const (
+	twinsUnknown twinMode = iota
+	twinsFound            // lines are written twice
+	twinsNone             // they are not
+)
+
+// maxWaiting is how many other lines may come between a line and its twin,
+// and how many without one prove that there are none.
+const maxWaiting = 32
+
+// second reports whether the line with this hash repeats an earlier one.
+func (t *twins) second(hash uint64) bool {
+	if t.mode == twinsNone {
+		return false
+	}
+	if t.forget(hash) {
+		t.mode = twinsFound
+		return true
+	}
+	if len(t.waiting) == maxWaiting {
+		if t.mode == twinsUnknown {
+			t.mode, t.waiting = twinsNone, nil
+			return false
+		}
+		t.waiting = t.waiting[:copy(t.waiting, t.waiting[1:])]
+	}
+	t.waiting = append(t.waiting, hash)
+	return false
+}
+
+// forget stops waiting for a twin of the line with this hash.
+func (t *twins) forget(hash uint64) bool {
+	i := slices.Index(t.waiting, hash)
+	if i < 0 {
+		return false
+	}
+	t.waiting = slices.Delete(t.waiting, i, i+1)
+	return true
+}
+
+// hashOf is the FNV-1a hash of what is the same of a line in all the logs it
+// is in: its time in seconds (syslog's has no more), the message id, the text.
+// more tells lines apart that are not logged twice, however alike they are.
+func hashOf(l *line, more []byte) uint64 {
+	h := uint64(14695981039346656037)
+	add := func(b []byte) {
+		for _, c := range b {
+			h = (h ^ uint64(c)) * 1099511628211
+		}
+		h = (h ^ 0xff) * 1099511628211
+	}
+	var sec [8]byte
+	binary.LittleEndian.PutUint64(sec[:], uint64(l.time.Unix()))
+	add(sec[:])
+	add(l.id)
+	add(l.text)
+	if more != nil {
+		add(more)
+	}
+	return max(h, 1) // 0 means none
+}
+
+// The state is what one line may need of an earlier one. Its first byte is the
+// version of its layout.
+const stateVersion = 1
+
+var errState = errors.New("exim: the stored state of this log is damaged or of another version; read the log again from its beginning")
+
+// AppendBinary appends the state of p to b.
+func (p *parser) AppendBinary(b []byte) ([]byte, error) {
+	if p.clock.last == 0 && p.continued == 0 && len(p.pieces) == 0 && len(p.twins.waiting) == 0 && p.twins.mode == twinsUnknown {
+		return b, nil
+	}
+	b = append(b, stateVersion)
+	b = binary.AppendVarint(b, p.clock.last)
+	b = binary.AppendUvarint(b, uint64(p.continued))
+	b = append(b, byte(p.twins.mode))
+	b = binary.AppendUvarint(b, uint64(len(p.twins.waiting)))
+	for _, h := range p.twins.waiting {
+		b = binary.LittleEndian.AppendUint64(b, h)
+	}
+	b = binary.AppendUvarint(b, uint64(len(p.pieces)))
+	for i := range p.pieces {
+		o := &p.pieces[i]
+		for _, s := range [...]string{o.pid, o.host, o.program, string(o.text)} {
+			b = binary.AppendUvarint(b, uint64(len(s)))
+			b = append(b, s...)
+		}
+		b = binary.AppendVarint(b, o.time.UnixNano())
+		b = binary.AppendUvarint(b, uint64(o.next))
+		b = binary.AppendUvarint(b, uint64(o.total))
+		b = append(b, flag(o.whole))
+	}
+	return b, nil
+}
+
+// UnmarshalBinary sets a new parser to a state that AppendBinary wrote.
+func (p *parser) UnmarshalBinary(state []byte) error {
+	if len(state) == 0 {
+		return nil
+	}
+	r := reader{b: state}
+	if r.byte() != stateVersion {
+		return errState
+	}
+	p.clock.last = r.varint()
+	p.continued = r.count(maxContinued)
+	p.twins.mode = twinMode(r.byte())
+	for range r.count(maxWaiting) {
+		p.twins.waiting = append(p.twins.waiting, r.uint64())
+	}
+	for range r.count(maxOpen) {
+		o := pieceOf{pid: r.string(), host: r.string(), program: r.string()}
+		o.text = []byte(r.string())
+		o.time = time.Unix(0, r.varint()).In(p.clock.loc)
+		o.next, o.total = r.count(1<<14), r.count(1<<14)
+		o.whole = r.byte() != 0
+		p.pieces = append(p.pieces, o)
+	}
+	if r.bad || len(r.b) > 0 {
+		return errState
+	}
+	return nil
+}
+
+func flag(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// reader takes a state apart. After the first fault it reads nothing but
+// zeros.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) take(n int) []byte {
+	if r.bad || n < 0 || n > len(r.b) {
+		r.bad = true
+		return nil
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) uint64() uint64 {
+	if b := r.take(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.bad = true
+		return 0
+	}
+	r.take(n)
+	return v
+}
+
+func (r *reader) count(most int) int {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 || v > uint64(most) {
+		r.bad = true
+		return 0
+	}
+	r.take(n)
+	return int(v)
+}
+
+func (r *reader) string() string { return string(r.take(r.count(maxEntry))) }
