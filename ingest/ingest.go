@@ -162,7 +162,7 @@ func (l *loop) family(ctx context.Context, families []source.Family, res *Result
 // source reads what is new in one source.
 func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error {
 	position := r.Position()
-	stream, err := parsers.NewStream(parsers.Options{Location: l.opt.Location, Host: l.opt.Host}, l.opt.Format, l.opt.Year, r.Modified())
+	stream, err := parsers.NewStream(parsers.Options{Location: l.opt.Location, Host: l.opt.Host, Path: r.Path()}, l.opt.Format, l.opt.Year, r.Modified())
 	if err != nil {
 		return err
 	}

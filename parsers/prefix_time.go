@@ -27,6 +27,12 @@ const repeatSlack = 120
 // NewClock returns a Clock for times in loc.
 func NewClock(loc *time.Location) Clock { return Clock{loc: loc} }
 
+// Last returns what c remembers of the lines it has read, to be stored.
+func (c *Clock) Last() int64 { return c.last }
+
+// SetLast sets a new clock to what Last returned.
+func (c *Clock) SetLast(last int64) { c.last = last }
+
 // Instant returns the instant at which the clocks showed second (0 to 86400)
 // of the day with the given number, see DayNumber. A time that was skipped
 // when the clocks were set forward is taken to be of the offset before.

@@ -4,5 +4,6 @@ package all
 
 import (
 	_ "mailfail/parsers/exchange"
+	_ "mailfail/parsers/exim"
 	_ "mailfail/parsers/postfix"
 )

@@ -16,8 +16,8 @@ func address(s []byte) (addr, top, rest []byte) {
 		i = len(s)
 	}
 	addr, rest = s[:i], s[i:]
-	if i > 0 && simple(addr) && bytes.Index(rest, []byte(` <"`)) < 0 {
-		if addr[i-1] == ':' {
+	if i > 0 && simple(addr) && !bytes.Contains(rest, []byte(` <"`)) {
+		if addr[i-1] == ':' && !swallowed(addr) {
 			return addr[:i-1], nil, s[i-1:]
 		}
 		if rest = parents(rest); !bytes.HasPrefix(rest, []byte(" <")) {

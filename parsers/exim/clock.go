@@ -1,25 +1,24 @@
 package exim
 
-import "time"
+import (
+	"time"
 
-// clock turns Exim's times into instants. Most lines have a time of the same
-// minute as the one before, so the last minute is remembered.
+	"mailfail/parsers"
+)
+
+// clock turns Exim's times into instants. Most lines are of the day of the
+// line before, so the last day is remembered.
 type clock struct {
-	loc *time.Location
+	loc   *time.Location
+	local parsers.Clock // for times without a zone
 
-	minute [16]byte // "2006-01-02 15:04"
-	naive  int64    // that minute as if it were UTC
-	unix   int64    // that minute in loc, unless it is ambiguous
-	unsure bool     // the minute occurs twice in loc
-
-	// last is the instant of the last line whose time had no zone, in
-	// seconds. In the hour that clocks repeat it tells the second round.
-	last int64
+	date [10]byte // "2006-01-02"
+	day  int      // its number
 }
 
-// slack is how far back a line's time may lie behind that of the line before
-// without a change of the clocks: lines of several processes are not in order.
-const slack = 5 * 60
+func newClock(loc *time.Location) clock {
+	return clock{loc: loc, local: parsers.NewClock(loc)}
+}
 
 // stampLen returns the length of the "2006-01-02 15:04:05[.000]" that begins
 // b, 0 when none does.
@@ -66,13 +65,14 @@ func (c *clock) parse(b []byte) (time.Time, int) {
 	if n == 0 {
 		return time.Time{}, 0
 	}
-	if string(b[:16]) != string(c.minute[:]) && !c.setMinute(b[:16]) {
+	if string(b[:10]) != string(c.date[:]) && !c.setDate(b[:10]) {
 		return time.Time{}, 0
 	}
-	sec := two(b[17:])
-	if sec > 60 {
+	hour, minute, sec := two(b[11:]), two(b[14:]), two(b[17:])
+	if hour > 23 || minute > 59 || sec > 60 {
 		return time.Time{}, 0
 	}
+	sec += hour*3600 + minute*60
 	nano, scale := int64(0), int64(100_000_000)
 	for i := 20; i < n; i++ {
 		nano += int64(b[i]-'0') * scale
@@ -80,57 +80,18 @@ func (c *clock) parse(b []byte) (time.Time, int) {
 	}
 	zone, end := zoneAfter(b, n)
 	if end > n {
-		return time.Unix(c.naive+int64(sec-zone), nano).In(c.loc), end
+		return time.Unix(int64(c.day)*86400+int64(sec-zone), nano).In(c.loc), end
 	}
-	unix := c.unix + int64(sec)
-	if c.unsure {
-		unix = c.resolve(c.naive + int64(sec))
-	}
-	c.last = unix
-	return time.Unix(unix, nano).In(c.loc), end
+	return time.Unix(c.local.Instant(c.day, sec), nano).In(c.loc), end
 }
 
-func (c *clock) setMinute(b []byte) bool {
-	year, month, day := two(b)*100+two(b[2:]), two(b[5:]), two(b[8:])
-	hour, minute := two(b[11:]), two(b[14:])
-	if month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 {
-		return false
+func (c *clock) setDate(b []byte) bool {
+	day, ok := parsers.DayNumber(two(b)*100+two(b[2:]), two(b[5:]), two(b[8:]))
+	if ok {
+		copy(c.date[:], b)
+		c.day = day
 	}
-	copy(c.minute[:], b)
-	c.naive = time.Date(year, time.Month(month), day, hour, minute, 0, 0, time.UTC).Unix()
-	first, second := c.instants(c.naive)
-	c.unix, c.unsure = first, first != second
-	return true
-}
-
-// instants returns the instants at which the clocks in loc show naive. There
-// are two in the hour that is repeated when they are set back, and none in the
-// one that is left out; then the time is read as if they had not been changed.
-func (c *clock) instants(naive int64) (first, second int64) {
-	const day = 24 * 3600
-	_, before := time.Unix(naive-day, 0).In(c.loc).Zone()
-	_, after := time.Unix(naive+day, 0).In(c.loc).Zone()
-	first, second = naive-int64(before), naive-int64(after)
-	if before == after {
-		return first, first
-	}
-	if _, off := time.Unix(second, 0).In(c.loc).Zone(); off != after {
-		return first, first
-	}
-	if _, off := time.Unix(first, 0).In(c.loc).Zone(); off != before {
-		return second, second
-	}
-	return first, second
-}
-
-// resolve picks the instant of a time that occurs twice: the earlier one,
-// unless the log has gone on beyond it.
-func (c *clock) resolve(naive int64) int64 {
-	first, second := c.instants(naive)
-	if first < c.last-slack {
-		return second
-	}
-	return first
+	return ok
 }
 
 // two reads two digits; it returns a negative number when they are none.

@@ -182,11 +182,6 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 		r.Reply = parsers.ParseReply(text)
 		r.NextID = nextID(text)
 	}
-	// Handed to a filter on this host, which hands it back: its own queue id
-	// tells it from a mailbox server that takes mail by LMTP.
-	if ip := string(r.RelayIP); r.NextID != nil && (ip == "127.0.0.1" || ip == "::1") {
-		r.Kind, r.Outcome = parsers.HandedOver, 0
-	}
 	emit(r)
 	return parsers.Understood
 }
@@ -206,7 +201,8 @@ func (p *parser) emitReplaced(addr, top []byte, emit func(*parsers.Record)) {
 		return
 	}
 	saved := *r
-	r.Kind, r.Recipient, r.Original = parsers.Replaced, saved.Original, nil
+	p.fresh(parsers.Replaced)
+	r.Recipient = saved.Original
 	emit(r)
 	*r = saved
 }
@@ -421,8 +417,6 @@ func size(b []byte) int64 {
 
 // expected reports the recipients that an arrival lists.
 func (p *parser) expected(list []byte, emit func(*parsers.Record)) {
-	r := &p.rec
-	time, message, host, instance := r.Time, r.Message, r.Host, r.Instance
 	for len(list) > 0 {
 		n := 0
 		if list[0] == '"' {
@@ -430,13 +424,20 @@ func (p *parser) expected(list []byte, emit func(*parsers.Record)) {
 		}
 		n = endWord(list, n)
 		if n > 0 {
-			r.Reset()
-			r.Kind, r.Time, r.Message, r.Host, r.Instance = parsers.Expected, time, message, host, instance
-			r.Recipient = list[:n]
-			emit(r)
+			p.fresh(parsers.Expected)
+			p.rec.Recipient = list[:n]
+			emit(&p.rec)
 		}
 		list = list[min(n+1, len(list)):]
 	}
+}
+
+// fresh makes the record one of another kind, about the same message.
+func (p *parser) fresh(k parsers.Kind) {
+	r := &p.rec
+	time, message, host, instance := r.Time, r.Message, r.Host, r.Instance
+	r.Reset()
+	r.Kind, r.Time, r.Message, r.Host, r.Instance = k, time, message, host, instance
 }
 
 // client reads "NAME (HELO) [IP]:PORT"; the name is there only when it was

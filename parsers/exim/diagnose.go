@@ -149,7 +149,7 @@ func (p *parser) contact(text []byte) bool {
 			return false
 		}
 		r.Source, r.Stage = c.source, c.ends
-		reply := rest
+		reply := bytes.TrimPrefix(rest, []byte(": "))
 		if c.ends == registry.StageUnknown {
 			r.Stage, reply = command(rest)
 		}

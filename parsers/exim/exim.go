@@ -142,7 +142,7 @@ type parser struct {
 
 // New returns a parser of one source.
 func New(o parsers.Options) parsers.Parser {
-	return &parser{host: []byte(o.Host), role: roleOf(o.Path), clock: clock{loc: o.Location}}
+	return &parser{host: []byte(o.Host), role: roleOf(o.Path), clock: newClock(o.Location)}
 }
 
 // line is what Parse has found out about an entry.
@@ -196,13 +196,8 @@ func (p *parser) header(l *line, e *parsers.Entry, msg []byte) bool {
 		return false
 	}
 	msg = skipPID(msg)
-	n = idLen(msg)
-	if n == 0 && !l.syslog {
-		msg = skipProgram(msg)
-		n = idLen(msg)
-	}
 	l.text = msg
-	if n > 0 {
+	if n = idLen(msg); n > 0 {
 		l.id, l.text = msg[:n], msg[min(n+1, len(msg)):]
 	}
 	return true
@@ -369,21 +364,6 @@ func skipPID(b []byte) []byte {
 		return b
 	}
 	return b[i+2:]
-}
-
-// skipProgram skips the "host exim[123]: " that a syslog daemon puts behind a
-// time of its own that looks like Exim's.
-func skipProgram(b []byte) []byte {
-	i := bytes.Index(b[:min(len(b), 300)], []byte(" exim"))
-	if i <= 0 || bytes.IndexByte(b[:i], ' ') >= 0 {
-		return b
-	}
-	rest := b[i+1:]
-	j := bytes.Index(rest, []byte("]: "))
-	if j < 0 || bytes.IndexByte(rest[:j], ' ') >= 0 || bytes.IndexByte(rest[:j], '[') < 0 {
-		return b
-	}
-	return skipPID(rest[j+3:])
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

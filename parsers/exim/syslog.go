@@ -231,11 +231,11 @@ var errState = errors.New("exim: the stored state of this log is damaged or of a
 
 // AppendBinary appends the state of p to b.
 func (p *parser) AppendBinary(b []byte) ([]byte, error) {
-	if p.clock.last == 0 && p.continued == 0 && len(p.pieces) == 0 && len(p.twins.waiting) == 0 && p.twins.mode == twinsUnknown {
+	if p.clock.local.Last() == 0 && p.continued == 0 && len(p.pieces) == 0 && len(p.twins.waiting) == 0 && p.twins.mode == twinsUnknown {
 		return b, nil
 	}
 	b = append(b, stateVersion)
-	b = binary.AppendVarint(b, p.clock.last)
+	b = binary.AppendVarint(b, p.clock.local.Last())
 	b = binary.AppendUvarint(b, uint64(p.continued))
 	b = append(b, byte(p.twins.mode))
 	b = binary.AppendUvarint(b, uint64(len(p.twins.waiting)))
@@ -252,7 +252,7 @@ func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 		b = binary.AppendVarint(b, o.time.UnixNano())
 		b = binary.AppendUvarint(b, uint64(o.next))
 		b = binary.AppendUvarint(b, uint64(o.total))
-		b = append(b, flag(o.whole))
+		b = append(b, bit(o.whole))
 	}
 	return b, nil
 }
@@ -266,7 +266,7 @@ func (p *parser) UnmarshalBinary(state []byte) error {
 	if r.byte() != stateVersion {
 		return errState
 	}
-	p.clock.last = r.varint()
+	p.clock.local.SetLast(r.varint())
 	p.continued = r.count(maxContinued)
 	p.twins.mode = twinMode(r.byte())
 	for range r.count(maxWaiting) {
@@ -286,7 +286,7 @@ func (p *parser) UnmarshalBinary(state []byte) error {
 	return nil
 }
 
-func flag(b bool) byte {
+func bit(b bool) byte {
 	if b {
 		return 1
 	}
