@@ -189,7 +189,9 @@ func (s *Stream) refuse(line []byte) bool {
 	for i := range s.readers {
 		if refuse := s.readers[i].format.Refuse; refuse != nil && s.allowed(i) {
 			if name := refuse(line); name != "" {
-				s.stranger.refused = name
+				if s.stranger.refused == "" {
+					s.stranger.refused = name
+				}
 				return true
 			}
 		}

@@ -127,9 +127,9 @@ func (p *protocol) command(data, sequence []byte) {
 		x.hop = true // the frontend server has it in its own log
 	}
 	if p.say(x, data) == cmdMail {
-		x.message = append(x.message[:0], x.coming...)
+		x.message, x.named = append(x.message[:0], x.coming...), len(x.coming) > 0
 		x.coming = x.coming[:0]
-		if len(x.message) == 0 { // 2007 and 2010 do not tell
+		if !x.named { // 2007 and 2010 do not tell
 			x.message = append(append(append(x.message, x.id...), '/'), sequence...)
 		}
 	}
@@ -147,18 +147,18 @@ func (p *protocol) answer(text []byte) {
 		p.greeting(text)
 		return
 	}
-	asked, ok := p.answered(x)
+	command, ok := p.answered(x)
 	if !ok {
 		return // a server that hangs up says so unasked
 	}
 	refused := outcomeOf(text) != parsers.Delivered
-	switch asked.command {
+	switch command.command {
 	case cmdMail:
 		if refused {
 			p.refuseMail(text)
 		}
 	case cmdRcpt:
-		p.answerRcpt(asked.index, text)
+		p.answerRcpt(command.index, text)
 	case cmdData:
 		if text[0] == '3' {
 			p.ask(x, cmdLast, 0) // the message, and its answer
@@ -206,7 +206,7 @@ func (p *protocol) answerRcpt(index int, text []byte) {
 	}
 	r := &x.recipients[index]
 	switch {
-	case r.state != named:
+	case r.state != asked:
 	case outcomeOf(text) != parsers.Delivered:
 		p.settle(r, text, registry.StageRcpt)
 	default:
@@ -252,15 +252,15 @@ func (p *protocol) report(address, text []byte, stage registry.Stage) {
 	if x.hop {
 		return
 	}
-	r.HasSender, r.Sender, r.Size, r.Recipient = x.hasSender, x.sender, x.size, address
-	r.Outcome, r.Stage, r.Source = outcomeOf(text), stage, registry.SourceRemote
-	r.Reply = parsers.ParseReply(text)
+	r.HasSender, r.Sender = x.hasSender, x.sender
 	if p.receives {
 		r.Kind, r.Client, r.Source = parsers.Rejection, x.peer, registry.SourceLocal
-		p.emit(r)
-		return
+	} else {
+		p.tell()
+		r.Kind, r.Relay, r.Source = parsers.Attempt, x.peer, registry.SourceRemote
 	}
-	r.Kind, r.Message, r.Relay = parsers.Attempt, x.message, x.peer
+	r.Recipient, r.Outcome, r.Stage = address, outcomeOf(text), stage
+	r.Reply = parsers.ParseReply(text)
 	switch {
 	case text == nil:
 		r.Source = registry.SourceNetwork
@@ -268,4 +268,22 @@ func (p *protocol) report(address, text []byte, stage registry.Stage) {
 		r.Stage, r.Source, r.Reply = 0, 0, parsers.Reply{}
 	}
 	p.emit(r)
+}
+
+// tell reports what is known of the message, once.
+func (p *protocol) tell() {
+	r, x := &p.rec, p.x
+	r.Message = x.message
+	if x.told {
+		return
+	}
+	x.told = true
+	r.Kind, r.Size, r.MessageID = parsers.Arrival, x.size, nil
+	if x.named {
+		r.MessageID = x.message
+	}
+	relay := r.RelayIP
+	r.RelayIP = nil
+	p.emit(r)
+	r.RelayIP = relay
 }

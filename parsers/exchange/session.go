@@ -30,7 +30,7 @@ const (
 
 // Recipient states of a transaction.
 const (
-	named    uint8 = iota // RCPT without an answer yet
+	asked    uint8 = iota // RCPT without an answer yet
 	accepted              // 2xx to RCPT; the answer to the message decides
 	settled               // reported
 )
@@ -59,6 +59,8 @@ type session struct {
 	sender     []byte
 	hasSender  bool
 	size       int64
+	named      bool // message is the InternetMessageId
+	told       bool // what is known of the message was reported
 	refused    bool // MAIL was refused
 	recipients []recipient
 	unanswered []pending
@@ -147,7 +149,7 @@ func (s *sessions) add(x *session, address []byte) int {
 func (s *sessions) begin(x *session) {
 	s.kept -= len(x.recipients)
 	x.recipients = x.recipients[:0]
-	x.refused = false
+	x.refused, x.told = false, false
 }
 
 // say reads what the client said: MAIL and RCPT begin and fill a transaction.

@@ -228,15 +228,9 @@ func setReply(r *parsers.Record, text []byte) {
 	}
 }
 
-var wrappers = [...]string{"rimary target IP address", "Proxy session setup failed on Frontend", "emote server returned ", "emote Server returned "}
-
 func wraps(text []byte) bool {
-	for _, w := range wrappers {
-		if bytes.Contains(text, []byte(w)) {
-			return true
-		}
-	}
-	return false
+	return contains(text, "rimary target IP address") || contains(text, "Proxy session setup failed") ||
+		contains(text, "emote server returned ") || contains(text, "emote Server returned ")
 }
 
 // setOrigin sets where and why an attempt ended, as far as the tracking log
@@ -265,13 +259,15 @@ func setRemote(r *parsers.Record, text []byte) {
 		r.Stage, r.Source = registry.StageConnect, registry.SourceNetwork
 	case contains(text, "421 4.4.2 Connection dropped"):
 		r.Source = registry.SourceNetwork
-	case contains(text, "TLS negotiation failed"), contains(text, "4.7.5 Certificate validation failure"):
+	case contains(text, "TLS negotiation failed"), contains(text, "Certificate validation failure"):
 		r.Stage, r.Source = registry.StageSTARTTLS, registry.SourceTLS
 	default:
 		r.Source = registry.SourceRemote
 	}
 }
 
+// contains looks for a text of at most 32 bytes, which the conversion does not
+// allocate for.
 func contains(b []byte, s string) bool { return bytes.Contains(b, []byte(s)) }
 
 // lastEndpoint returns the address in "The last endpoint attempted was

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 )
 
 // column is a column of the message tracking log that is of use.
@@ -205,14 +206,15 @@ func (t *tracking) assume(width int) {
 	}
 }
 
-// emit passes on the records of a row of a message.
+// emit passes on the records of a row of a message. Every row that counts tells
+// the sender, because the one that brought the message may be in another file.
 func (t *tracking) emit(fields [][]byte, effect effect, emit func(*parsers.Record)) {
 	recipients := t.recipients.addresses(t.get(fields, colRecipient))
-	switch effect {
-	case arrives, createsDSN:
+	if effect != expects {
 		t.arrival(fields, effect, emit)
-		t.each(parsers.Expected, recipients, emit)
-	case expects:
+	}
+	switch effect {
+	case arrives, createsDSN, expects:
 		t.each(parsers.Expected, recipients, emit)
 	case sends:
 		if t.isHop(fields) {
@@ -274,16 +276,18 @@ func hasFold(list [][]byte, b []byte) bool {
 	return false
 }
 
-// arrival reports what a RECEIVE or DSN row tells of the message. On RECEIVE
-// the client is the one that brought it, or the frontend that passed it on,
-// whose own client is in original-client-ip.
+// arrival reports what a row tells of the message. On RECEIVE the client is the
+// one that brought it, or the frontend that passed it on, whose own client is
+// in original-client-ip.
 func (t *tracking) arrival(fields [][]byte, effect effect, emit func(*parsers.Record)) {
 	r := &t.rec
 	r.Kind = parsers.Arrival
 	r.HasSender, r.Sender = t.sender(fields)
 	r.MessageID = t.get(fields, colMessageID)
-	r.Size = size(t.get(fields, colBytes))
 	r.Service = t.service(fields)
+	if effect == arrives || effect == createsDSN {
+		r.Size = size(t.get(fields, colBytes))
+	}
 	if effect == arrives {
 		r.Client, r.ClientIP = t.get(fields, colClient), t.get(fields, colClientIP)
 		if ip := t.get(fields, colOriginalIP); len(ip) > 0 && !bytes.Equal(ip, r.ClientIP) {
@@ -299,9 +303,6 @@ func (t *tracking) arrival(fields [][]byte, effect effect, emit func(*parsers.Re
 func (t *tracking) attempts(fields [][]byte, recipients [][]byte, outcome parsers.Outcome, emit func(*parsers.Record)) {
 	r := &t.rec
 	r.Kind, r.Outcome = parsers.Attempt, outcome
-	r.HasSender, r.Sender = t.sender(fields)
-	r.Service = t.service(fields)
-	r.Size = size(t.get(fields, colBytes))
 	t.relay(fields)
 	if outcome == parsers.Delivered {
 		t.delay(fields)
@@ -329,13 +330,11 @@ func (t *tracking) failure(fields [][]byte, member []byte) {
 	r := &t.rec
 	s := readStatus(member)
 	source := t.get(fields, colSource)
-	r.MTAStatus.Class, r.MTAStatus.Subject, r.MTAStatus.Detail = 0, 0, 0
-	r.Stage, r.Source = 0, 0
+	r.MTAStatus, r.Stage, r.Source = registry.Enhanced{}, 0, 0
 	setReply(r, s.reply)
 	setOrigin(r, source, s.reply)
 	if r.Outcome == parsers.Failed {
-		r.GivenUp = isQueue(s.reply, "QUEUE.Expired")
-		r.Removed = isQueue(s.reply, "QUEUE.Admin")
+		r.GivenUp, r.Removed = t.ended(source, s.reply)
 	}
 	if string(source) != "SMTP" && string(source) != "DNS" {
 		return
@@ -350,12 +349,16 @@ func (t *tracking) failure(fields [][]byte, member []byte) {
 	}
 }
 
-// isQueue reports whether a status is Exchange's own "550 4.4.7 QUEUE.Expired;
-// message expired": the word follows the codes, so that a remote server's text
-// that only holds it is none.
-func isQueue(reply []byte, word string) bool {
-	i := bytes.Index(reply, []byte(word))
-	return i >= 0 && i <= len("550 5.255.255 ")
+// ended tells from the status of a FAIL whether Exchange gave the recipient up
+// ("550 4.4.7 QUEUE.Expired; message expired", in Exchange Online "550 5.4.300
+// Message expired -> …") or an admin deleted it ("550 4.3.2 QUEUE.Admin; …").
+// The words follow the codes, and no server said them.
+func (t *tracking) ended(source, reply []byte) (givenUp, removed bool) {
+	if string(source) == "SMTP" {
+		return false, false
+	}
+	reply = reply[:min(len(reply), len("550 5.255.255 QUEUE.Expired; "))]
+	return contains(reply, "QUEUE.Expired") || contains(reply, " Message expired"), contains(reply, "QUEUE.Admin")
 }
 
 // relay sets the next hop: server-* on SEND, DEFER and FAIL by SMTP.

@@ -2,9 +2,11 @@ package exchange_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand"
 	"os"
@@ -253,6 +255,15 @@ func readFile(t testing.TB, name string) file {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if strings.HasSuffix(name, ".gz") {
+		z, err := gzip.NewReader(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, err = io.ReadAll(z); err != nil {
+			t.Fatal(err)
+		}
+	}
 	data = bytes.TrimSuffix(toUTF8(data), []byte("\n"))
 	return file{name, bytes.Split(data, []byte("\n"))}
 }
@@ -272,7 +283,7 @@ func logsOf(t testing.TB, dir string) []file {
 	t.Helper()
 	var files []file
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if ext := filepath.Ext(path); err == nil && (ext == ".LOG" || ext == ".csv") {
+		if ext := filepath.Ext(strings.TrimSuffix(path, ".gz")); err == nil && (ext == ".LOG" || ext == ".csv") {
 			files = append(files, readFile(t, path))
 		}
 		return err
