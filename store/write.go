@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/binary"
 	"errors"
+	"hash/maphash"
 	"slices"
 	"strings"
 	"time"
@@ -123,15 +125,20 @@ type Writer struct {
 	db    *DB
 	conn  *sql.Conn
 	rules *registry.Rules
-	stmts map[string]*sql.Stmt
 	turn  turn
+	stmts map[string]*sql.Stmt
+
+	sqlite driver.Conn // the one below conn
+	direct map[string]driver.StmtExecContext
+	args   []driver.NamedValue // scratch
 
 	version int64 // SQLite's data_version: changes when another connection commits
 	open    bool  // between Begin and Commit
 
 	names     map[string]int64
-	series    map[string]int64
-	relays    map[int64]int64 // relay to provider
+	series    map[[16]byte]int64 // by a hash of the key
+	complete  bool               // names and series hold all there are
+	relays    map[int64]int64    // relay to provider
 	causes    map[string]*Cause
 	providers map[string]string // by relay
 	counts    map[countKey]*Counts
@@ -150,8 +157,13 @@ func (db *DB) Writer(rules *registry.Rules) (*Writer, error) {
 	if err != nil {
 		return nil, db.explain("open", err)
 	}
-	w := &Writer{db: db, conn: conn, rules: rules, stmts: map[string]*sql.Stmt{},
+	w := &Writer{db: db, conn: conn, rules: rules, stmts: map[string]*sql.Stmt{}, direct: map[string]driver.StmtExecContext{},
 		counts: map[countKey]*Counts{}, lines: map[int64]*Lines{}}
+	// conn is ours until Close, and so is the connection below it.
+	if err := conn.Raw(func(c any) error { w.sqlite = c.(driver.Conn); return nil }); err != nil {
+		conn.Close()
+		return nil, db.explain("open", err)
+	}
 	if db.path != "" {
 		w.turn = openTurn(db.path)
 	}
@@ -171,6 +183,9 @@ func (w *Writer) Close() error {
 	for _, s := range w.stmts {
 		s.Close()
 	}
+	for _, s := range w.direct {
+		s.(driver.Stmt).Close()
+	}
 	w.turn.close()
 	return w.conn.Close()
 }
@@ -178,7 +193,8 @@ func (w *Writer) Close() error {
 // forget empties the caches.
 func (w *Writer) forget() {
 	w.names = map[string]int64{"": 1}
-	w.series = map[string]int64{}
+	w.series = map[[16]byte]int64{}
+	w.complete = false
 	w.relays = map[int64]int64{}
 	w.causes = map[string]*Cause{}
 	w.providers = map[string]string{}
@@ -205,8 +221,62 @@ func (w *Writer) Begin() (stale bool, err error) {
 	w.version = version
 	if stale || len(w.names) > cacheLimit || len(w.series) > cacheLimit || len(w.causes) > cacheLimit || len(w.providers) > cacheLimit {
 		w.forget()
+		if err := w.load(); err != nil {
+			w.Rollback()
+			return false, w.db.explain("read", err)
+		}
 	}
 	return stale, nil
+}
+
+// load fills the caches of names and series, if they have room for all: then
+// what is not in them is new, and need not be looked for.
+func (w *Writer) load() error {
+	for _, table := range []string{"names", "series"} {
+		if n, _, err := w.find("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", cacheLimit); err != nil || n >= cacheLimit/2 {
+			return err
+		}
+	}
+	texts := map[int64]string{}
+	err := w.each("SELECT id, text FROM names", func(rows *sql.Rows) error {
+		var id int64
+		var text string
+		err := rows.Scan(&id, &text)
+		w.names[text], texts[id] = id, text
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = w.each("SELECT id, domain, relay, sender, host, instance, format FROM series", func(rows *sql.Rows) error {
+		var id, domain, relay, sender, host, instance, format int64
+		err := rows.Scan(&id, &domain, &relay, &sender, &host, &instance, &format)
+		b := func(id int64) []byte { return []byte(texts[id]) }
+		k := SeriesKey{Format: texts[format], Host: b(host), Instance: b(instance), Sender: b(sender), Domain: b(domain), Relay: b(relay)}
+		w.series[w.hash(&k)] = id
+		return err
+	})
+	w.complete = err == nil
+	return err
+}
+
+// each runs a query and calls f for every row.
+func (w *Writer) each(query string, f func(*sql.Rows) error) error {
+	s, err := w.stmt(query)
+	if err != nil {
+		return err
+	}
+	rows, err := s.Query()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // Rollback ends a batch without keeping any of it.
@@ -281,12 +351,42 @@ func (w *Writer) stmt(query string) (*sql.Stmt, error) {
 	return s, err
 }
 
-func (w *Writer) exec(query string, args ...any) (sql.Result, error) {
-	s, err := w.stmt(query)
-	if err != nil {
-		return nil, err
+// exec runs a statement. It goes past database/sql, whose care for types and
+// for other goroutines takes longer than SQLite does for a row.
+func (w *Writer) exec(query string, args ...any) (driver.Result, error) {
+	s := w.direct[query]
+	if s == nil {
+		prepared, err := w.sqlite.Prepare(query)
+		if err != nil {
+			return nil, err
+		}
+		s = prepared.(driver.StmtExecContext)
+		w.direct[query] = s
 	}
-	return s.Exec(args...)
+	w.args = w.args[:0]
+	for i, a := range args {
+		w.args = append(w.args, driver.NamedValue{Ordinal: i + 1, Value: value(a)})
+	}
+	return s.ExecContext(context.Background(), w.args)
+}
+
+// value turns our types into those that a driver takes.
+func value(v any) driver.Value {
+	switch v := v.(type) {
+	case int:
+		return int64(v)
+	case uint8:
+		return int64(v)
+	case uint16:
+		return int64(v)
+	case State:
+		return int64(v)
+	case registry.Stage:
+		return int64(v)
+	case registry.Source:
+		return int64(v)
+	}
+	return v
 }
 
 // insert runs an INSERT and returns the id of the row.
@@ -319,7 +419,10 @@ func (w *Writer) Name(text []byte) (int64, error) {
 		return id, nil
 	}
 	s := clean(text)
-	id, ok, err := w.find("SELECT id FROM names WHERE text = ?", s)
+	id, ok, err := w.names[s], false, error(nil)
+	if ok = id != 0; !ok && !w.complete {
+		id, ok, err = w.find("SELECT id FROM names WHERE text = ?", s)
+	}
 	if err == nil && !ok {
 		id, err = w.insert("INSERT INTO names (text) VALUES (?)", s)
 	}
@@ -330,17 +433,27 @@ func (w *Writer) Name(text []byte) (int64, error) {
 	return id, nil
 }
 
-// Series returns the id of a series, which is new if need be.
-func (w *Writer) Series(k *SeriesKey) (int64, error) {
+// hash returns a hash of k that no two series of a database share, as far as
+// 128 bits can promise.
+func (w *Writer) hash(k *SeriesKey) (h [16]byte) {
 	b := append(w.key[:0], k.Format...)
 	for _, s := range [...][]byte{k.Host, k.Instance, k.Sender, k.Domain, k.Relay} {
 		b = append(append(b, 0), s...)
 	}
 	w.key = b
-	if id, ok := w.series[string(b)]; ok {
+	binary.NativeEndian.PutUint64(h[:], maphash.Bytes(seeds[0], b))
+	binary.NativeEndian.PutUint64(h[8:], maphash.Bytes(seeds[1], b))
+	return h
+}
+
+var seeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+
+// Series returns the id of a series, which is new if need be.
+func (w *Writer) Series(k *SeriesKey) (int64, error) {
+	h := w.hash(k)
+	if id, ok := w.series[h]; ok {
 		return id, nil
 	}
-	key := string(b)
 	var ids [6]any
 	for i, s := range [...][]byte{k.Domain, k.Relay, k.Sender, k.Host, k.Instance, []byte(k.Format)} {
 		id, err := w.Name(s)
@@ -352,14 +465,17 @@ func (w *Writer) Series(k *SeriesKey) (int64, error) {
 	if _, err := w.Provider(k.Relay); err != nil {
 		return 0, err
 	}
-	id, ok, err := w.find("SELECT id FROM series WHERE domain=? AND relay=? AND sender=? AND host=? AND instance=? AND format=?", ids[:]...)
+	id, ok, err := int64(0), false, error(nil)
+	if !w.complete {
+		id, ok, err = w.find("SELECT id FROM series WHERE domain=? AND relay=? AND sender=? AND host=? AND instance=? AND format=?", ids[:]...)
+	}
 	if err == nil && !ok {
 		id, err = w.insert("INSERT INTO series (domain, relay, sender, host, instance, format) VALUES (?,?,?,?,?,?)", ids[:]...)
 	}
 	if err != nil {
 		return 0, w.db.explain("write to", err)
 	}
-	w.series[key] = id
+	w.series[h] = id
 	return id, nil
 }
 

@@ -152,7 +152,11 @@ func (g *generator) message(i int, at time.Duration) {
 func (g *generator) recipient(n int, at time.Duration, id string) (time.Duration, bool) {
 	d := g.domain.Uint64()
 	domain := fmt.Sprintf("domain%d.example", d)
-	relay := fmt.Sprintf("mx%d.provider%d.example[203.0.113.%d]:25", n%3+1, d%400, d%250)
+	server := 1 // of the domain's; one in ten goes to the second
+	if g.r.IntN(10) == 0 {
+		server = 2
+	}
+	relay := fmt.Sprintf("mx%d.provider%d.example[203.0.113.%d]:25", server, d%400, d%250)
 	address := fmt.Sprintf("user%d@%s", n, domain)
 	tries, fate := 0, "delivered"
 	switch dice := g.r.IntN(100); {

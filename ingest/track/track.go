@@ -105,7 +105,7 @@ func (t *Tracker) record(r *parsers.Record) error {
 	case parsers.Arrival:
 		return t.arrive(m, r)
 	case parsers.Expected:
-		_, err = t.recipient(m, r, now)
+		_, _, err = t.recipient(m, r, now)
 		return err
 	case parsers.Attempt:
 		return t.attempt(m, r, now)
@@ -297,22 +297,26 @@ func hashID(m *message) int64 {
 	return int64(h)
 }
 
-// recipient returns the recipient of a record and counts the message with its
-// first one.
-func (t *Tracker) recipient(m *message, r *parsers.Record, now int64) (rcpt *recipient, err error) {
+// recipient returns the recipient of a record and the series to count it
+// under, and counts the message with its first one.
+func (t *Tracker) recipient(m *message, r *parsers.Record, now int64) (rcpt *recipient, series int64, err error) {
 	t.address = appendAddress(t.address[:0], r.Recipient)
 	rcpt = m.recipient(t.address, now)
 	rcpt.dirty = true
-	if rcpt.series == 0 {
-		if rcpt.series, err = t.seriesOf(m, r); err != nil {
-			return nil, err
+	series = rcpt.series
+	if series == 0 || r.Kind == parsers.Attempt {
+		if series, err = t.seriesOf(m, r); err != nil {
+			return nil, 0, err
+		}
+		if rcpt.series == 0 {
+			rcpt.series = series
 		}
 	}
 	if !m.counted {
 		m.counted = true
-		t.w.Count(rcpt.series, now, store.Counts{Messages: 1})
+		t.w.Count(series, now, store.Counts{Messages: 1})
 	}
-	return rcpt, nil
+	return rcpt, series, nil
 }
 
 // seriesOf returns the series of t.address and the relay of r.
@@ -331,16 +335,12 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 			return t.handOver(m, r, now)
 		}
 	}
-	rcpt, err := t.recipient(m, r, now)
+	rcpt, series, err := t.recipient(m, r, now)
 	if err != nil {
 		return err
 	}
 	if r.Outcome != parsers.Deferred || now >= rcpt.final {
 		t.strengthen(rcpt)
-	}
-	series, err := t.seriesOf(m, r)
-	if err != nil {
-		return err
 	}
 	if now >= rcpt.seriesAt {
 		rcpt.series, rcpt.seriesAt = series, now
@@ -470,7 +470,7 @@ func (r *recipient) stored(m *message) *store.Recipient {
 }
 
 func (t *Tracker) suspend(m *message, r *parsers.Record, now int64) error {
-	rcpt, err := t.recipient(m, r, now)
+	rcpt, _, err := t.recipient(m, r, now)
 	if err != nil {
 		return err
 	}
@@ -481,7 +481,7 @@ func (t *Tracker) suspend(m *message, r *parsers.Record, now int64) error {
 // handOver notes that a recipient's fate is reported elsewhere. On one host
 // that is certain; of a roaming message something else may yet be heard.
 func (t *Tracker) handOver(m *message, r *parsers.Record, now int64) error {
-	rcpt, err := t.recipient(m, r, now)
+	rcpt, _, err := t.recipient(m, r, now)
 	if err != nil {
 		return err
 	}
@@ -499,7 +499,7 @@ func (t *Tracker) handOver(m *message, r *parsers.Record, now int64) error {
 // attempt.
 func (t *Tracker) finish(m *message, r *parsers.Record, state store.State, now int64) error {
 	if len(r.Recipient) > 0 {
-		rcpt, err := t.recipient(m, r, now)
+		rcpt, _, err := t.recipient(m, r, now)
 		if err != nil {
 			return err
 		}
@@ -526,7 +526,7 @@ func (t *Tracker) finishOne(m *message, r *recipient, state store.State, now int
 
 // replace notes that an address was none of a recipient.
 func (t *Tracker) replace(m *message, r *parsers.Record, now int64) error {
-	rcpt, err := t.recipient(m, r, now)
+	rcpt, _, err := t.recipient(m, r, now)
 	if err != nil {
 		return err
 	}
