@@ -22,6 +22,7 @@ type message struct {
 	size                  int64
 	first, last           int64 // microseconds
 	counted               bool  // in the messages of the counts
+	countedIn, countedAt  int64 // series and time it was counted under
 	reinjected            bool  // came from this host itself
 	filtered              bool  // went through a content filter and came back as another message
 	roaming               bool
@@ -133,7 +134,7 @@ func (m *message) appendTo(b []byte) []byte {
 	for _, s := range [...][]byte{m.host, m.instance, m.id, m.sender, m.messageID, m.client, m.clientIP} {
 		b = appendBytes(b, s)
 	}
-	for _, v := range [...]int64{m.size, m.first, m.last, m.row} {
+	for _, v := range [...]int64{m.size, m.first, m.last, m.row, m.countedIn, m.countedAt} {
 		b = binary.AppendVarint(b, v)
 	}
 	b = binary.AppendUvarint(b, uint64(len(m.recipients)))
@@ -210,7 +211,7 @@ func (m *message) restore(state []byte) error {
 	for _, s := range [...]*[]byte{&m.host, &m.instance, &m.id, &m.sender, &m.messageID, &m.client, &m.clientIP} {
 		*s = append((*s)[:0], d.bytes()...)
 	}
-	for _, v := range [...]*int64{&m.size, &m.first, &m.last, &m.row} {
+	for _, v := range [...]*int64{&m.size, &m.first, &m.last, &m.row, &m.countedIn, &m.countedAt} {
 		*v = d.varint()
 	}
 	for n := d.length(); n > 0 && d.err == nil; n-- {

@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"time"
 
 	"mailfail/parsers"
@@ -312,8 +313,8 @@ func (t *Tracker) recipient(m *message, r *parsers.Record, now int64) (rcpt *rec
 			rcpt.series = series
 		}
 	}
-	if !m.counted {
-		m.counted = true
+	if !m.counted && r.Kind != parsers.Replaced {
+		m.counted, m.countedIn, m.countedAt = true, series, now
 		t.w.Count(series, now, store.Counts{Messages: 1})
 	}
 	return rcpt, series, nil
@@ -389,7 +390,7 @@ func (t *Tracker) cause(r *parsers.Record) (*store.Cause, error) {
 // isFilter reports whether what looks like a delivery handed the message to a
 // content filter on this host, from where it came back under another queue id.
 func (t *Tracker) isFilter(m *message, r *parsers.Record) (bool, error) {
-	if m.roaming || len(r.RelayIP) > 0 && !isLoopback(r.RelayIP) {
+	if m.roaming || len(r.RelayIP) > 0 && !isLoopback(r.RelayIP) || string(r.Relay) == "local" || string(r.Relay) == "virtual" {
 		return false, nil
 	}
 	if m.filtered {
@@ -532,6 +533,10 @@ func (t *Tracker) replace(m *message, r *parsers.Record, now int64) error {
 	}
 	t.count(rcpt, -1)
 	rcpt.weak, rcpt.state, rcpt.final = false, store.Replaced, now
+	if m.counted && !slices.ContainsFunc(m.recipients, func(r recipient) bool { return r.state != store.Replaced }) {
+		m.counted = false // until it has a recipient
+		t.w.Count(m.countedIn, m.countedAt, store.Counts{Messages: -1})
+	}
 	return nil
 }
 

@@ -255,6 +255,14 @@ var stories = []struct {
 		A sent a@one.example relay=localhost[127.0.0.1] next=nobody
 		A end`,
 		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 1}},
+	{"local delivery is no filter, whatever the Message-ID", `
+		A arrive s@x.example id=<1@x> client=127.0.0.1 again
+		B arrive s@x.example id=<1@x> client=127.0.0.1 again
+		A sent a@one.example relay=local
+		B sent b@one.example relay=local
+		A end
+		B end`,
+		storetest.Totals{Messages: 2, Recipients: 2, Delivered: 2, Attempts: 2}},
 	{"mail sent by this host itself", `
 		A arrive s@x.example id=<1@x> client=127.0.0.1 again
 		A sent a@one.example relay=mx.one.example[192.0.2.5]
