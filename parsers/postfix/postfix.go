@@ -198,7 +198,7 @@ var asides = []string{
 	"sender non-delivery notification", "sender delay notification", "sender delivery status notification",
 	"postmaster non-delivery notification", "postmaster delay notification",
 	// qmgr, postsuper
-	"skipped, still being delivered", "released from hold", "placed on hold", "expired",
+	"skipped, still being delivered", "released from hold", "placed on hold", "requeued", "expired",
 	// cleanup, smtpd: actions that neither refuse nor swallow the message
 	"resent-message-id=", "info: ", "warn: ", "warning: ", "prepend: ", "replace: ", "strip: ", "bcc: ", "pass: ",
 	"hold: ", "milter-hold: ", "quarantine: ", "filter: ", "redirect: ", "delay: ", "trigger: ",
@@ -313,9 +313,13 @@ func (l *line) withoutQueue(b []byte) parsers.Result {
 	return parsers.Unparsed
 }
 
-// warning reads a warning. Two of them are all the log says of a message that
-// was refused: its queue file grew too big, or it went in a circle.
+// warning reads a warning. Some are all the log says of mail that was refused:
+// the queue file grew too big, the message went in a circle, an address was
+// none.
 func (l *line) warning(b []byte) parsers.Result {
+	if rest, ok := bytes.CutPrefix(b, []byte("Illegal address syntax from ")); ok {
+		return l.badAddress(rest)
+	}
 	n := queueID(b)
 	if n == 0 {
 		return parsers.Irrelevant

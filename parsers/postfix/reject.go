@@ -82,6 +82,25 @@ func (l *line) refuse(text []byte) {
 	l.sendRejection()
 }
 
+// badAddress reads "name[ip] in RCPT command: <what the client wrote>", which
+// smtpd answers with 501.
+func (l *line) badAddress(b []byte) parsers.Result {
+	name, ip, rest, ok := host(b)
+	if rest, ok = bytes.CutPrefix(rest, []byte(" in ")); !ok {
+		return parsers.Irrelevant
+	}
+	i := bytes.Index(rest, []byte(" command: "))
+	stage, ok := smtpdStage(rest[:max(i, 0)])
+	if !ok {
+		return parsers.Irrelevant
+	}
+	l.begin(nil)
+	l.Client, l.ClientIP, l.Stage = name, ip, stage
+	l.Reply.Text = l.entry.Message[len("warning: "):]
+	l.sendRejection()
+	return parsers.Understood
+}
+
 // smtpdStage returns the stage of a command as smtpd names it. VRFY and some
 // others are at none.
 func smtpdStage(command []byte) (stage registry.Stage, ok bool) {
@@ -219,5 +238,8 @@ func (l *line) discarded(b []byte) parsers.Result {
 	l.HasSender, l.Sender, l.Client, l.ClientIP = false, nil, nil, nil
 	l.Reply.Text = text
 	l.send(parsers.Discarded)
+	if has(b, "END-OF-MESSAGE") || hasAny(b, contents) {
+		l.send(parsers.End) // cleanup throws the whole message away
+	}
 	return parsers.Understood
 }

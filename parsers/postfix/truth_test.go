@@ -1,0 +1,147 @@
+package postfix
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+)
+
+// A told is one line of truth.jsonl: what a scripted server answered.
+type told struct {
+	Sender, Rcpt, Domain *string
+	Stage, Event         string
+	Code                 *int
+	Enh                  *string
+	Text                 string
+	Conn, Txn            int
+}
+
+func readTruth(t *testing.T, run string) (replies []told) {
+	t.Helper()
+	for _, line := range readLines(t, filepath.Join(run, "truth.jsonl")) {
+		var r told
+		if len(line) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatal(err)
+		}
+		replies = append(replies, r)
+	}
+	return replies
+}
+
+// oddServer answers RCPT with lines that are no replies and codes that do not
+// exist. Postfix skips the former, so that all replies after it are taken for
+// those to the command before: what the log says is not what the server meant.
+const oddServer = "perr.test"
+
+func TestTruth(t *testing.T) {
+	for _, run := range corpusFiles(t, "corpus-real/postfix*") {
+		for _, log := range []string{"mail.classic.log", "mail.rfc3339.log", "mail.rfc5424.log", "postfix.log"} {
+			name := filepath.Join(run, log)
+			if _, err := os.Stat(name); err != nil {
+				continue
+			}
+			t.Run(filepath.Base(run)+"/"+log, func(t *testing.T) {
+				want, got := toldCounts(readTruth(t, run)), loggedCounts(t, name)
+				for _, k := range slices.Sorted(maps.Keys(want)) {
+					if want[k] != got[k] {
+						t.Errorf("%s: truth %d, log %d", k, want[k], got[k])
+					}
+				}
+				for _, k := range slices.Sorted(maps.Keys(got)) {
+					if _, ok := want[k]; !ok {
+						t.Errorf("%s: not in the truth, log %d", k, got[k])
+					}
+				}
+			})
+		}
+	}
+}
+
+// toldCounts counts the replies that decided something, by stage and code. A
+// reply to RCPT, DATA or the message is one a recipient; a refused greeting,
+// HELO or MAIL is one a connection.
+func toldCounts(replies []told) map[string]int {
+	counts := map[string]int{}
+	greeting := map[int]int{} // code by connection
+	for _, r := range replies {
+		code := 0
+		if r.Code != nil {
+			code = *r.Code
+		}
+		switch {
+		case r.Event != "reply", r.Domain != nil && *r.Domain == oddServer:
+		case r.Stage == "banner" && code >= 400, r.Stage == "ehlo" && code >= 400:
+			greeting[r.Conn] = code // HELO after a refused EHLO replaces it
+		case r.Stage == "mail" && code < 400:
+			delete(greeting, r.Conn) // HELO was accepted
+		case r.Stage == "mail":
+			counts[fmt.Sprint(registry.StageMail, " ", code)]++
+		case r.Stage == "rcpt" && code != 250:
+			counts[fmt.Sprint(registry.StageRcpt, " ", code)]++
+		case r.Stage == "data" && code != 354:
+			counts[fmt.Sprint(registry.StageData, " ", code)]++
+		case r.Stage == "eod":
+			counts[fmt.Sprint(registry.StageEndOfData, " ", code)]++
+		}
+	}
+	for _, code := range greeting {
+		counts[fmt.Sprint(registry.StageBanner, " ", code)]++
+	}
+	return counts
+}
+
+// loggedCounts counts the replies a log says were given. Postfix repeats a
+// refused greeting, HELO or MAIL on the line of each recipient of the
+// transaction; these are counted once a message and second. When it
+// goes on to another server, a line without a recipient says so, of which the
+// parser makes no record; those are read here.
+func loggedCounts(t *testing.T, name string) map[string]int {
+	counts := map[string]int{}
+	contacts := map[string]bool{}
+	count := func(stage registry.Stage, code uint16, contact string) {
+		if stage == registry.StageBanner || stage == registry.StageMail {
+			key := fmt.Sprint(stage, code, contact)
+			if contacts[key] {
+				return
+			}
+			contacts[key] = true
+		}
+		counts[fmt.Sprint(stage, " ", code)]++
+	}
+	s := newStream(t)
+	var entry line
+	for _, text := range readLines(t, name) {
+		records := 0
+		s.Parse(text, func(r *parsers.Record) {
+			records++
+			switch {
+			case r.Kind != parsers.Attempt, strings.HasSuffix(string(r.Recipient), "@"+oddServer):
+			case r.Outcome == parsers.Delivered && len(r.RelayIP) > 0:
+				count(registry.StageEndOfData, r.Reply.Code, "")
+			case r.Outcome != parsers.Delivered && r.Source == registry.SourceRemote:
+				count(r.Stage, r.Reply.Code, fmt.Sprintf("%s %s", r.Message, r.Time.Format(time.TimeOnly)))
+			}
+		})
+		if _, said, ok := bytes.Cut(text, []byte(": host ")); ok && records == 0 {
+			entry.Record.Reset()
+			entry.remote(said, bytes.HasSuffix(said, []byte(")")))
+			if entry.Source == registry.SourceRemote {
+				count(entry.Stage, entry.Reply.Code, string(text))
+			}
+		}
+	}
+	return counts
+}
