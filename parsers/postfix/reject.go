@@ -85,8 +85,9 @@ func (l *line) refuse(text []byte) {
 // badAddress reads "name[ip] in RCPT command: <what the client wrote>", which
 // smtpd answers with 501.
 func (l *line) badAddress(b []byte) parsers.Result {
-	name, ip, rest, ok := host(b)
-	if rest, ok = bytes.CutPrefix(rest, []byte(" in ")); !ok {
+	name, ip, rest, _ := host(b)
+	rest, ok := bytes.CutPrefix(rest, []byte(" in "))
+	if !ok {
 		return parsers.Irrelevant
 	}
 	i := bytes.Index(rest, []byte(" command: "))
