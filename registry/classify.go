@@ -135,16 +135,16 @@ func (r *Rules) Classify(f Failure) Verdict {
 // byCode returns the reason that the codes of f stand for.
 func byCode(f *Failure) Verdict {
 	if e := f.status(); !e.IsZero() {
-		if c := enhancedReason(e, f.Provider); c.Reason != "" {
-			return c
+		if v := codeReason(f.Reply, e, f.Provider); v.Reason != "" {
+			return v
 		}
 	}
-	if c := replyReason(f.Reply); c.Reason != "" {
-		return c
+	if v := codeReason(f.Reply, Enhanced{}, f.Provider); v.Reason != "" {
+		return v
 	}
 	if e := f.MTAStatus; !e.IsZero() && e != f.status() {
-		if c := enhancedReason(e, ""); c.Reason != "" {
-			return c
+		if v := codeReason(0, e, ""); v.Reason != "" {
+			return v
 		}
 	}
 	return Verdict{Reason: "unknown"}

@@ -2,7 +2,9 @@ package registry
 
 import (
 	_ "embed"
+	"encoding/csv"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,19 +16,76 @@ var enhancedText string
 //go:embed reply.txt
 var replyText string
 
+//go:embed pseudo.txt
+var pseudoText string
+
+//go:embed vendor.csv
+var vendorText string
+
+// The kinds of entries.
+const (
+	KindReply    = "reply"    // 550
+	KindEnhanced = "enhanced" // X.1.1
+	KindPseudo   = "pseudo"   // no code: a phrase, or a number of a client
+)
+
 // Entry explains a code.
 type Entry struct {
-	Code       string // "550", "X.1.1"
-	Name       string
-	Registered string // IANA's name of an enhanced code
-	Reason     Reason // what the code alone stands for; "" when it says too little
-	Reference  string
+	Code        string // "550", "X.1.1", "X.1", "5xx", "connection-refused"
+	Kind        string
+	Name        string // a headline in plain words
+	Registered  string // IANA's name of an enhanced code
+	Standing    string // of a reply code: standard, extension, folk, vendor
+	Reason      Reason // what the code alone stands for; "" when it says too little
+	Brief       string // one line of advice
+	Meaning     string // what happened
+	Cause       string // what it usually comes from
+	Action      string // what the sender's postmaster does
+	Recipient   string // what the recipient's side does
+	Basic       string // reply codes IANA lists beside an enhanced code
+	Status      string // of a phrase: the enhanced code it belongs to
+	Reference   string
+	Notes       []string
+	Unconfirmed bool // known from hearsay only
+
+	rule string // names the entry in a Verdict
 }
 
-// table holds all entries.
+// Vendor is what one operator or product means by a code.
+type Vendor struct {
+	Name        string // "Gmail", "Exchange Online", "Postfix"
+	Provider    string // as Provider returns it; "" for software
+	Code        string // as the vendor writes it: "421 4.7.28", "553 5.7.1 [BL21]", "4.7.500-699"
+	Reason      Reason
+	Meaning     string
+	Cause       string
+	Action      string
+	Reference   string
+	Unconfirmed bool
+
+	reply    uint16 // 0: whatever the reply
+	enhanced enhancedPattern
+	coded    bool   // enhanced is set
+	tag      string // the rest of Code, in lower case
+	rule     string // names the row in a Verdict
+}
+
+// table holds everything the registry knows of codes.
 type table struct {
-	enhanced map[uint32]*Entry // subject and detail
-	reply    map[uint16]*Entry
+	enhanced  map[uint32]*Entry // subject and detail
+	subjects  [10]*Entry
+	classes   [6]*Entry // of enhanced codes
+	reply     map[uint16]*Entry
+	replies   [6]*Entry // classes of reply codes
+	pseudo    []*Entry
+	phrases   *phrases
+	phraseOf  []*Entry // phrase → entry
+	vendors   []*Vendor
+	byCode    map[uint32][]*Vendor // with one subject and detail
+	byRange   []*Vendor
+	byReply   map[uint16][]*Vendor // without an enhanced code
+	order     []*Entry             // all, as the files have them
+	providers map[string]bool      // that have vendor rows
 }
 
 func enhancedKey(subject, detail uint16) uint32 { return uint32(subject)<<16 | uint32(detail) }
@@ -39,71 +98,397 @@ var codes = sync.OnceValue(func() *table {
 	return t
 })
 
-func parseTable() (*table, error) {
-	t := &table{enhanced: map[uint32]*Entry{}, reply: map[uint16]*Entry{}}
-	blocks, err := parseBlocks(enhancedText)
-	if err != nil {
-		return nil, fmt.Errorf("enhanced.txt: %w", err)
-	}
-	for _, b := range blocks {
-		e, ok := ParseEnhanced("5" + strings.TrimPrefix(b.name, "X"))
-		if !ok {
-			return nil, fmt.Errorf("enhanced.txt: line %d: no code %q", b.line, b.name)
-		}
-		t.enhanced[enhancedKey(e.Subject, e.Detail)] = newEntry(b)
-	}
-	blocks, err = parseBlocks(replyText)
-	if err != nil {
-		return nil, fmt.Errorf("reply.txt: %w", err)
-	}
-	for _, b := range blocks {
-		n, err := strconv.ParseUint(b.name, 10, 16)
-		if err != nil {
-			return nil, fmt.Errorf("reply.txt: line %d: no code %q", b.line, b.name)
-		}
-		t.reply[uint16(n)] = newEntry(b)
-	}
-	return t, nil
-}
-
-func newEntry(b block) *Entry {
-	return &Entry{Code: b.name, Name: b.get("name"), Registered: b.get("iana"), Reason: Reason(b.get("reason")), Reference: b.get("ref")}
-}
-
 // tableTexts returns the data that decides where no rule does.
-func tableTexts() []string { return []string{enhancedText, replyText} }
+func tableTexts() []string { return []string{enhancedText, replyText, vendorText} }
 
-// enhancedReason returns the reason an enhanced code stands for, or its
-// subject's general code when its detail is unknown (RFC 3463 section 2).
-func enhancedReason(e Enhanced, provider string) Verdict {
-	entry, ok := codes().enhanced[enhancedKey(e.Subject, e.Detail)]
-	if !ok {
-		entry, ok = codes().enhanced[enhancedKey(e.Subject, 0)]
+func parseTable() (*table, error) {
+	t := &table{
+		enhanced: map[uint32]*Entry{}, reply: map[uint16]*Entry{}, providers: map[string]bool{},
+		byCode: map[uint32][]*Vendor{}, byReply: map[uint16][]*Vendor{},
 	}
-	if !ok || entry.Reason == "" || e.Class == 2 {
+	for _, file := range []struct {
+		name, text string
+		add        func(*block, *Entry) error
+	}{
+		{"enhanced.txt", enhancedText, t.addEnhanced},
+		{"reply.txt", replyText, t.addReply},
+		{"pseudo.txt", pseudoText, func(_ *block, e *Entry) error {
+			e.Kind = KindPseudo
+			t.pseudo = append(t.pseudo, e)
+			return nil
+		}},
+	} {
+		blocks, err := parseBlocks(file.text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file.name, err)
+		}
+		for i := range blocks {
+			b := &blocks[i]
+			e, err := newEntry(b)
+			if err == nil {
+				err = file.add(b, e)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s: line %d: %w", file.name, b.line, err)
+			}
+			e.rule = "code " + e.Code
+			t.order = append(t.order, e)
+		}
+	}
+	if err := t.indexPhrases(); err != nil {
+		return nil, fmt.Errorf("pseudo.txt: %w", err)
+	}
+	return t, t.readVendors()
+}
+
+// newEntry reads a block; what it leaves out comes from its reason.
+func newEntry(b *block) (*Entry, error) {
+	e := &Entry{Code: b.name}
+	fields := map[string]*string{
+		"name": &e.Name, "iana": &e.Registered, "kind": &e.Standing, "brief": &e.Brief, "what": &e.Meaning,
+		"causes": &e.Cause, "action": &e.Action, "recipient": &e.Recipient, "basic": &e.Basic, "ref": &e.Reference,
+		"status": &e.Status,
+	}
+	for _, f := range b.fields {
+		switch f.key {
+		case "reason":
+			e.Reason = Reason(f.value)
+			if _, ok := reasonTable()[e.Reason]; !ok {
+				return nil, fmt.Errorf("no reason %q", f.value)
+			}
+		case "note":
+			e.Notes = append(e.Notes, f.value)
+		case "unconfirmed":
+			e.Unconfirmed = true
+		case "match":
+			e.Notes = append(e.Notes, "match "+f.value) // taken away by indexPhrases
+		default:
+			p, ok := fields[f.key]
+			if !ok {
+				return nil, fmt.Errorf("%s: unknown field %q", b.name, f.key)
+			}
+			*p = f.value
+		}
+	}
+	info := reasonTable()[e.Reason]
+	if info == nil {
+		info = reasonTable()["unknown"]
+	}
+	for p, value := range map[*string]string{&e.Brief: info.Brief, &e.Cause: info.Cause, &e.Action: info.Action, &e.Recipient: info.Recipient} {
+		if *p == "" {
+			*p = value
+		}
+	}
+	return e, nil
+}
+
+func (t *table) addEnhanced(b *block, e *Entry) error {
+	e.Kind = KindEnhanced
+	n, _ := strconv.Atoi(b.name)
+	switch b.kind {
+	case "class":
+		if n != 2 && n != 4 && n != 5 {
+			return fmt.Errorf("no class %q", b.name)
+		}
+		e.Code = b.name + ".X.X"
+		t.classes[n] = e
+	case "subject":
+		if len(b.name) != 1 || n > 7 {
+			return fmt.Errorf("no subject %q", b.name)
+		}
+		e.Code = "X." + b.name + ".X"
+		t.subjects[n] = e
+	case "code":
+		code, ok := ParseEnhanced("5" + strings.TrimPrefix(b.name, "X"))
+		if !ok {
+			return fmt.Errorf("no code %q", b.name)
+		}
+		t.enhanced[enhancedKey(code.Subject, code.Detail)] = e
+	default:
+		return fmt.Errorf("unknown %q", b.kind)
+	}
+	return nil
+}
+
+func (t *table) addReply(b *block, e *Entry) error {
+	e.Kind = KindReply
+	n, err := strconv.ParseUint(b.name, 10, 16)
+	switch {
+	case err != nil:
+		return fmt.Errorf("no code %q", b.name)
+	case b.kind == "class" && n >= 2 && n <= 5:
+		e.Code = b.name + "xx"
+		t.replies[n] = e
+	case b.kind == "code":
+		if n < 200 {
+			e.Kind = KindPseudo
+		}
+		t.reply[uint16(n)] = e
+	default:
+		return fmt.Errorf("unknown %q", b.kind)
+	}
+	return nil
+}
+
+func (t *table) indexPhrases() error {
+	var texts []string
+	for _, e := range t.pseudo {
+		value := strings.TrimPrefix(e.Notes[0], "match ")
+		e.Notes = e.Notes[1:]
+		for text := range strings.SplitSeq(value, "|") {
+			texts = append(texts, string(appendFolded(nil, strings.TrimSpace(text))))
+			t.phraseOf = append(t.phraseOf, e)
+		}
+	}
+	var err error
+	t.phrases, err = newPhrases(texts)
+	return err
+}
+
+// vendorProviders maps vendors of vendor.csv to providers of another name.
+var vendorProviders = map[string]string{"Gmail": "Google", "Exchange Online": "Microsoft", "Outlook.com": "Microsoft", "Cisco ESA": "Cisco", "MessageLabs": "Broadcom"}
+
+func (t *table) readVendors() error {
+	rows, err := csv.NewReader(strings.NewReader(vendorText)).ReadAll()
+	if err != nil {
+		return fmt.Errorf("vendor.csv: %w", err)
+	}
+	known := map[string]bool{}
+	for _, name := range providers() {
+		known[name] = true
+	}
+	for i, row := range rows[1:] {
+		if len(row) != 8 {
+			return fmt.Errorf("vendor.csv: row %d: want 8 columns", i+2)
+		}
+		v := &Vendor{Name: row[0], Code: row[1], Reason: Reason(row[2]), Meaning: row[3], Cause: row[4], Action: row[5], Reference: row[6], Unconfirmed: row[7] != ""}
+		if _, ok := reasonTable()[v.Reason]; !ok && v.Reason != "" {
+			return fmt.Errorf("vendor.csv: row %d: no reason %q", i+2, v.Reason)
+		}
+		if v.Provider = vendorProviders[v.Name]; v.Provider == "" && known[v.Name] {
+			v.Provider = v.Name
+		}
+		v.parseCode()
+		v.rule = "code " + v.Code + " of " + v.Name
+		t.providers[v.Provider] = true
+		t.vendors = append(t.vendors, v)
+		switch {
+		case !v.coded && v.reply == 0:
+		case !v.coded:
+			t.byReply[v.reply] = append(t.byReply[v.reply], v)
+		case v.enhanced.lowDetail == v.enhanced.hiDetail && v.enhanced.subject >= 0:
+			key := enhancedKey(uint16(v.enhanced.subject), v.enhanced.lowDetail)
+			t.byCode[key] = append(t.byCode[key], v)
+		default:
+			t.byRange = append(t.byRange, v)
+		}
+	}
+	return nil
+}
+
+// parseCode takes a vendor's spelling apart: a reply code, an enhanced code or
+// a range of them, and the vendor's own tag. "defer (-53)" and "map 450 ->
+// 4.2.0" are tags as a whole.
+func (v *Vendor) parseCode() {
+	words := strings.Fields(v.Code)
+	var tag []string
+	for i, word := range words {
+		bare := strings.Trim(word, "(#)")
+		if p, err := parseEnhancedPattern(bare); err == nil && (i < 2 || words[0] == "Status") && p.class > 0 {
+			v.enhanced, v.coded = p, true
+			continue
+		}
+		if p, err := parseReplyPattern(word); i == 0 && err == nil && p.low == p.high {
+			v.reply = p.low
+			continue
+		}
+		tag = append(tag, word)
+	}
+	v.tag = strings.ToLower(strings.Trim(strings.Join(tag, " "), "[]()"))
+	if words[0] == "defer" || words[0] == "map" || words[0] == "Status" {
+		v.reply, v.coded, v.tag = 0, false, strings.ToLower(v.Code)
+	}
+}
+
+// LookupEnhanced returns the entry of an enhanced code. A detail that is not
+// registered is explained by its subject's general code, an unknown subject by
+// X.0.0 (RFC 3463 section 2); exact is false then.
+func LookupEnhanced(e Enhanced) (entry *Entry, exact bool) {
+	t := codes()
+	if entry, ok := t.enhanced[enhancedKey(e.Subject, e.Detail)]; ok {
+		return entry, true
+	}
+	if entry, ok := t.enhanced[enhancedKey(e.Subject, 0)]; ok {
+		return entry, false
+	}
+	return t.enhanced[0], false
+}
+
+// LookupReply returns the entry of a reply code; of one that nobody defined,
+// the entry of its class, with exact false. It is nil for what is no reply.
+func LookupReply(code uint16) (entry *Entry, exact bool) {
+	t := codes()
+	if entry, ok := t.reply[code]; ok {
+		return entry, true
+	}
+	if code >= 200 && code < 600 {
+		return t.replies[code/100], false
+	}
+	return nil, false
+}
+
+// LookupClass returns the entry of a class of enhanced or of reply codes, and
+// LookupSubject that of a subject; nil when there is none.
+func LookupClass(kind string, class int) *Entry {
+	if class < 0 || class > 5 {
+		return nil
+	}
+	if kind == KindReply {
+		return codes().replies[class]
+	}
+	return codes().classes[class]
+}
+
+// LookupSubject returns the entry of a subject of enhanced codes, or nil.
+func LookupSubject(subject int) *Entry {
+	if subject < 0 || subject > 9 {
+		return nil
+	}
+	return codes().subjects[subject]
+}
+
+// LookupPhrases returns the entries of the phrases in text.
+func LookupPhrases(text string) []*Entry {
+	t := codes()
+	var found phraseSet
+	t.phrases.find(appendFolded(nil, text), &found)
+	var list []*Entry
+	for i, e := range t.phraseOf {
+		if found.has(uint16(i)) && !slices.Contains(list, e) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// Entries returns all entries, in the order of the files.
+func Entries() []*Entry { return slices.Clone(codes().order) }
+
+// AllVendors returns all vendor meanings.
+func AllVendors() []*Vendor { return slices.Clone(codes().vendors) }
+
+// match reports whether the vendor's code is this one. A tag must be looked
+// for in the text by the caller.
+func (v *Vendor) match(reply uint16, e Enhanced) bool {
+	if v.reply != 0 && reply != 0 && v.reply != reply || v.reply != 0 && reply == 0 && !v.coded {
+		return false
+	}
+	if v.coded {
+		return v.enhanced.match(e)
+	}
+	return v.reply != 0
+}
+
+// Vendors returns what vendors mean by a pair of codes, of which one may be
+// missing. text, when given, is the reply: meanings that depend on a tag in it
+// are returned only when it has the tag, and meanings of a reply code alone
+// only when there is no enhanced code.
+func Vendors(reply uint16, e Enhanced, text string) []*Vendor {
+	t := codes()
+	folded := string(appendFolded(nil, text))
+	var list []*Vendor
+	add := func(v *Vendor) {
+		if v.match(reply, e) && (v.tag == "" || text == "" || strings.Contains(folded, v.tag)) {
+			list = append(list, v)
+		}
+	}
+	if !e.IsZero() {
+		for _, v := range t.byCode[enhancedKey(e.Subject, e.Detail)] {
+			add(v)
+		}
+		for _, v := range t.byRange {
+			add(v)
+		}
+	}
+	for _, v := range t.byReply[reply] {
+		if e.IsZero() || v.tag != "" && strings.Contains(folded, v.tag) {
+			add(v)
+		}
+	}
+	return list
+}
+
+// providerVendor returns what the provider means by the codes: its row with
+// the same reply code before one without.
+func providerVendor(reply uint16, e Enhanced, provider string) *Vendor {
+	t := codes()
+	if provider == "" || !t.providers[provider] {
+		return nil
+	}
+	list := t.byReply[reply]
+	if !e.IsZero() {
+		list = t.byCode[enhancedKey(e.Subject, e.Detail)]
+	}
+	var best *Vendor
+	for _, v := range list {
+		if v.Provider == provider && v.tag == "" && v.match(reply, e) && (best == nil || v.reply == reply && best.reply != reply) {
+			best = v
+		}
+	}
+	if best != nil || e.IsZero() {
+		return best
+	}
+	for _, v := range t.byRange {
+		if v.Provider == provider && v.tag == "" && v.match(reply, e) {
+			return v
+		}
+	}
+	return nil
+}
+
+// codeReason returns the reason that an enhanced code stands for, as the
+// provider uses it.
+func codeReason(reply uint16, e Enhanced, provider string) Verdict {
+	if e.Class == 2 {
 		return Verdict{}
 	}
-	return Verdict{entry.Reason, "code " + entry.Code}
-}
-
-// replyReason returns the reason a reply code stands for.
-func replyReason(code uint16) Verdict {
-	if entry, ok := codes().reply[code]; ok && entry.Reason != "" {
-		return Verdict{entry.Reason, "code " + entry.Code}
+	if v := providerVendor(reply, e, provider); v != nil && v.Reason != "" {
+		return Verdict{v.Reason, v.rule}
 	}
-	return Verdict{}
+	if e.IsZero() {
+		if entry, _ := LookupReply(reply); entry != nil && entry.Reason != "" {
+			return Verdict{entry.Reason, entry.rule}
+		}
+		return Verdict{}
+	}
+	entry, _ := LookupEnhanced(e)
+	if entry.Reason == "" {
+		return Verdict{}
+	}
+	return Verdict{entry.Reason, entry.rule}
 }
 
 // Brief returns one line that names a failing code and one line of advice, for
-// a row of a report. The code's own name is used where it means what the
-// classifier found, with the meaning that the provider gives it; else the
-// reason's name, because codes mislead: 550 5.1.1 for a rate limit is no
-// unknown user.
+// a row of a report. The name and advice of the provider's meaning or of the
+// code are used where they stand for what the classifier found; else those of
+// the reason, because codes mislead: 550 5.1.1 for a rate limit is no unknown
+// user.
 func Brief(reply uint16, enhanced Enhanced, provider string, reason Reason) (name, advice string) {
 	info := reason.Info()
-	name, advice = info.Name, info.Brief
-	if entry, ok := codes().enhanced[enhancedKey(enhanced.Subject, enhanced.Detail)]; ok && !enhanced.IsZero() && entry.Reason == reason {
-		name = entry.Name
+	if v := providerVendor(reply, enhanced, provider); v != nil && v.Reason == reason && len(v.Meaning) <= maxBrief && len(v.Action) <= maxBrief {
+		return v.Meaning, v.Action
 	}
-	return name, advice
+	var entry *Entry
+	if enhanced.IsZero() {
+		entry, _ = LookupReply(reply)
+	} else {
+		entry, _ = LookupEnhanced(enhanced)
+	}
+	if entry != nil && entry.Reason == reason {
+		return entry.Name, entry.Brief
+	}
+	return info.Name, info.Brief
 }
+
+// maxBrief is the width of a line of a report that names a code.
+const maxBrief = 72
