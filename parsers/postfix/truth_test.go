@@ -2,6 +2,7 @@ package postfix
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -46,9 +47,12 @@ func readTruth(t *testing.T, run string) (replies []told) {
 // those to the command before: what the log says is not what the server meant.
 const oddServer = "perr.test"
 
+// TestTruth compares what the servers said with what the log says they did,
+// in the run that ships and, where they are, in the whole ones.
 func TestTruth(t *testing.T) {
-	for _, run := range corpusFiles(t, "corpus-real/postfix*") {
-		for _, log := range []string{"mail.classic.log", "mail.rfc3339.log", "mail.rfc5424.log", "postfix.log"} {
+	runs := append(corpusRuns(t), filepath.Join(testdata, "plain"))
+	for _, run := range runs {
+		for _, log := range []string{"mail.log", "mail.classic.log", "mail.rfc3339.log", "mail.rfc5424.log", "postfix.log"} {
 			name := filepath.Join(run, log)
 			if _, err := os.Stat(name); err != nil {
 				continue
@@ -144,4 +148,93 @@ func loggedCounts(t *testing.T, name string) map[string]int {
 		}
 	}
 	return counts
+}
+
+// corpusRuns returns the folders of the shared runs that have a truth.
+func corpusRuns(t *testing.T) []string {
+	t.Helper()
+	runs, err := filepath.Glob(filepath.Join(shared, "corpus-real/postfix*plain*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return runs
+}
+
+// TestLayouts expects the same records from the three layouts in which rsyslog
+// wrote one run, but for the service that one of them leaves out and the
+// fractions of seconds that another does.
+func TestLayouts(t *testing.T) {
+	for _, classic := range corpusFiles(t, "corpus-real/postfix*/mail.classic.log") {
+		want := layoutRecords(t, classic)
+		if len(want) < 100 {
+			t.Fatalf("%s: only %d records", classic, len(want))
+		}
+		for _, layout := range []string{"mail.rfc3339.log", "mail.rfc5424.log"} {
+			got := layoutRecords(t, filepath.Join(filepath.Dir(classic), layout))
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: the records differ from those of mail.classic.log", layout)
+			}
+		}
+	}
+}
+
+func layoutRecords(t *testing.T, name string) (records []string) {
+	t.Helper()
+	s := newStream(t)
+	for _, line := range readLines(t, name) {
+		n := len(records)
+		result := s.Parse(line, func(r *parsers.Record) {
+			records = append(records, r.Time.Format(time.DateTime)+" "+string(r.Host)+" "+brief(r))
+		})
+		if len(records) == n {
+			records = append(records, fmt.Sprint(result))
+		}
+	}
+	return records
+}
+
+// TestJournal expects the same records from what journalctl would print of a
+// log as JSON and in its export format.
+func TestJournal(t *testing.T) {
+	name := filepath.Join(testdata, "inbound/mail.log")
+	var asJSON, export bytes.Buffer
+	when := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+	for i, line := range readLines(t, name) {
+		head, message, _ := strings.Cut(string(line), "]: ")
+		fields := strings.Fields(head)
+		at, err := time.Parse(time.TimeOnly, fields[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = when.Add(at.Sub(at.Truncate(24 * time.Hour)))
+		program, pid, _ := strings.Cut(fields[4], "[")
+		entry := map[string]string{
+			"__CURSOR": fmt.Sprintf("s=1;i=%d", i), "__REALTIME_TIMESTAMP": fmt.Sprint(at.UnixMicro()),
+			"_HOSTNAME": fields[3], "SYSLOG_IDENTIFIER": program, "_PID": pid, "MESSAGE": message,
+		}
+		text, err := json.Marshal(entry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asJSON.Write(append(text, '\n'))
+		fmt.Fprintf(&export, "__CURSOR=%s\n__REALTIME_TIMESTAMP=%s\n_HOSTNAME=%s\nSYSLOG_IDENTIFIER=%s\n_PID=%s\nMESSAGE\n%s%s\n\n",
+			entry["__CURSOR"], entry["__REALTIME_TIMESTAMP"], entry["_HOSTNAME"], program, pid,
+			binary.LittleEndian.AppendUint64(nil, uint64(len(message))), message)
+	}
+	dir := t.TempDir()
+	want := onlyRecords(layoutRecords(t, name))
+	for layout, text := range map[string][]byte{"json": asJSON.Bytes(), "export": export.Bytes()} {
+		file := filepath.Join(dir, layout)
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := onlyRecords(layoutRecords(t, file)); !slices.Equal(got, want) {
+			t.Errorf("%s: %d records, want %d, or they differ", layout, len(got), len(want))
+		}
+	}
+}
+
+// onlyRecords leaves the results of lines without a record out.
+func onlyRecords(records []string) []string {
+	return slices.DeleteFunc(records, func(s string) bool { return len(s) < 3 })
 }
