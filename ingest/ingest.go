@@ -162,7 +162,7 @@ func (l *loop) family(ctx context.Context, families []source.Family, res *Result
 // source reads what is new in one source.
 func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error {
 	position := r.Position()
-	stream, err := parsers.NewStream(parsers.Options{Location: l.opt.Location, Host: l.opt.Host, Path: r.Path()}, l.opt.Format, l.opt.Year, r.Modified())
+	stream, err := parsers.NewStream(l.parserOptions(r.Path()), l.opt.Format, l.opt.Year, r.Modified())
 	if err != nil {
 		return err
 	}
@@ -233,17 +233,9 @@ func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *parsers.
 			flush()
 			stamp = now
 		}
-		counted.Read++
-		switch result {
-		case parsers.Understood:
-			counted.Understood++
-		case parsers.Irrelevant:
-			counted.Irrelevant++
-		default:
-			counted.Unparsed++
-			if len(file.Samples) < samples {
-				file.Samples = append(file.Samples, Sample{r.Position().Line, string(line[:min(len(line), 200)])})
-			}
+		l.count(&counted, result)
+		if result == parsers.Unparsed && len(file.Samples) < samples {
+			file.Samples = append(file.Samples, Sample{r.Position().Line, string(line[:min(len(line), 200)])})
 		}
 		if l.lines++; l.lines%checkEvery == 0 {
 			flush()
@@ -252,6 +244,23 @@ func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *parsers.
 			}
 		}
 	}
+}
+
+// count counts a line.
+func (l *loop) count(c *store.Lines, result parsers.Result) {
+	c.Read++
+	switch result {
+	case parsers.Understood:
+		c.Understood++
+	case parsers.Irrelevant:
+		c.Irrelevant++
+	default:
+		c.Unparsed++
+	}
+}
+
+func (l *loop) parserOptions(path string) parsers.Options {
+	return parsers.Options{Location: l.opt.Location, Host: l.opt.Host, Path: path}
 }
 
 // pause commits a batch that is large or old enough and begins the next.

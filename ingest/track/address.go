@@ -39,9 +39,16 @@ func appendLower(dst, s []byte) []byte {
 	return dst
 }
 
-// isLoopback reports whether a logged relay address is this host: 127.0.0.1,
-// ::1, or a Unix socket. Other addresses of 127.0.0.0/8 are used to tell
-// servers apart in tests and containers.
-func isLoopback(ip []byte) bool {
-	return string(ip) == "127.0.0.1" || string(ip) == "::1" || string(ip) == "IPv6:::1" || len(ip) > 0 && ip[0] == '/' || bytes.HasPrefix(ip, []byte("private/"))
+// isThisHost reports whether a next hop is a server on this host that goes by
+// no name of its own (localhost[127.0.0.1], 127.0.0.1[127.0.0.1], a Unix
+// socket), as content filters do. A name in the domain name system may stand
+// for this host as well, but then it is where mail for a domain goes.
+func isThisHost(relay, ip []byte) bool {
+	if len(ip) > 0 && ip[0] == '/' || bytes.HasPrefix(ip, []byte("private/")) {
+		return true
+	}
+	if string(ip) != "127.0.0.1" && string(ip) != "::1" {
+		return false
+	}
+	return bytes.Equal(relay, ip) || bytes.IndexByte(relay, '.') < 0 || bytes.HasPrefix(relay, []byte("localhost."))
 }

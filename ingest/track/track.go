@@ -390,7 +390,7 @@ func (t *Tracker) cause(r *parsers.Record) (*store.Cause, error) {
 // isFilter reports whether what looks like a delivery handed the message to a
 // content filter on this host, from where it came back under another queue id.
 func (t *Tracker) isFilter(m *message, r *parsers.Record) (bool, error) {
-	if m.roaming || len(r.RelayIP) > 0 && !isLoopback(r.RelayIP) || string(r.Relay) == "local" || string(r.Relay) == "virtual" {
+	if m.roaming || len(r.RelayIP) > 0 && !isThisHost(r.Relay, r.RelayIP) || string(r.Relay) == "local" || string(r.Relay) == "virtual" {
 		return false, nil
 	}
 	if m.filtered {
