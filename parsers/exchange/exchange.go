@@ -171,7 +171,7 @@ func typeOfFields(names []byte) string {
 		return protocolType
 	case bytes.EqualFold(names, []byte(connectivityFields)):
 		return typeConnectivity
-	case bytes.HasPrefix(names, []byte("date-time,")) && contains(names, ",event-id,") && contains(names, ",recipient-status,"):
+	case contains(names, "date-time") && contains(names, "event-id") && contains(names, "recipient-status"):
 		return typeTracking
 	}
 	return ""

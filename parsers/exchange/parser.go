@@ -85,30 +85,25 @@ func (p *parser) fields(emit func(*parsers.Record)) parsers.Result {
 	return p.table.row(p.row.fields, emit)
 }
 
-// more adds a line to the row that is held. Since that row has an open quote,
-// an odd number of quotes closes it. What is then no row was never one: its
-// first line was torn, and the others are rows of their own.
+// more adds a line to the row that is held. What is no row in the end never was
+// one: its first line was torn, and the others are rows of their own.
 func (p *parser) more(line []byte, emit func(*parsers.Record)) parsers.Result {
 	p.held = append(append(p.held, '\n'), line...)
 	p.heldLines++
 	if len(p.held) > maxRowBytes || p.heldLines > maxRowLines || p.restarts(line) {
 		return p.giveUp(emit)
 	}
-	if bytes.Count(line, []byte{'"'})%2 == 0 {
-		return parsers.Understood
-	}
-	switch p.row.split(p.held, p.delimiter) {
-	case open: // quotes in fields that are not quoted, perhaps
+	switch p.row.resume(line, p.delimiter) {
+	case open:
 		return parsers.Understood
 	case malformed:
 		return p.giveUp(emit)
 	}
-	result := p.fields(emit)
-	if result == parsers.Unparsed {
+	if p.row.split(p.held, p.delimiter) != whole || p.fields(emit) == parsers.Unparsed {
 		return p.giveUp(emit)
 	}
 	p.release()
-	return result
+	return parsers.Understood
 }
 
 // restarts reports whether a line inside a row is the header of the log again:

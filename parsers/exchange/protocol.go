@@ -51,14 +51,37 @@ func (p *protocol) row(fields [][]byte, emit func(*parsers.Record)) parsers.Resu
 	if !ok || bytes.IndexByte([]byte("+-><*"), fields[protoEvent][0]) < 0 {
 		return parsers.Unparsed
 	}
+	if p.x = p.session(fields); p.x == nil {
+		return parsers.Understood
+	}
 	p.emit = emit
-	p.x = p.get(fields[protoSession])
 	p.rec.Reset()
 	p.rec.Time = when
 	p.about(fields)
 	p.event(fields)
 	p.x, p.emit = nil, nil
 	return parsers.Understood
+}
+
+// session returns the session of a row. One that is not known begins when the
+// connection is made or, when that is in another file, with what the client
+// says; of an answer to something unknown nothing can be made.
+func (p *protocol) session(fields [][]byte) *session {
+	event, id := fields[protoEvent][0], fields[protoSession]
+	if event == '+' {
+		return p.get(id)
+	}
+	if p.isClient(event) || event == '*' && len(messageID(fields[protoContext])) > 0 {
+		x := p.get(id)
+		x.greeted = x.greeted || p.isClient(event)
+		return x
+	}
+	return p.open[string(id)]
+}
+
+// isClient reports whether an event is what the client of the session said.
+func (p *protocol) isClient(event byte) bool {
+	return event == '<' && p.receives || event == '>' && !p.receives
 }
 
 // about sets what every row of a session says of it.
@@ -80,20 +103,18 @@ func (p *protocol) about(fields [][]byte) {
 
 func (p *protocol) event(fields [][]byte) {
 	x, data := p.x, fields[protoData]
-	if n := fields[protoSequence]; !x.seen {
-		// A session whose beginning is in another file has been greeted.
-		x.seen, x.greeted = true, len(n) != 1 || n[0] > '2'
-	}
 	switch event := fields[protoEvent][0]; {
 	case event == '+':
 		x.greeted = false
 	case event == '*':
-		p.information(fields[protoContext])
+		if id := messageID(fields[protoContext]); len(id) > 0 {
+			x.coming = append(x.coming[:0], id...)
+		}
 	case event == '-':
 		x.endReply(p)
 		p.lost()
 		p.close(x)
-	case (event == '<') == p.receives:
+	case p.isClient(event):
 		x.endReply(p)
 		p.command(data, fields[protoSequence])
 	default:
@@ -101,17 +122,15 @@ func (p *protocol) event(fields [][]byte) {
 	}
 }
 
-// information reads the context of a row that is no part of the dialogue.
-func (p *protocol) information(context []byte) {
-	const mark = "InternetMessageId "
-	if i := bytes.Index(context, []byte(mark)); i >= 0 && bytes.HasPrefix(context, []byte("sending message")) {
-		p.x.coming = append(p.x.coming[:0], context[i+len(mark):]...)
-		return
+// messageID returns the id in "sending message with RecordId 1 and
+// InternetMessageId <a@b>".
+func messageID(context []byte) []byte {
+	const begin, mark = "sending message", "InternetMessageId "
+	if !bytes.HasPrefix(context, []byte(begin)) {
+		return nil
 	}
-	// Nothing follows a connection that was not made.
-	if bytes.HasPrefix(context, []byte("Failed ")) && len(p.x.recipients) == 0 {
-		p.close(p.x)
-	}
+	_, id, _ := bytes.Cut(context, []byte(mark))
+	return id
 }
 
 // command reads what the client of the session said.
@@ -126,12 +145,23 @@ func (p *protocol) command(data, sequence []byte) {
 	case p.receives && (hasVerb(data, "XPROXYFROM") || hasVerb(data, "XPROXY")):
 		x.hop = true // the frontend server has it in its own log
 	}
-	if p.say(x, data) == cmdMail {
-		x.message, x.named = append(x.message[:0], x.coming...), len(x.coming) > 0
-		x.coming = x.coming[:0]
-		if !x.named { // 2007 and 2010 do not tell
-			x.message = append(append(append(x.message, x.id...), '/'), sequence...)
+	switch p.say(x, data) {
+	case cmdMail:
+		p.setMessage(sequence)
+	case cmdRcpt:
+		if len(x.message) == 0 { // MAIL is in another file
+			p.setMessage(sequence)
 		}
+	}
+}
+
+// setMessage sets what the message of a transaction is known by.
+func (p *protocol) setMessage(sequence []byte) {
+	x := p.x
+	x.message, x.named = append(x.message[:0], x.coming...), len(x.coming) > 0
+	x.coming = x.coming[:0]
+	if !x.named { // 2007 and 2010 do not tell
+		x.message = append(append(append(x.message, x.id...), '/'), sequence...)
 	}
 }
 

@@ -54,6 +54,22 @@ func (r *row) split(b []byte, delimiter byte) shape {
 	return malformed
 }
 
+// resume returns the shape of a row that the line before left open, as far as
+// line tells: it begins inside quotes.
+func (r *row) resume(line []byte, delimiter byte) shape {
+	r.unquoted = r.unquoted[:0]
+	_, rest, closed := r.quoted(line)
+	switch {
+	case !closed:
+		return open
+	case len(rest) == 0:
+		return whole
+	case rest[0] != delimiter:
+		return malformed
+	}
+	return r.split(rest[1:], delimiter)
+}
+
 // quoted reads a field up to its closing quote. A field without doubled quotes
 // is a slice of b; one with them is put together in r.unquoted, whose growth
 // leaves earlier fields where they are.

@@ -50,7 +50,6 @@ type session struct {
 	started uint64 // rank among the sessions, to forget the oldest
 	id      string
 	hop     bool   // between servers of the organisation: nothing counts
-	seen    bool   // a row was read
 	greeted bool   // the server has greeted
 	peer    []byte // name of the other side: its greeting, or its EHLO
 	coming  []byte // InternetMessageId of the transaction that begins next
@@ -149,6 +148,7 @@ func (s *sessions) add(x *session, address []byte) int {
 func (s *sessions) begin(x *session) {
 	s.kept -= len(x.recipients)
 	x.recipients = x.recipients[:0]
+	x.message = x.message[:0]
 	x.refused, x.told = false, false
 }
 

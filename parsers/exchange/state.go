@@ -113,7 +113,7 @@ func (x *session) appendState(b []byte) []byte {
 	for _, field := range [...][]byte{[]byte(x.id), x.peer, x.coming, x.message, x.sender, x.reply, x.code[:]} {
 		b = appendBytes(b, field)
 	}
-	for _, flag := range [...]bool{x.hop, x.seen, x.greeted, x.hasSender, x.refused, x.named, x.told} {
+	for _, flag := range [...]bool{x.hop, x.greeted, x.hasSender, x.refused, x.named, x.told} {
 		b = appendBool(b, flag)
 	}
 	b = binary.AppendUvarint(b, uint64(x.size))
@@ -135,7 +135,7 @@ func (x *session) setState(d *decoder) {
 		*field = append(*field, d.bytes()...)
 	}
 	copy(x.code[:], d.bytes())
-	for _, flag := range [...]*bool{&x.hop, &x.seen, &x.greeted, &x.hasSender, &x.refused, &x.named, &x.told} {
+	for _, flag := range [...]*bool{&x.hop, &x.greeted, &x.hasSender, &x.refused, &x.named, &x.told} {
 		*flag = d.bool()
 	}
 	x.size = int64(d.uvarint())

@@ -1,0 +1,519 @@
+package exchange_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"mailfail/parsers"
+	"mailfail/parsers/exchange"
+	"mailfail/registry"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+const (
+	header2007 = "#Software: Microsoft Exchange Server\n#Version: 8.0.0.0\n#Log-type: Message Tracking Log\n#Date: 2026-11-20T00:00:00.000Z\n#Fields: date-time,client-ip,client-hostname,server-ip,server-hostname,source-context,connector-id,source,event-id,internal-message-id,message-id,recipient-address,recipient-status,total-bytes,recipient-count,related-recipient-address,reference,message-subject,sender-address,return-path,message-info\n"
+	headerTiny = "#Software: Microsoft Exchange Server\n#Log-type: Message Tracking Log\n#Fields: event-id,date-time,recipient-address,recipient-status,network-message-id,related-recipient-address,source,server-hostname,connector-id,message-subject,schema-version\n"
+	headerSend = "#Software: Microsoft Exchange Server\n#Version: 15.0.0.0\n#Log-type: SMTP Send Protocol Log\n#Date: 2026-11-20T00:00:00.000Z\n#Fields: date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context\n"
+	headerRecv = "#Software: Microsoft Exchange Server\n#Version: 15.0.0.0\n#Log-type: SMTP Receive Protocol Log\n#Date: 2026-11-20T00:00:00.000Z\n#Fields: date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context\n"
+)
+
+// brief returns what a record counts for: "bounced a@x 550 5.1.1 rcpt remote".
+func brief(r *parsers.Record) string {
+	var words []string
+	switch r.Kind {
+	case parsers.Arrival:
+		return ""
+	case parsers.Expected:
+		words = append(words, "expected")
+	case parsers.Attempt:
+		words = append(words, r.Outcome.String())
+	case parsers.HandedOver:
+		words = append(words, "handed over")
+	case parsers.Discarded:
+		words = append(words, "discarded")
+	case parsers.Replaced:
+		words = append(words, "replaced")
+	case parsers.Rejection:
+		words = append(words, "rejected", r.Outcome.String())
+	default:
+		words = append(words, fmt.Sprint("kind ", r.Kind))
+	}
+	words = append(words, string(r.Recipient), registry.Code(r.Reply.Code, r.Reply.Enhanced), r.Stage.String(), r.Source.String())
+	if r.GivenUp {
+		words = append(words, "given up")
+	}
+	if r.Removed {
+		words = append(words, "removed")
+	}
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
+}
+
+// run reads a log and returns its records in brief, and how many lines had
+// each result.
+func run(t testing.TB, log string) (records []string, results [3]int) {
+	t.Helper()
+	s := newStream(t, "auto")
+	for line := range strings.SplitSeq(strings.TrimSuffix(log, "\n"), "\n") {
+		results[s.Parse([]byte(line), func(r *parsers.Record) {
+			if b := brief(r); b != "" {
+				records = append(records, b)
+			}
+		})]++
+	}
+	return records, results
+}
+
+func check(t *testing.T, log string, want []string, unparsed int) {
+	t.Helper()
+	got, results := run(t, log)
+	if !slices.Equal(got, want) {
+		t.Errorf("records:\n got %q\nwant %q", got, want)
+	}
+	if results[parsers.Unparsed] != unparsed {
+		t.Errorf("unparsed: got %d lines, want %d", results[parsers.Unparsed], unparsed)
+	}
+}
+
+// TestEvents reads rows of a log with few columns in an odd order.
+func TestEvents(t *testing.T) {
+	// event, recipients, status, related, source, server, connector
+	row := func(event, recipients, status, related, source string) string {
+		return event + ",2026-11-20T00:00:00.000Z," + recipients + "," + status + ",m1," + related + "," + source + ",EX01,Out,hi,15.02\n"
+	}
+	for _, test := range []struct {
+		name, row string
+		want      []string
+	}{
+		{"receive", row("RECEIVE", "a@x;b@y", "To;Cc", "", "STOREDRIVER"), []string{"expected a@x", "expected b@y"}},
+		{"external", row("SENDEXTERNAL", "a@x;b@y", "250 OK;250 OK", "", "SMTP"), []string{"delivered a@x", "delivered b@y"}},
+		{"hop", row("SEND", "a@x", "250 OK", "", "SMTP"), []string{"handed over a@x"}},
+		{"deliver", row("DELIVER", "a@x", "", "", "STOREDRIVER"), []string{"delivered a@x"}},
+		{"again", row("DUPLICATEDELIVER", "a@x", "", "", "STOREDRIVER"), nil},
+		{"defer", row("DEFER", "a@x;b@y", "450 4.7.1 No;451 4.3.0 Busy", "", "SMTP"), []string{"deferred a@x 450 4.7.1 remote", "deferred b@y 451 4.3.0 remote"}},
+		{"defer with 5xx", row("DEFER", "a@x", "550 5.7.1 No", "", "SMTP"), []string{"deferred a@x 550 5.7.1 remote"}},
+		{"fail", row("FAIL", "a@x", "[{LED=550 5.1.1 No};{MSG=};{FQDN=mx};{IP=};{LRT=}]", "", "SMTP"), []string{"failed a@x 550 5.1.1 remote"}},
+		{"fail with 4xx", row("FAIL", "a@x", "450 5.2.3 Too big", "", "ROUTING"), []string{"failed a@x 450 5.2.3 route local"}},
+		{"fail of nobody", row("FAIL", "", "550 5.1.1 No", "", "SMTP"), nil},
+		{"expired", row("FAIL", "a@x", "'550 4.4.7 QUEUE.Expired; message expired'", "", "QUEUE"), []string{"failed a@x 550 4.4.7 local given up"}},
+		{"remote says expired", row("FAIL", "a@x", "'550 4.4.7 QUEUE.Expired; message expired'", "", "SMTP"), []string{"failed a@x 550 4.4.7 remote"}},
+		{"deleted", row("FAIL", "a@x", "'550 4.3.2 QUEUE.Admin; message deleted by administrative action'", "", "ADMIN"), []string{"failed a@x 550 4.3.2 local removed"}},
+		{"no such domain", row("FAIL", "a@x", "'554 5.4.4 SMTPSEND.DNS.NonExistentDomain; nonexistent domain'", "", "DNS"), []string{"failed a@x 554 5.4.4 dns dns"}},
+		{"no connection", row("DEFER", "a@x", `"441 4.4.1 Error encountered while communicating with primary target IP address: ""Failed to connect. Winsock error code: 10060, Win32 error code: 10060."" Attempted failover"`, "", "SMTP"), []string{"deferred a@x 441 4.4.1 connect network"}},
+		{"mailbox full", row("FAIL", "a@x", "554 5.2.2 mailbox full", "", "STOREDRIVER"), []string{"failed a@x 554 5.2.2 local local"}},
+		{"no status", row("FAIL", "a@x", "", "", "AGENT"), []string{"failed a@x local"}},
+		{"badmail", row("BADMAIL", "a@x", "", "", "REPLAY"), []string{"failed a@x local"}},
+		{"drop", row("DROP", "a@x", "[{LED=250 2.1.5 TRANSPORT.RULES.DeleteMessage}]", "", "AGENT"), []string{"discarded a@x"}},
+		{"poison", row("POISONMESSAGE", "a@x", "", "", "STOREDRIVER"), []string{"expected a@x"}},
+		{"expand", row("EXPAND", "a@x;b@y", "", "list@x", "ROUTING"), []string{"replaced list@x", "expected a@x", "expected b@y"}},
+		{"resolve", row("RESOLVE", "new@x", "", "old@x", "ROUTING"), []string{"replaced old@x", "expected new@x"}},
+		{"resolve to itself", row("RESOLVE", "A@x", "", "a@X", "ROUTING"), []string{"expected A@x"}},
+		{"redirect", row("REDIRECT", "old@x", "", "new@x", "ROUTING"), []string{"replaced old@x", "expected new@x"}},
+		{"dsn", row("DSN", "a@x", "", "", "DSN"), []string{"expected a@x"}},
+		{"shadow", row("HARECEIVE", "a@x", "", "", "SMTP"), nil},
+		{"agent", row("AGENTINFO", "a@x", "", "", "AGENT"), nil},
+	} {
+		t.Run(test.name, func(t *testing.T) { check(t, headerTiny+test.row, test.want, 0) })
+	}
+	t.Run("unknown event", func(t *testing.T) { check(t, headerTiny+row("VANISH", "a@x", "", "", "SMTP"), nil, 1) })
+	t.Run("bad time", func(t *testing.T) {
+		check(t, headerTiny+strings.Replace(row("DELIVER", "a@x", "", "", "SMTP"), "2026-11-20T", "2026-11-31T", 1), nil, 1)
+	})
+	t.Run("no id", func(t *testing.T) {
+		check(t, headerTiny+strings.Replace(row("FAIL", "a@x", "", "", "SMTP"), ",m1,", ",,", 1), nil, 0)
+	})
+}
+
+// row2007 is a DELIVER to a recipient, with a subject as it is.
+func row2007(recipient, subject string) string {
+	return "2026-11-20T01:00:00.000Z,,EX01,,EX02,,,STOREDRIVER,DELIVER,1,<" + recipient + ">," + recipient + ",,1,1,,," + subject + ",s@x,s@x,2026-11-20T00:59:00.000Z\n"
+}
+
+func TestRowsOfManyLines(t *testing.T) {
+	hostile := "2026-11-20T01:00:00.000Z,,EX01,,EX02,,,STOREDRIVER,FAIL,1,<v>,victim@x,550 5.1.1 No,1,1,,,s,s@x,s@x,"
+	for _, test := range []struct {
+		name, log string
+		want      []string
+		unparsed  int
+	}{
+		{"line breaks in a subject", header2007 + row2007("a@x", "\"one\ntwo \"\"2\"\"\n\nthree\"") + row2007("b@x", "plain"),
+			[]string{"delivered a@x", "delivered b@x"}, 0},
+		{"carriage returns", strings.ReplaceAll(header2007+row2007("a@x", "\"one\ntwo\"")+row2007("b@x", "plain"), "\n", "\r\n"),
+			[]string{"delivered a@x", "delivered b@x"}, 0},
+		{"a subject that looks like a row", header2007 + row2007("a@x", "\"one\n"+hostile+"\ntwo\"") + row2007("b@x", "plain"),
+			[]string{"delivered a@x", "delivered b@x"}, 0},
+		{"a subject that looks like a header", header2007 + row2007("a@x", "\"one\n#Software: Microsoft Exchange Server\n#Log-type: SMTP Send Protocol Log\n#Fields: date-time\ntwo\"") + row2007("b@x", "plain"),
+			[]string{"delivered a@x", "delivered b@x"}, 0},
+		{"a torn row", header2007 + "2026-11-20T01:00:00.000Z,10.20\n" + row2007("b@x", "plain"),
+			[]string{"delivered b@x"}, 1},
+		{"a row torn inside quotes", header2007 + "2026-11-20T01:00:00.000Z,10.20,\"MDB:0\n" + row2007("b@x", "plain") + row2007("c@x", `"quoted, once"`) + row2007("d@x", "plain"),
+			[]string{"delivered b@x", "delivered c@x", "delivered d@x"}, 1},
+		{"a row torn inside quotes, then the header", header2007 + "2026-11-20T01:00:00.000Z,10.20,\"MDB:0\n" + row2007("b@x", "plain") + header2007 + row2007("c@x", "plain"),
+			[]string{"delivered b@x", "delivered c@x"}, 1},
+		{"text behind a quote", header2007 + row2007("a@x", `"one" two`) + row2007("b@x", "plain"),
+			[]string{"delivered b@x"}, 1},
+		{"quotes that are never closed", header2007 + row2007("a@x", `"one`) + strings.Repeat(row2007("b@x", "plain"), 10_001),
+			slices.Repeat([]string{"delivered b@x"}, 10_001), 1},
+		{"header again", header2007 + row2007("a@x", "s") + header2007 + row2007("b@x", "s"),
+			[]string{"delivered a@x", "delivered b@x"}, 0},
+		{"byte order mark", "\ufeff" + header2007 + row2007("a@x", "s"), []string{"delivered a@x"}, 0},
+		{"no header", row2007("a@x", "\"two\nlines\"") + row2007("b@x", "s"), []string{"delivered a@x", "delivered b@x"}, 0},
+		{"blank lines", header2007 + "\n" + row2007("a@x", "s") + "\n\r\n" + row2007("b@x", "s"), []string{"delivered a@x", "delivered b@x"}, 0},
+		{"other columns from a header on", header2007 + row2007("a@x", "s") + headerTiny + "DELIVER,2026-11-20T00:00:00.000Z,b@x,,m1,,STOREDRIVER,EX01,,hi,15\n",
+			[]string{"delivered a@x", "delivered b@x"}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) { check(t, test.log, test.want, test.unparsed) })
+	}
+}
+
+// dialogue makes a protocol log of a session from lines like "> EHLO a".
+func dialogue(header, connector, lines string) string {
+	b := strings.Builder{}
+	b.WriteString(header)
+	for i, line := range strings.Split(strings.TrimSpace(lines), "\n") {
+		line = strings.TrimSpace(line)
+		data, context := strings.TrimSpace(line[1:]), ""
+		if line[0] == '*' {
+			data, context = "", data
+		}
+		if line[0] == '|' { // a row of another session
+			fmt.Fprintf(&b, "2026-11-20T00:00:00.000Z,%s,08DE0000003A0002,%d,10.0.0.1:1,192.0.2.2:25,%c,%q,\n", connector, i, data[0], data[2:])
+			continue
+		}
+		quote := func(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+		fmt.Fprintf(&b, "2026-11-20T00:00:00.000Z,%s,08DE0000003A0001,%d,10.0.0.1:1,192.0.2.1:25,%c,%s,%s\n", connector, i, line[0], quote(data), quote(context))
+	}
+	return b.String()
+}
+
+func TestSend(t *testing.T) {
+	const start = "* attempting to connect\n+\n< 220 mx.example ESMTP\n> EHLO a\n< 250-mx.example\n< 250 PIPELINING\n* sending message with RecordId 1 and InternetMessageId <m@x>\n"
+	for _, test := range []struct {
+		name, dialogue string
+		want           []string
+	}{
+		{"delivered", start + "> MAIL FROM:<s@x> SIZE=1\n> RCPT TO:<a@x>\n< 250 ok\n< 250 ok\n> DATA\n< 354 go\n< 250 2.0.0 queued\n> QUIT\n< 221 bye\n-",
+			[]string{"delivered a@x"}},
+		{"each RCPT its own reply", start + "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n> RCPT TO:<b@x>\n> RCPT TO:<c@x>\n< 250 ok\n< 550 5.1.1 no\n< 250 ok\n< 450 4.2.0 later\n> BDAT 5 LAST\n< 250 ok\n-",
+			[]string{"failed a@x 550 5.1.1 rcpt remote", "deferred c@x 450 4.2.0 rcpt remote", "delivered b@x"}},
+		{"the message is refused", start + "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n> RCPT TO:<b@x>\n< 250 ok\n< 250 ok\n< 250 ok\n> DATA\n< 354 go\n< 550-5.7.1 Spam\n< 550 5.7.1 Bye\n-",
+			[]string{"failed a@x 550 5.7.1 end-of-data remote", "failed b@x 550 5.7.1 end-of-data remote"}},
+		{"DATA is refused", start + "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 250 ok\n> DATA\n< 451 4.3.0 no\n-",
+			[]string{"deferred a@x 451 4.3.0 data remote"}},
+		{"a chunk is refused", start + "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 250 ok\n> BDAT 5\n< 552 5.3.4 big\n> BDAT 5 LAST\n< 503 no\n-",
+			[]string{"failed a@x 552 5.3.4 data remote"}},
+		{"MAIL is refused, pipelined", start + "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 452 4.3.1 full\n< 503 5.5.2 Need mail command\n> QUIT\n< 221 bye\n-",
+			[]string{"deferred a@x 452 4.3.1 mail remote"}},
+		{"MAIL is refused alone", start + "> MAIL FROM:<s@x>\n< 550 5.7.1 no\n> RSET\n< 250 ok\n-", nil},
+		{"lost before the answer", start + "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n> RCPT TO:<b@x>\n< 250 ok\n< 250 ok\n- Remote",
+			[]string{"deferred a@x network", "deferred b@x network"}},
+		{"a second message", start + "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 250 ok\n> DATA\n< 354 go\n< 250 ok\n* sending message with RecordId 2 and InternetMessageId <n@x>\n> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 550 5.1.1 no\n-",
+			[]string{"delivered a@x", "failed a@x 550 5.1.1 rcpt remote"}},
+		{"replies in one row", start + "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 550-5.1.1 no\\n550 5.1.1 see\n-",
+			[]string{"failed a@x 550 5.1.1 rcpt remote"}},
+		{"the last row of a reply is missing", start + "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 550-5.1.1 no\n> QUIT\n< 221 bye\n-",
+			[]string{"failed a@x 550 5.1.1 rcpt remote"}},
+		{"sessions interleaved", start + "> MAIL FROM:<s@x>\n| > MAIL FROM:<t@x>\n> RCPT TO:<a@x>\n| > RCPT TO:<z@x>\n< 250 ok\n| < 250 ok\n| < 550 5.1.1 z\n< 450 4.2.1 a\n-",
+			[]string{"failed z@x 550 5.1.1 rcpt remote", "deferred a@x 450 4.2.1 rcpt remote"}},
+		{"odd addresses", start + `> MAIL FROM:<> SIZE=1` + "\n" + `> RCPT TO:<"a > b"@x> NOTIFY=NEVER` + "\n< 250 ok\n< 550 5.1.1 no\n-",
+			[]string{`failed "a > b"@x 550 5.1.1 rcpt remote`}},
+		{"no connection", "* attempting to connect\n* Failed to connect. Winsock error code: 10060, Win32 error code: 10060, Destination domain: x", nil},
+		{"refused to talk", "+\n< 554 5.7.1 go away\n> QUIT\n< 221 bye\n-", nil},
+		{"TLS failed", "+\n< 220 mx\n> EHLO a\n< 250 STARTTLS\n> STARTTLS\n< 220 go\n* TLS negotiation failed with error CertUnknown\n- Local", nil},
+		{"the beginning is in another file", "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 550 5.1.1 no\n-",
+			[]string{"failed a@x 550 5.1.1 rcpt remote"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			check(t, dialogue(headerSend, "Outbound", test.dialogue), test.want, 0)
+		})
+	}
+	t.Run("internal connector", func(t *testing.T) {
+		check(t, dialogue(headerSend, "Intra-Organization SMTP Send Connector", start+"> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 550 5.1.1 no\n-"), nil, 0)
+	})
+}
+
+func TestReceive(t *testing.T) {
+	const start = "+\n> 220 mail.example\n< EHLO client.example\n> 250 ok\n"
+	for _, test := range []struct {
+		name, dialogue string
+		want           []string
+	}{
+		{"accepted", start + "< MAIL FROM:<s@x>\n> 250 ok\n< RCPT TO:<a@x>\n> 250 ok\n< DATA\n> 354 go\n> 250 queued\n-", nil},
+		{"connection", "+\n> 421 4.3.2 Service not available\n-", []string{"rejected deferred 421 4.3.2 connect local"}},
+		{"MAIL, once", start + "< MAIL FROM:<s@x>\n< RCPT TO:<a@x>\n< RCPT TO:<b@x>\n> 550 5.7.1 no\n> 503 5.5.2 Need mail command\n> 503 5.5.2 Need mail command\n-",
+			[]string{"rejected failed 550 5.7.1 mail local"}},
+		{"RCPT, each", start + "< MAIL FROM:<s@x>\n< RCPT TO:<a@x>\n< RCPT TO:<b@x>\n> 250 ok\n> 550 5.1.1 no\n> 452 4.3.1 full\n-",
+			[]string{"rejected failed a@x 550 5.1.1 rcpt local", "rejected deferred b@x 452 4.3.1 rcpt local"}},
+		{"message, each accepted", start + "< MAIL FROM:<s@x>\n< RCPT TO:<a@x>\n< RCPT TO:<b@x>\n< RCPT TO:<c@x>\n> 250 ok\n> 250 ok\n> 550 5.1.1 no\n> 250 ok\n< BDAT 7 LAST\n> 554 5.6.0 bad\n-",
+			[]string{"rejected failed b@x 550 5.1.1 rcpt local", "rejected failed a@x 554 5.6.0 end-of-data local", "rejected failed c@x 554 5.6.0 end-of-data local"}},
+		{"AUTH", start + "< AUTH LOGIN\n> 334 <authentication response>\n* Inbound AUTH LOGIN failed because of LogonDenied\n> 535 5.7.3 Authentication unsuccessful\n-", nil},
+		{"words behind AUTH", start + "< AUTH LOGIN\n> 334 VXNlcm5hbWU6\n< MAIL\n> 334 UGFzc3dvcmQ6\n< c2VjcmV0\n> 535 5.7.3 no\n-", nil},
+		{"lost", start + "< MAIL FROM:<s@x>\n> 250 ok\n< RCPT TO:<a@x>\n> 250 ok\n- Remote", nil},
+		{"hangs up unasked", start + "> 421 4.4.1 Connection timed out\n-", nil},
+		{"passed on by a frontend", start + "< XPROXYFROM SID=1 IP=192.0.2.7 PORT=1 DOMAIN=client.example\n> 250 ok\n< MAIL FROM:<s@x>\n> 250 ok\n< RCPT TO:<a@x>\n> 550 5.1.1 no\n-", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			check(t, dialogue(headerRecv, `EX01\Default Frontend EX01`, test.dialogue), test.want, 0)
+		})
+	}
+}
+
+// TestSecrets looks for what follows AUTH in records and states.
+func TestSecrets(t *testing.T) {
+	log := dialogue(headerRecv, `EX01\Client`, "+\n> 220 mail.example\n< EHLO client.example\n> 250 ok\n< AUTH LOGIN czNjcmV0\n> 334 x\n< czNjcmV0\n> 500 5.3.3 Unrecognized command 'czNjcmV0'\n< MAIL FROM:<s@x>\n> 530 5.7.1 Client was not authenticated")
+	s := newStream(t, "auto")
+	var seen strings.Builder
+	for line := range strings.SplitSeq(log, "\n") {
+		s.Parse([]byte(line), func(r *parsers.Record) { seen.WriteString(describe(r)) })
+		state, err := s.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen.Write(state)
+	}
+	if !strings.Contains(seen.String(), "Client was not authenticated") {
+		t.Error("the rejection is missing")
+	}
+	if strings.Contains(seen.String(), "czNjcmV0") {
+		t.Error("what follows AUTH was kept")
+	}
+}
+
+func TestTooManySessions(t *testing.T) {
+	s := newStream(t, "exchange-smtpsend")
+	failed := 0
+	say := func(id int, seq, event, data string) {
+		s.Parse(fmt.Appendf(nil, "2026-11-20T00:00:00.000Z,Out,%016X,%s,10.0.0.1:1,192.0.2.1:25,%s,%s,", id, seq, event, data), func(r *parsers.Record) {
+			if r.Kind == parsers.Attempt {
+				failed++
+			}
+		})
+	}
+	for id := range 20_000 {
+		say(id, "9", ">", "MAIL FROM:<s@x>")
+		say(id, "10", ">", "RCPT TO:<a@x>")
+	}
+	for id := range 20_000 {
+		say(id, "11", "<", "250 ok")
+		say(id, "12", "<", "550 5.1.1 no")
+	}
+	if failed < 2048 || failed > 4096 {
+		t.Errorf("answers to %d sessions found their recipients, want those of the last few thousand", failed)
+	}
+	state, err := s.AppendBinary(nil)
+	if err != nil || len(state) > 1<<20 {
+		t.Errorf("state: %d bytes, %v", len(state), err)
+	}
+}
+
+func TestOnlineForms(t *testing.T) {
+	const object = `"Organization":"x","MessageId":"\u003cm@x\u003e","Received":"2026-11-20T00:00:00.1234567","SenderAddress":"s@x","RecipientAddress":"%s","Subject":"a } \" { b","Status":"%s","ToIP":null,"FromIP":"192.0.2.1","Size":87891,"MessageTraceId":"cf7a249a-5edd-4350-130a-08da8f69e0f6"`
+	one := "{" + fmt.Sprintf(object, "a@x", "Delivered") + "}"
+	two := "{" + fmt.Sprintf(object, "b@x", "Failed") + "}"
+	want := []string{"delivered a@x", "failed b@x"}
+	pretty := strings.NewReplacer("{\"", "{\n    \"", `","`, "\",\n    \"", `"}`, "\"\n}", `":"`, `":  "`)
+	for name, log := range map[string]string{
+		"an object a line":      one + "\n" + two + "\n",
+		"an array":              "[" + one + "," + two + "]\n",
+		"web service":           `{"odata.metadata":"https://x/$metadata","value":[` + one + "," + two + "]}\n",
+		"old web service":       `{"d":{"results":[` + one + "," + two + "]}}\n",
+		"array, many lines":     "[\n" + pretty.Replace(one) + ",\n" + pretty.Replace(two) + "\n]\n",
+		"service, many lines":   "{\n  \"value\": [\n" + pretty.Replace(one) + ",\n" + pretty.Replace(two) + "\n]\n}\n",
+		"CSV":                   "\"MessageId\",\"Received\",\"SenderAddress\",\"RecipientAddress\",\"Subject\",\"Status\",\"MessageTraceId\"\n\"<m@x>\",\"11/20/2026 12:00:00 AM\",\"s@x\",\"a@x\",\"x\ny\",\"Delivered\",\"1\"\n\"<m@x>\",\"11/20/2026 12:00:00 AM\",\"s@x\",\"b@x\",\"x\",\"Failed\",\"1\"\n",
+		"CSV with semicolons":   "\"MessageId\";\"Received\";\"SenderAddress\";\"RecipientAddress\";\"Subject\";\"Status\";\"MessageTraceId\"\n\"<m@x>\";\"20.11.2026 00:00:00\";\"s@x\";\"a@x\";\"x, y\";\"Delivered\";\"1\"\n\"<m@x>\";\"20.11.2026 00:00:00\";\"s@x\";\"b@x\";\"x\";\"Failed\";\"1\"\n",
+		"summary":               "origin_timestamp_utc,sender_address,recipient_status,message_id,network_message_id\n2026-11-20T00:00:00.0000000Z,s@x,\"a@x##Send;b@x##Fail\",<m@x>,6bbe76a195564f1dbbeec335e7c78520\n",
+		"extended report":       "date_time_utc,client_ip,client_hostname,server_ip,server_hostname,source_context,connector_id,source,event_id,internal_message_id,message_id,network_message_id,recipient_address,recipient_status,total_bytes,related_recipient_address,return_path,message_info\n2026-11-20T00:00:00.0000000Z,,a,,b,,,SMTP,SENDEXTERNAL,1,<m@x>,6bbe76a1-9556-4f1d-bbee-c335e7c78520,a@x,,1,,s@x,\n2026-11-20T00:00:00.0000000Z,,a,,b,,,SMTP,FAIL,1,<m@x>,6bbe76a1-9556-4f1d-bbee-c335e7c78520,b@x,,1,,s@x,\n",
+		"CSV, order and more":   "Status,Nonsense,RecipientAddress,SenderAddress,Received,MessageId\nDelivered,x,a@x,s@x,2026-11-20T00:00:00,<m@x>\nFailed,x,b@x,s@x,2026-11-20T00:00:00,<m@x>\n",
+		"CSV twice, with #TYPE": "#TYPE Deserialized.Microsoft.Exchange.Management.FfoReporting.MessageTrace\nStatus,RecipientAddress,SenderAddress,Received,MessageId\nDelivered,a@x,s@x,2026-11-20T00:00:00,<m@x>\n#TYPE Deserialized.Microsoft.Exchange.Management.FfoReporting.MessageTrace\nRecipientAddress,Status,SenderAddress,Received,MessageId\nb@x,Failed,s@x,2026-11-20T00:00:00,<m@x>\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, results := run(t, log)
+			for i := range got { // where the tracking log knows more
+				got[i] = strings.TrimSuffix(got[i], " remote")
+			}
+			if !slices.Equal(got, want) || results[parsers.Unparsed] > 0 {
+				t.Errorf("got %q, %v\nof %s", got, results, log)
+			}
+		})
+	}
+	for status, want := range map[string]string{
+		"FilteredAsSpam": "delivered a@x", "Pending": "expected a@x", "GettingStatus": "expected a@x",
+		"Quarantined": "expected a@x", "Expanded": "replaced a@x", "Nonsense": "",
+	} {
+		got, _ := run(t, "{"+fmt.Sprintf(object, "a@x", status)+"}\n")
+		if strings.Join(got, "") != want {
+			t.Errorf("%s: got %q, want %q", status, got, want)
+		}
+	}
+}
+
+func TestLookAlike(t *testing.T) {
+	for line, want := range map[string]string{
+		"#Software: Microsoft Internet Information Services 10.0": "IIS",
+		"#Log-type: ECP Activity Context Log":                     "ECP Activity Context Log",
+		"#Log-type: HttpProxy Logs":                               "HttpProxy",
+		"#Log-type: IMAP4 Log":                                    "IMAP4",
+		"#Log-type: POP3 Log\r":                                   "POP3",
+		"#Log-type: \x1b[31m":                                     "Exchange",
+		"#Fields: dateTime,sessionId,seqNumber,sIp,cIp,user,duration,rqsize,rpsize,command,parameters,context,puid": "dateTime,sessionId",
+		"#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port":                                         "#Fields",
+		"192.0.2.1, host, 4/23/2009, 9:47:02, SMTPSVC1, HOST, 192.0.2.1, 0, 36, 49, 250, 0, MAIL, -, FROM:<a@x>,":   "IIS SMTP",
+		"# Message Tracking Log File":                                         "2003",
+		"RunspaceId              : 8e1cd3dc-2244-4b1d-96bc-e1d4af6e9aac":      "Format-List",
+		"#Log-type: Message Tracking Log":                                     "",
+		"#Software: Microsoft Exchange Server":                                "",
+		"\ufeff#Software: Microsoft Exchange Server\r":                        "",
+		strings.TrimSpace(header2007[strings.Index(header2007, "#Fields"):]):  "",
+		strings.TrimSpace(headerSend[strings.Index(headerSend, "#Fields"):]):  "",
+		"#Fields: date-time,session,source,Destination,direction,description": "",
+		"2026-11-20T01:00:00.000Z,,EX01,\"x, SMTPSVC\"":                       "",
+		"Nov 22 06:27:30 mx postfix/smtp[1]: x":                               "",
+		"":                                                                    "",
+	} {
+		got := exchange.LookAlike([]byte(line))
+		if want == "" && got != "" || !strings.Contains(got, want) || strings.Contains(got, "\x1b") {
+			t.Errorf("%q: got %q, want %q", line, got, want)
+		}
+	}
+}
+
+// TestCorpus reads the rows that were found in the open: each file is of one
+// format, or refused by name.
+func TestCorpus(t *testing.T) {
+	files, _ := filepath.Glob("../../../shared/corpus/exchange/*")
+	if len(files) == 0 {
+		t.Skip("the shared corpus is not here")
+	}
+	want := map[string]string{
+		"crowdsec-exchange-smtp-bf.log": "exchange-smtpreceive", "crowdsec-exchange-smtp-logs.log": "exchange-smtpreceive",
+		"elastic-exo-trace.json": "exchange-online-trace", "elastic-messagetracking.log": "exchange-tracking",
+		"elastic-smtpreceive.log": "exchange-smtpreceive", "elastic-smtpsend.log": "exchange-smtpsend",
+		"kinesis-1.log": "exchange-tracking", "kinesis-2.log": "ECP Activity Context Log",
+		"msqa-fail-fl.txt": "Format-List", "msqa-recipientstatus.txt": "", // values, no log: TestRealStatuses
+		"paste-connectivity-2020.log": "exchange-connectivity", "paste-iis-smtp-2009.log": "IIS SMTP",
+		"paste-smtpreceive-2015.log": "exchange-smtpreceive", "paste-smtpsend-2019.log": "exchange-smtpsend",
+	}
+	for _, name := range files {
+		expected, ok := want[filepath.Base(name)]
+		if !ok {
+			t.Errorf("%s: not expected", name)
+		}
+		if expected == "" {
+			continue
+		}
+		f := readFile(t, name)
+		s := newStream(t, "auto")
+		var results [3]int
+		for _, line := range f.lines {
+			results[s.Parse(line, func(*parsers.Record) {})]++
+		}
+		if !strings.HasPrefix(expected, "exchange-") {
+			if results[parsers.Understood] > 0 || !strings.Contains(s.Refusal(), expected) {
+				t.Errorf("%s: understood %d lines, %s", name, results[parsers.Understood], s.Refusal())
+			}
+			continue
+		}
+		known := ""
+		for _, seen := range s.Seen() {
+			if seen.Known >= seen.Lines/2 {
+				known += seen.Format.Name + " "
+			}
+		}
+		if results[parsers.Unparsed] > 0 || !strings.Contains(known, expected) {
+			t.Errorf("%s: %v, as %s", name, results, known)
+		}
+	}
+}
+
+// TestRecords holds every field of some records against a golden file.
+func TestRecords(t *testing.T) {
+	for name, lines := range map[string]int{
+		"send-2010/EX01/SEND20261120-1.LOG": 150, "recv-2010/EX01/RECV20261120-1.LOG": 150, "tracking-2007/EX01/MSGTRK20261120-1.LOG": 16,
+	} {
+		f := readFile(t, "../../testdata/exchange/"+name+".gz")
+		golden := filepath.Join("testdata", filepath.Base(name)+".golden")
+		var got []byte
+		s := newStream(t, "auto")
+		for _, line := range f.lines[:lines] {
+			s.Parse(line, func(r *parsers.Record) { got = append(got, describe(r)[1:]+"\n"...) })
+		}
+		if *update {
+			if err := os.MkdirAll("testdata", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(golden, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: the records differ from %s; run with -update and look at the difference", f.name, golden)
+		}
+	}
+}
+
+func TestNoAllocationPerRow(t *testing.T) {
+	s := newStream(t, "auto")
+	for line := range strings.SplitSeq(strings.TrimSpace(header2007), "\n") {
+		s.Parse([]byte(line), func(*parsers.Record) {})
+	}
+	rows := [][]byte{
+		[]byte(strings.TrimSpace(row2007("a@x", `"quoted ""twice"", yes"`))),
+		[]byte("2026-11-20T01:00:00.000Z,192.0.2.9,EX01,192.0.2.1,mx.example,,Out,SMTP,FAIL,1,<m>,a@x;b@x,'550 5.1.1 it''s; no';550 No,1,2,,,s,s@x,s@x,"),
+		[]byte(`2026-11-20T01:00:00.000Z,192.0.2.9,EX01,192.0.2.1,mx.example,,Out,SMTP,DEFER,1,<m>,a@x,"451 4.4.0 Primary target IP address responded with: ""421 4.7.0 no."" Attempted failover",1,2,,,s,s@x,s@x,`),
+	}
+	emit := func(*parsers.Record) {}
+	for _, row := range rows {
+		if s.Parse(row, emit) != parsers.Understood {
+			t.Fatalf("%s", row)
+		}
+		if n := testing.AllocsPerRun(100, func() { s.Parse(row, emit) }); n > 0 {
+			t.Errorf("%v allocations for %s", n, row)
+		}
+	}
+}
+
+// FuzzParse feeds lines to every format of the package: nothing may panic, and
+// reading in two pieces is reading at once.
+func FuzzParse(f *testing.F) {
+	for _, log := range []string{
+		header2007 + row2007("a@x", "\"one\ntwo\"") + row2007("b@x", "plain"), headerTiny, headerSend, headerRecv,
+		"2026-11-20T01:00:00.000Z,10.20,\"MDB:0\n" + row2007("b@x", `"q"`),
+		dialogue(headerSend, "Out", "+\n< 220 mx\n> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 550-no\n< 550 no\n-"),
+		dialogue(headerRecv, `EX\In`, "+\n> 220 mx\n< MAIL FROM:<s@x>\n< RCPT TO:<a@x>\n> 250 ok\n> 550 no\n-"),
+		"[\n{\n\"RecipientAddress\": \"a\",\n\"MessageTraceId\": \"1\"\n}\n]", "origin_timestamp_utc,sender_address,recipient_status,message_id\n2026-11-20T00:00:00Z,s,a##Send;b##,1",
+		"#Log-type: Transport Connectivity Log\n2020-02-27T00:12:30.473Z,08D7B96ECD14C499,SMTP,x,+,y",
+	} {
+		f.Add(log, uint16(len(log)/2))
+	}
+	f.Fuzz(func(t *testing.T, log string, at uint16) {
+		lines := bytes.Split([]byte(log), []byte("\n"))
+		whole := record(t, lines, nil)
+		split := map[int]bool{int(at) % len(lines): true}
+		if got := record(t, lines, split); !slices.Equal(got, whole) {
+			t.Fatalf("split at %v:\n got %q\nwant %q", split, got, whole)
+		}
+		for _, format := range parsers.Formats() {
+			if format.MTA != "exchange" {
+				continue
+			}
+			s := newStream(t, format.Name)
+			for _, line := range lines {
+				s.Parse(line, func(r *parsers.Record) {
+					if r.Time.IsZero() || r.Kind == 0 || len(r.Message) == 0 && r.Kind != parsers.Rejection {
+						t.Fatalf("%s: empty record of %q", format.Name, line)
+					}
+				})
+			}
+		}
+	})
+}
