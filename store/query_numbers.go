@@ -42,6 +42,8 @@ type Numbers struct {
 	Totals   Tally
 	Messages int64
 	Lines    Lines
+	// The minutes of the first and the last line read; zero when there are none.
+	FirstLine, LastLine time.Time
 
 	Domains    []Group
 	Groups     []Group // by the dimensions asked for
@@ -193,8 +195,13 @@ func (c *counter) leaveOutSendLogs() (bool, error) {
 func (c *counter) lines() error {
 	l := &c.numbers.Lines
 	where, args := c.window.where("minute", minuteMicros)
-	_, err := c.one("SELECT IFNULL(sum(read),0), IFNULL(sum(understood),0), IFNULL(sum(irrelevant),0), IFNULL(sum(unparsed),0) FROM lines WHERE "+where,
-		args, &l.Read, &l.Understood, &l.Irrelevant, &l.Unparsed)
+	var first, last sql.NullInt64
+	_, err := c.one("SELECT IFNULL(sum(read),0), IFNULL(sum(understood),0), IFNULL(sum(irrelevant),0), IFNULL(sum(unparsed),0), min(minute), max(minute) FROM lines WHERE "+where,
+		args, &l.Read, &l.Understood, &l.Irrelevant, &l.Unparsed, &first, &last)
+	if first.Valid {
+		c.numbers.FirstLine = time.UnixMicro(first.Int64 * minuteMicros)
+		c.numbers.LastLine = time.UnixMicro(last.Int64 * minuteMicros)
+	}
 	return err
 }
 
