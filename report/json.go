@@ -236,7 +236,7 @@ func (r *Report) jsonCodes(rows []store.CodeRow, n int, rejections bool) []jsonC
 		if c.Enhanced != "" {
 			j.Enhanced = &c.Enhanced
 		}
-		j.Name, j.Advice = r.meaning(&c)
+		j.Name, j.Advice = meaning(&c)
 		list = append(list, j)
 	}
 	return list

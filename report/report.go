@@ -31,9 +31,6 @@ type Options struct {
 	Filter   store.Filter
 	By       []store.Dimension // nil: by domain
 	Location *time.Location    // of the times shown; nil is local time
-
-	// Explain names a code and gives a line of advice; registry.Brief.
-	Explain func(reply uint16, enhanced registry.Enhanced, provider string, reason registry.Reason) (name, advice string)
 }
 
 // Report is what mailfail report shows.
@@ -44,7 +41,6 @@ type Report struct {
 	Notes  []string // what the reader has to know about the numbers
 
 	location *time.Location
-	explain  func(reply uint16, enhanced registry.Enhanced, provider string, reason registry.Reason) (name, advice string)
 }
 
 // Build makes a report.
@@ -53,7 +49,7 @@ func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Numbers: n, By: opt.By, Filter: opt.Filter, location: opt.Location, explain: opt.Explain}
+	r := &Report{Numbers: n, By: opt.By, Filter: opt.Filter, location: opt.Location}
 	if r.location == nil {
 		r.location = time.Local
 	}
@@ -84,12 +80,9 @@ func ratio(n, of int64) *float64 {
 }
 
 // meaning returns the name of a code and a line of advice.
-func (r *Report) meaning(c *store.CodeRow) (name, advice string) {
-	if r.explain == nil {
-		return "", ""
-	}
+func meaning(c *store.CodeRow) (name, advice string) {
 	e, _ := registry.ParseEnhanced(c.Enhanced)
-	return r.explain(uint16(c.Reply), e, c.Provider, registry.Reason(c.Reason))
+	return registry.Brief(uint16(c.Reply), e, c.Provider, registry.Reason(c.Reason))
 }
 
 // ofCause reports whether a table by dims shows failures alone.

@@ -21,7 +21,7 @@ type TextOptions struct {
 
 // The least and greatest width of a text report.
 const (
-	minWidth = 60
+	minWidth = 72
 	maxWidth = 120
 )
 
@@ -66,6 +66,7 @@ type texter struct {
 }
 
 func (t *texter) heading(s string) string {
+	s = fit(s, t.width)
 	if t.opt.Color {
 		return "\x1b[1m" + s + "\x1b[0m"
 	}
@@ -114,7 +115,7 @@ func (t *texter) summary() []string {
 		return t.causeSummary()
 	}
 	if n.Recipients+n.Attempts+n.Suspended+n.HandedOver == 0 {
-		return t.figures([]figure{{"Delivered", 0, "no mail went out in this time"}, {"Rejected", n.Rejected, "times mail was refused on the way in"}}, 1)
+		return append([]string{"No mail went out in this time."}, t.figures([]figure{{"Rejected", n.Rejected, rejectedWords}}, 0)...)
 	}
 	failed := n.Bounced + n.Expired
 	return t.figures([]figure{
@@ -123,12 +124,14 @@ func (t *texter) summary() []string {
 		{"Pending", n.Pending, "still waiting at the end of this time"},
 		{"Removed", n.Removed, "deleted or discarded on this side"},
 		{"Deferred", n.Deferred, fmt.Sprintf("put off at least once (%s)", percent(n.Deferred, n.Recipients))},
-		{"Handed over", n.HandedOver, "to a content filter or another server of this organisation"},
-		{"Attempts", n.Attempts, fmt.Sprintf("%s delivered, %s temporary and %s permanent failures", count(n.Attempts-n.Deferrals-n.Failures), count(n.Deferrals), count(n.Failures))},
+		{"Handed over", n.HandedOver, "to a content filter or to another server here"},
+		{"Attempts", n.Attempts, fmt.Sprintf("in all: %s delivered, %s put off, %s failed", count(n.Attempts-n.Deferrals-n.Failures), count(n.Deferrals), count(n.Failures))},
 		{"Suspended", n.Suspended, "times put off without an attempt"},
-		{"Rejected", n.Rejected, "times mail was refused on the way in"},
+		{"Rejected", n.Rejected, rejectedWords},
 	}, 2)
 }
+
+const rejectedWords = "times mail was refused on the way in"
 
 func (t *texter) failed(n *store.Tally) string {
 	if n.Bounced+n.Expired == 0 {
@@ -146,7 +149,7 @@ func (t *texter) causeSummary() []string {
 		{"Failed", n.Bounced + n.Expired, "failed for good"},
 		{"Pending", n.Pending, "were still waiting"},
 		{"Removed", n.Removed, "were deleted"},
-		{"Rejected", n.Rejected, "times mail was refused on the way in"},
+		{"Rejected", n.Rejected, rejectedWords},
 	}, 4)
 }
 
@@ -169,7 +172,8 @@ func (t *texter) figures(list []figure, always int) []string {
 	}
 	var lines []string
 	for _, f := range shown {
-		lines = append(lines, fmt.Sprintf("%-*s  %*s %s", name, f.name, digits, count(f.n), f.words))
+		words := wrap(f.words, name+digits+3, t.width)
+		lines = append(lines, fmt.Sprintf("%-*s  %*s %s", name, f.name, digits, count(f.n), strings.TrimSpace(words)))
 	}
 	return lines
 }
@@ -179,11 +183,15 @@ func (t *texter) worst() []worst {
 	all := t.Totals.Deferrals + t.Totals.Failures
 	var list []worst
 	for i, c := range top(t.Codes, 3) {
-		name, advice := t.meaning(&c)
+		name, advice := meaning(&c)
+		where := fmt.Sprintf("%s %s", count(c.Domains), plural(c.Domains, "domain"))
+		if c.Domains > 1 {
+			where += ", most at " + fit(unnamed(store.ByDomain, c.TopDomain), 40)
+		}
 		list = append(list, worst{
 			Title: fit(fmt.Sprintf("%d. %s %s", i+1, codeOrNone(c.Code), titleOf(name, c.Reason)), t.width),
-			Share: fmt.Sprintf("%s of %s failing attempts (%s), %s %s, %s %s", count(c.Attempts), count(all), percent(c.Attempts, all),
-				count(c.Recipients), plural(c.Recipients, "recipient"), count(c.Domains), plural(c.Domains, "domain")),
+			Share: fmt.Sprintf("%s of %s failing attempts (%s), %s %s, %s", count(c.Attempts), count(all), percent(c.Attempts, all),
+				count(c.Recipients), plural(c.Recipients, "recipient"), where),
 			Meaning: advice,
 		})
 	}
@@ -228,7 +236,7 @@ func (t *texter) groups() *section {
 		if i > 0 {
 			title += " and"
 		}
-		title += " " + string(d)
+		title += " " + nameInTitle(d)
 	}
 	switch {
 	case dims == nil:
@@ -268,18 +276,13 @@ func (t *texter) more(left int, what string, fine int) string {
 func (t *texter) groupTable(dims []store.Dimension, groups []store.Group) *table {
 	tab := &table{}
 	for _, d := range dims {
-		title := strings.ToUpper(string(d[:1])) + string(d[1:])
-		tab.columns = append(tab.columns, column{title: title, flex: d != store.ByCode})
+		tab.columns = append(tab.columns, column{title: titleOfDimension(d), flex: !d.OfCause()})
 	}
 	ofCause := t.ofCause(dims)
-	if ofCause {
-		for _, title := range []string{"Attempts", "Deferrals", "Failures", "Recipients", "Delivered"} {
-			tab.columns = append(tab.columns, column{title: title, right: true})
-		}
-	} else {
-		for _, title := range []string{"Recipients", "Delivered", "Failed", "Rate", "Deferred", "Pending"} {
-			tab.columns = append(tab.columns, column{title: title, right: true})
-		}
+	for _, title := range t.numberTitles(ofCause) {
+		tab.columns = append(tab.columns, column{title: title, right: true})
+	}
+	if !ofCause {
 		tab.columns = append(tab.columns, column{title: "Top cause", flex: true})
 	}
 	for _, g := range groups {
@@ -288,30 +291,63 @@ func (t *texter) groupTable(dims []store.Dimension, groups []store.Group) *table
 	return tab
 }
 
+// nameInTitle is a dimension within a heading.
+func nameInTitle(d store.Dimension) string {
+	if d == store.ByMTA {
+		return titleOfDimension(d)
+	}
+	return string(d)
+}
+
+func titleOfDimension(d store.Dimension) string {
+	if d == store.ByMTA {
+		return "MTA"
+	}
+	return strings.ToUpper(string(d[:1])) + string(d[1:])
+}
+
 func (t *texter) groupCells(dims []store.Dimension, g *store.Group, ofCause bool) []string {
 	var row []string
 	for i, d := range dims {
 		row = append(row, unnamed(d, g.Values[i]))
 	}
-	if ofCause {
-		return append(row, count(g.Attempts), count(g.Deferrals), count(g.Failures), count(g.Recipients), count(g.Delivered))
-	}
 	failed := g.Bounced + g.Expired
-	cause := ""
-	if g.HasTop {
-		cause = strings.TrimSpace(g.TopCode + " " + g.TopReason)
+	numbers := map[string]string{
+		"Recipients": count(g.Recipients), "Delivered": count(g.Delivered), "Failed": count(failed), "Rate": percent(failed, g.Delivered+failed),
+		"Deferred": count(g.Deferred), "Pending": count(g.Pending), "Attempts": count(g.Attempts), "Temporary": count(g.Deferrals), "Permanent": count(g.Failures),
 	}
-	return append(row, count(g.Recipients), count(g.Delivered), count(failed), percent(failed, g.Delivered+failed), count(g.Deferred), count(g.Pending), cause)
+	for _, title := range t.numberTitles(ofCause) {
+		row = append(row, numbers[title])
+	}
+	switch {
+	case ofCause:
+		return row
+	case !g.HasTop:
+		return append(row, "")
+	}
+	return append(row, strings.TrimSpace(g.TopCode+" "+g.TopReason))
+}
+
+// numberTitles are the columns of numbers that there is room for.
+func (t *texter) numberTitles(ofCause bool) []string {
+	narrow := t.width < 100
+	switch {
+	case ofCause && narrow:
+		return []string{"Attempts", "Permanent", "Recipients", "Delivered"}
+	case ofCause:
+		return []string{"Attempts", "Temporary", "Permanent", "Recipients", "Delivered", "Failed", "Pending"}
+	case narrow:
+		return []string{"Recipients", "Failed", "Rate", "Deferred"}
+	}
+	return []string{"Recipients", "Delivered", "Failed", "Rate", "Deferred", "Pending"}
 }
 
 func (t *texter) codes() section {
-	tab := &table{columns: []column{{title: "Code"}, {title: "Attempts", right: true}, {title: "Recipients", right: true}, {title: "Domains", right: true}, {title: "Reason", flex: true}}}
+	tab := &table{columns: []column{{title: "Code"}, {title: "Attempts", right: true}, {title: "Recipients", right: true}, {title: "Domains", right: true}, {title: "Meaning", flex: true}}}
 	for _, c := range top(t.Codes, t.opt.Top) {
-		name, advice := t.meaning(&c)
-		row := tableRow{cells: []string{codeOrNone(c.Code), count(c.Attempts), count(c.Recipients), count(c.Domains), c.Reason}}
-		if name != "" {
-			row.below = strings.Split(wrap(strings.TrimSuffix(name, ".")+". "+advice, 0, t.width-4), "\n")
-		}
+		name, advice := meaning(&c)
+		row := tableRow{cells: []string{codeOrNone(c.Code), count(c.Attempts), count(c.Recipients), count(c.Domains), name}}
+		row.below = strings.Split(wrap(c.Reason+": "+advice, 0, t.width-4), "\n")
 		if c.Example != "" {
 			row.below = append(row.below, "> "+safe(c.Example))
 		}
@@ -354,6 +390,9 @@ func (t *texter) unknown() *section {
 
 func (t *texter) lines() string {
 	l := &t.Lines
+	if l.Read == 0 {
+		return "No lines of this time were read."
+	}
 	return fmt.Sprintf("%s %s read: %s understood, %s of no interest, %s not understood (%s).", count(l.Read), plural(l.Read, "line"),
 		count(l.Understood), count(l.Irrelevant), count(l.Unparsed), percent(l.Unparsed, l.Read))
 }
@@ -375,8 +414,8 @@ func count(n int64) string {
 	return string(b)
 }
 
-// percent formats a share. What is not all is never 100 %, and what is not
-// nothing never 0 %.
+// percent formats a share. What is not all is never 100%, and what is not
+// nothing never 0%.
 func percent(n, of int64) string {
 	if of == 0 {
 		return "-"
@@ -384,15 +423,15 @@ func percent(n, of int64) string {
 	p := 1000 * float64(n) / float64(of)
 	switch {
 	case n == of:
-		return "100 %"
+		return "100%"
 	case n == 0:
-		return "0 %"
+		return "0%"
 	case p < 0.5:
-		return "<0.1 %"
+		return "<0.1%"
 	case p >= 999.5:
-		return ">99.9 %"
+		return ">99.9%"
 	}
-	return fmt.Sprintf("%.1f %%", p/10)
+	return fmt.Sprintf("%.1f%%", p/10)
 }
 
 func plural(n int64, word string) string {
