@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,13 @@ import (
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestMain(m *testing.M) {
+	brief = func(reply uint16, enhanced registry.Enhanced, provider string, reason registry.Reason) (name, advice string) {
+		return fmt.Sprintf("Name of %s %s", registry.Code(reply, enhanced), reason), fmt.Sprintf("Advice for %s that is about as long as the longest of all advice.", reason)
+	}
+	os.Exit(m.Run())
+}
 
 // golden compares got with a file in testdata.
 func golden(t *testing.T, name, got string) {

@@ -126,12 +126,12 @@ func (t *texter) summary() []string {
 		{"Deferred", n.Deferred, fmt.Sprintf("put off at least once (%s)", percent(n.Deferred, n.Recipients))},
 		{"Handed over", n.HandedOver, "to a content filter or to another server here"},
 		{"Attempts", n.Attempts, fmt.Sprintf("in all: %s delivered, %s put off, %s failed", count(n.Attempts-n.Deferrals-n.Failures), count(n.Deferrals), count(n.Failures))},
-		{"Suspended", n.Suspended, "times put off without an attempt"},
+		{"Suspended", n.Suspended, "put off without an attempt"},
 		{"Rejected", n.Rejected, rejectedWords},
 	}, 2)
 }
 
-const rejectedWords = "times mail was refused on the way in"
+const rejectedWords = "refused on the way in"
 
 func (t *texter) failed(n *store.Tally) string {
 	if n.Bounced+n.Expired == 0 {

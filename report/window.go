@@ -89,7 +89,7 @@ func formatWindow(w store.Window, first, last time.Time, loc *time.Location) str
 		if first.IsZero() {
 			return "all times"
 		}
-		since, until, all = first, last.Add(time.Minute), " (all that was read)"
+		since, until, all = first, last.Add(time.Minute), " (all)"
 	}
 	const layout = "Mon 2006-01-02 15:04"
 	var parts []string

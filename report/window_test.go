@@ -90,7 +90,7 @@ func TestFormatWindow(t *testing.T) {
 		{store.Window{Since: a, Until: a.Add(90 * time.Minute)}, a, b, "Sun 2026-03-29 00:00 until 01:30 CET"},
 		{store.Window{Since: a}, a, b, "since Sun 2026-03-29 00:00 CET"},
 		{store.Window{Until: b}, a, b, "until Mon 2026-03-30 00:00 CEST"},
-		{store.Window{}, a, a, "Sun 2026-03-29 00:00 until 00:01 CET (all that was read)"},
+		{store.Window{}, a, a, "Sun 2026-03-29 00:00 until 00:01 CET (all)"},
 		{store.Window{}, time.Time{}, time.Time{}, "all times"},
 	} {
 		if got := formatWindow(test.w, test.first, test.last, berlin); got != test.want {
