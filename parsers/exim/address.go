@@ -137,7 +137,10 @@ func (p *parser) recipient(addr, top []byte) (recipient, original []byte) {
 	switch {
 	case top == nil:
 		return addr, nil
-	case len(addr) == 0, addr[0] == '|', addr[0] == '/', addr[0] == '>', bytes.HasPrefix(addr, []byte("save ")):
+	case addr[0] == '|', addr[0] == '/', addr[0] == '>', bytes.HasPrefix(addr, []byte("save ")):
+		if string(top) == "system-filter" {
+			return nil, nil // what the administrator's filter does besides
+		}
 		return top, nil
 	case equalFold(addr, top), unquotes(top, addr):
 		return top, nil

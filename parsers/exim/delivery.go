@@ -173,7 +173,9 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 	}
 	var f fields
 	p.readFields(rest, &f)
-	p.emitReplaced(addr, top, emit)
+	if !p.setRecipient(addr, top, emit) {
+		return parsers.Understood
+	}
 	r.Kind, r.Outcome = parsers.Attempt, parsers.Delivered
 	if f.reply != nil {
 		var text []byte
@@ -192,19 +194,20 @@ func swallowed(addr []byte) bool {
 	return string(addr) == ":blackhole:" || string(addr) == "discarded"
 }
 
-// emitReplaced sets the recipient of the record, and reports the address it
-// was made from as replaced.
-func (p *parser) emitReplaced(addr, top []byte, emit func(*parsers.Record)) {
+// setRecipient sets the recipient of the record, and reports the address it
+// was made from as replaced. It returns false when there is none.
+func (p *parser) setRecipient(addr, top []byte, emit func(*parsers.Record)) bool {
 	r := &p.rec
 	r.Recipient, r.Original = p.recipient(addr, top)
 	if r.Original == nil || bytes.IndexByte(r.Original, '@') < 0 {
-		return
+		return len(r.Recipient) > 0
 	}
 	saved := *r
 	p.fresh(parsers.Replaced)
 	r.Recipient = saved.Original
 	emit(r)
 	*r = saved
+	return true
 }
 
 // nextID finds the queue id of the next host in its reply: "queued as 4F2A",
@@ -246,7 +249,9 @@ func (p *parser) deferred(l *line, s []byte, emit func(*parsers.Record)) parsers
 	if l.syslog && r.RelayIP == nil && p.twins.second(hashOf(l, l.pid)) {
 		return parsers.Understood // once more, for the panic log
 	}
-	p.emitReplaced(addr, top, emit)
+	if !p.setRecipient(addr, top, emit) {
+		return parsers.Understood
+	}
 	p.diagnose(&f)
 	r.Kind, r.Outcome = parsers.Attempt, parsers.Deferred
 	if r.RelayIP == nil && notTried(f.message) {
@@ -294,7 +299,9 @@ func (p *parser) failed(l *line, s []byte, emit func(*parsers.Record)) parsers.R
 	if l.syslog && r.RelayIP == nil && p.twins.second(hashOf(l, l.pid)) {
 		return parsers.Understood
 	}
-	p.emitReplaced(addr, top, emit)
+	if !p.setRecipient(addr, top, emit) {
+		return parsers.Understood
+	}
 	text, timedOut := bytes.CutSuffix(f.message, []byte("retry timeout exceeded"))
 	contact := r.RelayIP != nil || len(text) > 0
 	if timedOut && contact {

@@ -38,6 +38,7 @@ var causes = [...]struct {
 	{[]byte("Operation timed out"), registry.StageConnect, registry.SourceNetwork}, // BSD
 	{[]byte("No route to host"), registry.StageConnect, registry.SourceNetwork},
 	{[]byte("Network is unreachable"), registry.StageConnect, registry.SourceNetwork},
+	{[]byte("Network unreachable"), registry.StageConnect, registry.SourceNetwork},
 	{[]byte("Network is down"), registry.StageConnect, registry.SourceNetwork},
 	{[]byte("Network Error"), registry.StageConnect, registry.SourceNetwork},
 	{[]byte("Host is down"), registry.StageConnect, registry.SourceNetwork},
@@ -92,14 +93,20 @@ func (p *parser) diagnose(f *fields) {
 	}
 }
 
-// separateHost splits "Connection timed out H=host [ip]: …", which versions
-// since 4.83 write for an error of the system (deferred by errno > 0).
+// separateHost splits "Connection timed out H=host [ip] DT=5s: …", which is
+// how an error of the system is written (defer by errno > 0): what follows the
+// error are fields again, and after them the text proper.
 func separateHost(text []byte) (errno, at []byte) {
-	i := bytes.Index(text, []byte(" H="))
-	if i < 0 || bytes.IndexByte(text[:i], ':') >= 0 {
-		return text, nil
+	end := bytes.IndexByte(text, ':')
+	if end < 0 {
+		end = len(text)
 	}
-	return text[:i], text[i:]
+	for _, field := range [...][]byte{[]byte(" H="), []byte(" DT=")} {
+		if i := bytes.Index(text[:end], field); i >= 0 {
+			return text[:i], text[i:]
+		}
+	}
+	return text, nil
 }
 
 func (p *parser) setText(text []byte) {

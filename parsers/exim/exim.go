@@ -252,7 +252,7 @@ func (p *parser) unflagged(l *line, emit func(*parsers.Record)) parsers.Result {
 		return parsers.Understood
 	}
 	switch {
-	case l.id != nil && len(bytes.TrimSpace(l.text)) == 0:
+	case l.id != nil && len(l.text) > 0 && len(bytes.TrimSpace(l.text)) == 0:
 		return parsers.Unparsed // Exim 4.98.2 writes some lines blank
 	case l.id != nil, startsKnown(l.text):
 		return parsers.Understood
