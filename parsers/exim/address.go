@@ -16,7 +16,7 @@ func address(s []byte) (addr, top, rest []byte) {
 		i = len(s)
 	}
 	addr, rest = s[:i], s[i:]
-	if i > 0 && simple(addr) && !bytes.Contains(rest, []byte(` <"`)) {
+	if i > 0 && simple(addr) && !quotedTop(rest) {
 		if addr[i-1] == ':' && !swallowed(addr) {
 			return addr[:i-1], nil, s[i-1:]
 		}
@@ -28,6 +28,22 @@ func address(s []byte) (addr, top, rest []byte) {
 		}
 	}
 	return oddAddress(s)
+}
+
+// quotedTop reports whether s has a TOP in quotes. Most lines have a few
+// quotes at most, so looking for them is faster than looking for all three
+// characters.
+func quotedTop(s []byte) bool {
+	for {
+		i := bytes.IndexByte(s, '"')
+		if i < 0 {
+			return false
+		}
+		if i > 1 && s[i-1] == '<' && s[i-2] == ' ' {
+			return true
+		}
+		s = s[i+1:]
+	}
 }
 
 // simple reports whether the first word of an address is likely all of it: it

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"mailfail/parsers"
-	"mailfail/registry"
 )
 
 // fields are what the words of a line say that is about a message or a
@@ -252,12 +251,13 @@ func (p *parser) deferred(l *line, s []byte, emit func(*parsers.Record)) parsers
 	if !p.setRecipient(addr, top, emit) {
 		return parsers.Understood
 	}
+	if r.RelayIP == nil && notTried(f.message) {
+		r.Kind, r.Reply.Text = parsers.Suspended, f.message
+		emit(r)
+		return parsers.Understood
+	}
 	p.diagnose(&f)
 	r.Kind, r.Outcome = parsers.Attempt, parsers.Deferred
-	if r.RelayIP == nil && notTried(f.message) {
-		r.Kind, r.Outcome = parsers.Suspended, 0
-		r.Stage, r.Source = registry.StageUnknown, registry.SourceUnknown
-	}
 	emit(r)
 	return parsers.Understood
 }

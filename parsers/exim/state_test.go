@@ -31,7 +31,7 @@ func TestSplitAnywhere(t *testing.T) {
 	for name, text := range map[string][]byte{"mainlog": main, "rejectlog": reject, "syslog": syslog} {
 		t.Run(name, func(t *testing.T) {
 			lines := bytes.SplitAfter(text, []byte("\n"))
-			lines = lines[:min(len(lines), 700)]
+			lines = lines[:min(len(lines), 400)]
 			want, results := parsed(t, name, lines, 0)
 			for at := 1; at < len(lines); at++ {
 				got, r := parsed(t, name, lines, at)
