@@ -15,12 +15,13 @@ import (
 func init() {
 	Register(Format{
 		Name:    "echo",
+		MTA:     "echo",
 		Program: func(p []byte) bool { return bytes.HasPrefix(p, []byte("echo")) },
 		Match:   func(line []byte) bool { return bytes.HasPrefix(line, []byte("echo ")) },
 		New:     func(o Options) Parser { return &echo{} },
 	})
 	Register(Format{
-		Name:   "table",
+		Name: "table", MTA: "table",
 		Header: func(line []byte) bool { return string(line) == "#table" },
 		Refuse: func(line []byte) string {
 			if string(line) == "#chair" {
@@ -365,7 +366,7 @@ func TestRefusal(t *testing.T) {
 		{`1.2.3.4 - - [22/Nov/2026:06:28:07 +0000] "GET / HTTP/1.1" 200 1 "-" "-"`, "web server"},
 		{"#Log-type: ECP Activity Context Log", "Exchange"},
 		{"a,b,c,d,e", "table"},
-		{"what", "no line was understood; expected a log of one of the formats echo, table"},
+		{"what", "no line was understood; expected a log of one of echo, table"},
 	} {
 		s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
 		s.Parse([]byte(test.line), func(*Record) {})

@@ -197,6 +197,9 @@ var wordingsOfFailures = []struct{ relay, text, want string }{
 func TestFailures(t *testing.T) {
 	for _, w := range wordingsOfFailures {
 		for status, outcome := range map[string]string{"deferred": "deferred", "bounced": "failed", "SOFTBOUNCE": "deferred"} {
+			if status == "deferred" && strings.HasPrefix(w.want, "stage=route") && !strings.Contains(w.want, "loops") {
+				continue // error(8) defers without a contact, see TestSuspended
+			}
 			line := fmt.Sprintf("3bZLDk1V50z37Dv: to=<a@example.org>, relay=%s, delay=1, delays=0/0/0/1, dsn=4.0.0, status=%s (%s)", w.relay, status, w.text)
 			head, tail, _ := strings.Cut("attempt id=3bZLDk1V50z37Dv to=a@example.org outcome="+outcome+" "+w.want, " text=")
 			source, code, ok := strings.Cut(head, " code=") // brief puts dsn and delay between code and text
@@ -216,9 +219,9 @@ func TestSuspended(t *testing.T) {
 		"postfix/error":  "delivery temporarily suspended: host mx[192.0.2.1] refused to talk to me: 421 4.7.0 no",
 		"postfix/retry":  "delivery temporarily suspended: connect to mx[192.0.2.1]:25: Connection refused",
 		"postfix/qmgr":   "deferred transport",
-		"postfix/error!": "any words of an admin",
+		"postfix/retry ": "any words of an admin",
 	} {
-		checkWordings(t, []wording{{program, head + "(" + text + ")", want + text}})
+		checkWordings(t, []wording{{strings.TrimSpace(program), head + "(" + text + ")", want + text}})
 	}
 	checkWordings(t, []wording{{"postfix/qmgr", "BBB4D259B1: to=<a@example.org>, relay=none, delay=1, status=deferred (deferred transport)", "suspended id=BBB4D259B1 to=a@example.org outcome=deferred delay=1s text=deferred transport"}})
 }
