@@ -16,6 +16,7 @@ package report
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"mailfail/registry"
@@ -45,6 +46,9 @@ type Report struct {
 
 // Build makes a report.
 func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
+	if slices.Equal(opt.By, []store.Dimension{store.ByDomain}) {
+		opt.By = nil // every report is by domain
+	}
 	n, err := q.Numbers(ctx, opt.Window, opt.Filter, opt.By)
 	if err != nil {
 		return nil, err

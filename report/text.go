@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -253,9 +254,20 @@ func (t *texter) groups() *section {
 	if len(failing) == 0 {
 		return nil
 	}
+	failing = byImportance(failing)
 	s := &section{Title: title, Body: t.groupTable(dims, top(failing, t.opt.Top)).render(t.width)}
 	s.More = t.more(len(failing)-len(top(failing, t.opt.Top)), "more with failures", len(rows)-len(failing))
 	return s
+}
+
+// byImportance sorts groups for people: first where most recipients failed for
+// good, bounced or given up, then where most attempts failed.
+func byImportance(groups []store.Group) []store.Group {
+	groups = slices.Clone(groups)
+	slices.SortStableFunc(groups, func(a, b store.Group) int {
+		return cmp.Or(cmp.Compare(b.Bounced+b.Expired, a.Bounced+a.Expired), cmp.Compare(b.Deferrals+b.Failures, a.Deferrals+a.Failures), slices.Compare(a.Values, b.Values))
+	})
+	return groups
 }
 
 // more says how many rows were left out.

@@ -600,7 +600,7 @@ func (c *counter) countDomains() {
 	}
 }
 
-// rows returns the groups by failures, then deferrals, then by name.
+// rows returns the groups, those with the most failures first, then by name.
 func (g *grouping) rows() []Group {
 	rows := make([]Group, len(g.order))
 	for i, t := range g.order {
@@ -608,7 +608,7 @@ func (g *grouping) rows() []Group {
 	}
 	g.top(rows)
 	slices.SortFunc(rows, func(a, b Group) int {
-		return cmp.Or(cmp.Compare(b.Failures, a.Failures), cmp.Compare(b.Deferrals, a.Deferrals), slices.Compare(a.Values, b.Values))
+		return cmp.Or(cmp.Compare(b.Failures, a.Failures), slices.Compare(a.Values, b.Values))
 	})
 	return rows
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // zones are known where the system has no files of them
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 	"mailfail/report"
 	"mailfail/store"
 )
@@ -70,6 +72,11 @@ func (f *filterFlags) filter() (store.Filter, error) {
 			return f.Filter, usageError("--code: %v", err)
 		}
 	}
+	for _, r := range f.Reasons {
+		if !slices.ContainsFunc(registry.Reasons(), func(i registry.ReasonInfo) bool { return strings.EqualFold(r, string(i.Reason)) }) {
+			return f.Filter, usageError("--reason %s: none of %s", r, strings.Join(reasonNames(), ", "))
+		}
+	}
 	for _, s := range f.Senders {
 		if strings.Contains(s, "@") {
 			return f.Filter, usageError("--sender %s: a domain is wanted; `mailfail trace` looks for addresses", s)
@@ -95,6 +102,13 @@ func mtaNames() (names []string) {
 			seen[f.MTA] = true
 			names = append(names, f.MTA)
 		}
+	}
+	return names
+}
+
+func reasonNames() (names []string) {
+	for _, r := range registry.Reasons() {
+		names = append(names, string(r.Reason))
 	}
 	return names
 }
