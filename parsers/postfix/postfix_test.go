@@ -243,7 +243,7 @@ func TestRejections(t *testing.T) {
 		{"postfix/smtpd", "NOQUEUE: reject: VRFY from unknown[192.0.2.1]: 550 5.1.1 <x>: Recipient address rejected: User unknown; to=<x> proto=SMTP helo=<y>",
 			"rejection client=unknown ip=192.0.2.1 to=x source=local code=550 enh=5.1.1 text=550 5.1.1 <x>: Recipient address rejected: User unknown"},
 		{"postfix/smtpd", "AB12CD34EF: reject: DATA from unknown[192.0.2.1]: 550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce; from=<> proto=ESMTP helo=<x>",
-			"rejection id=AB12CD34EF from=<> client=unknown ip=192.0.2.1 stage=data source=local code=550 enh=5.5.3 text=550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce"},
+			"rejection id=AB12CD34EF from=<> client=unknown ip=192.0.2.1 stage=data source=local code=550 enh=5.5.3 text=550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce\nend id=AB12CD34EF from=<> client=unknown ip=192.0.2.1 stage=data source=local code=550 enh=5.5.3 text=550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce"},
 		{"postfix/smtpd", "AB12CD34EF: milter-reject: RCPT from unknown[192.0.2.1]: 451 4.7.1 later; from=<a@b> to=<c@d> proto=ESMTP helo=<x>",
 			"rejection id=AB12CD34EF from=<a@b> client=unknown ip=192.0.2.1 to=c@d stage=rcpt source=local code=451 enh=4.7.1 text=451 4.7.1 later"},
 		{"postfix/cleanup", "AB12CD34EF: milter-reject: END-OF-MESSAGE from mail.partner.test[127.0.3.2]: 5.7.1 Spam score 15.2 (limit 6.0), status=sent; from=<a@b> to=<c@d> proto=ESMTP helo=<x>",
