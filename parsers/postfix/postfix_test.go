@@ -359,10 +359,22 @@ func TestProgram(t *testing.T) {
 			t.Errorf("%s: got %q, %q, want %q", program, instance, service, want)
 		}
 	}
-	for _, program := range []string{"", "postfix1", "postfixadmin", "postgrey", "dovecot", "dovecot/lmtp-x", "smtp", "kernel"} {
+	for _, program := range []string{"", "postfix1", "postfixadmin", "postgrey", "dovecot", "dovecot/lmtp", "cyrus/master", "smtp", "kernel"} {
 		if isPostfix([]byte(program)) {
 			t.Errorf("%s is taken for Postfix", program)
 		}
+	}
+}
+
+// TestForeign reads lines of programs that only sound like Postfix.
+func TestForeign(t *testing.T) {
+	for _, program := range []string{"postfix/policy-spf", "postfix-policyd-spf-python", "postfix-local", "postfix-out"} {
+		if _, result := parse(program, "something of its own"); result != parsers.Irrelevant {
+			t.Errorf("%s: got %d", program, result)
+		}
+	}
+	if records, _ := parse("postfix-out", "C2032259E6: removed"); len(records) != 1 {
+		t.Errorf("an instance without its service: got %q", records)
 	}
 }
 
