@@ -1,9 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -45,8 +48,6 @@ type Event struct {
 	Text      string
 	Delay     time.Duration // since arrival, negative unknown
 	Times     int64         // that the line was logged; of attempts 1
-
-	message int64 // row
 }
 
 // Code returns the reply code and the enhanced code of e.
@@ -65,7 +66,6 @@ func (q *Query) Events(ctx context.Context, w Window, f Filter, outcomes []strin
 			return err
 		}
 		r := &eventReader{tx: t, cat: cat, filter: f, outcomes: outcomes}
-		defer r.close()
 		if newest <= 0 {
 			return r.walk(w, "", each)
 		}
@@ -89,7 +89,7 @@ func (q *Query) Events(ctx context.Context, w Window, f Filter, outcomes []strin
 	})
 }
 
-var errEnough = fmt.Errorf("enough")
+var errEnough = errors.New("enough")
 
 // eventReader finds failures by what is in memory, and reads the rest of those
 // that are wanted.
@@ -98,13 +98,7 @@ type eventReader struct {
 	cat      *catalog
 	filter   Filter
 	outcomes []string
-	stmts    map[string]*sql.Stmt
-}
-
-func (r *eventReader) close() {
-	for _, s := range r.stmts {
-		s.Close()
-	}
+	batch    []batched
 }
 
 // walk merges attempts and rejections by time.
@@ -137,10 +131,10 @@ func (r *eventReader) walk(w Window, order string, each func(*Event) error) erro
 			rejection = rejections.next()
 		}
 	}
-	if attempts.err != nil {
-		return attempts.err
+	if err := cmp.Or(attempts.err, rejections.err); err != nil {
+		return err
 	}
-	return rejections.err
+	return r.flush(each)
 }
 
 func (r *eventReader) wants(outcomes ...string) bool {
@@ -148,6 +142,7 @@ func (r *eventReader) wants(outcomes ...string) bool {
 }
 
 // event passes on one failure if it is wanted: time, id, series, cause, outcome.
+// It may do so later, up to flush.
 func (r *eventReader) event(row []int64, rejection bool, each func(*Event) error) error {
 	i, ok := r.cat.index[row[2]]
 	k := r.cat.causes[row[3]]
@@ -164,16 +159,53 @@ func (r *eventReader) event(row []int64, rejection bool, each func(*Event) error
 		return nil
 	}
 	e := r.start(row[0], &r.cat.series[i], k)
-	var err error
+	e.Outcome = outcomeName(row[4])
 	if rejection {
-		err = r.rejection(e, row[1])
-	} else {
-		err = r.attempt(e, row[1])
+		e.Outcome = "rejected"
 	}
-	if err != nil || rejection && !matchDomain(r.filter.Senders, senderDomain(sql.NullString{String: e.Sender, Valid: e.HasSender})) {
+	r.batch = append(r.batch, batched{row[1], e})
+	if len(r.batch) < batchSize {
+		return nil
+	}
+	return r.flush(each)
+}
+
+// batched is an event of which only the id and what is in memory is known.
+type batched struct {
+	id int64
+	*Event
+}
+
+// batchSize is how many events are read at once.
+const batchSize = 256
+
+// flush reads what is missing of the batch and passes it on.
+func (r *eventReader) flush(each func(*Event) error) error {
+	attempts, rejections := map[int64]*Event{}, map[int64]*Event{}
+	for _, b := range r.batch {
+		if b.Outcome == "rejected" {
+			rejections[b.id] = b.Event
+		} else {
+			attempts[b.id] = b.Event
+		}
+	}
+	if err := r.readAttempts(attempts); err != nil {
 		return err
 	}
-	return each(e)
+	if err := r.readRejections(rejections); err != nil {
+		return err
+	}
+	batch := r.batch
+	r.batch = r.batch[:0]
+	for _, b := range batch {
+		if b.Outcome == "rejected" && !matchDomain(r.filter.Senders, senderDomain(sql.NullString{String: b.Sender, Valid: b.HasSender})) {
+			continue
+		}
+		if err := each(b.Event); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func outcomeName(outcome int64) string {
@@ -193,61 +225,65 @@ func (r *eventReader) start(micros int64, s *series, k *cause) *Event {
 	}
 }
 
-// row runs a query for one row by its id.
-func (r *eventReader) row(query string, id int64, into ...any) error {
-	if r.stmts == nil {
-		r.stmts = map[string]*sql.Stmt{}
-	}
-	s := r.stmts[query]
-	if s == nil {
-		var err error
-		if s, err = r.conn.PrepareContext(r.ctx, query); err != nil {
-			return fmt.Errorf("read the database: %w", err)
-		}
-		r.stmts[query] = s
-	}
-	if err := s.QueryRowContext(r.ctx, id).Scan(into...); err != nil {
-		return fmt.Errorf("read the database: %w", err)
-	}
-	return nil
-}
-
 const causeColumns = "k.mta_status, k.stage, k.source, k.signature, k.rule"
 
 func (e *Event) causeFields() []any {
 	return []any{&e.MTAStatus, &e.Stage, &e.Source, &e.Signature, &e.Rule}
 }
 
-func (r *eventReader) attempt(e *Event, id int64) error {
-	var sender sql.NullString
-	var delay sql.NullInt64
-	var outcome, service int64
-	err := r.row(`SELECT a.outcome, a.service, a.ip, a.delay, a.text, IFNULL(p.address, ''), IFNULL(m.id, 0), IFNULL(m.queue_id, ''), IFNULL(m.message_id, ''), m.sender,
-		IFNULL(m.client, ''), IFNULL(m.client_ip, ''), `+causeColumns+`
-		FROM attempts AS a JOIN causes AS k ON k.id = a.cause LEFT JOIN recipients AS p ON p.id = a.recipient LEFT JOIN messages AS m ON m.id = p.message
-		WHERE a.id = ?`, id, append([]any{&outcome, &service, &e.IP, &delay, &e.Text, &e.Recipient, &e.message, &e.Message, &e.MessageID, &sender, &e.Client, &e.ClientIP}, e.causeFields()...)...)
-	e.Outcome = outcomeName(outcome)
-	e.Service = r.cat.names[service]
-	e.Sender, e.HasSender = sender.String, sender.Valid
-	if delay.Valid {
-		e.Delay = time.Duration(delay.Int64) * time.Microsecond
+func (r *eventReader) readAttempts(events map[int64]*Event) error {
+	if len(events) == 0 {
+		return nil
 	}
-	return err
+	return r.each(`SELECT a.id, a.service, a.ip, a.delay, a.text, IFNULL(p.address, ''), IFNULL(m.queue_id, ''), IFNULL(m.message_id, ''), m.sender,
+			IFNULL(m.client, ''), IFNULL(m.client_ip, ''), `+causeColumns+`
+		FROM attempts AS a JOIN causes AS k ON k.id = a.cause LEFT JOIN recipients AS p ON p.id = a.recipient LEFT JOIN messages AS m ON m.id = p.message
+		WHERE a.id IN (SELECT value FROM json_each(?))`, []any{list(slices.Collect(maps.Keys(events)))}, func(rows *sql.Rows) error {
+		var e Event
+		var id, service int64
+		var delay sql.NullInt64
+		var sender sql.NullString
+		if err := rows.Scan(append([]any{&id, &service, &e.IP, &delay, &e.Text, &e.Recipient, &e.Message, &e.MessageID, &sender, &e.Client, &e.ClientIP}, e.causeFields()...)...); err != nil {
+			return err
+		}
+		e.Delay = -1
+		if delay.Valid {
+			e.Delay = time.Duration(delay.Int64) * time.Microsecond
+		}
+		e.Times = 1
+		events[id].fill(&e, r.cat.names[service], sender)
+		return nil
+	})
 }
 
-func (r *eventReader) rejection(e *Event, id int64) error {
-	var sender sql.NullString
-	var service int64
-	err := r.row(`SELECT j.service, j.client_ip, j.client, j.text, j.recipient, j.queue_id, j.sender, j.n, `+causeColumns+`
-		FROM rejections AS j JOIN causes AS k ON k.id = j.cause WHERE j.id = ?`, id,
-		append([]any{&service, &e.ClientIP, &e.Client, &e.Text, &e.Recipient, &e.Message, &sender, &e.Times}, e.causeFields()...)...)
-	e.Outcome = "rejected"
-	e.Service = r.cat.names[service]
-	e.Sender, e.HasSender = sender.String, sender.Valid
-	if e.Message == "NOQUEUE" {
-		e.Message = ""
+func (r *eventReader) readRejections(events map[int64]*Event) error {
+	if len(events) == 0 {
+		return nil
 	}
-	return err
+	return r.each(`SELECT j.id, j.service, j.client_ip, j.client, j.text, j.recipient, j.queue_id, j.sender, j.n, `+causeColumns+`
+		FROM rejections AS j JOIN causes AS k ON k.id = j.cause WHERE j.id IN (SELECT value FROM json_each(?))`,
+		[]any{list(slices.Collect(maps.Keys(events)))}, func(rows *sql.Rows) error {
+			var e Event
+			var id, service int64
+			var sender sql.NullString
+			if err := rows.Scan(append([]any{&id, &service, &e.ClientIP, &e.Client, &e.Text, &e.Recipient, &e.Message, &sender, &e.Times}, e.causeFields()...)...); err != nil {
+				return err
+			}
+			e.Delay = -1
+			if e.Message == "NOQUEUE" {
+				e.Message = ""
+			}
+			events[id].fill(&e, r.cat.names[service], sender)
+			return nil
+		})
+}
+
+// fill adds to e what was read of it.
+func (e *Event) fill(read *Event, service string, sender sql.NullString) {
+	e.Service, e.Sender, e.HasSender = service, sender.String, sender.Valid
+	e.Message, e.MessageID, e.Recipient, e.IP, e.Client, e.ClientIP = read.Message, read.MessageID, read.Recipient, read.IP, read.Client, read.ClientIP
+	e.MTAStatus, e.Stage, e.Source, e.Signature, e.Rule = read.MTAStatus, read.Stage, read.Source, read.Signature, read.Rule
+	e.Text, e.Delay, e.Times = read.Text, read.Delay, read.Times
 }
 
 // Contact identifies the contact with a next hop that e was part of: a refused

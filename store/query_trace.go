@@ -57,7 +57,6 @@ func (q *Query) Trace(ctx context.Context, what string) (stories []*Story, rejec
 			return err
 		}
 		r := &eventReader{tx: t, cat: cat, outcomes: OutcomeNames}
-		defer r.close()
 		if stories, err = r.stories(what); err != nil {
 			return err
 		}
@@ -119,9 +118,8 @@ func (r *eventReader) story(stories []*Story, id int64, recipients []int64) ([]*
 	s := &Story{id: id}
 	var format, host, instance, first int64
 	var sender sql.NullString
-	err := r.row("SELECT format, host, instance, queue_id, message_id, sender, client, client_ip, size, first_seen FROM messages WHERE id = ?", id,
-		&format, &host, &instance, &s.QueueID, &s.MessageID, &sender, &s.Client, &s.ClientIP, &s.Size, &first)
-	if err != nil {
+	if _, err := r.one("SELECT format, host, instance, queue_id, message_id, sender, client, client_ip, size, first_seen FROM messages WHERE id = ?", []any{id},
+		&format, &host, &instance, &s.QueueID, &s.MessageID, &sender, &s.Client, &s.ClientIP, &s.Size, &first); err != nil {
 		return nil, err
 	}
 	s.Format, s.Host, s.Instance = r.cat.names[format], r.cat.names[host], r.cat.names[instance]
@@ -130,7 +128,7 @@ func (r *eventReader) story(stories []*Story, id int64, recipients []int64) ([]*
 	if recipients != nil {
 		cond, args = "id IN (SELECT value FROM json_each(?))", []any{list(recipients)}
 	}
-	err = r.each("SELECT id, address, state, first_seen, last_seen, final_at FROM recipients WHERE "+cond+" ORDER BY address, first_seen, id", args, func(rows *sql.Rows) error {
+	err := r.each("SELECT id, address, state, first_seen, last_seen, final_at FROM recipients WHERE "+cond+" ORDER BY address, first_seen, id", args, func(rows *sql.Rows) error {
 		var p StoryRecipient
 		var rowid, first, last int64
 		var final sql.NullInt64
@@ -162,10 +160,12 @@ func (r *eventReader) rejectionsOf(what string) (events []*Event, err error) {
 }
 
 func (r *eventReader) collect(events *[]*Event, rejections bool, query string, args ...any) error {
-	return r.ints(query, args, func(row []int64) error {
-		return r.event(row, rejections, func(e *Event) error {
-			*events = append(*events, e)
-			return nil
-		})
-	})
+	add := func(e *Event) error {
+		*events = append(*events, e)
+		return nil
+	}
+	if err := r.ints(query, args, func(row []int64) error { return r.event(row, rejections, add) }); err != nil {
+		return err
+	}
+	return r.flush(add)
 }
