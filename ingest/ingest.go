@@ -64,10 +64,9 @@ type Sample struct {
 }
 
 // NotUnderstood reports whether the file had lines and none was of a format
-// that mailfail reads. A few of no interest do not save it: many logs share the
-// first lines of a header.
+// that mailfail reads.
 func (f *File) NotUnderstood() bool {
-	return f.Lines.Understood == 0 && f.Lines.Unparsed > f.Lines.Irrelevant
+	return f.Lines.Unparsed > 0 && f.Lines.Understood == 0 && f.Lines.Irrelevant == 0
 }
 
 // loop is the state of a run.

@@ -90,7 +90,7 @@ func TestOpenRefuses(t *testing.T) {
 	w.Close()
 	db.Close()
 	for _, test := range []struct{ path, want string }{
-		{garbage, "file is not a database: name another with --db"},
+		{garbage, "not a SQLite database"},
 		{newer, "newer mailfail (schema 99"},
 		{foreign, "not one of mailfail"},
 	} {

@@ -13,19 +13,18 @@ var contacts = [...]struct {
 	begin  []byte
 	source registry.Source
 	ends   registry.Stage // the stage, unless the command says it
-	host   bool           // the server may be named before the command
 }{
-	{begin: []byte("SMTP error from remote mail server after "), source: registry.SourceRemote},
-	{begin: []byte("SMTP error from remote mailer after "), source: registry.SourceRemote}, // up to 4.7x
-	{begin: []byte("LMTP error after "), source: registry.SourceRemote},
-	{begin: []byte("PRDR error after DATA"), source: registry.SourceRemote, ends: registry.StageEndOfData},
-	{begin: []byte("SMTP timeout after "), source: registry.SourceNetwork},
-	{begin: []byte("SMTP timeout while connected to "), source: registry.SourceNetwork, host: true},
-	{begin: []byte("LMTP timeout after "), source: registry.SourceNetwork},
-	{begin: []byte("Remote host "), source: registry.SourceNetwork, host: true},
-	{begin: []byte("LMTP connection closed after "), source: registry.SourceNetwork},
-	{begin: []byte("Malformed SMTP reply "), source: registry.SourceRemote, host: true},
-	{begin: []byte("Malformed LMTP response after "), source: registry.SourceRemote},
+	{[]byte("SMTP error from remote mail server after "), registry.SourceRemote, 0},
+	{[]byte("SMTP error from remote mailer after "), registry.SourceRemote, 0}, // up to 4.7x
+	{[]byte("LMTP error after "), registry.SourceRemote, 0},
+	{[]byte("PRDR error after DATA"), registry.SourceRemote, registry.StageEndOfData},
+	{[]byte("SMTP timeout after "), registry.SourceNetwork, 0},
+	{[]byte("SMTP timeout while connected to "), registry.SourceNetwork, 0},
+	{[]byte("LMTP timeout after "), registry.SourceNetwork, 0},
+	{[]byte("Remote host "), registry.SourceNetwork, 0},
+	{[]byte("LMTP connection closed after "), registry.SourceNetwork, 0},
+	{[]byte("Malformed SMTP reply "), registry.SourceRemote, 0},
+	{[]byte("Malformed LMTP response after "), registry.SourceRemote, 0},
 }
 
 // causes are the beginnings of other texts.
@@ -39,7 +38,6 @@ var causes = [...]struct {
 	{[]byte("Operation timed out"), registry.StageConnect, registry.SourceNetwork}, // BSD
 	{[]byte("No route to host"), registry.StageConnect, registry.SourceNetwork},
 	{[]byte("Network is unreachable"), registry.StageConnect, registry.SourceNetwork},
-	{[]byte("Network unreachable"), registry.StageConnect, registry.SourceNetwork},
 	{[]byte("Network is down"), registry.StageConnect, registry.SourceNetwork},
 	{[]byte("Network Error"), registry.StageConnect, registry.SourceNetwork},
 	{[]byte("Host is down"), registry.StageConnect, registry.SourceNetwork},
@@ -94,20 +92,14 @@ func (p *parser) diagnose(f *fields) {
 	}
 }
 
-// separateHost splits "Connection timed out H=host [ip] DT=5s: …", which is
-// how an error of the system is written (defer by errno > 0): what follows the
-// error are fields again, and after them the text proper.
+// separateHost splits "Connection timed out H=host [ip]: …", which versions
+// since 4.83 write for an error of the system (deferred by errno > 0).
 func separateHost(text []byte) (errno, at []byte) {
-	end := bytes.IndexByte(text, ':')
-	if end < 0 {
-		end = len(text)
+	i := bytes.Index(text, []byte(" H="))
+	if i < 0 || bytes.IndexByte(text[:i], ':') >= 0 {
+		return text, nil
 	}
-	for _, field := range [...][]byte{[]byte(" H="), []byte(" DT=")} {
-		if i := bytes.Index(text[:end], field); i >= 0 {
-			return text[:i], text[i:]
-		}
-	}
-	return text, nil
+	return text[:i], text[i:]
 }
 
 func (p *parser) setText(text []byte) {
@@ -152,9 +144,9 @@ func (p *parser) contact(text []byte) bool {
 		if !bytes.HasPrefix(text, c.begin) {
 			continue
 		}
-		rest := text[len(c.begin):]
-		if c.host {
-			rest = p.commandAfter(rest)
+		rest, ok := p.commandAfter(text[len(c.begin):])
+		if !ok {
+			return false
 		}
 		r.Source, r.Stage = c.source, c.ends
 		reply := bytes.TrimPrefix(rest, []byte(": "))
@@ -167,21 +159,28 @@ func (p *parser) contact(text []byte) bool {
 	return false
 }
 
-// commandAfter skips what some texts have before the command: "in response to"
-// and, in old versions, the server.
-func (p *parser) commandAfter(s []byte) []byte {
-	for _, begin := range [...][]byte{[]byte("in response to "), []byte("closed connection in response to "), []byte("(an empty line) in response to ")} {
-		if bytes.HasPrefix(s, begin) {
-			return s[len(begin):]
+// commandAfter skips the host that some texts name before the command.
+func (p *parser) commandAfter(s []byte) (rest []byte, ok bool) {
+	for _, sep := range [...][]byte{[]byte("in response to "), []byte("closed connection after ")} {
+		if bytes.HasPrefix(s, sep) {
+			return s[len(sep):], true
 		}
+	}
+	if bytes.HasPrefix(s, []byte("closed connection in response to ")) {
+		return s[len("closed connection in response to "):], true
 	}
 	for _, sep := range [...][]byte{[]byte("] closed connection in response to "), []byte("] in response to "), []byte("] after ")} {
-		if i := bytes.Index(s, sep); i >= 0 {
-			p.hostInText(bytes.TrimPrefix(s[:i+1], []byte("from ")))
-			return s[i+len(sep):]
+		i := bytes.Index(s, sep)
+		if i < 0 {
+			continue
 		}
+		p.hostInText(bytes.TrimPrefix(s[:i+1], []byte("from ")))
+		return s[i+len(sep):], true
 	}
-	return s
+	if bytes.HasPrefix(s, []byte("(an empty line) in response to ")) {
+		return s[len("(an empty line) in response to "):], true
+	}
+	return s, true
 }
 
 // hostInText takes "NAME [IP]" for the relay when no H= gave it.

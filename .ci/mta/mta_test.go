@@ -1,0 +1,157 @@
+// Package mta tests mailfail with real mail servers: Debian's Postfix and Exim
+// relay messages to a scripted server that refuses as told and writes down what
+// it said, logrotate rotates the logs, `mailfail follow` reads them live, is
+// killed and goes on. In the end the reports equal the refusals.
+//
+//	go test -v ./.ci/mta
+//
+// needs root, Debian and its packages; it changes nothing on the machine (see
+// room). Folders that begin with a dot are not part of ./... .
+package mta
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+const (
+	messageCount = 400
+	pace         = 60 * time.Millisecond
+)
+
+// mailServer is a real one.
+type mailServer interface {
+	start(t *testing.T)
+	queued(t *testing.T) bool // whether there are messages in its queue
+}
+
+const hangUp = "postrotate\n  kill -HUP $(cat " + rsyslogPID + ")\n endscript"
+
+// The logs rsyslog writes, all with the same lines in their own layout.
+var (
+	created   = rotation{path: logDir + "/mail.log", how: "create 0640 root adm\n compress\n delaycompress\n " + hangUp}
+	truncated = rotation{path: logDir + "/maillog", how: "copytruncate\n compress", hold: true}
+	templates = map[string]string{
+		created.path:   "RSYSLOG_TraditionalFileFormat",
+		truncated.path: "RSYSLOG_FileFormat",
+		control:        "RSYSLOG_SyslogProtocol23Format",
+	}
+)
+
+const control = logDir + "/control.log" // never rotated
+
+func TestPostfix(t *testing.T) {
+	if enter(t, "postfix", "rsyslog", "logrotate", "iproute2") {
+		return
+	}
+	startSyslog(t, templates)
+	follow(t, postfix{}, created, truncated)
+}
+
+func TestExim(t *testing.T) {
+	if enter(t, "exim4-daemon-light", "rsyslog", "logrotate", "iproute2") {
+		return
+	}
+	startSyslog(t, templates)
+	main := rotation{path: eximLogs + "/mainlog", how: "create 0640 Debian-exim adm\n compress\n delaycompress"}
+	follow(t, exim{}, created, truncated, main)
+}
+
+// follow sends messages through a mail server while its logs are rotated and
+// followed, and compares.
+func follow(t *testing.T, s mailServer, logs ...rotation) {
+	sink := startSink(t, logDir+"/sink.jsonl")
+	s.start(t)
+	eventually(t, 20*time.Second, "the mail server answers", func() bool { return listening("127.0.0.1:25") })
+	jobs := startJobs(t, logs)
+	list := messages(messageCount)
+	disturb(t, s, list, jobs)
+
+	want := sink.wanted(list)
+	for _, j := range jobs {
+		settled(t, j, want)
+		j.stop(t)
+		quiet(t, "ingest", "--quiet", "--db", j.db, j.log.path+"*")
+		expect(t, "after another ingest of "+j.log.path, reported(t, "--db", j.db), want)
+		expect(t, "straight from "+j.log.path, reported(t, j.log.path+"*"), want)
+	}
+	expect(t, control, reported(t, control), want)
+}
+
+// startJobs starts two readers of each log.
+func startJobs(t *testing.T, logs []rotation) (jobs []job) {
+	for i, log := range logs {
+		eventually(t, 20*time.Second, log.path+" is there", func() bool {
+			_, err := os.Stat(log.path)
+			return err == nil
+		})
+		live, now := fmt.Sprintf("%s/follow%d.db", logDir, i), fmt.Sprintf("%s/cron%d.db", logDir, i)
+		jobs = append(jobs, job{log, now, &cron{log: log.path, db: now}})
+		if exec.Command(program(), "follow", "--help").Run() == nil {
+			jobs = append(jobs, job{log, live, &follower{log: log.path, db: live}})
+		}
+	}
+	for _, j := range jobs {
+		j.start(t)
+	}
+	return jobs
+}
+
+// disturb submits the messages and, until the mail server is done with them,
+// rotates the logs, kills who reads them, and lets others use the databases.
+func disturb(t *testing.T, s mailServer, list []message, jobs []job) {
+	submitted := make(chan error, 1)
+	go func() { submitted <- submit(list, pace) }()
+	r := rand.New(rand.NewPCG(1, 2))
+	limit := time.Now().Add(4 * time.Minute)
+	rotations, kills := 0, 0
+	for done := false; !done || s.queued(t); {
+		if time.Now().After(limit) {
+			t.Fatal("the mail server does not get rid of its queue")
+		}
+		select {
+		case err := <-submitted:
+			if err != nil {
+				t.Fatal(err)
+			}
+			done = true
+		case <-time.After(time.Duration(r.IntN(500)) * time.Millisecond):
+		}
+		j := jobs[r.IntN(len(jobs))]
+		switch r.IntN(4) {
+		case 0, 1:
+			j.log.rotate(t)
+			rotations++
+		case 2:
+			j.kill(t)
+			j.start(t)
+			kills++
+		case 3:
+			quiet(t, "ingest", "--quiet", "--db", j.db, j.log.path+"*")
+			quiet(t, "report", "--db", j.db)
+		}
+	}
+	t.Logf("%d messages, %d rotations, %d kills", len(list), rotations, kills)
+}
+
+// settled waits until a job has read everything.
+func settled(t *testing.T, j job, want numbers) {
+	var diff string
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		if diff = differences(reported(t, "--db", j.db), want); diff == "" {
+			return
+		}
+	}
+	t.Errorf("%T of %s:\n%s", j.reader, j.log.path, diff)
+}
+
+func expect(t *testing.T, what string, got, want numbers) {
+	t.Helper()
+	if diff := differences(got, want); diff != "" {
+		t.Errorf("%s:\n%s", what, diff)
+	}
+}
