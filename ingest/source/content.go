@@ -94,13 +94,22 @@ func decompress(r *bufio.Reader) (io.ReadCloser, string, time.Time, error) {
 	if err != nil && err != io.EOF {
 		return nil, "", time.Time{}, err
 	}
-	for _, d := range decompressors {
-		if bytes.HasPrefix(magic, []byte(d.magic)) {
-			content, modified, err := d.open(r)
-			return content, d.name, modified, decompressError(d.name, err)
+	d := compression(magic)
+	if d == nil {
+		return io.NopCloser(r), "", time.Time{}, nil
+	}
+	content, modified, err := d.open(r)
+	return content, d.name, modified, decompressError(d.name, err)
+}
+
+// compression returns how content that begins with head is compressed, or nil.
+func compression(head []byte) *decompressor {
+	for i, d := range decompressors {
+		if bytes.HasPrefix(head, []byte(d.magic)) {
+			return &decompressors[i]
 		}
 	}
-	return io.NopCloser(r), "", time.Time{}, nil
+	return nil
 }
 
 // errCut is returned at the end of compressed content that ends too early.

@@ -22,9 +22,9 @@ const (
 	MaxLine = 1 << 20
 )
 
-// ErrTruncated is returned by Next when a file lost what was already read of
-// it (copytruncate, or written anew). What is in it now is another source.
-var ErrTruncated = errors.New("the file was truncated")
+// errTruncated says that a file lost what was already read of it
+// (copytruncate, or written anew). What is in it now is another source.
+var errTruncated = errors.New("the file was truncated")
 
 // TooLongError is returned by Next in place of a line longer than MaxLine,
 // which was skipped. The next call returns the line behind it.
@@ -39,19 +39,20 @@ func (e *TooLongError) Error() string {
 // offsets, through a descriptor of its own, and may be asked for more when the
 // file has grown; everything else it reads once and to the end.
 type Reader struct {
-	path     string // as it was given, for messages
-	file     *os.File
-	info     os.FileInfo // of the file when it was opened; nil for streams
-	stream   io.Reader   // decompressed content; nil: file is read at offsets
-	release  func()      // frees the decompressor
-	size     int64       // of the file as it is stored
-	read     *counter    // bytes of a compressed file that were taken
-	packed   string      // its compression
-	modified time.Time
-	closed   bool // nothing can be appended: the last line needs no newline
-	live     bool // a stream without a position
-	stale    bool // the file holds less than is known of this source
-	copied   bool // the source's own file exists beside this one
+	path      string // as it was given, for messages
+	file      *os.File
+	info      os.FileInfo // of the file when it was opened; nil for streams
+	stream    io.Reader   // decompressed content; nil: file is read at offsets
+	release   func()      // frees the decompressor
+	size      int64       // of the file as it is stored
+	read      *counter    // bytes of a compressed file that were taken
+	packed    string      // its compression
+	modified  time.Time
+	closed    bool // nothing can be appended: the last line needs no newline
+	live      bool // a stream without a position
+	truncated bool // the file holds another source now
+	stale     bool // the file holds less than is known of this source
+	copied    bool // the source's own file exists beside this one
 
 	trans   transcoder
 	pos     Position
@@ -66,6 +67,7 @@ type Reader struct {
 	mute    bool  // the current line ends before where reading resumes
 	err     error // from now on
 	text    []byte
+	shut    bool
 }
 
 // counter counts the bytes that pass.
@@ -131,10 +133,8 @@ func (r *Reader) openContent() error {
 		return err
 	}
 	head = head[:n]
-	for _, d := range decompressors {
-		if bytes.HasPrefix(head, []byte(d.magic)) {
-			return r.openStream(r.file, true)
-		}
+	if compression(head) != nil {
+		return r.openStream(r.file, true)
 	}
 	return r.setHead(head)
 }
@@ -287,20 +287,32 @@ func (r *Reader) fill() error {
 		r.keepHead(r.buf[r.end : r.end+n])
 		r.end += n
 		r.next += int64(n)
+		if r.lookAtStart() {
+			return r.atTruncation()
+		}
 	}
 	switch {
 	case n > 0:
 		return nil
 	case err == io.EOF:
 		return r.atEnd()
+	case err == errTruncated:
+		return r.atTruncation()
 	case err == nil:
 		err = io.ErrNoProgress
 	}
 	err = r.readError(err)
-	if r.stream != nil || errors.Is(err, ErrTruncated) {
+	if r.stream != nil {
 		r.err = err
 	}
 	return err
+}
+
+// atTruncation ends a source that is in this file no more. Where it was copied
+// to, and what is in the file now, is found as after a rotation.
+func (r *Reader) atTruncation() error {
+	r.truncated, r.err = true, io.EOF
+	return r.err
 }
 
 // readError says what went wrong. It takes no offence at a compressed file that
@@ -317,6 +329,18 @@ func (r *Reader) readError(err error) error {
 		}
 	}
 	return explain("read", r.path, err)
+}
+
+// lookAtStart looks at the beginning of a file that was empty when it was
+// opened: for its byte order mark, and whether it is compressed and has to be
+// opened anew.
+func (r *Reader) lookAtStart() (packed bool) {
+	if r.next != int64(r.end) || r.start != 0 || r.pos.Offset != 0 || r.skipped != 0 || r.stream != nil {
+		return false
+	}
+	r.trans = detectEncoding(r.head)
+	r.start, r.scan = r.trans.bom, r.trans.bom
+	return compression(r.head) != nil
 }
 
 // makeRoom makes sure that there is room behind end: it moves what is not
@@ -352,7 +376,7 @@ func (r *Reader) readBlock(p []byte) (int, error) {
 	// the middle of other lines. It was not, up to the end of the read, if
 	// its beginning is still the same.
 	if !r.sameHead() {
-		return 0, ErrTruncated
+		return 0, errTruncated
 	}
 	return n, err
 }
@@ -392,8 +416,7 @@ func (r *Reader) atEnd() error {
 	}
 	switch {
 	case info.Size() < r.next:
-		r.err = explain("read", r.path, ErrTruncated)
-		return r.err
+		return r.atTruncation()
 	case info.Size() == r.next:
 		r.noteEnd(info)
 	}
@@ -440,6 +463,7 @@ func (r *Reader) Close() error {
 		r.release()
 		r.release = nil
 	}
+	r.shut = true
 	if r.file == nil {
 		return nil
 	}

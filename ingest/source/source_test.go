@@ -59,7 +59,7 @@ func read(m *Memory, families []Family, errs []error) (lines []string, _ []error
 				continue
 			}
 			if err != nil {
-				if err != io.EOF && !errors.Is(err, ErrTruncated) {
+				if err != io.EOF {
 					errs = append(errs, err)
 				}
 				break

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // Read opens the files of the families one after the other, each family from
@@ -38,6 +39,11 @@ type walker struct {
 	state     []byte          // of the generation before
 	moved     bool            // files were renamed meanwhile
 	failed    map[string]bool // paths of which an error was reported
+
+	// Of a Follower: what was written since then is to be read, wherever it
+	// is; and what it has dealt with.
+	since time.Time
+	seen  func(os.FileInfo) bool
 }
 
 // maxPasses bounds how often a family is listed again because its files were
@@ -117,7 +123,7 @@ func (w *walker) file(family string, file File) bool {
 	}
 	more := w.yield(r, nil)
 	w.state = r.pos.State
-	if errors.Is(r.err, ErrTruncated) {
+	if r.truncated {
 		w.moved = true
 	} else if r.err != nil && r.err != io.EOF {
 		w.failed[file.Path] = true
@@ -147,11 +153,46 @@ func (w *walker) open(family string, file File) (*Reader, error) {
 	}
 	if r.pos.Family == "" {
 		r.pos.Family = family
+		if file.Given && file.key.kind != live {
+			// Who names an old file does not want those that came after it.
+			r.pos.Family = absolute(file.Path)
+		}
 	}
-	if r.pos.ID == 0 {
-		r.pos.State = w.state
+	if r.pos.ID != 0 {
+		return r, nil
 	}
+	if inTheMaking, err := w.inTheMaking(r, family, file); inTheMaking || err != nil {
+		r.Close()
+		return nil, err
+	}
+	r.pos.State = w.state
 	return r, nil
+}
+
+// inTheMaking reports whether the file may be the beginning of the copy that
+// copytruncate is making, too short to be recognized: it has less than a
+// fingerprint, and that is what the live file or the newest known one begins
+// with. If these were truncated in the meantime, the copy has grown.
+func (w *walker) inTheMaking(r *Reader, family string, file File) (bool, error) {
+	if r.stream != nil || len(r.head) >= FingerprintSize || file.key.kind == live {
+		return false, nil
+	}
+	last, err := w.positions.ByFamily(w.ctx, family)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range append(last, Position{Path: family}) {
+		if original, err := openFile(p.Path); err == nil {
+			other := !os.SameFile(original.info, r.info)
+			head := original.head
+			original.Close()
+			if other && len(head) > len(r.head) && bytes.HasPrefix(head, r.head) {
+				return true, nil
+			}
+		}
+	}
+	info, err := r.file.Stat()
+	return err == nil && (info.Size() != r.size || len(r.head) == 0), nil
 }
 
 // unchanged returns the position of a file that is known to be read to its
@@ -177,20 +218,24 @@ func (w *walker) unchanged(path string) (Position, bool) {
 	return Position{}, false
 }
 
-// missing returns the generations that have to be read before the live file of
-// f, because the log went on in them since it was read last: from the newest
-// one that is known, which may have got more lines after it was read, onwards.
+// missing returns the generations that have to be looked at before the live
+// file of f, because the log was read there: from the oldest one that is known
+// onwards, for there may be gaps when files were renamed while they were
+// listed, and a daemon may have gone on writing to an old file. If none is
+// known, the file that was read last is no more; then those that were written
+// after that.
 func (w *walker) missing(f Family) ([]File, error) {
 	if len(f.Files) == 0 || f.Files[len(f.Files)-1].key != (generation{kind: live}) {
 		return nil, nil
 	}
 	last, err := w.positions.ByFamily(w.ctx, f.Name)
-	if err != nil || len(last) == 0 {
+	if err != nil || len(last) == 0 && w.since.IsZero() {
 		return nil, err
 	}
+	last = append(last, Position{ModTime: w.since})
 	files := older(f.Name, last[0])
-	for i := len(files) - 1; i >= 0; i-- {
-		known, err := w.known(files[i].Path, f.Name)
+	for i, file := range files {
+		known, err := w.known(file.Path, f.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -198,43 +243,41 @@ func (w *walker) missing(f Family) ([]File, error) {
 			return files[i:], nil
 		}
 	}
-	return w.since(f, files, last[0])
+	if known, err := w.known(f.Name, f.Name); known && w.since.IsZero() || err != nil {
+		return nil, err
+	}
+	w.state = last[0].State
+	return slices.DeleteFunc(files, func(f File) bool { return !writtenSince(f.Path, last[0].ModTime) }), nil
+}
+
+func writtenSince(path string, t time.Time) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.ModTime().Before(t)
 }
 
 // older returns the generations before the live one: those that are there, and
-// the file of the last position if it has a name of its own, as behind a link
-// that was switched.
+// behind a link, what it may have pointed to before it was switched.
 func older(family string, last Position) []File {
-	files := generations(family)
-	if n := len(files); n > 0 && files[n-1].key.kind == live {
-		files = files[:n-1]
+	files := slices.DeleteFunc(generations(family), func(f File) bool { return f.key.kind == live })
+	target := realPath(family)
+	if last.Path != "" && last.Path != family && stillThere(last) {
+		files = merge(files, []File{{Path: last.Path}})
 	}
-	elsewhere := last.Path != family && stillThere(last) &&
-		!slices.ContainsFunc(files, func(f File) bool { return f.Path == last.Path })
-	if elsewhere && last.Path != realPath(family) {
-		files = append(files, File{Path: last.Path})
+	if dir, base := filepath.Split(target); target != family {
+		name, _ := parseName(base)
+		files = merge(generations(dir+name), files)
 	}
-	return files
-}
-
-// since returns the generations that were written after the last position was
-// stored, when the file that it was in is no more.
-func (w *walker) since(f Family, files []File, last Position) ([]File, error) {
-	if known, err := w.known(f.Name, f.Name); known || err != nil {
-		return nil, err
-	}
-	w.state = last.State
-	for i, file := range files {
-		if info, err := os.Stat(file.Path); err == nil && info.ModTime().After(last.ModTime) {
-			return files[i:], nil
-		}
-	}
-	return nil, nil
+	return slices.DeleteFunc(files, func(f File) bool { return f.Path == target })
 }
 
 // known reports whether the file holds what is known of the family. What
 // cannot be opened is not known; who reads it will say why.
 func (w *walker) known(path, family string) (bool, error) {
+	if w.seen != nil {
+		if info, err := os.Stat(path); err == nil && w.seen(info) {
+			return true, nil
+		}
+	}
 	if p, ok := w.unchanged(path); ok {
 		return p.Family == family, nil
 	}
@@ -270,15 +313,15 @@ func (r *Reader) resume(ctx context.Context, positions Positions) error {
 		r.pos.Size, r.pos.ModTime = here.Size, here.ModTime
 	}
 	if offset := p.Offset; r.stream == nil && r.size < offset {
-		return r.shrunk(samePlace(p, here))
+		return r.shrunk(samePlace(p, here) && p.Size > r.size)
 	}
 	r.startAt(p.Offset)
 	return nil
 }
 
-// shrunk is called for a file that holds less than was read of it. If it is the
-// same file it was cut, and what will be appended is new. Else it is an old
-// copy, of which all is known.
+// shrunk is called for a file that holds less than was read of it. If it was
+// larger, it was cut, and what will be appended is new. Else it is a copy, old
+// or in the making, of which all is known.
 func (r *Reader) shrunk(cut bool) error {
 	if cut {
 		r.startAt(r.size)

@@ -1,0 +1,105 @@
+package source
+
+import (
+	"os"
+	"time"
+
+	"github.com/hpcloud/tail/watch"
+	"gopkg.in/tomb.v1"
+)
+
+// The tail library tells when to look at a file; what is read is decided by
+// our own Reader. Of the library we take its source of events, the package
+// watch, and leave its reading of lines: that loses lines at rotations, has no
+// offsets, reads everything a second time, and keeps a line in memory however
+// long it gets.
+//
+// The library has two ways to end the process: when it gets no inotify
+// instance, and when it cannot stat a file after an event. canWatch and
+// watchName see to it that neither happens.
+
+// events passes the library's events on until it is closed.
+type events struct {
+	tomb tomb.Tomb
+	done chan struct{}
+}
+
+// watchFile calls wake for every change of the open file, under whatever name
+// it is. It holds the file open; close does not.
+func watchFile(file *os.File, wake func()) *events {
+	if !canWatch() {
+		return nil
+	}
+	held, name, err := watchName(file)
+	if err != nil {
+		return nil
+	}
+	e := &events{done: make(chan struct{})}
+	go func() {
+		defer close(e.done)
+		defer held.Close()
+		for e.watch(name, wake) {
+		}
+		awaitRemoval(name)
+	}()
+	return e
+}
+
+// watch waits for changes until the library forgets the file, as it does after
+// a rename, and reports whether to begin again.
+func (e *events) watch(name string, wake func()) bool {
+	changes, err := watch.NewInotifyFileWatcher(name).ChangeEvents(&e.tomb, 0)
+	if err != nil {
+		<-e.tomb.Dying()
+		return false
+	}
+	wake() // for what happened before
+	for {
+		select {
+		case <-changes.Modified:
+			wake()
+		case <-changes.Truncated:
+			wake()
+		case <-changes.Deleted:
+			wake()
+			return true
+		case <-e.tomb.Dying():
+			return false
+		}
+	}
+}
+
+// awaitRemoval waits until the library has given up the name, which it does in
+// its own time, so that the name may be used again.
+func awaitRemoval(name string) {
+	for range 1000 {
+		if watch.Events(name) == nil {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// watchAppearance calls wake once there is a file at path.
+func watchAppearance(path string, wake func()) *events {
+	if !canWatch() {
+		return nil
+	}
+	e := &events{done: make(chan struct{})}
+	go func() {
+		defer close(e.done)
+		if watch.NewInotifyFileWatcher(path).BlockUntilExists(&e.tomb) == nil {
+			wake()
+		}
+	}()
+	return e
+}
+
+// close ends the events and waits for that.
+func (e *events) close() {
+	if e == nil {
+		return
+	}
+	e.tomb.Kill(nil)
+	<-e.done
+}

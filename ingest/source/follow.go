@@ -1,0 +1,575 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"slices"
+	"time"
+)
+
+// FollowOptions say how a Follower works. The zero value is good.
+type FollowOptions struct {
+	// FromEnd begins at the end of the sources of which nothing is known
+	// when the Follower starts, instead of their beginning.
+	FromEnd bool
+
+	// Linger is how long a file that was rotated away must be quiet before
+	// it is closed: daemons go on writing to it until they are told. The
+	// default is five minutes.
+	Linger time.Duration
+
+	// Tick is how often files are looked at without an event: one second.
+	Tick time.Duration
+
+	// Spacing is the least time between two rounds, so that a busy log costs
+	// a few commits a second and not one a line: a tenth of a second.
+	// Negative is none.
+	Spacing time.Duration
+}
+
+// fullLook is how often the generations of a log are all looked at without a
+// reason. After a look that had one, the next follow sooner: files are renamed
+// while they are listed, copies and compressed files are still being written.
+const fullLook = time.Minute
+
+// Follower reads files as they grow, and goes with what happens to them. It is
+// driven by one loop:
+//
+//	f := source.Follow(args, source.FollowOptions{})
+//	defer f.Close()
+//	for {
+//		for r, err := range f.Ready(ctx, positions) {
+//			// as with Read, but r may come again, with the same parsers
+//		}
+//		// commit
+//		if err := f.Wait(ctx); err != nil {
+//			break
+//		}
+//	}
+//
+// As with Read, the position of each reader is to be stored before the next is
+// asked for. A reader comes again until it is closed, which Closed tells. When
+// another process has read on in the same source, the reader goes on where that
+// one ended: its Position is not what was saved, and the parsers must be set
+// anew to its State.
+type Follower struct {
+	args []string
+	opt  FollowOptions
+	wake chan struct{}
+
+	logs     []*followed
+	began    time.Time
+	round    time.Time // end of the last one
+	scanned  time.Time
+	scanCost time.Duration
+	errs     []error
+	reported map[string]bool
+}
+
+// followed is a family that is followed.
+type followed struct {
+	f        *Follower
+	family   Family
+	held     []*held // oldest first
+	examined map[string]os.FileInfo
+	failed   []string  // of examined: could not be opened
+	since    time.Time // what was written then or later is to be read
+	appears  *events
+	look     bool // look around in the next round
+	looked   time.Time
+	interval time.Duration // until the next look without a reason
+}
+
+// held is a file that is kept open.
+type held struct {
+	*Reader
+	events *events
+	active time.Time // when there was something to read
+	mtime  time.Time // when it was checked
+}
+
+// Follow begins to follow what the arguments name, see Expand. Files that do
+// not exist are waited for. "-" is left out: a stream is read, see NewLive.
+func Follow(args []string, opt FollowOptions) *Follower {
+	if opt.Linger == 0 {
+		opt.Linger = 5 * time.Minute
+	}
+	if opt.Tick == 0 {
+		opt.Tick = time.Second
+	}
+	if opt.Spacing == 0 {
+		opt.Spacing = 100 * time.Millisecond
+	}
+	return &Follower{
+		args:     args,
+		opt:      opt,
+		wake:     make(chan struct{}, 1),
+		began:    time.Now(),
+		reported: map[string]bool{},
+	}
+}
+
+// Ready returns the sources that may have something to read. Errors concern
+// single files, and are returned once.
+func (f *Follower) Ready(ctx context.Context, positions Positions) iter.Seq2[*Reader, error] {
+	return func(yield func(*Reader, error) bool) {
+		defer func() { f.round = time.Now() }()
+		f.scan()
+		for _, err := range f.errs {
+			if !f.report(err, yield) {
+				return
+			}
+		}
+		for _, l := range f.logs {
+			w := &walker{ctx: ctx, positions: positions, yield: yield, since: l.since, seen: l.seen}
+			if !l.round(w) || ctx.Err() != nil {
+				return
+			}
+		}
+	}
+}
+
+// report passes an error on, unless it was before.
+func (f *Follower) report(err error, yield func(*Reader, error) bool) bool {
+	if f.reported[err.Error()] {
+		return true
+	}
+	f.reported[err.Error()] = true
+	return yield(nil, err)
+}
+
+// Wait returns when there may be something to read, or the error of ctx.
+func (f *Follower) Wait(ctx context.Context) error {
+	if err := pause(ctx, time.Until(f.round.Add(f.opt.Spacing))); err != nil {
+		return err
+	}
+	tick := time.NewTicker(f.opt.Tick)
+	defer tick.Stop()
+	for !f.due() {
+		select {
+		case <-f.wake:
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return ctx.Err()
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// due reports whether a round has something to do.
+func (f *Follower) due() bool {
+	f.scan()
+	return slices.ContainsFunc(f.logs, func(l *followed) bool {
+		return l.mustLook() || slices.ContainsFunc(l.held, (*held).pending)
+	})
+}
+
+// Close closes all files and ends the events.
+func (f *Follower) Close() error {
+	for _, l := range f.logs {
+		for _, h := range l.held {
+			h.close()
+		}
+		l.appears.close()
+		l.held = nil
+	}
+	f.logs = nil
+	return nil
+}
+
+func (f *Follower) notify() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// scan lists what the arguments name. It takes at most a two-hundredth of the
+// time, however large the directories are.
+func (f *Follower) scan() {
+	if time.Since(f.scanned) < max(f.opt.Tick, 200*f.scanCost) {
+		return
+	}
+	began := time.Now()
+	f.errs = f.errs[:0]
+	e := newExpander()
+	for _, arg := range f.args {
+		err := e.argument(arg)
+		if errors.Is(err, fs.ErrNotExist) {
+			e.addFile(arg, true) // it may come
+		}
+		if err != nil {
+			f.errs = append(f.errs, err)
+		}
+	}
+	for _, family := range e.sorted() {
+		if family.Name != Stdin {
+			f.update(family)
+		}
+	}
+	f.scanned = time.Now()
+	f.scanCost = f.scanned.Sub(began)
+}
+
+// update takes over what was listed of a family.
+func (f *Follower) update(family Family) {
+	i := slices.IndexFunc(f.logs, func(l *followed) bool { return l.family.Name == family.Name })
+	if i < 0 {
+		i = len(f.logs)
+		f.logs = append(f.logs, &followed{f: f, look: true, interval: f.opt.Tick, examined: map[string]os.FileInfo{}})
+	}
+	l := f.logs[i]
+	l.family = family
+	l.family.whole = false // every listing is new
+	for _, file := range family.Files {
+		if file.info != nil && l.holding(file.info) == nil && !same(l.examined[file.Path], file.info) {
+			l.look = true
+		}
+	}
+}
+
+// same reports whether a file is as it was.
+func same(a, b os.FileInfo) bool {
+	return a != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// round reads what is new in a family.
+func (l *followed) round(w *walker) bool {
+	if !l.drain(w) {
+		return false
+	}
+	if l.mustLook() && !(l.drain(w) && l.lookAround(w)) {
+		return false
+	}
+	l.dropQuiet()
+	return true
+}
+
+// drain reads what there is in the open files, the oldest first.
+func (l *followed) drain(w *walker) bool {
+	for _, h := range slices.Clone(l.held) {
+		if h.pending() && !l.deliver(w, h) {
+			return false
+		}
+	}
+	return true
+}
+
+// deliver lets the loop read an open file.
+func (l *followed) deliver(w *walker, h *held) bool {
+	if err := h.refresh(w.ctx, w.positions); err != nil {
+		return w.yield(nil, err)
+	}
+	h.active = time.Now()
+	more := w.yield(h.Reader, nil)
+	if h.truncated {
+		l.look = true
+		l.drop(h)
+	} else if h.err != nil {
+		l.drop(h)
+	}
+	return more
+}
+
+// mustLook reports whether there is reason to look for other generations.
+func (l *followed) mustLook() bool {
+	if l.look || time.Since(l.looked) > l.interval {
+		return true
+	}
+	if !l.hasLive() {
+		return false
+	}
+	info, err := os.Stat(l.family.Name)
+	if err != nil {
+		return l.appears == nil && errors.Is(err, fs.ErrNotExist)
+	}
+	return l.holding(info) == nil && !same(l.examined[l.family.Files[len(l.family.Files)-1].Path], info)
+}
+
+// hasLive reports whether the family has a file that is being written to under
+// a constant name.
+func (l *followed) hasLive() bool {
+	n := len(l.family.Files)
+	return n > 0 && l.family.Files[n-1].key == generation{kind: live}
+}
+
+// holding returns the open file that info is of.
+func (l *followed) holding(info os.FileInfo) *held {
+	for _, h := range l.held {
+		if os.SameFile(h.info, info) {
+			return h
+		}
+	}
+	return nil
+}
+
+// seen reports whether a file is open.
+func (l *followed) seen(info os.FileInfo) bool { return l.holding(info) != nil }
+
+// lookAround opens the generations that are new.
+func (l *followed) lookAround(w *walker) bool {
+	first := l.looked.IsZero()
+	if first {
+		if err := l.findStart(w); err != nil {
+			return w.yield(nil, err)
+		}
+	}
+	if time.Since(l.looked) > l.interval {
+		l.interval = min(2*l.interval, fullLook)
+	} else {
+		l.interval = l.f.opt.Tick
+	}
+	if l.interval == fullLook {
+		for _, path := range l.failed {
+			delete(l.examined, path)
+		}
+		l.failed = nil
+	}
+	l.look, l.looked = false, time.Now()
+	before := l.listing()
+	missing, err := w.missing(l.family)
+	if err != nil {
+		return w.yield(nil, err)
+	}
+	for _, file := range merge(missing, l.family.Files) {
+		if !l.lookAt(w, file, first) {
+			return false
+		}
+	}
+	if !slices.EqualFunc(before, l.listing(), sameFile) {
+		l.look = true // renamed under our eyes
+	}
+	l.awaitLive()
+	return true
+}
+
+// listing returns the generations with what they are now.
+func (l *followed) listing() []File {
+	files := merge(older(l.family.Name, Position{}), l.family.Files)
+	for i := range files {
+		files[i].info, _ = os.Stat(files[i].Path)
+	}
+	return files
+}
+
+func sameFile(a, b File) bool {
+	return a.Path == b.Path && (a.info == nil && b.info == nil || os.SameFile(a.info, b.info))
+}
+
+// findStart notes from when on the log is ours: since it was read last, or now.
+func (l *followed) findStart(w *walker) error {
+	last, err := w.positions.ByFamily(w.ctx, l.family.Name)
+	if err != nil {
+		return err
+	}
+	l.since = l.f.began
+	if len(last) > 0 {
+		l.since = last[0].ModTime
+	}
+	w.since = l.since
+	return nil
+}
+
+// awaitLive asks for an event when the file that is missing comes.
+func (l *followed) awaitLive() {
+	if !l.hasLive() {
+		return
+	}
+	_, err := os.Stat(l.family.Name)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if !missing || l.appears != nil {
+		l.appears.close()
+		l.appears = nil
+	}
+	if missing {
+		l.appears = watchAppearance(l.family.Name, l.f.notify)
+	}
+}
+
+// lookAt reads one generation, unless it is open or known, and keeps it open if
+// it may grow.
+func (l *followed) lookAt(w *walker, file File, first bool) bool {
+	info, err := os.Stat(file.Path)
+	if err != nil {
+		return true // scan reports it
+	}
+	if h := l.holding(info); h != nil {
+		w.state = h.pos.State
+		return true
+	}
+	if same(l.examined[file.Path], info) {
+		if p, ok := w.unchanged(file.Path); ok {
+			w.state = p.State
+		}
+		return true
+	}
+	r, err := w.open(l.family.Name, file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return true // renamed under our eyes
+	case errors.Is(err, errForeign) && !file.Given:
+		l.examined[file.Path] = info
+		return true
+	case err != nil:
+		l.examined[file.Path] = info
+		l.failed = append(l.failed, file.Path)
+		return l.f.report(err, w.yield)
+	case r == nil:
+		l.examined[file.Path] = info
+		return l.keepUnchanged(w, file, info)
+	case !file.Given && isBinary(r):
+		l.examined[file.Path] = info
+		return r.Close() == nil
+	}
+	return l.begin(w, r, file, first)
+}
+
+// mayGrow reports whether a file is worth keeping open.
+func (l *followed) mayGrow(file File, info os.FileInfo) bool {
+	return file.key.kind == live || time.Since(info.ModTime()) < l.f.opt.Linger
+}
+
+// keepUnchanged opens a file that was read to its end in an earlier run, if it
+// is one that may grow.
+func (l *followed) keepUnchanged(w *walker, file File, info os.FileInfo) bool {
+	if !l.mayGrow(file, info) {
+		return true
+	}
+	r, err := openFile(file.Path)
+	if err == nil && !r.closed {
+		err = r.resume(w.ctx, w.positions)
+	}
+	switch {
+	case err != nil:
+		return true // the next full look comes here again
+	case r.closed || r.err != nil:
+		return r.Close() == nil
+	}
+	l.hold(r)
+	return true
+}
+
+// begin reads a file for the first time.
+func (l *followed) begin(w *walker, r *Reader, file File, first bool) bool {
+	if first && l.f.opt.FromEnd && r.pos.ID == 0 && !r.closed {
+		r.startAt(r.size)
+	}
+	if r.closed || r.err != nil || !l.mayGrow(file, r.info) {
+		l.examined[r.path] = r.info
+		more := w.yield(r, nil)
+		w.state = r.pos.State
+		return r.Close() == nil && more
+	}
+	h := l.hold(r)
+	more := w.yield(r, nil)
+	w.state = r.pos.State
+	if h.truncated {
+		l.look = true
+		l.drop(h)
+	}
+	return more
+}
+
+// hold keeps a file open until it is quiet.
+func (l *followed) hold(r *Reader) *held {
+	h := &held{Reader: r, active: time.Now(), events: watchFile(r.file, l.f.notify)}
+	l.held = append(l.held, h)
+	return h
+}
+
+// pending reports whether there is something to read in the file, or it is not
+// the file any more that it was.
+func (h *held) pending() bool {
+	info, err := h.file.Stat()
+	if err != nil || info.Size() != h.next {
+		return true
+	}
+	if h.mtime.Equal(info.ModTime()) {
+		return false
+	}
+	h.mtime = info.ModTime()
+	return !h.sameHead()
+}
+
+// dropQuiet closes the files that were rotated away and are quiet.
+func (l *followed) dropQuiet() {
+	for _, h := range slices.Clone(l.held) {
+		if time.Since(h.active) < l.f.opt.Linger || l.isLive(h) {
+			continue
+		}
+		l.drop(h)
+	}
+}
+
+// isLive reports whether the open file is the one under the family's name.
+func (l *followed) isLive(h *held) bool {
+	info, err := os.Stat(l.family.Name)
+	return err == nil && os.SameFile(info, h.info)
+}
+
+func (l *followed) drop(h *held) {
+	l.held = slices.DeleteFunc(l.held, func(other *held) bool { return other == h })
+	if info, err := h.file.Stat(); err == nil && !h.truncated && l.paths(h, info) {
+		l.examined[h.path] = info
+	}
+	h.close()
+}
+
+// paths reports whether the open file is still what its path names.
+func (l *followed) paths(h *held, info os.FileInfo) bool {
+	at, err := os.Stat(h.path)
+	return err == nil && os.SameFile(at, info)
+}
+
+func (h *held) close() {
+	h.events.close()
+	_ = h.Close()
+}
+
+// refresh looks the source up again: another process may have read on in it,
+// and a file that was empty when it was opened may have turned out to be known.
+func (r *Reader) refresh(ctx context.Context, positions Positions) error {
+	if len(r.head) < FingerprintSize {
+		head := make([]byte, FingerprintSize)
+		n, err := r.file.ReadAt(head, 0)
+		if err != nil && err != io.EOF {
+			return explain("read", r.path, err)
+		}
+		if !bytes.HasPrefix(head[:n], r.head) {
+			return nil // truncated; reading finds out
+		}
+		r.head = head[:n]
+	}
+	p, err := r.find(ctx, positions)
+	if err != nil || p.ID == 0 || p.ID == r.pos.ID && p.Offset == r.pos.Offset {
+		return err
+	}
+	info, err := r.file.Stat()
+	if err != nil {
+		return explain("read", r.path, err)
+	}
+	r.size = info.Size()
+	return r.resume(ctx, positions)
+}
+
+// Closed reports whether the Reader of a Follower is done with.
+func (r *Reader) Closed() bool { return r.shut }
