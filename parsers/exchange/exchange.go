@@ -91,7 +91,7 @@ func init() {
 		Match:  matchTracking,
 		Refuse: LookAlike,
 		New: func(o parsers.Options) parsers.Parser {
-			p := newParser(&tracking{ownHost: []byte(o.Host)}, typeTracking)
+			p := newParser(&tracking{ownHost: []byte(o.Host), zone: o.Location}, typeTracking)
 			p.isHeader = isExtendedHeader
 			return p
 		},
@@ -180,9 +180,13 @@ func typeOfFields(names []byte) string {
 // protocolType stands for both protocol logs, whose columns are the same.
 const protocolType = "protocol"
 
-// isExtendedHeader reports whether line is the header of the extended report.
+// isExtendedHeader reports whether line is the header of tracking rows as CSV:
+// of the extended report, or of Get-MessageTrackingLog and Export-Csv.
 func isExtendedHeader(line []byte) bool {
-	return len(line) > 100 && isNames(line) && contains(line, "event_id") && contains(line, "recipient_status") && contains(line, "message_info")
+	line = bytes.TrimPrefix(line, byteOrderMark)
+	return len(line) > 60 && isNames(line) &&
+		(contains(line, "event_id") && contains(line, "recipient_status") && contains(line, "message_info") ||
+			contains(line, "EventId") && contains(line, "Recipients") && contains(line, "Timestamp"))
 }
 
 // matchTracking recognises a row of the tracking log without its header: a
@@ -241,7 +245,7 @@ func LookAlike(line []byte) string {
 	case contains(line, ", SMTPSVC"):
 		return "the log of the IIS SMTP service or of Exchange 2003"
 	case bytes.HasPrefix(line, []byte("RunspaceId ")) && contains(line, " : "):
-		return "what Get-MessageTrackingLog prints with Format-List (give the MSGTRK*.LOG files instead)"
+		return "what Get-MessageTrackingLog prints with Format-List (give the MSGTRK*.LOG files)"
 	case bytes.HasPrefix(line, []byte("DateTime,RequestId,")):
 		return "an Exchange HttpProxy log"
 	}

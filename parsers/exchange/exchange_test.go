@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mailfail/parsers"
 	"mailfail/parsers/exchange"
@@ -164,6 +165,7 @@ func TestRowsOfManyLines(t *testing.T) {
 			[]string{"delivered a@x", "delivered b@x"}, 0},
 		{"byte order mark", "\ufeff" + header2007 + row2007("a@x", "s"), []string{"delivered a@x"}, 0},
 		{"no header", row2007("a@x", "\"two\nlines\"") + row2007("b@x", "s"), []string{"delivered a@x", "delivered b@x"}, 0},
+		{"NUL bytes", header2007 + row2007("a@x", "s") + "\x00\x00\x00" + row2007("b@x", "s"), []string{"delivered a@x", "delivered b@x"}, 0},
 		{"blank lines", header2007 + "\n" + row2007("a@x", "s") + "\n\r\n" + row2007("b@x", "s"), []string{"delivered a@x", "delivered b@x"}, 0},
 		{"other columns from a header on", header2007 + row2007("a@x", "s") + headerTiny + "DELIVER,2026-11-20T00:00:00.000Z,b@x,,m1,,STOREDRIVER,EX01,,hi,15\n",
 			[]string{"delivered a@x", "delivered b@x"}, 0},
@@ -350,6 +352,31 @@ func TestOnlineForms(t *testing.T) {
 		if strings.Join(got, "") != want {
 			t.Errorf("%s: got %q, want %q", status, got, want)
 		}
+	}
+}
+
+// TestPowerShell reads what Get-MessageTrackingLog | Export-Csv writes, with
+// local times and lists that were joined, or lost.
+func TestPowerShell(t *testing.T) {
+	zone := time.FixedZone("", 3600)
+	s, err := parsers.NewStream(parsers.Options{Location: zone}, "auto", 0, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	var results [3]int
+	for line := range strings.SplitSeq("\"Timestamp\",\"ServerHostname\",\"Source\",\"EventId\",\"MessageId\",\"NetworkMessageId\",\"Recipients\",\"RecipientStatus\"\n"+
+		`"11/20/2026 9:28:06 PM","EX1","SMTP","FAIL","<m@x>","96b02425-5c46-49d8-6134-08d8a6213736","a@x;b@x","[{LED=501 5.1.4 Reserved}];[{LED=550 5.1.1 No}]"`+"\n"+
+		`"11/20/2026 9:28:06 PM","EX1","SMTP","FAIL","<m@x>","96b02425-5c46-49d8-6134-08d8a6213736","System.String[]","System.String[]"`, "\n") {
+		results[s.Parse([]byte(line), func(r *parsers.Record) {
+			if b := brief(r); b != "" {
+				got = append(got, r.Time.UTC().Format("15:04:05 ")+b)
+			}
+		})]++
+	}
+	want := []string{"20:28:06 failed a@x 501 5.1.4 remote", "20:28:06 failed b@x 550 5.1.1 remote"}
+	if !slices.Equal(got, want) || results != [3]int{2, 0, 1} {
+		t.Errorf("got %q, %v", got, results)
 	}
 }
 

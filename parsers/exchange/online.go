@@ -129,9 +129,8 @@ func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result
 }
 
 // onlineTime reads the times of Exchange Online, which are in UTC: ISO 8601, as
-// PowerShell writes a date in a culture (11/20/2026 12:14:11 AM, 20.11.2026
-// 00:14:11; with slashes and without AM or PM the day is first), and as
-// ConvertTo-Json of Windows PowerShell does (/Date(1795133651000)/).
+// ConvertTo-Json of Windows PowerShell writes them (/Date(1795133651000)/), and
+// as PowerShell does elsewhere.
 func onlineTime(c *clock, b []byte) (time.Time, bool) {
 	if t, ok := c.read(b); ok {
 		return t, true
@@ -140,8 +139,15 @@ func onlineTime(c *clock, b []byte) (time.Time, bool) {
 		ms, err := strconv.ParseInt(string(bytes.TrimSuffix(b[len("/Date("):], []byte(")/"))), 10, 64)
 		return time.UnixMilli(ms).UTC(), err == nil
 	}
-	for _, layout := range [...]string{"1/2/2006 3:04:05 PM", "2/1/2006 15:04:05", "2.1.2006 15:04:05", "2006-01-02 15:04:05"} {
-		if t, err := time.Parse(layout, string(b)); err == nil {
+	return cultureTime(b, time.UTC)
+}
+
+// cultureTime reads a time as PowerShell writes it in the culture of a country:
+// 11/20/2026 12:14:11 AM, 20.11.2026 00:14:11; with slashes and without AM or
+// PM the day is first.
+func cultureTime(b []byte, zone *time.Location) (time.Time, bool) {
+	for _, layout := range [...]string{"1/2/2006 3:04:05 PM", "2/1/2006 15:04:05", "2.1.2006 15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04:05"} {
+		if t, err := time.ParseInLocation(layout, string(b), zone); err == nil {
 			return t, true
 		}
 	}

@@ -56,6 +56,9 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 
 // line reads a line that is not inside a row.
 func (p *parser) line(line []byte, emit func(*parsers.Record)) parsers.Result {
+	if len(line) > 0 && line[0] == 0 {
+		line = bytes.TrimLeft(line, "\x00") // what a crash leaves at the end of a file
+	}
 	if len(line) == 0 {
 		return parsers.Irrelevant
 	}

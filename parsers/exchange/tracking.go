@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"bytes"
+	"time"
 
 	"mailfail/parsers"
 	"mailfail/registry"
@@ -34,8 +35,9 @@ const (
 	nColumns
 )
 
-// trackingColumns are the names on the servers and, with underscores, in the
-// extended report of Exchange Online (Get-HistoricalSearch, MessageTraceDetail).
+// trackingColumns are the names on the servers; with underscores, in the
+// extended report of Exchange Online (Get-HistoricalSearch, MessageTraceDetail);
+// and in what Get-MessageTrackingLog gives to Export-Csv.
 var trackingColumns = map[string]column{
 	"date-time": colTime, "client-ip": colClientIP, "client-hostname": colClient,
 	"server-ip": colServerIP, "server-hostname": colServer, "connector-id": colConnector,
@@ -54,6 +56,14 @@ var trackingColumns = map[string]column{
 	"recipient_address": colRecipient, "recipient_status": colStatus, "total_bytes": colBytes,
 	"related_recipient_address": colRelated, "return_path": colReturnPath,
 	"sender_address": colSender, "message_info": colInfo, "original_client_ip": colOriginalIP,
+
+	"Timestamp": colTime, "ClientIp": colClientIP, "ClientHostname": colClient,
+	"ServerIp": colServerIP, "ServerHostname": colServer, "ConnectorId": colConnector,
+	"Source": colSource, "EventId": colEvent, "InternalMessageId": colInternalID,
+	"MessageId": colMessageID, "NetworkMessageId": colNetworkID,
+	"Recipients": colRecipient, "RecipientStatus": colStatus, "TotalBytes": colBytes,
+	"RelatedRecipientAddress": colRelated, "ReturnPath": colReturnPath, "Sender": colSender,
+	"MessageInfo": colInfo, "OriginalClientIp": colOriginalIP, "SchemaVersion": colSchema,
 }
 
 // tracking2007 and the others are the columns of each version (Microsoft,
@@ -87,6 +97,9 @@ type tracking struct {
 	// external is set when the version knows SENDEXTERNAL (2016 and later), so
 	// that every SEND is a hop inside the organisation.
 	external bool
+	// zone is that of the times Get-MessageTrackingLog gives, which are local.
+	zone  *time.Location
+	local bool
 
 	clock      clock
 	recipients collection
@@ -127,6 +140,7 @@ func (t *tracking) header(names [][]byte) bool {
 	}
 	c.width = len(names)
 	t.columns = c
+	t.local = string(names[c.at[colTime]]) == "Timestamp"
 	t.external = c.at[colSchema] >= 0 || bytes.IndexByte(names[c.at[colEvent]], '_') >= 0
 	return true
 }
@@ -180,9 +194,9 @@ func (t *tracking) row(fields [][]byte, emit func(*parsers.Record)) parsers.Resu
 		return parsers.Unparsed
 	}
 	effect := effects[string(t.get(fields, colEvent))]
-	when, ok := t.clock.read(t.get(fields, colTime))
-	if effect == 0 || !ok {
-		return parsers.Unparsed
+	when, ok := t.when(fields)
+	if effect == 0 || !ok || string(t.get(fields, colRecipient)) == "System.String[]" {
+		return parsers.Unparsed // the last: lists that were not joined are lost
 	}
 	if effect == nothing {
 		return parsers.Understood
@@ -196,6 +210,13 @@ func (t *tracking) row(fields [][]byte, emit func(*parsers.Record)) parsers.Resu
 	}
 	t.emit(fields, effect, emit)
 	return parsers.Understood
+}
+
+func (t *tracking) when(fields [][]byte) (time.Time, bool) {
+	if t.local {
+		return cultureTime(t.get(fields, colTime), t.zone)
+	}
+	return t.clock.read(t.get(fields, colTime))
 }
 
 // assume takes the columns of the version that has that many.
@@ -408,7 +429,7 @@ func (t *tracking) service(fields [][]byte) []byte {
 
 // isHop reports whether a SEND went to another server of the organisation.
 func (t *tracking) isHop(fields [][]byte) bool {
-	return t.external || isInternalConnector(t.get(fields, colConnector))
+	return string(t.get(fields, colSource)) == "SMTP" && (t.external || isInternalConnector(t.get(fields, colConnector)))
 }
 
 // message returns what a message is known by: network-message-id, which stays
