@@ -31,7 +31,7 @@ func (p *prefixes) strip(line []byte, e *Entry) bool {
 	}
 	switch c := line[0]; {
 	case c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		return p.stripTime(line, e)
+		return p.stripTime(line, e, false)
 	case c == '<':
 		return p.stripPriority(line, e)
 	case c == '{':
@@ -40,8 +40,9 @@ func (p *prefixes) strip(line []byte, e *Entry) bool {
 	return false
 }
 
-// stripTime reads a prefix that begins with a time of any layout.
-func (p *prefixes) stripTime(line []byte, e *Entry) bool {
+// stripTime reads a prefix that begins with a time of any layout. inner says
+// that a container runtime's time was before it.
+func (p *prefixes) stripTime(line []byte, e *Entry, inner bool) bool {
 	if line[0] >= 'A' {
 		return p.stripClassic(line, e)
 	}
@@ -52,11 +53,25 @@ func (p *prefixes) stripTime(line []byte, e *Entry) bool {
 	if !ok || n >= len(line) || line[n] != ' ' {
 		return false
 	}
+	if line[10] == 'T' && !inner && p.stripContained(line[n+1:], e) {
+		return true
+	}
 	e.Time = t
 	if !splitHost(line[n+1:], e) {
 		return false
 	}
 	return line[10] == 'T' || e.PID != nil && e.Host != nil
+}
+
+// stripContained reads the prefix of a line that a container runtime has put
+// its own time before ("kubectl logs --timestamps", "docker logs -t") and, in
+// its log files, the stream ("stdout F "). A program's line has a host there,
+// which is not followed by a time.
+func (p *prefixes) stripContained(b []byte, e *Entry) bool {
+	if bytes.HasPrefix(b, []byte("stdout F ")) || bytes.HasPrefix(b, []byte("stderr F ")) {
+		b = b[len("stdout F "):]
+	}
+	return len(b) >= 16 && (b[3] == ' ' && monthNumber(b) > 0 || b[4] == '-' && b[7] == '-') && p.stripTime(b, e, true)
 }
 
 // stripClassic reads "Nov  2 06:27:30[.123] host …".
@@ -65,11 +80,13 @@ func (p *prefixes) stripClassic(line []byte, e *Entry) bool {
 	if n == 0 {
 		return false
 	}
-	day, ok := p.year.day(month, mday)
+	second, nano, ok := splitTime(line[n:], e)
 	if !ok {
 		return false
 	}
-	return p.stripLocal(line[n:], day, e)
+	day, ok := p.year.day(month, mday) // last, because it remembers the day
+	e.Time = time.Unix(p.clock.Instant(day, second), nano).UTC()
+	return ok
 }
 
 // stripYearFirst reads "2013 Jun 10 06:27:30[.123] host …".
@@ -83,17 +100,16 @@ func (p *prefixes) stripYearFirst(line []byte, e *Entry) bool {
 	if !ok {
 		return false
 	}
-	return p.stripLocal(line[5+n:], day, e)
+	second, nano, ok := splitTime(line[5+n:], e)
+	e.Time = time.Unix(p.clock.Instant(day, second), nano).UTC()
+	return ok
 }
 
-// stripLocal reads a time of day without a zone and what follows it.
-func (p *prefixes) stripLocal(b []byte, day int, e *Entry) bool {
+// splitTime reads a time of day without a zone and the host, program and
+// message behind it.
+func splitTime(b []byte, e *Entry) (second int, nano int64, ok bool) {
 	second, nano, n := timeOfDay(b)
-	if n == 0 || n >= len(b) || b[n] != ' ' || !splitHost(b[n+1:], e) {
-		return false
-	}
-	e.Time = time.Unix(p.clock.Instant(day, second), nano).UTC()
-	return true
+	return second, nano, n > 0 && n < len(b) && b[n] == ' ' && splitHost(b[n+1:], e)
 }
 
 // stripPriority reads "<22>" and the RFC 5424 or RFC 3164 header after it.
@@ -109,7 +125,7 @@ func (p *prefixes) stripPriority(line []byte, e *Entry) bool {
 	if len(rest) >= 16 && rest[0] == '1' && rest[1] == ' ' {
 		return p.strip5424(rest[2:], e)
 	}
-	return len(rest) >= 16 && (isDigit(rest[0]) || rest[0] >= 'A' && rest[0] <= 'Z') && p.stripTime(rest, e)
+	return len(rest) >= 16 && (isDigit(rest[0]) || rest[0] >= 'A' && rest[0] <= 'Z') && p.stripTime(rest, e, false)
 }
 
 // strip5424 reads the header of RFC 5424 section 6 after its version:

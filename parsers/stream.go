@@ -132,8 +132,8 @@ func (s *Stream) parse(line []byte) Result {
 }
 
 // strip reads the prefix of line into s.entry. When there is none it looks
-// behind what crashes (NUL bytes), editors (a byte order mark) and grep (the
-// file's name) put before it.
+// behind what crashes (NUL bytes), editors (a byte order mark), grep (the file's
+// name) and docker compose (the service and a bar) put before it.
 func (s *Stream) strip(line []byte) bool {
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	if s.stripAt(line) {
@@ -147,8 +147,12 @@ func (s *Stream) strip(line []byte) bool {
 			return true
 		}
 	}
-	i := bytes.IndexByte(line[:min(len(line), 256)], ':')
-	return i > 0 && bytes.IndexByte(line[:i], ' ') < 0 && s.stripAt(line[i+1:])
+	head := line[:min(len(line), 256)]
+	if i := bytes.IndexByte(head, ':'); i > 0 && bytes.IndexByte(line[:i], ' ') < 0 && s.stripAt(line[i+1:]) {
+		return true
+	}
+	i := bytes.Index(head, []byte(" | "))
+	return i > 0 && s.stripAt(line[i+len(" | "):])
 }
 
 func (s *Stream) stripAt(line []byte) bool {

@@ -106,6 +106,11 @@ func TestPrefix(t *testing.T) {
 		{"json", `{"__CURSOR":"s=1;\"i","MESSAGE":"a \"b\" \u00e4\ud83d\ude00\n","_PID":"7","_HOSTNAME":"mx1","X":[1,{"y":null}],"SYSLOG_IDENTIFIER":"echo/smtp","__REALTIME_TIMESTAMP":"1795328887586123"}`, "2026-11-22T06:28:07.586123Z mx1 echo/smtp[7] a \"b\" ä😀\n"},
 		{"json, bytes", `{ "MESSAGE" : [ 104, 105, 255 ], "_COMM":"echo", "_HOSTNAME":["mx1","mx2"], "__REALTIME_TIMESTAMP":"1795328887000000" }`, "2026-11-22T06:28:07Z mx1 echo[] hi\xff"},
 		{"json, null", `{"MESSAGE":null,"_COMM":"echo","_HOSTNAME":"h","__REALTIME_TIMESTAMP":"1795328887000000"}`, "2026-11-22T06:28:07Z h echo[] "},
+		{"kubectl logs --timestamps", "2026-11-22T06:25:53.000001Z Nov 22 06:25:52 mx1 echo[1]: x", "2026-11-22T06:25:52Z mx1 echo[1] x"},
+		{"container log file", "2026-11-22T06:25:53.000001Z stdout F 2026-11-22T06:25:52Z mx1 echo[1]: x", "2026-11-22T06:25:52Z mx1 echo[1] x"},
+		{"docker compose", "mail-1  | Nov 22 06:25:52 mx1 echo[1]: x", "2026-11-22T06:25:52Z mx1 echo[1] x"},
+		{"host like a month", "2026-11-22T06:25:52Z Nov echo[1]: x of the month", "2026-11-22T06:25:52Z Nov echo[1] x of the month"},
+		{"host like a date", "2026-11-22T06:25:52Z 1234-56-78-90 echo[1]: x", "2026-11-22T06:25:52Z 1234-56-78-90 echo[1] x"},
 		{"leap second", "2016-12-31T23:59:60Z h echo[1]: x", "2017-01-01T00:00:00Z h echo[1] x"},
 	}
 	for _, test := range tests {
