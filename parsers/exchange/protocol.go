@@ -136,6 +136,9 @@ func messageID(context []byte) []byte {
 // command reads what the client of the session said.
 func (p *protocol) command(data, sequence []byte) {
 	x := p.x
+	if p.full() && p.open[x.id] != x {
+		return
+	}
 	switch {
 	case hasVerb(data, "MAIL"), hasVerb(data, "RSET"):
 		p.lost()

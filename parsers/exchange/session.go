@@ -12,8 +12,8 @@ import (
 // transactions hold more, the older half is forgotten.
 const (
 	maxSessions  = 4096
-	maxKept      = 100_000 // recipients and unanswered commands of all sessions
-	maxReplyText = 16 << 10
+	maxKept      = 4 << 20 // bytes of all recipients and unanswered commands
+	maxReplyText = 4 << 10
 )
 
 // command is what the client of a session said, as far as it matters.
@@ -72,7 +72,7 @@ type session struct {
 type sessions struct {
 	open map[string]*session
 	next uint64
-	kept int
+	kept int // bytes, by weight
 }
 
 // get returns the session of an id, and makes it known.
@@ -80,7 +80,7 @@ func (s *sessions) get(id []byte) *session {
 	if found := s.open[string(id)]; found != nil {
 		return found
 	}
-	if len(s.open) >= maxSessions || s.kept >= maxKept {
+	if len(s.open) >= maxSessions {
 		s.forget()
 	}
 	if s.open == nil {
@@ -93,8 +93,30 @@ func (s *sessions) get(id []byte) *session {
 }
 
 func (s *sessions) close(x *session) {
-	s.kept -= len(x.recipients) + len(x.unanswered)
+	s.kept -= x.weight()
 	delete(s.open, x.id)
+}
+
+// weight returns about how many bytes a session keeps of what may be many.
+func (x *session) weight() int {
+	n := len(x.unanswered) * pendingWeight
+	for _, r := range x.recipients {
+		n += r.weight()
+	}
+	return n
+}
+
+const pendingWeight = 16
+
+func (r *recipient) weight() int { return len(r.address) + 32 }
+
+// full reports whether the sessions hold too much, and then makes room.
+func (s *sessions) full() bool {
+	if s.kept < maxKept {
+		return false
+	}
+	s.forget()
+	return true
 }
 
 // forget closes the older half of the sessions.
@@ -118,10 +140,8 @@ func (s *sessions) sorted() []*session {
 
 // ask notes that the client said something that will be answered.
 func (s *sessions) ask(x *session, c command, index int) {
-	if s.kept < maxKept {
-		x.unanswered = append(x.unanswered, pending{c, index})
-		s.kept++
-	}
+	x.unanswered = append(x.unanswered, pending{c, index})
+	s.kept += pendingWeight
 }
 
 // answered takes the command that a reply answers, the oldest.
@@ -131,23 +151,23 @@ func (s *sessions) answered(x *session) (p pending, ok bool) {
 	}
 	p = x.unanswered[0]
 	x.unanswered = append(x.unanswered[:0], x.unanswered[1:]...)
-	s.kept--
+	s.kept -= pendingWeight
 	return p, true
 }
 
 // add names a recipient of the transaction, and returns its index.
 func (s *sessions) add(x *session, address []byte) int {
-	if s.kept < maxKept {
-		x.recipients = append(x.recipients, recipient{address: bytes.Clone(address)})
-		s.kept++
-	}
+	r := recipient{address: bytes.Clone(address)}
+	x.recipients = append(x.recipients, r)
+	s.kept += r.weight()
 	return len(x.recipients) - 1
 }
 
 // begin starts a transaction.
 func (s *sessions) begin(x *session) {
-	s.kept -= len(x.recipients)
+	s.kept -= x.weight()
 	x.recipients = x.recipients[:0]
+	s.kept += x.weight()
 	x.message = x.message[:0]
 	x.refused, x.told = false, false
 }

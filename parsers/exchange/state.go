@@ -104,7 +104,7 @@ func (s *sessions) setState(d *decoder) {
 			s.open = map[string]*session{}
 		}
 		s.open[x.id] = x
-		s.kept += len(x.recipients) + len(x.unanswered)
+		s.kept += x.weight()
 	}
 }
 
