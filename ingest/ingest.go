@@ -342,9 +342,7 @@ func (l *loop) save(r *source.Reader, stream *parsers.Stream) error {
 	}
 	p.State = state
 	s := store.Source(p)
-	if err := l.w.PutSource(&s); err != nil {
-		return err
-	}
+	l.w.PutSource(&s)
 	r.Saved(source.Position(s))
 	return nil
 }
@@ -353,20 +351,20 @@ func (l *loop) save(r *source.Reader, stream *parsers.Stream) error {
 // within a batch.
 type positions struct{ w *store.Writer }
 
-func (p positions) FingerprintLengths(ctx context.Context) ([]int64, error) {
-	return p.w.FingerprintLengths(ctx)
+func (p positions) FingerprintLengths(context.Context) ([]int64, error) {
+	return p.w.FingerprintLengths()
 }
 
-func (p positions) ByFingerprint(ctx context.Context, fingerprint [16]byte, length int64) ([]source.Position, error) {
-	return convert(p.w.SourcesByFingerprint(ctx, fingerprint, length))
+func (p positions) ByFingerprint(_ context.Context, fingerprint [16]byte, length int64) ([]source.Position, error) {
+	return convert(p.w.SourcesByFingerprint(fingerprint, length))
 }
 
-func (p positions) ByInode(ctx context.Context, device, inode uint64) ([]source.Position, error) {
-	return convert(p.w.SourcesByInode(ctx, device, inode))
+func (p positions) ByInode(_ context.Context, device, inode uint64) ([]source.Position, error) {
+	return convert(p.w.SourcesByInode(device, inode))
 }
 
-func (p positions) ByFamily(ctx context.Context, family string) ([]source.Position, error) {
-	return convert(p.w.SourcesByFamily(ctx, family))
+func (p positions) ByFamily(_ context.Context, family string) ([]source.Position, error) {
+	return convert(p.w.SourcesByFamily(family))
 }
 
 func convert(sources []store.Source, err error) ([]source.Position, error) {

@@ -1,7 +1,7 @@
 package store
 
 import (
-	"context"
+	"bytes"
 	"database/sql"
 	"time"
 )
@@ -26,7 +26,7 @@ type Source struct {
 const sourceColumns = "id, fingerprint, fingerprint_len, offset, line, family, path, device, inode, size, modified, state"
 
 // PutSource stores how far a source was read, and sets its ID if it is new.
-func (w *Writer) PutSource(s *Source) error {
+func (w *Writer) PutSource(s *Source) {
 	var modified int64
 	if !s.ModTime.IsZero() {
 		modified = s.ModTime.UnixNano()
@@ -35,14 +35,12 @@ func (w *Writer) PutSource(s *Source) error {
 	if state == nil {
 		state = []byte{}
 	}
-	id, err := w.insert("INSERT OR REPLACE INTO sources ("+sourceColumns+") VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-		nullable(s.ID, s.ID != 0), s.Fingerprint[:], s.FingerprintLen, s.Offset, s.Line, Clean(s.Family), Clean(s.Path),
-		int64(s.Device), int64(s.Inode), s.Size, modified, state)
-	if err != nil {
-		return w.db.explain("write to", err)
+	if s.ID == 0 {
+		s.ID = w.nextID("sources")
 	}
-	s.ID = id
-	return nil
+	w.sink.exec("INSERT OR REPLACE INTO sources ("+sourceColumns+") VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+		s.ID, bytes.Clone(s.Fingerprint[:]), s.FingerprintLen, s.Offset, s.Line, Clean(s.Family), Clean(s.Path),
+		int64(s.Device), int64(s.Inode), s.Size, modified, bytes.Clone(state))
 }
 
 // SourceOffset returns how far the source with an id was read, -1 if it is
@@ -56,53 +54,39 @@ func (w *Writer) SourceOffset(id int64) (int64, error) {
 }
 
 // FingerprintLengths returns the distinct lengths of all fingerprints.
-func (w *Writer) FingerprintLengths(ctx context.Context) ([]int64, error) {
-	rows, err := w.conn.QueryContext(ctx, "SELECT DISTINCT fingerprint_len FROM sources ORDER BY 1")
-	if err != nil {
-		return nil, w.db.explain("read", err)
-	}
-	defer rows.Close()
+func (w *Writer) FingerprintLengths() ([]int64, error) {
 	var lengths []int64
-	for rows.Next() {
+	err := w.each("SELECT DISTINCT fingerprint_len FROM sources ORDER BY 1", func(rows *sql.Rows) error {
 		var n int64
-		if err := rows.Scan(&n); err != nil {
-			return nil, w.db.explain("read", err)
-		}
+		err := rows.Scan(&n)
 		lengths = append(lengths, n)
-	}
-	return lengths, w.db.explain("read", rows.Err())
+		return err
+	})
+	return lengths, w.db.explain("read", err)
 }
 
 // SourcesByFingerprint returns the sources with a fingerprint.
-func (w *Writer) SourcesByFingerprint(ctx context.Context, fingerprint [16]byte, length int64) ([]Source, error) {
-	return w.sources(ctx, "fingerprint_len = ? AND fingerprint = ? ORDER BY id", length, fingerprint[:])
+func (w *Writer) SourcesByFingerprint(fingerprint [16]byte, length int64) ([]Source, error) {
+	return w.sources("fingerprint_len = ? AND fingerprint = ? ORDER BY id", length, fingerprint[:])
 }
 
 // SourcesByInode returns the sources last seen in a file.
-func (w *Writer) SourcesByInode(ctx context.Context, device, inode uint64) ([]Source, error) {
-	return w.sources(ctx, "inode = ? AND device = ? ORDER BY id", int64(inode), int64(device))
+func (w *Writer) SourcesByInode(device, inode uint64) ([]Source, error) {
+	return w.sources("inode = ? AND device = ? ORDER BY id", int64(inode), int64(device))
 }
 
 // SourcesByFamily returns the newest source of a family, or none.
-func (w *Writer) SourcesByFamily(ctx context.Context, family string) ([]Source, error) {
-	return w.sources(ctx, "family = ? ORDER BY id DESC LIMIT 1", Clean(family))
+func (w *Writer) SourcesByFamily(family string) ([]Source, error) {
+	return w.sources("family = ? ORDER BY id DESC LIMIT 1", Clean(family))
 }
 
-func (w *Writer) sources(ctx context.Context, where string, args ...any) ([]Source, error) {
-	rows, err := w.conn.QueryContext(ctx, "SELECT "+sourceColumns+" FROM sources WHERE "+where, args...)
-	if err != nil {
-		return nil, w.db.explain("read", err)
-	}
-	defer rows.Close()
-	var found []Source
-	for rows.Next() {
+func (w *Writer) sources(where string, args ...any) (found []Source, err error) {
+	err = w.each("SELECT "+sourceColumns+" FROM sources WHERE "+where, func(rows *sql.Rows) error {
 		s, err := scanSource(rows)
-		if err != nil {
-			return nil, w.db.explain("read", err)
-		}
 		found = append(found, s)
-	}
-	return found, w.db.explain("read", rows.Err())
+		return err
+	}, args...)
+	return found, w.db.explain("read", err)
 }
 
 func scanSource(rows *sql.Rows) (s Source, err error) {

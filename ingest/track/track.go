@@ -363,7 +363,7 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 		rcpt.cause, rcpt.causeAt = cause.ID, now
 	}
 	a := store.Attempt{Time: now, Recipient: rcpt.row, Series: series, Outcome: uint8(r.Outcome), Cause: cause.ID,
-		Service: string(r.Service), IP: store.Clean(string(r.RelayIP)), Delay: r.Delay, Text: store.Clean(string(r.Reply.Text))}
+		Service: r.Service, IP: store.Clean(string(r.RelayIP)), Delay: r.Delay, Text: store.Clean(string(r.Reply.Text))}
 	if err := t.w.AddAttempt(&a); err != nil {
 		return err
 	}
@@ -454,7 +454,7 @@ func (t *Tracker) write(m *message, r *recipient) (err error) {
 		}
 	}
 	if r.row == 0 {
-		r.row, err = t.w.AddRecipient(r.stored(m))
+		r.row = t.w.AddRecipient(r.stored(m))
 	}
 	return err
 }
@@ -586,12 +586,12 @@ func (t *Tracker) writeRows(m *message) error {
 		case wanted && r.row == 0:
 			err = t.write(m, r)
 		case wanted && r.dirty:
-			err = t.w.UpdateRecipient(r.row, r.stored(m))
+			t.w.UpdateRecipient(r.row, r.stored(m))
 		case !wanted && r.row != 0 && !r.problem:
-			err = t.w.DeleteRecipient(r.row)
+			t.w.DeleteRecipient(r.row)
 			r.row = 0
 		case r.row != 0 && r.dirty:
-			err = t.w.UpdateRecipient(r.row, r.stored(m))
+			t.w.UpdateRecipient(r.row, r.stored(m))
 		}
 		if err != nil {
 			return err
@@ -604,14 +604,10 @@ func (t *Tracker) writeRows(m *message) error {
 	switch {
 	case m.row == 0:
 	case rows == 0:
-		if err := t.w.DeleteMessage(m.row); err != nil {
-			return err
-		}
+		t.w.DeleteMessage(m.row)
 		m.row = 0
 	case m.stale:
-		if err := t.w.UpdateMessage(m.row, m.stored()); err != nil {
-			return err
-		}
+		t.w.UpdateMessage(m.row, m.stored())
 	}
 	m.stale = false
 	return nil
@@ -630,7 +626,7 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 	}
 	t.address = appendAddress(t.address[:0], r.Recipient)
 	t.observe(nil, r, cause)
-	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause.ID, Service: string(r.Service), QueueID: store.Clean(string(r.Message)),
+	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause.ID, Service: r.Service, QueueID: store.Clean(string(r.Message)),
 		Client: store.Clean(string(r.Client)), ClientIP: store.Clean(string(r.ClientIP)), Sender: store.Clean(string(r.Sender)), HasSender: r.HasSender,
 		Recipient: store.Clean(string(t.address)), Text: store.Clean(string(r.Reply.Text)), LineHash: r.LineHash, Copy: r.Copy})
 }
@@ -641,9 +637,7 @@ func (t *Tracker) Flush() error {
 		return t.err
 	}
 	for _, key := range t.ended {
-		if err := t.w.DeleteOpenMessage(key); err != nil {
-			return err
-		}
+		t.w.DeleteOpenMessage(key)
 		delete(t.stored, maphash.Bytes(t.seed, key))
 	}
 	t.ended = t.ended[:0]
@@ -656,9 +650,7 @@ func (t *Tracker) Flush() error {
 			return err
 		}
 		t.text = m.appendTo(t.text[:0])
-		if err := t.w.PutOpenMessage(m.key, m.last, hashID(m), t.text); err != nil {
-			return err
-		}
+		t.w.PutOpenMessage(m.key, m.last, hashID(m), t.text)
 		m.inStore = true
 		t.stored[maphash.Bytes(t.seed, m.key)] = struct{}{}
 	}
@@ -693,8 +685,6 @@ func (t *Tracker) Sweep() error {
 		return nil
 	}
 	newest := min(t.newest, time.Now().UnixMicro()) // a wrong year must not end everything
-	if err := t.w.ForgetOpenMessages(newest - forgetAfter.Microseconds()); err != nil {
-		return err
-	}
+	t.w.ForgetOpenMessages(newest - forgetAfter.Microseconds())
 	return t.Reset()
 }
