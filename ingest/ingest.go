@@ -64,9 +64,10 @@ type Sample struct {
 }
 
 // NotUnderstood reports whether the file had lines and none was of a format
-// that mailfail reads.
+// that mailfail reads. A few of no interest do not save it: many logs share the
+// first lines of a header.
 func (f *File) NotUnderstood() bool {
-	return f.Lines.Unparsed > 0 && f.Lines.Understood == 0 && f.Lines.Irrelevant == 0
+	return f.Lines.Understood == 0 && f.Lines.Unparsed > f.Lines.Irrelevant
 }
 
 // loop is the state of a run.

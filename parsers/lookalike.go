@@ -88,11 +88,16 @@ func (l *lookalikes) bare(line []byte) {
 }
 
 func bareLookalike(line []byte) int {
+	line = bytes.TrimLeft(line, " \t")
 	has := func(s string) bool { return bytes.Contains(line, []byte(s)) }
 	begins := func(s string) bool { return bytes.HasPrefix(line, []byte(s)) }
 	switch {
 	case bytes.IndexByte(line, 0) >= 0:
 		return likeBinary
+	case has(" sendmail["), has(" sm-mta["):
+		return likeSendmail
+	case has(" dovecot: "), has(" imapd["), has(" pop3d["):
+		return likeIMAP
 	case begins("#Software: Microsoft Exchange"), begins("#Log-type:"), begins("#Log-Type:"):
 		return likeExchange
 	case begins("#Software: Microsoft Internet Information"), has(", SMTPSVC"), has(" W3SVC"):

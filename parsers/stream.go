@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -79,6 +80,17 @@ func formatNames() []string {
 	var names []string
 	for _, f := range formats {
 		names = append(names, f.Name)
+	}
+	return names
+}
+
+// mtaNames returns the servers whose logs are known, each once.
+func mtaNames() []string {
+	var names []string
+	for _, f := range formats {
+		if !slices.Contains(names, f.MTA) {
+			names = append(names, f.MTA)
+		}
 	}
 	return names
 }
@@ -347,7 +359,7 @@ func (s *Stream) Seen() []Seen {
 // Refusal says what a source in which no line was of a known format seems to
 // be, and what was expected.
 func (s *Stream) Refusal() string {
-	expected := "expected a log of one of the formats " + strings.Join(formatNames(), ", ")
+	expected := "expected a log of one of " + strings.Join(mtaNames(), ", ")
 	if s.forced >= 0 {
 		expected = "expected a log of the format " + s.readers[s.forced].format.Name
 	}

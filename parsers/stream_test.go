@@ -15,12 +15,13 @@ import (
 func init() {
 	Register(Format{
 		Name:    "echo",
+		MTA:     "echo",
 		Program: func(p []byte) bool { return bytes.HasPrefix(p, []byte("echo")) },
 		Match:   func(line []byte) bool { return bytes.HasPrefix(line, []byte("echo ")) },
 		New:     func(o Options) Parser { return &echo{} },
 	})
 	Register(Format{
-		Name:   "table",
+		Name: "table", MTA: "table",
 		Header: func(line []byte) bool { return string(line) == "#table" },
 		Refuse: func(line []byte) string {
 			if string(line) == "#chair" {
@@ -35,10 +36,17 @@ func init() {
 // An echo returns every message as a record; the record's Message holds the
 // message, its Service the program and its Size the number of the line. What
 // begins with "odd" is Unparsed.
-type echo struct{ lines int64 }
+// A row of it goes on after a line that ends with a comma.
+type echo struct {
+	lines int64
+	inRow bool
+}
+
+func (p *echo) InRow() bool { return p.inRow }
 
 func (p *echo) Parse(e *Entry, emit func(*Record)) Result {
 	p.lines++
+	p.inRow = bytes.HasSuffix(e.Message, []byte(","))
 	if bytes.HasPrefix(e.Message, []byte("odd")) {
 		return Unparsed
 	}
@@ -164,6 +172,36 @@ func TestResults(t *testing.T) {
 	seen := s.Seen()
 	if len(seen) != 2 || seen[0].Format.Name != "echo" || seen[0].Lines != 6 || seen[0].Known != 4 || seen[1].Lines != 2 {
 		t.Errorf("seen: got %+v", seen)
+	}
+}
+
+// TestHeader reads lines below headers: they are of the header's format until
+// another header or a log that is refused, which a row does not end for.
+func TestHeader(t *testing.T) {
+	s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
+	const syslog = "Nov  2 06:27:30 mx1 dovecot: hello"
+	for i, test := range []struct {
+		line string
+		want Result
+	}{
+		{syslog, Irrelevant},
+		{"#table", Understood},
+		{syslog, Understood},
+		{"a,", Understood},
+		{"#chair,", Understood}, // inside a row
+		{"#chair", Understood},  // its last line
+		{"#chair", Unparsed},
+		{syslog, Irrelevant},
+		{"what", Unparsed},
+		{"#table", Understood},
+		{"what", Understood},
+	} {
+		if got := s.Parse([]byte(test.line), func(*Record) {}); got != test.want {
+			t.Errorf("line %d, %q: got %d, want %d", i+1, test.line, got, test.want)
+		}
+	}
+	if got := s.Refusal(); !strings.Contains(got, "a chair") {
+		t.Errorf("refusal: got %q", got)
 	}
 }
 
@@ -370,7 +408,7 @@ func TestRefusal(t *testing.T) {
 		{`1.2.3.4 - - [22/Nov/2026:06:28:07 +0000] "GET / HTTP/1.1" 200 1 "-" "-"`, "web server"},
 		{"#Log-type: ECP Activity Context Log", "Exchange"},
 		{"a,b,c,d,e", "table"},
-		{"what", "no line was understood; expected a log of one of the formats echo, table"},
+		{"what", "no line was understood; expected a log of one of echo, table"},
 	} {
 		s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
 		s.Parse([]byte(test.line), func(*Record) {})

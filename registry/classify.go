@@ -124,9 +124,15 @@ func (r *Rules) Classify(f Failure) Verdict {
 	for w, word := range ask[:(len(r.rules)+63)/64] {
 		for ; word != 0; word &= word - 1 {
 			rule := &r.rules[w*64+bits.TrailingZeros64(word)]
-			if rule.match(&f, &found) {
-				return Verdict{Reason: rule.reason, Rule: rule.name}
+			if !rule.match(&f, &found) {
+				continue
 			}
+			if rule.weak {
+				if v := codeReason(f.Reply, f.status(), f.Provider); v.Reason != "" && v.Reason != rule.reason && !f.status().IsZero() {
+					return v
+				}
+			}
+			return Verdict{Reason: rule.reason, Rule: rule.name}
 		}
 	}
 	return byCode(&f)

@@ -461,7 +461,18 @@ func codeReason(reply uint16, e Enhanced, provider string) Verdict {
 		}
 		return Verdict{}
 	}
-	entry, _ := LookupEnhanced(e)
+	entry, exact := LookupEnhanced(e)
+	if !exact {
+		// Nobody registered it, so whoever uses it means what its inventor
+		// means: Exchange Online's 5.7.606 passed on by another host.
+		for _, list := range [...][]*Vendor{codes().byCode[enhancedKey(e.Subject, e.Detail)], codes().byRange} {
+			for _, v := range list {
+				if v.Reason != "" && v.tag == "" && v.match(reply, e) {
+					return Verdict{v.Reason, v.rule}
+				}
+			}
+		}
+	}
 	if entry.Reason == "" {
 		return Verdict{}
 	}

@@ -12,6 +12,7 @@ import (
 type rule struct {
 	name      string
 	reason    Reason
+	weak      bool       // its words say less than a specific code
 	text      [][]uint16 // of each group one phrase at least
 	not       []uint16   // none of these
 	replies   []replyPattern
@@ -152,6 +153,8 @@ func (rr *ruleReader) field(r *rule, f field) (err error) {
 		})
 	case "example":
 		r.examples = append(r.examples, f.value)
+	case "weak":
+		r.weak = f.value == "yes"
 	case "note":
 	default:
 		return fmt.Errorf("rule %s: unknown field %q", r.name, f.key)

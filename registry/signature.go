@@ -153,10 +153,24 @@ func (s *signer) word(i int) int {
 		s.put(w[:3])
 		s.blank = true
 		return i + 4
+	case flags&isDot != 0 && kinds[w[0]]&(isUpper|isLower) != 0:
+		s.dotted(w)
 	default:
 		s.putString("{id}")
 	}
 	return end
+}
+
+// dotted masks the part with digits of a name like MCSpamSignature.sa.2.2,
+// or all of it when it does not begin with a word.
+func (s *signer) dotted(w []byte) {
+	dot := bytes.IndexByte(w, '.')
+	if dot < 6 || bytes.ContainsAny(w[:dot], "0123456789") {
+		s.putString("{id}")
+		return
+	}
+	s.put(w[:dot])
+	s.dst = append(s.dst, ".{id}"...)
 }
 
 // plain copies a word of letters, unless it is a name or random.

@@ -402,3 +402,23 @@ func matchPattern(pattern, s string) bool {
 		return p == n || p == "x" || p == "*"
 	})
 }
+
+// CheckCode reports what is wrong with a pattern of Filter.Codes.
+func CheckCode(pattern string) error {
+	if strings.EqualFold(pattern, "none") {
+		return nil
+	}
+	parts := strings.FieldsFunc(pattern, func(r rune) bool { return r == ' ' || r == '-' })
+	ok := len(parts) == 1 || len(parts) == 2 && !strings.Contains(parts[0], ".") && strings.Contains(parts[1], ".")
+	for _, p := range parts {
+		numbers := strings.Split(p, ".")
+		ok = ok && (len(numbers) == 3 || len(numbers) == 1 && len(p) == 3)
+		for _, n := range numbers {
+			ok = ok && n != "" && len(n) <= 3 && strings.Trim(strings.ToLower(n), "0123456789x*") == ""
+		}
+	}
+	if !ok {
+		return fmt.Errorf("no code: %q (try 550, 5.1.1, \"550 5.1.1\", 5xx, 5.7.x or none)", pattern)
+	}
+	return nil
+}

@@ -42,6 +42,9 @@ type Numbers struct {
 	Totals   Tally
 	Messages int64
 	Lines    Lines
+	// The minutes of the first and the last line with a time; zero when there
+	// are none.
+	FirstLine, LastLine time.Time
 
 	Domains    []Group
 	Groups     []Group // by the dimensions asked for
@@ -75,7 +78,8 @@ type CodeRow struct {
 	Deferrals   int64 // of them
 	Recipients  int64
 	Domains     int64
-	Clients     int64 // of rejections
+	TopDomain   string // of failing attempts: where most of them were
+	Clients     int64  // of rejections
 	First, Last time.Time
 	Example     string // latest text of the most frequent signature
 }
@@ -193,8 +197,13 @@ func (c *counter) leaveOutSendLogs() (bool, error) {
 func (c *counter) lines() error {
 	l := &c.numbers.Lines
 	where, args := c.window.where("minute", minuteMicros)
-	_, err := c.one("SELECT IFNULL(sum(read),0), IFNULL(sum(understood),0), IFNULL(sum(irrelevant),0), IFNULL(sum(unparsed),0) FROM lines WHERE "+where,
-		args, &l.Read, &l.Understood, &l.Irrelevant, &l.Unparsed)
+	var first, last sql.NullInt64
+	_, err := c.one("SELECT IFNULL(sum(read),0), IFNULL(sum(understood),0), IFNULL(sum(irrelevant),0), IFNULL(sum(unparsed),0), min(CASE WHEN minute > 0 THEN minute END), max(CASE WHEN minute > 0 THEN minute END) FROM lines WHERE "+where,
+		args, &l.Read, &l.Understood, &l.Irrelevant, &l.Unparsed, &first, &last)
+	if first.Valid {
+		c.numbers.FirstLine = time.UnixMicro(first.Int64 * minuteMicros)
+		c.numbers.LastLine = time.UnixMicro(last.Int64 * minuteMicros)
+	}
 	return err
 }
 
@@ -529,6 +538,7 @@ type causeTally struct {
 type codeTally struct {
 	recipients, domains, clients int64
 	deferrals                    int64
+	topDomain                    string
 	lastRecipient                int64 // whose attempts are being counted
 }
 
@@ -575,23 +585,22 @@ func (c *counter) finish() (err error) {
 	return err
 }
 
-// countDomains counts the domains in which each code occurred.
+// countDomains finds the domains in which each code occurred.
 func (c *counter) countDomains() {
-	type pair struct {
-		group int32
-		code  *codeTally
-	}
-	seen := map[pair]bool{}
-	for k := range c.domains.labels {
-		p := pair{k.group, c.failing.code(c.cat.labels[k.label].code)}
-		if !seen[p] {
-			seen[p] = true
-			p.code.domains++
+	byCode := map[*codeTally]map[string]int64{}
+	for k, n := range c.domains.labels {
+		code := c.failing.code(c.cat.labels[k.label].code)
+		if byCode[code] == nil {
+			byCode[code] = map[string]int64{}
 		}
+		byCode[code][c.domains.valuesOf(c.domains.order[k.group])[0]] += n
+	}
+	for code, domains := range byCode {
+		code.domains, code.topDomain = int64(len(domains)), most(domains)
 	}
 }
 
-// rows returns the groups by failures, then deferrals, then by name.
+// rows returns the groups, those with the most failures first, then by name.
 func (g *grouping) rows() []Group {
 	rows := make([]Group, len(g.order))
 	for i, t := range g.order {
@@ -599,7 +608,7 @@ func (g *grouping) rows() []Group {
 	}
 	g.top(rows)
 	slices.SortFunc(rows, func(a, b Group) int {
-		return cmp.Or(cmp.Compare(b.Failures, a.Failures), cmp.Compare(b.Deferrals, a.Deferrals), slices.Compare(a.Values, b.Values))
+		return cmp.Or(cmp.Compare(b.Failures, a.Failures), slices.Compare(a.Values, b.Values))
 	})
 	return rows
 }
@@ -673,7 +682,7 @@ func (c *counter) codeRows(f *failures, table string) ([]CodeRow, error) {
 	for code, list := range byCode {
 		t := list[0].ofCode
 		row := CodeRow{Code: code, Reply: list[0].reply, Enhanced: list[0].enhanced,
-			Deferrals: t.deferrals, Recipients: t.recipients, Domains: t.domains, Clients: t.clients}
+			Deferrals: t.deferrals, Recipients: t.recipients, Domains: t.domains, TopDomain: t.topDomain, Clients: t.clients}
 		if err := c.describe(&row, list, table); err != nil {
 			return nil, err
 		}

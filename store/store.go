@@ -223,13 +223,13 @@ func (db *DB) explain(doing string, err error) error {
 		case sqlite3.ErrBusy, sqlite3.ErrLocked:
 			hint = fmt.Sprintf("another process has been writing for %s: try again", BusyTimeout)
 		case sqlite3.ErrFull:
-			hint = "the disk is full: nothing of this batch was kept; free space and run again"
+			hint = "nothing of this batch was kept: free space and run again"
 		case sqlite3.ErrReadonly:
-			hint = "it can't be written to: check its permissions and its folder's"
+			hint = "check its permissions and its folder's"
 		case sqlite3.ErrCorrupt:
 			hint = "it is damaged: restore a backup, or move it away and read the logs again"
 		case sqlite3.ErrNotADB:
-			hint = "it is not a SQLite database: name another with --db"
+			hint = "name another with --db"
 		case sqlite3.ErrCantOpen:
 			hint = "check that it exists and its permissions"
 		case sqlite3.ErrIoErr:

@@ -90,7 +90,7 @@ func TestOpenRefuses(t *testing.T) {
 	w.Close()
 	db.Close()
 	for _, test := range []struct{ path, want string }{
-		{garbage, "not a SQLite database"},
+		{garbage, "file is not a database: name another with --db"},
 		{newer, "newer mailfail (schema 99"},
 		{foreign, "not one of mailfail"},
 	} {

@@ -130,20 +130,51 @@ func readLogs(cmd *cobra.Command, db *store.DB, flags *logFlags, families []sour
 		warn(cmd, e)
 		failed = errSaid
 	}
-	for i := range res.Files {
-		f := &res.Files[i]
-		if f.NotUnderstood() {
-			warn(cmd, fmt.Errorf("read %s: none of its %d lines was understood: %s", templates.Printable(f.Path), f.Lines.Read, f.Refusal))
-			failed = &exitError{code: 3}
+	if flags.verbose {
+		for i := range res.Files {
+			describe(cmd.ErrOrStderr(), &res.Files[i])
 		}
-		if flags.verbose {
-			describe(cmd.ErrOrStderr(), f)
-		}
+	}
+	if refuse(cmd, res.Files, families) {
+		failed = &exitError{code: 3}
 	}
 	if errors.Is(err, context.Canceled) {
 		err = &exitError{1, errors.New("interrupted: what was read so far is kept")}
 	}
 	return res, failed, err
+}
+
+// refuse says which of the files that were named are no logs. What else lies
+// in a directory is not worth a word, unless nothing in it is a log.
+func refuse(cmd *cobra.Command, files []ingest.File, families []source.Family) (refused bool) {
+	given := map[string]bool{source.Stdin: true}
+	for _, family := range families {
+		for _, f := range family.Files {
+			given[f.Path] = f.Given
+		}
+	}
+	var first *ingest.File
+	others, logs := 0, 0
+	for i := range files {
+		f := &files[i]
+		switch {
+		case !f.NotUnderstood():
+			logs++
+		case given[f.Path]:
+			warn(cmd, fmt.Errorf("read %s: none of its %d lines was understood: %s", templates.Printable(f.Path), f.Lines.Read, f.Refusal))
+			refused = true
+		default:
+			others++
+			if first == nil {
+				first = f
+			}
+		}
+	}
+	if others > 0 && logs == 0 {
+		warn(cmd, fmt.Errorf("none of %d files is a log; in %s %s", others, templates.Printable(first.Path), first.Refusal))
+		refused = true
+	}
+	return refused
 }
 
 // describe says what was found in a file.

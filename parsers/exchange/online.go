@@ -188,13 +188,10 @@ func isJSON(line []byte) bool {
 }
 
 // json reads a line of JSON. An object that opens inside another one takes its
-// place, so that of nested ones the innermost are the rows.
+// place, so that of nested ones the innermost are the rows. Of an object on many
+// lines only the last is Understood, because until then it may be any JSON.
 func (p *onlineParser) json(line []byte, emit func(*parsers.Record)) parsers.Result {
-	result := parsers.Irrelevant
-	if len(p.object) > 0 {
-		result = parsers.Understood
-	}
-	escaped := false
+	result, escaped := parsers.Irrelevant, false
 	for _, c := range line {
 		if len(p.object) > 0 {
 			p.object = append(p.object, c)
@@ -208,10 +205,11 @@ func (p *onlineParser) json(line []byte, emit func(*parsers.Record)) parsers.Res
 			p.inString = true
 		case c == '{':
 			p.object = append(p.object[:0], c)
-			result = parsers.Understood
 		case c == '}' && len(p.object) > 0:
 			if !p.readObject(emit) {
 				result = parsers.Unparsed
+			} else if result == parsers.Irrelevant {
+				result = parsers.Understood
 			}
 			p.object = p.object[:0]
 		}

@@ -16,7 +16,7 @@ func address(s []byte) (addr, top, rest []byte) {
 		i = len(s)
 	}
 	addr, rest = s[:i], s[i:]
-	if i > 0 && simple(addr) && !bytes.Contains(rest, []byte(` <"`)) {
+	if i > 0 && simple(addr) && !quotedTop(rest) {
 		if addr[i-1] == ':' && !swallowed(addr) {
 			return addr[:i-1], nil, s[i-1:]
 		}
@@ -28,6 +28,22 @@ func address(s []byte) (addr, top, rest []byte) {
 		}
 	}
 	return oddAddress(s)
+}
+
+// quotedTop reports whether s has a TOP in quotes. Most lines have a few
+// quotes at most, so looking for them is faster than looking for all three
+// characters.
+func quotedTop(s []byte) bool {
+	for {
+		i := bytes.IndexByte(s, '"')
+		if i < 0 {
+			return false
+		}
+		if i > 1 && s[i-1] == '<' && s[i-2] == ' ' {
+			return true
+		}
+		s = s[i+1:]
+	}
 }
 
 // simple reports whether the first word of an address is likely all of it: it
@@ -137,7 +153,10 @@ func (p *parser) recipient(addr, top []byte) (recipient, original []byte) {
 	switch {
 	case top == nil:
 		return addr, nil
-	case len(addr) == 0, addr[0] == '|', addr[0] == '/', addr[0] == '>', bytes.HasPrefix(addr, []byte("save ")):
+	case addr[0] == '|', addr[0] == '/', addr[0] == '>', bytes.HasPrefix(addr, []byte("save ")):
+		if string(top) == "system-filter" {
+			return nil, nil // what the administrator's filter does besides
+		}
 		return top, nil
 	case equalFold(addr, top), unquotes(top, addr):
 		return top, nil

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"mailfail/parsers"
-	"mailfail/registry"
 )
 
 // fields are what the words of a line say that is about a message or a
@@ -173,7 +172,9 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 	}
 	var f fields
 	p.readFields(rest, &f)
-	p.emitReplaced(addr, top, emit)
+	if !p.setRecipient(addr, top, emit) {
+		return parsers.Understood
+	}
 	r.Kind, r.Outcome = parsers.Attempt, parsers.Delivered
 	if f.reply != nil {
 		var text []byte
@@ -192,19 +193,20 @@ func swallowed(addr []byte) bool {
 	return string(addr) == ":blackhole:" || string(addr) == "discarded"
 }
 
-// emitReplaced sets the recipient of the record, and reports the address it
-// was made from as replaced.
-func (p *parser) emitReplaced(addr, top []byte, emit func(*parsers.Record)) {
+// setRecipient sets the recipient of the record, and reports the address it
+// was made from as replaced. It returns false when there is none.
+func (p *parser) setRecipient(addr, top []byte, emit func(*parsers.Record)) bool {
 	r := &p.rec
 	r.Recipient, r.Original = p.recipient(addr, top)
 	if r.Original == nil || bytes.IndexByte(r.Original, '@') < 0 {
-		return
+		return len(r.Recipient) > 0
 	}
 	saved := *r
 	p.fresh(parsers.Replaced)
 	r.Recipient = saved.Original
 	emit(r)
 	*r = saved
+	return true
 }
 
 // nextID finds the queue id of the next host in its reply: "queued as 4F2A",
@@ -246,13 +248,16 @@ func (p *parser) deferred(l *line, s []byte, emit func(*parsers.Record)) parsers
 	if l.syslog && r.RelayIP == nil && p.twins.second(hashOf(l, l.pid)) {
 		return parsers.Understood // once more, for the panic log
 	}
-	p.emitReplaced(addr, top, emit)
+	if !p.setRecipient(addr, top, emit) {
+		return parsers.Understood
+	}
+	if r.RelayIP == nil && notTried(f.message) {
+		r.Kind, r.Reply.Text = parsers.Suspended, f.message
+		emit(r)
+		return parsers.Understood
+	}
 	p.diagnose(&f)
 	r.Kind, r.Outcome = parsers.Attempt, parsers.Deferred
-	if r.RelayIP == nil && notTried(f.message) {
-		r.Kind, r.Outcome = parsers.Suspended, 0
-		r.Stage, r.Source = registry.StageUnknown, registry.SourceUnknown
-	}
 	emit(r)
 	return parsers.Understood
 }
@@ -294,7 +299,9 @@ func (p *parser) failed(l *line, s []byte, emit func(*parsers.Record)) parsers.R
 	if l.syslog && r.RelayIP == nil && p.twins.second(hashOf(l, l.pid)) {
 		return parsers.Understood
 	}
-	p.emitReplaced(addr, top, emit)
+	if !p.setRecipient(addr, top, emit) {
+		return parsers.Understood
+	}
 	text, timedOut := bytes.CutSuffix(f.message, []byte("retry timeout exceeded"))
 	contact := r.RelayIP != nil || len(text) > 0
 	if timedOut && contact {

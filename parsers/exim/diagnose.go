@@ -13,18 +13,19 @@ var contacts = [...]struct {
 	begin  []byte
 	source registry.Source
 	ends   registry.Stage // the stage, unless the command says it
+	host   bool           // the server may be named before the command
 }{
-	{[]byte("SMTP error from remote mail server after "), registry.SourceRemote, 0},
-	{[]byte("SMTP error from remote mailer after "), registry.SourceRemote, 0}, // up to 4.7x
-	{[]byte("LMTP error after "), registry.SourceRemote, 0},
-	{[]byte("PRDR error after DATA"), registry.SourceRemote, registry.StageEndOfData},
-	{[]byte("SMTP timeout after "), registry.SourceNetwork, 0},
-	{[]byte("SMTP timeout while connected to "), registry.SourceNetwork, 0},
-	{[]byte("LMTP timeout after "), registry.SourceNetwork, 0},
-	{[]byte("Remote host "), registry.SourceNetwork, 0},
-	{[]byte("LMTP connection closed after "), registry.SourceNetwork, 0},
-	{[]byte("Malformed SMTP reply "), registry.SourceRemote, 0},
-	{[]byte("Malformed LMTP response after "), registry.SourceRemote, 0},
+	{begin: []byte("SMTP error from remote mail server after "), source: registry.SourceRemote},
+	{begin: []byte("SMTP error from remote mailer after "), source: registry.SourceRemote}, // up to 4.7x
+	{begin: []byte("LMTP error after "), source: registry.SourceRemote},
+	{begin: []byte("PRDR error after DATA"), source: registry.SourceRemote, ends: registry.StageEndOfData},
+	{begin: []byte("SMTP timeout after "), source: registry.SourceNetwork},
+	{begin: []byte("SMTP timeout while connected to "), source: registry.SourceNetwork, host: true},
+	{begin: []byte("LMTP timeout after "), source: registry.SourceNetwork},
+	{begin: []byte("Remote host "), source: registry.SourceNetwork, host: true},
+	{begin: []byte("LMTP connection closed after "), source: registry.SourceNetwork},
+	{begin: []byte("Malformed SMTP reply "), source: registry.SourceRemote, host: true},
+	{begin: []byte("Malformed LMTP response after "), source: registry.SourceRemote},
 }
 
 // causes are the beginnings of other texts.
@@ -38,6 +39,7 @@ var causes = [...]struct {
 	{[]byte("Operation timed out"), registry.StageConnect, registry.SourceNetwork}, // BSD
 	{[]byte("No route to host"), registry.StageConnect, registry.SourceNetwork},
 	{[]byte("Network is unreachable"), registry.StageConnect, registry.SourceNetwork},
+	{[]byte("Network unreachable"), registry.StageConnect, registry.SourceNetwork},
 	{[]byte("Network is down"), registry.StageConnect, registry.SourceNetwork},
 	{[]byte("Network Error"), registry.StageConnect, registry.SourceNetwork},
 	{[]byte("Host is down"), registry.StageConnect, registry.SourceNetwork},
@@ -92,14 +94,20 @@ func (p *parser) diagnose(f *fields) {
 	}
 }
 
-// separateHost splits "Connection timed out H=host [ip]: …", which versions
-// since 4.83 write for an error of the system (deferred by errno > 0).
+// separateHost splits "Connection timed out H=host [ip] DT=5s: …", which is
+// how an error of the system is written (defer by errno > 0): what follows the
+// error are fields again, and after them the text proper.
 func separateHost(text []byte) (errno, at []byte) {
-	i := bytes.Index(text, []byte(" H="))
-	if i < 0 || bytes.IndexByte(text[:i], ':') >= 0 {
-		return text, nil
+	end := bytes.IndexByte(text, ':')
+	if end < 0 {
+		end = len(text)
 	}
-	return text[:i], text[i:]
+	for _, field := range [...][]byte{[]byte(" H="), []byte(" DT=")} {
+		if i := bytes.Index(text[:end], field); i >= 0 {
+			return text[:i], text[i:]
+		}
+	}
+	return text, nil
 }
 
 func (p *parser) setText(text []byte) {
@@ -144,9 +152,9 @@ func (p *parser) contact(text []byte) bool {
 		if !bytes.HasPrefix(text, c.begin) {
 			continue
 		}
-		rest, ok := p.commandAfter(text[len(c.begin):])
-		if !ok {
-			return false
+		rest := text[len(c.begin):]
+		if c.host {
+			rest = p.commandAfter(rest)
 		}
 		r.Source, r.Stage = c.source, c.ends
 		reply := bytes.TrimPrefix(rest, []byte(": "))
@@ -159,28 +167,21 @@ func (p *parser) contact(text []byte) bool {
 	return false
 }
 
-// commandAfter skips the host that some texts name before the command.
-func (p *parser) commandAfter(s []byte) (rest []byte, ok bool) {
-	for _, sep := range [...][]byte{[]byte("in response to "), []byte("closed connection after ")} {
-		if bytes.HasPrefix(s, sep) {
-			return s[len(sep):], true
+// commandAfter skips what some texts have before the command: "in response to"
+// and, in old versions, the server.
+func (p *parser) commandAfter(s []byte) []byte {
+	for _, begin := range [...][]byte{[]byte("in response to "), []byte("closed connection in response to "), []byte("(an empty line) in response to ")} {
+		if bytes.HasPrefix(s, begin) {
+			return s[len(begin):]
 		}
-	}
-	if bytes.HasPrefix(s, []byte("closed connection in response to ")) {
-		return s[len("closed connection in response to "):], true
 	}
 	for _, sep := range [...][]byte{[]byte("] closed connection in response to "), []byte("] in response to "), []byte("] after ")} {
-		i := bytes.Index(s, sep)
-		if i < 0 {
-			continue
+		if i := bytes.Index(s, sep); i >= 0 {
+			p.hostInText(bytes.TrimPrefix(s[:i+1], []byte("from ")))
+			return s[i+len(sep):]
 		}
-		p.hostInText(bytes.TrimPrefix(s[:i+1], []byte("from ")))
-		return s[i+len(sep):], true
 	}
-	if bytes.HasPrefix(s, []byte("(an empty line) in response to ")) {
-		return s[len("(an empty line) in response to "):], true
-	}
-	return s, true
+	return s
 }
 
 // hostInText takes "NAME [IP]" for the relay when no H= gave it.

@@ -252,12 +252,28 @@ func (p *parser) unflagged(l *line, emit func(*parsers.Record)) parsers.Result {
 		return parsers.Understood
 	}
 	switch {
-	case l.id != nil && len(bytes.TrimSpace(l.text)) == 0:
+	case l.id != nil && len(l.text) > 0 && len(bytes.TrimSpace(l.text)) == 0:
 		return parsers.Unparsed // Exim 4.98.2 writes some lines blank
 	case l.id != nil, startsKnown(l.text):
 		return parsers.Understood
+	case l.id == nil && flagged(l.text):
+		return parsers.Unparsed
 	}
 	return parsers.Irrelevant
+}
+
+// flagged reports whether the second word of s is a flag: then the first is
+// likely an id of a kind that was not there when this was written.
+func flagged(s []byte) bool {
+	i := bytes.IndexByte(s, ' ')
+	if i < 10 || len(s) < i+4 || s[i+3] != ' ' {
+		return false
+	}
+	switch string(s[i+1 : i+3]) {
+	case "<=", "(=", "=>", "->", ">>", "*>", "**", "==":
+		return true
+	}
+	return string(s[i+1:]) == "Completed"
 }
 
 // administered reads what an administrator did to a queued message (queue.c),

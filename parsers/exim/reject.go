@@ -32,18 +32,20 @@ type refusal struct {
 // refusalWords tell a line that may be a refusal from the many that are not.
 var refusalWords = [...][]byte{[]byte("reject"), []byte("refus"), []byte("dropped by")}
 
+func maybeRefusal(text []byte) bool {
+	for _, w := range refusalWords {
+		if bytes.Contains(text, w) {
+			return true
+		}
+	}
+	return false
+}
+
 // rejected reads a line that tells of refused mail, and reports whether it
 // was one.
 func (p *parser) rejected(l *line, emit func(*parsers.Record)) bool {
-	found := false
-	for _, w := range refusalWords {
-		found = found || bytes.Contains(l.text, w)
-	}
-	if !found {
-		return false
-	}
 	var f refusal
-	if !p.refused(l.text, &f) {
+	if !maybeRefusal(l.text) || !p.refused(l.text, &f) {
 		return false
 	}
 	r := &p.rec
@@ -332,13 +334,24 @@ func (p *parser) spokeTooSoon(s []byte, f *refusal) bool {
 		if n == 0 {
 			return true
 		}
-		f.stage, _ = command(bytes.ToUpper(s[1:n]))
+		f.stage = commandFold(s[1:n])
 		s = s[n:]
 	}
 	if j := bytes.Index(s, []byte("H=")); j >= 0 {
 		p.rec.Client, p.rec.ClientIP, _ = client(s[j+2:])
 	}
 	return true
+}
+
+// commandFold returns the stage of a command as a client wrote it.
+func commandFold(s []byte) registry.Stage {
+	for i := range commands {
+		c := &commands[i]
+		if len(s) >= len(c.begin) && equalFold(s[:len(c.begin)], c.begin) {
+			return c.stage
+		}
+	}
+	return registry.StageUnknown
 }
 
 // prdr reads "<recipient> refusal", "<recipient> temporary refusal".

@@ -201,26 +201,39 @@ func (t *twins) forget(hash uint64) bool {
 	return true
 }
 
-// hashOf is the FNV-1a hash of what is the same of a line in all the logs it
-// is in: its time in seconds (syslog's has no more), the message id, the text.
-// more tells lines apart that are not logged twice, however alike they are.
+// hashOf hashes what is the same of a line in all the logs it is in: its time
+// in seconds (syslog's has no more), the message id, the text. more tells lines
+// apart that are not logged twice, however alike they are. The hash is stored,
+// so it must never change.
 func hashOf(l *line, more []byte) uint64 {
-	h := uint64(14695981039346656037)
-	add := func(b []byte) {
-		for _, c := range b {
-			h = (h ^ uint64(c)) * 1099511628211
-		}
-		h = (h ^ 0xff) * 1099511628211
-	}
-	var sec [8]byte
-	binary.LittleEndian.PutUint64(sec[:], uint64(l.time.Unix()))
-	add(sec[:])
-	add(l.id)
-	add(l.text)
+	h := mix(0, uint64(l.time.Unix()))
+	h = hashBytes(h, l.id)
+	h = hashBytes(h, l.text)
 	if more != nil {
-		add(more)
+		h = hashBytes(h, more)
 	}
 	return max(h, 1) // 0 means none
+}
+
+func hashBytes(h uint64, b []byte) uint64 {
+	h = mix(h, uint64(len(b)))
+	for len(b) >= 8 {
+		h = mix(h, binary.LittleEndian.Uint64(b))
+		b = b[8:]
+	}
+	var last uint64
+	for i, c := range b {
+		last |= uint64(c) << (8 * i)
+	}
+	return mix(h, last)
+}
+
+// mix is a round of MurmurHash64A.
+func mix(h, v uint64) uint64 {
+	const m = 0xc6a4a7935bd1e995
+	v *= m
+	v ^= v >> 47
+	return (h ^ v*m) * m
 }
 
 // The state is what one line may need of an earlier one. Its first byte is the

@@ -73,32 +73,42 @@ func isNextIDByte(c byte) bool {
 	return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '-' || c == '_' || c == '.'
 }
 
-// failed emits a deferral or a bounce.
+// failed emits a bounce, or a bounce that soft_bounce turned into a deferral.
 func (l *line) failed(text []byte, whole bool) {
-	if l.isSuspended(text) {
-		l.Reply.Text = text
-		l.send(parsers.Suspended)
-		return
-	}
 	l.cause(text, whole)
 	l.send(parsers.Attempt)
 }
 
-// isSuspended reports whether a deferral was one without a contact: by the
-// queue manager, or by error(8) for a destination that failed before.
-func (l *line) isSuspended(text []byte) bool {
-	if l.Outcome != parsers.Deferred || len(l.Relay) > 0 {
-		return false
+// deferred emits a deferral.
+func (l *line) deferred(text []byte, whole bool) {
+	l.Outcome = parsers.Deferred
+	noRelay := len(l.Relay) == 0
+	l.cause(text, whole)
+	if noRelay && l.isSuspended(text) {
+		l.blame(registry.StageUnknown, registry.SourceUnknown)
+		l.Reply = parsers.Reply{Text: text}
+		l.send(parsers.Suspended)
+		return
 	}
+	l.send(parsers.Attempt)
+}
+
+// isSuspended reports whether a deferral without a relay was one without a
+// contact: by the queue manager, or by error(8) for a destination that failed
+// before or on the word of an admin. Where the service is lost, words that are
+// none of smtp(8)'s are theirs.
+func (l *line) isSuspended(text []byte) bool {
 	switch string(l.daemon()) {
 	case "error", "retry", "qmgr", "nqmgr", "oqmgr":
 		return true
+	case "":
+		return l.Stage == registry.StageRoute && !loops(text)
 	}
 	return hasAny(text, suspensions)
 }
 
 var suspensions = []string{
-	"delivery temporarily suspended", "deferred transport", "mail transport unavailable", "unknown mail transport error", "mail is on hold",
+	"delivery temporarily suspended", "deferred transport", "mail transport unavailable", "unknown mail transport error",
 }
 
 // cause finds out who or what caused a failure, at which stage, and what the
@@ -126,7 +136,7 @@ func (l *line) cause(text []byte, whole bool) {
 		l.authentication(text)
 	case has(text, "message size "), has(text, "SMTPUTF8 is required"):
 		l.blame(registry.StageMail, registry.SourceLocal)
-	case len(l.Relay) == 0, has(text, "mail for ") && bytes.HasSuffix(text, []byte(" loops back to myself")):
+	case len(l.Relay) == 0, loops(text):
 		l.blame(registry.StageRoute, registry.SourceLocal)
 	case len(l.RelayIP) == 0: // local, virtual, pipe
 		l.blame(registry.StageLocal, registry.SourceLocal)
@@ -147,6 +157,11 @@ var (
 		"unable to find primary relay for ", "valid hostname or network address required", "no MX host for ",
 	}
 )
+
+// loops reports whether a failure is that this host is its own next hop.
+func loops(text []byte) bool {
+	return has(text, "mail for ") && bytes.HasSuffix(text, []byte(" loops back to myself"))
+}
 
 func (l *line) blame(stage registry.Stage, source registry.Source) {
 	l.Stage, l.Source = stage, source

@@ -77,7 +77,7 @@ var fixtures = map[string]bool{
 
 // looked are the lines that may stay unparsed, by a part of them.
 var looked = []string{
-	"Useless Payload", "Something not supported", ": Unsupported", "reject: Unsupported", "unsupported message", ": foo", "]: a", "]: addr", // made up
+	"Useless Payload", "Something not supported", ": Unsupported", "reject: Unsupported", ": foo", "]: a", "]: addr", // made up
 	": user@example.com, relay=",  // made up: no to=
 	"2E4522C620DA:",               // cut off
 	", dsn=5.0.0, st", "atus=bou", // one line broken into two

@@ -87,9 +87,10 @@ func host(b []byte) (name, ip, rest []byte, ok bool) {
 	return name, ip, rest, true
 }
 
-// isLoopback reports whether ip is an address of this host itself.
+// isLoopback reports whether ip is this host itself. Other addresses of
+// 127.0.0.0/8 tell servers apart in containers and tests.
 func isLoopback(ip []byte) bool {
-	return has(ip, "127.") || string(ip) == "::1"
+	return string(ip) == "127.0.0.1" || string(ip) == "::1"
 }
 
 // seconds reads a delay such as 151541, 0.16 or 1.2; negative when it is none.
@@ -179,7 +180,9 @@ func (l *line) status(b []byte) parsers.Result {
 	switch string(b[:i]) {
 	case "sent":
 		l.sent(text)
-	case "deferred", "SOFTBOUNCE": // the latter with soft_bounce = yes
+	case "deferred":
+		l.deferred(text, whole)
+	case "SOFTBOUNCE": // with soft_bounce = yes
 		l.Outcome = parsers.Deferred
 		l.failed(text, whole)
 	case "bounced":

@@ -42,16 +42,20 @@ func isPostfix(program []byte) bool {
 	if rest, ok := bytes.CutPrefix(program, []byte("postfix")); ok {
 		return len(rest) == 0 || rest[0] == '/' || rest[0] == '-'
 	}
+	if has(program, "cyrus/") || has(program, "dovecot/") { // with a lmtp and a master of their own
+		return false
+	}
 	i := bytes.LastIndexByte(program, '/')
 	return i > 0 && isDaemon(program[i+1:])
 }
 
-// isDaemon reports whether name is that of a Postfix daemon.
+// isDaemon reports whether name is that of a Postfix daemon or command.
 func isDaemon(name []byte) bool {
 	switch string(name) {
-	case "anvil", "bounce", "cleanup", "discard", "dnsblog", "error", "flush", "lmtp", "local", "nqmgr", "oqmgr",
-		"pickup", "pipe", "postscreen", "postsuper", "proxymap", "qmgr", "qmqpd", "scache", "smtp", "smtpd", "tlsmgr",
-		"tlsproxy", "trivial-rewrite", "verify", "virtual":
+	case "anvil", "bounce", "cleanup", "discard", "dnsblog", "error", "flush", "lmtp", "local", "master", "nqmgr",
+		"oqmgr", "pickup", "pipe", "postalias", "postdrop", "postfix-script", "postlog", "postlogd", "postmap",
+		"postqueue", "postscreen", "postsuper", "proxymap", "qmgr", "qmqpd", "scache", "sendmail", "showq", "smtp",
+		"smtpd", "spawn", "tlsmgr", "tlsproxy", "trivial-rewrite", "verify", "virtual":
 		return true
 	}
 	return false
@@ -87,11 +91,28 @@ type line struct {
 	emit  func(*parsers.Record)
 }
 
-// Parse reads one line. It does not fail: what it does not know is Unparsed.
+// Parse reads one line. It does not fail: what it does not know is Unparsed,
+// or of no interest when it may be another program's.
 func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
 	l := &p.line
 	l.entry, l.emit = e, emit
-	if n := queueID(e.Message); n > 0 {
+	result := l.read()
+	if result == parsers.Unparsed && isForeign(e.Program) {
+		return parsers.Irrelevant
+	}
+	return result
+}
+
+// isForeign reports whether a program only goes by a name like Postfix's:
+// postfix/policy-spf, postfix-policyd-spf-python, postfix-mta-sts-resolver.
+// With the service lost, the name of an instance looks the same.
+func isForeign(program []byte) bool {
+	i := bytes.LastIndexByte(program, '/')
+	return !isDaemon(program[i+1:]) && string(program) != "postfix"
+}
+
+func (l *line) read() parsers.Result {
+	if n := queueID(l.entry.Message); n > 0 {
 		return l.withID(n)
 	}
 	return l.withoutID()
@@ -350,7 +371,7 @@ var chatter = []string{
 	"starting the Postfix ", "stopping the Postfix ", "refreshing the Postfix ", "the Postfix mail system ", "the Postfix ",
 	"waiting for the Postfix ", "aborting the Postfix ", "rebuilding ", "removing ", "deleting ", "symlink ", "Deleted: ",
 	"Requeued: ", "Placed on hold: ", "Released from hold: ", "Expired: ", "master exit time ", "master_", "postfix-script: ",
-	"name_mask: ", "dict_", "dsn_", "Library ", "queue is ", "updating ", "open database ", "new ",
+	"name_mask: ", "Policy action=", "handler ", "dict_", "dsn_", "Library ", "queue is ", "updating ", "open database ", "new ",
 }
 
 // number reads the digits at the beginning of b.

@@ -197,6 +197,9 @@ var wordingsOfFailures = []struct{ relay, text, want string }{
 func TestFailures(t *testing.T) {
 	for _, w := range wordingsOfFailures {
 		for status, outcome := range map[string]string{"deferred": "deferred", "bounced": "failed", "SOFTBOUNCE": "deferred"} {
+			if status == "deferred" && strings.HasPrefix(w.want, "stage=route") && !strings.Contains(w.want, "loops") {
+				continue // error(8) defers without a contact, see TestSuspended
+			}
 			line := fmt.Sprintf("3bZLDk1V50z37Dv: to=<a@example.org>, relay=%s, delay=1, delays=0/0/0/1, dsn=4.0.0, status=%s (%s)", w.relay, status, w.text)
 			head, tail, _ := strings.Cut("attempt id=3bZLDk1V50z37Dv to=a@example.org outcome="+outcome+" "+w.want, " text=")
 			source, code, ok := strings.Cut(head, " code=") // brief puts dsn and delay between code and text
@@ -216,9 +219,9 @@ func TestSuspended(t *testing.T) {
 		"postfix/error":  "delivery temporarily suspended: host mx[192.0.2.1] refused to talk to me: 421 4.7.0 no",
 		"postfix/retry":  "delivery temporarily suspended: connect to mx[192.0.2.1]:25: Connection refused",
 		"postfix/qmgr":   "deferred transport",
-		"postfix/error!": "any words of an admin",
+		"postfix/retry ": "any words of an admin",
 	} {
-		checkWordings(t, []wording{{program, head + "(" + text + ")", want + text}})
+		checkWordings(t, []wording{{strings.TrimSpace(program), head + "(" + text + ")", want + text}})
 	}
 	checkWordings(t, []wording{{"postfix/qmgr", "BBB4D259B1: to=<a@example.org>, relay=none, delay=1, status=deferred (deferred transport)", "suspended id=BBB4D259B1 to=a@example.org outcome=deferred delay=1s text=deferred transport"}})
 }
@@ -240,7 +243,7 @@ func TestRejections(t *testing.T) {
 		{"postfix/smtpd", "NOQUEUE: reject: VRFY from unknown[192.0.2.1]: 550 5.1.1 <x>: Recipient address rejected: User unknown; to=<x> proto=SMTP helo=<y>",
 			"rejection client=unknown ip=192.0.2.1 to=x source=local code=550 enh=5.1.1 text=550 5.1.1 <x>: Recipient address rejected: User unknown"},
 		{"postfix/smtpd", "AB12CD34EF: reject: DATA from unknown[192.0.2.1]: 550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce; from=<> proto=ESMTP helo=<x>",
-			"rejection id=AB12CD34EF from=<> client=unknown ip=192.0.2.1 stage=data source=local code=550 enh=5.5.3 text=550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce"},
+			"rejection id=AB12CD34EF from=<> client=unknown ip=192.0.2.1 stage=data source=local code=550 enh=5.5.3 text=550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce\nend id=AB12CD34EF from=<> client=unknown ip=192.0.2.1 stage=data source=local code=550 enh=5.5.3 text=550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce"},
 		{"postfix/smtpd", "AB12CD34EF: milter-reject: RCPT from unknown[192.0.2.1]: 451 4.7.1 later; from=<a@b> to=<c@d> proto=ESMTP helo=<x>",
 			"rejection id=AB12CD34EF from=<a@b> client=unknown ip=192.0.2.1 to=c@d stage=rcpt source=local code=451 enh=4.7.1 text=451 4.7.1 later"},
 		{"postfix/cleanup", "AB12CD34EF: milter-reject: END-OF-MESSAGE from mail.partner.test[127.0.3.2]: 5.7.1 Spam score 15.2 (limit 6.0), status=sent; from=<a@b> to=<c@d> proto=ESMTP helo=<x>",
@@ -356,10 +359,22 @@ func TestProgram(t *testing.T) {
 			t.Errorf("%s: got %q, %q, want %q", program, instance, service, want)
 		}
 	}
-	for _, program := range []string{"", "postfix1", "postfixadmin", "postgrey", "dovecot", "dovecot/lmtp-x", "smtp", "kernel"} {
+	for _, program := range []string{"", "postfix1", "postfixadmin", "postgrey", "dovecot", "dovecot/lmtp", "cyrus/master", "smtp", "kernel"} {
 		if isPostfix([]byte(program)) {
 			t.Errorf("%s is taken for Postfix", program)
 		}
+	}
+}
+
+// TestForeign reads lines of programs that only sound like Postfix.
+func TestForeign(t *testing.T) {
+	for _, program := range []string{"postfix/policy-spf", "postfix-policyd-spf-python", "postfix-local", "postfix-out"} {
+		if _, result := parse(program, "something of its own"); result != parsers.Irrelevant {
+			t.Errorf("%s: got %d", program, result)
+		}
+	}
+	if records, _ := parse("postfix-out", "C2032259E6: removed"); len(records) != 1 {
+		t.Errorf("an instance without its service: got %q", records)
 	}
 }
 

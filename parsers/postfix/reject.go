@@ -64,12 +64,12 @@ func (l *line) rejected(b []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// sendRejection emits a rejection. One of the message itself is its end too:
-// the queue file is deleted without another word.
+// sendRejection emits a rejection. One at DATA or later is the end of the
+// message too: the queue file is deleted without another word.
 func (l *line) sendRejection() {
 	l.Source = registry.SourceLocal
 	l.send(parsers.Rejection)
-	if l.Stage == registry.StageEndOfData && l.Message != nil {
+	if l.Message != nil && (l.Stage == registry.StageData || l.Stage == registry.StageEndOfData) {
 		l.send(parsers.End)
 	}
 }

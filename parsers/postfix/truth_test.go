@@ -238,3 +238,33 @@ func TestJournal(t *testing.T) {
 func onlyRecords(records []string) []string {
 	return slices.DeleteFunc(records, func(s string) bool { return len(s) < 3 })
 }
+
+// TestPieces reads a log in pieces, a new stream with the state of the one
+// before for each, and expects what one reading gives.
+func TestPieces(t *testing.T) {
+	lines := readLines(t, filepath.Join(testdata, "inbound/mail.log"))
+	read := func(size int) (records []string) {
+		s := newStream(t)
+		for i, line := range lines {
+			if i > 0 && i%size == 0 {
+				state, err := s.AppendBinary(nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s = newStream(t)
+				if err := s.UnmarshalBinary(state); err != nil {
+					t.Fatal(err)
+				}
+			}
+			result := s.Parse(line, func(r *parsers.Record) { records = append(records, r.Time.String()+brief(r)) })
+			records = append(records, fmt.Sprint(result))
+		}
+		return records
+	}
+	want := read(len(lines))
+	for _, size := range []int{1, 2, 7, 100} {
+		if !slices.Equal(read(size), want) {
+			t.Errorf("in pieces of %d lines the records differ", size)
+		}
+	}
+}

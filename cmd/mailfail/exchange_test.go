@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"maps"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// exchangeTruth is what truth.json of an Exchange set and a report have in
+// common: counts by name, as a whole, by domain and by code.
+type exchangeTruth struct {
+	Totals  map[string]int
+	Domains map[string]map[string]int
+	Codes   map[string]map[string]int
+}
+
+// TestExchangeTruth compares the JSON report of whole sets of Exchange logs
+// with what the simulation that wrote them noted, files in any order.
+func TestExchangeTruth(t *testing.T) {
+	small, _ := filepath.Glob("../../testdata/exchange/*/truth.json")
+	shared, _ := filepath.Glob("../../../shared/corpus-real/exchange/*/truth.json")
+	if len(small) == 0 {
+		t.Fatal("testdata/exchange is missing")
+	}
+	t.Setenv("TZ", "UTC")
+	random := rand.New(rand.NewSource(1))
+	for _, name := range append(small, shared...) {
+		dir := filepath.Dir(name)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			files := exchangeLogs(t, dir)
+			random.Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
+			want, got := readExchangeTruth(t, name), exchangeReport(t, files)
+			compareCounts(t, "totals", got.Totals, want.Totals)
+			compareAll(t, "domain", got.Domains, want.Domains)
+			compareAll(t, "code", got.Codes, want.Codes)
+		})
+	}
+}
+
+func exchangeLogs(t *testing.T, dir string) (files []string) {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if ext := filepath.Ext(strings.TrimSuffix(path, ".gz")); err == nil && (ext == ".LOG" || ext == ".csv") {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// readExchangeTruth reads truth.json. It counts temporary refusals of a receive
+// connector apart, the report with the others.
+func readExchangeTruth(t *testing.T, name string) exchangeTruth {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var truth struct {
+		Totals         map[string]any
+		Domains, Codes map[string]map[string]any
+		Temporary      int `json:"rejected_temporary"`
+	}
+	if err := json.Unmarshal(data, &truth); err != nil {
+		t.Fatal(err)
+	}
+	want := exchangeTruth{numbers(truth.Totals), map[string]map[string]int{}, map[string]map[string]int{}}
+	want.Totals["rejected"] += truth.Temporary
+	for name, d := range truth.Domains {
+		want.Domains[name] = numbers(d)
+	}
+	for name, c := range truth.Codes {
+		want.Codes[name] = numbers(c)
+	}
+	return want
+}
+
+// exchangeReport runs mailfail report on files.
+func exchangeReport(t *testing.T, files []string) exchangeTruth {
+	var out, errs bytes.Buffer
+	if rc := run(append([]string{"report", "--format", "json"}, files...), strings.NewReader(""), &out, &errs); rc != 0 || errs.Len() > 0 {
+		t.Fatalf("exit code %d: %s", rc, &errs)
+	}
+	var report struct {
+		Totals         map[string]any
+		Domains, Codes []map[string]any
+	}
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+		t.Fatal(err)
+	}
+	got := exchangeTruth{numbers(report.Totals), map[string]map[string]int{}, map[string]map[string]int{}}
+	for _, d := range report.Domains {
+		got.Domains[d["domain"].(string)] = numbers(d)
+	}
+	for _, c := range report.Codes {
+		got.Codes[c["code"].(string)] = numbers(c)
+	}
+	return got
+}
+
+// numbers returns the members of a JSON object that are whole numbers.
+func numbers(object map[string]any) map[string]int {
+	counts := map[string]int{}
+	for name, value := range object {
+		if n, ok := value.(float64); ok && n == float64(int(n)) {
+			counts[name] = int(n)
+		}
+	}
+	return counts
+}
+
+func compareAll(t *testing.T, what string, got, want map[string]map[string]int) {
+	t.Helper()
+	for name, counts := range want {
+		compareCounts(t, what+" "+name, got[name], counts)
+	}
+	for name := range got {
+		if want[name] == nil && (got[name]["attempts"] > 0 || got[name]["recipients"] > 0) {
+			t.Errorf("%s %s is not in the truth: %v", what, name, got[name])
+		}
+	}
+}
+
+// compareCounts compares what want has; a count that got lacks is 0. Of codes
+// the report does not tell temporary and permanent failures apart.
+func compareCounts(t *testing.T, what string, got, want map[string]int) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if strings.HasPrefix(what, "code ") && (name == "deferrals" || name == "failures") {
+			continue
+		}
+		if got[name] != want[name] {
+			t.Errorf("%s: %s: got %d, want %d", what, name, got[name], want[name])
+		}
+	}
+}

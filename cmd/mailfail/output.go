@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"mailfail/templates"
+)
+
+// outputFlags say in what form results are printed, and where.
+type outputFlags struct {
+	format  string
+	formats []string
+	path    string
+	noColor bool
+}
+
+func (f *outputFlags) add(flags *pflag.FlagSet, formats ...string) {
+	f.formats = formats
+	flags.StringVar(&f.format, "format", formats[0], "form of the output: "+strings.Join(formats, ", "))
+	flags.StringVar(&f.path, "output", "", "write to this file, which is replaced when all is done")
+	flags.BoolVar(&f.noColor, "no-color", false, "no colours, no bold print")
+}
+
+func (f *outputFlags) check() error {
+	for _, known := range f.formats {
+		if f.format == known {
+			return nil
+		}
+	}
+	return usageError("--format %s: none of %s", f.format, strings.Join(f.formats, ", "))
+}
+
+// screen returns the width of the terminal that the output goes to, 0 when it
+// goes elsewhere, and whether it may be coloured.
+func (f *outputFlags) screen(cmd *cobra.Command) (width int, color bool) {
+	out, ok := cmd.OutOrStdout().(*os.File)
+	if !ok || f.path != "" || !isTerminal(out) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(int(out.Fd()))
+	if err != nil {
+		width = 0
+	}
+	return width, !f.noColor && os.Getenv("NO_COLOR") == ""
+}
+
+// write lets print write the results. A reader that has seen enough and closes
+// the pipe is no error.
+func (f *outputFlags) write(cmd *cobra.Command, print func(io.Writer) error) error {
+	if f.path != "" {
+		return writeFile(f.path, print)
+	}
+	w := bufio.NewWriterSize(cmd.OutOrStdout(), 1<<16)
+	err := print(w)
+	if err == nil {
+		err = w.Flush()
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return err
+}
+
+// writeFile replaces the file at path when print has written all of the new
+// one. What is no plain file (a pipe, /dev/stderr) is written to as it is.
+// Reports name people, so the file is for its owner and group.
+func writeFile(path string, print func(io.Writer) error) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("write %s: %w", templates.Printable(path), err)
+		}
+	}()
+	mode := os.FileMode(0o640)
+	if info, err := os.Stat(path); err == nil {
+		if !info.Mode().IsRegular() {
+			return writeInto(path, print)
+		}
+		mode = info.Mode().Perm()
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".mailfail-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) // after the rename there is none
+	defer tmp.Close()
+	w := bufio.NewWriterSize(tmp, 1<<16)
+	for _, step := range []func() error{
+		func() error { return print(w) }, w.Flush, func() error { return tmp.Chmod(mode) }, tmp.Sync, tmp.Close,
+		func() error { return os.Rename(tmp.Name(), path) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeInto(path string, print func(io.Writer) error) error {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := print(file); err != nil {
+		return err
+	}
+	return file.Close()
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mailfail/report"
+	"mailfail/store"
+)
+
+func reportCommand() *cobra.Command {
+	var logs logFlags
+	var window windowFlags
+	var filter filterFlags
+	var output outputFlags
+	var dbPath string
+	var by []string
+	var top int
+	cmd := &cobra.Command{
+		Use:   "report [FILE...]",
+		Short: "Failures by domain and by code",
+		Long: `Report says how much mail was delivered, what failed, and why. With FILEs it
+reads them and leaves nothing behind; without, it reads the database that
+ingest and follow fill. Unless told otherwise it covers everything that was
+read; "-d yesterday" is the usual choice for a report by cron.
+
+Text shows the first 20 rows of each table; JSON and CSV are complete. CSV is
+one table: by domain, by code (--by code), or whatever --by asks for.`,
+		Example: `  mailfail report /var/log/mail.log
+  mailfail report -d yesterday
+  mailfail report --since 2h --by provider,reason --format json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opt, err := reportOptions(&logs, &window, &filter, by)
+			if err != nil {
+				return err
+			}
+			if err := output.check(); err != nil {
+				return err
+			}
+			if !cmd.Flags().Changed("top") {
+				top = 0
+				if output.format == "text" {
+					top = report.DefaultTop
+				}
+			}
+			db, failed, err := openNumbers(cmd, args, dbPath, &logs)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			r, err := report.Build(cmd.Context(), store.NewQuery(db.Reader()), opt)
+			if err != nil {
+				return err
+			}
+			width, color := output.screen(cmd)
+			if err := output.write(cmd, func(w io.Writer) error {
+				switch output.format {
+				case "json":
+					return r.WriteJSON(w, top)
+				case "csv":
+					return r.WriteCSV(w, top)
+				}
+				return r.WriteText(w, report.TextOptions{Width: width, Top: top, Color: color})
+			}); err != nil {
+				return err
+			}
+			return failed
+		},
+	}
+	flags := cmd.Flags()
+	addNumbersFlags(cmd, &logs, &dbPath)
+	window.add(flags)
+	filter.add(flags)
+	flags.StringSliceVar(&by, "by", nil, "break down by one or several of "+strings.Join(dimensionNames(), ", "))
+	flags.IntVar(&top, "top", report.DefaultTop, "rows of each table; 0: all (JSON and CSV are complete by default)")
+	output.add(flags, "text", "json", "csv")
+	return cmd
+}
+
+// addNumbersFlags adds the flags of a command that reads FILEs or the database.
+func addNumbersFlags(cmd *cobra.Command, logs *logFlags, dbPath *string) {
+	logs.add(cmd.Flags())
+	cmd.Flags().StringVar(dbPath, "db", "", "the database, when there is no FILE (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
+	cmd.Flags().StringVar(&logs.zone, "tz", "", "time zone of days and of the times shown, and of logs that do not name one (else the local one)")
+}
+
+// openNumbers opens the database, or a temporary one with what is in the
+// files. failed is what the command has to end with after it has done the rest.
+func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFlags) (db *store.DB, failed, err error) {
+	if len(files) == 0 {
+		path, err := databasePath(dbPath)
+		if err != nil {
+			return nil, nil, err
+		}
+		db, err := store.OpenReadOnly(path)
+		return db, nil, err
+	}
+	if dbPath != "" {
+		return nil, nil, usageError("--db and FILE exclude each other: FILEs are read without a database; `mailfail ingest` reads them into one")
+	}
+	families, failed, err := findLogs(cmd, files, logs.quiet)
+	if err != nil {
+		return nil, nil, err
+	}
+	if db, err = store.OpenTemporary(); err != nil {
+		return nil, nil, err
+	}
+	_, unread, err := readLogs(cmd, db, logs, families)
+	if err != nil {
+		db.Close()
+		return nil, nil, err
+	}
+	return db, worse(failed, unread), nil
+}
+
+// reportOptions turns the flags into what the report is about.
+func reportOptions(logs *logFlags, window *windowFlags, filter *filterFlags, by []string) (opt report.Options, err error) {
+	if opt.Location, err = location(logs.zone); err != nil {
+		return opt, err
+	}
+	if opt.Window, err = window.window(time.Now(), opt.Location); err != nil {
+		return opt, err
+	}
+	if opt.Filter, err = filter.filter(); err != nil {
+		return opt, err
+	}
+	opt.By, err = dimensions(by)
+	return opt, err
+}
+
+// dimensions checks the names of --by.
+func dimensions(names []string) (dims []store.Dimension, err error) {
+	for _, name := range names {
+		d := store.Dimension(strings.ToLower(strings.TrimSpace(name)))
+		if !slices.Contains(store.Dimensions, d) {
+			return nil, usageError("--by %s: none of %s", name, strings.Join(dimensionNames(), ", "))
+		}
+		if !slices.Contains(dims, d) {
+			dims = append(dims, d)
+		}
+	}
+	return dims, nil
+}
+
+func dimensionNames() (names []string) {
+	for _, d := range store.Dimensions {
+		names = append(names, string(d))
+	}
+	return names
+}

@@ -1,0 +1,107 @@
+package report
+
+import (
+	"encoding/csv"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mailfail/store"
+	"mailfail/templates"
+)
+
+// WriteCSV writes one table of the report (RFC 4180), with no more than n rows
+// (0: all): by domain, by code with the codes' meaning when that is all that
+// was asked for, or by the dimensions of the report.
+func (r *Report) WriteCSV(w io.Writer, n int) error {
+	c := newCSV(w)
+	switch {
+	case slices.Equal(r.By, []store.Dimension{store.ByCode}):
+		r.csvCodes(c, n)
+	case r.By == nil:
+		r.csvGroups(c, []store.Dimension{store.ByDomain}, top(r.Domains, n))
+	default:
+		r.csvGroups(c, r.By, top(r.Groups, n))
+	}
+	return c.flush()
+}
+
+// csvWriter writes rows that no spreadsheet takes for formulas.
+type csvWriter struct {
+	w   *csv.Writer
+	err error
+}
+
+func newCSV(w io.Writer) *csvWriter {
+	c := csv.NewWriter(w)
+	c.UseCRLF = true
+	return &csvWriter{w: c}
+}
+
+func (c *csvWriter) row(cells ...string) {
+	if c.err == nil {
+		c.err = c.w.Write(cells)
+	}
+}
+
+func (c *csvWriter) flush() error {
+	c.w.Flush()
+	if c.err != nil {
+		return c.err
+	}
+	return c.w.Error()
+}
+
+// foreign makes a string from a log safe for spreadsheets: a cell that begins
+// like a formula gets an apostrophe in front.
+func foreign(s string) string {
+	s = templates.Printable(s)
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}
+
+func (r *Report) csvCodes(c *csvWriter, n int) {
+	c.row("code", "reply", "enhanced", "name", "reason", "advice", "attempts", "deferrals", "failures", "recipients", "domains", "first_seen", "last_seen", "example")
+	for _, row := range top(r.Codes, n) {
+		name, advice := meaning(&row)
+		reply := ""
+		if row.Reply != 0 {
+			reply = strconv.Itoa(row.Reply)
+		}
+		c.row(row.Code, reply, row.Enhanced, name, row.Reason, advice, number(row.Attempts), number(row.Deferrals), number(row.Attempts-row.Deferrals),
+			number(row.Recipients), number(row.Domains), *r.time(row.First), *r.time(row.Last), foreign(row.Example))
+	}
+}
+
+func (r *Report) csvGroups(c *csvWriter, dims []store.Dimension, groups []store.Group) {
+	var header []string
+	for _, d := range dims {
+		header = append(header, string(d))
+	}
+	c.row(append(header, "recipients", "delivered", "bounced", "expired", "removed", "pending", "handed_over", "attempts", "deferrals", "failures",
+		"suspended", "deferred", "rejected", "failure_rate", "deferral_rate", "top_code", "top_reason")...)
+	for _, g := range groups {
+		var row []string
+		for _, v := range g.Values {
+			row = append(row, foreign(v))
+		}
+		for _, n := range []int64{g.Recipients, g.Delivered, g.Bounced, g.Expired, g.Removed, g.Pending, g.HandedOver, g.Attempts, g.Deferrals, g.Failures,
+			g.Suspended, g.Deferred, g.Rejected} {
+			row = append(row, number(n))
+		}
+		failure, deferral := rates(&g.Tally, r.ofCause(dims))
+		c.row(append(row, rate(failure), rate(deferral), g.TopCode, g.TopReason)...)
+	}
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+func rate(f *float64) string {
+	if f == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*f, 'f', -1, 64)
+}

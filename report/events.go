@@ -1,0 +1,224 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"mailfail/store"
+)
+
+// EventWriter writes failures, one after the other.
+type EventWriter interface {
+	Event(*store.Event) error
+	Flush() error // at the end
+}
+
+// NewEventWriter returns a writer of events in a format: "text", one line a
+// contact; "json", one object a line; "csv". Times are shown in loc.
+func NewEventWriter(w io.Writer, format string, loc *time.Location) (EventWriter, error) {
+	switch format {
+	case "text":
+		return &textEvents{w: w, loc: loc}, nil
+	case "json":
+		return jsonEvents{w, loc}, nil
+	case "csv":
+		e := csvEvents{newCSV(w), loc}
+		e.c.row("time", "outcome", "host", "mta", "instance", "message", "sender", "recipient", "domain", "relay", "ip", "provider", "stage", "reply", "enhanced",
+			"mta_status", "reason", "client", "client_ip", "contact", "text")
+		return e, nil
+	}
+	return nil, fmt.Errorf("events have no format %q", format)
+}
+
+// maxContact bounds how many failures of one second are looked at to find
+// those that are one contact.
+const maxContact = 4096
+
+// textEvents joins the failures that are one contact.
+type textEvents struct {
+	w      io.Writer
+	loc    *time.Location
+	second int64
+	same   []*store.Event
+}
+
+func (t *textEvents) Event(e *store.Event) error {
+	if e.Time.Unix() != t.second || len(t.same) >= maxContact {
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		t.second = e.Time.Unix()
+	}
+	t.same = append(t.same, e)
+	return nil
+}
+
+func (t *textEvents) Flush() error {
+	contacts := map[string][]*store.Event{}
+	var order []string
+	for _, e := range t.same {
+		id := e.Contact()
+		if contacts[id] == nil {
+			order = append(order, id)
+		}
+		contacts[id] = append(contacts[id], e)
+	}
+	t.same = t.same[:0]
+	for _, id := range order {
+		if _, err := fmt.Fprintln(t.w, eventLine(contacts[id], t.loc)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EventLine returns a failure on one line, for eyes and grep.
+func EventLine(e *store.Event, loc *time.Location) string { return eventLine([]*store.Event{e}, loc) }
+
+func eventLine(contact []*store.Event, loc *time.Location) string {
+	e := contact[0]
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %-8s %-10s %-14s ", e.Time.In(loc).Format(time.DateTime), e.Outcome, codeOrNone(e.Code()), safe(e.Reason))
+	b.WriteString(safe(recipients(contact)))
+	if e.Outcome == "rejected" {
+		fmt.Fprintf(&b, " from %s", safe(senderOf(e)))
+		place(&b, " client ", e.Client, e.ClientIP)
+	} else {
+		place(&b, " via ", e.Relay, e.IP)
+	}
+	if e.Provider != "" && e.Provider != e.Relay {
+		fmt.Fprintf(&b, " (%s)", safe(e.Provider))
+	}
+	if e.Message != "" {
+		b.WriteString(" " + safe(e.Message))
+	}
+	if e.Times > 1 {
+		fmt.Fprintf(&b, " %d times", e.Times)
+	}
+	return b.String() + ": " + safe(e.Text)
+}
+
+func recipients(contact []*store.Event) string {
+	var list []string
+	for _, e := range contact {
+		list = append(list, e.Recipient)
+	}
+	switch {
+	case len(list) > 1:
+		return fmt.Sprintf("%d recipients: %s", len(list), strings.Join(list, ", "))
+	case list[0] == "":
+		return "(no recipient)"
+	}
+	return list[0]
+}
+
+func senderOf(e *store.Event) string {
+	switch {
+	case !e.HasSender:
+		return "(unknown)"
+	case e.Sender == "":
+		return "<>"
+	}
+	return e.Sender
+}
+
+// place writes a host and its address.
+func place(b *strings.Builder, before, host, ip string) {
+	if host == "" && ip == "" {
+		return
+	}
+	b.WriteString(before + safe(host))
+	if ip != "" {
+		fmt.Fprintf(b, "[%s]", safe(ip))
+	}
+}
+
+type jsonEvents struct {
+	w   io.Writer
+	loc *time.Location
+}
+
+// jsonEvent is one line of mailfail events --format json: one attempt.
+type jsonEvent struct {
+	Time      string   `json:"time"`
+	Host      string   `json:"host"`
+	MTA       string   `json:"mta"`
+	Instance  string   `json:"instance"`
+	Service   string   `json:"service"`
+	Message   string   `json:"message"`    // queue id
+	MessageID string   `json:"message_id"` // of the header
+	Sender    *string  `json:"sender"`     // null: unknown; "": the null sender
+	Recipient string   `json:"recipient"`
+	Domain    string   `json:"domain"`
+	Relay     string   `json:"relay"`
+	IP        string   `json:"ip"`
+	Provider  string   `json:"provider"`
+	Client    string   `json:"client"`
+	ClientIP  string   `json:"client_ip"`
+	Outcome   string   `json:"outcome"`
+	Stage     string   `json:"stage"`
+	Source    string   `json:"source"`
+	Code      string   `json:"code"`
+	Reply     *int     `json:"reply"`
+	Enhanced  *string  `json:"enhanced"`
+	MTAStatus *string  `json:"mta_status"`
+	Reason    string   `json:"reason"`
+	Rule      string   `json:"rule"`
+	Signature string   `json:"signature"`
+	Text      string   `json:"text"`
+	Delay     *float64 `json:"delay"`   // seconds since arrival
+	Contact   string   `json:"contact"` // equal for attempts that were one contact
+	Times     int64    `json:"times"`   // that it was logged
+}
+
+func newJSONEvent(e *store.Event, loc *time.Location) jsonEvent {
+	j := jsonEvent{
+		Time: e.Time.In(loc).Format("2006-01-02T15:04:05.999999Z07:00"), Host: e.Host, MTA: e.MTA, Instance: e.Instance, Service: e.Service,
+		Message: e.Message, MessageID: e.MessageID, Recipient: e.Recipient, Domain: e.Domain, Relay: e.Relay, IP: e.IP, Provider: e.Provider,
+		Client: e.Client, ClientIP: e.ClientIP, Outcome: e.Outcome, Stage: e.Stage.String(), Source: e.Source.String(), Code: e.Code(),
+		Reason: e.Reason, Rule: e.Rule, Signature: e.Signature, Text: e.Text, Contact: e.Contact(), Times: e.Times,
+	}
+	if e.HasSender {
+		j.Sender = &e.Sender
+	}
+	if e.Reply != 0 {
+		j.Reply = &e.Reply
+	}
+	if e.Enhanced != "" {
+		j.Enhanced = &e.Enhanced
+	}
+	if e.MTAStatus != "" {
+		j.MTAStatus = &e.MTAStatus
+	}
+	if e.Delay >= 0 {
+		s := e.Delay.Seconds()
+		j.Delay = &s
+	}
+	return j
+}
+
+func (j jsonEvents) Event(e *store.Event) error { return writeJSON(j.w, newJSONEvent(e, j.loc), "") }
+func (j jsonEvents) Flush() error               { return nil }
+
+type csvEvents struct {
+	c   *csvWriter
+	loc *time.Location
+}
+
+func (c csvEvents) Event(e *store.Event) error {
+	reply := ""
+	if e.Reply != 0 {
+		reply = fmt.Sprint(e.Reply)
+	}
+	row := []string{e.Time.In(c.loc).Format(time.RFC3339), e.Outcome}
+	for _, s := range []string{e.Host, e.MTA, e.Instance, e.Message, senderOf(e), e.Recipient, e.Domain, e.Relay, e.IP, e.Provider, e.Stage.String(), reply,
+		e.Enhanced, e.MTAStatus, e.Reason, e.Client, e.ClientIP, e.Contact(), e.Text} {
+		row = append(row, foreign(s))
+	}
+	c.c.row(row...)
+	return c.c.err
+}
+
+func (c csvEvents) Flush() error { return c.c.flush() }

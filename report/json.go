@@ -1,0 +1,252 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"mailfail/store"
+)
+
+// Schema is the schema of the JSON report: fields are added within it, never
+// renamed.
+const Schema = "mailfail/report/1"
+
+type jsonReport struct {
+	Schema     string        `json:"schema"`
+	Window     jsonWindow    `json:"window"`
+	Covered    jsonCovered   `json:"covered"` // by the lines read
+	Notes      []string      `json:"notes"`
+	Totals     jsonTotals    `json:"totals"`
+	Domains    []jsonDomain  `json:"domains"`
+	Codes      []jsonCode    `json:"codes"`
+	Rejections []jsonCode    `json:"rejections"`
+	Unknown    []jsonUnknown `json:"unknown"`
+	By         []string      `json:"by,omitempty"`
+	Groups     []jsonGroup   `json:"groups,omitempty"`
+}
+
+type jsonWindow struct {
+	Since *string `json:"since"`
+	Until *string `json:"until"`
+}
+
+type jsonCovered struct {
+	First *string `json:"first"`
+	Last  *string `json:"last"`
+}
+
+type jsonCounts struct {
+	Recipients   int64    `json:"recipients"`
+	Delivered    int64    `json:"delivered"`
+	Bounced      int64    `json:"bounced"`
+	Expired      int64    `json:"expired"`
+	Removed      int64    `json:"removed"`
+	Pending      int64    `json:"pending"`
+	HandedOver   int64    `json:"handed_over"`
+	Attempts     int64    `json:"attempts"`
+	Deferrals    int64    `json:"deferrals"`
+	Failures     int64    `json:"failures"`
+	Suspended    int64    `json:"suspended"`
+	Deferred     int64    `json:"deferred"`
+	Rejected     int64    `json:"rejected"`
+	FailureRate  *float64 `json:"failure_rate"`
+	DeferralRate *float64 `json:"deferral_rate"`
+}
+
+type jsonTotals struct {
+	jsonCounts
+	Messages *int64    `json:"messages"` // null when only failures were looked at
+	Lines    jsonLines `json:"lines"`
+}
+
+type jsonLines struct {
+	Read       int64 `json:"read"`
+	Understood int64 `json:"understood"`
+	Irrelevant int64 `json:"irrelevant"`
+	Unparsed   int64 `json:"unparsed"`
+}
+
+type jsonTop struct {
+	TopCode   *string `json:"top_code"`
+	TopReason *string `json:"top_reason"`
+}
+
+type jsonDomain struct {
+	Domain string `json:"domain"`
+	jsonCounts
+	jsonTop
+}
+
+type jsonCode struct {
+	Code       string  `json:"code"`
+	Reply      *int    `json:"reply"`
+	Enhanced   *string `json:"enhanced"`
+	Name       string  `json:"name"`
+	Reason     string  `json:"reason"`
+	Advice     string  `json:"advice"`
+	Attempts   int64   `json:"attempts"`
+	Deferrals  int64   `json:"deferrals"`
+	Failures   int64   `json:"failures"`
+	Recipients int64   `json:"recipients"`
+	Domains    int64   `json:"domains"`
+	Clients    *int64  `json:"clients,omitempty"` // of rejections
+	FirstSeen  string  `json:"first_seen"`
+	LastSeen   string  `json:"last_seen"`
+	Example    string  `json:"example"`
+}
+
+type jsonUnknown struct {
+	Signature string `json:"signature"`
+	Code      string `json:"code"`
+	Attempts  int64  `json:"attempts"`
+	Example   string `json:"example"`
+}
+
+// jsonGroup has the dimensions as its first fields.
+type jsonGroup struct {
+	dims   []store.Dimension
+	values []string
+	rest   any
+}
+
+// MarshalJSON writes the dimensions before the numbers.
+func (g jsonGroup) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, d := range g.dims {
+		v, err := json.Marshal(g.values[i])
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&b, "%q:%s,", d, v)
+	}
+	rest, err := json.Marshal(g.rest)
+	if err != nil {
+		return nil, err
+	}
+	b.Write(rest[1:])
+	return b.Bytes(), nil
+}
+
+// WriteJSON writes the report as JSON, with no more than n rows a table (0:
+// all).
+func (r *Report) WriteJSON(w io.Writer, n int) error {
+	j := jsonReport{
+		Schema: Schema, Notes: append([]string{}, r.Notes...),
+		Window:  jsonWindow{r.time(r.Window.Since), r.time(r.Window.Until)},
+		Covered: jsonCovered{r.time(r.FirstLine), r.time(r.LastLine)},
+		Totals:  r.jsonTotals(),
+		Domains: make([]jsonDomain, 0), Codes: r.jsonCodes(r.Codes, n, false), Rejections: r.jsonCodes(r.Rejections, n, true), Unknown: make([]jsonUnknown, 0),
+	}
+	for _, d := range top(r.Domains, n) {
+		j.Domains = append(j.Domains, jsonDomain{d.Values[0], counts(&d.Tally, r.ofCause(nil)), tops(&d)})
+	}
+	for _, u := range top(r.Unknown, n) {
+		j.Unknown = append(j.Unknown, jsonUnknown(u))
+	}
+	for _, d := range r.By {
+		j.By = append(j.By, string(d))
+	}
+	for _, g := range top(r.Groups, n) {
+		j.Groups = append(j.Groups, jsonGroup{r.By, g.Values, struct {
+			jsonCounts
+			jsonTop
+		}{counts(&g.Tally, r.ofCause(r.By)), tops(&g)}})
+	}
+	return writeJSON(w, j, "  ")
+}
+
+// writeJSON writes v and a newline. Whatever would do something to a terminal
+// is escaped; JSON demands that only of the control characters of ASCII.
+func writeJSON(w io.Writer, v any, indent string) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", indent)
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	_, err := w.Write(escapeJSON(b.Bytes()))
+	return err
+}
+
+// escapeJSON writes the characters that are not printed as \uXXXX. Outside of
+// strings JSON has only ASCII.
+func escapeJSON(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		switch {
+		case r < 0x7f || r > 0x7f && unicode.IsGraphic(r):
+			out = append(out, b[i:i+n]...)
+		case r <= 0xffff:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		default:
+			hi, lo := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
+		}
+		i += n
+	}
+	return out
+}
+
+func (r *Report) jsonTotals() jsonTotals {
+	t := jsonTotals{jsonCounts: counts(&r.Totals, r.ofCause(nil)), Lines: jsonLines(r.Lines)}
+	if !r.ofCause(nil) {
+		t.Messages = &r.Messages
+	}
+	return t
+}
+
+func counts(t *store.Tally, ofCause bool) jsonCounts {
+	failure, deferral := rates(t, ofCause)
+	return jsonCounts{
+		Recipients: t.Recipients, Delivered: t.Delivered, Bounced: t.Bounced, Expired: t.Expired, Removed: t.Removed, Pending: t.Pending,
+		HandedOver: t.HandedOver, Attempts: t.Attempts, Deferrals: t.Deferrals, Failures: t.Failures, Suspended: t.Suspended,
+		Deferred: t.Deferred, Rejected: t.Rejected, FailureRate: failure, DeferralRate: deferral,
+	}
+}
+
+func tops(g *store.Group) jsonTop {
+	if !g.HasTop {
+		return jsonTop{}
+	}
+	return jsonTop{&g.TopCode, &g.TopReason}
+}
+
+func (r *Report) jsonCodes(rows []store.CodeRow, n int, rejections bool) []jsonCode {
+	list := make([]jsonCode, 0, len(top(rows, n)))
+	for _, c := range top(rows, n) {
+		j := jsonCode{
+			Code: c.Code, Reason: c.Reason, Attempts: c.Attempts, Deferrals: c.Deferrals, Failures: c.Attempts - c.Deferrals,
+			Recipients: c.Recipients, Domains: c.Domains, FirstSeen: *r.time(c.First), LastSeen: *r.time(c.Last), Example: c.Example,
+		}
+		if rejections {
+			j.Failures, j.Clients = 0, &c.Clients
+		}
+		if c.Reply != 0 {
+			j.Reply = &c.Reply
+		}
+		if c.Enhanced != "" {
+			j.Enhanced = &c.Enhanced
+		}
+		j.Name, j.Advice = meaning(&c)
+		list = append(list, j)
+	}
+	return list
+}
+
+// time formats a time, nil for none.
+func (r *Report) time(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	s := t.In(r.location).Format(time.RFC3339)
+	return &s
+}

@@ -1,0 +1,111 @@
+// Package report builds reports from what the store has counted, and renders
+// them as text, JSON and CSV.
+//
+// # What a report counts
+//
+// Its window is half-open, [since, until), either end may be open, and both
+// are moved down to whole minutes, because deliveries are counted by minute;
+// a report shows the window it used. Without a window it covers everything
+// that was read.
+//
+// Recipients are those whose life overlaps the window, with the state they had
+// at its end; attempts are those whose time lies in it; see store.Numbers for
+// this and for what filters by code or reason do. Lines of the log are never
+// filtered.
+package report
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"mailfail/registry"
+	"mailfail/store"
+)
+
+// DefaultTop is the number of rows that a text report shows of each table.
+const DefaultTop = 20
+
+// Options say what a report is about.
+type Options struct {
+	Window   store.Window
+	Filter   store.Filter
+	By       []store.Dimension // nil: by domain
+	Location *time.Location    // of the times shown; nil is local time
+}
+
+// Report is what mailfail report shows.
+type Report struct {
+	*store.Numbers
+	By     []store.Dimension
+	Filter store.Filter
+	Notes  []string // what the reader has to know about the numbers
+
+	location *time.Location
+}
+
+// Build makes a report.
+func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
+	if slices.Equal(opt.By, []store.Dimension{store.ByDomain}) {
+		opt.By = nil // every report is by domain
+	}
+	n, err := q.Numbers(ctx, opt.Window, opt.Filter, opt.By)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Numbers: n, By: opt.By, Filter: opt.Filter, location: opt.Location}
+	if r.location == nil {
+		r.location = time.Local
+	}
+	if n.SendLogsLeftOut {
+		r.Notes = append(r.Notes, "SMTP send logs report the same mail as the message tracking logs in this window: only the tracking logs are counted.")
+	}
+	if opt.Filter.OfCause() {
+		r.Notes = append(r.Notes, "With a code or a reason asked for, only the recipients that met such a failure are counted. Deliveries carry no code, so there are no rates.")
+	}
+	return r, nil
+}
+
+// rates returns the failure rate and the deferral rate of a tally; nil when
+// there is nothing to divide by, or when only failures were looked at.
+func rates(t *store.Tally, ofCause bool) (failure, deferral *float64) {
+	if ofCause {
+		return nil, nil
+	}
+	return ratio(t.Bounced+t.Expired, t.Delivered+t.Bounced+t.Expired), ratio(t.Deferred, t.Recipients)
+}
+
+func ratio(n, of int64) *float64 {
+	if of == 0 {
+		return nil
+	}
+	f := float64(n) / float64(of)
+	return &f
+}
+
+// brief names codes; tests put fixed words in its place.
+var brief = registry.Brief
+
+// meaning returns the name of a code and a line of advice.
+func meaning(c *store.CodeRow) (name, advice string) {
+	e, _ := registry.ParseEnhanced(c.Enhanced)
+	return brief(uint16(c.Reply), e, c.Provider, registry.Reason(c.Reason))
+}
+
+// ofCause reports whether a table by dims shows failures alone.
+func (r *Report) ofCause(dims []store.Dimension) bool {
+	for _, d := range dims {
+		if d.OfCause() {
+			return true
+		}
+	}
+	return r.Filter.OfCause()
+}
+
+// top returns the first rows of a table; all when top is 0 or less.
+func top[T any](rows []T, top int) []T {
+	if top <= 0 || top > len(rows) {
+		return rows
+	}
+	return rows[:top]
+}

@@ -1,0 +1,278 @@
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"mailfail/registry"
+	"mailfail/store"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestMain(m *testing.M) {
+	brief = func(reply uint16, enhanced registry.Enhanced, provider string, reason registry.Reason) (name, advice string) {
+		return fmt.Sprintf("Name of %s %s", registry.Code(reply, enhanced), reason), fmt.Sprintf("Advice for %s that is about as long as the longest of all advice.", reason)
+	}
+	os.Exit(m.Run())
+}
+
+// golden compares got with a file in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (go test ./report -update writes it)", err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; got\n%s", path, got)
+	}
+}
+
+// hostile is what strangers would like to see in reports.
+const hostile = "=cmd|' /C calc'!A0 \x1b[2J\x1b]0;owned\a \u202egnp.exe\u0085 <b>&amp;</b> {{.Totals}} \x00 %s"
+
+var day = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+
+func tally(delivered, bounced, expired, pending int64) store.Tally {
+	return store.Tally{
+		Recipients: delivered + bounced + expired + pending, Delivered: delivered, Bounced: bounced, Expired: expired, Pending: pending,
+		Attempts: delivered + bounced + 4*expired + pending, Deferrals: 4*expired + pending, Failures: bounced, Deferred: expired + pending,
+	}
+}
+
+// sample is a report with a bit of everything.
+func sample() *Report {
+	group := func(name string, t store.Tally, code, reason string) store.Group {
+		return store.Group{Values: []string{name}, Tally: t, TopCode: code, TopReason: reason, HasTop: t.Deferrals+t.Failures > 0}
+	}
+	totals := tally(1_234_567, 4_321, 87, 1_002)
+	totals.Recipients += 3
+	totals.Removed, totals.Suspended, totals.Rejected, totals.HandedOver = 3, 250, 98_765, 12
+	n := &store.Numbers{
+		Window: store.Window{Since: day, Until: day.Add(24 * time.Hour)}, Totals: totals, Messages: 1_000_001,
+		Lines: store.Lines{Read: 10_000_000, Understood: 9_000_000, Irrelevant: 999_990, Unparsed: 10}, FirstLine: day, LastLine: day.Add(23 * time.Hour),
+		Domains: []store.Group{
+			group("example.org", tally(1_000_000, 4_000, 80, 1_000), "550 5.1.1", "user-unknown"),
+			group("a-domain-with-a-name-that-is-much-longer-than-any-column-should-be.example.com", tally(0, 320, 0, 0), "421 4.7.28", "rate-limited"),
+			group("日本語のドメイン名前.jp", tally(567, 1, 7, 2), "", "connection-lost"),
+			group("é́.example", tally(1, 0, 0, 0), "", ""),
+			group(hostile, tally(0, 0, 0, 1), "5.7.1", "policy"),
+		},
+		Codes: []store.CodeRow{
+			{Code: "550 5.1.1", Reply: 550, Enhanced: "5.1.1", Reason: "user-unknown", Provider: "Google", Attempts: 4_000, Recipients: 3_999, Domains: 2, TopDomain: "example.org",
+				First: day, Last: day.Add(time.Hour), Example: "550-5.1.1 The email account that you tried to reach does not exist. Please try double-checking the recipient's email address"},
+			{Code: "", Reason: "connection-lost", Attempts: 1_000, Deferrals: 1_000, Recipients: 300, Domains: 1, TopDomain: "日本語のドメイン名前.jp", First: day, Last: day, Example: "lost connection with 日本語のドメイン名前日本語のドメイン名前日本語のドメイン名前.jp"},
+			{Code: "421 4.7.28", Reply: 421, Enhanced: "4.7.28", Reason: "rate-limited", Attempts: 320, Deferrals: 320, Recipients: 7, Domains: 3, TopDomain: hostile, First: day, Last: day, Example: hostile},
+			{Code: "5.7.1", Enhanced: "5.7.1", Reason: "unknown", Attempts: 1, Recipients: 1, Domains: 1, First: day, Last: day, Example: ""},
+		},
+		Rejections: []store.CodeRow{
+			{Code: "554 5.7.1", Reply: 554, Enhanced: "5.7.1", Reason: "relay-denied", Attempts: 98_765, Recipients: 5, Domains: 5, Clients: 1_234, First: day, Last: day, Example: "554 5.7.1 <x@y>: Relay access denied"},
+		},
+		Unknown: []store.SignatureRow{{Signature: "SIG", Code: "5.7.1", Attempts: 12_000, Example: hostile}, {Signature: "2", Attempts: 5, Example: "b"}, {Signature: "3", Attempts: 4, Example: "c"},
+			{Signature: "4", Attempts: 3, Example: "d"}, {Signature: "5", Attempts: 2, Example: "e"}, {Signature: "6", Attempts: 1, Example: "f"}},
+	}
+	return &Report{Numbers: n, location: time.UTC, Notes: []string{"Something that the reader has to know, told at some length so that it does not fit on one line."}}
+}
+
+func text(t *testing.T, r *Report, opt TextOptions) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := r.WriteText(&b, opt); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestText(t *testing.T) {
+	golden(t, "report.txt", text(t, sample(), TextOptions{Top: 4}))
+	golden(t, "report-wide.txt", text(t, sample(), TextOptions{Width: 120}))
+	golden(t, "report-color.txt", text(t, sample(), TextOptions{Top: 1, Color: true}))
+
+	r := sample()
+	r.By = []store.Dimension{store.ByProvider, store.BySender}
+	r.Groups = []store.Group{{Values: []string{"Google", "<>"}, Tally: tally(10, 2, 0, 0), TopCode: "550", TopReason: "policy", HasTop: true}, {Values: []string{"", ""}, Tally: tally(5, 0, 0, 0)}}
+	golden(t, "report-by.txt", text(t, r, TextOptions{}))
+	r.By = []store.Dimension{store.ByMTA, store.ByReason}
+	r.Filter = store.Filter{Codes: []string{"5xx"}, Domains: []string{"example.org", "*.example.org"}}
+	r.Groups = []store.Group{{Values: []string{"postfix", "policy"}, Tally: tally(0, 2, 0, 0), HasTop: true, TopCode: "550"}}
+	golden(t, "report-code.txt", text(t, r, TextOptions{}))
+
+	golden(t, "report-empty.txt", text(t, &Report{Numbers: &store.Numbers{}, location: time.UTC}, TextOptions{}))
+}
+
+func TestTextIsNoWiderThanAsked(t *testing.T) {
+	for _, width := range []int{72, 80, 100, 120} {
+		for line := range strings.Lines(text(t, sample(), TextOptions{Width: width})) {
+			if n := cells.StringWidth(strings.TrimSuffix(line, "\n")); n > width {
+				t.Errorf("width %d: a line of %d cells: %q", width, n, line)
+			}
+		}
+	}
+}
+
+func TestNothingHostileGetsThrough(t *testing.T) {
+	var j, c bytes.Buffer
+	r := sample()
+	if err := r.WriteJSON(&j, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.WriteCSV(&c, 0); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]string{"text": text(t, r, TextOptions{}), "json": j.String(), "csv": strings.ReplaceAll(c.String(), "\r\n", "\n")} {
+		if strings.ContainsFunc(s, func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }) {
+			t.Errorf("%s has characters that are not for printing: %q", name, s)
+		}
+	}
+}
+
+func TestJSON(t *testing.T) {
+	var b bytes.Buffer
+	r := sample()
+	if err := r.WriteJSON(&b, 0); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "report.json", b.String())
+	var v struct {
+		Domains []struct{ Domain string }
+		Codes   []struct{ Example string }
+	}
+	if err := json.Unmarshal(b.Bytes(), &v); err != nil {
+		t.Fatal(err)
+	}
+	if v.Domains[4].Domain != hostile || v.Codes[2].Example != hostile {
+		t.Errorf("JSON changed a text: %q, %q, want %q", v.Domains[4].Domain, v.Codes[2].Example, hostile)
+	}
+
+	b.Reset()
+	r.By = []store.Dimension{store.ByProvider, store.ByCode}
+	r.Groups = []store.Group{{Values: []string{"Google", "550 5.1.1"}, Tally: tally(0, 2, 0, 0), HasTop: true, TopCode: "550 5.1.1", TopReason: "user-unknown"}}
+	if err := r.WriteJSON(&b, 1); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "report-by.json", b.String())
+
+	b.Reset()
+	if err := (&Report{Numbers: &store.Numbers{}, location: time.UTC}).WriteJSON(&b, 0); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "report-empty.json", b.String())
+}
+
+func TestCSV(t *testing.T) {
+	for name, by := range map[string][]store.Dimension{"report-domains.csv": nil, "report-codes.csv": {store.ByCode}, "report-by.csv": {store.ByHost, store.ByReason}} {
+		r := sample()
+		r.By = by
+		r.Groups = []store.Group{{Values: []string{"@host", "-reason"}, Tally: tally(1, 2, 3, 4), HasTop: true, TopCode: "550", TopReason: "policy"}}
+		var b bytes.Buffer
+		if err := r.WriteCSV(&b, 0); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name, b.String())
+		rows, err := csv.NewReader(&b).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range rows {
+			for _, cell := range row {
+				if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
+					t.Errorf("%s: a spreadsheet takes %q for a formula", name, cell)
+				}
+			}
+		}
+	}
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 7: "7", 999: "999", 1000: "1,000", 123456: "123,456", 1234567: "1,234,567", -1: "-1", -999: "-999", -1000: "-1,000", -123456: "-123,456"} {
+		if got := count(n); got != want {
+			t.Errorf("count(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestPercent(t *testing.T) {
+	for _, test := range []struct {
+		n, of int64
+		want  string
+	}{{0, 0, "-"}, {0, 5, "0%"}, {5, 5, "100%"}, {1, 3, "33.3%"}, {1, 100_000, "<0.1%"}, {99_999, 100_000, ">99.9%"}, {1, 2000, "0.1%"}, {9994, 10000, "99.9%"}} {
+		if got := percent(test.n, test.of); got != test.want {
+			t.Errorf("percent(%d, %d) = %q, want %q", test.n, test.of, got, test.want)
+		}
+	}
+}
+
+func events() []*store.Event {
+	at := day.Add(7*time.Hour + 1500*time.Millisecond)
+	e := store.Event{Time: at, Format: "postfix", MTA: "postfix", Host: "mx1", Service: "smtp", Message: "4jXJzW4DgQz8tZQ", MessageID: "<1@example.com>", Sender: "a@example.com", HasSender: true,
+		Recipient: "b@example.org", Domain: "example.org", Relay: "mx.example.org", IP: "192.0.2.1", Provider: "Google", Outcome: "deferred", Stage: registry.StageMail, Source: registry.SourceRemote,
+		Reply: 421, Enhanced: "4.7.28", MTAStatus: "4.7.28", Reason: "rate-limited", Rule: "rate", Signature: "421 too fast", Text: "421 4.7.28 too fast", Delay: 1500 * time.Millisecond, Times: 1}
+	second, third, bounce, rejection := e, e, e, e
+	second.Recipient, second.Time = "c@example.org", at.Add(time.Millisecond)
+	third.Message, third.Recipient = "OTHER", "d@example.org"
+	bounce.Time, bounce.Stage, bounce.Outcome, bounce.Reply, bounce.Enhanced, bounce.HasSender, bounce.Delay = at.Add(time.Second), registry.StageRcpt, "failed", 0, "", false, -1
+	bounce.Relay, bounce.IP, bounce.Provider, bounce.Text, bounce.Recipient, bounce.MTAStatus = "", "", "", hostile, hostile, ""
+	rejection = store.Event{Time: at.Add(2 * time.Second), Format: "exim", MTA: "exim", Outcome: "rejected", Reply: 554, Enhanced: "5.7.1", Reason: "relay-denied", Client: "evil.example", ClientIP: "192.0.2.9",
+		HasSender: true, Text: "554 5.7.1 Relay access denied", Times: 3, Delay: -1}
+	return []*store.Event{&e, &third, &second, &bounce, &rejection}
+}
+
+func TestEventsAreWritten(t *testing.T) {
+	for _, format := range []string{"text", "json", "csv"} {
+		var b bytes.Buffer
+		w, err := NewEventWriter(&b, format, time.UTC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events() {
+			if err := w.Event(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "events."+format, b.String())
+	}
+	if _, err := NewEventWriter(nil, "xml", time.UTC); err == nil {
+		t.Error("a format that does not exist is no error")
+	}
+}
+
+func TestTrace(t *testing.T) {
+	e := events()
+	s := &store.Story{Message: store.Message{Format: "postfix", Host: "mx1", Instance: "out", QueueID: "4jXJzW4DgQz8tZQ", MessageID: "<1@example.com>", HasSender: true, Client: "app", ClientIP: "192.0.2.5", Size: 12345}, FirstSeen: day,
+		Recipients: []store.StoryRecipient{{Address: "b@example.org", State: store.Delivered, FirstSeen: day, LastSeen: day, Final: day.Add(8 * time.Hour), Attempts: e[:1]}, {Address: hostile, FirstSeen: day, LastSeen: day.Add(time.Hour), Attempts: e[3:4]}}}
+	for name, trace := range map[string]*Trace{
+		"trace":       {Query: "4jXJzW4DgQz8tZQ", Stories: []*store.Story{s}, Rejections: e[4:], Location: time.UTC},
+		"trace-empty": {Query: hostile, Location: time.UTC},
+	} {
+		var b bytes.Buffer
+		if err := trace.WriteText(&b); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name+".txt", b.String())
+		b.Reset()
+		if err := trace.WriteJSON(&b); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name+".json", b.String())
+	}
+}

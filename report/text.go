@@ -1,0 +1,454 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+
+	"mailfail/store"
+	"mailfail/templates"
+)
+
+// TextOptions say how a text report looks.
+type TextOptions struct {
+	Width int  // in cells; 0: 80
+	Top   int  // rows a table; 0: all
+	Color bool // headings stand out
+}
+
+// The least and greatest width of a text report.
+const (
+	minWidth = 72
+	maxWidth = 120
+)
+
+// textReport is what the template shows.
+type textReport struct {
+	Window  string
+	Only    string
+	Summary []string
+	Notes   []string
+	Worst   []worst
+	Tables  []section
+	Unknown *section
+	Lines   string
+}
+
+type section struct{ Title, Body, More string }
+
+// worst is one of the most frequent failures.
+type worst struct{ Title, Share, Meaning string }
+
+// WriteText writes the report for people to read.
+func (r *Report) WriteText(w io.Writer, opt TextOptions) error {
+	if opt.Width == 0 {
+		opt.Width = 80
+	}
+	t := &texter{r, opt, min(max(opt.Width, minWidth), maxWidth)}
+	tmpl, err := template.New("report").Funcs(template.FuncMap{
+		"heading": t.heading,
+		"wrap":    func(indent int, s string) string { return wrap(s, indent, t.width) },
+	}).Parse(templates.Report)
+	if err != nil {
+		return fmt.Errorf("report template: %w", err)
+	}
+	return tmpl.Execute(w, t.report())
+}
+
+// texter puts the words around the numbers.
+type texter struct {
+	*Report
+	opt   TextOptions
+	width int
+}
+
+func (t *texter) heading(s string) string {
+	s = fit(s, t.width)
+	if t.opt.Color {
+		return "\x1b[1m" + s + "\x1b[0m"
+	}
+	return s + "\n" + strings.Repeat("-", min(cells.StringWidth(s), t.width))
+}
+
+func (t *texter) report() textReport {
+	v := textReport{
+		Window: formatWindow(t.Window, t.FirstLine, t.LastLine, t.location), Only: t.only(), Summary: t.summary(), Notes: t.Notes,
+		Worst: t.worst(), Lines: t.lines(),
+	}
+	if s := t.groups(); s != nil {
+		v.Tables = append(v.Tables, *s)
+	}
+	if len(t.Codes) > 0 {
+		v.Tables = append(v.Tables, t.codes())
+	}
+	if len(t.Rejections) > 0 {
+		v.Tables = append(v.Tables, t.rejections())
+	}
+	v.Unknown = t.unknown()
+	return v
+}
+
+// only says in words what the filter lets through.
+func (t *texter) only() string {
+	var parts []string
+	for _, f := range []struct {
+		name   string
+		values []string
+	}{
+		{"domain", t.Filter.Domains}, {"sender", t.Filter.Senders}, {"provider", t.Filter.Providers}, {"host", t.Filter.Hosts},
+		{"mta", t.Filter.MTAs}, {"code", t.Filter.Codes}, {"reason", t.Filter.Reasons},
+	} {
+		if len(f.values) > 0 {
+			parts = append(parts, f.name+" "+safe(strings.Join(f.values, " or ")))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// summary is what matters most, the most important first.
+func (t *texter) summary() []string {
+	n := &t.Totals
+	if t.ofCause(nil) {
+		return t.causeSummary()
+	}
+	if n.Recipients+n.Attempts+n.Suspended+n.HandedOver == 0 {
+		return append([]string{"No mail went out in this time."}, t.figures([]figure{{"Rejected", n.Rejected, rejectedWords}}, 0)...)
+	}
+	failed := n.Bounced + n.Expired
+	return t.figures([]figure{
+		{"Delivered", n.Delivered, fmt.Sprintf("of %s %s (%s)", count(n.Recipients), plural(n.Recipients, "recipient"), percent(n.Delivered, n.Recipients))},
+		{"Failed", failed, t.failed(n)},
+		{"Pending", n.Pending, "still waiting at the end of this time"},
+		{"Removed", n.Removed, "deleted or discarded on this side"},
+		{"Deferred", n.Deferred, fmt.Sprintf("put off at least once (%s)", percent(n.Deferred, n.Recipients))},
+		{"Handed over", n.HandedOver, "to a content filter or to another server here"},
+		{"Attempts", n.Attempts, fmt.Sprintf("in all: %s delivered, %s put off, %s failed", count(n.Attempts-n.Deferrals-n.Failures), count(n.Deferrals), count(n.Failures))},
+		{"Suspended", n.Suspended, "put off without an attempt"},
+		{"Rejected", n.Rejected, rejectedWords},
+	}, 2)
+}
+
+const rejectedWords = "refused on the way in"
+
+func (t *texter) failed(n *store.Tally) string {
+	if n.Bounced+n.Expired == 0 {
+		return "none for good"
+	}
+	return fmt.Sprintf("for good: %s bounced, %s expired (failure rate %s)", count(n.Bounced), count(n.Expired), percent(n.Bounced+n.Expired, n.Delivered+n.Bounced+n.Expired))
+}
+
+func (t *texter) causeSummary() []string {
+	n := &t.Totals
+	return t.figures([]figure{
+		{"Attempts", n.Attempts, fmt.Sprintf("failed: %s for now, %s for good", count(n.Deferrals), count(n.Failures))},
+		{"Recipients", n.Recipients, "met such a failure. Of these"},
+		{"Delivered", n.Delivered, "were delivered in the end"},
+		{"Failed", n.Bounced + n.Expired, "failed for good"},
+		{"Pending", n.Pending, "were still waiting"},
+		{"Removed", n.Removed, "were deleted"},
+		{"Rejected", n.Rejected, rejectedWords},
+	}, 4)
+}
+
+type figure struct {
+	name  string
+	n     int64
+	words string
+}
+
+// figures lines up figures; those after the first always ones are left out
+// when they are zero.
+func (t *texter) figures(list []figure, always int) []string {
+	name, digits := 0, 0
+	var shown []figure
+	for i, f := range list {
+		if i < always || f.n != 0 {
+			shown = append(shown, f)
+			name, digits = max(name, len(f.name)), max(digits, len(count(f.n)))
+		}
+	}
+	var lines []string
+	for _, f := range shown {
+		words := wrap(f.words, name+digits+3, t.width)
+		lines = append(lines, fmt.Sprintf("%-*s  %*s %s", name, f.name, digits, count(f.n), strings.TrimSpace(words)))
+	}
+	return lines
+}
+
+// worst returns the three most frequent codes of failing attempts.
+func (t *texter) worst() []worst {
+	all := t.Totals.Deferrals + t.Totals.Failures
+	var list []worst
+	for i, c := range top(t.Codes, 3) {
+		name, advice := meaning(&c)
+		where := fmt.Sprintf("%s %s", count(c.Domains), plural(c.Domains, "domain"))
+		if c.Domains > 1 {
+			where += ", most at " + fit(unnamed(store.ByDomain, c.TopDomain), 40)
+		}
+		list = append(list, worst{
+			Title: fit(fmt.Sprintf("%d. %s %s", i+1, codeOrNone(c.Code), titleOf(name, c.Reason)), t.width),
+			Share: fmt.Sprintf("%s of %s failing attempts (%s), %s %s, %s", count(c.Attempts), count(all), percent(c.Attempts, all),
+				count(c.Recipients), plural(c.Recipients, "recipient"), where),
+			Meaning: advice,
+		})
+	}
+	return list
+}
+
+func codeOrNone(code string) string {
+	if code == "" {
+		return "(no code)"
+	}
+	return code
+}
+
+// titleOf joins the name of a code and the reason of its failures.
+func titleOf(name, reason string) string {
+	if name == "" {
+		return reason
+	}
+	return fmt.Sprintf("%s (%s)", name, reason)
+}
+
+// unnamed says what an empty value of a dimension means.
+func unnamed(d store.Dimension, value string) string {
+	switch {
+	case value == "<>" && d == store.BySender:
+		return "<> (bounces)"
+	case value != "":
+		return safe(value)
+	case d == store.ByInstance:
+		return "(default)"
+	case d == store.BySender || d == store.ByHost:
+		return "(unknown)"
+	}
+	return "(none)"
+}
+
+// groups is the table by domain, or by the dimensions asked for.
+func (t *texter) groups() *section {
+	dims, rows := t.By, t.Groups
+	title := "By"
+	for i, d := range dims {
+		if i > 0 {
+			title += " and"
+		}
+		title += " " + nameInTitle(d)
+	}
+	switch {
+	case dims == nil:
+		dims, rows, title = []store.Dimension{store.ByDomain}, t.Domains, "By domain"
+	case slices.Equal(dims, []store.Dimension{store.ByCode}):
+		return nil // has a table of its own
+	}
+	failing := rows
+	if t.By == nil { // the domains without any trouble are no news
+		failing = slices.DeleteFunc(slices.Clone(rows), func(g store.Group) bool {
+			return g.Deferrals+g.Failures+g.Bounced+g.Expired+g.Pending == 0
+		})
+	}
+	if len(failing) == 0 {
+		return nil
+	}
+	failing = byImportance(failing)
+	s := &section{Title: title, Body: t.groupTable(dims, top(failing, t.opt.Top)).render(t.width)}
+	s.More = t.more(len(failing)-len(top(failing, t.opt.Top)), "more with failures", len(rows)-len(failing))
+	return s
+}
+
+// byImportance sorts groups for people: first where most recipients failed for
+// good, bounced or given up, then where most attempts failed.
+func byImportance(groups []store.Group) []store.Group {
+	groups = slices.Clone(groups)
+	slices.SortStableFunc(groups, func(a, b store.Group) int {
+		return cmp.Or(cmp.Compare(b.Bounced+b.Expired, a.Bounced+a.Expired), cmp.Compare(b.Deferrals+b.Failures, a.Deferrals+a.Failures), slices.Compare(a.Values, b.Values))
+	})
+	return groups
+}
+
+// more says how many rows were left out.
+func (t *texter) more(left int, what string, fine int) string {
+	var parts []string
+	if left > 0 {
+		parts = append(parts, fmt.Sprintf("%s %s (--top 0 shows all)", count(int64(left)), what))
+	}
+	if fine > 0 {
+		parts = append(parts, fmt.Sprintf("%s without failures", count(int64(fine))))
+	}
+	if parts == nil {
+		return ""
+	}
+	return "... and " + strings.Join(parts, ", ")
+}
+
+func (t *texter) groupTable(dims []store.Dimension, groups []store.Group) *table {
+	tab := &table{}
+	for _, d := range dims {
+		tab.columns = append(tab.columns, column{title: titleOfDimension(d), flex: !d.OfCause()})
+	}
+	ofCause := t.ofCause(dims)
+	for _, title := range t.numberTitles(ofCause) {
+		tab.columns = append(tab.columns, column{title: title, right: true})
+	}
+	if !ofCause {
+		tab.columns = append(tab.columns, column{title: "Top cause", flex: true})
+	}
+	for _, g := range groups {
+		tab.rows = append(tab.rows, tableRow{cells: t.groupCells(dims, &g, ofCause)})
+	}
+	return tab
+}
+
+// nameInTitle is a dimension within a heading.
+func nameInTitle(d store.Dimension) string {
+	if d == store.ByMTA {
+		return titleOfDimension(d)
+	}
+	return string(d)
+}
+
+func titleOfDimension(d store.Dimension) string {
+	if d == store.ByMTA {
+		return "MTA"
+	}
+	return strings.ToUpper(string(d[:1])) + string(d[1:])
+}
+
+func (t *texter) groupCells(dims []store.Dimension, g *store.Group, ofCause bool) []string {
+	var row []string
+	for i, d := range dims {
+		row = append(row, unnamed(d, g.Values[i]))
+	}
+	failed := g.Bounced + g.Expired
+	numbers := map[string]string{
+		"Recipients": count(g.Recipients), "Delivered": count(g.Delivered), "Failed": count(failed), "Rate": percent(failed, g.Delivered+failed),
+		"Deferred": count(g.Deferred), "Pending": count(g.Pending), "Attempts": count(g.Attempts), "Temporary": count(g.Deferrals), "Permanent": count(g.Failures),
+	}
+	for _, title := range t.numberTitles(ofCause) {
+		row = append(row, numbers[title])
+	}
+	switch {
+	case ofCause:
+		return row
+	case !g.HasTop:
+		return append(row, "")
+	}
+	return append(row, strings.TrimSpace(g.TopCode+" "+g.TopReason))
+}
+
+// numberTitles are the columns of numbers that there is room for.
+func (t *texter) numberTitles(ofCause bool) []string {
+	narrow := t.width < 100
+	switch {
+	case ofCause && narrow:
+		return []string{"Attempts", "Permanent", "Recipients", "Delivered"}
+	case ofCause:
+		return []string{"Attempts", "Temporary", "Permanent", "Recipients", "Delivered", "Failed", "Pending"}
+	case narrow:
+		return []string{"Recipients", "Failed", "Rate", "Deferred"}
+	}
+	return []string{"Recipients", "Delivered", "Failed", "Rate", "Deferred", "Pending"}
+}
+
+func (t *texter) codes() section {
+	tab := &table{columns: []column{{title: "Code"}, {title: "Attempts", right: true}, {title: "Recipients", right: true}, {title: "Domains", right: true}, {title: "Meaning", flex: true}}}
+	for _, c := range top(t.Codes, t.opt.Top) {
+		name, advice := meaning(&c)
+		row := tableRow{cells: []string{codeOrNone(c.Code), count(c.Attempts), count(c.Recipients), count(c.Domains), name}}
+		row.below = strings.Split(wrap(c.Reason+": "+advice, 0, t.width-4), "\n")
+		if c.Example != "" {
+			row.below = append(row.below, "> "+safe(c.Example))
+		}
+		tab.rows = append(tab.rows, row)
+	}
+	return section{"Failing attempts by code", tab.render(t.width), t.more(len(t.Codes)-len(tab.rows), "more codes", 0)}
+}
+
+func (t *texter) rejections() section {
+	tab := &table{columns: []column{{title: "Code"}, {title: "Times", right: true}, {title: "Recipients", right: true}, {title: "Clients", right: true}, {title: "Reason", flex: true}}}
+	for _, c := range top(t.Rejections, t.opt.Top) {
+		row := tableRow{cells: []string{codeOrNone(c.Code), count(c.Attempts), count(c.Recipients), count(c.Clients), c.Reason}}
+		if c.Example != "" {
+			row.below = []string{"> " + safe(c.Example)}
+		}
+		tab.rows = append(tab.rows, row)
+	}
+	return section{"Refused on the way in", tab.render(t.width), t.more(len(t.Rejections)-len(tab.rows), "more codes", 0)}
+}
+
+// unknownShown is the number of texts without a reason that are shown: enough
+// to write a rule, too few to hide the report.
+const unknownShown = 5
+
+func (t *texter) unknown() *section {
+	if len(t.Unknown) == 0 {
+		return nil
+	}
+	shown := top(t.Unknown, unknownShown)
+	tab := &table{columns: []column{{title: "Attempts", right: true}, {title: "Code"}, {title: "Text", flex: true}}}
+	for _, u := range shown {
+		tab.rows = append(tab.rows, tableRow{cells: []string{count(u.Attempts), codeOrNone(u.Code), safe(u.Example)}})
+	}
+	s := &section{Body: tab.render(t.width)}
+	if left := len(t.Unknown) - len(shown); left > 0 {
+		s.More = fmt.Sprintf("... and %s more (--format json shows all)", count(int64(left)))
+	}
+	return s
+}
+
+func (t *texter) lines() string {
+	l := &t.Lines
+	if l.Read == 0 {
+		return "No lines of this time were read."
+	}
+	return fmt.Sprintf("%s %s read: %s understood, %s of no interest, %s not understood (%s).", count(l.Read), plural(l.Read, "line"),
+		count(l.Understood), count(l.Irrelevant), count(l.Unparsed), percent(l.Unparsed, l.Read))
+}
+
+// count formats a number with commas between thousands.
+func count(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	start := len(s) % 3
+	if n < 0 {
+		start = 1 + (len(s)-1)%3
+	}
+	b := []byte(s[:start])
+	for i := start; i < len(s); i += 3 {
+		if len(b) > 0 && b[len(b)-1] != '-' {
+			b = append(b, ',')
+		}
+		b = append(b, s[i:i+3]...)
+	}
+	return string(b)
+}
+
+// percent formats a share. What is not all is never 100%, and what is not
+// nothing never 0%.
+func percent(n, of int64) string {
+	if of == 0 {
+		return "-"
+	}
+	p := 1000 * float64(n) / float64(of)
+	switch {
+	case n == of:
+		return "100%"
+	case n == 0:
+		return "0%"
+	case p < 0.5:
+		return "<0.1%"
+	case p >= 999.5:
+		return ">99.9%"
+	}
+	return fmt.Sprintf("%.1f%%", p/10)
+}
+
+func plural(n int64, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}
