@@ -85,8 +85,11 @@ func (p *prefixes) stripClassic(line []byte, e *Entry) bool {
 		return false
 	}
 	day, ok := p.year.day(month, mday) // last, because it remembers the day
+	if !ok {
+		return false
+	}
 	e.Time = time.Unix(p.clock.Instant(day, second), nano).UTC()
-	return ok
+	return true
 }
 
 // stripYearFirst reads "2013 Jun 10 06:27:30[.123] host …".
@@ -101,8 +104,11 @@ func (p *prefixes) stripYearFirst(line []byte, e *Entry) bool {
 		return false
 	}
 	second, nano, ok := splitTime(line[5+n:], e)
+	if !ok {
+		return false
+	}
 	e.Time = time.Unix(p.clock.Instant(day, second), nano).UTC()
-	return ok
+	return true
 }
 
 // splitTime reads a time of day without a zone and the host, program and
