@@ -276,3 +276,18 @@ func TestTrace(t *testing.T) {
 		golden(t, name+".json", b.String())
 	}
 }
+
+func FuzzTable(f *testing.F) {
+	f.Add("example.org", "550 5.1.1 user-unknown", "日本語", 80)
+	f.Add(hostile, "\xff\xfe", "🧑‍🤝‍🧑 e\u0301", 72)
+	f.Fuzz(func(t *testing.T, a, b, c string, width int) {
+		width = min(max(width, minWidth), maxWidth)
+		tab := table{columns: []column{{title: "A", flex: true}, {title: "Number", right: true}, {title: "B", flex: true}},
+			rows: []tableRow{{cells: []string{safe(a), "1,234", safe(b)}, below: []string{safe(c)}}, {cells: []string{safe(c), "5", safe(a)}}}}
+		for line := range strings.Lines(tab.render(width)) {
+			if n := cells.StringWidth(strings.TrimSuffix(line, "\n")); n > width {
+				t.Errorf("%d cells of %d: %q", n, width, line)
+			}
+		}
+	})
+}

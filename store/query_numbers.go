@@ -121,7 +121,7 @@ func (t *tx) numbers(w Window, f Filter, by []Dimension) (*Numbers, error) {
 	c.totals = c.group(nil)
 	c.domains = c.group([]Dimension{ByDomain})
 	c.by = c.group(by)
-	for _, step := range []func() error{c.lines, c.counts, c.recipients, c.rejections, c.finish} {
+	for _, step := range []func() error{c.measure, c.lines, c.counts, c.recipients, c.rejections, c.finish} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -138,6 +138,7 @@ type counter struct {
 	numbers *Numbers
 
 	wanted              []bool // by place in catalog.series
+	wide                bool   // a good part of the rows may lie in the window: indexes on time do not help
 	rejected            []bool // the same for rejections, whose series have no sender
 	groupings           []*grouping
 	totals, domains, by *grouping
@@ -307,29 +308,30 @@ func (c *counter) openRecipients() (*cursor, error) {
 	if !c.window.Since.IsZero() {
 		cond, args = append(cond, "last_seen >= ?"), append(args, since)
 	}
-	return c.cursor("SELECT id, series, "+state+" FROM recipients WHERE "+strings.Join(cond, " AND ")+" ORDER BY id", args)
+	order := "id"
+	if !c.wide {
+		order = "+id" // or SQLite reads the whole table for the sake of its order
+	}
+	return c.cursor("SELECT id, series, "+state+" FROM recipients WHERE "+strings.Join(cond, " AND ")+" ORDER BY "+order, args)
 }
 
 // openAttempts returns the failing attempts in the window by recipient.
 func (c *counter) openAttempts() (*cursor, error) {
 	column := "time"
-	if wide, err := c.wide(); err != nil {
-		return nil, err
-	} else if wide {
+	if c.wide {
 		column = "+time" // not by the index of times: the one by recipient has all that is asked for
 	}
 	where, args := c.window.where(column, 1)
 	return c.cursor("SELECT recipient, series, cause, outcome, time FROM attempts WHERE "+where+" ORDER BY recipient", args)
 }
 
-// wide reports whether a good part of all attempts may lie in the window.
-func (c *counter) wide() (bool, error) {
+// measure finds out whether a good part of all attempts may lie in the window.
+func (c *counter) measure() error {
 	var first, last int64
-	if _, err := c.one("SELECT IFNULL((SELECT min(time) FROM attempts), 0), IFNULL((SELECT max(time) FROM attempts), 0)", nil, &first, &last); err != nil {
-		return false, err
-	}
+	_, err := c.one("SELECT IFNULL((SELECT min(time) FROM attempts), 0), IFNULL((SELECT max(time) FROM attempts), 0)", nil, &first, &last)
 	since, until := c.window.micros()
-	return min(until, last)-max(since, first) > (last-first)/4, nil
+	c.wide = min(until, last)-max(since, first) > (last-first)/4
+	return err
 }
 
 // attempt counts a failing attempt: recipient, series, cause, outcome, time.

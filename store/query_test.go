@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -548,5 +550,67 @@ func TestMatchCode(t *testing.T) {
 		if got := matchCode(test.pattern, test.reply, test.enhanced); got != test.want {
 			t.Errorf("%q matches %q: %v", test.pattern, joinCode(test.reply, test.enhanced), got)
 		}
+	}
+}
+
+// The numbers of one report agree with each other while another connection
+// writes.
+func TestNumbersAreOneSnapshot(t *testing.T) {
+	db, err := Open(filepath.Join(t.TempDir(), "m.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, s := range []string{"INSERT OR IGNORE INTO names VALUES (1, '')", "INSERT INTO names VALUES (2, 'postfix')", "INSERT INTO series VALUES (1, 2, 1, 1, 1, 1, 1)",
+		"INSERT INTO counts VALUES (1, 1, 0, 0, 0, 0, 0)", "INSERT INTO lines VALUES (1, 0, 0, 0, 0)"} {
+		if _, err := db.rw.Exec(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop, done := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			_, err := db.rw.Exec("BEGIN; UPDATE counts SET recipients = recipients + 1; UPDATE lines SET read = read + 1; COMMIT")
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	q := NewQuery(db.Reader())
+	var last int64
+	for range 100 {
+		n, err := q.Numbers(context.Background(), Window{}, Filter{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n.Totals.Recipients != n.Lines.Read || n.Lines.Read < last {
+			t.Fatalf("%d recipients, %d lines after %d", n.Totals.Recipients, n.Lines.Read, last)
+		}
+		last = n.Lines.Read
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestQueriesEndWithTheirContext(t *testing.T) {
+	f := newFixture(t)
+	f.story()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := NewQuery(f.db.Reader()).Numbers(ctx, Window{}, Filter{}, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled report ends with %v", err)
+	}
+	n, err := NewQuery(f.db.Reader()).Numbers(context.Background(), Window{}, Filter{}, nil)
+	if err != nil || n.Totals.Recipients != 4 {
+		t.Errorf("the next report: %+v, %v", n, err)
 	}
 }

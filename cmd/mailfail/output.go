@@ -77,6 +77,10 @@ func (f *outputFlags) write(cmd *cobra.Command, print func(io.Writer) error) err
 // Reports name people, so the file is for its owner and group.
 func writeFile(path string, print func(io.Writer) error) (err error) {
 	defer func() {
+		var failed *os.PathError
+		if errors.As(err, &failed) {
+			err = failed.Err // the name of the temporary file says nothing
+		}
 		if err != nil {
 			err = fmt.Errorf("write %s: %w", templates.Printable(path), err)
 		}
