@@ -1,0 +1,202 @@
+package alert
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	queued      = 32 // alerts that wait for one receiver
+	tries       = 4
+	firstPause  = 2 * time.Second // before the second try; doubled before each further one
+	webTimeout  = 10 * time.Second
+	execTimeout = time.Minute
+	maxOutput   = 4096 // bytes of a program's complaints that are kept
+)
+
+// Receiver is told of alerts.
+type Receiver interface {
+	// Receive gets the JSON of one alert.
+	Receive(ctx context.Context, body []byte) error
+	String() string
+}
+
+// Sender passes alerts on to receivers, to each in order and on its own, so
+// that none keeps another or the caller waiting.
+type Sender struct {
+	warn   func(error)
+	queues []chan []byte
+	done   sync.WaitGroup
+}
+
+// NewSender returns a Sender. It works until Close or the end of ctx, which
+// cuts short what is under way.
+func NewSender(ctx context.Context, receivers []Receiver, warn func(error)) *Sender {
+	s := &Sender{warn: warn}
+	for _, r := range receivers {
+		q := make(chan []byte, queued)
+		s.queues = append(s.queues, q)
+		s.done.Go(func() {
+			for body := range q {
+				if err := r.Receive(ctx, body); err != nil {
+					warn(fmt.Errorf("pass an alert on to %s: %w", r, err))
+				}
+			}
+		})
+	}
+	return s
+}
+
+// Send passes an alert on. It does not wait.
+func (s *Sender) Send(a Alert) {
+	body, err := json.Marshal(a)
+	if err != nil {
+		s.warn(err)
+		return
+	}
+	for _, q := range s.queues {
+		select {
+		case q <- body:
+		default:
+			s.warn(errors.New("an alert was not passed on: too many are waiting"))
+		}
+	}
+}
+
+// Close waits until what was sent has been passed on.
+func (s *Sender) Close() {
+	for _, q := range s.queues {
+		close(q)
+	}
+	s.done.Wait()
+}
+
+// program is run for each alert.
+type program struct{ path string }
+
+// Program returns a Receiver that runs a program without arguments and without
+// a shell, with the JSON on its standard input. Nothing from a log becomes part
+// of a command line or of the environment.
+func Program(path string) (Receiver, error) {
+	found, err := exec.LookPath(path)
+	if err != nil {
+		return nil, fmt.Errorf("find the program for alerts: %w", err)
+	}
+	return program{found}, nil
+}
+
+func (p program) String() string { return p.path }
+
+func (p program) Receive(ctx context.Context, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, execTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.path)
+	cmd.Stdin = bytes.NewReader(body)
+	output := &head{max: maxOutput}
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.WaitDelay = time.Second // a grandchild may keep the pipes open
+	err := cmd.Run()
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
+		return nil
+	}
+	if ctx.Err() == context.DeadlineExceeded {
+		return fmt.Errorf("it took longer than %v and was killed", execTimeout)
+	}
+	if said := strings.TrimSpace(output.String()); said != "" {
+		return fmt.Errorf("%w: %s", err, said)
+	}
+	return err
+}
+
+// head keeps the beginning of what is written to it.
+type head struct {
+	bytes.Buffer
+	max int
+}
+
+func (h *head) Write(p []byte) (int, error) {
+	h.Buffer.Write(p[:min(len(p), max(0, h.max-h.Len()))])
+	return len(p), nil
+}
+
+type webhook struct {
+	url    *url.URL
+	client *http.Client
+	pause  func(ctx context.Context, d time.Duration) error
+}
+
+// Webhook returns a Receiver that posts the JSON to a URL. A server that does
+// not answer, or answers 429 or 5xx, is tried again a few times.
+func Webhook(address string) (Receiver, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("the address for alerts is no http or https URL")
+	}
+	client := &http.Client{
+		Timeout: webTimeout,
+		// The alert goes where the user said, nowhere else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &webhook{u, client, pause}, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// String names the server only: the path of a webhook is often a secret.
+func (w *webhook) String() string { return w.url.Host }
+
+func (w *webhook) Receive(ctx context.Context, body []byte) error {
+	wait := firstPause
+	for try := 1; ; try++ {
+		again, err := w.post(ctx, body)
+		if err == nil || !again || try == tries {
+			return err
+		}
+		if err := w.pause(ctx, wait); err != nil {
+			return err
+		}
+		wait *= 2
+	}
+}
+
+func (w *webhook) post(ctx context.Context, body []byte) (again bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url.String(), bytes.NewReader(body))
+	if err != nil {
+		return false, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "mailfail")
+	resp, err := w.client.Do(req)
+	if err != nil {
+		var withURL *url.Error
+		if errors.As(err, &withURL) {
+			err = withURL.Err
+		}
+		return ctx.Err() == nil, err
+	}
+	defer resp.Body.Close()
+	io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16)) // so that the connection can be used again
+	if resp.StatusCode/100 == 2 {
+		return false, nil
+	}
+	return resp.StatusCode/100 == 5 || resp.StatusCode == http.StatusTooManyRequests, fmt.Errorf("it answered %s", resp.Status)
+}

@@ -1,0 +1,98 @@
+package live
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"mailfail/store"
+)
+
+// FilterKeys are the words that ParseFilter knows, as the flags of the same
+// names.
+var FilterKeys = []string{"provider", "domain", "code", "reason", "sender", "host", "mta"}
+
+// Words splits what a user typed at blanks. A part in double quotes keeps its
+// blanks: code="550 5.1.1".
+func Words(s string) ([]string, error) {
+	var words []string
+	var word strings.Builder
+	quoted, begun := false, false
+	for _, r := range s {
+		switch {
+		case r == '"':
+			quoted, begun = !quoted, true
+		case (r == ' ' || r == '\t' || r == '\n') && !quoted:
+			if begun {
+				words = append(words, word.String())
+				word.Reset()
+				begun = false
+			}
+		default:
+			word.WriteRune(r)
+			begun = true
+		}
+	}
+	if quoted {
+		return nil, fmt.Errorf("a quote is not closed in %q", s)
+	}
+	if begun {
+		words = append(words, word.String())
+	}
+	return words, nil
+}
+
+// AddCondition adds a condition KEY=VALUE to a filter, with one of keys. The
+// same key twice asks for either of the values.
+func AddCondition(f *store.Filter, word string, keys []string) error {
+	key, value, found := strings.Cut(word, "=")
+	list := FilterList(f, key)
+	if !found || list == nil || !slices.Contains(keys, key) {
+		return fmt.Errorf("%q is no condition: KEY=VALUE with one of %s", word, strings.Join(keys, ", "))
+	}
+	if key == "code" {
+		if err := store.CheckCode(value); err != nil {
+			return err
+		}
+	}
+	if !slices.Contains(*list, value) {
+		*list = append(slices.Clip(*list), value)
+	}
+	return nil
+}
+
+// FilterList returns the list of a filter with a key of FilterKeys, nil for
+// another key.
+func FilterList(f *store.Filter, key string) *[]string {
+	switch key {
+	case "provider":
+		return &f.Providers
+	case "domain":
+		return &f.Domains
+	case "code":
+		return &f.Codes
+	case "reason":
+		return &f.Reasons
+	case "sender":
+		return &f.Senders
+	case "host":
+		return &f.Hosts
+	case "mta":
+		return &f.MTAs
+	}
+	return nil
+}
+
+// FormatFilter writes a filter the way AddCondition reads it.
+func FormatFilter(f store.Filter) string {
+	var words []string
+	for _, key := range FilterKeys {
+		for _, v := range *FilterList(&f, key) {
+			if strings.ContainsAny(v, " \t") || v == "" {
+				v = `"` + v + `"`
+			}
+			words = append(words, key+"="+v)
+		}
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,38 @@
+package live
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"mailfail/store"
+	"mailfail/templates"
+)
+
+// columns of AppendLine, and their widths; a longer value moves the rest.
+var columnWidths = [...]int{25, 8, 14, 22, 30, 9, 16}
+
+// AppendLine appends an event as one line for eyes and for grep: time, outcome,
+// provider, domain, recipient, code, reason, text, with at least two blanks
+// between them and - for what is not known. The text is last, and nothing in it
+// can move the cursor or begin a line.
+func AppendLine(dst []byte, e *store.Event, loc *time.Location) []byte {
+	values := [...]string{e.Time.In(loc).Format(time.RFC3339), e.Outcome, e.Provider, e.Domain, e.Recipient, e.Code(), e.Reason}
+	for i, v := range values {
+		dst = appendColumn(dst, v, columnWidths[i])
+	}
+	text := e.Text
+	if text == "" {
+		text = "-"
+	}
+	return append(append(dst, templates.Printable(text)...), '\n')
+}
+
+func appendColumn(dst []byte, v string, width int) []byte {
+	if v == "" {
+		v = "-"
+	}
+	v = templates.Printable(v)
+	dst = append(dst, v...)
+	return append(dst, strings.Repeat(" ", max(0, width-utf8.RuneCountInString(v))+2)...)
+}

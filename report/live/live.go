@@ -1,0 +1,247 @@
+// Package live keeps what a watcher of the logs looks at: counters over the
+// last minutes by provider, domain, code and reason, and the newest failures.
+//
+// # Time
+//
+// Counters go by the time in the log. Their clock shows the newest time seen
+// and moves on with the clock on the wall from there, so that a log that is
+// hours behind (a backlog, a host whose zone was guessed wrong) is shown as it
+// was then, with a remark how far behind it is; it is never ahead of the wall:
+// an event from the future counts as one of now. What is older than the
+// counters reach is only counted as late.
+//
+// # Memory
+//
+// It is bounded whatever comes in. A combination of provider, domain, code and
+// reason takes about 700 bytes; when there are too many of them, further
+// domains are counted together under Other, then further providers, at last
+// further codes.
+package live
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"mailfail/store"
+)
+
+// Outcome is how an attempt ended, or that mail was refused.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Delivered Outcome = iota
+	Deferred
+	Failed
+	Rejected
+	outcomes
+)
+
+var outcomeNames = [...]string{"delivered", "deferred", "failed", "rejected"}
+
+// String returns the outcome's name.
+func (o Outcome) String() string { return outcomeNames[o] }
+
+func outcomeOf(name string) (Outcome, bool) {
+	for i, n := range outcomeNames {
+		if n == name {
+			return Outcome(i), true
+		}
+	}
+	return 0, false
+}
+
+const (
+	// Step is how finely time is divided, and buckets how many steps are kept.
+	Step    = 30 * time.Second
+	buckets = int64(time.Hour/Step) + 1 // with the one that has begun
+
+	// Reach is how far back the counters go.
+	Reach = time.Duration(buckets-1) * Step
+
+	// Other stands for the names there was no room for.
+	Other = "(other)"
+
+	maxName = 255 // bytes of a name; that of a domain is no longer
+	maxText = 2048
+	newest  = 500 // failures of each outcome that are kept
+)
+
+// limits are how many combinations there may be before domains, providers and
+// all the rest are counted together.
+var limits = [...]int{6000, 7000, 7500}
+
+// key is a combination that is counted.
+type key struct {
+	outcome          Outcome
+	provider, domain string
+	reply            int
+	enhanced, reason string
+}
+
+// coarser returns k with less to tell it from others; level counts from 0.
+func (k key) coarser(level int) key {
+	k.domain = Other
+	if level > 0 {
+		k.provider = Other
+	}
+	if level > 1 {
+		k.reply, k.enhanced, k.reason = 0, Other, Other
+	}
+	return k
+}
+
+type series struct {
+	key
+	code  string
+	total uint64
+	count [buckets]uint32 // by step, modulo buckets
+}
+
+// Stats are the counters. They are safe for use by several goroutines.
+type Stats struct {
+	mu     sync.Mutex
+	series map[key]*series
+	head   int64     // the step that has begun, since 1970
+	first  time.Time // of the clock
+	newest time.Time // time seen in the log
+	seenAt time.Time // on the wall, when newest was seen
+	events uint64
+	late   uint64
+	rings  [outcomes]ring
+}
+
+// NewStats returns counters of nothing.
+func NewStats() *Stats { return &Stats{series: map[key]*series{}} }
+
+// Add counts an event. Its work does not depend on what was counted before,
+// but for once every Step.
+func (s *Stats) Add(e *store.Event, wall time.Time) {
+	o, ok := outcomeOf(e.Outcome)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events++
+	t := e.Time
+	if t.After(wall) {
+		t = wall
+	}
+	if s.newest.IsZero() {
+		s.first = t
+	}
+	if s.newest.IsZero() || t.After(s.clock(wall)) {
+		s.newest, s.seenAt = t, wall
+	}
+	s.advance(wall)
+	if o != Delivered {
+		s.rings[o].add(e, s.events)
+	}
+	at := step(t)
+	if s.head-at >= buckets {
+		s.late++
+		return
+	}
+	k := key{outcome: o, provider: short(e.Provider), domain: short(e.Domain)}
+	if o != Delivered { // 250 2.0.0 is not what is looked for
+		k.reply, k.enhanced, k.reason = e.Reply, short(e.Enhanced), short(e.Reason)
+	}
+	x := s.find(k)
+	x.total++
+	x.count[mod(at)]++
+}
+
+func step(t time.Time) int64   { return t.Unix() / int64(Step/time.Second) }
+func mod(step int64) int64     { return (step%buckets + buckets) % buckets }
+func (s *Stats) empty() bool   { return s.newest.IsZero() }
+func short(name string) string { return clip(name, maxName) }
+
+// clip cuts s to n bytes.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(strings.Clone(s[:n]), "")
+}
+
+// clock is the log's time when the wall's is wall.
+func (s *Stats) clock(wall time.Time) time.Time {
+	if s.empty() {
+		return wall
+	}
+	return s.newest.Add(max(0, wall.Sub(s.seenAt)))
+}
+
+// advance begins the steps that have begun since it was last called, and
+// forgets what is too old.
+func (s *Stats) advance(wall time.Time) {
+	head := step(s.clock(wall))
+	if s.head == 0 || head-s.head >= buckets {
+		clear(s.series)
+		s.head = head
+	}
+	for ; s.head < head; s.head++ {
+		i := mod(s.head + 1)
+		for k, x := range s.series {
+			x.total -= uint64(x.count[i])
+			x.count[i] = 0
+			if x.total == 0 {
+				delete(s.series, k)
+			}
+		}
+	}
+}
+
+func (s *Stats) find(k key) *series {
+	for level, limit := range limits {
+		if x := s.series[k]; x != nil {
+			return x
+		}
+		if len(s.series) < limit {
+			return s.add(k)
+		}
+		k = k.coarser(level)
+	}
+	if x := s.series[k]; x != nil {
+		return x
+	}
+	return s.add(k) // one for each outcome
+}
+
+func (s *Stats) add(k key) *series {
+	x := &series{key: k, code: (&store.Event{Reply: k.reply, Enhanced: k.enhanced}).Code()}
+	s.series[k] = x
+	return x
+}
+
+// ring keeps the newest events.
+type ring struct {
+	events []Failure
+	next   int
+}
+
+// Failure is an event that is kept to be looked at.
+type Failure struct {
+	*store.Event
+	Seq uint64 // counts all events
+}
+
+func (r *ring) add(e *store.Event, seq uint64) {
+	c := *e
+	c.Text, c.Signature = clip(c.Text, maxText), clip(c.Signature, maxText)
+	for _, s := range []*string{&c.Host, &c.Instance, &c.Service, &c.Message, &c.MessageID, &c.Sender, &c.Recipient, &c.Domain, &c.Relay, &c.IP,
+		&c.Provider, &c.Client, &c.ClientIP} {
+		*s = clip(*s, 2*maxName)
+	}
+	if len(r.events) < newest {
+		r.events = append(r.events, Failure{&c, seq})
+		return
+	}
+	r.events[r.next] = Failure{&c, seq}
+	r.next = (r.next + 1) % newest
+}
+
+// at returns the i-th newest.
+func (r *ring) at(i int) Failure { return r.events[(r.next-1-i+2*len(r.events))%len(r.events)] }

@@ -1,0 +1,375 @@
+// Package screen shows what package live counts on a terminal.
+//
+// Everything that comes from a log goes through Look.text: nothing a stranger
+// wrote is obeyed by the terminal, and no line is wider than the screen.
+package screen
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"mailfail/registry"
+	"mailfail/report/live"
+	"mailfail/store"
+)
+
+const (
+	// refresh is the time between two frames; keys are answered at once. When
+	// there is so much to add up that it would take more than a hundredth of
+	// the time, frames come less often.
+	refresh     = 500 * time.Millisecond
+	refreshSlow = 3 * time.Second
+
+	// usualEvery is how often the usual numbers are read.
+	usualEvery = 5 * time.Minute
+
+	// warnFor is how long a warning is shown.
+	warnFor = 15 * time.Second
+)
+
+// Options are what the screen shows, and how.
+type Options struct {
+	Stats    *live.Stats
+	Status   *Status
+	Now      func() time.Time // the clock on the wall
+	Location *time.Location
+	Look     Look
+	Filter   string // that holds before anything is counted, to show
+
+	// Explain names a code and gives a line of advice; registry.Brief.
+	Explain func(reply uint16, enhanced registry.Enhanced, provider string, reason registry.Reason) (name, advice string)
+
+	// Usual returns what is usual around a time of day; nil when nobody knows.
+	Usual func(ctx context.Context, at time.Time, f store.Filter) (store.Usual, error)
+}
+
+// mode is what the screen is used for.
+type mode uint8
+
+const (
+	watching mode = iota
+	helping
+	opened // a failure
+	typing // a filter
+)
+
+// failures is the number of the list of newest failures, after the tables.
+const failures = len(live.Dimensions)
+
+var shows = []struct {
+	name     string
+	outcomes []live.Outcome
+}{
+	{"deferred and failed", []live.Outcome{live.Deferred, live.Failed}},
+	{"failed", []live.Outcome{live.Failed}},
+	{"deferred", []live.Outcome{live.Deferred}},
+	{"rejected", []live.Outcome{live.Rejected}},
+}
+
+var windows = []time.Duration{5 * time.Minute, 10 * time.Minute, 30 * time.Minute, 60 * time.Minute}
+
+// Model is the screen, as bubbletea knows it.
+type Model struct {
+	opt           Options
+	width, height int
+
+	mode   mode
+	paused bool
+	window int // of windows
+	show   int // of shows
+	sort   live.Sort
+	filter store.Filter
+	undo   []store.Filter // what the filter was before
+
+	focus   int    // table or failures
+	row     int    // selected, 0 first
+	name    string // of the row selected in a table, "" the first
+	seq     uint64 // of the failure selected, 0 the newest
+	opened  live.Failure
+	scroll  int
+	typed   string
+	problem string // with what was typed
+
+	view   *live.View
+	took   time.Duration // to make the view
+	status status
+
+	speed              float64 // lines a second
+	speedAt            time.Time
+	speedLines         int64
+	usual              store.Usual
+	usualAt            time.Time
+	usualAsked         time.Time
+	usualFor, askedFor string // filter
+}
+
+// New returns a screen.
+func New(opt Options) *Model {
+	m := &Model{opt: opt, width: 80, height: 24, window: 1, focus: failures}
+	m.look()
+	return m
+}
+
+type tick time.Time
+
+// usualRead brings what is usual.
+type usualRead struct {
+	usual  store.Usual
+	err    error
+	at     time.Time
+	filter string
+}
+
+// Init begins the frames.
+func (m *Model) Init() tea.Cmd { return tea.Batch(m.next(), m.askUsual()) }
+
+func (m *Model) next() tea.Cmd {
+	return tea.Tick(min(max(refresh, 100*m.took), refreshSlow), func(t time.Time) tea.Msg { return tick(t) })
+}
+
+// askUsual reads the usual numbers when those at hand are old, or are not of
+// this filter.
+func (m *Model) askUsual() tea.Cmd {
+	if m.opt.Usual == nil || m.view.Empty {
+		return nil
+	}
+	now := m.opt.Now()
+	filter := live.FormatFilter(m.filter)
+	if filter == m.askedFor && !m.usualAsked.IsZero() && now.Sub(m.usualAsked) < usualEvery {
+		return nil
+	}
+	m.usualAsked, m.askedFor = now, filter
+	at, f := m.view.Clock, m.filter
+	return func() tea.Msg {
+		u, err := m.opt.Usual(context.Background(), at, f)
+		return usualRead{u, err, now, filter}
+	}
+}
+
+// Update takes in what happened.
+func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.width, m.height = msg.Width, msg.Height
+		m.look()
+	case tick:
+		m.look()
+		return m, tea.Batch(m.next(), m.askUsual())
+	case usualRead:
+		if msg.err != nil {
+			m.opt.Status.Warn(msg.err.Error(), m.opt.Now())
+		} else {
+			m.usual, m.usualAt, m.usualFor = msg.usual, msg.at, msg.filter
+		}
+	case tea.KeyMsg:
+		if cmd := m.key(msg); cmd != nil {
+			return m, cmd
+		}
+		m.look()
+		return m, m.askUsual()
+	}
+	return m, nil
+}
+
+// look takes a new look at the numbers, unless the screen is paused.
+func (m *Model) look() {
+	m.status = m.opt.Status.get()
+	now := m.opt.Now()
+	if d := now.Sub(m.speedAt); d >= 2*time.Second || d < 0 {
+		if !m.speedAt.IsZero() && d > 0 {
+			m.speed = float64(m.status.lines.Read-m.speedLines) / d.Seconds()
+		}
+		m.speedAt, m.speedLines = now, m.status.lines.Read
+	}
+	if m.paused && m.view != nil {
+		return
+	}
+	l := m.layout()
+	m.view = m.opt.Stats.View(live.Query{Window: windows[m.window], Outcomes: shows[m.show].outcomes, Filter: m.filter, Sort: m.sort,
+		Rows: l.rows, Newest: max(l.newest, 1), Columns: l.columns}, now)
+	m.took = m.opt.Now().Sub(now)
+	m.follow()
+}
+
+// follow keeps the same row selected while others come in.
+func (m *Model) follow() {
+	m.row = 0
+	if m.focus == failures {
+		m.row = max(0, slices.IndexFunc(m.view.Newest, func(f live.Failure) bool { return f.Seq == m.seq }))
+		if m.row == 0 {
+			m.seq = 0
+		}
+		return
+	}
+	m.row = max(0, slices.IndexFunc(m.view.Tables[m.focus].Rows, func(r live.Row) bool { return r.Name == m.name }))
+}
+
+func (m *Model) key(k tea.KeyMsg) tea.Cmd {
+	if k.Type == tea.KeyCtrlC {
+		return tea.Quit
+	}
+	switch m.mode {
+	case helping:
+		m.mode = watching
+		return nil
+	case opened:
+		return m.keyOpened(k.String())
+	case typing:
+		m.keyTyping(k)
+		return nil
+	}
+	return m.keyWatching(k.String())
+}
+
+func (m *Model) keyWatching(k string) tea.Cmd {
+	switch k {
+	case "q":
+		return tea.Quit
+	case "?", "h":
+		m.mode = helping
+	case "p", " ":
+		m.paused = !m.paused
+	case "s":
+		m.sort = m.sort.Next()
+	case "w":
+		m.window = (m.window + 1) % len(windows)
+	case "o":
+		m.show = (m.show + 1) % len(shows)
+	case "/", "f":
+		m.mode, m.typed, m.problem = typing, live.FormatFilter(m.filter), ""
+	case "esc", "backspace":
+		m.unfilter()
+	case "tab", "right", "l":
+		m.turn(1)
+	case "shift+tab", "left":
+		m.turn(failures)
+	case "down", "j":
+		m.move(1)
+	case "up", "k":
+		m.move(-1)
+	case "enter":
+		m.open()
+	}
+	if k != "p" && k != " " && k != "?" && k != "h" && m.paused && slices.Contains([]string{"s", "w", "o", "esc", "backspace", "enter"}, k) && m.mode == watching {
+		m.paused = false // what was asked for has to be looked up
+	}
+	return nil
+}
+
+func (m *Model) turn(by int) {
+	m.focus = (m.focus + by) % (failures + 1)
+	m.row, m.name, m.seq = 0, "", 0
+}
+
+func (m *Model) move(by int) {
+	if m.focus == failures {
+		m.row = max(0, min(m.row+by, len(m.view.Newest)-1, m.layout().newest-1))
+		m.seq = 0
+		if m.row > 0 {
+			m.seq = m.view.Newest[m.row].Seq
+		}
+		return
+	}
+	rows := m.view.Tables[m.focus].Rows
+	m.row = max(0, min(m.row+by, len(rows)-1))
+	m.name = ""
+	if len(rows) > 0 {
+		m.name = rows[m.row].Name
+	}
+}
+
+// open opens the failure that is selected, or filters by the row that is.
+func (m *Model) open() {
+	if m.focus == failures {
+		if m.row < len(m.view.Newest) {
+			m.mode, m.opened, m.scroll = opened, m.view.Newest[m.row], 0
+		}
+		return
+	}
+	rows := m.view.Tables[m.focus].Rows
+	if m.row >= len(rows) {
+		return
+	}
+	value := rows[m.row].Name
+	f := m.filter
+	list := live.FilterList(&f, string(live.Dimensions[m.focus]))
+	if live.Dimensions[m.focus] == store.ByCode && value == "" {
+		value = "none"
+	}
+	*list = []string{value}
+	m.setFilter(f)
+	m.name = value
+}
+
+func (m *Model) setFilter(f store.Filter) {
+	if live.FormatFilter(f) == live.FormatFilter(m.filter) {
+		return
+	}
+	m.undo = append(m.undo, m.filter)
+	m.filter = f
+	m.paused = false
+}
+
+func (m *Model) unfilter() {
+	if n := len(m.undo); n > 0 {
+		m.filter, m.undo = m.undo[n-1], m.undo[:n-1]
+	}
+}
+
+func (m *Model) keyOpened(k string) tea.Cmd {
+	switch k {
+	case "down", "j":
+		m.scroll++
+	case "up", "k":
+		m.scroll = max(0, m.scroll-1)
+	default:
+		m.mode = watching
+	}
+	return nil
+}
+
+func (m *Model) keyTyping(k tea.KeyMsg) {
+	switch k.Type {
+	case tea.KeyEsc:
+		m.mode = watching
+	case tea.KeyEnter:
+		f, err := parseFilter(m.typed)
+		if err != nil {
+			m.problem = err.Error()
+			return
+		}
+		m.mode = watching
+		m.setFilter(f)
+	case tea.KeyBackspace:
+		if r := []rune(m.typed); len(r) > 0 {
+			m.typed = string(r[:len(r)-1])
+		}
+	case tea.KeyCtrlU:
+		m.typed = ""
+	case tea.KeySpace:
+		m.typed += " "
+	case tea.KeyRunes:
+		if len(m.typed) < 1000 {
+			m.typed += string(k.Runes)
+		}
+	}
+}
+
+// screenKeys are what the counters can be filtered by.
+var screenKeys = live.FilterKeys[:4]
+
+func parseFilter(s string) (f store.Filter, err error) {
+	words, err := live.Words(s)
+	if err != nil {
+		return f, err
+	}
+	for _, w := range words {
+		if err := live.AddCondition(&f, w, screenKeys); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}

@@ -1,0 +1,37 @@
+package screen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	tea "github.com/charmbracelet/bubbletea"
+)
+
+// Lines that are wider than the terminal thinks they are (it may count some
+// characters of a stranger otherwise than we do) must not go on on the next
+// one: no automatic margins (DECAWM) while the screen is shown.
+const (
+	marginsOff = "\x1b[?7l"
+	marginsOn  = "\x1b[?7h"
+)
+
+// Run shows the screen until the user quits or ctx is done. Keys come from in,
+// or from the terminal itself when in is nil.
+func Run(ctx context.Context, m *Model, in io.Reader, out io.Writer) error {
+	keys := tea.WithInputTTY()
+	if in != nil {
+		keys = tea.WithInput(in)
+	}
+	fmt.Fprint(out, marginsOff)
+	defer fmt.Fprint(out, marginsOn)
+	_, err := tea.NewProgram(m, tea.WithContext(ctx), keys, tea.WithOutput(out), tea.WithAltScreen(), tea.WithoutSignalHandler(), tea.WithFPS(10)).Run()
+	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("show the screen (try --plain): %w", err)
+	}
+	return nil
+}

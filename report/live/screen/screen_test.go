@@ -1,0 +1,370 @@
+package screen
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"mailfail/registry"
+	"mailfail/report/live"
+	"mailfail/store"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+// clock is a clock that tests set.
+type clock struct{ now time.Time }
+
+func (c *clock) Now() time.Time { return c.now }
+
+func explain(reply uint16, e registry.Enhanced, provider string, reason registry.Reason) (string, string) {
+	return "Meaning of " + string(reason), "Advice on " + string(reason) + "."
+}
+
+// newModel returns a screen with a fixed clock, at noon.
+func newModel(width, height int, look Look) (*Model, *clock) {
+	c := &clock{noon}
+	m := New(Options{Stats: live.NewStats(), Status: &Status{}, Now: c.Now, Location: time.UTC, Look: look, Explain: explain})
+	m.Update(tea.WindowSizeMsg{Width: width, Height: height})
+	return m, c
+}
+
+var places = []struct{ provider, domain string }{
+	{"Google", "gmail.com"}, {"Google", "example.org"}, {"Microsoft", "outlook.com"}, {"Microsoft", "hotmail.co.uk"}, {"Yahoo", "yahoo.com"}, {"example.net", "example.net"},
+}
+
+var replies = []struct {
+	outcome, enhanced, reason, text string
+	reply                           int
+}{
+	{"failed", "5.1.1", "user-unknown", "550-5.1.1 The email account that you tried to reach does not exist.", 550},
+	{"failed", "5.7.26", "authentication", "550-5.7.26 This mail has been blocked because the sender is unauthenticated.", 550},
+	{"deferred", "4.7.28", "rate-limited", "421-4.7.28 Unusual rate of unsolicited mail.", 421},
+	{"deferred", "4.2.2", "mailbox-full", "452 4.2.2 The recipient's inbox is out of storage space.", 452},
+	{"deferred", "", "connection", "connect to mx.example.net[192.0.2.1]:25: Connection timed out", 0},
+	{"rejected", "5.7.1", "relay-denied", "554 5.7.1 <x@example.net>: Relay access denied", 554},
+}
+
+// event makes up an event.
+func event(r *rand.Rand, t time.Time) *store.Event {
+	p := places[r.IntN(r.IntN(len(places))+1)]
+	e := &store.Event{Time: t, Outcome: "delivered", Provider: p.provider, Domain: p.domain, Recipient: fmt.Sprintf("user%d@%s", r.IntN(100), p.domain),
+		Host: "mx1", MTA: "postfix", Format: "postfix", Message: "3XyZ", Sender: "news@example.com", HasSender: true, Delay: -1}
+	if r.IntN(5) == 0 {
+		f := replies[r.IntN(len(replies))]
+		e.Outcome, e.Reply, e.Enhanced, e.Reason, e.Text = f.outcome, f.reply, f.enhanced, f.reason, f.text
+	}
+	return e
+}
+
+// feed adds an hour of events.
+func feed(m *Model, c *clock) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for t := noon.Add(-time.Hour); t.Before(noon); t = t.Add(time.Duration(r.IntN(3000)) * time.Millisecond) {
+		c.now = t
+		m.opt.Stats.Add(event(r, t), t)
+	}
+	c.now = noon
+	m.Update(tick(noon))
+}
+
+func press(m *Model, keys ...string) {
+	for _, k := range keys {
+		msg := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(k)}
+		switch k {
+		case "enter":
+			msg = tea.KeyMsg{Type: tea.KeyEnter}
+		case "esc":
+			msg = tea.KeyMsg{Type: tea.KeyEsc}
+		case "tab":
+			msg = tea.KeyMsg{Type: tea.KeyTab}
+		case "down":
+			msg = tea.KeyMsg{Type: tea.KeyDown}
+		case "up":
+			msg = tea.KeyMsg{Type: tea.KeyUp}
+		}
+		m.Update(msg)
+	}
+}
+
+var sgr = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// check makes sure that what is drawn fits and holds nothing but SGR, and
+// returns it without that.
+func check(t *testing.T, m *Model) string {
+	t.Helper()
+	view := m.View()
+	text := sgr.ReplaceAllString(view, "")
+	lines := strings.Split(text, "\n")
+	if len(lines) != m.height {
+		t.Errorf("%d lines on a screen of %d", len(lines), m.height)
+	}
+	for i, line := range lines {
+		if w := widths.StringWidth(line); w > m.width {
+			t.Errorf("line %d has %d columns of %d: %q", i+1, w, m.width, line)
+		}
+		for _, r := range line {
+			if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x202e {
+				t.Errorf("line %d holds %U: %q", i+1, r, line)
+			}
+		}
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func golden(t *testing.T, m *Model) {
+	t.Helper()
+	got := check(t, m)
+	path := filepath.Join("testdata", strings.ReplaceAll(strings.TrimPrefix(t.Name(), "Test"), "/", "_")+".txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("screen differs from %s (-update writes it):\n%s", path, got)
+	}
+}
+
+var sizes = []struct{ width, height int }{{80, 24}, {200, 50}}
+
+func eachSize(t *testing.T, f func(t *testing.T, m *Model, c *clock)) {
+	for _, s := range sizes {
+		t.Run(fmt.Sprintf("%dx%d", s.width, s.height), func(t *testing.T) {
+			m, c := newModel(s.width, s.height, Look{Unicode: true})
+			f(t, m, c)
+		})
+	}
+}
+
+func TestEmpty(t *testing.T) {
+	eachSize(t, func(t *testing.T, m *Model, c *clock) { golden(t, m) })
+}
+
+func TestScreen(t *testing.T) {
+	eachSize(t, func(t *testing.T, m *Model, c *clock) {
+		feed(m, c)
+		m.Update(usualRead{usual: store.Usual{Days: 7, Delivered: 33, Deferred: 4, Failed: 0.3, Rejected: 1.2}, at: noon})
+		golden(t, m)
+	})
+}
+
+func TestNoHistory(t *testing.T) {
+	m, c := newModel(80, 24, Look{})
+	feed(m, c)
+	m.Update(usualRead{at: noon})
+	golden(t, m)
+}
+
+func TestAlertAndWarning(t *testing.T) {
+	m, c := newModel(80, 24, Look{Unicode: true})
+	feed(m, c)
+	m.opt.Status.Alerts([]string{"provider=google failure-rate>20% for 5m min 50: 34 % since 11:58"})
+	m.opt.Status.Warn("read /var/log/mail.log: permission denied", noon)
+	m.Update(tick(noon))
+	golden(t, m)
+	c.now = noon.Add(time.Minute)
+	m.Update(tick(c.now))
+	if strings.Contains(check(t, m), "permission denied") {
+		t.Error("the warning is still shown after a minute")
+	}
+}
+
+// hostile is what a stranger may write anywhere.
+const hostile = "\x1b[2J\x1b]0;owned\a\u009b31m\u202eevil\u0301\u0302\u0303\u0304\r\n\x00\xff 漢字かな表示幅 👩\u200d👩\u200d👧 ❤\ufe0f \u200b\u2066"
+
+func TestHostile(t *testing.T) {
+	eachSize(t, func(t *testing.T, m *Model, c *clock) {
+		for i := range 60 {
+			e := event(rand.New(rand.NewPCG(3, uint64(i))), noon.Add(-time.Duration(i)*time.Second))
+			x := strings.Repeat(hostile, i%3+1)
+			e.Outcome, e.Provider, e.Domain, e.Recipient, e.Text, e.Reason = "failed", x, x, x, x, x
+			e.Enhanced, e.Reply = "5.1.1\x1b[2J", i
+			for _, s := range []*string{&e.Sender, &e.Message, &e.Relay, &e.Host, &e.Signature, &e.Client, &e.IP, &e.Instance, &e.Service, &e.Rule} {
+				*s = x
+			}
+			m.opt.Stats.Add(e, noon)
+		}
+		m.opt.Status.Warn(hostile, noon)
+		m.opt.Status.Alerts([]string{hostile})
+		m.Update(tick(noon))
+		golden(t, m)
+		press(m, "enter")
+		check(t, m)
+		for range 40 {
+			press(m, "down")
+			check(t, m)
+		}
+		press(m, "esc", "tab", "enter") // filter by a hostile provider
+		check(t, m)
+		press(m, "/", hostile, "enter")
+		check(t, m)
+	})
+}
+
+func TestAnySize(t *testing.T) {
+	m, c := newModel(80, 24, Look{Unicode: true, Color: true})
+	feed(m, c)
+	for w := 1; w < 210; w += 7 {
+		for h := 1; h < 60; h += 3 {
+			m.Update(tea.WindowSizeMsg{Width: w, Height: h})
+			if w >= 20 && h >= 5 {
+				check(t, m)
+			}
+			m.View()
+		}
+	}
+}
+
+func TestLook(t *testing.T) {
+	for _, test := range []struct {
+		look        Look
+		color, wide bool
+	}{{Look{}, false, false}, {Look{Color: true}, true, false}, {Look{Unicode: true}, false, true}} {
+		m, c := newModel(120, 40, test.look)
+		feed(m, c)
+		view := m.View()
+		if got := regexp.MustCompile("\x1b\\[[0-9;]*3[0-9]m").MatchString(view); got != test.color {
+			t.Errorf("%+v: colours are %v", test.look, got)
+		}
+		got := strings.IndexFunc(view, func(r rune) bool { return r > 0x7e }) >= 0
+		if got != test.wide {
+			t.Errorf("%+v: beyond ASCII is %v", test.look, got)
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	m, c := newModel(80, 24, Look{Unicode: true})
+	feed(m, c)
+	has := func(want string) {
+		t.Helper()
+		if got := check(t, m); !strings.Contains(got, want) {
+			t.Errorf("%q is not on the screen:\n%s", want, got)
+		}
+	}
+	press(m, "tab", "down", "enter")
+	has("only provider=Microsoft")
+	if len(m.view.Tables[0].Rows) != 1 || m.view.Tables[0].Rows[0].Name != "Microsoft" {
+		t.Errorf("providers are %v", m.view.Tables[0].Rows)
+	}
+	for _, f := range m.view.Newest {
+		if f.Provider != "Microsoft" {
+			t.Errorf("a failure of %s is listed", f.Provider)
+		}
+	}
+	press(m, "esc")
+	if strings.Contains(check(t, m), "only provider") {
+		t.Error("esc does not take the filter back")
+	}
+	press(m, "/", `code="550 5.1.1" nonsense`, "enter")
+	has("is no condition")
+	m.typed = ""
+	press(m, `code="550 5.1.1"`, "enter")
+	has(`only code="550 5.1.1"`)
+	if rows := m.view.Tables[2].Rows; len(rows) != 1 || rows[0].Name != "550 5.1.1" {
+		t.Errorf("codes are %v", rows)
+	}
+	if m.view.Totals[live.Delivered].Count == 0 {
+		t.Error("a filter by code leaves no deliveries to compare with")
+	}
+	press(m, "esc", "o", "o", "o")
+	has("NEWEST: rejected")
+	press(m, "o", "w", "s")
+	has("last 30 min")
+	has("rate↓")
+	press(m, "?")
+	has("any key goes back")
+	press(m, "x", "p")
+	has("PAUSED")
+	before := check(t, m)
+	m.opt.Stats.Add(event(rand.New(rand.NewPCG(5, 5)), noon), noon)
+	m.Update(tick(noon))
+	if check(t, m) != before {
+		t.Error("a paused screen changes")
+	}
+	press(m, "p")
+	if _, cmd := m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q")}); cmd == nil {
+		t.Error("q does not quit")
+	}
+	if _, cmd := m.Update(tea.KeyMsg{Type: tea.KeyCtrlC}); cmd == nil {
+		t.Error("ctrl-c does not quit")
+	}
+}
+
+// The failure that is selected stays so while newer ones come in.
+func TestSelectionStays(t *testing.T) {
+	m, c := newModel(80, 40, Look{Unicode: true})
+	feed(m, c)
+	press(m, "down", "down")
+	want := m.view.Newest[m.row].Seq
+	e := event(rand.New(rand.NewPCG(5, 5)), noon)
+	e.Outcome = "failed"
+	m.opt.Stats.Add(e, noon)
+	m.Update(tick(noon))
+	if got := m.view.Newest[m.row].Seq; got != want || m.row != 3 {
+		t.Errorf("selected is %d in row %d, want %d in row 3", got, m.row, want)
+	}
+	press(m, "enter")
+	golden(t, m)
+}
+
+func TestUsualAsked(t *testing.T) {
+	m, c := newModel(80, 24, Look{})
+	asked := []string{}
+	m.opt.Usual = func(_ context.Context, at time.Time, f store.Filter) (store.Usual, error) {
+		asked = append(asked, live.FormatFilter(f))
+		return store.Usual{}, errors.New("locked")
+	}
+	ask := func() {
+		if cmd := m.askUsual(); cmd != nil {
+			m.Update(cmd())
+		}
+	}
+	ask()
+	feed(m, c)
+	m.usualAsked = time.Time{} // feed has asked, and nobody has run that
+	ask()
+	ask()
+	press(m, "tab", "enter")
+	m.usualAsked = time.Time{}
+	ask()
+	c.now = c.now.Add(usualEvery)
+	ask()
+	if want := `["" "provider=Google" "provider=Google"]`; fmt.Sprintf("%q", asked) != want {
+		t.Errorf("asked for %q, want %s", asked, want)
+	}
+}
+
+func BenchmarkView(b *testing.B) {
+	m, c := newModel(200, 50, Look{Unicode: true, Color: true})
+	feed(m, c)
+	for i := range 20000 { // as many combinations as are kept
+		e := event(rand.New(rand.NewPCG(3, uint64(i))), noon)
+		e.Outcome, e.Reply, e.Domain = "failed", 550, fmt.Sprintf("d%d.example", i)
+		m.opt.Stats.Add(e, noon)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		m.look()
+		m.View()
+	}
+}

@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Match reports whether an event is one that f asks for. A delivery has no
+// code and no reason: it is asked for by all the rest.
+func (f *Filter) Match(e *Event) bool {
+	return matchDomain(f.Domains, e.Domain) &&
+		matchName(f.Providers, e.Provider) &&
+		matchName(f.Hosts, e.Host) &&
+		(matchName(f.MTAs, e.MTA) || matchName(f.MTAs, e.Format)) &&
+		(len(f.Senders) == 0 || matchDomain(f.Senders, e.senderDomain())) &&
+		(e.Outcome == "delivered" || !f.OfCause() || f.matchCause(&cause{reply: e.Reply, enhanced: e.Enhanced, reason: e.Reason}))
+}
+
+// senderDomain is what the sender of e is counted under, see SeriesKey.
+func (e *Event) senderDomain() string {
+	switch {
+	case !e.HasSender:
+		return ""
+	case e.Sender == "":
+		return "<>"
+	}
+	return strings.ToLower(e.Sender[strings.LastIndexByte(e.Sender, '@')+1:])
+}
+
+// Usual says how many attempts a minute are usual at a time of day.
+type Usual struct {
+	Days                                  int // that there are numbers of; 0: no history yet
+	Delivered, Deferred, Failed, Rejected float64
+}
+
+// usualSpan is the time around the same time of day that is looked at.
+const usualSpan = time.Hour
+
+// Usual returns the median of the last days (no more than days of them) of the
+// attempts and rejections within the hour around the time of day of now. Days
+// on which no line was logged in that hour do not count.
+func (q *Query) Usual(ctx context.Context, now time.Time, days int, f Filter) (Usual, error) {
+	var delivered, deferred, failed, rejected []float64
+	err := q.read(ctx, func(t *tx) error {
+		u := &usual{tx: t, filter: f}
+		if err := u.choose(); err != nil {
+			return err
+		}
+		for day := 1; day <= days; day++ {
+			middle := now.AddDate(0, 0, -day)
+			n, logged, err := u.count(Window{middle.Add(-usualSpan / 2), middle.Add(usualSpan / 2)}.Minutes())
+			if err != nil {
+				return err
+			}
+			if !logged {
+				continue
+			}
+			minutes := usualSpan.Minutes()
+			delivered = append(delivered, float64(n.Attempts-n.Deferrals-n.Failures)/minutes)
+			deferred = append(deferred, float64(n.Deferrals)/minutes)
+			failed = append(failed, float64(n.Failures)/minutes)
+			rejected = append(rejected, float64(n.Rejected)/minutes)
+		}
+		return nil
+	})
+	return Usual{len(delivered), median(delivered), median(deferred), median(failed), median(rejected)}, err
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	slices.Sort(v)
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
+
+// usual counts attempts. The dictionaries are read only when there is
+// something to filter by: they are most of the work.
+type usual struct {
+	*tx
+	filter Filter
+	cat    *catalog // nil: everything is counted
+	wanted map[int64]bool
+}
+
+func (u *usual) choose() error {
+	f := &u.filter
+	if !f.OfCause() && len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs) == 0 {
+		return nil
+	}
+	cat, err := u.catalog()
+	if err != nil {
+		return err
+	}
+	u.cat, u.wanted = cat, map[int64]bool{}
+	for i := range cat.series {
+		u.wanted[cat.series[i].id] = f.matchSeries(cat, &cat.series[i])
+	}
+	for _, k := range cat.causes {
+		k.wanted = f.matchCause(k)
+	}
+	return nil
+}
+
+// wants reports whether a group of rows is to be counted; cause is 0 for
+// deliveries.
+func (u *usual) wants(series, cause int64) bool {
+	if u.cat == nil {
+		return true
+	}
+	k := u.cat.causes[cause]
+	return u.wanted[series] && (cause == 0 || k != nil && k.wanted)
+}
+
+func (u *usual) count(w Window) (n Tally, logged bool, err error) {
+	minutes, args := w.where("minute", minuteMicros)
+	var lines sql.NullInt64
+	if _, err := u.one("SELECT SUM(read) FROM lines WHERE "+minutes, args, &lines); err != nil || lines.Int64 == 0 {
+		return n, false, err
+	}
+	series, cause := "0", "0"
+	if u.cat != nil {
+		series, cause = "series", "cause"
+	}
+	err = u.ints("SELECT "+series+" AS s, SUM(delivered) FROM counts WHERE "+minutes+" GROUP BY s", args, func(v []int64) error {
+		if u.wants(v[0], 0) {
+			n.Attempts += v[1]
+		}
+		return nil
+	})
+	if err != nil {
+		return n, true, err
+	}
+	times, args := w.where("time", 1)
+	err = u.ints("SELECT "+series+" AS s, "+cause+" AS c, outcome, COUNT(*) FROM attempts WHERE "+times+" GROUP BY s, c, outcome", args, func(v []int64) error {
+		if !u.wants(v[0], v[1]) {
+			return nil
+		}
+		n.Attempts += v[3]
+		if outcomeName(v[2]) == "deferred" {
+			n.Deferrals += v[3]
+		} else {
+			n.Failures += v[3]
+		}
+		return nil
+	})
+	if err != nil {
+		return n, true, err
+	}
+	return n, true, u.ints("SELECT "+series+" AS s, "+cause+" AS c, SUM(n) FROM rejections WHERE "+times+" GROUP BY s, c", args, func(v []int64) error {
+		if u.wants(v[0], v[1]) {
+			n.Rejected += v[2]
+		}
+		return nil
+	})
+}

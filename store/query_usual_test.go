@@ -1,0 +1,111 @@
+package store
+
+import (
+	"testing"
+	"time"
+)
+
+func TestMatch(t *testing.T) {
+	failed := &Event{Outcome: "failed", Format: "exchange-tracking", MTA: "exchange", Host: "mx1", Provider: "Google", Domain: "mail.example.org",
+		Reply: 550, Enhanced: "5.1.1", Reason: "user-unknown", Sender: "News@Example.COM", HasSender: true}
+	delivered := *failed
+	delivered.Outcome, delivered.Reply, delivered.Enhanced, delivered.Reason = "delivered", 250, "2.0.0", ""
+	bounce := *failed
+	bounce.Sender = ""
+	unknown := *failed
+	unknown.Sender, unknown.HasSender = "", false
+	for _, test := range []struct {
+		f    Filter
+		e    *Event
+		want bool
+	}{
+		{Filter{}, failed, true},
+		{Filter{Providers: []string{"yahoo", "google"}}, failed, true},
+		{Filter{Providers: []string{"yahoo"}}, failed, false},
+		{Filter{Domains: []string{"*.example.org"}}, failed, true},
+		{Filter{Domains: []string{"example.org"}}, failed, false},
+		{Filter{Hosts: []string{"MX1"}, MTAs: []string{"exchange"}}, failed, true},
+		{Filter{MTAs: []string{"exchange-tracking"}}, failed, true},
+		{Filter{MTAs: []string{"exim"}}, failed, false},
+		{Filter{Senders: []string{"example.com"}}, failed, true},
+		{Filter{Senders: []string{"<>"}}, failed, false},
+		{Filter{Senders: []string{"<>"}}, &bounce, true},
+		{Filter{Senders: []string{"<>"}}, &unknown, false},
+		{Filter{Codes: []string{"550 5.1.x"}}, failed, true},
+		{Filter{Codes: []string{"5.7.x"}}, failed, false},
+		{Filter{Reasons: []string{"dns"}}, failed, false},
+		{Filter{Codes: []string{"5.7.x"}, Reasons: []string{"dns"}}, &delivered, true},
+		{Filter{Codes: []string{"5.7.x"}, Domains: []string{"example.net"}}, &delivered, false},
+	} {
+		if got := test.f.Match(test.e); got != test.want {
+			t.Errorf("%+v matches %+v: %v, want %v", test.f, *test.e, got, test.want)
+		}
+	}
+}
+
+// The usual is the median of the days with a log, at the same time of day also
+// when the clocks have changed in between.
+func TestUsual(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Skip(err)
+	}
+	f := newFixture(t)
+	google := f.addSeries(fixtureSeries{"postfix", "mx1", "", "example.com", "gmail.com", "mx.google.example", "Google"})
+	yahoo := f.addSeries(fixtureSeries{"postfix", "mx1", "", "example.com", "yahoo.com", "mx.yahoo.example", "Yahoo"})
+	unknown := f.addCause(fixtureCause{550, "5.1.1", "Google", "gone", "user-unknown"})
+	full := f.addCause(fixtureCause{452, "4.2.2", "Yahoo", "full", "mailbox-full"})
+	now := time.Date(2026, 10, 27, 12, 0, 0, 0, berlin) // two days after the clocks went back
+	question := func(filter Filter) Usual {
+		t.Helper()
+		u, err := NewQuery(f.db.Reader()).Usual(t.Context(), now, 7, filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	if u := question(Filter{}); u != (Usual{}) {
+		t.Errorf("without history: %+v", u)
+	}
+	// On the day before n deliveries, two days before 2n and so on, for one
+	// provider each minute of the hour; 60 for the other at once. Nothing was
+	// logged on the 4th day before.
+	const n = 3
+	for day := int64(1); day <= 6; day++ {
+		if day == 4 {
+			continue
+		}
+		noon := now.AddDate(0, 0, -int(day))
+		f.exec("INSERT INTO lines VALUES (?,1,1,0,0)", noon.Unix()/60)
+		for _, minute := range []int64{-31, 30} { // just outside
+			f.addCount(fixtureCount{minute: noon.Unix()/60 + minute, series: google, delivered: 1000})
+		}
+		for minute := int64(-30); minute < 30; minute++ {
+			f.addCount(fixtureCount{minute: noon.Unix()/60 + minute, series: google, delivered: n * day})
+		}
+		f.addCount(fixtureCount{minute: noon.Unix() / 60, series: yahoo, delivered: 60})
+		at := noon.UnixMicro()
+		r := f.addRecipient(fixtureRecipient{series: google, state: Bounced, first: at, last: at, done: at})
+		for i := range 60 * day {
+			f.addAttempt(fixtureAttempt{time: at + i, recipient: r, series: google, outcome: 3, cause: unknown})
+			f.addAttempt(fixtureAttempt{time: at + i, recipient: r, series: yahoo, outcome: 2, cause: full})
+			f.addAttempt(fixtureAttempt{time: at + i, recipient: r, series: yahoo, outcome: 2, cause: full})
+		}
+		f.addRejection(fixtureRejection{time: at, series: google, cause: unknown, n: 30})
+	}
+	// The days 1, 2, 3, 5 and 6 have a median of 3.
+	for _, test := range []struct {
+		filter Filter
+		want   Usual
+	}{
+		{Filter{}, Usual{5, 3*n + 1, 6, 3, 0.5}},
+		{Filter{Providers: []string{"google"}}, Usual{5, 3 * n, 0, 3, 0.5}},
+		{Filter{Providers: []string{"google"}, Codes: []string{"4xx"}}, Usual{5, 3 * n, 0, 0, 0}},
+		{Filter{Reasons: []string{"mailbox-full"}}, Usual{5, 3*n + 1, 6, 0, 0}},
+		{Filter{Domains: []string{"example.net"}}, Usual{Days: 5}},
+	} {
+		if got := question(test.filter); got != test.want {
+			t.Errorf("%+v: %+v, want %+v", test.filter, got, test.want)
+		}
+	}
+}
