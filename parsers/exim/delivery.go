@@ -323,6 +323,9 @@ func (p *parser) failed(l *line, s []byte, emit func(*parsers.Record)) parsers.R
 // reached)", "all hosts have been failing for a long time and were last tried
 // after this message arrived".
 func failingForLong(text []byte) bool {
+	if bytes.HasPrefix(text, []byte("retry time not reached for any host after a long failure period")) {
+		return true // before 4.80
+	}
 	return bytes.HasPrefix(text, []byte("all hosts")) && bytes.Contains(text, []byte("have been failing for a long time"))
 }
 
@@ -393,9 +396,9 @@ func (p *parser) arrivalFields(s []byte) (recipients []byte) {
 			r.Reinjected = r.Reinjected || bytes.HasPrefix(w, []byte("P=local"))
 		case w[0] == 'S' && w[1] == '=':
 			r.Size = size(w[2:])
-		case w[0] == 'i' && w[1] == 'd' && w[2] == '=' && len(w) > 3:
+		case bytes.HasPrefix(w, []byte("id=")), bytes.HasPrefix(w, []byte("id*=")): // * when Exim made it up
 			start := len(p.scratch)
-			p.scratch = append(append(append(p.scratch, '<'), w[3:]...), '>')
+			p.scratch = append(append(append(p.scratch, '<'), w[bytes.IndexByte(w, '=')+1:]...), '>')
 			r.MessageID = p.scratch[start:]
 		}
 	}

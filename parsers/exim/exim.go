@@ -72,7 +72,10 @@ func init() {
 // isProgram knows Exim by the name it gives itself in syslog: "exim" unless
 // syslog_processname or the name of the binary says otherwise ("exim4",
 // "exim-out").
-func isProgram(program []byte) bool { return bytes.HasPrefix(program, []byte("exim")) }
+func isProgram(program []byte) bool {
+	rest, ok := bytes.CutPrefix(program, []byte("exim"))
+	return ok && (len(rest) == 0 || !isAlnum(rest[0]) || isDigit(rest[0]))
+}
 
 // instanceOf returns the part of a program name that tells one of several
 // MTAs on a host from the others, "" for the usual names.
@@ -217,7 +220,7 @@ func (p *parser) continuation(msg []byte) parsers.Result {
 }
 
 func (p *parser) dispatch(l *line, emit func(*parsers.Record)) parsers.Result {
-	if l.id == nil {
+	if l.id == nil || p.role == rejectLog {
 		return p.unflagged(l, emit)
 	}
 	if len(l.text) > 2 && l.text[2] == ' ' {

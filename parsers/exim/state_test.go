@@ -174,6 +174,11 @@ func TestDetection(t *testing.T) {
 			t.Errorf("%s: %v %q", program, isProgram([]byte(program)), instanceOf([]byte(program)))
 		}
 	}
+	for _, program := range []string{"eximstats", "postfix/smtp", "", "Exim"} {
+		if isProgram([]byte(program)) {
+			t.Errorf("%s is taken for Exim", program)
+		}
+	}
 	for path, want := range map[string]role{
 		"": mainLog, "/var/log/exim4/mainlog.2.gz": mainLog, "/var/log/exim4/rejectlog.1": rejectLog, "/rejects/mainlog": mainLog,
 		"/var/log/exim_rejectlog": rejectLog, "reject.log-20261120.xz": rejectLog, "paniclog": panicLog, "/var/log/exim_paniclog": panicLog,
