@@ -28,11 +28,11 @@ func (p *parser) readFields(s []byte, f *fields) {
 			f.message = bytes.TrimLeft(s[1:], " ")
 			return
 		}
-		if bytes.HasPrefix(s, []byte("H=")) {
+		if s[0] == 'H' && len(s) > 1 && s[1] == '=' {
 			s = relay(r, s[2:])
 			continue
 		}
-		if bytes.HasPrefix(s, []byte("defer (")) {
+		if s[0] == 'd' && bytes.HasPrefix(s, []byte("defer (")) {
 			f.deferral = true
 			i := bytes.IndexByte(s, ')')
 			if i < 0 {
@@ -378,12 +378,12 @@ func (p *parser) arrivalFields(s []byte) (recipients []byte) {
 			s = s[1:]
 			continue
 		}
-		if bytes.HasPrefix(s, []byte("H=")) {
+		if s[0] == 'H' && len(s) > 1 && s[1] == '=' {
 			r.Client, r.ClientIP, s = client(s[2:])
 			r.Reinjected = r.Reinjected || string(r.ClientIP) == "127.0.0.1" || string(r.ClientIP) == "::1"
 			continue
 		}
-		if bytes.HasPrefix(s, []byte("for ")) && bytes.IndexByte(s, '@') >= 0 {
+		if s[0] == 'f' && bytes.HasPrefix(s, []byte("for ")) && bytes.IndexByte(s, '@') >= 0 {
 			return lastList(s[len("for "):])
 		}
 		var w []byte

@@ -70,6 +70,9 @@ var causes = [...]struct {
 func (p *parser) diagnose(f *fields) {
 	r := &p.rec
 	text := f.message
+	if p.contact(text) {
+		return
+	}
 	if errno, at := separateHost(text); at != nil {
 		// Connection timed out H=host [ip] DT=2s: SMTP timeout after …
 		var g fields

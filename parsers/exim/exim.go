@@ -285,6 +285,8 @@ func flagged(s []byte) bool {
 func (p *parser) administered(s []byte, emit func(*parsers.Record)) (parsers.Result, bool) {
 	r := &p.rec
 	switch {
+	case len(s) == 0 || s[0] < 'a': // "H=…", the most common by far
+		return 0, false
 	case bytes.HasPrefix(s, []byte("cancelled by timeout_frozen_after")):
 		r.Kind = parsers.Expired
 		r.Reply.Text = s
@@ -351,23 +353,29 @@ func idLen(b []byte) int {
 	if len(b) < 16 || b[6] != '-' {
 		return 0
 	}
-	n := 16
-	mid := 13
+	n, mid := 16, 13
 	if b[13] != '-' {
-		if len(b) < 23 || b[18] != '-' {
+		n, mid = 23, 18
+		if len(b) < n || b[mid] != '-' {
 			return 0
 		}
-		n, mid = 23, 18
 	}
 	if len(b) > n && b[n] != ' ' {
 		return 0
 	}
-	for i, c := range b[:n] {
-		if i != 6 && i != mid && !isAlnum(c) {
-			return 0
-		}
+	if !allAlnum(b[:6]) || !allAlnum(b[7:mid]) || !allAlnum(b[mid+1:n]) {
+		return 0
 	}
 	return n
+}
+
+func allAlnum(b []byte) bool {
+	for _, c := range b {
+		if !alnum[c] {
+			return false
+		}
+	}
+	return true
 }
 
 // skipPID skips the "[123] " that log_selector +pid puts before the id.
@@ -387,9 +395,14 @@ func skipPID(b []byte) []byte {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-func isAlnum(c byte) bool {
-	return isDigit(c) || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-}
+func isAlnum(c byte) bool { return alnum[c] }
+
+var alnum = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+	}
+	return t
+}()
 
 // local marks r as a failure that this host decided on.
 func local(r *parsers.Record, s registry.Stage) { r.Stage, r.Source = s, registry.SourceLocal }

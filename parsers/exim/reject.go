@@ -29,23 +29,11 @@ type refusal struct {
 	recipient []byte
 }
 
-// refusalWords tell a line that may be a refusal from the many that are not.
-var refusalWords = [...][]byte{[]byte("reject"), []byte("refus"), []byte("dropped by")}
-
-func maybeRefusal(text []byte) bool {
-	for _, w := range refusalWords {
-		if bytes.Contains(text, w) {
-			return true
-		}
-	}
-	return false
-}
-
 // rejected reads a line that tells of refused mail, and reports whether it
 // was one.
 func (p *parser) rejected(l *line, emit func(*parsers.Record)) bool {
 	var f refusal
-	if !maybeRefusal(l.text) || !p.refused(l.text, &f) {
+	if !p.refused(l.text, &f) {
 		return false
 	}
 	r := &p.rec
@@ -77,6 +65,10 @@ func (p *parser) rejected(l *line, emit func(*parsers.Record)) bool {
 //	Error while reading message with no usable sender address (…): rejected by non-SMTP ACL: text
 func (p *parser) refused(s []byte, f *refusal) bool {
 	switch {
+	case len(s) < 2:
+		return false
+	case s[1] == '=': // H=, U=, F=: most lines, so these come first
+		return p.byACL(s, f)
 	case bytes.HasPrefix(s, []byte("rejected ")):
 		return p.rejectedEarly(s[len("rejected "):], f)
 	case bytes.HasPrefix(s, []byte("refused connection from ")):
