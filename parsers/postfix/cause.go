@@ -17,7 +17,7 @@ func (l *line) sent(text []byte) {
 		l.NextID = queuedAs(text)
 	}
 	switch {
-	case len(l.Relay) == 0, l.isDropped(text): // only discard(8) delivers without a relay
+	case l.noRelay(), l.isDropped(text): // only discard(8) delivers without a relay
 		l.send(parsers.Discarded)
 	case l.isFilter(text):
 		l.send(parsers.HandedOver)
@@ -82,7 +82,7 @@ func (l *line) failed(text []byte, whole bool) {
 // deferred emits a deferral.
 func (l *line) deferred(text []byte, whole bool) {
 	l.Outcome = parsers.Deferred
-	noRelay := len(l.Relay) == 0
+	noRelay := l.noRelay()
 	l.cause(text, whole)
 	if noRelay && l.isSuspended(text) {
 		l.blame(registry.StageUnknown, registry.SourceUnknown)
@@ -136,7 +136,7 @@ func (l *line) cause(text []byte, whole bool) {
 		l.authentication(text)
 	case has(text, "message size "), has(text, "SMTPUTF8 is required"):
 		l.blame(registry.StageMail, registry.SourceLocal)
-	case len(l.Relay) == 0, loops(text):
+	case l.noRelay(), loops(text):
 		l.blame(registry.StageRoute, registry.SourceLocal)
 	case len(l.RelayIP) == 0: // local, virtual, pipe
 		l.blame(registry.StageLocal, registry.SourceLocal)
@@ -167,9 +167,12 @@ func (l *line) blame(stage registry.Stage, source registry.Source) {
 	l.Stage, l.Source = stage, source
 }
 
+// noRelay reports whether the line names no next hop (relay=none).
+func (l *line) noRelay() bool { return len(l.Relay) == 0 && len(l.RelayIP) == 0 }
+
 // relayFrom takes the relay from name[ip] in the text when relay= gave none.
 func (l *line) relayFrom(b []byte) {
-	if len(l.Relay) > 0 {
+	if !l.noRelay() {
 		return
 	}
 	if name, ip, _, ok := host(b); ok {

@@ -130,6 +130,8 @@ func TestDelivered(t *testing.T) {
 			"attempt id=4F64840DFC to=bb@yahoo.co.jp orig=b outcome=delivered relay=mx2.mail.yahoo.co.jp relayip=124.83.142.119 code=250 dsn=2.0.0 delay=13s text=250 ok dirdel"},
 		{"postfix/smtp", "4F64840DFC: to=<a@example.org>, relay=mx.example.org[192.0.2.1], delay=3, status=sent (250 Ok)", // before 2.3
 			"attempt id=4F64840DFC to=a@example.org outcome=delivered relay=mx.example.org relayip=192.0.2.1 code=250 delay=3s text=250 Ok"},
+		{"postfix/smtp", "4F64840DFC: to=<a@example.org>, relay=[192.0.2.1]:25, delay=3, dsn=2.0.0, status=sent (250 Ok)",
+			"attempt id=4F64840DFC to=a@example.org outcome=delivered relayip=192.0.2.1 code=250 dsn=2.0.0 delay=3s text=250 Ok"},
 		{"postfix/lmtp", "8EF04546C0: to=<a@example.org>, relay=mail.example.org[private/dovecot-lmtp], delay=0.2, delays=0.1/0/0/0.1, dsn=2.0.0, status=sent (250 2.0.0 <a@example.org> wq8 Saved)",
 			"attempt id=8EF04546C0 to=a@example.org outcome=delivered relay=mail.example.org relayip=private/dovecot-lmtp code=250 enh=2.0.0 dsn=2.0.0 delay=200ms text=250 2.0.0 <a@example.org> wq8 Saved"},
 		{"postfix/local", "8EF04546C0: to=<joe@example.org>, relay=local, delay=0.02, delays=0/0/0/0.01, dsn=2.0.0, status=sent (delivered to mailbox)",
