@@ -548,26 +548,25 @@ func (h *held) close() {
 // refresh looks the source up again: another process may have read on in it,
 // and a file that was empty when it was opened may have turned out to be known.
 func (r *Reader) refresh(ctx context.Context, positions Positions) error {
-	if len(r.head) < FingerprintSize {
-		head := make([]byte, FingerprintSize)
-		n, err := r.file.ReadAt(head, 0)
-		if err != nil && err != io.EOF {
-			return explain("read", r.path, err)
-		}
-		if !bytes.HasPrefix(head[:n], r.head) {
-			return nil // truncated; reading finds out
-		}
-		r.head = head[:n]
-	}
-	p, err := r.find(ctx, positions)
-	if err != nil || p.ID == 0 || p.ID == r.pos.ID && p.Offset == r.pos.Offset {
-		return err
-	}
 	info, err := r.file.Stat()
 	if err != nil {
 		return explain("read", r.path, err)
 	}
-	r.size = info.Size()
+	// The head comes after the size: if the file is truncated in between, it
+	// is not the same any more, and reading finds that out.
+	head := make([]byte, FingerprintSize)
+	n, err := r.file.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return explain("read", r.path, err)
+	}
+	if !bytes.HasPrefix(head[:n], r.head) {
+		return nil
+	}
+	r.head, r.size = head[:n], info.Size()
+	p, err := r.find(ctx, positions)
+	if err != nil || p.ID == 0 || p.ID == r.pos.ID && p.Offset == r.pos.Offset {
+		return err
+	}
 	return r.resume(ctx, positions)
 }
 

@@ -284,7 +284,6 @@ func (r *Reader) fill() error {
 	r.makeRoom()
 	n, err := r.readBlock(r.buf[r.end:])
 	if n > 0 {
-		r.keepHead(r.buf[r.end : r.end+n])
 		r.end += n
 		r.next += int64(n)
 		if r.lookAtStart() {
@@ -364,9 +363,12 @@ func (r *Reader) makeRoom() {
 	}
 }
 
+// readBlock reads what follows.
 func (r *Reader) readBlock(p []byte) (int, error) {
 	if r.stream != nil {
-		return r.stream.Read(p)
+		n, err := r.stream.Read(p)
+		r.keepHead(p[:n])
+		return n, err
 	}
 	n, err := r.file.ReadAt(p, r.next)
 	if n > 0 && err == io.EOF {
@@ -375,6 +377,7 @@ func (r *Reader) readBlock(p []byte) (int, error) {
 	// A file that was truncated and has grown past our offset would give us
 	// the middle of other lines. It was not, up to the end of the read, if
 	// its beginning is still the same.
+	r.keepHead(p[:n])
 	if !r.sameHead() {
 		return 0, errTruncated
 	}
@@ -388,7 +391,7 @@ func (r *Reader) sameHead() bool {
 	return bytes.Equal(head[:n], r.head)
 }
 
-// keepHead adds to the head what was read behind end.
+// keepHead adds to the head what was read, or nothing.
 func (r *Reader) keepHead(block []byte) {
 	if have := int64(len(r.head)); !r.live && have < FingerprintSize && r.next <= have && have < r.next+int64(len(block)) {
 		block = block[have-r.next:]
