@@ -1,0 +1,200 @@
+package ingest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"mailfail/ingest"
+	"mailfail/ingest/source"
+	"mailfail/ingest/track"
+	"mailfail/registry"
+	"mailfail/store"
+	"mailfail/store/storetest"
+)
+
+// following runs Follow until lines lines are committed, or to the end of
+// standard input when lines is 0.
+func following(t *testing.T, db *store.DB, lines int64, opt ingest.FollowOptions, write func(), args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	opt.Options = options
+	opt.Source = source.FollowOptions{Tick: 5 * time.Millisecond, Spacing: -1, Linger: 50 * time.Millisecond}
+	opt.Warn = func(err error) {
+		if !errors.Is(err, os.ErrNotExist) { // at the beginning
+			t.Error(err)
+		}
+	}
+	var read int64
+	progress := opt.Committed
+	opt.Committed = func(l store.Lines) {
+		if progress != nil {
+			progress(l)
+		}
+		if read += l.Read; lines > 0 && read >= lines {
+			cancel()
+		}
+	}
+	done := make(chan error, 1)
+	go func() { done <- ingest.Follow(ctx, db, registry.DefaultRules(), args, opt) }()
+	write()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if lines > 0 && read != lines {
+		t.Errorf("%d lines, want %d", read, lines)
+	}
+}
+
+func appendTo(t *testing.T, path string, b []byte) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rotate renames all generations of a log, as logrotate does.
+func rotate(t *testing.T, path string) {
+	t.Helper()
+	for n := 20; n >= 0; n-- {
+		from := path
+		if n > 0 {
+			from = fmt.Sprintf("%s.%d", path, n)
+		}
+		if err := os.Rename(from, fmt.Sprintf("%s.%d", path, n+1)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Error(err)
+		}
+	}
+	appendTo(t, path, nil)
+}
+
+// A log that is followed while it is written and rotated gives what it gives
+// when it is read at once, and what is observed is what is stored.
+func TestFollow(t *testing.T) {
+	log, c := generated(t, 400)
+	want := atOnce(t, log)
+	path := filepath.Join(t.TempDir(), "mail.log")
+	db := openStore(t)
+	outcomes := map[string]int64{}
+	var last time.Time
+	opt := ingest.FollowOptions{Observe: func(e *track.Event) {
+		if outcomes[e.Outcome]++; e.Time.Before(last) {
+			t.Errorf("%s comes after %s: the generations were read in another order", e.Time, last)
+		}
+		last = e.Time
+	}}
+	// The log is not rotated again before the last rotation was noticed: as
+	// the daemons do it, it takes a day.
+	noticed := make(chan struct{}, 100)
+	var seen, rotated int64
+	opt.Committed = func(l store.Lines) {
+		for seen += l.Read; rotated < seen/500; rotated++ {
+			noticed <- struct{}{}
+		}
+	}
+	following(t, db, c.Lines, opt, func() {
+		for n, line := range bytes.SplitAfter(log, []byte("\n")) {
+			appendTo(t, path, line[:len(line)/2])
+			appendTo(t, path, line[len(line)/2:])
+			if n%500 == 499 {
+				rotate(t, path)
+				<-noticed
+			}
+		}
+	}, path)
+	got := storetest.Dump(t, db)
+	same(t, got, want)
+	wantOutcomes := map[string]int64{"delivered": c.Delivered, "deferred": c.Deferrals, "failed": c.Failures, "rejected": c.Rejected}
+	for o, n := range wantOutcomes {
+		if outcomes[o] != n {
+			t.Errorf("observed %d %s, want %d", outcomes[o], o, n)
+		}
+	}
+	if res := read(t, db, filepath.Dir(path)); res.Lines.Read != 0 {
+		t.Errorf("ingest read %d lines again", res.Lines.Read)
+	}
+}
+
+func TestFollowGoesOnWhereItEnded(t *testing.T) {
+	log, c := generated(t, 200)
+	want := atOnce(t, log)
+	path := filepath.Join(t.TempDir(), "mail.log")
+	db := openStore(t)
+	half := bytes.IndexByte(log[len(log)/2:], '\n') + len(log)/2 + 1
+	first := int64(bytes.Count(log[:half], []byte("\n")))
+	following(t, db, first, ingest.FollowOptions{}, func() { appendTo(t, path, log[:half+10]) }, path)
+	following(t, db, c.Lines-first, ingest.FollowOptions{}, func() { appendTo(t, path, log[half+10:]) }, path)
+	same(t, storetest.Dump(t, db), want)
+}
+
+func TestFollowStdin(t *testing.T) {
+	log, c := generated(t, 200)
+	in, out := io.Pipe()
+	db := openStore(t)
+	following(t, db, 0, ingest.FollowOptions{Stdin: in}, func() {
+		for i := 0; i < len(log); i += 3333 {
+			if _, err := out.Write(log[i:min(len(log), i+3333)]); err != nil {
+				t.Error(err)
+			}
+		}
+		out.Close()
+	}, "-")
+	if got := storetest.Sum(t, db); got.Attempts != c.Attempts || got.Recipients != c.Recipients {
+		t.Errorf("%+v, want %d attempts of %d recipients", got, c.Attempts, c.Recipients)
+	}
+	if n := storetest.Int(t, db, "SELECT sum(read) FROM lines"); n != c.Lines {
+		t.Errorf("%d lines, want %d", n, c.Lines)
+	}
+}
+
+// follow and ingest at the same time, on the same file and database.
+func TestFollowBesideIngest(t *testing.T) {
+	log, c := generated(t, 400)
+	want := atOnce(t, log)
+	path := filepath.Join(t.TempDir(), "mail.log")
+	file := filepath.Join(t.TempDir(), "mailfail.db")
+	db, err := store.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	done := make(chan error, 1)
+	opt := ingest.FollowOptions{Options: options, Source: source.FollowOptions{Tick: 5 * time.Millisecond, Spacing: -1}}
+	go func() { done <- ingest.Follow(ctx, db, registry.DefaultRules(), []string{path}, opt) }()
+	for i := 0; i < len(log); i += 10_000 {
+		appendTo(t, path, log[i:min(len(log), i+10_000)])
+		other, err := store.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read(t, other, path)
+		other.Close()
+	}
+	for storetest.Int(t, db, "SELECT sum(read) FROM lines") < c.Lines && ctx.Err() == nil {
+		other, err := store.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read(t, other, path)
+		other.Close()
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	same(t, storetest.Dump(t, db), want)
+}
