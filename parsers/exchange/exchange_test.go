@@ -266,6 +266,17 @@ func TestReceive(t *testing.T) {
 	}
 }
 
+// TestSessionAcrossFiles reads a session whose end is in the next file of the
+// series, which begins with a header: the same stream reads both.
+func TestSessionAcrossFiles(t *testing.T) {
+	log := dialogue(headerSend, "Out", "+\n< 220 mx\n> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n> RCPT TO:<b@x>\n< 250 ok\n< 550-5.1.1 no\n< 550 5.1.1 no\n< 250 ok\n> BDAT 3 LAST\n< 250 ok\n-")
+	lines := strings.SplitAfter(log, "\n")
+	for i := 6; i < len(lines); i++ {
+		two := strings.Join(lines[:i], "") + headerSend + strings.Join(lines[i:], "")
+		check(t, two, []string{"failed a@x 550 5.1.1 rcpt remote", "delivered b@x"}, 0)
+	}
+}
+
 // TestSecrets looks for what follows AUTH in records and states.
 func TestSecrets(t *testing.T) {
 	log := dialogue(headerRecv, `EX01\Client`, "+\n> 220 mail.example\n< EHLO client.example\n> 250 ok\n< AUTH LOGIN czNjcmV0\n> 334 x\n< czNjcmV0\n> 500 5.3.3 Unrecognized command 'czNjcmV0'\n< MAIL FROM:<s@x>\n> 530 5.7.1 Client was not authenticated")
@@ -354,6 +365,20 @@ func TestOnlineForms(t *testing.T) {
 		got, _ := run(t, "{"+fmt.Sprintf(object, "a@x", status)+"}\n")
 		if strings.Join(got, "") != want {
 			t.Errorf("%s: got %q, want %q", status, got, want)
+		}
+	}
+}
+
+// TestOtherJSON reads JSON that is no message trace: none of it is understood.
+func TestOtherJSON(t *testing.T) {
+	for _, log := range []string{
+		"{\n \"set\": {\"generator\": \"x\"},\n \"list\": [\n  1\n ]\n}\n",
+		"[\n{\n\"a\": 1\n}\n]\n",
+		`{"RecipientAddress":1,"MessageTraceId":[]}` + "\n",
+	} {
+		records, results := run(t, log)
+		if len(records) > 0 || results[parsers.Understood] > 0 || results[parsers.Unparsed] == 0 {
+			t.Errorf("%q: got %q, %v", log, records, results)
 		}
 	}
 }
