@@ -54,7 +54,7 @@ func NewStream(opts Options, format string, year int, modified time.Time) (*Stre
 	if opts.Location == nil {
 		opts.Location = time.UTC
 	}
-	if modified.IsZero() {
+	if modified.Year() < 1980 { // not known, or the clock of a machine that had none
 		modified = time.Now()
 	}
 	s := &Stream{opts: opts, forced: -1, native: -1, bound: -1}
