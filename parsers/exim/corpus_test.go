@@ -15,6 +15,7 @@ import (
 const (
 	corpus = "../../../shared/corpus/exim"
 	real   = "../../../shared/corpus-real"
+	small  = "../../testdata/exim" // pieces of real
 )
 
 // needs skips a test whose logs are not part of the repository.

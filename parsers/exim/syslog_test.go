@@ -119,8 +119,8 @@ func counted(records []string) []string {
 // TestSyslogCopies reads the logs of real runs as syslog would have them: the
 // records are those of the log file.
 func TestSyslogCopies(t *testing.T) {
-	dir := filepath.Join("testdata", "inbound")
-	compareSyslog(t, dir)
+	compareSyslog(t, filepath.Join(small, "inbound"))
+	compareSyslog(t, filepath.Join(small, "outbound"))
 	if _, err := os.Stat(real); err == nil {
 		for _, run := range append([]string{"exim-inbound"}, runs...) {
 			compareSyslog(t, filepath.Join(real, run))
