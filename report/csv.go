@@ -66,7 +66,7 @@ func foreign(s string) string {
 func (r *Report) csvCodes(c *csvWriter, n int) {
 	c.row("code", "reply", "enhanced", "name", "reason", "advice", "attempts", "deferrals", "failures", "recipients", "domains", "first_seen", "last_seen", "example")
 	for _, row := range top(r.Codes, n) {
-		name, advice := meaning(&row)
+		name, advice := meaningOf(&row)
 		reply := ""
 		if row.Reply != 0 {
 			reply = strconv.Itoa(row.Reply)

@@ -183,15 +183,7 @@ func newJSONEvent(e *store.Event, loc *time.Location) jsonEvent {
 	if e.HasSender {
 		j.Sender = &e.Sender
 	}
-	if e.Reply != 0 {
-		j.Reply = &e.Reply
-	}
-	if e.Enhanced != "" {
-		j.Enhanced = &e.Enhanced
-	}
-	if e.MTAStatus != "" {
-		j.MTAStatus = &e.MTAStatus
-	}
+	j.Reply, j.Enhanced, j.MTAStatus = given(e.Reply), given(e.Enhanced), given(e.MTAStatus)
 	if e.Delay >= 0 {
 		s := e.Delay.Seconds()
 		j.Delay = &s

@@ -26,6 +26,8 @@ type jsonReport struct {
 	Domains    []jsonDomain  `json:"domains"`
 	Codes      []jsonCode    `json:"codes"`
 	Rejections []jsonCode    `json:"rejections"`
+	Failed     []jsonFailed  `json:"failed"`
+	PutOff     []jsonPutOff  `json:"put_off"`
 	Unknown    []jsonUnknown `json:"unknown"`
 	By         []string      `json:"by,omitempty"`
 	Groups     []jsonGroup   `json:"groups,omitempty"`
@@ -101,6 +103,39 @@ type jsonCode struct {
 	Example    string  `json:"example"`
 }
 
+// jsonFailed are recipients that failed for good, by their last failure.
+type jsonFailed struct {
+	jsonCause
+	Recipients int64 `json:"recipients"`
+	jsonPlace
+}
+
+// jsonPutOff are temporary failures.
+type jsonPutOff struct {
+	jsonCause
+	Deferrals int64 `json:"deferrals"`
+	jsonPlace
+}
+
+type jsonCause struct {
+	Code     string  `json:"code"`
+	Reply    *int    `json:"reply"`
+	Enhanced *string `json:"enhanced"`
+	Name     string  `json:"name"`
+	Reason   string  `json:"reason"`
+	Advice   string  `json:"advice"`
+}
+
+type jsonPlace struct {
+	Domains   int64  `json:"domains"`
+	TopDomain string `json:"top_domain"`
+}
+
+func causeOf(c *store.CauseRow) jsonCause {
+	name, advice := meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
+	return jsonCause{c.Code, given(c.Reply), given(c.Enhanced), name, c.Reason, advice}
+}
+
 type jsonUnknown struct {
 	Signature string `json:"signature"`
 	Code      string `json:"code"`
@@ -143,9 +178,16 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 		Covered: jsonCovered{r.time(r.FirstLine), r.time(r.LastLine)},
 		Totals:  r.jsonTotals(),
 		Domains: make([]jsonDomain, 0), Codes: r.jsonCodes(r.Codes, n, false), Rejections: r.jsonCodes(r.Rejections, n, true), Unknown: make([]jsonUnknown, 0),
+		Failed: make([]jsonFailed, 0), PutOff: make([]jsonPutOff, 0),
 	}
 	for _, d := range top(r.Domains, n) {
 		j.Domains = append(j.Domains, jsonDomain{d.Values[0], counts(&d.Tally, r.ofCause(nil)), tops(&d)})
+	}
+	for _, f := range top(r.Failed, n) {
+		j.Failed = append(j.Failed, jsonFailed{causeOf(&f), f.N, jsonPlace{f.Domains, f.TopDomain}})
+	}
+	for _, f := range top(r.PutOff, n) {
+		j.PutOff = append(j.PutOff, jsonPutOff{causeOf(&f), f.N, jsonPlace{f.Domains, f.TopDomain}})
 	}
 	for _, u := range top(r.Unknown, n) {
 		j.Unknown = append(j.Unknown, jsonUnknown(u))
@@ -230,16 +272,20 @@ func (r *Report) jsonCodes(rows []store.CodeRow, n int, rejections bool) []jsonC
 		if rejections {
 			j.Failures, j.Clients = 0, &c.Clients
 		}
-		if c.Reply != 0 {
-			j.Reply = &c.Reply
-		}
-		if c.Enhanced != "" {
-			j.Enhanced = &c.Enhanced
-		}
-		j.Name, j.Advice = meaning(&c)
+		j.Reply, j.Enhanced = given(c.Reply), given(c.Enhanced)
+		j.Name, j.Advice = meaningOf(&c)
 		list = append(list, j)
 	}
 	return list
+}
+
+// given returns nil for the zero value, which means that there is none.
+func given[T comparable](v T) *T {
+	var none T
+	if v == none {
+		return nil
+	}
+	return &v
 }
 
 // time formats a time, nil for none.

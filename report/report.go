@@ -87,9 +87,13 @@ func ratio(n, of int64) *float64 {
 var brief = registry.Brief
 
 // meaning returns the name of a code and a line of advice.
-func meaning(c *store.CodeRow) (name, advice string) {
-	e, _ := registry.ParseEnhanced(c.Enhanced)
-	return brief(uint16(c.Reply), e, c.Provider, registry.Reason(c.Reason))
+func meaning(reply int, enhanced, provider, reason string) (name, advice string) {
+	e, _ := registry.ParseEnhanced(enhanced)
+	return brief(uint16(reply), e, provider, registry.Reason(reason))
+}
+
+func meaningOf(c *store.CodeRow) (name, advice string) {
+	return meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
 }
 
 // ofCause reports whether a table by dims shows failures alone.

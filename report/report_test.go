@@ -60,7 +60,7 @@ func tally(delivered, bounced, expired, pending int64) store.Tally {
 // sample is a report with a bit of everything.
 func sample() *Report {
 	group := func(name string, t store.Tally, code, reason string) store.Group {
-		return store.Group{Values: []string{name}, Tally: t, TopCode: code, TopReason: reason, HasTop: t.Deferrals+t.Failures > 0}
+		return store.Group{Values: []string{name}, Tally: t, TopCode: code, TopReason: reason, TopCause: strings.TrimSpace(code + " " + reason), HasTop: t.Deferrals+t.Failures > 0}
 	}
 	totals := tally(1_234_567, 4_321, 87, 1_002)
 	totals.Recipients += 3
@@ -85,6 +85,9 @@ func sample() *Report {
 		Rejections: []store.CodeRow{
 			{Code: "554 5.7.1", Reply: 554, Enhanced: "5.7.1", Reason: "relay-denied", Attempts: 98_765, Recipients: 5, Domains: 5, Clients: 1_234, First: day, Last: day, Example: "554 5.7.1 <x@y>: Relay access denied"},
 		},
+		PutOff: []store.CauseRow{{Code: "421 4.7.28", Reply: 421, Enhanced: "4.7.28", Reason: "rate-limited", N: 1_000, Domains: 1, TopDomain: "日本語のドメイン名前.jp"}},
+		Failed: []store.CauseRow{{Code: "550 5.1.1", Reply: 550, Enhanced: "5.1.1", Reason: "user-unknown", Provider: "Google", N: 4_300, Domains: 2, TopDomain: "example.org"},
+			{Reason: "expired", N: 87, Domains: 1, TopDomain: hostile}},
 		Unknown: []store.SignatureRow{{Signature: "SIG", Code: "5.7.1", Attempts: 12_000, Example: hostile}, {Signature: "2", Attempts: 5, Example: "b"}, {Signature: "3", Attempts: 4, Example: "c"},
 			{Signature: "4", Attempts: 3, Example: "d"}, {Signature: "5", Attempts: 2, Example: "e"}, {Signature: "6", Attempts: 1, Example: "f"}},
 	}

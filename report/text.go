@@ -33,6 +33,7 @@ type textReport struct {
 	Summary []string
 	Notes   []string
 	Worst   []worst
+	PutOff  []worst
 	Tables  []section
 	Unknown *section
 	Lines   string
@@ -40,7 +41,7 @@ type textReport struct {
 
 type section struct{ Title, Body, More string }
 
-// worst is one of the most frequent failures.
+// worst is one of the failures that matter most.
 type worst struct{ Title, Share, Meaning string }
 
 // WriteText writes the report for people to read.
@@ -77,7 +78,7 @@ func (t *texter) heading(s string) string {
 func (t *texter) report() textReport {
 	v := textReport{
 		Window: formatWindow(t.Window, t.FirstLine, t.LastLine, t.location), Only: t.only(), Summary: t.summary(), Notes: t.Notes,
-		Worst: t.worst(), Lines: t.lines(),
+		Worst: t.worst(), PutOff: t.putOff(), Lines: t.lines(),
 	}
 	if s := t.groups(); s != nil {
 		v.Tables = append(v.Tables, *s)
@@ -179,24 +180,38 @@ func (t *texter) figures(list []figure, always int) []string {
 	return lines
 }
 
-// worst returns the three most frequent codes of failing attempts.
+// worst returns what most recipients failed with for good.
 func (t *texter) worst() []worst {
-	all := t.Totals.Deferrals + t.Totals.Failures
+	all := t.Totals.Bounced + t.Totals.Expired
+	return t.causes(top(t.Failed, 3), all, fmt.Sprintf("of the %s %s that failed for good", count(all), plural(all, "recipient")))
+}
+
+// putOff returns the most frequent temporary failures.
+func (t *texter) putOff() []worst {
+	all := t.Totals.Deferrals
+	return t.causes(top(t.PutOff, 2), all, fmt.Sprintf("of the %s temporary %s", count(all), plural(all, "failure")))
+}
+
+func (t *texter) causes(rows []store.CauseRow, all int64, of string) []worst {
 	var list []worst
-	for i, c := range top(t.Codes, 3) {
-		name, advice := meaning(&c)
-		where := fmt.Sprintf("%s %s", count(c.Domains), plural(c.Domains, "domain"))
-		if c.Domains > 1 {
-			where += ", most at " + fit(unnamed(store.ByDomain, c.TopDomain), 40)
-		}
+	for i, c := range rows {
+		name, advice := meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
 		list = append(list, worst{
-			Title: fit(fmt.Sprintf("%d. %s %s", i+1, codeOrNone(c.Code), titleOf(name, c.Reason)), t.width),
-			Share: fmt.Sprintf("%s of %s failing attempts (%s), %s %s, %s", count(c.Attempts), count(all), percent(c.Attempts, all),
-				count(c.Recipients), plural(c.Recipients, "recipient"), where),
+			Title:   fit(fmt.Sprintf("%d. %s", i+1, titleOf(c.Code, name, c.Reason)), t.width),
+			Share:   fmt.Sprintf("%s %s (%s), %s", count(c.N), of, percent(c.N, all), where(c.Domains, c.TopDomain)),
 			Meaning: advice,
 		})
 	}
 	return list
+}
+
+// where says in how many domains something happened, and where most.
+func where(domains int64, most string) string {
+	name := fit(unnamed(store.ByDomain, most), 40)
+	if domains == 1 {
+		return "at " + name
+	}
+	return fmt.Sprintf("%s domains, most at %s", count(domains), name)
 }
 
 func codeOrNone(code string) string {
@@ -206,12 +221,12 @@ func codeOrNone(code string) string {
 	return code
 }
 
-// titleOf joins the name of a code and the reason of its failures.
-func titleOf(name, reason string) string {
-	if name == "" {
-		return reason
+// titleOf joins a code, its name and the reason.
+func titleOf(code, name, reason string) string {
+	if code == "" {
+		return fmt.Sprintf("%s (%s, no code)", name, reason)
 	}
-	return fmt.Sprintf("%s (%s)", name, reason)
+	return fmt.Sprintf("%s %s (%s)", code, name, reason)
 }
 
 // unnamed says what an empty value of a dimension means.
@@ -331,13 +346,10 @@ func (t *texter) groupCells(dims []store.Dimension, g *store.Group, ofCause bool
 	for _, title := range t.numberTitles(ofCause) {
 		row = append(row, numbers[title])
 	}
-	switch {
-	case ofCause:
+	if ofCause {
 		return row
-	case !g.HasTop:
-		return append(row, "")
 	}
-	return append(row, strings.TrimSpace(g.TopCode+" "+g.TopReason))
+	return append(row, g.TopCause)
 }
 
 // numberTitles are the columns of numbers that there is room for.
@@ -357,7 +369,7 @@ func (t *texter) numberTitles(ofCause bool) []string {
 func (t *texter) codes() section {
 	tab := &table{columns: []column{{title: "Code"}, {title: "Attempts", right: true}, {title: "Recipients", right: true}, {title: "Domains", right: true}, {title: "Meaning", flex: true}}}
 	for _, c := range top(t.Codes, t.opt.Top) {
-		name, advice := meaning(&c)
+		name, advice := meaningOf(&c)
 		row := tableRow{cells: []string{codeOrNone(c.Code), count(c.Attempts), count(c.Recipients), count(c.Domains), name}}
 		row.below = strings.Split(wrap(c.Reason+": "+advice, 0, t.width-4), "\n")
 		if c.Example != "" {

@@ -106,11 +106,11 @@ func formatWindow(w store.Window, first, last time.Time, loc *time.Location) str
 		}
 		parts = append(parts, "until", end.Format(format))
 	}
-	return strings.Join(parts, " ") + " " + zoneName(given(until, since), loc) + all
+	return strings.Join(parts, " ") + " " + zoneName(firstGiven(until, since), loc) + all
 }
 
-// given returns the first of two times that is not zero.
-func given(a, b time.Time) time.Time {
+// firstGiven returns the first of two times that is not zero.
+func firstGiven(a, b time.Time) time.Time {
 	if a.IsZero() {
 		return b
 	}

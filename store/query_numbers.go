@@ -50,6 +50,8 @@ type Numbers struct {
 	Groups     []Group // by the dimensions asked for
 	Codes      []CodeRow
 	Rejections []CodeRow
+	Failed     []CauseRow     // recipients that bounced or expired, by their last failure
+	PutOff     []CauseRow     // temporary failures
 	Unknown    []SignatureRow // failing attempts that no rule knew
 
 	// SendLogsLeftOut is set when SMTP send logs were left out, because
@@ -63,7 +65,8 @@ type Group struct {
 	Tally
 	TopCode   string // of most failing attempts; see HasTop
 	TopReason string
-	HasTop    bool // there are failing attempts
+	TopCause  string // code and reason that go together, of most failing attempts
+	HasTop    bool   // there are failing attempts
 }
 
 // CodeRow holds what is known of the failures with one code.
@@ -82,6 +85,18 @@ type CodeRow struct {
 	Clients     int64  // of rejections
 	First, Last time.Time
 	Example     string // latest text of the most frequent signature
+}
+
+// CauseRow counts something by code and reason.
+type CauseRow struct {
+	Code      string
+	Reply     int
+	Enhanced  string
+	Reason    string
+	Provider  string // that most of it came from
+	N         int64
+	Domains   int64
+	TopDomain string // where most of it was
 }
 
 // SignatureRow holds the failures with one signature.
@@ -114,7 +129,7 @@ func (t *tx) numbers(w Window, f Filter, by []Dimension) (*Numbers, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &counter{tx: t, cat: cat, window: w, filter: f, numbers: &Numbers{Window: w}, failing: newFailures()}
+	c := &counter{tx: t, cat: cat, window: w, filter: f, numbers: &Numbers{Window: w}, failing: newFailures(), failed: map[int64]int64{}, failedAt: map[labelDomain]int64{}}
 	if err := c.choose(); err != nil {
 		return nil, err
 	}
@@ -143,6 +158,8 @@ type counter struct {
 	groupings           []*grouping
 	totals, domains, by *grouping
 	failing             *failures
+	failed              map[int64]int64 // recipients that failed for good, by cause
+	failedAt            map[labelDomain]int64
 }
 
 // choose decides which series are counted.
@@ -254,6 +271,7 @@ func (c *counter) isWanted(id int64, table string) bool {
 // recipient is a row of recipients with what its attempts in the window were.
 type recipient struct {
 	id, series int64
+	cause      int64 // of the last failing attempt, 0 none
 	state      State // at the window's end
 	deferred   bool
 	touched    []touch
@@ -281,7 +299,7 @@ func (c *counter) recipients() error {
 	var r recipient
 	attempt := attempts.next()
 	for rows.next() {
-		r = recipient{id: rows.row[0], series: rows.row[1], state: State(rows.row[2]), touched: r.touched[:0]}
+		r = recipient{id: rows.row[0], series: rows.row[1], state: State(rows.row[2]), cause: rows.row[3], touched: r.touched[:0]}
 		for attempt && attempts.row[0] <= r.id {
 			c.attempt(&r, attempts.row)
 			attempt = attempts.next()
@@ -295,7 +313,7 @@ func (c *counter) recipients() error {
 	return cmp.Or(rows.err, attempts.err)
 }
 
-// openRecipients returns id, series and state of the recipients that live in
+// openRecipients returns id, series, state and cause of the recipients that live in
 // the window.
 func (c *counter) openRecipients() (*cursor, error) {
 	state, args := "state", []any(nil)
@@ -312,7 +330,7 @@ func (c *counter) openRecipients() (*cursor, error) {
 	if !c.wide {
 		order = "+id" // or SQLite reads the whole table for the sake of its order
 	}
-	return c.cursor("SELECT id, series, "+state+" FROM recipients WHERE "+strings.Join(cond, " AND ")+" ORDER BY "+order, args)
+	return c.cursor("SELECT id, series, "+state+", cause FROM recipients WHERE "+strings.Join(cond, " AND ")+" ORDER BY "+order, args)
 }
 
 // openAttempts returns the failing attempts in the window by recipient.
@@ -358,8 +376,9 @@ func (c *counter) attempt(r *recipient, row []int64) {
 			r.touch(t, deferred)
 		}
 	}
-	code := c.failing.add(k, 1, row[4], row[4])
+	t, code := c.failing.add(k, 1, row[4], row[4])
 	if deferred {
+		t.deferrals++
 		code.deferrals++
 	}
 	if code.lastRecipient != r.id {
@@ -397,6 +416,10 @@ func (c *counter) recipient(r *recipient) {
 		if !g.ofCause {
 			g.at(s, nil).recipient(r.state, r.deferred)
 		}
+	}
+	if k := c.cat.causes[r.cause]; k != nil && k.wanted && (r.state == Bounced || r.state == Expired) {
+		c.failed[k.id]++
+		c.failedAt[labelDomain{k.label, c.cat.names[c.cat.series[s].domain]}]++
 	}
 }
 
@@ -533,6 +556,7 @@ type causeTally struct {
 	*cause
 	ofCode      *codeTally
 	n           int64
+	deferrals   int64
 	first, last int64
 }
 
@@ -557,8 +581,8 @@ func (f *failures) code(code string) *codeTally {
 	return t
 }
 
-// add counts n failures of a cause and returns the tally of its code.
-func (f *failures) add(k *cause, n, first, last int64) *codeTally {
+// add counts n failures of a cause and returns its tally and that of its code.
+func (f *failures) add(k *cause, n, first, last int64) (*causeTally, *codeTally) {
 	t := f.causes[k.id]
 	if t == nil {
 		t = &causeTally{cause: k, ofCode: f.code(k.code), first: first, last: last}
@@ -566,7 +590,7 @@ func (f *failures) add(k *cause, n, first, last int64) *codeTally {
 	}
 	t.n += n
 	t.first, t.last = min(t.first, first), max(t.last, last)
-	return t.ofCode
+	return t, t.ofCode
 }
 
 // finish turns what was added up into rows.
@@ -583,6 +607,8 @@ func (c *counter) finish() (err error) {
 	if n.Codes, err = c.codeRows(c.failing, attemptText); err != nil {
 		return err
 	}
+	n.Failed = c.causeRows(c.failed, c.failedAt)
+	n.PutOff = c.putOff()
 	n.Unknown, err = c.unknown()
 	return err
 }
@@ -600,6 +626,56 @@ func (c *counter) countDomains() {
 	for code, domains := range byCode {
 		code.domains, code.topDomain = int64(len(domains)), most(domains)
 	}
+}
+
+// putOff returns the temporary failures by code and reason. They are at home in
+// the domains where such failures were, temporary or not.
+func (c *counter) putOff() []CauseRow {
+	causes, domains := map[int64]int64{}, map[labelDomain]int64{}
+	for id, t := range c.failing.causes {
+		if t.deferrals > 0 {
+			causes[id] = t.deferrals
+		}
+	}
+	for k, n := range c.domains.labels {
+		domains[labelDomain{k.label, c.domains.valuesOf(c.domains.order[k.group])[0]}] += n
+	}
+	return c.causeRows(causes, domains)
+}
+
+// labelDomain is a label of the catalog and a domain.
+type labelDomain struct {
+	label  int32
+	domain string
+}
+
+// causeRows adds up what was counted by cause, most first, then by code.
+func (c *counter) causeRows(causes map[int64]int64, domains map[labelDomain]int64) []CauseRow {
+	rows := map[int32]*CauseRow{}
+	providers, places := map[int32]map[string]int64{}, map[int32]map[string]int64{}
+	for id, n := range causes {
+		k := c.cat.causes[id]
+		if rows[k.label] == nil {
+			rows[k.label] = &CauseRow{Code: k.code, Reply: k.reply, Enhanced: k.enhanced, Reason: k.reason}
+			providers[k.label], places[k.label] = map[string]int64{}, map[string]int64{}
+		}
+		rows[k.label].N += n
+		providers[k.label][c.cat.names[k.provider]] += n
+	}
+	for p, n := range domains {
+		if places[p.label] != nil {
+			places[p.label][p.domain] += n
+		}
+	}
+	list := make([]CauseRow, 0, len(rows))
+	for label, row := range rows {
+		row.Provider, row.TopDomain, row.Domains = most(providers[label]), most(places[label]), int64(len(places[label]))
+		list = append(list, *row)
+	}
+	slices.SortFunc(list, func(a, b CauseRow) int {
+		return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Reason, b.Reason))
+	})
+	return list
 }
 
 // rows returns the groups, those with the most failures first, then by name.
@@ -627,18 +703,19 @@ func (g *grouping) valuesOf(t *tally) []string {
 
 // top fills in the most frequent code and reason of each group.
 func (g *grouping) top(rows []Group) {
-	codes, reasons := make([]map[string]int64, len(rows)), make([]map[string]int64, len(rows))
+	codes, reasons, causes := make([]map[string]int64, len(rows)), make([]map[string]int64, len(rows)), make([]map[string]int64, len(rows))
 	for k, n := range g.labels {
 		if codes[k.group] == nil {
-			codes[k.group], reasons[k.group] = map[string]int64{}, map[string]int64{}
+			codes[k.group], reasons[k.group], causes[k.group] = map[string]int64{}, map[string]int64{}, map[string]int64{}
 		}
 		label := g.cat.labels[k.label]
 		codes[k.group][label.code] += n
 		reasons[k.group][label.reason] += n
+		causes[k.group][strings.TrimSpace(label.code+" "+label.reason)] += n
 	}
 	for i := range rows {
 		if codes[i] != nil {
-			rows[i].TopCode, rows[i].TopReason, rows[i].HasTop = most(codes[i]), most(reasons[i]), true
+			rows[i].TopCode, rows[i].TopReason, rows[i].TopCause, rows[i].HasTop = most(codes[i]), most(reasons[i]), most(causes[i]), true
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (c *counter) rejections() error {
 			for _, g := range c.groupings {
 				g.atSender(s, address, k).Rejected += n
 			}
-			code := failures.add(k, n, first, last)
+			_, code := failures.add(k, n, first, last)
 			if p := (codeDomain{code, c.cat.series[s].domain}); !domains[p] {
 				domains[p] = true
 				code.domains++

@@ -44,6 +44,7 @@ type fixtureRecipient struct {
 	series            int
 	state             State
 	first, last, done int64 // done 0: pending
+	cause             int   // of the last failing attempt, plus 1; 0 none
 }
 
 type fixtureAttempt struct {
@@ -128,7 +129,7 @@ func (f *fixture) addRecipient(r fixtureRecipient) int {
 	s := f.series[r.series]
 	f.exec("INSERT INTO messages VALUES (?,?,?,?,?,?,?,'','',0,?)", id, f.name(s.format), f.name(s.host), f.name(s.instance),
 		fmt.Sprintf("Q%d", id), fmt.Sprintf("<%d@x>", id), "a@"+s.sender, r.first)
-	f.exec("INSERT INTO recipients VALUES (?,?,?,?,?,?,?,?,NULL)", id, id, r.series+1, fmt.Sprintf("u%d@%s", id, s.domain), r.state, r.first, r.last, done)
+	f.exec("INSERT INTO recipients VALUES (?,?,?,?,?,?,?,?,nullif(?, 0))", id, id, r.series+1, fmt.Sprintf("u%d@%s", id, s.domain), r.state, r.first, r.last, done, r.cause)
 	return id - 1
 }
 
@@ -177,6 +178,9 @@ func (f *fixture) randomRecipient(rng *rand.Rand, minutes int64, series, cause f
 	r.last = someTime(rng, r.first, r.first+10*minuteMicros)
 	if r.state != Pending {
 		r.done = someTime(rng, r.first, r.last)
+	}
+	if rng.Intn(4) > 0 {
+		r.cause = cause() + 1
 	}
 	id := f.addRecipient(r)
 	for range rng.Intn(5) {
@@ -375,6 +379,40 @@ func (r *reference) codes() map[string][3]int64 {
 	return codes
 }
 
+// failed returns recipients and domains by the code and reason of the last
+// failure.
+func (r *reference) failed() map[string][2]int64 {
+	domains := map[[2]string]bool{}
+	failed := map[string][2]int64{}
+	for _, p := range r.recipients {
+		s := r.series[p.series]
+		if state := r.state(p); p.cause == 0 || state != Bounced && state != Expired || !r.overlaps(p) || !r.wantSeries(p.series, s.sender) || !r.wantCause(p.cause-1) {
+			continue
+		}
+		c := r.causes[p.cause-1]
+		key := joinCode(c.reply, c.enhanced) + " " + c.reason
+		n := failed[key]
+		n[0]++
+		if at := [2]string{key, s.domain}; !domains[at] {
+			domains[at] = true
+			n[1]++
+		}
+		failed[key] = n
+	}
+	return failed
+}
+
+// putOff returns the deferrals by code and reason.
+func (r *reference) putOff() map[string]int64 {
+	n := map[string]int64{}
+	for _, a := range r.attempts {
+		if c := r.causes[a.cause]; a.outcome == attemptDeferred && r.in(a.time) && r.wantSeries(a.series, r.series[a.series].sender) && r.wantCause(a.cause) {
+			n[joinCode(c.reply, c.enhanced)+" "+c.reason]++
+		}
+	}
+	return n
+}
+
 func minute(n int64) time.Time { return time.UnixMicro(n * minuteMicros).UTC() }
 
 func TestNumbersAgreeWithReference(t *testing.T) {
@@ -414,6 +452,19 @@ func compareNumbers(t *testing.T, name string, n *Numbers, want *reference, by [
 	}
 	if w := want.codes(); !reflect.DeepEqual(codes, w) {
 		t.Errorf("%s: codes\n got %v\nwant %v", name, codes, w)
+	}
+	failed, putOff := map[string][2]int64{}, map[string]int64{}
+	for _, f := range n.Failed {
+		failed[f.Code+" "+f.Reason] = [2]int64{f.N, f.Domains}
+	}
+	for _, f := range n.PutOff {
+		putOff[f.Code+" "+f.Reason] = f.N
+	}
+	if w := want.failed(); !reflect.DeepEqual(failed, w) {
+		t.Errorf("%s: failed\n got %v\nwant %v", name, failed, w)
+	}
+	if w := want.putOff(); !reflect.DeepEqual(putOff, w) {
+		t.Errorf("%s: put off\n got %v\nwant %v", name, putOff, w)
 	}
 	for _, g := range append(append([]Group{{Tally: n.Totals}}, n.Domains...), n.Groups...) {
 		if g.Recipients != g.Delivered+g.Bounced+g.Expired+g.Removed+g.Pending || g.Attempts < g.Deferrals+g.Failures || g.Deferred > g.Recipients {
