@@ -463,3 +463,38 @@ func BenchmarkPrefix(b *testing.B) {
 		})
 	}
 }
+
+// TestRepeatsOfManyHosts keeps the last lines of some hosts, not of all.
+func TestRepeatsOfManyHosts(t *testing.T) {
+	s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
+	records := 0
+	parse := func(line string) { s.Parse([]byte(line), func(*Record) { records++ }) }
+	for i := range 3 * maxRepeatHosts {
+		parse(fmt.Sprintf("Nov 22 06:28:07 mx%d echo[1]: x", i))
+		parse(fmt.Sprintf("Nov 22 06:28:07 mx%d last message repeated 2 times", i))
+	}
+	if want := 3 * 3 * maxRepeatHosts; records != want {
+		t.Errorf("%d records, want %d", records, want)
+	}
+	if len(s.repeated.hosts) != maxRepeatHosts {
+		t.Errorf("%d hosts are kept", len(s.repeated.hosts))
+	}
+	records = 0
+	parse("Nov 22 06:28:08 mx0 last message repeated 2 times") // its line is forgotten
+	parse("Nov 22 06:28:08 mx1 echo[1]: " + strings.Repeat("x", maxRepeatLine+1))
+	parse("Nov 22 06:28:08 mx1 last message repeated 2 times") // its line was too long to keep
+	if records != 1 {
+		t.Errorf("%d records, want 1", records)
+	}
+	state, err := s.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(state) > 1000 {
+		t.Errorf("the state has %d bytes", len(state))
+	}
+	state[0]++
+	if err := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC").UnmarshalBinary(state); err == nil {
+		t.Error("the state of another version was accepted")
+	}
+}

@@ -409,3 +409,46 @@ func FuzzParser(f *testing.F) {
 		}
 	})
 }
+
+// TestStages reads what Postfix calls the steps of a session.
+func TestStages(t *testing.T) {
+	stage := func(text string) string {
+		var got string
+		p := New(parsers.Options{Location: time.UTC})
+		p.Parse(&parsers.Entry{Program: []byte("postfix/smtp"), Message: []byte("AB12CD34EF: to=<a@b>, relay=mx[192.0.2.1]:25, delay=1, status=deferred (" + text + ")")},
+			func(r *parsers.Record) { got = r.Stage.String() })
+		return got
+	}
+	for command, want := range map[string]string{
+		"EHLO command": "ehlo", "HELO command": "ehlo", "LHLO command": "ehlo", "STARTTLS command": "starttls", "AUTH command": "auth",
+		"XFORWARD NAME command": "mail", "MAIL FROM command": "mail", "RSET command": "mail", "RCPT TO command": "rcpt", "DATA command": "data",
+		"end of DATA command": "end-of-data", "BDAT command": "end-of-data", "QUIT command": "quit", "NEW command": "",
+	} {
+		if got := stage("host mx[192.0.2.1] said: 450 no (in reply to " + command + ")"); got != want {
+			t.Errorf("%s: got %q, want %q", command, got, want)
+		}
+	}
+	for doing, want := range map[string]string{
+		"receiving the initial server greeting": "banner", "performing the initial protocol handshake": "ehlo", "performing the LHLO handshake": "ehlo",
+		"receiving the STARTTLS response": "starttls", "performing the SASL authentication": "auth", "authenticating": "auth", "sending MAIL FROM": "mail",
+		"sending XFORWARD name/address": "mail", "sending RCPT TO": "rcpt", "sending DATA command": "data", "sending message body": "end-of-data",
+		"sending QUIT command": "quit", "doing something new": "",
+	} {
+		for _, text := range []string{"lost connection with mx[192.0.2.1] while " + doing, "conversation with mx[192.0.2.1] timed out while " + doing} {
+			if got := stage(text); got != want {
+				t.Errorf("%s: got %q, want %q", text, got, want)
+			}
+		}
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"0": 0, "13": 13 * time.Second, "0.16": 160 * time.Millisecond, "151541.5": 151541*time.Second + 500*time.Millisecond, "1.2x": 1200 * time.Millisecond,
+		"": -1, "x": -1, "-1": -1, "99999999999999999999": (1 << 32) * time.Second, "0.1234567891234": 123456789 * time.Nanosecond,
+	} {
+		if got := seconds([]byte(text)); got != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
+}
