@@ -213,7 +213,8 @@ type Format struct {
 
 	// Refuse names the log a line comes from when the format can tell that
 	// it is not its own, though it looks like it ("IIS log (W3C)"); "" for
-	// every other line. nil when the format has no look-alikes.
+	// every other line. It is asked of lines that no format reads. nil when
+	// the format has no look-alikes.
 	Refuse func(line []byte) (name string)
 
 	New func(Options) Parser

@@ -179,10 +179,6 @@ func (s *Stream) parseBound(line []byte) Result {
 	if row, ok := bound.parser.(Continuer); ok && row.InRow() {
 		return s.parseNative(s.bound, line)
 	}
-	if s.refuse(line) {
-		s.native, s.bound = -1, -1
-		return Unparsed
-	}
 	if !bound.begins(line) {
 		for i := range s.readers {
 			if s.allowed(i) && s.readers[i].begins(line) {
@@ -191,7 +187,11 @@ func (s *Stream) parseBound(line []byte) Result {
 			}
 		}
 	}
-	return s.parseNative(s.bound, line)
+	result := s.parseNative(s.bound, line)
+	if result == Unparsed && s.refuse(line) {
+		s.native, s.bound = -1, -1 // another log from here on
+	}
+	return result
 }
 
 // begins reports whether line is of the header of r's format.

@@ -46,8 +46,9 @@ func (p *echo) InRow() bool { return p.inRow }
 
 func (p *echo) Parse(e *Entry, emit func(*Record)) Result {
 	p.lines++
+	wasInRow := p.inRow
 	p.inRow = bytes.HasSuffix(e.Message, []byte(","))
-	if bytes.HasPrefix(e.Message, []byte("odd")) {
+	if bytes.HasPrefix(e.Message, []byte("odd")) || string(e.Message) == "#chair" && !wasInRow {
 		return Unparsed
 	}
 	emit(&Record{Kind: Arrival, Time: e.Time, Host: e.Host, Service: e.Program, Message: e.Message, Size: p.lines, Client: e.PID})

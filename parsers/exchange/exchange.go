@@ -242,10 +242,12 @@ func LookAlike(line []byte) string {
 		return commentLookAlike(line)
 	case isTime(line):
 		return ""
-	case contains(line, ", SMTPSVC"):
+	case line[0] >= '0' && line[0] <= '9' && contains(line[:min(len(line), 200)], ", SMTPSVC"):
 		return "the log of the IIS SMTP service or of Exchange 2003"
 	case bytes.HasPrefix(line, []byte("RunspaceId ")) && contains(line, " : "):
 		return "what Get-MessageTrackingLog prints with Format-List (give the MSGTRK*.LOG files)"
+	case bytes.HasPrefix(bytes.TrimLeft(line, " "), []byte(`"RecipientAddress": `)):
+		return "a message trace as JSON over many lines (read it with --log-format exchange-online-trace)"
 	case bytes.HasPrefix(line, []byte("DateTime,RequestId,")):
 		return "an Exchange HttpProxy log"
 	}

@@ -60,7 +60,12 @@ func brief(r *parsers.Record) string {
 // each result.
 func run(t testing.TB, log string) (records []string, results [3]int) {
 	t.Helper()
-	s := newStream(t, "auto")
+	return runAs(t, "auto", log)
+}
+
+func runAs(t testing.TB, format, log string) (records []string, results [3]int) {
+	t.Helper()
+	s := newStream(t, format)
 	for line := range strings.SplitSeq(strings.TrimSuffix(log, "\n"), "\n") {
 		results[s.Parse([]byte(line), func(r *parsers.Record) {
 			if b := brief(r); b != "" {
@@ -349,7 +354,11 @@ func TestOnlineForms(t *testing.T) {
 		"CSV twice, with #TYPE": "#TYPE Deserialized.Microsoft.Exchange.Management.FfoReporting.MessageTrace\nStatus,RecipientAddress,SenderAddress,Received,MessageId\nDelivered,a@x,s@x,2026-11-20T00:00:00,<m@x>\n#TYPE Deserialized.Microsoft.Exchange.Management.FfoReporting.MessageTrace\nRecipientAddress,Status,SenderAddress,Received,MessageId\nb@x,Failed,s@x,2026-11-20T00:00:00,<m@x>\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, results := run(t, log)
+			format := "auto"
+			if strings.HasSuffix(name, "many lines") {
+				format = "exchange-online-trace"
+			}
+			got, results := runAs(t, format, log)
 			for i := range got { // where the tracking log knows more
 				got[i] = strings.TrimSuffix(got[i], " remote")
 			}
@@ -369,6 +378,19 @@ func TestOnlineForms(t *testing.T) {
 	}
 }
 
+// TestNothingClaimsTheRest reads lines that look like the beginning of some log
+// where they are not: what follows stays what it is.
+func TestNothingClaimsTheRest(t *testing.T) {
+	const online = "MessageTraceId,Subject,Received,SenderAddress,RecipientAddress,Status\n"
+	check(t, "{\n[\n"+row2007("a@x", "s"), []string{"delivered a@x"}, 2)
+	check(t, online+"1,\", SMTPSVC1, x\",2026-11-20T00:00:00,s@x,a@x,Delivered\n1,x,2026-11-20T00:00:00,s@x,b@x,Delivered\n",
+		[]string{"delivered a@x", "delivered b@x"}, 0)
+	check(t, online+"1,\"#Log-type: ECP\n#Log-type: ECP\n\",2026-11-20T00:00:00,s@x,a@x,Delivered\n1,x,2026-11-20T00:00:00,s@x,b@x,Delivered\n",
+		[]string{"delivered a@x", "delivered b@x"}, 0)
+	check(t, headerTiny+"#Log-type: ECP Activity Context Log\n#Fields: a,b\n2026-11-20T00:00:00Z,x\n"+header2007+row2007("a@x", "s"),
+		[]string{"delivered a@x"}, 3)
+}
+
 // TestOtherJSON reads JSON that is no message trace: none of it is understood.
 func TestOtherJSON(t *testing.T) {
 	for _, log := range []string{
@@ -376,7 +398,7 @@ func TestOtherJSON(t *testing.T) {
 		"[\n{\n\"a\": 1\n}\n]\n",
 		`{"RecipientAddress":1,"MessageTraceId":[]}` + "\n",
 	} {
-		records, results := run(t, log)
+		records, results := runAs(t, "exchange-online-trace", log)
 		if len(records) > 0 || results[parsers.Understood] > 0 || results[parsers.Unparsed] == 0 {
 			t.Errorf("%q: got %q, %v", log, records, results)
 		}
@@ -420,6 +442,7 @@ func TestLookAlike(t *testing.T) {
 		"#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port":                                         "#Fields",
 		"192.0.2.1, host, 4/23/2009, 9:47:02, SMTPSVC1, HOST, 192.0.2.1, 0, 36, 49, 250, 0, MAIL, -, FROM:<a@x>,":   "IIS SMTP",
 		"# Message Tracking Log File":                                         "2003",
+		`    "RecipientAddress":  "a@x",`:                                     "--log-format exchange-online-trace",
 		"RunspaceId              : 8e1cd3dc-2244-4b1d-96bc-e1d4af6e9aac":      "Format-List",
 		"#Log-type: Message Tracking Log":                                     "",
 		"#Software: Microsoft Exchange Server":                                "",

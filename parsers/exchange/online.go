@@ -23,15 +23,11 @@ func isNames(line []byte) bool {
 }
 
 // isTraceHeader recognises what Get-MessageTrace and Get-MessageTraceV2 piped
-// to Export-Csv begin with, and the first line of the same as JSON over many
-// lines (ConvertTo-Json).
+// to Export-Csv begin with.
 func isTraceHeader(line []byte) bool {
 	line = bytes.TrimSuffix(bytes.TrimPrefix(line, byteOrderMark), []byte("\r"))
 	if bytes.HasPrefix(line, []byte("#TYPE ")) {
 		return contains(line, "MessageTrace")
-	}
-	if string(line) == "[" || string(line) == "{" {
-		return true
 	}
 	return isNames(line) && contains(line, "RecipientAddress") && contains(line, "SenderAddress") && contains(line, "Status")
 }
@@ -155,7 +151,9 @@ func cultureTime(b []byte, zone *time.Location) (time.Time, bool) {
 }
 
 // onlineParser reads a message trace as CSV or as JSON: objects anywhere, an
-// array, the answer of the reporting web service, on one line or over many.
+// array, the answer of the reporting web service, on one line or over many. The
+// last (ConvertTo-Json) has to be asked for: its first lines are those of any
+// JSON, and a lone brace in another log must not claim what follows.
 type onlineParser struct {
 	parser
 	trace *onlineTrace
