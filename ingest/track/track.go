@@ -531,6 +531,9 @@ func (t *Tracker) replace(m *message, r *parsers.Record, now int64) error {
 	if err != nil {
 		return err
 	}
+	if !m.roaming && rcpt.state != store.Pending {
+		return nil // an alias that keeps a copy: it has its own end too
+	}
 	t.count(rcpt, -1)
 	rcpt.weak, rcpt.state, rcpt.final = false, store.Replaced, now
 	if m.counted && !slices.ContainsFunc(m.recipients, func(r recipient) bool { return r.state != store.Replaced }) {

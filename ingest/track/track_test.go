@@ -268,6 +268,21 @@ var stories = []struct {
 		A sent a@one.example relay=mx.one.example[192.0.2.5]
 		A end`,
 		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 1}},
+	{"an alias, and one that keeps a copy", `
+		A arrive s@x.example
+		A expect all@one.example
+		A deferred all@one.example
+		A replaced all@one.example
+		A sent a@two.example
+		A sent joe@one.example
+		A replaced joe@one.example
+		A sent joe@three.example
+		A replaced ann@one.example
+		A sent ann@three.example
+		A replaced ann@one.example
+		A sent ann@one.example
+		A end`,
+		storetest.Totals{Messages: 1, Recipients: 5, Delivered: 5, Attempts: 6, Deferrals: 1, Deferred: 1}},
 	{"rejections", `
 		reject a@one.example
 		reject b@one.example`,

@@ -304,12 +304,6 @@ func (p *parser) administered(s []byte, emit func(*parsers.Record)) (parsers.Res
 			return 0, false
 		}
 		r.Kind, r.Recipient = parsers.Expected, addr
-	case bytes.HasPrefix(s, []byte("sender address changed to <")):
-		addr, _, ok := angle(s[len("sender address changed to "):])
-		if !ok {
-			return 0, false
-		}
-		r.Kind, r.HasSender, r.Sender = parsers.Arrival, true, addr
 	default:
 		return 0, false
 	}
