@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/charmbracelet/bubbletea v1.3.10
+	github.com/emersion/go-message v0.18.2
 	github.com/hpcloud/tail v1.0.1-0.20180514194441-a1dbeea552b7
 	github.com/klauspost/compress v1.20.3
 	github.com/mattn/go-runewidth v0.0.16

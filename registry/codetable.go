@@ -503,3 +503,14 @@ func Brief(reply uint16, enhanced Enhanced, provider string, reason Reason) (nam
 
 // maxBrief is the width of a line of a report that names a code.
 const maxBrief = 72
+
+// VendorProvider returns the provider that a vendor of vendor.csv stands for,
+// "" for software.
+func VendorProvider(vendor string) string {
+	for _, v := range codes().vendors {
+		if v.Name == vendor {
+			return v.Provider
+		}
+	}
+	return ""
+}

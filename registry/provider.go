@@ -70,6 +70,18 @@ func Provider(relay string) string {
 	return host
 }
 
+// operators holds the names of providers.txt.
+var operators = sync.OnceValue(func() map[string]bool {
+	m := map[string]bool{}
+	for _, name := range providers() {
+		m[name] = true
+	}
+	return m
+})
+
+// IsProvider reports whether name is that of a known operator, not a domain.
+func IsProvider(name string) bool { return operators()[name] }
+
 // relayHost takes brackets, port and the final dot from a relay.
 func relayHost(relay string) string {
 	host := strings.ToLower(strings.TrimSpace(relay))

@@ -1,4 +1,4 @@
-package registry_test
+package explain
 
 import (
 	"bufio"
@@ -26,12 +26,14 @@ import (
 //     its volume or no stated reason.
 //   - "expired" and "networkerror" with a text that names the cause (connection
 //     refused, DNS failed, loop) are filed under that cause on purpose.
+//   - Yahoo's TSS04 ("unexpected volume or user complaints") is "badreputation"
+//     to Sisimai, a rate limit to us: it passes when the rate falls.
 //   - Labels that stand for "could not be decided" (onhold, undefined) and for
 //     what is no failure (feedback, vacation, delivered) are left out.
-var labels = map[string][]registry.Reason{
+var theirLabels = map[string][]registry.Reason{
 	// Sisimai
 	"authfailure":     {"authentication"},
-	"badreputation":   {"reputation"},
+	"badreputation":   {"reputation", "rate-limited"},
 	"blocked":         {"blocklist", "client-refused", "reputation", "reverse-dns"},
 	"contenterror":    {"content"},
 	"exceedlimit":     {"too-big"},
@@ -89,7 +91,7 @@ type sample struct{ text, label, name string }
 
 // lines returns the lines of a file of the corpus, nil where there is none.
 func lines(t *testing.T, name string) []string {
-	f, err := os.Open("../../shared/corpus/replies/" + name)
+	f, err := os.Open("../../../shared/corpus/replies/" + name)
 	if err != nil {
 		t.Skip("no corpus of replies beside the checkout")
 	}
@@ -137,9 +139,99 @@ func kumoSamples(t *testing.T) (list []sample) {
 	return list
 }
 
+// mail is a whole bounce of Sisimai's collection and what they read in it.
+type mail struct{ file, dsn, reply, reason string }
+
+func sisimaiMails(t *testing.T) map[string][]mail {
+	list := map[string][]mail{}
+	for _, line := range lines(t, "sisimai-expected.tsv")[1:] {
+		c := strings.Split(line, "\t")
+		if len(c) < 5 || c[4] == "feedback" || c[4] == "vacation" || c[4] == "delivered" {
+			continue
+		}
+		if strings.Contains(c[2], ".0.9") { // made up for "none"
+			c[2] = ""
+		}
+		list[c[0]] = append(list[c[0]], mail{c[0], c[2], c[3], c[4]})
+	}
+	return list
+}
+
+// TestMails reads whole bounces and compares the recipients found, their
+// codes and their reasons.
+func TestMails(t *testing.T) {
+	x := Explainer{registry.DefaultRules()}
+	var mails, counts, recipients, replies, codes, reasons, decided int
+	all := sisimaiMails(t)
+	for name, want := range all {
+		f, err := os.Open("../../../shared/corpus/replies/sisimai-mails/" + name + ".eml")
+		if err != nil {
+			continue
+		}
+		a, err := x.Message(name, f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		mails++
+		if len(a.Recipients) == len(want) {
+			counts++
+		} else {
+			t.Logf("%s: %d recipients, they say %d", name, len(a.Recipients), len(want))
+		}
+		for i, w := range want {
+			recipients++
+			var r Recipient
+			if i < len(a.Recipients) {
+				r = a.Recipients[i]
+			} else if i == 0 {
+				r = Recipient{Codes: a.Codes, Reason: a.Reason}
+			} else {
+				continue
+			}
+			has := map[string]bool{"": true}
+			for _, c := range r.Codes {
+				has[c.Code] = true
+			}
+			if has[w.reply] {
+				replies++
+			} else {
+				t.Logf("%s: no reply %s: %.200q", name, w.reply, r.Diagnostic)
+			}
+			if has[w.dsn] || r.Status == w.dsn {
+				codes++
+			} else {
+				t.Logf("%s: no status %s: %.200q", name, w.dsn, r.Diagnostic)
+			}
+			if reasonsOf, ok := theirLabels[w.reason]; ok {
+				decided++
+				switch {
+				case r.Reason == nil:
+					t.Logf("%s: %s, we say nothing: %.300q", name, w.reason, r.Diagnostic)
+				case slices.Contains(reasonsOf, registry.Reason(r.Reason.Reason)):
+					reasons++
+				default:
+					t.Logf("%s: %s, we say %s by %s: %.300q", name, w.reason, r.Reason.Reason, r.Reason.Rule, r.Diagnostic)
+				}
+			}
+		}
+	}
+	t.Logf("%d mails, recipients right in %d (%.1f %%)", mails, counts, percent(counts, mails))
+	t.Logf("of %d recipients: reply %.1f %%, status %.1f %%", recipients, percent(replies, recipients), percent(codes, recipients))
+	t.Logf("of %d reasons: %d agree, %.1f %%", decided, reasons, percent(reasons, decided))
+	if mails == 0 {
+		t.Skip("no mails")
+	}
+	if percent(counts, mails) < 85 || percent(reasons, decided) < 80 {
+		t.Error("too few")
+	}
+}
+
+func percent(n, of int) float64 { return 100 * float64(n) / float64(max(of, 1)) }
+
 // TestAccuracy measures how often the rules agree with the labels. Run
 //
-//	go test ./registry -run Accuracy -v
+//	go test ./report/explain -run Accuracy -v
 //
 // to see the figures and every disagreement.
 func TestAccuracy(t *testing.T) {
@@ -160,7 +252,7 @@ func measure(t *testing.T, samples []sample, least float64) {
 	agree, all := map[string]int{}, map[string]int{}
 	total, right := 0, 0
 	for _, s := range samples {
-		want, ok := labels[s.label]
+		want, ok := theirLabels[s.label]
 		if !ok {
 			continue
 		}
@@ -183,7 +275,7 @@ func measure(t *testing.T, samples []sample, least float64) {
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		t.Logf("%-22s %3d of %3d  as %s", name, agree[name], all[name], fmt.Sprint(labels[name]))
+		t.Logf("%-22s %3d of %3d  as %s", name, agree[name], all[name], fmt.Sprint(theirLabels[name]))
 	}
 	t.Logf("%d of %d agree: %.1f %%", right, total, 100*float64(right)/float64(total))
 	if float64(right) < least*float64(total) {

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mailfail/registry"
+	"mailfail/report/explain"
+)
+
+func explainCommand() *cobra.Command {
+	var output outputFlags
+	var rulesPath string
+	cmd := &cobra.Command{
+		Use:   "explain CODE|TEXT|FILE|-",
+		Short: "What a code, a reply or a whole bounce message means, and what to do",
+		Long: `Explain says what a reply code or status code means, what usually causes it and
+what to do. It takes a code however it is spelled (5.7.26, 550, 571, x.1.1,
+550-5.1.1), the reply of a server, a line of a log, or a bounce message as a
+mail program saves it: as a file, or on standard input with "-".`,
+		Example: `  mailfail explain 5.7.26
+  mailfail explain "550-5.7.26 This mail has been blocked because the sender is unauthenticated"
+  mailfail explain bounce.eml
+  mailfail explain - < bounce.eml`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := output.check(); err != nil {
+				return err
+			}
+			answer, err := answerOf(cmd, args, rulesPath)
+			if err != nil {
+				return err
+			}
+			width, _ := output.screen(cmd)
+			if width == 0 || width > 100 {
+				width = 80
+			}
+			return output.write(cmd, func(w io.Writer) error {
+				if output.format == "json" {
+					return answer.WriteJSON(w)
+				}
+				return answer.WriteText(w, width)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&rulesPath, "rules", "", "file of rules to ask before the built-in ones")
+	output.add(cmd.Flags(), "text", "json")
+	return cmd
+}
+
+// answerOf explains the arguments: standard input, a file, or the words. What
+// reads as a code is one, even if a file has that name; ./550 is the file.
+func answerOf(cmd *cobra.Command, args []string, rulesPath string) (*explain.Answer, error) {
+	x := explain.Explainer{Rules: registry.DefaultRules()}
+	if rulesPath != "" {
+		var err error
+		if x.Rules, err = registry.LoadRules(rulesPath); err != nil {
+			return nil, err
+		}
+	}
+	if len(args) == 1 && args[0] == "-" {
+		return x.Message("standard input", cmd.InOrStdin())
+	}
+	if len(args) == 1 && len(args[0]) < 4096 {
+		if info, err := os.Stat(args[0]); err == nil && info.Mode().IsRegular() && !explain.IsCode(args[0]) {
+			file, err := os.Open(args[0])
+			if err != nil {
+				return nil, err
+			}
+			defer file.Close()
+			return x.Message(args[0], file)
+		}
+	}
+	return x.Text(strings.Join(args, " ")), nil
+}

@@ -1,0 +1,343 @@
+package explain
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/emersion/go-message"
+	_ "github.com/emersion/go-message/charset" // bounces come in many
+	"github.com/emersion/go-message/textproto"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+)
+
+// Bounce messages come from strangers, so what is read of one is bounded.
+const (
+	maxMessage    = 16 << 20 // of the whole message
+	maxPart       = 256 << 10
+	maxDepth      = 8
+	maxParts      = 100
+	maxRecipients = 1000
+	maxDiagnostic = 4 << 10
+)
+
+// Recipient is one recipient that a bounce message reports about.
+type Recipient struct {
+	Address    string  `json:"address"`
+	Action     string  `json:"action,omitempty"` // failed, delayed, delivered …
+	Status     string  `json:"status,omitempty"`
+	RemoteMTA  string  `json:"remote_mta,omitempty"`
+	Diagnostic string  `json:"diagnostic"`
+	Codes      []Code  `json:"codes"`
+	Reason     *Reason `json:"reason"`
+}
+
+// Message explains a bounce message as mail programs save it: the parts of a
+// delivery report (RFC 3464), or the texts that Postfix, Exim, sendmail, qmail
+// and Exchange write. What is no message is explained as a text.
+func (x *Explainer) Message(name string, r io.Reader) (*Answer, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxMessage))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	data = mboxLine.ReplaceAll(data, nil)
+	b := bounce{}
+	isMessage := looksLikeMessage(data)
+	if isMessage {
+		b.read(data)
+	} else {
+		b.text = string(data[:min(len(data), maxPart)])
+	}
+	recipients := b.recipients()
+	if len(recipients) == 0 || len(recipients) == 1 && recipients[0].address == "" && !isMessage {
+		a := x.Text(b.answerText())
+		a.Input = name
+		return a, nil
+	}
+	a := &Answer{Schema: Schema, Input: name, Codes: []Code{}}
+	for _, f := range recipients {
+		a.Recipients = append(a.Recipients, x.recipient(f))
+	}
+	a.merge()
+	return a, nil
+}
+
+// mboxLine begins a message in an mbox file.
+var mboxLine = regexp.MustCompile(`\A>?From [^\n]*\n`)
+
+// looksLikeMessage reports whether data begins with two header fields or more.
+func looksLikeMessage(data []byte) bool {
+	fields := 0
+	for line := range bytes.Lines(data[:min(len(data), 8<<10)]) {
+		line = bytes.TrimRight(line, "\r\n")
+		switch {
+		case len(line) == 0:
+			return fields > 0
+		case line[0] == ' ' || line[0] == '\t':
+		case headerField.Match(line):
+			fields++
+		default:
+			return fields > 1
+		}
+	}
+	return fields > 1
+}
+
+var headerField = regexp.MustCompile(`^[!-9;-~]+:`)
+
+// recipient explains what became of one recipient.
+func (x *Explainer) recipient(f failed) Recipient {
+	text := strings.Join(strings.Fields(f.diagnostic), " ")
+	a := &Answer{Codes: []Code{}}
+	status, _ := registry.ParseEnhanced(f.status)
+	x.reply(a, text, f.remote, status)
+	return Recipient{
+		Address: f.address, Action: f.action, Status: f.status, RemoteMTA: f.remote,
+		Diagnostic: text, Codes: a.Codes, Reason: a.Reason,
+	}
+}
+
+// merge gives the answer the codes of all recipients, each once, and the
+// reason of the first.
+func (a *Answer) merge() {
+	seen := map[string]bool{}
+	for _, r := range a.Recipients {
+		for _, c := range r.Codes {
+			if !seen[c.Kind+c.Code] {
+				seen[c.Kind+c.Code] = true
+				a.Codes = append(a.Codes, c)
+			}
+		}
+		if a.Reason == nil {
+			a.Reason = r.Reason
+		}
+	}
+}
+
+// failed is a recipient as a bounce message reports it.
+type failed struct {
+	address, action, status, remote, diagnostic string
+}
+
+// bounce collects what a message says.
+type bounce struct {
+	reports []failed // of message/delivery-status parts
+	text    string   // of the parts for humans
+	header  message.Header
+	parts   int
+}
+
+// read walks through the message. What cannot be decoded is skipped: the rest
+// may hold the answer.
+func (b *bounce) read(data []byte) {
+	e, err := message.Read(bytes.NewReader(data))
+	if e == nil || err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err) {
+		b.text = string(data[:min(len(data), maxPart)])
+		return
+	}
+	b.header = e.Header
+	b.part(e, 0)
+	if b.text == "" && len(b.reports) == 0 { // a broken structure: all of the body
+		if i := bytes.Index(data, []byte("\n\n")); i >= 0 {
+			b.text = string(data[i:min(len(data), i+maxPart)])
+		}
+	}
+}
+
+func (b *bounce) part(e *message.Entity, depth int) {
+	if b.parts++; b.parts > maxParts || depth > maxDepth {
+		return
+	}
+	if mr := e.MultipartReader(); mr != nil {
+		for b.parts <= maxParts {
+			p, err := mr.NextPart()
+			if p == nil || errors.Is(err, io.EOF) {
+				return
+			}
+			b.part(p, depth+1)
+		}
+		return
+	}
+	kind, _, err := e.Header.ContentType()
+	if err != nil {
+		kind = "text/plain"
+	}
+	switch {
+	case strings.HasSuffix(kind, "/delivery-status"):
+		b.reports = append(b.reports, readReport(io.LimitReader(e.Body, maxPart))...)
+	case kind == "text/html":
+		if b.text == "" {
+			b.text = plain(readAll(e.Body))
+		}
+	case strings.HasPrefix(kind, "text/") && kind != "text/rfc822-headers":
+		b.text += withoutOriginal(readAll(e.Body)) + "\n"
+	}
+}
+
+// readAll reads a part as far as it can be read.
+func readAll(r io.Reader) string {
+	data, _ := io.ReadAll(io.LimitReader(r, maxPart)) // what came before an error counts
+	return strings.ReplaceAll(string(data), "\r\n", "\n")
+}
+
+var (
+	htmlBreak = regexp.MustCompile(`(?i)<(?:br|p|div|tr|td|li|/p|/div)\b[^>]*>`)
+	htmlTag   = regexp.MustCompile(`(?s)<(?:style|script).*?</(?:style|script)>|<[a-zA-Z/!][^>@]*>`)
+	entities  = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&", "&quot;", `"`, "&nbsp;", " ", "&#39;", "'", "&#8203;", "")
+)
+
+// plain takes the tags out of HTML, well enough to find a reply in it.
+func plain(s string) string {
+	return entities.Replace(htmlTag.ReplaceAllString(htmlBreak.ReplaceAllString(s, "\n"), ""))
+}
+
+// original begins the returned message in the text of a bounce.
+var original = regexp.MustCompile(`(?mi)^-+ ?(?:Below this line is a copy of the message|This is a copy of (?:the|your) message.*|Original message|The header of the original message.*|Returned message|Unsent message follows|Message (?:header|text|body) follows).*$`)
+
+func withoutOriginal(s string) string {
+	if m := original.FindStringIndex(s); m != nil {
+		return s[:m[0]]
+	}
+	return s
+}
+
+// readReport reads the recipients of a delivery-status part: groups of fields,
+// the first of which is about the message (RFC 3464 section 2.1).
+func readReport(r io.Reader) []failed {
+	var list []failed
+	br := bufio.NewReader(r)
+	for len(list) < maxRecipients {
+		if _, err := br.Peek(1); err != nil {
+			return list
+		}
+		h, err := textproto.ReadHeader(br)
+		f := failed{
+			address: typed(h.Get("Final-Recipient")), action: strings.ToLower(h.Get("Action")),
+			remote: typed(h.Get("Remote-MTA")), diagnostic: cut(h.Get("Diagnostic-Code")),
+		}
+		if original := typed(h.Get("Original-Recipient")); original != "" && strings.Contains(original, "@") || f.address == "" {
+			f.address = original
+		}
+		f.status, _, _ = strings.Cut(h.Get("Status"), " ")
+		if f.address != "" || f.status != "" {
+			list = append(list, f)
+		}
+		if err != nil { // the end, or a line that is no field
+			if _, err := br.ReadString('\n'); err != nil {
+				return list
+			}
+		}
+	}
+	return list
+}
+
+// typed returns the value of a field with a type: "rfc822; a@b".
+func typed(s string) string {
+	if _, value, ok := strings.Cut(s, ";"); ok {
+		s = value
+	}
+	return strings.Trim(strings.TrimSpace(s), "<>()")
+}
+
+func cut(s string) string {
+	if len(s) > maxDiagnostic {
+		s = s[:maxDiagnostic]
+	}
+	return s
+}
+
+// recipients joins the delivery report with the text for humans, which often
+// says more: a report without a diagnostic, or "X-Unix; 255", or one line of a
+// reply that has several.
+func (b *bounce) recipients() []failed {
+	told := readText(b.text)
+	if len(b.reports) == 0 {
+		b.complete(told)
+		return told
+	}
+	for i := range b.reports {
+		r := &b.reports[i]
+		t := findRecipient(told, r.address, len(b.reports))
+		if t == nil {
+			continue
+		}
+		if r.address == "" {
+			r.address = t.address
+		}
+		if code(t.diagnostic) && len(t.diagnostic) > len(r.diagnostic) || !code(r.diagnostic) && len(t.diagnostic) > 0 && !wordy(r.diagnostic) {
+			r.diagnostic = t.diagnostic
+		}
+	}
+	if b.text != "" {
+		for i := range b.reports {
+			if !wordy(b.reports[i].diagnostic) && len(told) == 0 {
+				b.reports[i].diagnostic = strings.TrimSpace(b.reports[i].diagnostic + " " + b.answerText())
+			}
+		}
+	}
+	return b.reports
+}
+
+// code reports whether a text has a reply code.
+func code(s string) bool {
+	return parsers.ParseReply([]byte(quoted(strings.Join(strings.Fields(s), " ")))).Code != 0
+}
+
+// wordy reports whether a diagnostic has words beside its type and code.
+func wordy(s string) bool {
+	_, rest, ok := strings.Cut(s, ";")
+	if !ok {
+		rest = s
+	}
+	return words.MatchString(rest)
+}
+
+var words = regexp.MustCompile(`[A-Za-z]{3,}`)
+
+// complete adds to recipients without an address the one the header names.
+func (b *bounce) complete(list []failed) {
+	for i := range list {
+		if list[i].address == "" {
+			list[i].address = strings.TrimSpace(b.header.Get("X-Failed-Recipients"))
+		}
+		if m := anyAddress.FindStringSubmatch(b.text); m != nil && list[i].address == "" {
+			list[i].address = m[1]
+		}
+	}
+}
+
+var anyAddress = regexp.MustCompile(`<([^\s<>@]{1,256}@[^\s<>@]{1,256})>`)
+
+// findRecipient returns the text about an address; when the report has one
+// recipient and the text too, they are the same.
+func findRecipient(told []failed, address string, reports int) *failed {
+	for i := range told {
+		if address != "" && strings.EqualFold(told[i].address, address) {
+			return &told[i]
+		}
+	}
+	if reports == 1 && len(told) == 1 {
+		return &told[0]
+	}
+	return nil
+}
+
+// answerText is what is explained when no recipient was found: the first line
+// with a reply or a known phrase. Prose without them is full of words that
+// rules would take for something else.
+func (b *bounce) answerText() string {
+	for line := range strings.Lines(b.text) {
+		line = strings.TrimSpace(line)
+		if code(line) && !strings.HasPrefix(line, "2") || len(registry.LookupPhrases(line)) > 0 {
+			return cut(line)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,484 @@
+// Package explain answers the question what a code, a reply, a line of a log
+// or a whole bounce message means and what to do about it. It forgives typing
+// errors in codes, and says how it read them.
+package explain
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+)
+
+// Schema names the form of the JSON answer.
+const Schema = "mailfail/explain/1"
+
+// Answer explains an input. Its JSON is a contract: fields are added, never
+// renamed, within a schema number.
+type Answer struct {
+	Schema     string      `json:"schema"`
+	Input      string      `json:"input"`
+	Codes      []Code      `json:"codes"`
+	Reason     *Reason     `json:"reason"`
+	Recipients []Recipient `json:"recipients,omitempty"` // of a bounce message
+	Notes      []string    `json:"notes,omitempty"`      // how the input was read
+}
+
+// Code explains one code or phrase.
+type Code struct {
+	Code        string   `json:"code"`
+	Kind        string   `json:"kind"` // reply, enhanced, pseudo
+	Name        string   `json:"name"`
+	Class       string   `json:"class"` // success, intermediate, temporary, permanent; "" for a phrase
+	Registered  string   `json:"registered_name,omitempty"`
+	Standing    string   `json:"standing,omitempty"` // of a reply code: standard, extension, folk, vendor
+	Meaning     string   `json:"meaning"`
+	Cause       string   `json:"cause"`
+	Action      string   `json:"action"`
+	Recipient   string   `json:"recipient_action"`
+	Reference   string   `json:"reference"`
+	Unconfirmed bool     `json:"unconfirmed,omitempty"`
+	Vendors     []Vendor `json:"vendors"`
+	Notes       []string `json:"notes"`
+
+	entry *registry.Entry
+}
+
+// Vendor is what one operator or product means by the code.
+type Vendor struct {
+	Vendor      string `json:"vendor"`
+	Code        string `json:"code"`
+	Meaning     string `json:"meaning"`
+	Cause       string `json:"cause,omitempty"`
+	Action      string `json:"action"`
+	Unconfirmed bool   `json:"unconfirmed,omitempty"`
+}
+
+// Reason is the class a text or code is filed under, and why.
+type Reason struct {
+	Reason    string `json:"reason"`
+	Group     string `json:"group"`
+	Rule      string `json:"rule"`
+	Name      string `json:"name"`
+	Meaning   string `json:"meaning"`
+	Cause     string `json:"cause"`
+	Action    string `json:"action"`
+	Recipient string `json:"recipient_action"`
+	Provider  string `json:"provider,omitempty"` // that the text or the host names
+	Advice    string `json:"advice"`             // one line that fits the provider
+}
+
+// Explainer explains with a set of rules.
+type Explainer struct {
+	Rules *registry.Rules
+}
+
+// Text explains a code, a phrase, a reply or a line of a log. The answer has
+// no codes when the input holds none that is known; its reason may be unknown.
+func (x *Explainer) Text(input string) *Answer {
+	a := &Answer{Schema: Schema, Input: input, Codes: []Code{}}
+	text := strings.Join(strings.Fields(input), " ")
+	if x.code(a, text) {
+		return a
+	}
+	x.reply(a, text, "", registry.Enhanced{})
+	return a
+}
+
+// code explains an input that is nothing but a code, however it is spelled.
+func (x *Explainer) code(a *Answer, text string) bool {
+	bare := strings.ToUpper(strings.Trim(text, " \t\"'#()[]<>.,:;"))
+	bare = labels.ReplaceAllString(bare, "")
+	if entries := headings(bare); len(entries) > 0 {
+		for _, e := range entries {
+			a.add(e, "")
+		}
+		return true
+	}
+	reply, e, read, ok := readCode(bare)
+	if !ok {
+		return false
+	}
+	if read != "" {
+		a.Notes = append(a.Notes, fmt.Sprintf("%q was read as %s.", text, read))
+	}
+	x.codes(a, reply, e, "", strings.HasPrefix(bare, "X"))
+	x.reason(a, registry.Failure{Reply: reply, Enhanced: e})
+	return true
+}
+
+// labels are words people copy along with a code.
+var labels = regexp.MustCompile(`^(?:(?:SMTP|ESMTP|ERROR|STATUS|CODE|REPLY|RESPONSE|DSN|NDR)[\s:=#(]*)+`)
+
+// headings returns the entries of a class or a subject: 5xx, 5.X.X, X.7.
+func headings(s string) []*registry.Entry {
+	var list []*registry.Entry
+	add := func(e *registry.Entry) {
+		if e != nil {
+			list = append(list, e)
+		}
+	}
+	for part := range strings.SplitSeq(s, "/") {
+		part = strings.TrimSpace(part)
+		switch {
+		case replyClass.MatchString(part):
+			add(registry.LookupClass(registry.KindReply, int(part[0]-'0')))
+		case enhancedClass.MatchString(part):
+			class := registry.LookupClass(registry.KindEnhanced, int(part[0]-'0'))
+			if class == nil { // 3.X.X: only replies have it
+				class = registry.LookupClass(registry.KindReply, int(part[0]-'0'))
+			}
+			add(class)
+		case subject.MatchString(part):
+			add(registry.LookupSubject(int(part[2] - '0')))
+		default:
+			return nil
+		}
+	}
+	return list
+}
+
+var (
+	replyClass    = regexp.MustCompile(`^[2-5](?:XX|YZ|YY|\*\*?)$`)
+	enhancedClass = regexp.MustCompile(`^[2-5]\.(?:X+|Y+|\*)(?:\.(?:X+|Y+|\*))?$`)
+	subject       = regexp.MustCompile(`^[245X]\.[0-9](?:\.(?:X+|Y+|\*))?$`)
+
+	replyOnly    = regexp.MustCompile(`^[1-5][0-9][0-9]$`)
+	enhancedOnly = regexp.MustCompile(`^([1-5X])\.([0-9]{1,3})\.([0-9]{1,3})$`)
+	both         = regexp.MustCompile(`^([2-5][0-9][0-9])[ \-.:,#(\[]*([245X]\.[0-9]{1,3}\.[0-9]{1,3})$`)
+	// Typing errors: 5.71, 57.1, 5,7,1, 5-7-1, 5 7 1, 5..7.1, 5.07.1.
+	runTogether = regexp.MustCompile(`^([245X])\.([0-9])([0-9]{1,2})$`)
+	runLeft     = regexp.MustCompile(`^([245])([0-9])\.([0-9]{1,3})$`)
+	separated   = regexp.MustCompile(`^([245X])[.,\-_ :;/]+([0-9]{1,3})[.,\-_ :;/]+([0-9]{1,3})$`)
+	glued       = regexp.MustCompile(`^([2-5][0-9][0-9])([245]\.[0-9]{1,3}\.[0-9]{1,3})$`)
+)
+
+// letters that are typed for digits.
+var digits = strings.NewReplacer("O", "0", "L", "1", "I", "1")
+
+// readCode reads a code. read says as what, when it was not spelled so. An X
+// for the class is read as 5.
+func readCode(s string) (reply uint16, e registry.Enhanced, read string, ok bool) {
+	if m := both.FindStringSubmatch(s); m != nil {
+		e, ok = parseX(m[2])
+		return number(m[1]), e, "", ok
+	}
+	if replyOnly.MatchString(s) {
+		_, known := registry.LookupReply(number(s))
+		return number(s), e, "", known || s[0] > '1'
+	}
+	if enhancedOnly.MatchString(s) {
+		if e, ok := parseX(s); ok {
+			return 0, e, "", true
+		}
+		if code := strings.ReplaceAll(s, ".", ""); len(code) == 3 && (s[0] == '1' || s[0] == '3') {
+			if _, known := registry.LookupReply(number(code)); known { // 1.0.1, 3.5.4 in a list of error codes
+				return number(code), e, code + ", the reply or error number without the dots", true
+			}
+		}
+	}
+	if m := glued.FindStringSubmatch(s); m != nil {
+		e, ok = parseX(m[2])
+		return number(m[1]), e, m[1] + " " + m[2], ok
+	}
+	for _, form := range []*regexp.Regexp{runTogether, runLeft, separated} {
+		if m := form.FindStringSubmatch(s); m != nil {
+			code := m[1] + "." + unpad(m[2]) + "." + unpad(m[3])
+			if e, ok := parseX(code); ok {
+				return 0, e, code, true
+			}
+		}
+	}
+	if t := digits.Replace(s); t != s && !strings.ContainsAny(t, "ABCDEFGHJKMNPQRSTUVWYZ") {
+		if reply, e, read, ok := readCode(t); ok {
+			if read == "" {
+				read = registry.Code(reply, e)
+			}
+			return reply, e, read, true
+		}
+	}
+	return 0, e, "", false
+}
+
+// parseX reads an enhanced code whose class may be X.
+func parseX(s string) (registry.Enhanced, bool) {
+	if strings.HasPrefix(s, "X") {
+		s = "5" + s[1:]
+	}
+	return registry.ParseEnhanced(s)
+}
+
+func unpad(s string) string {
+	if t := strings.TrimLeft(s, "0"); t != "" {
+		return t
+	}
+	return "0"
+}
+
+func number(s string) uint16 {
+	n, _ := strconv.ParseUint(s, 10, 16)
+	return uint16(n)
+}
+
+// codes adds the entries of a pair of codes, of which one may be missing, and
+// of those that share their digits: 571 is mostly 5.7.1, and a list that says
+// 4.2.1 may mean the reply 421.
+func (x *Explainer) codes(a *Answer, reply uint16, e registry.Enhanced, text string, open bool) {
+	if !e.IsZero() {
+		entry, exact := registry.LookupEnhanced(e)
+		code := e.String()
+		if open {
+			code = "X" + code[1:]
+		}
+		c := a.add(entry, code)
+		if !exact {
+			c.Notes = append([]string{fmt.Sprintf("%s is not registered; this is %s, the general code of its subject, as RFC 3463 asks.", code, entry.Code)}, c.Notes...)
+		}
+		c.vendors(registry.Vendors(reply, e, text))
+		if !exact && len(c.Vendors) > 0 { // nobody else uses it
+			c.Name = c.Vendors[0].Meaning
+		}
+	}
+	if reply != 0 {
+		entry, exact := registry.LookupReply(reply)
+		if entry != nil {
+			c := a.add(entry, strconv.Itoa(int(reply)))
+			if !exact {
+				c.Notes = append([]string{fmt.Sprintf("No standard defines %d; this is its class, %s.", reply, entry.Code)}, c.Notes...)
+			}
+			if e.IsZero() {
+				c.vendors(registry.Vendors(reply, e, text))
+			}
+		}
+	}
+	if text == "" {
+		x.sameDigits(a, reply, e, open)
+	}
+}
+
+// sameDigits adds what a bare code may stand for when its dots were dropped or
+// put in.
+func (x *Explainer) sameDigits(a *Answer, reply uint16, e registry.Enhanced, open bool) {
+	if reply == 0 && !open && e.Subject < 10 && e.Detail < 10 {
+		code := uint16(e.Class)*100 + e.Subject*10 + e.Detail
+		if entry, exact := registry.LookupReply(code); exact && entry.Standing != "folk" {
+			c := a.add(entry, entry.Code)
+			c.Notes = append([]string{fmt.Sprintf("Some lists write the reply %d as %s. By the standard %s means what is said above.", code, e, e)}, c.Notes...)
+		}
+	}
+	if entry, exact := registry.LookupReply(reply); exact && e.IsZero() && entry.Standing == "folk" && reply >= 400 {
+		dotted := registry.Enhanced{Class: uint8(reply / 100), Subject: reply / 10 % 10, Detail: reply % 10}
+		if general, known := registry.LookupEnhanced(dotted); known {
+			c := a.add(general, dotted.String())
+			c.Notes = append([]string{fmt.Sprintf("%d is mostly this status, written without its dots.", reply)}, c.Notes...)
+			c.vendors(registry.Vendors(0, dotted, ""))
+		}
+	}
+}
+
+// reply explains a text. host is the one that said it, when known, and status
+// what the reporting system made of it.
+func (x *Explainer) reply(a *Answer, text, host string, status registry.Enhanced) {
+	quote := quoted(text)
+	r := parsers.ParseReply([]byte(quote))
+	if r.Code == 0 && r.Enhanced.IsZero() {
+		if m := mentioned.FindStringSubmatch(text); m != nil {
+			r.Code = number(m[1] + m[2])
+			if i := strings.Index(text, m[0]); i >= 0 {
+				rest := strings.TrimLeft(text[i+len(m[0]):], " :)")
+				r.Enhanced, _ = registry.ScanEnhanced([]byte(rest))
+			}
+		} else if m := statusField.FindStringSubmatch(text); m != nil {
+			r.Enhanced, _ = registry.ParseEnhanced(m[1])
+		}
+	}
+	provider := registry.Provider(host)
+	if named := namedProvider(text); named != "" && !registry.IsProvider(provider) {
+		provider = named
+	}
+	x.codes(a, r.Code, r.Enhanced, text, false)
+	if r.Code == 0 && r.Enhanced.IsZero() && !status.IsZero() {
+		x.codes(a, 0, status, text, false)
+	}
+	if inner := parsers.InnerReply([]byte(quote)); inner != nil {
+		if i := parsers.ParseReply(inner); i.Code != r.Code || i.Enhanced != r.Enhanced {
+			a.Notes = append(a.Notes, fmt.Sprintf("The text passes on another server's reply: %s.", registry.Code(i.Code, i.Enhanced)))
+			x.codes(a, i.Code, i.Enhanced, text, false)
+		}
+	}
+	for _, e := range registry.LookupPhrases(text) {
+		a.add(e, "")
+		if code, ok := registry.ParseEnhanced(e.Status); ok && r.Code == 0 && r.Enhanced.IsZero() && status.IsZero() {
+			x.codes(a, 0, code, text, false)
+		}
+	}
+	x.reason(a, registry.Failure{
+		Provider: provider, Reply: r.Code, Enhanced: r.Enhanced, MTAStatus: status,
+		Signature: string(registry.AppendSignature(nil, []byte(quote))), Stage: stage(text),
+	})
+}
+
+// mentioned finds a reply code that is not at the beginning of a text but
+// behind a word that announces one: "SMTP Error (state 13): 503 …".
+var mentioned = regexp.MustCompile(`(?i)\b(?:smtp|error|reply|response|status|code|message|responsecode)\b[^0-9]{0,12}(?:\(state [0-9]+\)\W*)?\b([2-5][0-9][0-9])\b|\b([2-5][0-9][0-9]) (?:error|reply)\b`)
+
+// statusField finds a status in a line of a log or of a delivery report.
+var statusField = regexp.MustCompile(`(?i)\b(?:status|dsn)\s*[:=]\s*([245]\.[0-9]{1,3}\.[0-9]{1,3})\b`)
+
+// quoted returns the part of a log line that another server said, or the text
+// itself.
+func quoted(text string) string {
+	if r := parsers.ParseReply([]byte(text)); r.Code != 0 {
+		return text
+	}
+	for _, mark := range []string{" said: ", " refused to talk to me: "} {
+		if i := strings.Index(text, mark); i >= 0 {
+			return text[i+len(mark):]
+		}
+	}
+	if m := eximQuote.FindStringSubmatchIndex(text); m != nil {
+		return text[m[2]:]
+	}
+	if inner := parsers.InnerReply([]byte(text)); inner != nil {
+		return string(inner)
+	}
+	if m := embedded.FindStringIndex(text); m != nil {
+		return text[m[0]:]
+	}
+	if i := strings.Index(text, "status="); i >= 0 { // Postfix: status=bounced (…)
+		if j := strings.Index(text[i:], " ("); j >= 0 {
+			return strings.TrimSuffix(text[i+j+2:], ")")
+		}
+	}
+	return text
+}
+
+var (
+	// eximQuote finds the reply in "SMTP error from remote mail server after
+	// RCPT TO:<a@b>: host x [192.0.2.1]: 550 …" and its older forms.
+	eximQuote = regexp.MustCompile(`(?:SMTP|LMTP) error from remote .{0,400}?: (?:host \S+ \[[^\]]*\]\S* )?([2-5][0-9][0-9][ -].*)`)
+
+	// embedded finds a reply anywhere by the two codes together.
+	embedded = regexp.MustCompile(`\b[45][0-9][0-9][ -]#?[45]\.[0-9]{1,3}\.[0-9]{1,3}\b`)
+)
+
+// namedProvider returns the operator whose domain a text names, as replies do
+// in links and host names.
+func namedProvider(text string) string {
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return !isHostRune(r) }) {
+		host := strings.Trim(word, ".-")
+		if strings.Contains(host, "@") || !strings.Contains(host, ".") {
+			continue
+		}
+		if p := registry.Provider(host); registry.IsProvider(p) {
+			return p
+		}
+	}
+	return ""
+}
+
+func isHostRune(r rune) bool {
+	return r == '.' || r == '-' || r == '@' || r >= '0' && r <= '9' || r|0x20 >= 'a' && r|0x20 <= 'z'
+}
+
+// reason classifies f and adds the verdict.
+func (x *Explainer) reason(a *Answer, f registry.Failure) {
+	v := x.Rules.Classify(f)
+	if v.Reason == "unknown" && len(a.Codes) > 0 && a.Codes[0].entry.Reason != "" {
+		v = registry.Verdict{Reason: a.Codes[0].entry.Reason, Rule: "phrase " + a.Codes[0].Code}
+	}
+	if f.Signature == "" && f.Enhanced.Class == 2 || f.Reply >= 200 && f.Reply < 400 {
+		return // no failure
+	}
+	info := v.Reason.Info()
+	e := f.Enhanced
+	if e.IsZero() && f.Reply == 0 {
+		e = f.MTAStatus
+	}
+	_, advice := registry.Brief(f.Reply, e, f.Provider, v.Reason)
+	a.Reason = &Reason{
+		Reason: string(v.Reason), Group: info.Group, Rule: v.Rule, Name: info.Name, Meaning: info.Meaning,
+		Cause: info.Cause, Action: info.Action, Recipient: info.Recipient, Provider: f.Provider, Advice: advice,
+	}
+}
+
+// stage finds the point of the dialogue that a log or a bounce names.
+func stage(text string) registry.Stage {
+	for _, s := range []struct {
+		words string
+		stage registry.Stage
+	}{
+		{"after initial connection", registry.StageConnect}, {"refused to talk to me", registry.StageBanner},
+		{"after EHLO", registry.StageEHLO}, {"after HELO", registry.StageEHLO}, {"in reply to EHLO", registry.StageEHLO}, {"in reply to HELO", registry.StageEHLO},
+		{"after MAIL FROM", registry.StageMail}, {"in reply to MAIL FROM", registry.StageMail},
+		{"after RCPT TO", registry.StageRcpt}, {"in reply to RCPT TO", registry.StageRcpt},
+		{"end of data", registry.StageEndOfData}, {"end of DATA", registry.StageEndOfData},
+		{"after DATA", registry.StageData}, {"in reply to DATA", registry.StageData},
+	} {
+		if strings.Contains(text, s.words) {
+			return s.stage
+		}
+	}
+	return registry.StageUnknown
+}
+
+// add adds an entry, once. code is how it was written; "" as the entry has it.
+func (a *Answer) add(e *registry.Entry, code string) *Code {
+	if code == "" {
+		code = e.Code
+	}
+	for i := range a.Codes {
+		if a.Codes[i].Code == code && a.Codes[i].Kind == e.Kind {
+			return &a.Codes[i]
+		}
+	}
+	a.Codes = append(a.Codes, Code{
+		Code: code, Kind: e.Kind, Name: e.Name, Class: class(code, e.Kind), Registered: e.Registered, Standing: e.Standing,
+		Meaning: e.Meaning, Cause: e.Cause, Action: e.Action, Recipient: e.Recipient, Reference: e.Reference,
+		Unconfirmed: e.Unconfirmed, Vendors: []Vendor{}, Notes: slices.Clone(e.Notes), entry: e,
+	})
+	c := &a.Codes[len(a.Codes)-1]
+	if c.Notes == nil {
+		c.Notes = []string{}
+	}
+	return c
+}
+
+func (c *Code) vendors(list []*registry.Vendor) {
+	if len(c.Vendors) > 0 { // the code occurs twice
+		return
+	}
+	for _, v := range list {
+		c.Vendors = append(c.Vendors, Vendor{Vendor: v.Name, Code: v.Code, Meaning: v.Meaning, Cause: v.Cause, Action: v.Action, Unconfirmed: v.Unconfirmed})
+	}
+}
+
+// class says in a word what the first digit means.
+func class(code, kind string) string {
+	if kind == registry.KindPseudo || code == "" {
+		return ""
+	}
+	switch code[0] {
+	case '2':
+		return "success"
+	case '3':
+		return "intermediate"
+	case '4':
+		return "temporary"
+	case '5':
+		return "permanent"
+	}
+	return "" // X: the class is open
+}
+
+// IsCode reports whether an input is nothing but a code, however it is
+// spelled.
+func IsCode(input string) bool {
+	var x Explainer
+	x.Rules = registry.DefaultRules()
+	return x.code(&Answer{}, strings.Join(strings.Fields(input), " "))
+}

@@ -1,0 +1,250 @@
+package explain
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/template"
+	"unicode/utf8"
+
+	"mailfail/registry"
+	"mailfail/templates"
+)
+
+// WriteJSON writes the answer as JSON.
+func (a *Answer) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(a)
+}
+
+// WriteText writes the answer for people, no line wider than width. Nothing
+// from the input reaches the terminal unescaped.
+func (a *Answer) WriteText(w io.Writer, width int) error {
+	l := layout{width: max(width, 40)}
+	t, err := template.New("explain").Funcs(template.FuncMap{
+		"field": l.field, "title": l.title, "verdict": l.verdict,
+		"rule": ruleText,
+		"wrap": func(s string) string { return l.wrap(templates.Printable(s), "", "") },
+	}).Parse(templates.Explain)
+	if err != nil {
+		return fmt.Errorf("template of explain: %w", err)
+	}
+	var b strings.Builder
+	if err := t.Execute(&b, a.view()); err != nil {
+		return fmt.Errorf("template of explain: %w", err)
+	}
+	_, err = io.WriteString(w, strings.TrimLeft(b.String(), "\n"))
+	return err
+}
+
+// view is an answer as the template needs it.
+type view struct {
+	Notes      []string
+	Recipients []recipientView
+	Reason     *Reason
+	Codes      []codeView
+	Nothing    string
+}
+
+type recipientView struct {
+	Heading    string
+	Diagnostic string
+	Reason     *Reason
+	Codes      []codeView
+}
+
+type codeView struct {
+	Code      Code
+	Whole     bool   // with causes and advice
+	Brief     bool   // in a line, below a verdict
+	Text      string // of the line
+	State     string // temporary, permanent
+	Reference string
+	Vendors   []vendorView
+	More      string
+}
+
+type vendorView struct{ Vendor, Text string }
+
+// maxVendors is how many meanings of others are shown when it is not known
+// who said it.
+const maxVendors = 6
+
+func (a *Answer) view() view {
+	v := view{Notes: a.Notes}
+	if len(a.Recipients) > 0 {
+		for i := range a.Recipients {
+			v.Recipients = append(v.Recipients, a.Recipients[i].view(i))
+		}
+		return v
+	}
+	bare := a.Reason == nil || strings.HasPrefix(a.Reason.Rule, "code ") || a.Reason.Reason == "unknown"
+	if !bare {
+		v.Reason = a.Reason
+	}
+	v.Codes = codeViews(a.Codes, bare, a.Reason)
+	if len(a.Codes) == 0 && v.Reason == nil {
+		v.Nothing = "No code and no known phrase in it. Give a code (550, 5.1.1, 4.7.x), the whole reply of a server in quotes, or a bounce message as a file or on standard input (-). mailfail codes lists what is known."
+	}
+	return v
+}
+
+func (r *Recipient) view(i int) recipientView {
+	what := r.Address
+	if what == "" {
+		what = "a recipient that the message does not name"
+	}
+	heading := fmt.Sprintf("%d. %s", i+1, what)
+	if r.Action != "" {
+		heading += ": " + r.Action
+	}
+	if r.Status != "" {
+		heading += ", status " + r.Status
+	}
+	if r.RemoteMTA != "" {
+		heading += ", by " + r.RemoteMTA
+	}
+	diagnostic := r.Diagnostic
+	if utf8.RuneCountInString(diagnostic) > 600 {
+		diagnostic = string([]rune(diagnostic)[:600]) + " …"
+	}
+	return recipientView{Heading: heading, Diagnostic: diagnostic, Reason: r.Reason, Codes: codeViews(r.Codes, false, r.Reason)}
+}
+
+// codeViews shows the first codes whole, or all in a line each when a verdict
+// says what to do. Of vendors it shows the one that spoke, when that is known.
+func codeViews(codes []Code, bare bool, reason *Reason) []codeView {
+	var list []codeView
+	provider := ""
+	if reason != nil {
+		provider = reason.Provider
+	}
+	for i, c := range codes {
+		if !bare && c.Kind == registry.KindPseudo {
+			continue // the verdict says it
+		}
+		cv := codeView{Code: c, Whole: i < 2, Brief: !bare, State: state(&c), Reference: c.Reference}
+		cv.Text = c.Name + " (" + cv.State + "). " + c.Meaning
+		if c.Registered != "" && c.Registered != c.Name {
+			cv.Reference += fmt.Sprintf(", registered as %q", c.Registered)
+		}
+		cv.vendors(c.Vendors, provider)
+		list = append(list, cv)
+	}
+	return list
+}
+
+// state says in a word or two what kind of code it is.
+func state(c *Code) string {
+	var words []string
+	if c.Class != "" {
+		words = append(words, c.Class)
+	}
+	switch {
+	case c.Unconfirmed:
+		words = append(words, "unconfirmed")
+	case c.Standing == "folk", c.Standing == "vendor":
+		words = append(words, "no standard")
+	}
+	return strings.Join(words, ", ")
+}
+
+func (cv *codeView) vendors(all []Vendor, provider string) {
+	known := hasVendor(all, provider)
+	for i, v := range all {
+		if (known || cv.Brief) && registry.VendorProvider(v.Vendor) != provider || cv.Brief && provider == "" {
+			continue
+		}
+		if len(cv.Vendors) == maxVendors {
+			cv.More = fmt.Sprintf("and %d more, see --format json", len(all)-i)
+			break
+		}
+		cv.Vendors = append(cv.Vendors, vendorView{v.Vendor, vendorText(v)})
+	}
+}
+
+func hasVendor(list []Vendor, provider string) bool {
+	for _, v := range list {
+		if provider != "" && registry.VendorProvider(v.Vendor) == provider {
+			return true
+		}
+	}
+	return false
+}
+
+func vendorText(v Vendor) string {
+	text := v.Code + ": " + strings.TrimSuffix(v.Meaning, ".") + "."
+	if v.Action != "" && v.Action != "None" {
+		text += " " + strings.TrimSuffix(v.Action, ".") + "."
+	}
+	if v.Unconfirmed {
+		text += " (unconfirmed)"
+	}
+	return text
+}
+
+// ruleText tells a rule from a code that decided.
+func ruleText(rule string) string {
+	if strings.HasPrefix(rule, "code ") || strings.HasPrefix(rule, "phrase ") {
+		return "the meaning of " + rule
+	}
+	return "rule " + rule
+}
+
+// layout writes within a width.
+type layout struct{ width int }
+
+const labelWidth = 16
+
+func (l layout) field(label, text string) string {
+	if text == "" {
+		return ""
+	}
+	label = templates.Printable(label)
+	first := "  " + label + strings.Repeat(" ", max(1, labelWidth-utf8.RuneCountInString(label)))
+	return l.wrap(templates.Printable(text), first, strings.Repeat(" ", 2+labelWidth))
+}
+
+func (l layout) title(code, name, state string) string {
+	code = templates.Printable(code) + "  "
+	line := name
+	if state != "" {
+		line += " (" + state + ")"
+	}
+	return l.wrap(line, code, "  ")
+}
+
+func (l layout) verdict(r *Reason) string {
+	line := "Reason: " + r.Name + " (" + r.Reason + ")"
+	if r.Provider != "" {
+		line += ", at " + templates.Printable(r.Provider)
+	}
+	return l.wrap(line, "", "  ")
+}
+
+// wrap breaks text at blanks. A word that is wider than the line is left whole,
+// so that addresses and links can be copied.
+func (l layout) wrap(text, first, rest string) string {
+	var b strings.Builder
+	b.WriteString(first)
+	column, begin := utf8.RuneCountInString(first), true
+	for word := range strings.FieldsSeq(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case begin:
+		case column+1+n > l.width:
+			b.WriteString("\n" + rest)
+			column = utf8.RuneCountInString(rest)
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+		begin = false
+	}
+	return b.String()
+}
