@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -77,8 +78,8 @@ type followed struct {
 	family   Family
 	held     []*held // oldest first
 	examined map[string]os.FileInfo
-	failed   []string  // of examined: could not be opened
-	since    time.Time // what was written then or later is to be read
+	failed   []string // of examined: could not be opened
+	missing  bool     // there was no live file at the last look
 	appears  *events
 	look     bool // look around in the next round
 	looked   time.Time
@@ -94,7 +95,7 @@ type held struct {
 }
 
 // Follow begins to follow what the arguments name, see Expand. Files that do
-// not exist are waited for. "-" is left out: a stream is read, see NewLive.
+// not exist are waited for. "-" is left out: a stream is just read.
 func Follow(args []string, opt FollowOptions) *Follower {
 	if opt.Linger == 0 {
 		opt.Linger = 5 * time.Minute
@@ -126,7 +127,7 @@ func (f *Follower) Ready(ctx context.Context, positions Positions) iter.Seq2[*Re
 			}
 		}
 		for _, l := range f.logs {
-			w := &walker{ctx: ctx, positions: positions, yield: yield, since: l.since, seen: l.seen}
+			w := &walker{ctx: ctx, positions: positions, yield: yield, since: f.began, seen: l.seen}
 			if !l.round(w) || ctx.Err() != nil {
 				return
 			}
@@ -138,6 +139,9 @@ func (f *Follower) Ready(ctx context.Context, positions Positions) iter.Seq2[*Re
 func (f *Follower) report(err error, yield func(*Reader, error) bool) bool {
 	if f.reported[err.Error()] {
 		return true
+	}
+	if len(f.reported) > 1000 {
+		clear(f.reported)
 	}
 	f.reported[err.Error()] = true
 	return yield(nil, err)
@@ -300,7 +304,7 @@ func (l *followed) mustLook() bool {
 	}
 	info, err := os.Stat(l.family.Name)
 	if err != nil {
-		return l.appears == nil && errors.Is(err, fs.ErrNotExist)
+		return !l.missing && errors.Is(err, fs.ErrNotExist)
 	}
 	return l.holding(info) == nil && !same(l.examined[l.family.Files[len(l.family.Files)-1].Path], info)
 }
@@ -328,21 +332,13 @@ func (l *followed) seen(info os.FileInfo) bool { return l.holding(info) != nil }
 // lookAround opens the generations that are new.
 func (l *followed) lookAround(w *walker) bool {
 	first := l.looked.IsZero()
-	if first {
-		if err := l.findStart(w); err != nil {
-			return w.yield(nil, err)
-		}
-	}
 	if time.Since(l.looked) > l.interval {
 		l.interval = min(2*l.interval, fullLook)
 	} else {
 		l.interval = l.f.opt.Tick
 	}
 	if l.interval == fullLook {
-		for _, path := range l.failed {
-			delete(l.examined, path)
-		}
-		l.failed = nil
+		l.forget()
 	}
 	l.look, l.looked = false, time.Now()
 	before := l.listing()
@@ -362,6 +358,19 @@ func (l *followed) lookAround(w *walker) bool {
 	return true
 }
 
+// forget drops what was noted of files that are gone or could not be opened.
+func (l *followed) forget() {
+	for path := range l.examined {
+		if _, err := os.Lstat(path); err != nil {
+			delete(l.examined, path)
+		}
+	}
+	for _, path := range l.failed {
+		delete(l.examined, path)
+	}
+	l.failed = nil
+}
+
 // listing returns the generations with what they are now.
 func (l *followed) listing() []File {
 	files := merge(older(l.family.Name, Position{}), l.family.Files)
@@ -375,32 +384,16 @@ func sameFile(a, b File) bool {
 	return a.Path == b.Path && (a.info == nil && b.info == nil || os.SameFile(a.info, b.info))
 }
 
-// findStart notes from when on the log is ours: since it was read last, or now.
-func (l *followed) findStart(w *walker) error {
-	last, err := w.positions.ByFamily(w.ctx, l.family.Name)
-	if err != nil {
-		return err
-	}
-	l.since = l.f.began
-	if len(last) > 0 {
-		l.since = last[0].ModTime
-	}
-	w.since = l.since
-	return nil
-}
-
 // awaitLive asks for an event when the file that is missing comes.
 func (l *followed) awaitLive() {
 	if !l.hasLive() {
 		return
 	}
 	_, err := os.Stat(l.family.Name)
-	missing := errors.Is(err, fs.ErrNotExist)
-	if !missing || l.appears != nil {
-		l.appears.close()
-		l.appears = nil
-	}
-	if missing {
+	l.missing = errors.Is(err, fs.ErrNotExist)
+	l.appears.close()
+	l.appears = nil
+	if l.missing {
 		l.appears = watchAppearance(l.family.Name, l.f.notify)
 	}
 }
@@ -411,6 +404,10 @@ func (l *followed) lookAt(w *walker, file File, first bool) bool {
 	info, err := os.Stat(file.Path)
 	if err != nil {
 		return true // scan reports it
+	}
+	if !info.Mode().IsRegular() {
+		l.examined[file.Path] = info
+		return l.f.report(fmt.Errorf("follow %s: not a file; pipe it: mailfail follow - < %[1]s", file.Path), w.yield)
 	}
 	if h := l.holding(info); h != nil {
 		w.state = h.pos.State
@@ -459,10 +456,10 @@ func (l *followed) keepUnchanged(w *walker, file File, info os.FileInfo) bool {
 		err = r.resume(w.ctx, w.positions)
 	}
 	switch {
-	case err != nil:
-		return true // the next full look comes here again
-	case r.closed || r.err != nil:
-		return r.Close() == nil
+	case r == nil:
+		return true
+	case err != nil || r.closed || r.err != nil || r.pos.ID == 0:
+		return r.Close() == nil // the next full look comes here again
 	}
 	l.hold(r)
 	return true

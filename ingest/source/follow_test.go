@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -300,6 +301,58 @@ func TestFollowerLeavesNothingBehind(t *testing.T) {
 			t.Fatalf("%d goroutines, were %d; %d files, were %d", runtime.NumGoroutine(), goroutines, files(), fds)
 		}
 		runtime.Gosched()
+	}
+}
+
+// TestFollowDoesNotReadPipes wants an error in place of a follower that hangs.
+func TestFollowDoesNotReadPipes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Skip(err)
+	}
+	f := newFollower(t).start(quick, path)
+	f.end()
+	if len(f.errs) != 1 || !strings.Contains(f.errs[0].Error(), "mailfail follow - < "+path) {
+		t.Errorf("got %v", f.errs)
+	}
+}
+
+// TestFollowIsIdle counts the rounds in which there is nothing to do.
+func TestFollowIsIdle(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "mail.log")
+	write(t, path, "a line\nand a part")
+	write(t, path+".1", "an old one\n")
+	s := Follow([]string{path, filepath.Join(dir, "missing"), filepath.Join(dir, "other*")}, FollowOptions{Tick: time.Millisecond, Spacing: -1})
+	defer s.Close()
+	f := newFollower(t)
+	for range 20 { // the follow-up looks, at growing intervals
+		f.round(context.Background(), s)
+	}
+	ctx, stop := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer stop()
+	rounds := 0
+	for s.Wait(ctx) == nil {
+		f.round(ctx, s)
+		rounds++
+	}
+	if rounds > 10 {
+		t.Errorf("%d rounds with nothing to do", rounds)
+	}
+	want(t, f.committed, []string{"a line"})
+}
+
+// BenchmarkFollow measures the time of the processor for a line, when lines
+// come one by one.
+func BenchmarkFollow(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "mail.log")
+	write(b, path, "first\n")
+	f := newFollower(b).start(FollowOptions{Spacing: -1}, path)
+	n := 1
+	for b.Loop() {
+		appendTo(b, path, "Nov 20 00:00:00 mx postfix/smtp[1]: a line\n")
+		n++
+		f.wait(n)
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	blockSize = 256 << 10
+	blockSize  = 256 << 10
+	smallBlock = 8 << 10
 
 	// MaxLine is the longest line that is read. Postfix cuts lines at 2,000
 	// bytes, syslog daemons at 8 KiB by default; an Exchange row with
@@ -49,7 +50,6 @@ type Reader struct {
 	packed    string      // its compression
 	modified  time.Time
 	closed    bool // nothing can be appended: the last line needs no newline
-	live      bool // a stream without a position
 	truncated bool // the file holds another source now
 	stale     bool // the file holds less than is known of this source
 	copied    bool // the source's own file exists beside this one
@@ -150,12 +150,6 @@ func OpenStream(ctx context.Context, name string, in io.Reader, closed bool, pos
 		return nil, explain("read", name, err)
 	}
 	return r, r.resume(ctx, positions)
-}
-
-// NewLive returns a Reader of an endless stream, which it never waits for and
-// which has no position.
-func NewLive(name string, in io.Reader) *Reader {
-	return &Reader{path: name, modified: time.Now(), pos: Position{Size: -1}, stream: in, closed: true, live: true}
 }
 
 // openStream decompresses in if need be, and reads its head into the buffer.
@@ -357,7 +351,9 @@ func (r *Reader) makeRoom() {
 		r.end = copy(r.buf, r.buf[r.scan:r.end]) // at most half a character
 		r.scan = 0
 	default:
-		buf := make([]byte, max(blockSize, 2*len(r.buf)))
+		// Many files may be open that grow by a few lines at a time.
+		rest := min(blockSize, r.size-r.next)
+		buf := make([]byte, max(smallBlock, int(rest), 2*len(r.buf)))
 		copy(buf, r.buf[:r.end])
 		r.buf = buf
 	}
@@ -393,7 +389,7 @@ func (r *Reader) sameHead() bool {
 
 // keepHead adds to the head what was read, or nothing.
 func (r *Reader) keepHead(block []byte) {
-	if have := int64(len(r.head)); !r.live && have < FingerprintSize && r.next <= have && have < r.next+int64(len(block)) {
+	if have := int64(len(r.head)); have < FingerprintSize && r.next <= have && have < r.next+int64(len(block)) {
 		block = block[have-r.next:]
 		r.head = append(r.head, block[:min(int64(len(block)), FingerprintSize-have)]...)
 	}
@@ -422,6 +418,9 @@ func (r *Reader) atEnd() error {
 		return r.atTruncation()
 	case info.Size() == r.next:
 		r.noteEnd(info)
+	}
+	if r.size = info.Size(); r.start == r.end && len(r.buf) > smallBlock {
+		r.buf, r.start, r.scan, r.end = nil, 0, 0, 0
 	}
 	return io.EOF
 }
@@ -466,7 +465,7 @@ func (r *Reader) Close() error {
 		r.release()
 		r.release = nil
 	}
-	r.shut = true
+	r.shut, r.buf = true, nil
 	if r.file == nil {
 		return nil
 	}

@@ -264,22 +264,6 @@ func TestLastLineOfAStream(t *testing.T) {
 	want(t, must(t, &m, path), []string{"next"})
 }
 
-func TestLiveStreamDoesNotWait(t *testing.T) {
-	in, out := io.Pipe()
-	r := NewLive("journalctl", in)
-	defer r.Close()
-	for i := range 100 {
-		text := fmt.Sprintf("line %d", i)
-		go func() { _, _ = io.WriteString(out, text+"\n") }()
-		if line, err := r.Next(); string(line) != text || err != nil {
-			t.Fatalf("got %q, %v", line, err)
-		}
-	}
-	if p := r.Position(); p.Known() {
-		t.Errorf("an endless stream has a position: %+v", p)
-	}
-}
-
 func TestTruncatedWhileOpen(t *testing.T) {
 	lines := new(log).lines(400)
 	for name, after := range map[string]string{

@@ -182,6 +182,9 @@ func (w *walker) inTheMaking(r *Reader, family string, file File) (bool, error) 
 		return false, err
 	}
 	for _, p := range append(last, Position{Path: family}) {
+		if info, err := os.Stat(p.Path); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
 		if original, err := openFile(p.Path); err == nil {
 			other := !os.SameFile(original.info, r.info)
 			head := original.head
@@ -221,9 +224,9 @@ func (w *walker) unchanged(path string) (Position, bool) {
 // missing returns the generations that have to be looked at before the live
 // file of f, because the log was read there: from the oldest one that is known
 // onwards, for there may be gaps when files were renamed while they were
-// listed, and a daemon may have gone on writing to an old file. If none is
-// known, the file that was read last is no more; then those that were written
-// after that.
+// listed, and a daemon may have gone on writing to an old file. If neither one
+// of these nor the live file is known, the file that was read last is no more;
+// then those that were written after that.
 func (w *walker) missing(f Family) ([]File, error) {
 	if len(f.Files) == 0 || f.Files[len(f.Files)-1].key != (generation{kind: live}) {
 		return nil, nil
@@ -243,11 +246,17 @@ func (w *walker) missing(f Family) ([]File, error) {
 			return files[i:], nil
 		}
 	}
-	if known, err := w.known(f.Name, f.Name); known && w.since.IsZero() || err != nil {
+	since := last[0].ModTime
+	known, err := w.known(f.Name, f.Name)
+	switch {
+	case err != nil || known && w.since.IsZero():
 		return nil, err
+	case known:
+		since = w.since
+	default:
+		w.state = last[0].State
 	}
-	w.state = last[0].State
-	return slices.DeleteFunc(files, func(f File) bool { return !writtenSince(f.Path, last[0].ModTime) }), nil
+	return slices.DeleteFunc(files, func(f File) bool { return !writtenSince(f.Path, since) }), nil
 }
 
 func writtenSince(path string, t time.Time) bool {
@@ -273,10 +282,12 @@ func older(family string, last Position) []File {
 // known reports whether the file holds what is known of the family. What
 // cannot be opened is not known; who reads it will say why.
 func (w *walker) known(path, family string) (bool, error) {
-	if w.seen != nil {
-		if info, err := os.Stat(path); err == nil && w.seen(info) {
-			return true, nil
-		}
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() { // of a pipe, looking would be reading
+		return false, nil
+	}
+	if w.seen != nil && w.seen(info) {
+		return true, nil
 	}
 	if p, ok := w.unchanged(path); ok {
 		return p.Family == family, nil
