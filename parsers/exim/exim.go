@@ -21,8 +21,8 @@
 //
 // Lines without a flag repeat what a flag line says ("H=host [ip] Connection
 // refused"), report a refusal (see reject.go), or are of no interest. They may
-// hold any text, because an administrator can log what he likes, and so none
-// of them is called unparsed; a line with a flag that cannot be read is.
+// hold any text, because an administrator can log what he likes, and so hardly
+// one is called unparsed; a line with a flag that cannot be read is.
 //
 // # Who is the recipient
 //
