@@ -439,6 +439,67 @@ func TestNumbersAgreeWithReference(t *testing.T) {
 	}
 }
 
+// shuffled returns a fixture with the same rows, written in another order.
+func (f *fixture) shuffled(rng *rand.Rand) *fixture {
+	g := newFixture(f.tb)
+	for _, i := range rng.Perm(len(f.series)) {
+		g.addSeries(f.series[i])
+	}
+	for _, i := range rng.Perm(len(f.causes)) {
+		g.addCause(f.causes[i])
+	}
+	for _, i := range rng.Perm(len(f.counts)) {
+		c := f.counts[i]
+		c.series = g.addSeries(f.series[c.series])
+		g.addCount(c)
+	}
+	recipients := map[int]int{}
+	for _, i := range rng.Perm(len(f.recipients)) {
+		r := f.recipients[i]
+		r.series = g.addSeries(f.series[r.series])
+		if r.cause != 0 {
+			r.cause = g.addCause(f.causes[r.cause-1]) + 1
+		}
+		recipients[i] = g.addRecipient(r)
+	}
+	for _, i := range rng.Perm(len(f.attempts)) {
+		a := f.attempts[i]
+		a.series, a.cause, a.recipient = g.addSeries(f.series[a.series]), g.addCause(f.causes[a.cause]), recipients[a.recipient]
+		g.addAttempt(a)
+	}
+	for _, i := range rng.Perm(len(f.rejections)) {
+		r := f.rejections[i]
+		r.series, r.cause = g.addSeries(f.series[r.series]), g.addCause(f.causes[r.cause])
+		g.addRejection(r)
+	}
+	g.exec("INSERT INTO lines VALUES (20,100,60,30,10), (3,10,6,3,1)")
+	return g
+}
+
+func TestOrderOfRowsDoesNotMatter(t *testing.T) {
+	for seed := range int64(5) {
+		rng := rand.New(rand.NewSource(seed))
+		f := newFixture(t)
+		f.random(rng)
+		g := f.shuffled(rng)
+		for _, w := range []Window{{}, {Since: minute(10), Until: minute(25)}} {
+			for _, by := range [][]Dimension{{ByProvider, ByReason}, {ByRelay, BySender}} {
+				a, err := NewQuery(f.db.Reader()).Numbers(context.Background(), w, Filter{}, by)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, err := NewQuery(g.db.Reader()).Numbers(context.Background(), w, Filter{}, by)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !reflect.DeepEqual(a, b) {
+					t.Errorf("seed %d, %v, by %v:\n%+v\n%+v", seed, w, by, a, b)
+				}
+			}
+		}
+	}
+}
+
 func compareNumbers(t *testing.T, name string, n *Numbers, want *reference, by []Dimension) {
 	t.Helper()
 	if w := want.groups(nil)[""]; n.Totals != w {

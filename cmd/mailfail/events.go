@@ -39,6 +39,9 @@ same "contact".`,
 			if err := output.check(); err != nil {
 				return err
 			}
+			if top < 0 {
+				return usageError("--top %d: a number of rows, or 0 for all", top)
+			}
 			wanted, err := outcomeList(outcomes, rejections)
 			if err != nil {
 				return err

@@ -41,6 +41,9 @@ one table: by domain, by code (--by code), or whatever --by asks for.`,
 			if err := output.check(); err != nil {
 				return err
 			}
+			if top < 0 {
+				return usageError("--top %d: a number of rows, or 0 for all", top)
+			}
 			if !cmd.Flags().Changed("top") {
 				top = 0
 				if output.format == "text" {
