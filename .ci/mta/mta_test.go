@@ -10,6 +10,7 @@
 package mta
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -91,7 +92,7 @@ func startJobs(t *testing.T, logs []rotation) (jobs []job) {
 		})
 		live, now := fmt.Sprintf("%s/follow%d.db", logDir, i), fmt.Sprintf("%s/cron%d.db", logDir, i)
 		jobs = append(jobs, job{log, now, &cron{log: log.path, db: now}})
-		if exec.Command(program(), "follow", "--help").Run() == nil {
+		if help, _ := exec.Command(program(), "follow", "--help").Output(); bytes.Contains(help, []byte("--plain")) {
 			jobs = append(jobs, job{log, live, &follower{log: log.path, db: live}})
 		}
 	}
