@@ -81,7 +81,8 @@ func eventLine(contact []*store.Event, loc *time.Location) string {
 	e := contact[0]
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %-8s %-10s %-14s ", e.Time.In(loc).Format(time.DateTime), e.Outcome, codeOrNone(e.Code()), safe(e.Reason))
-	b.WriteString(safe(recipients(contact)))
+	names, n := recipients(contact)
+	b.WriteString(safe(names))
 	if e.Outcome == "rejected" {
 		fmt.Fprintf(&b, " from %s", safe(senderOf(e)))
 		place(&b, " client ", e.Client, e.ClientIP)
@@ -94,24 +95,33 @@ func eventLine(contact []*store.Event, loc *time.Location) string {
 	if e.Message != "" {
 		b.WriteString(" " + safe(e.Message))
 	}
-	if e.Times > 1 {
+	switch {
+	case e.Times > 1:
 		fmt.Fprintf(&b, " %d times", e.Times)
+	case len(contact) > n:
+		fmt.Fprintf(&b, " %d attempts", len(contact))
 	}
 	return b.String() + ": " + safe(e.Text)
 }
 
-func recipients(contact []*store.Event) string {
+// recipients names those of a contact, each once: a line that is repeated is
+// about the same one again.
+func recipients(contact []*store.Event) (words string, n int) {
 	var list []string
+	seen := map[string]bool{}
 	for _, e := range contact {
-		list = append(list, e.Recipient)
+		if !seen[e.Recipient] {
+			seen[e.Recipient] = true
+			list = append(list, e.Recipient)
+		}
 	}
 	switch {
 	case len(list) > 1:
-		return fmt.Sprintf("%d recipients: %s", len(list), strings.Join(list, ", "))
+		return fmt.Sprintf("%d recipients: %s", len(list), strings.Join(list, ", ")), len(list)
 	case list[0] == "":
-		return "(no recipient)"
+		return "(no recipient)", 1
 	}
-	return list[0]
+	return list[0], 1
 }
 
 func senderOf(e *store.Event) string {
