@@ -16,6 +16,7 @@ package report
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -62,6 +63,9 @@ func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
 	}
 	if opt.Filter.OfCause() {
 		r.Notes = append(r.Notes, "With a code or a reason asked for, only the recipients that met such a failure are counted. Deliveries carry no code, so there are no rates.")
+	}
+	if l := n.Lines; l.Unparsed*100 > l.Read {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s of the lines of the log were not understood, so something may be missing here; `mailfail ingest --verbose` shows such lines.", percent(l.Unparsed, l.Read)))
 	}
 	return r, nil
 }

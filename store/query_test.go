@@ -736,3 +736,34 @@ func TestQueriesEndWithTheirContext(t *testing.T) {
 		t.Errorf("the next report: %+v, %v", n, err)
 	}
 }
+
+func BenchmarkNumbers(b *testing.B) {
+	f := newFixture(b)
+	f.exec("BEGIN")
+	rng := rand.New(rand.NewSource(1))
+	var series, causes []int
+	for i := range 500 {
+		series = append(series, f.addSeries(fixtureSeries{"postfix", "mx1", "", "s.test", fmt.Sprintf("d%d.test", i), fmt.Sprintf("mx.d%d.test", i), fmt.Sprintf("d%d.test", i)}))
+	}
+	for i := range 100 {
+		causes = append(causes, f.addCause(fixtureCause{450 + i%50, "4.2.2", "", fmt.Sprint("signature ", i), "mailbox-full"}))
+	}
+	attempts := 0
+	for range 10_000 {
+		r := fixtureRecipient{series: series[rng.Intn(len(series))], first: rng.Int63n(1e12), state: Bounced}
+		r.last, r.done = r.first+1e9, r.first+1e9
+		id := f.addRecipient(r)
+		for range 1 + rng.Intn(4) {
+			f.addAttempt(fixtureAttempt{r.first + rng.Int63n(1e9), id, r.series, attemptDeferred, causes[rng.Intn(len(causes))], "text"})
+			attempts++
+		}
+	}
+	f.exec("COMMIT")
+	q := NewQuery(f.db.Reader())
+	for b.Loop() {
+		if _, err := q.Numbers(context.Background(), Window{}, Filter{}, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(attempts)*float64(b.N)/b.Elapsed().Seconds(), "attempts/s")
+}
