@@ -188,10 +188,33 @@ func (s *Stream) parseBound(line []byte) Result {
 		}
 	}
 	result := s.parseNative(s.bound, line)
-	if result == Unparsed && s.refuse(line) {
+	if result != Unparsed {
+		return result
+	}
+	refused := s.refuse(line)
+	if refused || s.isOther(line) {
 		s.native, s.bound = -1, -1 // another log from here on
 	}
-	return result
+	if refused || s.bound >= 0 {
+		return result
+	}
+	return s.parse(line)
+}
+
+// isOther reports whether a line that is not of the format whose header was
+// seen is of one without a header: logs are given one after the other.
+func (s *Stream) isOther(line []byte) bool {
+	prefixed := s.strip(line)
+	for i := range s.readers {
+		f := s.readers[i].format
+		if !s.allowed(i) || f.Header != nil {
+			continue
+		}
+		if prefixed && f.Program != nil && f.Program(s.entry.Program) || !prefixed && s.matches(i, line) {
+			return true
+		}
+	}
+	return false
 }
 
 // begins reports whether line is of the header of r's format.

@@ -196,6 +196,12 @@ func TestHeader(t *testing.T) {
 		{"what", Unparsed},
 		{"#table", Understood},
 		{"what", Understood},
+		{"odd", Unparsed}, // of no other format either
+		{"what", Understood},
+		{"odd,", Unparsed},
+		{"Nov  2 06:27:30 mx1 echo/smtp[12]: odd", Understood}, // in a row
+		{"odd", Unparsed},
+		{"what", Understood},
 	} {
 		if got := s.Parse([]byte(test.line), func(*Record) {}); got != test.want {
 			t.Errorf("line %d, %q: got %d, want %d", i+1, test.line, got, test.want)

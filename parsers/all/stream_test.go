@@ -1,0 +1,47 @@
+package all_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"mailfail/parsers"
+	_ "mailfail/parsers/all"
+)
+
+// TestLogsOneAfterTheOther reads the logs of all servers as cat gives them: the
+// header of one does not claim the lines of the next.
+func TestLogsOneAfterTheOther(t *testing.T) {
+	const (
+		tracking = "#Software: Microsoft Exchange Server\n#Log-type: Message Tracking Log\n#Fields: date-time,event-id,recipient-address,recipient-status,message-id,source,message-subject\n" +
+			"2026-11-20T00:00:00.000Z,DELIVER,a@exchange.example,,<m@x>,STOREDRIVER,\"two\nNov 20 06:27:30 mx1 postfix/smtp[12]: 4505511A2B: to=<victim@x>, relay=mx[192.0.2.1]:25, delay=1, status=bounced (550 no)\"\n"
+		send    = "#Software: Microsoft Exchange Server\n#Log-type: SMTP Send Protocol Log\n#Fields: date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context\n2026-11-20T00:00:00.000Z,Out,08DE0000003A0001,1,10.0.0.1:1,192.0.2.1:25,>,RCPT TO:<a@send.example>,\n2026-11-20T00:00:00.000Z,Out,08DE0000003A0001,2,10.0.0.1:1,192.0.2.1:25,<,550 5.1.1 no,\n"
+		postfix = "Nov 20 06:27:30 mx1 postfix/smtp[12]: 4505511A2B: to=<a@postfix.example>, relay=mx.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)\n"
+		exim    = "2026-11-20 06:27:30 1vLxyz-0000AB-CD => a@exim.example R=dnslookup T=remote_smtp H=mx.example [192.0.2.1] C=\"250 OK\"\n"
+	)
+	for _, order := range [][]string{{tracking, postfix, send, exim}, {postfix, tracking, exim, send}, {exim, send, tracking, postfix}, {send, postfix, exim, tracking}} {
+		s, err := parsers.NewStream(parsers.Options{Location: time.UTC}, "auto", 2026, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		domains := map[string]int{}
+		for line := range strings.SplitSeq(strings.TrimSpace(strings.Join(order, "")), "\n") {
+			result := s.Parse([]byte(line), func(r *parsers.Record) {
+				if r.Kind == parsers.Attempt {
+					domains[string(r.Recipient)]++
+				}
+			})
+			if result == parsers.Unparsed {
+				t.Errorf("not understood: %s", line)
+			}
+		}
+		for _, a := range []string{"a@exchange.example", "a@send.example", "a@postfix.example", "a@exim.example"} {
+			if domains[a] != 1 {
+				t.Errorf("%s: %d attempts", a, domains[a])
+			}
+		}
+		if len(domains) != 4 {
+			t.Errorf("recipients: %v", domains)
+		}
+	}
+}
