@@ -120,6 +120,40 @@ func TestText(t *testing.T) {
 	golden(t, "report-empty.txt", text(t, &Report{Numbers: &store.Numbers{}, location: time.UTC}, TextOptions{}))
 }
 
+// What has no code is in one row of JSON, and by reason in the text.
+func TestTextSplitsWhatHasNoCode(t *testing.T) {
+	r := sample()
+	r.Uncoded = []store.CodeRow{
+		{Reason: "connection-lost", Attempts: 900, Recipients: 290, Domains: 1, First: day, Last: day, Example: "lost connection"},
+		{Reason: "dns", Attempts: 100, Recipients: 10, Domains: 1, First: day, Last: day, Example: "no such host"},
+	}
+	r.UncodedRejections = []store.CodeRow{{Reason: "loop", Attempts: 3, First: day, Last: day, Example: "too many hops"}}
+	got := text(t, r, TextOptions{})
+	for _, want := range []string{
+		"\n(no code)        900         290        1  Name of  connection-lost\n    connection-lost: Advice", "\n    > lost connection\n",
+		"\n(no code)        100          10        1  Name of  dns\n    dns: Advice", "\n    > no such host\n",
+		"\n(no code)       3           0        0  loop\n    > too many hops\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "1,000         300") {
+		t.Errorf("the row of all that has no code is still there:\n%s", got)
+	}
+	var j bytes.Buffer
+	if err := r.WriteJSON(&j, 0); err != nil {
+		t.Fatal(err)
+	}
+	var report struct{ Codes, Rejections []struct{ Code string } }
+	if err := json.Unmarshal(j.Bytes(), &report); err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Codes) != len(r.Codes) || len(report.Rejections) != len(r.Rejections) {
+		t.Errorf("JSON has other rows than one for each code: %v", report)
+	}
+}
+
 func TestTextIsNoWiderThanAsked(t *testing.T) {
 	for _, width := range []int{72, 80, 100, 120} {
 		for line := range strings.Lines(text(t, sample(), TextOptions{Width: width})) {

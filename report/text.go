@@ -368,7 +368,8 @@ func (t *texter) numberTitles(ofCause bool) []string {
 
 func (t *texter) codes() section {
 	tab := &table{columns: []column{{title: "Code"}, {title: "Attempts", right: true}, {title: "Recipients", right: true}, {title: "Domains", right: true}, {title: "Meaning", flex: true}}}
-	for _, c := range top(t.Codes, t.opt.Top) {
+	codes := split(t.Codes, t.Uncoded)
+	for _, c := range top(codes, t.opt.Top) {
 		name, advice := meaningOf(&c)
 		row := tableRow{cells: []string{codeOrNone(c.Code), count(c.Attempts), count(c.Recipients), count(c.Domains), name}}
 		row.below = strings.Split(wrap(c.Reason+": "+advice, 0, t.width-4), "\n")
@@ -377,19 +378,33 @@ func (t *texter) codes() section {
 		}
 		tab.rows = append(tab.rows, row)
 	}
-	return section{"Failing attempts by code", tab.render(t.width), t.more(len(t.Codes)-len(tab.rows), "more codes", 0)}
+	return section{"Failing attempts by code", tab.render(t.width), t.more(len(codes)-len(tab.rows), "more codes", 0)}
+}
+
+// split puts the rows by reason in the place of the row without a code.
+func split(codes, uncoded []store.CodeRow) []store.CodeRow {
+	if len(uncoded) == 0 {
+		return codes
+	}
+	rows := slices.DeleteFunc(slices.Clone(codes), func(c store.CodeRow) bool { return c.Code == "" })
+	rows = append(rows, uncoded...)
+	slices.SortStableFunc(rows, func(a, b store.CodeRow) int {
+		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), cmp.Compare(a.Code, b.Code))
+	})
+	return rows
 }
 
 func (t *texter) rejections() section {
 	tab := &table{columns: []column{{title: "Code"}, {title: "Times", right: true}, {title: "Recipients", right: true}, {title: "Clients", right: true}, {title: "Reason", flex: true}}}
-	for _, c := range top(t.Rejections, t.opt.Top) {
+	codes := split(t.Rejections, t.UncodedRejections)
+	for _, c := range top(codes, t.opt.Top) {
 		row := tableRow{cells: []string{codeOrNone(c.Code), count(c.Attempts), count(c.Recipients), count(c.Clients), c.Reason}}
 		if c.Example != "" {
 			row.below = []string{"> " + safe(c.Example)}
 		}
 		tab.rows = append(tab.rows, row)
 	}
-	return section{"Refused on the way in", tab.render(t.width), t.more(len(t.Rejections)-len(tab.rows), "more codes", 0)}
+	return section{"Refused on the way in", tab.render(t.width), t.more(len(codes)-len(tab.rows), "more codes", 0)}
 }
 
 // unknownShown is the number of texts without a reason that are shown: enough

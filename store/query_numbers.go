@@ -50,6 +50,10 @@ type Numbers struct {
 	PutOff     []CauseRow     // temporary failures
 	Unknown    []SignatureRow // failing attempts that no rule knew
 
+	// What has no code has little in common: it is in one row of Codes and of
+	// Rejections, and here by reason.
+	Uncoded, UncodedRejections []CodeRow
+
 	// SendLogsLeftOut is set when SMTP send logs were left out, because
 	// message tracking logs of the same window report the same mail.
 	SendLogsLeftOut bool

@@ -113,14 +113,18 @@ func (c *counter) attempt(r *recipient, row []int64) {
 			r.touch(t, deferred)
 		}
 	}
-	t, code := c.failing.add(k, 1, row[4], row[4])
+	t := c.failing.add(k, 1, row[4], row[4])
 	if deferred {
 		t.deferrals++
-		code.deferrals++
 	}
-	if code.lastRecipient != r.id {
-		code.lastRecipient = r.id
-		code.recipients++
+	for _, code := range t.in {
+		if deferred {
+			code.deferrals++
+		}
+		if code.lastRecipient != r.id {
+			code.lastRecipient = r.id
+			code.recipients++
+		}
 	}
 }
 

@@ -31,10 +31,11 @@ func (c *counter) rejections() error {
 			for _, g := range c.groupings {
 				g.atSender(s, address, k).Rejected += n
 			}
-			_, code := failures.add(k, n, first, last)
-			if p := (codeDomain{code, c.cat.series[s].domain}); !domains[p] {
-				domains[p] = true
-				code.domains++
+			for _, code := range failures.add(k, n, first, last).in {
+				if p := (codeDomain{code, c.cat.series[s].domain}); !domains[p] {
+					domains[p] = true
+					code.domains++
+				}
 			}
 			return nil
 		})
@@ -44,7 +45,7 @@ func (c *counter) rejections() error {
 	if err := c.rejectedWhom(failures); err != nil {
 		return err
 	}
-	c.numbers.Rejections, err = c.codeRows(failures, rejectionText)
+	c.numbers.Rejections, c.numbers.UncodedRejections, err = c.codeRows(failures, rejectionText)
 	return err
 }
 
@@ -86,7 +87,8 @@ func escapeLike(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
 }
 
-// rejectedWhom counts the recipients and clients of each code's rejections.
+// rejectedWhom counts the recipients and clients of each code's rejections, and
+// of each reason's without a code.
 func (c *counter) rejectedWhom(f *failures) error {
 	var ids, series []int64
 	for id := range f.causes {
@@ -101,18 +103,29 @@ func (c *counter) rejectedWhom(f *failures) error {
 	if len(series) < len(c.rejected) {
 		where, args = where+" AND r.series IN (SELECT value FROM json_each(?))", append(args, list(series))
 	}
-	return c.each(`SELECT k.reply, k.enhanced, count(DISTINCT nullif(r.recipient, '')), count(DISTINCT nullif(r.client_ip, ''))
-		FROM rejections AS r JOIN causes AS k ON k.id = r.cause
-		WHERE r.cause IN (SELECT value FROM json_each(?)) AND `+where+` GROUP BY 1, 2`,
-		append([]any{list(ids)}, args...), func(r *sql.Rows) error {
-			var reply int
-			var enhanced string
-			var recipients, clients int64
-			err := r.Scan(&reply, &enhanced, &recipients, &clients)
-			t := f.code(joinCode(reply, enhanced))
-			t.recipients, t.clients = recipients, clients
-			return err
-		})
+	from := ` FROM rejections AS r JOIN causes AS k ON k.id = r.cause WHERE r.cause IN (SELECT value FROM json_each(?)) AND ` + where
+	args = append([]any{list(ids)}, args...)
+	const whom = `count(DISTINCT nullif(r.recipient, '')), count(DISTINCT nullif(r.client_ip, ''))`
+	err := c.each(`SELECT k.reply, k.enhanced, `+whom+from+` GROUP BY 1, 2`, args, func(r *sql.Rows) error {
+		var reply int
+		var enhanced string
+		var recipients, clients int64
+		err := r.Scan(&reply, &enhanced, &recipients, &clients)
+		t := tallyOf(f.codes, joinCode(reply, enhanced))
+		t.recipients, t.clients = recipients, clients
+		return err
+	})
+	if err != nil || len(f.reasons) == 0 {
+		return err
+	}
+	return c.each(`SELECT k.reason, `+whom+from+` AND k.reply = 0 AND k.enhanced = '' GROUP BY 1`, args, func(r *sql.Rows) error {
+		var reason string
+		var recipients, clients int64
+		err := r.Scan(&reason, &recipients, &clients)
+		t := tallyOf(f.reasons, reason)
+		t.recipients, t.clients = recipients, clients
+		return err
+	})
 }
 
 // atSender is at, with the sender's domain taken from an address.

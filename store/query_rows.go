@@ -11,20 +11,21 @@ import (
 
 // failures adds up failing attempts, or rejections, by cause and by code.
 type failures struct {
-	causes map[int64]*causeTally
-	codes  map[string]*codeTally
+	causes  map[int64]*causeTally
+	codes   map[string]*codeTally
+	reasons map[string]*codeTally // of what has no code
 }
 
 // causeTally counts the failures of one cause.
 type causeTally struct {
 	*cause
-	ofCode      *codeTally
+	in          []*codeTally // that of its code and, without one, that of its reason
 	n           int64
 	deferrals   int64
 	first, last int64
 }
 
-// codeTally counts the failures with one code.
+// codeTally counts the failures with one code, or without one for one reason.
 type codeTally struct {
 	recipients, domains, clients int64
 	deferrals                    int64
@@ -33,28 +34,35 @@ type codeTally struct {
 }
 
 func newFailures() *failures {
-	return &failures{causes: map[int64]*causeTally{}, codes: map[string]*codeTally{}}
+	return &failures{causes: map[int64]*causeTally{}, codes: map[string]*codeTally{}, reasons: map[string]*codeTally{}}
 }
 
-func (f *failures) code(code string) *codeTally {
-	t := f.codes[code]
-	if t == nil {
-		t = &codeTally{lastRecipient: -1}
-		f.codes[code] = t
+// tallies returns what a failure with a code and a reason is counted in.
+func (f *failures) tallies(code, reason string) []*codeTally {
+	in := []*codeTally{tallyOf(f.codes, code)}
+	if code == "" {
+		in = append(in, tallyOf(f.reasons, reason))
 	}
-	return t
+	return in
 }
 
-// add counts n failures of a cause and returns its tally and that of its code.
-func (f *failures) add(k *cause, n, first, last int64) (*causeTally, *codeTally) {
+func tallyOf(m map[string]*codeTally, key string) *codeTally {
+	if m[key] == nil {
+		m[key] = &codeTally{lastRecipient: -1}
+	}
+	return m[key]
+}
+
+// add counts n failures of a cause and returns its tally.
+func (f *failures) add(k *cause, n, first, last int64) *causeTally {
 	t := f.causes[k.id]
 	if t == nil {
-		t = &causeTally{cause: k, ofCode: f.code(k.code), first: first, last: last}
+		t = &causeTally{cause: k, in: f.tallies(k.code, k.reason), first: first, last: last}
 		f.causes[k.id] = t
 	}
 	t.n += n
 	t.first, t.last = min(t.first, first), max(t.last, last)
-	return t, t.ofCode
+	return t
 }
 
 // finish turns what was added up into rows.
@@ -68,7 +76,7 @@ func (c *counter) finish() (err error) {
 		n.Groups = c.by.rows()
 	}
 	c.countDomains()
-	if n.Codes, err = c.codeRows(c.failing, attemptText); err != nil {
+	if n.Codes, n.Uncoded, err = c.codeRows(c.failing, attemptText); err != nil {
 		return err
 	}
 	n.Failed = c.causeRows(c.failed, c.failedAt)
@@ -81,11 +89,13 @@ func (c *counter) finish() (err error) {
 func (c *counter) countDomains() {
 	byCode := map[*codeTally]map[string]int64{}
 	for k, n := range c.domains.labels {
-		code := c.failing.code(c.cat.labels[k.label].code)
-		if byCode[code] == nil {
-			byCode[code] = map[string]int64{}
+		label, domain := c.cat.labels[k.label], c.domains.valuesOf(c.domains.order[k.group])[0]
+		for _, code := range c.failing.tallies(label.code, label.reason) {
+			if byCode[code] == nil {
+				byCode[code] = map[string]int64{}
+			}
+			byCode[code][domain] += n
 		}
-		byCode[code][c.domains.valuesOf(c.domains.order[k.group])[0]] += n
 	}
 	for code, domains := range byCode {
 		code.domains, code.topDomain = int64(len(domains)), most(domains)
@@ -213,19 +223,33 @@ const (
 	rejectionText = "rejections"
 )
 
-// codeRows returns a row for each code, most attempts first, then by code.
-func (c *counter) codeRows(f *failures, table string) ([]CodeRow, error) {
+// codeRows returns a row for each code and, of what has no code, one for each
+// reason; most attempts first, then by code and reason.
+func (c *counter) codeRows(f *failures, table string) (codes, uncoded []CodeRow, err error) {
 	if err := c.signatures(f.causes); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	byCode := map[string][]*causeTally{}
+	lists := map[*codeTally][]*causeTally{}
 	for _, k := range f.causes {
-		byCode[k.code] = append(byCode[k.code], k)
+		for _, t := range k.in {
+			lists[t] = append(lists[t], k)
+		}
 	}
-	rows := make([]CodeRow, 0, len(byCode))
-	for code, list := range byCode {
-		t := list[0].ofCode
-		row := CodeRow{Code: code, Reply: list[0].reply, Enhanced: list[0].enhanced,
+	if codes, err = c.tallyRows(f.codes, lists, table); err != nil {
+		return nil, nil, err
+	}
+	uncoded, err = c.tallyRows(f.reasons, lists, table)
+	return codes, uncoded, err
+}
+
+func (c *counter) tallyRows(tallies map[string]*codeTally, lists map[*codeTally][]*causeTally, table string) ([]CodeRow, error) {
+	rows := make([]CodeRow, 0, len(tallies))
+	for _, t := range tallies {
+		list := lists[t]
+		if list == nil {
+			continue
+		}
+		row := CodeRow{Code: list[0].code, Reply: list[0].reply, Enhanced: list[0].enhanced,
 			Deferrals: t.deferrals, Recipients: t.recipients, Domains: t.domains, TopDomain: t.topDomain, Clients: t.clients}
 		if err := c.describe(&row, list, table); err != nil {
 			return nil, err
@@ -233,31 +257,30 @@ func (c *counter) codeRows(f *failures, table string) ([]CodeRow, error) {
 		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, func(a, b CodeRow) int {
-		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), cmp.Compare(a.Code, b.Code))
+		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Reason, b.Reason))
 	})
 	return rows, nil
 }
 
-// describe fills in what follows from the causes of a code.
+// describe fills in what follows from the causes of a row. The provider and
+// the example are of its reason, so that what is said about that fits them.
 func (c *counter) describe(row *CodeRow, list []*causeTally, table string) (err error) {
 	first, last := list[0].first, list[0].last
-	reasons, providers, signatures := map[string]int64{}, map[[2]string]int64{}, map[string]int64{}
+	reasons := map[string]int64{}
 	for _, k := range list {
 		row.Attempts += k.n
 		first, last = min(first, k.first), max(last, k.last)
 		reasons[k.reason] += k.n
-		providers[[2]string{k.reason, c.cat.names[k.provider]}] += k.n
-		signatures[k.signature] += k.n
 	}
 	row.First, row.Last = time.UnixMicro(first), time.UnixMicro(last)
 	row.Reason = most(reasons)
-	ofReason := map[string]int64{}
-	for k, n := range providers {
-		if k[0] == row.Reason {
-			ofReason[k[1]] = n
-		}
+	list = slices.DeleteFunc(slices.Clone(list), func(k *causeTally) bool { return k.reason != row.Reason })
+	providers, signatures := map[string]int64{}, map[string]int64{}
+	for _, k := range list {
+		providers[c.cat.names[k.provider]] += k.n
+		signatures[k.signature] += k.n
 	}
-	row.Provider = most(ofReason)
+	row.Provider = most(providers)
 	row.Example, err = c.example(list, most(signatures), table)
 	return err
 }

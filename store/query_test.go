@@ -354,7 +354,8 @@ func (r *reference) groups(dims []Dimension) map[string]Tally {
 	return groups
 }
 
-// codes returns attempts, recipients and domains by code.
+// codes returns attempts, recipients and domains by code and, after a blank, by
+// reason of what has no code.
 func (r *reference) codes() map[string][3]int64 {
 	type pair struct{ code, of string }
 	recipients, domains := map[pair]bool{}, map[pair]bool{}
@@ -363,18 +364,23 @@ func (r *reference) codes() map[string][3]int64 {
 		if !r.in(a.time) || !r.wantSeries(a.series, r.series[a.series].sender) || !r.wantCause(a.cause) {
 			continue
 		}
-		code := joinCode(r.causes[a.cause].reply, r.causes[a.cause].enhanced)
-		n := codes[code]
-		n[0]++
-		if p := (pair{code, fmt.Sprint(a.recipient)}); !recipients[p] {
-			recipients[p] = true
-			n[1]++
+		keys := []string{joinCode(r.causes[a.cause].reply, r.causes[a.cause].enhanced)}
+		if keys[0] == "" {
+			keys = append(keys, " "+r.causes[a.cause].reason)
 		}
-		if p := (pair{code, r.series[a.series].domain}); !domains[p] {
-			domains[p] = true
-			n[2]++
+		for _, code := range keys {
+			n := codes[code]
+			n[0]++
+			if p := (pair{code, fmt.Sprint(a.recipient)}); !recipients[p] {
+				recipients[p] = true
+				n[1]++
+			}
+			if p := (pair{code, r.series[a.series].domain}); !domains[p] {
+				domains[p] = true
+				n[2]++
+			}
+			codes[code] = n
 		}
-		codes[code] = n
 	}
 	return codes
 }
@@ -510,6 +516,9 @@ func compareNumbers(t *testing.T, name string, n *Numbers, want *reference, by [
 	codes := map[string][3]int64{}
 	for _, c := range n.Codes {
 		codes[c.Code] = [3]int64{c.Attempts, c.Recipients, c.Domains}
+	}
+	for _, c := range n.Uncoded {
+		codes[c.Code+" "+c.Reason] = [3]int64{c.Attempts, c.Recipients, c.Domains}
 	}
 	if w := want.codes(); !reflect.DeepEqual(codes, w) {
 		t.Errorf("%s: codes\n got %v\nwant %v", name, codes, w)
@@ -720,6 +729,26 @@ func TestNumbersAreOneSnapshot(t *testing.T) {
 	close(stop)
 	if err := <-done; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What a row says of its reason and its example belong together, however
+// frequent the texts of other reasons are.
+func TestExampleIsOfTheReason(t *testing.T) {
+	f := newFixture(t)
+	at := f.addSeries(fixtureSeries{format: "postfix", domain: "a.test"})
+	full := []int{f.addCause(fixtureCause{552, "5.2.2", "A", "full one", "mailbox-full"}), f.addCause(fixtureCause{552, "5.2.2", "A", "full two", "mailbox-full"})}
+	size := f.addCause(fixtureCause{552, "5.2.2", "B", "too big", "too-big"})
+	for i, cause := range []int{full[0], full[0], full[1], full[1], size, size, size} {
+		id := f.addRecipient(fixtureRecipient{series: at, state: Bounced, first: 1, last: 1, done: 1, cause: cause + 1})
+		f.addAttempt(fixtureAttempt{int64(i), id, at, attemptFailed, cause, f.causes[cause].signature})
+	}
+	n, err := NewQuery(f.db.Reader()).Numbers(t.Context(), Window{}, Filter{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(n.Codes) != 1 || n.Codes[0].Attempts != 7 || n.Codes[0].Reason != "mailbox-full" || n.Codes[0].Provider != "A" || n.Codes[0].Example != "full one" {
+		t.Errorf("got %+v", n.Codes)
 	}
 }
 

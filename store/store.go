@@ -48,6 +48,7 @@ func Open(path string) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("create the folder of the database: %w", err)
 	}
+	create(path)
 	rw, err := connect(path, "_txlock=immediate&_journal_mode=WAL&_synchronous=NORMAL", 1)
 	if err != nil {
 		return nil, err
@@ -62,6 +63,16 @@ func Open(path string) (*DB, error) {
 		return nil, err
 	}
 	return db, nil
+}
+
+// create makes a database file that strangers cannot read: addresses are
+// personal data. SQLite, which would let everybody read it, gives the files
+// beside it the same mode. What goes wrong here SQLite will say when it opens
+// the file.
+func create(path string) {
+	if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640); err == nil {
+		f.Close()
+	}
 }
 
 // OpenReadOnly opens an existing database for reports. It works while another

@@ -65,6 +65,26 @@ func TestOddPaths(t *testing.T) {
 	}
 }
 
+func TestStrangersCannotRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sub", "m.db")
+	db, w := open(t, path)
+	defer db.Close()
+	defer w.Close()
+	files, err := filepath.Glob(path + "*")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("files %q, %v; want the database, its log and its index", files, err)
+	}
+	for _, name := range append(files, filepath.Dir(path)) {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); mode&0o027 != 0 {
+			t.Errorf("%s has mode %v", name, mode)
+		}
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string) string {

@@ -74,6 +74,10 @@ func findLogs(cmd *cobra.Command, args []string, quiet bool) (families []source.
 		warn(cmd, e)
 		failed = errSaid
 	}
+	if len(families) == 0 && failed == nil {
+		warn(cmd, fmt.Errorf("there is no file in %s", templates.Printable(strings.Join(args, ", "))))
+		failed = errSaid
+	}
 	return families, failed, nil
 }
 

@@ -147,7 +147,7 @@ func readLogs(cmd *cobra.Command, db *store.DB, flags *logFlags, families []sour
 // refuse says which of the files that were named are no logs. What else lies
 // in a directory is not worth a word, unless nothing in it is a log.
 func refuse(cmd *cobra.Command, files []ingest.File, families []source.Family) (refused bool) {
-	given := map[string]bool{source.Stdin: true}
+	given := map[string]bool{"standard input": true} // as walkers call it
 	for _, family := range families {
 		for _, f := range family.Files {
 			given[f.Path] = f.Given
@@ -161,7 +161,7 @@ func refuse(cmd *cobra.Command, files []ingest.File, families []source.Family) (
 		case !f.NotUnderstood():
 			logs++
 		case given[f.Path]:
-			warn(cmd, fmt.Errorf("read %s: none of its %d lines was understood: %s", templates.Printable(f.Path), f.Lines.Read, f.Refusal))
+			warn(cmd, fmt.Errorf("read %s: %s", templates.Printable(f.Path), f.Refusal))
 			refused = true
 		default:
 			others++
@@ -171,7 +171,7 @@ func refuse(cmd *cobra.Command, files []ingest.File, families []source.Family) (
 		}
 	}
 	if others > 0 && logs == 0 {
-		warn(cmd, fmt.Errorf("none of %d files is a log; in %s %s", others, templates.Printable(first.Path), first.Refusal))
+		warn(cmd, fmt.Errorf("read %s: %s; no other file there is a log either", templates.Printable(first.Path), first.Refusal))
 		refused = true
 	}
 	return refused
