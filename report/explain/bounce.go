@@ -220,7 +220,7 @@ func readReport(r io.Reader) []failed {
 		h, err := textproto.ReadHeader(br)
 		f := failed{
 			address: typed(h.Get("Final-Recipient")), action: strings.ToLower(h.Get("Action")),
-			remote: typed(h.Get("Remote-MTA")), diagnostic: cut(h.Get("Diagnostic-Code")),
+			remote: hostOf(h.Get("Remote-MTA")), diagnostic: cut(h.Get("Diagnostic-Code")),
 		}
 		if original := typed(h.Get("Original-Recipient")); original != "" && strings.Contains(original, "@") || f.address == "" {
 			f.address = original
@@ -244,6 +244,13 @@ func typed(s string) string {
 		s = value
 	}
 	return strings.Trim(strings.TrimSpace(s), "<>()")
+}
+
+// hostOf returns the host of a Remote-MTA field, which some systems follow
+// with a remark: "dns; mx.b (192.0.2.1, the server for the domain)".
+func hostOf(s string) string {
+	host, _, _ := strings.Cut(typed(s), " ")
+	return host
 }
 
 func cut(s string) string {

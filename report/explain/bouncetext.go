@@ -77,7 +77,7 @@ func (tr *textReader) line(line string) {
 		return
 	}
 	if strings.TrimSpace(line) == "" {
-		if tr.open && tr.last().diagnostic != "" {
+		if tr.open && tr.last().diagnostic != "" && !strings.HasSuffix(tr.last().diagnostic, ":") {
 			tr.open = false
 		}
 		return
