@@ -110,7 +110,12 @@ func TestFollow(t *testing.T) {
 			appendTo(t, path, line[len(line)/2:])
 			if n%500 == 499 {
 				rotate(t, path)
-				<-noticed
+				select {
+				case <-noticed:
+				case <-time.After(30 * time.Second):
+					t.Errorf("line %d was not read", n)
+					return
+				}
 			}
 		}
 	}, path)

@@ -38,6 +38,11 @@ type FollowOptions struct {
 // while they are listed, copies and compressed files are still being written.
 const fullLook = time.Minute
 
+// timestampGranularity is how far the modification time of a file may lie
+// before the time it was written: kernels stamp with the time of the last clock
+// tick, every 1 to 10 ms.
+const timestampGranularity = 10 * time.Millisecond
+
 // Follower reads files as they grow, and goes with what happens to them. It is
 // driven by one loop:
 //
@@ -110,7 +115,7 @@ func Follow(args []string, opt FollowOptions) *Follower {
 		args:     args,
 		opt:      opt,
 		wake:     make(chan struct{}, 1),
-		began:    time.Now(),
+		began:    time.Now().Add(-timestampGranularity),
 		reported: map[string]bool{},
 	}
 }

@@ -323,6 +323,9 @@ func TestFollowIsIdle(t *testing.T) {
 	path := filepath.Join(dir, "mail.log")
 	write(t, path, "a line\nand a part")
 	write(t, path+".1", "an old one\n")
+	if old := time.Now().Add(-time.Hour); os.Chtimes(path+".1", old, old) != nil {
+		t.Fatal("no file times")
+	}
 	s := Follow([]string{path, filepath.Join(dir, "missing"), filepath.Join(dir, "other*")}, FollowOptions{Tick: time.Millisecond, Spacing: -1})
 	defer s.Close()
 	f := newFollower(t)
