@@ -378,7 +378,7 @@ func (t *texter) codes() section {
 		}
 		tab.rows = append(tab.rows, row)
 	}
-	return section{"Failing attempts by code", tab.render(t.width), t.more(len(codes)-len(tab.rows), "more codes", 0)}
+	return section{"Failing attempts by code", tab.render(t.width), t.more(len(codes)-len(tab.rows), "more", 0)}
 }
 
 // split puts the rows by reason in the place of the row without a code.
@@ -404,7 +404,7 @@ func (t *texter) rejections() section {
 		}
 		tab.rows = append(tab.rows, row)
 	}
-	return section{"Refused on the way in", tab.render(t.width), t.more(len(codes)-len(tab.rows), "more codes", 0)}
+	return section{"Refused on the way in", tab.render(t.width), t.more(len(codes)-len(tab.rows), "more", 0)}
 }
 
 // unknownShown is the number of texts without a reason that are shown: enough
