@@ -7,7 +7,11 @@ import (
 	"io"
 
 	tea "github.com/charmbracelet/bubbletea"
+
+	"mailfail/report/live/screen/quiet"
 )
+
+func init() { quiet.Done() }
 
 // Lines that are wider than the terminal thinks they are (it may count some
 // characters of a stranger otherwise than we do) must not go on on the next
