@@ -30,6 +30,46 @@ func (e *Event) senderDomain() string {
 	return strings.ToLower(e.Sender[strings.LastIndexByte(e.Sender, '@')+1:])
 }
 
+// Recent calls each with what was counted in a window: how many attempts and
+// rejections of a minute have all in common that e tells, which is time,
+// outcome, format, host, provider, domain, reply, enhanced code and reason.
+func (q *Query) Recent(ctx context.Context, w Window, f Filter, each func(e *Event, n int64)) error {
+	return q.read(ctx, func(t *tx) error {
+		cat, err := t.catalog()
+		if err != nil {
+			return err
+		}
+		minutes, args := w.where("minute", minuteMicros)
+		times, _ := w.where("time", 1)
+		row := func(v []int64) error {
+			s := &cat.series[cat.index[v[1]]]
+			k := cat.causes[v[2]]
+			if !f.matchSeries(cat, s) || k != nil && !f.matchCause(k) {
+				return nil
+			}
+			e := &Event{Time: time.UnixMicro(v[0] * minuteMicros), Format: cat.names[s.format], MTA: cat.value(s, ByMTA), Host: cat.names[s.host],
+				Provider: cat.value(s, ByProvider), Domain: cat.names[s.domain], Outcome: "delivered"}
+			if k != nil {
+				e.Outcome, e.Reply, e.Enhanced, e.Reason = "rejected", k.reply, k.enhanced, k.reason
+			}
+			if v[3] != 0 {
+				e.Outcome = outcomeName(v[3])
+			}
+			each(e, v[4])
+			return nil
+		}
+		if err := t.ints("SELECT minute, series, 0, 0, delivered FROM counts WHERE delivered > 0 AND "+minutes, args, row); err != nil {
+			return err
+		}
+		_, args = w.where("time", 1)
+		const what = " AS m, series, cause, "
+		if err := t.ints("SELECT time/60000000"+what+"outcome AS o, COUNT(*) FROM attempts WHERE "+times+" GROUP BY m, series, cause, o", args, row); err != nil {
+			return err
+		}
+		return t.ints("SELECT time/60000000"+what+"0, SUM(n) FROM rejections WHERE "+times+" GROUP BY m, series, cause", args, row)
+	})
+}
+
 // Usual says how many attempts a minute are usual at a time of day.
 type Usual struct {
 	Days                                  int // that there are numbers of; 0: no history yet

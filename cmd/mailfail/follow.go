@@ -452,6 +452,9 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 	loop.Committed = status.Lines
 	followed := make(chan error, 1)
 	go func() {
+		if err := f.remember(ctx, query, stats); err != nil && ctx.Err() == nil {
+			f.warn(err)
+		}
 		err := look(ctx, loop)
 		status.Ended()
 		if err != nil || ctx.Err() != nil {
@@ -469,6 +472,27 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 	stop()
 	kept.print(f.cmd)
 	return err
+}
+
+// remember fills the counters with the last hour of the database, so that the
+// screen of one who comes to look at an incident is not empty.
+func (f *follow) remember(ctx context.Context, query *store.Query, stats *live.Stats) error {
+	const newest = 100 // of each outcome
+	now := f.now()
+	window := store.Window{Since: now.Add(-live.Reach), Until: now}
+	if err := query.Recent(ctx, window, f.filter, func(e *store.Event, n int64) { stats.Remember(e, uint64(n), now) }); err != nil {
+		return err
+	}
+	for _, outcome := range store.OutcomeNames {
+		err := query.Events(ctx, window, f.filter, []string{outcome}, newest, func(e *store.Event) error {
+			stats.Keep(e)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // look finds out what the terminal can show.

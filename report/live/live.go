@@ -144,13 +144,55 @@ func (s *Stats) Add(e *store.Event, wall time.Time) {
 		s.late++
 		return
 	}
+	s.count(o, e, at, 1)
+}
+
+// Remember counts n events of the minute that begins at e.Time, that were
+// counted before the Stats were there. The clock is then that of the wall.
+func (s *Stats) Remember(e *store.Event, n uint64, wall time.Time) {
+	o, ok := outcomeOf(e.Outcome)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.empty() {
+		s.first, s.newest, s.seenAt = e.Time, wall, wall
+	}
+	if e.Time.Before(s.first) {
+		s.first = e.Time
+	}
+	s.advance(wall)
+	at := step(e.Time)
+	half := n / 2
+	if at+1 > s.head {
+		half = 0
+	}
+	for i, n := range [...]uint64{n - half, half} {
+		if at := at + int64(i); n > 0 && at <= s.head && s.head-at < buckets {
+			s.count(o, e, at, n)
+		}
+	}
+}
+
+// Keep lists an event among the newest failures without counting it.
+func (s *Stats) Keep(e *store.Event) {
+	if o, ok := outcomeOf(e.Outcome); ok && o != Delivered {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.events++
+		s.rings[o].add(e, s.events)
+	}
+}
+
+func (s *Stats) count(o Outcome, e *store.Event, at int64, n uint64) {
 	k := key{outcome: o, provider: short(e.Provider), domain: short(e.Domain)}
 	if o != Delivered { // 250 2.0.0 is not what is looked for
 		k.reply, k.enhanced, k.reason = e.Reply, short(e.Enhanced), short(e.Reason)
 	}
 	x := s.find(k)
-	x.total++
-	x.count[mod(at)]++
+	x.total += n
+	x.count[mod(at)] += uint32(n)
 }
 
 func step(t time.Time) int64   { return t.Unix() / int64(Step/time.Second) }

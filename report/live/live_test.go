@@ -197,6 +197,23 @@ func TestBehind(t *testing.T) {
 	}
 }
 
+// What was counted before is there from the beginning.
+func TestRemember(t *testing.T) {
+	s := NewStats()
+	e := &store.Event{Outcome: "failed", Provider: "p", Domain: "d", Reply: 550, Reason: "r"}
+	for i, n := range []uint64{1000, 100, 10, 1} { // 70, 30, 4, 0 minutes ago
+		e.Time = noon.Add(-time.Duration([]int{70, 30, 4, 0}[i]) * time.Minute)
+		s.Remember(e, n, noon.Add(20*time.Second))
+		s.Keep(e)
+	}
+	for _, test := range []struct{ minutes, want uint64 }{{5, 11}, {10, 11}, {60, 111}} {
+		v := s.View(Query{Window: time.Duration(test.minutes) * time.Minute, Outcomes: []Outcome{Failed}, Rows: 9, Newest: 9, Columns: 10}, noon.Add(20*time.Second))
+		if v.Totals[Failed].Count != test.want || sum(v.Totals[Failed].History) != test.want || v.Behind != 0 || len(v.Newest) != 4 {
+			t.Errorf("last %d minutes: %+v, behind %v, %d newest, want %d, 0 and 4", test.minutes, v.Totals[Failed], v.Behind, len(v.Newest), test.want)
+		}
+	}
+}
+
 // Whatever comes in, the number of combinations is bounded, and none of the
 // events is lost from the totals.
 func TestBounded(t *testing.T) {

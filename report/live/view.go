@@ -201,7 +201,7 @@ func (b *builder) sum(x *series) (n uint64, rise int64) {
 
 // finish sorts the rows and leaves those that are shown.
 func (b *builder) finish() {
-	minutes := max(b.view.Window, Step).Minutes()
+	minutes := max(b.view.Window, 10*time.Second).Minutes() // the first seconds say little
 	for i := range b.view.Totals {
 		b.view.Totals[i].PerMinute = float64(b.view.Totals[i].Count) / minutes
 	}

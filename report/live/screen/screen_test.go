@@ -115,8 +115,16 @@ func check(t *testing.T, m *Model) string {
 		if w := widths.StringWidth(line); w > m.width {
 			t.Errorf("line %d has %d columns of %d: %q", i+1, w, m.width, line)
 		}
+		marks := 0
 		for _, r := range line {
-			if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x202e {
+			if marks++; widths.RuneWidth(r) > 0 {
+				marks = 0
+			}
+			if marks > maxMarks {
+				t.Errorf("line %d has a pile of marks: %q", i+1, line)
+				break
+			}
+			if !m.opt.Look.Unicode && r > '~' || r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x202e {
 				t.Errorf("line %d holds %U: %q", i+1, r, line)
 			}
 		}
@@ -218,6 +226,17 @@ func TestHostile(t *testing.T) {
 		press(m, "/", hostile, "enter")
 		check(t, m)
 	})
+}
+
+// Without UTF-8 nothing but ASCII is written: a byte of a longer character may
+// be a control of an 8-bit terminal.
+func TestHostileASCII(t *testing.T) {
+	m, _ := newModel(80, 24, Look{})
+	m.opt.Stats.Add(&store.Event{Time: noon, Outcome: "failed", Provider: hostile, Domain: hostile, Recipient: hostile, Text: hostile, Reason: hostile}, noon)
+	m.Update(tick(noon))
+	check(t, m)
+	press(m, "enter")
+	check(t, m)
 }
 
 func TestAnySize(t *testing.T) {

@@ -115,23 +115,18 @@ func (l Look) left(s string, n int) string {
 func (l Look) wrap(s string, n int) []string {
 	n = max(n, 8)
 	var lines []string
-	for _, word := range strings.Fields(templates.Printable(s)) {
+	for _, word := range strings.Fields(l.text(s, len(s)*len(`\x00`)+1)) {
 		for {
 			last := len(lines) - 1
 			if last >= 0 && l.width(lines[last])+1+l.width(word) <= n {
 				lines[last] += " " + word
 				break
 			}
-			if l.width(word) <= n {
-				lines = append(lines, l.text(word, n))
+			head := widths.Truncate(word, n, "")
+			lines = append(lines, head)
+			if word = word[len(head):]; word == "" || head == "" {
 				break
 			}
-			head := widths.Truncate(word, n, "")
-			if head == "" {
-				return lines
-			}
-			lines = append(lines, l.text(head, n))
-			word = word[len(head):]
 		}
 	}
 	return lines

@@ -323,7 +323,7 @@ func (m *Model) short(e *store.Event, l layout, selected bool) []string {
 	}
 	if l.tall == 1 {
 		r := max(24, m.width/6)
-		n := max(20, m.width/8)
+		n := max(20, m.width/6)
 		head += look.left(recipient, r) + " " + look.left(code, 10) + " " + look.left(name, n) + " "
 		room := m.width - (1 + 9 + 9 + r + 1 + 11 + n + 1)
 		return []string{look.style(style, head) + look.text(e.Text, max(0, room))}
