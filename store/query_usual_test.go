@@ -1,6 +1,8 @@
 package store
 
 import (
+	"fmt"
+	"reflect"
 	"testing"
 	"time"
 )
@@ -107,5 +109,51 @@ func TestUsual(t *testing.T) {
 		if got := question(test.filter); got != test.want {
 			t.Errorf("%+v: %+v, want %+v", test.filter, got, test.want)
 		}
+	}
+}
+
+func TestRecent(t *testing.T) {
+	f := newFixture(t)
+	s := f.addSeries(fixtureSeries{"exchange-tracking", "mx1", "", "example.com", "gmail.com", "mx.google.example", "Google"})
+	other := f.addSeries(fixtureSeries{"exim", "mx2", "", "example.com", "yahoo.com", "mx.yahoo.example", "Yahoo"})
+	cause := f.addCause(fixtureCause{550, "5.1.1", "Google", "gone", "user-unknown"})
+	f.addCount(fixtureCount{minute: 9, series: s, delivered: 1000})
+	f.addCount(fixtureCount{minute: 10, series: s, delivered: 7})
+	f.addCount(fixtureCount{minute: 11, series: other, delivered: 8})
+	f.addCount(fixtureCount{minute: 11, series: s, suspended: 9})
+	r := f.addRecipient(fixtureRecipient{series: s, state: Bounced, first: 1, last: 1, done: 1})
+	for i := range int64(4) {
+		f.addAttempt(fixtureAttempt{time: 12*minuteMicros + i, recipient: r, series: s, outcome: 2 + i%2, cause: cause})
+	}
+	f.addRejection(fixtureRejection{time: 13 * minuteMicros, series: s, cause: cause, n: 5})
+	f.addRejection(fixtureRejection{time: 20 * minuteMicros, series: s, cause: cause, n: 5})
+
+	question := func(filter Filter) map[string]int64 {
+		t.Helper()
+		got := map[string]int64{}
+		w := Window{Since: minute(10), Until: minute(20)}
+		if err := NewQuery(f.db.Reader()).Recent(t.Context(), w, filter, func(e *Event, n int64) {
+			key := fmt.Sprintf("%d %s %s %s %s %s %s %s", e.Time.Unix()/60, e.Outcome, e.MTA, e.Host, e.Provider, e.Domain, e.Code(), e.Reason)
+			got[key] += n
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	want := map[string]int64{
+		"10 delivered exchange mx1 Google gmail.com  ":                     7,
+		"11 delivered exim mx2 Yahoo yahoo.com  ":                          8,
+		"12 deferred exchange mx1 Google gmail.com 550 5.1.1 user-unknown": 2,
+		"12 failed exchange mx1 Google gmail.com 550 5.1.1 user-unknown":   2,
+		"13 rejected exchange mx1 Google gmail.com 550 5.1.1 user-unknown": 5,
+	}
+	if got := question(Filter{}); !reflect.DeepEqual(got, want) {
+		t.Errorf("recent are %v, want %v", got, want)
+	}
+	if got := question(Filter{Providers: []string{"yahoo"}}); len(got) != 1 {
+		t.Errorf("recent at Yahoo are %v", got)
+	}
+	if got := question(Filter{Codes: []string{"4xx"}}); len(got) != 2 {
+		t.Errorf("recent with 4xx are %v, want the deliveries", got)
 	}
 }

@@ -12,6 +12,7 @@ type Event struct {
 	Time                      time.Time
 	Format, Host, Instance    string
 	Service, Message          string
+	MessageID                 string // of the header
 	Sender, Recipient, Domain string
 	HasSender                 bool
 	Relay, IP, Provider       string
@@ -42,6 +43,7 @@ func (t *Tracker) observe(m *message, r *parsers.Record, cause *store.Cause) {
 		e.Outcome = "rejected"
 	} else {
 		sender, client, clientIP, e.HasSender = m.sender, m.client, m.clientIP, m.hasSender
+		e.MessageID = store.Clean(string(m.messageID))
 	}
 	e.Sender, e.Client, e.ClientIP = store.Clean(string(sender)), store.Clean(string(client)), store.Clean(string(clientIP))
 	if cause != nil {
