@@ -63,14 +63,12 @@ func TestFollowUntilSignal(t *testing.T) {
 		if err := p.Start(); err != nil {
 			t.Fatal(err)
 		}
-		written := failing(0)
 		for i := range 10 {
 			if want := fmt.Sprintf(" u%d@example.org ", i); !strings.Contains(line(), want) {
 				t.Fatalf("line %d is not of%s", i, want)
 			}
 			if i < 9 {
-				written = failing(i + 1)
-				extend(t, log, []byte(written))
+				extend(t, log, []byte(failing(i+1)))
 			}
 		}
 		if err := p.Process.Signal(sig); err != nil {

@@ -197,7 +197,7 @@ func shareText(f float64) string {
 // have nothing to do with each other.
 func (m *Model) compare(o live.Outcome, t live.Total, usual float64) string {
 	minutes := m.view.Window.Minutes()
-	if minutes < 1 {
+	if minutes < 0.5 {
 		return ""
 	}
 	expected := usual * minutes
