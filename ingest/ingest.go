@@ -55,6 +55,8 @@ type File struct {
 	Seen    []parsers.Seen
 	Samples []Sample // of lines that were not understood
 	Refusal string   // what the file looks like, when nothing was understood
+
+	resumed bool // an earlier run has read the beginning
 }
 
 // Sample is a line that was not understood.
@@ -65,9 +67,10 @@ type Sample struct {
 
 // NotUnderstood reports whether the file had lines and none was of a format
 // that mailfail reads. A few of no interest do not save it: many logs share the
-// first lines of a header.
+// first lines of a header. What was added to a log since the last run may be
+// one odd line, and says nothing about the log.
 func (f *File) NotUnderstood() bool {
-	return f.Lines.Understood == 0 && f.Lines.Unparsed > f.Lines.Irrelevant
+	return !f.resumed && f.Lines.Understood == 0 && f.Lines.Unparsed > f.Lines.Irrelevant
 }
 
 // loop is the state of a run.
@@ -170,7 +173,7 @@ func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error 
 	if err := restore(stream, position.State); err != nil {
 		res.Errs = append(res.Errs, fmt.Errorf("go on reading %s in mid-line: %w: an open row or session is lost", r.Path(), err))
 	}
-	file := File{Path: r.Path()}
+	file := File{Path: r.Path(), resumed: position.Offset > 0}
 	readErr := l.readLines(ctx, r, stream, &file)
 	if readErr != nil && readErr != io.EOF {
 		var fatal *fatalError

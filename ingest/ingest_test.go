@@ -332,6 +332,29 @@ func TestBadFilesHarmNothingElse(t *testing.T) {
 	}
 }
 
+// One odd line that was added to a log does not make another file of it.
+func TestOddLineAtTheEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mail.log")
+	log, _ := generated(t, 100)
+	writeFile(t, path, log)
+	db := openStore(t)
+	for _, added := range []string{"", "rubbish\n", "Nov 22 10:00:00 mx1 postfix/smtp[1]: more of it\n"} {
+		log = append(log, added...)
+		writeFile(t, path, log)
+		families, errs := source.Expand([]string{path})
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		res, err := ingest.Run(t.Context(), db, registry.DefaultRules(), families, options)
+		if err != nil || len(res.Files) != 1 {
+			t.Fatalf("%v, %d files", err, len(res.Files))
+		}
+		if f := &res.Files[0]; f.NotUnderstood() || added != "" && f.Lines.Unparsed != 1 {
+			t.Errorf("after %q: %+v", added, f)
+		}
+	}
+}
+
 func BenchmarkIngest(b *testing.B) {
 	log, _ := generated(b, 20_000)
 	path := filepath.Join(b.TempDir(), "mail.log")

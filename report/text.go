@@ -309,11 +309,17 @@ func (t *texter) groupTable(dims []store.Dimension, groups []store.Group) *table
 	for _, title := range t.numberTitles(ofCause) {
 		tab.columns = append(tab.columns, column{title: title, right: true})
 	}
-	if !ofCause {
+	// Names that are cut to a few letters tell less than a cause does.
+	withCause := !ofCause && (len(dims) == 1 || t.width >= 100)
+	if withCause {
 		tab.columns = append(tab.columns, column{title: "Top cause", flex: true})
 	}
 	for _, g := range groups {
-		tab.rows = append(tab.rows, tableRow{cells: t.groupCells(dims, &g, ofCause)})
+		cells := t.groupCells(dims, &g, ofCause)
+		if withCause {
+			cells = append(cells, g.TopCause)
+		}
+		tab.rows = append(tab.rows, tableRow{cells: cells})
 	}
 	return tab
 }
@@ -346,10 +352,7 @@ func (t *texter) groupCells(dims []store.Dimension, g *store.Group, ofCause bool
 	for _, title := range t.numberTitles(ofCause) {
 		row = append(row, numbers[title])
 	}
-	if ofCause {
-		return row
-	}
-	return append(row, g.TopCause)
+	return row
 }
 
 // numberTitles are the columns of numbers that there is room for.
