@@ -78,22 +78,40 @@ func follow(t *testing.T, s mailServer, logs ...rotation) {
 		j.stop(t)
 		quiet(t, "ingest", "--quiet", "--db", j.db, j.log.path+"*")
 		expect(t, "after another ingest of "+j.log.path, reported(t, "--db", j.db), want)
-		expect(t, "straight from "+j.log.path, reported(t, j.log.path+"*"), want)
+		if f, ok := j.reader.(*follower); ok {
+			out := f.printed(t)
+			harmless(t, "mailfail follow", out)
+			if n := bytes.Count(out, []byte("\n")); j.steady && n != want.failing() {
+				t.Errorf("follow %s printed %d lines about %d failing attempts", f.log, n, want.failing())
+			}
+		}
+	}
+	for _, log := range logs {
+		expect(t, "straight from "+log.path, reported(t, log.path+"*"), want)
 	}
 	expect(t, control, reported(t, control), want)
 }
 
-// startJobs starts two readers of each log.
+// startJobs starts readers of each log: one that is run again and again, one
+// that stays, and for the first log one more that stays and is not disturbed.
 func startJobs(t *testing.T, logs []rotation) (jobs []job) {
+	add := func(name string, log rotation, steady bool, r func(log, db string) reader) {
+		db := logDir + "/" + name + ".db"
+		jobs = append(jobs, job{log, db, r(log.path, db), steady})
+	}
 	for i, log := range logs {
 		eventually(t, 20*time.Second, log.path+" is there", func() bool {
 			_, err := os.Stat(log.path)
 			return err == nil
 		})
-		live, now := fmt.Sprintf("%s/follow%d.db", logDir, i), fmt.Sprintf("%s/cron%d.db", logDir, i)
-		jobs = append(jobs, job{log, now, &cron{log: log.path, db: now}})
-		if help, _ := exec.Command(program(), "follow", "--help").Output(); bytes.Contains(help, []byte("--plain")) {
-			jobs = append(jobs, job{log, live, &follower{log: log.path, db: live}})
+		add(fmt.Sprintf("cron%d", i), log, false, func(log, db string) reader { return &cron{log: log, db: db} })
+		if help, _ := exec.Command(program(), "follow", "--help").Output(); !bytes.Contains(help, []byte("--plain")) {
+			continue
+		}
+		follow := func(log, db string) reader { return &follower{log: log, db: db} }
+		add(fmt.Sprintf("follow%d", i), log, false, follow)
+		if i == 0 {
+			add("steady", log, true, follow)
 		}
 	}
 	for _, j := range jobs {
@@ -128,12 +146,18 @@ func disturb(t *testing.T, s mailServer, list []message, jobs []job) {
 			j.log.rotate(t)
 			rotations++
 		case 2:
+			if j.steady {
+				continue
+			}
 			j.kill(t)
 			j.start(t)
 			kills++
 		case 3:
-			quiet(t, "ingest", "--quiet", "--db", j.db, j.log.path+"*")
 			quiet(t, "report", "--db", j.db)
+			if j.steady {
+				continue
+			}
+			quiet(t, "ingest", "--quiet", "--db", j.db, j.log.path+"*")
 		}
 	}
 	t.Logf("%d messages, %d rotations, %d kills", len(list), rotations, kills)

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // program is mailfail.
@@ -28,7 +30,18 @@ func quiet(t *testing.T, args ...string) []byte {
 	if err := cmd.Run(); err != nil || errs.Len() > 0 {
 		t.Errorf("mailfail %s: %v\n%s", strings.Join(args, " "), err, errs.Bytes())
 	}
+	harmless(t, "mailfail "+args[0], out.Bytes())
 	return out.Bytes()
+}
+
+// harmless fails the test when a text has something in it that a terminal might
+// obey, or that is no text.
+func harmless(t *testing.T, what string, text []byte) {
+	t.Helper()
+	bad := func(r rune) bool { return r != '\n' && unicode.IsControl(r) }
+	if i := bytes.IndexFunc(text, bad); i >= 0 || !utf8.Valid(text) {
+		t.Errorf("%s shows a terminal what strangers have sent: %q", what, text[max(0, i-100):max(0, i)+1])
+	}
 }
 
 // reader is what keeps the database of one log up to date.
@@ -43,6 +56,7 @@ type job struct {
 	log rotation
 	db  string
 	reader
+	steady bool // it is left alone: no kills, nobody else at the database
 }
 
 // follower is a `mailfail follow` of one log.
@@ -89,6 +103,15 @@ func (f *follower) stop(t *testing.T) {
 		<-f.ended
 	}
 	f.complaints(t)
+}
+
+// printed is what it has printed, one line a failure.
+func (f *follower) printed(t *testing.T) []byte {
+	out, err := os.ReadFile(f.db + ".out")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 func (f *follower) complaints(t *testing.T) {
@@ -251,6 +274,14 @@ func (n *numbers) finish(recipient, code string) {
 		d.Pending++
 	}
 	n.Domains[domain] = d
+}
+
+// failing is the number of attempts that failed or were deferred.
+func (n *numbers) failing() (sum int) {
+	for _, d := range n.Domains {
+		sum += d.Failing
+	}
+	return sum
 }
 
 // differences says what is not equal, "" when all is.
