@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -43,8 +44,9 @@ func newPhrases(texts []string) (*phrases, error) {
 	if len(texts) > maxPhrases {
 		return nil, errors.New("too many phrases")
 	}
-	p := &phrases{width: 1}
+	p, letters := &phrases{width: 1}, 1
 	for _, text := range texts {
+		letters += len(text)
 		for i := range len(text) {
 			if c := text[i]; c != '*' && p.classes[c] == 0 {
 				p.classes[c] = uint8(p.width)
@@ -52,18 +54,20 @@ func newPhrases(texts []string) (*phrases, error) {
 			}
 		}
 	}
+	p.next = make([]uint16, 0, letters*p.width) // more than is needed: beginnings are shared
 	p.addState()
 	for i, text := range texts {
 		if err := p.insert(uint16(i), text); err != nil {
 			return nil, err
 		}
 	}
+	p.next = slices.Clone(p.next)
 	p.link()
 	return p, nil
 }
 
 func (p *phrases) addState() uint16 {
-	p.next = append(p.next, make([]uint16, p.width)...)
+	p.next = p.next[:len(p.next)+p.width]
 	p.hit = append(p.hit, 0)
 	p.suffix = append(p.suffix, 0)
 	return uint16(len(p.hit) - 1)

@@ -36,8 +36,12 @@ var (
 	addressLine = regexp.MustCompile(`^\s*(?:\*\s+)?<?([^\s<>:;,()]{1,256}@[^\s<>:;,()]{1,256}[^\s<>:;,().])>?\s*(?:\((?:expanded|generated|ultimately)[^)]{0,400}\)|\(reason:[^)]*\))?\s*(:|$|\.\.\.|\(reason|\s+on\s+|\s+#|\s+\d{3}[ -])(.*)$`)
 	smtpAnswer  = regexp.MustCompile(`^\s*<<<\s+(.*)$`)
 	smtpRcpt    = regexp.MustCompile(`(?i)^\s*>>>\s+RCPT TO:\s*<?([^\s<>]+@[^\s<>]+?)>?\s*$`)
-	replyLine   = regexp.MustCompile(`^\s*[#'"(]{0,2}[45][0-9][0-9][ -].*$`)
-	replyTo     = regexp.MustCompile(`^\s*[45][0-9][0-9] (?:[45]\.[0-9]{1,3}\.[0-9]{1,3} )?<?([^\s<>]{1,256}@[^\s<>.]+\.[^\s<>]{1,256}?)>?\.\.\. .*$`)
+	// sentence names the recipient in the middle: DragonFly, IMail, Zoho.
+	sentence = regexp.MustCompile(`(?i)(?:error delivering your mail to|undeliverable to|delivery userid:|\[Status: Error, Address:)\s*<?([^\s<>,]{1,256}@[^\s<>,]{1,256}[^\s<>,.])`)
+	// following announces the recipients; an address before it is the sender's.
+	following = regexp.MustCompile(`(?i)\bfollowing (?:address|recipient|destination)|^address\(es\) failed:`)
+	replyLine = regexp.MustCompile(`^\s*[#'"(]{0,2}[45][0-9][0-9][ -].*$`)
+	replyTo   = regexp.MustCompile(`^\s*[45][0-9][0-9] (?:[45]\.[0-9]{1,3}\.[0-9]{1,3} )?<?([^\s<>]{1,256}@[^\s<>.]+\.[^\s<>]{1,256}?)>?\.\.\. .*$`)
 )
 
 // textReader reads the recipients out of a text.
@@ -82,6 +86,14 @@ func (tr *textReader) line(line string) {
 		}
 		return
 	}
+	if m := sentence.FindStringSubmatch(line); m != nil {
+		tr.add(m[1], sentenceCause(line))
+		return
+	}
+	if following.MatchString(line) && !tr.caused() {
+		tr.list, tr.open = nil, false
+		return
+	}
 	if m := replyTo.FindStringSubmatch(line); m != nil && !tr.continues(line) { // sendmail
 		tr.add(m[1], strings.TrimSpace(line))
 		return
@@ -102,6 +114,24 @@ func (tr *textReader) line(line string) {
 	case tr.loose == "" && (replyLine.MatchString(line) || code(line)):
 		tr.loose = strings.TrimSpace(line)
 	}
+}
+
+// sentenceCause returns the cause when the sentence itself is it.
+func sentenceCause(line string) string {
+	if strings.Contains(line, "delivering your mail") {
+		return ""
+	}
+	return strings.TrimSpace(line)
+}
+
+// caused reports whether a cause with a code was found.
+func (tr *textReader) caused() bool {
+	for _, f := range tr.list {
+		if code(f.diagnostic) {
+			return true
+		}
+	}
+	return false
 }
 
 // continues reports whether a line is part of a paragraph that a recipient
