@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -107,6 +108,7 @@ func (f *follower) round(ctx context.Context) error {
 				return err
 			}
 		}
+		maps.DeleteFunc(f.logs, func(r *source.Reader, _ *log) bool { return r.Closed() })
 	}
 	if err := f.readSlab(); err != nil {
 		return err
@@ -168,9 +170,6 @@ func (f *follower) read(ctx context.Context, r *source.Reader) error {
 		return err
 	}
 	g.saved = r.Position()
-	if r.Closed() {
-		delete(f.logs, r)
-	}
 	return nil
 }
 

@@ -28,8 +28,8 @@ type FollowOptions struct {
 	Tick time.Duration
 
 	// Spacing is the least time between two rounds, so that a busy log costs
-	// a few commits a second and not one a line: a tenth of a second.
-	// Negative is none.
+	// a few commits a second and not one a line: a fifth of a second. The
+	// first line after a pause does not wait. Negative is none.
 	Spacing time.Duration
 }
 
@@ -94,7 +94,8 @@ type followed struct {
 // held is a file that is kept open.
 type held struct {
 	*Reader
-	events *events
+	events *events   // nil while the file is busy
+	rounds int       // in a row in which there was something to read
 	active time.Time // when there was something to read
 	mtime  time.Time // when it was checked
 }
@@ -109,7 +110,7 @@ func Follow(args []string, opt FollowOptions) *Follower {
 		opt.Tick = time.Second
 	}
 	if opt.Spacing == 0 {
-		opt.Spacing = 100 * time.Millisecond
+		opt.Spacing = 200 * time.Millisecond
 	}
 	return &Follower{
 		args:     args,
@@ -154,12 +155,18 @@ func (f *Follower) report(err error, yield func(*Reader, error) bool) bool {
 
 // Wait returns when there may be something to read, or the error of ctx.
 func (f *Follower) Wait(ctx context.Context) error {
+	f.listen()
 	if err := pause(ctx, time.Until(f.round.Add(f.opt.Spacing))); err != nil {
 		return err
 	}
-	tick := time.NewTicker(f.opt.Tick)
+	tick := time.NewTimer(0)
 	defer tick.Stop()
 	for !f.due() {
+		if f.listen() {
+			tick.Reset(min(f.opt.Tick, f.opt.Spacing))
+		} else {
+			tick.Reset(f.opt.Tick)
+		}
 		select {
 		case <-f.wake:
 		case <-tick.C:
@@ -168,6 +175,37 @@ func (f *Follower) Wait(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// busyRounds is after how many rounds in a row a file is busy. It is looked at
+// in every round then, and not listened to: an event for each line costs far
+// more than the line.
+const busyRounds = 5
+
+// listen starts and ends the events of the open files, and reports whether one
+// is busy.
+func (f *Follower) listen() (busy bool) {
+	if f.opt.Spacing < 0 {
+		return false
+	}
+	for _, l := range f.logs {
+		for _, h := range l.held {
+			switch {
+			case time.Since(h.active) > 5*f.opt.Spacing:
+				h.rounds = 0
+				if h.events == nil {
+					h.events = watchFile(h.file, f.notify)
+				}
+			case h.rounds > busyRounds:
+				busy = true
+				if h.events != nil {
+					go h.events.close()
+					h.events = nil
+				}
+			}
+		}
+	}
+	return busy
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -289,6 +327,7 @@ func (l *followed) deliver(w *walker, h *held) bool {
 		return w.yield(nil, err)
 	}
 	h.active = time.Now()
+	h.rounds++
 	more := w.yield(h.Reader, nil)
 	if h.truncated {
 		l.look = true

@@ -304,6 +304,48 @@ func TestFollowerLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+// TestFollowBusyFile has lines come in every round: then events would cost more
+// than they are worth, until there is a pause.
+func TestFollowBusyFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mail.log")
+	var l log
+	all := l.lines(1)
+	write(t, path, join(all))
+	f := newFollower(t)
+	s := Follow([]string{path}, FollowOptions{Tick: time.Minute, Spacing: 20 * time.Millisecond})
+	defer s.Close()
+	next := func(limit time.Duration) error {
+		ctx, stop := context.WithTimeout(context.Background(), limit)
+		defer stop()
+		err := s.Wait(ctx)
+		f.round(context.Background(), s)
+		return err
+	}
+	f.round(context.Background(), s)
+	for range 10 {
+		more := l.lines(1)
+		all = append(all, more...)
+		appendTo(t, path, join(more))
+		if err := next(30 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.logs[0].held[0].events != nil {
+		t.Error("a busy file is listened to")
+	}
+	for i := 0; s.logs[0].held[0].events == nil; i++ {
+		if next(50*time.Millisecond) == nil || i > 1000 {
+			t.Fatalf("an idle file is not listened to")
+		}
+	}
+	more := l.lines(1)
+	appendTo(t, path, join(more))
+	if err := next(30 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	want(t, f.committed, append(all, more...))
+}
+
 // TestFollowDoesNotReadPipes wants an error in place of a follower that hangs.
 func TestFollowDoesNotReadPipes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")

@@ -332,3 +332,21 @@ func TestUnreadable(t *testing.T) {
 		t.Errorf("got %v", errs)
 	}
 }
+
+func TestUsualPlaces(t *testing.T) {
+	dir := t.TempDir()
+	defer func(before []string) { usual = before }(usual)
+	usual = []string{dir + "/mail.log", dir + "/exim4/mainlog", dir + "/maillog"}
+	if err := os.Mkdir(dir+"/exim4", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"mail.log", "mail.log.1", "mail.log.2.gz", "mail.err", "exim4/mainlog", "exim4/mainlog.1", "exim4/rejectlog", "maillog-20261120"} {
+		write(t, filepath.Join(dir, name), name+"\n")
+	}
+	var m Memory
+	got, errs := read(&m, Usual(), nil)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	want(t, got, []string{"mail.log.2.gz", "mail.log.1", "mail.log", "exim4/mainlog.1", "exim4/mainlog"})
+}
