@@ -219,6 +219,9 @@ func (s *Stats) clock(wall time.Time) time.Time {
 // advance begins the steps that have begun since it was last called, and
 // forgets what is too old.
 func (s *Stats) advance(wall time.Time) {
+	if s.empty() {
+		return // the first event says where the clock stands
+	}
 	head := step(s.clock(wall))
 	if s.head == 0 || head-s.head >= buckets {
 		clear(s.series)

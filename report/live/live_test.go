@@ -177,8 +177,11 @@ func TestBehind(t *testing.T) {
 	s := NewStats()
 	e := randomEvent(rand.New(rand.NewPCG(1, 1)), noon.Add(-3*time.Hour))
 	e.Outcome = "failed"
-	s.Add(e, noon)
 	q := Query{Window: 10 * time.Minute, Outcomes: []Outcome{Failed}, Rows: 9}
+	if v := s.View(q, noon); !v.Empty || v.Behind != 0 || v.Window != 0 {
+		t.Errorf("before anything came in: %+v", v)
+	}
+	s.Add(e, noon)
 	if v := s.View(q, noon); v.Behind != 3*time.Hour || v.Totals[Failed].Count != 1 {
 		t.Errorf("behind %v with %d failures, want 3 h with 1", v.Behind, v.Totals[Failed].Count)
 	}

@@ -387,3 +387,24 @@ func BenchmarkView(b *testing.B) {
 		m.View()
 	}
 }
+
+// However long and whatever a text is, it fits, and nothing in it is obeyed.
+func FuzzText(f *testing.F) {
+	f.Add(hostile, 10, true)
+	f.Add("e\u0301\u0301\u0301\u0301", 3, false)
+	f.Fuzz(func(t *testing.T, s string, n int, unicode bool) {
+		n = n%100 + 1
+		if n < 1 {
+			return
+		}
+		l := Look{Unicode: unicode}
+		for _, line := range append(l.wrap(s, n), l.text(s, n), l.left(s, n)) {
+			if w := widths.StringWidth(line); w > max(n, 8) {
+				t.Errorf("%q of %d columns is made of %q for %d", line, w, s, n)
+			}
+			if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || !unicode && r > '~' }) {
+				t.Errorf("%q is made of %q", line, s)
+			}
+		}
+	})
+}

@@ -403,7 +403,7 @@ func (m *Model) help() []string {
 		{"/", "type a filter: provider= domain= code= reason="},
 		{"s", "sort by count, share, rise within the window, name"},
 		{"w", "last 5, 10, 30, 60 minutes"},
-		{"o", "show what is deferred and failed, only failed, only deferred, or rejected"},
+		{"o", "deferred and failed; failed; deferred; rejected"},
 		{"p, space", "pause the screen; reading goes on"},
 		{"q, ctrl-c", "quit; what was read is kept"},
 	} {
