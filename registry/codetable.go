@@ -418,6 +418,19 @@ func Vendors(reply uint16, e Enhanced, text string) []*Vendor {
 	return list
 }
 
+// VendorsByTag returns the vendors' words that are no codes, like Exim's
+// "defer (-53)", that text holds.
+func VendorsByTag(text string) []*Vendor {
+	folded := string(appendFolded(nil, text))
+	var list []*Vendor
+	for _, v := range codes().vendors {
+		if !v.coded && v.reply == 0 && v.tag != "" && strings.Contains(folded, v.tag) {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
 // providerVendor returns what the provider means by the codes: its row with
 // the same reply code before one without.
 func providerVendor(reply uint16, e Enhanced, provider string) *Vendor {

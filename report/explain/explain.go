@@ -239,8 +239,8 @@ func (x *Explainer) codes(a *Answer, reply uint16, e registry.Enhanced, text str
 			c.Notes = append([]string{fmt.Sprintf("%s is not registered; this is %s, the general code of its subject, as RFC 3463 asks.", code, entry.Code)}, c.Notes...)
 		}
 		c.vendors(registry.Vendors(reply, e, text))
-		if !exact && len(c.Vendors) > 0 { // nobody else uses it
-			c.Name = c.Vendors[0].Meaning
+		if !exact && len(c.Vendors) > 0 {
+			c.inventor(c.Vendors[0])
 		}
 	}
 	if reply != 0 {
@@ -255,8 +255,24 @@ func (x *Explainer) codes(a *Answer, reply uint16, e registry.Enhanced, text str
 			}
 		}
 	}
+	if reply != 0 && !e.IsZero() && int(reply/100) != int(e.Class) {
+		a.Notes = append(a.Notes, fmt.Sprintf("The codes disagree: %d is %s, %s is %s. Most mail servers go by the first.",
+			reply, class(strconv.Itoa(int(reply)), registry.KindReply), e, class(e.String(), registry.KindEnhanced)))
+	}
 	if text == "" {
 		x.sameDigits(a, reply, e, open)
+	}
+}
+
+// inventor explains a code that nobody registered as the one who uses it does.
+func (c *Code) inventor(v Vendor) {
+	c.Name = v.Meaning
+	c.Meaning = v.Vendor + " uses it: " + strings.TrimSuffix(v.Meaning, ".") + "."
+	if v.Cause != "" {
+		c.Cause = v.Cause
+	}
+	if v.Action != "" {
+		c.Action = v.Action
 	}
 }
 
@@ -314,6 +330,11 @@ func (x *Explainer) reply(a *Answer, text, host string, status registry.Enhanced
 		a.add(e, "")
 		if code, ok := registry.ParseEnhanced(e.Status); ok && r.Code == 0 && r.Enhanced.IsZero() && status.IsZero() {
 			x.codes(a, 0, code, text, false)
+		}
+	}
+	if len(a.Codes) == 0 {
+		for _, v := range registry.VendorsByTag(text) {
+			a.addTag(v)
 		}
 	}
 	x.reason(a, registry.Failure{
@@ -446,6 +467,16 @@ func (a *Answer) add(e *registry.Entry, code string) *Code {
 		c.Notes = []string{}
 	}
 	return c
+}
+
+// addTag adds a vendor's own way to say it, like Exim's defer (-53).
+func (a *Answer) addTag(v *registry.Vendor) {
+	info := v.Reason.Info()
+	e := &registry.Entry{
+		Code: v.Name + " " + v.Code, Kind: registry.KindPseudo, Name: v.Meaning, Reason: v.Reason, Meaning: v.Meaning,
+		Cause: v.Cause, Action: v.Action, Recipient: info.Recipient, Reference: v.Reference, Unconfirmed: v.Unconfirmed,
+	}
+	a.add(e, "")
 }
 
 func (c *Code) vendors(list []*registry.Vendor) {

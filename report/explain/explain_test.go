@@ -107,6 +107,25 @@ func TestTypos(t *testing.T) {
 	}
 }
 
+func TestNotes(t *testing.T) {
+	tests := []struct{ in, note string }{
+		{"450 5.2.3 Msg Size greater than allowed", "The codes disagree: 450 is temporary, 5.2.3 is permanent."},
+		{"5.71", "was read as 5.7.1"},
+		{"451 4.4.0 Primary target IP address responded with: \"421 4.7.0 Try later\"", "another server's reply: 421 4.7.0"},
+	}
+	for _, test := range tests {
+		if a := x.Text(test.in); !strings.Contains(strings.Join(a.Notes, " "), test.note) {
+			t.Errorf("explain %q notes %q", test.in, a.Notes)
+		}
+	}
+	if a := x.Text("== bob@example.com R=r T=t defer (-53): retry time not reached for any host"); !has(a, "pseudo", "Exim defer (-53)") {
+		t.Errorf("defer (-53): %+v", a.Codes)
+	}
+	if a := x.Text("4.7.650"); a.Codes[0].Name != "Sending IP rate limited for reputation (S775)" {
+		t.Errorf("4.7.650 is %q", a.Codes[0].Name)
+	}
+}
+
 func TestReplies(t *testing.T) {
 	tests := []struct {
 		in       string
