@@ -38,6 +38,7 @@ type walker struct {
 	yield     func(*Reader, error) bool
 	state     []byte          // of the generation before
 	moved     bool            // files were renamed meanwhile
+	visited   []os.FileInfo   // files of the family that this pass has dealt with
 	failed    map[string]bool // paths of which an error was reported
 
 	// Of a Follower: what was written since then is to be read, wherever it
@@ -61,9 +62,9 @@ func (w *walker) family(f Family) bool {
 		if err != nil {
 			return w.yield(nil, err)
 		}
-		w.moved = false
+		w.moved, w.visited = false, nil
 		for _, file := range files {
-			if !w.file(f.Name, file) {
+			if !w.file(f, file, pass == maxPasses-1) {
 				return false
 			}
 		}
@@ -96,12 +97,13 @@ func (w *walker) stdin() bool {
 	return w.yield(r, nil)
 }
 
-// file reads one generation.
-func (w *walker) file(family string, file File) bool {
+// file reads one generation, on the last pass even if that is not its turn.
+func (w *walker) file(family Family, file File, last bool) bool {
 	if w.ctx.Err() != nil {
 		return false
 	}
-	r, err := w.open(family, file)
+	r, err := w.open(family.Name, file)
+	w.visit(r, file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !file.Given:
 		w.moved = true
@@ -118,6 +120,10 @@ func (w *walker) file(family string, file File) bool {
 	if !file.Given && isBinary(r) {
 		return true
 	}
+	if !last && file.key.kind == live && w.overtaken(family) {
+		w.moved = true
+		return true
+	}
 	if file.info != nil && r.info != nil && !os.SameFile(file.info, r.info) {
 		w.moved = true
 	}
@@ -129,6 +135,44 @@ func (w *walker) file(family string, file File) bool {
 		w.failed[file.Path] = true
 	}
 	return more
+}
+
+// visit notes that the pass has dealt with a file, whatever came of it.
+func (w *walker) visit(r *Reader, file File) {
+	if r != nil && r.info != nil {
+		w.visited = append(w.visited, r.info)
+	} else if info, err := os.Stat(file.Path); err == nil {
+		w.visited = append(w.visited, info)
+	}
+}
+
+// overtaken reports whether the log was rotated between the listing of its
+// generations and the opening of the live file: then there is a generation now
+// that comes before what is in the live file, and has not been read.
+func (w *walker) overtaken(f Family) bool {
+	if !f.whole {
+		return false // they were listed just now, see missing
+	}
+	files := generations(f.Name)
+	for i, file := range files {
+		if file.key.kind == live || i > 0 && file.key.packed && sameGeneration(files[i-1], file) {
+			continue // a file that is being compressed is whole in its plain form
+		}
+		info, err := os.Stat(file.Path)
+		if err != nil || slices.ContainsFunc(w.visited, func(v os.FileInfo) bool { return os.SameFile(v, info) }) {
+			continue
+		}
+		if _, ok := w.unchanged(file.Path); !ok {
+			return true
+		}
+	}
+	return false
+}
+
+// sameGeneration reports whether two files are forms of the same generation.
+func sameGeneration(a, b File) bool {
+	a.key.packed, b.key.packed = false, false
+	return a.key == b.key
 }
 
 // isBinary reports whether a file that nobody named is not text.

@@ -317,6 +317,53 @@ func TestVanishedFiles(t *testing.T) {
 	}
 }
 
+// Between the listing of a log's generations and the opening of the newest it
+// may be rotated: what was moved out of it comes first all the same.
+func TestRotatedAfterListing(t *testing.T) {
+	rotate := map[string]func(t *testing.T, path string){
+		"renamed": func(t *testing.T, path string) { rename(t, path, path+".1") },
+		"copied and truncated": func(t *testing.T, path string) {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, path+".1", string(content))
+			write(t, path, "")
+		},
+		"copied, truncated and compressed": func(t *testing.T, path string) {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, path+".1.gz", gz(string(content)))
+			write(t, path, "")
+		},
+	}
+	for name, rotated := range rotate {
+		for _, pattern := range []string{"", "*"} {
+			t.Run(name+pattern, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "mail.log")
+				var l log
+				var m Memory
+				lines := l.lines(60)
+				write(t, path, join(lines[:40]))
+				got := must(t, &m, path+pattern)
+				appendTo(t, path, join(lines[40:]))
+				families, errs := Expand([]string{path + pattern})
+				rotated(t, path)
+				more := l.lines(100) // more than was there, so that no size tells
+				appendTo(t, path, join(more))
+				now, errs := read(&m, families, errs)
+				if len(errs) > 0 {
+					t.Fatal(errs)
+				}
+				want(t, append(got, now...), append(lines, more...))
+				want(t, must(t, &m, path+pattern), nil)
+			})
+		}
+	}
+}
+
 func TestUnreadable(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may read everything")
