@@ -154,6 +154,30 @@ func TestTextSplitsWhatHasNoCode(t *testing.T) {
 	}
 }
 
+func TestShare(t *testing.T) {
+	for _, test := range []struct {
+		n, all int64
+		want   string
+	}{
+		{1, 1, "the only recipient that failed"},
+		{2, 2, "all 2 recipients that failed"},
+		{1, 4, "1 of the 4 recipients that failed (25.0%)"},
+	} {
+		if got := share(test.n, test.all, "recipient", " that failed"); got != test.want {
+			t.Errorf("share(%d, %d) = %q, want %q", test.n, test.all, got, test.want)
+		}
+	}
+}
+
+// A failure that was logged without a word is no text that a rule could know.
+func TestNoTextIsNoUnknownText(t *testing.T) {
+	r := sample()
+	r.Unknown = []store.SignatureRow{{Attempts: 3}}
+	if got := text(t, r, TextOptions{}); strings.Contains(got, "Texts that no rule knows") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestTextIsNoWiderThanAsked(t *testing.T) {
 	for _, width := range []int{72, 80, 100, 120} {
 		for line := range strings.Lines(text(t, sample(), TextOptions{Width: width})) {

@@ -182,27 +182,36 @@ func (t *texter) figures(list []figure, always int) []string {
 
 // worst returns what most recipients failed with for good.
 func (t *texter) worst() []worst {
-	all := t.Totals.Bounced + t.Totals.Expired
-	return t.causes(top(t.Failed, 3), all, fmt.Sprintf("of the %s %s that failed for good", count(all), plural(all, "recipient")))
+	return t.causes(top(t.Failed, 3), t.Totals.Bounced+t.Totals.Expired, "recipient", " that failed for good")
 }
 
 // putOff returns the most frequent temporary failures.
 func (t *texter) putOff() []worst {
-	all := t.Totals.Deferrals
-	return t.causes(top(t.PutOff, 2), all, fmt.Sprintf("of the %s temporary %s", count(all), plural(all, "failure")))
+	return t.causes(top(t.PutOff, 2), t.Totals.Deferrals, "temporary failure", "")
 }
 
-func (t *texter) causes(rows []store.CauseRow, all int64, of string) []worst {
+func (t *texter) causes(rows []store.CauseRow, all int64, what, which string) []worst {
 	var list []worst
 	for i, c := range rows {
 		name, advice := meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
 		list = append(list, worst{
 			Title:   fit(fmt.Sprintf("%d. %s", i+1, titleOf(c.Code, name, c.Reason)), t.width),
-			Share:   fmt.Sprintf("%s %s (%s), %s", count(c.N), of, percent(c.N, all), where(c.Domains, c.TopDomain)),
+			Share:   share(c.N, all, what, which) + ", " + where(c.Domains, c.TopDomain),
 			Meaning: advice,
 		})
 	}
 	return list
+}
+
+// share says how many of all there are.
+func share(n, all int64, what, which string) string {
+	switch {
+	case all == 1:
+		return "the only " + what + which
+	case n == all:
+		return fmt.Sprintf("all %s %s%s", count(n), plural(n, what), which)
+	}
+	return fmt.Sprintf("%s of the %s %s%s (%s)", count(n), count(all), plural(all, what), which, percent(n, all))
 }
 
 // where says in how many domains something happened, and where most.
@@ -415,16 +424,18 @@ func (t *texter) rejections() section {
 const unknownShown = 5
 
 func (t *texter) unknown() *section {
-	if len(t.Unknown) == 0 {
+	// Failures that were logged without a word have no text to learn from.
+	texts := slices.DeleteFunc(slices.Clone(t.Unknown), func(u store.SignatureRow) bool { return u.Example == "" })
+	if len(texts) == 0 {
 		return nil
 	}
-	shown := top(t.Unknown, unknownShown)
+	shown := top(texts, unknownShown)
 	tab := &table{columns: []column{{title: "Attempts", right: true}, {title: "Code"}, {title: "Text", flex: true}}}
 	for _, u := range shown {
 		tab.rows = append(tab.rows, tableRow{cells: []string{count(u.Attempts), codeOrNone(u.Code), safe(u.Example)}})
 	}
 	s := &section{Body: tab.render(t.width)}
-	if left := len(t.Unknown) - len(shown); left > 0 {
+	if left := len(texts) - len(shown); left > 0 {
 		s.More = fmt.Sprintf("... and %s more (--format json shows all)", count(int64(left)))
 	}
 	return s

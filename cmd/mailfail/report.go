@@ -38,6 +38,9 @@ one table: by domain, by code (--by code), or whatever --by asks for.`,
 			if err != nil {
 				return err
 			}
+			if err := checkMinutes(opt.Window); err != nil {
+				return err
+			}
 			if err := output.check(); err != nil {
 				return err
 			}
@@ -133,6 +136,15 @@ func reportOptions(logs *logFlags, window *windowFlags, filter *filterFlags, by 
 	}
 	opt.By, err = dimensions(by)
 	return opt, err
+}
+
+// checkMinutes refuses a window that is nothing once its ends are whole
+// minutes, as reports have them: it would look like a time without mail.
+func checkMinutes(w store.Window) error {
+	if m := w.Minutes(); !m.Since.IsZero() && m.Since.Equal(m.Until) {
+		return usageError("--since and --until are within one minute: reports count by whole minutes (`mailfail events` does not)")
+	}
+	return nil
 }
 
 // dimensions checks the names of --by.

@@ -182,10 +182,16 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 		text, p.scratch = octal(p.scratch, text)
 		r.Reply = parsers.ParseReply(text)
 		r.NextID = nextID(text)
+		if isLoopback(r.RelayIP) && bytes.Contains(text, []byte(" from MTA(")) {
+			r.Kind = parsers.HandedOver // amavis on this host says that its own MTA took the message back
+		}
 	}
 	emit(r)
 	return parsers.Understood
 }
+
+// isLoopback reports whether ip is this host itself.
+func isLoopback(ip []byte) bool { return string(ip) == "127.0.0.1" || string(ip) == "::1" }
 
 // swallowed tells the words that stand for an address when a router or a
 // filter threw the message away.
@@ -210,7 +216,8 @@ func (p *parser) setRecipient(addr, top []byte, emit func(*parsers.Record)) bool
 }
 
 // nextID finds the queue id of the next host in its reply: "queued as 4F2A",
-// "queued on HOST as 4F2A", "OK id=1xV…".
+// "queued on HOST as 4F2A", "OK id=1xV…". A content filter puts an id of its
+// own before what the host behind it replied.
 func nextID(reply []byte) []byte {
 	if i := bytes.Index(reply, []byte("queued ")); i >= 0 {
 		s := reply[i+len("queued "):]
@@ -218,7 +225,7 @@ func nextID(reply []byte) []byte {
 			return idWord(s[j+3:])
 		}
 	}
-	if i := bytes.Index(reply, []byte(" id=")); i >= 0 {
+	if i := bytes.LastIndex(reply, []byte(" id=")); i >= 0 {
 		return idWord(reply[i+4:])
 	}
 	return nil
@@ -380,7 +387,7 @@ func (p *parser) arrivalFields(s []byte) (recipients []byte) {
 		}
 		if s[0] == 'H' && len(s) > 1 && s[1] == '=' {
 			r.Client, r.ClientIP, s = client(s[2:])
-			r.Reinjected = r.Reinjected || string(r.ClientIP) == "127.0.0.1" || string(r.ClientIP) == "::1"
+			r.Reinjected = r.Reinjected || isLoopback(r.ClientIP)
 			continue
 		}
 		if s[0] == 'f' && bytes.HasPrefix(s, []byte("for ")) && bytes.IndexByte(s, '@') >= 0 {

@@ -36,12 +36,13 @@ func (l *line) isDropped(text []byte) bool {
 }
 
 // isFilter reports whether a delivery was certainly one to a content filter
-// that hands the message back: amavis says that its own MTA took it, and a
-// pipe's name may tell. Of others it shows when the queue id that the next hop
-// gave the message is one of this host.
+// that hands the message back: amavis on this host says that its own MTA took
+// it (so it does in front of the MTA of another organisation, which then has
+// the mail), and a pipe's name may tell. Of others it shows when the queue id
+// that the next hop gave the message is one of this host.
 func (l *line) isFilter(text []byte) bool {
 	if len(l.RelayIP) > 0 {
-		return bytes.Contains(text, []byte(" from MTA("))
+		return isLoopback(l.RelayIP) && bytes.Contains(text, []byte(" from MTA("))
 	}
 	if !has(text, "delivered via ") {
 		return false

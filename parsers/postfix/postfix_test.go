@@ -142,6 +142,8 @@ func TestDelivered(t *testing.T) {
 			"attempt id=8EF04546C0 to=joe@example.org outcome=delivered relay=dovecot dsn=2.0.0 delay=20ms text=delivered via dovecot service"},
 		{"postfix/pipe", "8EF04546C0: to=<joe@example.org>, relay=spamassassin, delay=0.02, delays=0/0/0/0.01, dsn=2.0.0, status=sent (delivered via spamassassin service)",
 			"handed-over id=8EF04546C0 to=joe@example.org outcome=delivered relay=spamassassin dsn=2.0.0 delay=20ms text=delivered via spamassassin service"},
+		{"postfix/smtp", "8EF04546C0: to=<joe@example.org>, relay=mx.example.org[192.0.2.7]:25, delay=2, delays=0/0/0/2, dsn=2.0.0, status=sent (250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as A0320E00C3)",
+			"attempt id=8EF04546C0 to=joe@example.org outcome=delivered relay=mx.example.org relayip=192.0.2.7 code=250 enh=2.0.0 dsn=2.0.0 delay=2s next=A0320E00C3 text=250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as A0320E00C3"},
 		{"postfix/smtp", "8EF04546C0: to=<joe@example.org>, relay=127.0.0.1[127.0.0.1]:10024, delay=2, delays=0/0/0/2, dsn=2.0.0, status=sent (250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as A0320E00C3)",
 			"handed-over id=8EF04546C0 to=joe@example.org outcome=delivered relay=127.0.0.1 relayip=127.0.0.1 code=250 enh=2.0.0 dsn=2.0.0 delay=2s next=A0320E00C3 text=250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as A0320E00C3"},
 		{"postfix/smtp", "8EF04546C0: to=<joe@example.org>, relay=127.0.0.1[127.0.0.1]:10024, delay=2, delays=0/0/0/2, dsn=2.7.0, status=sent (250 2.7.0 Ok, discarded, id=15018-01 - spam)",
