@@ -54,7 +54,7 @@ func Open(path string) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{path: path, rw: rw}
-	if err := db.migrate(); err != nil {
+	if err := patiently(db.migrate); err != nil {
 		rw.Close()
 		return nil, db.explain("open", err)
 	}
@@ -89,7 +89,7 @@ func OpenReadOnly(path string) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{path: path, ro: ro}
-	if err := checkVersion(ro); err != nil {
+	if err := patiently(func() error { return checkVersion(ro) }); err != nil {
 		ro.Close()
 		return nil, db.explain("open", err)
 	}
@@ -109,6 +109,19 @@ func OpenTemporary() (*DB, error) {
 		return nil, db.explain("create", err)
 	}
 	return db, nil
+}
+
+// patiently does f again while the database is locked. SQLite itself does not
+// wait when another process switches to the write-ahead log, or closes as the
+// last one to use it.
+func patiently(f func() error) error {
+	for end := time.Now().Add(BusyTimeout); ; time.Sleep(10 * time.Millisecond) {
+		err := f()
+		var se sqlite3.Error
+		if err == nil || !errors.As(err, &se) || se.Code != sqlite3.ErrBusy || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 func connect(path, options string, connections int) (*sql.DB, error) {

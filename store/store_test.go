@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -286,5 +287,32 @@ func TestWritersTakeTurns(t *testing.T) {
 	t.Logf("the greedy writer had %d turns", turns)
 	if err := greedy.Commit(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Opening a new database, writing to it and closing it again, many at a time:
+// each waits for the others.
+func TestOpenTogether(t *testing.T) {
+	for range 20 {
+		path := filepath.Join(t.TempDir(), "x.db")
+		errs := make(chan error)
+		for range 8 {
+			go func() {
+				db, err := Open(path)
+				if err == nil {
+					var w *Writer
+					if w, err = db.Writer(registry.DefaultRules()); err == nil {
+						err = w.Close()
+					}
+					err = errors.Join(err, db.Close())
+				}
+				errs <- err
+			}()
+		}
+		for range 8 {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
