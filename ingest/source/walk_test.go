@@ -397,3 +397,18 @@ func TestUsualPlaces(t *testing.T) {
 	}
 	want(t, got, []string{"mail.log.2.gz", "mail.log.1", "mail.log", "exim4/mainlog.1", "exim4/mainlog"})
 }
+
+// TestNamedOldFilesAreNoBeginning reads an old generation because it is named:
+// those between it and the live file are not wanted for that.
+func TestNamedOldFilesAreNoBeginning(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mail.log")
+	var l log
+	oldest, between, now := l.lines(50), l.lines(50), l.lines(50)
+	write(t, path+".2.gz", gz(join(oldest)))
+	write(t, path+".1", join(between))
+	write(t, path, join(now))
+	var m Memory
+	want(t, must(t, &m, path, path+".2.gz"), append(oldest, now...))
+	want(t, must(t, &m, path), nil)
+	want(t, must(t, &m, path+"*"), between)
+}
