@@ -24,6 +24,7 @@ type FollowOptions struct {
 
 	Stdin     io.Reader            // is read for the argument "-"
 	Observe   func(*track.Event)   // every attempt and rejection, before it is committed
+	Failures  bool                 // Observe is not called for deliveries
 	Committed func(store.Lines)    // what the last commit has added
 	Warn      func(error)          // about single sources
 	Source    source.FollowOptions // for tests; FromEnd is set from above
@@ -42,7 +43,7 @@ func Follow(ctx context.Context, db *store.DB, rules *registry.Rules, args []str
 		return err
 	}
 	defer l.w.Close()
-	l.tracker.Observe = opt.Observe
+	l.tracker.Observe, l.tracker.FailuresOnly = opt.Observe, opt.Failures
 	f := &follower{loop: l, opt: opt, logs: map[*source.Reader]*log{}}
 	files := slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == source.Stdin })
 	if len(files) < len(args) {

@@ -269,7 +269,7 @@ func (f *follow) alerting(rules []*alert.Rule, receivers []alert.Receiver, tell 
 	return func() {
 		close(ended)
 		running.Wait()
-		t := time.AfterFunc(5*time.Second, cancel)
+		t := time.AfterFunc(patience, cancel)
 		sender.Close()
 		t.Stop()
 		cancel()
@@ -311,10 +311,8 @@ func (f *follow) lines(loop ingest.FollowOptions, look func(context.Context, ing
 		return err
 	}
 	loop.Warn = f.warn
+	loop.Failures = f.watch == nil // only alerts count deliveries
 	loop.Observe = func(t *track.Event) {
-		if t.Outcome == "delivered" && f.watch == nil {
-			return
-		}
 		e := f.shown(t)
 		if e == nil {
 			return
@@ -345,11 +343,16 @@ type printer struct {
 	buf    bytes.Buffer
 	chunks chan []byte
 	done   chan error
+	lost   bool
 }
 
 const (
 	printAhead = 8       // chunks
 	maxChunk   = 1 << 20 // bytes
+
+	// patience is how long the end of the program waits for a slow reader, and
+	// for what is told of alerts.
+	patience = 5 * time.Second
 )
 
 func newPrinter(w io.Writer, failed func()) *printer {
@@ -394,7 +397,13 @@ func (p *printer) pass(ctx context.Context) {
 	}
 	select {
 	case p.chunks <- chunk:
+		return
 	case <-ctx.Done():
+	}
+	select {
+	case p.chunks <- chunk:
+	case <-time.After(patience):
+		p.lost = true
 	}
 }
 
@@ -406,10 +415,13 @@ func (p *printer) close() error {
 		if err != nil {
 			return fmt.Errorf("print: %w", err)
 		}
-		return nil
-	case <-time.After(5 * time.Second):
-		return errors.New("print: nobody reads the output: its end is lost")
+	case <-time.After(patience):
+		p.lost = true
 	}
+	if p.lost {
+		return errors.New("print: nobody reads the output: a part of it is lost (the database has all)")
+	}
+	return nil
 }
 
 // screen shows what happens on the terminal.

@@ -39,6 +39,10 @@ type Tracker struct {
 	// they are committed.
 	Observe func(*Event)
 
+	// FailuresOnly leaves deliveries out of what is observed: most of the
+	// attempts, and costly to tell.
+	FailuresOnly bool
+
 	w    *store.Writer
 	open map[string]*message
 	free []*message
@@ -349,7 +353,9 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	if r.Outcome == parsers.Delivered {
 		t.w.Count(series, now, store.Counts{Delivered: 1})
 		t.settle(rcpt, store.Delivered, now, series)
-		t.observe(m, r, nil)
+		if !t.FailuresOnly {
+			t.observe(m, r, nil)
+		}
 		return nil
 	}
 	if err := t.store(m, rcpt); err != nil {
