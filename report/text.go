@@ -256,12 +256,15 @@ func unnamed(d store.Dimension, value string) string {
 // groups is the table by domain, or by the dimensions asked for.
 func (t *texter) groups() *section {
 	dims, rows := t.By, t.Groups
-	title := "By"
+	title := "By "
 	for i, d := range dims {
-		if i > 0 {
-			title += " and"
+		switch {
+		case i > 0 && i == len(dims)-1:
+			title += " and "
+		case i > 0:
+			title += ", "
 		}
-		title += " " + nameInTitle(d)
+		title += nameInTitle(d)
 	}
 	switch {
 	case dims == nil:

@@ -292,6 +292,17 @@ func (t *tx) causes(c *catalog) error {
 	})
 }
 
+// addNoCause adds a cause for what is known of no cause, whose id is 0: a
+// recipient that was given up without having been tried, or before this log.
+func (c *catalog) addNoCause(wanted bool) {
+	l := label{reason: "expired"}
+	i := slices.Index(c.labels, l)
+	if i < 0 {
+		i, c.labels = len(c.labels), append(c.labels, l)
+	}
+	c.causes[0] = &cause{label: int32(i), reason: l.reason, wanted: wanted}
+}
+
 // joinCode is registry.Code over the columns of causes.
 func joinCode(reply int, enhanced string) string {
 	switch {

@@ -184,6 +184,7 @@ func (c *counter) choose() error {
 	for _, k := range c.cat.causes {
 		k.wanted = c.filter.matchCause(k)
 	}
+	c.cat.addNoCause(!c.filter.OfCause())
 	c.index()
 	return nil
 }

@@ -158,7 +158,7 @@ func (c *counter) recipient(r *recipient) {
 			g.at(s, nil).recipient(r.state, r.deferred)
 		}
 	}
-	if k := c.cause(r.cause); k != nil && (r.state == Bounced || r.state == Expired) {
+	if k := c.cause(r.cause); k != nil && (r.state == Expired || r.state == Bounced && r.cause != 0) {
 		c.failed[k.id]++
 		c.failedAt[labelDomain{k.label, c.cat.names[c.cat.series[s].domain]}]++
 	}

@@ -386,16 +386,23 @@ func (r *reference) codes() map[string][3]int64 {
 }
 
 // failed returns recipients and domains by the code and reason of the last
-// failure.
+// failure, which those that expired may lack.
 func (r *reference) failed() map[string][2]int64 {
 	domains := map[[2]string]bool{}
 	failed := map[string][2]int64{}
 	for _, p := range r.recipients {
 		s := r.series[p.series]
-		if state := r.state(p); p.cause == 0 || state != Bounced && state != Expired || !r.overlaps(p) || !r.wantSeries(p.series, s.sender) || !r.wantCause(p.cause-1) {
+		state := r.state(p)
+		if state != Bounced && state != Expired || !r.overlaps(p) || !r.wantSeries(p.series, s.sender) {
 			continue
 		}
-		c := r.causes[p.cause-1]
+		c := fixtureCause{reason: "expired"} // without any failure that is known
+		switch {
+		case p.cause > 0 && r.wantCause(p.cause-1):
+			c = r.causes[p.cause-1]
+		case p.cause > 0 || state == Bounced || r.filter.OfCause():
+			continue
+		}
 		key := joinCode(c.reply, c.enhanced) + " " + c.reason
 		n := failed[key]
 		n[0]++
