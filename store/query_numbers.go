@@ -190,11 +190,16 @@ func (c *counter) choose() error {
 }
 
 // leaveOutSendLogs reports whether there are series of both Exchange formats
-// that report the same mail, and numbers of the better one in the window.
+// that report the same mail, among what is asked for, and numbers of the better
+// one in the window.
 func (c *counter) leaveOutSendLogs() (bool, error) {
 	var tracking []int64
 	send := false
+	asked := Filter{MTAs: c.filter.MTAs, Hosts: c.filter.Hosts} // for one of the two alone, perhaps
 	for i := range c.cat.series {
+		if !asked.matchSeries(c.cat, &c.cat.series[i]) {
+			continue
+		}
 		switch c.cat.names[c.cat.series[i].format] {
 		case trackingFormat:
 			tracking = append(tracking, c.cat.series[i].id)

@@ -215,17 +215,22 @@ type reference struct {
 	sendIsLeft bool
 }
 
+// asked reports whether s is of the hosts and the logs that were asked for.
+func (r *reference) asked(s fixtureSeries) bool {
+	return matchName(r.filter.Hosts, s.host) && (matchName(r.filter.MTAs, strings.Split(s.format, "-")[0]) || matchName(r.filter.MTAs, s.format))
+}
+
 func (f *fixture) reference(w Window, filter Filter) *reference {
 	r := &reference{fixture: f, window: w, filter: filter}
 	tracking, send := false, false
 	for _, s := range f.series {
-		send = send || s.format == sendFormat
+		send = send || s.format == sendFormat && r.asked(s)
 	}
 	for _, c := range f.counts {
-		tracking = tracking || f.series[c.series].format == trackingFormat && r.in(c.minute*minuteMicros)
+		tracking = tracking || f.series[c.series].format == trackingFormat && r.asked(f.series[c.series]) && r.in(c.minute*minuteMicros)
 	}
 	for _, c := range f.recipients {
-		tracking = tracking || f.series[c.series].format == trackingFormat && r.overlaps(c)
+		tracking = tracking || f.series[c.series].format == trackingFormat && r.asked(f.series[c.series]) && r.overlaps(c)
 	}
 	r.sendIsLeft = tracking && send
 	return r
