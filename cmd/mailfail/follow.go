@@ -157,8 +157,12 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 		f.mtas[format.Name] = format.MTA
 	}
 	loop := ingest.FollowOptions{Options: opt, FromEnd: f.flags.fromEnd, Stdin: f.cmd.InOrStdin()}
+	reasons, err := logs.loadRules()
+	if err != nil {
+		return err
+	}
 	look := func(ctx context.Context, loop ingest.FollowOptions) error {
-		return ingest.Follow(ctx, db, registry.DefaultRules(), args, loop)
+		return ingest.Follow(ctx, db, reasons, args, loop)
 	}
 	if !f.flags.plain && output.format == "text" && isTerminal(f.cmd.OutOrStdout()) {
 		return f.screen(loop, look, db, slices.Contains(args, source.Stdin), output, rules, receivers)

@@ -28,6 +28,7 @@ type logFlags struct {
 	year    int
 	zone    string
 	host    string
+	rules   string
 	quiet   bool
 	verbose bool
 }
@@ -36,6 +37,7 @@ func (f *logFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.format, "log-format", "auto", "format of the logs: auto, "+formatList())
 	flags.IntVar(&f.year, "year", 0, "year of the first line of logs that do not name one (else from the file's time)")
 	flags.StringVar(&f.host, "log-host", "", "host of logs that do not name one (else this host)")
+	flags.StringVar(&f.rules, "rules", "", "file of rules for the reasons of failures, asked before the built-in ones (else $MAILFAIL_RULES)")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress bar, no remarks")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was found in each file")
 }
@@ -72,6 +74,20 @@ func (f *logFlags) options() (ingest.Options, error) {
 		opt.Host, _ = os.Hostname() // without one the host stays unknown
 	}
 	return opt, nil
+}
+
+// loadRules returns the rules that failures are filed by. What is stored was
+// filed by the rules of the last run, and is filed anew when they change: one
+// database, one file of rules.
+func (f *logFlags) loadRules() (*registry.Rules, error) {
+	path := f.rules
+	if path == "" {
+		path = os.Getenv("MAILFAIL_RULES")
+	}
+	if path == "" {
+		return registry.DefaultRules(), nil
+	}
+	return registry.LoadRules(path)
 }
 
 // location returns the time zone with a name, the local one for "".
@@ -120,11 +136,15 @@ func readLogs(cmd *cobra.Command, db *store.DB, flags *logFlags, families []sour
 	if err != nil {
 		return res, nil, err
 	}
+	rules, err := flags.loadRules()
+	if err != nil {
+		return res, nil, err
+	}
 	bar := progressBar{w: cmd.ErrOrStderr()}
 	if !flags.quiet && isTerminal(cmd.ErrOrStderr()) {
 		opt.Progress = bar.show
 	}
-	res, err = ingest.Run(cmd.Context(), db, registry.DefaultRules(), families, opt)
+	res, err = ingest.Run(cmd.Context(), db, rules, families, opt)
 	bar.clear()
 	for _, e := range res.Errs {
 		warn(cmd, e)
