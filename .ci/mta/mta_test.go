@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 )
@@ -107,9 +106,6 @@ func startJobs(t *testing.T, logs []rotation) (jobs []job) {
 			return err == nil
 		})
 		add(fmt.Sprintf("cron%d", i), log, false, func(log, db string) reader { return &cron{log: log, db: db} })
-		if help, _ := exec.Command(program(), "follow", "--help").Output(); !bytes.Contains(help, []byte("--plain")) {
-			continue
-		}
 		follow := func(log, db string) reader { return &follower{log: log, db: db} }
 		add(fmt.Sprintf("follow%d", i), log, false, follow)
 		if i == 0 {
