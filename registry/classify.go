@@ -128,7 +128,7 @@ func (r *Rules) Classify(f Failure) Verdict {
 				continue
 			}
 			if rule.weak {
-				if v := codeReason(f.Reply, f.status(), f.Provider); v.Reason != "" && v.Reason != rule.reason && !f.status().IsZero() {
+				if v := codeReason(f.Reply, f.status(), f.Provider); v.Reason != "" && v.Reason != "policy" && v.Reason != rule.reason && !f.status().IsZero() {
 					return v
 				}
 			}

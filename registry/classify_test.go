@@ -77,6 +77,11 @@ func TestCodesMislead(t *testing.T) {
 		{"5.4.7", "expired"},
 		{"550 5.7.999", "policy"},
 		{"421", "system"},
+		{"452 4.5.3 Try again", "too-many-recipients"},
+		{"452 4.2.2 Please try again later", "mailbox-full"},
+		{"421 4.7.0 Try again later, closing connection", "system"},
+		{"550 5.2.1 Rejected", "mailbox-disabled"},
+		{"550 5.7.1 Rejected", "policy"},
 		{"", "unknown"},
 		{"qwertz", "unknown"},
 	}
