@@ -547,8 +547,11 @@ func (h *held) pending() bool {
 	if h.mtime.Equal(info.ModTime()) {
 		return false
 	}
+	if !h.sameHead() {
+		return true
+	}
 	h.mtime = info.ModTime()
-	return !h.sameHead()
+	return false
 }
 
 // dropQuiet closes the files that were rotated away and are quiet.

@@ -226,6 +226,22 @@ func TestFollowWhatIsNotThereYet(t *testing.T) {
 	want(t, f.lines(40), append(all, more...))
 }
 
+// TestFollowSameSize truncates a file and writes as much as there was.
+func TestFollowSameSize(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mail.log")
+	var l log
+	all := l.lines(1)
+	write(t, path, join(all))
+	f := newFollower(t).start(quick, path)
+	for range 20 {
+		f.wait(len(all))
+		more := l.lines(1)
+		all = append(all, more...)
+		write(t, path, join(more))
+	}
+	want(t, f.lines(len(all)), all)
+}
+
 func TestFollowUTF16FromTheFirstByte(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.log")
 	appendTo(t, path, "")

@@ -414,8 +414,8 @@ func (r *Reader) atEnd() error {
 		return explain("read", r.path, err)
 	}
 	switch {
-	case info.Size() < r.next:
-		return r.atTruncation()
+	case info.Size() < r.next || !r.sameHead():
+		return r.atTruncation() // before or after Stat; else info is of what was read
 	case info.Size() == r.next:
 		r.noteEnd(info)
 	}
