@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,15 +65,26 @@ func answerOf(cmd *cobra.Command, args []string, rulesPath string) (*explain.Ans
 	if len(args) == 1 && args[0] == "-" {
 		return x.Message("standard input", cmd.InOrStdin())
 	}
-	if len(args) == 1 && len(args[0]) < 4096 {
-		if info, err := os.Stat(args[0]); err == nil && info.Mode().IsRegular() && !explain.IsCode(args[0]) {
-			file, err := os.Open(args[0])
-			if err != nil {
-				return nil, err
-			}
-			defer file.Close()
-			return x.Message(args[0], file)
+	if len(args) == 1 && !explain.IsCode(args[0]) && isFile(args[0]) {
+		file, err := os.Open(args[0])
+		if err != nil {
+			return nil, err
 		}
+		defer file.Close()
+		return x.Message(args[0], file)
 	}
 	return x.Text(strings.Join(args, " ")), nil
+}
+
+// isFile reports whether a word names a file, or is meant to: then opening it
+// says what is wrong.
+func isFile(word string) bool {
+	if info, err := os.Stat(word); err == nil {
+		return !info.IsDir()
+	}
+	switch filepath.Ext(word) {
+	case ".eml", ".msg", ".mbox", ".txt":
+		return !strings.ContainsAny(word, " @")
+	}
+	return false
 }
