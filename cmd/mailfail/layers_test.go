@@ -1,0 +1,66 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// layers says what the packages of a folder may import of ours, besides those
+// of the folder itself: data flows one way. cmd may import everything.
+var layers = map[string][]string{
+	"ingest/loggen": {},
+	"ingest/source": {},
+	"ingest/track":  {"parsers", "store", "registry"},
+	"ingest":        {"ingest/source", "ingest/track", "parsers", "store", "registry"},
+	"parsers":       {"registry"},
+	"registry":      {},
+	"report":        {"store", "registry", "templates"},
+	// A reply that somebody pastes is taken apart as one in a log is.
+	"report/explain": {"parsers", "registry", "templates"},
+	"store":          {"registry"},
+	"templates":      {},
+}
+
+func TestLayers(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "mailfail/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// folder returns the layer of a package: the longest that is listed.
+	folder := func(path string) string {
+		path = strings.TrimPrefix(path, "mailfail/")
+		for path != "" {
+			if _, ok := layers[path]; ok {
+				return path
+			}
+			path = path[:max(0, strings.LastIndexByte(path, '/'))]
+		}
+		return ""
+	}
+	checked := 0
+	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		words := strings.Fields(line)
+		if strings.HasPrefix(words[0], "mailfail/cmd/") {
+			continue
+		}
+		from := folder(words[0])
+		if from == "" {
+			t.Errorf("%s is in no layer", words[0])
+			continue
+		}
+		for _, path := range words[1:] {
+			if !strings.HasPrefix(path, "mailfail/") {
+				continue
+			}
+			checked++
+			if to := folder(path); to != from && !slices.Contains(layers[from], to) {
+				t.Errorf("%s imports %s", words[0], path)
+			}
+		}
+	}
+	if checked < 20 {
+		t.Errorf("only %d imports were seen", checked)
+	}
+}
