@@ -296,6 +296,9 @@ func (t *onlineSummary) row(fields [][]byte, emit func(*parsers.Record)) parsers
 	if r.Message = t.key; len(t.key) == 0 {
 		r.Message = r.MessageID
 	}
+	if len(r.Message) == 0 {
+		return parsers.Unparsed // all such rows would be one message
+	}
 	r.HasSender, r.Sender, r.Size = true, withoutBrackets(t.get(fields, 1)), size(t.get(fields, 3))
 	r.Kind, r.ClientIP = parsers.Arrival, t.get(fields, 6)
 	emit(r)
