@@ -101,6 +101,9 @@ func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result
 	if r.Message = row.id; len(r.Message) == 0 {
 		r.Message = row.messageID
 	}
+	if len(r.Message) == 0 {
+		return parsers.Unparsed
+	}
 	kind, outcome := parsers.Attempt, parsers.Delivered
 	switch string(row.status) {
 	case "Delivered", "FilteredAsSpam":
