@@ -36,6 +36,7 @@ type Options struct {
 	Year     int    // of times without one; 0 infers it
 	Location *time.Location
 	Host     string // of logs that do not name one
+	Whole    bool   // the logs are read once and for all: a last line counts without a newline
 
 	// Progress is called about ten times a second, if not nil.
 	Progress func(path string, read, size int64)
@@ -172,6 +173,9 @@ func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error 
 	}
 	if err := restore(stream, position.State); err != nil {
 		res.Errs = append(res.Errs, fmt.Errorf("go on reading %s in mid-line: %w: an open row or session is lost", r.Path(), err))
+	}
+	if l.opt.Whole {
+		r.Whole()
 	}
 	file := File{Path: r.Path(), resumed: position.Offset > 0}
 	readErr := l.readLines(ctx, r, stream, &file)

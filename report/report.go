@@ -59,7 +59,7 @@ func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
 		r.location = time.Local
 	}
 	if n.SendLogsLeftOut {
-		r.Notes = append(r.Notes, "SMTP send logs report the same mail as the message tracking logs in this window: only the tracking logs are counted.")
+		r.Notes = append(r.Notes, "SMTP send logs are not counted where message tracking logs cover the same time: both report the same mail. Those of other servers can be reported alone.")
 	}
 	if opt.Filter.OfCause() {
 		r.Notes = append(r.Notes, "With a code or a reason asked for, only the recipients that met such a failure are counted. Deliveries carry no code, so there are no rates.")

@@ -140,6 +140,7 @@ func readLogs(cmd *cobra.Command, db *store.DB, flags *logFlags, families []sour
 	if err != nil {
 		return res, nil, err
 	}
+	opt.Whole = db.Path() == "" // nobody comes back for the rest of a line
 	bar := progressBar{w: cmd.ErrOrStderr()}
 	if !flags.quiet && isTerminal(cmd.ErrOrStderr()) {
 		opt.Progress = bar.show

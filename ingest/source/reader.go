@@ -152,6 +152,10 @@ func OpenStream(ctx context.Context, name string, in io.Reader, closed bool, pos
 	return r, r.resume(ctx, positions)
 }
 
+// Whole says that nothing will be appended to the source: its last line counts
+// without a newline.
+func (r *Reader) Whole() { r.closed = true }
+
 // openStream decompresses in if need be, and reads its head into the buffer.
 func (r *Reader) openStream(in io.Reader, closed bool) error {
 	r.read = &counter{r: in}
