@@ -71,12 +71,13 @@ func Follow(ctx context.Context, db *store.DB, rules *registry.Rules, args []str
 // follower is the state of Follow.
 type follower struct {
 	*loop
-	opt   FollowOptions
-	files *source.Follower // nil without files
-	logs  map[*source.Reader]*log
-	slabs <-chan slab // of standard input; nil without it, and after its end
-	stdin *parsers.Stream
-	slab  slab // to be read in the next round
+	opt     FollowOptions
+	files   *source.Follower // nil without files
+	logs    map[*source.Reader]*log
+	slabs   <-chan slab // of standard input; nil without it, and after its end
+	stdin   *parsers.Stream
+	slab    slab    // to be read in the next round
+	journal journal // of standard input
 
 	started bool // a round was done
 	swept   time.Time
@@ -322,8 +323,14 @@ func (f *follower) readSlab() error {
 	var counted store.Lines
 	start := 0
 	for _, end := range s.ends {
-		f.count(&counted, f.stdin.Parse(s.text[start:end], f.emit))
+		line := s.text[start:end]
 		start = end
+		if passed, err := f.journal.passed(f.w, line); err != nil {
+			return err
+		} else if passed {
+			continue
+		}
+		f.count(&counted, f.stdin.Parse(line, f.emit))
 		if f.err != nil {
 			return f.fail()
 		}
@@ -331,6 +338,7 @@ func (f *follower) readSlab() error {
 	for range s.long {
 		f.count(&counted, parsers.Unparsed)
 	}
+	f.journal.save(f.w)
 	f.w.CountLines(max(0, f.stdin.Time().UnixMicro()), counted)
 	f.added.Add(counted)
 	return nil

@@ -100,3 +100,14 @@ func scanSource(rows *sql.Rows) (s Source, err error) {
 	}
 	return s, err
 }
+
+// Meta returns what PutMeta stored under a name, "" for nothing.
+func (w *Writer) Meta(name string) (value string, err error) {
+	err = w.each("SELECT value FROM meta WHERE name = ?", func(rows *sql.Rows) error { return rows.Scan(&value) }, Clean(name))
+	return value, w.db.explain("read", err)
+}
+
+// PutMeta stores a value under a name.
+func (w *Writer) PutMeta(name, value string) {
+	w.sink.exec("INSERT OR REPLACE INTO meta VALUES (?,?)", Clean(name), Clean(value))
+}
