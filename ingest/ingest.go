@@ -58,6 +58,7 @@ type File struct {
 	Refusal string   // what the file looks like, when nothing was understood
 
 	resumed bool // an earlier run has read the beginning
+	forced  bool // the format was named, not found
 }
 
 // Sample is a line that was not understood.
@@ -69,9 +70,10 @@ type Sample struct {
 // NotUnderstood reports whether the file had lines and none was of a format
 // that mailfail reads. A few of no interest do not save it: many logs share the
 // first lines of a header. What was added to a log since the last run may be
-// one odd line, and says nothing about the log.
+// one odd line, and says nothing about the log. Where the user has named the
+// format, a log without a line of it is the wrong one.
 func (f *File) NotUnderstood() bool {
-	return !f.resumed && f.Lines.Understood == 0 && f.Lines.Unparsed > f.Lines.Irrelevant
+	return !f.resumed && f.Lines.Understood == 0 && (f.Lines.Unparsed > f.Lines.Irrelevant || f.forced)
 }
 
 // loop is the state of a run.
@@ -177,7 +179,7 @@ func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error 
 	if l.opt.Whole {
 		r.Whole()
 	}
-	file := File{Path: r.Path(), resumed: position.Offset > 0}
+	file := File{Path: r.Path(), resumed: position.Offset > 0, forced: l.opt.Format != "auto"}
 	readErr := l.readLines(ctx, r, stream, &file)
 	if readErr != nil && readErr != io.EOF {
 		var fatal *fatalError
