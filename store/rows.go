@@ -115,6 +115,9 @@ func (w *Writer) Count(series, time int64, c Counts) {
 	k := countKey{Minute(time), series}
 	p := w.counts[k]
 	if p == nil {
+		if len(w.counts) >= maxCounts {
+			w.flushCounts()
+		}
 		p = new(Counts)
 		w.counts[k] = p
 	}

@@ -134,6 +134,22 @@ func (w *Writer) Commit() error {
 
 // flush writes the counts that were added up since Begin.
 func (w *Writer) flush() {
+	w.flushCounts()
+	for minute, l := range w.lines {
+		w.sink.exec(`INSERT INTO lines VALUES (?,?,?,?,?) ON CONFLICT (minute) DO UPDATE SET
+			read = read + excluded.read, understood = understood + excluded.understood,
+			irrelevant = irrelevant + excluded.irrelevant, unparsed = unparsed + excluded.unparsed`,
+			minute, l.Read, l.Understood, l.Irrelevant, l.Unparsed)
+	}
+	clear(w.lines)
+}
+
+// maxCounts is how many counts are added up in memory before they are written:
+// enough to put equal ones together, and few enough for SQLite to be done with
+// most of them when the batch ends.
+const maxCounts = 4096
+
+func (w *Writer) flushCounts() {
 	keys := make([]countKey, 0, len(w.counts))
 	for k := range w.counts {
 		keys = append(keys, k)
@@ -155,13 +171,6 @@ func (w *Writer) flush() {
 			k.minute, k.series, c.Delivered, c.Recipients, c.Suspended, c.Handed, c.Messages)
 	}
 	clear(w.counts)
-	for minute, l := range w.lines {
-		w.sink.exec(`INSERT INTO lines VALUES (?,?,?,?,?) ON CONFLICT (minute) DO UPDATE SET
-			read = read + excluded.read, understood = understood + excluded.understood,
-			irrelevant = irrelevant + excluded.irrelevant, unparsed = unparsed + excluded.unparsed`,
-			minute, l.Read, l.Understood, l.Irrelevant, l.Unparsed)
-	}
-	clear(w.lines)
 }
 
 // insert writes a row whose first column is its id, which it returns.
