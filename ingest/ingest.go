@@ -84,6 +84,9 @@ type loop struct {
 	emit    func(*parsers.Record)
 	err     error // of the store, from within emit
 
+	given   map[string]bool // whether a file was named by its path
+	untimed store.Lines     // of the source, before the first line with a time
+
 	inBatch bool
 	started time.Time // of the batch
 	lines   int       // in the batch
@@ -147,6 +150,12 @@ func (l *loop) family(ctx context.Context, families []source.Family, res *Result
 	if err := l.begin(); err != nil {
 		return false, err
 	}
+	l.given = map[string]bool{source.Stdin: true}
+	for _, f := range families {
+		for _, file := range f.Files {
+			l.given[file.Path] = file.Given
+		}
+	}
 	for r, err := range source.Read(ctx, families, positions{l.w}) {
 		if err != nil {
 			if ctx.Err() != nil {
@@ -193,13 +202,26 @@ func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error 
 	}
 	if file.Lines.Read > 0 {
 		file.Seen = stream.Seen()
+		res.Lines.Add(file.Lines)
 		if file.NotUnderstood() {
 			file.Refusal = stream.Refusal()
+			if !l.given[r.Path()] { // it only lay in the same directory
+				res.Lines.Sub(file.Lines)
+				l.untimed = store.Lines{}
+			}
 		}
 		res.Files = append(res.Files, file)
-		res.Lines.Add(file.Lines)
 	}
+	l.countUntimed()
 	return nil
+}
+
+// countUntimed counts the lines of a source before the first with a time.
+func (l *loop) countUntimed() {
+	if l.untimed.Read > 0 {
+		l.w.CountLines(0, l.untimed)
+		l.untimed = store.Lines{}
+	}
 }
 
 func restore(stream *parsers.Stream, state []byte) error {
@@ -218,7 +240,11 @@ func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *parsers.
 	var stamp int64
 	flush := func() {
 		if counted.Read > 0 {
-			l.w.CountLines(stamp, counted)
+			if stamp == 0 {
+				l.untimed.Add(counted)
+			} else {
+				l.w.CountLines(stamp, counted)
+			}
 			file.Lines.Add(counted)
 			counted = store.Lines{}
 		}
@@ -325,6 +351,7 @@ func (l *loop) begin() error {
 }
 
 func (l *loop) commit() error {
+	l.countUntimed()
 	if err := l.tracker.Flush(); err != nil {
 		l.err = err
 		return l.fail()
@@ -336,7 +363,7 @@ func (l *loop) commit() error {
 // fail gives up the batch and returns the error that made it fail.
 func (l *loop) fail() error {
 	l.w.Rollback()
-	l.inBatch = false
+	l.inBatch, l.untimed = false, store.Lines{}
 	return l.err
 }
 

@@ -60,6 +60,14 @@ func (l *Lines) Add(m Lines) {
 	l.Unparsed += m.Unparsed
 }
 
+// Sub takes m from l.
+func (l *Lines) Sub(m Lines) {
+	l.Read -= m.Read
+	l.Understood -= m.Understood
+	l.Irrelevant -= m.Irrelevant
+	l.Unparsed -= m.Unparsed
+}
+
 // Message is a row of the table messages.
 type Message struct {
 	Format, Host, Instance string
