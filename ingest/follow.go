@@ -43,7 +43,15 @@ func Follow(ctx context.Context, db *store.DB, rules *registry.Rules, args []str
 		return err
 	}
 	defer l.w.Close()
-	l.tracker.Observe, l.tracker.FailuresOnly = opt.Observe, opt.Failures
+	l.tracker.FailuresOnly = opt.Failures
+	if opt.Observe != nil {
+		l.tracker.Observe = func(e *track.Event) {
+			if e.Outcome != "delivered" {
+				e.Line = store.Clean(string(l.line))
+			}
+			opt.Observe(e)
+		}
+	}
 	f := &follower{loop: l, opt: opt, logs: map[*source.Reader]*log{}}
 	files := slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == source.Stdin })
 	if len(files) < len(args) {
@@ -330,6 +338,7 @@ func (f *follower) readSlab() error {
 		} else if passed {
 			continue
 		}
+		f.line = line
 		f.count(&counted, f.stdin.Parse(line, f.emit))
 		if f.err != nil {
 			return f.fail()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,9 @@ func TestFollow(t *testing.T) {
 			t.Errorf("%s comes after %s: the generations were read in another order", e.Time, last)
 		}
 		last = e.Time
+		if e.Outcome != "delivered" && !(bytes.Contains(log, []byte(e.Line+"\n")) && strings.Contains(e.Line, e.Recipient)) {
+			t.Errorf("the line of %s is %q", e.Recipient, e.Line)
+		}
 	}}
 	// The log is not rotated again before the last rotation was noticed: as
 	// the daemons do it, it takes a day.

@@ -82,7 +82,8 @@ type loop struct {
 	tracker *track.Tracker
 	opt     Options
 	emit    func(*parsers.Record)
-	err     error // of the store, from within emit
+	err     error  // of the store, from within emit
+	line    []byte // that is being read
 
 	given   map[string]bool // whether a file was named by its path
 	untimed store.Lines     // of the source, before the first line with a time
@@ -260,6 +261,7 @@ func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *parsers.
 			}
 			line = []byte(long.Error())
 		} else {
+			l.line = line
 			result = stream.Parse(line, l.emit)
 			if l.err != nil {
 				return &fatalError{l.fail()}

@@ -48,6 +48,7 @@ type Event struct {
 	Text      string
 	Delay     time.Duration // since arrival, negative unknown
 	Times     int64         // that the line was logged; of attempts 1
+	Line      string        // as the log has it; known only while it is followed
 }
 
 // Code returns the reply code and the enhanced code of e.

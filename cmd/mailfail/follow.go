@@ -219,7 +219,7 @@ func (f *follow) shown(e *track.Event) *store.Event {
 	f.event = store.Event{Time: e.Time, Format: e.Format, MTA: f.mtas[e.Format], Host: e.Host, Instance: e.Instance, Service: e.Service,
 		Message: e.Message, MessageID: e.MessageID, Sender: e.Sender, HasSender: e.HasSender, Recipient: e.Recipient, Domain: e.Domain, Relay: e.Relay, IP: e.IP, Provider: e.Provider,
 		Client: e.Client, ClientIP: e.ClientIP, Outcome: e.Outcome, Stage: stages[e.Stage], Source: sources[e.Source], Reply: int(e.Reply), Enhanced: e.Enhanced,
-		MTAStatus: e.MTAStatus, Reason: e.Reason, Rule: e.Rule, Signature: e.Signature, Text: e.Text, Delay: e.Delay, Times: 1}
+		MTAStatus: e.MTAStatus, Reason: e.Reason, Rule: e.Rule, Signature: e.Signature, Text: e.Text, Delay: e.Delay, Times: 1, Line: e.Line}
 	if f.event.Message == "NOQUEUE" {
 		f.event.Message = ""
 	}

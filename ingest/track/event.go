@@ -24,6 +24,7 @@ type Event struct {
 	Reason, Rule              string
 	Signature, Text           string
 	Delay                     time.Duration // negative when unknown
+	Line                      string        // of the log, its last if there are several; set by package ingest
 }
 
 // observe tells the observer of an attempt of m, or of a rejection when m is

@@ -275,7 +275,7 @@ type Failure struct {
 
 func (r *ring) add(e *store.Event, seq uint64) {
 	c := *e
-	c.Text, c.Signature = clip(c.Text, maxText), clip(c.Signature, maxText)
+	c.Text, c.Signature, c.Line = clip(c.Text, maxText), clip(c.Signature, maxText), clip(c.Line, 2*maxText)
 	for _, s := range []*string{&c.Host, &c.Instance, &c.Service, &c.Message, &c.MessageID, &c.Sender, &c.Recipient, &c.Domain, &c.Relay, &c.IP,
 		&c.Provider, &c.Client, &c.ClientIP} {
 		*s = clip(*s, 2*maxName)

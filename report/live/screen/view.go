@@ -368,7 +368,7 @@ func (m *Model) failure() []string {
 		{"text", e.Text}, {"time", e.Time.In(m.opt.Location).Format("2006-01-02 15:04:05.999 -0700")}, {"recipient", e.Recipient}, {"sender", sender},
 		{"provider", e.Provider}, {"domain", e.Domain}, {"relay", e.Relay}, {"ip", e.IP}, {"client", strings.TrimSpace(e.Client + " " + e.ClientIP)},
 		{"code", e.Code()}, {"mta_status", e.MTAStatus}, {"stage", e.Stage.String()}, {"source", e.Source.String()}, {"reason", e.Reason}, {"rule", e.Rule},
-		{"signature", e.Signature}, {"delay", delay}, {"message", e.Message}, {"host", e.Host}, {"mta", e.MTA}, {"instance", e.Instance}, {"service", e.Service},
+		{"signature", e.Signature}, {"delay", delay}, {"message", e.Message}, {"host", e.Host}, {"mta", e.MTA}, {"instance", e.Instance}, {"service", e.Service}, {"line", e.Line},
 	} {
 		body = append(body, look.field(f[0], f[1], m.width)...)
 	}
