@@ -142,11 +142,7 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 	if args, err = followed(f.cmd, args); err != nil {
 		return err
 	}
-	path, err := databasePath(dbPath)
-	if err != nil {
-		return err
-	}
-	db, err := store.Open(path)
+	db, err := openDatabase(dbPath)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailfail/ingest/source"
-	"mailfail/store"
 	"mailfail/templates"
 )
 
@@ -27,11 +26,7 @@ are read, with their rotated generations.`,
 			if err != nil {
 				return err
 			}
-			path, err := databasePath(dbPath)
-			if err != nil {
-				return err
-			}
-			db, err := store.Open(path)
+			db, err := openDatabase(dbPath)
 			if err != nil {
 				return err
 			}
@@ -41,7 +36,7 @@ are read, with their rotated generations.`,
 				return err
 			}
 			if flags.verbose {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%d new lines read into %s\n", res.Lines.Read, templates.Printable(path))
+				fmt.Fprintf(cmd.ErrOrStderr(), "%d new lines read into %s\n", res.Lines.Read, templates.Printable(db.Path()))
 			}
 			return worse(failed, unread)
 		},

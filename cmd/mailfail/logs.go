@@ -124,6 +124,15 @@ func databasePath(flag string) (string, error) {
 	return filepath.Join(home, ".local", "state", "mailfail", "mailfail.db"), nil
 }
 
+// openDatabase opens the database to write to.
+func openDatabase(flag string) (*store.DB, error) {
+	path, err := databasePath(flag)
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(path)
+}
+
 // errSaid ends a command with exit code 1 when everything was said.
 var errSaid = &exitError{code: 1}
 
