@@ -145,6 +145,26 @@ func (w *tortured) rotateOnce(way string) {
 			w.add(old, 20)
 		}
 		old.Close()
+	case "compress":
+		for n := 20; n > 1; n-- {
+			_ = os.Rename(fmt.Sprintf("%s.%d.gz", w.log, n), fmt.Sprintf("%s.%d.gz", w.log, n+1))
+		}
+		rotate(w.t, w.log)
+		w.file.Close()
+		w.file = w.open()
+		if content, err := os.ReadFile(w.log + ".2"); err == nil { // as with delaycompress
+			writeFile(w.t, w.log+".2.gz", zip(w.t, content))
+			if err := os.Remove(w.log + ".2"); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	case "delete":
+		w.await(w.n) // what nobody has read is lost with the file
+		if err := os.Remove(w.log); err != nil {
+			w.t.Fatal(err)
+		}
+		w.file.Close()
+		w.file = w.open()
 	case "copytruncate":
 		content, err := os.ReadFile(w.log)
 		if err != nil {
@@ -174,7 +194,7 @@ func TestTorture(t *testing.T) {
 		}
 		rotations = n
 	}
-	for _, way := range []string{"rename", "late", "copytruncate"} {
+	for _, way := range []string{"rename", "late", "compress", "copytruncate", "delete"} {
 		t.Run(way, func(t *testing.T) { torture(t, way, rotations) })
 	}
 }
