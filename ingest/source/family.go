@@ -189,6 +189,21 @@ func generations(family string) []File {
 	return files
 }
 
+// packedForm returns the compressed form of a file that is not there any more.
+// What was read of it, and the state that goes to the next generation, is known
+// of that form too.
+func packedForm(family string, file File) (packed File, ok bool) {
+	if file.key.packed || file.Given {
+		return packed, false
+	}
+	for _, f := range generations(family) {
+		if f.key.packed && sameGeneration(f, file) {
+			return f, true
+		}
+	}
+	return packed, false
+}
+
 func sortFiles(files []File) {
 	slices.SortStableFunc(files, func(a, b File) int {
 		return cmp.Or(a.key.compare(b.key), strings.Compare(a.Path, b.Path))

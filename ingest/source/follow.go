@@ -447,6 +447,9 @@ func (l *followed) awaitLive() {
 func (l *followed) lookAt(w *walker, file File, first bool) bool {
 	info, err := os.Stat(file.Path)
 	if err != nil {
+		if packed, ok := packedForm(l.family.Name, file); ok {
+			return l.lookAt(w, packed, first)
+		}
 		return true // scan reports it
 	}
 	if !info.Mode().IsRegular() {

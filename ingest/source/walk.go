@@ -107,6 +107,9 @@ func (w *walker) file(family Family, file File, last bool) bool {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !file.Given:
 		w.moved = true
+		if packed, ok := packedForm(family.Name, file); ok {
+			return w.file(family, packed, last)
+		}
 		return true
 	case errors.Is(err, errForeign) && !file.Given || w.failed[file.Path]:
 		return true

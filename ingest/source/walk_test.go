@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -284,6 +285,49 @@ func TestStateGoesFromOneGenerationToTheNext(t *testing.T) {
 		if r.Position().State != nil {
 			t.Errorf("%s: got state %q", r.Path(), r.Position().State)
 		}
+	}
+}
+
+// The state goes on from a file that is compressed between the listing and the
+// opening of the generations.
+func TestStateOfACompressedGeneration(t *testing.T) {
+	for name, list := range map[string]func(dir string, m *Memory) (read iter.Seq2[*Reader, error]){
+		"read": func(dir string, m *Memory) iter.Seq2[*Reader, error] {
+			families, _ := Expand([]string{dir})
+			return Read(context.Background(), families, m)
+		},
+		"follow": func(dir string, m *Memory) iter.Seq2[*Reader, error] {
+			f := Follow([]string{dir}, FollowOptions{Tick: time.Hour})
+			t.Cleanup(func() { f.Close() })
+			f.scan()
+			return f.Ready(context.Background(), m)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := dir + "/RECV20261120-"
+			var l log
+			var m Memory
+			write(t, path+"1.LOG", join(l.lines(60)))
+			write(t, path+"2.LOG", join(l.lines(60)))
+			want := path + "3.LOG after " + lastOf(must(t, &m, dir))
+			write(t, path+"3.LOG", join(l.lines(60)))
+			read := list(dir, &m)
+			compress(t, path+"2.LOG", ".gz")
+			found := false
+			for r := range read {
+				if r.Path() != path+"3.LOG" {
+					continue
+				}
+				found = true
+				if got := r.Path() + " after " + string(r.Position().State); got != want {
+					t.Errorf("got  %s\nwant %s", got, want)
+				}
+			}
+			if !found {
+				t.Errorf("the new file was not read")
+			}
+		})
 	}
 }
 
