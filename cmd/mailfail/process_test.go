@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,71 +117,202 @@ func rotate(t *testing.T, path string, n int) {
 	}
 }
 
-var killMessages = flag.Int("kill-messages", 10_000, "number of messages in the log of TestKill; 500000 take a run several commits")
+var (
+	killMessages = flag.Int("kill-messages", 10_000, "number of messages in the log of TestKill; 500000 take a run several commits")
+	killDays     = flag.Int("kill-days", 10, "number of days in the logs of TestKillExchange")
+)
+
+const kills = 50 // of each test, in the middle of work
 
 // TestKill kills `mailfail ingest` at random moments while its log grows, in
 // pieces that end anywhere, and is rotated. What it has read in the end is what
 // an undisturbed run reads.
 func TestKill(t *testing.T) {
-	const kills = 50
 	log, counts := generate(t, *killMessages)
 	start := time.Now()
 	want := atOnce(t, log)
-	patience := time.Since(start) // half of the runs end within it
-
-	dir := t.TempDir()
-	path, db := dir+"/mail.log", dir+"/db"
-	r := rand.New(rand.NewPCG(3, 4))
+	k := newKiller(t, "/mail.log*", time.Since(start)/4)
+	path := k.dir + "/logs/mail.log"
 	done := len(log) / 2
 	extend(t, path, log[:done])
-	killed, survived, rotations := 0, 0, 0
-	for killed < kills {
-		if ingestKilled(t, db, path, time.Duration(2*r.Float64()*float64(patience))) {
-			killed++
-			patience += patience / 10
-		} else {
-			survived++
-			patience -= patience / 10
-		}
-		next := min(len(log), done+r.IntN(len(log)/kills/2))
+	rotations := 0
+	for k.killed < kills {
+		k.ingest(t, nil)
+		next := done + k.r.IntN((len(log)-done)/kills+1)
 		extend(t, path, log[done:next])
 		done = next
-		if r.IntN(10) == 0 && done < len(log) {
+		if k.r.IntN(10) == 0 && done < len(log) {
 			next = done + bytes.IndexByte(log[done:], '\n') + 1 // logs are rotated between lines
 			extend(t, path, log[done:next])
 			rotations++
 			rotate(t, path, rotations)
-			done = min(len(log), next+r.IntN(1000))
+			done = min(len(log), next+k.r.IntN(1000))
 			extend(t, path, log[next:done])
 		}
 	}
-	t.Logf("%d runs killed, %d not; %d rotations", killed, survived, rotations)
 	extend(t, path, log[done:])
-	if ingestKilled(t, db, path, time.Hour) {
-		t.Fatal("the last run does not end")
-	}
-	if got := content(t, db); got != want {
+	k.finish(t)
+	t.Logf("%d rotations", rotations)
+	if got := content(t, k.db); got != want {
 		t.Errorf("killed runs have read something else than one that was not: %s", difference(got, want))
 	}
-	checkTotals(t, db, counts)
+	checkTotals(t, k.db, counts)
 }
 
-// ingestKilled runs `mailfail ingest` and kills it after a while. It reports
-// whether it did, or the program was faster.
-func ingestKilled(t *testing.T, db, path string, after time.Duration) bool {
+// TestKillExchange kills `mailfail ingest` at random moments while Exchange logs
+// of all kinds grow together, in pieces that end in rows, sessions and
+// characters, new files come and old ones are compressed.
+func TestKillExchange(t *testing.T) {
+	whole := t.TempDir()
+	load := newExchangeLoad(t, whole+"/logs", *killDays)
+	load.grow(t, 1)
+	p := newProcess("ingest", "--db", whole+"/db", whole+"/logs")
+	start := time.Now()
+	p.check(t, p.Run())
+	took := time.Since(start)
+	t.Logf("%d lines in %d files, read at once in %v", load.lines, load.files(), took)
+	load.check(t, whole+"/db")
+
+	k := newKiller(t, "", took/4)
+	load = newExchangeLoad(t, k.dir+"/logs", *killDays)
+	share := 0.5
+	load.grow(t, share)
+	for k.killed < kills {
+		k.ingest(t, func() {
+			share += (1 - share) / kills
+			load.grow(t, share)
+		})
+	}
+	load.grow(t, 1)
+	k.finish(t)
+	load.check(t, k.db)
+	if got, want := inAnyOrder(content(t, k.db)), inAnyOrder(content(t, whole+"/db")); got != want {
+		t.Errorf("killed runs have read something else than one that was not: %s", difference(got, want))
+	}
+}
+
+// inAnyOrder returns a content without what depends on which of several logs that
+// tell of a message is read first: when it was seen first, and the sender domain
+// under which it is counted.
+func inAnyOrder(content string) string {
+	var b strings.Builder
+	for line := range strings.Lines(content) {
+		f := strings.Split(line, "\t")
+		switch f[0] {
+		case "count": // minute, 8 names; delivered, recipients, suspended, handed, messages
+			if f = f[:13]; strings.Join(f[9:], "") == "0000" {
+				continue
+			}
+		case "recipient":
+			f[7] = "" // after queue id, message id, sender, client, address, size
+		case "attempt":
+			f[2] = "" // after queue id
+		}
+		b.WriteString(strings.TrimSuffix(strings.Join(f, "\t"), "\n") + "\n")
+	}
+	return b.String()
+}
+
+// killer runs `mailfail ingest` on the logs in dir/logs again and again, and
+// kills it at random moments.
+type killer struct {
+	dir, db, pattern string
+	r                *rand.Rand
+	patience         time.Duration // a run is given twice as much at most
+
+	killed   int // after it had begun to read
+	early    int // before
+	survived int
+}
+
+func newKiller(t *testing.T, pattern string, patience time.Duration) *killer {
 	t.Helper()
-	p := newProcess("ingest", "--quiet", "--db", db, path+"*")
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(dir+"/logs", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return &killer{dir: dir, db: dir + "/db", pattern: pattern, r: rand.New(rand.NewPCG(3, 4)), patience: patience}
+}
+
+func (k *killer) start(t *testing.T) (p *process, ended chan error) {
+	t.Helper()
+	p = newProcess("ingest", "--quiet", "--db", k.db, k.dir+"/logs"+k.pattern)
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(after, func() { p.Process.Kill() })
-	defer timer.Stop()
-	err := p.Wait()
+	ended = make(chan error, 1)
+	go func() { ended <- p.Wait() }()
+	return p, ended
+}
+
+// ingest runs the program and kills it, unless it is faster: mostly a while
+// after it has opened a log, at times before. More runs are killed than not, so
+// that what they leave undone adds up. What happens meanwhile is done when the
+// program has started.
+func (k *killer) ingest(t *testing.T, meanwhile func()) {
+	t.Helper()
+	if runs := k.killed + k.early + k.survived; runs > 10*kills {
+		t.Fatalf("only %d of %d runs were killed in the middle of work", k.killed, runs)
+	}
+	p, ended := k.start(t)
+	if meanwhile != nil {
+		meanwhile()
+	}
+	counter := &k.early
+	if k.r.IntN(8) > 0 {
+		counter = &k.killed
+		p.awaitReading(k.dir + "/logs/")
+	}
+	select {
+	case err := <-ended:
+		ended <- err
+	case <-time.After(time.Duration(2 * k.r.Float64() * float64(k.patience))):
+		_ = p.Process.Kill() // it may have ended
+	}
+	err := <-ended
 	if err != nil && p.ProcessState.ExitCode() == -1 {
-		return true
+		*counter++
+		k.patience += k.patience / 10
+		return
 	}
 	p.check(t, err)
-	return false
+	k.survived++
+	k.patience -= k.patience / 4
+}
+
+// awaitReading waits until the process has a file below dir open, or has ended.
+// Without /proc it does not wait.
+func (p *process) awaitReading(dir string) {
+	fds := fmt.Sprintf("/proc/%d/fd/", p.Process.Pid)
+	for {
+		entries, err := os.ReadDir(fds)
+		if err != nil {
+			return
+		}
+		for _, e := range entries {
+			if to, err := os.Readlink(fds + e.Name()); err == nil && strings.HasPrefix(to, dir) {
+				return
+			}
+		}
+		time.Sleep(50 * time.Microsecond) // between two looks
+	}
+}
+
+// finish runs the program once more, to the end.
+func (k *killer) finish(t *testing.T) {
+	t.Helper()
+	p, ended := k.start(t)
+	select {
+	case err := <-ended:
+		p.check(t, err)
+	case <-time.After(10 * time.Minute):
+		_ = p.Process.Kill()
+		t.Fatal("the last run does not end")
+	}
+	t.Logf("%d runs killed in the middle of work, %d before, %d not", k.killed, k.early, k.survived)
 }
 
 // checkTotals compares a database with what was put into the log.
