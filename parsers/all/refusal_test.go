@@ -21,7 +21,7 @@ func TestRefusals(t *testing.T) {
 		"sendmail/paste-deferred-2018.log":      "sendmail",
 		"exchange/kinesis-2.log":                "ECP",
 		"exchange/paste-iis-smtp-2009.log":      "IIS",
-		"exchange/msqa-fail-fl.txt":             "Get-MessageTrackingLog",
+		"exchange/msqa-recipientstatus.txt":     "statuses",
 		"replies/sisimai-expected.tsv":          "table",
 	}
 	for name, want := range shared {
@@ -46,6 +46,7 @@ func TestRefusalsOfWellKnownLogs(t *testing.T) {
 		{"date;domain;count\n2026-11-22;example.org;7\n2026-11-23;a;b;c;8", "table"},
 		{"<?xml version=\"1.0\"?>\n<a>\n  <b/>\n</a>", "HTML or XML"},
 		{"\x1f\x8b\x08\x00\x00\x00", "binary"},
+		{"\n\nRunspaceId      : 8e1cd3dc-2244-4b1d-96bc-e1d4af6e9aac\nIdentity        : EX01\\Submission\nDeliveryType    : Undefined\n\n", "Format-List"},
 		{"Dear postmaster,\n\nplease find attached", "expected a log of one of"},
 	} {
 		refuse(t, test.log, []byte(test.log), test.want)

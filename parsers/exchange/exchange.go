@@ -1,7 +1,8 @@
 // Package exchange reads the logs of Microsoft Exchange Server (2007 to 2019
 // and Subscription Edition) and of Exchange Online:
 //
-//	exchange-tracking       message tracking, MSGTRK*.LOG; the extended report of Exchange Online
+//	exchange-tracking       message tracking, MSGTRK*.LOG; what Get-MessageTrackingLog gives to
+//	                        Export-Csv and Format-List; the extended report of Exchange Online
 //	exchange-smtpsend       SMTP send protocol log
 //	exchange-smtpreceive    SMTP receive protocol log
 //	exchange-connectivity   transport connectivity log
@@ -10,12 +11,16 @@
 //
 // # Rows
 //
-// All but the JSON are CSV, so a line need not be a row: a quoted field may
-// hold line breaks. A row that ends inside quotes is kept as state until a line
+// All but the JSON and the lists are CSV, so a line need not be a row: a quoted
+// field may hold line breaks. A row that ends inside quotes is kept as state until a line
 // closes it. When what results is no row (a server that stops tears the last
 // one) its first line is given up and the others are read again by themselves,
 // so that a torn row costs one row. Columns are known by the names in the
 // header, which comes again when the service restarts within a file.
+//
+// In a list of PowerShell's Format-List an object is a row, and the names of its
+// properties are the header. An object counts once its end was seen: the last
+// one before Exchange 2016, or with chosen properties, waits for a blank line.
 //
 // # Counting
 //
@@ -85,16 +90,14 @@ const (
 
 func init() {
 	parsers.Register(parsers.Format{
-		Name:   "exchange-tracking",
-		MTA:    "exchange",
-		Header: func(line []byte) bool { return isHeader(line, typeTracking) || isExtendedHeader(line) },
+		Name: "exchange-tracking",
+		MTA:  "exchange",
+		Header: func(line []byte) bool {
+			return isHeader(line, typeTracking) || isExtendedHeader(line) || isListHeader(line)
+		},
 		Match:  matchTracking,
 		Refuse: LookAlike,
-		New: func(o parsers.Options) parsers.Parser {
-			p := newParser(&tracking{ownHost: []byte(o.Host), zone: o.Location}, typeTracking)
-			p.isHeader = isExtendedHeader
-			return p
-		},
+		New:    func(o parsers.Options) parsers.Parser { return newTrackingParser(o) },
 	})
 	parsers.Register(parsers.Format{
 		Name:   "exchange-smtpsend",
@@ -244,8 +247,10 @@ func LookAlike(line []byte) string {
 		return ""
 	case line[0] >= '0' && line[0] <= '9' && contains(line[:min(len(line), 200)], ", SMTPSVC"):
 		return "the log of the IIS SMTP service or of Exchange 2003"
-	case bytes.HasPrefix(line, []byte("RunspaceId ")) && contains(line, " : "):
-		return "what Get-MessageTrackingLog prints with Format-List (give the MSGTRK*.LOG files)"
+	case statusPart(bytes.TrimPrefix(bytes.TrimPrefix(line, []byte("{")), []byte("["))) >= 0:
+		return "statuses of recipients without the rows they are from (give them to mailfail explain, or the whole log)"
+	case isOtherList(line):
+		return "what a PowerShell command prints with Format-List (only Get-MessageTrackingLog is read; of others give Export-Csv)"
 	case bytes.HasPrefix(bytes.TrimLeft(line, " "), []byte(`"RecipientAddress": `)):
 		return "a message trace as JSON over many lines (read it with --log-format exchange-online-trace)"
 	case bytes.HasPrefix(line, []byte("DateTime,RequestId,")):

@@ -142,10 +142,10 @@ func onlineTime(c *clock, b []byte) (time.Time, bool) {
 }
 
 // cultureTime reads a time as PowerShell writes it in the culture of a country:
-// 11/20/2026 12:14:11 AM, 20.11.2026 00:14:11; with slashes and without AM or
-// PM the day is first.
+// 11/20/2026 12:14:11 AM, 20.11.2026 00:14:11, 2026/11/20 0:14:11; with the
+// year last and without AM or PM the day is first.
 func cultureTime(b []byte, zone *time.Location) (time.Time, bool) {
-	for _, layout := range [...]string{"1/2/2006 3:04:05 PM", "2/1/2006 15:04:05", "2.1.2006 15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04:05"} {
+	for _, layout := range [...]string{"1/2/2006 3:04:05 PM", "2/1/2006 15:04:05", "2.1.2006 15:04:05", "2-1-2006 15:04:05", "2006-01-02 15:04:05", "2006/1/2 15:04:05", "2006-01-02T15:04:05"} {
 		if t, err := time.ParseInLocation(layout, string(b), zone); err == nil {
 			return t, true
 		}

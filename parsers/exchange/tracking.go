@@ -124,7 +124,7 @@ func (c *columns) get(fields [][]byte, col column) []byte {
 }
 
 // header sets the columns from the names of a header. It returns false for the
-// header of another log.
+// header of another log, and when the messages have no ids.
 func (t *tracking) header(names [][]byte) bool {
 	var c columns
 	for i := range c.at {
@@ -135,7 +135,8 @@ func (t *tracking) header(names [][]byte) bool {
 			c.at[col] = int16(i)
 		}
 	}
-	if c.at[colTime] < 0 || c.at[colEvent] < 0 || c.at[colRecipient] < 0 || c.at[colStatus] < 0 {
+	if c.at[colTime] < 0 || c.at[colEvent] < 0 || c.at[colRecipient] < 0 || c.at[colStatus] < 0 ||
+		c.at[colMessageID] < 0 && c.at[colNetworkID] < 0 && c.at[colInternalID] < 0 {
 		return false
 	}
 	c.width = len(names)

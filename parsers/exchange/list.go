@@ -1,0 +1,320 @@
+package exchange
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"mailfail/parsers"
+)
+
+// trackingParser reads the tracking log as CSV, and what Get-MessageTrackingLog
+// prints of it with Format-List.
+type trackingParser struct {
+	parser
+	list list
+}
+
+func newTrackingParser(o parsers.Options) *trackingParser {
+	t := tracking{ownHost: []byte(o.Host), zone: o.Location}
+	p := &trackingParser{parser: *newParser(&t, typeTracking), list: list{tracking: t}}
+	p.isHeader = isExtendedHeader
+	return p
+}
+
+// A list is the object of a list that is open. Objects look like this:
+//
+//	RunspaceId      : 8e1cd3dc-2244-4b1d-96bc-e1d4af6e9aac
+//	Timestamp       : 11/20/2026 9:28:06 AM
+//	EventId         : FAIL
+//	Recipients      : {a@example.com, b@example.com}
+//	RecipientStatus : {[{LED=550 5.1.1 User unknown};{MSG=}], [{LED=550 5.2.2 Mailbox
+//	                  full};{MSG=}]}
+//
+// Names are padded to the length of the longest, and what does not fit beside
+// them, or follows a line break, begins in the column of the values (PowerShell,
+// ListWriter), so that no value can look like a property. An object ends with
+// SchemaVersion, the last property since Exchange 2016; before, and where the
+// properties were chosen, at a blank line, where its first property comes again,
+// or at whatever is not of a list.
+type list struct {
+	tracking
+	held   []byte // its lines, each with a line feed; none when no object is open
+	column int    // of the values
+	known  bool   // there is a property of the tracking log
+
+	names, fields [][]byte
+	text          []byte // of the fields
+}
+
+// Parse reads one line. The lines of an object are Understood, its last has the
+// result of the object.
+func (p *trackingParser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
+	if p.InRow() {
+		return p.parser.Parse(e, emit)
+	}
+	line := bytes.TrimPrefix(bytes.TrimSuffix(e.Message, []byte("\r")), byteOrderMark)
+	object := parsers.Irrelevant
+	if p.list.column > 0 {
+		if p.list.goesOn(line) {
+			return p.list.add(line, emit)
+		}
+		object = p.list.end(emit)
+	}
+	var result parsers.Result
+	if name, column := property(line); isListed(name) {
+		p.list.column = column
+		result = p.list.add(line, emit)
+	} else {
+		result = p.parser.Parse(e, emit)
+	}
+	if object == parsers.Unparsed || result == parsers.Irrelevant {
+		return object
+	}
+	return result
+}
+
+// property returns the name a line of a list begins with and the column where
+// its value begins; 0 for other lines.
+func property(line []byte) (name []byte, column int) {
+	n := 0
+	for n < len(line) && (line[n] >= 'A' && line[n] <= 'Z' || n > 0 && line[n] >= 'a' && line[n] <= 'z') {
+		n++
+	}
+	i := n
+	for i < len(line) && line[i] == ' ' {
+		i++
+	}
+	if n == 0 || i == n || i == len(line) || line[i] != ':' || i+1 < len(line) && line[i+1] != ' ' {
+		return nil, 0
+	}
+	return line[:n], i + len(": ")
+}
+
+// isListed reports whether an object may begin with the property of that name.
+func isListed(name []byte) bool {
+	_, known := trackingColumns[string(name)]
+	return known || isOfShell(name)
+}
+
+// isOfShell reports whether a property is one that PowerShell adds to objects
+// of other machines.
+func isOfShell(name []byte) bool {
+	switch string(name) {
+	case "RunspaceId", "PSComputerName", "PSShowComputerName":
+		return true
+	}
+	return false
+}
+
+// isListHeader recognises a list by one of the properties with which it usually
+// begins. With RunspaceId alone it may be one of any command.
+func isListHeader(line []byte) bool {
+	line = bytes.TrimPrefix(line, byteOrderMark)
+	name, column := property(line)
+	value := bytes.TrimSpace(line[min(column, len(line)):])
+	switch string(name) {
+	case "Timestamp":
+		_, ok := cultureTime(value, time.UTC)
+		return ok
+	case "EventId":
+		return effects[string(value)] != 0
+	case "Recipients":
+		return bytes.HasPrefix(value, []byte("{"))
+	}
+	return isOfShell(name) && len(value) > 0
+}
+
+// isOtherList reports whether line is of a list of another command. Names are
+// those of one word that are padded, lest every colon makes a list.
+func isOtherList(line []byte) bool {
+	name, column := property(line)
+	return column > len(name)+len(" : ") && !isListed(name)
+}
+
+// name returns the name of the property that line is in the open object, nil
+// for none.
+func (l *list) name(line []byte) []byte {
+	colon := l.column - len(": ")
+	if len(line) <= colon || line[0] == ' ' || line[colon] != ':' || line[colon-1] != ' ' ||
+		len(line) > colon+1 && line[colon+1] != ' ' {
+		return nil
+	}
+	return bytes.TrimRight(line[:colon], " ")
+}
+
+// goesOn reports whether line is one more of the object.
+func (l *list) goesOn(line []byte) bool {
+	if name := l.name(line); name != nil {
+		return !bytes.Equal(name, l.name(l.held[:l.column-1]))
+	}
+	return len(line) >= l.column && len(bytes.TrimLeft(line[:l.column], " ")) == 0
+}
+
+// add adds a line to the object. One that does not begin with a property of the
+// tracking log is of another command.
+func (l *list) add(line []byte, emit func(*parsers.Record)) parsers.Result {
+	name := l.name(line)
+	result := l.hold(line, name)
+	if len(l.held) > maxRowBytes || !l.known && result == parsers.Understood {
+		l.release()
+		return parsers.Unparsed
+	}
+	if string(name) == "SchemaVersion" && l.split() {
+		defer l.release()
+		return l.read(emit)
+	}
+	return result
+}
+
+func (l *list) hold(line, name []byte) parsers.Result {
+	l.held = append(append(l.held, line...), '\n')
+	if isOfShell(name) {
+		return parsers.Irrelevant
+	}
+	l.known = l.known || isListed(name)
+	return parsers.Understood
+}
+
+func (l *list) release() {
+	l.held, l.column, l.known = l.held[:0], 0, false
+}
+
+// end ends the object at the line before.
+func (l *list) end(emit func(*parsers.Record)) parsers.Result {
+	defer l.release()
+	switch {
+	case !l.known:
+		return parsers.Irrelevant
+	case !l.split():
+		return parsers.Unparsed
+	}
+	return l.read(emit)
+}
+
+// read reads the object as a row. With some of its recipients cut off it is none.
+func (l *list) read(emit func(*parsers.Record)) parsers.Result {
+	recipients, status := &l.fields[l.at[colRecipient]], &l.fields[l.at[colStatus]]
+	whole := true
+	if *recipients, whole = members(*recipients, func([]byte) bool { return true }); !whole {
+		return parsers.Unparsed
+	}
+	begins := beginsStatus
+	switch {
+	case bytes.IndexByte(*recipients, ';') < 0:
+		begins = func([]byte) bool { return false }
+	case bytes.HasPrefix(*status, []byte("{[{")):
+		begins = func(b []byte) bool { return bytes.HasPrefix(b, []byte("[{")) }
+	}
+	*status, _ = members(*status, begins)
+	return l.row(l.fields, emit)
+}
+
+// split sets the names and fields of the object, and reports whether they are
+// enough.
+func (l *list) split() bool {
+	l.names, l.fields, l.text = l.names[:0], l.fields[:0], l.text[:0]
+	wrapped := l.wrapping()
+	var last []byte
+	start := 0
+	for line := range bytes.Lines(l.held) {
+		line = line[:len(line)-1]
+		value := line[min(l.column, len(line)):]
+		if name := l.name(line); name != nil {
+			l.names, l.fields = append(l.names, name), append(l.fields, nil)
+			start = len(l.text)
+		} else if wrapped.atBlank(last, value) {
+			l.text = append(l.text, ' ')
+		}
+		l.text = append(l.text, value...)
+		l.fields[len(l.fields)-1] = bytes.TrimRight(l.text[start:], " ")
+		last = line
+	}
+	return l.header(l.names)
+}
+
+// wrapping is what the lines of an object tell of how they were wrapped. The
+// window's width is that of the longest.
+type wrapping struct {
+	column, width int
+	trimmed       bool // no line ends in a blank: a mail program or browser cut them off
+}
+
+func (l *list) wrapping() wrapping {
+	w := wrapping{column: l.column, trimmed: true}
+	for line := range bytes.Lines(l.held) {
+		w.width = max(w.width, utf8.RuneCount(line)-1)
+		w.trimmed = w.trimmed && !bytes.HasSuffix(line, []byte(" \n"))
+	}
+	return w
+}
+
+// atBlank reports whether a blank was lost where line ends and its value goes on.
+// PowerShell leaves blanks at the ends of lines. It breaks words only when they
+// are wider than the window, or in languages for which it knows no words, and
+// then the line is full. A full line that was trimmed is taken to be broken
+// inside a word when that word would not fit in one, but not behind a comma.
+func (w wrapping) atBlank(line, value []byte) bool {
+	switch {
+	case bytes.HasSuffix(line, []byte(" ")), bytes.HasPrefix(value, []byte(" ")):
+		return false
+	case utf8.RuneCount(line) < w.width:
+		return true
+	case !w.trimmed:
+		return false
+	}
+	word := len(line) - max(bytes.LastIndexByte(line, ' ')+1, w.column)
+	rest, _, _ := bytes.Cut(value, []byte(" "))
+	return word+len(rest) < w.width-w.column || bytes.HasSuffix(line, []byte(","))
+}
+
+// members makes of a list in braces, {a, b}, one as the log has it, a;b, in
+// place: at each ", " before what begins a member. It reports whether the list
+// is whole: PowerShell prints only so many members ($FormatEnumerationLimit) and
+// dots for the others.
+func members(value []byte, begins func([]byte) bool) (list []byte, whole bool) {
+	if len(value) == 0 || value[0] != '{' {
+		return value, true
+	}
+	inner, closed := bytes.CutSuffix(value[1:], []byte("}"))
+	whole = closed && !bytes.HasSuffix(inner, []byte("...")) && !bytes.HasSuffix(inner, []byte("…"))
+	list = inner[:0]
+	for i := 0; i < len(inner); i++ {
+		c := inner[i]
+		if c == ',' && bytes.HasPrefix(inner[i+1:], []byte(" ")) && begins(inner[i+2:]) {
+			c = ';'
+			i++
+		}
+		list = append(list, c)
+	}
+	return list, whole
+}
+
+// AppendBinary appends the state of the CSV reader and the object that is open.
+func (p *trackingParser) AppendBinary(b []byte) ([]byte, error) {
+	b, err := p.parser.AppendBinary(b)
+	if p.list.column > 0 {
+		b = appendBytes(b, p.list.held)
+	}
+	return b, err
+}
+
+// UnmarshalBinary sets a new parser to a state.
+func (p *trackingParser) UnmarshalBinary(b []byte) error {
+	d, err := p.setState(b)
+	if err != nil || len(d.b) == 0 {
+		return err
+	}
+	held := d.bytes()
+	first, _, _ := bytes.Cut(held, []byte("\n"))
+	_, p.list.column = property(first)
+	if d.err != nil || len(d.b) > 0 || p.list.column == 0 || !bytes.HasSuffix(held, []byte("\n")) {
+		return fmt.Errorf("an object of a list: %w", errState)
+	}
+	for line := range bytes.Lines(held) {
+		line = line[:len(line)-1]
+		p.list.hold(line, p.list.name(line))
+	}
+	return nil
+}
