@@ -179,7 +179,31 @@ func (w *tortured) rotateOnce(way string) {
 		if err := w.file.Truncate(0); err != nil {
 			w.t.Fatal(err)
 		}
+	case "link":
+		old := w.file
+		w.file = w.link()
+		w.add(old, w.rnd.IntN(5)) // until the daemon is told
+		old.Close()
+		_ = os.Remove(w.target(len(w.starts) - 10))
 	}
+}
+
+// target is what the log, a link, points to in its nth generation.
+func (w *tortured) target(n int) string {
+	return fmt.Sprintf("%s/maillog-2026%06d", filepath.Dir(w.log), n)
+}
+
+// link switches the log, a link, to a new file.
+func (w *tortured) link() *os.File {
+	target := w.target(len(w.starts))
+	writeFile(w.t, target, nil)
+	if err := os.Symlink(target, w.log+".new"); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.Rename(w.log+".new", w.log); err != nil {
+		w.t.Fatal(err)
+	}
+	return w.open()
 }
 
 // TestTorture follows a log into a store in a process of its own, which is
@@ -194,7 +218,7 @@ func TestTorture(t *testing.T) {
 		}
 		rotations = n
 	}
-	for _, way := range []string{"rename", "late", "compress", "copytruncate", "delete"} {
+	for _, way := range []string{"rename", "late", "compress", "copytruncate", "delete", "link"} {
 		t.Run(way, func(t *testing.T) { torture(t, way, rotations) })
 	}
 }
@@ -208,7 +232,11 @@ func torture(t *testing.T, way string, rotations int) {
 	}
 	w.db = db
 	t.Cleanup(func() { w.kill(); db.Close() })
-	w.file = w.open()
+	if way == "link" {
+		w.file = w.link()
+	} else {
+		w.file = w.open()
+	}
 	w.add(w.file, 1)
 	w.await(1)
 	for range rotations {
