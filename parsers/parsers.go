@@ -80,6 +80,12 @@ const (
 	End
 	// Rejection: this host refused to take mail in.
 	Rejection
+	// Connection: a connection to the next hop Relay has ended, or could not
+	// be made. It names no recipient, hence is no attempt. Delivered means that
+	// it could be used, Deferred that it ended before a recipient was named.
+	// Fields given: Relay or RelayIP, Outcome, Messages and, of one that failed,
+	// Stage, Source and Reply.
+	Connection
 )
 
 // Outcome is the end of an attempt.
@@ -141,6 +147,8 @@ type Record struct {
 	Delay      time.Duration     // since arrival; negative when not given
 	NextID     []byte            // queue id at the next hop, from "queued as"
 	Reinjected bool              // Arrival: the message came from this host itself (loopback, pickup)
+
+	Messages int // Connection: how many the next hop took over it
 
 	// Copy marks a line of a log that repeats lines of another (Exim's reject
 	// log): however often a LineHash is seen in either, it is counted as often

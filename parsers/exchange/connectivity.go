@@ -4,27 +4,117 @@ import (
 	"bytes"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 )
 
 const connectivityFields = "date-time,session,source,Destination,direction,description"
+
+// The columns of the connectivity log.
+const (
+	connTime = iota
+	connSession
+	connSource
+	connDestination
+	connDirection
+	connDescription
+	connWidth
+)
+
+// maxMessages is more than any connection passes on; sums stay sums.
+const maxMessages = 1_000_000
 
 // connectivity reads the rows of the transport connectivity log ("Connectivity
 // logging in Exchange Server"): + a queue opened, > what DNS and connecting
 // came to, - the end with what was sent. It names destinations but no
 // recipients, so that nothing in it is an attempt; the tracking log tells what
 // became of the recipients.
-type connectivity struct{ clock clock }
+type connectivity struct {
+	sessions
+	ownHost []byte
+	clock   clock
+	rec     parsers.Record
+}
 
 func (c *connectivity) header(names [][]byte) bool {
 	return bytes.EqualFold(bytes.Join(names, []byte(",")), []byte(connectivityFields))
 }
 
-func (c *connectivity) row(fields [][]byte, _ func(*parsers.Record)) parsers.Result {
-	if len(fields) != 6 || len(fields[4]) != 1 || bytes.IndexByte([]byte("+->*<"), fields[4][0]) < 0 {
+func (c *connectivity) row(fields [][]byte, emit func(*parsers.Record)) parsers.Result {
+	if len(fields) != connWidth || len(fields[connDirection]) != 1 || bytes.IndexByte([]byte("+->*<"), fields[connDirection][0]) < 0 {
 		return parsers.Unparsed
 	}
-	if _, ok := c.clock.read(fields[0]); !ok {
+	when, ok := c.clock.read(fields[connTime])
+	if !ok {
 		return parsers.Unparsed
+	}
+	// Others are submissions from a mailbox and deliveries to one.
+	if string(fields[connSource]) != "SMTP" {
+		return parsers.Understood
+	}
+	switch fields[connDirection][0] {
+	case '>':
+		c.step(fields[connSession], fields[connDescription])
+	case '-':
+		c.rec.Reset()
+		c.rec.Time = when
+		c.end(fields, emit)
 	}
 	return parsers.Understood
+}
+
+// step keeps what went wrong, because the end of a connection says less:
+//
+//	Failed connection to 198.51.100.9:25 (HostUnreachable:00002751)[TargetHost:…
+//	DNS server returned InfoDomainNonexistent reported by 192.0.2.53. [Domain:Result] = …
+func (c *connectivity) step(session, description []byte) {
+	switch {
+	case bytes.HasPrefix(description, []byte("Failed connection to ")):
+		text, _, _ := bytes.Cut(description, []byte("[TargetHost:"))
+		c.get(session).fail(registry.StageConnect, registry.SourceNetwork, text)
+	case bytes.HasPrefix(description, []byte("DNS server returned ")):
+		c.get(session).fail(registry.StageDNS, registry.SourceDNS, description)
+	case bytes.HasPrefix(description, []byte("Established connection to ")):
+		if x := c.open[string(session)]; x != nil {
+			c.close(x) // another address did
+		}
+	}
+}
+
+// end reports a connection: "Messages: 2 Bytes: 4711 ()", where the brackets
+// hold why it ended early.
+func (c *connectivity) end(fields [][]byte, emit func(*parsers.Record)) {
+	var f failure
+	if x := c.open[string(fields[connSession])]; x != nil {
+		f = x.failure
+		c.close(x)
+	}
+	description := fields[connDescription]
+	numbers, why, _ := bytes.Cut(description, []byte(" ("))
+	why = bytes.TrimSuffix(why, []byte(")"))
+	r := &c.rec
+	r.Kind, r.Host, r.Relay, r.Outcome = parsers.Connection, c.ownHost, fields[connDestination], parsers.Delivered
+	messages, _, _ := bytes.Cut(bytes.TrimPrefix(numbers, []byte("Messages: ")), []byte(" "))
+	r.Messages = int(min(size(messages), maxMessages))
+	if len(why) > 0 {
+		ended := failure{text: why}
+		ended.stage, ended.source = connectivityStage(why)
+		if ended.stage != registry.StageUnknown && f.stage == ended.stage {
+			ended.text = f.text // the same with more to it
+		}
+		ended.set(r)
+	}
+	emit(r)
+}
+
+// connectivityStage returns where a connection ended early.
+func connectivityStage(why []byte) (registry.Stage, registry.Source) {
+	switch {
+	case contains(why, "The DNS query for"):
+		return registry.StageDNS, registry.SourceDNS
+	case contains(why, "Unable to connect"):
+		return registry.StageConnect, registry.SourceNetwork
+	case contains(why, "TLS negotiation failed"):
+		return registry.StageSTARTTLS, registry.SourceTLS
+	}
+	return registry.StageUnknown, registry.SourceUnknown
 }

@@ -49,21 +49,24 @@
 //  10. In a send log a 4xx or 5xx to RCPT decides, else the answer to the
 //     message, else that to MAIL for every pipelined RCPT. A session that is
 //     lost before is a deferral without a code. Internal connectors count
-//     nothing.
+//     nothing. Refusals before a recipient is named are of the connection.
 //  11. In a receive log a 4xx or 5xx to the connection, to MAIL (once), to RCPT
 //     (each) and to the message (each accepted recipient) is a rejection, its
 //     Outcome Deferred or Failed. A failed AUTH is none, and no word of it is
 //     kept. Sessions that a frontend server passes on (XPROXYFROM) count
 //     nothing, because the frontend logs them too.
 //  12. A connectivity log names no recipients, so nothing in it is an attempt.
+//     Each SMTP row "-" is a connection to a next hop, on internal connectors
+//     too; in a send log each session and each failure to connect is.
 //  13. Of Exchange Online, Delivered and FilteredAsSpam are deliveries, Failed a
 //     failure without a code; Pending, GettingStatus and Quarantined are
 //     pending; Expanded is no recipient. In the summary every Defer, Send,
 //     Deliver and Fail is an attempt.
 //
-// Tracking and protocol logs of the same traffic report it twice: whoever
-// counts takes exchange-tracking where there is one, and exchange-smtpsend only
-// for the stage and the exact reply.
+// Logs of the same traffic report it twice: whoever counts attempts takes
+// exchange-tracking where there is one, and exchange-smtpsend only for the
+// stage and the exact reply; for connections, exchange-connectivity comes before
+// exchange-smtpsend.
 //
 // Not read: edge and hybrid routing, moderation, journaling. Before Exchange
 // 2016 hops are told by the English name of the internal connector.
@@ -122,7 +125,9 @@ func init() {
 		MTA:    "exchange",
 		Header: func(line []byte) bool { return isHeader(line, typeConnectivity) },
 		Match:  matchConnectivity,
-		New:    func(parsers.Options) parsers.Parser { return newParser(&connectivity{}, typeConnectivity) },
+		New: func(o parsers.Options) parsers.Parser {
+			return newParser(&connectivity{ownHost: []byte(o.Host)}, typeConnectivity)
+		},
 	})
 	parsers.Register(parsers.Format{
 		Name:   "exchange-online-trace",

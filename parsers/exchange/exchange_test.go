@@ -25,7 +25,8 @@ const (
 	headerRecv = "#Software: Microsoft Exchange Server\n#Version: 15.0.0.0\n#Log-type: SMTP Receive Protocol Log\n#Date: 2026-11-20T00:00:00.000Z\n#Fields: date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context\n"
 )
 
-// brief returns what a record counts for: "bounced a@x 550 5.1.1 rcpt remote".
+// brief returns what a record counts for: "bounced a@x 550 5.1.1 rcpt remote";
+// "" for what a message or a connection that could be used is told of.
 func brief(r *parsers.Record) string {
 	var words []string
 	switch r.Kind {
@@ -43,6 +44,11 @@ func brief(r *parsers.Record) string {
 		words = append(words, "replaced")
 	case parsers.Rejection:
 		words = append(words, "rejected", r.Outcome.String())
+	case parsers.Connection:
+		if r.Outcome == parsers.Delivered {
+			return ""
+		}
+		words = append(words, "no connection", string(r.Relay))
 	default:
 		words = append(words, fmt.Sprint("kind ", r.Kind))
 	}
@@ -217,7 +223,7 @@ func TestSend(t *testing.T) {
 			[]string{"failed a@x 552 5.3.4 data remote"}},
 		{"MAIL is refused, pipelined", start + "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 452 4.3.1 full\n< 503 5.5.2 Need mail command\n> QUIT\n< 221 bye\n-",
 			[]string{"deferred a@x 452 4.3.1 mail remote"}},
-		{"MAIL is refused alone", start + "> MAIL FROM:<s@x>\n< 550 5.7.1 no\n> RSET\n< 250 ok\n-", nil},
+		{"MAIL is refused alone", start + "> MAIL FROM:<s@x>\n< 550 5.7.1 no\n> RSET\n< 250 ok\n-", []string{"no connection mx.example 550 5.7.1 mail remote"}},
 		{"lost before the answer", start + "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n> RCPT TO:<b@x>\n< 250 ok\n< 250 ok\n- Remote",
 			[]string{"deferred a@x network", "deferred b@x network"}},
 		{"a second message", start + "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 250 ok\n> DATA\n< 354 go\n< 250 ok\n* sending message with RecordId 2 and InternetMessageId <n@x>\n> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 550 5.1.1 no\n-",
@@ -230,9 +236,19 @@ func TestSend(t *testing.T) {
 			[]string{"failed z@x 550 5.1.1 rcpt remote", "deferred a@x 450 4.2.1 rcpt remote"}},
 		{"odd addresses", start + `> MAIL FROM:<> SIZE=1` + "\n" + `> RCPT TO:<"a > b"@x> NOTIFY=NEVER` + "\n< 250 ok\n< 550 5.1.1 no\n-",
 			[]string{`failed "a > b"@x 550 5.1.1 rcpt remote`}},
-		{"no connection", "* attempting to connect\n* Failed to connect. Winsock error code: 10060, Win32 error code: 10060, Destination domain: x", nil},
-		{"refused to talk", "+\n< 554 5.7.1 go away\n> QUIT\n< 221 bye\n-", nil},
-		{"TLS failed", "+\n< 220 mx\n> EHLO a\n< 250 STARTTLS\n> STARTTLS\n< 220 go\n* TLS negotiation failed with error CertUnknown\n- Local", nil},
+		{"no connection", "* attempting to connect\n* Failed to connect. Winsock error code: 10060, Win32 error code: 10060, Destination domain: x, Error Message: No",
+			[]string{"no connection x connect network"}},
+		{"refused to talk", "+\n< 554 5.7.1 go away\n> QUIT\n< 221 bye\n-", []string{"no connection 554 5.7.1 banner remote"}},
+		{"lost before the greeting", "+\n- Remote", []string{"no connection banner network"}},
+		{"EHLO refused", "+\n< 220 mx\n> EHLO a\n< 501 5.5.4 bad\n> HELO a\n< 550 5.7.1 you again\n-", []string{"no connection mx 550 5.7.1 ehlo remote"}},
+		{"HELO taken", "+\n< 220 mx\n> EHLO a\n< 501 5.5.4 bad\n> HELO a\n< 250 mx\n> QUIT\n-", nil},
+		{"STARTTLS refused", start + "> STARTTLS\n< 454 4.7.0 TLS not available\n> QUIT\n-", []string{"no connection mx.example 454 4.7.0 starttls remote"}},
+		{"STARTTLS refused, goes on", start + "> STARTTLS\n< 454 4.7.0 no\n> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 550 5.1.1 no\n-",
+			[]string{"failed a@x 550 5.1.1 rcpt remote"}},
+		{"TLS failed", "+\n< 220 mx\n> EHLO a\n< 250 STARTTLS\n> STARTTLS\n< 220 go\n* TLS negotiation failed with error CertUnknown\n- Local",
+			[]string{"no connection mx starttls tls"}},
+		{"AUTH refused", start + "> AUTH LOGIN\n< 334 <authentication response>\n> <Binary Data>\n< 535 5.7.8 no\n> QUIT\n-",
+			[]string{"no connection mx.example 535 5.7.8 auth remote"}},
 		{"the beginning is in another file", "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 550 5.1.1 no\n-",
 			[]string{"failed a@x 550 5.1.1 rcpt remote"}},
 	} {
@@ -267,6 +283,50 @@ func TestReceive(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			check(t, dialogue(headerRecv, `EX01\Default Frontend EX01`, test.dialogue), test.want, 0)
+		})
+	}
+}
+
+func TestConnectivity(t *testing.T) {
+	const header = "#Log-type: Transport Connectivity Log\n#Fields: date-time,session,source,Destination,direction,description\n"
+	row := func(session, source, destination, rest string) string {
+		return "2026-11-20T00:00:00.000Z," + session + "," + source + "," + destination + "," + rest + "\n"
+	}
+	const a, b = "08DE0000004D0001", "08DE0000004D0002"
+	for _, test := range []struct {
+		name, rows string
+		want       []string
+	}{
+		{"used", row(a, "SMTP", "x", "+,DnsConnectorDelivery") + row(a, "SMTP", "x", "-,Messages: 1 Bytes: 9 ()"), nil},
+		{"refused", row(a, "SMTP", "x", ">,Failed connection to 192.0.2.1:25 (ConnectionRefused:0000274D)[TargetHost:mx.x:25|MarkedUnhealthy]") +
+			row(a, "SMTP", "x", "-,Messages: 0 Bytes: 0 (Retry : Unable to connect)"), []string{"no connection x connect network: Failed connection to 192.0.2.1:25 (ConnectionRefused:0000274D)"}},
+		{"the second address answers", row(a, "SMTP", "x", ">,Failed connection to 192.0.2.1:25 (TimedOut:0000274C)") +
+			row(a, "SMTP", "x", ">,Established connection to 192.0.2.2") + row(a, "SMTP", "x", "-,Messages: 0 Bytes: 0 (Retry)"), []string{"no connection x: Retry"}},
+		{"no such domain", row(a, "SMTP", "x", ">,DNS server returned InfoDomainNonexistent reported by 192.0.2.53. [Domain:Result] = x:NonexistentDomain;") +
+			row(a, "SMTP", "x", "-,Messages: 0 Bytes: 0 (The DNS query for  'x' failed with error : ErrorRetry)"),
+			[]string{"no connection x dns dns: DNS server returned InfoDomainNonexistent reported by 192.0.2.53. [Domain:Result] = x:NonexistentDomain;"}},
+		{"TLS", row(a, "SMTP", "x", "-,Messages: 0 Bytes: 0 (Retry : TLS negotiation failed with error CertUnknown)"),
+			[]string{"no connection x starttls tls: Retry : TLS negotiation failed with error CertUnknown"}},
+		{"sessions interleaved", row(a, "SMTP", "x", ">,Failed connection to 192.0.2.1:25 (TimedOut:0000274C)") +
+			row(b, "SMTP", "y", "-,Messages: 0 Bytes: 0 (Retry : Unable to connect)") + row(a, "SMTP", "x", "-,Messages: 0 Bytes: 0 (Retry : Unable to connect)"),
+			[]string{"no connection y connect network: Retry : Unable to connect", "no connection x connect network: Failed connection to 192.0.2.1:25 (TimedOut:0000274C)"}},
+		{"submission", row(a, "MapiSubmission", "x", "-,RegularSubmissions: 0 ShadowSubmissions: 0 Failures: 1"), nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got []string
+			s := newStream(t, "auto")
+			for line := range strings.SplitSeq(strings.TrimSuffix(header+test.rows, "\n"), "\n") {
+				if result := s.Parse([]byte(line), func(r *parsers.Record) {
+					if b := brief(r); b != "" {
+						got = append(got, b+": "+string(r.Reply.Text))
+					}
+				}); result == parsers.Unparsed {
+					t.Errorf("not understood: %s", line)
+				}
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got %q\nwant %q", got, test.want)
+			}
 		})
 	}
 }
@@ -570,7 +630,7 @@ func FuzzParse(f *testing.F) {
 		dialogue(headerSend, "Out", "+\n< 220 mx\n> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 550-no\n< 550 no\n-"),
 		dialogue(headerRecv, `EX\In`, "+\n> 220 mx\n< MAIL FROM:<s@x>\n< RCPT TO:<a@x>\n> 250 ok\n> 550 no\n-"),
 		"[\n{\n\"RecipientAddress\": \"a\",\n\"MessageTraceId\": \"1\"\n}\n]", "origin_timestamp_utc,sender_address,recipient_status,message_id\n2026-11-20T00:00:00Z,s,a##Send;b##,1",
-		"#Log-type: Transport Connectivity Log\n2020-02-27T00:12:30.473Z,08D7B96ECD14C499,SMTP,x,+,y",
+		"#Log-type: Transport Connectivity Log\n2020-02-27T00:12:30.473Z,08D7B96ECD14C499,SMTP,x,>,Failed connection to y[TargetHost:\n2020-02-27T00:12:30.473Z,08D7B96ECD14C499,SMTP,x,-,Messages: 0 Bytes: 0 (Retry : Unable to connect)",
 	} {
 		f.Add(log, uint16(len(log)/2))
 	}
@@ -588,7 +648,7 @@ func FuzzParse(f *testing.F) {
 			s := newStream(t, format.Name)
 			for _, line := range lines {
 				s.Parse(line, func(r *parsers.Record) {
-					if r.Time.IsZero() || r.Kind == 0 || len(r.Message) == 0 && r.Kind != parsers.Rejection {
+					if r.Time.IsZero() || r.Kind == 0 || len(r.Message) == 0 && r.Kind != parsers.Rejection && r.Kind != parsers.Connection {
 						t.Fatalf("%s: empty record of %q", format.Name, line)
 					}
 				})

@@ -51,12 +51,15 @@ func (p *protocol) row(fields [][]byte, emit func(*parsers.Record)) parsers.Resu
 	if !ok || bytes.IndexByte([]byte("+-><*"), fields[protoEvent][0]) < 0 {
 		return parsers.Unparsed
 	}
+	p.rec.Reset()
+	p.rec.Time = when
 	if p.x = p.session(fields); p.x == nil {
+		if !p.receives {
+			p.notConnected(fields, emit)
+		}
 		return parsers.Understood
 	}
 	p.emit = emit
-	p.rec.Reset()
-	p.rec.Time = when
 	p.about(fields)
 	p.event(fields)
 	p.x, p.emit = nil, nil
@@ -107,12 +110,11 @@ func (p *protocol) event(fields [][]byte) {
 	case event == '+':
 		x.greeted = false
 	case event == '*':
-		if id := messageID(fields[protoContext]); len(id) > 0 {
-			x.coming = append(x.coming[:0], id...)
-		}
+		p.remark(fields[protoContext])
 	case event == '-':
 		x.endReply(p)
 		p.lost()
+		p.ended()
 		p.close(x)
 	case p.isClient(event):
 		x.endReply(p)
@@ -120,6 +122,51 @@ func (p *protocol) event(fields [][]byte) {
 	default:
 		x.hear(data, p)
 	}
+}
+
+// remark reads what Exchange says beside the session.
+func (p *protocol) remark(context []byte) {
+	if id := messageID(context); len(id) > 0 {
+		p.x.coming = append(p.x.coming[:0], id...)
+	}
+	if contains(context, "TLS negotiation failed") || contains(context, "ertificate validation fail") {
+		p.x.fail(registry.StageSTARTTLS, registry.SourceTLS, context)
+	}
+}
+
+// notConnected reports a connection that could not be made. It has no session:
+//
+//	Failed to connect. Winsock error code: 10061, …, Destination domain: example.org, Error Message: …
+//	Failed connection to 198.51.100.157:25. Winsock error code: 10065
+func (p *protocol) notConnected(fields [][]byte, emit func(*parsers.Record)) {
+	context := fields[protoContext]
+	if !bytes.HasPrefix(context, []byte("Failed to connect. ")) && !bytes.HasPrefix(context, []byte("Failed connection to ")) {
+		return
+	}
+	r := &p.rec
+	r.Kind, r.Host, r.Service, r.RelayIP = parsers.Connection, p.ownHost, fields[protoConnector], hostOf(fields[protoRemote])
+	if _, domain, ok := bytes.Cut(context, []byte("Destination domain: ")); ok {
+		r.Relay, _, _ = bytes.Cut(domain, []byte(","))
+	}
+	(&failure{registry.StageConnect, registry.SourceNetwork, context}).set(r)
+	emit(r)
+}
+
+// ended reports the connection of a send log that has ended.
+func (p *protocol) ended() {
+	r, x := &p.rec, p.x
+	if p.receives {
+		return
+	}
+	r.Kind, r.Relay, r.Outcome, r.Messages = parsers.Connection, x.peer, parsers.Delivered, x.messages
+	r.Stage, r.Source, r.Reply = registry.StageUnknown, registry.SourceUnknown, parsers.Reply{}
+	if !x.greeted {
+		x.fail(registry.StageBanner, registry.SourceNetwork, nil)
+	}
+	if !x.used && x.failure.stage != registry.StageUnknown {
+		x.failure.set(r)
+	}
+	p.emit(r)
 }
 
 // messageID returns the id in "sending message with RecordId 1 and
@@ -185,6 +232,9 @@ func (p *protocol) answer(text []byte) {
 		return // a server that hangs up says so unasked
 	}
 	refused := outcomeOf(text) != parsers.Delivered
+	if !p.receives {
+		p.note(command.command, text, refused)
+	}
 	switch command.command {
 	case cmdMail:
 		if refused {
@@ -210,13 +260,48 @@ func (p *protocol) answer(text []byte) {
 // greeting reads the first reply of a session. A server that refuses to talk
 // names no recipient; who receives counts the refusal.
 func (p *protocol) greeting(text []byte) {
-	if !p.receives {
+	switch welcome := outcomeOf(text) == parsers.Delivered; {
+	case welcome && !p.receives:
 		p.x.peer = peerName(text)
-		return
-	}
-	if outcomeOf(text) != parsers.Delivered {
+	case welcome:
+	case p.receives:
 		p.report(nil, text, registry.StageConnect)
+	default:
+		p.x.fail(registry.StageBanner, registry.SourceRemote, text)
 	}
+}
+
+// note keeps a reply to the client of a send log that may be the end of the
+// connection. HELO may still work where EHLO did not (RFC 5321 section 3.2).
+func (p *protocol) note(c command, text []byte, refused bool) {
+	x, stage := p.x, registry.StageUnknown
+	switch {
+	case c == cmdHello:
+		stage = registry.StageEHLO
+	case c == cmdTLS:
+		stage = registry.StageSTARTTLS
+	case c == cmdAuth, c == cmdOther && isAuthReply(text):
+		stage = registry.StageAuth
+	case c == cmdMail:
+		stage = registry.StageMail
+	}
+	switch {
+	case stage == registry.StageUnknown:
+	case refused:
+		if stage == registry.StageAuth { // the text might repeat what was said
+			reply := parsers.ParseReply(text)
+			text = []byte(registry.Code(reply.Code, reply.Enhanced))
+		}
+		x.fail(stage, registry.SourceRemote, text)
+	case x.failure.stage == stage:
+		x.failure = failure{}
+	}
+}
+
+// isAuthReply reports whether a reply refuses what the client said after AUTH
+// (RFC 4954 section 6).
+func isAuthReply(text []byte) bool {
+	return len(text) >= 3 && (string(text[:3]) == "535" || string(text[:3]) == "534" || string(text[:3]) == "538")
 }
 
 // refuseMail reports MAIL refused: for a sender a failure of every recipient
@@ -249,10 +334,15 @@ func (p *protocol) answerRcpt(index int, text []byte) {
 
 // answerMessage gives every accepted recipient the answer to the message.
 func (p *protocol) answerMessage(text []byte, stage registry.Stage) {
+	taken := false
 	for i := range p.x.recipients {
 		if r := &p.x.recipients[i]; r.state == accepted {
+			taken = outcomeOf(text) == parsers.Delivered
 			p.settle(r, text, stage)
 		}
+	}
+	if taken {
+		p.x.messages++
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"sort"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 )
 
 // Limits of what the protocol logs may make a parser keep. A busy server has
@@ -20,7 +21,10 @@ const (
 type command uint8
 
 const (
-	cmdOther command = iota // EHLO, STARTTLS, AUTH and what follows it, RSET, QUIT …
+	cmdOther command = iota // what follows AUTH, RSET, QUIT …
+	cmdHello                // EHLO, HELO
+	cmdTLS                  // STARTTLS
+	cmdAuth
 	cmdMail
 	cmdRcpt
 	cmdData
@@ -66,6 +70,30 @@ type session struct {
 
 	code  [3]byte // of the reply that has not ended
 	reply []byte  // its lines so far
+
+	// Of the connection as a whole.
+	used     bool // a recipient was named over it
+	messages int  // that the other side took
+	failure  failure
+}
+
+// failure is what a connection failed of before a recipient was named.
+type failure struct {
+	stage  registry.Stage
+	source registry.Source
+	text   []byte
+}
+
+func (x *session) fail(stage registry.Stage, source registry.Source, text []byte) {
+	x.failure = failure{stage, source, append(x.failure.text[:0], text[:min(len(text), maxReplyText)]...)}
+}
+
+// set makes r a connection that failed.
+func (f *failure) set(r *parsers.Record) {
+	r.Outcome, r.Stage, r.Source = parsers.Deferred, f.stage, f.source
+	if r.Reply = (parsers.Reply{Text: f.text}); f.source == registry.SourceRemote {
+		r.Reply = parsers.ParseReply(f.text)
+	}
 }
 
 // sessions are the open ones of a log.
@@ -181,6 +209,12 @@ func (s *sessions) say(x *session, data []byte) command {
 	}
 	c, index := cmdOther, 0
 	switch {
+	case isVerb(verb, "EHLO"), isVerb(verb, "HELO"):
+		c = cmdHello
+	case isVerb(verb, "STARTTLS"):
+		c = cmdTLS
+	case isVerb(verb, "AUTH"):
+		c = cmdAuth
 	case isVerb(verb, "MAIL"):
 		c = cmdMail
 		s.begin(x)
@@ -188,6 +222,7 @@ func (s *sessions) say(x *session, data []byte) command {
 		x.size = sizeParameter(arg)
 	case isVerb(verb, "RCPT"):
 		c, index = cmdRcpt, s.add(x, path(arg))
+		x.used = true
 	case isVerb(verb, "DATA"):
 		c = cmdData
 	case isVerb(verb, "BDAT"):

@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"mailfail/registry"
 )
 
 // stateVersion begins a state. States of other versions are refused.
-const stateVersion = 1
+const stateVersion = 2
 
 var errState = errors.New("the saved state is damaged")
 
@@ -110,12 +112,14 @@ func (s *sessions) setState(d *decoder) {
 
 func (x *session) appendState(b []byte) []byte {
 	b = binary.AppendUvarint(b, x.started)
-	for _, field := range [...][]byte{[]byte(x.id), x.peer, x.coming, x.message, x.sender, x.reply, x.code[:]} {
+	for _, field := range [...][]byte{[]byte(x.id), x.peer, x.coming, x.message, x.sender, x.reply, x.failure.text, x.code[:]} {
 		b = appendBytes(b, field)
 	}
-	for _, flag := range [...]bool{x.hop, x.greeted, x.hasSender, x.refused, x.named, x.told} {
+	for _, flag := range [...]bool{x.hop, x.greeted, x.hasSender, x.refused, x.named, x.told, x.used} {
 		b = appendBool(b, flag)
 	}
+	b = append(b, byte(x.failure.stage), byte(x.failure.source))
+	b = binary.AppendUvarint(b, uint64(x.messages))
 	b = binary.AppendUvarint(b, uint64(x.size))
 	b = binary.AppendUvarint(b, uint64(len(x.recipients)))
 	for _, r := range x.recipients {
@@ -131,13 +135,15 @@ func (x *session) appendState(b []byte) []byte {
 func (x *session) setState(d *decoder) {
 	x.started = d.uvarint()
 	x.id = string(d.bytes())
-	for _, field := range [...]*[]byte{&x.peer, &x.coming, &x.message, &x.sender, &x.reply} {
+	for _, field := range [...]*[]byte{&x.peer, &x.coming, &x.message, &x.sender, &x.reply, &x.failure.text} {
 		*field = append(*field, d.bytes()...)
 	}
 	copy(x.code[:], d.bytes())
-	for _, flag := range [...]*bool{&x.hop, &x.greeted, &x.hasSender, &x.refused, &x.named, &x.told} {
+	for _, flag := range [...]*bool{&x.hop, &x.greeted, &x.hasSender, &x.refused, &x.named, &x.told, &x.used} {
 		*flag = d.bool()
 	}
+	x.failure.stage, x.failure.source = registry.Stage(d.byte()), registry.Source(d.byte())
+	x.messages = int(d.uvarint())
 	x.size = int64(d.uvarint())
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 		address := d.bytes()

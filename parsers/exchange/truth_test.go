@@ -46,6 +46,21 @@ type truth struct {
 	Hours      map[string]hourCounts     `json:"attempts_by_hour"`
 	Rejections map[string]map[string]int `json:"rejections"`
 	Temporary  int                       `json:"rejected_temporary"`
+
+	Connectivity struct {
+		Connections, Messages int
+		Results               map[string]int            `json:"by_result"`
+		Failed                map[string]map[string]int `json:"failed_by_destination"`
+	}
+	Protocol struct {
+		Sessions    int
+		Internal    int            `json:"internal_sessions"`
+		Unconnected map[string]int `json:"connect_failures"`
+		TLS         int            `json:"tls_failures"`
+	}
+	Debatable struct {
+		Banner int `json:"sessions_refused_in_banner"`
+	}
 }
 
 func readTruth(t testing.TB, dir string) truth {
@@ -71,6 +86,10 @@ type tally struct {
 	temporary  int
 	results    map[parsers.Result]int
 	open       int // files whose last line is torn inside quotes
+
+	connections map[string]int            // by stage, "ok" of those that could be used
+	unconnected map[string]map[string]int // by next hop and stage
+	passedOn    int                       // messages
 }
 
 // A fate is what became of a recipient. Later times win; being handed over
@@ -84,7 +103,8 @@ type fate struct {
 }
 
 func newTally() *tally {
-	return &tally{map[[2]string]*fate{}, map[string]hourCounts{}, map[string]map[string]int{}, 0, 0, map[parsers.Result]int{}, 0}
+	return &tally{recipients: map[[2]string]*fate{}, hours: map[string]hourCounts{}, rejections: map[string]map[string]int{},
+		results: map[parsers.Result]int{}, connections: map[string]int{}, unconnected: map[string]map[string]int{}}
 }
 
 func (y *tally) fate(r *parsers.Record) *fate {
@@ -128,7 +148,26 @@ func (y *tally) add(r *parsers.Record) {
 		y.attempt(r)
 	case parsers.Rejection:
 		y.reject(r)
+	case parsers.Connection:
+		y.connection(r)
 	}
+}
+
+func (y *tally) connection(r *parsers.Record) {
+	y.passedOn += r.Messages
+	if r.Outcome == parsers.Delivered {
+		y.connections["ok"]++
+		return
+	}
+	y.connections[r.Stage.String()]++
+	hop := string(r.Relay)
+	if hop == "" {
+		hop = string(r.RelayIP)
+	}
+	if y.unconnected[hop] == nil {
+		y.unconnected[hop] = map[string]int{}
+	}
+	y.unconnected[hop][r.Stage.String()]++
 }
 
 func (y *tally) attempt(r *parsers.Record) {
@@ -379,6 +418,91 @@ func TestTruth(t *testing.T) {
 				t.Errorf("unparsed: got %d lines, want %d", torn, want.Lines.Truncated)
 			}
 		})
+	}
+}
+
+// TestConnections compares the connections to next hops, and where they failed.
+func TestConnections(t *testing.T) {
+	checked := 0
+	for _, dir := range sets(t) {
+		want := readTruth(t, dir)
+		if want.Connectivity.Connections == 0 && !strings.HasPrefix(filepath.Base(dir), "send-") {
+			continue
+		}
+		checked++
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			y := newTally()
+			for _, f := range logsOf(t, dir) {
+				y.read(t, f)
+			}
+			if want.Connectivity.Connections > 0 {
+				y.compareConnectivity(t, want)
+			} else {
+				y.compareSessions(t, want)
+			}
+		})
+	}
+	if checked < 2 {
+		t.Errorf("only %d sets tell of connections", checked)
+	}
+}
+
+// The simulation calls every end but these a retry.
+func asResults(stages map[string]int) map[string]int {
+	results := map[string]int{}
+	for stage, n := range stages {
+		switch stage {
+		case "ok", "dns", "connect":
+			results[stage] += n
+		default:
+			results["retry"] += n
+		}
+	}
+	return results
+}
+
+func (y *tally) compareConnectivity(t *testing.T, want truth) {
+	compareMaps(t, "result", asResults(y.connections), want.Connectivity.Results)
+	if y.passedOn != want.Connectivity.Messages {
+		t.Errorf("%d messages, want %d", y.passedOn, want.Connectivity.Messages)
+	}
+	for hop, results := range want.Connectivity.Failed {
+		compareMaps(t, hop, asResults(y.unconnected[hop]), results)
+	}
+	if len(y.unconnected) != len(want.Connectivity.Failed) {
+		t.Errorf("next hops that failed: got %v, want %v", y.unconnected, want.Connectivity.Failed)
+	}
+}
+
+// compareSessions compares a send log. Its sessions that were refused at MAIL
+// are failures here; the simulation counts refusals, some of them in sessions
+// that went on.
+func (y *tally) compareSessions(t *testing.T, want truth) {
+	all := 0
+	for _, n := range y.connections {
+		all += n
+	}
+	if all != want.Protocol.Sessions {
+		t.Errorf("%d sessions, want %d", all, want.Protocol.Sessions)
+	}
+	connect := map[string]int{}
+	for hop, stages := range y.unconnected {
+		if stages["connect"] > 0 {
+			connect[hop] = stages["connect"]
+		}
+	}
+	// "drucklabor.example 10060", "198.51.100.157:25 10065"
+	for to, n := range want.Protocol.Unconnected {
+		hop, _, _ := strings.Cut(to, " ")
+		connect[strings.Trim(strings.TrimSuffix(hop, ":25"), "[]")] -= n
+	}
+	for hop, n := range connect {
+		if n != 0 {
+			t.Errorf("connecting to %s: %+d", hop, n)
+		}
+	}
+	if y.connections["starttls"] != want.Protocol.TLS || y.connections["banner"] != want.Debatable.Banner {
+		t.Errorf("got %v, want %d TLS failures and %d greetings refused", y.connections, want.Protocol.TLS, want.Debatable.Banner)
 	}
 }
 
