@@ -232,6 +232,7 @@ type label struct{ code, reason string }
 type series struct {
 	id                                            int64
 	format, host, instance, sender, domain, relay int64
+	repeats                                       bool // its attempts are reported by another log too, and left out
 }
 
 type cause struct {
@@ -267,7 +268,7 @@ func (t *tx) catalog() (*catalog, error) {
 	}
 	if err := t.ints("SELECT id, format, host, instance, sender, domain, relay FROM series ORDER BY id", nil, func(v []int64) error {
 		c.index[v[0]] = len(c.series)
-		c.series = append(c.series, series{v[0], v[1], v[2], v[3], v[4], v[5], v[6]})
+		c.series = append(c.series, series{id: v[0], format: v[1], host: v[2], instance: v[3], sender: v[4], domain: v[5], relay: v[6]})
 		return nil
 	}); err != nil {
 		return nil, err
@@ -359,7 +360,7 @@ func (f *Filter) OfCause() bool { return len(f.Codes)+len(f.Reasons) > 0 }
 
 func (f *Filter) matchSeries(c *catalog, s *series) bool {
 	format := c.names[s.format]
-	return matchDomain(f.Domains, c.names[s.domain]) &&
+	return !s.repeats && matchDomain(f.Domains, c.names[s.domain]) &&
 		matchDomain(f.Senders, c.names[s.sender]) &&
 		matchName(f.Hosts, c.names[s.host]) &&
 		matchName(f.Providers, c.names[c.relays[s.relay]]) &&

@@ -66,6 +66,9 @@ func (q *Query) Events(ctx context.Context, w Window, f Filter, outcomes []strin
 		if err != nil {
 			return err
 		}
+		if _, err := t.leaveOutSendLogs(cat, w, f); err != nil {
+			return err
+		}
 		r := &eventReader{tx: t, cat: cat, filter: f, outcomes: outcomes}
 		if newest <= 0 {
 			return r.walk(w, "", each)
@@ -226,25 +229,29 @@ func (r *eventReader) start(micros int64, s *series, k *cause) *Event {
 	}
 }
 
-const causeColumns = "k.mta_status, k.stage, k.source, k.signature, k.rule"
+const causeColumns = "k.stage, k.source, k.signature, k.rule"
 
 func (e *Event) causeFields() []any {
-	return []any{&e.MTAStatus, &e.Stage, &e.Source, &e.Signature, &e.Rule}
+	return []any{&e.Stage, &e.Source, &e.Signature, &e.Rule}
 }
 
 func (r *eventReader) readAttempts(events map[int64]*Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	return r.each(`SELECT a.id, a.service, a.ip, a.delay, a.text, IFNULL(p.address, ''), IFNULL(m.queue_id, ''), IFNULL(m.message_id, ''), m.sender,
-			IFNULL(m.client, ''), IFNULL(m.client_ip, ''), `+causeColumns+`
-		FROM attempts AS a JOIN causes AS k ON k.id = a.cause LEFT JOIN recipients AS p ON p.id = a.recipient LEFT JOIN messages AS m ON m.id = p.message
+	// Where the reply is that of a send log, the MTA's status is what the
+	// tracking log said itself.
+	return r.each(`SELECT a.id, a.service, a.ip, a.delay, IFNULL(e.text, a.text), IFNULL(p.address, ''), IFNULL(m.queue_id, ''), IFNULL(m.message_id, ''), m.sender,
+			IFNULL(m.client, ''), IFNULL(m.client_ip, ''), CASE WHEN o.id IS NULL THEN k.mta_status WHEN o.mta_status <> '' THEN o.mta_status
+			WHEN o.enhanced <> k.enhanced THEN o.enhanced ELSE '' END, `+causeColumns+`
+		FROM attempts AS a JOIN causes AS k ON k.id = a.cause LEFT JOIN attempts AS e ON e.id = a.exact LEFT JOIN causes AS o ON o.id = a.own_cause
+		LEFT JOIN recipients AS p ON p.id = a.recipient LEFT JOIN messages AS m ON m.id = p.message
 		WHERE a.id IN (SELECT value FROM json_each(?))`, []any{list(slices.Collect(maps.Keys(events)))}, func(rows *sql.Rows) error {
 		var e Event
 		var id, service int64
 		var delay sql.NullInt64
 		var sender sql.NullString
-		if err := rows.Scan(append([]any{&id, &service, &e.IP, &delay, &e.Text, &e.Recipient, &e.Message, &e.MessageID, &sender, &e.Client, &e.ClientIP}, e.causeFields()...)...); err != nil {
+		if err := rows.Scan(append([]any{&id, &service, &e.IP, &delay, &e.Text, &e.Recipient, &e.Message, &e.MessageID, &sender, &e.Client, &e.ClientIP, &e.MTAStatus}, e.causeFields()...)...); err != nil {
 			return err
 		}
 		e.Delay = -1
@@ -261,13 +268,13 @@ func (r *eventReader) readRejections(events map[int64]*Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	return r.each(`SELECT j.id, j.service, j.client_ip, j.client, j.text, j.recipient, j.queue_id, j.sender, j.n, `+causeColumns+`
+	return r.each(`SELECT j.id, j.service, j.client_ip, j.client, j.text, j.recipient, j.queue_id, j.sender, j.n, k.mta_status, `+causeColumns+`
 		FROM rejections AS j JOIN causes AS k ON k.id = j.cause WHERE j.id IN (SELECT value FROM json_each(?))`,
 		[]any{list(slices.Collect(maps.Keys(events)))}, func(rows *sql.Rows) error {
 			var e Event
 			var id, service int64
 			var sender sql.NullString
-			if err := rows.Scan(append([]any{&id, &service, &e.ClientIP, &e.Client, &e.Text, &e.Recipient, &e.Message, &sender, &e.Times}, e.causeFields()...)...); err != nil {
+			if err := rows.Scan(append([]any{&id, &service, &e.ClientIP, &e.Client, &e.Text, &e.Recipient, &e.Message, &sender, &e.Times, &e.MTAStatus}, e.causeFields()...)...); err != nil {
 				return err
 			}
 			e.Delay = -1

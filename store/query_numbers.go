@@ -54,9 +54,13 @@ type Numbers struct {
 	// Rejections, and here by reason.
 	Uncoded, UncodedRejections []CodeRow
 
+	Hops []Hop // connections to next hops, from logs that tell of them
+
 	// SendLogsLeftOut is set when SMTP send logs were left out, because
-	// message tracking logs of the same window report the same mail.
+	// message tracking logs of the same window report the same mail. Exact is
+	// how many failing attempts have their stage and reply from send logs.
 	SendLogsLeftOut bool
+	Exact           int64
 }
 
 // Group holds the numbers of one combination of dimensions.
@@ -107,12 +111,6 @@ type SignatureRow struct {
 	Example   string
 }
 
-// Formats that report the same mail twice over.
-const (
-	trackingFormat = "exchange-tracking"
-	sendFormat     = "exchange-smtpsend"
-)
-
 // Numbers counts what happened in a window, as a whole, by recipient domain,
 // by code, and by the dimensions of by.
 func (q *Query) Numbers(ctx context.Context, w Window, f Filter, by []Dimension) (*Numbers, error) {
@@ -136,7 +134,7 @@ func (t *tx) numbers(w Window, f Filter, by []Dimension) (*Numbers, error) {
 	c.totals = c.group(nil)
 	c.domains = c.group([]Dimension{ByDomain})
 	c.by = c.group(by)
-	for _, step := range []func() error{c.measure, c.lines, c.counts, c.recipients, c.rejections, c.finish} {
+	for _, step := range []func() error{c.measure, c.lines, c.counts, c.recipients, c.rejections, c.exact, c.connections, c.finish} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -166,8 +164,8 @@ type counter struct {
 
 // choose decides which series are counted.
 func (c *counter) choose() error {
-	leftOut, err := c.leaveOutSendLogs()
-	if err != nil {
+	var err error
+	if c.numbers.SendLogsLeftOut, err = c.leaveOutSendLogs(c.cat, c.window, c.filter); err != nil {
 		return err
 	}
 	c.wanted = make([]bool, len(c.cat.series))
@@ -176,10 +174,8 @@ func (c *counter) choose() error {
 	anySender.Senders = nil
 	for i := range c.cat.series {
 		s := &c.cat.series[i]
-		send := leftOut && c.cat.names[s.format] == sendFormat
-		c.wanted[i] = !send && c.filter.matchSeries(c.cat, s)
+		c.wanted[i] = c.filter.matchSeries(c.cat, s)
 		c.rejected[i] = anySender.matchSeries(c.cat, s)
-		c.numbers.SendLogsLeftOut = c.numbers.SendLogsLeftOut || send
 	}
 	for _, k := range c.cat.causes {
 		k.wanted = c.filter.matchCause(k)
@@ -189,35 +185,18 @@ func (c *counter) choose() error {
 	return nil
 }
 
-// leaveOutSendLogs reports whether there are series of both Exchange formats
-// that report the same mail, among what is asked for, and numbers of the better
-// one in the window.
-func (c *counter) leaveOutSendLogs() (bool, error) {
-	var tracking []int64
-	send := false
-	asked := Filter{MTAs: c.filter.MTAs, Hosts: c.filter.Hosts} // for one of the two alone, perhaps
-	for i := range c.cat.series {
-		if !asked.matchSeries(c.cat, &c.cat.series[i]) {
-			continue
-		}
-		switch c.cat.names[c.cat.series[i].format] {
-		case trackingFormat:
-			tracking = append(tracking, c.cat.series[i].id)
-		case sendFormat:
-			send = true
-		}
+// exact counts the failing attempts that have their reply from send logs.
+func (c *counter) exact() error {
+	if !c.numbers.SendLogsLeftOut {
+		return nil
 	}
-	if !send || tracking == nil {
-		return false, nil
-	}
-	minute, minuteArgs := c.window.where("minute", minuteMicros)
-	since, until := c.window.micros()
-	args := append(append([]any{list(tracking)}, minuteArgs...), since, until)
-	var found bool
-	_, err := c.one(`WITH tracking AS (SELECT value FROM json_each(?))
-		SELECT EXISTS (SELECT 1 FROM counts WHERE series IN tracking AND `+minute+`)
-		OR EXISTS (SELECT 1 FROM recipients WHERE series IN tracking AND last_seen >= ? AND first_seen < ?)`, args, &found)
-	return found, err
+	where, args := c.window.where("time", 1)
+	return c.ints("SELECT series, cause, count(*) FROM attempts WHERE exact IS NOT NULL AND "+where+" GROUP BY series, cause", args, func(v []int64) error {
+		if _, ok := c.place(v[0]); ok && c.cause(v[1]) != nil {
+			c.numbers.Exact += v[2]
+		}
+		return nil
+	})
 }
 
 // lines counts the lines that were read. No filter applies to them.

@@ -67,7 +67,7 @@ func (c *counter) openRecipients() (*cursor, error) {
 	if !c.wide {
 		order = "+id" // or SQLite reads the whole table for the sake of its order
 	}
-	return c.cursor("SELECT id, series, "+state+", cause FROM recipients WHERE "+strings.Join(cond, " AND ")+" ORDER BY "+order, args)
+	return c.cursor("SELECT id, series, "+state+", IFNULL(exact_cause, cause) FROM recipients WHERE "+strings.Join(cond, " AND ")+" ORDER BY "+order, args)
 }
 
 // openAttempts returns the failing attempts in the window by recipient.

@@ -298,19 +298,23 @@ func (c *counter) example(causes []*causeTally, signature, table string) (string
 		}
 		ids = append(ids, k.id)
 	}
-	var text string
+	var example string
 	found := false
-	err := c.each("SELECT series, text FROM "+table+" WHERE time = ? AND cause IN (SELECT value FROM json_each(?)) ORDER BY text",
+	text := "text"
+	if table == attemptText {
+		text = "IFNULL((SELECT e.text FROM attempts AS e WHERE e.id = attempts.exact), text) AS text"
+	}
+	err := c.each("SELECT series, "+text+" FROM "+table+" WHERE time = ? AND cause IN (SELECT value FROM json_each(?)) ORDER BY text",
 		[]any{last, list(ids)}, func(r *sql.Rows) error {
 			var series int64
 			var s string
 			err := r.Scan(&series, &s)
 			if !found && c.isWanted(series, table) {
-				text, found = s, true
+				example, found = s, true
 			}
 			return err
 		})
-	return text, err
+	return example, err
 }
 
 // unknown returns the signatures without a reason, most attempts first.

@@ -129,13 +129,13 @@ func (f *fixture) addRecipient(r fixtureRecipient) int {
 	s := f.series[r.series]
 	f.exec("INSERT INTO messages VALUES (?,?,?,?,?,?,?,'','',0,?)", id, f.name(s.format), f.name(s.host), f.name(s.instance),
 		fmt.Sprintf("Q%d", id), fmt.Sprintf("<%d@x>", id), "a@"+s.sender, r.first)
-	f.exec("INSERT INTO recipients VALUES (?,?,?,?,?,?,?,?,nullif(?, 0))", id, id, r.series+1, fmt.Sprintf("u%d@%s", id, s.domain), r.state, r.first, r.last, done, r.cause)
+	f.exec("INSERT INTO recipients VALUES (?,?,?,?,?,?,?,?,nullif(?, 0),NULL)", id, id, r.series+1, fmt.Sprintf("u%d@%s", id, s.domain), r.state, r.first, r.last, done, r.cause)
 	return id - 1
 }
 
 func (f *fixture) addAttempt(a fixtureAttempt) {
 	f.attempts = append(f.attempts, a)
-	f.exec("INSERT INTO attempts VALUES (NULL,?,?,?,?,?,?,'192.0.2.1',1000000,?)", a.time, a.recipient+1, a.series+1, a.outcome, a.cause+1, f.name("smtp"), a.text)
+	f.exec("INSERT INTO attempts VALUES (NULL,?,?,?,?,?,?,'192.0.2.1',1000000,?,NULL,NULL)", a.time, a.recipient+1, a.series+1, a.outcome, a.cause+1, f.name("smtp"), a.text)
 }
 
 func (f *fixture) addRejection(r fixtureRejection) {

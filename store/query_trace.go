@@ -91,10 +91,21 @@ func (r *eventReader) stories(what string) ([]*Story, error) {
 			return nil, err
 		}
 	}
+	stories = withoutRepeats(stories)
 	slices.SortFunc(stories, func(a, b *Story) int {
 		return cmp.Or(a.FirstSeen.Compare(b.FirstSeen), cmp.Compare(a.QueueID, b.QueueID), cmp.Compare(a.id, b.id))
 	})
 	return stories, nil
+}
+
+// withoutRepeats leaves out what send logs tell of messages that tracking logs
+// tell of, where the replies of both are.
+func withoutRepeats(stories []*Story) []*Story {
+	tracked := map[string]bool{}
+	for _, s := range stories {
+		tracked[s.MessageID] = tracked[s.MessageID] || s.Format == trackingFormat && s.MessageID != ""
+	}
+	return slices.DeleteFunc(stories, func(s *Story) bool { return s.Format == sendFormat && tracked[s.MessageID] })
 }
 
 // lowerDomain returns an address as the store has it.

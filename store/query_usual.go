@@ -39,6 +39,9 @@ func (q *Query) Recent(ctx context.Context, w Window, f Filter, each func(e *Eve
 		if err != nil {
 			return err
 		}
+		if _, err := t.leaveOutSendLogs(cat, w, f); err != nil {
+			return err
+		}
 		minutes, args := w.where("minute", minuteMicros)
 		times, _ := w.where("time", 1)
 		row := func(v []int64) error {

@@ -92,6 +92,7 @@ type Recipient struct {
 
 // Attempt is a row of the table attempts.
 type Attempt struct {
+	Format    string // of the log
 	Time      int64
 	Recipient int64
 	Series    int64
@@ -116,6 +117,15 @@ type Rejection struct {
 	Recipient, Text  string
 	LineHash         uint64 // 0: the line is not repeated in another log
 	Copy             bool
+}
+
+// Connection is a connection to a next hop, the relay of its series.
+type Connection struct {
+	Time     int64
+	Series   int64
+	Cause    int64 // of a failure, 0 when it could be used
+	Messages int   // that the next hop took
+	Text     string
 }
 
 // Count adds to the counts of a series in the minute of a time in microseconds.
@@ -194,6 +204,9 @@ func (w *Writer) AddAttempt(a *Attempt) error {
 	}
 	w.sink.exec("INSERT INTO attempts (time, recipient, series, outcome, cause, service, ip, delay, text) VALUES (?,?,?,?,?,?,?,?,?)",
 		a.Time, a.Recipient, a.Series, a.Outcome, a.Cause, service, a.IP, nullable(a.Delay.Microseconds(), a.Delay >= 0), a.Text)
+	if a.Format == trackingFormat || a.Format == sendFormat {
+		w.failing = append(w.failing, a.Recipient)
+	}
 	return nil
 }
 
@@ -215,6 +228,13 @@ func (w *Writer) AddRejection(r *Rejection) error {
 		r.Time, r.Series, r.Cause, service, r.QueueID, r.Client, r.ClientIP, nullable(r.Sender, r.HasSender), r.Recipient, r.Text,
 		nullable(int64(r.LineHash), r.LineHash != 0), main, copied)
 	return nil
+}
+
+// AddConnection counts a connection.
+func (w *Writer) AddConnection(c *Connection) {
+	w.sink.exec(`INSERT INTO connections (minute, series, cause, n, messages, text) VALUES (?,?,?,1,?,?)
+		ON CONFLICT (minute, series, cause) DO UPDATE SET n = n + 1, messages = messages + excluded.messages, text = min(text, excluded.text)`,
+		Minute(c.Time), c.Series, c.Cause, c.Messages, c.Text)
 }
 
 // OpenMessages returns the keys of the messages that have not ended.

@@ -1,4 +1,4 @@
--- Schema 1. Times are microseconds since 1970 UTC unless a column says minute:
+-- Schema 2. Times are microseconds since 1970 UTC unless a column says minute:
 -- those are minutes since 1970. Reports see the same numbers whatever order
 -- the rows were written in.
 
@@ -65,9 +65,10 @@ CREATE TABLE recipients (
     first_seen INTEGER NOT NULL,
     last_seen  INTEGER NOT NULL,
     final_at   INTEGER,          -- when state was reached; NULL while pending
-    cause      INTEGER           -- of the last failing attempt
+    cause      INTEGER,          -- of the last failing attempt
+    exact_cause INTEGER          -- the same in the words of attempts.exact, NULL when there is none
 );
-CREATE INDEX recipients_message ON recipients (message);
+CREATE INDEX recipients_message ON recipients (message, address);
 CREATE INDEX recipients_last_seen ON recipients (last_seen, first_seen);
 CREATE INDEX recipients_address ON recipients (address);
 
@@ -78,13 +79,16 @@ CREATE TABLE attempts (
     recipient INTEGER NOT NULL,
     series    INTEGER NOT NULL, -- with the relay of this attempt
     outcome   INTEGER NOT NULL, -- 2 deferred 3 failed
-    cause     INTEGER NOT NULL,
+    cause     INTEGER NOT NULL, -- in the words of exact, where there is one
     service   INTEGER NOT NULL, -- name
     ip        TEXT NOT NULL,    -- of the relay
     delay     INTEGER,          -- microseconds since arrival
-    text      TEXT NOT NULL     -- the reply, as logged
+    text      TEXT NOT NULL,    -- the reply, as logged
+    exact     INTEGER,          -- attempt of a send log that reports the same failure, with its stage and the reply as it came
+    own_cause INTEGER           -- what cause was without exact
 );
 CREATE INDEX attempts_time ON attempts (time);
+CREATE INDEX attempts_exact ON attempts (time) WHERE exact IS NOT NULL;
 -- Covers what a report reads of attempts, in the order of recipients.
 CREATE INDEX attempts_recipient ON attempts (recipient, series, cause, outcome, time);
 
@@ -110,6 +114,17 @@ CREATE TABLE rejections (
 );
 CREATE INDEX rejections_time ON rejections (time);
 CREATE UNIQUE INDEX rejections_line ON rejections (line_hash) WHERE line_hash IS NOT NULL;
+
+-- Connections to next hops, from logs that tell of them without recipients.
+CREATE TABLE connections (
+    minute   INTEGER NOT NULL,
+    series   INTEGER NOT NULL, -- the relay is the next hop; sender and domain are ''
+    cause    INTEGER NOT NULL, -- 0: it could be used
+    n        INTEGER NOT NULL,
+    messages INTEGER NOT NULL, -- that the next hop took
+    text     TEXT NOT NULL,    -- of one of the failures, the smallest
+    PRIMARY KEY (minute, series, cause)
+) WITHOUT ROWID;
 
 -- What the reason of a failure is found from, and the reason.
 CREATE TABLE causes (

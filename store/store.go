@@ -27,7 +27,7 @@ import (
 var schema string
 
 // schemaVersion is the version of schema.sql, kept as SQLite's user_version.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // applicationID marks a SQLite file as ours ("mfdb").
 const applicationID = 0x6d666462
@@ -154,41 +154,6 @@ func (db *DB) Close() error {
 	return err
 }
 
-// migrate creates the tables of a new database and checks those of an old one.
-func (db *DB) migrate() error {
-	ctx := context.Background()
-	conn, err := db.rw.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if version, err := userVersion(ctx, conn); err != nil || version != 0 {
-		if err != nil {
-			return err
-		}
-		return checkVersion(conn)
-	}
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	defer conn.ExecContext(ctx, "ROLLBACK") // after COMMIT it does nothing
-	// Another process may have been faster.
-	version, err := userVersion(ctx, conn)
-	if err != nil || version != 0 {
-		return err
-	}
-	var tables int
-	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
-		return err
-	}
-	if tables > 0 {
-		return errForeign
-	}
-	stmt := fmt.Sprintf("%s; INSERT INTO names VALUES (1, ''); PRAGMA user_version = %d; PRAGMA application_id = %d; COMMIT", schema, schemaVersion, applicationID)
-	_, err = conn.ExecContext(ctx, stmt)
-	return err
-}
-
 // querier is what *sql.DB and *sql.Conn have in common here.
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
@@ -216,7 +181,7 @@ func checkVersion(q querier) error {
 	case version > schemaVersion:
 		return fmt.Errorf("it was written by a newer mailfail (schema %d, this one knows %d): install that version", version, schemaVersion)
 	case version < schemaVersion:
-		return fmt.Errorf("it has schema %d, this mailfail needs %d", version, schemaVersion)
+		return oldSchema(version)
 	}
 	return nil
 }

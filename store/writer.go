@@ -29,6 +29,8 @@ type Writer struct {
 	lastID map[string]int64 // by table
 	counts map[countKey]*Counts
 	lines  map[int64]*Lines
+
+	failing []int64 // recipients whose failures two logs may report, see exact
 }
 
 // Writer returns the writer of the database. Failures are filed under reasons
@@ -115,12 +117,16 @@ func (w *Writer) Rollback() {
 	w.forget()
 	clear(w.counts)
 	clear(w.lines)
+	w.failing = w.failing[:0]
 }
 
 // Commit ends a batch and makes it last.
 func (w *Writer) Commit() error {
 	w.flush()
-	err := w.sink.wait()
+	err := w.exact()
+	if err == nil {
+		err = w.sink.wait()
+	}
 	if err == nil {
 		_, err = w.conn.ExecContext(context.Background(), "COMMIT")
 	}

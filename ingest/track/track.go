@@ -88,8 +88,11 @@ func (t *Tracker) Record(r *parsers.Record) error {
 func (t *Tracker) record(r *parsers.Record) error {
 	now := r.Time.UnixMicro()
 	t.newest = max(t.newest, now)
-	if r.Kind == parsers.Rejection {
+	switch r.Kind {
+	case parsers.Rejection:
 		return t.reject(r, now)
+	case parsers.Connection:
+		return t.connection(r, now)
 	}
 	if len(r.Message) == 0 {
 		return nil
@@ -368,7 +371,7 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	if now >= rcpt.causeAt {
 		rcpt.cause, rcpt.causeAt = cause.ID, now
 	}
-	a := store.Attempt{Time: now, Recipient: rcpt.row, Series: series, Outcome: uint8(r.Outcome), Cause: cause.ID,
+	a := store.Attempt{Format: m.format.Name, Time: now, Recipient: rcpt.row, Series: series, Outcome: uint8(r.Outcome), Cause: cause.ID,
 		Service: r.Service, IP: store.Clean(string(r.RelayIP)), Delay: r.Delay, Text: store.Clean(string(r.Reply.Text))}
 	if err := t.w.AddAttempt(&a); err != nil {
 		return err
@@ -638,6 +641,29 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause.ID, Service: r.Service, QueueID: store.Clean(string(r.Message)),
 		Client: store.Clean(string(r.Client)), ClientIP: store.Clean(string(r.ClientIP)), Sender: store.Clean(string(r.Sender)), HasSender: r.HasSender,
 		Recipient: store.Clean(string(t.address)), Text: store.Clean(string(r.Reply.Text)), LineHash: r.LineHash, Copy: r.Copy})
+}
+
+// connection counts a connection to a next hop.
+func (t *Tracker) connection(r *parsers.Record, now int64) (err error) {
+	hop := r.Relay
+	if len(hop) == 0 {
+		hop = r.RelayIP
+	}
+	t.relay = appendLower(t.relay[:0], hop)
+	t.series = store.SeriesKey{Format: r.Format.Name, Host: r.Host, Instance: r.Instance, Relay: t.relay}
+	c := store.Connection{Time: now, Messages: r.Messages}
+	if c.Series, err = t.w.Series(&t.series); err != nil {
+		return err
+	}
+	if r.Outcome != parsers.Delivered {
+		cause, err := t.cause(r)
+		if err != nil {
+			return err
+		}
+		c.Cause, c.Text = cause.ID, store.Clean(string(r.Reply.Text))
+	}
+	t.w.AddConnection(&c)
+	return nil
 }
 
 // Flush writes all that is known to the store, before it is committed.

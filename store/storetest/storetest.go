@@ -18,12 +18,14 @@ var queries = []string{
 	 FROM counts c ` + series("c") + ` WHERE c.delivered OR c.recipients OR c.suspended OR c.handed OR c.messages`,
 	`SELECT 'recipient', m.queue_id, m.message_id, m.sender, m.client, m.client_ip, m.size, m.first_seen, x.address, x.state, x.first_seen, x.last_seen, x.final_at,
 	 f.text, h.text, i.text, s.text, d.text, r.text, ` + cause + `
-	 FROM recipients x JOIN messages m ON m.id = x.message LEFT JOIN causes k ON k.id = x.cause ` + series("x"),
-	`SELECT 'attempt', m.queue_id, m.first_seen, y.address, x.time, x.outcome, n.text, x.ip, x.delay, x.text, f.text, h.text, s.text, d.text, r.text, ` + cause + `
+	 FROM recipients x JOIN messages m ON m.id = x.message LEFT JOIN causes k ON k.id = IFNULL(x.exact_cause, x.cause) ` + series("x"),
+	`SELECT 'attempt', m.queue_id, m.first_seen, y.address, x.time, x.outcome, n.text, x.ip, x.delay, x.text, e.time, e.text, f.text, h.text, s.text, d.text, r.text, ` + cause + `
 	 FROM attempts x JOIN recipients y ON y.id = x.recipient JOIN messages m ON m.id = y.message JOIN causes k ON k.id = x.cause
-	 JOIN names n ON n.id = x.service ` + series("x"),
+	 JOIN names n ON n.id = x.service LEFT JOIN attempts e ON e.id = x.exact ` + series("x"),
 	`SELECT 'rejection', x.time, n.text, x.queue_id, x.client, x.client_ip, x.sender, x.recipient, x.text, x.n, f.text, h.text, d.text, ` + cause + `
 	 FROM rejections x JOIN causes k ON k.id = x.cause JOIN names n ON n.id = x.service ` + series("x"),
+	`SELECT 'connection', x.minute, x.n, x.messages, x.text, f.text, h.text, r.text, ` + cause + `
+	 FROM connections x LEFT JOIN causes k ON k.id = x.cause ` + series("x"),
 	`SELECT 'lines', minute, read, understood, irrelevant, unparsed FROM lines`,
 	`SELECT 'unused message', queue_id FROM messages WHERE id NOT IN (SELECT message FROM recipients)`,
 }

@@ -1,0 +1,215 @@
+package ingest_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mailfail/store"
+	"mailfail/store/storetest"
+)
+
+// twoLogs writes the message tracking log and the SMTP send log of a server for
+// the same traffic.
+type twoLogs struct {
+	rnd            *rand.Rand
+	tracking, send []string // rows with their times, in any order
+	sessions       int
+
+	// What events are to tell: of each failing attempt its time, recipient,
+	// stage, code, the status the tracking log gave when it was another, text.
+	want      []string
+	overQuota int64
+	exact     int64 // failing attempts whose reply is in the send log
+}
+
+const logTime = "2006-01-02T15:04:05.000Z"
+
+// track writes a row of the tracking log.
+func (l *twoLogs) track(at time.Time, event, message, recipient, status string) {
+	l.tracking = append(l.tracking, fmt.Sprintf(`%s,10.0.0.1,EX01,192.0.2.1,mx.example,,Outbound,SMTP,%s,1,<%s@corp.example>,%s,%s,"%s",100,1,,,subject,a@corp.example,a@corp.example,,Originating,,,,,Email,,15.01`,
+		at.Format(logTime), event, message, networkID(message), recipient, strings.ReplaceAll(status, `"`, `""`)))
+}
+
+func networkID(message string) string { return fmt.Sprintf("%032x", message) }
+
+// session writes a session of the send log about one message.
+func (l *twoLogs) session(at time.Time, message string, lines ...string) {
+	l.sessions++
+	all := append([]string{"+,,", "<,220 mx.example ready,", ">,EHLO ex01.corp.example,", "<,250 mx.example,",
+		"*,,sending message with RecordId 1 and InternetMessageId <" + message + "@corp.example>", ">,MAIL FROM:<a@corp.example>,"}, lines...)
+	for i, line := range append(all, "-,,Local") {
+		l.send = append(l.send, fmt.Sprintf("%s,Outbound,%016X,%d,10.0.0.1:1,192.0.2.1:25,%s", at.Add(time.Duration(i)*10*time.Millisecond).Format(logTime), l.sessions, i, line))
+	}
+}
+
+// attempt tries a message at a recipient and reports whether that was the last
+// time.
+func (l *twoLogs) attempt(at time.Time, message, recipient string) (done bool) {
+	rcpt := ">,RCPT TO:<" + recipient + ">,"
+	end := at.Add(time.Second) // the tracking log is written after the session
+	fail := func(event, status, stage, code, mtaStatus, text string) {
+		l.track(end, event, message, recipient, status)
+		l.want = append(l.want, fmt.Sprint(end.Format(logTime), " ", recipient, " ", stage, " ", code, " ", mtaStatus, " ", text))
+	}
+	switch l.rnd.IntN(8) {
+	case 0: // told in the same words
+		const reply = "550 5.1.1 User unknown"
+		l.session(at, message, rcpt, "<,250 ok,", "<,"+reply+",")
+		fail("FAIL", "[{LED="+reply+"};{MSG=};{FQDN=mx.example};{IP=192.0.2.1};{LRT=}]", "rcpt", "550 5.1.1", "", reply)
+	case 1: // wrapped
+		const reply = "421 4.7.0 Try again later"
+		l.session(at, message, rcpt, "<,250 ok,", "<,250 ok,", ">,DATA,", "<,354 go,", "<,"+reply+",")
+		fail("DEFER", `451 4.4.0 Primary target IP address responded with: "`+reply+`." Attempted failover to alternate host, but that did not succeed.`, "end-of-data", "421 4.7.0", "4.4.0", reply)
+		l.exact++
+		return false
+	case 2: // summed up in words of Exchange's own
+		const reply = "450 4.2.0 Greylisted"
+		l.session(at, message, rcpt, "<,250 ok,", "<,"+reply+",")
+		fail("DEFER", "400 4.4.7 Message delayed", "rcpt", "450 4.2.0", "4.4.7", reply)
+		l.exact++
+		return false
+	case 3: // refused at MAIL, with a reply of two lines
+		l.session(at, message, rcpt, "<,550-5.7.1 Not from you,", "<,550 5.7.1 See example.org,", "<,503 5.5.2 Need MAIL,")
+		fail("FAIL", "550-5.7.1 Not from you 550 5.7.1 See example.org", "mail", "550 5.7.1", "", "550-5.7.1 Not from you 550 5.7.1 See example.org")
+	case 4: // lost: the send log has no reply
+		l.session(at, message, rcpt, "<,250 ok,")
+		fail("DEFER", "421 4.4.2 Connection dropped due to SocketError", "", "421 4.4.2", "", "421 4.4.2 Connection dropped due to SocketError")
+		return false
+	case 5:
+		const reply = "552 5.2.2 Over quota"
+		l.session(at, message, rcpt, "<,250 ok,", "<,"+reply+",")
+		fail("FAIL", "550 5.0.350 Delivery failed", "rcpt", "552 5.2.2", "5.0.350", reply)
+		l.overQuota++
+	default:
+		l.session(at, message, rcpt, "<,250 ok,", "<,250 ok,", ">,DATA,", "<,354 go,", "<,250 queued,")
+		l.track(end, "SENDEXTERNAL", message, recipient, "250 queued")
+		return true
+	}
+	l.exact++
+	return true
+}
+
+// write writes both logs to a folder.
+func (l *twoLogs) write(t *testing.T, dir string) (tracking, send string) {
+	tracking, send = filepath.Join(dir, "MSGTRK20261120-1.LOG"), filepath.Join(dir, "SEND20261120-1.LOG")
+	slices.Sort(l.tracking)
+	slices.SortStableFunc(l.send, func(a, b string) int { return strings.Compare(a[:len(logTime)], b[:len(logTime)]) })
+	writeFile(t, tracking, []byte("#Log-type: Message Tracking Log\r\n"+strings.Join(l.tracking, "\r\n")+"\r\n"))
+	writeFile(t, send, []byte("#Log-type: SMTP Send Protocol Log\r\n"+strings.Join(l.send, "\r\n")+"\r\n"))
+	return tracking, send
+}
+
+func newTwoLogs(messages int) *twoLogs {
+	l := &twoLogs{rnd: rand.New(rand.NewPCG(5, 6))}
+	start := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
+	for m := range messages {
+		for r := range 1 + l.rnd.IntN(3) {
+			for try := range 4 {
+				at := start.Add(time.Duration(m)*7*time.Second + time.Duration(r)*1100*time.Millisecond + time.Duration(try)*5*time.Minute)
+				if l.attempt(at, fmt.Sprintf("m%d", m), fmt.Sprintf("u%d@d%d.example", r, m%9)) {
+					break
+				}
+			}
+		}
+	}
+	slices.Sort(l.want)
+	return l
+}
+
+func eventsOf(t *testing.T, db *store.DB, f store.Filter) (list []string) {
+	t.Helper()
+	err := store.NewQuery(db.Reader()).Events(context.Background(), store.Window{}, f, store.OutcomeNames, 0, func(e *store.Event) error {
+		list = append(list, fmt.Sprint(e.Time.UTC().Format(logTime), " ", e.Recipient, " ", e.Stage, " ", e.Code(), " ", e.MTAStatus, " ", e.Text))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func numbersOf(t *testing.T, db *store.DB) *store.Numbers {
+	t.Helper()
+	n, err := store.NewQuery(db.Reader()).Numbers(context.Background(), store.Window{}, store.Filter{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A tracking log and a send log of the same traffic give the numbers of the
+// tracking log, and its failures with the stage and the reply of the send log,
+// in whatever order and pieces they are read.
+func TestSendLogsBesideTrackingLogs(t *testing.T) {
+	l := newTwoLogs(150)
+	if l.exact < 50 || int(l.exact) == len(l.want) {
+		t.Fatalf("%d of %d failures have a reply: no test", l.exact, len(l.want))
+	}
+	tracking, send := l.write(t, t.TempDir())
+
+	alone := openStore(t)
+	read(t, alone, tracking)
+	want := numbersOf(t, alone)
+
+	check := func(name string, db *store.DB) {
+		t.Helper()
+		got := numbersOf(t, db)
+		if !reflect.DeepEqual(got.Totals, want.Totals) || got.Messages != want.Messages {
+			t.Errorf("%s: totals %+v, the tracking log alone %+v", name, got.Totals, want.Totals)
+		}
+		for i, d := range got.Domains {
+			if d.Tally != want.Domains[i].Tally {
+				t.Errorf("%s: %v, the tracking log alone %v", name, d, want.Domains[i])
+			}
+		}
+		if !got.SendLogsLeftOut || got.Exact != l.exact {
+			t.Errorf("%s: send logs left out: %v, %d failures with their reply; want %d", name, got.SendLogsLeftOut, got.Exact, l.exact)
+		}
+		if i := slices.IndexFunc(got.Failed, func(c store.CauseRow) bool { return c.Code == "552 5.2.2" }); i < 0 || got.Failed[i].N != l.overQuota {
+			t.Errorf("%s: failed for good: %+v; want %d of 552 5.2.2", name, got.Failed, l.overQuota)
+		}
+		same(t, strings.Join(eventsOf(t, db, store.Filter{}), "\n"), strings.Join(l.want, "\n"))
+	}
+
+	both := openStore(t)
+	read(t, both, tracking, send)
+	check("at once", both)
+	if res := read(t, both, send, tracking); res.Lines.Read != 0 {
+		t.Errorf("%d lines read again", res.Lines.Read)
+	}
+
+	later := openStore(t)
+	read(t, later, send)
+	read(t, later, tracking)
+	check("send log first", later)
+	earlier := openStore(t)
+	read(t, earlier, tracking)
+	read(t, earlier, send)
+	check("tracking log first", earlier)
+	same(t, storetest.Dump(t, earlier), storetest.Dump(t, later))
+
+	grown, dir := openStore(t), t.TempDir()
+	for part := 1; part <= 20; part++ {
+		some := twoLogs{tracking: l.tracking[:len(l.tracking)*part/20], send: l.send[:len(l.send)*part/20]}
+		some.write(t, dir)
+		read(t, grown, dir)
+	}
+	check("growing", grown)
+	same(t, storetest.Dump(t, grown), storetest.Dump(t, later))
+
+	// Alone, or asked for alone, the send log has numbers of its own.
+	if n := len(eventsOf(t, both, store.Filter{MTAs: []string{"exchange-smtpsend"}})); n != len(l.want) {
+		t.Errorf("the send log has %d failures, want %d", n, len(l.want))
+	}
+	if hops := numbersOf(t, both).Hops; len(hops) != 1 || hops[0].Connections != int64(l.sessions) || hops[0].Failed != 0 {
+		t.Errorf("connections: %+v, want %d", hops, l.sessions)
+	}
+}
