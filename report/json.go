@@ -26,6 +26,7 @@ type jsonReport struct {
 	Domains    []jsonDomain  `json:"domains"`
 	Codes      []jsonCode    `json:"codes"`
 	Rejections []jsonCode    `json:"rejections"`
+	Hops       []jsonHop     `json:"connections"`
 	Failed     []jsonFailed  `json:"failed"`
 	PutOff     []jsonPutOff  `json:"put_off"`
 	Unknown    []jsonUnknown `json:"unknown"`
@@ -117,6 +118,32 @@ type jsonPutOff struct {
 	jsonPlace
 }
 
+// jsonHop are the connections to a next hop. What is said of failures is of
+// those with the most frequent code and reason.
+type jsonHop struct {
+	NextHop     string  `json:"next_hop"`
+	Connections int64   `json:"connections"`
+	Failed      int64   `json:"failed"`
+	Messages    int64   `json:"messages"`
+	TopCode     *string `json:"top_code"`
+	TopReason   *string `json:"top_reason"`
+	Name        string  `json:"name"`
+	Advice      string  `json:"advice"`
+	FirstSeen   *string `json:"first_seen"` // failures
+	LastSeen    *string `json:"last_seen"`
+	Example     string  `json:"example"`
+}
+
+func (r *Report) jsonHop(h *store.Hop) jsonHop {
+	j := jsonHop{NextHop: h.Name, Connections: h.Connections, Failed: h.Failed, Messages: h.Messages,
+		FirstSeen: r.time(h.First), LastSeen: r.time(h.Last), Example: h.Example}
+	if h.Failed > 0 {
+		j.TopCode, j.TopReason = &h.Code, &h.Reason
+		j.Name, j.Advice = meaning(h.Reply, h.Enhanced, h.Provider, h.Reason)
+	}
+	return j
+}
+
 type jsonCause struct {
 	Code     string  `json:"code"`
 	Reply    *int    `json:"reply"`
@@ -178,7 +205,10 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 		Covered: jsonCovered{r.time(r.FirstLine), r.time(r.LastLine)},
 		Totals:  r.jsonTotals(),
 		Domains: make([]jsonDomain, 0), Codes: r.jsonCodes(r.Codes, n, false), Rejections: r.jsonCodes(r.Rejections, n, true), Unknown: make([]jsonUnknown, 0),
-		Failed: make([]jsonFailed, 0), PutOff: make([]jsonPutOff, 0),
+		Failed: make([]jsonFailed, 0), PutOff: make([]jsonPutOff, 0), Hops: make([]jsonHop, 0),
+	}
+	for _, h := range top(r.Hops, n) {
+		j.Hops = append(j.Hops, r.jsonHop(&h))
 	}
 	for _, d := range top(r.Domains, n) {
 		j.Domains = append(j.Domains, jsonDomain{d.Values[0], counts(&d.Tally, r.ofCause(nil)), tops(&d)})

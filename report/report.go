@@ -59,7 +59,7 @@ func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
 		r.location = time.Local
 	}
 	if n.SendLogsLeftOut {
-		r.Notes = append(r.Notes, "SMTP send logs are not counted where message tracking logs cover the same time: both report the same mail. Those of other servers can be reported alone.")
+		r.Notes = append(r.Notes, sendLogsNote(n.Exact))
 	}
 	if opt.Filter.OfCause() {
 		r.Notes = append(r.Notes, "With a code or a reason asked for, only the recipients that met such a failure are counted. Deliveries carry no code, so there are no rates.")
@@ -68,6 +68,15 @@ func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s of the lines of the log were not understood, so something may be missing here; `mailfail ingest --verbose` shows such lines.", percent(l.Unparsed, l.Read)))
 	}
 	return r, nil
+}
+
+// sendLogsNote says what became of SMTP send logs beside message tracking logs.
+func sendLogsNote(exact int64) string {
+	note := "SMTP send logs and message tracking logs report the same mail, so the numbers are those of the tracking logs alone"
+	if exact > 0 {
+		note += fmt.Sprintf("; %s failing %s the stage and the reply that the send logs have", count(exact), map[bool]string{true: "attempt has", false: "attempts have"}[exact == 1])
+	}
+	return note + ". Send logs of other servers can be reported by themselves (--mta exchange-smtpsend)."
 }
 
 // rates returns the failure rate and the deferral rate of a tally; nil when

@@ -88,6 +88,11 @@ func sample() *Report {
 		PutOff: []store.CauseRow{{Code: "421 4.7.28", Reply: 421, Enhanced: "4.7.28", Reason: "rate-limited", N: 1_000, Domains: 1, TopDomain: "日本語のドメイン名前.jp"}},
 		Failed: []store.CauseRow{{Code: "550 5.1.1", Reply: 550, Enhanced: "5.1.1", Reason: "user-unknown", Provider: "Google", N: 4_300, Domains: 2, TopDomain: "example.org"},
 			{Reason: "expired", N: 87, Domains: 1, TopDomain: hostile}},
+		Hops: []store.Hop{
+			{Name: hostile, Connections: 1_200, Failed: 800, Code: "554 5.7.1", Reply: 554, Enhanced: "5.7.1", Reason: "blocklist", Example: hostile, First: day, Last: day.Add(time.Hour)},
+			{Name: "mx.example.org", Connections: 2, Failed: 2, Reason: "connection", First: day, Last: day},
+			{Name: "192.0.2.1", Connections: 3, Messages: 4_711},
+		},
 		Unknown: []store.SignatureRow{{Signature: "SIG", Code: "5.7.1", Attempts: 12_000, Example: hostile}, {Signature: "2", Attempts: 5, Example: "b"}, {Signature: "3", Attempts: 4, Example: "c"},
 			{Signature: "4", Attempts: 3, Example: "d"}, {Signature: "5", Attempts: 2, Example: "e"}, {Signature: "6", Attempts: 1, Example: "f"}},
 	}

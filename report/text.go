@@ -89,6 +89,9 @@ func (t *texter) report() textReport {
 	if len(t.Rejections) > 0 {
 		v.Tables = append(v.Tables, t.rejections())
 	}
+	if s := t.hops(); s != nil {
+		v.Tables = append(v.Tables, *s)
+	}
 	v.Unknown = t.unknown()
 	return v
 }
@@ -117,7 +120,11 @@ func (t *texter) summary() []string {
 		return t.causeSummary()
 	}
 	if n.Recipients+n.Attempts+n.Suspended+n.HandedOver == 0 {
-		return append([]string{"No mail went out in this time."}, t.figures([]figure{{"Rejected", n.Rejected, rejectedWords}}, 0)...)
+		nothing := "No mail went out in this time."
+		if len(t.Hops) > 0 {
+			nothing = "The logs of this time name no recipients."
+		}
+		return append([]string{nothing}, t.figures([]figure{{"Rejected", n.Rejected, rejectedWords}, t.connected()}, 0)...)
 	}
 	failed := n.Bounced + n.Expired
 	return t.figures([]figure{
@@ -130,7 +137,19 @@ func (t *texter) summary() []string {
 		{"Attempts", n.Attempts, fmt.Sprintf("in all: %s delivered, %s put off, %s failed", count(n.Attempts-n.Deferrals-n.Failures), count(n.Deferrals), count(n.Failures))},
 		{"Suspended", n.Suspended, "put off without an attempt"},
 		{"Rejected", n.Rejected, rejectedWords},
+		t.connected(),
 	}, 2)
+}
+
+// connected sums up the connections to next hops.
+func (t *texter) connected() figure {
+	var all, failed, messages int64
+	for _, h := range t.Hops {
+		all, failed, messages = all+h.Connections, failed+h.Failed, messages+h.Messages
+	}
+	hops := int64(len(t.Hops))
+	return figure{"Connections", all, fmt.Sprintf("to %s next %s: %s failed (%s), %s %s sent", count(hops), plural(hops, "hop"),
+		count(failed), percent(failed, all), count(messages), plural(messages, "message"))}
 }
 
 const rejectedWords = "refused on the way in"
@@ -152,6 +171,7 @@ func (t *texter) causeSummary() []string {
 		{"Pending", n.Pending, "were still waiting"},
 		{"Removed", n.Removed, "were deleted"},
 		{"Rejected", n.Rejected, rejectedWords},
+		t.connected(),
 	}, 4)
 }
 
@@ -420,6 +440,24 @@ func (t *texter) rejections() section {
 		tab.rows = append(tab.rows, row)
 	}
 	return section{"Refused on the way in", tab.render(t.width), t.more(len(codes)-len(tab.rows), "more", 0)}
+}
+
+// hops is the table of the next hops to which connections failed.
+func (t *texter) hops() *section {
+	failing := slices.DeleteFunc(slices.Clone(t.Hops), func(h store.Hop) bool { return h.Failed == 0 })
+	if len(failing) == 0 {
+		return nil
+	}
+	tab := &table{columns: []column{{title: "Next hop", flex: true}, {title: "Connections", right: true}, {title: "Failed", right: true}, {title: "Rate", right: true}, {title: "Top cause", flex: true}}}
+	for _, h := range top(failing, t.opt.Top) {
+		row := tableRow{cells: []string{unnamed(store.ByRelay, h.Name), count(h.Connections), count(h.Failed), percent(h.Failed, h.Connections),
+			strings.TrimSpace(h.Code + " " + h.Reason)}}
+		if h.Example != "" {
+			row.below = []string{"> " + safe(h.Example)}
+		}
+		tab.rows = append(tab.rows, row)
+	}
+	return &section{"Connections that failed, by next hop", tab.render(t.width), t.more(len(failing)-len(tab.rows), "more with failures", len(t.Hops)-len(failing))}
 }
 
 // unknownShown is the number of texts without a reason that are shown: enough

@@ -19,6 +19,40 @@ type exchangeTruth struct {
 	Totals  map[string]int
 	Domains map[string]map[string]int
 	Codes   map[string]map[string]int
+
+	Connectivity connectivityTruth // of truth.json
+	Hops         []exchangeHop     // of the report
+}
+
+type connectivityTruth struct {
+	Connections, Messages int
+	Failed                map[string]map[string]int `json:"failed_by_destination"`
+}
+
+type exchangeHop struct {
+	Name                          string `json:"next_hop"`
+	Connections, Failed, Messages int
+}
+
+// compareHops compares the connections with those of the simulation, which
+// noted failures by destination and result.
+func compareHops(t *testing.T, hops []exchangeHop, want exchangeTruth) {
+	t.Helper()
+	all, messages := 0, 0
+	for _, h := range hops {
+		failed := 0
+		for _, n := range want.Connectivity.Failed[h.Name] {
+			failed += n
+		}
+		if h.Failed != failed {
+			t.Errorf("connections to %s: %d failed, want %d", h.Name, h.Failed, failed)
+		}
+		delete(want.Connectivity.Failed, h.Name)
+		all, messages = all+h.Connections, messages+h.Messages
+	}
+	if all != want.Connectivity.Connections || messages != want.Connectivity.Messages || len(want.Connectivity.Failed) > 0 {
+		t.Errorf("%d connections, %d messages, without %v; want %+v", all, messages, want.Connectivity.Failed, want.Connectivity)
+	}
 }
 
 // TestExchangeTruth compares the JSON report of whole sets of Exchange logs
@@ -40,6 +74,9 @@ func TestExchangeTruth(t *testing.T) {
 			compareCounts(t, "totals", got.Totals, want.Totals)
 			compareAll(t, "domain", got.Domains, want.Domains)
 			compareAll(t, "code", got.Codes, want.Codes)
+			if want.Connectivity.Connections > 0 {
+				compareHops(t, got.Hops, want)
+			}
 		})
 	}
 }
@@ -68,11 +105,12 @@ func readExchangeTruth(t *testing.T, name string) exchangeTruth {
 		Totals         map[string]any
 		Domains, Codes map[string]map[string]any
 		Temporary      int `json:"rejected_temporary"`
+		Connectivity   connectivityTruth
 	}
 	if err := json.Unmarshal(data, &truth); err != nil {
 		t.Fatal(err)
 	}
-	want := exchangeTruth{numbers(truth.Totals), map[string]map[string]int{}, map[string]map[string]int{}}
+	want := exchangeTruth{Totals: numbers(truth.Totals), Domains: map[string]map[string]int{}, Codes: map[string]map[string]int{}, Connectivity: truth.Connectivity}
 	want.Totals["rejected"] += truth.Temporary
 	for name, d := range truth.Domains {
 		want.Domains[name] = numbers(d)
@@ -92,11 +130,12 @@ func exchangeReport(t *testing.T, files []string) exchangeTruth {
 	var report struct {
 		Totals         map[string]any
 		Domains, Codes []map[string]any
+		Connections    []exchangeHop
 	}
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
 		t.Fatal(err)
 	}
-	got := exchangeTruth{numbers(report.Totals), map[string]map[string]int{}, map[string]map[string]int{}}
+	got := exchangeTruth{Totals: numbers(report.Totals), Domains: map[string]map[string]int{}, Codes: map[string]map[string]int{}, Hops: report.Connections}
 	for _, d := range report.Domains {
 		got.Domains[d["domain"].(string)] = numbers(d)
 	}
