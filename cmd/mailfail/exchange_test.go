@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"io/fs"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 )
 
 // exchangeTruth is what truth.json of an Exchange set and a report have in
@@ -78,6 +80,26 @@ func TestExchangeTruth(t *testing.T) {
 				compareHops(t, got.Hops, want)
 			}
 		})
+	}
+}
+
+// TestExchangeListUTF16 reads what Windows PowerShell writes with >.
+func TestExchangeListUTF16(t *testing.T) {
+	t.Setenv("TZ", "UTC")
+	const list = "\ufeff\r\n\r\nTimestamp       : 20.11.2026 09:28:06\r\nSource          : SMTP\r\nEventId         : FAIL\r\n" +
+		"MessageId       : <m@x>\r\nRecipients      : {jürgen@x.example}\r\nRecipientStatus : {550 5.1.1 User \r\n" +
+		"                  unknown}\r\n\r\n\r\n"
+	var data []byte
+	for _, unit := range utf16.Encode([]rune(list)) {
+		data = binary.LittleEndian.AppendUint16(data, unit)
+	}
+	name := filepath.Join(t.TempDir(), "fail.txt")
+	if err := os.WriteFile(name, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got := exchangeReport(t, []string{name})
+	if got.Totals["attempts"] != 1 || got.Codes["550 5.1.1"]["failures"] != 1 || got.Domains["x.example"]["bounced"] != 1 {
+		t.Errorf("got %+v", got)
 	}
 }
 

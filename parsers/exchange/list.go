@@ -63,7 +63,7 @@ func (p *trackingParser) Parse(e *parsers.Entry, emit func(*parsers.Record)) par
 		object = p.list.end(emit)
 	}
 	var result parsers.Result
-	if name, column := property(line); isListed(name) {
+	if name, column := property(line); column > 0 && isListed(name) {
 		p.list.column = column
 		result = p.list.add(line, emit)
 	} else {
@@ -113,6 +113,9 @@ func isOfShell(name []byte) bool {
 func isListHeader(line []byte) bool {
 	line = bytes.TrimPrefix(line, byteOrderMark)
 	name, column := property(line)
+	if column == 0 {
+		return false
+	}
 	value := bytes.TrimSpace(line[min(column, len(line)):])
 	switch string(name) {
 	case "Timestamp":
