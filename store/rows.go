@@ -205,7 +205,7 @@ func (w *Writer) AddAttempt(a *Attempt) error {
 	w.sink.exec("INSERT INTO attempts (time, recipient, series, outcome, cause, service, ip, delay, text) VALUES (?,?,?,?,?,?,?,?,?)",
 		a.Time, a.Recipient, a.Series, a.Outcome, a.Cause, service, a.IP, nullable(a.Delay.Microseconds(), a.Delay >= 0), a.Text)
 	if a.Format == trackingFormat || a.Format == sendFormat {
-		w.failing = append(w.failing, a.Recipient)
+		w.failing = append(w.failing, failing{a.Recipient, a.Time})
 	}
 	return nil
 }

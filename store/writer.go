@@ -30,7 +30,7 @@ type Writer struct {
 	counts map[countKey]*Counts
 	lines  map[int64]*Lines
 
-	failing []int64 // recipients whose failures two logs may report, see exact
+	failing []failing // since Begin, see exact
 }
 
 // Writer returns the writer of the database. Failures are filed under reasons
