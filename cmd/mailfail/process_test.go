@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -119,10 +120,10 @@ func rotate(t *testing.T, path string, n int) {
 
 var (
 	killMessages = flag.Int("kill-messages", 10_000, "number of messages in the log of TestKill; 500000 take a run several commits")
-	killDays     = flag.Int("kill-days", 10, "number of days in the logs of TestKillExchange")
+	killDays     = flag.Int("kill-days", 4, "number of days in the Exchange logs of TestKillExchange and TestKillFollow; 100 take a run several commits")
 )
 
-const kills = 50 // of each test, in the middle of work
+var kills = 50 // of each test, in the middle of work
 
 // TestKill kills `mailfail ingest` at random moments while its log grows, in
 // pieces that end anywhere, and is rotated. What it has read in the end is what
@@ -159,36 +160,105 @@ func TestKill(t *testing.T) {
 	checkTotals(t, k.db, counts)
 }
 
+// exchangeAtOnce is the content after one undisturbed run over Exchange logs, in
+// any order, and how long that took.
+func exchangeAtOnce(t *testing.T, days int) (string, time.Duration) {
+	t.Helper()
+	dir := t.TempDir()
+	load := newExchangeLoad(t, dir+"/logs", days)
+	load.grow(t, 1)
+	p := newProcess("ingest", "--db", dir+"/db", dir+"/logs")
+	start := time.Now()
+	p.check(t, p.Run())
+	took := time.Since(start)
+	load.check(t, dir+"/db")
+	t.Logf("%d lines in %d files, read at once in %v", load.lines, load.files(), took)
+	return inAnyOrder(content(t, dir+"/db")), took
+}
+
 // TestKillExchange kills `mailfail ingest` at random moments while Exchange logs
 // of all kinds grow together, in pieces that end in rows, sessions and
 // characters, new files come and old ones are compressed.
 func TestKillExchange(t *testing.T) {
-	whole := t.TempDir()
-	load := newExchangeLoad(t, whole+"/logs", *killDays)
-	load.grow(t, 1)
-	p := newProcess("ingest", "--db", whole+"/db", whole+"/logs")
-	start := time.Now()
-	p.check(t, p.Run())
-	took := time.Since(start)
-	t.Logf("%d lines in %d files, read at once in %v", load.lines, load.files(), took)
-	load.check(t, whole+"/db")
-
+	want, took := exchangeAtOnce(t, *killDays)
 	k := newKiller(t, "", took/4)
-	load = newExchangeLoad(t, k.dir+"/logs", *killDays)
+	load := newExchangeLoad(t, k.dir+"/logs", *killDays)
 	share := 0.5
 	load.grow(t, share)
 	for k.killed < kills {
 		k.ingest(t, func() {
-			share += (1 - share) / kills
+			share += (1 - share) / float64(kills)
 			load.grow(t, share)
 		})
 	}
 	load.grow(t, 1)
 	k.finish(t)
 	load.check(t, k.db)
-	if got, want := inAnyOrder(content(t, k.db)), inAnyOrder(content(t, whole+"/db")); got != want {
+	if got := inAnyOrder(content(t, k.db)); got != want {
 		t.Errorf("killed runs have read something else than one that was not: %s", difference(got, want))
 	}
+}
+
+// TestKillFollow kills `mailfail follow` at random moments while such logs grow,
+// so that most runs have committed something and were about to read more.
+func TestKillFollow(t *testing.T) {
+	want, _ := exchangeAtOnce(t, *killDays)
+	k := newKiller(t, "", 150*time.Millisecond)
+	load := newExchangeLoad(t, k.dir+"/logs", *killDays)
+	share := 0.1
+	load.grow(t, share)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	var lines int64
+	committed := 0
+	for committed < kills/2 {
+		if k.killed++; k.killed > 10*kills {
+			t.Fatalf("only %d of %d runs have committed something", committed, k.killed)
+		}
+		p, ended := k.start(t, "follow", "--plain")
+		p.awaitReading(k.dir + "/logs/")
+		for end := time.After(k.while()); end != nil; {
+			select {
+			case <-end:
+				end = nil
+			case <-tick.C:
+				share += (1 - share) / 500
+				load.grow(t, share)
+			}
+		}
+		if !k.kill(t, p, ended) {
+			t.Fatalf("%v has ended by itself", p.Args)
+		}
+		k.patience += k.patience / 10
+		if n := linesIn(t, k.db); n > lines {
+			lines = n
+			committed++
+			k.patience -= k.patience / 5
+		}
+	}
+	t.Logf("%d runs killed, of which %d had committed something: %d of %d lines", k.killed, committed, lines, load.lines)
+	load.grow(t, 1)
+	p, ended := k.start(t, "follow", "--plain")
+	for end := time.Now().Add(time.Minute); linesIn(t, k.db) < load.lines && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond) // between two looks
+	}
+	_ = p.Process.Signal(syscall.SIGTERM)
+	p.check(t, <-ended)
+	load.check(t, k.db)
+	if got := inAnyOrder(content(t, k.db)); got != want {
+		t.Errorf("killed runs have read something else than one that was not: %s", difference(got, want))
+	}
+}
+
+// linesIn returns how many lines were read into a database.
+func linesIn(t *testing.T, path string) int64 {
+	t.Helper()
+	db, err := store.OpenReadOnly(path)
+	if err != nil {
+		return 0 // it is not there yet
+	}
+	defer db.Close()
+	return storetest.Int(t, db, "SELECT sum(read) FROM lines")
 }
 
 // inAnyOrder returns a content without what depends on which of several logs that
@@ -237,15 +307,32 @@ func newKiller(t *testing.T, pattern string, patience time.Duration) *killer {
 	return &killer{dir: dir, db: dir + "/db", pattern: pattern, r: rand.New(rand.NewPCG(3, 4)), patience: patience}
 }
 
-func (k *killer) start(t *testing.T) (p *process, ended chan error) {
+func (k *killer) start(t *testing.T, command, flag string) (p *process, ended chan error) {
 	t.Helper()
-	p = newProcess("ingest", "--quiet", "--db", k.db, k.dir+"/logs"+k.pattern)
+	p = newProcess(command, flag, "--db", k.db, k.dir+"/logs"+k.pattern)
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended = make(chan error, 1)
 	go func() { ended <- p.Wait() }()
 	return p, ended
+}
+
+// while is how long the next run may go on.
+func (k *killer) while() time.Duration {
+	return time.Duration(2 * k.r.Float64() * float64(k.patience))
+}
+
+// kill kills the program. It reports whether it did, or the program was faster.
+func (k *killer) kill(t *testing.T, p *process, ended chan error) bool {
+	t.Helper()
+	_ = p.Process.Kill() // it may have ended
+	err := <-ended
+	if p.ProcessState.ExitCode() == -1 {
+		err = nil
+	}
+	p.check(t, err)
+	return p.ProcessState.ExitCode() == -1
 }
 
 // ingest runs the program and kills it, unless it is faster: mostly a while
@@ -257,7 +344,7 @@ func (k *killer) ingest(t *testing.T, meanwhile func()) {
 	if runs := k.killed + k.early + k.survived; runs > 10*kills {
 		t.Fatalf("only %d of %d runs were killed in the middle of work", k.killed, runs)
 	}
-	p, ended := k.start(t)
+	p, ended := k.start(t, "ingest", "--quiet")
 	if meanwhile != nil {
 		meanwhile()
 	}
@@ -269,18 +356,15 @@ func (k *killer) ingest(t *testing.T, meanwhile func()) {
 	select {
 	case err := <-ended:
 		ended <- err
-	case <-time.After(time.Duration(2 * k.r.Float64() * float64(k.patience))):
-		_ = p.Process.Kill() // it may have ended
+	case <-time.After(k.while()):
 	}
-	err := <-ended
-	if err != nil && p.ProcessState.ExitCode() == -1 {
+	if k.kill(t, p, ended) {
 		*counter++
 		k.patience += k.patience / 10
-		return
+	} else {
+		k.survived++
+		k.patience -= k.patience / 4
 	}
-	p.check(t, err)
-	k.survived++
-	k.patience -= k.patience / 4
 }
 
 // awaitReading waits until the process has a file below dir open, or has ended.
@@ -304,7 +388,7 @@ func (p *process) awaitReading(dir string) {
 // finish runs the program once more, to the end.
 func (k *killer) finish(t *testing.T) {
 	t.Helper()
-	p, ended := k.start(t)
+	p, ended := k.start(t, "ingest", "--quiet")
 	select {
 	case err := <-ended:
 		p.check(t, err)
