@@ -110,6 +110,7 @@ type follow struct {
 	now    func() time.Time
 	mtas   map[string]string // by format
 	filter store.Filter
+	twice  *store.Repeats
 	loc    *time.Location
 	watch  *alert.Watch // nil without alerts
 	warn   func(error)
@@ -148,6 +149,10 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 	}
 	defer db.Close()
 
+	lately := store.Window{Since: f.now().Add(-24 * time.Hour)}
+	if f.twice, err = store.NewQuery(db.Reader()).Repeats(f.cmd.Context(), lately, f.filter); err != nil {
+		return err
+	}
 	f.mtas = map[string]string{}
 	for _, format := range parsers.Formats() {
 		f.mtas[format.Name] = format.MTA
@@ -219,7 +224,7 @@ func (f *follow) shown(e *track.Event) *store.Event {
 	if f.event.Message == "NOQUEUE" {
 		f.event.Message = ""
 	}
-	if !f.filter.Match(&f.event) {
+	if f.twice.Has(&f.event) || !f.filter.Match(&f.event) {
 		return nil
 	}
 	return &f.event
