@@ -104,7 +104,7 @@ func (f *follower) round(ctx context.Context) error {
 		return err
 	}
 	if f.files != nil {
-		for r, err := range f.files.Ready(ctx, positions{f.w}) {
+		for r, err := range f.files.Ready(ctx, positions{f.loop}) {
 			if err != nil {
 				// That a file is missing is news only at the beginning:
 				// later it has been rotated away.

@@ -148,7 +148,8 @@ var errMoved = errors.New("another process has read this source in the meantime"
 // family reads the files of one family. It reports whether that has to be done
 // again, because another process has read in it.
 func (l *loop) family(ctx context.Context, families []source.Family, res *Result) (again bool, err error) {
-	if err := l.begin(); err != nil {
+	stream := families[0].Name == source.Stdin
+	if err := l.beginFamily(stream); err != nil {
 		return false, err
 	}
 	l.given = map[string]bool{source.Stdin: true}
@@ -157,7 +158,7 @@ func (l *loop) family(ctx context.Context, families []source.Family, res *Result
 			l.given[file.Path] = file.Given
 		}
 	}
-	for r, err := range source.Read(ctx, families, positions{l.w}) {
+	for r, err := range source.Read(ctx, families, positions{l}) {
 		if err != nil {
 			if ctx.Err() != nil {
 				return false, ctx.Err()
@@ -166,6 +167,11 @@ func (l *loop) family(ctx context.Context, families []source.Family, res *Result
 			continue
 		}
 		err := l.source(ctx, r, res)
+		for stream && errors.Is(err, errMoved) { // it cannot be opened again
+			if err = r.Resume(ctx, positions{l}); err == nil {
+				err = l.source(ctx, r, res)
+			}
+		}
 		if errors.Is(err, errMoved) {
 			return true, nil
 		}
@@ -174,6 +180,18 @@ func (l *loop) family(ctx context.Context, families []source.Family, res *Result
 		}
 	}
 	return false, ctx.Err()
+}
+
+// beginFamily begins a batch, or ends it: nobody else is to wait until a stream
+// has its first lines.
+func (l *loop) beginFamily(stream bool) error {
+	if !stream {
+		return l.begin()
+	}
+	if l.inBatch {
+		return l.commit()
+	}
+	return nil
 }
 
 // source reads what is new in one source.
@@ -253,6 +271,13 @@ func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *parsers.
 	defer flush()
 	for {
 		line, err := r.Next()
+		if err == source.ErrQuiet {
+			flush()
+			if err := l.yield(ctx, r, stream, r.Await); err != nil {
+				return &fatalError{err}
+			}
+			continue
+		}
 		result := parsers.Unparsed
 		if err != nil {
 			var long *source.TooLongError
@@ -312,14 +337,20 @@ func (l *loop) pause(ctx context.Context, r *source.Reader, stream *parsers.Stre
 	if l.lines < batchLines && now.Sub(l.started) < batchTime && ctx.Err() == nil {
 		return nil
 	}
+	return l.yield(ctx, r, stream, context.Context.Err)
+}
+
+// yield commits a batch, waits, and begins the next. Others may write in
+// between.
+func (l *loop) yield(ctx context.Context, r *source.Reader, stream *parsers.Stream, wait func(context.Context) error) error {
 	if err := l.save(r, stream); err != nil {
 		return err
 	}
 	if err := l.commit(); err != nil {
 		return err
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if err := wait(ctx); err != nil {
+		return err
 	}
 	if err := l.begin(); err != nil {
 		return err
@@ -387,10 +418,13 @@ func (l *loop) save(r *source.Reader, stream *parsers.Stream) error {
 }
 
 // positions lets the sources find what the store knows of them. It is used
-// within a batch.
-type positions struct{ w *store.Writer }
+// within a batch, which begins with the first question when a stream was opened.
+type positions struct{ *loop }
 
 func (p positions) FingerprintLengths(context.Context) ([]int64, error) {
+	if err := p.begin(); err != nil {
+		return nil, err
+	}
 	return p.w.FingerprintLengths()
 }
 

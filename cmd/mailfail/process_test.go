@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -29,8 +30,11 @@ type process struct {
 	out, errs bytes.Buffer
 }
 
-func newProcess(args ...string) *process {
-	p := &process{Cmd: exec.Command("mailfail", args...)} // TestMain puts it into PATH
+func newProcess(args ...string) *process { return newProcessUntil(context.Background(), args...) }
+
+// newProcessUntil is killed when ctx is done.
+func newProcessUntil(ctx context.Context, args ...string) *process {
+	p := &process{Cmd: exec.CommandContext(ctx, "mailfail", args...)} // TestMain puts it into PATH
 	p.Env = append(os.Environ(), "TZ=UTC")
 	p.Stdout, p.Stderr = &p.out, &p.errs
 	return p
@@ -465,6 +469,40 @@ func TestTogether(t *testing.T) {
 			t.Errorf("round %d: three processes have read something else than one: %s", round, difference(got, want))
 		}
 		checkTotals(t, dir+"/db", counts)
+	}
+}
+
+// TestQuietStream reads a log from a stream that is quiet for a while, at its
+// beginning or in the middle of a line. Meanwhile another process reads what
+// there is of the same log, and is not kept from it. Nothing is read twice, and
+// nothing left out.
+func TestQuietStream(t *testing.T) {
+	log, counts := generate(t, 2000)
+	for _, n := range []int{0, 100, len(log)/3 + 10} {
+		t.Run(fmt.Sprintf("%d bytes", n), func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir+"/mail.log", log[:len(log)*2/3])
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			p := newProcessUntil(ctx, "ingest", "--quiet", "--db", dir+"/db", "-")
+			in, err := p.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Start(); err != nil {
+				t.Fatal(err)
+			}
+			in.Write(log[:n])
+			for n > 1024 && linesIn(t, dir+"/db") == 0 && ctx.Err() == nil {
+				time.Sleep(10 * time.Millisecond) // between two looks
+			}
+			beside := newProcessUntil(ctx, "ingest", "--quiet", "--db", dir+"/db", dir+"/mail.log")
+			beside.check(t, beside.Run())
+			in.Write(log[n:])
+			in.Close()
+			p.check(t, p.Wait())
+			checkTotals(t, dir+"/db", counts)
+		})
 	}
 }
 

@@ -10,7 +10,8 @@
 //		// set up the parsers with r.Position().State and r.Modified()
 //		for {
 //			line, err := r.Next()
-//			// io.EOF: done. A *TooLongError: a line was skipped. Else: say so, done.
+//			// io.EOF: done. A *TooLongError: a line was skipped. ErrQuiet: store
+//			// what there is, and r.Await. Else: say so, done.
 //		}
 //		p := r.Position()
 //		p.State = … // of the parsers

@@ -44,6 +44,7 @@ type Reader struct {
 	file      *os.File
 	info      os.FileInfo // of the file when it was opened; nil for streams
 	stream    io.Reader   // decompressed content; nil: file is read at offsets
+	ahead     *ahead      // reads standard input
 	release   func()      // frees the decompressor
 	size      int64       // of the file as it is stored
 	read      *counter    // bytes of a compressed file that were taken
@@ -63,6 +64,7 @@ type Reader struct {
 	scan    int   // no newline between start and here
 	end     int   // of what was read
 	next    int64 // offset of buf[end] in the source
+	skip    int64 // where to go on in a stream; 0 when that is done
 	skipped int64 // bytes of the current line that were dropped
 	mute    bool  // the current line ends before where reading resumes
 	err     error // from now on
@@ -95,6 +97,9 @@ func (s *sticky) Read(p []byte) (int, error) {
 		return 0, s.err
 	}
 	n, err := s.r.Read(p)
+	if err == ErrQuiet {
+		return n, err
+	}
 	s.err = decompressError(s.name, err)
 	return n, s.err
 }
@@ -145,12 +150,30 @@ func (r *Reader) openContent() error {
 // the end of in is the end of the source, so that its last line may lack a
 // newline.
 func OpenStream(ctx context.Context, name string, in io.Reader, closed bool, positions Positions) (*Reader, error) {
-	r := &Reader{path: name, modified: time.Now()}
-	if err := r.openStream(in, closed); err != nil {
+	r := &Reader{path: name, modified: time.Now(), ahead: readAhead(in)}
+	if err := r.openStream(r.ahead, closed); err != nil {
+		r.Close()
 		return nil, explain("read", name, err)
+	}
+	if r.packed == "" { // a decompressor cannot go on after an error
+		r.ahead.patience = quietAfter
 	}
 	return r, r.resume(ctx, positions)
 }
+
+// Resume goes on in a stream behind what was read of it by others meanwhile.
+func (r *Reader) Resume(ctx context.Context, positions Positions) error {
+	before := r.pos
+	err := r.resume(ctx, positions)
+	if r.pos.Offset < before.Offset { // all that was known of it was removed
+		before.ID = r.pos.ID
+		r.pos, r.skip, r.mute = before, 0, false
+	}
+	return err
+}
+
+// Await waits until a stream that was quiet has more to read, or ends.
+func (r *Reader) Await(ctx context.Context) error { return r.ahead.await(ctx) }
 
 // Whole says that nothing will be appended to the source: its last line counts
 // without a newline.
@@ -201,30 +224,40 @@ func (r *Reader) startAt(offset int64) {
 		r.next, r.start, r.scan, r.end = target, 0, 0, 0
 		return
 	}
-	r.discard(target)
+	r.skip = target
 }
 
-// discard drops the content of a stream up to offset.
-func (r *Reader) discard(offset int64) {
-	for r.next < offset {
-		n, err := r.stream.Read(r.buf[:min(int64(len(r.buf)), offset-r.next)])
+// discard drops the content of a stream up to where reading goes on.
+func (r *Reader) discard() error {
+	for r.next < r.skip {
+		n, err := r.stream.Read(r.buf[:min(int64(len(r.buf)), r.skip-r.next)])
 		r.next += int64(n)
 		r.end = 0
+		if err == ErrQuiet {
+			return err
+		}
 		if n == 0 && err != nil {
 			r.err = r.readError(err)
 			r.stale = true
 			break
 		}
 	}
-	r.start = r.end - int(max(0, r.next-offset))
-	r.scan = r.start
+	r.start = r.end - int(max(0, r.next-r.skip))
+	r.scan, r.skip = r.start, 0
+	return nil
 }
 
 // Next returns the next line, without its newline and the carriage return
 // before it, in UTF-8 if a byte order mark told its encoding, else as it is.
 // The line is valid until the next call and is consumed: Position is behind
-// it. The end of what there is is io.EOF; a plain file may have more later.
+// it. The end of what there is is io.EOF; a plain file may have more later, and a
+// stream that returns ErrQuiet.
 func (r *Reader) Next() ([]byte, error) {
+	if r.skip > 0 {
+		if err := r.discard(); err != nil {
+			return nil, err
+		}
+	}
 	for {
 		if i := r.trans.indexNewline(r.buf[r.scan:r.end]); i >= 0 {
 			line, err, ok := r.consume(r.scan+i, r.trans.newlineSize())
@@ -293,6 +326,10 @@ func (r *Reader) fill() error {
 		return nil
 	case err == io.EOF:
 		return r.atEnd()
+	case err == ErrQuiet && r.pos.Offset > 0:
+		return err
+	case err == ErrQuiet:
+		return nil // it has no identity yet by which to go on
 	case err == errTruncated:
 		return r.atTruncation()
 	case err == nil:
@@ -468,6 +505,9 @@ func (r *Reader) Close() error {
 	if r.release != nil {
 		r.release()
 		r.release = nil
+	}
+	if r.ahead != nil && !r.shut {
+		close(r.ahead.stop)
 	}
 	r.shut, r.buf = true, nil
 	if r.file == nil {

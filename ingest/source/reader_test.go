@@ -247,6 +247,97 @@ func TestStreamSkipsWhatIsKnown(t *testing.T) {
 	}
 }
 
+// A stream that is quiet says so, in the middle of what is known, of a line, and
+// of a character, and goes on there.
+func TestQuietStream(t *testing.T) {
+	lines := new(log).lines(3000)
+	var m Memory
+	stream(t, &m, strings.NewReader(utf16(t, unicode.LittleEndian, join(lines[:2000]))), true)
+	content := utf16(t, unicode.LittleEndian, join(lines))
+	in, out := io.Pipe()
+	const times = 50
+	pieces := make(chan string, times+1)
+	go func() {
+		for piece := range pieces {
+			_, _ = io.WriteString(out, piece)
+		}
+		out.Close()
+	}()
+	write := func(n int) {
+		pieces <- content[:n]
+		content = content[n:]
+	}
+	write(FingerprintSize + 1)
+	piece := len(content)/times | 1
+	r, err := OpenStream(context.Background(), "standard input", in, true, &m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	r.ahead.patience = time.Millisecond
+	quiet := 0
+	var got []string
+	for {
+		line, err := r.Next()
+		if err == ErrQuiet {
+			switch quiet++; {
+			case quiet < times:
+				write(min(piece, len(content)))
+			case quiet == times:
+				write(len(content))
+				close(pieces)
+			}
+			if err := r.Await(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, string(line))
+	}
+	want(t, got, lines[2000:])
+	if quiet < times {
+		t.Errorf("the stream was quiet %d times, want %d", quiet, times)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	idle, _ := io.Pipe()
+	if err := readAhead(idle).await(ctx); err != context.Canceled {
+		t.Errorf("waiting that was ended returned %v", err)
+	}
+}
+
+// A stream goes on behind what others have read of it, and where it was when
+// what was known of it is gone.
+func TestResumeStream(t *testing.T) {
+	lines := new(log).lines(5000)
+	for _, others := range []int{0, 150, 4000} {
+		var m Memory
+		r, err := OpenStream(context.Background(), "standard input", strings.NewReader(join(lines)), true, &m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			if _, err := r.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stream(t, &m, strings.NewReader(join(lines[:others])), true)
+		if err := r.Resume(context.Background(), &m); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := r.Next(); string(line) != lines[max(100, others)] {
+			t.Errorf("after %d lines of others: got %q, %v", others, line, err)
+		}
+		r.Close()
+	}
+}
+
 func TestLastLineOfAStream(t *testing.T) {
 	lines := new(log).lines(50)
 	content := join(lines)

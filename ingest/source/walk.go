@@ -94,6 +94,7 @@ func (w *walker) stdin() bool {
 	if err != nil {
 		return w.yield(nil, err)
 	}
+	defer r.Close()
 	return w.yield(r, nil)
 }
 
