@@ -84,7 +84,7 @@ const (
 	// be made. It names no recipient, hence is no attempt. Delivered means that
 	// it could be used, Deferred that it ended before a recipient was named.
 	// Fields given: Relay or RelayIP, Outcome, Messages and, of one that failed,
-	// Stage, Source and Reply.
+	// Session, Stage, Source and Reply.
 	Connection
 )
 
@@ -148,7 +148,9 @@ type Record struct {
 	NextID     []byte            // queue id at the next hop, from "queued as"
 	Reinjected bool              // Arrival: the message came from this host itself (loopback, pickup)
 
-	Messages int // Connection: how many the next hop took over it
+	// Of a connection.
+	Messages int    // that the next hop took
+	Session  []byte // what other logs of the server know it by
 
 	// Copy marks a line of a log that repeats lines of another (Exim's reject
 	// log): however often a LineHash is seen in either, it is counted as often

@@ -15,9 +15,9 @@ var migrations = map[int]string{
 		CREATE INDEX recipients_message ON recipients (message, address);
 		CREATE INDEX attempts_exact ON attempts (time) WHERE exact IS NOT NULL;
 		CREATE TABLE connections (
-			minute INTEGER NOT NULL, series INTEGER NOT NULL, cause INTEGER NOT NULL,
+			minute INTEGER NOT NULL, series INTEGER NOT NULL, cause INTEGER NOT NULL, session TEXT NOT NULL,
 			n INTEGER NOT NULL, messages INTEGER NOT NULL, text TEXT NOT NULL,
-			PRIMARY KEY (minute, series, cause)
+			PRIMARY KEY (minute, series, cause, session)
 		) WITHOUT ROWID;`,
 }
 

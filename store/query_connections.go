@@ -47,31 +47,36 @@ func (c *counter) connections() error {
 	if err != nil {
 		return err
 	}
-	hops := map[string]*hopTally{}
-	where, args := c.window.where("minute", minuteMicros)
-	err = c.each("SELECT minute, series, cause, n, messages, text FROM connections WHERE "+where, args, func(r *sql.Rows) error {
-		var minute, id, causeID, n, messages int64
-		var text string
-		if err := r.Scan(&minute, &id, &causeID, &n, &messages, &text); err != nil {
+	replies := map[string]connection{} // of send logs, by session
+	if twice {
+		if err := c.eachConnection(func(n connection) {
+			if n.session != "" && c.isOf(n, sendFormat) && c.cat.causes[n.cause].reply != 0 {
+				replies[n.session] = n
+			}
+		}); err != nil {
 			return err
 		}
-		s := &c.cat.series[c.cat.index[id]]
-		if twice && c.cat.names[s.format] == sendFormat || !c.filter.matchHop(c.cat, s) {
-			return nil
+	}
+	hops := map[string]*hopTally{}
+	err = c.eachConnection(func(n connection) {
+		if twice && c.isOf(n, sendFormat) || !c.filter.matchHop(c.cat, n.series) {
+			return
 		}
-		var k *cause
-		if causeID != 0 {
-			k = c.cause(causeID)
+		if r, ok := replies[n.session]; ok {
+			n.cause, n.text = r.cause, r.text
 		}
-		if k == nil && (causeID != 0 || c.filter.OfCause()) {
-			return nil
+		k := c.cause(n.cause)
+		if n.cause == 0 {
+			k = nil // it could be used
 		}
-		name := c.cat.names[s.relay]
+		if k == nil && (n.cause != 0 || c.filter.OfCause()) {
+			return
+		}
+		name := c.cat.names[n.series.relay]
 		if hops[name] == nil {
 			hops[name] = &hopTally{Hop: Hop{Name: name}, causes: map[label]int64{}, texts: map[label]hopText{}}
 		}
-		hops[name].add(minute, n, messages, k, text)
-		return nil
+		hops[name].add(&n, k)
 	})
 	for _, h := range hops {
 		c.numbers.Hops = append(c.numbers.Hops, h.finish(c.cat))
@@ -80,15 +85,38 @@ func (c *counter) connections() error {
 	return err
 }
 
-// add counts n connections of a minute; k is nil when they could be used.
-func (h *hopTally) add(minute, n, messages int64, k *cause, text string) {
-	h.Connections += n
-	h.Messages += messages
+// connection is a row of the table connections.
+type connection struct {
+	series                     *series
+	minute, cause, n, messages int64
+	session, text              string
+}
+
+func (c *counter) eachConnection(each func(connection)) error {
+	where, args := c.window.where("minute", minuteMicros)
+	return c.each("SELECT minute, series, cause, session, n, messages, text FROM connections WHERE "+where, args, func(r *sql.Rows) error {
+		var n connection
+		var id int64
+		err := r.Scan(&n.minute, &id, &n.cause, &n.session, &n.n, &n.messages, &n.text)
+		n.series = &c.cat.series[c.cat.index[id]]
+		each(n)
+		return err
+	})
+}
+
+func (c *counter) isOf(n connection, format string) bool {
+	return c.cat.names[n.series.format] == format
+}
+
+// add counts connections; k is nil when they could be used.
+func (h *hopTally) add(n *connection, k *cause) {
+	h.Connections += n.n
+	h.Messages += n.messages
 	if k == nil {
 		return
 	}
-	h.Failed += n
-	at := time.UnixMicro(minute * minuteMicros)
+	h.Failed += n.n
+	at := time.UnixMicro(n.minute * minuteMicros)
 	if h.First.IsZero() || at.Before(h.First) {
 		h.First = at
 	}
@@ -96,9 +124,9 @@ func (h *hopTally) add(minute, n, messages int64, k *cause, text string) {
 		h.Last = at
 	}
 	l := label{k.code, k.reason}
-	h.causes[l] += n
-	if last, ok := h.texts[l]; !ok || cmp.Or(cmp.Compare(last.minute, minute), cmp.Compare(text, last.text)) < 0 {
-		h.texts[l] = hopText{minute, text, k}
+	h.causes[l] += n.n
+	if last, ok := h.texts[l]; !ok || cmp.Or(cmp.Compare(last.minute, n.minute), cmp.Compare(n.text, last.text)) < 0 {
+		h.texts[l] = hopText{n.minute, n.text, k}
 	}
 }
 

@@ -60,8 +60,9 @@ func (t *tx) connectionsTwice(cat *catalog, w Window, f Filter) (bool, error) {
 // host are asked for: it may be asked for alone.
 func (f *Filter) formatSeries(cat *catalog, format string) (ids []int64) {
 	asked := f.ofLogs()
-	for i := range cat.series {
-		if s := &cat.series[i]; cat.names[s.format] == format && asked.matchSeries(cat, s) {
+	for _, s := range cat.series {
+		s.repeats = false // of attempts; it may have connections
+		if cat.names[s.format] == format && asked.matchSeries(cat, &s) {
 			ids = append(ids, s.id)
 		}
 	}

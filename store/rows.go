@@ -123,8 +123,9 @@ type Rejection struct {
 type Connection struct {
 	Time     int64
 	Series   int64
-	Cause    int64 // of a failure, 0 when it could be used
-	Messages int   // that the next hop took
+	Cause    int64  // of a failure, 0 when it could be used
+	Messages int    // that the next hop took
+	Session  string // of a failure
 	Text     string
 }
 
@@ -232,9 +233,9 @@ func (w *Writer) AddRejection(r *Rejection) error {
 
 // AddConnection counts a connection.
 func (w *Writer) AddConnection(c *Connection) {
-	w.sink.exec(`INSERT INTO connections (minute, series, cause, n, messages, text) VALUES (?,?,?,1,?,?)
-		ON CONFLICT (minute, series, cause) DO UPDATE SET n = n + 1, messages = messages + excluded.messages, text = min(text, excluded.text)`,
-		Minute(c.Time), c.Series, c.Cause, c.Messages, c.Text)
+	w.sink.exec(`INSERT INTO connections (minute, series, cause, session, n, messages, text) VALUES (?,?,?,?,1,?,?)
+		ON CONFLICT (minute, series, cause, session) DO UPDATE SET n = n + 1, messages = messages + excluded.messages, text = min(text, excluded.text)`,
+		Minute(c.Time), c.Series, c.Cause, c.Session, c.Messages, c.Text)
 }
 
 // OpenMessages returns the keys of the messages that have not ended.

@@ -120,10 +120,11 @@ CREATE TABLE connections (
     minute   INTEGER NOT NULL,
     series   INTEGER NOT NULL, -- the relay is the next hop; sender and domain are ''
     cause    INTEGER NOT NULL, -- 0: it could be used
+    session  TEXT NOT NULL,    -- of a failure, its id in all logs of the server; else ''
     n        INTEGER NOT NULL,
     messages INTEGER NOT NULL, -- that the next hop took
-    text     TEXT NOT NULL,    -- of one of the failures, the smallest
-    PRIMARY KEY (minute, series, cause)
+    text     TEXT NOT NULL,    -- of a failure; of several the smallest
+    PRIMARY KEY (minute, series, cause, session)
 ) WITHOUT ROWID;
 
 -- What the reason of a failure is found from, and the reason.

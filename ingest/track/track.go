@@ -660,7 +660,7 @@ func (t *Tracker) connection(r *parsers.Record, now int64) (err error) {
 		if err != nil {
 			return err
 		}
-		c.Cause, c.Text = cause.ID, store.Clean(string(r.Reply.Text))
+		c.Cause, c.Text, c.Session = cause.ID, store.Clean(string(r.Reply.Text)), store.Clean(string(r.Session))
 	}
 	t.w.AddConnection(&c)
 	return nil

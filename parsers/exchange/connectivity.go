@@ -101,6 +101,7 @@ func (c *connectivity) end(fields [][]byte, emit func(*parsers.Record)) {
 		if ended.stage != registry.StageUnknown && f.stage == ended.stage {
 			ended.text = f.text // the same with more to it
 		}
+		r.Session = fields[connSession]
 		ended.set(r)
 	}
 	emit(r)

@@ -145,6 +145,7 @@ func (p *protocol) notConnected(fields [][]byte, emit func(*parsers.Record)) {
 	}
 	r := &p.rec
 	r.Kind, r.Host, r.Service, r.RelayIP = parsers.Connection, p.ownHost, fields[protoConnector], hostOf(fields[protoRemote])
+	r.Session = fields[protoSession]
 	if _, domain, ok := bytes.Cut(context, []byte("Destination domain: ")); ok {
 		r.Relay, _, _ = bytes.Cut(domain, []byte(","))
 	}
@@ -164,6 +165,7 @@ func (p *protocol) ended() {
 		x.fail(registry.StageBanner, registry.SourceNetwork, nil)
 	}
 	if !x.used && x.failure.stage != registry.StageUnknown {
+		r.Session = []byte(x.id)
 		x.failure.set(r)
 	}
 	p.emit(r)

@@ -24,7 +24,7 @@ var queries = []string{
 	 JOIN names n ON n.id = x.service LEFT JOIN attempts e ON e.id = x.exact ` + series("x"),
 	`SELECT 'rejection', x.time, n.text, x.queue_id, x.client, x.client_ip, x.sender, x.recipient, x.text, x.n, f.text, h.text, d.text, ` + cause + `
 	 FROM rejections x JOIN causes k ON k.id = x.cause JOIN names n ON n.id = x.service ` + series("x"),
-	`SELECT 'connection', x.minute, x.n, x.messages, x.text, f.text, h.text, r.text, ` + cause + `
+	`SELECT 'connection', x.minute, x.session, x.n, x.messages, x.text, f.text, h.text, r.text, ` + cause + `
 	 FROM connections x LEFT JOIN causes k ON k.id = x.cause ` + series("x"),
 	`SELECT 'lines', minute, read, understood, irrelevant, unparsed FROM lines`,
 	`SELECT 'unused message', queue_id FROM messages WHERE id NOT IN (SELECT message FROM recipients)`,
