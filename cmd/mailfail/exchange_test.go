@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"math/rand"
@@ -72,31 +75,93 @@ func TestExchangeTruth(t *testing.T) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			files := exchangeLogs(t, dir)
 			random.Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
-			want, got := readExchangeTruth(t, name), exchangeReport(t, files)
-			compareCounts(t, "totals", got.Totals, want.Totals)
-			compareAll(t, "domain", got.Domains, want.Domains)
-			compareAll(t, "code", got.Codes, want.Codes)
-			if want.Connectivity.Connections > 0 {
-				compareHops(t, got.Hops, want)
-			}
+			compareExchange(t, files, name)
 		})
 	}
+}
+
+func compareExchange(t *testing.T, files []string, truth string) {
+	t.Helper()
+	want, got := readExchangeTruth(t, truth), exchangeReport(t, files)
+	compareCounts(t, "totals", got.Totals, want.Totals)
+	compareAll(t, "domain", got.Domains, want.Domains)
+	compareAll(t, "code", got.Codes, want.Codes)
+	if want.Connectivity.Connections > 0 {
+		compareHops(t, got.Hops, want)
+	}
+}
+
+// TestExchangeEncodings compares every set in the encodings in which editors
+// and PowerShell save logs.
+func TestExchangeEncodings(t *testing.T) {
+	small, _ := filepath.Glob("../../testdata/exchange/*/truth.json")
+	shared, _ := filepath.Glob("../../../shared/corpus-real/exchange/*/truth.json")
+	t.Setenv("TZ", "UTC")
+	for encoding, encode := range map[string]func(string) []byte{
+		"UTF-8":             func(s string) []byte { return []byte(s) },
+		"UTF-8 with a mark": func(s string) []byte { return []byte("\ufeff" + s) },
+		"UTF-16LE":          func(s string) []byte { return utf16Bytes(binary.LittleEndian, s) },
+		"UTF-16BE":          func(s string) []byte { return utf16Bytes(binary.BigEndian, s) },
+		"LF alone":          func(s string) []byte { return []byte(strings.ReplaceAll(s, "\r\n", "\n")) },
+	} {
+		for _, truth := range append(small, shared...) {
+			t.Run(encoding+"/"+filepath.Base(filepath.Dir(truth)), func(t *testing.T) {
+				dir := t.TempDir()
+				var files []string
+				for i, file := range exchangeLogs(t, filepath.Dir(truth)) {
+					name := fmt.Sprintf("%s/%d-%s", dir, i, strings.TrimSuffix(filepath.Base(file), ".gz"))
+					write(t, name, encode(plainText(t, file)))
+					files = append(files, name)
+				}
+				compareExchange(t, files, truth)
+			})
+		}
+	}
+}
+
+// utf16Bytes returns s as UTF-16 behind a byte order mark.
+func utf16Bytes(order binary.AppendByteOrder, s string) (b []byte) {
+	for _, unit := range utf16.Encode([]rune("\ufeff" + s)) {
+		b = order.AppendUint16(b, unit)
+	}
+	return b
+}
+
+// plainText returns a log as UTF-8 without a mark.
+func plainText(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.HasSuffix(path, ".gz") {
+		z, err := gzip.NewReader(bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err = io.ReadAll(z); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := string(b)
+	if bytes.HasPrefix(b, []byte("\xff\xfe")) {
+		var units []uint16
+		for i := 0; i+1 < len(b); i += 2 {
+			units = append(units, binary.LittleEndian.Uint16(b[i:]))
+		}
+		text = string(utf16.Decode(units))
+	}
+	return strings.TrimPrefix(text, "\ufeff")
 }
 
 // TestExchangeListUTF16 reads what Windows PowerShell writes with >.
 func TestExchangeListUTF16(t *testing.T) {
 	t.Setenv("TZ", "UTC")
-	const list = "\ufeff\r\n\r\nTimestamp       : 20.11.2026 09:28:06\r\nSource          : SMTP\r\nEventId         : FAIL\r\n" +
+	const list = "\r\n\r\nTimestamp       : 20.11.2026 09:28:06\r\nSource          : SMTP\r\nEventId         : FAIL\r\n" +
 		"MessageId       : <m@x>\r\nRecipients      : {jürgen@x.example}\r\nRecipientStatus : {550 5.1.1 User \r\n" +
 		"                  unknown}\r\n\r\n\r\n"
-	var data []byte
-	for _, unit := range utf16.Encode([]rune(list)) {
-		data = binary.LittleEndian.AppendUint16(data, unit)
-	}
 	name := filepath.Join(t.TempDir(), "fail.txt")
-	if err := os.WriteFile(name, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	write(t, name, utf16Bytes(binary.LittleEndian, list))
 	got := exchangeReport(t, []string{name})
 	if got.Totals["attempts"] != 1 || got.Codes["550 5.1.1"]["failures"] != 1 || got.Domains["x.example"]["bounced"] != 1 {
 		t.Errorf("got %+v", got)
