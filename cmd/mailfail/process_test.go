@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -142,18 +144,19 @@ func TestKill(t *testing.T) {
 	extend(t, path, log[:done])
 	rotations := 0
 	for k.killed < kills {
-		k.ingest(t, nil)
-		next := done + k.r.IntN((len(log)-done)/kills+1)
-		extend(t, path, log[done:next])
-		done = next
-		if k.r.IntN(10) == 0 && done < len(log) {
-			next = done + bytes.IndexByte(log[done:], '\n') + 1 // logs are rotated between lines
+		k.ingest(t, func() {
+			next := done + k.r.IntN((len(log)-done)/kills+1)
 			extend(t, path, log[done:next])
-			rotations++
-			rotate(t, path, rotations)
-			done = min(len(log), next+k.r.IntN(1000))
-			extend(t, path, log[next:done])
-		}
+			done = next
+			if k.r.IntN(10) == 0 && done < len(log) {
+				next = done + bytes.IndexByte(log[done:], '\n') + 1 // logs are rotated between lines
+				extend(t, path, log[done:next])
+				rotations++
+				rotate(t, path, rotations)
+				done = min(len(log), next+k.r.IntN(1000))
+				extend(t, path, log[next:done])
+			}
+		})
 	}
 	extend(t, path, log[done:])
 	k.finish(t)
@@ -265,26 +268,40 @@ func linesIn(t *testing.T, path string) int64 {
 	return storetest.Int(t, db, "SELECT sum(read) FROM lines")
 }
 
-// inAnyOrder returns a content without what depends on which of several logs that
-// tell of a message is read first: when it was seen first, and the sender domain
-// under which it is counted.
+// inAnyOrder returns a content without what depends on which of the logs that
+// tell of a message is read first or last: the host and sender domain under which
+// it is counted, when it was seen first, and where it came from.
 func inAnyOrder(content string) string {
-	var b strings.Builder
+	var lines []string
+	counts := map[string][4]int{} // delivered, recipients, suspended, handed
 	for line := range strings.Lines(content) {
-		f := strings.Split(line, "\t")
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		series := f[max(0, slices.IndexFunc(f, func(s string) bool { return strings.HasPrefix(s, "exchange-") })):]
 		switch f[0] {
-		case "count": // minute, 8 names; delivered, recipients, suspended, handed, messages
-			if f = f[:13]; strings.Join(f[9:], "") == "0000" {
-				continue
+		case "count": // minute; format, host, instance, sender, domain, relay, provider; counts, messages
+			series[1], series[3] = "", ""
+			key := strings.Join(f[:9], "\t")
+			sum := counts[key]
+			for i := range sum {
+				n, _ := strconv.Atoi(f[9+i])
+				sum[i] += n
 			}
-		case "recipient":
-			f[7] = "" // after queue id, message id, sender, client, address, size
-		case "attempt":
-			f[2] = "" // after queue id
+			counts[key] = sum
+			continue
+		case "recipient": // queue id, message id, sender, client, address, size, first seen …; format, host, instance, sender …
+			f[3], f[4], f[5], f[6], f[7], series[1], series[3] = "", "", "", "", "", "", ""
+		case "attempt": // queue id, first seen …; format, host, sender …
+			f[2], series[1], series[2] = "", "", ""
 		}
-		b.WriteString(strings.TrimSuffix(strings.Join(f, "\t"), "\n") + "\n")
+		lines = append(lines, strings.Join(f, "\t"))
 	}
-	return b.String()
+	for key, sum := range counts {
+		if sum != [4]int{} {
+			lines = append(lines, fmt.Sprint(key, "\t", sum))
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
 }
 
 // killer runs `mailfail ingest` on the logs in dir/logs again and again, and
@@ -341,21 +358,25 @@ func (k *killer) kill(t *testing.T, p *process, ended chan error) bool {
 
 // ingest runs the program and kills it, unless it is faster: mostly a while
 // after it has opened a log, at times before. More runs are killed than not, so
-// that what they leave undone adds up. What happens meanwhile is done when the
-// program has started.
+// that what they leave undone adds up. What happens meanwhile is done once the
+// program has started, or has begun to read.
 func (k *killer) ingest(t *testing.T, meanwhile func()) {
 	t.Helper()
 	if runs := k.killed + k.early + k.survived; runs > 10*kills {
 		t.Fatalf("only %d of %d runs were killed in the middle of work", k.killed, runs)
 	}
 	p, ended := k.start(t, "ingest", "--quiet")
-	if meanwhile != nil {
+	late := k.r.IntN(2) == 0
+	if !late {
 		meanwhile()
 	}
 	counter := &k.early
 	if k.r.IntN(8) > 0 {
 		counter = &k.killed
 		p.awaitReading(k.dir + "/logs/")
+	}
+	if late {
+		meanwhile()
 	}
 	select {
 	case err := <-ended:
