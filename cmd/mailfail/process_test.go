@@ -126,7 +126,7 @@ func rotate(t *testing.T, path string, n int) {
 
 var (
 	killMessages = flag.Int("kill-messages", 10_000, "number of messages in the log of TestKill; 500000 take a run several commits")
-	killDays     = flag.Int("kill-days", 4, "number of days in the Exchange logs of TestKillExchange and TestKillFollow; 100 take a run several commits")
+	killDays     = flag.Int("kill-days", 4, "number of days in the Exchange logs of TestKillExchange; 100 take a run several commits")
 )
 
 var kills = 50 // of each test, in the middle of work
@@ -209,9 +209,10 @@ func TestKillExchange(t *testing.T) {
 // TestKillFollow kills `mailfail follow` at random moments while such logs grow,
 // so that most runs have committed something and were about to read more.
 func TestKillFollow(t *testing.T) {
-	want, _ := exchangeAtOnce(t, *killDays)
+	const days = 4
+	want, _ := exchangeAtOnce(t, days)
 	k := newKiller(t, "", 150*time.Millisecond)
-	load := newExchangeLoad(t, k.dir+"/logs", *killDays)
+	load := newExchangeLoad(t, k.dir+"/logs", days)
 	share := 0.1
 	load.grow(t, share)
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -219,7 +220,7 @@ func TestKillFollow(t *testing.T) {
 	var lines int64
 	committed := 0
 	for committed < kills/2 {
-		if k.killed++; k.killed > 10*kills {
+		if k.killed++; k.killed > 10*kills || lines == load.lines {
 			t.Fatalf("only %d of %d runs have committed something", committed, k.killed)
 		}
 		p, ended := k.start(t, "follow", "--plain")
@@ -236,7 +237,7 @@ func TestKillFollow(t *testing.T) {
 		if !k.kill(t, p, ended) {
 			t.Fatalf("%v has ended by itself", p.Args)
 		}
-		k.patience += k.patience / 10
+		k.patience = min(k.patience+k.patience/10, 2*time.Second)
 		if n := linesIn(t, k.db); n > lines {
 			lines = n
 			committed++
