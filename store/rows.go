@@ -174,9 +174,14 @@ func (w *Writer) AddMessage(m *Message) (int64, error) {
 }
 
 // UpdateMessage writes what was learnt about a message since AddMessage.
-func (w *Writer) UpdateMessage(id int64, m *Message) {
-	w.sink.exec("UPDATE messages SET message_id=?, sender=?, client=?, client_ip=?, size=?, first_seen=? WHERE id=?",
-		m.MessageID, nullable(m.Sender, m.HasSender), m.Client, m.ClientIP, m.Size, m.FirstSeen, id)
+func (w *Writer) UpdateMessage(id int64, m *Message) error {
+	host, err := w.Name([]byte(m.Host))
+	if err != nil {
+		return err
+	}
+	w.sink.exec("UPDATE messages SET host=?, message_id=?, sender=?, client=?, client_ip=?, size=?, first_seen=? WHERE id=?",
+		host, m.MessageID, nullable(m.Sender, m.HasSender), m.Client, m.ClientIP, m.Size, m.FirstSeen, id)
+	return nil
 }
 
 // DeleteMessage removes a message that has no rows in recipients any more.

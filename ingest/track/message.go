@@ -22,6 +22,7 @@ type message struct {
 	size                  int64
 	first, last           int64 // microseconds
 	counted               bool  // in the messages of the counts
+	blind                 bool  // by a record that did not tell the sender
 	countedIn, countedAt  int64 // series and time it was counted under
 	reinjected            bool  // came from this host itself
 	filtered              bool  // went through a content filter and came back as another message
@@ -42,8 +43,10 @@ type recipient struct {
 	weak        bool  // handed over, unless something else is heard of it
 	row         int64 // in the table recipients, 0 none
 	dirty       bool  // row out of date
-	series      int64 // of the last attempt
+	series      int64 // of the last attempt, or else of the record that stands is about
 	seriesAt    int64 // its time
+	tried       bool  // there was an attempt
+	blind       bool  // there was none, and series is of a record that did not tell the sender
 	finalSeries int64 // under which state was counted
 	first, last int64
 	final       int64 // when state was reached
@@ -110,7 +113,7 @@ func (m *message) find(address []byte) *recipient {
 // The state of an open message as it is stored: flags, then the fields in the
 // order of message.fields, then the recipients.
 
-const stateVersion = 1
+const stateVersion = 2
 
 var errState = errors.New("the stored state of a message is damaged")
 
@@ -129,7 +132,7 @@ func appendBytes(b, s []byte) []byte {
 
 // appendTo appends the state of m.
 func (m *message) appendTo(b []byte) []byte {
-	b = append(b, stateVersion, flags(m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming))
+	b = append(b, stateVersion, flags(m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming, m.blind))
 	b = appendBytes(b, []byte(m.format.Name))
 	for _, s := range [...][]byte{m.host, m.instance, m.id, m.sender, m.messageID, m.client, m.clientIP} {
 		b = appendBytes(b, s)
@@ -140,7 +143,7 @@ func (m *message) appendTo(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(m.recipients)))
 	for i := range m.recipients {
 		r := &m.recipients[i]
-		b = append(b, byte(r.state), flags(r.problem, r.weak))
+		b = append(b, byte(r.state), flags(r.problem, r.weak, r.tried, r.blind))
 		b = appendBytes(b, r.address)
 		for _, v := range [...]int64{r.row, r.series, r.seriesAt, r.finalSeries, r.first, r.last, r.final, r.cause, r.causeAt} {
 			b = binary.AppendVarint(b, v)
@@ -194,11 +197,12 @@ func (d *decoder) bytes() []byte {
 // restore sets m, which is new and has its key, to a stored state.
 func (m *message) restore(state []byte) error {
 	d := decoder{b: state}
-	if d.byte() != stateVersion {
+	version := d.byte()
+	if version != 1 && version != stateVersion {
 		return errState
 	}
 	f := d.byte()
-	m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming = f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0, f&16 != 0
+	m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming, m.blind = f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0, f&16 != 0, f&32 != 0
 	name := string(d.bytes())
 	for _, format := range parsers.Formats() {
 		if format.Name == name {
@@ -217,9 +221,12 @@ func (m *message) restore(state []byte) error {
 	for n := d.length(); n > 0 && d.err == nil; n-- {
 		state, f := store.State(d.byte()), d.byte()
 		r := m.recipient(d.bytes(), 0)
-		r.state, r.problem, r.weak = state, f&1 != 0, f&2 != 0
+		r.state, r.problem, r.weak, r.tried, r.blind = state, f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0
 		for _, v := range [...]*int64{&r.row, &r.series, &r.seriesAt, &r.finalSeries, &r.first, &r.last, &r.final, &r.cause, &r.causeAt} {
 			*v = d.varint()
+		}
+		if version == 1 { // whose seriesAt is only of attempts
+			r.tried = r.seriesAt != 0
 		}
 	}
 	m.setSenderDomain()

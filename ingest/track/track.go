@@ -108,7 +108,10 @@ func (t *Tracker) record(r *parsers.Record) error {
 	if m.first == 0 {
 		m.first = now
 	}
-	m.first, m.last = min(m.first, now), max(m.last, now)
+	if now < m.first { // of another log: it begins on another server
+		m.first, m.host, m.stale = now, append(m.host[:0], r.Host...), m.stale || m.row != 0
+	}
+	m.last = max(m.last, now)
 	switch r.Kind {
 	case parsers.Arrival:
 		return t.arrive(m, r)
@@ -311,27 +314,68 @@ func (t *Tracker) recipient(m *message, r *parsers.Record, now int64) (rcpt *rec
 	t.address = appendAddress(t.address[:0], r.Recipient)
 	rcpt = m.recipient(t.address, now)
 	rcpt.dirty = true
-	series = rcpt.series
-	if series == 0 || r.Kind == parsers.Attempt {
+	stands := rcpt.stands(m, r, now)
+	if series = rcpt.series; stands || r.Kind == parsers.Attempt {
 		if series, err = t.seriesOf(m, r); err != nil {
 			return nil, 0, err
 		}
-		if rcpt.series == 0 {
-			rcpt.series = series
-		}
 	}
-	if !m.counted && r.Kind != parsers.Replaced {
-		m.counted, m.countedIn, m.countedAt = true, series, now
-		t.w.Count(series, now, store.Counts{Messages: 1})
+	if stands {
+		rcpt.series, rcpt.seriesAt = series, now
+		rcpt.tried, rcpt.blind = r.Kind == parsers.Attempt, !r.HasSender
 	}
-	return rcpt, series, nil
+	return rcpt, series, t.countMessage(m, rcpt, r, series, now)
 }
 
-// seriesOf returns the series of t.address and the relay of r.
+// stands reports whether a recipient is to stand under the series of a record:
+// of the last attempt, and before there is one of the first record. Logs of
+// several servers tell of a roaming message in any order: there the earliest
+// record is the first, of those that tell the sender if there are such.
+func (rcpt *recipient) stands(m *message, r *parsers.Record, now int64) bool {
+	switch {
+	case r.Kind == parsers.Attempt:
+		return !rcpt.tried || now >= rcpt.seriesAt
+	case rcpt.tried:
+		return false
+	}
+	return rcpt.series == 0 || m.roaming && isEarlier(r, now, rcpt.blind, rcpt.seriesAt)
+}
+
+func isEarlier(r *parsers.Record, now int64, blind bool, at int64) bool {
+	if r.HasSender == blind {
+		return blind
+	}
+	return now < at
+}
+
+// countMessage counts a message with its first recipient, and a roaming one
+// under the earliest record of one, as recipients stand.
+func (t *Tracker) countMessage(m *message, rcpt *recipient, r *parsers.Record, series, now int64) (err error) {
+	if r.Kind == parsers.Replaced || rcpt.state == store.Replaced || m.counted && !(m.roaming && isEarlier(r, now, m.blind, m.countedAt)) {
+		return nil
+	}
+	if m.roaming {
+		if series, err = t.seriesOf(m, r); err != nil {
+			return err
+		}
+	}
+	if m.counted {
+		t.w.Count(m.countedIn, m.countedAt, store.Counts{Messages: -1})
+	}
+	m.counted, m.countedIn, m.countedAt, m.blind = true, series, now, !r.HasSender
+	t.w.Count(series, now, store.Counts{Messages: 1})
+	return nil
+}
+
+// seriesOf returns the series of t.address, the host of r, and the relay of r if
+// it was tried.
 func (t *Tracker) seriesOf(m *message, r *parsers.Record) (int64, error) {
 	t.domain = appendDomain(t.domain[:0], t.address)
-	t.relay = appendLower(t.relay[:0], r.Relay)
-	t.series = store.SeriesKey{Format: m.format.Name, Host: m.host, Instance: m.instance, Sender: m.senderDomain, Domain: t.domain, Relay: t.relay}
+	t.relay = t.relay[:0]
+	if r.Kind == parsers.Attempt || !m.roaming {
+		t.relay = appendLower(t.relay, r.Relay)
+	}
+	t.series = store.SeriesKey{Format: m.format.Name, Host: r.Host, Instance: m.instance, Sender: m.senderDomain, Domain: t.domain, Relay: t.relay}
 	return t.w.Series(&t.series)
 }
 
@@ -349,9 +393,6 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	}
 	if r.Outcome != parsers.Deferred || now >= rcpt.final {
 		t.strengthen(rcpt)
-	}
-	if now >= rcpt.seriesAt {
-		rcpt.series, rcpt.seriesAt = series, now
 	}
 	if r.Outcome == parsers.Delivered {
 		t.w.Count(series, now, store.Counts{Delivered: 1})
@@ -619,7 +660,9 @@ func (t *Tracker) writeRows(m *message) error {
 		t.w.DeleteMessage(m.row)
 		m.row = 0
 	case m.stale:
-		t.w.UpdateMessage(m.row, m.stored())
+		if err := t.w.UpdateMessage(m.row, m.stored()); err != nil {
+			return err
+		}
 	}
 	m.stale = false
 	return nil

@@ -228,11 +228,12 @@ func (t *tracking) assume(width int) {
 	}
 }
 
-// emit passes on the records of a row of a message. Every row that counts tells
-// the sender, because the one that brought the message may be in another file.
+// emit passes on the records of a row of a message. Every row tells the sender,
+// because the one that brought the message may be in another file, but for SUBMIT,
+// which knows only the author.
 func (t *tracking) emit(fields [][]byte, effect effect, emit func(*parsers.Record)) {
 	recipients := t.recipients.addresses(t.get(fields, colRecipient))
-	if effect != expects {
+	if effect != expects || len(t.get(fields, colReturnPath)) > 0 {
 		t.arrival(fields, effect, emit)
 	}
 	switch effect {
