@@ -29,7 +29,15 @@ type File struct {
 	Given bool // named by the user, not found in a directory or by a glob
 
 	key  generation
-	info os.FileInfo // when it was listed; nil if it is to be listed yet
+	info os.FileInfo // when it was listed; nil if it was not there
+}
+
+// look notes what is there now.
+func (f *File) look() {
+	f.info = nil
+	if info, err := os.Stat(f.Path); err == nil {
+		f.info = info
+	}
 }
 
 // generation is the place of a file in its family.
@@ -182,7 +190,9 @@ func generations(family string) []File {
 			continue
 		}
 		if f, g := parseName(e.Name()); f == base {
-			files = append(files, File{Path: dir + e.Name(), key: g})
+			file := File{Path: dir + e.Name(), key: g}
+			file.look()
+			files = append(files, file)
 		}
 	}
 	sortFiles(files)

@@ -46,6 +46,11 @@ func ingest(t testing.TB, m *Memory, args ...string) (lines []string, errs []err
 }
 
 func read(m *Memory, families []Family, errs []error) (lines []string, _ []error) {
+	return readWith(m, families, errs, func() {})
+}
+
+// readWith calls after when it is done with a source.
+func readWith(m *Memory, families []Family, errs []error, after func()) (lines []string, _ []error) {
 	for r, err := range Read(context.Background(), families, m) {
 		if err != nil {
 			errs = append(errs, err)
@@ -71,6 +76,7 @@ func read(m *Memory, families []Family, errs []error) (lines []string, _ []error
 			m.Save(&p)
 			r.Saved(p)
 		}
+		after()
 	}
 	return lines, errs
 }

@@ -79,7 +79,11 @@ func (w *walker) family(f Family) bool {
 func (w *walker) files(f Family, pass int) ([]File, error) {
 	if !f.whole {
 		missing, err := w.missing(f)
-		return merge(missing, f.Files), err
+		named := slices.Clone(f.Files)
+		for i := range named {
+			named[i].look()
+		}
+		return merge(missing, named), err
 	}
 	if pass == 0 {
 		return f.Files, nil
@@ -104,7 +108,11 @@ func (w *walker) file(family Family, file File, last bool) bool {
 		return false
 	}
 	r, err := w.open(family.Name, file)
-	w.visit(r, file)
+	info := w.visit(r, file)
+	// What was listed here has moved on, and its lines come before those that
+	// are here now.
+	renamed := file.info != nil && info != nil && !os.SameFile(file.info, info)
+	w.moved = w.moved || renamed
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !file.Given:
 		w.moved = true
@@ -121,15 +129,15 @@ func (w *walker) file(family Family, file File, last bool) bool {
 		return true
 	}
 	defer r.Close()
+	if renamed && !last {
+		return true
+	}
 	if !file.Given && isBinary(r) {
 		return true
 	}
 	if !last && file.key.kind == live && w.overtaken(family) {
 		w.moved = true
 		return true
-	}
-	if file.info != nil && r.info != nil && !os.SameFile(file.info, r.info) {
-		w.moved = true
 	}
 	more := w.yield(r, nil)
 	w.state = r.pos.State
@@ -141,13 +149,16 @@ func (w *walker) file(family Family, file File, last bool) bool {
 	return more
 }
 
-// visit notes that the pass has dealt with a file, whatever came of it.
-func (w *walker) visit(r *Reader, file File) {
-	if r != nil && r.info != nil {
-		w.visited = append(w.visited, r.info)
-	} else if info, err := os.Stat(file.Path); err == nil {
-		w.visited = append(w.visited, info)
+// visit notes that the pass has dealt with a file, whatever came of it. It
+// returns what the file is, nil when there is none.
+func (w *walker) visit(r *Reader, file File) os.FileInfo {
+	if file.look(); r != nil && r.info != nil {
+		file.info = r.info
 	}
+	if file.info != nil {
+		w.visited = append(w.visited, file.info)
+	}
+	return file.info
 }
 
 // overtaken reports whether the log was rotated between the listing of its

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -404,6 +405,59 @@ func TestRotatedAfterListing(t *testing.T) {
 				want(t, append(got, now...), append(lines, more...))
 				want(t, must(t, &m, path+pattern), nil)
 			})
+		}
+	}
+}
+
+// A log that is rotated before its generations are listed, and again between that
+// and the end of reading them, gives its lines in their order.
+func TestRotatedWhileItIsRead(t *testing.T) {
+	for seed := range uint64(100) {
+		for _, pattern := range []string{"", "*"} {
+			rnd := rand.New(rand.NewPCG(seed, 1))
+			path := filepath.Join(t.TempDir(), "mail.log")
+			var l log
+			var m Memory
+			var got, written []string
+			grow := func() {
+				lines := l.lines(1 + rnd.IntN(80))
+				appendTo(t, path, join(lines))
+				written = append(written, lines...)
+			}
+			packed := 1 // generations and the one that is not
+			rotated := false
+			rotate := func() {
+				if rotated || rnd.IntN(3) > 0 {
+					return
+				}
+				rotated = true
+				if _, err := os.Stat(path + ".1"); err == nil {
+					for n := packed; n > 1; n-- {
+						rename(t, fmt.Sprintf("%s.%d.gz", path, n), fmt.Sprintf("%s.%d.gz", path, n+1))
+					}
+					compress(t, path+".1", ".gz")
+					rename(t, path+".1.gz", path+".2.gz")
+					packed++
+				}
+				rename(t, path, path+".1")
+				grow()
+			}
+			grow()
+			got = must(t, &m, path+pattern) // else its older generations are not asked for
+			for range 5 {
+				rotated = false
+				grow()
+				rotate()
+				families, errs := Expand([]string{path + pattern})
+				rotated = false
+				rotate()
+				lines, errs := readWith(&m, families, errs, rotate)
+				if len(errs) > 0 {
+					t.Fatal(errs)
+				}
+				got = append(got, lines...)
+			}
+			t.Run(fmt.Sprint(seed, pattern), func(t *testing.T) { want(t, append(got, must(t, &m, path+pattern)...), written) })
 		}
 	}
 }
