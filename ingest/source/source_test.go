@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -49,9 +50,13 @@ func read(m *Memory, families []Family, errs []error) (lines []string, _ []error
 	return readWith(m, families, errs, func() {})
 }
 
-// readWith calls after when it is done with a source.
 func readWith(m *Memory, families []Family, errs []error, after func()) (lines []string, _ []error) {
-	for r, err := range Read(context.Background(), families, m) {
+	return readEach(Read(context.Background(), families, m), m, errs, after)
+}
+
+// readEach calls after when it is done with a source.
+func readEach(sources iter.Seq2[*Reader, error], m *Memory, errs []error, after func()) (lines []string, _ []error) {
+	for r, err := range sources {
 		if err != nil {
 			errs = append(errs, err)
 			continue

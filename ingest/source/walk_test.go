@@ -409,56 +409,99 @@ func TestRotatedAfterListing(t *testing.T) {
 	}
 }
 
+// rotatedLog is a log that is rotated at any moment, by renaming and compressing.
+type rotatedLog struct {
+	t       *testing.T
+	rnd     *rand.Rand
+	path    string
+	log     log
+	written []string
+	packed  int  // compressed generations
+	rotated bool // since this was last set
+}
+
+func newRotatedLog(t *testing.T, seed uint64) *rotatedLog {
+	return &rotatedLog{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), path: filepath.Join(t.TempDir(), "mail.log")}
+}
+
+func (l *rotatedLog) grow() {
+	lines := l.log.lines(1 + l.rnd.IntN(80))
+	appendTo(l.t, l.path, join(lines))
+	l.written = append(l.written, lines...)
+}
+
+// rotate rotates the log now and then, but once.
+func (l *rotatedLog) rotate() {
+	if l.rotated || l.rnd.IntN(3) > 0 {
+		return
+	}
+	l.rotated = true
+	if _, err := os.Stat(l.path + ".1"); err == nil {
+		for n := l.packed + 1; n > 1; n-- {
+			rename(l.t, fmt.Sprintf("%s.%d.gz", l.path, n), fmt.Sprintf("%s.%d.gz", l.path, n+1))
+		}
+		compress(l.t, l.path+".1", ".gz")
+		rename(l.t, l.path+".1.gz", l.path+".2.gz")
+		l.packed++
+	}
+	rename(l.t, l.path, l.path+".1")
+	l.grow()
+}
+
 // A log that is rotated before its generations are listed, and again between that
 // and the end of reading them, gives its lines in their order.
 func TestRotatedWhileItIsRead(t *testing.T) {
 	for seed := range uint64(100) {
 		for _, pattern := range []string{"", "*"} {
-			rnd := rand.New(rand.NewPCG(seed, 1))
-			path := filepath.Join(t.TempDir(), "mail.log")
-			var l log
-			var m Memory
-			var got, written []string
-			grow := func() {
-				lines := l.lines(1 + rnd.IntN(80))
-				appendTo(t, path, join(lines))
-				written = append(written, lines...)
-			}
-			packed := 1 // generations and the one that is not
-			rotated := false
-			rotate := func() {
-				if rotated || rnd.IntN(3) > 0 {
-					return
-				}
-				rotated = true
-				if _, err := os.Stat(path + ".1"); err == nil {
-					for n := packed; n > 1; n-- {
-						rename(t, fmt.Sprintf("%s.%d.gz", path, n), fmt.Sprintf("%s.%d.gz", path, n+1))
+			t.Run(fmt.Sprint(seed, pattern), func(t *testing.T) {
+				l := newRotatedLog(t, seed)
+				var m Memory
+				l.grow()
+				got := must(t, &m, l.path+pattern) // else its older generations are not asked for
+				for range 5 {
+					l.rotated = false
+					l.grow()
+					l.rotate()
+					families, errs := Expand([]string{l.path + pattern})
+					l.rotated = false
+					l.rotate()
+					lines, errs := readWith(&m, families, errs, l.rotate)
+					if len(errs) > 0 {
+						t.Fatal(errs)
 					}
-					compress(t, path+".1", ".gz")
-					rename(t, path+".1.gz", path+".2.gz")
-					packed++
+					got = append(got, lines...)
 				}
-				rename(t, path, path+".1")
-				grow()
-			}
-			grow()
-			got = must(t, &m, path+pattern) // else its older generations are not asked for
-			for range 5 {
-				rotated = false
-				grow()
-				rotate()
-				families, errs := Expand([]string{path + pattern})
-				rotated = false
-				rotate()
-				lines, errs := readWith(&m, families, errs, rotate)
+				want(t, append(got, must(t, &m, l.path+pattern)...), l.written)
+			})
+		}
+	}
+}
+
+// A log that is followed gives its lines in their order when it is rotated once
+// between two looks at it, or while it is read.
+func TestRotatedWhileItIsFollowed(t *testing.T) {
+	for seed := range uint64(100) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			l := newRotatedLog(t, seed)
+			var m Memory
+			f := Follow([]string{l.path}, FollowOptions{Tick: time.Hour})
+			defer f.Close()
+			var got []string
+			for i := range 8 {
+				if l.rotated = i == 0 || i > 5; i <= 5 {
+					l.grow()
+				}
+				l.rotate()
+				f.scan()
+				l.rotate()
+				lines, errs := readEach(f.Ready(context.Background(), &m), &m, nil, l.rotate)
 				if len(errs) > 0 {
 					t.Fatal(errs)
 				}
 				got = append(got, lines...)
 			}
-			t.Run(fmt.Sprint(seed, pattern), func(t *testing.T) { want(t, append(got, must(t, &m, path+pattern)...), written) })
-		}
+			want(t, got, l.written)
+		})
 	}
 }
 
