@@ -47,76 +47,110 @@ func (c *counter) connections() error {
 	if err != nil {
 		return err
 	}
-	replies := map[string]connection{} // of send logs, by session
-	if twice {
-		if err := c.eachConnection(func(n connection) {
-			if n.session != "" && c.isOf(n, sendFormat) && c.cat.causes[n.cause].reply != 0 {
-				replies[n.session] = n
+	h := &hopCounter{counter: c, twice: twice, hops: map[string]*hopTally{}}
+	if !c.filter.OfCause() {
+		if err := h.used(); err != nil {
+			return err
+		}
+	}
+	if err := h.failed(); err != nil {
+		return err
+	}
+	for _, hop := range h.hops {
+		c.numbers.Hops = append(c.numbers.Hops, hop.finish(c.cat))
+	}
+	slices.SortFunc(c.numbers.Hops, func(a, b Hop) int { return cmp.Or(cmp.Compare(b.Failed, a.Failed), cmp.Compare(a.Name, b.Name)) })
+	return nil
+}
+
+// hopCounter adds up connections by next hop.
+type hopCounter struct {
+	*counter
+	twice bool // what send logs report, connectivity logs report too
+	hops  map[string]*hopTally
+}
+
+// hop returns the tally of the connections of a series, nil if they are not
+// wanted.
+func (h *hopCounter) hop(series int64) *hopTally {
+	s := &h.cat.series[h.cat.index[series]]
+	if h.twice && h.isOfSendLog(series) || !h.filter.matchHop(h.cat, s) {
+		return nil
+	}
+	name := h.cat.names[s.relay]
+	if h.hops[name] == nil {
+		h.hops[name] = &hopTally{Hop: Hop{Name: name}, causes: map[label]int64{}, texts: map[label]hopText{}}
+	}
+	return h.hops[name]
+}
+
+func (h *hopCounter) isOfSendLog(series int64) bool {
+	return h.cat.names[h.cat.series[h.cat.index[series]].format] == sendFormat
+}
+
+// used counts the connections that could be used.
+func (h *hopCounter) used() error {
+	where, args := h.window.where("minute", minuteMicros)
+	return h.ints("SELECT series, sum(n), sum(messages) FROM connections WHERE cause = 0 AND "+where+" GROUP BY series", args, func(v []int64) error {
+		if hop := h.hop(v[0]); hop != nil {
+			hop.Connections += v[1]
+			hop.Messages += v[2]
+		}
+		return nil
+	})
+}
+
+// failed counts the others. Send logs have the replies of sessions whose
+// connections are those of connectivity logs.
+func (h *hopCounter) failed() error {
+	replies := map[string]failedConnection{}
+	if h.twice {
+		if err := h.eachFailed(func(f failedConnection) {
+			if h.isOfSendLog(f.series) && h.cat.causes[f.cause].reply != 0 {
+				replies[f.session] = f
 			}
 		}); err != nil {
 			return err
 		}
 	}
-	hops := map[string]*hopTally{}
-	err = c.eachConnection(func(n connection) {
-		if twice && c.isOf(n, sendFormat) || !c.filter.matchHop(c.cat, n.series) {
+	return h.eachFailed(func(f failedConnection) {
+		if r, ok := replies[f.session]; ok {
+			f.cause, f.text = r.cause, r.text
+		}
+		k := h.cause(f.cause)
+		if k == nil {
 			return
 		}
-		if r, ok := replies[n.session]; ok {
-			n.cause, n.text = r.cause, r.text
+		if hop := h.hop(f.series); hop != nil {
+			hop.fail(&f, k)
 		}
-		k := c.cause(n.cause)
-		if n.cause == 0 {
-			k = nil // it could be used
-		}
-		if k == nil && (n.cause != 0 || c.filter.OfCause()) {
-			return
-		}
-		name := c.cat.names[n.series.relay]
-		if hops[name] == nil {
-			hops[name] = &hopTally{Hop: Hop{Name: name}, causes: map[label]int64{}, texts: map[label]hopText{}}
-		}
-		hops[name].add(&n, k)
 	})
-	for _, h := range hops {
-		c.numbers.Hops = append(c.numbers.Hops, h.finish(c.cat))
-	}
-	slices.SortFunc(c.numbers.Hops, func(a, b Hop) int { return cmp.Or(cmp.Compare(b.Failed, a.Failed), cmp.Compare(a.Name, b.Name)) })
-	return err
 }
 
-// connection is a row of the table connections.
-type connection struct {
-	series                     *series
-	minute, cause, n, messages int64
-	session, text              string
+// failedConnection is a row of the table connections.
+type failedConnection struct {
+	minute, series, cause, n, messages int64
+	session, text                      string
 }
 
-func (c *counter) eachConnection(each func(connection)) error {
+func (c *counter) eachFailed(each func(failedConnection)) error {
 	where, args := c.window.where("minute", minuteMicros)
-	return c.each("SELECT minute, series, cause, session, n, messages, text FROM connections WHERE "+where, args, func(r *sql.Rows) error {
-		var n connection
-		var id int64
-		err := r.Scan(&n.minute, &id, &n.cause, &n.session, &n.n, &n.messages, &n.text)
-		n.series = &c.cat.series[c.cat.index[id]]
-		each(n)
-		return err
+	return c.each("SELECT minute, series, cause, n, messages, session, text FROM connections WHERE cause <> 0 AND "+where, args, func(r *sql.Rows) error {
+		var f failedConnection
+		if err := r.Scan(&f.minute, &f.series, &f.cause, &f.n, &f.messages, &f.session, &f.text); err != nil {
+			return err
+		}
+		each(f)
+		return nil
 	})
 }
 
-func (c *counter) isOf(n connection, format string) bool {
-	return c.cat.names[n.series.format] == format
-}
-
-// add counts connections; k is nil when they could be used.
-func (h *hopTally) add(n *connection, k *cause) {
-	h.Connections += n.n
-	h.Messages += n.messages
-	if k == nil {
-		return
-	}
-	h.Failed += n.n
-	at := time.UnixMicro(n.minute * minuteMicros)
+// fail counts failures, whose cause is k.
+func (h *hopTally) fail(f *failedConnection, k *cause) {
+	h.Connections += f.n
+	h.Failed += f.n
+	h.Messages += f.messages
+	at := time.UnixMicro(f.minute * minuteMicros)
 	if h.First.IsZero() || at.Before(h.First) {
 		h.First = at
 	}
@@ -124,9 +158,9 @@ func (h *hopTally) add(n *connection, k *cause) {
 		h.Last = at
 	}
 	l := label{k.code, k.reason}
-	h.causes[l] += n.n
-	if last, ok := h.texts[l]; !ok || cmp.Or(cmp.Compare(last.minute, n.minute), cmp.Compare(n.text, last.text)) < 0 {
-		h.texts[l] = hopText{n.minute, n.text, k}
+	h.causes[l] += f.n
+	if last, ok := h.texts[l]; !ok || cmp.Or(cmp.Compare(last.minute, f.minute), cmp.Compare(f.text, last.text)) < 0 {
+		h.texts[l] = hopText{f.minute, f.text, k}
 	}
 }
 
