@@ -27,6 +27,32 @@ type Event struct {
 	Line                      string        // of the log, its last if there are several; set by package ingest
 }
 
+// twins finds lines that were observed in another log before, as Copy tells.
+type twins map[uint64]int // how often a line was seen in the main log more than in the copy
+
+// maxTwins is more lines than are on their way between two logs.
+const maxTwins = 10_000
+
+// has reports whether the line of r was observed in the other log.
+func (t *twins) has(r *parsers.Record) bool {
+	if r.LineHash == 0 {
+		return false
+	}
+	if *t == nil || len(*t) > maxTwins {
+		*t = twins{}
+	}
+	ahead, step := (*t)[r.LineHash], 1
+	if r.Copy {
+		step = -1
+	}
+	if ahead+step == 0 {
+		delete(*t, r.LineHash)
+	} else {
+		(*t)[r.LineHash] = ahead + step
+	}
+	return ahead*step < 0
+}
+
 // observe tells the observer of an attempt of m, or of a rejection when m is
 // nil. t.address is the recipient; cause is nil for what was delivered.
 func (t *Tracker) observe(m *message, r *parsers.Record, cause *store.Cause) {

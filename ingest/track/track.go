@@ -51,6 +51,7 @@ type Tracker struct {
 	seed   maphash.Seed
 	stored map[uint64]struct{} // hashes of the keys of messages that are in the store
 
+	twins   twins
 	touched []*message // since the last commit
 	ended   [][]byte   // keys to remove from the store
 	batch   int
@@ -680,7 +681,9 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 		return err
 	}
 	t.address = appendAddress(t.address[:0], r.Recipient)
-	t.observe(nil, r, cause)
+	if !t.twins.has(r) {
+		t.observe(nil, r, cause)
+	}
 	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause.ID, Service: r.Service, QueueID: store.Clean(string(r.Message)),
 		Client: store.Clean(string(r.Client)), ClientIP: store.Clean(string(r.ClientIP)), Sender: store.Clean(string(r.Sender)), HasSender: r.HasSender,
 		Recipient: store.Clean(string(t.address)), Text: store.Clean(string(r.Reply.Text)), LineHash: r.LineHash, Copy: r.Copy})

@@ -333,7 +333,8 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// The rows of a roaming message may come in any order.
+// The rows of a roaming message, which several servers wrote, may come in any
+// order.
 func TestAnyOrder(t *testing.T) {
 	for _, s := range stories {
 		if !strings.HasPrefix(s.name, "roaming") {
@@ -341,6 +342,10 @@ func TestAnyOrder(t *testing.T) {
 		}
 		t.Run(s.name, func(t *testing.T) {
 			rs := records(t, s.story)
+			for i, x := range rs {
+				x.Host = []byte{'e', 'x', '1' + byte(i%2)}
+			}
+			want := storetest.Dump(t, play(t, rs, func(int) bool { return false }))
 			r := rand.New(rand.NewPCG(1, 2))
 			for range 20 {
 				r.Shuffle(len(rs), func(i, j int) { rs[i], rs[j] = rs[j], rs[i] })
@@ -351,6 +356,9 @@ func TestAnyOrder(t *testing.T) {
 						order = append(order, fmt.Sprintf("%d %s %d", x.Kind, x.Recipient, x.Time.Second()))
 					}
 					t.Fatalf("order %s\ngot  %+v\nwant %+v", strings.Join(order, "; "), got, s.want)
+				}
+				if got := storetest.Dump(t, db); got != want {
+					t.Fatalf("content\ngot\n%s\nwant\n%s", got, want)
 				}
 			}
 		})
@@ -417,4 +425,24 @@ func FuzzState(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A line that two logs have is observed once, in whatever order they come.
+func TestTwins(t *testing.T) {
+	for _, test := range []struct{ lines, want string }{
+		{"m", "1"}, {"mm", "11"}, {"mc", "1."}, {"cm", "1."}, {"mmcc", "11.."}, {"mcmc", "1.1."}, {"ccm", "11."}, {"mccm", "1.1."}, {"nn", "11"},
+	} {
+		var w twins
+		got := ""
+		for _, c := range test.lines {
+			r := &parsers.Record{LineHash: 7, Copy: c == 'c'}
+			if c == 'n' {
+				r.LineHash = 0
+			}
+			got += map[bool]string{true: ".", false: "1"}[w.has(r)]
+		}
+		if got != test.want {
+			t.Errorf("%s: %s, want %s", test.lines, got, test.want)
+		}
+	}
 }
