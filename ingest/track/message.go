@@ -43,7 +43,7 @@ type recipient struct {
 	weak        bool  // handed over, unless something else is heard of it
 	row         int64 // in the table recipients, 0 none
 	dirty       bool  // row out of date
-	series      int64 // of the last attempt, or else of the record that stands is about
+	series      int64 // of the last attempt, or else as stands says
 	seriesAt    int64 // its time
 	tried       bool  // there was an attempt
 	blind       bool  // there was none, and series is of a record that did not tell the sender

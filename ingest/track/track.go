@@ -342,9 +342,11 @@ func (rcpt *recipient) stands(m *message, r *parsers.Record, now int64) bool {
 	return rcpt.series == 0 || m.roaming && isEarlier(r, now, rcpt.blind, rcpt.seriesAt)
 }
 
+// isEarlier reports whether r comes before another record. One that tells the
+// sender comes before one that is blind; else their times decide.
 func isEarlier(r *parsers.Record, now int64, blind bool, at int64) bool {
-	if r.HasSender == blind {
-		return blind
+	if sees := r.HasSender; sees == blind {
+		return sees
 	}
 	return now < at
 }
