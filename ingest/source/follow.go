@@ -592,6 +592,17 @@ func (h *held) close() {
 	_ = h.Close()
 }
 
+// catchUp is for a file that holds something else now. What it held may have been
+// read on elsewhere, in the copy that was made of it: then storing the position
+// again must not take that back.
+func (r *Reader) catchUp(ctx context.Context, positions Positions) error {
+	p, err := r.find(ctx, positions)
+	if err == nil && p.ID != 0 && p.ID == r.pos.ID && p.Offset > r.pos.Offset {
+		r.pos = p
+	}
+	return err
+}
+
 // refresh looks the source up again: another process may have read on in it,
 // and a file that was empty when it was opened may have turned out to be known.
 func (r *Reader) refresh(ctx context.Context, positions Positions) error {
@@ -607,7 +618,7 @@ func (r *Reader) refresh(ctx context.Context, positions Positions) error {
 		return explain("read", r.path, err)
 	}
 	if !bytes.HasPrefix(head[:n], r.head) {
-		return nil
+		return r.catchUp(ctx, positions)
 	}
 	r.head, r.size = head[:n], info.Size()
 	p, err := r.find(ctx, positions)

@@ -292,6 +292,41 @@ func TestFollowSeesWhatAnotherProcessRead(t *testing.T) {
 	want(t, f.committed, append(all, last...))
 }
 
+// A file that is truncated while its copy is read does not take back what was
+// read of the copy.
+func TestFollowCopyBeforeTruncation(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mail.log")
+	var l log
+	var m Memory
+	lines := l.lines(30)
+	write(t, path, join(lines))
+	f := Follow([]string{path}, FollowOptions{Tick: time.Hour})
+	defer f.Close()
+	ready := func() (lines []string) {
+		lines, errs := readEach(f.Ready(context.Background(), &m), &m, nil, func() {})
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		return lines
+	}
+	got := ready()
+
+	// Between the reading of open files and the look at the others.
+	more, now := l.lines(30), l.lines(20)
+	write(t, path+".1", join(lines)+join(more))
+	write(t, path, join(now))
+	copied, errs := readEach(func(yield func(*Reader, error) bool) {
+		f.logs[0].lookAround(&walker{ctx: context.Background(), positions: &m, yield: yield})
+	}, &m, nil, func() {})
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	got = append(append(got, copied...), ready()...)
+	f.logs[0].look = true
+	got = append(got, ready()...)
+	want(t, append(got, must(t, &m, path+"*")...), append(append(lines, more...), now...))
+}
+
 func TestFollowerLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "mail.log")
