@@ -20,9 +20,9 @@ type message struct {
 	messageID             []byte
 	client, clientIP      []byte
 	size                  int64
+	broughtAt             int64 // time of the record that client, clientIP and size of a roaming message are from
 	first, last           int64 // microseconds
 	counted               bool  // in the messages of the counts
-	blind                 bool  // by a record that did not tell the sender
 	countedIn, countedAt  int64 // series and time it was counted under
 	reinjected            bool  // came from this host itself
 	filtered              bool  // went through a content filter and came back as another message
@@ -132,12 +132,12 @@ func appendBytes(b, s []byte) []byte {
 
 // appendTo appends the state of m.
 func (m *message) appendTo(b []byte) []byte {
-	b = append(b, stateVersion, flags(m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming, m.blind))
+	b = append(b, stateVersion, flags(m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming))
 	b = appendBytes(b, []byte(m.format.Name))
 	for _, s := range [...][]byte{m.host, m.instance, m.id, m.sender, m.messageID, m.client, m.clientIP} {
 		b = appendBytes(b, s)
 	}
-	for _, v := range [...]int64{m.size, m.first, m.last, m.row, m.countedIn, m.countedAt} {
+	for _, v := range [...]int64{m.size, m.first, m.last, m.row, m.countedIn, m.countedAt, m.broughtAt} {
 		b = binary.AppendVarint(b, v)
 	}
 	b = binary.AppendUvarint(b, uint64(len(m.recipients)))
@@ -202,7 +202,7 @@ func (m *message) restore(state []byte) error {
 		return errState
 	}
 	f := d.byte()
-	m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming, m.blind = f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0, f&16 != 0, f&32 != 0
+	m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming = f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0, f&16 != 0
 	name := string(d.bytes())
 	for _, format := range parsers.Formats() {
 		if format.Name == name {
@@ -215,7 +215,11 @@ func (m *message) restore(state []byte) error {
 	for _, s := range [...]*[]byte{&m.host, &m.instance, &m.id, &m.sender, &m.messageID, &m.client, &m.clientIP} {
 		*s = append((*s)[:0], d.bytes()...)
 	}
-	for _, v := range [...]*int64{&m.size, &m.first, &m.last, &m.row, &m.countedIn, &m.countedAt} {
+	fields := []*int64{&m.size, &m.first, &m.last, &m.row, &m.countedIn, &m.countedAt, &m.broughtAt}
+	if version == 1 { // which had no broughtAt
+		fields = fields[:6]
+	}
+	for _, v := range fields {
 		*v = d.varint()
 	}
 	for n := d.length(); n > 0 && d.err == nil; n-- {

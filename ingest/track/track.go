@@ -115,7 +115,7 @@ func (t *Tracker) record(r *parsers.Record) error {
 	m.last = max(m.last, now)
 	switch r.Kind {
 	case parsers.Arrival:
-		return t.arrive(m, r)
+		return t.arrive(m, r, now)
 	case parsers.Expected:
 		_, _, err = t.recipient(m, r, now)
 		return err
@@ -232,7 +232,7 @@ func (t *Tracker) index(m *message) {
 	}
 }
 
-func (t *Tracker) arrive(m *message, r *parsers.Record) error {
+func (t *Tracker) arrive(m *message, r *parsers.Record, now int64) error {
 	changed := false
 	set := func(dst *[]byte, src []byte) {
 		if len(src) > 0 && string(*dst) != string(src) {
@@ -244,10 +244,16 @@ func (t *Tracker) arrive(m *message, r *parsers.Record) error {
 		m.sender = append(m.sender[:0], r.Sender...)
 		m.setSenderDomain()
 	}
-	set(&m.client, r.Client)
-	set(&m.clientIP, r.ClientIP)
-	if r.Size != 0 && m.size != r.Size {
-		m.size, changed = r.Size, true
+	switch brings := len(r.Client) > 0 || len(r.ClientIP) > 0 || r.Size != 0; {
+	case !m.roaming:
+		set(&m.client, r.Client)
+		set(&m.clientIP, r.ClientIP)
+		if r.Size != 0 && m.size != r.Size {
+			m.size, changed = r.Size, true
+		}
+	case brings && (m.broughtAt == 0 || now < m.broughtAt): // on each server it is told again
+		m.client, m.clientIP = append(m.client[:0], r.Client...), append(m.clientIP[:0], r.ClientIP...)
+		m.size, m.broughtAt, changed = r.Size, now, true
 	}
 	m.reinjected = m.reinjected || r.Reinjected
 	if len(r.MessageID) > 0 && string(m.messageID) != string(r.MessageID) {
@@ -325,7 +331,11 @@ func (t *Tracker) recipient(m *message, r *parsers.Record, now int64) (rcpt *rec
 		rcpt.series, rcpt.seriesAt = series, now
 		rcpt.tried, rcpt.blind = r.Kind == parsers.Attempt, !r.HasSender
 	}
-	return rcpt, series, t.countMessage(m, rcpt, r, series, now)
+	if !m.roaming && !m.counted && r.Kind != parsers.Replaced {
+		m.counted, m.countedIn, m.countedAt = true, series, now
+		t.w.Count(series, now, store.Counts{Messages: 1})
+	}
+	return rcpt, series, nil
 }
 
 // stands reports whether a recipient is to stand under the series of a record:
@@ -351,23 +361,32 @@ func isEarlier(r *parsers.Record, now int64, blind bool, at int64) bool {
 	return now < at
 }
 
-// countMessage counts a message with its first recipient, and a roaming one
-// under the earliest record of one, as recipients stand.
-func (t *Tracker) countMessage(m *message, rcpt *recipient, r *parsers.Record, series, now int64) (err error) {
-	if r.Kind == parsers.Replaced || rcpt.state == store.Replaced || m.counted && !(m.roaming && isEarlier(r, now, m.blind, m.countedAt)) {
-		return nil
-	}
-	if m.roaming {
-		if series, err = t.seriesOf(m, r); err != nil {
-			return err
+// countRoaming counts a roaming message at the earliest time of a recipient, in
+// the series of the one whose address sorts first: that depends on what its logs
+// tell, not on the order in which they are read.
+func (t *Tracker) countRoaming(m *message) {
+	var at int64
+	var of *recipient
+	for i := range m.recipients {
+		r := &m.recipients[i]
+		switch {
+		case r.state == store.Replaced:
+			continue
+		case of == nil:
+			of, at = r, r.first
+		case bytes.Compare(r.address, of.address) < 0:
+			of = r
 		}
+		at = min(at, r.first)
 	}
-	if m.counted {
+	if m.counted && (of == nil || m.countedIn != of.series || m.countedAt != at) {
+		m.counted = false
 		t.w.Count(m.countedIn, m.countedAt, store.Counts{Messages: -1})
 	}
-	m.counted, m.countedIn, m.countedAt, m.blind = true, series, now, !r.HasSender
-	t.w.Count(series, now, store.Counts{Messages: 1})
-	return nil
+	if of != nil && !m.counted {
+		m.counted, m.countedIn, m.countedAt = true, of.series, at
+		t.w.Count(of.series, at, store.Counts{Messages: 1})
+	}
 }
 
 // seriesOf returns the series of t.address, the host of r, and the relay of r if
@@ -633,6 +652,9 @@ func (t *Tracker) forget(m *message) {
 // date. A recipient has one if something went wrong, or while it is pending or
 // may have been handed over.
 func (t *Tracker) writeRows(m *message) error {
+	if m.roaming {
+		t.countRoaming(m)
+	}
 	rows := 0
 	for i := range m.recipients {
 		r := &m.recipients[i]
