@@ -40,6 +40,22 @@ func (f *File) look() {
 	}
 }
 
+// movedOn reports whether something else is there than was listed.
+func (f *File) movedOn() bool {
+	now := *f
+	now.look()
+	return f.info != nil && now.info != nil && !os.SameFile(f.info, now.info)
+}
+
+// lookedAt returns files with what is there now.
+func lookedAt(files []File) []File {
+	files = slices.Clone(files)
+	for i := range files {
+		files[i].look()
+	}
+	return files
+}
+
 // generation is the place of a file in its family.
 type generation struct {
 	kind   uint8  // dated generations are older than numbered ones, these than the live file

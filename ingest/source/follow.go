@@ -390,7 +390,10 @@ func (l *followed) lookAround(w *walker) bool {
 	if err != nil {
 		return w.yield(nil, err)
 	}
-	for _, file := range merge(missing, l.family.Files) {
+	for _, file := range merge(missing, lookedAt(l.family.Files)) {
+		if file.movedOn() {
+			break // its lines come before those that are there now
+		}
 		if !l.lookAt(w, file, first) {
 			return false
 		}

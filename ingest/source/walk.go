@@ -79,11 +79,7 @@ func (w *walker) family(f Family) bool {
 func (w *walker) files(f Family, pass int) ([]File, error) {
 	if !f.whole {
 		missing, err := w.missing(f)
-		named := slices.Clone(f.Files)
-		for i := range named {
-			named[i].look()
-		}
-		return merge(missing, named), err
+		return merge(missing, lookedAt(f.Files)), err
 	}
 	if pass == 0 {
 		return f.Files, nil

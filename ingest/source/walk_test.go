@@ -505,6 +505,38 @@ func TestRotatedWhileItIsFollowed(t *testing.T) {
 	}
 }
 
+// A log that was rotated several times while nobody read it, and once more while
+// that is caught up with, gives its lines in their order.
+func TestRotatedWhileItIsCaughtUpWith(t *testing.T) {
+	for seed := range uint64(100) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			l := newRotatedLog(t, seed)
+			var m Memory
+			var got []string
+			l.grow()
+			for i := range 5 {
+				for range 2 * min(i, 1) { // the first time it is not known yet
+					l.rotated = false
+					l.rotate()
+					l.grow()
+				}
+				f := Follow([]string{l.path}, FollowOptions{Tick: time.Hour})
+				for l.rotated = i == 0; ; l.rotated = true {
+					lines, errs := readEach(f.Ready(context.Background(), &m), &m, nil, l.rotate)
+					if len(errs) > 0 {
+						t.Fatal(errs)
+					}
+					if got = append(got, lines...); len(lines) == 0 && !f.due() {
+						break
+					}
+				}
+				f.Close()
+			}
+			want(t, got, l.written)
+		})
+	}
+}
+
 func TestUnreadable(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may read everything")
