@@ -316,7 +316,8 @@ func hashID(m *message) int64 {
 }
 
 // recipient returns the recipient of a record and the series to count it
-// under, and counts the message with its first one.
+// under, and counts the message with its first one, unless it roams: see
+// countRoaming.
 func (t *Tracker) recipient(m *message, r *parsers.Record, now int64) (rcpt *recipient, series int64, err error) {
 	t.address = appendAddress(t.address[:0], r.Recipient)
 	rcpt = m.recipient(t.address, now)
