@@ -50,6 +50,7 @@ func Usual() []Family {
 // the newest. An argument is a file, a directory (with its subdirectories;
 // hidden files and those that are no text are left out), a pattern as in
 // path.Match, or "-". A file that is named twice, or by a link, is read once.
+// One that is not there is an error, unless it was rotated away.
 // The errors concern single arguments; the rest is good.
 func Expand(args []string) ([]Family, []error) {
 	e := newExpander()
@@ -88,8 +89,19 @@ func (e *expander) argument(arg string) error {
 		return nil
 	case strings.ContainsAny(arg, "*?["):
 		return e.glob(arg)
+	case errors.Is(err, fs.ErrNotExist) && betweenRotations(arg):
+		e.addFile(arg, true)
+		return nil
 	}
 	return explain("open", arg, err)
+}
+
+// betweenRotations reports whether there are rotated generations of a log that
+// is not there itself: it was renamed, and who writes it has not made it anew.
+func betweenRotations(path string) bool {
+	_, key := parseName(filepath.Base(path))
+	there := func(f File) bool { return f.info != nil }
+	return key == generation{kind: live} && slices.ContainsFunc(generations(absolute(path)), there)
 }
 
 func (e *expander) glob(pattern string) error {

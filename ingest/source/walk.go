@@ -118,6 +118,8 @@ func (w *walker) file(family Family, file File, last bool) bool {
 		return true
 	case errors.Is(err, errForeign) && !file.Given || w.failed[file.Path]:
 		return true
+	case errors.Is(err, fs.ErrNotExist) && w.rotatedAway(family, file):
+		return true // and what it held was read where it is now
 	case err != nil:
 		w.failed[file.Path] = true
 		return w.yield(nil, err)
@@ -143,6 +145,16 @@ func (w *walker) file(family Family, file File, last bool) bool {
 		w.failed[file.Path] = true
 	}
 	return more
+}
+
+// rotatedAway reports whether a log that is not there was read before: then it
+// will be there again.
+func (w *walker) rotatedAway(family Family, file File) bool {
+	if file.key != (generation{kind: live}) || !betweenRotations(file.Path) {
+		return false
+	}
+	last, err := w.positions.ByFamily(w.ctx, family.Name)
+	return err == nil && len(last) > 0
 }
 
 // visit notes that the pass has dealt with a file, whatever came of it. It

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -359,6 +360,38 @@ func TestVanishedFiles(t *testing.T) {
 	}
 	if _, errs = read(new(Memory), families, nil); len(errs) != 1 || !strings.Contains(errs[0].Error(), "open "+path) {
 		t.Errorf("a named file is gone: got %v", errs)
+	}
+}
+
+// TestNamedLogIsRotatedAway names a log that is there again only when its
+// daemon has something to write.
+func TestNamedLogIsRotatedAway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mail.log")
+	var l log
+	all := l.lines(100)
+	write(t, path, join(all[:60]))
+	var m Memory
+	got := must(t, &m, path)
+	appendTo(t, path, join(all[60:]))
+	rename(t, path, path+".1")
+	got = append(got, must(t, &m, path)...)
+	want(t, got, all)
+
+	f := newFollower(t)
+	f.memory = &m
+	f.start(quick, path)
+	more := l.lines(10)
+	write(t, path, join(more))
+	want(t, f.lines(10), more)
+	f.end()
+	if len(f.errs) > 0 {
+		t.Errorf("follow: %v", f.errs)
+	}
+
+	// Of what was never read nobody knows whether that is it.
+	rename(t, path, path+".2")
+	if got, errs := ingest(t, new(Memory), path); len(got) > 0 || len(errs) != 1 || !errors.Is(errs[0], os.ErrNotExist) {
+		t.Errorf("nothing is known of it: got %d lines, %v", len(got), errs)
 	}
 }
 
