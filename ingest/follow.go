@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
@@ -106,12 +107,13 @@ func (f *follower) round(ctx context.Context) error {
 	if f.files != nil {
 		for r, err := range f.files.Ready(ctx, positions{f.loop}) {
 			if err != nil {
-				// That a file is missing is news only at the beginning:
-				// later it has been rotated away.
-				if f.started && errors.Is(err, fs.ErrNotExist) {
-					continue
+				missing := errors.Is(err, fs.ErrNotExist)
+				switch {
+				case !missing:
+					f.warn(err)
+				case !f.started: // later it has been rotated away
+					f.warn(fmt.Errorf("%w; it will be read when it is there", err))
 				}
-				f.warn(err)
 				continue
 			}
 			if err := f.read(ctx, r); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,9 +29,11 @@ func following(t *testing.T, db *store.DB, lines int64, opt ingest.FollowOptions
 	defer cancel()
 	opt.Options = options
 	opt.Source = source.FollowOptions{Tick: 5 * time.Millisecond, Spacing: -1, Linger: 50 * time.Millisecond}
-	opt.Warn = func(err error) {
-		if !errors.Is(err, os.ErrNotExist) { // at the beginning
-			t.Error(err)
+	if opt.Warn == nil {
+		opt.Warn = func(err error) {
+			if !errors.Is(err, os.ErrNotExist) { // at the beginning
+				t.Error(err)
+			}
 		}
 	}
 	var read int64
@@ -134,6 +137,23 @@ func TestFollow(t *testing.T) {
 	if res := read(t, db, filepath.Dir(path)); res.Lines.Read != 0 {
 		t.Errorf("ingest read %d lines again", res.Lines.Read)
 	}
+}
+
+// A log that is not there yet is said to be waited for, and is.
+func TestFollowWaitsForALog(t *testing.T) {
+	log, c := generated(t, 50)
+	path := filepath.Join(t.TempDir(), "mail.log")
+	db := openStore(t)
+	var warnings []string
+	opt := ingest.FollowOptions{Warn: func(err error) {
+		warnings = append(warnings, err.Error())
+		appendTo(t, path, log)
+	}}
+	following(t, db, c.Lines, opt, func() {}, path)
+	if want := []string{"open " + path + ": no such file or directory; it will be read when it is there"}; !slices.Equal(warnings, want) {
+		t.Errorf("said %q, want %q", warnings, want)
+	}
+	same(t, storetest.Dump(t, db), atOnce(t, log))
 }
 
 func TestFollowGoesOnWhereItEnded(t *testing.T) {
