@@ -274,6 +274,7 @@ var innerMarks = [...]string{
 	" said: ",          // Postfix address verification; qmail
 	" said \"",         // several gateways
 	" was: ",           // Exim: response to "RCPT TO:<a@b>" was: 550 …
+	" IP address: ",    // the next one, with more blanks
 	": \"",             // Exchange: … while communicating with primary target IP address: "421 …"
 	": '",              //
 	" response: ",      //

@@ -141,6 +141,7 @@ func TestInnerReply(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{`451 4.4.0 Primary target IP address responded with: "421 4.7.0 Try again later." Attempted failover to alternate host, but that did not succeed.`, `421 4.7.0 Try again later.`},
 		{`441 4.4.1 Error encountered while communicating with primary target IP address: "421 4.2.1 Unable to connect." Attempted failover`, `421 4.2.1 Unable to connect.`},
+		{`451 4.4.0 Error encountered while communicating with primary outbound frontend IP address:   "421 4.7.0 Slow down."   Attempted failover`, `421 4.7.0 Slow down.`},
 		{`550 5.7.350 Remote server returned message detected as spam -> 554 5.7.1 Service unavailable`, `554 5.7.1 Service unavailable`},
 		{`450 4.7.0 Proxy session setup failed on Frontend with '451 4.4.0 DNS query isn't done'`, `451 4.4.0 DNS query isn't done`},
 		{`450 4.1.1 <a@b>: Recipient address rejected: unverified address: host mx.b[192.0.2.1] said: 451 4.3.0 Busy (in reply to RCPT TO command)`, `451 4.3.0 Busy (in reply to RCPT TO command)`},

@@ -207,6 +207,7 @@ func endOfPart(b []byte) (end, next int) {
 //	451 4.4.0 Primary target IP address responded with: "421 4.7.0 …" Attempted failover …
 //	450 4.7.0 Proxy session setup failed on Frontend with '451 4.4.0 …'
 //	550 5.7.350 Remote server returned message detected as spam -> 554 5.7.1 …
+//	451 4.4.395 Target host responded with error. -> 452 4.2.2 …
 //
 // the quoted reply is the one, and the status of the wrapper is the MTA's own.
 // Texts of the same look that another server sent are left alone.
@@ -228,9 +229,12 @@ func setReply(r *parsers.Record, text []byte) {
 	}
 }
 
+// wraps reports whether text has the words of a wrapper of Exchange's.
 func wraps(text []byte) bool {
-	return contains(text, "rimary target IP address") || contains(text, "Proxy session setup failed") ||
-		contains(text, "emote server returned ") || contains(text, "emote Server returned ")
+	return contains(text, "rimary target IP address") || contains(text, "rimary outbound frontend IP") ||
+		contains(text, "Proxy session setup failed") ||
+		contains(text, "emote server returned ") || contains(text, "emote Server returned ") ||
+		contains(text, "arget host responded with error") || contains(text, "communicating with target host")
 }
 
 // setOrigin sets where and why an attempt ended, as far as the tracking log
