@@ -133,6 +133,7 @@ type Record struct {
 	// Of the recipient.
 	Recipient []byte // without angle brackets
 	Original  []byte // the address before rewriting or expansion (orig_to=)
+	Kept      bool   // with Expected: it stays a recipient, though other records say it was replaced
 
 	// Of the attempt or rejection.
 	Outcome    Outcome

@@ -69,7 +69,7 @@ func (q *Query) Trace(ctx context.Context, what string) (stories []*Story, rejec
 // stories returns the messages that what names.
 func (r *eventReader) stories(what string) ([]*Story, error) {
 	bare := strings.Trim(what, "<>")
-	byAddress, err := r.find("SELECT message, id FROM recipients WHERE address IN (?, ?)", bare, lowerDomain(bare))
+	byAddress, err := r.find("SELECT message, id FROM recipients WHERE address IN (?, ?, ?)", bare, lowerDomain(bare), strings.ToLower(bare))
 	if err != nil {
 		return nil, err
 	}

@@ -199,6 +199,11 @@ func (w *Writer) UpdateRecipient(id int64, r *Recipient) {
 		r.Series, r.State, r.FirstSeen, r.LastSeen, nullable(r.FinalAt, r.State != Pending), nullable(r.Cause, r.Cause != 0), id)
 }
 
+// RespellRecipient writes another spelling of a recipient's address.
+func (w *Writer) RespellRecipient(id int64, address string) {
+	w.sink.exec("UPDATE recipients SET address=? WHERE id=?", address, id)
+}
+
 // DeleteRecipient removes a recipient that has no attempts.
 func (w *Writer) DeleteRecipient(id int64) { w.sink.exec("DELETE FROM recipients WHERE id = ?", id) }
 

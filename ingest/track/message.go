@@ -1,8 +1,10 @@
 package track
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"strings"
 
 	"mailfail/parsers"
 	"mailfail/store"
@@ -41,8 +43,10 @@ type recipient struct {
 	state       store.State
 	problem     bool  // had a failing attempt or a suspension: has a row for good
 	weak        bool  // handed over, unless something else is heard of it
+	kept        bool  // whatever replaced it, it stayed a recipient
 	row         int64 // in the table recipients, 0 none
 	dirty       bool  // row out of date
+	respelled   bool  // so is the address in it
 	series      int64 // of the last attempt, or else as stands says
 	seriesAt    int64 // its time
 	tried       bool  // there was an attempt
@@ -50,8 +54,24 @@ type recipient struct {
 	finalSeries int64 // under which state was counted
 	first, last int64
 	final       int64 // when state was reached
+	replaced    int64 // when other addresses took its place, 0 never; see isReplaced
 	cause       int64 // of the last failing attempt
 	causeAt     int64 // its time
+}
+
+// isReplaced reports whether other addresses stand for r. An alias may keep a copy:
+// what was tried or decided after it was replaced tells of that one.
+func (r *recipient) isReplaced() bool {
+	decided := r.state != store.Pending && !r.weak && r.final >= r.replaced
+	return r.replaced != 0 && !r.kept && !decided && !(r.tried && r.seriesAt >= r.replaced)
+}
+
+// standing returns the state of r, and since when it has it.
+func (r *recipient) standing() (store.State, int64) {
+	if r.isReplaced() {
+		return store.Replaced, r.replaced
+	}
+	return r.state, r.final
 }
 
 // reset makes m a new message, keeping its buffers.
@@ -62,10 +82,15 @@ func (m *message) reset(key []byte) {
 }
 
 // recipient returns the recipient with an address whose domain is in lower
-// case, which is new if need be.
+// case, which is new if need be. Roaming messages are known from servers to which
+// the case of addresses means nothing, and that change it on the way; there it
+// goes by the spelling that sorts last, with most of it in lower case.
 func (m *message) recipient(address []byte, time int64) *recipient {
 	if r := m.find(address); r != nil {
 		r.first, r.last = min(r.first, time), max(r.last, time)
+		if bytes.Compare(address, r.address) > 0 {
+			r.address, r.respelled = append(r.address[:0], address...), r.row != 0
+		}
 		return r
 	}
 	n := len(m.recipients)
@@ -79,7 +104,7 @@ func (m *message) recipient(address []byte, time int64) *recipient {
 	r := &m.recipients[n]
 	r.address = append(r.address, address...)
 	if m.index != nil {
-		m.index[string(address)] = n
+		m.index[m.indexKey(address)] = n
 	}
 	r.first, r.last = time, time
 	return r
@@ -94,20 +119,28 @@ func (m *message) find(address []byte) *recipient {
 		if m.index == nil {
 			m.index = make(map[string]int, 2*manyRecipients)
 			for i := range m.recipients {
-				m.index[string(m.recipients[i].address)] = i
+				m.index[m.indexKey(m.recipients[i].address)] = i
 			}
 		}
-		if i, ok := m.index[string(address)]; ok {
+		if i, ok := m.index[m.indexKey(address)]; ok {
 			return &m.recipients[i]
 		}
 		return nil
 	}
 	for i := range m.recipients {
-		if string(m.recipients[i].address) == string(address) {
+		a := m.recipients[i].address
+		if string(a) == string(address) || m.roaming && bytes.EqualFold(a, address) {
 			return &m.recipients[i]
 		}
 	}
 	return nil
+}
+
+func (m *message) indexKey(address []byte) string {
+	if m.roaming {
+		return strings.ToLower(string(address))
+	}
+	return string(address)
 }
 
 // The state of an open message as it is stored: flags, then the fields in the
@@ -143,9 +176,9 @@ func (m *message) appendTo(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(m.recipients)))
 	for i := range m.recipients {
 		r := &m.recipients[i]
-		b = append(b, byte(r.state), flags(r.problem, r.weak, r.tried, r.blind))
+		b = append(b, byte(r.state), flags(r.problem, r.weak, r.tried, r.blind, r.kept))
 		b = appendBytes(b, r.address)
-		for _, v := range [...]int64{r.row, r.series, r.seriesAt, r.finalSeries, r.first, r.last, r.final, r.cause, r.causeAt} {
+		for _, v := range [...]int64{r.row, r.series, r.seriesAt, r.finalSeries, r.first, r.last, r.final, r.cause, r.causeAt, r.replaced} {
 			b = binary.AppendVarint(b, v)
 		}
 	}
@@ -225,12 +258,19 @@ func (m *message) restore(state []byte) error {
 	for n := d.length(); n > 0 && d.err == nil; n-- {
 		state, f := store.State(d.byte()), d.byte()
 		r := m.recipient(d.bytes(), 0)
-		r.state, r.problem, r.weak, r.tried, r.blind = state, f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0
-		for _, v := range [...]*int64{&r.row, &r.series, &r.seriesAt, &r.finalSeries, &r.first, &r.last, &r.final, &r.cause, &r.causeAt} {
+		r.state, r.problem, r.weak, r.tried, r.blind, r.kept = state, f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0, f&16 != 0
+		fields := []*int64{&r.row, &r.series, &r.seriesAt, &r.finalSeries, &r.first, &r.last, &r.final, &r.cause, &r.causeAt, &r.replaced}
+		if version == 1 {
+			fields = fields[:9]
+		}
+		for _, v := range fields {
 			*v = d.varint()
 		}
-		if version == 1 { // whose seriesAt is only of attempts
+		if version == 1 { // whose seriesAt is only of attempts, and which had replaced as a state
 			r.tried = r.seriesAt != 0
+			if r.state == store.Replaced {
+				r.state, r.replaced, r.final = store.Pending, r.final, 0
+			}
 		}
 	}
 	m.setSenderDomain()

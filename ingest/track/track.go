@@ -117,7 +117,10 @@ func (t *Tracker) record(r *parsers.Record) error {
 	case parsers.Arrival:
 		return t.arrive(m, r, now)
 	case parsers.Expected:
-		_, _, err = t.recipient(m, r, now)
+		rcpt, _, err := t.recipient(m, r, now)
+		if err == nil && r.Kept {
+			rcpt.kept = true
+		}
 		return err
 	case parsers.Attempt:
 		return t.attempt(m, r, now)
@@ -371,7 +374,7 @@ func (t *Tracker) countRoaming(m *message) {
 	for i := range m.recipients {
 		r := &m.recipients[i]
 		switch {
-		case r.state == store.Replaced:
+		case r.isReplaced():
 			continue
 		case of == nil:
 			of, at = r, r.first
@@ -487,10 +490,10 @@ func (t *Tracker) settle(r *recipient, state store.State, now, series int64) {
 	t.count(r, 1)
 }
 
-// count adds a recipient with no rows of its own to the counts, or with -1
-// takes it back.
+// count adds a recipient with no rows of its own for good to the counts, or with
+// -1 takes it back.
 func (t *Tracker) count(r *recipient, n int64) {
-	if r.problem || r.weak {
+	if r.problem || r.weak || r.replaced != 0 {
 		return
 	}
 	switch r.state {
@@ -539,8 +542,9 @@ func (m *message) stored() *store.Message {
 }
 
 func (r *recipient) stored(m *message) *store.Recipient {
-	return &store.Recipient{Message: m.row, Series: r.series, Address: store.Clean(string(r.address)), State: r.state,
-		FirstSeen: r.first, LastSeen: r.last, FinalAt: r.final, Cause: r.cause}
+	state, since := r.standing()
+	return &store.Recipient{Message: m.row, Series: r.series, Address: store.Clean(string(r.address)), State: state,
+		FirstSeen: r.first, LastSeen: r.last, FinalAt: since, Cause: r.cause}
 }
 
 func (t *Tracker) suspend(m *message, r *parsers.Record, now int64) error {
@@ -581,7 +585,7 @@ func (t *Tracker) finish(m *message, r *parsers.Record, state store.State, now i
 	}
 	for i := range m.recipients {
 		rcpt := &m.recipients[i]
-		if rcpt.state != store.Pending {
+		if rcpt.state != store.Pending || rcpt.isReplaced() {
 			continue
 		}
 		rcpt.last, rcpt.dirty = max(rcpt.last, now), true
@@ -608,8 +612,8 @@ func (t *Tracker) replace(m *message, r *parsers.Record, now int64) error {
 		return nil // an alias that keeps a copy: it has its own end too
 	}
 	t.count(rcpt, -1)
-	rcpt.weak, rcpt.state, rcpt.final = false, store.Replaced, now
-	if m.counted && !slices.ContainsFunc(m.recipients, func(r recipient) bool { return r.state != store.Replaced }) {
+	rcpt.replaced = max(rcpt.replaced, now)
+	if m.counted && !slices.ContainsFunc(m.recipients, func(r recipient) bool { return !r.isReplaced() }) {
 		m.counted = false // until it has a recipient
 		t.w.Count(m.countedIn, m.countedAt, store.Counts{Messages: -1})
 	}
@@ -659,7 +663,7 @@ func (t *Tracker) writeRows(m *message) error {
 	rows := 0
 	for i := range m.recipients {
 		r := &m.recipients[i]
-		wanted := r.problem && r.state != store.Replaced || r.state == store.Pending || r.weak
+		wanted := (r.problem || r.replaced != 0 || r.state == store.Pending || r.weak) && !r.isReplaced()
 		var err error
 		switch {
 		case wanted && r.row == 0:
@@ -675,7 +679,10 @@ func (t *Tracker) writeRows(m *message) error {
 		if err != nil {
 			return err
 		}
-		r.dirty = false
+		if r.respelled && r.row != 0 {
+			t.w.RespellRecipient(r.row, store.Clean(string(r.address)))
+		}
+		r.dirty, r.respelled = false, false
 		if r.row != 0 {
 			rows++
 		}

@@ -23,7 +23,7 @@ var (
 // records turns a story into records, one a line, one second apart:
 //
 //	MESSAGE arrive [sender] [id=MESSAGE-ID] [client=IP] [again]
-//	MESSAGE expect|sent|deferred|failed|givenup|deleted|suspended|handed|discarded|expired|replaced RECIPIENT [relay=HOST[IP]] [next=ID]
+//	MESSAGE expect|kept|sent|deferred|failed|givenup|deleted|suspended|handed|discarded|expired|replaced RECIPIENT [relay=HOST[IP]] [next=ID]
 //	MESSAGE end
 //	reject RECIPIENT
 //
@@ -81,6 +81,8 @@ func records(t testing.TB, story string) (rs []*parsers.Record) {
 			r.Kind = parsers.Arrival
 		case "expect":
 			r.Kind = parsers.Expected
+		case "kept":
+			r.Kind, r.Kept = parsers.Expected, true
 		case "sent":
 			r.Kind, r.Outcome = parsers.Attempt, parsers.Delivered
 		case "deferred":
@@ -294,6 +296,50 @@ var stories = []struct {
 		*M expect b@corp.example
 		*M sent a@corp.example
 		*M failed b@corp.example`,
+		storetest.Totals{Messages: 1, Recipients: 2, Delivered: 1, Bounced: 1, Attempts: 2, Failures: 1}},
+	{"roaming: a list that had to wait", `
+		*M handed list@corp.example
+		*M deferred list@corp.example
+		*M replaced list@corp.example
+		*M sent a@corp.example`,
+		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+	{"roaming: delivered and forwarded", `
+		*M expect a@corp.example
+		*M kept a@corp.example
+		*M replaced a@corp.example
+		*M expect b@one.example
+		*M handed a@corp.example
+		*M sent a@corp.example
+		*M sent b@one.example`,
+		storetest.Totals{Messages: 1, Recipients: 2, Delivered: 2, Attempts: 2}},
+	{"roaming: deferred and forwarded", `
+		*M expect a@corp.example
+		*M kept a@corp.example
+		*M replaced a@corp.example
+		*M deferred a@corp.example
+		*M sent b@one.example`,
+		storetest.Totals{Messages: 1, Recipients: 2, Delivered: 1, Pending: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+	{"roaming: handed over and forwarded", `
+		*M kept a@corp.example
+		*M replaced a@corp.example
+		*M handed a@corp.example
+		*M sent b@one.example`,
+		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 1}},
+	{"roaming: forwarded, and tried all the same", `
+		*M replaced a@corp.example
+		*M deferred a@corp.example
+		*M failed a@corp.example`,
+		storetest.Totals{Messages: 1, Recipients: 1, Bounced: 1, Attempts: 2, Deferrals: 1, Failures: 1, Deferred: 1}},
+	{"roaming: an address in two cases", `
+		*M expect Joe.Doe@corp.example
+		*M deferred joe.doe@corp.example
+		*M sent joe.doe@CORP.example`,
+		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+	{"an address in two cases", `
+		A arrive s@x.example
+		A sent Joe@one.example
+		A failed joe@one.example
+		A end`,
 		storetest.Totals{Messages: 1, Recipients: 2, Delivered: 1, Bounced: 1, Attempts: 2, Failures: 1}},
 	{"roaming: handed over and delivered there", `
 		*M expect a@corp.example

@@ -34,6 +34,9 @@ func brief(r *parsers.Record) string {
 		return ""
 	case parsers.Expected:
 		words = append(words, "expected")
+		if r.Kept {
+			words[0] = "kept"
+		}
 	case parsers.Attempt:
 		words = append(words, r.Outcome.String())
 	case parsers.HandedOver:
@@ -122,11 +125,14 @@ func TestEvents(t *testing.T) {
 		{"no status", row("FAIL", "a@x", "", "", "AGENT"), []string{"failed a@x local"}},
 		{"badmail", row("BADMAIL", "a@x", "", "", "REPLAY"), []string{"failed a@x local"}},
 		{"drop", row("DROP", "a@x", "[{LED=250 2.1.5 TRANSPORT.RULES.DeleteMessage}]", "", "AGENT"), []string{"discarded a@x"}},
+		{"drop of an expanded list", row("DROP", "list@x;a@x", "'250 2.1.5 RESOLVER.GRP.Expanded; distribution list expanded';250 2.1.5 gone", "", "ROUTING"), []string{"replaced list@x", "discarded a@x"}},
 		{"poison", row("POISONMESSAGE", "a@x", "", "", "STOREDRIVER"), []string{"expected a@x"}},
 		{"expand", row("EXPAND", "a@x;b@y", "", "list@x", "ROUTING"), []string{"replaced list@x", "expected a@x", "expected b@y"}},
 		{"resolve", row("RESOLVE", "new@x", "", "old@x", "ROUTING"), []string{"replaced old@x", "expected new@x"}},
 		{"resolve to itself", row("RESOLVE", "A@x", "", "a@X", "ROUTING"), []string{"expected A@x"}},
 		{"redirect", row("REDIRECT", "old@x", "", "new@x", "ROUTING"), []string{"replaced old@x", "expected new@x"}},
+		{"forward and keep", row("REDIRECT", "a@x", "", "A@x", "ROUTING") + row("REDIRECT", "a@x", "", "new@x", "ROUTING"), []string{"kept A@x", "replaced a@x", "expected new@x"}},
+		{"redirect to another connector", row("REDIRECT", "a@x", "", "", "AGENT"), []string{"expected a@x"}},
 		{"dsn", row("DSN", "a@x", "", "", "DSN"), []string{"expected a@x"}},
 		{"shadow", row("HARECEIVE", "a@x", "", "", "SMTP"), nil},
 		{"agent", row("AGENTINFO", "a@x", "", "", "AGENT"), nil},
@@ -434,6 +440,18 @@ func TestOnlineForms(t *testing.T) {
 		got, _ := run(t, "{"+fmt.Sprintf(object, "a@x", status)+"}\n")
 		if strings.Join(got, "") != want {
 			t.Errorf("%s: got %q, want %q", status, got, want)
+		}
+	}
+	const summary = "origin_timestamp_utc,sender_address,recipient_status,message_id,network_message_id\n2026-11-20T00:00:00.0000000Z,s@x,\"a@x##%s\",<m@x>,1\n"
+	for events, want := range map[string]string{
+		"Receive, Defer, Deliver": "expected a@x; deferred a@x; delivered a@x",
+		"Receive, Drop":           "expected a@x; discarded a@x",
+		"Receive, Expand, Drop":   "expected a@x; replaced a@x; replaced a@x",
+		"Receive, Nonsense":       "expected a@x; expected a@x",
+	} {
+		got, _ := run(t, fmt.Sprintf(summary, events))
+		if strings.Join(got, "; ") != want {
+			t.Errorf("%s: got %q, want %q", events, got, want)
 		}
 	}
 }

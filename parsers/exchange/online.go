@@ -342,9 +342,10 @@ func endOfMember(list []byte) int {
 	return len(list)
 }
 
-// events passes on what happened to a recipient.
+// events passes on what happened to a recipient. A list that was expanded is
+// dropped.
 func (t *onlineSummary) events(events []byte, emit func(*parsers.Record)) bool {
-	known := true
+	known, replaced := true, false
 	for len(events) > 0 {
 		var event []byte
 		event, events, _ = bytes.Cut(events, []byte(","))
@@ -358,9 +359,11 @@ func (t *onlineSummary) events(events []byte, emit func(*parsers.Record)) bool {
 		case "Fail":
 			r.Outcome = parsers.Failed
 		case "Drop":
-			r.Kind = parsers.Discarded
+			if r.Kind = parsers.Discarded; replaced {
+				r.Kind = parsers.Replaced
+			}
 		case "Expand", "Redirect":
-			r.Kind = parsers.Replaced
+			r.Kind, replaced = parsers.Replaced, true
 		case "Receive", "Submit", "Resolve", "Transfer", "Pending", "Quarantine", "Spam", "":
 			r.Kind = parsers.Expected
 		default:

@@ -257,11 +257,11 @@ func (t *tracking) emit(fields [][]byte, effect effect, emit func(*parsers.Recor
 		setOrigin(&t.rec, t.get(fields, colSource), nil)
 		t.each(parsers.Attempt, recipients, emit)
 	case drops:
-		t.each(parsers.Discarded, recipients, emit)
+		t.drop(recipients, t.status.statuses(t.get(fields, colStatus), len(recipients)), emit)
 	case expands:
-		t.replace(t.related.addresses(t.get(fields, colRelated)), recipients, emit)
+		t.replace(t.related.addresses(t.get(fields, colRelated)), recipients, false, emit)
 	case redirects:
-		t.replace(recipients, t.related.addresses(t.get(fields, colRelated)), emit)
+		t.redirect(recipients, t.related.addresses(t.get(fields, colRelated)), emit)
 	}
 }
 
@@ -275,9 +275,34 @@ func (t *tracking) each(kind parsers.Kind, recipients [][]byte, emit func(*parse
 	}
 }
 
+// drop reports recipients that were swallowed. Where a list was expanded
+// ("250 2.1.5 RESOLVER.GRP.Expanded; distribution list expanded") its members
+// are the recipients.
+func (t *tracking) drop(recipients, statuses [][]byte, emit func(*parsers.Record)) {
+	for i := range recipients {
+		kind := parsers.Discarded
+		if i < len(statuses) && contains(readStatus(statuses[i]).reply, "RESOLVER.GRP.Expanded") {
+			kind = parsers.Replaced
+		}
+		t.each(kind, recipients[i:i+1], emit)
+	}
+}
+
+// redirect reports that old became new. A mailbox that forwards and keeps a copy
+// is redirected to itself, too; where there is no new address, only the connector
+// is another.
+func (t *tracking) redirect(old, new [][]byte, emit func(*parsers.Record)) {
+	if len(new) == 0 {
+		t.each(parsers.Expected, old, emit)
+		return
+	}
+	t.replace(old, new, true, emit)
+}
+
 // replace reports that old became new. An address that became itself (RESOLVE
-// of an address whose case differs) stays.
-func (t *tracking) replace(old, new [][]byte, emit func(*parsers.Record)) {
+// of an address whose case differs) stays; with keeps it does so whatever else it
+// became.
+func (t *tracking) replace(old, new [][]byte, keeps bool, emit func(*parsers.Record)) {
 	for _, o := range old {
 		if len(o) > 0 && !hasFold(new, o) {
 			t.rec.Kind, t.rec.Recipient = parsers.Replaced, o
@@ -287,7 +312,10 @@ func (t *tracking) replace(old, new [][]byte, emit func(*parsers.Record)) {
 	if len(old) == 1 {
 		t.rec.Original = old[0]
 	}
-	t.each(parsers.Expected, new, emit)
+	for i, n := range new {
+		t.rec.Kept = keeps && hasFold(old, n)
+		t.each(parsers.Expected, new[i:i+1], emit)
+	}
 }
 
 func hasFold(list [][]byte, b []byte) bool {
