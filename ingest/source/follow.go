@@ -313,7 +313,13 @@ func (l *followed) round(w *walker) bool {
 
 // drain reads what there is in the open files, the oldest first.
 func (l *followed) drain(w *walker) bool {
-	for _, h := range slices.Clone(l.held) {
+	held := slices.Clone(l.held)
+	for _, h := range slices.Backward(held) {
+		if info, err := h.file.Stat(); err == nil {
+			h.until(info.Size())
+		}
+	}
+	for _, h := range held {
 		if h.pending() && !l.deliver(w, h) {
 			return false
 		}
@@ -386,11 +392,12 @@ func (l *followed) lookAround(w *walker) bool {
 	}
 	l.look, l.looked = false, time.Now()
 	before := l.listing()
+	named := lookedAt(l.family.Files) // first: what is renamed after that is missing
 	missing, err := w.missing(l.family)
 	if err != nil {
 		return w.yield(nil, err)
 	}
-	for _, file := range merge(missing, lookedAt(l.family.Files)) {
+	for _, file := range merge(missing, named) {
 		if file.movedOn() {
 			break // its lines come before those that are there now
 		}
@@ -460,12 +467,12 @@ func (l *followed) lookAt(w *walker, file File, first bool) bool {
 		return l.f.report(fmt.Errorf("follow %s: not a file; pipe it: mailfail follow - < %[1]s", file.Path), w.yield)
 	}
 	if h := l.holding(info); h != nil {
-		w.state = h.pos.State
+		w.before = &h.pos
 		return true
 	}
 	if same(l.examined[file.Path], info) {
 		if p, ok := w.unchanged(file.Path); ok {
-			w.state = p.State
+			w.before = &p
 		}
 		return true
 	}
@@ -520,15 +527,21 @@ func (l *followed) begin(w *walker, r *Reader, file File, first bool) bool {
 	if first && l.f.opt.FromEnd && r.pos.ID == 0 && !r.closed {
 		r.startAt(r.size)
 	}
+	r.until(r.size)
+	if !l.drain(w) {
+		r.Close()
+		return false
+	}
+	w.inherit(r)
 	if r.closed || r.err != nil || !l.mayGrow(file, r.info) {
 		l.examined[r.path] = r.info
 		more := w.yield(r, nil)
-		w.state = r.pos.State
+		w.before = &r.pos
 		return r.Close() == nil && more
 	}
 	h := l.hold(r)
 	more := w.yield(r, nil)
-	w.state = r.pos.State
+	w.before = &r.pos
 	if h.truncated {
 		l.look = true
 		l.drop(h)

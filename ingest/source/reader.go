@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,6 +65,7 @@ type Reader struct {
 	scan    int   // no newline between start and here
 	end     int   // of what was read
 	next    int64 // offset of buf[end] in the source
+	limit   int64 // where reading a plain file ends for now
 	skip    int64 // where to go on in a stream; 0 when that is done
 	skipped int64 // bytes of the current line that were dropped
 	mute    bool  // the current line ends before where reading resumes
@@ -111,7 +113,7 @@ func openFile(path string) (*Reader, error) {
 	if err != nil {
 		return nil, explain("open", path, err)
 	}
-	r := &Reader{path: path, file: f, pos: Position{Size: -1}}
+	r := &Reader{path: path, file: f, pos: Position{Size: -1}, limit: math.MaxInt64}
 	if err := r.openContent(); err != nil {
 		r.Close()
 		return nil, explain("read", path, err)
@@ -400,6 +402,12 @@ func (r *Reader) makeRoom() {
 	}
 }
 
+// until ends what is there to read at the size that the file has now, or that it
+// had when it was opened. A daemon goes on in the old file for a while when there
+// is a new one: what is in the new one by now was written after what will be
+// found in the old one from now on.
+func (r *Reader) until(size int64) { r.limit = size }
+
 // readBlock reads what follows.
 func (r *Reader) readBlock(p []byte) (int, error) {
 	if r.stream != nil {
@@ -407,6 +415,10 @@ func (r *Reader) readBlock(p []byte) (int, error) {
 		r.keepHead(p[:n])
 		return n, err
 	}
+	if r.next >= r.limit {
+		return 0, io.EOF
+	}
+	p = p[:min(int64(len(p)), r.limit-r.next)]
 	n, err := r.file.ReadAt(p, r.next)
 	if n > 0 && err == io.EOF {
 		err = nil

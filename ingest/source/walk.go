@@ -36,9 +36,10 @@ type walker struct {
 	ctx       context.Context
 	positions Positions
 	yield     func(*Reader, error) bool
-	state     []byte          // of the generation before
+	before    *Position       // of the generation before, nil when there is none
+	tail      *grown          // that generation, if it is a plain file: more may be written to it
 	moved     bool            // files were renamed meanwhile
-	visited   []os.FileInfo   // files of the family that this pass has dealt with
+	visited   []os.FileInfo   // files of the family that this pass has dealt with, whatever came of it
 	failed    map[string]bool // paths of which an error was reported
 
 	// Of a Follower: what was written since then is to be read, wherever it
@@ -53,7 +54,7 @@ const maxPasses = 4
 
 // family reads one family. It returns false when nothing more is wanted.
 func (w *walker) family(f Family) bool {
-	w.state, w.failed = nil, map[string]bool{}
+	w.before, w.failed = nil, map[string]bool{}
 	if f.Name == Stdin {
 		return w.stdin()
 	}
@@ -62,7 +63,7 @@ func (w *walker) family(f Family) bool {
 		if err != nil {
 			return w.yield(nil, err)
 		}
-		w.moved, w.visited = false, nil
+		w.moved, w.visited, w.tail = false, nil, nil
 		for _, file := range files {
 			if !w.file(f, file, pass == maxPasses-1) {
 				return false
@@ -78,8 +79,9 @@ func (w *walker) family(f Family) bool {
 // files returns the generations to read, on the first or a further pass.
 func (w *walker) files(f Family, pass int) ([]File, error) {
 	if !f.whole {
+		named := lookedAt(f.Files) // first: what is renamed after that is missing
 		missing, err := w.missing(f)
-		return merge(missing, lookedAt(f.Files)), err
+		return merge(missing, named), err
 	}
 	if pass == 0 {
 		return f.Files, nil
@@ -103,8 +105,14 @@ func (w *walker) file(family Family, file File, last bool) bool {
 	if w.ctx.Err() != nil {
 		return false
 	}
+	info, _ := os.Stat(file.Path)
 	r, err := w.open(family.Name, file)
-	info := w.visit(r, file)
+	if r != nil && r.info != nil {
+		info = r.info
+	}
+	if info != nil {
+		w.visited = append(w.visited, info)
+	}
 	// What was listed here has moved on, and its lines come before those that
 	// are here now.
 	renamed := file.info != nil && info != nil && !os.SameFile(file.info, info)
@@ -124,6 +132,9 @@ func (w *walker) file(family Family, file File, last bool) bool {
 		w.failed[file.Path] = true
 		return w.yield(nil, err)
 	case r == nil:
+		if info != nil {
+			w.tail = &grown{file, info, info.Size()}
+		}
 		return true
 	}
 	defer r.Close()
@@ -137,14 +148,65 @@ func (w *walker) file(family Family, file File, last bool) bool {
 		w.moved = true
 		return true
 	}
-	more := w.yield(r, nil)
-	w.state = r.pos.State
+	r.until(r.size)
+	if turn, more := w.catchUp(family); !more || !turn && !last {
+		return more
+	}
+	w.inherit(r)
+	more := w.deliver(r, file)
 	if r.truncated {
 		w.moved = true
 	} else if r.err != nil && r.err != io.EOF {
 		w.failed[file.Path] = true
 	}
 	return more
+}
+
+// deliver lets a generation be read, and notes it as the one before the next.
+func (w *walker) deliver(r *Reader, file File) (more bool) {
+	more = w.yield(r, nil)
+	w.before, w.tail = &r.pos, nil
+	if r.stream == nil {
+		w.tail = &grown{file, r.info, r.next}
+	}
+	return more
+}
+
+// grown is a generation that was read up to a size.
+type grown struct {
+	file File
+	info os.FileInfo
+	size int64
+}
+
+// catchUp reads on in the generation before the one that was just opened, if more
+// was written there meanwhile. It reports whether it is the turn of that one now:
+// not when the files were renamed.
+func (w *walker) catchUp(family Family) (turn, more bool) {
+	if w.tail == nil {
+		return true, true
+	}
+	info, err := os.Stat(w.tail.file.Path)
+	switch {
+	case err != nil || !os.SameFile(info, w.tail.info):
+		w.moved = true
+		return false, true
+	case info.Size() == w.tail.size:
+		return true, true
+	}
+	r, err := w.open(family.Name, w.tail.file)
+	if err != nil || r == nil {
+		return true, true // the next run finds it
+	}
+	defer r.Close()
+	return true, w.deliver(r, w.tail.file)
+}
+
+// inherit hands the state of the generation before on to one that is new.
+func (w *walker) inherit(r *Reader) {
+	if r.pos.ID == 0 && w.before != nil {
+		r.pos.State = w.before.State
+	}
 }
 
 // rotatedAway reports whether a log that is not there was read before: then it
@@ -155,18 +217,6 @@ func (w *walker) rotatedAway(family Family, file File) bool {
 	}
 	last, err := w.positions.ByFamily(w.ctx, family.Name)
 	return err == nil && len(last) > 0
-}
-
-// visit notes that the pass has dealt with a file, whatever came of it. It
-// returns what the file is, nil when there is none.
-func (w *walker) visit(r *Reader, file File) os.FileInfo {
-	if file.look(); r != nil && r.info != nil {
-		file.info = r.info
-	}
-	if file.info != nil {
-		w.visited = append(w.visited, file.info)
-	}
-	return file.info
 }
 
 // overtaken reports whether the log was rotated between the listing of its
@@ -207,7 +257,7 @@ func isBinary(r *Reader) bool {
 // that has not changed since it was read to its end.
 func (w *walker) open(family string, file File) (*Reader, error) {
 	if p, ok := w.unchanged(file.Path); ok {
-		w.state = p.State
+		w.before = &p
 		return nil, nil
 	}
 	r, err := openFile(file.Path)
@@ -232,7 +282,7 @@ func (w *walker) open(family string, file File) (*Reader, error) {
 		r.Close()
 		return nil, err
 	}
-	r.pos.State = w.state
+	w.inherit(r)
 	return r, nil
 }
 
@@ -321,7 +371,7 @@ func (w *walker) missing(f Family) ([]File, error) {
 	case known:
 		since = w.since
 	default:
-		w.state = last[0].State
+		w.before = &last[0]
 	}
 	return slices.DeleteFunc(files, func(f File) bool { return !writtenSince(f.Path, since) }), nil
 }
@@ -337,7 +387,7 @@ func older(family string, last Position) []File {
 	files := slices.DeleteFunc(generations(family), func(f File) bool { return f.key.kind == live })
 	target := realPath(family)
 	if last.Path != "" && last.Path != family && stillThere(last) {
-		files = merge(files, []File{{Path: last.Path}})
+		files = merge([]File{{Path: last.Path}}, files)
 	}
 	if dir, base := filepath.Split(target); target != family {
 		name, _ := parseName(base)

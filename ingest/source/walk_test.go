@@ -570,6 +570,118 @@ func TestRotatedWhileItIsCaughtUpWith(t *testing.T) {
 	}
 }
 
+// lateLog is a log that grows and is rotated while who reads it asks what is
+// known. As daemons do until they are told, its writer goes on in the old file for
+// a while when there is a new one.
+type lateLog struct {
+	rotatedLog
+	Memory
+	old bool // it still writes to the old file
+}
+
+func newLateLog(t *testing.T, seed uint64) *lateLog {
+	return &lateLog{rotatedLog: *newRotatedLog(t, seed)}
+}
+
+// step lets a line be written, or the next thing of a rotation happen, of which
+// there is one.
+func (l *lateLog) step() {
+	switch l.rnd.IntN(5) {
+	case 0:
+		if !l.rotated {
+			l.rotated, l.old = true, true
+			rename(l.t, l.path, l.path+".1")
+			write(l.t, l.path, "")
+		}
+	case 1:
+		l.old = false
+	case 2, 3:
+		lines, path := l.log.lines(1), l.path
+		if l.old {
+			path += ".1"
+		}
+		appendTo(l.t, path, join(lines))
+		l.written = append(l.written, lines...)
+	}
+}
+
+// push makes room for the next rotation.
+func (l *lateLog) push() {
+	if l.rotated && !l.old {
+		l.packed++
+		rename(l.t, l.path+".1", fmt.Sprintf("%s-%06d", l.path, l.packed))
+		l.rotated = false
+	}
+}
+
+func (l *lateLog) FingerprintLengths(ctx context.Context) ([]int64, error) {
+	l.step()
+	return l.Memory.FingerprintLengths(ctx)
+}
+
+func (l *lateLog) ByInode(ctx context.Context, device, inode uint64) ([]Position, error) {
+	l.step()
+	return l.Memory.ByInode(ctx, device, inode)
+}
+
+func (l *lateLog) ByFamily(ctx context.Context, family string) ([]Position, error) {
+	l.step()
+	return l.Memory.ByFamily(ctx, family)
+}
+
+// What a daemon writes to the old file after there is a new one comes before what
+// it then writes to the new one, whenever these are looked at.
+func TestLateLines(t *testing.T) {
+	for seed := range uint64(100) {
+		for _, pattern := range []string{"", "*"} {
+			t.Run(fmt.Sprint("read", seed, pattern), func(t *testing.T) {
+				l := newLateLog(t, seed)
+				l.grow()
+				got := must(t, &l.Memory, l.path+pattern) // else its older generations are not asked for
+				for i := range 20 {
+					families, errs := Expand([]string{l.path + pattern})
+					lines, errs := readEach(Read(context.Background(), families, l), &l.Memory, errs, l.step)
+					if len(errs) > 0 {
+						t.Fatal(errs)
+					}
+					got = append(got, lines...)
+					if i < 18 {
+						l.push()
+					} else {
+						l.rotated, l.old = true, false
+					}
+				}
+				want(t, append(got, must(t, &l.Memory, l.path+pattern)...), l.written)
+			})
+		}
+		t.Run(fmt.Sprint("follow", seed), func(t *testing.T) {
+			l := newLateLog(t, seed)
+			l.grow()
+			f := Follow([]string{l.path}, FollowOptions{Tick: time.Hour})
+			defer f.Close()
+			var got []string
+			ready := func(p Positions, after func()) {
+				lines, errs := readEach(f.Ready(context.Background(), p), &l.Memory, nil, after)
+				if len(errs) > 0 {
+					t.Fatal(errs)
+				}
+				got = append(got, lines...)
+			}
+			ready(&l.Memory, func() {})
+			for range 20 {
+				l.step()
+				l.step()
+				ready(l, l.step)
+				l.push()
+			}
+			for range 3 {
+				ready(&l.Memory, func() {})
+			}
+			want(t, got, l.written)
+		})
+	}
+}
+
 func TestUnreadable(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may read everything")
