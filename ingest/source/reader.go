@@ -402,10 +402,10 @@ func (r *Reader) makeRoom() {
 	}
 }
 
-// until ends what is there to read at the size that the file has now, or that it
-// had when it was opened. A daemon goes on in the old file for a while when there
-// is a new one: what is in the new one by now was written after what will be
-// found in the old one from now on.
+// until ends what there is to read at a size that the file has had. A daemon goes
+// on in the old file for a while when there is a new one: what it wrote there
+// before the lines that the new one has by now is found when the old one is looked
+// at from now on.
 func (r *Reader) until(size int64) { r.limit = size }
 
 // readBlock reads what follows.
