@@ -348,6 +348,44 @@ func TestSessionAcrossFiles(t *testing.T) {
 	}
 }
 
+// TestStatesOfVersion1 goes on where the first version of mailfail stopped: in a
+// quoted row, in a session, and under headers.
+func TestStatesOfVersion1(t *testing.T) {
+	const begin = "\x01\x00\x00\x00\x00\xff\xff\xdd\xf2\xdf\xff\xdf\xdc\x01"
+	tracking := strings.TrimSuffix(header2007[strings.Index(header2007, "date-time"):], "\n")
+	send := strings.TrimSuffix(headerSend[strings.Index(headerSend, "date-time"):], "\n")
+	for name, test := range map[string]struct{ state, rest, want string }{
+		"tracking": {begin + "\x11exchange-tracking\x11exchange-tracking\x00\x00\x00\x11exchange-tracking\xfa\x02\x01,\xa3\x02" + tracking +
+			"\x00\x01P2026-11-20T01:00:00.000Z,,EX01,,EX02,,,STOREDRIVER,DELIVER,1,<a@x>,a@x,,1,1,,,\"t", "wo\",s@x,s@x,", "delivered a@x"},
+		"send": {begin + "\x11exchange-smtpsend\x11exchange-smtpsend\x00\x00\x00\x11exchange-smtpsend\xb8\x01\x01,c" + send +
+			"\x00\x00\x01\x01\x01\x1008DE0000003A0001\x02mx\x00\x1208DE0000003A0001/4\x03s@x\f550-5.1.1 no\x03550\x00\x01\x01\x00\x00\x00\x00\x01\x03a@x\x00\x01\x02\x00" +
+			"\x11exchange-tracking\x05\x01,\x00\x00\x00",
+			"2026-11-20T00:00:00.000Z,Out,08DE0000003A0001,8,10.0.0.1:1,192.0.2.1:25,<,550 5.1.1 no,\n2026-11-20T00:00:00.000Z,Out,08DE0000003A0001,9,10.0.0.1:1,192.0.2.1:25,-,,",
+			"failed a@x 550 5.1.1 rcpt remote"},
+		"connectivity": {begin + "\x15exchange-connectivity\x15exchange-connectivity\x00\x00\x00\x15exchange-connectivity?\x01,:date-time,session,source,Destination,direction,description\x00\x00" +
+			"\x11exchange-tracking\x05\x01,\x00\x00\x00", "2026-11-20T00:00:00.000Z,08DE0000003A0001,SMTP,x.example,-,Messages: 0 Bytes: 0 (Unable to connect)", "no connection x.example connect network"},
+		"trace": {begin + "\x15exchange-online-trace\x15exchange-online-trace\x00\x00\x00\x15exchange-online-trace>\x01,8Status,RecipientAddress,SenderAddress,Received,MessageId\x00\x00\x00",
+			"Failed,a@x,s@x,2026-11-20T00:00:00,<m@x>", "failed a@x"},
+	} {
+		s := newStream(t, "auto")
+		if err := s.UnmarshalBinary([]byte(test.state)); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var got []string
+		for line := range strings.SplitSeq(test.rest, "\n") {
+			s.Parse([]byte(line), func(r *parsers.Record) {
+				if b := brief(r); b != "" {
+					got = append(got, b)
+				}
+			})
+		}
+		if strings.Join(got, "; ") != test.want {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}
+
 // TestSecrets looks for what follows AUTH in records and states.
 func TestSecrets(t *testing.T) {
 	log := dialogue(headerRecv, `EX01\Client`, "+\n> 220 mail.example\n< EHLO client.example\n> 250 ok\n< AUTH LOGIN czNjcmV0\n> 334 x\n< czNjcmV0\n> 500 5.3.3 Unrecognized command 'czNjcmV0'\n< MAIL FROM:<s@x>\n> 530 5.7.1 Client was not authenticated")

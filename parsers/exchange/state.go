@@ -8,7 +8,8 @@ import (
 	"mailfail/registry"
 )
 
-// stateVersion begins a state. States of other versions are refused.
+// stateVersion begins a state. Those of version 1 knew nothing of connections;
+// others are refused.
 const stateVersion = 2
 
 var errState = errors.New("the saved state is damaged")
@@ -45,10 +46,10 @@ func (p *parser) UnmarshalBinary(b []byte) error {
 }
 
 func (p *parser) setState(b []byte) (*decoder, error) {
-	if len(b) < 2 || b[0] != stateVersion {
+	if len(b) < 2 || b[0] != 1 && b[0] != stateVersion {
 		return nil, fmt.Errorf("it was saved by another version of mailfail: %w", errState)
 	}
-	d := &decoder{b: b[2:]}
+	d := &decoder{version: b[0], b: b[2:]}
 	p.delimiter = b[1]
 	names := d.bytes()
 	if len(names) > 0 && d.err == nil {
@@ -95,6 +96,9 @@ func (s *sessions) appendState(b []byte) []byte {
 }
 
 func (s *sessions) setState(d *decoder) {
+	if d.version == 1 && len(d.b) == 0 {
+		return // of a connectivity log
+	}
 	s.next = d.uvarint()
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 		x := &session{}
@@ -135,22 +139,32 @@ func (x *session) appendState(b []byte) []byte {
 func (x *session) setState(d *decoder) {
 	x.started = d.uvarint()
 	x.id = string(d.bytes())
-	for _, field := range [...]*[]byte{&x.peer, &x.coming, &x.message, &x.sender, &x.reply, &x.failure.text} {
+	for _, field := range [...]*[]byte{&x.peer, &x.coming, &x.message, &x.sender, &x.reply} {
 		*field = append(*field, d.bytes()...)
 	}
+	if d.version > 1 {
+		x.failure.text = append(x.failure.text, d.bytes()...)
+	}
 	copy(x.code[:], d.bytes())
-	for _, flag := range [...]*bool{&x.hop, &x.greeted, &x.hasSender, &x.refused, &x.named, &x.told, &x.used} {
+	for _, flag := range [...]*bool{&x.hop, &x.greeted, &x.hasSender, &x.refused, &x.named, &x.told} {
 		*flag = d.bool()
 	}
-	x.failure.stage, x.failure.source = registry.Stage(d.byte()), registry.Source(d.byte())
-	x.messages = int(d.uvarint())
+	if d.version > 1 {
+		x.used = d.bool()
+		x.failure.stage, x.failure.source = registry.Stage(d.byte()), registry.Source(d.byte())
+		x.messages = int(d.uvarint())
+	}
 	x.size = int64(d.uvarint())
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 		address := d.bytes()
 		x.recipients = append(x.recipients, recipient{append([]byte(nil), address...), d.byte()})
 	}
+	x.used = x.used || len(x.recipients) > 0
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 		c := command(d.byte())
+		if d.version == 1 && c > 0 { // there were no kinds of commands before MAIL
+			c += cmdMail - 1
+		}
 		x.unanswered = append(x.unanswered, pending{c, int(d.varint())})
 	}
 }
@@ -168,8 +182,9 @@ func appendBool(b []byte, v bool) []byte {
 
 // decoder reads a state; after an error it returns zeros.
 type decoder struct {
-	b   []byte
-	err error
+	version byte
+	b       []byte
+	err     error
 }
 
 func (d *decoder) uvarint() uint64 {
