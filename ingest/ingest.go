@@ -88,6 +88,8 @@ type loop struct {
 	given   map[string]bool // whether a file was named by its path
 	untimed store.Lines     // of the source, before the first line with a time
 
+	last *parsers.Stream // that was read to the end of its source
+
 	inBatch bool
 	started time.Time // of the batch
 	lines   int       // in the batch
@@ -179,7 +181,31 @@ func (l *loop) family(ctx context.Context, families []source.Family, res *Result
 			return false, err
 		}
 	}
-	return false, ctx.Err()
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	return false, l.end(res)
+}
+
+// end ends the last source of a family of which nothing more will be read: no
+// file follows in which an open row or object could go on.
+func (l *loop) end(res *Result) error {
+	stream := l.last
+	l.last = nil
+	if !l.opt.Whole || stream == nil {
+		return nil
+	}
+	result := stream.End(l.emit)
+	if l.err != nil {
+		return l.fail()
+	}
+	if result == parsers.Unparsed && len(res.Files) > 0 {
+		again := store.Lines{Understood: -1, Unparsed: 1}
+		l.w.CountLines(max(0, stream.Time().UnixMicro()), again)
+		res.Files[len(res.Files)-1].Lines.Add(again)
+		res.Lines.Add(again)
+	}
+	return nil
 }
 
 // beginFamily begins a batch, or ends it: nobody else is to wait until a stream
@@ -219,6 +245,7 @@ func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error 
 	if err := l.save(r, stream); err != nil {
 		return err
 	}
+	l.last = stream
 	if file.Lines.Read > 0 {
 		file.Seen = stream.Seen()
 		res.Lines.Add(file.Lines)

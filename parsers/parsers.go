@@ -187,6 +187,13 @@ type Continuer interface {
 	InRow() bool
 }
 
+// Ender is implemented by parsers that keep lines until they know what follows.
+type Ender interface {
+	// End is told that nothing follows, and reads what was kept. When that was
+	// no record, it returns Unparsed: for one of its lines.
+	End(emit func(*Record)) Result
+}
+
 // Options are what the user said about the logs.
 type Options struct {
 	Location *time.Location // of times without a zone; never nil

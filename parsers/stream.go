@@ -368,6 +368,25 @@ func (s *Stream) read(i int, e *Entry) Result {
 	return result
 }
 
+// End says that the source has ended for good, and passes on the records of what
+// was kept until then. It returns Unparsed when one of the lines that counted
+// as Understood was not.
+func (s *Stream) End(emit func(*Record)) Result {
+	s.emit = emit
+	result := Understood
+	for i := range s.readers {
+		if p, ok := s.readers[i].parser.(Ender); ok {
+			s.current = s.readers[i].format
+			if p.End(s.deliver) == Unparsed {
+				s.readers[i].seen.Known--
+				result = Unparsed
+			}
+		}
+	}
+	s.emit = nil
+	return result
+}
+
 // Seen returns the formats of the lines read so far, by name.
 func (s *Stream) Seen() []Seen {
 	var seen []Seen

@@ -20,7 +20,8 @@
 //
 // In a list of PowerShell's Format-List an object is a row, and the names of its
 // properties are the header. An object counts once its end was seen: the last
-// one before Exchange 2016, or with chosen properties, waits for a blank line.
+// one before Exchange 2016, or with chosen properties, waits for a blank line, or
+// for the end of a log that nothing can be added to.
 //
 // # Counting
 //

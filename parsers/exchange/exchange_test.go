@@ -153,6 +153,40 @@ func row2007(recipient, subject string) string {
 	return "2026-11-20T01:00:00.000Z,,EX01,,EX02,,,STOREDRIVER,DELIVER,1,<" + recipient + ">," + recipient + ",,1,1,,," + subject + ",s@x,s@x,2026-11-20T00:59:00.000Z\n"
 }
 
+// TestEnd ends logs in the middle of a row, of an object, and nowhere.
+func TestEnd(t *testing.T) {
+	object := "Timestamp : 11/20/2026 9:28:06 AM\nEventId   : FAIL\nMessageId : <m@x>\nRecipients : {a@x}\n"
+	for _, test := range []struct {
+		name, log, want string
+		result          parsers.Result
+	}{
+		{"whole", header2007 + row2007("a@x", "hi"), "delivered a@x", parsers.Understood},
+		{"torn", header2007 + row2007("a@x", "\"hi") + row2007("b@x", "hi") + row2007("c@x", "hi"), "delivered b@x; delivered c@x", parsers.Unparsed},
+		{"torn twice", header2007 + row2007("a@x", "\"hi") + row2007("b@x", "hi") + row2007("c@x", "\"hi"), "delivered b@x", parsers.Unparsed},
+		{"list", strings.ReplaceAll(object, "Timestamp ", "Timestamp  ") + "RecipientStatus : {550 5.1.1 no}\n", "", parsers.Unparsed},
+		{"aligned list", "Timestamp       : 11/20/2026 9:28:06 AM\nEventId         : FAIL\nMessageId       : <m@x>\nRecipients      : {a@x}\nRecipientStatus : {550 5.1.1 no}\n", "failed a@x 550 5.1.1 local", parsers.Understood},
+		{"an end of it", "Timestamp       : 11/20/2026 9:28:06 AM\n", "", parsers.Unparsed},
+		{"nothing", "", "", parsers.Understood},
+	} {
+		s := newStream(t, "auto")
+		var got []string
+		emit := func(r *parsers.Record) {
+			if b := brief(r); b != "" {
+				got = append(got, b)
+			}
+		}
+		for line := range strings.SplitSeq(strings.TrimSuffix(test.log, "\n"), "\n") {
+			s.Parse([]byte(line), emit)
+		}
+		if result := s.End(emit); strings.Join(got, "; ") != test.want || result != test.result {
+			t.Errorf("%s: got %q, %v; want %q, %v", test.name, got, result, test.want, test.result)
+		}
+		if result := s.End(emit); result != parsers.Understood {
+			t.Errorf("%s: the second end was %v", test.name, result)
+		}
+	}
+}
+
 func TestRowsOfManyLines(t *testing.T) {
 	hostile := "2026-11-20T01:00:00.000Z,,EX01,,EX02,,,STOREDRIVER,FAIL,1,<v>,victim@x,550 5.1.1 No,1,1,,,s,s@x,s@x,"
 	for _, test := range []struct {
@@ -702,13 +736,15 @@ func FuzzParse(f *testing.F) {
 				continue
 			}
 			s := newStream(t, format.Name)
-			for _, line := range lines {
-				s.Parse(line, func(r *parsers.Record) {
-					if r.Time.IsZero() || r.Kind == 0 || len(r.Message) == 0 && r.Kind != parsers.Rejection && r.Kind != parsers.Connection {
-						t.Fatalf("%s: empty record of %q", format.Name, line)
-					}
-				})
+			emit := func(r *parsers.Record) {
+				if r.Time.IsZero() || r.Kind == 0 || len(r.Message) == 0 && r.Kind != parsers.Rejection && r.Kind != parsers.Connection {
+					t.Fatalf("%s: empty record of %q", format.Name, log)
+				}
 			}
+			for _, line := range lines {
+				s.Parse(line, emit)
+			}
+			s.End(emit)
 		}
 	})
 }

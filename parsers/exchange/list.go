@@ -75,6 +75,14 @@ func (p *trackingParser) Parse(e *parsers.Entry, emit func(*parsers.Record)) par
 	return result
 }
 
+// End ends the row or the object that is open.
+func (p *trackingParser) End(emit func(*parsers.Record)) parsers.Result {
+	if p.list.column > 0 {
+		return p.list.end(emit)
+	}
+	return p.parser.End(emit)
+}
+
 // property returns the name a line of a list begins with and the column where
 // its value begins; 0 for other lines.
 func property(line []byte) (name []byte, column int) {

@@ -11,7 +11,7 @@ import (
 // never closed, because the server stopped in the middle of a row.
 const (
 	maxRowBytes = 1 << 20
-	maxRowLines = 10_000
+	maxRowLines = 1000
 )
 
 // table is what a kind of log does with its rows.
@@ -142,6 +142,15 @@ func (p *parser) giveUp(emit func(*parsers.Record)) parsers.Result {
 		p.release()
 		rest = after
 	}
+}
+
+// End gives up a row that is still open.
+func (p *parser) End(emit func(*parsers.Record)) parsers.Result {
+	if !p.InRow() {
+		return parsers.Understood
+	}
+	defer p.release()
+	return p.giveUp(emit)
 }
 
 // comment reads a line of the header:

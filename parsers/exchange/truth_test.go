@@ -576,7 +576,8 @@ func record(t testing.TB, lines [][]byte, split map[int]bool) []string {
 		result := s.Parse(bytes.Clone(line), func(r *parsers.Record) { out = append(out, describe(r)) })
 		out = append(out, fmt.Sprint(result))
 	}
-	return out
+	result := s.End(func(r *parsers.Record) { out = append(out, describe(r)) })
+	return append(out, fmt.Sprint(result))
 }
 
 // describe returns a record as text, slices as strings.
