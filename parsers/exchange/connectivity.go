@@ -66,12 +66,13 @@ func (c *connectivity) row(fields [][]byte, emit func(*parsers.Record)) parsers.
 //
 //	Failed connection to 198.51.100.9:25 (HostUnreachable:00002751)[TargetHost:…
 //	DNS server returned InfoDomainNonexistent reported by 192.0.2.53. [Domain:Result] = …
+//	Non-existent domain reported by 192.0.2.53. …
 func (c *connectivity) step(session, description []byte) {
 	switch {
 	case bytes.HasPrefix(description, []byte("Failed connection to ")):
 		text, _, _ := bytes.Cut(description, []byte("[TargetHost:"))
 		c.get(session).fail(registry.StageConnect, registry.SourceNetwork, text)
-	case bytes.HasPrefix(description, []byte("DNS server returned ")):
+	case contains(description, " reported by "):
 		c.get(session).fail(registry.StageDNS, registry.SourceDNS, description)
 	case bytes.HasPrefix(description, []byte("Established connection to ")):
 		if x := c.open[string(session)]; x != nil {
@@ -81,7 +82,8 @@ func (c *connectivity) step(session, description []byte) {
 }
 
 // end reports a connection: "Messages: 2 Bytes: 4711 ()", where the brackets
-// hold why it ended early.
+// hold why it ended early, or "Aborted connection to 192.0.2.1". With "Using
+// Cached Session 08DE…" none was made.
 func (c *connectivity) end(fields [][]byte, emit func(*parsers.Record)) {
 	var f failure
 	if x := c.open[string(fields[connSession])]; x != nil {
@@ -91,6 +93,12 @@ func (c *connectivity) end(fields [][]byte, emit func(*parsers.Record)) {
 	description := fields[connDescription]
 	numbers, why, _ := bytes.Cut(description, []byte(" ("))
 	why = bytes.TrimSuffix(why, []byte(")"))
+	switch {
+	case bytes.HasPrefix(description, []byte("Using Cached Session ")):
+		return
+	case bytes.HasPrefix(description, []byte("Aborted connection")):
+		why = description
+	}
 	r := &c.rec
 	r.Kind, r.Host, r.Relay, r.Outcome = parsers.Connection, c.ownHost, fields[connDestination], parsers.Delivered
 	messages, _, _ := bytes.Cut(bytes.TrimPrefix(numbers, []byte("Messages: ")), []byte(" "))
@@ -110,7 +118,7 @@ func (c *connectivity) end(fields [][]byte, emit func(*parsers.Record)) {
 // connectivityStage returns where a connection ended early.
 func connectivityStage(why []byte) (registry.Stage, registry.Source) {
 	switch {
-	case contains(why, "The DNS query for"):
+	case contains(why, "The DNS query for"), contains(why, "The domain name "):
 		return registry.StageDNS, registry.SourceDNS
 	case contains(why, "Unable to connect"):
 		return registry.StageConnect, registry.SourceNetwork

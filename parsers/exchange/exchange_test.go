@@ -345,11 +345,16 @@ func TestConnectivity(t *testing.T) {
 		{"no such domain", row(a, "SMTP", "x", ">,DNS server returned InfoDomainNonexistent reported by 192.0.2.53. [Domain:Result] = x:NonexistentDomain;") +
 			row(a, "SMTP", "x", "-,Messages: 0 Bytes: 0 (The DNS query for  'x' failed with error : ErrorRetry)"),
 			[]string{"no connection x dns dns: DNS server returned InfoDomainNonexistent reported by 192.0.2.53. [Domain:Result] = x:NonexistentDomain;"}},
+		{"no such domain, 2013", row(a, "SMTP", "x", ">,Non-existent domain reported by 192.0.2.53. [Domain:Result] = x") +
+			row(a, "SMTP", "x", "-,Messages: 0 Bytes: 0 (The domain name does not exist. Please correct the address and try again.)"),
+			[]string{"no connection x dns dns: Non-existent domain reported by 192.0.2.53. [Domain:Result] = x"}},
+		{"aborted", row(a, "SMTP", "x", ">,mx.x[192.0.2.1]") + row(a, "SMTP", "x", "-,Aborted connection to 192.0.2.1"), []string{"no connection x: Aborted connection to 192.0.2.1"}},
 		{"TLS", row(a, "SMTP", "x", "-,Messages: 0 Bytes: 0 (Retry : TLS negotiation failed with error CertUnknown)"),
 			[]string{"no connection x starttls tls: Retry : TLS negotiation failed with error CertUnknown"}},
 		{"sessions interleaved", row(a, "SMTP", "x", ">,Failed connection to 192.0.2.1:25 (TimedOut:0000274C)") +
 			row(b, "SMTP", "y", "-,Messages: 0 Bytes: 0 (Retry : Unable to connect)") + row(a, "SMTP", "x", "-,Messages: 0 Bytes: 0 (Retry : Unable to connect)"),
 			[]string{"no connection y connect network: Retry : Unable to connect", "no connection x connect network: Failed connection to 192.0.2.1:25 (TimedOut:0000274C)"}},
+		{"cached", row(a, "SMTP", "x", "-,Using Cached Session 08DE0000004DFFFF"), nil},
 		{"submission", row(a, "MapiSubmission", "x", "-,RegularSubmissions: 0 ShadowSubmissions: 0 Failures: 1"), nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
