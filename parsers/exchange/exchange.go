@@ -55,7 +55,8 @@
 //     (each) and to the message (each accepted recipient) is a rejection, its
 //     Outcome Deferred or Failed. A failed AUTH is none, and no word of it is
 //     kept. Sessions that a frontend server passes on (XPROXYFROM) count
-//     nothing, because the frontend logs them too.
+//     nothing, because the frontend logs them too; submissions (XPROXY) count,
+//     because it does not.
 //  12. A connectivity log names no recipients, so nothing in it is an attempt.
 //     Each SMTP row "-" is a connection to a next hop, on internal connectors
 //     too; in a send log each session and each failure to connect is.

@@ -320,10 +320,25 @@ func TestReceive(t *testing.T) {
 		{"lost", start + "< MAIL FROM:<s@x>\n> 250 ok\n< RCPT TO:<a@x>\n> 250 ok\n- Remote", nil},
 		{"hangs up unasked", start + "> 421 4.4.1 Connection timed out\n-", nil},
 		{"passed on by a frontend", start + "< XPROXYFROM SID=1 IP=192.0.2.7 PORT=1 DOMAIN=client.example\n> 250 ok\n< MAIL FROM:<s@x>\n> 250 ok\n< RCPT TO:<a@x>\n> 550 5.1.1 no\n-", nil},
+		{"submitted through a frontend", start + "< XPROXY SID=1 IP=192.0.2.7 PORT=1 DOMAIN=client.example SECID=Uy0xLTU\n> 250 XProxy accepted\n< MAIL FROM:<s@x>\n> 250 ok\n< RCPT TO:<a@x>\n> 550 5.7.60 no\n-",
+			[]string{"rejected failed a@x 550 5.7.60 rcpt local"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			check(t, dialogue(headerRecv, `EX01\Default Frontend EX01`, test.dialogue), test.want, 0)
 		})
+	}
+}
+
+// TestSubmission looks who is told to have submitted what a frontend passed on.
+func TestSubmission(t *testing.T) {
+	log := dialogue(headerRecv, `EX01\Client Proxy EX01`, "+\n> 220 mail.example\n< EHLO EX01\n> 250 ok\n< XPROXY SID=1 IP=192.0.2.7 PORT=1 DOMAIN=client.example\n> 250 ok\n< MAIL FROM:<s@x>\n> 550 5.7.60 no\n-")
+	s := newStream(t, "auto")
+	var clients []string
+	for line := range strings.SplitSeq(log, "\n") {
+		s.Parse([]byte(line), func(r *parsers.Record) { clients = append(clients, fmt.Sprintf("%s[%s]", r.Client, r.ClientIP)) })
+	}
+	if want := []string{"client.example[192.0.2.7]"}; !slices.Equal(clients, want) {
+		t.Errorf("got %q, want %q", clients, want)
 	}
 }
 

@@ -97,7 +97,9 @@ func (p *protocol) about(fields [][]byte) {
 		x.hop = x.hop || isInternalConnector(connector)
 		return
 	}
-	r.ClientIP = ip
+	if r.ClientIP = ip; len(x.client) > 0 {
+		r.ClientIP = x.client
+	}
 	if i := bytes.IndexByte(connector, '\\'); i > 0 {
 		r.Host = connector[:i] // EX01\Default Frontend EX01
 		x.hop = x.hop || bytes.HasPrefix(connector[i+1:], []byte("Outbound Proxy Frontend"))
@@ -194,8 +196,10 @@ func (p *protocol) command(data, sequence []byte) {
 		p.begin(x)
 	case p.receives && (hasVerb(data, "EHLO") || hasVerb(data, "HELO")):
 		x.peer = peerName(data)
-	case p.receives && (hasVerb(data, "XPROXYFROM") || hasVerb(data, "XPROXY")):
+	case p.receives && hasVerb(data, "XPROXYFROM"):
 		x.hop = true // the frontend server has it in its own log
+	case p.receives && hasVerb(data, "XPROXY"):
+		x.submits(data)
 	}
 	switch p.say(x, data) {
 	case cmdMail:

@@ -56,6 +56,7 @@ type session struct {
 	hop     bool   // between servers of the organisation: nothing counts
 	greeted bool   // the server has greeted
 	peer    []byte // name of the other side: its greeting, or its EHLO
+	client  []byte // address of the one for whom the other side speaks
 	coming  []byte // InternetMessageId of the transaction that begins next
 
 	message    []byte // of the transaction: InternetMessageId, or session/number
@@ -189,6 +190,20 @@ func (s *sessions) add(x *session, address []byte) int {
 	x.recipients = append(x.recipients, r)
 	s.kept += r.weight()
 	return len(x.recipients) - 1
+}
+
+// submits notes for whom a frontend server speaks. Once it has let a client log in,
+// it passes on whatever that one says, and logs no more of it:
+//
+//	XPROXY SID=08DE… IP=192.0.2.9 PORT=4000 DOMAIN=client.example CAPABILITIES=0 SECID=…
+func (x *session) submits(data []byte) {
+	for word := range bytes.FieldsSeq(data) {
+		if ip, ok := bytes.CutPrefix(word, []byte("IP=")); ok {
+			x.client = cloneName(ip)
+		} else if name, ok := bytes.CutPrefix(word, []byte("DOMAIN=")); ok {
+			x.peer = cloneName(name)
+		}
+	}
 }
 
 // begin starts a transaction.
@@ -359,5 +374,9 @@ func peerName(text []byte) []byte {
 	if i := bytes.IndexByte(text, ' '); i >= 0 {
 		text = text[:i]
 	}
-	return bytes.Clone(text)
+	return cloneName(text)
 }
+
+// cloneName copies a name of a host, which has at most 255 bytes (RFC 5321 section
+// 4.5.3.1.2).
+func cloneName(b []byte) []byte { return bytes.Clone(b[:min(len(b), 255)]) }

@@ -116,7 +116,7 @@ func (s *sessions) setState(d *decoder) {
 
 func (x *session) appendState(b []byte) []byte {
 	b = binary.AppendUvarint(b, x.started)
-	for _, field := range [...][]byte{[]byte(x.id), x.peer, x.coming, x.message, x.sender, x.reply, x.failure.text, x.code[:]} {
+	for _, field := range [...][]byte{[]byte(x.id), x.peer, x.coming, x.message, x.sender, x.reply, x.client, x.failure.text, x.code[:]} {
 		b = appendBytes(b, field)
 	}
 	for _, flag := range [...]bool{x.hop, x.greeted, x.hasSender, x.refused, x.named, x.told, x.used} {
@@ -143,6 +143,7 @@ func (x *session) setState(d *decoder) {
 		*field = append(*field, d.bytes()...)
 	}
 	if d.version > 1 {
+		x.client = append(x.client, d.bytes()...)
 		x.failure.text = append(x.failure.text, d.bytes()...)
 	}
 	copy(x.code[:], d.bytes())
