@@ -578,25 +578,47 @@ func TestOtherJSON(t *testing.T) {
 // TestPowerShell reads what Get-MessageTrackingLog | Export-Csv writes, with
 // local times and lists that were joined, or lost.
 func TestPowerShell(t *testing.T) {
-	zone := time.FixedZone("", 3600)
-	s, err := parsers.NewStream(parsers.Options{Location: zone}, "auto", 0, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	var results [3]int
-	for line := range strings.SplitSeq("\"Timestamp\",\"ServerHostname\",\"Source\",\"EventId\",\"MessageId\",\"NetworkMessageId\",\"Recipients\",\"RecipientStatus\"\n"+
-		`"11/20/2026 9:28:06 PM","EX1","SMTP","FAIL","<m@x>","96b02425-5c46-49d8-6134-08d8a6213736","a@x;b@x","[{LED=501 5.1.4 Reserved}];[{LED=550 5.1.1 No}]"`+"\n"+
-		`"11/20/2026 9:28:06 PM","EX1","SMTP","FAIL","<m@x>","96b02425-5c46-49d8-6134-08d8a6213736","System.String[]","System.String[]"`, "\n") {
-		results[s.Parse([]byte(line), func(r *parsers.Record) {
-			if b := brief(r); b != "" {
-				got = append(got, r.Time.UTC().Format("15:04:05 ")+b)
+	const header = "\"Timestamp\",\"ServerHostname\",\"Source\",\"EventId\",\"MessageId\",\"NetworkMessageId\",\"Recipients\",\"RecipientStatus\"\n"
+	two := []string{"20:28:06 failed a@x 501 5.1.4 remote", "20:28:06 failed b@x 550 5.1.1 remote"}
+	for _, test := range []struct {
+		recipients, status string
+		want               []string
+	}{
+		{"a@x;b@x", "[{LED=501 5.1.4 Reserved}];[{LED=550 5.1.1 No}]", two},
+		{"a@x, b@x", "501 5.1.4 Reserved, or not, 550 5.1.1 No", two},
+		{"a@x,b@x", "501 5.1.4 Reserved,550 5.1.1 No", two},
+		{"a@x, b@x", "[{LED=501 5.1.4 1, 550 x}], [{LED=550 5.1.1 No}]", two},
+		{"a@x b@x", "501 5.1.4 Reserved, 550 5.1.1 No", two},
+		{"{a@x, b@x}", "{501 5.1.4 Reserved, 550 5.1.1 No}", two},
+		{"a@x", "501 5.1.4 Reserved, 550 5.1.1 No", two[:1]},
+		{"\"\"a, b\"\"@x", "501 5.1.4 Reserved", []string{`20:28:06 failed "a, b"@x 501 5.1.4 remote`}},
+		{"a@x;b@x", "System.String[]", []string{"20:28:06 failed a@x remote", "20:28:06 failed b@x remote"}},
+		{"System.String[]", "System.String[]", nil},
+		{"System.Object[]", "System.Object[]", nil},
+		{"Microsoft.Exchange.Data.MultiValuedProperty`1[System.String]", "", nil},
+		{"{a@x, b@x...}", "{501 5.1.4 Reserved, 550 5.1.1 No...}", nil},
+	} {
+		s, err := parsers.NewStream(parsers.Options{Location: time.FixedZone("", 3600)}, "auto", 0, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		var result parsers.Result
+		row := fmt.Sprintf(`"11/20/2026 9:28:06 PM","EX1","SMTP","FAIL","<m@x>","96b02425-5c46-49d8-6134-08d8a6213736","%s","%s"`, test.recipients, test.status)
+		for line := range strings.SplitSeq(header+row, "\n") {
+			kept := []byte(line)
+			result = s.Parse(kept, func(r *parsers.Record) {
+				if b := brief(r); b != "" {
+					got = append(got, r.Time.UTC().Format("15:04:05 ")+b)
+				}
+			})
+			if string(kept) != line {
+				t.Errorf("%q was changed to %q", line, kept)
 			}
-		})]++
-	}
-	want := []string{"20:28:06 failed a@x 501 5.1.4 remote", "20:28:06 failed b@x 550 5.1.1 remote"}
-	if !slices.Equal(got, want) || results != [3]int{2, 0, 1} {
-		t.Errorf("got %q, %v", got, results)
+		}
+		if !slices.Equal(got, test.want) || (result == parsers.Unparsed) != (test.want == nil) {
+			t.Errorf("%q, %q: got %q, %v; want %q", test.recipients, test.status, got, result, test.want)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ type trackingParser struct {
 }
 
 func newTrackingParser(o parsers.Options) *trackingParser {
-	t := tracking{ownHost: []byte(o.Host), zone: o.Location}
+	t := tracking{ownHost: []byte(o.Host), culture: &culture{zone: o.Location}}
 	p := &trackingParser{parser: *newParser(&t, typeTracking), list: list{tracking: t}}
 	p.isHeader = isExtendedHeader
 	return p
@@ -127,7 +127,7 @@ func isListHeader(line []byte) bool {
 	value := bytes.TrimSpace(line[min(column, len(line)):])
 	switch string(name) {
 	case "Timestamp":
-		_, ok := cultureTime(value, time.UTC)
+		_, ok := (&culture{zone: time.UTC}).read(value)
 		return ok
 	case "EventId":
 		return effects[string(value)] != 0
@@ -174,7 +174,7 @@ func (l *list) add(line []byte, emit func(*parsers.Record)) parsers.Result {
 	}
 	if string(name) == "SchemaVersion" && l.split() {
 		defer l.release()
-		return l.read(emit)
+		return l.row(l.fields, emit)
 	}
 	return result
 }
@@ -201,24 +201,6 @@ func (l *list) end(emit func(*parsers.Record)) parsers.Result {
 	case !l.split():
 		return parsers.Unparsed
 	}
-	return l.read(emit)
-}
-
-// read reads the object as a row. With some of its recipients cut off it is none.
-func (l *list) read(emit func(*parsers.Record)) parsers.Result {
-	recipients, status := &l.fields[l.at[colRecipient]], &l.fields[l.at[colStatus]]
-	whole := true
-	if *recipients, whole = members(*recipients, func([]byte) bool { return true }); !whole {
-		return parsers.Unparsed
-	}
-	begins := beginsStatus
-	switch {
-	case bytes.IndexByte(*recipients, ';') < 0:
-		begins = func([]byte) bool { return false }
-	case bytes.HasPrefix(*status, []byte("{[{")):
-		begins = func(b []byte) bool { return bytes.HasPrefix(b, []byte("[{")) }
-	}
-	*status, _ = members(*status, begins)
 	return l.row(l.fields, emit)
 }
 
@@ -280,22 +262,23 @@ func (w wrapping) atBlank(line, value []byte) bool {
 	return word+len(rest) < w.width-w.column || bytes.HasSuffix(line, []byte(","))
 }
 
-// members makes of a list in braces, {a, b}, one as the log has it, a;b, in
-// place: at each ", " before what begins a member. It reports whether the list
-// is whole: PowerShell prints only so many members ($FormatEnumerationLimit) and
-// dots for the others.
+// members makes of a list in braces, {a, b}, or of one without, one as the log has
+// it, a;b, in place: at each comma before what begins a member. It reports whether
+// the list is whole: PowerShell prints only so many members
+// ($FormatEnumerationLimit) and dots for the others.
 func members(value []byte, begins func([]byte) bool) (list []byte, whole bool) {
-	if len(value) == 0 || value[0] != '{' {
-		return value, true
+	inner, braced := bytes.CutPrefix(value, []byte("{"))
+	whole = true
+	if braced {
+		inner, whole = bytes.CutSuffix(inner, []byte("}"))
+		whole = whole && !bytes.HasSuffix(inner, []byte("...")) && !bytes.HasSuffix(inner, []byte("…"))
 	}
-	inner, closed := bytes.CutSuffix(value[1:], []byte("}"))
-	whole = closed && !bytes.HasSuffix(inner, []byte("...")) && !bytes.HasSuffix(inner, []byte("…"))
 	list = inner[:0]
 	for i := 0; i < len(inner); i++ {
 		c := inner[i]
-		if c == ',' && bytes.HasPrefix(inner[i+1:], []byte(" ")) && begins(inner[i+2:]) {
+		if next := bytes.TrimPrefix(inner[i+1:], []byte(" ")); c == ',' && begins(next) {
 			c = ';'
-			i++
+			i = len(inner) - len(next) - 1
 		}
 		list = append(list, c)
 	}

@@ -58,11 +58,12 @@ var traceColumns = [...]string{"MessageTraceId", "MessageId", "Received", "Sende
 type onlineTrace struct {
 	at    [len(traceColumns)]int // -1 for absent ones
 	width int
-	clock clock
 	rec   parsers.Record
+	onlineClock
 }
 
 func (t *onlineTrace) header(names [][]byte) bool {
+	t.order = unknownOrder // every file has its own
 	for i, want := range traceColumns {
 		t.at[i] = -1
 		for j, name := range names {
@@ -91,7 +92,7 @@ func (t *onlineTrace) row(fields [][]byte, emit func(*parsers.Record)) parsers.R
 // read passes on the records of a row: what it tells of the message, and the
 // state of the recipient.
 func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result {
-	when, ok := onlineTime(&t.clock, row.received)
+	when, ok := t.onlineClock.read(row.received)
 	if !ok || len(row.recipient) == 0 {
 		return parsers.Unparsed
 	}
@@ -127,30 +128,24 @@ func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result
 	return parsers.Understood
 }
 
-// onlineTime reads the times of Exchange Online, which are in UTC: ISO 8601, as
+// onlineClock reads the times of Exchange Online, which are in UTC: ISO 8601, as
 // ConvertTo-Json of Windows PowerShell writes them (/Date(1795133651000)/), and
 // as PowerShell does elsewhere.
-func onlineTime(c *clock, b []byte) (time.Time, bool) {
-	if t, ok := c.read(b); ok {
+type onlineClock struct {
+	clock
+	culture
+}
+
+func (c *onlineClock) read(b []byte) (time.Time, bool) {
+	if t, ok := c.clock.read(b); ok {
 		return t, true
 	}
 	if bytes.HasPrefix(b, []byte("/Date(")) {
 		ms, err := strconv.ParseInt(string(bytes.TrimSuffix(b[len("/Date("):], []byte(")/"))), 10, 64)
 		return time.UnixMilli(ms).UTC(), err == nil
 	}
-	return cultureTime(b, time.UTC)
-}
-
-// cultureTime reads a time as PowerShell writes it in the culture of a country:
-// 11/20/2026 12:14:11 AM, 20.11.2026 00:14:11, 2026/11/20 0:14:11; with the
-// year last and without AM or PM the day is first.
-func cultureTime(b []byte, zone *time.Location) (time.Time, bool) {
-	for _, layout := range [...]string{"1/2/2006 3:04:05 PM", "2/1/2006 15:04:05", "2.1.2006 15:04:05", "2-1-2006 15:04:05", "2006-01-02 15:04:05", "2006/1/2 15:04:05", "2006-01-02T15:04:05"} {
-		if t, err := time.ParseInLocation(layout, string(b), zone); err == nil {
-			return t, true
-		}
-	}
-	return time.Time{}, false
+	c.zone = time.UTC
+	return c.culture.read(b)
 }
 
 // onlineParser reads a message trace as CSV or as JSON: objects anywhere, an
@@ -253,12 +248,13 @@ var summaryColumns = [...]string{"origin_timestamp_utc", "sender_address", "reci
 type onlineSummary struct {
 	at    [len(summaryColumns)]int
 	width int
-	clock clock
 	key   []byte
 	rec   parsers.Record
+	onlineClock
 }
 
 func (t *onlineSummary) header(names [][]byte) bool {
+	t.order = unknownOrder // every file has its own
 	for i, want := range summaryColumns {
 		t.at[i] = -1
 		for j, name := range names {
@@ -282,7 +278,7 @@ func (t *onlineSummary) row(fields [][]byte, emit func(*parsers.Record)) parsers
 	if t.width == 0 || len(fields) != t.width {
 		return parsers.Unparsed
 	}
-	when, ok := onlineTime(&t.clock, t.get(fields, 0))
+	when, ok := t.onlineClock.read(t.get(fields, 0))
 	if !ok {
 		return parsers.Unparsed
 	}

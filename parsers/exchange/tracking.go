@@ -97,15 +97,16 @@ type tracking struct {
 	// external is set when the version knows SENDEXTERNAL (2016 and later), so
 	// that every SEND is a hop inside the organisation.
 	external bool
-	// zone is that of the times Get-MessageTrackingLog gives, which are local.
-	zone  *time.Location
+	// local is set for what Get-MessageTrackingLog gives, whose times are local.
 	local bool
+	*culture
 
 	clock      clock
 	recipients collection
 	status     collection
 	related    collection
 	key        []byte
+	text       []byte // of what was exported
 	rec        parsers.Record
 }
 
@@ -196,8 +197,8 @@ func (t *tracking) row(fields [][]byte, emit func(*parsers.Record)) parsers.Resu
 	}
 	effect := effects[string(t.get(fields, colEvent))]
 	when, ok := t.when(fields)
-	if effect == 0 || !ok || string(t.get(fields, colRecipient)) == "System.String[]" {
-		return parsers.Unparsed // the last: lists that were not joined are lost
+	if effect == 0 || !ok || t.local && !t.exported(&fields[t.at[colRecipient]], &fields[t.at[colStatus]]) {
+		return parsers.Unparsed
 	}
 	if effect == nothing {
 		return parsers.Understood
@@ -213,9 +214,52 @@ func (t *tracking) row(fields [][]byte, emit func(*parsers.Record)) parsers.Resu
 	return parsers.Understood
 }
 
+// exported makes of lists that PowerShell or a script has joined, {a, b} or a, b or
+// a b, lists as the log has them. It reports whether there is a whole list: of one
+// that was not joined there is only the name of its type (System.String[]).
+func (t *tracking) exported(recipients, status *[]byte) bool {
+	t.text = append(append(t.text[:0], *recipients...), *status...)
+	n := len(*recipients)
+	braced := bytes.HasPrefix(*recipients, []byte("{"))
+	list, whole := members(t.text[:n:n], func([]byte) bool { return braced })
+	if !whole || isTypeName(list) {
+		return false
+	}
+	if *recipients = list; bytes.IndexByte(list, ';') < 0 {
+		*recipients = separated(list)
+	}
+	begins := beginsStatus
+	switch *status = t.text[n:]; {
+	case isTypeName(*status):
+		*status = nil
+	case bytes.IndexByte(*recipients, ';') < 0: // it may hold a comma
+		begins = func([]byte) bool { return false }
+	case bytes.HasPrefix(bytes.TrimPrefix(*status, []byte("{")), []byte("[{")):
+		begins = func(b []byte) bool { return bytes.HasPrefix(b, []byte("[{")) }
+	}
+	*status, _ = members(*status, begins)
+	return true
+}
+
+func isTypeName(b []byte) bool {
+	return bytes.HasPrefix(b, []byte("System.")) || bytes.HasPrefix(b, []byte("Microsoft.Exchange."))
+}
+
+// separated puts semicolons between addresses that blanks or commas part. What is
+// not all addresses is left alone.
+func separated(list []byte) []byte {
+	words := bytes.FieldsFunc(list, func(c rune) bool { return c == ',' || c == ' ' })
+	for _, word := range words {
+		if bytes.IndexByte(word, '@') < 0 {
+			return list
+		}
+	}
+	return bytes.Join(words, []byte(";"))
+}
+
 func (t *tracking) when(fields [][]byte) (time.Time, bool) {
 	if t.local {
-		return cultureTime(t.get(fields, colTime), t.zone)
+		return t.culture.read(t.get(fields, colTime))
 	}
 	return t.clock.read(t.get(fields, colTime))
 }
