@@ -325,7 +325,8 @@ func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *parsers.
 		}
 		l.count(&counted, result)
 		if result == parsers.Unparsed && len(file.Samples) < samples {
-			file.Samples = append(file.Samples, Sample{r.Position().Line, string(line[:min(len(line), 200)])})
+			shown := stream.Shown(line)
+			file.Samples = append(file.Samples, Sample{r.Position().Line, string(shown[:min(len(shown), 200)])})
 		}
 		if l.lines++; l.lines%checkEvery == 0 {
 			flush()

@@ -235,6 +235,10 @@ type Format struct {
 	// the format has no look-alikes.
 	Refuse func(line []byte) (name string)
 
+	// Shown returns what of a line that was not understood may be shown: not
+	// what may be a password. nil for formats that log none.
+	Shown func(line []byte) []byte
+
 	New func(Options) Parser
 }
 

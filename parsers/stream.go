@@ -387,6 +387,14 @@ func (s *Stream) End(emit func(*Record)) Result {
 	return result
 }
 
+// Shown returns what may be shown of a line that was not understood.
+func (s *Stream) Shown(line []byte) []byte {
+	if s.native >= 0 && s.readers[s.native].format.Shown != nil {
+		return s.readers[s.native].format.Shown(line)
+	}
+	return line
+}
+
 // Seen returns the formats of the lines read so far, by name.
 func (s *Stream) Seen() []Seen {
 	var seen []Seen

@@ -109,6 +109,7 @@ func init() {
 		MTA:    "exchange",
 		Header: func(line []byte) bool { return isHeader(line, typeSend) },
 		Match:  func(line []byte) bool { return matchProtocol(line, false) },
+		Shown:  withoutData,
 		New: func(o parsers.Options) parsers.Parser {
 			return newParser(&protocol{ownHost: []byte(o.Host)}, typeSend)
 		},
@@ -118,6 +119,7 @@ func init() {
 		MTA:    "exchange",
 		Header: func(line []byte) bool { return isHeader(line, typeReceive) },
 		Match:  func(line []byte) bool { return matchProtocol(line, true) },
+		Shown:  withoutData,
 		New: func(o parsers.Options) parsers.Parser {
 			return newParser(&protocol{ownHost: []byte(o.Host), receives: true}, typeReceive)
 		},

@@ -440,24 +440,39 @@ func TestStatesOfVersion1(t *testing.T) {
 	}
 }
 
-// TestSecrets looks for what follows AUTH in records and states.
+// TestSecrets looks for what follows AUTH in records, in states, and in what is
+// shown of lines that are not understood.
 func TestSecrets(t *testing.T) {
-	log := dialogue(headerRecv, `EX01\Client`, "+\n> 220 mail.example\n< EHLO client.example\n> 250 ok\n< AUTH LOGIN czNjcmV0\n> 334 x\n< czNjcmV0\n> 500 5.3.3 Unrecognized command 'czNjcmV0'\n< MAIL FROM:<s@x>\n> 530 5.7.1 Client was not authenticated")
-	s := newStream(t, "auto")
-	var seen strings.Builder
-	for line := range strings.SplitSeq(log, "\n") {
-		s.Parse([]byte(line), func(r *parsers.Record) { seen.WriteString(describe(r)) })
-		state, err := s.AppendBinary(nil)
-		if err != nil {
-			t.Fatal(err)
+	const start = "+\n> 220 mail.example\n< EHLO client.example\n> 250 ok\n"
+	const after = "\n< MAIL FROM:<s@x>\n> 530 5.7.1 Client was not authenticated"
+	torn := func(said string) string {
+		return "2026-11-20T00:00:00.000Z,EX01\\Client,08DE0000003A0001,9,10.0.0.1:1,192.0.2.1:25,<," + said + "\n"
+	}
+	for name, log := range map[string]string{
+		"login":      dialogue(headerRecv, `EX01\Client`, start+"< AUTH LOGIN czNjcmV0\n> 334 x\n< czNjcmV0\n> 500 5.3.3 Unrecognized command 'czNjcmV0'"+after),
+		"in a reply": dialogue(headerRecv, `EX01\Client`, start+"< AUTH LOGIN czNjcmV0\n> 535-5.7.3 What is czNjcmV0\n> 535-5.7.3 czNjcmV0\n> 535 5.7.3 czNjcmV0"+after),
+		"sent":       dialogue(headerSend, "Out", start[:2]+"< 220 mx\n> EHLO a\n< 250 ok\n> AUTH PLAIN czNjcmV0\n< 535-5.7.3 What is czNjcmV0\n< 535 5.7.3 no\n-"),
+		"torn":       dialogue(headerRecv, `EX01\Client`, start) + torn("AUTH PLAIN czNjcmV0") + torn("czNjcmV0") + "czNjcmV0,\n" + torn(`"AUTH PLAIN czNjcmV0`),
+		"torn, blob": dialogue(headerRecv, `EX01\Client`, start) + torn(`"czNjcmV0`) + "czNjcmV0\n",
+	} {
+		s := newStream(t, "auto")
+		var seen strings.Builder
+		for line := range strings.SplitSeq(log, "\n") {
+			if s.Parse([]byte(line), func(r *parsers.Record) { seen.WriteString(describe(r)) }) == parsers.Unparsed {
+				seen.Write(s.Shown([]byte(line)))
+			}
+			state, err := s.AppendBinary(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen.Write(state)
 		}
-		seen.Write(state)
-	}
-	if !strings.Contains(seen.String(), "Client was not authenticated") {
-		t.Error("the rejection is missing")
-	}
-	if strings.Contains(seen.String(), "czNjcmV0") {
-		t.Error("what follows AUTH was kept")
+		if strings.HasSuffix(log, "authenticated") && !strings.Contains(seen.String(), "Client was not authenticated") {
+			t.Errorf("%s: the rejection is missing", name)
+		}
+		if strings.Contains(seen.String(), "czNjcmV0") {
+			t.Errorf("%s: what follows AUTH was kept", name)
+		}
 	}
 }
 

@@ -39,6 +39,43 @@ type protocol struct {
 	emit func(*parsers.Record)
 }
 
+// withoutData returns a row of a protocol log up to what was said, which may be a
+// password; nothing of what does not begin like a row.
+func withoutData(line []byte) []byte {
+	if !isTime(line) {
+		return nil
+	}
+	end := 0
+	for range protoData {
+		i := bytes.IndexByte(line[end:], ',')
+		if i < 0 {
+			return line
+		}
+		end += i + 1
+	}
+	return line[:end]
+}
+
+// withoutSecret returns what of a row that is open may be kept in a database: of
+// what a client says that may be a password only the verb.
+func (p *protocol) withoutSecret(row []byte) []byte {
+	begin := withoutData(row)
+	said := bytes.TrimPrefix(row[len(begin):], []byte(`"`))
+	if event := field(row, protoEvent); len(event) != 1 || !p.isClient(event[0]) {
+		return row
+	}
+	for _, verb := range [...]string{"MAIL", "RCPT", "EHLO", "HELO", "DATA", "BDAT", "RSET", "STARTTLS", "XPROXY", "XPROXYFROM"} {
+		if hasVerb(said, verb) {
+			return row
+		}
+	}
+	begin = append(begin[:len(begin):len(begin)], '"')
+	if hasVerb(said, "AUTH") {
+		begin = append(begin, "AUTH "...)
+	}
+	return begin
+}
+
 func (p *protocol) header(names [][]byte) bool {
 	return string(bytes.Join(names, []byte(","))) == protocolFields
 }

@@ -329,8 +329,12 @@ func (x *session) endReply(to answerer) {
 	}
 }
 
-// keep joins the lines of a reply with blanks, as the tracking log does.
+// keep joins the lines of a reply with blanks, as the tracking log does. The reply
+// to AUTH, or to what followed it, may repeat that.
 func (x *session) keep(line []byte) {
+	if len(x.unanswered) > 0 && (x.unanswered[0].command == cmdAuth || x.unanswered[0].command == cmdOther) {
+		line = append(line[:4:4], parsers.ParseReply(line).Enhanced.String()...)
+	}
 	if len(x.reply)+len(line) > maxReplyText {
 		return
 	}

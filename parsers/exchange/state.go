@@ -28,7 +28,11 @@ func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 	b = appendBool(b, p.alien)
 	b = binary.AppendUvarint(b, uint64(p.heldLines))
 	if p.heldLines > 0 {
-		b = appendBytes(b, p.held)
+		held := p.held
+		if protocol, ok := p.table.(*protocol); ok {
+			held = protocol.withoutSecret(held)
+		}
+		b = appendBytes(b, held)
 	}
 	if k, ok := p.table.(keeper); ok {
 		b = k.appendState(b)
