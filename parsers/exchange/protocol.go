@@ -57,7 +57,8 @@ func withoutData(line []byte) []byte {
 }
 
 // withoutSecret returns what of a row that is open may be kept in a database: of
-// what a client says that may be a password only the verb.
+// what a client says that may be a password only the verb. Other lines than the
+// first may be rows and headers of their own.
 func (p *protocol) withoutSecret(row []byte) []byte {
 	begin := withoutData(row)
 	said := bytes.TrimPrefix(row[len(begin):], []byte(`"`))
@@ -72,6 +73,13 @@ func (p *protocol) withoutSecret(row []byte) []byte {
 	begin = append(begin[:len(begin):len(begin)], '"')
 	if hasVerb(said, "AUTH") {
 		begin = append(begin, "AUTH "...)
+	}
+	_, rest, _ := bytes.Cut(said, []byte("\n"))
+	for line := range bytes.Lines(rest) {
+		begin = append(begin, '\n')
+		if isTime(line) || line[0] == '#' {
+			begin = append(begin, bytes.TrimSuffix(line, []byte("\n"))...)
+		}
 	}
 	return begin
 }
