@@ -115,6 +115,10 @@ func startJobs(t *testing.T, logs []rotation) (jobs []job) {
 	for _, j := range jobs {
 		j.start(t)
 	}
+	// Who begins to follow a log does not ask for what was rotated away before.
+	for _, j := range jobs {
+		eventually(t, 20*time.Second, j.db+" has lines", func() bool { return begun(t, j.db) })
+	}
 	return jobs
 }
 

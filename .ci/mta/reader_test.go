@@ -177,6 +177,13 @@ type domainNumbers struct {
 	Failing                                       int // attempts, deferred and failed
 }
 
+// begun reports whether lines of a log are in a database.
+func begun(t *testing.T, db string) bool {
+	out, err := exec.CommandContext(t.Context(), program(), "report", "--format", "json", "--db", db).Output()
+	var report struct{ Totals struct{ Lines struct{ Read int } } }
+	return err == nil && json.Unmarshal(out, &report) == nil && report.Totals.Lines.Read > 0
+}
+
 // reported reads a report of a database or of logs.
 func reported(t *testing.T, args ...string) numbers {
 	t.Helper()
