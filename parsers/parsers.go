@@ -147,6 +147,7 @@ type Record struct {
 	MTAStatus  registry.Enhanced // the MTA's own (dsn=)
 	Delay      time.Duration     // since arrival; negative when not given
 	NextID     []byte            // queue id at the next hop, from "queued as"
+	Nth        int               // in a report that tells all attempts of Recipient whenever it is made: which with this Outcome it is, from 1; else 0
 	Reinjected bool              // Arrival: the message came from this host itself (loopback, pickup)
 
 	// Of a connection.
@@ -208,6 +209,10 @@ type Options struct {
 type Format struct {
 	Name string // "postfix", "exim", "exchange-tracking": --log-format, and `format` in the store
 	MTA  string // "postfix", "exim", "exchange": --mta
+
+	// Messages is the name that formats share which tell of the same roaming
+	// messages by the same ids; "" for none.
+	Messages string
 
 	// Program reports whether a syslog program name (Entry.Program) is this
 	// format's; nil when the format never comes through syslog.

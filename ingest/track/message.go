@@ -57,6 +57,18 @@ type recipient struct {
 	replaced    int64 // when other addresses took its place, 0 never; see isReplaced
 	cause       int64 // of the last failing attempt
 	causeAt     int64 // its time
+	told        int64 // attempts that reports of the kind of Record.Nth have told, see toldBefore
+}
+
+// toldBefore reports whether a report told of an attempt that another one, or the
+// same, told of before, and otherwise notes it. Each outcome has 21 bits of told;
+// more attempts of a recipient are not told apart.
+func (r *recipient) toldBefore(a *parsers.Record) bool {
+	const bits = 21
+	bit := int64(1) << (bits*int(a.Outcome-parsers.Delivered) + min(a.Nth, bits) - 1)
+	before := r.told&bit != 0
+	r.told |= bit
+	return before
 }
 
 // isReplaced reports whether other addresses stand for r. An alias may keep a copy:
@@ -178,7 +190,7 @@ func (m *message) appendTo(b []byte) []byte {
 		r := &m.recipients[i]
 		b = append(b, byte(r.state), flags(r.problem, r.weak, r.tried, r.blind, r.kept))
 		b = appendBytes(b, r.address)
-		for _, v := range [...]int64{r.row, r.series, r.seriesAt, r.finalSeries, r.first, r.last, r.final, r.cause, r.causeAt, r.replaced} {
+		for _, v := range [...]int64{r.row, r.series, r.seriesAt, r.finalSeries, r.first, r.last, r.final, r.cause, r.causeAt, r.replaced, r.told} {
 			b = binary.AppendVarint(b, v)
 		}
 	}
@@ -259,7 +271,7 @@ func (m *message) restore(state []byte) error {
 		state, f := store.State(d.byte()), d.byte()
 		r := m.recipient(d.bytes(), 0)
 		r.state, r.problem, r.weak, r.tried, r.blind, r.kept = state, f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0, f&16 != 0
-		fields := []*int64{&r.row, &r.series, &r.seriesAt, &r.finalSeries, &r.first, &r.last, &r.final, &r.cause, &r.causeAt, &r.replaced}
+		fields := []*int64{&r.row, &r.series, &r.seriesAt, &r.finalSeries, &r.first, &r.last, &r.final, &r.cause, &r.causeAt, &r.replaced, &r.told}
 		if version == 1 {
 			fields = fields[:9]
 		}

@@ -142,7 +142,11 @@ func (t *Tracker) record(r *parsers.Record) error {
 func (t *Tracker) setKey(r *parsers.Record) {
 	k := t.key[:0]
 	if r.Roaming {
-		k = append(append(k, 0), r.Format.Name...)
+		name := r.Format.Messages
+		if name == "" {
+			name = r.Format.Name
+		}
+		k = append(append(k, 0), name...)
 	} else {
 		k = append(k, r.Host...)
 	}
@@ -416,6 +420,9 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	rcpt, series, err := t.recipient(m, r, now)
 	if err != nil {
 		return err
+	}
+	if r.Nth > 0 && rcpt.toldBefore(r) {
+		return nil
 	}
 	if r.Outcome != parsers.Deferred || now >= rcpt.final {
 		t.strengthen(rcpt)

@@ -63,7 +63,8 @@
 //  13. Of Exchange Online, Delivered and FilteredAsSpam are deliveries, Failed a
 //     failure without a code; Pending, GettingStatus and Quarantined are
 //     pending; Expanded is no recipient. In the summary every Defer, Send,
-//     Deliver and Fail is an attempt.
+//     Deliver and Fail is an attempt. What a later export or the other report
+//     tells again is no new one.
 //
 // Logs of the same traffic report it twice: whoever counts attempts takes
 // exchange-tracking where there is one, and exchange-smtpsend only for the
@@ -134,10 +135,11 @@ func init() {
 		},
 	})
 	parsers.Register(parsers.Format{
-		Name:   "exchange-online-trace",
-		MTA:    "exchange",
-		Header: isTraceHeader,
-		Match:  matchTraceJSON,
+		Name:     "exchange-online-trace",
+		MTA:      "exchange",
+		Messages: "exchange-online",
+		Header:   isTraceHeader,
+		Match:    matchTraceJSON,
 		New: func(parsers.Options) parsers.Parser {
 			p := &onlineParser{parser: parser{table: &onlineTrace{}, isHeader: isTraceHeader, delimiter: ','}}
 			p.trace = p.table.(*onlineTrace)
@@ -145,9 +147,10 @@ func init() {
 		},
 	})
 	parsers.Register(parsers.Format{
-		Name:   "exchange-online-summary",
-		MTA:    "exchange",
-		Header: isSummaryHeader,
+		Name:     "exchange-online-summary",
+		MTA:      "exchange",
+		Messages: "exchange-online",
+		Header:   isSummaryHeader,
 		New: func(parsers.Options) parsers.Parser {
 			return &parser{table: &onlineSummary{}, isHeader: isSummaryHeader, delimiter: ','}
 		},

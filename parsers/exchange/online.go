@@ -122,7 +122,7 @@ func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result
 	emit(r)
 	r.Kind, r.Outcome, r.Recipient, r.ClientIP = kind, outcome, row.recipient, nil
 	if kind == parsers.Attempt {
-		r.RelayIP = row.toIP
+		r.RelayIP, r.Nth = row.toIP, 1
 	}
 	emit(r)
 	return parsers.Understood
@@ -342,11 +342,12 @@ func endOfMember(list []byte) int {
 // dropped.
 func (t *onlineSummary) events(events []byte, emit func(*parsers.Record)) bool {
 	known, replaced := true, false
+	var nth [parsers.Failed + 1]int
 	for len(events) > 0 {
 		var event []byte
 		event, events, _ = bytes.Cut(events, []byte(","))
 		r := &t.rec
-		r.Kind, r.Outcome = parsers.Attempt, 0
+		r.Kind, r.Outcome, r.Nth = parsers.Attempt, 0, 0
 		switch string(bytes.TrimSpace(event)) {
 		case "Send", "SendExternal", "Deliver":
 			r.Outcome = parsers.Delivered
@@ -365,6 +366,10 @@ func (t *onlineSummary) events(events []byte, emit func(*parsers.Record)) bool {
 		default:
 			known = false
 			r.Kind = parsers.Expected
+		}
+		if r.Kind == parsers.Attempt {
+			nth[r.Outcome]++
+			r.Nth = nth[r.Outcome]
 		}
 		emit(r)
 	}
