@@ -180,7 +180,9 @@ type domainNumbers struct {
 // begun reports whether lines of a log are in a database.
 func begun(t *testing.T, db string) bool {
 	out, err := exec.CommandContext(t.Context(), program(), "report", "--format", "json", "--db", db).Output()
-	var report struct{ Totals struct{ Lines struct{ Read int } } }
+	var report struct {
+		Totals struct{ Lines struct{ Read int } }
+	}
 	return err == nil && json.Unmarshal(out, &report) == nil && report.Totals.Lines.Read > 0
 }
 

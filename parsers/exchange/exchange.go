@@ -170,12 +170,19 @@ func isHeader(line []byte, logType string) bool {
 		return false
 	}
 	switch {
-	case bytes.HasPrefix(line, []byte("#Log-type:")):
+	case isLogType(line):
 		return string(afterName(line)) == logType
 	case bytes.HasPrefix(line, []byte("#Fields:")):
 		return typeOfFields(afterName(line)) == logType
 	}
 	return logType == typeTracking && bytes.HasPrefix(line, []byte("#Software: Microsoft Exchange"))
+}
+
+// isLogType reports whether a line of a header names the log: #Log-type, in
+// Microsoft's documentation #Log-Type.
+func isLogType(line []byte) bool {
+	const name = "#Log-type:"
+	return len(line) >= len(name) && bytes.EqualFold(line[:len(name)], []byte(name))
 }
 
 // typeOfFields returns the type of the log that has these columns, "" for
@@ -280,7 +287,7 @@ func commentLookAlike(line []byte) string {
 		return "an IIS log (W3C)"
 	case bytes.HasPrefix(line, []byte("#Software: Microsoft HTTP")):
 		return "an HTTP.sys log"
-	case bytes.HasPrefix(line, []byte("#Log-type:")), bytes.HasPrefix(line, []byte("#Log-Type:")):
+	case isLogType(line):
 		switch string(value) {
 		case typeTracking, typeSend, typeReceive, typeConnectivity:
 			return ""

@@ -342,6 +342,12 @@ func TestSubmission(t *testing.T) {
 	}
 }
 
+// TestLogType reads headers in both ways of writing that occur.
+func TestLogType(t *testing.T) {
+	log := dialogue(headerRecv, `EX01\Client`, "+\n> 220 mail.example\n< EHLO a\n> 250 ok\n< MAIL FROM:<s@x>\n> 550 5.7.60 no\n-")
+	check(t, strings.Replace(log, "#Log-type:", "#Log-Type:", 1), []string{"rejected failed 550 5.7.60 mail local"}, 0)
+}
+
 func TestConnectivity(t *testing.T) {
 	const header = "#Log-type: Transport Connectivity Log\n#Fields: date-time,session,source,Destination,direction,description\n"
 	row := func(session, source, destination, rest string) string {

@@ -167,7 +167,7 @@ func (p *parser) End(emit func(*parsers.Record)) parsers.Result {
 func (p *parser) comment(line []byte) parsers.Result {
 	value := afterName(line)
 	switch {
-	case bytes.HasPrefix(line, []byte("#Log-type:")):
+	case isLogType(line):
 		if p.alien = string(value) != p.logType; p.alien {
 			return parsers.Unparsed
 		}

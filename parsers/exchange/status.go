@@ -163,9 +163,9 @@ func readStatus(b []byte) status {
 			case 0:
 				s.reply = b[:end]
 			case 1:
-				s.fqdn = b[:end]
+				s.fqdn, _, _ = bytes.Cut(b[:end], []byte("}")) // diagnostics may follow
 			case 2:
-				s.ip = b[:end]
+				s.ip, _, _ = bytes.Cut(b[:end], []byte("}"))
 			}
 		}
 		b = b[next:]

@@ -63,6 +63,7 @@ func TestReadStatus(t *testing.T) {
 		{`[{LED=501 5.1.4 Reserved};{MSG=};{FQDN=mx.example};{IP=192.0.2.1};{LRT=12/22/2020 2:28:06 AM}]`, `501 5.1.4 Reserved`, `mx.example`, `192.0.2.1`},
 		{`[{LRT=20.11.2026 21:05:41};{LED=550 5.1.1 x};{FQDN=mx.example};{IP=192.0.2.1}]`, `550 5.1.1 x`, `mx.example`, `192.0.2.1`},
 		{`[{LRT=};{LED=550 4.4.7 QUEUE.Expired; message expired};{FQDN=};{IP=}]`, `550 4.4.7 QUEUE.Expired; message expired`, ``, ``},
+		{`[{LRT=};{LED=550 5.1.1 x};{FQDN=mx.example};{IP=192.0.2.7}] [Stage: CreateMessage]`, `550 5.1.1 x`, `mx.example`, `192.0.2.7`},
 		{`[{LED=550 {a};{b}};c]};{MSG=};{FQDN=};{IP=}]`, `550 {a};{b}};c]`, ``, ``},
 		{`[{LED=550 no};{LED=250 2.0.0 yes};{FQDN=a};{FQDN=b}]`, `550 no`, `a`, ``},
 		{`[{LED=550 cut off`, `550 cut off`, ``, ``},
