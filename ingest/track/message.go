@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"strings"
 
 	"mailfail/parsers"
 	"mailfail/store"
@@ -116,7 +115,7 @@ func (m *message) recipient(address []byte, time int64) *recipient {
 	r := &m.recipients[n]
 	r.address = append(r.address, address...)
 	if m.index != nil {
-		m.index[m.indexKey(address)] = n
+		m.index[string(m.indexKey(address))] = n
 	}
 	r.first, r.last = time, time
 	return r
@@ -131,10 +130,10 @@ func (m *message) find(address []byte) *recipient {
 		if m.index == nil {
 			m.index = make(map[string]int, 2*manyRecipients)
 			for i := range m.recipients {
-				m.index[m.indexKey(m.recipients[i].address)] = i
+				m.index[string(m.indexKey(m.recipients[i].address))] = i
 			}
 		}
-		if i, ok := m.index[m.indexKey(address)]; ok {
+		if i, ok := m.index[string(m.indexKey(address))]; ok {
 			return &m.recipients[i]
 		}
 		return nil
@@ -148,11 +147,11 @@ func (m *message) find(address []byte) *recipient {
 	return nil
 }
 
-func (m *message) indexKey(address []byte) string {
+func (m *message) indexKey(address []byte) []byte {
 	if m.roaming {
-		return strings.ToLower(string(address))
+		return bytes.ToLower(address)
 	}
-	return string(address)
+	return address
 }
 
 // The state of an open message as it is stored: flags, then the fields in the
