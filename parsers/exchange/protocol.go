@@ -202,12 +202,14 @@ func (p *protocol) notConnected(fields [][]byte, emit func(*parsers.Record)) {
 
 // ended reports the connection of a send log that has ended.
 func (p *protocol) ended() {
-	r, x := &p.rec, p.x
 	if p.receives {
 		return
 	}
-	r.Kind, r.Relay, r.Outcome, r.Messages = parsers.Connection, x.peer, parsers.Delivered, x.messages
-	r.Stage, r.Source, r.Reply = registry.StageUnknown, registry.SourceUnknown, parsers.Reply{}
+	r, x := &p.rec, p.x
+	row := *r
+	r.Reset() // of the last recipient
+	r.Kind, r.Time, r.Host, r.Service, r.RelayIP = parsers.Connection, row.Time, row.Host, row.Service, row.RelayIP
+	r.Relay, r.Outcome, r.Messages = x.peer, parsers.Delivered, x.messages
 	if !x.greeted {
 		x.fail(registry.StageBanner, registry.SourceNetwork, nil)
 	}
