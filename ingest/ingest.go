@@ -68,12 +68,16 @@ type Sample struct {
 }
 
 // NotUnderstood reports whether the file had lines and none was of a format
-// that mailfail reads. A few of no interest do not save it: many logs share the
-// first lines of a header. What was added to a log since the last run may be
-// one odd line, and says nothing about the log. Where the user has named the
-// format, a log without a line of it is the wrong one.
+// that mailfail reads, or only those of a header. A few of no interest do not save
+// it: many logs share the first lines of a header. What was added to a log since the
+// last run may be one odd line, and says nothing about the log. Where the user has
+// named the format, a log without a line of it is the wrong one.
 func (f *File) NotUnderstood() bool {
-	return !f.resumed && f.Lines.Understood == 0 && (f.Lines.Unparsed > f.Lines.Irrelevant || f.forced)
+	var headers int64
+	for _, s := range f.Seen {
+		headers += s.Headers
+	}
+	return !f.resumed && f.Lines.Understood == headers && (f.Lines.Unparsed > f.Lines.Irrelevant || f.forced && headers == 0)
 }
 
 // loop is the state of a run.

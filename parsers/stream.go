@@ -39,11 +39,12 @@ type reader struct {
 	seen   Seen
 }
 
-// Seen says how many lines of a source were taken for a format, and how many
-// of them the format understood or knew to be of no interest.
+// Seen says how many lines of a source were taken for a format, how many of them
+// the format understood or knew to be of no interest, and how many of those it
+// understood were of a header.
 type Seen struct {
-	Format       *Format
-	Lines, Known int64
+	Format                *Format
+	Lines, Known, Headers int64
 }
 
 // NewStream returns a Stream that detects the format of each line, or takes
@@ -179,15 +180,13 @@ func (s *Stream) parseBound(line []byte) Result {
 	if row, ok := bound.parser.(Continuer); ok && row.InRow() {
 		return s.parseNative(s.bound, line)
 	}
-	if !bound.begins(line) {
-		for i := range s.readers {
-			if s.allowed(i) && s.readers[i].begins(line) {
-				s.native, s.bound = i, i
-				break
-			}
+	header := bound.begins(line)
+	for i := 0; i < len(s.readers) && !header; i++ {
+		if s.allowed(i) && s.readers[i].begins(line) {
+			s.native, s.bound, header = i, i, true
 		}
 	}
-	result := s.parseNative(s.bound, line)
+	result := s.parseHeader(s.bound, line, header)
 	if result != Unparsed {
 		return result
 	}
@@ -243,12 +242,15 @@ func (s *Stream) refuse(line []byte) bool {
 // parser, which knows the continuation lines of its log.
 func (s *Stream) parseBare(line []byte) Result {
 	for i := range s.readers {
-		if s.allowed(i) && (s.readers[i].begins(line) || s.matches(i, line)) {
+		if !s.allowed(i) {
+			continue
+		}
+		if header := s.readers[i].begins(line); header || s.matches(i, line) {
 			s.native = i
 			if s.readers[i].format.Header != nil {
 				s.bound = i
 			}
-			return s.parseNative(i, line)
+			return s.parseHeader(i, line, header)
 		}
 	}
 	if s.refuse(line) {
@@ -275,6 +277,15 @@ func (s *Stream) allowed(i int) bool { return s.forced < 0 || s.forced == i }
 func (s *Stream) matches(i int, line []byte) bool {
 	match := s.readers[i].format.Match
 	return match != nil && match(line)
+}
+
+// parseHeader lets format i read a line that may be of its header.
+func (s *Stream) parseHeader(i int, line []byte, header bool) Result {
+	result := s.parseNative(i, line)
+	if header && result == Understood {
+		s.readers[i].seen.Headers++
+	}
+	return result
 }
 
 // parseNative lets format i read a line without a prefix.
@@ -412,6 +423,11 @@ func (s *Stream) Refusal() string {
 	expected := "expected a log of one of " + strings.Join(mtaNames(), ", ")
 	if s.forced >= 0 {
 		expected = "expected a log of the format " + s.readers[s.forced].format.Name
+	}
+	for i := range s.readers {
+		if s.readers[i].seen.Headers > 0 {
+			return "it has the header of " + s.nameOf(i) + ", but no row was understood (--verbose shows some)"
+		}
 	}
 	if kind := s.stranger.kind(); kind != "" {
 		return "this looks like " + kind + "; " + expected
