@@ -232,7 +232,6 @@ type label struct{ code, reason string }
 type series struct {
 	id                                            int64
 	format, host, instance, sender, domain, relay int64
-	repeats                                       bool // its attempts are reported by another log too, and left out
 }
 
 type cause struct {
@@ -353,6 +352,8 @@ type Filter struct {
 	MTAs      []string // or formats
 	Codes     []string // "550", "5.1.1", "550 5.1.1", "5xx", "5.7.x", "none"
 	Reasons   []string
+
+	without string // format whose attempts another log reports too, see leaveOut
 }
 
 // OfCause reports whether f asks for something only a failure has.
@@ -360,7 +361,8 @@ func (f *Filter) OfCause() bool { return len(f.Codes)+len(f.Reasons) > 0 }
 
 func (f *Filter) matchSeries(c *catalog, s *series) bool {
 	format := c.names[s.format]
-	return !s.repeats && matchDomain(f.Domains, c.names[s.domain]) &&
+	return (f.without == "" || format != f.without) &&
+		matchDomain(f.Domains, c.names[s.domain]) &&
 		matchDomain(f.Senders, c.names[s.sender]) &&
 		matchName(f.Hosts, c.names[s.host]) &&
 		matchName(f.Providers, c.names[c.relays[s.relay]]) &&

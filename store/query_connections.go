@@ -43,7 +43,7 @@ type hopText struct {
 // domains that are asked for are compared with the next hop. With a filter of
 // causes only the failures that match are counted.
 func (c *counter) connections() error {
-	twice, err := c.connectionsTwice(c.cat, c.window, c.filter)
+	twice, err := c.connectionsTwice(c.cat, c.window, c.asked)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ type hopCounter struct {
 // wanted.
 func (h *hopCounter) hop(series int64) *hopTally {
 	s := &h.cat.series[h.cat.index[series]]
-	if h.twice && h.isOfSendLog(series) || !h.filter.matchHop(h.cat, s) {
+	if h.twice && h.isOfSendLog(series) || !h.asked.matchHop(h.cat, s) {
 		return nil
 	}
 	name := h.cat.names[s.relay]
@@ -182,6 +182,6 @@ func (h *hopTally) finish(cat *catalog) Hop {
 // matchHop is matchSeries for a series of connections.
 func (f *Filter) matchHop(c *catalog, s *series) bool {
 	hop := *s
-	hop.domain, hop.repeats = s.relay, false
+	hop.domain = s.relay
 	return f.matchSeries(c, &hop)
 }

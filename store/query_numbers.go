@@ -127,7 +127,7 @@ func (t *tx) numbers(w Window, f Filter, by []Dimension) (*Numbers, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &counter{tx: t, cat: cat, window: w, filter: f, numbers: &Numbers{Window: w}, failing: newFailures(), failed: map[int64]int64{}, failedAt: map[labelDomain]int64{}}
+	c := &counter{tx: t, cat: cat, window: w, asked: f, numbers: &Numbers{Window: w}, failing: newFailures(), failed: map[int64]int64{}, failedAt: map[labelDomain]int64{}}
 	if err := c.choose(); err != nil {
 		return nil, err
 	}
@@ -147,7 +147,8 @@ type counter struct {
 	*tx
 	cat     *catalog
 	window  Window
-	filter  Filter
+	asked   Filter
+	filter  Filter // asked, less what is counted elsewhere
 	numbers *Numbers
 
 	places              []int32  // of the wanted series in the catalog, plus 1, by id
@@ -165,9 +166,10 @@ type counter struct {
 // choose decides which series are counted.
 func (c *counter) choose() error {
 	var err error
-	if c.numbers.SendLogsLeftOut, err = c.leaveOutSendLogs(c.cat, c.window, c.filter); err != nil {
+	if c.filter, err = c.leaveOut(c.cat, c.window, c.asked); err != nil {
 		return err
 	}
+	c.numbers.SendLogsLeftOut = c.filter.without != ""
 	c.wanted = make([]bool, len(c.cat.series))
 	c.rejected = make([]bool, len(c.cat.series))
 	anySender := c.filter

@@ -9,60 +9,41 @@ const (
 	connectivityFormat = "exchange-connectivity"
 )
 
-// leaveOutSendLogs leaves the attempts of send logs out of what a filter lets
-// through, when message tracking logs report the same mail: when both are asked
-// for, and there are numbers of the better one in the window.
-func (t *tx) leaveOutSendLogs(cat *catalog, w Window, f Filter) (bool, error) {
-	send := f.formatSeries(cat, sendFormat)
-	if send == nil {
-		return false, nil
+// leaveOut returns f without the attempts of send logs, when message tracking
+// logs report the same mail: when both are asked for, and there are numbers of
+// the better one in the window.
+func (t *tx) leaveOut(cat *catalog, w Window, f Filter) (Filter, error) {
+	if f.logs(cat, sendFormat) == nil {
+		return f, nil
 	}
 	tracked, err := t.hasTracking(cat, w, f)
 	if tracked {
-		for _, id := range send {
-			cat.series[cat.index[id]].repeats = true
-		}
+		f.without = sendFormat
 	}
-	return tracked, err
+	return f, err
 }
 
 // hasTracking reports whether there are numbers of message tracking logs in a
 // window.
-func (t *tx) hasTracking(cat *catalog, w Window, f Filter) (found bool, err error) {
-	tracking := f.formatSeries(cat, trackingFormat)
-	if tracking == nil {
-		return false, nil
-	}
-	minute, args := w.where("minute", minuteMicros)
-	since, until := w.micros()
-	args = append(append([]any{list(tracking)}, args...), since, until)
-	_, err = t.one(`WITH tracking AS (SELECT value FROM json_each(?))
-		SELECT EXISTS (SELECT 1 FROM counts WHERE series IN tracking AND `+minute+`)
-		OR EXISTS (SELECT 1 FROM recipients WHERE series IN tracking AND last_seen >= ? AND first_seen < ?)`, args, &found)
-	return found, err
+func (t *tx) hasTracking(cat *catalog, w Window, f Filter) (bool, error) {
+	return t.hasNumbers(w, f.logs(cat, trackingFormat), "counts", "recipients")
 }
 
 // connectionsTwice reports whether send logs report connections that
 // connectivity logs report too.
 func (t *tx) connectionsTwice(cat *catalog, w Window, f Filter) (bool, error) {
-	better := f.formatSeries(cat, connectivityFormat)
-	if better == nil || f.formatSeries(cat, sendFormat) == nil {
+	if f.logs(cat, sendFormat) == nil {
 		return false, nil
 	}
-	minute, args := w.where("minute", minuteMicros)
-	var found bool
-	_, err := t.one("SELECT EXISTS (SELECT 1 FROM connections WHERE series IN (SELECT value FROM json_each(?)) AND "+minute+")",
-		append([]any{list(better)}, args...), &found)
-	return found, err
+	return t.hasNumbers(w, f.logs(cat, connectivityFormat), "connections")
 }
 
-// formatSeries returns the series of a format, as far as its server and its
-// host are asked for: it may be asked for alone.
-func (f *Filter) formatSeries(cat *catalog, format string) (ids []int64) {
+// logs returns the series of a format, as far as its server and its host are
+// asked for: it may be asked for alone.
+func (f *Filter) logs(cat *catalog, format string) (ids []int64) {
 	asked := f.ofLogs()
-	for _, s := range cat.series {
-		s.repeats = false // of attempts; it may have connections
-		if cat.names[s.format] == format && asked.matchSeries(cat, &s) {
+	for i := range cat.series {
+		if s := &cat.series[i]; cat.names[s.format] == format && asked.matchSeries(cat, s) {
 			ids = append(ids, s.id)
 		}
 	}
@@ -71,6 +52,23 @@ func (f *Filter) formatSeries(cat *catalog, format string) (ids []int64) {
 
 // ofLogs returns the part of f that chooses among logs.
 func (f *Filter) ofLogs() Filter { return Filter{MTAs: f.MTAs, Hosts: f.Hosts} }
+
+// hasNumbers reports whether one of tables has rows of some series in a window.
+func (t *tx) hasNumbers(w Window, series []int64, tables ...string) (found bool, err error) {
+	for _, table := range tables {
+		if series == nil || found || err != nil {
+			break
+		}
+		where, args := w.where("minute", minuteMicros)
+		if table == "recipients" {
+			since, until := w.micros()
+			where, args = "last_seen >= ? AND first_seen < ?", []any{since, until}
+		}
+		_, err = t.one("SELECT EXISTS (SELECT 1 FROM "+table+" WHERE series IN (SELECT value FROM json_each(?)) AND "+where+")",
+			append([]any{list(series)}, args...), &found)
+	}
+	return found, err
+}
 
 // Repeats tells of failures that are shown as they come which ones another log
 // reports too, as what is asked of the database leaves them out.
