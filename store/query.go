@@ -366,7 +366,11 @@ func (f *Filter) matchSeries(c *catalog, s *series) bool {
 		matchDomain(f.Senders, c.names[s.sender]) &&
 		matchName(f.Hosts, c.names[s.host]) &&
 		matchName(f.Providers, c.names[c.relays[s.relay]]) &&
-		(matchName(f.MTAs, mta(format)) || matchName(f.MTAs, format))
+		f.matchFormat(format)
+}
+
+func (f *Filter) matchFormat(format string) bool {
+	return matchName(f.MTAs, mta(format)) || matchName(f.MTAs, format)
 }
 
 func (f *Filter) matchCause(c *cause) bool {

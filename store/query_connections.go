@@ -43,7 +43,7 @@ type hopText struct {
 // domains that are asked for are compared with the next hop. With a filter of
 // causes only the failures that match are counted.
 func (c *counter) connections() error {
-	twice, err := c.connectionsTwice(c.cat, c.window, c.asked)
+	twice, err := c.isBetter(c.window, &c.asked, connectivityFormat)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (q *Query) Events(ctx context.Context, w Window, f Filter, outcomes []strin
 		if err != nil {
 			return err
 		}
-		if f, err = t.leaveOut(cat, w, f); err != nil {
+		if f, err = t.leaveOut(w, f); err != nil {
 			return err
 		}
 		r := &eventReader{tx: t, cat: cat, filter: f, outcomes: outcomes}

@@ -166,7 +166,7 @@ type counter struct {
 // choose decides which series are counted.
 func (c *counter) choose() error {
 	var err error
-	if c.filter, err = c.leaveOut(c.cat, c.window, c.asked); err != nil {
+	if c.filter, err = c.leaveOut(c.window, c.asked); err != nil {
 		return err
 	}
 	c.numbers.SendLogsLeftOut = c.filter.without != ""

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -37,6 +39,30 @@ func TestRepeats(t *testing.T) {
 		}
 		if got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+// What is known is found without the dictionaries, which may be most of a database.
+func TestRepeatsReadsNoDictionary(t *testing.T) {
+	for _, formats := range [][]string{{"postfix"}, {"postfix", sendFormat}, {"postfix", trackingFormat, sendFormat}} {
+		f := newFixture(t)
+		f.exec("BEGIN")
+		for i := range 3000 {
+			f.addCount(fixtureCount{minute: 10, series: f.addSeries(fixtureSeries{format: formats[i%len(formats)], host: "h1", domain: fmt.Sprint(i)}), delivered: 1})
+		}
+		f.exec("COMMIT")
+		q := NewQuery(f.db.Reader())
+		for _, filter := range []Filter{{}, {Hosts: []string{"H1"}}, {MTAs: []string{"exchange"}}} {
+			allocations := testing.AllocsPerRun(1, func() {
+				r, err := q.Repeats(t.Context(), Window{Since: minute(5)}, filter)
+				if err != nil || r.tracked != slices.Contains(formats, trackingFormat) {
+					t.Errorf("%v, %+v: tracked %v, %v", formats, filter, r.tracked, err)
+				}
+			})
+			if allocations > 500 {
+				t.Errorf("%v, %+v: %v allocations", formats, filter, allocations)
+			}
 		}
 	}
 }

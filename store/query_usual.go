@@ -39,7 +39,7 @@ func (q *Query) Recent(ctx context.Context, w Window, f Filter, each func(e *Eve
 		if err != nil {
 			return err
 		}
-		if f, err = t.leaveOut(cat, w, f); err != nil {
+		if f, err = t.leaveOut(w, f); err != nil {
 			return err
 		}
 		minutes, args := w.where("minute", minuteMicros)
