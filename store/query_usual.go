@@ -88,10 +88,7 @@ const usualSpan = time.Hour
 func (q *Query) Usual(ctx context.Context, now time.Time, days int, f Filter) (Usual, error) {
 	var delivered, deferred, failed, rejected []float64
 	err := q.read(ctx, func(t *tx) error {
-		u := &usual{tx: t, filter: f}
-		if err := u.choose(); err != nil {
-			return err
-		}
+		u := &usual{tx: t, asked: f}
 		for day := 1; day <= days; day++ {
 			middle := now.AddDate(0, 0, -day)
 			n, logged, err := u.count(Window{middle.Add(-usualSpan / 2), middle.Add(usualSpan / 2)}.Minutes())
@@ -124,28 +121,21 @@ func median(v []float64) float64 {
 // something to filter by: they are most of the work.
 type usual struct {
 	*tx
-	filter Filter
+	asked  Filter
+	filter Filter   // asked, less what is counted elsewhere at that time
 	cat    *catalog // nil: everything is counted
-	wanted map[int64]bool
 }
 
-func (u *usual) choose() error {
-	f := &u.filter
-	if !f.OfCause() && len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs) == 0 {
-		return nil
-	}
-	cat, err := u.catalog()
-	if err != nil {
+// choose decides what is counted of a window.
+func (u *usual) choose(w Window) (err error) {
+	if u.filter, err = u.leaveOut(w, u.asked); err != nil {
 		return err
 	}
-	u.cat, u.wanted = cat, map[int64]bool{}
-	for i := range cat.series {
-		u.wanted[cat.series[i].id] = f.matchSeries(cat, &cat.series[i])
+	f := &u.filter
+	if u.cat == nil && (f.OfCause() || f.without != "" || len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs) > 0) {
+		u.cat, err = u.catalog()
 	}
-	for _, k := range cat.causes {
-		k.wanted = f.matchCause(k)
-	}
-	return nil
+	return err
 }
 
 // wants reports whether a group of rows is to be counted; cause is 0 for
@@ -154,8 +144,9 @@ func (u *usual) wants(series, cause int64) bool {
 	if u.cat == nil {
 		return true
 	}
+	i, ok := u.cat.index[series]
 	k := u.cat.causes[cause]
-	return u.wanted[series] && (cause == 0 || k != nil && k.wanted)
+	return ok && u.filter.matchSeries(u.cat, &u.cat.series[i]) && (cause == 0 || k != nil && u.filter.matchCause(k))
 }
 
 func (u *usual) count(w Window) (n Tally, logged bool, err error) {
@@ -163,6 +154,9 @@ func (u *usual) count(w Window) (n Tally, logged bool, err error) {
 	var lines sql.NullInt64
 	if _, err := u.one("SELECT SUM(read) FROM lines WHERE "+minutes, args, &lines); err != nil || lines.Int64 == 0 {
 		return n, false, err
+	}
+	if err := u.choose(w); err != nil {
+		return n, true, err
 	}
 	series, cause := "0", "0"
 	if u.cat != nil {

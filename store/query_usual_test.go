@@ -112,6 +112,45 @@ func TestUsual(t *testing.T) {
 	}
 }
 
+// On days of which there are tracking logs, send logs do not count.
+func TestUsualWithoutSendLogs(t *testing.T) {
+	f := newFixture(t)
+	series := func(format, host string) int {
+		return f.addSeries(fixtureSeries{format, host, "", "example.com", "example.org", "mx.example.org", "example.org"})
+	}
+	gone := f.addCause(fixtureCause{550, "5.1.1", "example.org", "gone", "user-unknown"})
+	const hour, day = 60, 24 * 60 // in minutes
+	const now = 10 * day
+	add := func(minute int64, series int, n int64) {
+		f.addCount(fixtureCount{minute: minute, series: series, delivered: n * hour})
+		r := f.addRecipient(fixtureRecipient{series: series, state: Bounced, first: minute * minuteMicros, last: minute * minuteMicros, done: minute * minuteMicros})
+		for i := range n * hour {
+			f.addAttempt(fixtureAttempt{time: minute*minuteMicros + i, recipient: r, series: series, outcome: attemptFailed, cause: gone})
+		}
+	}
+	f.exec("INSERT INTO lines VALUES (?,1,1,0,0), (?,1,1,0,0)", now-1*day, now-2*day)
+	add(now-1*day, series(trackingFormat, "h1"), 2)
+	add(now-1*day, series(sendFormat, "h1"), 2)
+	add(now-2*day, series(sendFormat, "h2"), 4)
+	for _, test := range []struct {
+		filter Filter
+		want   float64 // of deliveries and of failures
+	}{
+		{Filter{}, 3}, // 2, and 4 of the day without a tracking log
+		{Filter{Domains: []string{"example.org"}}, 3},
+		{Filter{MTAs: []string{"exchange"}}, 3},
+		{Filter{MTAs: []string{"exchange-smtpsend"}}, 3},
+		{Filter{MTAs: []string{"exchange-tracking"}}, 1},
+		{Filter{Hosts: []string{"h1"}}, 1},
+		{Filter{Hosts: []string{"h2"}}, 2},
+	} {
+		got, err := NewQuery(f.db.Reader()).Usual(t.Context(), minute(now), 7, test.filter)
+		if want := (Usual{Days: 2, Delivered: test.want, Failed: test.want}); err != nil || got != want {
+			t.Errorf("%+v: %+v, %v; want %+v", test.filter, got, err, want)
+		}
+	}
+}
+
 func TestRecent(t *testing.T) {
 	f := newFixture(t)
 	s := f.addSeries(fixtureSeries{"exchange-tracking", "mx1", "", "example.com", "gmail.com", "mx.google.example", "Google"})
