@@ -27,14 +27,15 @@ type twoLogs struct {
 	want      []string
 	overQuota int64
 	exact     int64 // failing attempts whose reply is in the send log
+	expired   int64 // recipients given up
 }
 
 const logTime = "2006-01-02T15:04:05.000Z"
 
 // track writes a row of the tracking log.
-func (l *twoLogs) track(at time.Time, event, message, recipient, status string) {
-	l.tracking = append(l.tracking, fmt.Sprintf(`%s,10.0.0.1,EX01,192.0.2.1,mx.example,,Outbound,SMTP,%s,1,<%s@corp.example>,%s,%s,"%s",100,1,,,subject,a@corp.example,a@corp.example,,Originating,,,,,Email,,15.01`,
-		at.Format(logTime), event, message, networkID(message), recipient, strings.ReplaceAll(status, `"`, `""`)))
+func (l *twoLogs) track(at time.Time, source, event, message, recipient, status string) {
+	l.tracking = append(l.tracking, fmt.Sprintf(`%s,10.0.0.1,EX01,192.0.2.1,mx.example,,Outbound,%s,%s,1,<%s@corp.example>,%s,%s,"%s",100,1,,,subject,a@corp.example,a@corp.example,,Originating,,,,,Email,,15.01`,
+		at.Format(logTime), source, event, message, networkID(message), recipient, strings.ReplaceAll(status, `"`, `""`)))
 }
 
 func networkID(message string) string { return fmt.Sprintf("%032x", message) }
@@ -55,10 +56,10 @@ func (l *twoLogs) attempt(at time.Time, message, recipient string) (done bool) {
 	rcpt := ">,RCPT TO:<" + recipient + ">,"
 	end := at.Add(time.Second) // the tracking log is written after the session
 	fail := func(event, status, stage, code, mtaStatus, text string) {
-		l.track(end, event, message, recipient, status)
+		l.track(end, "SMTP", event, message, recipient, status)
 		l.want = append(l.want, fmt.Sprint(end.Format(logTime), " ", recipient, " ", stage, " ", code, " ", mtaStatus, " ", text))
 	}
-	switch l.rnd.IntN(8) {
+	switch l.rnd.IntN(9) {
 	case 0: // told in the same words
 		const reply = "550 5.1.1 User unknown"
 		l.session(at, message, rcpt, "<,250 ok,", "<,"+reply+",")
@@ -87,9 +88,17 @@ func (l *twoLogs) attempt(at time.Time, message, recipient string) (done bool) {
 		l.session(at, message, rcpt, "<,250 ok,", "<,"+reply+",")
 		fail("FAIL", "550 5.0.350 Delivery failed", "rcpt", "552 5.2.2", "5.0.350", reply)
 		l.overQuota++
+	case 6: // given up soon after the last try: the send log has no more than that
+		const reply = "451 4.3.2 Busy"
+		l.session(at, message, rcpt, "<,250 ok,", "<,"+reply+",")
+		fail("DEFER", "400 4.4.7 Message delayed", "rcpt", "451 4.3.2", "4.4.7", reply)
+		l.expired++
+		end = end.Add(90 * time.Second)
+		l.track(end, "QUEUE", "FAIL", message, recipient, "550 4.4.7 QUEUE.Expired; message expired")
+		l.want = append(l.want, fmt.Sprint(end.Format(logTime), " ", recipient, "  550 4.4.7  550 4.4.7 QUEUE.Expired; message expired"))
 	default:
 		l.session(at, message, rcpt, "<,250 ok,", "<,250 ok,", ">,DATA,", "<,354 go,", "<,250 queued,")
-		l.track(end, "SENDEXTERNAL", message, recipient, "250 queued")
+		l.track(end, "SMTP", "SENDEXTERNAL", message, recipient, "250 queued")
 		return true
 	}
 	l.exact++
@@ -145,6 +154,16 @@ func numbersOf(t *testing.T, db *store.DB) *store.Numbers {
 	return n
 }
 
+// failedWith returns how many recipients failed for good with a code.
+func failedWith(n *store.Numbers, code string) (sum int64) {
+	for _, c := range n.Failed {
+		if c.Code == code {
+			sum += c.N
+		}
+	}
+	return sum
+}
+
 // A tracking log and a send log of the same traffic give the numbers of the
 // tracking log, and its failures with the stage and the reply of the send log,
 // in whatever order and pieces they are read.
@@ -173,8 +192,11 @@ func TestSendLogsBesideTrackingLogs(t *testing.T) {
 		if !got.SendLogsLeftOut || got.Exact != l.exact {
 			t.Errorf("%s: send logs left out: %v, %d failures with their reply; want %d", name, got.SendLogsLeftOut, got.Exact, l.exact)
 		}
-		if i := slices.IndexFunc(got.Failed, func(c store.CauseRow) bool { return c.Code == "552 5.2.2" }); i < 0 || got.Failed[i].N != l.overQuota {
+		if n := failedWith(got, "552 5.2.2"); n != l.overQuota {
 			t.Errorf("%s: failed for good: %+v; want %d of 552 5.2.2", name, got.Failed, l.overQuota)
+		}
+		if n, alone := failedWith(got, "550 4.4.7"), failedWith(want, "550 4.4.7"); n != l.expired || n != alone {
+			t.Errorf("%s: %d given up with 550 4.4.7, the tracking log alone has %d; want %d", name, n, alone, l.expired)
 		}
 		same(t, strings.Join(eventsOf(t, db, store.Filter{}), "\n"), strings.Join(l.want, "\n"))
 	}
@@ -206,8 +228,8 @@ func TestSendLogsBesideTrackingLogs(t *testing.T) {
 	same(t, storetest.Dump(t, grown), storetest.Dump(t, later))
 
 	// Alone, or asked for alone, the send log has numbers of its own.
-	if n := len(eventsOf(t, both, store.Filter{MTAs: []string{"exchange-smtpsend"}})); n != len(l.want) {
-		t.Errorf("the send log has %d failures, want %d", n, len(l.want))
+	if n := len(eventsOf(t, both, store.Filter{MTAs: []string{"exchange-smtpsend"}})); n != len(l.want)-int(l.expired) {
+		t.Errorf("the send log has %d failures, want %d", n, len(l.want)-int(l.expired))
 	}
 	if hops := numbersOf(t, both).Hops; len(hops) != 1 || hops[0].Connections != int64(l.sessions) || hops[0].Failed != 0 {
 		t.Errorf("connections: %+v, want %d", hops, l.sessions)

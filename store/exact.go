@@ -7,7 +7,8 @@ import (
 
 // exactWithin is how far apart a tracking log and a send log report the same
 // failure at most. The row of the tracking log is written when the transaction
-// has ended; the next attempt comes a minute later at the earliest.
+// has ended; the next attempt comes a minute later at the earliest. A message that
+// is given up may have been put off a moment before: the outcomes tell them apart.
 const exactWithin = 2 * time.Minute
 
 // failing is a failing attempt that two logs may report.
@@ -31,7 +32,7 @@ const (
 		SELECT s.id FROM recipients AS tp CROSS JOIN messages AS tm ON tm.id = tp.message
 		CROSS JOIN messages AS sm ON sm.message_id = tm.message_id AND sm.message_id <> '' AND sm.format = (SELECT id FROM names WHERE text = ?)
 		CROSS JOIN recipients AS sp ON sp.message = sm.id AND sp.address = tp.address
-		CROSS JOIN attempts AS s ON s.recipient = sp.id AND s.time BETWEEN attempts.time - ? AND attempts.time + ?
+		CROSS JOIN attempts AS s ON s.recipient = sp.id AND s.outcome = attempts.outcome AND s.time BETWEEN attempts.time - ? AND attempts.time + ?
 		CROSS JOIN causes AS k ON k.id = s.cause AND k.reply <> 0
 		WHERE tp.id = attempts.recipient
 		ORDER BY abs(s.time - attempts.time), s.time, s.text LIMIT 1)
