@@ -32,10 +32,16 @@ type twoLogs struct {
 
 const logTime = "2006-01-02T15:04:05.000Z"
 
-// track writes a row of the tracking log.
+// track writes a row of the tracking log. Messages that differ only in what is
+// behind a # have the same Message-ID.
 func (l *twoLogs) track(at time.Time, source, event, message, recipient, status string) {
-	l.tracking = append(l.tracking, fmt.Sprintf(`%s,10.0.0.1,EX01,192.0.2.1,mx.example,,Outbound,%s,%s,1,<%s@corp.example>,%s,%s,"%s",100,1,,,subject,a@corp.example,a@corp.example,,Originating,,,,,Email,,15.01`,
-		at.Format(logTime), source, event, message, networkID(message), recipient, strings.ReplaceAll(status, `"`, `""`)))
+	l.tracking = append(l.tracking, fmt.Sprintf(`%s,10.0.0.1,EX01,192.0.2.1,mx.example,,Outbound,%s,%s,1,%s,%s,%s,"%s",100,1,,,subject,a@corp.example,a@corp.example,,Originating,,,,,Email,,15.01`,
+		at.Format(logTime), source, event, messageID(message), networkID(message), recipient, strings.ReplaceAll(status, `"`, `""`)))
+}
+
+func messageID(message string) string {
+	id, _, _ := strings.Cut(message, "#")
+	return "<" + id + "@corp.example>"
 }
 
 func networkID(message string) string { return fmt.Sprintf("%032x", message) }
@@ -44,7 +50,7 @@ func networkID(message string) string { return fmt.Sprintf("%032x", message) }
 func (l *twoLogs) session(at time.Time, message string, lines ...string) {
 	l.sessions++
 	all := append([]string{"+,,", "<,220 mx.example ready,", ">,EHLO ex01.corp.example,", "<,250 mx.example,",
-		"*,,sending message with RecordId 1 and InternetMessageId <" + message + "@corp.example>", ">,MAIL FROM:<a@corp.example>,"}, lines...)
+		"*,,sending message with RecordId 1 and InternetMessageId " + messageID(message), ">,MAIL FROM:<a@corp.example>,"}, lines...)
 	for i, line := range append(all, "-,,Local") {
 		l.send = append(l.send, fmt.Sprintf("%s,Outbound,%016X,%d,10.0.0.1:1,192.0.2.1:25,%s", at.Add(time.Duration(i)*10*time.Millisecond).Format(logTime), l.sessions, i, line))
 	}
@@ -53,8 +59,8 @@ func (l *twoLogs) session(at time.Time, message string, lines ...string) {
 // attempt tries a message at a recipient and reports whether that was the last
 // time.
 func (l *twoLogs) attempt(at time.Time, message, recipient string) (done bool) {
-	rcpt := ">,RCPT TO:<" + recipient + ">,"
-	end := at.Add(time.Second) // the tracking log is written after the session
+	rcpt := ">,RCPT TO:<" + strings.ToUpper(recipient[:1]) + recipient[1:] + ">," // case means nothing
+	end := at.Add(time.Second)                                                    // the tracking log is written after the session
 	fail := func(event, status, stage, code, mtaStatus, text string) {
 		l.track(end, "SMTP", event, message, recipient, status)
 		l.want = append(l.want, fmt.Sprint(end.Format(logTime), " ", recipient, " ", stage, " ", code, " ", mtaStatus, " ", text))
@@ -233,5 +239,57 @@ func TestSendLogsBesideTrackingLogs(t *testing.T) {
 	}
 	if hops := numbersOf(t, both).Hops; len(hops) != 1 || hops[0].Connections != int64(l.sessions) || hops[0].Failed != 0 {
 		t.Errorf("connections: %+v, want %d", hops, l.sessions)
+	}
+}
+
+// Of messages that share a Message-ID and a recipient, as those of a program that
+// makes it once, each has the reply that is nearest, however the logs are read.
+func TestSharedMessageID(t *testing.T) {
+	const messages = 200
+	l := &twoLogs{}
+	for i := range messages {
+		at := time.Date(2026, 11, 20, 8, 0, i*3, 0, time.UTC)
+		reply := fmt.Sprint("450 4.2.0 Greylisted ", i)
+		l.session(at, "m", ">,RCPT TO:<u@d.example>,", "<,250 ok,", "<,"+reply+",")
+		l.track(at.Add(time.Second), "SMTP", "DEFER", fmt.Sprint("m#", i), "u@d.example", "400 4.4.7 Message delayed")
+		l.want = append(l.want, fmt.Sprint(at.Add(time.Second).Format(logTime), " u@d.example rcpt 450 4.2.0 4.4.7 ", reply))
+	}
+	tracking, send := l.write(t, t.TempDir())
+	var dump string
+	for _, order := range [][]string{{tracking, send}, {send, tracking}} {
+		db := openStore(t)
+		for _, log := range order {
+			read(t, db, log)
+		}
+		same(t, strings.Join(eventsOf(t, db, store.Filter{}), "\n"), strings.Join(l.want, "\n"))
+		if dump != "" {
+			same(t, storetest.Dump(t, db), dump)
+		}
+		dump = storetest.Dump(t, db)
+	}
+}
+
+// A row of a tracking log without a Message-ID has no reply of a send log, whether
+// or not that of the message is known from another row by then.
+func TestMessageIDOfAnotherRow(t *testing.T) {
+	at := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
+	l := &twoLogs{}
+	l.session(at, "m", ">,RCPT TO:<u@d.example>,", "<,250 ok,", "<,450 4.2.0 Greylisted,")
+	l.track(at.Add(time.Second), "SMTP", "DEFER", "m", "u@d.example", "400 4.4.7 Message delayed")
+	l.tracking[0] = strings.Replace(l.tracking[0], messageID("m"), "", 1)
+	tracking, send := l.write(t, t.TempDir())
+	other := &twoLogs{}
+	other.track(at.Add(-time.Second), "SMTP", "RECEIVE", "m", "u@d.example", "")
+	received, _ := other.write(t, t.TempDir())
+	var dump string
+	for _, order := range [][]string{{received, tracking, send}, {tracking, received, send}, {send, tracking, received}, {send, received, tracking}} {
+		db := openStore(t)
+		for _, log := range order {
+			read(t, db, log)
+		}
+		if dump != "" {
+			same(t, storetest.Dump(t, db), dump)
+		}
+		dump = storetest.Dump(t, db)
 	}
 }

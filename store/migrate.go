@@ -11,8 +11,8 @@ var migrations = map[int]string{
 	1: `ALTER TABLE recipients ADD COLUMN exact_cause INTEGER;
 		ALTER TABLE attempts ADD COLUMN exact INTEGER;
 		ALTER TABLE attempts ADD COLUMN own_cause INTEGER;
-		DROP INDEX recipients_message;
-		CREATE INDEX recipients_message ON recipients (message, address);
+		ALTER TABLE attempts ADD COLUMN pair INTEGER;
+		CREATE INDEX attempts_pair ON attempts (pair, time) WHERE pair IS NOT NULL;
 		CREATE INDEX attempts_exact ON attempts (time) WHERE exact IS NOT NULL;
 		CREATE TABLE connections (
 			minute INTEGER NOT NULL, series INTEGER NOT NULL, cause INTEGER NOT NULL, session TEXT NOT NULL,

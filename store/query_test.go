@@ -135,7 +135,7 @@ func (f *fixture) addRecipient(r fixtureRecipient) int {
 
 func (f *fixture) addAttempt(a fixtureAttempt) {
 	f.attempts = append(f.attempts, a)
-	f.exec("INSERT INTO attempts VALUES (NULL,?,?,?,?,?,?,'192.0.2.1',1000000,?,NULL,NULL)", a.time, a.recipient+1, a.series+1, a.outcome, a.cause+1, f.name("smtp"), a.text)
+	f.exec("INSERT INTO attempts VALUES (NULL,?,?,?,?,?,?,'192.0.2.1',1000000,?,NULL,NULL,NULL)", a.time, a.recipient+1, a.series+1, a.outcome, a.cause+1, f.name("smtp"), a.text)
 }
 
 func (f *fixture) addRejection(r fixtureRejection) {

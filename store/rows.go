@@ -93,6 +93,9 @@ type Recipient struct {
 // Attempt is a row of the table attempts.
 type Attempt struct {
 	Format    string // of the log
+	MessageID []byte // as the log gives it with this attempt
+	Address   []byte // of the recipient
+	Replied   bool   // by a server
 	Time      int64
 	Recipient int64
 	Series    int64
@@ -213,10 +216,11 @@ func (w *Writer) AddAttempt(a *Attempt) error {
 	if err != nil {
 		return err
 	}
-	w.sink.exec("INSERT INTO attempts (time, recipient, series, outcome, cause, service, ip, delay, text) VALUES (?,?,?,?,?,?,?,?,?)",
-		a.Time, a.Recipient, a.Series, a.Outcome, a.Cause, service, a.IP, nullable(a.Delay.Microseconds(), a.Delay >= 0), a.Text)
-	if a.Format == trackingFormat || a.Format == sendFormat {
-		w.failing = append(w.failing, failing{a.Recipient, a.Time})
+	pair, ok := a.pair()
+	w.sink.exec("INSERT INTO attempts (time, recipient, series, outcome, cause, service, ip, delay, text, pair) VALUES (?,?,?,?,?,?,?,?,?,?)",
+		a.Time, a.Recipient, a.Series, a.Outcome, a.Cause, service, a.IP, nullable(a.Delay.Microseconds(), a.Delay >= 0), a.Text, nullable(pair, ok))
+	if ok {
+		w.added(pair, a.Time)
 	}
 	return nil
 }

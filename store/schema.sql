@@ -68,7 +68,7 @@ CREATE TABLE recipients (
     cause      INTEGER,          -- of the last failing attempt
     exact_cause INTEGER          -- the same in the words of attempts.exact, NULL when there is none
 );
-CREATE INDEX recipients_message ON recipients (message, address);
+CREATE INDEX recipients_message ON recipients (message);
 CREATE INDEX recipients_last_seen ON recipients (last_seen, first_seen);
 CREATE INDEX recipients_address ON recipients (address);
 
@@ -85,9 +85,11 @@ CREATE TABLE attempts (
     delay     INTEGER,          -- microseconds since arrival
     text      TEXT NOT NULL,    -- the reply, as logged
     exact     INTEGER,          -- attempt of a send log that reports the same failure, with its stage and the reply as it came
-    own_cause INTEGER           -- what cause was without exact
+    own_cause INTEGER,          -- what cause was without exact
+    pair      INTEGER           -- of tracking logs and send logs: hash of Message-ID, address and outcome, and which log it is
 );
 CREATE INDEX attempts_time ON attempts (time);
+CREATE INDEX attempts_pair ON attempts (pair, time) WHERE pair IS NOT NULL;
 CREATE INDEX attempts_exact ON attempts (time) WHERE exact IS NOT NULL;
 -- Covers what a report reads of attempts, in the order of recipients.
 CREATE INDEX attempts_recipient ON attempts (recipient, series, cause, outcome, time);

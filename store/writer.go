@@ -30,7 +30,7 @@ type Writer struct {
 	counts map[countKey]*Counts
 	lines  map[int64]*Lines
 
-	failing []failing // since Begin, see exact
+	failing []span // since Begin, see exact
 }
 
 // Writer returns the writer of the database. Failures are filed under reasons

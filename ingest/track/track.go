@@ -445,7 +445,7 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	if now >= rcpt.causeAt {
 		rcpt.cause, rcpt.causeAt = cause.ID, now
 	}
-	a := store.Attempt{Format: m.format.Name, Time: now, Recipient: rcpt.row, Series: series, Outcome: uint8(r.Outcome), Cause: cause.ID,
+	a := store.Attempt{Format: m.format.Name, MessageID: m.idOf(r), Address: t.address, Replied: r.Reply.Code != 0, Time: now, Recipient: rcpt.row, Series: series, Outcome: uint8(r.Outcome), Cause: cause.ID,
 		Service: r.Service, IP: store.Clean(string(r.RelayIP)), Delay: r.Delay, Text: store.Clean(string(r.Reply.Text))}
 	if err := t.w.AddAttempt(&a); err != nil {
 		return err
@@ -461,6 +461,16 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 		t.settle(rcpt, store.Bounced, now, series)
 	}
 	return nil
+}
+
+// idOf returns the Message-ID that comes with an attempt. A row of a tracking log
+// has its own: what the message knows of other rows depends on which were read
+// before. A send log tells it before anything is tried, and knows the message by it.
+func (m *message) idOf(r *parsers.Record) []byte {
+	if len(r.MessageID) == 0 && string(m.messageID) == string(m.id) {
+		return m.messageID
+	}
+	return r.MessageID
 }
 
 // cause returns what a failing record is filed under.
