@@ -140,7 +140,7 @@ func newTwoLogs(messages int) *twoLogs {
 
 func eventsOf(t *testing.T, db *store.DB, f store.Filter) (list []string) {
 	t.Helper()
-	err := store.NewQuery(db.Reader()).Events(context.Background(), store.Window{}, f, store.OutcomeNames, 0, func(e *store.Event) error {
+	_, err := store.NewQuery(db.Reader()).Events(context.Background(), store.Window{}, f, store.OutcomeNames, 0, func(e *store.Event) error {
 		list = append(list, fmt.Sprint(e.Time.UTC().Format(logTime), " ", e.Recipient, " ", e.Stage, " ", e.Code(), " ", e.MTAStatus, " ", e.Text))
 		return nil
 	})
@@ -197,6 +197,9 @@ func TestSendLogsBesideTrackingLogs(t *testing.T) {
 		}
 		if !got.SendLogsLeftOut || got.Exact != l.exact {
 			t.Errorf("%s: send logs left out: %v, %d failures with their reply; want %d", name, got.SendLogsLeftOut, got.Exact, l.exact)
+		}
+		if got.LeftOut.Any() {
+			t.Errorf("%s: %+v, but all of the send log is in the tracking log", name, got.LeftOut)
 		}
 		if n := failedWith(got, "552 5.2.2"); n != l.overQuota {
 			t.Errorf("%s: failed for good: %+v; want %d of 552 5.2.2", name, got.Failed, l.overQuota)
@@ -291,5 +294,63 @@ func TestMessageIDOfAnotherRow(t *testing.T) {
 			same(t, storetest.Dump(t, db), dump)
 		}
 		dump = storetest.Dump(t, db)
+	}
+}
+
+// What a send log tells of a server whose tracking log is missing is left out all
+// the same, and counted.
+func TestLeftOutOfSendLogs(t *testing.T) {
+	at := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
+	l := &twoLogs{}
+	fail := func(minute int, message, recipient string, lines ...string) time.Time {
+		at := at.Add(time.Duration(minute) * time.Minute)
+		l.session(at, message, append([]string{">,RCPT TO:<" + recipient + ">,", "<,250 ok,"}, lines...)...)
+		return at.Add(time.Second)
+	}
+	const refused, busy = "<,550 5.1.1 User unknown,", "<,450 4.2.0 Busy,"
+	l.track(fail(0, "told", "u@d.example", refused), "SMTP", "FAIL", "told", "u@d.example", "550 5.1.1 User unknown")
+	l.track(fail(0, "lost", "u@d.example"), "SMTP", "DEFER", "lost", "u@d.example", "421 4.4.2 Connection dropped due to SocketError")
+	l.track(fail(0, "later", "u@d.example", busy).Add(5*time.Minute), "SMTP", "DEFER", "later", "u@d.example", "450 4.2.0 Busy")
+	fail(1, "elsewhere", "u@d.example", refused)
+	fail(1, "elsewhere", "u@e.example", refused)
+	fail(20, "elsewhere", "u@e.example", busy)
+	unnamed := len(l.send)
+	fail(30, "unnamed", "u@e.example", busy)
+	for i := range l.send[unnamed:] {
+		l.send[unnamed+i] = strings.Replace(l.send[unnamed+i], " and InternetMessageId "+messageID("unnamed"), "", 1)
+	}
+	tracking, send := l.write(t, t.TempDir())
+	db := openStore(t)
+	read(t, db, tracking, send)
+	q := store.NewQuery(db.Reader())
+	ctx := context.Background()
+	until := func(minute int) store.Window { return store.Window{Until: at.Add(time.Duration(minute) * time.Minute)} }
+	for _, test := range []struct {
+		name     string
+		window   store.Window
+		filter   store.Filter
+		outcomes []string
+		newest   int
+		want     store.LeftOut
+	}{
+		{"all", store.Window{}, store.Filter{}, store.OutcomeNames, 0, store.LeftOut{Untracked: 4, Unnamed: 1}},
+		{"a window", until(20), store.Filter{}, store.OutcomeNames, 0, store.LeftOut{Untracked: 3}},
+		{"a domain", store.Window{}, store.Filter{Domains: []string{"d.example"}}, store.OutcomeNames, 0, store.LeftOut{Untracked: 2}},
+		{"a code", store.Window{}, store.Filter{Codes: []string{"4xx"}}, store.OutcomeNames, 0, store.LeftOut{Untracked: 2, Unnamed: 1}},
+		{"an outcome", store.Window{}, store.Filter{}, []string{"failed"}, 0, store.LeftOut{Untracked: 2}},
+		{"the newest", store.Window{}, store.Filter{}, store.OutcomeNames, 1, store.LeftOut{Untracked: 1, Unnamed: 1}}, // since 08:05
+		{"send logs alone", store.Window{}, store.Filter{MTAs: []string{"exchange-smtpsend"}}, store.OutcomeNames, 0, store.LeftOut{}},
+		{"before the tracking log", until(0), store.Filter{}, store.OutcomeNames, 0, store.LeftOut{}},
+	} {
+		got, err := q.Events(ctx, test.window, test.filter, test.outcomes, test.newest, func(*store.Event) error { return nil })
+		if err != nil || got != test.want {
+			t.Errorf("%s: events without %+v, %v; want %+v", test.name, got, err, test.want)
+		}
+		if test.newest > 0 || len(test.outcomes) < len(store.OutcomeNames) {
+			continue
+		}
+		if n, err := q.Numbers(ctx, test.window, test.filter, nil); err != nil || n.LeftOut != test.want {
+			t.Errorf("%s: numbers without %+v, %v; want %+v", test.name, n.LeftOut, err, test.want)
+		}
 	}
 }

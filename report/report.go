@@ -59,7 +59,7 @@ func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
 		r.location = time.Local
 	}
 	if n.SendLogsLeftOut {
-		r.Notes = append(r.Notes, sendLogsNote(n.Exact))
+		r.Notes = append(r.Notes, sendLogsNote(n))
 	}
 	if opt.Filter.OfCause() {
 		r.Notes = append(r.Notes, "With a code or a reason asked for, only the recipients that met such a failure are counted. Deliveries carry no code, so there are no rates.")
@@ -71,12 +71,37 @@ func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
 }
 
 // sendLogsNote says what became of SMTP send logs beside message tracking logs.
-func sendLogsNote(exact int64) string {
+func sendLogsNote(n *store.Numbers) string {
 	note := "SMTP send logs and message tracking logs report the same mail, so the numbers are those of the tracking logs alone"
-	if exact > 0 {
-		note += fmt.Sprintf("; %s failing %s the stage and the reply that the send logs have", count(exact), map[bool]string{true: "attempt has", false: "attempts have"}[exact == 1])
+	if n.Exact > 0 {
+		note += fmt.Sprintf("; %s failing %s the stage and the reply that the send logs have", count(n.Exact), map[bool]string{true: "attempt has", false: "attempts have"}[n.Exact == 1])
+	}
+	if n.LeftOut.Any() {
+		note += ". The send logs " + have(n.LeftOut)
 	}
 	return note + ". Send logs of other servers can be reported by themselves (--mta exchange-smtpsend)."
+}
+
+// SendLogsRemark says of failures shown one by one that those of SMTP send logs
+// are not, and how many are missing for it.
+func SendLogsRemark(l store.LeftOut) string {
+	remark := "SMTP send logs are left out beside message tracking logs, which report the same mail"
+	if l.Any() {
+		remark += "; they " + have(l)
+	}
+	return remark + " (--mta exchange-smtpsend shows them alone)"
+}
+
+// have says what send logs have that was left out.
+func have(l store.LeftOut) string {
+	what := fmt.Sprintf("have %s failing %s ", count(l.Untracked), plural(l.Untracked, "attempt"))
+	switch {
+	case l.Unnamed == 0:
+		return what + "that no tracking log has"
+	case l.Untracked > 0:
+		return what + fmt.Sprintf("that no tracking log has, and %s without a Message-ID, which cannot be compared", count(l.Unnamed))
+	}
+	return fmt.Sprintf("have %s failing %s without a Message-ID, which cannot be compared", count(l.Unnamed), plural(l.Unnamed, "attempt"))
 }
 
 // rates returns the failure rate and the deferral rate of a tally; nil when

@@ -266,6 +266,26 @@ func TestCSV(t *testing.T) {
 	}
 }
 
+func TestSendLogsNote(t *testing.T) {
+	const first, last = "SMTP send logs and message tracking logs report the same mail, so the numbers are those of the tracking logs alone",
+		". Send logs of other servers can be reported by themselves (--mta exchange-smtpsend)."
+	for _, test := range []struct {
+		numbers store.Numbers
+		want    string
+	}{
+		{store.Numbers{}, ""},
+		{store.Numbers{Exact: 1}, "; 1 failing attempt has the stage and the reply that the send logs have"},
+		{store.Numbers{Exact: 1234, LeftOut: store.LeftOut{Untracked: 1}},
+			"; 1,234 failing attempts have the stage and the reply that the send logs have. The send logs have 1 failing attempt that no tracking log has"},
+		{store.Numbers{LeftOut: store.LeftOut{Untracked: 2, Unnamed: 1}}, ". The send logs have 2 failing attempts that no tracking log has, and 1 without a Message-ID, which cannot be compared"},
+		{store.Numbers{LeftOut: store.LeftOut{Unnamed: 3}}, ". The send logs have 3 failing attempts without a Message-ID, which cannot be compared"},
+	} {
+		if got := sendLogsNote(&test.numbers); got != first+test.want+last {
+			t.Errorf("%+v: %s", test.numbers, got)
+		}
+	}
+}
+
 func TestCount(t *testing.T) {
 	for n, want := range map[int64]string{0: "0", 7: "7", 999: "999", 1000: "1,000", 123456: "123,456", 1234567: "1,234,567", -1: "-1", -999: "-999", -1000: "-1,000", -123456: "-123,456"} {
 		if got := count(n); got != want {

@@ -58,39 +58,56 @@ func (e *Event) Code() string { return joinCode(e.Reply, e.Enhanced) }
 var OutcomeNames = []string{"deferred", "failed", "rejected"}
 
 // Events calls each with the failures in a window that have one of outcomes,
-// oldest first. With newest > 0 it does so for no more than the newest ones.
-// Memory grows with newest, not with the number of failures.
-func (q *Query) Events(ctx context.Context, w Window, f Filter, outcomes []string, newest int, each func(*Event) error) error {
-	return q.read(ctx, func(t *tx) error {
+// oldest first, and returns what was left out of that time. With newest > 0 it
+// does so for no more than the newest ones. Memory grows with newest, not with the
+// number of failures.
+func (q *Query) Events(ctx context.Context, w Window, f Filter, outcomes []string, newest int, each func(*Event) error) (left LeftOut, err error) {
+	err = q.read(ctx, func(t *tx) error {
 		cat, err := t.catalog()
 		if err != nil {
 			return err
 		}
-		if f, err = t.leaveOut(w, f); err != nil {
+		r := &eventReader{tx: t, cat: cat, outcomes: outcomes}
+		if r.filter, err = t.leaveOut(w, f); err != nil {
 			return err
 		}
-		r := &eventReader{tx: t, cat: cat, filter: f, outcomes: outcomes}
-		if newest <= 0 {
-			return r.walk(w, "", each)
-		}
-		events := make([]*Event, 0, min(newest, 1000))
-		err = r.walk(w, " DESC", func(e *Event) error {
-			events = append(events, e)
-			if len(events) == newest {
-				return errEnough
-			}
-			return nil
-		})
-		if err != nil && err != errEnough {
+		first, err := r.newest(w, newest, each)
+		if err != nil {
 			return err
 		}
-		for _, e := range slices.Backward(events) {
-			if err := each(e); err != nil {
-				return err
-			}
+		if !first.IsZero() {
+			w.Since = first
+		}
+		left, err = t.leftOut(cat, w, &f, &r.filter, outcomes)
+		return err
+	})
+	return left, err
+}
+
+// newest passes on the newest n failures, and returns the time of the first when
+// there are as many; all of them for 0.
+func (r *eventReader) newest(w Window, n int, each func(*Event) error) (first time.Time, err error) {
+	if n <= 0 {
+		return first, r.walk(w, "", each)
+	}
+	events := make([]*Event, 0, min(n, 1000))
+	err = r.walk(w, " DESC", func(e *Event) error {
+		events = append(events, e)
+		if len(events) == n {
+			first = e.Time
+			return errEnough
 		}
 		return nil
 	})
+	if err != nil && err != errEnough {
+		return first, err
+	}
+	for _, e := range slices.Backward(events) {
+		if err := each(e); err != nil {
+			return first, err
+		}
+	}
+	return first, nil
 }
 
 var errEnough = errors.New("enough")

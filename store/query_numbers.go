@@ -61,6 +61,7 @@ type Numbers struct {
 	// how many failing attempts have their stage and reply from send logs.
 	SendLogsLeftOut bool
 	Exact           int64
+	LeftOut         LeftOut
 }
 
 // Group holds the numbers of one combination of dimensions.
@@ -187,10 +188,14 @@ func (c *counter) choose() error {
 	return nil
 }
 
-// exact counts the failing attempts that have their reply from send logs.
-func (c *counter) exact() error {
+// exact counts the failing attempts that have their reply from send logs, and
+// those that are in send logs alone.
+func (c *counter) exact() (err error) {
 	if !c.numbers.SendLogsLeftOut {
 		return nil
+	}
+	if c.numbers.LeftOut, err = c.leftOut(c.cat, c.window, &c.asked, &c.filter, OutcomeNames); err != nil {
+		return err
 	}
 	where, args := c.window.where("time", 1)
 	return c.ints("SELECT series, cause, count(*) FROM attempts WHERE exact IS NOT NULL AND "+where+" GROUP BY series, cause", args, func(v []int64) error {

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"slices"
 )
 
 // Formats of which one reports what the other does, and better.
@@ -73,6 +75,47 @@ func (t *tx) hosts(f *Filter, format string) (ids []int64, err error) {
 		return err
 	})
 	return ids, err
+}
+
+// LeftOut is what was left out of send logs beside message tracking logs, though
+// it may be of servers of which there is no tracking log.
+type LeftOut struct {
+	Untracked int64 // failing attempts that are in no tracking log
+	Unnamed   int64 // those that do not name their message, so that it is not known
+}
+
+// Any reports whether there is anything.
+func (l LeftOut) Any() bool { return l != LeftOut{} }
+
+// leftOut counts what f has left out of what was asked for. A failure is in a
+// tracking log when that has one of the same message, recipient and outcome at
+// that time, even if it took the reply of another, or there is none.
+func (t *tx) leftOut(cat *catalog, w Window, asked, f *Filter, outcomes []string) (l LeftOut, err error) {
+	if f.without == "" {
+		return l, nil
+	}
+	where, args := w.where("a.time", 1)
+	within := exactWithin.Microseconds()
+	err = t.ints(untracked(where), append([]any{f.without}, append(args, within, within)...), func(v []int64) error {
+		k := cat.causes[v[1]]
+		if k == nil || !slices.Contains(outcomes, outcomeName(v[2])) || !asked.matchSeries(cat, &cat.series[cat.index[v[0]]]) || !asked.matchCause(k) {
+			return nil
+		}
+		l.Untracked += v[3] - v[4]
+		l.Unnamed += v[4]
+		return nil
+	})
+	return l, err
+}
+
+// untracked counts the failing attempts of a format that are not known to be in a
+// tracking log, by series, cause and outcome, and those of them without a pair.
+// Parameters: the format, those of where, exactWithin twice.
+func untracked(where string) string {
+	return fmt.Sprintf(`SELECT a.series, a.cause, a.outcome, count(*), sum(a.pair IS NULL) FROM attempts AS a
+		CROSS JOIN series AS s ON s.id = a.series AND s.format = (SELECT id FROM names WHERE text = ?) WHERE %s
+		AND NOT EXISTS (SELECT 1 FROM attempts AS b WHERE b.pair = (a.pair & ~%d) + %d AND b.time BETWEEN a.time - ? AND a.time + ?)
+		GROUP BY a.series, a.cause, a.outcome`, where, pairKinds, pairTracking)
 }
 
 // Repeats tells of failures that are shown as they come which ones another log

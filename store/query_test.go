@@ -609,7 +609,7 @@ func TestEvents(t *testing.T) {
 	}
 	for _, test := range tests {
 		var got []string
-		err := NewQuery(f.db.Reader()).Events(context.Background(), test.window, test.filter, test.outcomes, test.newest, func(e *Event) error {
+		_, err := NewQuery(f.db.Reader()).Events(context.Background(), test.window, test.filter, test.outcomes, test.newest, func(e *Event) error {
 			got = append(got, e.Outcome+" "+e.Recipient)
 			return nil
 		})
@@ -623,7 +623,7 @@ func TestEventHasAllThatIsKnown(t *testing.T) {
 	f := newFixture(t)
 	f.story()
 	contacts := map[string]int{}
-	err := NewQuery(f.db.Reader()).Events(context.Background(), Window{}, Filter{}, OutcomeNames, 0, func(e *Event) error {
+	_, err := NewQuery(f.db.Reader()).Events(context.Background(), Window{}, Filter{}, OutcomeNames, 0, func(e *Event) error {
 		contacts[e.Contact()]++
 		if e.Outcome == "rejected" && (e.ClientIP != "192.0.2.7" || e.Times != 2 || e.Sender != "x@S.test" || e.Message != "") {
 			t.Errorf("rejection: %+v", e)

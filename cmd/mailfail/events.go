@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -51,18 +52,22 @@ same "contact".`,
 				return err
 			}
 			defer db.Close()
+			var left store.LeftOut
 			err = output.write(cmd, func(w io.Writer) error {
 				events, err := report.NewEventWriter(w, output.format, opt.Location)
 				if err != nil {
 					return err
 				}
-				if err := store.NewQuery(db.Reader()).Events(cmd.Context(), opt.Window, opt.Filter, wanted, top, events.Event); err != nil {
+				if left, err = store.NewQuery(db.Reader()).Events(cmd.Context(), opt.Window, opt.Filter, wanted, top, events.Event); err != nil {
 					return err
 				}
 				return events.Flush()
 			})
 			if err != nil {
 				return err
+			}
+			if left.Any() && !logs.quiet {
+				warn(cmd, errors.New(report.SendLogsRemark(left)))
 			}
 			return failed
 		},

@@ -111,6 +111,7 @@ type follow struct {
 	mtas   map[string]string // by format
 	filter store.Filter
 	twice  *store.Repeats
+	quiet  bool // say nothing of what is left out because of twice
 	loc    *time.Location
 	watch  *alert.Watch // nil without alerts
 	warn   func(error)
@@ -122,7 +123,7 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 	if err != nil {
 		return err
 	}
-	f.loc = opt.Location
+	f.loc, f.quiet = opt.Location, logs.quiet
 	if f.filter, err = filter.filter(); err != nil {
 		return err
 	}
@@ -215,7 +216,7 @@ func (f *follow) alertFlags() (rules []*alert.Rule, receivers []alert.Receiver, 
 }
 
 // shown turns what the tracker tells into what is shown. The result is valid
-// until the next call; nil when the filter leaves it out.
+// until the next call; nil when the filter leaves it out, or another log tells it.
 func (f *follow) shown(e *track.Event) *store.Event {
 	f.event = store.Event{Time: e.Time, Format: e.Format, MTA: f.mtas[e.Format], Host: e.Host, Instance: e.Instance, Service: e.Service,
 		Message: e.Message, MessageID: e.MessageID, Sender: e.Sender, HasSender: e.HasSender, Recipient: e.Recipient, Domain: e.Domain, Relay: e.Relay, IP: e.IP, Provider: e.Provider,
@@ -224,7 +225,15 @@ func (f *follow) shown(e *track.Event) *store.Event {
 	if f.event.Message == "NOQUEUE" {
 		f.event.Message = ""
 	}
-	if f.twice.Has(&f.event) || !f.filter.Match(&f.event) {
+	twice := f.twice.Has(&f.event)
+	if !f.filter.Match(&f.event) {
+		return nil
+	}
+	if twice {
+		if !f.quiet {
+			f.quiet = true // once is enough
+			f.warn(errors.New(report.SendLogsRemark(store.LeftOut{})))
+		}
 		return nil
 	}
 	return &f.event
@@ -501,7 +510,7 @@ func (f *follow) remember(ctx context.Context, query *store.Query, stats *live.S
 		return err
 	}
 	for _, outcome := range store.OutcomeNames {
-		err := query.Events(ctx, window, f.filter, []string{outcome}, newest, func(e *store.Event) error {
+		_, err := query.Events(ctx, window, f.filter, []string{outcome}, newest, func(e *store.Event) error {
 			stats.Keep(e)
 			return nil
 		})
