@@ -154,11 +154,11 @@ var errMoved = errors.New("another process has read this source in the meantime"
 // family reads the files of one family. It reports whether that has to be done
 // again, because another process has read in it.
 func (l *loop) family(ctx context.Context, families []source.Family, res *Result) (again bool, err error) {
-	stream := families[0].Name == source.Stdin
+	stream := families[0].Stream()
 	if err := l.beginFamily(stream); err != nil {
 		return false, err
 	}
-	l.given = map[string]bool{source.Stdin: true}
+	l.given = map[string]bool{}
 	for _, f := range families {
 		for _, file := range f.Files {
 			l.given[file.Path] = file.Given

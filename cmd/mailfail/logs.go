@@ -177,7 +177,7 @@ func readLogs(cmd *cobra.Command, db *store.DB, flags *logFlags, families []sour
 // refuse says which of the files that were named are no logs. What else lies
 // in a directory is not worth a word, unless nothing in it is a log.
 func refuse(cmd *cobra.Command, files []ingest.File, families []source.Family) (refused bool) {
-	given := map[string]bool{"standard input": true} // as walkers call it
+	given := map[string]bool{}
 	for _, family := range families {
 		for _, f := range family.Files {
 			given[f.Path] = f.Given

@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -462,32 +464,62 @@ func TestTogether(t *testing.T) {
 // nothing left out.
 func TestQuietStream(t *testing.T) {
 	log, counts := generate(t, 2000)
-	for _, n := range []int{0, 100, len(log)/3 + 10} {
-		t.Run(fmt.Sprintf("%d bytes", n), func(t *testing.T) {
-			dir := t.TempDir()
-			write(t, dir+"/mail.log", log[:len(log)*2/3])
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			p := newProcessUntil(ctx, "ingest", "--quiet", "--db", dir+"/db", "-")
-			in, err := p.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := p.Start(); err != nil {
-				t.Fatal(err)
-			}
-			in.Write(log[:n])
-			for n > 1024 && linesIn(t, dir+"/db") == 0 && ctx.Err() == nil {
-				time.Sleep(10 * time.Millisecond) // between two looks
-			}
-			beside := newProcessUntil(ctx, "ingest", "--quiet", "--db", dir+"/db", dir+"/mail.log")
-			beside.check(t, beside.Run())
-			in.Write(log[n:])
-			in.Close()
-			p.check(t, p.Wait())
-			checkTotals(t, dir+"/db", counts)
-		})
+	for _, name := range []string{"-", "pipe"} {
+		for _, n := range []int{0, 100, len(log)/3 + 10} {
+			t.Run(fmt.Sprintf("%s %d bytes", name, n), func(t *testing.T) {
+				dir, err := filepath.EvalSymlinks(t.TempDir())
+				if err != nil {
+					t.Fatal(err)
+				}
+				write(t, dir+"/mail.log", log[:len(log)*2/3])
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
+				p, in := startReading(t, ctx, name, dir)
+				p.awaitReading(dir + "/db")
+				if n > 0 {
+					in().Write(log[:n])
+				}
+				for n > 1024 && linesIn(t, dir+"/db") == 0 && ctx.Err() == nil {
+					time.Sleep(10 * time.Millisecond) // between two looks
+				}
+				beside := newProcessUntil(ctx, "ingest", "--quiet", "--db", dir+"/db", dir+"/mail.log")
+				beside.check(t, beside.Run())
+				in().Write(log[n:])
+				in().Close()
+				p.check(t, p.Wait())
+				checkTotals(t, dir+"/db", counts)
+			})
+		}
 	}
+}
+
+// startReading starts an ingest of a stream, "-" or a named pipe in dir, which is
+// opened when it is first asked for.
+func startReading(t *testing.T, ctx context.Context, name, dir string) (p *process, in func() io.WriteCloser) {
+	t.Helper()
+	var stdin io.WriteCloser
+	var err error
+	if name == "-" {
+		p = newProcessUntil(ctx, "ingest", "--quiet", "--db", dir+"/db", "-")
+		stdin, err = p.StdinPipe()
+	} else {
+		p = newProcessUntil(ctx, "ingest", "--quiet", "--db", dir+"/db", dir+"/"+name)
+		err = syscall.Mkfifo(dir+"/"+name, 0o600)
+	}
+	if err == nil {
+		err = p.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, sync.OnceValue(func() io.WriteCloser {
+		if stdin == nil {
+			if stdin, err = os.OpenFile(dir+"/"+name, os.O_WRONLY, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return stdin
+	})
 }
 
 // TestReportBesideIngest reports from a database again and again while logs are

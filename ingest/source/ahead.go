@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"time"
 )
 
@@ -22,6 +23,26 @@ type ahead struct {
 	rest     []byte      // of the chunk that is being read
 	patience time.Duration
 	stop     chan struct{}
+}
+
+// pipe is a named pipe, or a device. The first Read opens it: that waits until
+// somebody opens it to write.
+type pipe struct {
+	path string
+	file *os.File
+}
+
+// Read implements io.Reader.
+func (p *pipe) Read(b []byte) (n int, err error) {
+	if p.file == nil {
+		if p.file, err = os.Open(p.path); err != nil {
+			return 0, err
+		}
+	}
+	if n, err = p.file.Read(b); err != nil {
+		_ = p.file.Close()
+	}
+	return n, err
 }
 
 func readAhead(in io.Reader) *ahead {

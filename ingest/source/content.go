@@ -78,6 +78,9 @@ var foreign = []struct {
 // log.
 var errForeign = errors.New("not a log file")
 
+// errNoFile is returned for what is a stream where a file was.
+var errNoFile = fmt.Errorf("%w but a pipe or a device", errForeign)
+
 func checkForeign(head []byte) error {
 	for _, f := range foreign {
 		if len(head) >= f.offset && bytes.HasPrefix(head[f.offset:], []byte(f.magic)) {

@@ -28,8 +28,11 @@ var usual = []string{
 }
 
 // Stdin is the argument that stands for standard input, and the name of its
-// Family, which has no files.
+// Family.
 const Stdin = "-"
+
+// stdinPath is its path, for messages.
+const stdinPath = "standard input"
 
 // Usual returns the logs in the usual places that exist, with all their
 // generations.
@@ -47,10 +50,10 @@ func Usual() []Family {
 
 // Expand returns the files that the arguments name, grouped into families: in
 // the order of the arguments, but the generations of each from the oldest to
-// the newest. An argument is a file, a directory (with its subdirectories;
-// hidden files and those that are no text are left out), a pattern as in
-// path.Match, or "-". A file that is named twice, or by a link, is read once.
-// One that is not there is an error, unless it was rotated away.
+// the newest. An argument is a file, a pipe, a directory (with its
+// subdirectories; pipes, hidden files and those that are no text are left out), a
+// pattern as in path.Match, or "-". A file that is named twice, or by a link, is
+// read once. One that is not there is an error, unless it was rotated away.
 // The errors concern single arguments; the rest is good.
 func Expand(args []string) ([]Family, []error) {
 	e := newExpander()
@@ -77,7 +80,7 @@ func newExpander() *expander {
 
 func (e *expander) argument(arg string) error {
 	if arg == Stdin {
-		e.family(Stdin)
+		e.addStream(Stdin, File{Path: stdinPath, Given: true})
 		return nil
 	}
 	info, err := os.Stat(arg)
@@ -172,6 +175,15 @@ func (e *expander) family(name string) *Family {
 	return &e.families[i]
 }
 
+// addStream adds what cannot be read twice, as a family of its own.
+func (e *expander) addStream(name string, file File) {
+	if e.paths[name] {
+		return
+	}
+	e.paths[name] = true
+	e.families = append(e.families, Family{Name: name, Files: []File{file}, stream: true})
+}
+
 // addFile adds a file to its family, unless it is there.
 func (e *expander) addFile(path string, given bool) {
 	info, err := os.Stat(path)
@@ -179,6 +191,10 @@ func (e *expander) addFile(path string, given bool) {
 		if given {
 			e.give(absolute(path))
 		}
+		return
+	}
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		e.addStream(absolute(path), File{Path: path, Given: given, key: generation{kind: live}, info: info})
 		return
 	}
 	e.paths[absolute(path)] = true

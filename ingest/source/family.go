@@ -9,7 +9,7 @@ import (
 )
 
 // Family is a log with its rotated generations, or a series of files whose
-// names carry a time (MSGTRK2026112000-1.LOG).
+// names carry a time (MSGTRK2026112000-1.LOG), or one stream.
 type Family struct {
 	// Name is what all generations share: the path of the file that is being
 	// written, or, where there is no such file, the path with a # for every
@@ -21,7 +21,13 @@ type Family struct {
 	// and the usual places. Else only what was named, and what is missing
 	// between that and what was read before.
 	whole bool
+
+	stream bool
 }
+
+// Stream reports whether the family is what cannot be read twice, and may keep
+// its reader waiting: standard input, a pipe, a device.
+func (f *Family) Stream() bool { return f.stream }
 
 // File is one generation.
 type File struct {
@@ -193,7 +199,7 @@ func atoi(digits string) (n int) {
 }
 
 // generations lists the files on disk that belong to the family of the file
-// at path, oldest first, that file included if it exists.
+// at path, oldest first, that file included if it exists. Pipes are left out.
 func generations(family string) []File {
 	dir, base := filepath.Split(family)
 	entries, err := os.ReadDir(dir)
@@ -208,7 +214,9 @@ func generations(family string) []File {
 		if f, g := parseName(e.Name()); f == base {
 			file := File{Path: dir + e.Name(), key: g}
 			file.look()
-			files = append(files, file)
+			if file.info == nil || file.info.Mode().IsRegular() {
+				files = append(files, file)
+			}
 		}
 	}
 	sortFiles(files)

@@ -269,7 +269,11 @@ func (f *Follower) scan() {
 		}
 	}
 	for _, family := range e.sorted() {
-		if family.Name != Stdin {
+		switch {
+		case family.Name == Stdin:
+		case family.Stream():
+			f.errs = append(f.errs, fmt.Errorf("follow %s: not a file; pipe it: mailfail follow - < %[1]s", family.Files[0].Path))
+		default:
 			f.update(family)
 		}
 	}
@@ -461,10 +465,6 @@ func (l *followed) lookAt(w *walker, file File, first bool) bool {
 			return l.lookAt(w, packed, first)
 		}
 		return true // scan reports it
-	}
-	if !info.Mode().IsRegular() {
-		l.examined[file.Path] = info
-		return l.f.report(fmt.Errorf("follow %s: not a file; pipe it: mailfail follow - < %[1]s", file.Path), w.yield)
 	}
 	if h := l.holding(info); h != nil {
 		w.before = &h.pos

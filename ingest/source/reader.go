@@ -106,9 +106,11 @@ func (s *sticky) Read(p []byte) (int, error) {
 	return n, s.err
 }
 
-// openFile opens the file at path, or what else is there to read, and looks at
-// its beginning.
+// openFile opens the file at path and looks at its beginning.
 func openFile(path string) (*Reader, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil, explain("read", path, errNoFile) // opening a pipe may take for ever
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, explain("open", path, err)
@@ -129,9 +131,6 @@ func (r *Reader) openContent() error {
 	if info.IsDir() {
 		return errors.New("is a directory")
 	}
-	if !info.Mode().IsRegular() { // a pipe, as <(zcat …) makes one
-		return r.openStream(r.file, true)
-	}
 	r.info, r.size, r.modified = info, info.Size(), info.ModTime()
 	r.pos.Device, r.pos.Inode = inode(info)
 	head := make([]byte, FingerprintSize)
@@ -147,10 +146,10 @@ func (r *Reader) openContent() error {
 }
 
 // OpenStream returns a Reader of what cannot be read twice, such as standard
-// input, compressed or not. It waits for the first FingerprintSize bytes, looks
-// them up, and skips what was read before under whatever name. closed says that
-// the end of in is the end of the source, so that its last line may lack a
-// newline.
+// input and pipes, compressed or not. It waits for the first FingerprintSize
+// bytes, looks them up, and skips what was read before under whatever name. closed
+// says that the end of in is the end of the source, so that its last line may lack
+// a newline.
 func OpenStream(ctx context.Context, name string, in io.Reader, closed bool, positions Positions) (*Reader, error) {
 	r := &Reader{path: name, modified: time.Now(), ahead: readAhead(in)}
 	if err := r.openStream(r.ahead, closed); err != nil {

@@ -55,8 +55,8 @@ const maxPasses = 4
 // family reads one family. It returns false when nothing more is wanted.
 func (w *walker) family(f Family) bool {
 	w.before, w.failed = nil, map[string]bool{}
-	if f.Name == Stdin {
-		return w.stdin()
+	if f.stream {
+		return w.stream(f)
 	}
 	for pass := range maxPasses {
 		files, err := w.files(f, pass)
@@ -89,10 +89,15 @@ func (w *walker) files(f Family, pass int) ([]File, error) {
 	return generations(f.Name), nil
 }
 
-func (w *walker) stdin() bool {
-	info, err := os.Stdin.Stat()
-	regular := err == nil && info.Mode().IsRegular()
-	r, err := OpenStream(w.ctx, "standard input", os.Stdin, !regular, w.positions)
+// stream reads what cannot be read twice.
+func (w *walker) stream(f Family) bool {
+	path, closed := f.Files[0].Path, true
+	var in io.Reader = &pipe{path: path}
+	if f.Name == Stdin {
+		info, err := os.Stdin.Stat()
+		in, closed = os.Stdin, err != nil || !info.Mode().IsRegular()
+	}
+	r, err := OpenStream(w.ctx, path, in, closed, w.positions)
 	if err != nil {
 		return w.yield(nil, err)
 	}

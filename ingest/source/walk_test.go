@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -38,7 +39,7 @@ func TestExpand(t *testing.T) {
 		{"mail.log link ./mail.log mail.log", "mail.log"},
 		{"link mail.log", "link"},
 		{"ex", "ex/MSGTRK2026112000-2.LOG ex/MSGTRK2026112000-10.LOG ex/MSGTRK2026112001-1.LOG"},
-		{"- mail.log -", "- | mail.log"},
+		{"- mail.log -", "standard input | mail.log"},
 		{".", "ex/MSGTRK2026112000-2.LOG ex/MSGTRK2026112000-10.LOG ex/MSGTRK2026112001-1.LOG | link |" +
 			" mail.log.10.gz mail.log.2.gz mail.log.1 | other.log-20261120 other.log"},
 	} {
@@ -51,9 +52,6 @@ func TestExpand(t *testing.T) {
 			var paths []string
 			for _, file := range f.Files {
 				paths = append(paths, file.Path)
-			}
-			if f.Name == Stdin {
-				paths = []string{Stdin}
 			}
 			got = append(got, strings.Join(paths, " "))
 		}
@@ -75,6 +73,34 @@ func TestExpand(t *testing.T) {
 			t.Errorf("%s: the rest is not there: %+v", arg, families)
 		}
 	}
+}
+
+// A pipe is a stream of its own, whatever its name, and is not opened to look at
+// its beginning.
+func TestPipes(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "mail.log.1")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Skip(err)
+	}
+	write(t, filepath.Join(dir, "mail.log"), "of the file\n")
+	var m Memory
+	want(t, must(t, &m, dir), []string{"of the file"})
+	appendTo(t, filepath.Join(dir, "mail.log"), "more\n")
+	want(t, must(t, &m, filepath.Join(dir, "mail.log")), []string{"more"})
+	if r, err := openFile(path); !errors.Is(err, errForeign) {
+		t.Errorf("opened as a file: got %v, %v", r, err)
+	}
+	go func() { _ = os.WriteFile(path, []byte("of the pipe\nnot whole"), 0) }()
+	families, errs := Expand([]string{path, filepath.Join(dir, "mail.log"), path})
+	if len(errs) > 0 || len(families) != 2 || !families[0].Stream() || families[1].Stream() {
+		t.Fatalf("got %+v, %v", families, errs)
+	}
+	got, errs := read(&m, families, nil)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	want(t, got, []string{"of the pipe", "not whole"})
 }
 
 func TestDirectoryLeavesOutWhatIsNoText(t *testing.T) {
