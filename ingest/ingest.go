@@ -387,6 +387,8 @@ func (l *loop) yield(ctx context.Context, r *source.Reader, stream *parsers.Stre
 	if err := l.begin(); err != nil {
 		return err
 	}
+	// A stream in its first line was not stored yet: it has to be looked up anew,
+	// as what others have read in has.
 	offset, err := l.w.SourceOffset(r.Position().ID)
 	if err != nil {
 		return err

@@ -458,15 +458,24 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// TestQuietStream reads a log from a stream that is quiet for a while, at its
-// beginning or in the middle of a line. Meanwhile another process reads what
-// there is of the same log, and is not kept from it. Nothing is read twice, and
-// nothing left out.
+// TestQuietStream reads a log from a stream that is quiet for a while: at its
+// beginning, in its first line, or in the middle of another. Meanwhile another
+// process reads what there is of the same log, and is not kept from it. Nothing is
+// read twice, and nothing left out.
 func TestQuietStream(t *testing.T) {
 	log, counts := generate(t, 2000)
-	for _, name := range []string{"-", "pipe"} {
-		for _, n := range []int{0, 100, len(log)/3 + 10} {
-			t.Run(fmt.Sprintf("%s %d bytes", name, n), func(t *testing.T) {
+	log = append([]byte(strings.Repeat("no line of a log ", 200)+"\n"), log...)
+	counts.Lines++
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	z.Write(log)
+	z.Close()
+	for _, test := range []struct {
+		name    string
+		content []byte
+	}{{"-", log}, {"pipe", log}, {"packed pipe", packed.Bytes()}} {
+		for _, n := range []int{0, 100, 2000, len(test.content)/3 + 10} {
+			t.Run(fmt.Sprintf("%s %d bytes", test.name, n), func(t *testing.T) {
 				dir, err := filepath.EvalSymlinks(t.TempDir())
 				if err != nil {
 					t.Fatal(err)
@@ -474,20 +483,57 @@ func TestQuietStream(t *testing.T) {
 				write(t, dir+"/mail.log", log[:len(log)*2/3])
 				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 				defer cancel()
-				p, in := startReading(t, ctx, name, dir)
+				p, in := startReading(t, ctx, test.name, dir)
 				p.awaitReading(dir + "/db")
 				if n > 0 {
-					in().Write(log[:n])
+					in().Write(test.content[:n])
 				}
-				for n > 1024 && linesIn(t, dir+"/db") == 0 && ctx.Err() == nil {
+				for n > 10_000 && linesIn(t, dir+"/db") == 0 && ctx.Err() == nil {
 					time.Sleep(10 * time.Millisecond) // between two looks
 				}
 				beside := newProcessUntil(ctx, "ingest", "--quiet", "--db", dir+"/db", dir+"/mail.log")
 				beside.check(t, beside.Run())
-				in().Write(log[n:])
+				in().Write(test.content[n:])
 				in().Close()
 				p.check(t, p.Wait())
 				checkTotals(t, dir+"/db", counts)
+			})
+		}
+	}
+}
+
+// TestInterruptedStream interrupts who waits for a stream. What was read is kept.
+func TestInterruptedStream(t *testing.T) {
+	log, _ := generate(t, 100)
+	for _, name := range []string{"-", "pipe"} {
+		for _, n := range []int{0, 100, len(log) - 10} {
+			t.Run(fmt.Sprintf("%s %d bytes", name, n), func(t *testing.T) {
+				dir, err := filepath.EvalSymlinks(t.TempDir())
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
+				p, in := startReading(t, ctx, name, dir)
+				p.awaitReading(dir + "/db")
+				lines := 0
+				if n > 0 {
+					in().Write(log[:n])
+					defer in().Close()
+				}
+				if n > 1024 {
+					lines = bytes.Count(log[:n], []byte("\n"))
+				}
+				for linesIn(t, dir+"/db") < int64(lines) && ctx.Err() == nil {
+					time.Sleep(10 * time.Millisecond) // between two looks
+				}
+				if err := p.Process.Signal(os.Interrupt); err != nil {
+					t.Fatal(err)
+				}
+				_ = p.Wait()
+				if got, want := p.errs.String(), "mailfail: interrupted: what was read so far is kept\n"; ctx.Err() != nil || p.ProcessState.ExitCode() != 1 || got != want {
+					t.Errorf("%v: %q, want %q", p.ProcessState, got, want)
+				}
 			})
 		}
 	}

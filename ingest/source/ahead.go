@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// ErrQuiet is returned by Next when a stream had nothing to read for a second.
-// Await waits until it has.
+// ErrQuiet is returned by Next when a stream had nothing to read for a second, or
+// nobody is to wait for it any more. Await waits until it has.
 var ErrQuiet = errors.New("the stream is quiet")
 
 // quietAfter is how long Next waits for a stream.
@@ -22,7 +22,7 @@ type ahead struct {
 	err      error       // the end; set before chunks is closed
 	rest     []byte      // of the chunk that is being read
 	patience time.Duration
-	stop     chan struct{}
+	done     <-chan struct{}
 }
 
 // pipe is a named pipe, or a device. The first Read opens it: that waits until
@@ -39,40 +39,48 @@ func (p *pipe) Read(b []byte) (n int, err error) {
 			return 0, err
 		}
 	}
-	if n, err = p.file.Read(b); err != nil {
-		_ = p.file.Close()
-	}
-	return n, err
+	return p.file.Read(b)
 }
 
-func readAhead(in io.Reader) *ahead {
-	a := &ahead{chunks: make(chan []byte), stop: make(chan struct{})}
-	go a.run(in)
+// Close implements io.Closer.
+func (p *pipe) Close() error { return p.file.Close() }
+
+// readAhead reads in until its end or until ctx is done, and closes it.
+func readAhead(ctx context.Context, in io.ReadCloser) *ahead {
+	a := &ahead{chunks: make(chan []byte), done: ctx.Done()}
+	go a.run(ctx, in)
 	return a
 }
 
-func (a *ahead) run(in io.Reader) {
+func (a *ahead) run(ctx context.Context, in io.ReadCloser) {
 	defer close(a.chunks)
+	defer in.Close()
 	// While one buffer is filled, the other one is read: a chunk is taken when
 	// that before it is done with.
 	var buffers [2][64 << 10]byte
-	for i := 0; a.err == nil; i ^= 1 {
+	for i := 0; a.err == nil; {
 		buf := buffers[i][:]
 		var n int
 		n, a.err = in.Read(buf)
+		if ctx.Err() != nil {
+			a.err = ErrQuiet // whatever the decompressor says about that
+			return
+		}
 		if n == 0 {
 			continue
 		}
 		select {
 		case a.chunks <- buf[:n]:
-		case <-a.stop:
-			return
+			i ^= 1
+		case <-ctx.Done():
+			a.err = ErrQuiet
 		}
 	}
 }
 
 // Read implements io.Reader. It returns ErrQuiet, and can be called again, when
-// there was nothing for as long as patience, if that is not 0.
+// there was nothing for as long as patience, if that is not 0, or until the end of
+// the context.
 func (a *ahead) Read(p []byte) (int, error) {
 	if len(a.rest) == 0 {
 		var quiet <-chan time.Time
@@ -87,6 +95,8 @@ func (a *ahead) Read(p []byte) (int, error) {
 			a.rest = chunk
 		case <-quiet:
 			return 0, ErrQuiet
+		case <-a.done:
+			return 0, ErrQuiet
 		}
 	}
 	n := copy(p, a.rest)
@@ -96,13 +106,11 @@ func (a *ahead) Read(p []byte) (int, error) {
 
 // await waits until there is something to read, or the end, or ctx is done.
 func (a *ahead) await(ctx context.Context) error {
-	if len(a.rest) > 0 {
-		return nil
+	if len(a.rest) == 0 {
+		select {
+		case a.rest = <-a.chunks:
+		case <-ctx.Done():
+		}
 	}
-	select {
-	case a.rest = <-a.chunks:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return ctx.Err()
 }

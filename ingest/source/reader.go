@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -45,8 +46,9 @@ type Reader struct {
 	file      *os.File
 	info      os.FileInfo // of the file when it was opened; nil for streams
 	stream    io.Reader   // decompressed content; nil: file is read at offsets
-	ahead     *ahead      // reads standard input
-	release   func()      // frees the decompressor
+	content   *sticky     // what stream reads, unless it does so in the background
+	ahead     *ahead      // that, if the source is a stream
+	stop      func()      // ends it
 	size      int64       // of the file as it is stored
 	read      *counter    // bytes of a compressed file that were taken
 	packed    string      // its compression
@@ -77,19 +79,19 @@ type Reader struct {
 // counter counts the bytes that pass.
 type counter struct {
 	r io.Reader
-	n int64
+	n atomic.Int64
 }
 
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
-	c.n += int64(n)
+	c.n.Add(int64(n))
 	return n, err
 }
 
 // sticky returns the errors of a decompressor in our words, and the same error
 // ever after.
 type sticky struct {
-	r    io.Reader
+	io.ReadCloser
 	name string
 	err  error
 }
@@ -98,7 +100,7 @@ func (s *sticky) Read(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	n, err := s.r.Read(p)
+	n, err := s.ReadCloser.Read(p)
 	if err == ErrQuiet {
 		return n, err
 	}
@@ -149,17 +151,30 @@ func (r *Reader) openContent() error {
 // input and pipes, compressed or not. It waits for the first FingerprintSize
 // bytes, looks them up, and skips what was read before under whatever name. closed
 // says that the end of in is the end of the source, so that its last line may lack
-// a newline.
-func OpenStream(ctx context.Context, name string, in io.Reader, closed bool, positions Positions) (*Reader, error) {
-	r := &Reader{path: name, modified: time.Now(), ahead: readAhead(in)}
-	if err := r.openStream(r.ahead, closed); err != nil {
-		r.Close()
-		return nil, explain("read", name, err)
-	}
-	if r.packed == "" { // a decompressor cannot go on after an error
+// a newline. Waiting for it ends with ctx. in is closed at its end, or when it is
+// read from next after ctx is done or the Reader closed.
+func OpenStream(ctx context.Context, name string, in io.ReadCloser, closed bool, positions Positions) (*Reader, error) {
+	reading, stop := context.WithCancel(ctx)
+	r := &Reader{path: name, modified: time.Now(), ahead: readAhead(reading, in), stop: stop}
+	err := r.openStream(r.ahead, closed)
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case err != nil:
+		err = explain("read", name, err)
+	default:
+		if r.packed != "" { // a decompressor cannot go on after an error: it has to wait
+			r.ahead = readAhead(reading, r.content)
+			r.stream, r.content = r.ahead, nil
+		}
 		r.ahead.patience = quietAfter
+		err = r.resume(ctx, positions)
 	}
-	return r, r.resume(ctx, positions)
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // Resume goes on in a stream behind what was read of it by others meanwhile.
@@ -189,11 +204,11 @@ func (r *Reader) openStream(in io.Reader, closed bool) error {
 	}
 	r.packed = packed
 	r.closed = closed || packed != ""
-	r.release = func() { _ = content.Close() }
 	if !modified.IsZero() && (r.info == nil || modified.Before(r.modified)) {
 		r.modified = modified // a copied file is younger than its content
 	}
-	r.stream = &sticky{r: content, name: packed}
+	r.content = &sticky{ReadCloser: content, name: packed}
+	r.stream = r.content
 	r.buf = make([]byte, blockSize)
 	n, err := io.ReadFull(r.stream, r.buf[:FingerprintSize])
 	if err != nil && n == 0 && err != io.EOF {
@@ -243,7 +258,8 @@ func (r *Reader) discard() error {
 			break
 		}
 	}
-	r.start = r.end - int(max(0, r.next-r.skip))
+	// Of a line that is too long, not all is in the buffer.
+	r.start = max(0, r.end-int(max(0, r.next-r.skip)))
 	r.scan, r.skip = r.start, 0
 	return nil
 }
@@ -327,10 +343,8 @@ func (r *Reader) fill() error {
 		return nil
 	case err == io.EOF:
 		return r.atEnd()
-	case err == ErrQuiet && r.pos.Offset > 0:
-		return err
 	case err == ErrQuiet:
-		return nil // it has no identity yet by which to go on
+		return err
 	case err == errTruncated:
 		return r.atTruncation()
 	case err == nil:
@@ -494,7 +508,7 @@ func (r *Reader) Modified() time.Time { return r.modified }
 // how many there are; 0 for streams.
 func (r *Reader) Progress() (read, size int64) {
 	if r.read != nil {
-		return r.read.n, r.size
+		return r.read.n.Load(), r.size
 	}
 	return r.pos.Offset, max(r.size, r.pos.Offset)
 }
@@ -513,12 +527,12 @@ func (r *Reader) Saved(p Position) { r.pos.ID, r.pos.State = p.ID, p.State }
 
 // Close releases the file. What Next returned stays valid.
 func (r *Reader) Close() error {
-	if r.release != nil {
-		r.release()
-		r.release = nil
+	if r.content != nil {
+		_ = r.content.Close()
+		r.content = nil
 	}
-	if r.ahead != nil && !r.shut {
-		close(r.ahead.stop)
+	if r.stop != nil {
+		r.stop()
 	}
 	r.shut, r.buf = true, nil
 	if r.file == nil {

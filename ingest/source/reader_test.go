@@ -210,25 +210,39 @@ func TestModifiedIsTheOlderOfHeaderAndFile(t *testing.T) {
 
 func stream(t *testing.T, m *Memory, in io.Reader, closed bool) (lines []string) {
 	t.Helper()
-	r, err := OpenStream(context.Background(), "standard input", in, closed, m)
+	r, err := OpenStream(context.Background(), "standard input", io.NopCloser(in), closed, m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	for {
-		line, err := r.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines = append(lines, string(line))
-	}
+	lines = rest(t, r)
 	if p := r.Position(); p.Known() {
 		m.Save(&p)
 	}
 	return lines
+}
+
+// rest returns the lines of a stream up to its end.
+func rest(t *testing.T, r *Reader) (lines []string) {
+	t.Helper()
+	for {
+		line, err := r.Next()
+		var long *TooLongError
+		switch {
+		case err == io.EOF:
+			return lines
+		case err == ErrQuiet:
+			err = r.Await(context.Background())
+		case errors.As(err, &long):
+			line, err = fmt.Appendf(nil, "too long: %d", long.Length), nil
+			fallthrough
+		case err == nil:
+			lines = append(lines, string(line))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestStreamSkipsWhatIsKnown(t *testing.T) {
@@ -248,8 +262,14 @@ func TestStreamSkipsWhatIsKnown(t *testing.T) {
 }
 
 // A stream that is quiet says so, in the middle of what is known, of a line, and
-// of a character, and goes on there.
+// of a character, and goes on there; also when it is compressed.
 func TestQuietStream(t *testing.T) {
+	for name, packed := range map[string]bool{"plain": false, "gzip": true} {
+		t.Run(name, func(t *testing.T) { quietStream(t, packed) })
+	}
+}
+
+func quietStream(t *testing.T, packed bool) {
 	lines := new(log).lines(3000)
 	var m Memory
 	stream(t, &m, strings.NewReader(utf16(t, unicode.LittleEndian, join(lines[:2000]))), true)
@@ -258,10 +278,19 @@ func TestQuietStream(t *testing.T) {
 	const times = 50
 	pieces := make(chan string, times+1)
 	go func() {
-		for piece := range pieces {
-			_, _ = io.WriteString(out, piece)
+		defer out.Close()
+		var w io.Writer = out
+		if packed {
+			z := gzip.NewWriter(out)
+			defer z.Close()
+			w = z
 		}
-		out.Close()
+		for piece := range pieces {
+			_, _ = io.WriteString(w, piece)
+			if z, ok := w.(*gzip.Writer); ok {
+				_ = z.Flush()
+			}
+		}
 	}()
 	write := func(n int) {
 		pieces <- content[:n]
@@ -304,11 +333,83 @@ func TestQuietStream(t *testing.T) {
 	if quiet < times {
 		t.Errorf("the stream was quiet %d times, want %d", quiet, times)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	stop()
-	idle, _ := io.Pipe()
-	if err := readAhead(idle).await(ctx); err != context.Canceled {
-		t.Errorf("waiting that was ended returned %v", err)
+}
+
+// A stream is also quiet in its first line, however long that is, and goes on with
+// it, or behind it if others have read it meanwhile.
+func TestQuietInTheFirstLine(t *testing.T) {
+	for name, lines := range map[string][]string{
+		"long":     {strings.Repeat("x", 3000), "second", "third"},
+		"too long": {strings.Repeat("y", 2*MaxLine), "second", "third"},
+		"marked":   {"\xef\xbb\xbf" + strings.Repeat("z", 2*MaxLine), "second", "third"},
+	} {
+		for _, others := range []int{0, 1, 2} {
+			t.Run(fmt.Sprint(name, others), func(t *testing.T) {
+				var m Memory
+				in, out := io.Pipe()
+				half := len(lines[0]) * 3 / 4
+				go func() { _, _ = io.WriteString(out, lines[0][:half]) }()
+				r, err := OpenStream(context.Background(), "standard input", in, true, &m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer r.Close()
+				r.ahead.patience = 10 * time.Millisecond
+				if line, err := r.Next(); err != ErrQuiet {
+					t.Fatalf("got %.20q, %v", line, err)
+				}
+				path := filepath.Join(t.TempDir(), "mail.log")
+				write(t, path, join(lines[:others]))
+				all := must(t, &m, path)
+				if err := r.Resume(context.Background(), &m); err != nil {
+					t.Fatal(err)
+				}
+				go func() {
+					_, _ = io.WriteString(out, lines[0][half:]+"\n"+join(lines[1:]))
+					out.Close()
+				}()
+				all = append(all, rest(t, r)...)
+				write(t, path, join(lines))
+				want(t, all, must(t, new(Memory), path))
+			})
+		}
+	}
+}
+
+// Who waits for a stream that is quiet can be told not to.
+func TestWaitingEnds(t *testing.T) {
+	packed := gz(join(new(log).lines(3000)))
+	for name, written := range map[string]string{
+		"nothing":    "",
+		"a part":     "a part",
+		"compressed": packed[:20],
+		"a line":     join(new(log).lines(20)) + "a part",
+		"and packed": packed[:len(packed)/2],
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, stop := context.WithCancel(context.Background())
+			in, out := io.Pipe()
+			go func() { _, _ = io.WriteString(out, written); stop() }()
+			r, err := OpenStream(ctx, "standard input", in, true, new(Memory))
+			if err == nil {
+				for err == nil {
+					_, err = r.Next()
+				}
+				if err == ErrQuiet {
+					err = r.Await(ctx)
+				}
+				r.Close()
+			}
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+			if _, err := io.WriteString(out, "more"); err == nil {
+				_, err = io.WriteString(out, "and more")
+				if err == nil {
+					t.Error("the stream is still read")
+				}
+			}
+		})
 	}
 }
 
@@ -318,7 +419,7 @@ func TestResumeStream(t *testing.T) {
 	lines := new(log).lines(5000)
 	for _, others := range []int{0, 150, 4000} {
 		var m Memory
-		r, err := OpenStream(context.Background(), "standard input", strings.NewReader(join(lines)), true, &m)
+		r, err := OpenStream(context.Background(), "standard input", io.NopCloser(strings.NewReader(join(lines))), true, &m)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -92,10 +92,10 @@ func (w *walker) files(f Family, pass int) ([]File, error) {
 // stream reads what cannot be read twice.
 func (w *walker) stream(f Family) bool {
 	path, closed := f.Files[0].Path, true
-	var in io.Reader = &pipe{path: path}
+	var in io.ReadCloser = &pipe{path: path}
 	if f.Name == Stdin {
 		info, err := os.Stdin.Stat()
-		in, closed = os.Stdin, err != nil || !info.Mode().IsRegular()
+		in, closed = io.NopCloser(os.Stdin), err != nil || !info.Mode().IsRegular()
 	}
 	r, err := OpenStream(w.ctx, path, in, closed, w.positions)
 	if err != nil {
