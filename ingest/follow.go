@@ -56,10 +56,15 @@ func Follow(ctx context.Context, db *store.DB, rules *registry.Rules, args []str
 	f := &follower{loop: l, opt: opt, logs: map[*source.Reader]*log{}}
 	files := slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == source.Stdin })
 	if len(files) < len(args) {
-		f.slabs = pump(ctx, opt.Stdin)
-		if f.stdin, err = parsers.NewStream(l.parserOptions("-"), opt.Format, opt.Year, time.Now()); err != nil {
+		if f.parser, err = parsers.NewStream(l.parserOptions("-"), opt.Format, opt.Year, time.Now()); err != nil {
 			return err
 		}
+		if opt.Stdin == nil {
+			opt.Stdin = os.Stdin
+		}
+		stdin := source.FollowStream(ctx, "standard input", io.NopCloser(opt.Stdin))
+		defer stdin.Close()
+		f.stdin = stdin
 	}
 	if len(files) > 0 {
 		opt.Source.FromEnd = opt.FromEnd
@@ -83,10 +88,10 @@ type follower struct {
 	opt     FollowOptions
 	files   *source.Follower // nil without files
 	logs    map[*source.Reader]*log
-	slabs   <-chan slab // of standard input; nil without it, and after its end
-	stdin   *parsers.Stream
-	slab    slab    // to be read in the next round
-	journal journal // of standard input
+	stdin   *source.Reader  // nil without it, and after its end
+	parser  *parsers.Stream // of standard input
+	journal journal         // of standard input
+	more    bool            // there is more to read of standard input
 
 	started bool // a round was done
 	swept   time.Time
@@ -122,7 +127,7 @@ func (f *follower) round(ctx context.Context) error {
 		}
 		maps.DeleteFunc(f.logs, func(r *source.Reader, _ *log) bool { return r.Closed() })
 	}
-	if err := f.readSlab(); err != nil {
+	if err := f.readStdin(); err != nil {
 		return err
 	}
 	if time.Since(f.swept) > sweepEvery {
@@ -193,36 +198,23 @@ func (f *follower) warn(err error) {
 
 // wait returns when there may be something to read; false is the end.
 func (f *follower) wait(ctx context.Context) bool {
-	if f.files == nil {
-		if f.slabs == nil {
-			return false
-		}
-		return f.take(ctx)
+	switch {
+	case f.more:
+		return true
+	case f.files == nil && f.stdin == nil:
+		return false
+	case f.files == nil:
+		return f.stdin.Await(ctx) == nil
 	}
 	ready, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if f.slabs != nil {
+	if f.stdin != nil {
 		done := make(chan struct{})
-		go func() { f.take(ready); cancel(); close(done) }()
+		go func() { _ = f.stdin.Await(ready); cancel(); close(done) }()
 		defer func() { cancel(); <-done }()
 	}
 	_ = f.files.Wait(ready)
 	return ctx.Err() == nil
-}
-
-// take waits for the next slab of standard input.
-func (f *follower) take(ctx context.Context) bool {
-	select {
-	case s, ok := <-f.slabs:
-		if !ok {
-			f.slabs = nil
-			return false
-		}
-		f.slab = s
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // finish commits what was read before the end.
@@ -233,124 +225,49 @@ func (f *follower) finish() error {
 	return f.commitRound()
 }
 
-// slab is some lines of standard input, one behind the other.
-type slab struct {
-	text []byte
-	ends []int
-	long int64 // lines that were too long
+// stdinTurn is how long standard input is read before files are looked at again,
+// and what was read is committed.
+const stdinTurn = 200 * time.Millisecond
 
-}
-
-// slabSize is how much of standard input is read before it is passed on.
-const slabSize = 1 << 20
-
-// pump reads lines off a stream so that nobody has to wait for it.
-func pump(ctx context.Context, in io.Reader) <-chan slab {
-	if in == nil {
-		in = os.Stdin
-	}
-	chunks := make(chan []byte, 4)
-	go func() {
-		defer close(chunks)
-		for {
-			buf := make([]byte, 64<<10)
-			n, err := in.Read(buf)
-			if n > 0 {
-				select {
-				case chunks <- buf[:n]:
-				case <-ctx.Done():
-					return
-				}
+// readStdin reads the lines of standard input that wait.
+func (f *follower) readStdin() error {
+	counted := tally{loop: f.loop, total: &f.added}
+	f.more = f.stdin != nil
+	for began := time.Now(); f.more && time.Since(began) < stdinTurn; {
+		line, err := f.stdin.Next()
+		var long *source.TooLongError
+		switch {
+		case err == nil:
+			if err := f.readLine(line, &counted); err != nil {
+				return err
 			}
-			if err != nil {
-				return
+		case errors.As(err, &long):
+			counted.add(f.parser, parsers.Unparsed)
+		case err == source.ErrQuiet:
+			f.more = false
+		default:
+			if err != io.EOF {
+				f.warn(err)
 			}
-		}
-	}()
-	slabs := make(chan slab)
-	go func() {
-		defer close(slabs)
-		cut(ctx, chunks, slabs)
-	}()
-	return slabs
-}
-
-// cut makes whole lines of chunks.
-func cut(ctx context.Context, chunks <-chan []byte, slabs chan<- slab) {
-	var s slab
-	var out chan<- slab // slabs, when there is something to pass on
-	rest := 0           // beginning of the line that is not whole
-	skip := false       // of a line that is too long
-	in := chunks
-	for in != nil || out != nil {
-		select {
-		case chunk, ok := <-in:
-			if !ok {
-				if rest < len(s.text) && !skip {
-					s.ends = append(s.ends, len(s.text))
-					rest = len(s.text)
-				}
-				chunks = nil
-			}
-			for _, c := range chunk {
-				switch {
-				case c == '\n' && skip:
-					skip = false
-				case c == '\n':
-					s.ends = append(s.ends, len(s.text))
-					rest = len(s.text)
-				case skip:
-				case len(s.text)-rest >= source.MaxLine:
-					s.text, skip = s.text[:rest], true
-					s.long++
-				default:
-					s.text = append(s.text, c)
-				}
-			}
-		case out <- s:
-			s = slab{text: slices.Clone(s.text[rest:])}
-			rest = 0
-		case <-ctx.Done():
-			return
-		}
-		in, out = chunks, nil
-		if len(s.ends) > 0 || s.long > 0 {
-			out = slabs
-		}
-		if len(s.text) > slabSize && out != nil {
-			in = nil // first pass on what there is
+			f.stdin, f.more = nil, false
 		}
 	}
-}
-
-// readSlab reads the lines of standard input that wait.
-func (f *follower) readSlab() error {
-	s := f.slab
-	f.slab = slab{}
-	if s.long == 0 && len(s.ends) == 0 {
-		return nil
-	}
-	var counted store.Lines
-	start := 0
-	for _, end := range s.ends {
-		line := s.text[start:end]
-		start = end
-		if passed, err := f.journal.passed(f.w, line); err != nil {
-			return err
-		} else if passed {
-			continue
-		}
-		f.line = line
-		f.count(&counted, f.stdin.Parse(line, f.emit))
-		if f.err != nil {
-			return f.fail()
-		}
-	}
-	for range s.long {
-		f.count(&counted, parsers.Unparsed)
-	}
+	counted.flush()
 	f.journal.save(f.w)
-	f.w.CountLines(max(0, f.stdin.Time().UnixMicro()), counted)
-	f.added.Add(counted)
+	return nil
+}
+
+// readLine reads a line of standard input, unless journalctl repeats it.
+func (f *follower) readLine(line []byte, counted *tally) error {
+	passed, err := f.journal.passed(f.w, line)
+	if err != nil || passed {
+		return err
+	}
+	f.line = line
+	result := f.parser.Parse(line, f.emit)
+	if f.err != nil {
+		return f.fail()
+	}
+	counted.add(f.parser, result)
 	return nil
 }

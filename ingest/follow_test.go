@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,23 +169,83 @@ func TestFollowGoesOnWhereItEnded(t *testing.T) {
 	same(t, storetest.Dump(t, db), want)
 }
 
+// Standard input is read as it comes: no line waits for the next one.
 func TestFollowStdin(t *testing.T) {
-	log, c := generated(t, 200)
+	log, _ := generated(t, 200)
+	lines := bytes.SplitAfter(log, []byte("\n"))
 	in, out := io.Pipe()
 	db := openStore(t)
-	following(t, db, 0, ingest.FollowOptions{Stdin: in}, func() {
-		for i := 0; i < len(log); i += 3333 {
-			if _, err := out.Write(log[i:min(len(log), i+3333)]); err != nil {
+	committed := make(chan int64, len(lines))
+	opt := ingest.FollowOptions{Stdin: in, Committed: func(l store.Lines) { committed <- l.Read }}
+	following(t, db, 0, opt, func() {
+		defer out.Close()
+		for i, line := range lines[:20] {
+			if _, err := out.Write(line); err != nil {
 				t.Error(err)
 			}
+			for read := int64(0); read == 0; {
+				select {
+				case read = <-committed:
+				case <-time.After(30 * time.Second):
+					t.Errorf("line %d was not read", i)
+					return
+				}
+			}
 		}
-		out.Close()
+		if _, err := out.Write(bytes.TrimSuffix(bytes.Join(lines[20:], nil), []byte("\n"))); err != nil {
+			t.Error(err)
+		}
 	}, "-")
-	if got := storetest.Sum(t, db); got.Attempts != c.Attempts || got.Recipients != c.Recipients {
-		t.Errorf("%+v, want %d attempts of %d recipients", got, c.Attempts, c.Recipients)
+	same(t, storetest.Dump(t, db), atOnce(t, log))
+}
+
+// Standard input that never rests keeps nobody from reading files, and its end is
+// not the end of them.
+func TestFollowStdinBesideFiles(t *testing.T) {
+	log, c := generated(t, 200)
+	path := filepath.Join(t.TempDir(), "mail.log")
+	half := bytes.IndexByte(log[len(log)/2:], '\n') + len(log)/2 + 1
+	appendTo(t, path, log[:half])
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	in, out := io.Pipe()
+	context.AfterFunc(ctx, func() { in.Close() })
+	var read store.Lines
+	var written atomic.Int64
+	seen := make(chan struct{})
+	opt := ingest.FollowOptions{Options: options, Stdin: in, Committed: func(l store.Lines) {
+		first := read.Read == read.Unparsed
+		read.Add(l)
+		switch ofFile := read.Read - read.Unparsed; {
+		case ofFile == c.Lines && read.Unparsed == written.Load():
+			cancel()
+		case first && ofFile > 0:
+			close(seen)
+		}
+	}}
+	db := openStore(t)
+	done := make(chan error, 1)
+	go func() { done <- ingest.Follow(ctx, db, registry.DefaultRules(), []string{path, "-"}, opt) }()
+	for more := true; more; {
+		if _, err := io.WriteString(out, "no line of a log\n"); err != nil {
+			t.Fatal(err)
+		}
+		written.Add(1)
+		select {
+		case <-seen:
+			more = false
+		case <-ctx.Done():
+			t.Fatal("the file was not read")
+		default:
+		}
 	}
-	if n := storetest.Int(t, db, "SELECT sum(read) FROM lines"); n != c.Lines {
-		t.Errorf("%d lines, want %d", n, c.Lines)
+	out.Close()
+	appendTo(t, path, log[half:])
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if got, want := read.Read, c.Lines+written.Load(); got != want {
+		t.Errorf("%d lines, want %d", got, want)
 	}
 }
 

@@ -286,24 +286,12 @@ type fatalError struct{ error }
 
 // readLines reads to the end of r, or to the first error.
 func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *parsers.Stream, file *File) error {
-	var counted store.Lines // in the minute of stamp
-	var stamp int64
-	flush := func() {
-		if counted.Read > 0 {
-			if stamp == 0 {
-				l.untimed.Add(counted)
-			} else {
-				l.w.CountLines(stamp, counted)
-			}
-			file.Lines.Add(counted)
-			counted = store.Lines{}
-		}
-	}
-	defer flush()
+	counted := tally{loop: l, total: &file.Lines}
+	defer counted.flush()
 	for {
 		line, err := r.Next()
 		if err == source.ErrQuiet {
-			flush()
+			counted.flush()
 			if err := l.yield(ctx, r, stream, r.Await); err != nil {
 				return &fatalError{err}
 			}
@@ -323,17 +311,13 @@ func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *parsers.
 				return &fatalError{l.fail()}
 			}
 		}
-		if now := max(0, stream.Time().UnixMicro()); store.Minute(now) != store.Minute(stamp) {
-			flush()
-			stamp = now
-		}
-		l.count(&counted, result)
+		counted.add(stream, result)
 		if result == parsers.Unparsed && len(file.Samples) < samples {
 			shown := stream.Shown(line)
 			file.Samples = append(file.Samples, Sample{r.Position().Line, string(shown[:min(len(shown), 200)])})
 		}
 		if l.lines++; l.lines%checkEvery == 0 {
-			flush()
+			counted.flush()
 			if err := l.pause(ctx, r, stream); err != nil {
 				return &fatalError{err}
 			}
@@ -341,17 +325,42 @@ func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *parsers.
 	}
 }
 
-// count counts a line.
-func (l *loop) count(c *store.Lines, result parsers.Result) {
-	c.Read++
+// tally counts lines by the minute.
+type tally struct {
+	loop  *loop
+	lines store.Lines // in the minute of stamp
+	stamp int64
+	total *store.Lines
+}
+
+// add counts a line that a stream has read.
+func (t *tally) add(stream *parsers.Stream, result parsers.Result) {
+	if now := max(0, stream.Time().UnixMicro()); store.Minute(now) != store.Minute(t.stamp) {
+		t.flush()
+		t.stamp = now
+	}
+	t.lines.Read++
 	switch result {
 	case parsers.Understood:
-		c.Understood++
+		t.lines.Understood++
 	case parsers.Irrelevant:
-		c.Irrelevant++
+		t.lines.Irrelevant++
 	default:
-		c.Unparsed++
+		t.lines.Unparsed++
 	}
+}
+
+func (t *tally) flush() {
+	if t.lines.Read == 0 {
+		return
+	}
+	if t.stamp == 0 {
+		t.loop.untimed.Add(t.lines)
+	} else {
+		t.loop.w.CountLines(t.stamp, t.lines)
+	}
+	t.total.Add(t.lines)
+	t.lines = store.Lines{}
 }
 
 func (l *loop) parserOptions(path string) parsers.Options {

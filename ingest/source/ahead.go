@@ -8,12 +8,16 @@ import (
 	"time"
 )
 
-// ErrQuiet is returned by Next when a stream had nothing to read for a second, or
+// ErrQuiet is returned by Next when a stream had nothing to read for a while, or
 // nobody is to wait for it any more. Await waits until it has.
 var ErrQuiet = errors.New("the stream is quiet")
 
-// quietAfter is how long Next waits for a stream.
-const quietAfter = time.Second
+// How long Next waits for a stream that is read to its end, and for one that is
+// followed.
+const (
+	quietAfter  = time.Second
+	momentarily = 5 * time.Millisecond
+)
 
 // ahead reads a stream in the background, so that who waits for it can do so
 // without keeping others waiting.

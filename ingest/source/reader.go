@@ -177,6 +177,17 @@ func OpenStream(ctx context.Context, name string, in io.ReadCloser, closed bool,
 	return r, nil
 }
 
+// FollowStream returns a Reader of a stream that is read as it comes: no line is
+// held back until there are enough to know the stream by, and nothing is known of
+// it. Next waits a moment for more, so that a batch is not a line when there are
+// many.
+func FollowStream(ctx context.Context, name string, in io.ReadCloser) *Reader {
+	ctx, stop := context.WithCancel(ctx)
+	a := readAhead(ctx, in)
+	a.patience = momentarily
+	return &Reader{path: name, stream: a, ahead: a, stop: stop, closed: true, buf: make([]byte, blockSize)}
+}
+
 // Resume goes on in a stream behind what was read of it by others meanwhile.
 func (r *Reader) Resume(ctx context.Context, positions Positions) error {
 	before := r.pos
