@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"mailfail/ingest"
 	"mailfail/report"
 	"mailfail/store"
 )
@@ -116,18 +115,13 @@ func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFla
 	if db, err = store.OpenTemporary(); err != nil {
 		return nil, nil, err
 	}
-	res, unread, err := readLogs(cmd, db, logs, families)
-	if failed = worse(failed, unread); err == nil && failed != nil && !slices.ContainsFunc(res.Files, isLog) {
-		err = failed // there is nothing to report of
-	}
+	_, unread, err := readLogs(cmd, db, logs, families)
 	if err != nil {
 		db.Close()
 		return nil, nil, err
 	}
-	return db, failed, nil
+	return db, worse(failed, unread), nil
 }
-
-func isLog(f ingest.File) bool { return !f.NotUnderstood() }
 
 // reportOptions turns the flags into what the report is about.
 func reportOptions(logs *logFlags, window *windowFlags, filter *filterFlags, by []string) (opt report.Options, err error) {
