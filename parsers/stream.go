@@ -424,13 +424,13 @@ func (s *Stream) Refusal() string {
 	if s.forced >= 0 {
 		expected = "expected a log of the format " + s.readers[s.forced].format.Name
 	}
+	if kind := s.stranger.kind(); kind != "" {
+		return "this looks like " + kind + "; " + expected
+	}
 	for i := range s.readers {
 		if s.readers[i].seen.Headers > 0 {
 			return "it has the header of " + s.nameOf(i) + ", but no row was understood (--verbose shows some)"
 		}
-	}
-	if kind := s.stranger.kind(); kind != "" {
-		return "this looks like " + kind + "; " + expected
 	}
 	return "no line was understood; " + expected
 }

@@ -111,7 +111,7 @@ type follow struct {
 	mtas   map[string]string // by format
 	filter store.Filter
 	twice  *store.Repeats
-	quiet  bool // say nothing of what is left out because of twice
+	alone  sendLogs
 	loc    *time.Location
 	watch  *alert.Watch // nil without alerts
 	warn   func(error)
@@ -123,7 +123,7 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 	if err != nil {
 		return err
 	}
-	f.loc, f.quiet = opt.Location, logs.quiet
+	f.loc, f.alone.said = opt.Location, logs.quiet
 	if f.filter, err = filter.filter(); err != nil {
 		return err
 	}
@@ -229,14 +229,38 @@ func (f *follow) shown(e *track.Event) *store.Event {
 	if !f.filter.Match(&f.event) {
 		return nil
 	}
+	if f.alone.see(&f.event, twice, f.now()) {
+		f.warn(errors.New(report.SendLogsRemark(store.LeftOut{})))
+	}
 	if twice {
-		if !f.quiet {
-			f.quiet = true // once is enough
-			f.warn(errors.New(report.SendLogsRemark(store.LeftOut{})))
-		}
 		return nil
 	}
 	return &f.event
+}
+
+// sendLogs finds out whether failures of SMTP send logs are left out because of
+// tracking logs that nobody follows: those of another server, or of yesterday.
+type sendLogs struct {
+	since time.Time // when the first was left out, since there was one of a tracking log
+	said  bool      // or nobody wants to know
+}
+
+// see takes in a failure and reports whether it is time to say something: once, when
+// no tracking log had any failure for five minutes.
+func (s *sendLogs) see(e *store.Event, leftOut bool, now time.Time) bool {
+	switch {
+	case s.said:
+	case !leftOut:
+		if e.Format == "exchange-tracking" {
+			s.since = time.Time{}
+		}
+	case s.since.IsZero():
+		s.since = now
+	case now.Sub(s.since) >= 5*time.Minute:
+		s.said = true
+		return true
+	}
+	return false
 }
 
 // stages and sources by their names.

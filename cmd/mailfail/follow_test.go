@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mailfail/store"
 )
 
 // failing returns a log line of a failure at this moment.
@@ -147,5 +149,37 @@ func TestFollowAlert(t *testing.T) {
 	}
 	if err := json.Unmarshal(body, &alert); err != nil || alert.Schema != "mailfail/alert/1" || alert.State != "started" || alert.Counted < 3 {
 		t.Errorf("paged with %s: %+v, %v", body, alert, err)
+	}
+}
+
+// That failures of send logs are left out is said once, when no tracking log seems to
+// be followed.
+func TestSendLogsAlone(t *testing.T) {
+	for name, test := range map[string]struct {
+		events, want string // one a minute: of a send log, a tracking log, postfix
+		quiet        bool
+	}{
+		"alone":            {events: "sssssssss", want: ".....!..."},
+		"with another":     {events: "spspspspss", want: "......!..."},
+		"together":         {events: "ssstssssts", want: ".........."},
+		"a tracking log":   {events: "tttttttttt", want: ".........."},
+		"it comes back":    {events: "sssstssssss", want: "..........!"},
+		"nobody wants it":  {events: "sssssssss", want: ".........", quiet: true},
+		"after a long day": {events: "ts", want: ".."},
+	} {
+		s := sendLogs{said: test.quiet}
+		now, got := time.Now(), ""
+		for _, c := range test.events {
+			now = now.Add(time.Minute)
+			e := &store.Event{Format: map[rune]string{'s': "exchange-smtpsend", 't': "exchange-tracking", 'p': "postfix"}[c]}
+			if s.see(e, c == 's', now) {
+				got += "!"
+			} else {
+				got += "."
+			}
+		}
+		if got != test.want {
+			t.Errorf("%s: got %s, want %s", name, got, test.want)
+		}
 	}
 }
