@@ -101,21 +101,18 @@ func (h *hopCounter) used() error {
 }
 
 // failed counts the others. Send logs have the replies of sessions whose
-// connections are those of connectivity logs.
+// connections are those of connectivity logs: what comes first of a session then.
 func (h *hopCounter) failed() error {
-	replies := map[string]failedConnection{}
-	if h.twice {
-		if err := h.eachFailed(func(f failedConnection) {
-			if h.isOfSendLog(f.series) && h.cat.causes[f.cause].reply != 0 {
-				replies[f.session] = f
-			}
-		}); err != nil {
-			return err
-		}
-	}
+	var reply failedConnection // of a send log, the last one
 	return h.eachFailed(func(f failedConnection) {
-		if r, ok := replies[f.session]; ok {
-			f.cause, f.text = r.cause, r.text
+		switch {
+		case h.twice && h.isOfSendLog(f.series):
+			if h.cat.causes[f.cause].reply != 0 {
+				reply = f
+			}
+			return
+		case reply.cause != 0 && f.session == reply.session:
+			f.cause, f.text = reply.cause, reply.text
 		}
 		k := h.cause(f.cause)
 		if k == nil {
@@ -133,9 +130,16 @@ type failedConnection struct {
 	session, text                      string
 }
 
-func (c *counter) eachFailed(each func(failedConnection)) error {
-	where, args := c.window.where("minute", minuteMicros)
-	return c.each("SELECT minute, series, cause, n, messages, session, text FROM connections WHERE cause <> 0 AND "+where, args, func(r *sql.Rows) error {
+// eachFailed calls each with the connections that failed; where two logs tell of
+// them by session, first those of send logs.
+func (h *hopCounter) eachFailed(each func(failedConnection)) error {
+	where, args := h.window.where("minute", minuteMicros)
+	order := ""
+	if h.twice {
+		order = ` ORDER BY session, (SELECT s.format FROM series AS s WHERE s.id = c.series) = (SELECT id FROM names WHERE text = ?) DESC, minute, series, cause`
+		args = append(args, sendFormat)
+	}
+	return h.each("SELECT minute, series, cause, n, messages, session, text FROM connections AS c WHERE cause <> 0 AND "+where+order, args, func(r *sql.Rows) error {
 		var f failedConnection
 		if err := r.Scan(&f.minute, &f.series, &f.cause, &f.n, &f.messages, &f.session, &f.text); err != nil {
 			return err

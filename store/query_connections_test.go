@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math/rand"
 	"slices"
 	"strings"
 	"testing"
@@ -73,6 +75,92 @@ func TestConnections(t *testing.T) {
 		}
 		if n.Totals != (Tally{}) {
 			t.Errorf("%s: connections are no attempts: %+v", test.name, n.Totals)
+		}
+	}
+}
+
+// fixtureConnection is a row of connections; cause -1: it could be used.
+type fixtureConnection struct {
+	minute        int64
+	series, cause int
+	session       string
+	n, messages   int64
+	text          string
+}
+
+// referenceHops counts failed connections in the plainest way, all of them in
+// memory: by next hop how many, and by minute, code and text what they were.
+func (f *fixture) referenceHops(rows []fixtureConnection, w Window, filter Filter) map[string]int64 {
+	since, until := w.micros()
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r fixtureConnection) bool {
+		return r.cause < 0 || r.minute*minuteMicros < since || r.minute*minuteMicros >= until
+	})
+	slices.SortFunc(rows, func(a, b fixtureConnection) int {
+		return cmp.Or(cmp.Compare(a.minute, b.minute), cmp.Compare(a.series, b.series), cmp.Compare(a.cause, b.cause))
+	})
+	format := func(r fixtureConnection) string { return f.series[r.series].format }
+	replies := map[string]fixtureConnection{}
+	for _, r := range rows {
+		if format(r) == sendFormat && f.causes[r.cause].reply != 0 {
+			replies[r.session] = r
+		}
+	}
+	counted := connectivityFormat
+	if !slices.ContainsFunc(rows, func(r fixtureConnection) bool { return format(r) == connectivityFormat }) {
+		counted = sendFormat
+	}
+	n := map[string]int64{}
+	for _, r := range rows {
+		c, text := f.causes[r.cause], r.text
+		if reply, ok := replies[r.session]; ok && counted == connectivityFormat {
+			c, text = f.causes[reply.cause], reply.text
+		}
+		if format(r) == counted && filter.matchCause(&cause{reply: c.reply, enhanced: c.enhanced, reason: c.reason}) {
+			n[f.series[r.series].relay] += r.n
+			n[fmt.Sprintf("%s %s %s", f.series[r.series].relay, c.reason, text)] += r.n
+		}
+	}
+	return n
+}
+
+func TestConnectionsAgreeWithReference(t *testing.T) {
+	for seed := range int64(20) {
+		rng := rand.New(rand.NewSource(seed))
+		f := newFixture(t)
+		pick := func(list ...string) string { return list[rng.Intn(len(list))] }
+		var rows []fixtureConnection
+		for range 200 {
+			r := fixtureConnection{minute: rng.Int63n(20), cause: -1, n: 1 + rng.Int63n(3), messages: rng.Int63n(3),
+				series: f.addSeries(fixtureSeries{format: pick(connectivityFormat, sendFormat), host: "h1", relay: pick("a.test", "b.test")})}
+			if rng.Intn(5) > 0 {
+				i := rng.Intn(len(codesInTests))
+				r.cause = f.addCause(fixtureCause{codesInTests[i].reply, codesInTests[i].enhanced, "A", "sig", pick("dns", "system")})
+				r.session, r.text = fmt.Sprint("S", rng.Intn(60)), fmt.Sprint("text ", rng.Intn(50))
+			}
+			if slices.ContainsFunc(rows, func(o fixtureConnection) bool {
+				return o.minute == r.minute && o.series == r.series && o.cause == r.cause && o.session == r.session
+			}) {
+				continue
+			}
+			rows = append(rows, r)
+			f.exec("INSERT INTO connections VALUES (?,?,?,?,?,?,?)", r.minute, r.series+1, r.cause+1, r.session, r.n, r.messages, r.text)
+		}
+		for _, w := range []Window{{}, {Since: minute(5), Until: minute(15)}} {
+			for _, filter := range []Filter{{}, {Codes: []string{"550"}}, {Reasons: []string{"dns"}}} {
+				n, err := NewQuery(f.db.Reader()).Numbers(context.Background(), w, filter, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := f.referenceHops(rows, w, filter)
+				for _, h := range n.Hops {
+					if h.Failed != want[h.Name] {
+						t.Errorf("seed %d, %v, %+v: %d connections to %s failed, want %d", seed, w, filter, h.Failed, h.Name, want[h.Name])
+					}
+					if key := fmt.Sprintf("%s %s %s", h.Name, h.Reason, h.Example); h.Failed > 0 && want[key] == 0 {
+						t.Errorf("seed %d, %v, %+v: no %s", seed, w, filter, key)
+					}
+				}
+			}
 		}
 	}
 }
