@@ -122,9 +122,9 @@ type jsonPutOff struct {
 // those with the most frequent code and reason.
 type jsonHop struct {
 	NextHop     string  `json:"next_hop"`
-	Connections int64   `json:"connections"`
+	Connections *int64  `json:"connections"` // null when only failures were looked at
 	Failed      int64   `json:"failed"`
-	Messages    int64   `json:"messages"`
+	Messages    *int64  `json:"messages"` // likewise
 	TopCode     *string `json:"top_code"`
 	TopReason   *string `json:"top_reason"`
 	Name        string  `json:"name"`
@@ -135,8 +135,10 @@ type jsonHop struct {
 }
 
 func (r *Report) jsonHop(h *store.Hop) jsonHop {
-	j := jsonHop{NextHop: h.Name, Connections: h.Connections, Failed: h.Failed, Messages: h.Messages,
-		FirstSeen: r.time(h.First), LastSeen: r.time(h.Last), Example: h.Example}
+	j := jsonHop{NextHop: h.Name, Failed: h.Failed, FirstSeen: r.time(h.First), LastSeen: r.time(h.Last), Example: h.Example}
+	if !r.ofCause(nil) {
+		j.Connections, j.Messages = &h.Connections, &h.Messages
+	}
 	if h.Failed > 0 {
 		j.TopCode, j.TopReason = &h.Code, &h.Reason
 		j.Name, j.Advice = meaning(h.Reply, h.Enhanced, h.Provider, h.Reason)

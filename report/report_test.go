@@ -159,6 +159,31 @@ func TestTextSplitsWhatHasNoCode(t *testing.T) {
 	}
 }
 
+// Of connections that are only counted when they failed in a certain way there is
+// no number of all.
+func TestJSONOfFailuresAlone(t *testing.T) {
+	for filter, want := range map[string]string{"": "1200 800 0", "5xx": "null 800 null"} {
+		r := sample()
+		if filter != "" {
+			r.Filter.Codes = []string{filter}
+		}
+		var b bytes.Buffer
+		if err := r.WriteJSON(&b, 1); err != nil {
+			t.Fatal(err)
+		}
+		var report struct {
+			Connections []struct{ Connections, Failed, Messages json.RawMessage }
+		}
+		if err := json.Unmarshal(b.Bytes(), &report); err != nil {
+			t.Fatal(err)
+		}
+		hop := report.Connections[0]
+		if got := fmt.Sprintf("%s %s %s", hop.Connections, hop.Failed, hop.Messages); got != want {
+			t.Errorf("code %q: %s, want %s", filter, got, want)
+		}
+	}
+}
+
 func TestShare(t *testing.T) {
 	for _, test := range []struct {
 		n, all int64

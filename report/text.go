@@ -148,6 +148,10 @@ func (t *texter) connected() figure {
 		all, failed, messages = all+h.Connections, failed+h.Failed, messages+h.Messages
 	}
 	hops := int64(len(t.Hops))
+	if t.ofCause(nil) {
+		hops = int64(len(t.failingHops()))
+		return figure{"Connections", failed, fmt.Sprintf("to %s next %s met such a failure", count(hops), plural(hops, "hop"))}
+	}
 	return figure{"Connections", all, fmt.Sprintf("to %s next %s: %s failed (%s), %s %s sent", count(hops), plural(hops, "hop"),
 		count(failed), percent(failed, all), count(messages), plural(messages, "message"))}
 }
@@ -442,22 +446,39 @@ func (t *texter) rejections() section {
 	return section{"Refused on the way in", tab.render(t.width), t.more(len(codes)-len(tab.rows), "more", 0)}
 }
 
-// hops is the table of the next hops to which connections failed.
+// hops is the table of the next hops to which connections failed. Where only
+// failures are asked for, the connections that could be used are not counted.
 func (t *texter) hops() *section {
-	failing := slices.DeleteFunc(slices.Clone(t.Hops), func(h store.Hop) bool { return h.Failed == 0 })
+	failing := t.failingHops()
 	if len(failing) == 0 {
 		return nil
 	}
-	tab := &table{columns: []column{{title: "Next hop", flex: true}, {title: "Connections", right: true}, {title: "Failed", right: true}, {title: "Rate", right: true}, {title: "Top cause", flex: true}}}
+	titles := []string{"Connections", "Failed", "Rate"}
+	if t.ofCause(nil) {
+		titles = []string{"Failed"}
+	}
+	tab := &table{columns: []column{{title: "Next hop", flex: true}}}
+	for _, title := range titles {
+		tab.columns = append(tab.columns, column{title: title, right: true})
+	}
+	tab.columns = append(tab.columns, column{title: "Top cause", flex: true})
 	for _, h := range top(failing, t.opt.Top) {
-		row := tableRow{cells: []string{unnamed(store.ByRelay, h.Name), count(h.Connections), count(h.Failed), percent(h.Failed, h.Connections),
-			strings.TrimSpace(h.Code + " " + h.Reason)}}
+		numbers := map[string]string{"Connections": count(h.Connections), "Failed": count(h.Failed), "Rate": percent(h.Failed, h.Connections)}
+		row := tableRow{cells: []string{unnamed(store.ByRelay, h.Name)}}
+		for _, title := range titles {
+			row.cells = append(row.cells, numbers[title])
+		}
+		row.cells = append(row.cells, strings.TrimSpace(h.Code+" "+h.Reason))
 		if h.Example != "" {
 			row.below = []string{"> " + safe(h.Example)}
 		}
 		tab.rows = append(tab.rows, row)
 	}
 	return &section{"Connections that failed, by next hop", tab.render(t.width), t.more(len(failing)-len(tab.rows), "more with failures", len(t.Hops)-len(failing))}
+}
+
+func (t *texter) failingHops() []store.Hop {
+	return slices.DeleteFunc(slices.Clone(t.Hops), func(h store.Hop) bool { return h.Failed == 0 })
 }
 
 // unknownShown is the number of texts without a reason that are shown: enough

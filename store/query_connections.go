@@ -12,7 +12,7 @@ import (
 // frequent code and reason.
 type Hop struct {
 	Name        string
-	Connections int64
+	Connections int64 // with a filter of causes no more than Failed
 	Failed      int64 // not made, or ended before a recipient was named
 	Messages    int64 // that the next hop took
 
