@@ -12,13 +12,15 @@ import (
 )
 
 // WriteCSV writes one table of the report (RFC 4180), with no more than n rows
-// (0: all): by domain, by code with the codes' meaning when that is all that
-// was asked for, or by the dimensions of the report.
+// (0: all): by domain, by code with the codes' meaning or connections by next hop
+// when that is all that was asked for, or by the dimensions of the report.
 func (r *Report) WriteCSV(w io.Writer, n int) error {
 	c := newCSV(w)
 	switch {
 	case slices.Equal(r.By, []store.Dimension{store.ByCode}):
 		r.csvCodes(c, n)
+	case isByNextHop(r.By):
+		r.csvHops(c, n)
 	case r.By == nil:
 		r.csvGroups(c, []store.Dimension{store.ByDomain}, top(r.Domains, n))
 	default:
@@ -73,6 +75,17 @@ func (r *Report) csvCodes(c *csvWriter, n int) {
 		}
 		c.row(row.Code, reply, row.Enhanced, name, row.Reason, advice, number(row.Attempts), number(row.Deferrals), number(row.Attempts-row.Deferrals),
 			number(row.Recipients), number(row.Domains), *r.time(row.First), *r.time(row.Last), foreign(row.Example))
+	}
+}
+
+func (r *Report) csvHops(c *csvWriter, n int) {
+	c.row("next_hop", "connections", "failed", "messages", "top_code", "top_reason", "example")
+	for _, h := range top(r.Hops, n) {
+		connections, messages := number(h.Connections), number(h.Messages)
+		if r.ofCause(nil) { // of those that could be used nothing is known
+			connections, messages = "", ""
+		}
+		c.row(foreign(h.Name), connections, number(h.Failed), messages, h.Code, h.Reason, foreign(h.Example))
 	}
 }
 

@@ -27,6 +27,10 @@ import (
 // DefaultTop is the number of rows that a text report shows of each table.
 const DefaultTop = 20
 
+// ByNextHop asks for connections, which every report has by next hop. It stands
+// alone: they name no recipients, so there is nothing else to break them down by.
+const ByNextHop store.Dimension = "next-hop"
+
 // Options say what a report is about.
 type Options struct {
 	Window   store.Window
@@ -50,7 +54,11 @@ func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
 	if slices.Equal(opt.By, []store.Dimension{store.ByDomain}) {
 		opt.By = nil // every report is by domain
 	}
-	n, err := q.Numbers(ctx, opt.Window, opt.Filter, opt.By)
+	by := opt.By
+	if isByNextHop(by) {
+		by = nil
+	}
+	n, err := q.Numbers(ctx, opt.Window, opt.Filter, by)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +76,16 @@ func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s of the lines of the log were not understood, so something may be missing here; `mailfail ingest --verbose` shows such lines.", percent(l.Unparsed, l.Read)))
 	}
 	return r, nil
+}
+
+// ConnectionsAlone reports whether the logs of the report's time name no
+// recipients, only next hops.
+func (r *Report) ConnectionsAlone() bool {
+	return r.Totals == (store.Tally{}) && len(r.Hops) > 0 && !isByNextHop(r.By)
+}
+
+func isByNextHop(by []store.Dimension) bool {
+	return slices.Equal(by, []store.Dimension{ByNextHop})
 }
 
 // sendLogsNote says what became of SMTP send logs beside message tracking logs.

@@ -268,7 +268,7 @@ func TestJSON(t *testing.T) {
 }
 
 func TestCSV(t *testing.T) {
-	for name, by := range map[string][]store.Dimension{"report-domains.csv": nil, "report-codes.csv": {store.ByCode}, "report-by.csv": {store.ByHost, store.ByReason}} {
+	for name, by := range map[string][]store.Dimension{"report-domains.csv": nil, "report-codes.csv": {store.ByCode}, "report-by.csv": {store.ByHost, store.ByReason}, "report-hops.csv": {ByNextHop}} {
 		r := sample()
 		r.By = by
 		r.Groups = []store.Group{{Values: []string{"@host", "-reason"}, Tally: tally(1, 2, 3, 4), HasTop: true, TopCode: "550", TopReason: "policy"}}

@@ -293,7 +293,7 @@ func (t *texter) groups() *section {
 	switch {
 	case dims == nil:
 		dims, rows, title = []store.Dimension{store.ByDomain}, t.Domains, "By domain"
-	case slices.Equal(dims, []store.Dimension{store.ByCode}):
+	case slices.Equal(dims, []store.Dimension{store.ByCode}), isByNextHop(dims):
 		return nil // has a table of its own
 	}
 	failing := rows

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -29,7 +30,8 @@ ingest and follow fill. Unless told otherwise it covers everything that was
 read; "-d yesterday" is the usual choice for a report by cron.
 
 Text shows the first 20 rows of each table; JSON and CSV are complete. CSV is
-one table: by domain, by code (--by code), or whatever --by asks for.`,
+one table: by domain, by code (--by code), connections by next hop (--by
+next-hop), or whatever --by asks for.`,
 		Example: `  mailfail report /var/log/mail.log
   mailfail report -d yesterday
   mailfail report --since 2h --by provider,reason --format json`,
@@ -74,6 +76,9 @@ one table: by domain, by code (--by code), or whatever --by asks for.`,
 			}); err != nil {
 				return err
 			}
+			if output.format == "csv" && r.ConnectionsAlone() && !logs.quiet {
+				warn(cmd, errors.New("the logs of this time name no recipients: --by next-hop has their connections"))
+			}
 			return failed
 		},
 	}
@@ -81,7 +86,7 @@ one table: by domain, by code (--by code), or whatever --by asks for.`,
 	addNumbersFlags(cmd, &logs, &dbPath)
 	window.add(flags)
 	filter.add(flags)
-	flags.StringSliceVar(&by, "by", nil, "break down by one or several of "+strings.Join(dimensionNames(), ", "))
+	flags.StringSliceVar(&by, "by", nil, "break down by one or several of "+strings.Join(dimensionNames(), ", ")+"; or "+string(report.ByNextHop)+" alone, for connections as CSV")
 	flags.IntVar(&top, "top", report.DefaultTop, "rows of each table; 0: all (JSON and CSV are complete by default)")
 	output.add(flags, "text", "json", "csv")
 	return cmd
@@ -151,12 +156,15 @@ func checkMinutes(w store.Window) error {
 func dimensions(names []string) (dims []store.Dimension, err error) {
 	for _, name := range names {
 		d := store.Dimension(strings.ToLower(strings.TrimSpace(name)))
-		if !slices.Contains(store.Dimensions, d) {
-			return nil, usageError("--by %s: none of %s", name, strings.Join(dimensionNames(), ", "))
+		if !slices.Contains(store.Dimensions, d) && d != report.ByNextHop {
+			return nil, usageError("--by %s: none of %s, %s", name, strings.Join(dimensionNames(), ", "), report.ByNextHop)
 		}
 		if !slices.Contains(dims, d) {
 			dims = append(dims, d)
 		}
+	}
+	if len(dims) > 1 && slices.Contains(dims, report.ByNextHop) {
+		return nil, usageError("--by %s stands alone: connections name no recipients", report.ByNextHop)
 	}
 	return dims, nil
 }
