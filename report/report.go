@@ -69,6 +69,9 @@ func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
 	if n.SendLogsLeftOut {
 		r.Notes = append(r.Notes, sendLogsNote(n))
 	}
+	if n.Traces {
+		r.Notes = append(r.Notes, "There are message traces of Exchange Online and message tracking logs, of which one may be its extended report. Mail that is in both is counted twice.")
+	}
 	if opt.Filter.OfCause() {
 		r.Notes = append(r.Notes, "With a code or a reason asked for, only the recipients that met such a failure are counted. Deliveries carry no code, so there are no rates.")
 	}

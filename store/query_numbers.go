@@ -62,6 +62,11 @@ type Numbers struct {
 	SendLogsLeftOut bool
 	Exact           int64
 	LeftOut         LeftOut
+
+	// Traces is set when message traces of Exchange Online and message tracking
+	// logs, of which one may be its extended report, are in the same window. Mail
+	// that is in both is counted twice.
+	Traces bool
 }
 
 // Group holds the numbers of one combination of dimensions.
@@ -171,6 +176,9 @@ func (c *counter) choose() error {
 		return err
 	}
 	c.numbers.SendLogsLeftOut = c.filter.without != ""
+	if c.numbers.Traces, err = c.hasTraces(c.window, &c.filter); err != nil {
+		return err
+	}
 	c.wanted = make([]bool, len(c.cat.series))
 	c.rejected = make([]bool, len(c.cat.series))
 	anySender := c.filter

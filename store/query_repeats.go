@@ -12,6 +12,8 @@ const (
 	trackingFormat     = "exchange-tracking"
 	sendFormat         = "exchange-smtpsend"
 	connectivityFormat = "exchange-connectivity"
+	traceFormat        = "exchange-online-trace"
+	summaryFormat      = "exchange-online-summary"
 )
 
 // leaveOut returns f without the attempts of send logs, when message tracking
@@ -23,6 +25,20 @@ func (t *tx) leaveOut(w Window, f Filter) (Filter, error) {
 		f.without = sendFormat
 	}
 	return f, err
+}
+
+// hasTraces reports whether message traces of Exchange Online and message tracking
+// logs report in the same window.
+func (t *tx) hasTraces(w Window, f *Filter) (found bool, err error) {
+	for _, format := range [...]string{traceFormat, summaryFormat} {
+		if !found && err == nil {
+			found, err = t.hasNumbers(w, f, format)
+		}
+	}
+	if !found || err != nil {
+		return false, err
+	}
+	return t.hasNumbers(w, f, trackingFormat)
 }
 
 // isBetter reports whether logs of a format report in a window what send logs
