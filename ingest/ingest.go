@@ -242,6 +242,9 @@ func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error 
 	if readErr != nil && readErr != io.EOF {
 		var fatal *fatalError
 		if errors.As(readErr, &fatal) {
+			if errors.Is(fatal.error, errMoved) { // what was read before is committed
+				l.note(&file, stream, res)
+			}
 			return fatal.error
 		}
 		res.Errs = append(res.Errs, readErr)
@@ -250,20 +253,26 @@ func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error 
 		return err
 	}
 	l.last = stream
-	if file.Lines.Read > 0 {
-		file.Seen = stream.Seen()
-		res.Lines.Add(file.Lines)
-		if file.NotUnderstood() {
-			file.Refusal = stream.Refusal()
-			if !l.given[r.Path()] { // it only lay in the same directory
-				res.Lines.Sub(file.Lines)
-				l.untimed = store.Lines{}
-			}
-		}
-		res.Files = append(res.Files, file)
-	}
+	l.note(&file, stream, res)
 	l.countUntimed()
 	return nil
+}
+
+// note adds what was read of a file to the result.
+func (l *loop) note(file *File, stream *parsers.Stream, res *Result) {
+	if file.Lines.Read == 0 {
+		return
+	}
+	file.Seen = stream.Seen()
+	res.Lines.Add(file.Lines)
+	if file.NotUnderstood() {
+		file.Refusal = stream.Refusal()
+		if !l.given[file.Path] { // it only lay in the same directory
+			res.Lines.Sub(file.Lines)
+			l.untimed = store.Lines{}
+		}
+	}
+	res.Files = append(res.Files, *file)
 }
 
 // countUntimed counts the lines of a source before the first with a time.

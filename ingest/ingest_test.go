@@ -272,6 +272,64 @@ func TestTwoRunsAtTheSameTime(t *testing.T) {
 	same(t, storetest.Dump(t, db), want)
 }
 
+// What was read of a stream before another process read on in the same log is in
+// the result, too: both together have every line.
+func TestResultWhenAnotherReadsOn(t *testing.T) {
+	log, c := generated(t, 500)
+	cut := func(n int) int { return bytes.IndexByte(log[n:], '\n') + n + 1 }
+	first, second := cut(len(log)/3), cut(len(log)*2/3)
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	stdin := os.Stdin
+	os.Stdin = in
+	defer func() { os.Stdin = stdin }()
+	path := filepath.Join(t.TempDir(), "mailfail.db")
+	db, err := store.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+
+	results := make(chan ingest.Result)
+	go func() {
+		defer close(results)
+		results <- read(t, db, source.Stdin)
+	}()
+	if _, err := out.Write(log[:first]); err != nil {
+		t.Fatal(err)
+	}
+	for storetest.Int(t, db, "SELECT sum(read) FROM lines") == 0 {
+		time.Sleep(time.Millisecond) // between two looks
+	}
+	other, err := store.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	file := filepath.Join(t.TempDir(), "mail.log")
+	writeFile(t, file, log[:second])
+	beside := read(t, other, file)
+	if _, err := out.Write(log[first:]); err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	res := <-results
+	if beside.Lines.Read == 0 || res.Lines.Read+beside.Lines.Read != c.Lines {
+		t.Errorf("read %d lines, and beside that %d; there are %d", res.Lines.Read, beside.Lines.Read, c.Lines)
+	}
+	var files int64
+	for _, f := range res.Files {
+		files += f.Lines.Read
+	}
+	if files != res.Lines.Read {
+		t.Errorf("%d lines of files, %d of all", files, res.Lines.Read)
+	}
+	same(t, storetest.Dump(t, db), atOnce(t, log))
+}
+
 // A run that is told to stop keeps what it has read, and the next goes on.
 func TestInterrupted(t *testing.T) {
 	log, _ := generated(t, 2000)

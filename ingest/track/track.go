@@ -630,7 +630,7 @@ func (t *Tracker) replace(m *message, r *parsers.Record, now int64) error {
 	}
 	t.count(rcpt, -1)
 	rcpt.replaced = max(rcpt.replaced, now)
-	if m.counted && !slices.ContainsFunc(m.recipients, func(r recipient) bool { return !r.isReplaced() }) {
+	if !m.roaming && m.counted && !slices.ContainsFunc(m.recipients, func(r recipient) bool { return !r.isReplaced() }) {
 		m.counted = false // until it has a recipient
 		t.w.Count(m.countedIn, m.countedAt, store.Counts{Messages: -1})
 	}
@@ -730,7 +730,7 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 		return err
 	}
 	t.address = appendAddress(t.address[:0], r.Recipient)
-	if !t.twins.has(r) {
+	if t.Observe != nil && !t.twins.has(r) {
 		t.observe(nil, r, cause)
 	}
 	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause.ID, Service: r.Service, QueueID: store.Clean(string(r.Message)),

@@ -504,3 +504,32 @@ func TestTwins(t *testing.T) {
 		}
 	}
 }
+
+// What nobody watches is no twin of what is observed later, and is not kept.
+func TestTwinsAreThoseObserved(t *testing.T) {
+	db, err := store.OpenTemporary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	w, err := db.Writer(registry.DefaultRules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if _, err := w.Begin(); err != nil {
+		t.Fatal(err)
+	}
+	tr := New(w)
+	observed := 0
+	for _, watch := range []func(*Event){nil, func(*Event) { observed++ }} {
+		tr.Observe = watch
+		r := &parsers.Record{Kind: parsers.Rejection, Format: testFormat, Time: time.Unix(1, 0), LineHash: 7, Copy: watch != nil, Recipient: []byte("u@x.example")}
+		if err := tr.Record(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if observed != 1 {
+		t.Errorf("observed %d rejections, want 1", observed)
+	}
+}
