@@ -35,7 +35,8 @@
 // When a log is named, its rotated generations (see Family) are not read with
 // it, unless it was read before: then what was written to the old ones in the
 // meantime comes first. For a directory, a pattern and the usual places, all
-// generations that match are read.
+// generations that match are read. A new file begins with the state of the newest
+// generation before it that is known, whether it is named or not.
 //
 // # What is read
 //

@@ -238,8 +238,8 @@ func packedForm(family string, file File) (packed File, ok bool) {
 	return packed, false
 }
 
-func sortFiles(files []File) {
-	slices.SortStableFunc(files, func(a, b File) int {
-		return cmp.Or(a.key.compare(b.key), strings.Compare(a.Path, b.Path))
-	})
+func sortFiles(files []File) { slices.SortStableFunc(files, compareFiles) }
+
+func compareFiles(a, b File) int {
+	return cmp.Or(a.key.compare(b.key), strings.Compare(a.Path, b.Path))
 }

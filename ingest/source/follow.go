@@ -467,12 +467,12 @@ func (l *followed) lookAt(w *walker, file File, first bool) bool {
 		return true // scan reports it
 	}
 	if h := l.holding(info); h != nil {
-		w.before = &h.pos
+		w.passed(file, &h.pos)
 		return true
 	}
 	if same(l.examined[file.Path], info) {
 		if p, ok := w.unchanged(file.Path); ok {
-			w.before = &p
+			w.passed(file, &p)
 		}
 		return true
 	}
@@ -524,7 +524,8 @@ func (l *followed) keepUnchanged(w *walker, file File, info os.FileInfo) bool {
 
 // begin reads a file for the first time.
 func (l *followed) begin(w *walker, r *Reader, file File, first bool) bool {
-	if first && l.f.opt.FromEnd && r.pos.ID == 0 && !r.closed {
+	fromEnd := first && l.f.opt.FromEnd && r.pos.ID == 0 && !r.closed
+	if fromEnd {
 		r.startAt(r.size)
 	}
 	r.until(r.size)
@@ -532,16 +533,21 @@ func (l *followed) begin(w *walker, r *Reader, file File, first bool) bool {
 		r.Close()
 		return false
 	}
-	w.inherit(r)
+	if fromEnd {
+		r.pos.State = nil // what was open before is not what goes on there
+	} else if err := w.inherit(r, l.family.Name, file); err != nil {
+		r.Close()
+		return w.yield(nil, err)
+	}
 	if r.closed || r.err != nil || !l.mayGrow(file, r.info) {
 		l.examined[r.path] = r.info
 		more := w.yield(r, nil)
-		w.before = &r.pos
+		w.passed(file, &r.pos)
 		return r.Close() == nil && more
 	}
 	h := l.hold(r)
 	more := w.yield(r, nil)
-	w.before = &r.pos
+	w.passed(file, &r.pos)
 	if h.truncated {
 		l.look = true
 		l.drop(h)

@@ -37,6 +37,8 @@ type walker struct {
 	positions Positions
 	yield     func(*Reader, error) bool
 	before    *Position       // of the generation before, nil when there is none
+	last      string          // its path, when it was looked at in this run
+	listed    []File          // the generations there are, when they were asked for
 	tail      *grown          // that generation, if it is a plain file: more may be written to it
 	moved     bool            // files were renamed meanwhile
 	visited   []os.FileInfo   // files of the family that this pass has dealt with, whatever came of it
@@ -54,7 +56,7 @@ const maxPasses = 4
 
 // family reads one family. It returns false when nothing more is wanted.
 func (w *walker) family(f Family) bool {
-	w.before, w.failed = nil, map[string]bool{}
+	w.before, w.last, w.failed = nil, "", map[string]bool{}
 	if f.stream {
 		return w.stream(f)
 	}
@@ -63,7 +65,7 @@ func (w *walker) family(f Family) bool {
 		if err != nil {
 			return w.yield(nil, err)
 		}
-		w.moved, w.visited, w.tail = false, nil, nil
+		w.moved, w.visited, w.tail, w.listed = false, nil, nil, nil
 		for _, file := range files {
 			if !w.file(f, file, pass == maxPasses-1) {
 				return false
@@ -157,7 +159,9 @@ func (w *walker) file(family Family, file File, last bool) bool {
 	if turn, more := w.catchUp(family); !more || !turn && !last {
 		return more
 	}
-	w.inherit(r)
+	if err := w.inherit(r, family.Name, file); err != nil {
+		return w.yield(nil, err)
+	}
 	more := w.deliver(r, file)
 	if r.truncated {
 		w.moved = true
@@ -170,7 +174,8 @@ func (w *walker) file(family Family, file File, last bool) bool {
 // deliver lets a generation be read, and notes it as the one before the next.
 func (w *walker) deliver(r *Reader, file File) (more bool) {
 	more = w.yield(r, nil)
-	w.before, w.tail = &r.pos, nil
+	w.passed(file, &r.pos)
+	w.tail = nil
 	if r.stream == nil {
 		w.tail = &grown{file, r.info, r.next}
 	}
@@ -207,11 +212,54 @@ func (w *walker) catchUp(family Family) (turn, more bool) {
 	return true, w.deliver(r, w.tail.file)
 }
 
+// passed notes a generation as the one before the next.
+func (w *walker) passed(file File, p *Position) {
+	w.before, w.last = p, absolute(file.Path)
+}
+
 // inherit hands the state of the generation before on to one that is new.
-func (w *walker) inherit(r *Reader) {
-	if r.pos.ID == 0 && w.before != nil {
+func (w *walker) inherit(r *Reader, family string, file File) error {
+	if r.pos.ID != 0 {
+		return nil
+	}
+	if err := w.lookBack(family, file); err != nil {
+		return err
+	}
+	if w.before != nil {
 		r.pos.State = w.before.State
 	}
+	return nil
+}
+
+// maxBack is how many generations are looked at for one that is known. What was
+// open so long before is over.
+const maxBack = 10
+
+// lookBack finds the newest generation before a file that another run has read,
+// unless one that this run has looked at is newer.
+func (w *walker) lookBack(family string, file File) error {
+	if w.listed == nil {
+		w.listed = generations(family)
+	}
+	file.Path = absolute(file.Path)
+	n, _ := slices.BinarySearchFunc(w.listed, file, compareFiles)
+	for _, f := range slices.Backward(w.listed[max(0, n-maxBack):n]) {
+		if f.Path == w.last {
+			break
+		}
+		if sameGeneration(f, file) {
+			continue
+		}
+		p, err := w.lookUp(f.Path)
+		if err != nil {
+			return err
+		}
+		if p.ID != 0 {
+			w.passed(f, &p)
+			break
+		}
+	}
+	return nil
 }
 
 // rotatedAway reports whether a log that is not there was read before: then it
@@ -262,7 +310,7 @@ func isBinary(r *Reader) bool {
 // that has not changed since it was read to its end.
 func (w *walker) open(family string, file File) (*Reader, error) {
 	if p, ok := w.unchanged(file.Path); ok {
-		w.before = &p
+		w.passed(file, &p)
 		return nil, nil
 	}
 	r, err := openFile(file.Path)
@@ -283,11 +331,14 @@ func (w *walker) open(family string, file File) (*Reader, error) {
 	if r.pos.ID != 0 {
 		return r, nil
 	}
-	if inTheMaking, err := w.inTheMaking(r, family, file); inTheMaking || err != nil {
+	inTheMaking, err := w.inTheMaking(r, family, file)
+	if err == nil && !inTheMaking {
+		err = w.inherit(r, family, file)
+	}
+	if inTheMaking || err != nil {
 		r.Close()
 		return nil, err
 	}
-	w.inherit(r)
 	return r, nil
 }
 
@@ -376,7 +427,7 @@ func (w *walker) missing(f Family) ([]File, error) {
 	case known:
 		since = w.since
 	default:
-		w.before = &last[0]
+		w.before, w.last = &last[0], ""
 	}
 	return slices.DeleteFunc(files, func(f File) bool { return !writtenSince(f.Path, since) }), nil
 }
@@ -401,26 +452,31 @@ func older(family string, last Position) []File {
 	return slices.DeleteFunc(files, func(f File) bool { return f.Path == target })
 }
 
-// known reports whether the file holds what is known of the family. What
-// cannot be opened is not known; who reads it will say why.
+// known reports whether the file holds what is known of the family.
 func (w *walker) known(path, family string) (bool, error) {
 	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() { // of a pipe, looking would be reading
+	if err != nil {
 		return false, nil
 	}
 	if w.seen != nil && w.seen(info) {
 		return true, nil
 	}
+	p, err := w.lookUp(path)
+	return p.Family == family, err
+}
+
+// lookUp returns the position of what a file holds, or one without ID. What cannot
+// be opened is not known; who reads it will say why.
+func (w *walker) lookUp(path string) (Position, error) {
 	if p, ok := w.unchanged(path); ok {
-		return p.Family == family, nil
+		return p, nil
 	}
 	r, err := openFile(path)
 	if err != nil {
-		return false, nil
+		return Position{}, nil
 	}
 	defer r.Close()
-	p, err := r.find(w.ctx, w.positions)
-	return p.Family == family, err
+	return r.find(w.ctx, w.positions)
 }
 
 // resume finds out what is known of the source, and goes where reading ended.

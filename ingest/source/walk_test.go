@@ -316,6 +316,107 @@ func TestStateGoesFromOneGenerationToTheNext(t *testing.T) {
 	}
 }
 
+// A new file also goes on with the state of one that was read in another run, the
+// newest before it, and one that was begun with its own.
+func TestStateGoesFromOneRunToTheNext(t *testing.T) {
+	for _, test := range []struct {
+		runs  string // each with the files it is given; they are made or, behind a +, grow before it
+		state string // that the last file of the last run begins with, by the file it was kept of
+	}{
+		{"01 | 02", "01"},
+		{"01 | 02 | 03", "02"},
+		{"01 | 03", "01"},
+		{"01 | 02 | 01 03", "02"},
+		{"01 | 03 | 01 02", "01"},
+		{"02 03 | 01 04", "03"},
+		{"02 | 01 03", "02"},
+		{"02 | 01", ""},
+		{"01 | +01 | 02", "01"},
+		{"02 | 01 | +02", "02"},
+		{"01 | 02 | +01 | +02", "02"},
+		{"01 | 02 | gz 02 | 03", "02"},
+		{"01 | *02 | *03", "02"},
+	} {
+		for _, format := range []string{"SEND20261120%s-1.LOG", "mail.log-202611%s", "mail-202611%s.log"} {
+			t.Run(test.runs+" "+format, func(t *testing.T) {
+				dir := t.TempDir()
+				var m Memory
+				var state string
+				for run := range strings.SplitSeq(test.runs, " | ") {
+					if n, ok := strings.CutPrefix(run, "gz "); ok {
+						compress(t, filepath.Join(dir, fmt.Sprintf(format, n)), ".gz")
+						continue
+					}
+					var args []string
+					for n := range strings.FieldsSeq(run) {
+						path := filepath.Join(dir, fmt.Sprintf(format, strings.Trim(n, "*+")))
+						if _, err := os.Stat(path); err != nil || n[0] == '+' {
+							appendTo(t, path, strings.Repeat(strings.Trim(n, "*+")+" is the number of the file\n", 50))
+						}
+						if n[0] == '*' {
+							path += "*"
+						}
+						args = append(args, path)
+					}
+					families, errs := Expand(args)
+					state = lastState(t, &m, families, errs)
+				}
+				if got := state[:min(len(state), 2)]; got != test.state {
+					t.Errorf("the last file begins with the state of %q, want %q", got, test.state)
+				}
+			})
+		}
+	}
+}
+
+// lastState reads files, and returns the state with which the last began.
+func lastState(t *testing.T, m *Memory, families []Family, errs []error) (state string) {
+	t.Helper()
+	_, errs = readEach(func(yield func(*Reader, error) bool) {
+		for r, err := range Read(context.Background(), families, m) {
+			if err == nil {
+				state = string(r.Position().State)
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}, m, errs, func() {})
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	return state
+}
+
+// The same with numbered generations, each named when it is one; and the log itself
+// goes on with the state of the newest.
+func TestStateOfNumberedGenerations(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mail.log")
+	var l log
+	var m Memory
+	var last string
+	for i := range 5 {
+		if i > 0 {
+			compress(t, path+".1", ".gz")
+		}
+		for n := i; n > 0; n-- {
+			rename(t, fmt.Sprintf("%s.%d.gz", path, n), fmt.Sprintf("%s.%d.gz", path, n+1))
+		}
+		lines := l.lines(50)
+		name := path + ".1"
+		if i == 4 {
+			name = path
+			rename(t, path+".2.gz", path+".1.gz")
+		}
+		write(t, name, join(lines))
+		families, errs := Expand([]string{name})
+		if state := lastState(t, &m, families, errs); state != last {
+			t.Errorf("%d: got state %q, want %q", i, state, last)
+		}
+		last = lines[49]
+	}
+}
+
 // The state goes on from a file that is compressed between the listing and the
 // opening of the generations.
 func TestStateOfACompressedGeneration(t *testing.T) {
