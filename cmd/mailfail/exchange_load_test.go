@@ -39,6 +39,7 @@ const (
 // in subjects.
 type exchangeLoad struct {
 	series []*exchangeSeries
+	share  float64 // that was written
 	lines  int64
 	want   map[string]int // the totals of truth.json, times the copies
 	r      *rand.Rand
@@ -203,6 +204,7 @@ func toUTF16(s string) (b []byte) {
 // end anywhere. An admin compresses some files that do not grow any more.
 func (load *exchangeLoad) grow(t *testing.T, share float64) {
 	t.Helper()
+	load.share = share
 	for _, s := range load.series {
 		end := int(share * float64(s.size))
 		if share < 1 {
@@ -210,6 +212,14 @@ func (load *exchangeLoad) grow(t *testing.T, share float64) {
 		}
 		load.compress(t, s)
 		s.grow(t, end)
+	}
+}
+
+// growOn is grow, unless more was written before.
+func (load *exchangeLoad) growOn(t *testing.T, share float64) {
+	t.Helper()
+	if share > load.share {
+		load.grow(t, share)
 	}
 }
 

@@ -218,40 +218,41 @@ func TestKillFollow(t *testing.T) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	var lines int64
-	committed := 0
-	for committed < kills/2 {
-		if k.killed++; k.killed > 10*kills || lines == load.lines {
-			t.Fatalf("only %d of %d runs have committed something", committed, k.killed)
-		}
+	for committed := 0; committed < kills/2; {
+		k.another(t, committed, kills/2, "have committed something")
+		// How far the logs grow depends on what was committed, not on the time that
+		// took: who is slow finds no less to read.
+		next := share + (1-share)/float64(kills/2-committed+1)
 		p, ended := k.start(t, "follow", "--plain")
 		p.awaitReading(k.dir + "/logs/")
-		for end := time.After(k.while()); end != nil; {
+		began, long := time.Now(), k.while()
+		for end := time.After(long); end != nil; {
 			select {
 			case <-end:
 				end = nil
 			case <-tick.C:
-				share += (1 - share) / 500
-				load.grow(t, share)
+				load.growOn(t, share+(next-share)*min(1, float64(time.Since(began))/float64(long)))
 			}
 		}
 		if !k.kill(t, p, ended) {
 			t.Fatalf("%v has ended by itself", p.Args)
 		}
-		k.patience = min(k.patience+k.patience/10, 2*time.Second)
+		k.killed++
+		k.patience += k.patience / 10
 		if n := linesIn(t, k.db); n > lines {
-			lines = n
+			lines, share = n, next
 			committed++
 			k.patience -= k.patience / 5
 		}
 	}
-	t.Logf("%d runs killed, of which %d had committed something: %d of %d lines", k.killed, committed, lines, load.lines)
+	t.Logf("%d runs killed, of which %d had committed something: %d of %d lines", k.killed, kills/2, lines, load.lines)
 	load.grow(t, 1)
 	p, ended := k.start(t, "follow", "--plain")
-	for end := time.Now().Add(time.Minute); linesIn(t, k.db) < load.lines && time.Now().Before(end); {
+	for linesIn(t, k.db) < load.lines && k.ctx.Err() == nil {
 		time.Sleep(10 * time.Millisecond) // between two looks
 	}
 	_ = p.Process.Signal(syscall.SIGTERM)
-	p.check(t, <-ended)
+	k.end(t, p, <-ended)
 	load.check(t, k.db)
 	if got := content(t, k.db); got != want {
 		t.Errorf("killed runs have read something else than one that was not: %s", difference(got, want))
@@ -272,6 +273,8 @@ func linesIn(t *testing.T, path string) int64 {
 // killer runs `mailfail ingest` on the logs in dir/logs again and again, and
 // kills it at random moments.
 type killer struct {
+	ctx              context.Context // ends well before the time of the tests does
+	began            time.Time
 	dir, db, pattern string
 	r                *rand.Rand
 	patience         time.Duration // a run is given twice as much at most
@@ -290,12 +293,27 @@ func newKiller(t *testing.T, pattern string, patience time.Duration) *killer {
 	if err := os.Mkdir(dir+"/logs", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return &killer{dir: dir, db: dir + "/db", pattern: pattern, r: rand.New(rand.NewPCG(3, 4)), patience: patience}
+	k := &killer{ctx: t.Context(), began: time.Now(), dir: dir, db: dir + "/db", pattern: pattern, r: rand.New(rand.NewPCG(3, 4)), patience: patience}
+	if end, ok := t.Deadline(); ok {
+		half, cancel := context.WithDeadline(k.ctx, time.Now().Add(time.Until(end)/2))
+		t.Cleanup(cancel)
+		k.ctx = half
+	}
+	return k
+}
+
+// another fails the test when it is in vain to go on: after too many runs, or too
+// much time.
+func (k *killer) another(t *testing.T, done, want int, what string) {
+	t.Helper()
+	if runs := k.killed + k.early + k.survived; runs >= 10*kills || k.ctx.Err() != nil {
+		t.Fatalf("in %v only %d of %d runs %s, want %d", time.Since(k.began), done, runs, what, want)
+	}
 }
 
 func (k *killer) start(t *testing.T, command, flag string) (p *process, ended chan error) {
 	t.Helper()
-	p = newProcess(command, flag, "--db", k.db, k.dir+"/logs"+k.pattern)
+	p = newProcessUntil(k.ctx, command, flag, "--db", k.db, k.dir+"/logs"+k.pattern)
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -327,9 +345,7 @@ func (k *killer) kill(t *testing.T, p *process, ended chan error) bool {
 // program has started, or has begun to read.
 func (k *killer) ingest(t *testing.T, meanwhile func()) {
 	t.Helper()
-	if runs := k.killed + k.early + k.survived; runs > 10*kills {
-		t.Fatalf("only %d of %d runs were killed in the middle of work", k.killed, runs)
-	}
+	k.another(t, k.killed, kills, "were killed in the middle of work")
 	p, ended := k.start(t, "ingest", "--quiet")
 	late := k.r.IntN(2) == 0
 	if !late {
@@ -371,7 +387,7 @@ func (p *process) awaitReading(dir string) {
 				return
 			}
 		}
-		time.Sleep(50 * time.Microsecond) // between two looks
+		time.Sleep(time.Millisecond) // between two looks
 	}
 }
 
@@ -379,14 +395,17 @@ func (p *process) awaitReading(dir string) {
 func (k *killer) finish(t *testing.T) {
 	t.Helper()
 	p, ended := k.start(t, "ingest", "--quiet")
-	select {
-	case err := <-ended:
-		p.check(t, err)
-	case <-time.After(10 * time.Minute):
-		_ = p.Process.Kill()
-		t.Fatal("the last run does not end")
-	}
+	k.end(t, p, <-ended)
 	t.Logf("%d runs killed in the middle of work, %d before, %d not", k.killed, k.early, k.survived)
+}
+
+// end checks the last run.
+func (k *killer) end(t *testing.T, p *process, err error) {
+	t.Helper()
+	if k.ctx.Err() != nil {
+		t.Fatalf("%v: the last run does not end, after %v", p.Args, time.Since(k.began))
+	}
+	p.check(t, err)
 }
 
 // checkTotals compares a database with what was put into the log.
