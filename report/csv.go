@@ -95,7 +95,7 @@ func (r *Report) csvGroups(c *csvWriter, dims []store.Dimension, groups []store.
 		header = append(header, string(d))
 	}
 	c.row(append(header, "recipients", "delivered", "bounced", "expired", "removed", "pending", "handed_over", "attempts", "deferrals", "failures",
-		"suspended", "deferred", "rejected", "failure_rate", "deferral_rate", "top_code", "top_reason")...)
+		"suspended", "deferred", "rejected", "failure_rate", "deferral_rate", "top_code", "top_reason", "rejected_temporary")...)
 	for _, g := range groups {
 		var row []string
 		for _, v := range g.Values {
@@ -106,7 +106,7 @@ func (r *Report) csvGroups(c *csvWriter, dims []store.Dimension, groups []store.
 			row = append(row, number(n))
 		}
 		failure, deferral := rates(&g.Tally, r.ofCause(dims))
-		c.row(append(row, rate(failure), rate(deferral), g.TopCode, g.TopReason)...)
+		c.row(append(row, rate(failure), rate(deferral), g.TopCode, g.TopReason, number(g.RejectedTemporary))...)
 	}
 }
 

@@ -58,6 +58,7 @@ type jsonCounts struct {
 	Suspended    int64    `json:"suspended"`
 	Deferred     int64    `json:"deferred"`
 	Rejected     int64    `json:"rejected"`
+	ForNow       int64    `json:"rejected_temporary"`
 	FailureRate  *float64 `json:"failure_rate"`
 	DeferralRate *float64 `json:"deferral_rate"`
 }
@@ -283,7 +284,7 @@ func counts(t *store.Tally, ofCause bool) jsonCounts {
 	return jsonCounts{
 		Recipients: t.Recipients, Delivered: t.Delivered, Bounced: t.Bounced, Expired: t.Expired, Removed: t.Removed, Pending: t.Pending,
 		HandedOver: t.HandedOver, Attempts: t.Attempts, Deferrals: t.Deferrals, Failures: t.Failures, Suspended: t.Suspended,
-		Deferred: t.Deferred, Rejected: t.Rejected, FailureRate: failure, DeferralRate: deferral,
+		Deferred: t.Deferred, Rejected: t.Rejected, ForNow: t.RejectedTemporary, FailureRate: failure, DeferralRate: deferral,
 	}
 }
 

@@ -124,7 +124,7 @@ func (t *texter) summary() []string {
 		if len(t.Hops) > 0 {
 			nothing = "The logs of this time name no recipients."
 		}
-		return append([]string{nothing}, t.figures([]figure{{"Rejected", n.Rejected, rejectedWords}, t.connected()}, 0)...)
+		return append([]string{nothing}, t.figures([]figure{{"Rejected", n.Rejected, rejectedWords}, {"Put off", n.RejectedTemporary, putOffWords}, t.connected()}, 0)...)
 	}
 	failed := n.Bounced + n.Expired
 	return t.figures([]figure{
@@ -137,6 +137,7 @@ func (t *texter) summary() []string {
 		{"Attempts", n.Attempts, fmt.Sprintf("in all: %s delivered, %s put off, %s failed", count(n.Attempts-n.Deferrals-n.Failures), count(n.Deferrals), count(n.Failures))},
 		{"Suspended", n.Suspended, "put off without an attempt"},
 		{"Rejected", n.Rejected, rejectedWords},
+		{"Put off", n.RejectedTemporary, putOffWords},
 		t.connected(),
 	}, 2)
 }
@@ -156,7 +157,10 @@ func (t *texter) connected() figure {
 		count(failed), percent(failed, all), count(messages), plural(messages, "message"))}
 }
 
-const rejectedWords = "refused on the way in"
+const (
+	rejectedWords = "refused on the way in"
+	putOffWords   = "refused on the way in, for now"
+)
 
 func (t *texter) failed(n *store.Tally) string {
 	if n.Bounced+n.Expired == 0 {
@@ -175,6 +179,7 @@ func (t *texter) causeSummary() []string {
 		{"Pending", n.Pending, "were still waiting"},
 		{"Removed", n.Removed, "were deleted"},
 		{"Rejected", n.Rejected, rejectedWords},
+		{"Put off", n.RejectedTemporary, putOffWords},
 		t.connected(),
 	}, 4)
 }

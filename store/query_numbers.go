@@ -18,6 +18,7 @@ type Tally struct {
 	Suspended                     int64
 	Deferred                      int64 // recipients with a deferral
 	Rejected                      int64
+	RejectedTemporary             int64 // refused for now by a receive connector of Exchange: not in Rejected
 }
 
 // Numbers is what a report is made of.

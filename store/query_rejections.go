@@ -28,8 +28,13 @@ func (c *counter) rejections() error {
 				return nil
 			}
 			s := c.cat.index[id]
+			temporary := k.reply/100 == 4 && c.cat.names[c.cat.series[s].format] == receiveFormat
 			for _, g := range c.groupings {
-				g.atSender(s, address, k).Rejected += n
+				if t := g.atSender(s, address, k); temporary {
+					t.RejectedTemporary += n
+				} else {
+					t.Rejected += n
+				}
 			}
 			for _, code := range failures.add(k, n, first, last).in {
 				if p := (codeDomain{code, c.cat.series[s].domain}); !domains[p] {

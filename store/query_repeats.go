@@ -11,6 +11,7 @@ import (
 const (
 	trackingFormat     = "exchange-tracking"
 	sendFormat         = "exchange-smtpsend"
+	receiveFormat      = "exchange-smtpreceive"
 	connectivityFormat = "exchange-connectivity"
 	traceFormat        = "exchange-online-trace"
 	summaryFormat      = "exchange-online-summary"

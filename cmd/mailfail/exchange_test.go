@@ -198,7 +198,7 @@ func readExchangeTruth(t *testing.T, name string) exchangeTruth {
 		t.Fatal(err)
 	}
 	want := exchangeTruth{Totals: numbers(truth.Totals), Domains: map[string]map[string]int{}, Codes: map[string]map[string]int{}, Connectivity: truth.Connectivity}
-	want.Totals["rejected"] += truth.Temporary
+	want.Totals["rejected_temporary"] = truth.Temporary
 	for name, d := range truth.Domains {
 		want.Domains[name] = numbers(d)
 	}

@@ -53,8 +53,8 @@
 //     nothing. Refusals before a recipient is named are of the connection.
 //  11. In a receive log a 4xx or 5xx to the connection, to MAIL (once), to RCPT
 //     (each) and to the message (each accepted recipient) is a rejection, its
-//     Outcome Deferred or Failed. A failed AUTH is none, and no word of it is
-//     kept. Sessions that a frontend server passes on (XPROXYFROM) count
+//     Outcome Deferred or Failed; reports count the former apart. A failed AUTH
+//     is none, and no word of it is kept. Sessions that a frontend server passes on (XPROXYFROM) count
 //     nothing, because the frontend logs them too; submissions (XPROXY) count,
 //     because it does not.
 //  12. A connectivity log names no recipients, so nothing in it is an attempt.
