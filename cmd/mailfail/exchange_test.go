@@ -96,6 +96,9 @@ func compareExchange(t *testing.T, files []string, truth string) {
 func TestExchangeEncodings(t *testing.T) {
 	small, _ := filepath.Glob("../../testdata/exchange/*/truth.json")
 	shared, _ := filepath.Glob("../../../shared/corpus-real/exchange/*/truth.json")
+	if len(small) == 0 {
+		t.Fatal("testdata/exchange is missing")
+	}
 	t.Setenv("TZ", "UTC")
 	for encoding, encode := range map[string]func(string) []byte{
 		"UTF-8":             func(s string) []byte { return []byte(s) },

@@ -652,6 +652,7 @@ func TestRotatedWhileItIsFollowed(t *testing.T) {
 					l.grow()
 				}
 				l.rotate()
+				f.scanned = time.Time{}
 				f.scan()
 				l.rotate()
 				lines, errs := readEach(f.Ready(context.Background(), &m), &m, nil, l.rotate)
@@ -682,6 +683,7 @@ func TestRotatedWhileItIsCaughtUpWith(t *testing.T) {
 				}
 				f := Follow([]string{l.path}, FollowOptions{Tick: time.Hour})
 				for l.rotated = i == 0; ; l.rotated = true {
+					f.scanned = time.Time{}
 					lines, errs := readEach(f.Ready(context.Background(), &m), &m, nil, l.rotate)
 					if len(errs) > 0 {
 						t.Fatal(errs)
