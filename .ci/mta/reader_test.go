@@ -22,7 +22,7 @@ func program() string { return os.Getenv(roomPrograms) + "/mailfail" }
 // standard error.
 func quiet(t *testing.T, args ...string) []byte {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program(), args...)
 	var out, errs bytes.Buffer
@@ -91,13 +91,19 @@ func (f *follower) kill(t *testing.T) {
 }
 
 func (f *follower) stop(t *testing.T) {
+	db, err := os.Stat(f.db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It may have been started just now: only then does it know signals.
+	eventually(t, "follow has opened "+f.db, func() bool { return holds(f.cmd.Process.Pid, db) || len(f.ended) > 0 })
 	f.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case err := <-f.ended:
 		if err != nil {
 			t.Errorf("follow %s: %v after SIGTERM", f.log, err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Errorf("follow %s does not end on SIGTERM", f.log)
 		f.cmd.Process.Kill()
 		<-f.ended
@@ -133,6 +139,7 @@ func (c *cron) start(t *testing.T) {
 	running, abort := context.WithCancel(context.Background())
 	going, quit := context.WithCancel(running)
 	c.quit, c.abort, c.ended = quit, abort, make(chan struct{})
+	t.Cleanup(abort) // of a test that has failed
 	go func(ended chan<- struct{}) {
 		defer close(ended)
 		for going.Err() == nil {

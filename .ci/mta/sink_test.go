@@ -128,13 +128,13 @@ func (s *sink) serve(l net.Listener, v server) {
 		}
 		go func() {
 			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(time.Minute))
+			// How long it may last is up to the client: a mail server may have many
+			// messages for it, and a slow machine.
 			c := &session{sink: s, server: v, r: bufio.NewReader(conn), w: conn}
 			c.run()
 			// What the client has sent ahead is taken: closing with it unread
 			// would reset the connection and destroy the last reply.
 			conn.(*net.TCPConn).CloseWrite()
-			conn.SetDeadline(time.Now().Add(time.Second))
 			io.Copy(io.Discard, c.r)
 		}()
 	}
