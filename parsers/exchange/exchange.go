@@ -30,8 +30,9 @@
 //  1. A message is its network-message-id, before 2013 its Message-ID, on
 //     whatever number of servers and however often it forks. In a send log it
 //     is the InternetMessageId, in 2010 the transaction.
-//  2. A recipient is an address of a message. One that EXPAND, RESOLVE or
-//     REDIRECT replaced is none; its replacements are.
+//  2. A recipient is an address of a message, whatever its case. One that EXPAND,
+//     RESOLVE or REDIRECT replaced is none; its replacements are. A mailbox that
+//     forwards and keeps a copy (REDIRECT to itself) stays one.
 //  3. SENDEXTERNAL, SEND to the outside and DELIVER are attempts that
 //     delivered, DEFER that deferred, FAIL that failed, whatever the class of
 //     the code, one for each recipient of the row.
