@@ -42,8 +42,8 @@
 //     recipients are handed over, not pending for ever.
 //  5. DUPLICATEDELIVER counts nothing.
 //  6. A delivery status notification is a message of its own.
-//  7. FAIL with QUEUE.Expired is given up, with QUEUE.Admin removed; DROP is
-//     removed and no attempt.
+//  7. FAIL with QUEUE.Expired is given up, with QUEUE.Admin removed; DROP, but
+//     for that of an expanded list, is removed and no attempt.
 //  8. The code is that at the beginning of the status or of its LED part.
 //     Inside Exchange's own wrappers (see setReply) the inner reply counts.
 //  9. BADMAIL is a failed attempt without a code. POISONMESSAGE is no attempt.
