@@ -86,7 +86,9 @@ type followed struct {
 	failed   []string // of examined: could not be opened
 	missing  bool     // there was no live file at the last look
 	appears  *events
-	look     bool // look around in the next round
+	listed   []File  // at the last look
+	before   []*held // open files that this look has come to
+	look     bool    // look around in the next round
 	looked   time.Time
 	interval time.Duration // until the next look without a reason
 }
@@ -305,26 +307,32 @@ func same(a, b os.FileInfo) bool {
 
 // round reads what is new in a family.
 func (l *followed) round(w *walker) bool {
-	if !l.drain(w) {
+	if !l.drain(w, l.held) {
 		return false
 	}
-	if l.mustLook() && !(l.drain(w) && l.lookAround(w)) {
+	if l.mustLook() && !(l.drain(w, l.held) && l.lookAround(w)) {
 		return false
 	}
 	l.dropQuiet()
 	return true
 }
 
-// drain reads what there is in the open files, the oldest first.
-func (l *followed) drain(w *walker) bool {
-	held := slices.Clone(l.held)
+// drain reads what there is in open files, the oldest first.
+func (l *followed) drain(w *walker, held []*held) bool {
+	held = slices.Clone(held)
 	for _, h := range slices.Backward(held) {
 		if info, err := h.file.Stat(); err == nil {
 			h.until(info.Size())
 		}
 	}
 	for _, h := range held {
-		if h.pending() && !l.deliver(w, h) {
+		switch {
+		case !h.pending():
+		case h.next == 0 && l.moved():
+			// It was empty when it was opened. Something else may have been in
+			// it since, that is in a copy now and comes first.
+			l.look = true
+		case !l.deliver(w, h):
 			return false
 		}
 	}
@@ -395,7 +403,7 @@ func (l *followed) lookAround(w *walker) bool {
 		l.forget()
 	}
 	l.look, l.looked = false, time.Now()
-	before := l.listing()
+	l.listed, l.before = l.listing(), nil
 	named := lookedAt(l.family.Files) // first: what is renamed after that is missing
 	missing, err := w.missing(l.family)
 	if err != nil {
@@ -409,12 +417,13 @@ func (l *followed) lookAround(w *walker) bool {
 			return false
 		}
 	}
-	if !slices.EqualFunc(before, l.listing(), sameFile) {
-		l.look = true // renamed under our eyes
-	}
+	l.look = l.look || l.moved()
 	l.awaitLive()
 	return true
 }
+
+// moved reports whether files were renamed or copied since they were listed.
+func (l *followed) moved() bool { return !slices.EqualFunc(l.listed, l.listing(), sameFile) }
 
 // forget drops what was noted of files that are gone or could not be opened.
 func (l *followed) forget() {
@@ -467,6 +476,7 @@ func (l *followed) lookAt(w *walker, file File, first bool) bool {
 		return true // scan reports it
 	}
 	if h := l.holding(info); h != nil {
+		l.before = append(l.before, h)
 		w.passed(file, &h.pos)
 		return true
 	}
@@ -524,20 +534,23 @@ func (l *followed) keepUnchanged(w *walker, file File, info os.FileInfo) bool {
 
 // begin reads a file for the first time.
 func (l *followed) begin(w *walker, r *Reader, file File, first bool) bool {
-	fromEnd := first && l.f.opt.FromEnd && r.pos.ID == 0 && !r.closed
-	if fromEnd {
-		r.startAt(r.size)
-	}
 	r.until(r.size)
-	if !l.drain(w) {
+	if !l.drain(w, l.before) {
 		r.Close()
 		return false
 	}
-	if fromEnd {
-		r.pos.State = nil // what was open before is not what goes on there
-	} else if err := w.inherit(r, l.family.Name, file); err != nil {
+	// What was just read may be this, where it was copied from.
+	if err := w.place(r, l.family.Name, file); err != nil {
 		r.Close()
 		return w.yield(nil, err)
+	}
+	switch {
+	case first && l.f.opt.FromEnd && r.pos.ID == 0 && !r.closed:
+		r.startAt(r.size)
+		r.pos.State = nil // what was open before is not what goes on there
+	case file.key.kind == live && l.moved(): // what was moved out of it comes first
+		l.look = true
+		return r.Close() == nil
 	}
 	if r.closed || r.err != nil || !l.mayGrow(file, r.info) {
 		l.examined[r.path] = r.info
@@ -558,7 +571,7 @@ func (l *followed) begin(w *walker, r *Reader, file File, first bool) bool {
 // hold keeps a file open until it is quiet.
 func (l *followed) hold(r *Reader) *held {
 	h := &held{Reader: r, active: time.Now(), events: watchFile(r.file, l.f.notify)}
-	l.held = append(l.held, h)
+	l.held, l.before = append(l.held, h), append(l.before, h)
 	return h
 }
 
@@ -596,7 +609,8 @@ func (l *followed) isLive(h *held) bool {
 }
 
 func (l *followed) drop(h *held) {
-	l.held = slices.DeleteFunc(l.held, func(other *held) bool { return other == h })
+	is := func(other *held) bool { return other == h }
+	l.held, l.before = slices.DeleteFunc(l.held, is), slices.DeleteFunc(l.before, is)
 	if info, err := h.file.Stat(); err == nil && !h.truncated && l.paths(h, info) {
 		l.examined[h.path] = info
 	}

@@ -399,7 +399,9 @@ func (r *Reader) lookAtStart() (packed bool) {
 		return false
 	}
 	r.trans = detectEncoding(r.head)
-	r.start, r.scan = r.trans.bom, r.trans.bom
+	if r.end >= r.trans.bom { // else reading ends within the mark for now
+		r.start, r.scan = r.trans.bom, r.trans.bom
+	}
 	return compression(r.head) != nil
 }
 

@@ -87,6 +87,42 @@ func TestUTF16(t *testing.T) {
 	}
 }
 
+// TestLimit ends what there is to read at every byte of a file that was empty when it
+// was opened, in the middle of its byte order mark too.
+func TestLimit(t *testing.T) {
+	lines := []string{"one", "two", ""}
+	for name, content := range map[string]string{"plain": join(lines), "BOM": "\xef\xbb\xbf" + join(lines), "UTF-16": utf16(t, unicode.LittleEndian, join(lines))} {
+		path := filepath.Join(t.TempDir(), "x.log")
+		write(t, path, "")
+		r, err := openFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		write(t, path, content)
+		var got []string
+		for size := range int64(len(content)) + 1 {
+			if err := r.refresh(context.Background(), new(Memory)); err != nil {
+				t.Fatal(err)
+			}
+			r.until(size)
+			for {
+				line, err := r.Next()
+				if err != nil {
+					break
+				}
+				got = append(got, string(line))
+			}
+			if r.next > size {
+				t.Errorf("%s: read to %d, beyond %d", name, r.next, size)
+			}
+		}
+		if !slices.Equal(got, lines) {
+			t.Errorf("%s: got %q, want %q", name, got, lines)
+		}
+	}
+}
+
 // TestLongLineThatGrows reads a line that is written for a long time: nothing
 // of it is consumed before it is whole, and memory stays bounded.
 func TestLongLineThatGrows(t *testing.T) {

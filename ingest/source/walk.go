@@ -61,11 +61,11 @@ func (w *walker) family(f Family) bool {
 		return w.stream(f)
 	}
 	for pass := range maxPasses {
+		w.moved, w.visited, w.tail, w.listed = false, nil, nil, nil
 		files, err := w.files(f, pass)
 		if err != nil {
 			return w.yield(nil, err)
 		}
-		w.moved, w.visited, w.tail, w.listed = false, nil, nil, nil
 		for _, file := range files {
 			if !w.file(f, file, pass == maxPasses-1) {
 				return false
@@ -81,9 +81,15 @@ func (w *walker) family(f Family) bool {
 // files returns the generations to read, on the first or a further pass.
 func (w *walker) files(f Family, pass int) ([]File, error) {
 	if !f.whole {
-		named := lookedAt(f.Files) // first: what is renamed after that is missing
+		named, there := lookedAt(f.Files), generations(f.Name) // first: what is renamed after that is missing
 		missing, err := w.missing(f)
-		return merge(missing, named), err
+		files := merge(missing, named)
+		for _, other := range there { // is not asked for
+			if other.info != nil && !slices.ContainsFunc(files, func(f File) bool { return absolute(f.Path) == other.Path }) {
+				w.visited = append(w.visited, other.info)
+			}
+		}
+		return files, err
 	}
 	if pass == 0 {
 		return f.Files, nil
@@ -159,7 +165,8 @@ func (w *walker) file(family Family, file File, last bool) bool {
 	if turn, more := w.catchUp(family); !more || !turn && !last {
 		return more
 	}
-	if err := w.inherit(r, family.Name, file); err != nil {
+	// What was just read may be this, where it was copied to.
+	if err := w.place(r, family.Name, file); err != nil {
 		return w.yield(nil, err)
 	}
 	more := w.deliver(r, file)
@@ -276,9 +283,6 @@ func (w *walker) rotatedAway(family Family, file File) bool {
 // generations and the opening of the live file: then there is a generation now
 // that comes before what is in the live file, and has not been read.
 func (w *walker) overtaken(f Family) bool {
-	if !f.whole {
-		return false // they were listed just now, see missing
-	}
 	files := generations(f.Name)
 	for i, file := range files {
 		if file.key.kind == live || i > 0 && file.key.packed && sameGeneration(files[i-1], file) {
@@ -317,9 +321,21 @@ func (w *walker) open(family string, file File) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.resume(w.ctx, w.positions); err != nil {
+	inTheMaking := false
+	if err = w.place(r, family, file); err == nil && r.pos.ID == 0 {
+		inTheMaking, err = w.inTheMaking(r, family, file)
+	}
+	if inTheMaking || err != nil {
 		r.Close()
 		return nil, err
+	}
+	return r, nil
+}
+
+// place looks up where to go on in a file that was opened, and with what state.
+func (w *walker) place(r *Reader, family string, file File) error {
+	if err := r.resume(w.ctx, w.positions); err != nil {
+		return err
 	}
 	if r.pos.Family == "" {
 		r.pos.Family = family
@@ -328,18 +344,7 @@ func (w *walker) open(family string, file File) (*Reader, error) {
 			r.pos.Family = absolute(file.Path)
 		}
 	}
-	if r.pos.ID != 0 {
-		return r, nil
-	}
-	inTheMaking, err := w.inTheMaking(r, family, file)
-	if err == nil && !inTheMaking {
-		err = w.inherit(r, family, file)
-	}
-	if inTheMaking || err != nil {
-		r.Close()
-		return nil, err
-	}
-	return r, nil
+	return w.inherit(r, family, file)
 }
 
 // inTheMaking reports whether the file may be the beginning of the copy that

@@ -701,15 +701,17 @@ func TestRotatedWhileItIsCaughtUpWith(t *testing.T) {
 
 // lateLog is a log that grows and is rotated while who reads it asks what is
 // known. As daemons do until they are told, its writer goes on in the old file for
-// a while when there is a new one.
+// a while when there is a new one; or it is held while the log is copied and
+// truncated.
 type lateLog struct {
 	rotatedLog
 	Memory
-	old bool // it still writes to the old file
+	copied bool
+	old    bool // it still writes to the old file, or is held
 }
 
-func newLateLog(t *testing.T, seed uint64) *lateLog {
-	return &lateLog{rotatedLog: *newRotatedLog(t, seed)}
+func newLateLog(t *testing.T, seed uint64, copied bool) *lateLog {
+	return &lateLog{rotatedLog: *newRotatedLog(t, seed), copied: copied}
 }
 
 // step lets a line be written, or the next thing of a rotation happen, of which
@@ -719,19 +721,38 @@ func (l *lateLog) step() {
 	case 0:
 		if !l.rotated {
 			l.rotated, l.old = true, true
-			rename(l.t, l.path, l.path+".1")
-			write(l.t, l.path, "")
+			l.rotate()
 		}
 	case 1:
+		if l.old && l.copied {
+			write(l.t, l.path, "")
+		}
 		l.old = false
 	case 2, 3:
-		lines, path := l.log.lines(1), l.path
-		if l.old {
+		path := l.path
+		switch {
+		case l.old && l.copied:
+			return
+		case l.old:
 			path += ".1"
 		}
+		lines := l.log.lines(1 + l.rnd.IntN(30)*l.rnd.IntN(2))
 		appendTo(l.t, path, join(lines))
 		l.written = append(l.written, lines...)
 	}
+}
+
+func (l *lateLog) rotate() {
+	if !l.copied {
+		rename(l.t, l.path, l.path+".1")
+		write(l.t, l.path, "")
+		return
+	}
+	content, err := os.ReadFile(l.path)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	write(l.t, l.path+".1", string(content))
 }
 
 // push makes room for the next rotation.
@@ -761,10 +782,11 @@ func (l *lateLog) ByFamily(ctx context.Context, family string) ([]Position, erro
 // What a daemon writes to the old file after there is a new one comes before what
 // it then writes to the new one, whenever these are looked at.
 func TestLateLines(t *testing.T) {
-	for seed := range uint64(100) {
+	for n := range 2 * uint64(60) {
+		seed, copied := n/2, n%2 == 1
 		for _, pattern := range []string{"", "*"} {
-			t.Run(fmt.Sprint("read", seed, pattern), func(t *testing.T) {
-				l := newLateLog(t, seed)
+			t.Run(fmt.Sprint("read", n, pattern), func(t *testing.T) {
+				l := newLateLog(t, seed, copied)
 				l.grow()
 				got := must(t, &l.Memory, l.path+pattern) // else its older generations are not asked for
 				for i := range 20 {
@@ -783,8 +805,8 @@ func TestLateLines(t *testing.T) {
 				want(t, append(got, must(t, &l.Memory, l.path+pattern)...), l.written)
 			})
 		}
-		t.Run(fmt.Sprint("follow", seed), func(t *testing.T) {
-			l := newLateLog(t, seed)
+		t.Run(fmt.Sprint("follow", n), func(t *testing.T) {
+			l := newLateLog(t, seed, copied)
 			l.grow()
 			f := Follow([]string{l.path}, FollowOptions{Tick: time.Hour})
 			defer f.Close()
@@ -803,6 +825,10 @@ func TestLateLines(t *testing.T) {
 				ready(l, l.step)
 				l.push()
 			}
+			for l.old {
+				l.step()
+			}
+			l.grow()
 			for range 3 {
 				ready(&l.Memory, func() {})
 			}
