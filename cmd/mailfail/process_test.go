@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -440,13 +441,25 @@ func checkTotals(t *testing.T, path string, want loggen.Counts) {
 
 // difference says where two contents begin to differ.
 func difference(got, want string) string {
-	a, b := bytes.Split([]byte(got), []byte("\n")), bytes.Split([]byte(want), []byte("\n"))
-	for i := range min(len(a), len(b)) {
-		if !bytes.Equal(a[i], b[i]) {
-			return fmt.Sprintf("row %d:\n got %s\nwant %s", i, a[i], b[i])
+	count := map[string]int{}
+	for row := range strings.Lines(want) {
+		count[row]--
+	}
+	for row := range strings.Lines(got) {
+		count[row]++
+	}
+	var rows []string
+	for row, n := range count {
+		switch {
+		case n > 0:
+			rows = append(rows, "\n too much: "+strings.TrimSpace(row))
+		case n < 0:
+			rows = append(rows, "\n missing:  "+strings.TrimSpace(row))
 		}
 	}
-	return fmt.Sprintf("%d rows instead of %d", len(a), len(b))
+	slices.Sort(rows)
+	const shown = 20
+	return fmt.Sprintf("%d rows differ:%s", len(rows), strings.Join(rows[:min(shown, len(rows))], ""))
 }
 
 // TestTogether lets several processes read the same logs into one database at
