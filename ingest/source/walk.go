@@ -37,7 +37,7 @@ type walker struct {
 	positions Positions
 	yield     func(*Reader, error) bool
 	before    *Position       // of the generation before, nil when there is none
-	last      string          // its path, when it was looked at in this run
+	last      *File           // that one, when it was looked at in this pass
 	listed    []File          // the generations there are, when they were asked for
 	tail      *grown          // that generation, if it is a plain file: more may be written to it
 	moved     bool            // files were renamed meanwhile
@@ -56,12 +56,12 @@ const maxPasses = 4
 
 // family reads one family. It returns false when nothing more is wanted.
 func (w *walker) family(f Family) bool {
-	w.before, w.last, w.failed = nil, "", map[string]bool{}
+	w.before, w.failed = nil, map[string]bool{}
 	if f.stream {
 		return w.stream(f)
 	}
 	for pass := range maxPasses {
-		w.moved, w.visited, w.tail, w.listed = false, nil, nil, nil
+		w.moved, w.last, w.visited, w.tail, w.listed = false, nil, nil, nil, nil
 		files, err := w.files(f, pass)
 		if err != nil {
 			return w.yield(nil, err)
@@ -221,7 +221,7 @@ func (w *walker) catchUp(family Family) (turn, more bool) {
 
 // passed notes a generation as the one before the next.
 func (w *walker) passed(file File, p *Position) {
-	w.before, w.last = p, absolute(file.Path)
+	w.before, w.last = p, &file
 }
 
 // inherit hands the state of the generation before on to one that is new.
@@ -243,7 +243,7 @@ func (w *walker) inherit(r *Reader, family string, file File) error {
 const maxBack = 10
 
 // lookBack finds the newest generation before a file that another run has read,
-// unless one that this run has looked at is newer.
+// unless one that this pass has looked at is newer.
 func (w *walker) lookBack(family string, file File) error {
 	if w.listed == nil {
 		w.listed = generations(family)
@@ -251,8 +251,8 @@ func (w *walker) lookBack(family string, file File) error {
 	file.Path = absolute(file.Path)
 	n, _ := slices.BinarySearchFunc(w.listed, file, compareFiles)
 	for _, f := range slices.Backward(w.listed[max(0, n-maxBack):n]) {
-		if f.Path == w.last {
-			break
+		if w.last != nil && (f.key.compare(w.last.key) <= 0 || sameGeneration(f, *w.last)) {
+			break // what was read may have been compressed since, or before
 		}
 		if sameGeneration(f, file) {
 			continue
@@ -432,7 +432,7 @@ func (w *walker) missing(f Family) ([]File, error) {
 	case known:
 		since = w.since
 	default:
-		w.before, w.last = &last[0], ""
+		w.before, w.last = &last[0], nil
 	}
 	return slices.DeleteFunc(files, func(f File) bool { return !writtenSince(f.Path, since) }), nil
 }

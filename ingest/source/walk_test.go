@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -417,21 +418,25 @@ func TestStateOfNumberedGenerations(t *testing.T) {
 	}
 }
 
+// directoryReadings are the ways to read a directory: what is in it is listed when
+// they are called, and opened when the sources are asked for.
+var directoryReadings = map[string]func(t *testing.T, dir string, m *Memory) iter.Seq2[*Reader, error]{
+	"read": func(_ *testing.T, dir string, m *Memory) iter.Seq2[*Reader, error] {
+		families, _ := Expand([]string{dir})
+		return Read(context.Background(), families, m)
+	},
+	"follow": func(t *testing.T, dir string, m *Memory) iter.Seq2[*Reader, error] {
+		f := Follow([]string{dir}, FollowOptions{Tick: time.Hour})
+		t.Cleanup(func() { f.Close() })
+		f.scan()
+		return f.Ready(context.Background(), m)
+	},
+}
+
 // The state goes on from a file that is compressed between the listing and the
 // opening of the generations.
 func TestStateOfACompressedGeneration(t *testing.T) {
-	for name, list := range map[string]func(dir string, m *Memory) (read iter.Seq2[*Reader, error]){
-		"read": func(dir string, m *Memory) iter.Seq2[*Reader, error] {
-			families, _ := Expand([]string{dir})
-			return Read(context.Background(), families, m)
-		},
-		"follow": func(dir string, m *Memory) iter.Seq2[*Reader, error] {
-			f := Follow([]string{dir}, FollowOptions{Tick: time.Hour})
-			t.Cleanup(func() { f.Close() })
-			f.scan()
-			return f.Ready(context.Background(), m)
-		},
-	} {
+	for name, list := range directoryReadings {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			path := dir + "/RECV20261120-"
@@ -441,7 +446,7 @@ func TestStateOfACompressedGeneration(t *testing.T) {
 			write(t, path+"2.LOG", join(l.lines(60)))
 			want := path + "3.LOG after " + lastOf(must(t, &m, dir))
 			write(t, path+"3.LOG", join(l.lines(60)))
-			read := list(dir, &m)
+			read := list(t, dir, &m)
 			compress(t, path+"2.LOG", ".gz")
 			found := false
 			for r := range read {
@@ -455,6 +460,43 @@ func TestStateOfACompressedGeneration(t *testing.T) {
 			}
 			if !found {
 				t.Errorf("the new file was not read")
+			}
+		})
+	}
+}
+
+// So it does when that happens while the one before it is read.
+func TestStateOfAGenerationThatIsCompressedMeanwhile(t *testing.T) {
+	for name, list := range directoryReadings {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := dir + "/RECV20261120-"
+			var l log
+			var m Memory
+			files := [][]string{l.lines(60), l.lines(60), l.lines(60)}
+			for i, lines := range files {
+				write(t, fmt.Sprintf("%s%d.LOG", path, i+1), join(lines))
+			}
+			read, states := list(t, dir, &m), map[string]string{}
+			lines, errs := readEach(func(yield func(*Reader, error) bool) {
+				for r, err := range read {
+					if r.Path() == path+"1.LOG" {
+						compress(t, path+"2.LOG", ".gz")
+					}
+					states[r.Path()] = string(r.Position().State)
+					if !yield(r, err) {
+						return
+					}
+				}
+			}, &m, nil, func() {})
+			if len(errs) > 0 {
+				t.Fatal(errs)
+			}
+			want(t, lines, slices.Concat(files...))
+			for file, before := range map[string][]string{"2.LOG.gz": files[0], "3.LOG": files[1]} {
+				if got := states[path+file]; got != lastOf(before) {
+					t.Errorf("%s begins with the state %q, want %q", file, got, lastOf(before))
+				}
 			}
 		})
 	}
