@@ -102,6 +102,9 @@ func decompress(r *bufio.Reader) (io.ReadCloser, string, time.Time, error) {
 		return io.NopCloser(r), "", time.Time{}, nil
 	}
 	content, modified, err := d.open(r)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF // in the header
+	}
 	return content, d.name, modified, decompressError(d.name, err)
 }
 

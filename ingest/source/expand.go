@@ -37,15 +37,15 @@ const stdinPath = "standard input"
 // Usual returns the logs in the usual places that exist, with all their
 // generations.
 func Usual() []Family {
-	e := newExpander()
-	for _, path := range usual {
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			for _, f := range generations(path) {
-				e.addFile(f.Path, false)
+	families, _ := listed(func(e *expander) []error {
+		for _, path := range usual {
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				e.addGenerations(path)
 			}
 		}
-	}
-	return e.sorted()
+		return nil
+	})
+	return families
 }
 
 // Expand returns the files that the arguments name, grouped into families: in
@@ -56,14 +56,42 @@ func Usual() []Family {
 // read once. One that is not there is an error, unless it was rotated away.
 // The errors concern single arguments; the rest is good.
 func Expand(args []string) ([]Family, []error) {
-	e := newExpander()
-	var errs []error
-	for _, arg := range args {
-		if err := e.argument(arg); err != nil {
-			errs = append(errs, err)
+	return listed(func(e *expander) (errs []error) {
+		for _, arg := range args {
+			if err := e.argument(arg); err != nil {
+				errs = append(errs, err)
+			}
 		}
+		return errs
+	})
+}
+
+// listed returns the families of the files that list adds. It lists them twice: one
+// listing may hold a new file and miss the one before it, that was made, renamed or
+// compressed meanwhile, and lines would be read in the wrong order. What the first
+// one holds was there when the second one began, and so was all that is older.
+func listed(list func(*expander) []error) ([]Family, []error) {
+	var e, again = newExpander(), newExpander()
+	errs := list(e)
+	_ = list(again) // says the same
+	for _, f := range again.families {
+		e.addOlder(f)
 	}
 	return e.sorted(), errs
+}
+
+// addOlder adds the files of a family that come before the newest one that is known.
+func (e *expander) addOlder(other Family) {
+	i, ok := e.index[other.Name]
+	if !ok || !other.whole {
+		return
+	}
+	newest := slices.MaxFunc(e.families[i].Files, compareFiles)
+	for _, f := range other.Files {
+		if compareFiles(f, newest) < 0 {
+			e.addFile(f.Path, f.Given)
+		}
+	}
 }
 
 // expander collects files.
@@ -162,6 +190,13 @@ func (e *expander) directory(dir string) error {
 		return nil
 	})
 	return errors.Join(errs...)
+}
+
+// addGenerations adds the generations of a log that are there.
+func (e *expander) addGenerations(family string) {
+	for _, f := range generations(family) {
+		e.addFile(f.Path, false)
+	}
 }
 
 // family returns the family of that name.

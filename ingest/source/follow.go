@@ -259,18 +259,20 @@ func (f *Follower) scan() {
 		return
 	}
 	began := time.Now()
-	f.errs = f.errs[:0]
-	e := newExpander()
-	for _, arg := range f.args {
-		err := e.argument(arg)
-		if errors.Is(err, fs.ErrNotExist) {
-			e.addFile(arg, true) // it may come
+	var families []Family
+	families, f.errs = listed(func(e *expander) (errs []error) {
+		for _, arg := range f.args {
+			err := e.argument(arg)
+			if errors.Is(err, fs.ErrNotExist) {
+				e.addFile(arg, true) // it may come
+			}
+			if err != nil {
+				errs = append(errs, err)
+			}
 		}
-		if err != nil {
-			f.errs = append(f.errs, err)
-		}
-	}
-	for _, family := range e.sorted() {
+		return errs
+	})
+	for _, family := range families {
 		switch {
 		case family.Name == Stdin:
 		case family.Stream():

@@ -118,12 +118,21 @@ func openFile(path string) (*Reader, error) {
 		return nil, explain("open", path, err)
 	}
 	r := &Reader{path: path, file: f, pos: Position{Size: -1}, limit: math.MaxInt64}
-	if err := r.openContent(); err != nil {
+	err = r.openContent()
+	switch {
+	case r.beingPacked(err) || r.content != nil && len(r.head) < FingerprintSize && r.beingPacked(r.content.err):
+		r.Close()
+		return nil, errBeingPacked // it cannot be told yet what it is a copy of
+	case err != nil:
 		r.Close()
 		return nil, explain("read", path, err)
 	}
 	return r, nil
 }
+
+// errBeingPacked is returned for a compressed file that has just been begun beside
+// the file it is made of.
+var errBeingPacked = errors.New("it is being compressed")
 
 func (r *Reader) openContent() error {
 	info, err := r.file.Stat()
@@ -381,14 +390,22 @@ func (r *Reader) readError(err error) error {
 	if err == io.EOF {
 		return err
 	}
-	if errors.Is(err, errCut) {
-		plain := strings.TrimSuffix(r.path, filepath.Ext(r.path))
-		if _, e := os.Stat(plain); e == nil && plain != r.path {
-			r.closed = false
-			return io.EOF
-		}
+	if r.beingPacked(err) {
+		r.closed = false
+		return io.EOF
 	}
 	return explain("read", r.path, err)
+}
+
+// beingPacked reports whether err says that a compressed file is cut off, and the
+// file that it is made of lies beside it.
+func (r *Reader) beingPacked(err error) bool {
+	if !errors.Is(err, errCut) {
+		return false
+	}
+	plain := strings.TrimSuffix(r.path, filepath.Ext(r.path))
+	_, err = os.Stat(plain)
+	return err == nil && plain != r.path
 }
 
 // lookAtStart looks at the beginning of a file that was empty when it was

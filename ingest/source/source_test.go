@@ -218,6 +218,34 @@ func TestEveryFormIsTheSameSource(t *testing.T) {
 	}
 }
 
+// However little there is of a compressed file, it is no source of its own beside the
+// file that it is made of, and no error.
+func TestCompressedFileInTheMaking(t *testing.T) {
+	lines := new(log).lines(400)
+	content := join(lines)
+	for suffix, pack := range packers {
+		t.Run(suffix, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "mail.log.1")
+			packed := pack(t, content)
+			for n := 0; n < min(len(packed), 600); n += 1 + n/20 {
+				var m Memory
+				write(t, path, content)
+				write(t, path+suffix, packed[:n])
+				dir := filepath.Dir(path)
+				want(t, must(t, &m, dir), lines)
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+				write(t, path+suffix, packed)
+				want(t, must(t, &m, dir), nil)
+				if len(m.positions) != 1 {
+					t.Fatalf("%d bytes: %d sources", n, len(m.positions))
+				}
+			}
+		})
+	}
+}
+
 func TestSplitAnywhere(t *testing.T) {
 	content := join(new(log).lines(300)) + "\r\n\nshort\r\n\x00\xff\n" + join(new(log).lines(20))
 	whole := filepath.Join(t.TempDir(), "whole")

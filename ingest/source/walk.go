@@ -52,7 +52,7 @@ type walker struct {
 
 // maxPasses bounds how often a family is listed again because its files were
 // renamed or truncated while they were read.
-const maxPasses = 4
+const maxPasses = 10
 
 // family reads one family. It returns false when nothing more is wanted.
 func (w *walker) family(f Family) bool {
@@ -66,9 +66,13 @@ func (w *walker) family(f Family) bool {
 		if err != nil {
 			return w.yield(nil, err)
 		}
+		last := pass == maxPasses-1
 		for _, file := range files {
-			if !w.file(f, file, pass == maxPasses-1) {
+			if !w.file(f, file, last) {
 				return false
+			}
+			if w.moved && !last {
+				break // what follows may not be next any more
 			}
 		}
 		if !w.moved {
@@ -94,7 +98,14 @@ func (w *walker) files(f Family, pass int) ([]File, error) {
 	if pass == 0 {
 		return f.Files, nil
 	}
-	return generations(f.Name), nil
+	families, _ := listed(func(e *expander) []error {
+		e.addGenerations(f.Name)
+		return nil
+	})
+	if len(families) == 0 {
+		return nil, nil
+	}
+	return families[0].Files, nil
 }
 
 // stream reads what cannot be read twice.
@@ -132,10 +143,10 @@ func (w *walker) file(family Family, file File, last bool) bool {
 	w.moved = w.moved || renamed
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !file.Given:
-		w.moved = true
 		if packed, ok := packedForm(family.Name, file); ok {
 			return w.file(family, packed, last)
 		}
+		w.moved = true
 		return true
 	case errors.Is(err, errForeign) && !file.Given || w.failed[file.Path]:
 		return true
@@ -311,14 +322,17 @@ func isBinary(r *Reader) bool {
 }
 
 // open opens one generation where it was left. It returns no Reader for a file
-// that has not changed since it was read to its end.
+// that has not changed since it was read to its end, or is still being made.
 func (w *walker) open(family string, file File) (*Reader, error) {
 	if p, ok := w.unchanged(file.Path); ok {
 		w.passed(file, &p)
 		return nil, nil
 	}
 	r, err := openFile(file.Path)
-	if err != nil {
+	switch {
+	case err == errBeingPacked:
+		return nil, nil
+	case err != nil:
 		return nil, err
 	}
 	inTheMaking := false

@@ -78,6 +78,36 @@ func TestExpand(t *testing.T) {
 
 // A pipe is a stream of its own, whatever its name, and is not opened to look at
 // its beginning.
+// A directory that changes while it is listed never shows a file without those
+// before it.
+func TestListedWhileItChanges(t *testing.T) {
+	dir := t.TempDir()
+	for _, test := range []struct{ first, second, want string }{
+		{"SEND20261120-2.LOG", "SEND20261120-1.LOG SEND20261120-2.LOG SEND20261120-3.LOG RECV20261120-1.LOG", "SEND20261120-1.LOG SEND20261120-2.LOG"},
+		{"SEND20261120-1.LOG SEND20261120-3.LOG", "SEND20261120-1.LOG SEND20261120-2.LOG.gz SEND20261120-3.LOG", "SEND20261120-1.LOG SEND20261120-2.LOG.gz SEND20261120-3.LOG"},
+		{"mail.log mail.log.1", "mail.log mail.log.1 mail.log.2.gz", "mail.log.2.gz mail.log.1 mail.log"},
+		{"mail.log.1", "mail.log mail.log.1", "mail.log.1"},
+	} {
+		names := test.first
+		families, _ := listed(func(e *expander) []error {
+			for name := range strings.FieldsSeq(names) {
+				e.addFile(filepath.Join(dir, name), false)
+			}
+			names = test.second
+			return nil
+		})
+		var got []string
+		for _, f := range families {
+			for _, file := range f.Files {
+				got = append(got, filepath.Base(file.Path))
+			}
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s, then %s: got %s, want %s", test.first, test.second, got, test.want)
+		}
+	}
+}
+
 func TestPipes(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "mail.log.1")
