@@ -46,13 +46,6 @@ func (f *File) look() {
 	}
 }
 
-// movedOn reports whether something else is there than was listed.
-func (f *File) movedOn() bool {
-	now := *f
-	now.look()
-	return f.info != nil && now.info != nil && !os.SameFile(f.info, now.info)
-}
-
 // lookedAt returns files with what is there now.
 func lookedAt(files []File) []File {
 	files = slices.Clone(files)
@@ -225,9 +218,9 @@ func generations(family string) []File {
 
 // packedForm returns the compressed form of a file that is not there any more.
 // What was read of it, and the state that goes to the next generation, is known
-// of that form too.
+// of that form too. Numbers move on: what has one now may be another file.
 func packedForm(family string, file File) (packed File, ok bool) {
-	if file.key.packed || file.Given {
+	if file.key.packed || file.Given || file.key.kind != dated {
 		return packed, false
 	}
 	for _, f := range generations(family) {

@@ -87,6 +87,7 @@ type followed struct {
 	missing  bool     // there was no live file at the last look
 	appears  *events
 	listed   []File  // at the last look
+	torn     bool    // a file was renamed during this look
 	before   []*held // open files that this look has come to
 	look     bool    // look around in the next round
 	looked   time.Time
@@ -405,23 +406,41 @@ func (l *followed) lookAround(w *walker) bool {
 		l.forget()
 	}
 	l.look, l.looked = false, time.Now()
+	if slices.ContainsFunc(l.family.Files, l.movedOn) {
+		l.f.scanned = time.Time{}
+		l.f.scan()
+	}
 	l.listed, l.before = l.listing(), nil
-	named := lookedAt(l.family.Files) // first: what is renamed after that is missing
+	named := slices.Clone(l.family.Files) // first: what is renamed after that is missing
 	missing, err := w.missing(l.family)
 	if err != nil {
 		return w.yield(nil, err)
 	}
 	for _, file := range merge(missing, named) {
-		if file.movedOn() {
-			break // its lines come before those that are there now
-		}
-		if !l.lookAt(w, file, first) {
+		// Where a file is not there any more, its lines come before those that are
+		// there now, and before those of the files that follow.
+		l.torn = l.movedOn(file)
+		if !l.torn && !l.lookAt(w, file, first) {
 			return false
+		}
+		if l.torn {
+			l.look = true
+			break
 		}
 	}
 	l.look = l.look || l.moved()
 	l.awaitLive()
 	return true
+}
+
+// movedOn reports whether what was listed is not there any more.
+func (l *followed) movedOn(file File) bool {
+	info, err := os.Stat(file.Path)
+	if file.info == nil || err == nil {
+		return file.info != nil && !os.SameFile(file.info, info)
+	}
+	_, packed := packedForm(l.family.Name, file)
+	return file.key.kind != live && !packed
 }
 
 // moved reports whether files were renamed or copied since they were listed.
@@ -475,6 +494,7 @@ func (l *followed) lookAt(w *walker, file File, first bool) bool {
 		if packed, ok := packedForm(l.family.Name, file); ok {
 			return l.lookAt(w, packed, first)
 		}
+		l.torn = l.movedOn(file)
 		return true // scan reports it
 	}
 	if h := l.holding(info); h != nil {
@@ -490,8 +510,11 @@ func (l *followed) lookAt(w *walker, file File, first bool) bool {
 	}
 	r, err := w.open(l.family.Name, file)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return true // renamed under our eyes
+	case errors.Is(err, fs.ErrNotExist): // it was renamed or compressed under our eyes
+		return l.lookAt(w, file, first)
+	case r != nil && l.movedOn(file):
+		l.torn = true
+		return r.Close() == nil
 	case errors.Is(err, errForeign) && !file.Given:
 		l.examined[file.Path] = info
 		return true

@@ -738,6 +738,98 @@ func TestRotatedWhileItIsFollowed(t *testing.T) {
 	}
 }
 
+// slowLog is a log with several generations that is rotated slowly: one of the steps
+// now and then, at a question.
+type slowLog struct {
+	Memory
+	t     *testing.T
+	rnd   *rand.Rand
+	path  string
+	log   log
+	lines []string // that were written
+	steps []func()
+}
+
+func newSlowLog(t *testing.T, seed uint64) *slowLog {
+	l := &slowLog{t: t, rnd: rand.New(rand.NewPCG(seed, 9)), path: filepath.Join(t.TempDir(), "mail.log")}
+	name := func(n int) string {
+		if n == 0 {
+			return l.path
+		}
+		return fmt.Sprintf("%s.%d", l.path, n)
+	}
+	for n := 4; n >= 0; n-- {
+		l.write(name(n))
+		l.steps = append(l.steps, func() { rename(t, name(n), name(n+1)) })
+	}
+	oldest := 3 + l.rnd.IntN(3)
+	l.steps = append(l.steps, func() { l.write(l.path) }, func() { compress(t, name(oldest), ".gz") })
+	return l
+}
+
+func (l *slowLog) write(path string) {
+	lines := l.log.lines(1 + l.rnd.IntN(80))
+	write(l.t, path, join(lines))
+	l.lines = append(l.lines, lines...)
+}
+
+func (l *slowLog) step() {
+	if len(l.steps) > 0 && l.rnd.IntN(3) == 0 {
+		l.steps[0]()
+		l.steps = l.steps[1:]
+	}
+}
+
+func (l *slowLog) FingerprintLengths(ctx context.Context) ([]int64, error) {
+	l.step()
+	return l.Memory.FingerprintLengths(ctx)
+}
+
+func (l *slowLog) ByInode(ctx context.Context, device, inode uint64) ([]Position, error) {
+	l.step()
+	return l.Memory.ByInode(ctx, device, inode)
+}
+
+// A log whose generations are renamed one after the other while it is read for the
+// first time gives its lines in their order.
+func TestRotatedSlowly(t *testing.T) {
+	for seed := range uint64(100) {
+		t.Run(fmt.Sprint("read", seed), func(t *testing.T) {
+			l := newSlowLog(t, seed)
+			var got []string
+			for more := true; more; {
+				more = len(l.steps) > 0
+				l.step()
+				families, errs := Expand([]string{l.path + "*"})
+				lines, errs := readEach(Read(context.Background(), families, l), &l.Memory, errs, l.step)
+				if len(errs) > 0 {
+					t.Fatal(errs)
+				}
+				got = append(got, lines...)
+			}
+			want(t, got, l.lines)
+		})
+		t.Run(fmt.Sprint("follow", seed), func(t *testing.T) {
+			l := newSlowLog(t, seed)
+			f := Follow([]string{filepath.Dir(l.path)}, FollowOptions{Tick: time.Hour})
+			defer f.Close()
+			var got []string
+			for again := 3; again > 0; {
+				if l.step(); len(l.steps) == 0 {
+					again--
+				}
+				f.scanned = time.Time{}
+				lines, errs := readEach(f.Ready(context.Background(), l), &l.Memory, nil, l.step)
+				if len(errs) > 0 {
+					t.Fatal(errs)
+				}
+				got = append(got, lines...)
+			}
+			want(t, got, l.lines)
+		})
+	}
+}
+
 // A log that was rotated several times while nobody read it, and once more while
 // that is caught up with, gives its lines in their order.
 func TestRotatedWhileItIsCaughtUpWith(t *testing.T) {
