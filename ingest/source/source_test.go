@@ -61,6 +61,7 @@ func readEach(sources iter.Seq2[*Reader, error], m *Memory, errs []error, after 
 			errs = append(errs, err)
 			continue
 		}
+		before := len(lines)
 		for {
 			line, err := r.Next()
 			var long *TooLongError
@@ -77,7 +78,9 @@ func readEach(sources iter.Seq2[*Reader, error], m *Memory, errs []error, after 
 			lines = append(lines, string(line))
 		}
 		if p := r.Position(); p.Known() {
-			p.State = []byte(lastOf(lines))
+			if len(lines) > before {
+				p.State = []byte(lastOf(lines))
+			}
 			m.Save(&p)
 			r.Saved(p)
 		}

@@ -750,6 +750,26 @@ type slowLog struct {
 	steps []func()
 }
 
+// newSlowSeries makes logs as Exchange names them. New ones come, and older ones are
+// compressed.
+func newSlowSeries(t *testing.T, seed uint64) *slowLog {
+	l := &slowLog{t: t, rnd: rand.New(rand.NewPCG(seed, 10)), path: filepath.Join(t.TempDir(), "SEND20261120-")}
+	name := func(n int) string { return fmt.Sprintf("%s%d.LOG", l.path, n) }
+	l.write(name(1))
+	packed := 1
+	for n := 2; n < 8; n++ {
+		for range l.rnd.IntN(3) {
+			l.steps = append(l.steps, func() { l.write(name(n - 1)) })
+		}
+		l.steps = append(l.steps, func() { l.write(name(n)) })
+		for ; packed < n && l.rnd.IntN(2) == 0; packed++ {
+			done := name(packed)
+			l.steps = append(l.steps, func() { compress(t, done, ".gz") })
+		}
+	}
+	return l
+}
+
 func newSlowLog(t *testing.T, seed uint64) *slowLog {
 	l := &slowLog{t: t, rnd: rand.New(rand.NewPCG(seed, 9)), path: filepath.Join(t.TempDir(), "mail.log")}
 	name := func(n int) string {
@@ -769,7 +789,7 @@ func newSlowLog(t *testing.T, seed uint64) *slowLog {
 
 func (l *slowLog) write(path string) {
 	lines := l.log.lines(1 + l.rnd.IntN(80))
-	write(l.t, path, join(lines))
+	appendTo(l.t, path, join(lines))
 	l.lines = append(l.lines, lines...)
 }
 
@@ -790,43 +810,61 @@ func (l *slowLog) ByInode(ctx context.Context, device, inode uint64) ([]Position
 	return l.Memory.ByInode(ctx, device, inode)
 }
 
-// A log whose generations are renamed one after the other while it is read for the
-// first time gives its lines in their order.
-func TestRotatedSlowly(t *testing.T) {
-	for seed := range uint64(100) {
-		t.Run(fmt.Sprint("read", seed), func(t *testing.T) {
-			l := newSlowLog(t, seed)
-			var got []string
-			for more := true; more; {
-				more = len(l.steps) > 0
-				l.step()
-				families, errs := Expand([]string{l.path + "*"})
-				lines, errs := readEach(Read(context.Background(), families, l), &l.Memory, errs, l.step)
-				if len(errs) > 0 {
-					t.Fatal(errs)
+// read reads sources, and wants each that is new to begin with the state that the
+// line before its first one has left.
+func (l *slowLog) read(sources iter.Seq2[*Reader, error], errs []error) []string {
+	lines, errs := readEach(func(yield func(*Reader, error) bool) {
+		for r, err := range sources {
+			if err == nil && r.pos.Offset == 0 {
+				first, _, _ := strings.Cut(string(r.head), "\n")
+				before := slices.Index(l.lines, string(r.pos.State))
+				if i := slices.Index(l.lines, first); i > 0 && i != before+1 {
+					l.t.Errorf("%s begins with line %d, and the state behind line %d", r.path, i, before)
 				}
-				got = append(got, lines...)
 			}
-			want(t, got, l.lines)
-		})
-		t.Run(fmt.Sprint("follow", seed), func(t *testing.T) {
-			l := newSlowLog(t, seed)
-			f := Follow([]string{filepath.Dir(l.path)}, FollowOptions{Tick: time.Hour})
-			defer f.Close()
-			var got []string
-			for again := 3; again > 0; {
-				if l.step(); len(l.steps) == 0 {
-					again--
-				}
-				f.scanned = time.Time{}
-				lines, errs := readEach(f.Ready(context.Background(), l), &l.Memory, nil, l.step)
-				if len(errs) > 0 {
-					t.Fatal(errs)
-				}
-				got = append(got, lines...)
+			if !yield(r, err) {
+				return
 			}
-			want(t, got, l.lines)
-		})
+		}
+	}, &l.Memory, errs, l.step)
+	if len(errs) > 0 {
+		l.t.Fatal(errs)
+	}
+	return lines
+}
+
+// Logs whose generations are renamed one after the other while they are read for the
+// first time, and logs of which new ones come and old ones are compressed meanwhile,
+// give their lines in their order.
+func TestSlowChanges(t *testing.T) {
+	for name, make := range map[string]func(*testing.T, uint64) *slowLog{"rotation": newSlowLog, "series": newSlowSeries} {
+		for seed := range uint64(100) {
+			t.Run(fmt.Sprint(name, " read ", seed), func(t *testing.T) {
+				l := make(t, seed)
+				var got []string
+				for more := true; more; {
+					more = len(l.steps) > 0
+					l.step()
+					families, errs := Expand([]string{l.path + "*"})
+					got = append(got, l.read(Read(context.Background(), families, l), errs)...)
+				}
+				want(t, got, l.lines)
+			})
+			t.Run(fmt.Sprint(name, " follow ", seed), func(t *testing.T) {
+				l := make(t, seed)
+				f := Follow([]string{filepath.Dir(l.path)}, FollowOptions{Tick: time.Hour})
+				defer f.Close()
+				var got []string
+				for again := 3; again > 0; {
+					if l.step(); len(l.steps) == 0 {
+						again--
+					}
+					f.scanned = time.Time{}
+					got = append(got, l.read(f.Ready(context.Background(), l), nil)...)
+				}
+				want(t, got, l.lines)
+			})
+		}
 	}
 }
 
