@@ -97,13 +97,13 @@ func (e *expander) addOlder(other Family) {
 // expander collects files.
 type expander struct {
 	families []Family
-	index    map[string]int // of a family, by name
-	seen     map[[2]uint64]bool
+	index    map[string]int       // of a family, by name
+	seen     map[[2]uint64]string // paths
 	paths    map[string]bool
 }
 
 func newExpander() *expander {
-	return &expander{index: map[string]int{}, seen: map[[2]uint64]bool{}, paths: map[string]bool{}}
+	return &expander{index: map[string]int{}, seen: map[[2]uint64]string{}, paths: map[string]bool{}}
 }
 
 func (e *expander) argument(arg string) error {
@@ -222,7 +222,7 @@ func (e *expander) addStream(name string, file File) {
 // addFile adds a file to its family, unless it is there.
 func (e *expander) addFile(path string, given bool) {
 	info, err := os.Stat(path)
-	if err == nil && e.known(info) || e.paths[absolute(path)] {
+	if err == nil && e.known(path, info) || e.paths[absolute(path)] {
 		if given {
 			e.give(absolute(path))
 		}
@@ -251,16 +251,21 @@ func (e *expander) give(path string) {
 	}
 }
 
-// known reports whether the file was seen before, and remembers it.
-func (e *expander) known(info fs.FileInfo) bool {
+// known reports whether a file was seen before, and remembers it. One that is not
+// there any more may have left its number to a new one.
+func (e *expander) known(path string, info fs.FileInfo) bool {
 	device, number := inode(info)
 	if number == 0 || !info.Mode().IsRegular() {
 		return false
 	}
 	id := [2]uint64{device, number}
-	known := e.seen[id]
-	e.seen[id] = true
-	return known
+	if before, ok := e.seen[id]; ok {
+		if now, err := os.Stat(before); err == nil && os.SameFile(now, info) {
+			return true
+		}
+	}
+	e.seen[id] = path
+	return false
 }
 
 func (e *expander) sorted() []Family {

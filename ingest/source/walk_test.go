@@ -108,6 +108,25 @@ func TestListedWhileItChanges(t *testing.T) {
 	}
 }
 
+// The number of a file that is gone may be that of a new one.
+func TestNumbersAreUsedAgain(t *testing.T) {
+	dir := t.TempDir()
+	e := newExpander()
+	write(t, dir+"/SEND20261120-1.LOG", "")
+	e.addFile(dir+"/SEND20261120-1.LOG", false)
+	if err := os.Link(dir+"/SEND20261120-1.LOG", dir+"/SEND20261120-2.LOG"); err != nil {
+		t.Skip(err)
+	}
+	e.addFile(dir+"/SEND20261120-2.LOG", false) // the same file
+	rename(t, dir+"/SEND20261120-1.LOG", dir+"/RECV20261120-1.LOG")
+	e.addFile(dir+"/RECV20261120-1.LOG", false) // may be another one
+	for name, want := range map[string]int{"SEND#-#.LOG": 1, "RECV#-#.LOG": 1} {
+		if got := len(e.family(dir + "/" + name).Files); got != want {
+			t.Errorf("%s: got %d files, want %d", name, got, want)
+		}
+	}
+}
+
 func TestPipes(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "mail.log.1")
