@@ -47,6 +47,7 @@ func (c *connectivity) row(fields [][]byte, emit func(*parsers.Record)) parsers.
 	if !ok {
 		return parsers.Unparsed
 	}
+	c.reach(c.clock.day())
 	// Others are submissions from a mailbox and deliveries to one.
 	if string(fields[connSource]) != "SMTP" {
 		return parsers.Understood
@@ -75,7 +76,7 @@ func (c *connectivity) step(session, description []byte) {
 	case contains(description, " reported by "):
 		c.get(session).fail(registry.StageDNS, registry.SourceDNS, description)
 	case bytes.HasPrefix(description, []byte("Established connection to ")):
-		if x := c.open[string(session)]; x != nil {
+		if x := c.find(session); x != nil {
 			c.close(x) // another address did
 		}
 	}
@@ -86,7 +87,7 @@ func (c *connectivity) step(session, description []byte) {
 // Cached Session 08DE…" none was made.
 func (c *connectivity) end(fields [][]byte, emit func(*parsers.Record)) {
 	var f failure
-	if x := c.open[string(fields[connSession])]; x != nil {
+	if x := c.find(fields[connSession]); x != nil {
 		f = x.failure
 		c.close(x)
 	}

@@ -408,9 +408,59 @@ func TestSessionAcrossFiles(t *testing.T) {
 	}
 }
 
-// TestStatesOfVersion1 goes on where the first version of mailfail stopped: in a
+// TestQuietSessions looks for sessions that never end: they are kept over midnight,
+// and are not dragged along for ever.
+func TestQuietSessions(t *testing.T) {
+	row := func(day int, session, event, data string) string {
+		return fmt.Sprintf("2026-11-%02dT00:00:00.000Z,Out,%s,1,10.0.0.1:1,192.0.2.1:25,%s,%s,", day, session, event, data)
+	}
+	s := newStream(t, "auto")
+	var got []string
+	parse := func(lines ...string) {
+		for _, line := range lines {
+			s.Parse([]byte(line), func(r *parsers.Record) {
+				if b := brief(r); b != "" {
+					got = append(got, b)
+				}
+			})
+		}
+	}
+	size := func() int {
+		state, err := s.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(state)
+	}
+	parse(strings.Split(strings.TrimSpace(headerSend), "\n")...)
+	parse(row(20, "OTHER", "+", ""), row(20, "OTHER", "-", ""))
+	got = nil
+	empty := size()
+	for i := range 200 {
+		id := fmt.Sprintf("QUIET%04d", i)
+		parse(row(20, id, "+", ""), row(20, id, ">", "MAIL FROM:<s@x>"), row(20, id, ">", "RCPT TO:<a@x>"))
+	}
+	full := size()
+	parse(row(21, "QUIET0007", "<", "250 ok"), row(22, "QUIET0007", "<", "550 5.1.1 no"))
+	if want := []string{"failed a@x 550 5.1.1 rcpt remote"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if few := size(); few > empty+(full-empty)/100 {
+		t.Errorf("the state has %d bytes; %d with 200 sessions, %d without one", few, full, empty)
+	}
+	parse(row(22, "QUIET0008", "<", "250 ok"), row(22, "QUIET0008", "<", "550 5.1.1 no"))
+	if len(got) > 1 {
+		t.Errorf("a session went on after more than a day: %q", got[1:])
+	}
+	parse(row(24, "OTHER", "+", ""), row(24, "OTHER", "-", ""))
+	if end := size(); end > empty+1 { // it counts the sessions
+		t.Errorf("the state has %d bytes, about %d as at the beginning", end, empty)
+	}
+}
+
+// TestStatesOfOlderVersions goes on where other versions of mailfail stopped: in a
 // quoted row, in a session, and under headers.
-func TestStatesOfVersion1(t *testing.T) {
+func TestStatesOfOlderVersions(t *testing.T) {
 	const begin = "\x01\x00\x00\x00\x00\xff\xff\xdd\xf2\xdf\xff\xdf\xdc\x01"
 	tracking := strings.TrimSuffix(header2007[strings.Index(header2007, "date-time"):], "\n")
 	send := strings.TrimSuffix(headerSend[strings.Index(headerSend, "date-time"):], "\n")
@@ -421,6 +471,11 @@ func TestStatesOfVersion1(t *testing.T) {
 			"\x00\x00\x01\x01\x01\x1008DE0000003A0001\x02mx\x00\x1208DE0000003A0001/4\x03s@x\f550-5.1.1 no\x03550\x00\x01\x01\x00\x00\x00\x00\x01\x03a@x\x00\x01\x02\x00" +
 			"\x11exchange-tracking\x05\x01,\x00\x00\x00",
 			"2026-11-20T00:00:00.000Z,Out,08DE0000003A0001,8,10.0.0.1:1,192.0.2.1:25,<,550 5.1.1 no,\n2026-11-20T00:00:00.000Z,Out,08DE0000003A0001,9,10.0.0.1:1,192.0.2.1:25,-,,",
+			"failed a@x 550 5.1.1 rcpt remote"},
+		"send 2": {begin + "\x11exchange-smtpsend\x11exchange-smtpsend\x00\x00\x00\x11exchange-smtpsend\xb2\x01\x02,c" + send +
+			"\x00\x00\x01\x01\x01\x1008DE0000003A0001\x02mx\x00\x1208DE0000003A0001/2\x03s@x\x00\x00\x00\x03\x00\x00\x00\x00\x01\x01\x00\x00\x00\x01\x00\x00\x00\x00\x01\x03a@x\x00\x01\x05\x00" +
+			"\x11exchange-tracking\x06\x02,\x00\x00\x00\x00",
+			"2026-11-20T00:00:00.000Z,Out,08DE0000003A0001,8,10.0.0.1:1,192.0.2.1:25,<,550 5.1.1 no,",
 			"failed a@x 550 5.1.1 rcpt remote"},
 		"connectivity": {begin + "\x15exchange-connectivity\x15exchange-connectivity\x00\x00\x00\x15exchange-connectivity?\x01,:date-time,session,source,Destination,direction,description\x00\x00" +
 			"\x11exchange-tracking\x05\x01,\x00\x00\x00", "2026-11-20T00:00:00.000Z,08DE0000003A0001,SMTP,x.example,-,Messages: 0 Bytes: 0 (Unable to connect)", "no connection x.example connect network"},

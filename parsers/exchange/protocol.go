@@ -96,6 +96,7 @@ func (p *protocol) row(fields [][]byte, emit func(*parsers.Record)) parsers.Resu
 	if !ok || bytes.IndexByte([]byte("+-><*"), fields[protoEvent][0]) < 0 {
 		return parsers.Unparsed
 	}
+	p.reach(p.clock.day())
 	p.rec.Reset()
 	p.rec.Time = when
 	if p.x = p.session(fields); p.x == nil {
@@ -124,7 +125,7 @@ func (p *protocol) session(fields [][]byte) *session {
 		x.greeted = x.greeted || p.isClient(event)
 		return x
 	}
-	return p.open[string(id)]
+	return p.find(id)
 }
 
 // isClient reports whether an event is what the client of the session said.

@@ -52,6 +52,7 @@ type pending struct {
 // session is an SMTP session of a protocol log, from either side.
 type session struct {
 	started uint64 // rank among the sessions, to forget the oldest
+	day     int64  // of its last row
 	id      string
 	hop     bool   // between servers of the organisation: nothing counts
 	greeted bool   // the server has greeted
@@ -101,12 +102,41 @@ func (f *failure) set(r *parsers.Record) {
 type sessions struct {
 	open map[string]*session
 	next uint64
-	kept int // bytes, by weight
+	kept int   // bytes, by weight
+	day  int64 // of the row being read, since 1970; 0 when it is not known
+}
+
+// reach begins a row of a day. Once a day it forgets the sessions that had no row
+// since the day before the last: their ends are in a file that is missing, or
+// nowhere because the server crashed. No connection stays open for longer than a
+// day (Microsoft, ReceiveConnector.ConnectionTimeout: at most "1.00:00:00").
+func (s *sessions) reach(day int64) {
+	if day == s.day {
+		return
+	}
+	for _, x := range s.open {
+		switch {
+		case s.day == 0: // its state is of a version that did not keep days
+			x.day = day
+		case x.day < day-1:
+			s.close(x)
+		}
+	}
+	s.day = day
+}
+
+// find returns the session of an id that is known, or nil.
+func (s *sessions) find(id []byte) *session {
+	x := s.open[string(id)]
+	if x != nil {
+		x.day = s.day
+	}
+	return x
 }
 
 // get returns the session of an id, and makes it known.
 func (s *sessions) get(id []byte) *session {
-	if found := s.open[string(id)]; found != nil {
+	if found := s.find(id); found != nil {
 		return found
 	}
 	if len(s.open) >= maxSessions {
@@ -116,7 +146,7 @@ func (s *sessions) get(id []byte) *session {
 		s.open = map[string]*session{}
 	}
 	s.next++
-	created := &session{started: s.next, id: string(id)}
+	created := &session{started: s.next, day: s.day, id: string(id)}
 	s.open[created.id] = created
 	return created
 }

@@ -8,9 +8,9 @@ import (
 	"mailfail/registry"
 )
 
-// stateVersion begins a state. Those of version 1 knew nothing of connections;
-// others are refused.
-const stateVersion = 2
+// stateVersion begins a state. Those of version 1 knew nothing of connections,
+// those of version 2 nothing of days; later ones are refused.
+const stateVersion = 3
 
 var errState = errors.New("the saved state is damaged")
 
@@ -50,7 +50,7 @@ func (p *parser) UnmarshalBinary(b []byte) error {
 }
 
 func (p *parser) setState(b []byte) (*decoder, error) {
-	if len(b) < 2 || b[0] != 1 && b[0] != stateVersion {
+	if len(b) < 2 || b[0] < 1 || b[0] > stateVersion {
 		return nil, fmt.Errorf("it was saved by another version of mailfail: %w", errState)
 	}
 	d := &decoder{version: b[0], b: b[2:]}
@@ -92,6 +92,7 @@ func (p *onlineParser) UnmarshalBinary(b []byte) error {
 // appendState appends the sessions that are open, the oldest first.
 func (s *sessions) appendState(b []byte) []byte {
 	b = binary.AppendUvarint(b, s.next)
+	b = binary.AppendVarint(b, s.day)
 	b = binary.AppendUvarint(b, uint64(len(s.open)))
 	for _, x := range s.sorted() {
 		b = x.appendState(b)
@@ -104,6 +105,9 @@ func (s *sessions) setState(d *decoder) {
 		return // of a connectivity log
 	}
 	s.next = d.uvarint()
+	if d.version > 2 {
+		s.day = d.varint()
+	}
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 		x := &session{}
 		x.setState(d)
@@ -120,6 +124,7 @@ func (s *sessions) setState(d *decoder) {
 
 func (x *session) appendState(b []byte) []byte {
 	b = binary.AppendUvarint(b, x.started)
+	b = binary.AppendVarint(b, x.day)
 	for _, field := range [...][]byte{[]byte(x.id), x.peer, x.coming, x.message, x.sender, x.reply, x.client, x.failure.text, x.code[:]} {
 		b = appendBytes(b, field)
 	}
@@ -142,6 +147,9 @@ func (x *session) appendState(b []byte) []byte {
 
 func (x *session) setState(d *decoder) {
 	x.started = d.uvarint()
+	if d.version > 2 {
+		x.day = d.varint()
+	}
 	x.id = string(d.bytes())
 	for _, field := range [...]*[]byte{&x.peer, &x.coming, &x.message, &x.sender, &x.reply} {
 		*field = append(*field, d.bytes()...)

@@ -39,6 +39,9 @@ func (c *clock) read(b []byte) (time.Time, bool) {
 	return c.start.Add(time.Duration(hour*3600+minute*60+second)*time.Second + nanos), true
 }
 
+// day returns the day of the last time that was read, since 1970.
+func (c *clock) day() int64 { return c.start.Unix() / (24 * 60 * 60) }
+
 // isTime reports whether b begins like an ISO 8601 time to the second.
 func isTime(b []byte) bool {
 	if len(b) < 19 || b[4] != '-' || b[7] != '-' || b[10] != 'T' || b[13] != ':' || b[16] != ':' {
