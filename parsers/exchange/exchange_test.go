@@ -514,6 +514,7 @@ func TestSecrets(t *testing.T) {
 		"in a reply": dialogue(headerRecv, `EX01\Client`, start+"< AUTH LOGIN czNjcmV0\n> 535-5.7.3 What is czNjcmV0\n> 535-5.7.3 czNjcmV0\n> 535 5.7.3 czNjcmV0"+after),
 		"sent":       dialogue(headerSend, "Out", start[:2]+"< 220 mx\n> EHLO a\n< 250 ok\n> AUTH PLAIN czNjcmV0\n< 535-5.7.3 What is czNjcmV0\n< 535 5.7.3 no\n-"),
 		"torn":       dialogue(headerRecv, `EX01\Client`, start) + torn("AUTH PLAIN czNjcmV0") + torn("czNjcmV0") + "czNjcmV0,\n" + torn(`"AUTH PLAIN czNjcmV0`),
+		"cut off":    dialogue(headerRecv, `EX01\Client`, start) + torn(`"czNjcmV0`)[len("2026-11-20T"):] + "czNjcmV0\nczNjcmV0\n",
 		"torn, blob": dialogue(headerRecv, `EX01\Client`, start) + torn(`"czNjcmV0`) + "czNjcmV0\n",
 	} {
 		s := newStream(t, "auto")

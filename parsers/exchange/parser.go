@@ -73,6 +73,7 @@ func (p *parser) line(line []byte, emit func(*parsers.Record)) parsers.Result {
 	case open:
 		p.held = append(p.held[:0], line...)
 		p.heldLines = 1
+		p.hideSecret(0)
 		return parsers.Understood
 	case malformed:
 		return parsers.Unparsed
@@ -91,6 +92,7 @@ func (p *parser) fields(emit func(*parsers.Record)) parsers.Result {
 // more adds a line to the row that is held. What is no row in the end never was
 // one: its first line was torn, and the others are rows of their own.
 func (p *parser) more(line []byte, emit func(*parsers.Record)) parsers.Result {
+	start := len(p.held) + 1
 	p.held = append(append(p.held, '\n'), line...)
 	p.heldLines++
 	if len(p.held) > maxRowBytes || p.heldLines > maxRowLines || p.restarts(line) {
@@ -98,6 +100,7 @@ func (p *parser) more(line []byte, emit func(*parsers.Record)) parsers.Result {
 	}
 	switch p.row.resume(line, p.delimiter) {
 	case open:
+		p.hideSecret(start)
 		return parsers.Understood
 	case malformed:
 		return p.giveUp(emit)
@@ -107,6 +110,15 @@ func (p *parser) more(line []byte, emit func(*parsers.Record)) parsers.Result {
 	}
 	p.release()
 	return parsers.Understood
+}
+
+// hideSecret takes out of a row that is open, and whose last line begins at start,
+// what must not be kept: at once, so that it makes no difference whether the state is
+// saved in the middle of it.
+func (p *parser) hideSecret(start int) {
+	if protocol, ok := p.table.(*protocol); ok {
+		p.held = protocol.withoutSecret(p.held, start)
+	}
 }
 
 // restarts reports whether a line inside a row is the header of the log again:

@@ -56,13 +56,14 @@ func withoutData(line []byte) []byte {
 	return line[:end]
 }
 
-// withoutSecret returns what of a row that is open may be kept in a database: of
-// what a client says that may be a password only the verb. Other lines than the
-// first may be rows and headers of their own.
-func (p *protocol) withoutSecret(row []byte) []byte {
+// withoutSecret returns what may be kept of a row that is open and whose last line
+// begins at start: of what a client says that may be a password only the verb. Other
+// lines than the first may be rows and headers of their own.
+func (p *protocol) withoutSecret(row []byte, start int) []byte {
 	begin := withoutData(row)
 	said := bytes.TrimPrefix(row[len(begin):], []byte(`"`))
-	if event := field(row, protoEvent); len(event) != 1 || !p.isClient(event[0]) {
+	event := field(row, protoEvent)
+	if len(event) != 1 || !p.isClient(event[0]) {
 		return row
 	}
 	for _, verb := range [...]string{"MAIL", "RCPT", "EHLO", "HELO", "DATA", "BDAT", "RSET", "STARTTLS", "XPROXY", "XPROXYFROM"} {
@@ -70,18 +71,20 @@ func (p *protocol) withoutSecret(row []byte) []byte {
 			return row
 		}
 	}
-	begin = append(begin[:len(begin):len(begin)], '"')
-	if hasVerb(said, "AUTH") {
-		begin = append(begin, "AUTH "...)
-	}
-	_, rest, _ := bytes.Cut(said, []byte("\n"))
-	for line := range bytes.Lines(rest) {
-		begin = append(begin, '\n')
-		if isTime(line) || line[0] == '#' {
-			begin = append(begin, bytes.TrimSuffix(line, []byte("\n"))...)
+	switch line := row[start:]; {
+	case start == 0 && begin == nil:
+		begin = append(bytes.Repeat([]byte{','}, protoEvent), event[0], ',')
+		fallthrough
+	case start == 0:
+		begin = append(begin[:len(begin):len(begin)], '"')
+		if hasVerb(said, "AUTH") {
+			begin = append(begin, "AUTH "...)
 		}
+		return begin
+	case isTime(line) || bytes.HasPrefix(line, []byte{'#'}):
+		return row
 	}
-	return begin
+	return row[:start]
 }
 
 func (p *protocol) header(names [][]byte) bool {

@@ -28,11 +28,7 @@ func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 	b = appendBool(b, p.alien)
 	b = binary.AppendUvarint(b, uint64(p.heldLines))
 	if p.heldLines > 0 {
-		held := p.held
-		if protocol, ok := p.table.(*protocol); ok {
-			held = protocol.withoutSecret(held)
-		}
-		b = appendBytes(b, held)
+		b = appendBytes(b, p.held)
 	}
 	if k, ok := p.table.(keeper); ok {
 		b = k.appendState(b)
