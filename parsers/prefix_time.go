@@ -76,10 +76,10 @@ func (c *Clock) look(day int) {
 	}
 }
 
-// DayNumber returns the number of days from 1970-01-01 to a date of the
-// Gregorian calendar, and false when there is no such date.
+// DayNumber returns the number of days from 1970-01-01 to a later date of the
+// Gregorian calendar, and false when there is no such date. No log is older.
 func DayNumber(year, month, day int) (int, bool) {
-	if month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
+	if year < 1970 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
 		return 0, false
 	}
 	// Years begin in March, so that the leap day is their last.

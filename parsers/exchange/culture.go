@@ -3,6 +3,8 @@ package exchange
 import (
 	"bytes"
 	"time"
+
+	"mailfail/parsers"
 )
 
 // order says which comes first in a date whose year is last.
@@ -71,9 +73,10 @@ func (c *culture) read(b []byte) (time.Time, bool) {
 	if s.offset != nil {
 		zone = s.offset
 	}
-	t := time.Date(year, time.Month(month), day, hour, n[4], n[5], int(s.fraction), zone)
-	valid := month <= 12 && t.Day() == day && hour < 24 && n[4] < 60 && n[5] < 61
-	return t, valid
+	if _, ok := parsers.DayNumber(year, month, day); !ok || hour > 23 || n[4] > 59 || n[5] > 60 {
+		return time.Time{}, false
+	}
+	return time.Date(year, time.Month(month), day, hour, n[4], n[5], int(s.fraction), zone), true
 }
 
 // which finds out what is first in a date whose year is last.

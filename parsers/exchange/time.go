@@ -3,6 +3,8 @@ package exchange
 import (
 	"bytes"
 	"time"
+
+	"mailfail/parsers"
 )
 
 // clock reads the times of a log. It keeps the last day, because nearly every
@@ -20,12 +22,11 @@ func (c *clock) read(b []byte) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	if !bytes.Equal(b[:10], c.date[:]) {
-		month, day := digits(b[5:7]), digits(b[8:10])
-		start := time.Date(digits(b[:4]), time.Month(month), day, 0, 0, 0, 0, time.UTC)
-		if start.Day() != day || int(start.Month()) != month {
+		number, ok := parsers.DayNumber(digits(b[:4]), digits(b[5:7]), digits(b[8:10]))
+		if !ok {
 			return time.Time{}, false
 		}
-		c.start = start
+		c.start = time.Unix(int64(number)*secondsPerDay, 0).UTC()
 		copy(c.date[:], b)
 	}
 	hour, minute, second := digits(b[11:13]), digits(b[14:16]), digits(b[17:19])
@@ -40,7 +41,9 @@ func (c *clock) read(b []byte) (time.Time, bool) {
 }
 
 // day returns the day of the last time that was read, since 1970.
-func (c *clock) day() int64 { return c.start.Unix() / (24 * 60 * 60) }
+func (c *clock) day() int64 { return c.start.Unix() / secondsPerDay }
+
+const secondsPerDay = 24 * 60 * 60
 
 // isTime reports whether b begins like an ISO 8601 time to the second.
 func isTime(b []byte) bool {
