@@ -115,7 +115,7 @@ func TestNumbersAreUsedAgain(t *testing.T) {
 	write(t, dir+"/SEND20261120-1.LOG", "")
 	e.addFile(dir+"/SEND20261120-1.LOG", false)
 	if err := os.Link(dir+"/SEND20261120-1.LOG", dir+"/SEND20261120-2.LOG"); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	e.addFile(dir+"/SEND20261120-2.LOG", false) // the same file
 	rename(t, dir+"/SEND20261120-1.LOG", dir+"/RECV20261120-1.LOG")
@@ -757,10 +757,31 @@ func TestRotatedWhileItIsFollowed(t *testing.T) {
 	}
 }
 
+// asked is a Memory that lets something happen before each question.
+type asked struct {
+	Memory
+	before func()
+}
+
+func (a *asked) FingerprintLengths(ctx context.Context) ([]int64, error) {
+	a.before()
+	return a.Memory.FingerprintLengths(ctx)
+}
+
+func (a *asked) ByInode(ctx context.Context, device, inode uint64) ([]Position, error) {
+	a.before()
+	return a.Memory.ByInode(ctx, device, inode)
+}
+
+func (a *asked) ByFamily(ctx context.Context, family string) ([]Position, error) {
+	a.before()
+	return a.Memory.ByFamily(ctx, family)
+}
+
 // slowLog is a log with several generations that is rotated slowly: one of the steps
 // now and then, at a question.
 type slowLog struct {
-	Memory
+	asked
 	t     *testing.T
 	rnd   *rand.Rand
 	path  string
@@ -769,10 +790,16 @@ type slowLog struct {
 	steps []func()
 }
 
+func newSlow(t *testing.T, seed, kind uint64, name string) *slowLog {
+	l := &slowLog{t: t, rnd: rand.New(rand.NewPCG(seed, kind)), path: filepath.Join(t.TempDir(), name)}
+	l.before = l.step
+	return l
+}
+
 // newSlowSeries makes logs as Exchange names them. New ones come, and older ones are
 // compressed.
 func newSlowSeries(t *testing.T, seed uint64) *slowLog {
-	l := &slowLog{t: t, rnd: rand.New(rand.NewPCG(seed, 10)), path: filepath.Join(t.TempDir(), "SEND20261120-")}
+	l := newSlow(t, seed, 10, "SEND20261120-")
 	name := func(n int) string { return fmt.Sprintf("%s%d.LOG", l.path, n) }
 	l.write(name(1))
 	packed := 1
@@ -790,7 +817,7 @@ func newSlowSeries(t *testing.T, seed uint64) *slowLog {
 }
 
 func newSlowLog(t *testing.T, seed uint64) *slowLog {
-	l := &slowLog{t: t, rnd: rand.New(rand.NewPCG(seed, 9)), path: filepath.Join(t.TempDir(), "mail.log")}
+	l := newSlow(t, seed, 9, "mail.log")
 	name := func(n int) string {
 		if n == 0 {
 			return l.path
@@ -817,16 +844,6 @@ func (l *slowLog) step() {
 		l.steps[0]()
 		l.steps = l.steps[1:]
 	}
-}
-
-func (l *slowLog) FingerprintLengths(ctx context.Context) ([]int64, error) {
-	l.step()
-	return l.Memory.FingerprintLengths(ctx)
-}
-
-func (l *slowLog) ByInode(ctx context.Context, device, inode uint64) ([]Position, error) {
-	l.step()
-	return l.Memory.ByInode(ctx, device, inode)
 }
 
 // read reads sources, and wants each that is new to begin with the state that the
@@ -926,13 +943,15 @@ func TestRotatedWhileItIsCaughtUpWith(t *testing.T) {
 // truncated.
 type lateLog struct {
 	rotatedLog
-	Memory
+	asked
 	copied bool
 	old    bool // it still writes to the old file, or is held
 }
 
 func newLateLog(t *testing.T, seed uint64, copied bool) *lateLog {
-	return &lateLog{rotatedLog: *newRotatedLog(t, seed), copied: copied}
+	l := &lateLog{rotatedLog: *newRotatedLog(t, seed), copied: copied}
+	l.before = l.step
+	return l
 }
 
 // step lets a line be written, or the next thing of a rotation happen, of which
@@ -983,21 +1002,6 @@ func (l *lateLog) push() {
 		rename(l.t, l.path+".1", fmt.Sprintf("%s-%06d", l.path, l.packed))
 		l.rotated = false
 	}
-}
-
-func (l *lateLog) FingerprintLengths(ctx context.Context) ([]int64, error) {
-	l.step()
-	return l.Memory.FingerprintLengths(ctx)
-}
-
-func (l *lateLog) ByInode(ctx context.Context, device, inode uint64) ([]Position, error) {
-	l.step()
-	return l.Memory.ByInode(ctx, device, inode)
-}
-
-func (l *lateLog) ByFamily(ctx context.Context, family string) ([]Position, error) {
-	l.step()
-	return l.Memory.ByFamily(ctx, family)
 }
 
 // What a daemon writes to the old file after there is a new one comes before what

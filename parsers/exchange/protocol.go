@@ -71,20 +71,20 @@ func (p *protocol) withoutSecret(row []byte, start int) []byte {
 			return row
 		}
 	}
-	switch line := row[start:]; {
-	case start == 0 && begin == nil:
-		begin = append(bytes.Repeat([]byte{','}, protoEvent), event[0], ',')
-		fallthrough
-	case start == 0:
-		begin = append(begin[:len(begin):len(begin)], '"')
-		if hasVerb(said, "AUTH") {
-			begin = append(begin, "AUTH "...)
+	if line := row[start:]; start > 0 {
+		if isTime(line) || bytes.HasPrefix(line, []byte{'#'}) {
+			return row
 		}
-		return begin
-	case isTime(line) || bytes.HasPrefix(line, []byte{'#'}):
-		return row
+		return row[:start]
 	}
-	return row[:start]
+	if begin == nil {
+		begin = append(bytes.Repeat([]byte{','}, protoEvent), event[0], ',')
+	}
+	begin = append(begin[:len(begin):len(begin)], '"')
+	if hasVerb(said, "AUTH") {
+		begin = append(begin, "AUTH "...)
+	}
+	return begin
 }
 
 func (p *protocol) header(names [][]byte) bool {
