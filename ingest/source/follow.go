@@ -24,7 +24,7 @@ type FollowOptions struct {
 	// default is five minutes.
 	Linger time.Duration
 
-	// Tick is how often files are looked at without an event: one second.
+	// Tick is how often files are looked at without a notice: one second.
 	Tick time.Duration
 
 	// Spacing is the least time between two rounds, so that a busy log costs
@@ -85,7 +85,7 @@ type followed struct {
 	examined map[string]os.FileInfo
 	failed   []string // of examined: could not be opened
 	missing  bool     // there was no live file at the last look
-	appears  *events
+	appears  *notices
 	listed   []File  // at the last look
 	torn     bool    // a file was renamed during this look
 	before   []*held // open files that this look has come to
@@ -97,10 +97,10 @@ type followed struct {
 // held is a file that is kept open.
 type held struct {
 	*Reader
-	events *events   // nil while the file is busy
-	rounds int       // in a row in which there was something to read
-	active time.Time // when there was something to read
-	mtime  time.Time // when it was checked
+	notices *notices  // nil while the file is busy
+	rounds  int       // in a row in which there was something to read
+	active  time.Time // when there was something to read
+	mtime   time.Time // when it was checked
 }
 
 // Follow begins to follow what the arguments name, see Expand. Files that do
@@ -185,7 +185,7 @@ func (f *Follower) Wait(ctx context.Context) error {
 // more than the line.
 const busyRounds = 5
 
-// listen starts and ends the events of the open files, and reports whether one
+// listen starts and ends the notices of the open files, and reports whether one
 // is busy.
 func (f *Follower) listen() (busy bool) {
 	if f.opt.Spacing < 0 {
@@ -196,14 +196,14 @@ func (f *Follower) listen() (busy bool) {
 			switch {
 			case time.Since(h.active) > 5*f.opt.Spacing:
 				h.rounds = 0
-				if h.events == nil {
-					h.events = watchFile(h.file, f.notify)
+				if h.notices == nil {
+					h.notices = watchFile(h.file, f.notify)
 				}
 			case h.rounds > busyRounds:
 				busy = true
-				if h.events != nil {
-					go h.events.close()
-					h.events = nil
+				if h.notices != nil {
+					go h.notices.close()
+					h.notices = nil
 				}
 			}
 		}
@@ -233,7 +233,7 @@ func (f *Follower) due() bool {
 	})
 }
 
-// Close closes all files and ends the events.
+// Close closes all files and ends the notices.
 func (f *Follower) Close() error {
 	for _, l := range f.logs {
 		for _, h := range l.held {
@@ -595,7 +595,7 @@ func (l *followed) begin(w *walker, r *Reader, file File, first bool) bool {
 
 // hold keeps a file open until it is quiet.
 func (l *followed) hold(r *Reader) *held {
-	h := &held{Reader: r, active: time.Now(), events: watchFile(r.file, l.f.notify)}
+	h := &held{Reader: r, active: time.Now(), notices: watchFile(r.file, l.f.notify)}
 	l.held, l.before = append(l.held, h), append(l.before, h)
 	return h
 }
@@ -649,7 +649,7 @@ func (l *followed) paths(h *held, info os.FileInfo) bool {
 }
 
 func (h *held) close() {
-	h.events.close()
+	h.notices.close()
 	_ = h.Close()
 }
 

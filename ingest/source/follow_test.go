@@ -381,10 +381,10 @@ func TestFollowBusyFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s.logs[0].held[0].events != nil {
+	if s.logs[0].held[0].notices != nil {
 		t.Error("a busy file is listened to")
 	}
-	for i := 0; s.logs[0].held[0].events == nil; i++ {
+	for i := 0; s.logs[0].held[0].notices == nil; i++ {
 		if next(50*time.Millisecond) == nil || i > 1000 {
 			t.Fatalf("an idle file is not listened to")
 		}

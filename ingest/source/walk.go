@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -129,6 +128,33 @@ func (w *walker) file(family Family, file File, last bool) bool {
 	if w.ctx.Err() != nil {
 		return false
 	}
+	r, info, err := w.visit(family, file)
+	// The generation that was listed here has moved on, and its lines come before
+	// those that are here now.
+	renamed := file.info != nil && info != nil && !os.SameFile(file.info, info)
+	w.moved = w.moved || renamed
+	if err != nil {
+		return w.failure(family, file, last, err)
+	}
+	if r == nil {
+		if info != nil {
+			w.tail = &grown{file, info, info.Size()}
+		}
+		return true
+	}
+	defer r.Close()
+	switch {
+	case renamed && !last, !file.Given && isBinary(r):
+		return true
+	case !last && file.key.kind == live && w.overtaken(family):
+		w.moved = true
+		return true
+	}
+	return w.turn(r, family, file, last)
+}
+
+// visit opens one generation, and notes that this pass has dealt with it.
+func (w *walker) visit(family Family, file File) (*Reader, os.FileInfo, error) {
 	info, _ := os.Stat(file.Path)
 	r, err := w.open(family.Name, file)
 	if r != nil && r.info != nil {
@@ -137,12 +163,14 @@ func (w *walker) file(family Family, file File, last bool) bool {
 	if info != nil {
 		w.visited = append(w.visited, info)
 	}
-	// What was listed here has moved on, and its lines come before those that
-	// are here now.
-	renamed := file.info != nil && info != nil && !os.SameFile(file.info, info)
-	w.moved = w.moved || renamed
+	return r, info, err
+}
+
+// failure deals with a generation that could not be opened.
+func (w *walker) failure(family Family, file File, last bool, err error) bool {
+	missing := errors.Is(err, fs.ErrNotExist)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !file.Given:
+	case missing && !file.Given:
 		if packed, ok := packedForm(family.Name, file); ok {
 			return w.file(family, packed, last)
 		}
@@ -150,33 +178,20 @@ func (w *walker) file(family Family, file File, last bool) bool {
 		return true
 	case errors.Is(err, errForeign) && !file.Given || w.failed[file.Path]:
 		return true
-	case errors.Is(err, fs.ErrNotExist) && w.rotatedAway(family, file):
+	case missing && w.rotatedAway(family, file):
 		return true // and what it held was read where it is now
-	case err != nil:
-		w.failed[file.Path] = true
-		return w.yield(nil, err)
-	case r == nil:
-		if info != nil {
-			w.tail = &grown{file, info, info.Size()}
-		}
-		return true
 	}
-	defer r.Close()
-	if renamed && !last {
-		return true
-	}
-	if !file.Given && isBinary(r) {
-		return true
-	}
-	if !last && file.key.kind == live && w.overtaken(family) {
-		w.moved = true
-		return true
-	}
+	w.failed[file.Path] = true
+	return w.yield(nil, err)
+}
+
+// turn reads a generation that was opened, after what was added to the one before.
+func (w *walker) turn(r *Reader, family Family, file File, last bool) bool {
 	r.until(r.size)
 	if turn, more := w.catchUp(family); !more || !turn && !last {
 		return more
 	}
-	// What was just read may be this, where it was copied to.
+	// The content that was just read may be that of r, if it was copied there.
 	if err := w.place(r, family.Name, file); err != nil {
 		return w.yield(nil, err)
 	}
@@ -496,129 +511,4 @@ func (w *walker) lookUp(path string) (Position, error) {
 	}
 	defer r.Close()
 	return r.find(w.ctx, w.positions)
-}
-
-// resume finds out what is known of the source, and goes where reading ended.
-func (r *Reader) resume(ctx context.Context, positions Positions) error {
-	p, err := r.find(ctx, positions)
-	if err != nil {
-		return fmt.Errorf("look up what is known of %s: %w", r.path, err)
-	}
-	here := Position{Size: -1, ModTime: r.modified}
-	if r.info != nil {
-		here.Path = realPath(r.path)
-		here.Device, here.Inode = inode(r.info)
-	}
-	if p.ID == 0 {
-		r.pos = here
-		r.startAt(0)
-		return nil
-	}
-	r.copied = r.info == nil || !samePlace(p, here) && stillThere(p)
-	r.pos = p
-	if !r.copied {
-		r.pos.Path, r.pos.Device, r.pos.Inode = here.Path, here.Device, here.Inode
-		r.pos.Size, r.pos.ModTime = here.Size, here.ModTime
-	}
-	if offset := p.Offset; r.stream == nil && r.size < offset {
-		return r.shrunk(samePlace(p, here) && p.Size > r.size)
-	}
-	r.startAt(p.Offset)
-	return nil
-}
-
-// shrunk is called for a file that holds less than was read of it. If it was
-// larger, it was cut, and what will be appended is new. Else it is a copy, old
-// or in the making, of which all is known.
-func (r *Reader) shrunk(cut bool) error {
-	if cut {
-		r.startAt(r.size)
-		return nil
-	}
-	r.startAt(r.pos.Offset)
-	r.stale, r.err = true, io.EOF
-	return nil
-}
-
-func samePlace(p, q Position) bool {
-	return p.Inode != 0 && p.Inode == q.Inode && p.Device == q.Device
-}
-
-// stillThere reports whether the file in which p was seen is still there, under
-// the same name.
-func stillThere(p Position) bool {
-	info, err := os.Stat(p.Path)
-	if err != nil {
-		return false
-	}
-	device, number := inode(info)
-	return number != 0 && device == p.Device && number == p.Inode
-}
-
-// find returns the position of the source, or one without ID. Of several, that
-// with the longest fingerprint has most in common with it, and of these the one
-// with the highest offset says most about what was read.
-func (r *Reader) find(ctx context.Context, positions Positions) (best Position, err error) {
-	lengths, err := positions.FingerprintLengths(ctx)
-	if err != nil {
-		return best, err
-	}
-	for _, n := range lengths {
-		if n <= 0 || n > int64(len(r.head)) || n < best.FingerprintLen {
-			continue
-		}
-		candidates, err := positions.ByFingerprint(ctx, fingerprint(r.head[:n]), n)
-		if err != nil {
-			return best, err
-		}
-		for _, p := range candidates {
-			if (n > best.FingerprintLen || p.Offset > best.Offset) && r.continues(p) {
-				best = p
-			}
-		}
-	}
-	return best, nil
-}
-
-// continues reports whether this source is the one of p, of which only a short
-// beginning is known. Logs may begin alike: Exchange's with the same header
-// line, others with a line of the rotation. As long as the other file is there
-// it can be asked.
-func (r *Reader) continues(p Position) bool {
-	if p.FingerprintLen >= FingerprintSize || r.info == nil {
-		return true
-	}
-	if device, number := inode(r.info); number == p.Inode && device == p.Device {
-		return true
-	}
-	if p.Inode == 0 || !stillThere(p) {
-		return true
-	}
-	other, err := openFile(p.Path)
-	if err != nil {
-		return true
-	}
-	defer other.Close()
-	n := int64(len(other.head))
-	if n < p.FingerprintLen || fingerprint(other.head[:p.FingerprintLen]) != p.Fingerprint {
-		return true // the other one was truncated
-	}
-	n = min(n, int64(len(r.head)))
-	return bytes.Equal(other.head[:n], r.head[:n])
-}
-
-func absolute(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
-	}
-	return path
-}
-
-// realPath returns the path without links: what a link points to may still be
-// found there after it was switched.
-func realPath(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	return absolute(path)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // The tail library tells when to look at a file; what is read is decided by
-// our own Reader. Of the library we take its source of events, the package
+// our own Reader. Of the library we take its source of notices, the package
 // watch, and leave its reading of lines: that loses lines at rotations, has no
 // offsets, reads everything a second time, and keeps a line in memory however
 // long it gets.
@@ -18,15 +18,15 @@ import (
 // instance, and when it cannot stat a file after an event. canWatch and
 // watchName see to it that neither happens.
 
-// events passes the library's events on until it is closed.
-type events struct {
+// notices passes the library's notices on until it is closed.
+type notices struct {
 	tomb tomb.Tomb
 	done chan struct{}
 }
 
 // watchFile calls wake for every change of the open file, under whatever name
 // it is. It holds the file open; close does not.
-func watchFile(file *os.File, wake func()) *events {
+func watchFile(file *os.File, wake func()) *notices {
 	if !canWatch() {
 		return nil
 	}
@@ -34,7 +34,7 @@ func watchFile(file *os.File, wake func()) *events {
 	if err != nil {
 		return nil
 	}
-	e := &events{done: make(chan struct{})}
+	e := &notices{done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
 		defer held.Close()
@@ -47,7 +47,7 @@ func watchFile(file *os.File, wake func()) *events {
 
 // watch waits for changes until the library forgets the file, as it does after
 // a rename, and reports whether to begin again.
-func (e *events) watch(name string, wake func()) bool {
+func (e *notices) watch(name string, wake func()) bool {
 	changes, err := watch.NewInotifyFileWatcher(name).ChangeEvents(&e.tomb, 0)
 	if err != nil {
 		<-e.tomb.Dying()
@@ -81,11 +81,11 @@ func awaitRemoval(name string) {
 }
 
 // watchAppearance calls wake once there is a file at path.
-func watchAppearance(path string, wake func()) *events {
+func watchAppearance(path string, wake func()) *notices {
 	if !canWatch() {
 		return nil
 	}
-	e := &events{done: make(chan struct{})}
+	e := &notices{done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
 		if watch.NewInotifyFileWatcher(path).BlockUntilExists(&e.tomb) == nil {
@@ -95,8 +95,8 @@ func watchAppearance(path string, wake func()) *events {
 	return e
 }
 
-// close ends the events and waits for that.
-func (e *events) close() {
+// close ends the notices and waits for that.
+func (e *notices) close() {
 	if e == nil {
 		return
 	}

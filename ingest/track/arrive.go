@@ -1,0 +1,106 @@
+package track
+
+import (
+	"mailfail/parsers"
+)
+
+func (t *Tracker) arrive(m *message, r *parsers.Record, now int64) error {
+	changed := false
+	set := func(dst *[]byte, src []byte) {
+		if len(src) > 0 && string(*dst) != string(src) {
+			*dst, changed = append((*dst)[:0], src...), true
+		}
+	}
+	if r.HasSender && (!m.hasSender || string(m.sender) != string(r.Sender)) {
+		m.hasSender, changed = true, true
+		m.sender = append(m.sender[:0], r.Sender...)
+		m.setSenderDomain()
+	}
+	switch brings := len(r.Client) > 0 || len(r.ClientIP) > 0 || r.Size != 0; {
+	case !m.roaming:
+		set(&m.client, r.Client)
+		set(&m.clientIP, r.ClientIP)
+		if r.Size != 0 && m.size != r.Size {
+			m.size, changed = r.Size, true
+		}
+	case brings && (m.broughtAt == 0 || now < m.broughtAt): // on each server it is told again
+		m.client, m.clientIP = append(m.client[:0], r.Client...), append(m.clientIP[:0], r.ClientIP...)
+		m.size, m.broughtAt, changed = r.Size, now, true
+	}
+	m.reinjected = m.reinjected || r.Reinjected
+	if len(r.MessageID) > 0 && string(m.messageID) != string(r.MessageID) {
+		set(&m.messageID, r.MessageID)
+		if err := t.link(m); err != nil {
+			return err
+		}
+	}
+	m.stale = m.stale || changed && m.row != 0
+	return nil
+}
+
+// link looks, when m came from this host itself, for the message with the same
+// Message-ID that a content filter made it from.
+func (t *Tracker) link(m *message) error {
+	if m.roaming {
+		return nil
+	}
+	if !m.reinjected {
+		t.index(m)
+		return nil
+	}
+	before := t.ids[string(t.idKey(m))]
+	if before == nil && len(t.stored) > 0 {
+		keys, err := t.w.OpenMessagesWith(hashID(m))
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			other, err := t.lookup(k)
+			if err != nil {
+				return err
+			}
+			if other != nil && other != m && string(other.messageID) == string(m.messageID) && string(other.host) == string(m.host) {
+				before = other
+			}
+		}
+	}
+	if before != nil && before != m {
+		before.filtered = true
+		t.touch(before)
+	}
+	t.index(m)
+	return nil
+}
+
+// hashID returns what the store finds a message by its Message-ID with (FNV-1a
+// of host and id); 0 for none.
+func hashID(m *message) int64 {
+	if len(m.messageID) == 0 || m.roaming {
+		return 0
+	}
+	h := uint64(14695981039346656037)
+	for _, s := range [...][]byte{m.host, {0}, m.messageID} {
+		for _, c := range s {
+			h = (h ^ uint64(c)) * 1099511628211
+		}
+	}
+	return int64(h)
+}
+
+// idKey returns the key of t.ids for m's Message-ID; valid until the next call.
+func (t *Tracker) idKey(m *message) []byte {
+	t.idkey = append(append(append(t.idkey[:0], m.host...), 0), m.messageID...)
+	return t.idkey
+}
+
+func (t *Tracker) index(m *message) {
+	if len(m.messageID) > 0 && !m.roaming {
+		t.ids[string(t.idKey(m))] = m
+	}
+}
+
+// begins reports whether an Arrival is the first line of another message than
+// m: a client brings a message in once, before anything is tried.
+func begins(m *message, r *parsers.Record) bool {
+	return len(m.recipients) > 0 && (len(r.Client) > 0 || len(r.ClientIP) > 0 || r.Reinjected)
+}

@@ -1,0 +1,237 @@
+package track
+
+import (
+	"slices"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+	"mailfail/store"
+)
+
+func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
+	if r.Outcome == parsers.Delivered {
+		if filtered, err := t.isFilter(m, r); err != nil {
+			return err
+		} else if filtered {
+			return t.handOver(m, r, now)
+		}
+	}
+	rcpt, series, err := t.recipient(m, r, now)
+	if err != nil {
+		return err
+	}
+	if r.Nth > 0 && rcpt.toldBefore(r) {
+		return nil
+	}
+	if r.Outcome != parsers.Deferred || now >= rcpt.final {
+		t.strengthen(rcpt)
+	}
+	if r.Outcome == parsers.Delivered {
+		t.w.Count(series, now, store.Counts{Delivered: 1})
+		t.settle(rcpt, store.Delivered, now, series)
+		if !t.FailuresOnly {
+			t.observe(m, r, nil)
+		}
+		return nil
+	}
+	if err := t.store(m, rcpt); err != nil {
+		return err
+	}
+	cause, err := t.cause(r)
+	if err != nil {
+		return err
+	}
+	if now >= rcpt.causeAt {
+		rcpt.cause, rcpt.causeAt = cause.ID, now
+	}
+	a := store.Attempt{Format: m.format.Name, MessageID: m.idOf(r), Address: t.address, Replied: r.Reply.Code != 0, Time: now, Recipient: rcpt.row, Series: series, Outcome: uint8(r.Outcome), Cause: cause.ID,
+		Service: r.Service, IP: store.Clean(string(r.RelayIP)), Delay: r.Delay, Text: store.Clean(string(r.Reply.Text))}
+	if err := t.w.AddAttempt(&a); err != nil {
+		return err
+	}
+	t.observe(m, r, cause)
+	switch {
+	case r.Outcome == parsers.Deferred:
+	case r.Removed:
+		t.settle(rcpt, store.Removed, now, series)
+	case r.GivenUp:
+		t.settle(rcpt, store.Expired, now, series)
+	default:
+		t.settle(rcpt, store.Bounced, now, series)
+	}
+	return nil
+}
+
+// idOf returns the Message-ID that comes with an attempt. A row of a tracking log
+// has its own: what the message knows of other rows depends on which were read
+// before. A send log tells it before anything is tried, and knows the message by it.
+func (m *message) idOf(r *parsers.Record) []byte {
+	if len(r.MessageID) == 0 && string(m.messageID) == string(m.id) {
+		return m.messageID
+	}
+	return r.MessageID
+}
+
+// cause returns what a failing record is filed under.
+func (t *Tracker) cause(r *parsers.Record) (*store.Cause, error) {
+	t.relay = appendLower(t.relay[:0], r.Relay)
+	return t.w.Cause(registry.Failure{Reply: r.Reply.Code, Enhanced: r.Reply.Enhanced, MTAStatus: r.MTAStatus,
+		Stage: r.Stage, Source: r.Source}, t.relay, r.Reply.Text)
+}
+
+// isFilter reports whether what looks like a delivery handed the message to a
+// content filter on this host, from where it came back under another queue id.
+func (t *Tracker) isFilter(m *message, r *parsers.Record) (bool, error) {
+	if m.roaming || len(r.RelayIP) > 0 && !isThisHost(r.Relay, r.RelayIP) || string(r.Relay) == "local" || string(r.Relay) == "virtual" {
+		return false, nil
+	}
+	if m.filtered {
+		return true, nil
+	}
+	if len(r.NextID) == 0 || len(r.RelayIP) == 0 {
+		return false, nil
+	}
+	t.key = append(append(append(t.key[:0], m.host...), 0), r.NextID...)
+	next, err := t.lookup(t.key)
+	return next != nil && next != m, err
+}
+
+// settle sets the final state of a recipient; the latest one counts.
+func (t *Tracker) settle(r *recipient, state store.State, now, series int64) {
+	if r.state != store.Pending && (now < r.final || now == r.final && state == r.state) {
+		return
+	}
+	t.count(r, -1)
+	r.state, r.final, r.finalSeries = state, now, series
+	t.count(r, 1)
+}
+
+// count adds a recipient with no rows of its own for good to the counts, or with
+// -1 takes it back.
+func (t *Tracker) count(r *recipient, n int64) {
+	if r.problem || r.weak || r.replaced != 0 {
+		return
+	}
+	switch r.state {
+	case store.Delivered:
+		t.w.Count(r.finalSeries, r.final, store.Counts{Recipients: n})
+	case store.HandedOver:
+		t.w.Count(r.finalSeries, r.final, store.Counts{Handed: n})
+	}
+}
+
+func (t *Tracker) suspend(m *message, r *parsers.Record, now int64) error {
+	rcpt, _, err := t.recipient(m, r, now)
+	if err != nil {
+		return err
+	}
+	t.w.Count(rcpt.series, now, store.Counts{Suspended: 1})
+	return t.store(m, rcpt)
+}
+
+// handOver notes that a recipient's fate is reported elsewhere. On one host
+// that is certain; of a roaming message something else may yet be heard.
+func (t *Tracker) handOver(m *message, r *parsers.Record, now int64) error {
+	rcpt, _, err := t.recipient(m, r, now)
+	if err != nil {
+		return err
+	}
+	if !m.roaming {
+		t.settle(rcpt, store.HandedOver, now, rcpt.series)
+		return nil
+	}
+	if rcpt.state == store.Pending {
+		rcpt.weak, rcpt.state, rcpt.final = true, store.HandedOver, now
+	}
+	return nil
+}
+
+// finish ends a recipient, or all of the message that are pending, without an
+// attempt.
+func (t *Tracker) finish(m *message, r *parsers.Record, state store.State, now int64) error {
+	if len(r.Recipient) > 0 {
+		rcpt, _, err := t.recipient(m, r, now)
+		if err != nil {
+			return err
+		}
+		return t.finishOne(m, rcpt, state, now)
+	}
+	for i := range m.recipients {
+		rcpt := &m.recipients[i]
+		if rcpt.state != store.Pending || rcpt.isReplaced() {
+			continue
+		}
+		rcpt.last, rcpt.dirty = max(rcpt.last, now), true
+		if err := t.finishOne(m, rcpt, state, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Tracker) finishOne(m *message, r *recipient, state store.State, now int64) error {
+	t.strengthen(r)
+	t.settle(r, state, now, r.series)
+	return t.store(m, r)
+}
+
+// replace notes that an address was none of a recipient.
+func (t *Tracker) replace(m *message, r *parsers.Record, now int64) error {
+	rcpt, _, err := t.recipient(m, r, now)
+	if err != nil {
+		return err
+	}
+	if !m.roaming && rcpt.state != store.Pending {
+		return nil // an alias that keeps a copy: it has its own end too
+	}
+	t.count(rcpt, -1)
+	rcpt.replaced = max(rcpt.replaced, now)
+	if !m.roaming && m.counted && !slices.ContainsFunc(m.recipients, func(r recipient) bool { return !r.isReplaced() }) {
+		m.counted = false // until it has a recipient
+		t.w.Count(m.countedIn, m.countedAt, store.Counts{Messages: -1})
+	}
+	return nil
+}
+
+func (t *Tracker) reject(r *parsers.Record, now int64) error {
+	t.domain = appendDomain(t.domain[:0], r.Recipient)
+	t.series = store.SeriesKey{Format: r.Format.Name, Host: r.Host, Instance: r.Instance, Domain: t.domain}
+	series, err := t.w.Series(&t.series)
+	if err != nil {
+		return err
+	}
+	cause, err := t.cause(r)
+	if err != nil {
+		return err
+	}
+	t.address = appendAddress(t.address[:0], r.Recipient)
+	if t.Observe != nil && !t.twins.has(r) {
+		t.observe(nil, r, cause)
+	}
+	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause.ID, Service: r.Service, QueueID: store.Clean(string(r.Message)),
+		Client: store.Clean(string(r.Client)), ClientIP: store.Clean(string(r.ClientIP)), Sender: store.Clean(string(r.Sender)), HasSender: r.HasSender,
+		Recipient: store.Clean(string(t.address)), Text: store.Clean(string(r.Reply.Text)), LineHash: r.LineHash, Copy: r.Copy})
+}
+
+// connection counts a connection to a next hop.
+func (t *Tracker) connection(r *parsers.Record, now int64) (err error) {
+	hop := r.Relay
+	if len(hop) == 0 {
+		hop = r.RelayIP
+	}
+	t.relay = appendLower(t.relay[:0], hop)
+	t.series = store.SeriesKey{Format: r.Format.Name, Host: r.Host, Instance: r.Instance, Relay: t.relay}
+	c := store.Connection{Time: now, Messages: r.Messages}
+	if c.Series, err = t.w.Series(&t.series); err != nil {
+		return err
+	}
+	if r.Outcome != parsers.Delivered {
+		cause, err := t.cause(r)
+		if err != nil {
+			return err
+		}
+		c.Cause, c.Text, c.Session = cause.ID, store.Clean(string(r.Reply.Text)), store.Clean(string(r.Session))
+	}
+	t.w.AddConnection(&c)
+	return nil
+}

@@ -1,0 +1,88 @@
+package track
+
+import (
+	"mailfail/store"
+)
+
+// store makes sure that a recipient has rows of its own for good: something
+// went wrong with it.
+func (t *Tracker) store(m *message, r *recipient) error {
+	if !r.problem {
+		t.count(r, -1)
+		r.problem = true
+	}
+	return t.write(m, r)
+}
+
+// write makes sure that a recipient has rows.
+func (t *Tracker) write(m *message, r *recipient) (err error) {
+	if m.row == 0 {
+		if m.row, err = t.w.AddMessage(m.stored()); err != nil {
+			return err
+		}
+	}
+	if r.row == 0 {
+		r.row = t.w.AddRecipient(r.stored(m))
+	}
+	return err
+}
+
+func (m *message) stored() *store.Message {
+	return &store.Message{Format: m.format.Name, Host: store.Clean(string(m.host)), Instance: store.Clean(string(m.instance)),
+		QueueID: store.Clean(string(m.id)), MessageID: store.Clean(string(m.messageID)), Sender: store.Clean(string(m.sender)), HasSender: m.hasSender,
+		Client: store.Clean(string(m.client)), ClientIP: store.Clean(string(m.clientIP)), Size: m.size, FirstSeen: m.first}
+}
+
+func (r *recipient) stored(m *message) *store.Recipient {
+	state, since := r.standing()
+	return &store.Recipient{Message: m.row, Series: r.series, Address: store.Clean(string(r.address)), State: state,
+		FirstSeen: r.first, LastSeen: r.last, FinalAt: since, Cause: r.cause}
+}
+
+// writeRows brings the rows of m in the tables messages and recipients up to
+// date. A recipient has one if something went wrong, or while it is pending or
+// may have been handed over.
+func (t *Tracker) writeRows(m *message) error {
+	if m.roaming {
+		t.countRoaming(m)
+	}
+	rows := 0
+	for i := range m.recipients {
+		r := &m.recipients[i]
+		wanted := (r.problem || r.replaced != 0 || r.state == store.Pending || r.weak) && !r.isReplaced()
+		var err error
+		switch {
+		case wanted && r.row == 0:
+			err = t.write(m, r)
+		case wanted && r.dirty:
+			t.w.UpdateRecipient(r.row, r.stored(m))
+		case !wanted && r.row != 0 && !r.problem:
+			t.w.DeleteRecipient(r.row)
+			r.row = 0
+		case r.row != 0 && r.dirty:
+			t.w.UpdateRecipient(r.row, r.stored(m))
+		}
+		if err != nil {
+			return err
+		}
+		if r.respelled && r.row != 0 {
+			t.w.RespellRecipient(r.row, store.Clean(string(r.address)))
+		}
+		r.dirty, r.respelled = false, false
+		if r.row != 0 {
+			rows++
+		}
+	}
+	switch {
+	case m.row == 0:
+	case rows == 0:
+		t.w.DeleteMessage(m.row)
+		m.row = 0
+	case m.stale:
+		if err := t.w.UpdateMessage(m.row, m.stored()); err != nil {
+			return err
+		}
+	}
+	m.stale = false
+	return nil
+}
