@@ -32,7 +32,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	started := false
-	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		started = true
+		return configure(cmd)
+	}
 	err := root.ExecuteContext(ctx)
 	var exit *exitError
 	switch {
@@ -63,11 +66,14 @@ func rootCommand() *cobra.Command {
 		Use:           "mailfail",
 		Short:         "What failed in your mail, why, and what changed",
 		Long:          "Mailfail reads the logs of Postfix, Exim and Microsoft Exchange and says what failed,\nwhy, and what changed: by domain, by code, by provider.",
+		Version:       versionText(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}")
+	root.PersistentFlags().String("config", "", "read settings from this file (else $MAILFAIL_CONFIG, else "+systemConfig+")")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(commands()...)
 	return root

@@ -27,6 +27,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TESTDATA", data)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("TZ", "UTC")
+			env.Setenv("MAILFAIL_CONFIG", os.DevNull) // whatever is installed here
 			return nil
 		},
 		UpdateScripts: os.Getenv("UPDATE") != "",

@@ -110,7 +110,7 @@ func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFla
 		db, err := store.OpenReadOnly(path)
 		return db, nil, err
 	}
-	if dbPath != "" {
+	if dbPath != "" && cmd.Flags().Changed("db") {
 		return nil, nil, usageError("--db and FILE exclude each other: FILEs are read without a database; `mailfail ingest` reads them into one")
 	}
 	families, failed, err := findLogs(cmd, files, logs.quiet)
