@@ -5,7 +5,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 
 	"mailfail/store"
 	"mailfail/templates"
@@ -55,16 +54,6 @@ func (c *csvWriter) flush() error {
 	return c.w.Error()
 }
 
-// foreign makes a string from a log safe for spreadsheets: a cell that begins
-// like a formula gets an apostrophe in front.
-func foreign(s string) string {
-	s = templates.Printable(s)
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
-}
-
 func (r *Report) csvCodes(c *csvWriter, n int) {
 	c.row("code", "reply", "enhanced", "name", "reason", "advice", "attempts", "deferrals", "failures", "recipients", "domains", "first_seen", "last_seen", "example")
 	for _, row := range top(r.Codes, n) {
@@ -74,7 +63,7 @@ func (r *Report) csvCodes(c *csvWriter, n int) {
 			reply = strconv.Itoa(row.Reply)
 		}
 		c.row(row.Code, reply, row.Enhanced, name, row.Reason, advice, number(row.Attempts), number(row.Deferrals), number(row.Attempts-row.Deferrals),
-			number(row.Recipients), number(row.Domains), *r.time(row.First), *r.time(row.Last), foreign(row.Example))
+			number(row.Recipients), number(row.Domains), *r.time(row.First), *r.time(row.Last), templates.CSV(row.Example))
 	}
 }
 
@@ -85,7 +74,7 @@ func (r *Report) csvHops(c *csvWriter, n int) {
 		if r.ofCause(nil) { // of those that could be used nothing is known
 			connections, messages = "", ""
 		}
-		c.row(foreign(h.Name), connections, number(h.Failed), messages, h.Code, h.Reason, foreign(h.Example))
+		c.row(templates.CSV(h.Name), connections, number(h.Failed), messages, h.Code, h.Reason, templates.CSV(h.Example))
 	}
 }
 
@@ -99,7 +88,7 @@ func (r *Report) csvGroups(c *csvWriter, dims []store.Dimension, groups []store.
 	for _, g := range groups {
 		var row []string
 		for _, v := range g.Values {
-			row = append(row, foreign(v))
+			row = append(row, templates.CSV(v))
 		}
 		for _, n := range []int64{g.Recipients, g.Delivered, g.Bounced, g.Expired, g.Removed, g.Pending, g.HandedOver, g.Attempts, g.Deferrals, g.Failures,
 			g.Suspended, g.Deferred, g.Rejected} {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mailfail/store"
+	"mailfail/templates"
 )
 
 // EventWriter writes failures, one after the other.
@@ -80,20 +81,20 @@ func EventLine(e *store.Event, loc *time.Location) string { return eventLine([]*
 func eventLine(contact []*store.Event, loc *time.Location) string {
 	e := contact[0]
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %-8s %-10s %-14s ", e.Time.In(loc).Format(time.DateTime), e.Outcome, codeOrNone(e.Code()), safe(e.Reason))
+	fmt.Fprintf(&b, "%s %-8s %-10s %-14s ", e.Time.In(loc).Format(time.DateTime), e.Outcome, codeOrNone(e.Code()), templates.Printable(e.Reason))
 	names, n := recipients(contact)
-	b.WriteString(safe(names))
+	b.WriteString(templates.Printable(names))
 	if e.Outcome == "rejected" {
-		fmt.Fprintf(&b, " from %s", safe(senderOf(e)))
+		fmt.Fprintf(&b, " from %s", templates.Printable(senderOf(e)))
 		place(&b, " client ", e.Client, e.ClientIP)
 	} else {
 		place(&b, " via ", e.Relay, e.IP)
 	}
 	if e.Provider != "" && e.Provider != e.Relay {
-		fmt.Fprintf(&b, " (%s)", safe(e.Provider))
+		fmt.Fprintf(&b, " (%s)", templates.Printable(e.Provider))
 	}
 	if e.Message != "" {
-		b.WriteString(" " + safe(e.Message))
+		b.WriteString(" " + templates.Printable(e.Message))
 	}
 	switch {
 	case e.Times > 1:
@@ -101,7 +102,7 @@ func eventLine(contact []*store.Event, loc *time.Location) string {
 	case len(contact) > n:
 		fmt.Fprintf(&b, " %d attempts", len(contact))
 	}
-	return b.String() + ": " + safe(e.Text)
+	return b.String() + ": " + templates.Printable(e.Text)
 }
 
 // recipients names those of a contact, each once: a line that is repeated is
@@ -139,9 +140,9 @@ func place(b *strings.Builder, before, host, ip string) {
 	if host == "" && ip == "" {
 		return
 	}
-	b.WriteString(before + safe(host))
+	b.WriteString(before + templates.Printable(host))
 	if ip != "" {
-		fmt.Fprintf(b, "[%s]", safe(ip))
+		fmt.Fprintf(b, "[%s]", templates.Printable(ip))
 	}
 }
 
@@ -201,8 +202,10 @@ func newJSONEvent(e *store.Event, loc *time.Location) jsonEvent {
 	return j
 }
 
-func (j jsonEvents) Event(e *store.Event) error { return writeJSON(j.w, newJSONEvent(e, j.loc), "") }
-func (j jsonEvents) Flush() error               { return nil }
+func (j jsonEvents) Event(e *store.Event) error {
+	return templates.WriteJSON(j.w, newJSONEvent(e, j.loc), "")
+}
+func (j jsonEvents) Flush() error { return nil }
 
 type csvEvents struct {
 	c   *csvWriter
@@ -217,7 +220,7 @@ func (c csvEvents) Event(e *store.Event) error {
 	row := []string{e.Time.In(c.loc).Format(time.RFC3339), e.Outcome}
 	for _, s := range []string{e.Host, e.MTA, e.Instance, e.Message, senderOf(e), e.Recipient, e.Domain, e.Relay, e.IP, e.Provider, e.Stage.String(), reply,
 		e.Enhanced, e.MTAStatus, e.Reason, e.Client, e.ClientIP, e.Contact(), e.Text} {
-		row = append(row, foreign(s))
+		row = append(row, templates.CSV(s))
 	}
 	c.c.row(row...)
 	return c.c.err

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io"
 	"time"
-	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"mailfail/store"
+	"mailfail/templates"
 )
 
 // Schema is the schema of the JSON report: fields are added within it, never
@@ -234,41 +232,7 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 			jsonTop
 		}{counts(&g.Tally, r.ofCause(r.By)), tops(&g)}})
 	}
-	return writeJSON(w, j, "  ")
-}
-
-// writeJSON writes v and a newline. Whatever would do something to a terminal
-// is escaped; JSON demands that only of the control characters of ASCII.
-func writeJSON(w io.Writer, v any, indent string) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", indent)
-	if err := e.Encode(v); err != nil {
-		return fmt.Errorf("write JSON: %w", err)
-	}
-	_, err := w.Write(escapeJSON(b.Bytes()))
-	return err
-}
-
-// escapeJSON writes the characters that are not printed as \uXXXX. Outside of
-// strings JSON has only ASCII.
-func escapeJSON(b []byte) []byte {
-	out := make([]byte, 0, len(b))
-	for i := 0; i < len(b); {
-		r, n := utf8.DecodeRune(b[i:])
-		switch {
-		case r < 0x7f || r > 0x7f && unicode.IsGraphic(r):
-			out = append(out, b[i:i+n]...)
-		case r <= 0xffff:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		default:
-			hi, lo := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
-		}
-		i += n
-	}
-	return out
+	return templates.WriteJSON(w, j, "  ")
 }
 
 func (r *Report) jsonTotals() jsonTotals {

@@ -22,6 +22,7 @@ import (
 
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/templates"
 )
 
 // DefaultTop is the number of rows that a text report shows of each table.
@@ -76,7 +77,7 @@ func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
 		r.Notes = append(r.Notes, "With a code or a reason asked for, only the recipients that met such a failure are counted. Deliveries carry no code, so there are no rates.")
 	}
 	if l := n.Lines; l.Unparsed*100 > l.Read {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s of the lines of the log were not understood, so something may be missing here; `mailfail ingest --verbose` shows such lines.", percent(l.Unparsed, l.Read)))
+		r.Notes = append(r.Notes, fmt.Sprintf("%s of the lines of the log were not understood, so something may be missing here; `mailfail ingest --verbose` shows such lines.", templates.Percent(l.Unparsed, l.Read)))
 	}
 	return r, nil
 }
@@ -95,7 +96,7 @@ func isByNextHop(by []store.Dimension) bool {
 func sendLogsNote(n *store.Numbers) string {
 	note := "SMTP send logs and message tracking logs report the same mail, so the numbers are those of the tracking logs alone"
 	if n.Exact > 0 {
-		note += fmt.Sprintf("; %s failing %s the stage and the reply that the send logs have", count(n.Exact), map[bool]string{true: "attempt has", false: "attempts have"}[n.Exact == 1])
+		note += fmt.Sprintf("; %s failing %s the stage and the reply that the send logs have", templates.Count(n.Exact), map[bool]string{true: "attempt has", false: "attempts have"}[n.Exact == 1])
 	}
 	if n.LeftOut.Any() {
 		note += ". The send logs " + have(n.LeftOut)
@@ -115,14 +116,14 @@ func SendLogsRemark(l store.LeftOut) string {
 
 // have says what send logs have that was left out.
 func have(l store.LeftOut) string {
-	what := fmt.Sprintf("have %s failing %s ", count(l.Untracked), plural(l.Untracked, "attempt"))
+	what := fmt.Sprintf("have %s failing %s ", templates.Count(l.Untracked), templates.Plural(l.Untracked, "attempt"))
 	switch {
 	case l.Unnamed == 0:
 		return what + "that no tracking log has"
 	case l.Untracked > 0:
-		return what + fmt.Sprintf("that no tracking log has, and %s without a Message-ID, which cannot be compared", count(l.Unnamed))
+		return what + fmt.Sprintf("that no tracking log has, and %s without a Message-ID, which cannot be compared", templates.Count(l.Unnamed))
 	}
-	return fmt.Sprintf("have %s failing %s without a Message-ID, which cannot be compared", count(l.Unnamed), plural(l.Unnamed, "attempt"))
+	return fmt.Sprintf("have %s failing %s without a Message-ID, which cannot be compared", templates.Count(l.Unnamed), templates.Plural(l.Unnamed, "attempt"))
 }
 
 // rates returns the failure rate and the deferral rate of a tally; nil when

@@ -15,6 +15,7 @@ import (
 
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/templates"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -211,7 +212,7 @@ func TestNoTextIsNoUnknownText(t *testing.T) {
 func TestTextIsNoWiderThanAsked(t *testing.T) {
 	for _, width := range []int{72, 80, 100, 120} {
 		for line := range strings.Lines(text(t, sample(), TextOptions{Width: width})) {
-			if n := cells.StringWidth(strings.TrimSuffix(line, "\n")); n > width {
+			if n := templates.Width(strings.TrimSuffix(line, "\n")); n > width {
 				t.Errorf("width %d: a line of %d cells: %q", width, n, line)
 			}
 		}
@@ -311,25 +312,6 @@ func TestSendLogsNote(t *testing.T) {
 	}
 }
 
-func TestCount(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 7: "7", 999: "999", 1000: "1,000", 123456: "123,456", 1234567: "1,234,567", -1: "-1", -999: "-999", -1000: "-1,000", -123456: "-123,456"} {
-		if got := count(n); got != want {
-			t.Errorf("count(%d) = %q, want %q", n, got, want)
-		}
-	}
-}
-
-func TestPercent(t *testing.T) {
-	for _, test := range []struct {
-		n, of int64
-		want  string
-	}{{0, 0, "-"}, {0, 5, "0%"}, {5, 5, "100%"}, {1, 3, "33.3%"}, {1, 100_000, "<0.1%"}, {99_999, 100_000, ">99.9%"}, {1, 2000, "0.1%"}, {9994, 10000, "99.9%"}} {
-		if got := percent(test.n, test.of); got != test.want {
-			t.Errorf("percent(%d, %d) = %q, want %q", test.n, test.of, got, test.want)
-		}
-	}
-}
-
 func events() []*store.Event {
 	at := day.Add(7*time.Hour + 1500*time.Millisecond)
 	e := store.Event{Time: at, Format: "postfix", MTA: "postfix", Host: "mx1", Service: "smtp", Message: "4jXJzW4DgQz8tZQ", MessageID: "<1@example.com>", Sender: "a@example.com", HasSender: true,
@@ -386,19 +368,4 @@ func TestTrace(t *testing.T) {
 		}
 		golden(t, name+".json", b.String())
 	}
-}
-
-func FuzzTable(f *testing.F) {
-	f.Add("example.org", "550 5.1.1 user-unknown", "日本語", 80)
-	f.Add(hostile, "\xff\xfe", "🧑‍🤝‍🧑 e\u0301", 72)
-	f.Fuzz(func(t *testing.T, a, b, c string, width int) {
-		width = min(max(width, minWidth), maxWidth)
-		tab := table{columns: []column{{title: "A", flex: true}, {title: "Number", right: true}, {title: "B", flex: true}},
-			rows: []tableRow{{cells: []string{safe(a), "1,234", safe(b)}, below: []string{safe(c)}}, {cells: []string{safe(c), "5", safe(a)}}}}
-		for line := range strings.Lines(tab.render(width)) {
-			if n := cells.StringWidth(strings.TrimSuffix(line, "\n")); n > width {
-				t.Errorf("%d cells of %d: %q", n, width, line)
-			}
-		}
-	})
 }

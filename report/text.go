@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"text/template"
 
@@ -52,7 +51,7 @@ func (r *Report) WriteText(w io.Writer, opt TextOptions) error {
 	t := &texter{r, opt, min(max(opt.Width, minWidth), maxWidth)}
 	tmpl, err := template.New("report").Funcs(template.FuncMap{
 		"heading": t.heading,
-		"wrap":    func(indent int, s string) string { return wrap(s, indent, t.width) },
+		"wrap":    func(indent int, s string) string { return templates.Wrap(s, indent, t.width) },
 	}).Parse(templates.Report)
 	if err != nil {
 		return fmt.Errorf("report template: %w", err)
@@ -68,11 +67,11 @@ type texter struct {
 }
 
 func (t *texter) heading(s string) string {
-	s = fit(s, t.width)
+	s = templates.Fit(s, t.width)
 	if t.opt.Color {
 		return "\x1b[1m" + s + "\x1b[0m"
 	}
-	return s + "\n" + strings.Repeat("-", min(cells.StringWidth(s), t.width))
+	return s + "\n" + strings.Repeat("-", min(templates.Width(s), t.width))
 }
 
 func (t *texter) report() textReport {
@@ -107,7 +106,7 @@ func (t *texter) only() string {
 		{"mta", t.Filter.MTAs}, {"code", t.Filter.Codes}, {"reason", t.Filter.Reasons},
 	} {
 		if len(f.values) > 0 {
-			parts = append(parts, f.name+" "+safe(strings.Join(f.values, " or ")))
+			parts = append(parts, f.name+" "+templates.Printable(strings.Join(f.values, " or ")))
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -128,13 +127,13 @@ func (t *texter) summary() []string {
 	}
 	failed := n.Bounced + n.Expired
 	return t.figures([]figure{
-		{"Delivered", n.Delivered, fmt.Sprintf("of %s %s (%s)", count(n.Recipients), plural(n.Recipients, "recipient"), percent(n.Delivered, n.Recipients))},
+		{"Delivered", n.Delivered, fmt.Sprintf("of %s %s (%s)", templates.Count(n.Recipients), templates.Plural(n.Recipients, "recipient"), templates.Percent(n.Delivered, n.Recipients))},
 		{"Failed", failed, t.failed(n)},
 		{"Pending", n.Pending, "still waiting at the end of this time"},
 		{"Removed", n.Removed, "deleted or discarded on this side"},
-		{"Deferred", n.Deferred, fmt.Sprintf("put off at least once (%s)", percent(n.Deferred, n.Recipients))},
+		{"Deferred", n.Deferred, fmt.Sprintf("put off at least once (%s)", templates.Percent(n.Deferred, n.Recipients))},
 		{"Handed over", n.HandedOver, "to a content filter or to another server here"},
-		{"Attempts", n.Attempts, fmt.Sprintf("in all: %s delivered, %s put off, %s failed", count(n.Attempts-n.Deferrals-n.Failures), count(n.Deferrals), count(n.Failures))},
+		{"Attempts", n.Attempts, fmt.Sprintf("in all: %s delivered, %s put off, %s failed", templates.Count(n.Attempts-n.Deferrals-n.Failures), templates.Count(n.Deferrals), templates.Count(n.Failures))},
 		{"Suspended", n.Suspended, "put off without an attempt"},
 		{"Rejected", n.Rejected, rejectedWords},
 		{"Put off", n.RejectedTemporary, putOffWords},
@@ -151,10 +150,10 @@ func (t *texter) connected() figure {
 	hops := int64(len(t.Hops))
 	if t.ofCause(nil) {
 		hops = int64(len(t.failingHops()))
-		return figure{"Connections", failed, fmt.Sprintf("to %s next %s met such a failure", count(hops), plural(hops, "hop"))}
+		return figure{"Connections", failed, fmt.Sprintf("to %s next %s met such a failure", templates.Count(hops), templates.Plural(hops, "hop"))}
 	}
-	return figure{"Connections", all, fmt.Sprintf("to %s next %s: %s failed (%s), %s %s sent", count(hops), plural(hops, "hop"),
-		count(failed), percent(failed, all), count(messages), plural(messages, "message"))}
+	return figure{"Connections", all, fmt.Sprintf("to %s next %s: %s failed (%s), %s %s sent", templates.Count(hops), templates.Plural(hops, "hop"),
+		templates.Count(failed), templates.Percent(failed, all), templates.Count(messages), templates.Plural(messages, "message"))}
 }
 
 const (
@@ -166,13 +165,13 @@ func (t *texter) failed(n *store.Tally) string {
 	if n.Bounced+n.Expired == 0 {
 		return "none for good"
 	}
-	return fmt.Sprintf("for good: %s bounced, %s expired (failure rate %s)", count(n.Bounced), count(n.Expired), percent(n.Bounced+n.Expired, n.Delivered+n.Bounced+n.Expired))
+	return fmt.Sprintf("for good: %s bounced, %s expired (failure rate %s)", templates.Count(n.Bounced), templates.Count(n.Expired), templates.Percent(n.Bounced+n.Expired, n.Delivered+n.Bounced+n.Expired))
 }
 
 func (t *texter) causeSummary() []string {
 	n := &t.Totals
 	return t.figures([]figure{
-		{"Attempts", n.Attempts, fmt.Sprintf("failed: %s for now, %s for good", count(n.Deferrals), count(n.Failures))},
+		{"Attempts", n.Attempts, fmt.Sprintf("failed: %s for now, %s for good", templates.Count(n.Deferrals), templates.Count(n.Failures))},
 		{"Recipients", n.Recipients, "met such a failure. Of these"},
 		{"Delivered", n.Delivered, "were delivered in the end"},
 		{"Failed", n.Bounced + n.Expired, "failed for good"},
@@ -198,13 +197,13 @@ func (t *texter) figures(list []figure, always int) []string {
 	for i, f := range list {
 		if i < always || f.n != 0 {
 			shown = append(shown, f)
-			name, digits = max(name, len(f.name)), max(digits, len(count(f.n)))
+			name, digits = max(name, len(f.name)), max(digits, len(templates.Count(f.n)))
 		}
 	}
 	var lines []string
 	for _, f := range shown {
-		words := wrap(f.words, name+digits+3, t.width)
-		lines = append(lines, fmt.Sprintf("%-*s  %*s %s", name, f.name, digits, count(f.n), strings.TrimSpace(words)))
+		words := templates.Wrap(f.words, name+digits+3, t.width)
+		lines = append(lines, fmt.Sprintf("%-*s  %*s %s", name, f.name, digits, templates.Count(f.n), strings.TrimSpace(words)))
 	}
 	return lines
 }
@@ -224,7 +223,7 @@ func (t *texter) causes(rows []store.CauseRow, all int64, what, which string) []
 	for i, c := range rows {
 		name, advice := meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
 		list = append(list, worst{
-			Title:   fit(fmt.Sprintf("%d. %s", i+1, titleOf(c.Code, name, c.Reason)), t.width),
+			Title:   templates.Fit(fmt.Sprintf("%d. %s", i+1, titleOf(c.Code, name, c.Reason)), t.width),
 			Share:   share(c.N, all, what, which) + ", " + where(c.Domains, c.TopDomain),
 			Meaning: advice,
 		})
@@ -238,18 +237,18 @@ func share(n, all int64, what, which string) string {
 	case all == 1:
 		return "the only " + what + which
 	case n == all:
-		return fmt.Sprintf("all %s %s%s", count(n), plural(n, what), which)
+		return fmt.Sprintf("all %s %s%s", templates.Count(n), templates.Plural(n, what), which)
 	}
-	return fmt.Sprintf("%s of the %s %s%s (%s)", count(n), count(all), plural(all, what), which, percent(n, all))
+	return fmt.Sprintf("%s of the %s %s%s (%s)", templates.Count(n), templates.Count(all), templates.Plural(all, what), which, templates.Percent(n, all))
 }
 
 // where says in how many domains something happened, and where most.
 func where(domains int64, most string) string {
-	name := fit(unnamed(store.ByDomain, most), 40)
+	name := templates.Fit(unnamed(store.ByDomain, most), 40)
 	if domains == 1 {
 		return "at " + name
 	}
-	return fmt.Sprintf("%s domains, most at %s", count(domains), name)
+	return fmt.Sprintf("%s domains, most at %s", templates.Count(domains), name)
 }
 
 func codeOrNone(code string) string {
@@ -273,7 +272,7 @@ func unnamed(d store.Dimension, value string) string {
 	case value == "<>" && d == store.BySender:
 		return "<> (bounces)"
 	case value != "":
-		return safe(value)
+		return templates.Printable(value)
 	case d == store.ByInstance:
 		return "(default)"
 	case d == store.BySender || d == store.ByHost:
@@ -311,7 +310,7 @@ func (t *texter) groups() *section {
 		return nil
 	}
 	failing = byImportance(failing)
-	s := &section{Title: title, Body: t.groupTable(dims, top(failing, t.opt.Top)).render(t.width)}
+	s := &section{Title: title, Body: t.groupTable(dims, top(failing, t.opt.Top)).Render(t.width)}
 	s.More = t.more(len(failing)-len(top(failing, t.opt.Top)), "more with failures", len(rows)-len(failing))
 	return s
 }
@@ -330,10 +329,10 @@ func byImportance(groups []store.Group) []store.Group {
 func (t *texter) more(left int, what string, fine int) string {
 	var parts []string
 	if left > 0 {
-		parts = append(parts, fmt.Sprintf("%s %s (--top 0 shows all)", count(int64(left)), what))
+		parts = append(parts, fmt.Sprintf("%s %s (--top 0 shows all)", templates.Count(int64(left)), what))
 	}
 	if fine > 0 {
-		parts = append(parts, fmt.Sprintf("%s without failures", count(int64(fine))))
+		parts = append(parts, fmt.Sprintf("%s without failures", templates.Count(int64(fine))))
 	}
 	if parts == nil {
 		return ""
@@ -341,26 +340,26 @@ func (t *texter) more(left int, what string, fine int) string {
 	return "... and " + strings.Join(parts, ", ")
 }
 
-func (t *texter) groupTable(dims []store.Dimension, groups []store.Group) *table {
-	tab := &table{}
+func (t *texter) groupTable(dims []store.Dimension, groups []store.Group) *templates.Table {
+	tab := &templates.Table{}
 	for _, d := range dims {
-		tab.columns = append(tab.columns, column{title: titleOfDimension(d), flex: !d.OfCause()})
+		tab.Columns = append(tab.Columns, templates.Column{Title: titleOfDimension(d), Flex: !d.OfCause()})
 	}
 	ofCause := t.ofCause(dims)
 	for _, title := range t.numberTitles(ofCause) {
-		tab.columns = append(tab.columns, column{title: title, right: true})
+		tab.Columns = append(tab.Columns, templates.Column{Title: title, Right: true})
 	}
 	// Names that are cut to a few letters tell less than a cause does.
 	withCause := !ofCause && (len(dims) == 1 || t.width >= 100)
 	if withCause {
-		tab.columns = append(tab.columns, column{title: "Top cause", flex: true})
+		tab.Columns = append(tab.Columns, templates.Column{Title: "Top cause", Flex: true})
 	}
 	for _, g := range groups {
 		cells := t.groupCells(dims, &g, ofCause)
 		if withCause {
 			cells = append(cells, g.TopCause)
 		}
-		tab.rows = append(tab.rows, tableRow{cells: cells})
+		tab.Rows = append(tab.Rows, templates.TableRow{Cells: cells})
 	}
 	return tab
 }
@@ -387,8 +386,8 @@ func (t *texter) groupCells(dims []store.Dimension, g *store.Group, ofCause bool
 	}
 	failed := g.Bounced + g.Expired
 	numbers := map[string]string{
-		"Recipients": count(g.Recipients), "Delivered": count(g.Delivered), "Failed": count(failed), "Rate": percent(failed, g.Delivered+failed),
-		"Deferred": count(g.Deferred), "Pending": count(g.Pending), "Attempts": count(g.Attempts), "Temporary": count(g.Deferrals), "Permanent": count(g.Failures),
+		"Recipients": templates.Count(g.Recipients), "Delivered": templates.Count(g.Delivered), "Failed": templates.Count(failed), "Rate": templates.Percent(failed, g.Delivered+failed),
+		"Deferred": templates.Count(g.Deferred), "Pending": templates.Count(g.Pending), "Attempts": templates.Count(g.Attempts), "Temporary": templates.Count(g.Deferrals), "Permanent": templates.Count(g.Failures),
 	}
 	for _, title := range t.numberTitles(ofCause) {
 		row = append(row, numbers[title])
@@ -411,18 +410,18 @@ func (t *texter) numberTitles(ofCause bool) []string {
 }
 
 func (t *texter) codes() section {
-	tab := &table{columns: []column{{title: "Code"}, {title: "Attempts", right: true}, {title: "Recipients", right: true}, {title: "Domains", right: true}, {title: "Meaning", flex: true}}}
+	tab := &templates.Table{Columns: []templates.Column{{Title: "Code"}, {Title: "Attempts", Right: true}, {Title: "Recipients", Right: true}, {Title: "Domains", Right: true}, {Title: "Meaning", Flex: true}}}
 	codes := split(t.Codes, t.Uncoded)
 	for _, c := range top(codes, t.opt.Top) {
 		name, advice := meaningOf(&c)
-		row := tableRow{cells: []string{codeOrNone(c.Code), count(c.Attempts), count(c.Recipients), count(c.Domains), name}}
-		row.below = strings.Split(wrap(c.Reason+": "+advice, 0, t.width-4), "\n")
+		row := templates.TableRow{Cells: []string{codeOrNone(c.Code), templates.Count(c.Attempts), templates.Count(c.Recipients), templates.Count(c.Domains), name}}
+		row.Below = strings.Split(templates.Wrap(c.Reason+": "+advice, 0, t.width-4), "\n")
 		if c.Example != "" {
-			row.below = append(row.below, "> "+safe(c.Example))
+			row.Below = append(row.Below, "> "+templates.Printable(c.Example))
 		}
-		tab.rows = append(tab.rows, row)
+		tab.Rows = append(tab.Rows, row)
 	}
-	return section{"Failing attempts by code", tab.render(t.width), t.more(len(codes)-len(tab.rows), "more", 0)}
+	return section{"Failing attempts by code", tab.Render(t.width), t.more(len(codes)-len(tab.Rows), "more", 0)}
 }
 
 // split puts the rows by reason in the place of the row without a code.
@@ -439,16 +438,16 @@ func split(codes, uncoded []store.CodeRow) []store.CodeRow {
 }
 
 func (t *texter) rejections() section {
-	tab := &table{columns: []column{{title: "Code"}, {title: "Times", right: true}, {title: "Recipients", right: true}, {title: "Clients", right: true}, {title: "Reason", flex: true}}}
+	tab := &templates.Table{Columns: []templates.Column{{Title: "Code"}, {Title: "Times", Right: true}, {Title: "Recipients", Right: true}, {Title: "Clients", Right: true}, {Title: "Reason", Flex: true}}}
 	codes := split(t.Rejections, t.UncodedRejections)
 	for _, c := range top(codes, t.opt.Top) {
-		row := tableRow{cells: []string{codeOrNone(c.Code), count(c.Attempts), count(c.Recipients), count(c.Clients), c.Reason}}
+		row := templates.TableRow{Cells: []string{codeOrNone(c.Code), templates.Count(c.Attempts), templates.Count(c.Recipients), templates.Count(c.Clients), c.Reason}}
 		if c.Example != "" {
-			row.below = []string{"> " + safe(c.Example)}
+			row.Below = []string{"> " + templates.Printable(c.Example)}
 		}
-		tab.rows = append(tab.rows, row)
+		tab.Rows = append(tab.Rows, row)
 	}
-	return section{"Refused on the way in", tab.render(t.width), t.more(len(codes)-len(tab.rows), "more", 0)}
+	return section{"Refused on the way in", tab.Render(t.width), t.more(len(codes)-len(tab.Rows), "more", 0)}
 }
 
 // hops is the table of the next hops to which connections failed. Where only
@@ -462,24 +461,24 @@ func (t *texter) hops() *section {
 	if t.ofCause(nil) {
 		titles = []string{"Failed"}
 	}
-	tab := &table{columns: []column{{title: "Next hop", flex: true}}}
+	tab := &templates.Table{Columns: []templates.Column{{Title: "Next hop", Flex: true}}}
 	for _, title := range titles {
-		tab.columns = append(tab.columns, column{title: title, right: true})
+		tab.Columns = append(tab.Columns, templates.Column{Title: title, Right: true})
 	}
-	tab.columns = append(tab.columns, column{title: "Top cause", flex: true})
+	tab.Columns = append(tab.Columns, templates.Column{Title: "Top cause", Flex: true})
 	for _, h := range top(failing, t.opt.Top) {
-		numbers := map[string]string{"Connections": count(h.Connections), "Failed": count(h.Failed), "Rate": percent(h.Failed, h.Connections)}
-		row := tableRow{cells: []string{unnamed(store.ByRelay, h.Name)}}
+		numbers := map[string]string{"Connections": templates.Count(h.Connections), "Failed": templates.Count(h.Failed), "Rate": templates.Percent(h.Failed, h.Connections)}
+		row := templates.TableRow{Cells: []string{unnamed(store.ByRelay, h.Name)}}
 		for _, title := range titles {
-			row.cells = append(row.cells, numbers[title])
+			row.Cells = append(row.Cells, numbers[title])
 		}
-		row.cells = append(row.cells, strings.TrimSpace(h.Code+" "+h.Reason))
+		row.Cells = append(row.Cells, strings.TrimSpace(h.Code+" "+h.Reason))
 		if h.Example != "" {
-			row.below = []string{"> " + safe(h.Example)}
+			row.Below = []string{"> " + templates.Printable(h.Example)}
 		}
-		tab.rows = append(tab.rows, row)
+		tab.Rows = append(tab.Rows, row)
 	}
-	return &section{"Connections that failed, by next hop", tab.render(t.width), t.more(len(failing)-len(tab.rows), "more with failures", len(t.Hops)-len(failing))}
+	return &section{"Connections that failed, by next hop", tab.Render(t.width), t.more(len(failing)-len(tab.Rows), "more with failures", len(t.Hops)-len(failing))}
 }
 
 func (t *texter) failingHops() []store.Hop {
@@ -497,13 +496,13 @@ func (t *texter) unknown() *section {
 		return nil
 	}
 	shown := top(texts, unknownShown)
-	tab := &table{columns: []column{{title: "Attempts", right: true}, {title: "Code"}, {title: "Text", flex: true}}}
+	tab := &templates.Table{Columns: []templates.Column{{Title: "Attempts", Right: true}, {Title: "Code"}, {Title: "Text", Flex: true}}}
 	for _, u := range shown {
-		tab.rows = append(tab.rows, tableRow{cells: []string{count(u.Attempts), codeOrNone(u.Code), safe(u.Example)}})
+		tab.Rows = append(tab.Rows, templates.TableRow{Cells: []string{templates.Count(u.Attempts), codeOrNone(u.Code), templates.Printable(u.Example)}})
 	}
-	s := &section{Body: tab.render(t.width)}
+	s := &section{Body: tab.Render(t.width)}
 	if left := len(texts) - len(shown); left > 0 {
-		s.More = fmt.Sprintf("... and %s more (--format json shows all)", count(int64(left)))
+		s.More = fmt.Sprintf("... and %s more (--format json shows all)", templates.Count(int64(left)))
 	}
 	return s
 }
@@ -513,50 +512,6 @@ func (t *texter) lines() string {
 	if l.Read == 0 {
 		return "No lines of this time were read."
 	}
-	return fmt.Sprintf("%s %s read: %s understood, %s of no interest, %s not understood (%s).", count(l.Read), plural(l.Read, "line"),
-		count(l.Understood), count(l.Irrelevant), count(l.Unparsed), percent(l.Unparsed, l.Read))
-}
-
-// count formats a number with commas between thousands.
-func count(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	start := len(s) % 3
-	if n < 0 {
-		start = 1 + (len(s)-1)%3
-	}
-	b := []byte(s[:start])
-	for i := start; i < len(s); i += 3 {
-		if len(b) > 0 && b[len(b)-1] != '-' {
-			b = append(b, ',')
-		}
-		b = append(b, s[i:i+3]...)
-	}
-	return string(b)
-}
-
-// percent formats a share. What is not all is never 100%, and what is not
-// nothing never 0%.
-func percent(n, of int64) string {
-	if of == 0 {
-		return "-"
-	}
-	p := 1000 * float64(n) / float64(of)
-	switch {
-	case n == of:
-		return "100%"
-	case n == 0:
-		return "0%"
-	case p < 0.5:
-		return "<0.1%"
-	case p >= 999.5:
-		return ">99.9%"
-	}
-	return fmt.Sprintf("%.1f%%", p/10)
-}
-
-func plural(n int64, word string) string {
-	if n == 1 {
-		return word
-	}
-	return word + "s"
+	return fmt.Sprintf("%s %s read: %s understood, %s of no interest, %s not understood (%s).", templates.Count(l.Read), templates.Plural(l.Read, "line"),
+		templates.Count(l.Understood), templates.Count(l.Irrelevant), templates.Count(l.Unparsed), templates.Percent(l.Unparsed, l.Read))
 }

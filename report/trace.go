@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mailfail/store"
+	"mailfail/templates"
 )
 
 // TraceSchema is the schema of the JSON that mailfail trace prints.
@@ -27,7 +28,7 @@ const onlyCounted = "Recipients that were delivered at once are only counted; th
 func (t *Trace) WriteText(w io.Writer) error {
 	var b strings.Builder
 	if len(t.Stories)+len(t.Rejections) == 0 {
-		fmt.Fprintf(&b, "Nothing is known of %s.\n", safe(t.Query))
+		fmt.Fprintf(&b, "Nothing is known of %s.\n", templates.Printable(t.Query))
 	}
 	for _, s := range t.Stories {
 		t.story(&b, s)
@@ -45,13 +46,13 @@ func (t *Trace) WriteText(w io.Writer) error {
 }
 
 func (t *Trace) story(b *strings.Builder, s *store.Story) {
-	fmt.Fprintf(b, "Message %s", safe(s.QueueID))
+	fmt.Fprintf(b, "Message %s", templates.Printable(s.QueueID))
 	if s.Host != "" {
-		fmt.Fprintf(b, " on %s", safe(s.Host))
+		fmt.Fprintf(b, " on %s", templates.Printable(s.Host))
 	}
-	fmt.Fprintf(b, " (%s", safe(s.Format))
+	fmt.Fprintf(b, " (%s", templates.Printable(s.Format))
 	if s.Instance != "" {
-		fmt.Fprintf(b, ", %s", safe(s.Instance))
+		fmt.Fprintf(b, ", %s", templates.Printable(s.Instance))
 	}
 	b.WriteString(")\n")
 	t.fact(b, "first seen", s.FirstSeen.In(t.Location).Format(time.DateTime+" MST"))
@@ -61,10 +62,10 @@ func (t *Trace) story(b *strings.Builder, s *store.Story) {
 	place(&client, "", s.Client, s.ClientIP)
 	t.fact(b, "client", client.String())
 	if s.Size > 0 {
-		t.fact(b, "size", count(s.Size)+" bytes")
+		t.fact(b, "size", templates.Count(s.Size)+" bytes")
 	}
 	for _, r := range s.Recipients {
-		fmt.Fprintf(b, "  To %s: %s\n", safe(r.Address), t.end(&r))
+		fmt.Fprintf(b, "  To %s: %s\n", templates.Printable(r.Address), t.end(&r))
 		for _, e := range r.Attempts {
 			fmt.Fprintf(b, "    %s\n", t.attempt(e))
 		}
@@ -73,7 +74,7 @@ func (t *Trace) story(b *strings.Builder, s *store.Story) {
 
 func (t *Trace) fact(b *strings.Builder, name, value string) {
 	if value != "" {
-		fmt.Fprintf(b, "  %-10s  %s\n", name, safe(value))
+		fmt.Fprintf(b, "  %-10s  %s\n", name, templates.Printable(value))
 	}
 }
 
@@ -87,9 +88,9 @@ func (t *Trace) end(r *store.StoryRecipient) string {
 
 func (t *Trace) attempt(e *store.Event) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %-8s %-10s %s", e.Time.In(t.Location).Format(time.DateTime), e.Outcome, codeOrNone(e.Code()), safe(e.Reason))
+	fmt.Fprintf(&b, "%s %-8s %-10s %s", e.Time.In(t.Location).Format(time.DateTime), e.Outcome, codeOrNone(e.Code()), templates.Printable(e.Reason))
 	place(&b, " via ", e.Relay, e.IP)
-	return b.String() + ": " + safe(e.Text)
+	return b.String() + ": " + templates.Printable(e.Text)
 }
 
 type jsonTrace struct {
@@ -142,7 +143,7 @@ func (t *Trace) WriteJSON(w io.Writer) error {
 		}
 		j.Messages = append(j.Messages, m)
 	}
-	return writeJSON(w, j, "  ")
+	return templates.WriteJSON(w, j, "  ")
 }
 
 func (t *Trace) events(list []*store.Event) []jsonEvent {

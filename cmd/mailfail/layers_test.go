@@ -20,7 +20,7 @@ var layers = map[string][]string{
 	// A reply that somebody pastes is taken apart as one in a log is.
 	"report/explain": {"parsers", "registry", "templates"},
 	"store":          {"registry"},
-	"templates":      {},
+	"templates":      {"registry"},
 }
 
 func TestLayers(t *testing.T) {

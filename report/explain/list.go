@@ -2,7 +2,6 @@ package explain
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -99,10 +98,7 @@ func (r *Row) fields() []string {
 func WriteList(w io.Writer, rows []Row, format string, width int) error {
 	switch format {
 	case "json":
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(map[string]any{"schema": "mailfail/codes/1", "codes": rows})
+		return templates.WriteJSON(w, map[string]any{"schema": "mailfail/codes/1", "codes": rows}, "  ")
 	case "csv":
 		c := csv.NewWriter(w)
 		if err := c.Write(columns); err != nil {

@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -14,10 +13,7 @@ import (
 
 // WriteJSON writes the answer as JSON.
 func (a *Answer) WriteJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(a)
+	return templates.WriteJSON(w, a, "  ")
 }
 
 // WriteText writes the answer for people, no line wider than width. Nothing
