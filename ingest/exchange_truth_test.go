@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"mailfail/store"
+	"mailfail/registry"
 	"mailfail/store/storetest"
 )
 
@@ -57,14 +57,14 @@ func TestExchangeTruth(t *testing.T) {
 				n := func(query string, args ...any) int64 {
 					return storetest.Int(t, db, query+" AND s.domain = (SELECT id FROM names WHERE text = ?)", append(args, domain)...)
 				}
-				state := func(st store.State) int64 {
+				state := func(st registry.State) int64 {
 					return n("SELECT count(*) FROM recipients r JOIN series s ON s.id = r.series WHERE r.state = ?", st)
 				}
 				clean := n("SELECT sum(recipients) FROM counts r JOIN series s ON s.id = r.series WHERE 1")
-				if got := clean + state(store.Delivered); got != d.Delivered {
+				if got := clean + state(registry.StateDelivered); got != d.Delivered {
 					t.Errorf("%s: %d delivered, want %d", domain, got, d.Delivered)
 				}
-				for st, want := range map[store.State]int64{store.Bounced: d.Bounced, store.Expired: d.Expired, store.Removed: d.Removed, store.Pending: d.Pending} {
+				for st, want := range map[registry.State]int64{registry.StateBounced: d.Bounced, registry.StateExpired: d.Expired, registry.StateRemoved: d.Removed, registry.StatePending: d.Pending} {
 					if got := state(st); got != want {
 						t.Errorf("%s: %d in state %d, want %d", domain, got, st, want)
 					}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"mailfail/store"
+	"mailfail/registry"
 	"mailfail/store/storetest"
 )
 
@@ -115,15 +115,15 @@ func recipientsTruth(t *testing.T, run, log string) {
 			// responses" it logs Completed, and nothing of the recipients.
 			w.recipients = 0
 		}
-		state := func(s store.State) int64 {
+		state := func(s registry.State) int64 {
 			return storetest.Int(t, db, `SELECT count(*) FROM recipients r JOIN series s ON s.id = r.series JOIN names d ON d.id = s.domain
 				JOIN names f ON f.id = s.sender WHERE d.text = ? AND f.text <> '<>' AND r.state = ?`, domain, s)
 		}
-		delivered := state(store.Delivered) + storetest.Int(t, db, `SELECT sum(c.recipients) FROM counts c JOIN series s ON s.id = c.series
+		delivered := state(registry.StateDelivered) + storetest.Int(t, db, `SELECT sum(c.recipients) FROM counts c JOIN series s ON s.id = c.series
 			JOIN names d ON d.id = s.domain JOIN names f ON f.id = s.sender WHERE d.text = ? AND f.text <> '<>'`, domain)
-		ended := delivered + state(store.Bounced) + state(store.Expired)
-		if delivered != w.delivered || ended != w.recipients || state(store.Pending) != 0 {
-			t.Errorf("%s: %d delivered of %d, %d pending; want %d of %d", domain, delivered, ended, state(store.Pending), w.delivered, w.recipients)
+		ended := delivered + state(registry.StateBounced) + state(registry.StateExpired)
+		if delivered != w.delivered || ended != w.recipients || state(registry.StatePending) != 0 {
+			t.Errorf("%s: %d delivered of %d, %d pending; want %d of %d", domain, delivered, ended, state(registry.StatePending), w.delivered, w.recipients)
 		}
 	}
 }

@@ -88,21 +88,6 @@ const (
 	Connection
 )
 
-// Outcome is the end of an attempt.
-type Outcome uint8
-
-// The outcomes of an attempt.
-const (
-	Delivered Outcome = iota + 1
-	Deferred          // temporary, because the MTA treated it so
-	Failed            // permanent
-)
-
-var outcomeNames = [...]string{"", "delivered", "deferred", "failed"}
-
-// String returns the outcome's name.
-func (o Outcome) String() string { return outcomeNames[o] }
-
 // Record is what a line reports about a message, a recipient or a client. Its
 // byte slices point into the line: who keeps one must copy it.
 type Record struct {
@@ -136,14 +121,14 @@ type Record struct {
 	Kept      bool   // with Expected: it stays a recipient, though other records say it was replaced
 
 	// Of the attempt or rejection.
-	Outcome    Outcome
+	Outcome    registry.Outcome
 	GivenUp    bool           // with Failed: the final state is "expired", not "bounced"
 	Removed    bool           // with Failed: the final state is "removed": an admin deleted it
 	Relay      []byte         // host name of the next hop, as logged; "" when there was none
 	RelayIP    []byte         // its address; a path for a Unix socket
 	Stage      registry.Stage // where it ended; unknown for Delivered
 	Source     registry.Source
-	Reply      Reply             // the remote's, or the local text without codes
+	Reply      registry.Reply    // the remote's, or the local text without codes
 	MTAStatus  registry.Enhanced // the MTA's own (dsn=)
 	Delay      time.Duration     // since arrival; negative when not given
 	NextID     []byte            // queue id at the next hop, from "queued as"

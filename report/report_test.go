@@ -352,7 +352,7 @@ func TestEventsAreWritten(t *testing.T) {
 func TestTrace(t *testing.T) {
 	e := events()
 	s := &store.Story{Message: store.Message{Format: "postfix", Host: "mx1", Instance: "out", QueueID: "4jXJzW4DgQz8tZQ", MessageID: "<1@example.com>", HasSender: true, Client: "app", ClientIP: "192.0.2.5", Size: 12345}, FirstSeen: day,
-		Recipients: []store.StoryRecipient{{Address: "b@example.org", State: store.Delivered, FirstSeen: day, LastSeen: day, Final: day.Add(8 * time.Hour), Attempts: e[:1]}, {Address: hostile, FirstSeen: day, LastSeen: day.Add(time.Hour), Attempts: e[3:4]}}}
+		Recipients: []store.StoryRecipient{{Address: "b@example.org", State: registry.StateDelivered, FirstSeen: day, LastSeen: day, Final: day.Add(8 * time.Hour), Attempts: e[:1]}, {Address: hostile, FirstSeen: day, LastSeen: day.Add(time.Hour), Attempts: e[3:4]}}}
 	for name, trace := range map[string]*Trace{
 		"trace":       {Query: "4jXJzW4DgQz8tZQ", Stories: []*store.Story{s}, Rejections: e[4:], Location: time.UTC},
 		"trace-empty": {Query: hostile, Location: time.UTC},

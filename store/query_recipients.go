@@ -2,14 +2,15 @@ package store
 
 import (
 	"cmp"
+	"mailfail/registry"
 	"strings"
 )
 
 // recipient is a row of recipients with what its attempts in the window were.
 type recipient struct {
 	id, series int64
-	cause      int64 // of the last failing attempt, 0 none
-	state      State // at the window's end
+	cause      int64          // of the last failing attempt, 0 none
+	state      registry.State // at the window's end
 	deferred   bool
 	touched    []touch
 }
@@ -36,7 +37,7 @@ func (c *counter) recipients() error {
 	var r recipient
 	attempt := attempts.next()
 	for rows.next() {
-		r = recipient{id: rows.row[0], series: rows.row[1], state: State(rows.row[2]), cause: rows.row[3], touched: r.touched[:0]}
+		r = recipient{id: rows.row[0], series: rows.row[1], state: registry.State(rows.row[2]), cause: rows.row[3], touched: r.touched[:0]}
 		for attempt && attempts.row[0] <= r.id {
 			c.attempt(&r, attempts.row)
 			attempt = attempts.next()
@@ -158,29 +159,29 @@ func (c *counter) recipient(r *recipient) {
 			g.at(s, nil).recipient(r.state, r.deferred)
 		}
 	}
-	if k := c.cause(r.cause); k != nil && (r.state == Expired || r.state == Bounced && r.cause != 0) {
+	if k := c.cause(r.cause); k != nil && (r.state == registry.StateExpired || r.state == registry.StateBounced && r.cause != 0) {
 		c.failed[k.id]++
 		c.failedAt[labelDomain{k.label, c.cat.names[c.cat.series[s].domain]}]++
 	}
 }
 
 // recipient counts a recipient by its state.
-func (t *Tally) recipient(s State, deferred bool) {
+func (t *Tally) recipient(s registry.State, deferred bool) {
 	switch s {
-	case HandedOver:
+	case registry.StateHandedOver:
 		t.HandedOver++
 		return
-	case Replaced:
+	case registry.StateReplaced:
 		return
-	case Pending:
+	case registry.StatePending:
 		t.Pending++
-	case Delivered:
+	case registry.StateDelivered:
 		t.Delivered++
-	case Bounced:
+	case registry.StateBounced:
 		t.Bounced++
-	case Expired:
+	case registry.StateExpired:
 		t.Expired++
-	case Removed:
+	case registry.StateRemoved:
 		t.Removed++
 	}
 	t.Recipients++

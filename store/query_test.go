@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"mailfail/registry"
 	"math/rand"
 	"path/filepath"
 	"reflect"
@@ -42,7 +43,7 @@ type fixtureCount struct {
 
 type fixtureRecipient struct {
 	series            int
-	state             State
+	state             registry.State
 	first, last, done int64 // done 0: pending
 	cause             int   // of the last failing attempt, plus 1; 0 none
 }
@@ -173,10 +174,10 @@ func (f *fixture) random(rng *rand.Rand) {
 }
 
 func (f *fixture) randomRecipient(rng *rand.Rand, minutes int64, series, cause func() int) {
-	r := fixtureRecipient{series: series(), state: State(rng.Intn(7))}
+	r := fixtureRecipient{series: series(), state: registry.State(rng.Intn(7))}
 	r.first = someTime(rng, minuteMicros, minutes*minuteMicros)
 	r.last = someTime(rng, r.first, r.first+10*minuteMicros)
-	if r.state != Pending {
+	if r.state != registry.StatePending {
 		r.done = someTime(rng, r.first, r.last)
 	}
 	if rng.Intn(4) > 0 {
@@ -246,11 +247,11 @@ func (r *reference) overlaps(c fixtureRecipient) bool {
 	return c.last >= since && c.first < until
 }
 
-func (r *reference) state(c fixtureRecipient) State {
+func (r *reference) state(c fixtureRecipient) registry.State {
 	if _, until := r.window.micros(); c.done != 0 && c.done < until {
 		return c.state
 	}
-	return Pending
+	return registry.StatePending
 }
 
 func (r *reference) wantSeries(i int, sender string) bool {
@@ -330,13 +331,13 @@ func (r *reference) groups(dims []Dimension) map[string]Tally {
 		for key, deferred := range met {
 			update(key, func(t *Tally) {
 				s := r.state(c)
-				t.Pending += map[State]int64{Pending: 1}[s]
-				t.Delivered += map[State]int64{Delivered: 1}[s]
-				t.Bounced += map[State]int64{Bounced: 1}[s]
-				t.Expired += map[State]int64{Expired: 1}[s]
-				t.Removed += map[State]int64{Removed: 1}[s]
-				t.HandedOver += map[State]int64{HandedOver: 1}[s]
-				if s <= Removed {
+				t.Pending += map[registry.State]int64{registry.StatePending: 1}[s]
+				t.Delivered += map[registry.State]int64{registry.StateDelivered: 1}[s]
+				t.Bounced += map[registry.State]int64{registry.StateBounced: 1}[s]
+				t.Expired += map[registry.State]int64{registry.StateExpired: 1}[s]
+				t.Removed += map[registry.State]int64{registry.StateRemoved: 1}[s]
+				t.HandedOver += map[registry.State]int64{registry.StateHandedOver: 1}[s]
+				if s <= registry.StateRemoved {
 					t.Recipients++
 					t.Deferred += map[bool]int64{true: 1}[deferred]
 				}
@@ -398,14 +399,14 @@ func (r *reference) failed() map[string][2]int64 {
 	for _, p := range r.recipients {
 		s := r.series[p.series]
 		state := r.state(p)
-		if state != Bounced && state != Expired || !r.overlaps(p) || !r.wantSeries(p.series, s.sender) {
+		if state != registry.StateBounced && state != registry.StateExpired || !r.overlaps(p) || !r.wantSeries(p.series, s.sender) {
 			continue
 		}
 		c := fixtureCause{reason: "expired"} // without any failure that is known
 		switch {
 		case p.cause > 0 && r.wantCause(p.cause-1):
 			c = r.causes[p.cause-1]
-		case p.cause > 0 || state == Bounced || r.filter.OfCause():
+		case p.cause > 0 || state == registry.StateBounced || r.filter.OfCause():
 			continue
 		}
 		key := joinCode(c.reply, c.enhanced) + " " + c.reason
@@ -584,7 +585,7 @@ func (f *fixture) story() {
 		f.addAttempt(fixtureAttempt{2_000_000 + i, id, s, attemptDeferred, refused, "421 4.7.0 go away"})
 	}
 	f.exec("UPDATE recipients SET message = 1")
-	id := f.addRecipient(fixtureRecipient{series: other, state: Bounced, first: 3_000_000, last: 3_000_000, done: 3_000_000})
+	id := f.addRecipient(fixtureRecipient{series: other, state: registry.StateBounced, first: 3_000_000, last: 3_000_000, done: 3_000_000})
 	f.addAttempt(fixtureAttempt{3_000_000, id, other, attemptFailed, unknown, "550 5.1.1 no such user"})
 	f.addRejection(fixtureRejection{2_500_000, f.addSeries(fixtureSeries{"postfix", "mx1", "", "", "a.test", "", ""}), unknown, "x@S.test", "192.0.2.7", "u@a.test", 2, "550 rejected"})
 }
@@ -752,7 +753,7 @@ func TestExampleIsOfTheReason(t *testing.T) {
 	full := []int{f.addCause(fixtureCause{552, "5.2.2", "A", "full one", "mailbox-full"}), f.addCause(fixtureCause{552, "5.2.2", "A", "full two", "mailbox-full"})}
 	size := f.addCause(fixtureCause{552, "5.2.2", "B", "too big", "too-big"})
 	for i, cause := range []int{full[0], full[0], full[1], full[1], size, size, size} {
-		id := f.addRecipient(fixtureRecipient{series: at, state: Bounced, first: 1, last: 1, done: 1, cause: cause + 1})
+		id := f.addRecipient(fixtureRecipient{series: at, state: registry.StateBounced, first: 1, last: 1, done: 1, cause: cause + 1})
 		f.addAttempt(fixtureAttempt{int64(i), id, at, attemptFailed, cause, f.causes[cause].signature})
 	}
 	n, err := NewQuery(f.db.Reader()).Numbers(t.Context(), Window{}, Filter{}, nil)
@@ -791,7 +792,7 @@ func BenchmarkNumbers(b *testing.B) {
 	}
 	attempts := 0
 	for range 10_000 {
-		r := fixtureRecipient{series: series[rng.Intn(len(series))], first: rng.Int63n(1e12), state: Bounced}
+		r := fixtureRecipient{series: series[rng.Intn(len(series))], first: rng.Int63n(1e12), state: registry.StateBounced}
 		r.last, r.done = r.first+1e9, r.first+1e9
 		id := f.addRecipient(r)
 		for range 1 + rng.Intn(4) {

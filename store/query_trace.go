@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"hash/fnv"
+	"mailfail/registry"
 	"slices"
 	"strings"
 	"time"
@@ -30,21 +31,10 @@ type Story struct {
 // StoryRecipient is one recipient of a message and what happened to it.
 type StoryRecipient struct {
 	Address             string
-	State               State
+	State               registry.State
 	FirstSeen, LastSeen time.Time
 	Final               time.Time // zero while pending
 	Attempts            []*Event  // failing ones, oldest first
-}
-
-// StateNames are the names of states, by State.
-var StateNames = [...]string{"pending", "delivered", "bounced", "expired", "removed", "handed over", "replaced"}
-
-// String returns the state's name.
-func (s State) String() string {
-	if int(s) < len(StateNames) {
-		return StateNames[s]
-	}
-	return "unknown"
 }
 
 // Trace finds messages by queue id or message id, or by the address of a

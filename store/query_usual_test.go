@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"mailfail/registry"
 	"reflect"
 	"testing"
 	"time"
@@ -87,7 +88,7 @@ func TestUsual(t *testing.T) {
 		}
 		f.addCount(fixtureCount{minute: noon.Unix() / 60, series: yahoo, delivered: 60})
 		at := noon.UnixMicro()
-		r := f.addRecipient(fixtureRecipient{series: google, state: Bounced, first: at, last: at, done: at})
+		r := f.addRecipient(fixtureRecipient{series: google, state: registry.StateBounced, first: at, last: at, done: at})
 		for i := range 60 * day {
 			f.addAttempt(fixtureAttempt{time: at + i, recipient: r, series: google, outcome: 3, cause: unknown})
 			f.addAttempt(fixtureAttempt{time: at + i, recipient: r, series: yahoo, outcome: 2, cause: full})
@@ -123,7 +124,7 @@ func TestUsualWithoutSendLogs(t *testing.T) {
 	const now = 10 * day
 	add := func(minute int64, series int, n int64) {
 		f.addCount(fixtureCount{minute: minute, series: series, delivered: n * hour})
-		r := f.addRecipient(fixtureRecipient{series: series, state: Bounced, first: minute * minuteMicros, last: minute * minuteMicros, done: minute * minuteMicros})
+		r := f.addRecipient(fixtureRecipient{series: series, state: registry.StateBounced, first: minute * minuteMicros, last: minute * minuteMicros, done: minute * minuteMicros})
 		for i := range n * hour {
 			f.addAttempt(fixtureAttempt{time: minute*minuteMicros + i, recipient: r, series: series, outcome: attemptFailed, cause: gone})
 		}
@@ -160,7 +161,7 @@ func TestRecent(t *testing.T) {
 	f.addCount(fixtureCount{minute: 10, series: s, delivered: 7})
 	f.addCount(fixtureCount{minute: 11, series: other, delivered: 8})
 	f.addCount(fixtureCount{minute: 11, series: s, suspended: 9})
-	r := f.addRecipient(fixtureRecipient{series: s, state: Bounced, first: 1, last: 1, done: 1})
+	r := f.addRecipient(fixtureRecipient{series: s, state: registry.StateBounced, first: 1, last: 1, done: 1})
 	for i := range int64(4) {
 		f.addAttempt(fixtureAttempt{time: 12*minuteMicros + i, recipient: r, series: s, outcome: 2 + i%2, cause: cause})
 	}

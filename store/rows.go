@@ -2,24 +2,11 @@ package store
 
 import (
 	"bytes"
+	"mailfail/registry"
 	"strings"
 	"time"
 
 	"database/sql"
-)
-
-// State is the final state of a recipient, or Pending.
-type State uint8
-
-// The states of a recipient, as the column recipients.state has them.
-const (
-	Pending State = iota
-	Delivered
-	Bounced
-	Expired
-	Removed
-	HandedOver // to a content filter or another server: counted there
-	Replaced   // by other addresses: they are the recipients
 )
 
 // SeriesKey is one combination of the dimensions that counts are kept by.
@@ -84,7 +71,7 @@ type Recipient struct {
 	Message             int64
 	Series              int64
 	Address             string
-	State               State
+	State               registry.State
 	FirstSeen, LastSeen int64
 	FinalAt             int64 // ignored while State is Pending
 	Cause               int64 // 0 none
@@ -193,13 +180,13 @@ func (w *Writer) DeleteMessage(id int64) { w.sink.exec("DELETE FROM messages WHE
 // AddRecipient writes a recipient and returns its id.
 func (w *Writer) AddRecipient(r *Recipient) int64 {
 	return w.insert("recipients", `INSERT INTO recipients (id, message, series, address, state, first_seen, last_seen, final_at, cause)
-		VALUES (?,?,?,?,?,?,?,?,?)`, r.Message, r.Series, r.Address, r.State, r.FirstSeen, r.LastSeen, nullable(r.FinalAt, r.State != Pending), nullable(r.Cause, r.Cause != 0))
+		VALUES (?,?,?,?,?,?,?,?,?)`, r.Message, r.Series, r.Address, r.State, r.FirstSeen, r.LastSeen, nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0))
 }
 
 // UpdateRecipient writes what became of a recipient.
 func (w *Writer) UpdateRecipient(id int64, r *Recipient) {
 	w.sink.exec("UPDATE recipients SET series=?, state=?, first_seen=?, last_seen=?, final_at=?, cause=? WHERE id=?",
-		r.Series, r.State, r.FirstSeen, r.LastSeen, nullable(r.FinalAt, r.State != Pending), nullable(r.Cause, r.Cause != 0), id)
+		r.Series, r.State, r.FirstSeen, r.LastSeen, nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0), id)
 }
 
 // RespellRecipient writes another spelling of a recipient's address.

@@ -125,7 +125,7 @@ func value(v any) driver.Value {
 		return int64(v)
 	case uint16:
 		return int64(v)
-	case State:
+	case registry.State:
 		return int64(v)
 	case registry.Stage:
 		return int64(v)

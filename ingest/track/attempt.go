@@ -9,7 +9,7 @@ import (
 )
 
 func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
-	if r.Outcome == parsers.Delivered {
+	if r.Outcome == registry.OutcomeDelivered {
 		if filtered, err := t.isFilter(m, r); err != nil {
 			return err
 		} else if filtered {
@@ -23,12 +23,12 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	if r.Nth > 0 && rcpt.toldBefore(r) {
 		return nil
 	}
-	if r.Outcome != parsers.Deferred || now >= rcpt.final {
+	if r.Outcome != registry.OutcomeDeferred || now >= rcpt.final {
 		t.strengthen(rcpt)
 	}
-	if r.Outcome == parsers.Delivered {
+	if r.Outcome == registry.OutcomeDelivered {
 		t.w.Count(series, now, store.Counts{Delivered: 1})
-		t.settle(rcpt, store.Delivered, now, series)
+		t.settle(rcpt, registry.StateDelivered, now, series)
 		if !t.FailuresOnly {
 			t.observe(m, r, nil)
 		}
@@ -51,13 +51,13 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	}
 	t.observe(m, r, cause)
 	switch {
-	case r.Outcome == parsers.Deferred:
+	case r.Outcome == registry.OutcomeDeferred:
 	case r.Removed:
-		t.settle(rcpt, store.Removed, now, series)
+		t.settle(rcpt, registry.StateRemoved, now, series)
 	case r.GivenUp:
-		t.settle(rcpt, store.Expired, now, series)
+		t.settle(rcpt, registry.StateExpired, now, series)
 	default:
-		t.settle(rcpt, store.Bounced, now, series)
+		t.settle(rcpt, registry.StateBounced, now, series)
 	}
 	return nil
 }
@@ -97,8 +97,8 @@ func (t *Tracker) isFilter(m *message, r *parsers.Record) (bool, error) {
 }
 
 // settle sets the final state of a recipient; the latest one counts.
-func (t *Tracker) settle(r *recipient, state store.State, now, series int64) {
-	if r.state != store.Pending && (now < r.final || now == r.final && state == r.state) {
+func (t *Tracker) settle(r *recipient, state registry.State, now, series int64) {
+	if r.state != registry.StatePending && (now < r.final || now == r.final && state == r.state) {
 		return
 	}
 	t.count(r, -1)
@@ -113,9 +113,9 @@ func (t *Tracker) count(r *recipient, n int64) {
 		return
 	}
 	switch r.state {
-	case store.Delivered:
+	case registry.StateDelivered:
 		t.w.Count(r.finalSeries, r.final, store.Counts{Recipients: n})
-	case store.HandedOver:
+	case registry.StateHandedOver:
 		t.w.Count(r.finalSeries, r.final, store.Counts{Handed: n})
 	}
 }
@@ -137,18 +137,18 @@ func (t *Tracker) handOver(m *message, r *parsers.Record, now int64) error {
 		return err
 	}
 	if !m.roaming {
-		t.settle(rcpt, store.HandedOver, now, rcpt.series)
+		t.settle(rcpt, registry.StateHandedOver, now, rcpt.series)
 		return nil
 	}
-	if rcpt.state == store.Pending {
-		rcpt.weak, rcpt.state, rcpt.final = true, store.HandedOver, now
+	if rcpt.state == registry.StatePending {
+		rcpt.weak, rcpt.state, rcpt.final = true, registry.StateHandedOver, now
 	}
 	return nil
 }
 
 // finish ends a recipient, or all of the message that are pending, without an
 // attempt.
-func (t *Tracker) finish(m *message, r *parsers.Record, state store.State, now int64) error {
+func (t *Tracker) finish(m *message, r *parsers.Record, state registry.State, now int64) error {
 	if len(r.Recipient) > 0 {
 		rcpt, _, err := t.recipient(m, r, now)
 		if err != nil {
@@ -158,7 +158,7 @@ func (t *Tracker) finish(m *message, r *parsers.Record, state store.State, now i
 	}
 	for i := range m.recipients {
 		rcpt := &m.recipients[i]
-		if rcpt.state != store.Pending || rcpt.isReplaced() {
+		if rcpt.state != registry.StatePending || rcpt.isReplaced() {
 			continue
 		}
 		rcpt.last, rcpt.dirty = max(rcpt.last, now), true
@@ -169,7 +169,7 @@ func (t *Tracker) finish(m *message, r *parsers.Record, state store.State, now i
 	return nil
 }
 
-func (t *Tracker) finishOne(m *message, r *recipient, state store.State, now int64) error {
+func (t *Tracker) finishOne(m *message, r *recipient, state registry.State, now int64) error {
 	t.strengthen(r)
 	t.settle(r, state, now, r.series)
 	return t.store(m, r)
@@ -181,7 +181,7 @@ func (t *Tracker) replace(m *message, r *parsers.Record, now int64) error {
 	if err != nil {
 		return err
 	}
-	if !m.roaming && rcpt.state != store.Pending {
+	if !m.roaming && rcpt.state != registry.StatePending {
 		return nil // an alias that keeps a copy: it has its own end too
 	}
 	t.count(rcpt, -1)
@@ -225,7 +225,7 @@ func (t *Tracker) connection(r *parsers.Record, now int64) (err error) {
 	if c.Series, err = t.w.Series(&t.series); err != nil {
 		return err
 	}
-	if r.Outcome != parsers.Delivered {
+	if r.Outcome != registry.OutcomeDelivered {
 		cause, err := t.cause(r)
 		if err != nil {
 			return err

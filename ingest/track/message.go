@@ -6,7 +6,7 @@ import (
 	"errors"
 
 	"mailfail/parsers"
-	"mailfail/store"
+	"mailfail/registry"
 )
 
 // message is what is known of a message that has not ended.
@@ -39,7 +39,7 @@ type message struct {
 // recipient is what is known of a recipient of such a message.
 type recipient struct {
 	address     []byte
-	state       store.State
+	state       registry.State
 	problem     bool  // had a failing attempt or a suspension: has a row for good
 	weak        bool  // handed over, unless something else is heard of it
 	kept        bool  // whatever replaced it, it stayed a recipient
@@ -64,7 +64,7 @@ type recipient struct {
 // more attempts of a recipient are not told apart.
 func (r *recipient) toldBefore(a *parsers.Record) bool {
 	const bits = 21
-	bit := int64(1) << (bits*int(a.Outcome-parsers.Delivered) + min(a.Nth, bits) - 1)
+	bit := int64(1) << (bits*int(a.Outcome-registry.OutcomeDelivered) + min(a.Nth, bits) - 1)
 	before := r.told&bit != 0
 	r.told |= bit
 	return before
@@ -73,14 +73,14 @@ func (r *recipient) toldBefore(a *parsers.Record) bool {
 // isReplaced reports whether other addresses stand for r. An alias may keep a copy:
 // what was tried or decided after it was replaced tells of that one.
 func (r *recipient) isReplaced() bool {
-	decided := r.state != store.Pending && !r.weak && r.final >= r.replaced
+	decided := r.state != registry.StatePending && !r.weak && r.final >= r.replaced
 	return r.replaced != 0 && !r.kept && !decided && !(r.tried && r.seriesAt >= r.replaced)
 }
 
 // standing returns the state of r, and since when it has it.
-func (r *recipient) standing() (store.State, int64) {
+func (r *recipient) standing() (registry.State, int64) {
 	if r.isReplaced() {
-		return store.Replaced, r.replaced
+		return registry.StateReplaced, r.replaced
 	}
 	return r.state, r.final
 }
@@ -267,7 +267,7 @@ func (m *message) restore(state []byte) error {
 		*v = d.varint()
 	}
 	for n := d.length(); n > 0 && d.err == nil; n-- {
-		state, f := store.State(d.byte()), d.byte()
+		state, f := registry.State(d.byte()), d.byte()
 		r := m.recipient(d.bytes(), 0)
 		r.state, r.problem, r.weak, r.tried, r.blind, r.kept = state, f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0, f&16 != 0
 		fields := []*int64{&r.row, &r.series, &r.seriesAt, &r.finalSeries, &r.first, &r.last, &r.final, &r.cause, &r.causeAt, &r.replaced, &r.told}
@@ -279,8 +279,8 @@ func (m *message) restore(state []byte) error {
 		}
 		if version == 1 { // whose seriesAt is only of attempts, and which had replaced as a state
 			r.tried = r.seriesAt != 0
-			if r.state == store.Replaced {
-				r.state, r.replaced, r.final = store.Pending, r.final, 0
+			if r.state == registry.StateReplaced {
+				r.state, r.replaced, r.final = registry.StatePending, r.final, 0
 			}
 		}
 	}

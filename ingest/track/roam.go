@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -62,6 +63,6 @@ func (t *Tracker) countRoaming(m *message) {
 // more was heard of it.
 func (t *Tracker) strengthen(r *recipient) {
 	if r.weak {
-		r.weak, r.state, r.final = false, store.Pending, 0
+		r.weak, r.state, r.final = false, registry.StatePending, 0
 	}
 }

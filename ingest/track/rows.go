@@ -1,6 +1,7 @@
 package track
 
 import (
+	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -49,7 +50,7 @@ func (t *Tracker) writeRows(m *message) error {
 	rows := 0
 	for i := range m.recipients {
 		r := &m.recipients[i]
-		wanted := (r.problem || r.replaced != 0 || r.state == store.Pending || r.weak) && !r.isReplaced()
+		wanted := (r.problem || r.replaced != 0 || r.state == registry.StatePending || r.weak) && !r.isReplaced()
 		var err error
 		switch {
 		case wanted && r.row == 0:

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -127,9 +128,9 @@ func (t *Tracker) record(r *parsers.Record) error {
 	case parsers.HandedOver:
 		return t.handOver(m, r, now)
 	case parsers.Discarded:
-		return t.finish(m, r, store.Removed, now)
+		return t.finish(m, r, registry.StateRemoved, now)
 	case parsers.Expired:
-		return t.finish(m, r, store.Expired, now)
+		return t.finish(m, r, registry.StateExpired, now)
 	case parsers.Replaced:
 		return t.replace(m, r, now)
 	}

@@ -74,9 +74,9 @@ func records(t testing.TB, story string) (rs []*parsers.Record) {
 				}
 			}
 		}
-		fail := func(o parsers.Outcome) {
+		fail := func(o registry.Outcome) {
 			r.Kind, r.Outcome, r.Stage, r.Source = parsers.Attempt, o, registry.StageRcpt, registry.SourceRemote
-			r.Reply = parsers.Reply{Code: 450, Text: []byte("450 no")}
+			r.Reply = registry.Reply{Code: 450, Text: []byte("450 no")}
 		}
 		switch verb {
 		case "arrive":
@@ -86,16 +86,16 @@ func records(t testing.TB, story string) (rs []*parsers.Record) {
 		case "kept":
 			r.Kind, r.Kept = parsers.Expected, true
 		case "sent":
-			r.Kind, r.Outcome = parsers.Attempt, parsers.Delivered
+			r.Kind, r.Outcome = parsers.Attempt, registry.OutcomeDelivered
 		case "deferred":
-			fail(parsers.Deferred)
+			fail(registry.OutcomeDeferred)
 		case "failed":
-			fail(parsers.Failed)
+			fail(registry.OutcomeFailed)
 		case "givenup":
-			fail(parsers.Failed)
+			fail(registry.OutcomeFailed)
 			r.GivenUp = true
 		case "deleted":
-			fail(parsers.Failed)
+			fail(registry.OutcomeFailed)
 			r.Removed = true
 		case "suspended":
 			r.Kind = parsers.Suspended
@@ -470,7 +470,7 @@ func TestAddress(t *testing.T) {
 // A damaged state is an error, never a panic.
 func FuzzState(f *testing.F) {
 	m := &message{format: testFormat, host: []byte("mx1"), id: []byte("A"), hasSender: true, sender: []byte("s@x")}
-	m.recipient([]byte("a@b"), 5).state = store.Bounced
+	m.recipient([]byte("a@b"), 5).state = registry.StateBounced
 	f.Add(m.appendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := new(message)

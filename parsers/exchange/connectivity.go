@@ -101,7 +101,7 @@ func (c *connectivity) end(fields [][]byte, emit func(*parsers.Record)) {
 		why = description
 	}
 	r := &c.rec
-	r.Kind, r.Host, r.Relay, r.Outcome = parsers.Connection, c.ownHost, fields[connDestination], parsers.Delivered
+	r.Kind, r.Host, r.Relay, r.Outcome = parsers.Connection, c.ownHost, fields[connDestination], registry.OutcomeDelivered
 	messages, _, _ := bytes.Cut(bytes.TrimPrefix(numbers, []byte("Messages: ")), []byte(" "))
 	r.Messages = int(min(size(messages), maxMessages))
 	if len(why) > 0 {

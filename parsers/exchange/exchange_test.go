@@ -48,7 +48,7 @@ func brief(r *parsers.Record) string {
 	case parsers.Rejection:
 		words = append(words, "rejected", r.Outcome.String())
 	case parsers.Connection:
-		if r.Outcome == parsers.Delivered {
+		if r.Outcome == registry.OutcomeDelivered {
 			return ""
 		}
 		words = append(words, "no connection", string(r.Relay))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 )
 
 // isNames reports whether a line holds nothing but names of columns, so that no
@@ -105,11 +106,11 @@ func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result
 	if len(r.Message) == 0 {
 		return parsers.Unparsed
 	}
-	kind, outcome := parsers.Attempt, parsers.Delivered
+	kind, outcome := parsers.Attempt, registry.OutcomeDelivered
 	switch string(row.status) {
 	case "Delivered", "FilteredAsSpam":
 	case "Failed":
-		outcome = parsers.Failed
+		outcome = registry.OutcomeFailed
 	case "Pending", "GettingStatus", "Quarantined", "None":
 		kind, outcome = parsers.Expected, 0
 	case "Expanded", "Resolved":
@@ -342,7 +343,7 @@ func endOfMember(list []byte) int {
 // dropped.
 func (t *onlineSummary) events(events []byte, emit func(*parsers.Record)) bool {
 	known, replaced := true, false
-	var nth [parsers.Failed + 1]int
+	var nth [registry.OutcomeFailed + 1]int
 	for len(events) > 0 {
 		var event []byte
 		event, events, _ = bytes.Cut(events, []byte(","))
@@ -350,11 +351,11 @@ func (t *onlineSummary) events(events []byte, emit func(*parsers.Record)) bool {
 		r.Kind, r.Outcome, r.Nth = parsers.Attempt, 0, 0
 		switch string(bytes.TrimSpace(event)) {
 		case "Send", "SendExternal", "Deliver":
-			r.Outcome = parsers.Delivered
+			r.Outcome = registry.OutcomeDelivered
 		case "Defer":
-			r.Outcome = parsers.Deferred
+			r.Outcome = registry.OutcomeDeferred
 		case "Fail":
-			r.Outcome = parsers.Failed
+			r.Outcome = registry.OutcomeFailed
 		case "Drop":
 			if r.Kind = parsers.Discarded; replaced {
 				r.Kind = parsers.Replaced

@@ -213,7 +213,7 @@ func (p *protocol) ended() {
 	row := *r
 	r.Reset() // of the last recipient
 	r.Kind, r.Time, r.Host, r.Service, r.RelayIP = parsers.Connection, row.Time, row.Host, row.Service, row.RelayIP
-	r.Relay, r.Outcome, r.Messages = x.peer, parsers.Delivered, x.messages
+	r.Relay, r.Outcome, r.Messages = x.peer, registry.OutcomeDelivered, x.messages
 	if !x.greeted {
 		x.fail(registry.StageBanner, registry.SourceNetwork, nil)
 	}
@@ -288,7 +288,7 @@ func (p *protocol) answer(text []byte) {
 	if !ok {
 		return // a server that hangs up says so unasked
 	}
-	refused := outcomeOf(text) != parsers.Delivered
+	refused := outcomeOf(text) != registry.OutcomeDelivered
 	if !p.receives {
 		p.note(command.command, text, refused)
 	}
@@ -317,7 +317,7 @@ func (p *protocol) answer(text []byte) {
 // greeting reads the first reply of a session. A server that refuses to talk
 // names no recipient; who receives counts the refusal.
 func (p *protocol) greeting(text []byte) {
-	switch welcome := outcomeOf(text) == parsers.Delivered; {
+	switch welcome := outcomeOf(text) == registry.OutcomeDelivered; {
 	case welcome && !p.receives:
 		p.x.peer = peerName(text)
 	case welcome:
@@ -346,7 +346,7 @@ func (p *protocol) note(c command, text []byte, refused bool) {
 	case stage == registry.StageUnknown:
 	case refused:
 		if stage == registry.StageAuth { // the text might repeat what was said
-			reply := parsers.ParseReply(text)
+			reply := registry.ParseReply(text)
 			text = []byte(registry.Code(reply.Code, reply.Enhanced))
 		}
 		x.fail(stage, registry.SourceRemote, text)
@@ -382,7 +382,7 @@ func (p *protocol) answerRcpt(index int, text []byte) {
 	r := &x.recipients[index]
 	switch {
 	case r.state != asked:
-	case outcomeOf(text) != parsers.Delivered:
+	case outcomeOf(text) != registry.OutcomeDelivered:
 		p.settle(r, text, registry.StageRcpt)
 	default:
 		r.state = accepted
@@ -394,7 +394,7 @@ func (p *protocol) answerMessage(text []byte, stage registry.Stage) {
 	taken := false
 	for i := range p.x.recipients {
 		if r := &p.x.recipients[i]; r.state == accepted {
-			taken = outcomeOf(text) == parsers.Delivered
+			taken = outcomeOf(text) == registry.OutcomeDelivered
 			p.settle(r, text, stage)
 		}
 	}
@@ -420,7 +420,7 @@ func (p *protocol) settle(r *recipient, text []byte, stage registry.Stage) {
 		return
 	}
 	r.state = settled
-	if !p.receives || outcomeOf(text) != parsers.Delivered {
+	if !p.receives || outcomeOf(text) != registry.OutcomeDelivered {
 		p.report(r.address, text, stage)
 	}
 }
@@ -440,12 +440,12 @@ func (p *protocol) report(address, text []byte, stage registry.Stage) {
 		r.Kind, r.Relay, r.Source = parsers.Attempt, x.peer, registry.SourceRemote
 	}
 	r.Recipient, r.Outcome, r.Stage = address, outcomeOf(text), stage
-	r.Reply = parsers.ParseReply(text)
+	r.Reply = registry.ParseReply(text)
 	switch {
 	case text == nil:
 		r.Source = registry.SourceNetwork
-	case r.Outcome == parsers.Delivered:
-		r.Stage, r.Source, r.Reply = 0, 0, parsers.Reply{}
+	case r.Outcome == registry.OutcomeDelivered:
+		r.Stage, r.Source, r.Reply = 0, 0, registry.Reply{}
 	}
 	p.emit(r)
 }

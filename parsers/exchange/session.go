@@ -92,9 +92,9 @@ func (x *session) fail(stage registry.Stage, source registry.Source, text []byte
 
 // set makes r a connection that failed.
 func (f *failure) set(r *parsers.Record) {
-	r.Outcome, r.Stage, r.Source = parsers.Deferred, f.stage, f.source
-	if r.Reply = (parsers.Reply{Text: f.text}); f.source == registry.SourceRemote {
-		r.Reply = parsers.ParseReply(f.text)
+	r.Outcome, r.Stage, r.Source = registry.OutcomeDeferred, f.stage, f.source
+	if r.Reply = (registry.Reply{Text: f.text}); f.source == registry.SourceRemote {
+		r.Reply = registry.ParseReply(f.text)
 	}
 }
 
@@ -363,7 +363,7 @@ func (x *session) endReply(to answerer) {
 // to AUTH, or to what followed it, may repeat that.
 func (x *session) keep(line []byte) {
 	if len(x.unanswered) > 0 && (x.unanswered[0].command == cmdAuth || x.unanswered[0].command == cmdOther) {
-		line = append(line[:4:4], parsers.ParseReply(line).Enhanced.String()...)
+		line = append(line[:4:4], registry.ParseReply(line).Enhanced.String()...)
 	}
 	if len(x.reply)+len(line) > maxReplyText {
 		return
@@ -389,14 +389,14 @@ func endsIn(data []byte) bool {
 }
 
 // outcomeOf returns what a reply does; none at all is a temporary failure.
-func outcomeOf(text []byte) parsers.Outcome {
+func outcomeOf(text []byte) registry.Outcome {
 	switch {
 	case len(text) == 0 || text[0] == '4':
-		return parsers.Deferred
+		return registry.OutcomeDeferred
 	case text[0] == '5':
-		return parsers.Failed
+		return registry.OutcomeFailed
 	}
-	return parsers.Delivered
+	return registry.OutcomeDelivered
 }
 
 // peerName returns the host name in a greeting, "220 mx.example ESMTP", or in

@@ -212,12 +212,12 @@ func endOfPart(b []byte) (end, next int) {
 // the quoted reply is the one, and the status of the wrapper is the MTA's own.
 // Texts of the same look that another server sent are left alone.
 func setReply(r *parsers.Record, text []byte) {
-	r.Reply = parsers.ParseReply(text)
+	r.Reply = registry.ParseReply(text)
 	for range 3 {
 		if !wraps(text) {
 			return
 		}
-		inner := parsers.InnerReply(text)
+		inner := registry.InnerReply(text)
 		if inner == nil {
 			return
 		}
@@ -225,7 +225,7 @@ func setReply(r *parsers.Record, text []byte) {
 			r.MTAStatus = r.Reply.Enhanced
 		}
 		text = inner
-		r.Reply = parsers.ParseReply(text)
+		r.Reply = registry.ParseReply(text)
 	}
 }
 

@@ -289,15 +289,15 @@ func (t *tracking) emit(fields [][]byte, effect effect, emit func(*parsers.Recor
 			t.each(parsers.HandedOver, recipients, emit)
 			return
 		}
-		t.attempts(fields, recipients, parsers.Delivered, emit)
+		t.attempts(fields, recipients, registry.OutcomeDelivered, emit)
 	case delivers:
-		t.attempts(fields, recipients, parsers.Delivered, emit)
+		t.attempts(fields, recipients, registry.OutcomeDelivered, emit)
 	case defers:
-		t.attempts(fields, recipients, parsers.Deferred, emit)
+		t.attempts(fields, recipients, registry.OutcomeDeferred, emit)
 	case fails:
-		t.attempts(fields, recipients, parsers.Failed, emit)
+		t.attempts(fields, recipients, registry.OutcomeFailed, emit)
 	case spoils:
-		t.rec.Outcome = parsers.Failed
+		t.rec.Outcome = registry.OutcomeFailed
 		setOrigin(&t.rec, t.get(fields, colSource), nil)
 		t.each(parsers.Attempt, recipients, emit)
 	case drops:
@@ -395,11 +395,11 @@ func (t *tracking) arrival(fields [][]byte, effect effect, emit func(*parsers.Re
 
 // attempts reports one attempt for each recipient of the row, with its own
 // status.
-func (t *tracking) attempts(fields [][]byte, recipients [][]byte, outcome parsers.Outcome, emit func(*parsers.Record)) {
+func (t *tracking) attempts(fields [][]byte, recipients [][]byte, outcome registry.Outcome, emit func(*parsers.Record)) {
 	r := &t.rec
 	r.Kind, r.Outcome = parsers.Attempt, outcome
 	t.relay(fields)
-	if outcome == parsers.Delivered {
+	if outcome == registry.OutcomeDelivered {
 		t.delay(fields)
 		t.each(parsers.Attempt, recipients, emit)
 		return
@@ -428,7 +428,7 @@ func (t *tracking) failure(fields [][]byte, member []byte) {
 	r.MTAStatus, r.Stage, r.Source = registry.Enhanced{}, 0, 0
 	setReply(r, s.reply)
 	setOrigin(r, source, s.reply)
-	if r.Outcome == parsers.Failed {
+	if r.Outcome == registry.OutcomeFailed {
 		r.GivenUp, r.Removed = t.ended(source, s.reply)
 	}
 	if string(source) != "SMTP" && string(source) != "DNS" {

@@ -155,7 +155,7 @@ func (y *tally) add(r *parsers.Record) {
 
 func (y *tally) connection(r *parsers.Record) {
 	y.passedOn += r.Messages
-	if r.Outcome == parsers.Delivered {
+	if r.Outcome == registry.OutcomeDelivered {
 		y.connections["ok"]++
 		return
 	}
@@ -178,17 +178,17 @@ func (y *tally) attempt(r *parsers.Record) {
 	f.attempts++
 	c.Attempts++
 	switch r.Outcome {
-	case parsers.Delivered:
+	case registry.OutcomeDelivered:
 		hour.Delivered++
 		f.delivered++
 		f.end("delivered", r.Time)
-	case parsers.Deferred:
+	case registry.OutcomeDeferred:
 		hour.Deferred++
 		f.deferrals++
 		c.Deferrals++
 		f.codes[code] = c
 		f.end("pending", r.Time)
-	case parsers.Failed:
+	case registry.OutcomeFailed:
 		hour.Failed++
 		f.failures++
 		c.Failures++
@@ -214,7 +214,7 @@ func (y *tally) reject(r *parsers.Record) {
 		y.rejections[stage] = map[string]int{}
 	}
 	y.rejections[stage][registry.Code(r.Reply.Code, r.Reply.Enhanced)]++
-	if r.Outcome == parsers.Deferred {
+	if r.Outcome == registry.OutcomeDeferred {
 		y.temporary++
 	} else {
 		y.rejected++

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 )
 
 // fields are what the words of a line say that is about a message or a
@@ -175,12 +176,12 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 	if !p.setRecipient(addr, top, emit) {
 		return parsers.Understood
 	}
-	r.Kind, r.Outcome = parsers.Attempt, parsers.Delivered
+	r.Kind, r.Outcome = parsers.Attempt, registry.OutcomeDelivered
 	if f.reply != nil {
 		var text []byte
 		text, p.scratch = unquoted(p.scratch, f.reply)
 		text, p.scratch = octal(p.scratch, text)
-		r.Reply = parsers.ParseReply(text)
+		r.Reply = registry.ParseReply(text)
 		r.NextID = nextID(text)
 		if isLoopback(r.RelayIP) && bytes.Contains(text, []byte(" from MTA(")) {
 			r.Kind = parsers.HandedOver // amavis on this host says that its own MTA took the message back
@@ -264,7 +265,7 @@ func (p *parser) deferred(l *line, s []byte, emit func(*parsers.Record)) parsers
 		return parsers.Understood
 	}
 	p.diagnose(&f)
-	r.Kind, r.Outcome = parsers.Attempt, parsers.Deferred
+	r.Kind, r.Outcome = parsers.Attempt, registry.OutcomeDeferred
 	emit(r)
 	return parsers.Understood
 }
@@ -320,7 +321,7 @@ func (p *parser) failed(l *line, s []byte, emit func(*parsers.Record)) parsers.R
 		return parsers.Understood
 	}
 	p.diagnose(&f)
-	r.Kind, r.Outcome, r.GivenUp = parsers.Attempt, parsers.Failed, timedOut
+	r.Kind, r.Outcome, r.GivenUp = parsers.Attempt, registry.OutcomeFailed, timedOut
 	emit(r)
 	return parsers.Understood
 }

@@ -3,7 +3,6 @@ package exim
 import (
 	"bytes"
 
-	"mailfail/parsers"
 	"mailfail/registry"
 )
 
@@ -115,12 +114,12 @@ func separateHost(text []byte) (errno, at []byte) {
 
 func (p *parser) setText(text []byte) {
 	text, p.scratch = octal(p.scratch, text)
-	p.rec.Reply = parsers.Reply{Text: text}
+	p.rec.Reply = registry.Reply{Text: text}
 }
 
 func (p *parser) setReply(text []byte) {
 	text, p.scratch = octal(p.scratch, text)
-	p.rec.Reply = parsers.ParseReply(text)
+	p.rec.Reply = registry.ParseReply(text)
 }
 
 // cause handles the texts that say all by themselves.

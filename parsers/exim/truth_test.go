@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 )
 
 // The runs in corpus-real are of an Exim that sent to scripted servers, which
@@ -73,7 +74,7 @@ func truth(t *testing.T, dir string) []event {
 type attempt struct {
 	t                 float64
 	kind              parsers.Kind
-	outcome           parsers.Outcome
+	outcome           registry.Outcome
 	message, rcpt, ip string
 	stage, source     string
 	code              int
@@ -100,7 +101,7 @@ func attempts(t testing.TB, path string) (got []attempt) {
 			}
 			a := attempt{t: float64(r.Time.UnixMicro()) / 1e6, kind: r.Kind, outcome: r.Outcome, message: string(r.Message),
 				rcpt: strings.ToLower(string(r.Recipient)), ip: string(r.RelayIP), stage: r.Stage.String(), source: r.Source.String(), code: int(r.Reply.Code)}
-			if r.Outcome == parsers.Delivered && a.ip != "" {
+			if r.Outcome == registry.OutcomeDelivered && a.ip != "" {
 				a.stage, a.source = "end-of-data", "remote"
 			}
 			got = append(got, a)
@@ -218,7 +219,7 @@ func TestTruthOfContacts(t *testing.T) {
 			}
 			n := map[string]int{}
 			for _, a := range attempts(t, filepath.Join(real, run, "mainlog")) {
-				if a.kind != parsers.Attempt || a.outcome == parsers.Delivered || !known[a.ip] || a.stage == "connect" {
+				if a.kind != parsers.Attempt || a.outcome == registry.OutcomeDelivered || !known[a.ip] || a.stage == "connect" {
 					continue
 				}
 				if a.source == "remote" && a.code != 0 && (a.stage == "rcpt" || a.stage == "data" || a.stage == "end-of-data") {
@@ -275,11 +276,11 @@ func TestTruthOfStates(t *testing.T) {
 			}
 			final := map[string]int{}
 			for _, a := range attempts(t, filepath.Join(dir, "mainlog")) {
-				if a.ip != "" && a.outcome == parsers.Delivered {
+				if a.ip != "" && a.outcome == registry.OutcomeDelivered {
 					got[a.rcpt]++
 				}
 				switch {
-				case a.kind == parsers.Attempt && a.outcome == parsers.Failed && a.code/100 == 5:
+				case a.kind == parsers.Attempt && a.outcome == registry.OutcomeFailed && a.code/100 == 5:
 					final["bounced by a reply"]++
 				case a.kind == parsers.Expired:
 					final["expired"]++
@@ -317,7 +318,7 @@ func TestRecipientsEnd(t *testing.T) {
 						completed[string(r.Message)] = true
 					case len(r.Recipient) == 0 && r.Kind != parsers.Arrival: // cancelled
 						completed[string(r.Message)+" cancelled"] = true
-					case r.Kind == parsers.Attempt && r.Outcome != parsers.Deferred, r.Kind == parsers.Expired:
+					case r.Kind == parsers.Attempt && r.Outcome != registry.OutcomeDeferred, r.Kind == parsers.Expired:
 						ends[key]++
 					}
 				})

@@ -10,10 +10,10 @@ import (
 // sent emits a delivery that went well, or what only looks like one: a
 // content filter took the message, or it was thrown away.
 func (l *line) sent(text []byte) {
-	l.Outcome = parsers.Delivered
-	l.Reply = parsers.Reply{Text: text}
+	l.Outcome = registry.OutcomeDelivered
+	l.Reply = registry.Reply{Text: text}
 	if len(text) > 2 && text[0] == '2' && isDigit(text[1]) {
-		l.Reply = parsers.ParseReply(text)
+		l.Reply = registry.ParseReply(text)
 		l.NextID = queuedAs(text)
 	}
 	switch {
@@ -82,12 +82,12 @@ func (l *line) failed(text []byte, whole bool) {
 
 // deferred emits a deferral.
 func (l *line) deferred(text []byte, whole bool) {
-	l.Outcome = parsers.Deferred
+	l.Outcome = registry.OutcomeDeferred
 	noRelay := l.noRelay()
 	l.cause(text, whole)
 	if noRelay && l.isSuspended(text) {
 		l.blame(registry.StageUnknown, registry.SourceUnknown)
-		l.Reply = parsers.Reply{Text: text}
+		l.Reply = registry.Reply{Text: text}
 		l.send(parsers.Suspended)
 		return
 	}
@@ -191,7 +191,7 @@ func (l *line) remote(b []byte, whole bool) {
 	}
 	if reply, ok := bytes.CutPrefix(rest, []byte(" refused to talk to me: ")); ok {
 		l.blame(registry.StageBanner, registry.SourceRemote)
-		l.Reply = parsers.ParseReply(reply)
+		l.Reply = registry.ParseReply(reply)
 		return
 	}
 	reply, ok := bytes.CutPrefix(rest, []byte(" said: "))
@@ -202,7 +202,7 @@ func (l *line) remote(b []byte, whole bool) {
 	if whole {
 		reply, l.Stage = inReplyTo(reply)
 	}
-	l.Reply = parsers.ParseReply(reply)
+	l.Reply = registry.ParseReply(reply)
 }
 
 // inReplyTo cuts "(in reply to RCPT TO command)" off the end of a reply and
@@ -271,7 +271,7 @@ func (l *line) said(text []byte, words string) bool {
 	if i < 0 {
 		return false
 	}
-	l.Reply = parsers.ParseReply(text[i+len(words):])
+	l.Reply = registry.ParseReply(text[i+len(words):])
 	return true
 }
 
@@ -287,7 +287,7 @@ func (l *line) authentication(text []byte) {
 // bareReply takes a text without any of Postfix's words for the remote's when
 // it begins with a reply code; anonymized and rewritten logs have such.
 func (l *line) bareReply(text []byte) {
-	if r := parsers.ParseReply(text); r.Code != 0 {
+	if r := registry.ParseReply(text); r.Code != 0 {
 		l.Source = registry.SourceRemote
 		l.Reply = r
 	}

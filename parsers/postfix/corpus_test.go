@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 )
 
 // shared is where the logs are that are too big, or not ours, to ship.
@@ -171,7 +172,7 @@ func TestAgainstAnotherParser(t *testing.T) {
 					{"to", want("to"), string(r.Recipient)},
 					{"dsn", want("dsn"), r.MTAStatus.String()},
 					{"message-id", want("message-id"), strings.Trim(string(r.MessageID), "<>")},
-					{"sent", fmt.Sprint(status == "sent"), fmt.Sprint(r.Outcome == parsers.Delivered)},
+					{"sent", fmt.Sprint(status == "sent"), fmt.Sprint(r.Outcome == registry.OutcomeDelivered)},
 				} {
 					// A rejection has no queue id there, an expiry no sender here.
 					if field.want != field.got && field.want != "" && field.want != noQueue && (field.name != "from" || r.HasSender) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 )
 
 // address reads the address at the beginning of b and returns what follows
@@ -183,10 +184,10 @@ func (l *line) status(b []byte) parsers.Result {
 	case "deferred":
 		l.deferred(text, whole)
 	case "SOFTBOUNCE": // with soft_bounce = yes
-		l.Outcome = parsers.Deferred
+		l.Outcome = registry.OutcomeDeferred
 		l.failed(text, whole)
 	case "bounced":
-		l.Outcome = parsers.Failed
+		l.Outcome = registry.OutcomeFailed
 		l.failed(text, whole)
 	case "expired":
 		l.Reply.Text = text

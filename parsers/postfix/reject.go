@@ -59,7 +59,7 @@ func (l *line) rejected(b []byte) parsers.Result {
 	reply, tail := splitReply(rest[2:])
 	l.envelope(tail)
 	l.Stage = stage
-	l.Reply = parsers.ParseReply(reply)
+	l.Reply = registry.ParseReply(reply)
 	l.sendRejection()
 	return parsers.Understood
 }
@@ -222,7 +222,7 @@ func (l *line) rejectedContent(b []byte) parsers.Result {
 		return parsers.Unparsed
 	}
 	l.Stage = registry.StageEndOfData
-	l.Reply = parsers.ParseReply(text)
+	l.Reply = registry.ParseReply(text)
 	l.sendRejection()
 	return parsers.Understood
 }

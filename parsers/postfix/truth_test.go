@@ -133,9 +133,9 @@ func loggedCounts(t *testing.T, name string) map[string]int {
 			records++
 			switch {
 			case r.Kind != parsers.Attempt, strings.HasSuffix(string(r.Recipient), "@"+oddServer):
-			case r.Outcome == parsers.Delivered && len(r.RelayIP) > 0:
+			case r.Outcome == registry.OutcomeDelivered && len(r.RelayIP) > 0:
 				count(registry.StageEndOfData, r.Reply.Code, "")
-			case r.Outcome != parsers.Delivered && r.Source == registry.SourceRemote:
+			case r.Outcome != registry.OutcomeDelivered && r.Source == registry.SourceRemote:
 				count(r.Stage, r.Reply.Code, fmt.Sprintf("%s %s", r.Message, r.Time.Format(time.TimeOnly)))
 			}
 		})

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"mailfail/parsers"
 	"mailfail/registry"
 )
 
@@ -285,7 +284,7 @@ func measure(t *testing.T, samples []sample, least float64) {
 
 // classify decides about a text alone: no provider, no stage.
 func classify(text string) registry.Verdict {
-	r := parsers.ParseReply([]byte(text))
+	r := registry.ParseReply([]byte(text))
 	f := registry.Failure{Reply: r.Code, Enhanced: r.Enhanced, Signature: string(registry.AppendSignature(nil, []byte(text)))}
 	return registry.DefaultRules().Classify(f)
 }

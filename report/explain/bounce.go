@@ -13,7 +13,6 @@ import (
 	_ "github.com/emersion/go-message/charset" // bounces come in many
 	"github.com/emersion/go-message/textproto"
 
-	"mailfail/parsers"
 	"mailfail/registry"
 )
 
@@ -294,7 +293,7 @@ func (b *bounce) recipients() []failed {
 
 // code reports whether a text has a reply code.
 func code(s string) bool {
-	return parsers.ParseReply([]byte(quoted(strings.Join(strings.Fields(s), " ")))).Code != 0
+	return registry.ParseReply([]byte(quoted(strings.Join(strings.Fields(s), " ")))).Code != 0
 }
 
 // wordy reports whether a diagnostic has words beside its type and code.

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"mailfail/parsers"
 	"mailfail/registry"
 )
 
@@ -300,7 +299,7 @@ func (x *Explainer) sameDigits(a *Answer, reply uint16, e registry.Enhanced, ope
 // what the reporting system made of it.
 func (x *Explainer) reply(a *Answer, text, host string, status registry.Enhanced) {
 	quote := quoted(text)
-	r := parsers.ParseReply([]byte(quote))
+	r := registry.ParseReply([]byte(quote))
 	if r.Code == 0 && r.Enhanced.IsZero() {
 		if m := mentioned.FindStringSubmatch(text); m != nil {
 			r.Code = number(m[1] + m[2])
@@ -320,8 +319,8 @@ func (x *Explainer) reply(a *Answer, text, host string, status registry.Enhanced
 	if r.Code == 0 && r.Enhanced.IsZero() && !status.IsZero() {
 		x.codes(a, 0, status, text, false)
 	}
-	if inner := parsers.InnerReply([]byte(quote)); inner != nil {
-		if i := parsers.ParseReply(inner); i.Code != r.Code || i.Enhanced != r.Enhanced {
+	if inner := registry.InnerReply([]byte(quote)); inner != nil {
+		if i := registry.ParseReply(inner); i.Code != r.Code || i.Enhanced != r.Enhanced {
 			a.Notes = append(a.Notes, fmt.Sprintf("The text passes on another server's reply: %s.", registry.Code(i.Code, i.Enhanced)))
 			x.codes(a, i.Code, i.Enhanced, text, false)
 		}
@@ -353,7 +352,7 @@ var statusField = regexp.MustCompile(`(?i)\b(?:status|dsn)\s*[:=]\s*([245]\.[0-9
 // quoted returns the part of a log line that another server said, or the text
 // itself.
 func quoted(text string) string {
-	if r := parsers.ParseReply([]byte(text)); r.Code != 0 {
+	if r := registry.ParseReply([]byte(text)); r.Code != 0 {
 		return text
 	}
 	for _, mark := range []string{" said: ", " refused to talk to me: "} {
@@ -364,7 +363,7 @@ func quoted(text string) string {
 	if m := eximQuote.FindStringSubmatchIndex(text); m != nil {
 		return text[m[2]:]
 	}
-	if inner := parsers.InnerReply([]byte(text)); inner != nil {
+	if inner := registry.InnerReply([]byte(text)); inner != nil {
 		return string(inner)
 	}
 	if m := embedded.FindStringIndex(text); m != nil {

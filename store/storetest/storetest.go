@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -103,14 +104,14 @@ type Totals struct {
 func Sum(tb testing.TB, db *store.DB) (t Totals) {
 	tb.Helper()
 	n := func(query string) int64 { return Int(tb, db, query) }
-	state := func(s store.State) int64 {
+	state := func(s registry.State) int64 {
 		return n(fmt.Sprintf("SELECT count(*) FROM recipients WHERE state = %d", s))
 	}
 	clean := n("SELECT sum(recipients) FROM counts")
 	t.Messages = n("SELECT sum(messages) FROM counts")
-	t.Delivered = clean + state(store.Delivered)
-	t.Bounced, t.Expired, t.Removed, t.Pending = state(store.Bounced), state(store.Expired), state(store.Removed), state(store.Pending)
-	t.Handed = state(store.HandedOver) + n("SELECT sum(handed) FROM counts")
+	t.Delivered = clean + state(registry.StateDelivered)
+	t.Bounced, t.Expired, t.Removed, t.Pending = state(registry.StateBounced), state(registry.StateExpired), state(registry.StateRemoved), state(registry.StatePending)
+	t.Handed = state(registry.StateHandedOver) + n("SELECT sum(handed) FROM counts")
 	t.Recipients = t.Delivered + t.Bounced + t.Expired + t.Removed + t.Pending
 	t.Deferrals, t.Failures = n("SELECT count(*) FROM attempts WHERE outcome = 2"), n("SELECT count(*) FROM attempts WHERE outcome = 3")
 	t.Attempts = n("SELECT sum(delivered) FROM counts") + t.Deferrals + t.Failures

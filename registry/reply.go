@@ -1,16 +1,12 @@
-package parsers
+package registry
 
-import (
-	"bytes"
-
-	"mailfail/registry"
-)
+import "bytes"
 
 // Reply is an SMTP reply (RFC 5321 section 4.2) as a log quotes it.
 type Reply struct {
-	Code     uint16            // 0 when there is none
-	Enhanced registry.Enhanced // RFC 2034; zero when there is none
-	Text     []byte            // whole, with the codes, as logged
+	Code     uint16   // 0 when there is none
+	Enhanced Enhanced // RFC 2034; zero when there is none
+	Text     []byte   // whole, with the codes, as logged
 }
 
 // ParseReply takes apart what a remote server said. The lines of a multi-line
@@ -63,14 +59,14 @@ func ParseReply(text []byte) Reply {
 // length, 0 when there is none. RFC 5321 section 4.2.1 allows a second digit
 // up to 5, but 571 and 585 are in use.
 func scanReplyCode(b []byte) (code uint16, n int) {
-	if len(b) < 3 || b[0] < '2' || b[0] > '5' || !isDigit(b[1]) || !isDigit(b[2]) {
+	if len(b) < 3 || b[0] < '2' || b[0] > '5' || !digit(b[1]) || !digit(b[2]) {
 		return 0, 0
 	}
 	if len(b) > 3 {
 		switch c := b[3]; {
-		case isDigit(c), isLetter(c), c >= 0x80, c == '/', c == '@', c == '_', c == '=':
+		case digit(c), letter(c), c >= 0x80, c == '/', c == '@', c == '_', c == '=':
 			return 0, 0
-		case (c == '.' || c == ':') && len(b) > 4 && isDigit(b[4]):
+		case (c == '.' || c == ':') && len(b) > 4 && digit(b[4]):
 			return 0, 0 // an address, a time
 		}
 	}
@@ -79,7 +75,7 @@ func scanReplyCode(b []byte) (code uint16, n int) {
 
 // enhancedOf finds the enhanced code of a reply whose code begins b and whose
 // rest follows it.
-func enhancedOf(b, rest []byte) registry.Enhanced {
+func enhancedOf(b, rest []byte) Enhanced {
 	if e, n := scanEnhancedWord(rest, false); n > 0 {
 		return e
 	}
@@ -107,7 +103,7 @@ func enhancedOf(b, rest []byte) registry.Enhanced {
 			return e
 		}
 	}
-	return registry.Enhanced{}
+	return Enhanced{}
 }
 
 // startsLine reports whether a line of a reply may begin after before.
@@ -122,7 +118,7 @@ func startsLine(before []byte) bool {
 // scanEnhancedWord reads an enhanced code behind blanks, dashes, colons and
 // one opening mark, and returns the offset behind it. alone means that no
 // reply code vouches for it, so it must end like a word.
-func scanEnhancedWord(b []byte, alone bool) (registry.Enhanced, int) {
+func scanEnhancedWord(b []byte, alone bool) (Enhanced, int) {
 	i := 0
 	for i < len(b) && (b[i] == ' ' || b[i] == '-' || b[i] == '\t' || b[i] == ':') {
 		i++
@@ -130,9 +126,9 @@ func scanEnhancedWord(b []byte, alone bool) (registry.Enhanced, int) {
 	for i < len(b) && bytes.IndexByte([]byte(`#([<'"`), b[i]) >= 0 {
 		i++
 	}
-	e, n := registry.ScanEnhanced(b[i:])
+	e, n := ScanEnhanced(b[i:])
 	if n == 0 || !endsEnhanced(b[i+n:], alone) {
-		return registry.Enhanced{}, 0
+		return Enhanced{}, 0
 	}
 	return e, i + n
 }
@@ -148,55 +144,55 @@ func endsEnhanced(rest []byte, alone bool) bool {
 		next = rest[1]
 	}
 	if c == '.' {
-		return !(next >= 'a' && next <= 'z') && !(alone && isLetter(next))
+		return !(next >= 'a' && next <= 'z') && !(alone && letter(next))
 	}
 	if !alone {
 		return c != '@'
 	}
-	return !isLetter(c) && c < 0x80 && c != '@' && c != '_' && c != '/' && !(c == '-' && (isDigit(next) || isLetter(next)))
+	return !letter(c) && c < 0x80 && c != '@' && c != '_' && c != '/' && !(c == '-' && (digit(next) || letter(next)))
 }
 
 // hashedEnhanced finds a code that is marked as one: (#5.1.1), #5.1.0. Yahoo
 // marks numbers of its own so, [#4.16.5]; RFC 3463 has the subjects 0 to 7.
-func hashedEnhanced(b []byte) registry.Enhanced {
+func hashedEnhanced(b []byte) Enhanced {
 	for {
 		i := bytes.IndexByte(b, '#')
 		if i < 0 {
-			return registry.Enhanced{}
+			return Enhanced{}
 		}
 		b = b[i+1:]
-		if e, n := registry.ScanEnhanced(b); n > 0 && e.Subject <= 7 && endsEnhanced(b[n:], true) {
+		if e, n := ScanEnhanced(b); n > 0 && e.Subject <= 7 && endsEnhanced(b[n:], true) {
 			return e
 		}
 	}
 }
 
 // bracketedAtEnd finds a code that ends the text in brackets: "… (5.1.1)".
-func bracketedAtEnd(b []byte) registry.Enhanced {
+func bracketedAtEnd(b []byte) Enhanced {
 	b = bytes.TrimRight(b, " \t\r\n.")
 	if len(b) == 0 || b[len(b)-1] != ')' && b[len(b)-1] != ']' {
-		return registry.Enhanced{}
+		return Enhanced{}
 	}
 	i := bytes.LastIndexAny(b, "([")
 	if i < 0 {
-		return registry.Enhanced{}
+		return Enhanced{}
 	}
-	if e, n := registry.ScanEnhanced(b[i+1:]); n == len(b)-i-2 {
+	if e, n := ScanEnhanced(b[i+1:]); n == len(b)-i-2 {
 		return e
 	}
-	return registry.Enhanced{}
+	return Enhanced{}
 }
 
 // behindColon finds a code that begins the text a server quotes from a filter:
 // "Recipient not accepted: 5.7.1 No relaying".
-func behindColon(b []byte) registry.Enhanced {
+func behindColon(b []byte) Enhanced {
 	for {
 		i := bytes.Index(b, []byte(": "))
 		if i < 0 {
-			return registry.Enhanced{}
+			return Enhanced{}
 		}
 		b = b[i+2:]
-		if e, n := registry.ScanEnhanced(b); n > 0 && n < len(b) && b[n] == ' ' {
+		if e, n := ScanEnhanced(b); n > 0 && n < len(b) && b[n] == ' ' {
 			return e
 		}
 	}
@@ -376,5 +372,5 @@ func hasPrefixFold(b []byte, lower string) bool {
 	return true
 }
 
-func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
-func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+func digit(c byte) bool  { return c >= '0' && c <= '9' }
+func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }

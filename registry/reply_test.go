@@ -1,4 +1,4 @@
-package parsers
+package registry
 
 import (
 	"bufio"
@@ -6,13 +6,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"mailfail/registry"
 )
 
 var replyTests = []struct {
 	text string
-	want string // registry.Code of what is found
+	want string // Code of what is found
 }{
 	// Joined lines.
 	{`550-5.1.1 The account does not exist. 550-5.1.1 Check for typos. 550 5.1.1 See https://example.com`, "550 5.1.1"},
@@ -128,7 +126,7 @@ var replyTests = []struct {
 func TestParseReply(t *testing.T) {
 	for _, test := range replyTests {
 		r := ParseReply([]byte(test.text))
-		if got := registry.Code(r.Code, r.Enhanced); got != test.want {
+		if got := Code(r.Code, r.Enhanced); got != test.want {
 			t.Errorf("ParseReply(%q) = %q, want %q", test.text, got, test.want)
 		}
 		if string(r.Text) != test.text {
@@ -203,9 +201,9 @@ func TestCorpusReplies(t *testing.T) {
 		} else {
 			t.Logf("%s: reply %q, theirs %q: %.150q", c[0], reply, c[6], c[4])
 		}
-		want, _ := registry.ParseEnhanced(c[5])
+		want, _ := ParseEnhanced(c[5])
 		if strings.Contains(c[5], ".0.9") { // Sisimai's own, for "none"
-			want = registry.Enhanced{}
+			want = Enhanced{}
 		}
 		status, _, _ := strings.Cut(c[3], " ")
 		if r.Enhanced == want || r.Enhanced.IsZero() && status == c[5] { // theirs is from the Status field
@@ -230,7 +228,7 @@ func FuzzParseReply(f *testing.F) {
 			t.Errorf("reply code %d", r.Code)
 		}
 		if e := r.Enhanced; !e.IsZero() {
-			if again, ok := registry.ParseEnhanced(e.String()); !ok || again != e {
+			if again, ok := ParseEnhanced(e.String()); !ok || again != e {
 				t.Errorf("enhanced code %v is not valid", e)
 			}
 		}
