@@ -13,9 +13,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"mailfail/registry"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -43,14 +46,14 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	case errors.As(err, &exit):
 		if exit.error != nil {
-			fmt.Fprintln(stderr, "mailfail:", exit.error)
+			complain(stderr, exit.error)
 		}
 		return exit.code
 	case !started: // flags or arguments were not understood
-		fmt.Fprintf(stderr, "mailfail: %v (see mailfail --help)\n", err)
+		complain(stderr, fmt.Errorf("%w (see mailfail --help)", err))
 		return 2
 	}
-	fmt.Fprintln(stderr, "mailfail:", err)
+	complain(stderr, err)
 	return 1
 }
 
@@ -87,5 +90,13 @@ func usageError(format string, args ...any) error {
 
 // warn says what could not be done; the rest goes on.
 func warn(cmd *cobra.Command, err error) {
-	fmt.Fprintln(cmd.ErrOrStderr(), "mailfail:", err)
+	complain(cmd.ErrOrStderr(), err)
+}
+
+// complain prints an error. It may quote strangers: the name of a file, the
+// bytes of a damaged database.
+func complain(w io.Writer, err error) {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintln(w, "mailfail:", registry.Foreign(line))
+	}
 }
