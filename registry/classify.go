@@ -132,7 +132,7 @@ func (r *Rules) Classify(f Failure) Verdict {
 					return v
 				}
 			}
-			return Verdict{Reason: rule.reason, Rule: rule.name}
+			return Verdict{rule.reason, rule.name, rule.decides(), ConfidenceHigh}
 		}
 	}
 	return byCode(&f)
@@ -153,5 +153,5 @@ func byCode(f *Failure) Verdict {
 			return v
 		}
 	}
-	return Verdict{Reason: "unknown"}
+	return Verdict{Reason: "unknown", Confidence: ConfidenceLow}
 }

@@ -466,11 +466,11 @@ func codeReason(reply uint16, e Enhanced, provider string) Verdict {
 		return Verdict{}
 	}
 	if v := providerVendor(reply, e, provider); v != nil && v.Reason != "" {
-		return Verdict{v.Reason, v.rule}
+		return Verdict{v.Reason, v.rule, ByProvider, ConfidenceHigh}
 	}
 	if e.IsZero() {
 		if entry, _ := LookupReply(reply); entry != nil && entry.Reason != "" {
-			return Verdict{entry.Reason, entry.rule}
+			return Verdict{entry.Reason, entry.rule, ByCode, ConfidenceMedium}
 		}
 		return Verdict{}
 	}
@@ -481,7 +481,7 @@ func codeReason(reply uint16, e Enhanced, provider string) Verdict {
 		for _, list := range [...][]*Vendor{codes().byCode[enhancedKey(e.Subject, e.Detail)], codes().byRange} {
 			for _, v := range list {
 				if v.Reason != "" && v.tag == "" && v.match(reply, e) {
-					return Verdict{v.Reason, v.rule}
+					return Verdict{v.Reason, v.rule, ByCode, ConfidenceMedium}
 				}
 			}
 		}
@@ -489,7 +489,7 @@ func codeReason(reply uint16, e Enhanced, provider string) Verdict {
 	if entry.Reason == "" {
 		return Verdict{}
 	}
-	return Verdict{entry.Reason, entry.rule}
+	return Verdict{entry.Reason, entry.rule, ByCode, ConfidenceMedium}
 }
 
 // Brief returns one line that names a failing code and one line of advice, for

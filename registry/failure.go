@@ -14,8 +14,24 @@ type Failure struct {
 // Reason is the class a failure is filed under, one of a fixed list.
 type Reason string
 
-// Verdict is a reason together with the name of the rule that decided.
+// Verdict is what Classify found: a reason, and what it rests on.
 type Verdict struct {
-	Reason Reason
-	Rule   string
+	Reason     Reason
+	Rule       string // the name of the rule or code that decided, see Classify
+	DecidedBy  DecidedBy
+	Confidence Confidence
+}
+
+// FailureOf returns the failure that a reply makes, as far as the reply, the
+// relay that gave it and the stage tell. The reply may be wrapped, see
+// ParseReply.
+func FailureOf(text, relay string, stage Stage) Failure {
+	r := ParseReply([]byte(text))
+	return Failure{
+		Provider:  Provider(relay),
+		Reply:     r.Code,
+		Enhanced:  r.Enhanced,
+		Stage:     stage,
+		Signature: string(AppendSignature(nil, []byte(text))),
+	}
 }

@@ -65,6 +65,14 @@ func (r *rule) match(f *Failure, found *phraseSet) bool {
 	return !slices.ContainsFunc(r.not, found.has)
 }
 
+// decides says what a rule's decision rests on: without words it is the stage.
+func (r *rule) decides() DecidedBy {
+	if len(r.text) == 0 {
+		return ByStage
+	}
+	return ByText
+}
+
 // status returns the enhanced code that counts: the remote's, or what this
 // MTA gave when the remote gave none at all.
 func (f *Failure) status() Enhanced {

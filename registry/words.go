@@ -89,6 +89,22 @@ var sourceNames = [...]string{"", "remote", "local", "network", "dns", "tls"}
 // String returns the source's name, "" for SourceUnknown.
 func (s Source) String() string { return nameOf(sourceNames[:], uint8(s)) }
 
+// Direction says whose mailbox a recipient is, which decides whose task a
+// failure is.
+type Direction uint8
+
+// The directions. Databases store their numbers.
+const (
+	DirectionOutgoing Direction = 0 // a mailbox of somebody else
+	DirectionLocal    Direction = 1 // a mailbox, pipe or filter of this host
+	DirectionIncoming Direction = 2 // mail that this host refused to take in
+)
+
+var directionNames = [...]string{"outgoing", "local", "incoming"}
+
+// String returns the direction's name.
+func (d Direction) String() string { return nameOf(directionNames[:], uint8(d)) }
+
 // nameOf returns the name of a word, and "unknown" for a number that a newer
 // program or a damaged database holds.
 func nameOf(names []string, word uint8) string {

@@ -409,7 +409,7 @@ func isHostRune(r rune) bool {
 func (x *Explainer) reason(a *Answer, f registry.Failure) {
 	v := x.Rules.Classify(f)
 	if v.Reason == "unknown" && len(a.Codes) > 0 && a.Codes[0].entry.Reason != "" {
-		v = registry.Verdict{Reason: a.Codes[0].entry.Reason, Rule: "phrase " + a.Codes[0].Code}
+		v = registry.Verdict{Reason: a.Codes[0].entry.Reason, Rule: "phrase " + a.Codes[0].Code, DecidedBy: registry.ByText, Confidence: registry.ConfidenceMedium}
 	}
 	if f.Signature == "" && f.Enhanced.Class == 2 || f.Reply >= 200 && f.Reply < 400 {
 		return // no failure

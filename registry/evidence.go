@@ -1,0 +1,34 @@
+package registry
+
+// DecidedBy says what a reason rests on.
+type DecidedBy uint8
+
+// What may decide, see Classify. Databases store their numbers.
+const (
+	ByNothing  DecidedBy = 0 // the reason is unknown
+	ByText     DecidedBy = 1 // words of the reply
+	ByCode     DecidedBy = 2 // a reply or enhanced code, with its standard meaning
+	ByStage    DecidedBy = 3 // the point at which it failed, or whose fault it was
+	ByProvider DecidedBy = 4 // a code or tag, with the meaning its provider gives it
+)
+
+var decidedNames = [...]string{"", "text", "code", "stage", "provider"}
+
+// String returns the name as JSON has it, "" for ByNothing.
+func (d DecidedBy) String() string { return nameOf(decidedNames[:], uint8(d)) }
+
+// Confidence says how far a reason can be trusted.
+type Confidence uint8
+
+// The grades. Databases store their numbers.
+const (
+	ConfidenceNone   Confidence = 0 // not classified
+	ConfidenceLow    Confidence = 1 // unknown, a single word, or a code that says little
+	ConfidenceMedium Confidence = 2 // a code alone, a stage, or a phrase that the code contradicts
+	ConfidenceHigh   Confidence = 3 // a whole phrase, or the provider's own word
+)
+
+var confidenceNames = [...]string{"", "low", "medium", "high"}
+
+// String returns the grade as JSON has it, "" for none.
+func (c Confidence) String() string { return nameOf(confidenceNames[:], uint8(c)) }
