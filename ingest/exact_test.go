@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"mailfail/store"
-	"mailfail/store/storetest"
+	"mailfail/store/sqlite"
+	"mailfail/store/sqlite/sqlitetest"
 )
 
 // twoLogs writes the message tracking log and the SMTP send log of a server for
@@ -138,9 +139,9 @@ func newTwoLogs(messages int) *twoLogs {
 	return l
 }
 
-func eventsOf(t *testing.T, db *store.DB, f store.Filter) (list []string) {
+func eventsOf(t *testing.T, db *sqlite.DB, f store.Filter) (list []string) {
 	t.Helper()
-	_, err := store.NewQuery(db.Reader()).Events(context.Background(), store.Window{}, f, store.OutcomeNames, 0, func(e *store.Event) error {
+	_, err := db.Events(context.Background(), store.Window{}, f, store.OutcomeNames, 0, func(e *store.Event) error {
 		list = append(list, fmt.Sprint(e.Time.UTC().Format(logTime), " ", e.Recipient, " ", e.Stage, " ", e.Code(), " ", e.MTAStatus, " ", e.Text))
 		return nil
 	})
@@ -151,9 +152,9 @@ func eventsOf(t *testing.T, db *store.DB, f store.Filter) (list []string) {
 	return list
 }
 
-func numbersOf(t *testing.T, db *store.DB) *store.Numbers {
+func numbersOf(t *testing.T, db *sqlite.DB) *store.Numbers {
 	t.Helper()
-	n, err := store.NewQuery(db.Reader()).Numbers(context.Background(), store.Window{}, store.Filter{}, nil)
+	n, err := db.Numbers(context.Background(), store.Window{}, store.Filter{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func TestSendLogsBesideTrackingLogs(t *testing.T) {
 	read(t, alone, tracking)
 	want := numbersOf(t, alone)
 
-	check := func(name string, db *store.DB) {
+	check := func(name string, db *sqlite.DB) {
 		t.Helper()
 		got := numbersOf(t, db)
 		if !reflect.DeepEqual(got.Totals, want.Totals) || got.Messages != want.Messages {
@@ -225,7 +226,7 @@ func TestSendLogsBesideTrackingLogs(t *testing.T) {
 	read(t, earlier, tracking)
 	read(t, earlier, send)
 	check("tracking log first", earlier)
-	same(t, storetest.Dump(t, earlier), storetest.Dump(t, later))
+	same(t, sqlitetest.Dump(t, earlier), sqlitetest.Dump(t, later))
 
 	grown, dir := openStore(t), t.TempDir()
 	for part := 1; part <= 20; part++ {
@@ -234,7 +235,7 @@ func TestSendLogsBesideTrackingLogs(t *testing.T) {
 		read(t, grown, dir)
 	}
 	check("growing", grown)
-	same(t, storetest.Dump(t, grown), storetest.Dump(t, later))
+	same(t, sqlitetest.Dump(t, grown), sqlitetest.Dump(t, later))
 
 	// Alone, or asked for alone, the send log has numbers of its own.
 	if n := len(eventsOf(t, both, store.Filter{MTAs: []string{"exchange-smtpsend"}})); n != len(l.want)-int(l.expired) {
@@ -266,9 +267,9 @@ func TestSharedMessageID(t *testing.T) {
 		}
 		same(t, strings.Join(eventsOf(t, db, store.Filter{}), "\n"), strings.Join(l.want, "\n"))
 		if dump != "" {
-			same(t, storetest.Dump(t, db), dump)
+			same(t, sqlitetest.Dump(t, db), dump)
 		}
-		dump = storetest.Dump(t, db)
+		dump = sqlitetest.Dump(t, db)
 	}
 }
 
@@ -291,9 +292,9 @@ func TestMessageIDOfAnotherRow(t *testing.T) {
 			read(t, db, log)
 		}
 		if dump != "" {
-			same(t, storetest.Dump(t, db), dump)
+			same(t, sqlitetest.Dump(t, db), dump)
 		}
-		dump = storetest.Dump(t, db)
+		dump = sqlitetest.Dump(t, db)
 	}
 }
 
@@ -322,7 +323,7 @@ func TestLeftOutOfSendLogs(t *testing.T) {
 	tracking, send := l.write(t, t.TempDir())
 	db := openStore(t)
 	read(t, db, tracking, send)
-	q := store.NewQuery(db.Reader())
+	q := db
 	ctx := context.Background()
 	until := func(minute int) store.Window { return store.Window{Until: at.Add(time.Duration(minute) * time.Minute)} }
 	for _, test := range []struct {

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"mailfail/registry"
-	"mailfail/store/storetest"
+	"mailfail/store/sqlite/sqlitetest"
 )
 
 // truth is what truth.json says of a set of generated Exchange logs.
@@ -44,10 +44,10 @@ func TestExchangeTruth(t *testing.T) {
 			}
 			db := openStore(t)
 			read(t, db, exchangeLogs(t, dir)...)
-			got := storetest.Sum(t, db)
+			got := sqlitetest.Sum(t, db)
 			w := want.Totals
 			// truth.json counts 5xx as rejected; DESIGN counts every refusal.
-			totals := storetest.Totals{Messages: w.Messages, Recipients: w.Recipients, Delivered: w.Delivered, Bounced: w.Bounced, Expired: w.Expired,
+			totals := sqlitetest.Totals{Messages: w.Messages, Recipients: w.Recipients, Delivered: w.Delivered, Bounced: w.Bounced, Expired: w.Expired,
 				Removed: w.Removed, Pending: w.Pending, Attempts: w.Attempts, Deferrals: w.Deferrals, Failures: w.Failures, Deferred: w.Deferred,
 				Rejected: w.Rejected + want.RejectedTemporary, Handed: got.Handed}
 			if got != totals {
@@ -55,7 +55,7 @@ func TestExchangeTruth(t *testing.T) {
 			}
 			for domain, d := range want.Domains {
 				n := func(query string, args ...any) int64 {
-					return storetest.Int(t, db, query+" AND s.domain = (SELECT id FROM names WHERE text = ?)", append(args, domain)...)
+					return sqlitetest.Int(t, db, query+" AND s.domain = (SELECT id FROM names WHERE text = ?)", append(args, domain)...)
 				}
 				state := func(st registry.State) int64 {
 					return n("SELECT count(*) FROM recipients r JOIN series s ON s.id = r.series WHERE r.state = ?", st)
@@ -73,7 +73,7 @@ func TestExchangeTruth(t *testing.T) {
 			for code, c := range want.Codes {
 				query := `SELECT count(*) FROM attempts a JOIN causes c ON c.id = a.cause
 					WHERE trim(CASE c.reply WHEN 0 THEN '' ELSE c.reply END || ' ' || c.enhanced) = ?`
-				if got := storetest.Int(t, db, query, code); got != c.Attempts {
+				if got := sqlitetest.Int(t, db, query, code); got != c.Attempts {
 					t.Errorf("code %q: %d attempts, want %d", code, got, c.Attempts)
 				}
 			}

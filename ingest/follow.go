@@ -12,9 +12,7 @@ import (
 	"time"
 
 	"mailfail/ingest/source"
-	"mailfail/ingest/track"
 	"mailfail/parsers"
-	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -24,7 +22,7 @@ type FollowOptions struct {
 	FromEnd bool // begin at the end of the sources of which nothing is known
 
 	Stdin     io.Reader            // is read for the argument "-"
-	Observe   func(*track.Event)   // every attempt and rejection, before it is committed
+	Observe   func(*store.Event)   // every attempt and rejection, before it is committed
 	Failures  bool                 // Observe is not called for deliveries
 	Committed func(store.Lines)    // what the last commit has added
 	Warn      func(error)          // about single sources
@@ -38,7 +36,7 @@ const sweepEvery = 24 * time.Hour
 // is done or, when standard input is all there is to read, until its end. Then
 // it commits what it has read and returns nil. Only errors of the store end it
 // early; others are told to opt.Warn.
-func Follow(ctx context.Context, db *store.DB, rules *registry.Rules, args []string, opt FollowOptions) error {
+func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args []string, opt FollowOptions) error {
 	l, err := newLoop(db, rules, opt.Options)
 	if err != nil {
 		return err
@@ -46,7 +44,7 @@ func Follow(ctx context.Context, db *store.DB, rules *registry.Rules, args []str
 	defer l.w.Close()
 	l.tracker.FailuresOnly = opt.Failures
 	if opt.Observe != nil {
-		l.tracker.Observe = func(e *track.Event) {
+		l.tracker.Observe = func(e *store.Event) {
 			if e.Outcome != "delivered" {
 				e.Line = store.Clean(string(l.line))
 			}

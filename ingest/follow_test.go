@@ -16,15 +16,15 @@ import (
 
 	"mailfail/ingest"
 	"mailfail/ingest/source"
-	"mailfail/ingest/track"
 	"mailfail/registry"
 	"mailfail/store"
-	"mailfail/store/storetest"
+	"mailfail/store/sqlite"
+	"mailfail/store/sqlite/sqlitetest"
 )
 
 // following runs Follow until lines lines are committed, or to the end of
 // standard input when lines is 0.
-func following(t *testing.T, db *store.DB, lines int64, opt ingest.FollowOptions, write func(), args ...string) {
+func following(t *testing.T, db *sqlite.DB, lines int64, opt ingest.FollowOptions, write func(), args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -94,7 +94,7 @@ func TestFollow(t *testing.T) {
 	db := openStore(t)
 	outcomes := map[string]int64{}
 	var last time.Time
-	opt := ingest.FollowOptions{Observe: func(e *track.Event) {
+	opt := ingest.FollowOptions{Observe: func(e *store.Event) {
 		if outcomes[e.Outcome]++; e.Time.Before(last) {
 			t.Errorf("%s comes after %s: the generations were read in another order", e.Time, last)
 		}
@@ -127,7 +127,7 @@ func TestFollow(t *testing.T) {
 			}
 		}
 	}, path)
-	got := storetest.Dump(t, db)
+	got := sqlitetest.Dump(t, db)
 	same(t, got, want)
 	wantOutcomes := map[string]int64{"delivered": c.Delivered, "deferred": c.Deferrals, "failed": c.Failures, "rejected": c.Rejected}
 	for o, n := range wantOutcomes {
@@ -154,7 +154,7 @@ func TestFollowWaitsForALog(t *testing.T) {
 	if want := []string{"open " + path + ": no such file or directory; it will be read when it is there"}; !slices.Equal(warnings, want) {
 		t.Errorf("said %q, want %q", warnings, want)
 	}
-	same(t, storetest.Dump(t, db), atOnce(t, log))
+	same(t, sqlitetest.Dump(t, db), atOnce(t, log))
 }
 
 func TestFollowGoesOnWhereItEnded(t *testing.T) {
@@ -166,7 +166,7 @@ func TestFollowGoesOnWhereItEnded(t *testing.T) {
 	first := int64(bytes.Count(log[:half], []byte("\n")))
 	following(t, db, first, ingest.FollowOptions{}, func() { appendTo(t, path, log[:half+10]) }, path)
 	following(t, db, c.Lines-first, ingest.FollowOptions{}, func() { appendTo(t, path, log[half+10:]) }, path)
-	same(t, storetest.Dump(t, db), want)
+	same(t, sqlitetest.Dump(t, db), want)
 }
 
 // Standard input is read as it comes: no line waits for the next one.
@@ -196,7 +196,7 @@ func TestFollowStdin(t *testing.T) {
 			t.Error(err)
 		}
 	}, "-")
-	same(t, storetest.Dump(t, db), atOnce(t, log))
+	same(t, sqlitetest.Dump(t, db), atOnce(t, log))
 }
 
 // Standard input that never rests keeps nobody from reading files, and its end is
@@ -255,7 +255,7 @@ func TestFollowBesideIngest(t *testing.T) {
 	want := atOnce(t, log)
 	path := filepath.Join(t.TempDir(), "mail.log")
 	file := filepath.Join(t.TempDir(), "mailfail.db")
-	db, err := store.Open(file)
+	db, err := sqlite.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,15 +267,15 @@ func TestFollowBesideIngest(t *testing.T) {
 	go func() { done <- ingest.Follow(ctx, db, registry.DefaultRules(), []string{path}, opt) }()
 	for i := 0; i < len(log); i += 10_000 {
 		appendTo(t, path, log[i:min(len(log), i+10_000)])
-		other, err := store.Open(file)
+		other, err := sqlite.Open(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		read(t, other, path)
 		other.Close()
 	}
-	for storetest.Int(t, db, "SELECT sum(read) FROM lines") < c.Lines && ctx.Err() == nil {
-		other, err := store.Open(file)
+	for sqlitetest.Int(t, db, "SELECT sum(read) FROM lines") < c.Lines && ctx.Err() == nil {
+		other, err := sqlite.Open(file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,5 +286,5 @@ func TestFollowBesideIngest(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	same(t, storetest.Dump(t, db), want)
+	same(t, sqlitetest.Dump(t, db), want)
 }

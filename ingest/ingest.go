@@ -13,7 +13,6 @@ import (
 	"mailfail/ingest/source"
 	"mailfail/ingest/track"
 	"mailfail/parsers"
-	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -82,7 +81,7 @@ func (f *File) NotUnderstood() bool {
 
 // loop is the state of a run.
 type loop struct {
-	w       *store.Writer
+	w       store.Writer
 	tracker *track.Tracker
 	opt     Options
 	emit    func(*parsers.Record)
@@ -100,15 +99,19 @@ type loop struct {
 	shown   time.Time // last call of Progress
 }
 
-func newLoop(db *store.DB, rules *registry.Rules, opt Options) (*loop, error) {
-	w, err := db.Writer(rules)
+func newLoop(db store.Writable, rules store.Classifier, opt Options) (*loop, error) {
+	w, err := db.Writer()
 	if err != nil {
+		return nil, err
+	}
+	if err := w.Reclassify(rules); err != nil {
+		w.Close()
 		return nil, err
 	}
 	if opt.Location == nil {
 		opt.Location = time.Local
 	}
-	l := &loop{w: w, tracker: track.New(w), opt: opt}
+	l := &loop{w: w, tracker: track.New(w, rules), opt: opt}
 	l.emit = func(r *parsers.Record) {
 		if l.err == nil {
 			l.err = l.tracker.Record(r)
@@ -120,7 +123,7 @@ func newLoop(db *store.DB, rules *registry.Rules, opt Options) (*loop, error) {
 // Run reads what is new in the sources. An error of a single source is noted
 // in the result; one of the store ends the run: what was committed before
 // stays, and the next run goes on from there.
-func Run(ctx context.Context, db *store.DB, rules *registry.Rules, families []source.Family, opt Options) (Result, error) {
+func Run(ctx context.Context, db store.Writable, rules store.Classifier, families []source.Family, opt Options) (Result, error) {
 	var res Result
 	l, err := newLoop(db, rules, opt)
 	if err != nil {

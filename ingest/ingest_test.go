@@ -19,8 +19,8 @@ import (
 	"mailfail/ingest/source"
 	_ "mailfail/parsers/all"
 	"mailfail/registry"
-	"mailfail/store"
-	"mailfail/store/storetest"
+	"mailfail/store/sqlite"
+	"mailfail/store/sqlite/sqlitetest"
 )
 
 // generated returns a log and what is to be found in it.
@@ -34,9 +34,9 @@ func generated(tb testing.TB, messages int) ([]byte, loggen.Counts) {
 	return b.Bytes(), c
 }
 
-func openStore(tb testing.TB) *store.DB {
+func openStore(tb testing.TB) *sqlite.DB {
 	tb.Helper()
-	db, err := store.Open(filepath.Join(tb.TempDir(), "mailfail.db"))
+	db, err := sqlite.Open(filepath.Join(tb.TempDir(), "mailfail.db"))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func openStore(tb testing.TB) *store.DB {
 var options = ingest.Options{Format: "auto", Year: 2026, Location: time.UTC, Host: "mx1"}
 
 // read runs ingest over the arguments of a command line.
-func read(tb testing.TB, db *store.DB, args ...string) ingest.Result {
+func read(tb testing.TB, db *sqlite.DB, args ...string) ingest.Result {
 	tb.Helper()
 	families, errs := source.Expand(args)
 	if len(errs) > 0 {
@@ -77,7 +77,7 @@ func atOnce(tb testing.TB, log []byte) string {
 	writeFile(tb, path, log)
 	db := openStore(tb)
 	read(tb, db, path)
-	return storetest.Dump(tb, db)
+	return sqlitetest.Dump(tb, db)
 }
 
 func same(t *testing.T, got, want string) {
@@ -112,9 +112,9 @@ func TestCountsAreTrue(t *testing.T) {
 	writeFile(t, path, log)
 	db := openStore(t)
 	res := read(t, db, path)
-	want := storetest.Totals{Messages: c.Messages, Recipients: c.Recipients, Delivered: c.Delivered, Bounced: c.Bounced, Expired: c.Expired,
+	want := sqlitetest.Totals{Messages: c.Messages, Recipients: c.Recipients, Delivered: c.Delivered, Bounced: c.Bounced, Expired: c.Expired,
 		Attempts: c.Attempts, Deferrals: c.Deferrals, Failures: c.Failures, Deferred: c.Deferred, Rejected: c.Rejected}
-	if got := storetest.Sum(t, db); got != want {
+	if got := sqlitetest.Sum(t, db); got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	if l := res.Lines; l.Read != c.Lines || l.Unparsed != 0 || l.Understood+l.Irrelevant != c.Lines {
@@ -122,13 +122,13 @@ func TestCountsAreTrue(t *testing.T) {
 	}
 	for code, n := range c.FailingByCode {
 		reply, enhanced, _ := strings.Cut(code, " ")
-		got := storetest.Int(t, db, "SELECT count(*) FROM attempts a JOIN causes c ON c.id = a.cause WHERE c.reply = ? AND c.enhanced = ?", reply, enhanced)
+		got := sqlitetest.Int(t, db, "SELECT count(*) FROM attempts a JOIN causes c ON c.id = a.cause WHERE c.reply = ? AND c.enhanced = ?", reply, enhanced)
 		if got != n {
 			t.Errorf("code %s: %d attempts, want %d", code, got, n)
 		}
 	}
 	for domain, n := range c.FailuresByDomain {
-		got := storetest.Int(t, db, `SELECT count(*) FROM attempts a JOIN series s ON s.id = a.series JOIN names n ON n.id = s.domain
+		got := sqlitetest.Int(t, db, `SELECT count(*) FROM attempts a JOIN series s ON s.id = a.series JOIN names n ON n.id = s.domain
 			WHERE a.outcome = 3 AND n.text = ?`, domain)
 		if got != n {
 			t.Errorf("%s: %d failures, want %d", domain, got, n)
@@ -143,14 +143,14 @@ func TestTwiceIsOnce(t *testing.T) {
 	writeFile(t, path, log)
 	db := openStore(t)
 	read(t, db, path)
-	want := storetest.Dump(t, db)
+	want := sqlitetest.Dump(t, db)
 	writeFile(t, filepath.Join(dir, "copy.log"), log)
 	for _, args := range [][]string{{path}, {path, path}, {dir}, {filepath.Join(dir, "*.log")}} {
 		if res := read(t, db, args...); res.Lines.Read != 0 {
 			t.Errorf("%v: %d lines read again", args, res.Lines.Read)
 		}
 	}
-	same(t, storetest.Dump(t, db), want)
+	same(t, sqlitetest.Dump(t, db), want)
 }
 
 // A log that is read while it grows, cut at any byte, gives what it gives when
@@ -168,7 +168,7 @@ func TestSplitAnywhere(t *testing.T) {
 				writeFile(t, path, log[:end])
 				read(t, db, path)
 			}
-			same(t, storetest.Dump(t, db), want)
+			same(t, sqlitetest.Dump(t, db), want)
 		})
 	}
 }
@@ -213,7 +213,7 @@ func TestRotation(t *testing.T) {
 		}
 		writeFile(t, path, parts[2])
 		read(t, db, path)
-		same(t, storetest.Dump(t, db), want)
+		same(t, sqlitetest.Dump(t, db), want)
 		if res := read(t, db, dir); res.Lines.Read != 0 {
 			t.Errorf("%d lines read again", res.Lines.Read)
 		}
@@ -225,7 +225,7 @@ func TestRotation(t *testing.T) {
 		writeFile(t, path, parts[2])
 		db := openStore(t)
 		read(t, db, path, path+".1", path+".2.gz")
-		same(t, storetest.Dump(t, db), want)
+		same(t, sqlitetest.Dump(t, db), want)
 	})
 	t.Run("copytruncate", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "mail.log")
@@ -237,7 +237,7 @@ func TestRotation(t *testing.T) {
 		read(t, db, path)
 		writeFile(t, path, append(bytes.Clone(parts[1]), parts[2]...))
 		read(t, db, path)
-		same(t, storetest.Dump(t, db), want)
+		same(t, sqlitetest.Dump(t, db), want)
 	})
 }
 
@@ -254,7 +254,7 @@ func TestTwoRunsAtTheSameTime(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
-			db, err := store.Open(file)
+			db, err := sqlite.Open(file)
 			if err != nil {
 				t.Error(err)
 				return
@@ -264,12 +264,12 @@ func TestTwoRunsAtTheSameTime(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	db, err := store.Open(file)
+	db, err := sqlite.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	same(t, storetest.Dump(t, db), want)
+	same(t, sqlitetest.Dump(t, db), want)
 }
 
 // What was read of a stream before another process read on in the same log is in
@@ -287,7 +287,7 @@ func TestResultWhenAnotherReadsOn(t *testing.T) {
 	os.Stdin = in
 	defer func() { os.Stdin = stdin }()
 	path := filepath.Join(t.TempDir(), "mailfail.db")
-	db, err := store.Open(path)
+	db, err := sqlite.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,10 +301,10 @@ func TestResultWhenAnotherReadsOn(t *testing.T) {
 	if _, err := out.Write(log[:first]); err != nil {
 		t.Fatal(err)
 	}
-	for storetest.Int(t, db, "SELECT sum(read) FROM lines") == 0 {
+	for sqlitetest.Int(t, db, "SELECT sum(read) FROM lines") == 0 {
 		time.Sleep(time.Millisecond) // between two looks
 	}
-	other, err := store.Open(path)
+	other, err := sqlite.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func TestResultWhenAnotherReadsOn(t *testing.T) {
 	if files != res.Lines.Read {
 		t.Errorf("%d lines of files, %d of all", files, res.Lines.Read)
 	}
-	same(t, storetest.Dump(t, db), atOnce(t, log))
+	same(t, sqlitetest.Dump(t, db), atOnce(t, log))
 }
 
 // A run that is told to stop keeps what it has read, and the next goes on.
@@ -345,12 +345,12 @@ func TestInterrupted(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("err = %v", err)
 	}
-	if n := storetest.Int(t, db, "SELECT sum(read) FROM lines"); n == 0 || n >= int64(bytes.Count(log, []byte("\n"))) {
+	if n := sqlitetest.Int(t, db, "SELECT sum(read) FROM lines"); n == 0 || n >= int64(bytes.Count(log, []byte("\n"))) {
 		t.Errorf("%d lines kept", n)
 	}
 	_ = res
 	read(t, db, path)
-	same(t, storetest.Dump(t, db), want)
+	same(t, sqlitetest.Dump(t, db), want)
 }
 
 func TestBadFilesHarmNothingElse(t *testing.T) {
@@ -385,7 +385,7 @@ func TestBadFilesHarmNothingElse(t *testing.T) {
 	if refused != 1 {
 		t.Errorf("%d files refused, want 1", refused)
 	}
-	if n := storetest.Int(t, db, "SELECT count(*) FROM sources WHERE path = ?", good); n != 1 {
+	if n := sqlitetest.Int(t, db, "SELECT count(*) FROM sources WHERE path = ?", good); n != 1 {
 		t.Error("the good file was not read")
 	}
 }
@@ -420,7 +420,7 @@ func BenchmarkIngest(b *testing.B) {
 	b.SetBytes(int64(len(log)))
 	b.ReportAllocs()
 	for b.Loop() {
-		db, err := store.OpenTemporary()
+		db, err := sqlite.OpenTemporary()
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -51,7 +51,7 @@ func field(line, name []byte) []byte {
 }
 
 // passed reports whether the entry in line was read in an earlier run.
-func (j *journal) passed(w *store.Writer, line []byte) (bool, error) {
+func (j *journal) passed(w store.Writer, line []byte) (bool, error) {
 	if len(line) == 0 || line[0] != '{' {
 		return false, nil
 	}
@@ -81,7 +81,7 @@ func (j *journal) passed(w *store.Writer, line []byte) (bool, error) {
 }
 
 // begin looks up how far the journal of a machine was read.
-func (j *journal) begin(w *store.Writer, machine string) error {
+func (j *journal) begin(w store.Writer, machine string) error {
 	j.save(w)
 	*j = journal{machine: machine, last: entry{cursor: []byte{}}}
 	value, err := w.Meta(j.key())
@@ -98,7 +98,7 @@ func (j *journal) begin(w *store.Writer, machine string) error {
 func (j *journal) key() string { return "journal " + j.machine }
 
 // save stores how far the journal was read, within the batch.
-func (j *journal) save(w *store.Writer) {
+func (j *journal) save(w store.Writer) {
 	if j.changed {
 		w.PutMeta(j.key(), fmt.Sprintf("%d %s", j.last.time, j.last.cursor))
 		j.changed = false

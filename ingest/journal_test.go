@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"mailfail/ingest"
-	"mailfail/store/storetest"
+	"mailfail/store/sqlite/sqlitetest"
 )
 
 // journalLine is what journalctl -o json prints of an entry.
@@ -34,7 +34,7 @@ func TestFollowJournalAgain(t *testing.T) {
 			out.Close()
 		}, "-")
 	}
-	if got := storetest.Sum(t, db); got.Failures != 30 || got.Bounced != 30 {
+	if got := sqlitetest.Sum(t, db); got.Failures != 30 || got.Bounced != 30 {
 		t.Errorf("%+v, want 30 failures", got)
 	}
 }

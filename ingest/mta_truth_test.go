@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"mailfail/registry"
-	"mailfail/store/storetest"
+	"mailfail/store/sqlite/sqlitetest"
 )
 
 // jsonLines calls f with every line of a file.
@@ -116,10 +116,10 @@ func recipientsTruth(t *testing.T, run, log string) {
 			w.recipients = 0
 		}
 		state := func(s registry.State) int64 {
-			return storetest.Int(t, db, `SELECT count(*) FROM recipients r JOIN series s ON s.id = r.series JOIN names d ON d.id = s.domain
+			return sqlitetest.Int(t, db, `SELECT count(*) FROM recipients r JOIN series s ON s.id = r.series JOIN names d ON d.id = s.domain
 				JOIN names f ON f.id = s.sender WHERE d.text = ? AND f.text <> '<>' AND r.state = ?`, domain, s)
 		}
-		delivered := state(registry.StateDelivered) + storetest.Int(t, db, `SELECT sum(c.recipients) FROM counts c JOIN series s ON s.id = c.series
+		delivered := state(registry.StateDelivered) + sqlitetest.Int(t, db, `SELECT sum(c.recipients) FROM counts c JOIN series s ON s.id = c.series
 			JOIN names d ON d.id = s.domain JOIN names f ON f.id = s.sender WHERE d.text = ? AND f.text <> '<>'`, domain)
 		ended := delivered + state(registry.StateBounced) + state(registry.StateExpired)
 		if delivered != w.delivered || ended != w.recipients || state(registry.StatePending) != 0 {

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"mailfail/store/storetest"
+	"mailfail/store/sqlite/sqlitetest"
 )
 
 // logsIn returns the logs below a folder of testdata, decompressed, by path.
@@ -79,7 +79,7 @@ func TestPiecesOfEveryKind(t *testing.T) {
 			}
 			db := openStore(t)
 			read(t, db, whole)
-			want := storetest.Dump(t, db)
+			want := sqlitetest.Dump(t, db)
 
 			// One log after the other, as they are read at once.
 			names := slices.Sorted(maps.Keys(logs))
@@ -94,7 +94,7 @@ func TestPiecesOfEveryKind(t *testing.T) {
 					read(t, db, grown)
 				}
 			}
-			same(t, storetest.Dump(t, db), want)
+			same(t, sqlitetest.Dump(t, db), want)
 			if res := read(t, db, whole, grown); res.Lines.Read != 0 {
 				t.Errorf("%d lines read again", res.Lines.Read)
 			}
@@ -114,7 +114,7 @@ func TestPiecesOfEveryKind(t *testing.T) {
 				}
 				read(t, db, grown)
 			}
-			same(t, storetest.Dump(t, db), want)
+			same(t, sqlitetest.Dump(t, db), want)
 		})
 	}
 }

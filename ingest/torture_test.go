@@ -19,7 +19,7 @@ import (
 	"mailfail/ingest"
 	"mailfail/ingest/source"
 	"mailfail/registry"
-	"mailfail/store"
+	"mailfail/store/sqlite"
 )
 
 // TestTortureChild is the process that TestTorture kills. It follows a log
@@ -31,7 +31,7 @@ func TestTortureChild(t *testing.T) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	db, err := store.Open(path)
+	db, err := sqlite.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ type tortured struct {
 	rnd    *rand.Rand
 	log    string
 	dbPath string
-	db     *store.DB
+	db     *sqlite.DB
 	file   *os.File
 	n      int   // attempts written
 	starts []int // first attempt of each generation
@@ -112,7 +112,7 @@ func (w *tortured) open() *os.File {
 
 // committed counts the attempts below n that are in the store.
 func (w *tortured) committed(n int) (count int) {
-	err := w.db.Reader().QueryRow("SELECT COUNT(*) FROM recipients WHERE address < ?", fmt.Sprintf("u%08d", n)).Scan(&count)
+	err := w.db.SQL().QueryRow("SELECT COUNT(*) FROM recipients WHERE address < ?", fmt.Sprintf("u%08d", n)).Scan(&count)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestTorture(t *testing.T) {
 func torture(t *testing.T, way string, rotations int) {
 	dir := t.TempDir()
 	w := &tortured{t: t, rnd: rand.New(rand.NewPCG(5, 5)), log: filepath.Join(dir, "mail.log"), dbPath: filepath.Join(dir, "mailfail.db")}
-	db, err := store.Open(w.dbPath)
+	db, err := sqlite.Open(w.dbPath)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func torture(t *testing.T, way string, rotations int) {
 
 // compare compares what was written with what is in the store.
 func (w *tortured) compare(way string, rotations int) {
-	rows, err := w.db.Reader().Query("SELECT r.address, COUNT(*) FROM attempts a JOIN recipients r ON r.id = a.recipient GROUP BY r.id")
+	rows, err := w.db.SQL().Query("SELECT r.address, COUNT(*) FROM attempts a JOIN recipients r ON r.id = a.recipient GROUP BY r.id")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func (w *tortured) compare(way string, rotations int) {
 		}
 	}
 	var lines, unparsed int
-	if err := w.db.Reader().QueryRow("SELECT SUM(read), SUM(unparsed) FROM lines").Scan(&lines, &unparsed); err != nil {
+	if err := w.db.SQL().QueryRow("SELECT SUM(read), SUM(unparsed) FROM lines").Scan(&lines, &unparsed); err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Logf("%s: %d rotations, %d kills, %d attempts: %d lost, %d twice, %d garbled; %d lines, %d not understood",

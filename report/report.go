@@ -51,7 +51,7 @@ type Report struct {
 }
 
 // Build makes a report.
-func Build(ctx context.Context, q *store.Query, opt Options) (*Report, error) {
+func Build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 	if slices.Equal(opt.By, []store.Dimension{store.ByDomain}) {
 		opt.By = nil // every report is by domain
 	}

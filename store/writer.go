@@ -1,242 +1,226 @@
 package store
 
 import (
-	"context"
-	"database/sql"
-	"database/sql/driver"
-	"errors"
-	"slices"
-
 	"mailfail/registry"
+	"strings"
+	"time"
 )
 
-type countKey struct{ minute, series int64 }
+// Classifier decides what is meant before it is stored. registry.Rules is one.
+type Classifier interface {
+	Classify(registry.Failure) registry.Verdict
 
-// Writer writes to a database in batches. It is used by one goroutine. Rows are
-// written in the background: errors of SQLite may be returned by a later call,
-// at the latest by Commit.
-type Writer struct {
-	db    *DB
-	conn  *sql.Conn
-	sink  *sink // writes through conn
-	turn  turn
-	stmts map[string]*sql.Stmt
-
-	version int64 // SQLite's data_version: changes when another connection commits
-	open    bool  // between Begin and Commit
-
-	dictionary
-	lastID map[string]int64 // by table
-	counts map[countKey]*Counts
-	lines  map[int64]*Lines
-
-	failing []span // since Begin, see exact
+	// Version changes whenever the same failure might get another verdict.
+	Version() string
 }
 
-// Writer returns the writer of the database. Failures are filed under reasons
-// by rules; when those have changed since the last writer, what is stored is
-// filed anew.
-func (db *DB) Writer(rules *registry.Rules) (*Writer, error) {
-	if db.rw == nil {
-		return nil, db.explain("write", errors.New("it was opened for reading only"))
-	}
-	conn, err := db.rw.Conn(context.Background())
-	if err != nil {
-		return nil, db.explain("open", err)
-	}
-	w := &Writer{db: db, conn: conn, stmts: map[string]*sql.Stmt{}, lastID: map[string]int64{},
-		counts: map[countKey]*Counts{}, lines: map[int64]*Lines{}, version: -1}
-	w.rules = rules
-	w.forget()
-	// conn is ours until Close, and so is the connection below it.
-	err = conn.Raw(func(c any) error { w.sink = newSink(c.(driver.Conn)); return nil })
-	if err != nil {
-		conn.Close()
-		return nil, db.explain("open", err)
-	}
-	if db.path != "" {
-		w.turn = openTurn(db.path)
-	}
-	if err := w.reclassify(); err != nil {
-		w.Close()
-		return nil, err
-	}
-	return w, nil
+// Writer takes in what was read, in batches. It is used by one goroutine. Rows
+// may be written in the background: errors may be returned by a later call, at
+// the latest by Commit.
+//
+// Everything between Begin and Commit, the rows and the positions behind them,
+// takes effect together or not at all. Ids stay valid until a Begin that
+// reports that the batch is stale, or a Rollback.
+type Writer interface {
+	// Begin starts a batch and waits for its turn while another process is
+	// writing. It reports whether another process has written since the last
+	// batch: then what the caller has kept of positions, ids and open messages is
+	// out of date.
+	Begin() (stale bool, err error)
+	Commit() error
+	Rollback()
+	Close() error
+
+	// Reclassify files the stored failures anew when c is of another version
+	// than what classified them. It is called outside a batch.
+	Reclassify(c Classifier) error
+
+	// Series and Cause return the id of a row, which is new if need be.
+	Series(*SeriesKey) (int64, error)
+	Cause(*Cause) (int64, error)
+
+	Count(series, time int64, c Counts)
+	CountLines(time int64, l Lines)
+
+	AddMessage(*Message) (int64, error)
+	UpdateMessage(id int64, m *Message) error
+	DeleteMessage(id int64)
+	AddRecipient(*Recipient) int64
+	UpdateRecipient(id int64, r *Recipient)
+	RespellRecipient(id int64, address string)
+	DeleteRecipient(id int64)
+	AddAttempt(*Attempt) error
+	AddRejection(*Rejection) error
+	AddConnection(*Connection)
+
+	// Messages that have not ended, as package ingest/track keeps them.
+	OpenMessages(each func(key []byte)) error
+	OpenMessage(key []byte) (state []byte, err error)
+	OpenMessagesWith(messageID int64) (keys [][]byte, err error)
+	PutOpenMessage(key []byte, lastSeen, messageID int64, state []byte)
+	DeleteOpenMessage(key []byte)
+	ForgetOpenMessages(before int64)
+
+	// How far every log was read; see package ingest/source.
+	PutSource(*Source)
+	SourceOffset(id int64) (int64, error)
+	FingerprintLengths() ([]int64, error)
+	SourcesByFingerprint(fingerprint [16]byte, length int64) ([]Source, error)
+	SourcesByInode(device, inode uint64) ([]Source, error)
+	SourcesByFamily(family string) ([]Source, error)
+
+	Meta(name string) (string, error)
+	PutMeta(name, value string)
 }
 
-// Close gives the database back. A batch that was not committed is lost. It may
-// be called again.
-func (w *Writer) Close() error {
-	if w.sink == nil {
-		return nil
-	}
-	if w.open {
-		w.Rollback()
-	}
-	w.sink.close()
-	w.sink = nil
-	for _, s := range w.stmts {
-		s.Close()
-	}
-	w.turn.close()
-	return w.conn.Close()
+// Writable is a database that can be written to.
+type Writable interface {
+	Writer() (Writer, error)
 }
 
-// Begin starts a batch and waits for its turn when another process is writing.
-// It reports whether another process has written since the last batch: then
-// whatever the caller has kept of positions and open messages is out of date.
-func (w *Writer) Begin() (stale bool, err error) {
-	ctx := context.Background()
-	w.turn.wait()
-	_, err = w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
-	w.turn.pass()
-	if err != nil {
-		return false, w.db.explain("write to", err)
-	}
-	w.open = true
-	version, _, err := w.find("PRAGMA data_version")
-	if err == nil {
-		if stale = version != w.version; stale || w.tooLarge() {
-			err = w.load()
-		}
-		w.version = version
-	}
-	if err != nil {
-		w.Rollback()
-		return false, w.db.explain("read", err)
-	}
-	return stale, nil
+// Cause is what a failure is filed under: what its reason was found from, and
+// the reason.
+type Cause struct {
+	registry.Failure
+	registry.Verdict
 }
 
-// Rollback ends a batch without keeping any of it.
-func (w *Writer) Rollback() {
-	_ = w.sink.wait()
-	_, _ = w.conn.ExecContext(context.Background(), "ROLLBACK")
-	w.open = false
-	w.version = -1 // the next batch starts from what is stored
-	w.forget()
-	clear(w.counts)
-	clear(w.lines)
-	w.failing = w.failing[:0]
+// SeriesKey is one combination of the dimensions that counts are kept by.
+// Names are as they shall appear in reports.
+type SeriesKey struct {
+	Format string
+	Host, Instance,
+	Sender, // domain; "<>" for the null sender, "" unknown
+	Domain,
+	Relay []byte
+	Provider string // the operator behind Relay
 }
 
-// Commit ends a batch and makes it last.
-func (w *Writer) Commit() error {
-	w.flush()
-	err := w.exact()
-	if err == nil {
-		err = w.sink.wait()
-	}
-	if err == nil {
-		_, err = w.conn.ExecContext(context.Background(), "COMMIT")
-	}
-	if err != nil {
-		w.Rollback()
-		return w.db.explain("write to", err)
-	}
-	w.open = false
-	return nil
+// Counts are added up by minute and series.
+type Counts struct {
+	Delivered  int64 // attempts
+	Recipients int64 // delivered with nothing gone wrong before
+	Suspended  int64
+	Handed     int64
+	Messages   int64
 }
 
-// flush writes the counts that were added up since Begin.
-func (w *Writer) flush() {
-	w.flushCounts()
-	for minute, l := range w.lines {
-		w.sink.exec(`INSERT INTO lines VALUES (?,?,?,?,?) ON CONFLICT (minute) DO UPDATE SET
-			read = read + excluded.read, understood = understood + excluded.understood,
-			irrelevant = irrelevant + excluded.irrelevant, unparsed = unparsed + excluded.unparsed`,
-			minute, l.Read, l.Understood, l.Irrelevant, l.Unparsed)
-	}
-	clear(w.lines)
+// Add adds d to c.
+func (c *Counts) Add(d Counts) {
+	c.Delivered += d.Delivered
+	c.Recipients += d.Recipients
+	c.Suspended += d.Suspended
+	c.Handed += d.Handed
+	c.Messages += d.Messages
 }
 
-// maxCounts is how many counts are added up in memory before they are written:
-// enough to put equal ones together, and few enough for SQLite to be done with
-// most of them when the batch ends.
-const maxCounts = 4096
+// Lines counts the lines that were read.
+type Lines struct{ Read, Understood, Irrelevant, Unparsed int64 }
 
-func (w *Writer) flushCounts() {
-	keys := make([]countKey, 0, len(w.counts))
-	for k := range w.counts {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b countKey) int {
-		if a.minute != b.minute {
-			return int(a.minute - b.minute)
-		}
-		return int(a.series - b.series)
-	})
-	for _, k := range keys {
-		c := w.counts[k]
-		if *c == (Counts{}) {
-			continue
-		}
-		w.sink.exec(`INSERT INTO counts VALUES (?,?,?,?,?,?,?) ON CONFLICT (minute, series) DO UPDATE SET
-			delivered = delivered + excluded.delivered, recipients = recipients + excluded.recipients,
-			suspended = suspended + excluded.suspended, handed = handed + excluded.handed, messages = messages + excluded.messages`,
-			k.minute, k.series, c.Delivered, c.Recipients, c.Suspended, c.Handed, c.Messages)
-	}
-	clear(w.counts)
+// Add adds m to l.
+func (l *Lines) Add(m Lines) {
+	l.Read += m.Read
+	l.Understood += m.Understood
+	l.Irrelevant += m.Irrelevant
+	l.Unparsed += m.Unparsed
 }
 
-// insert writes a row whose first column is its id, which it returns.
-func (w *Writer) insert(table, query string, args ...any) int64 {
-	id := w.nextID(table)
-	w.sink.exec(query, append([]any{id}, args...)...)
-	return id
+// Sub takes m from l.
+func (l *Lines) Sub(m Lines) {
+	l.Read -= m.Read
+	l.Understood -= m.Understood
+	l.Irrelevant -= m.Irrelevant
+	l.Unparsed -= m.Unparsed
 }
 
-func (w *Writer) nextID(table string) int64 {
-	w.lastID[table]++
-	return w.lastID[table]
+// Message is a row of the table messages.
+type Message struct {
+	Format, Host, Instance string
+	QueueID, MessageID     string
+	Sender                 string
+	HasSender              bool
+	Client, ClientIP       string
+	Size                   int64
+	FirstSeen              int64
 }
 
-// stmt returns a prepared statement of conn, which is at rest until the next
-// row is written.
-func (w *Writer) stmt(query string) (*sql.Stmt, error) {
-	if err := w.sink.wait(); err != nil {
-		return nil, err
-	}
-	if s := w.stmts[query]; s != nil {
-		return s, nil
-	}
-	s, err := w.conn.PrepareContext(context.Background(), query)
-	if err == nil {
-		w.stmts[query] = s
-	}
-	return s, err
+// Recipient is a row of the table recipients. Times are in microseconds.
+type Recipient struct {
+	Message             int64
+	Series              int64
+	Address             string
+	State               registry.State
+	FirstSeen, LastSeen int64
+	FinalAt             int64 // ignored while State is Pending
+	Cause               int64 // 0 none
 }
 
-// find runs a query for one integer; ok is false when there is no row.
-func (w *Writer) find(query string, args ...any) (v int64, ok bool, err error) {
-	s, err := w.stmt(query)
-	if err != nil {
-		return 0, false, err
-	}
-	switch err = s.QueryRow(args...).Scan(&v); {
-	case errors.Is(err, sql.ErrNoRows):
-		return 0, false, nil
-	case err != nil:
-		return 0, false, err
-	}
-	return v, true, nil
+// Attempt is a row of the table attempts.
+type Attempt struct {
+	Format    string // of the log
+	MessageID []byte // as the log gives it with this attempt
+	Address   []byte // of the recipient
+	Replied   bool   // by a server
+	Time      int64
+	Recipient int64
+	Series    int64
+	Outcome   uint8
+	Cause     int64
+	Service   []byte
+	IP        string
+	Delay     time.Duration // negative when unknown
+	Text      string
 }
 
-// each runs a query and calls f for every row.
-func (w *Writer) each(query string, f func(*sql.Rows) error, args ...any) error {
-	s, err := w.stmt(query)
-	if err != nil {
-		return err
+// Rejection is a row of the table rejections.
+type Rejection struct {
+	Time             int64
+	Series           int64
+	Cause            int64
+	Service          []byte
+	QueueID          string
+	Client, ClientIP string
+	Sender           string
+	HasSender        bool
+	Recipient, Text  string
+	LineHash         uint64 // 0: the line is not repeated in another log
+	Copy             bool
+}
+
+// Connection is a connection to a next hop, the relay of its series.
+type Connection struct {
+	Time     int64
+	Series   int64
+	Cause    int64  // of a failure, 0 when it could be used
+	Messages int    // that the next hop took
+	Session  string // of a failure
+	Text     string
+}
+
+// Clean makes the text of a log fit for the database: what is not valid UTF-8,
+// and NUL bytes, which SQLite's functions take for the end of a string, become
+// U+FFFD.
+func Clean(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if strings.IndexByte(s, 0) >= 0 {
+		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
 	}
-	rows, err := s.Query(args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := f(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return s
+}
+
+// Source is a row of the table sources. It has the fields of source.Position,
+// which says what they mean.
+type Source struct {
+	ID             int64
+	Fingerprint    [16]byte
+	FingerprintLen int64
+	Offset         int64
+	Line           int64
+	Family         string
+	Path           string
+	Device         uint64
+	Inode          uint64
+	Size           int64
+	ModTime        time.Time
+	State          []byte
 }

@@ -17,8 +17,8 @@ import (
 	"time"
 	"unicode/utf16"
 
-	"mailfail/store"
-	"mailfail/store/storetest"
+	"mailfail/store/sqlite"
+	"mailfail/store/sqlite/sqlitetest"
 )
 
 // exchangeSets are the sets of testdata that a load is made of: logs that
@@ -271,13 +271,13 @@ func (load *exchangeLoad) files() (n int) {
 // check compares a database with what is in the logs.
 func (load *exchangeLoad) check(t *testing.T, path string) {
 	t.Helper()
-	db, err := store.OpenReadOnly(path)
+	db, err := sqlite.OpenReadOnly(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	sum := storetest.Sum(t, db)
-	temporary := storetest.Int(t, db, "SELECT sum(n) FROM rejections JOIN causes ON causes.id = rejections.cause WHERE reply < 500")
+	sum := sqlitetest.Sum(t, db)
+	temporary := sqlitetest.Int(t, db, "SELECT sum(n) FROM rejections JOIN causes ON causes.id = rejections.cause WHERE reply < 500")
 	got := map[string]int{}
 	for name, n := range map[string]int64{
 		"messages": sum.Messages, "recipients": sum.Recipients, "delivered": sum.Delivered, "bounced": sum.Bounced, "expired": sum.Expired,
@@ -287,10 +287,10 @@ func (load *exchangeLoad) check(t *testing.T, path string) {
 		got[name] = int(n)
 	}
 	compareCounts(t, "totals", got, load.want)
-	if lines := storetest.Int(t, db, "SELECT sum(read) FROM lines"); lines != load.lines {
+	if lines := sqlitetest.Int(t, db, "SELECT sum(read) FROM lines"); lines != load.lines {
 		t.Errorf("%d lines were read of %d", lines, load.lines)
 	}
-	if n := storetest.Int(t, db, "SELECT sum(unparsed) FROM lines"); n > 0 {
+	if n := sqlitetest.Int(t, db, "SELECT sum(unparsed) FROM lines"); n > 0 {
 		t.Errorf("%d lines were not understood", n)
 	}
 }

@@ -19,14 +19,13 @@ import (
 
 	"mailfail/ingest"
 	"mailfail/ingest/source"
-	"mailfail/ingest/track"
-	"mailfail/parsers"
 	"mailfail/registry"
 	"mailfail/report"
 	"mailfail/report/alert"
 	"mailfail/report/live"
 	"mailfail/report/live/screen"
 	"mailfail/store"
+	"mailfail/store/sqlite"
 	"mailfail/templates"
 )
 
@@ -108,14 +107,12 @@ type follow struct {
 	cmd    *cobra.Command
 	flags  *followFlags
 	now    func() time.Time
-	mtas   map[string]string // by format
 	filter store.Filter
 	twice  *store.Repeats
 	alone  sendLogs
 	loc    *time.Location
 	watch  *alert.Watch // nil without alerts
 	warn   func(error)
-	event  store.Event // scratch
 }
 
 func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output *outputFlags, dbPath string) error {
@@ -151,12 +148,8 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 	defer db.Close()
 
 	lately := store.Window{Since: f.now().Add(-24 * time.Hour)}
-	if f.twice, err = store.NewQuery(db.Reader()).Repeats(f.cmd.Context(), lately, f.filter); err != nil {
+	if f.twice, err = db.Repeats(f.cmd.Context(), lately, f.filter); err != nil {
 		return err
-	}
-	f.mtas = map[string]string{}
-	for _, format := range parsers.Formats() {
-		f.mtas[format.Name] = format.MTA
 	}
 	loop := ingest.FollowOptions{Options: opt, FromEnd: f.flags.fromEnd, Stdin: f.cmd.InOrStdin()}
 	reasons, err := logs.loadRules()
@@ -215,27 +208,19 @@ func (f *follow) alertFlags() (rules []*alert.Rule, receivers []alert.Receiver, 
 	return rules, receivers, nil
 }
 
-// shown turns what the tracker tells into what is shown. The result is valid
-// until the next call; nil when the filter leaves it out, or another log tells it.
-func (f *follow) shown(e *track.Event) *store.Event {
-	f.event = store.Event{Time: e.Time, Format: e.Format, MTA: f.mtas[e.Format], Host: e.Host, Instance: e.Instance, Service: e.Service,
-		Message: e.Message, MessageID: e.MessageID, Sender: e.Sender, HasSender: e.HasSender, Recipient: e.Recipient, Domain: e.Domain, Relay: e.Relay, IP: e.IP, Provider: e.Provider,
-		Client: e.Client, ClientIP: e.ClientIP, Outcome: e.Outcome, Stage: stages[e.Stage], Source: sources[e.Source], Reply: int(e.Reply), Enhanced: e.Enhanced,
-		MTAStatus: e.MTAStatus, Reason: e.Reason, Rule: e.Rule, Signature: e.Signature, Text: e.Text, Delay: e.Delay, Times: 1, Line: e.Line}
-	if f.event.Message == "NOQUEUE" {
-		f.event.Message = ""
-	}
-	twice := f.twice.Has(&f.event)
-	if !f.filter.Match(&f.event) {
+// shown returns e, or nil when the filter leaves it out or another log tells it.
+func (f *follow) shown(e *store.Event) *store.Event {
+	twice := f.twice.Has(e)
+	if !f.filter.Match(e) {
 		return nil
 	}
-	if f.alone.see(&f.event, twice, f.now()) {
+	if f.alone.see(e, twice, f.now()) {
 		f.warn(errors.New(report.SendLogsRemark(store.LeftOut{})))
 	}
 	if twice {
 		return nil
 	}
-	return &f.event
+	return e
 }
 
 // sendLogs finds out whether failures of SMTP send logs are left out because of
@@ -262,18 +247,6 @@ func (s *sendLogs) see(e *store.Event, leftOut bool, now time.Time) bool {
 	}
 	return false
 }
-
-// stages and sources by their names.
-var stages, sources = func() (map[string]registry.Stage, map[string]registry.Source) {
-	a, b := map[string]registry.Stage{}, map[string]registry.Source{}
-	for s := registry.StageUnknown; s <= registry.StageRoute; s++ {
-		a[s.String()] = s
-	}
-	for s := registry.SourceUnknown; s <= registry.SourceTLS; s++ {
-		b[s.String()] = s
-	}
-	return a, b
-}()
 
 // alerting watches for alerts until the returned function is called; tell is
 // called for each, checked every second.
@@ -350,7 +323,7 @@ func (f *follow) lines(loop ingest.FollowOptions, look func(context.Context, ing
 	}
 	loop.Warn = f.warn
 	loop.Failures = f.watch == nil // only alerts count deliveries
-	loop.Observe = func(t *track.Event) {
+	loop.Observe = func(t *store.Event) {
 		e := f.shown(t)
 		if e == nil {
 			return
@@ -463,7 +436,7 @@ func (p *printer) close() error {
 }
 
 // screen shows what happens on the terminal.
-func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, ingest.FollowOptions) error, db *store.DB, stdin bool, output *outputFlags,
+func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, ingest.FollowOptions) error, db *sqlite.DB, stdin bool, output *outputFlags,
 	rules []*alert.Rule, receivers []alert.Receiver) error {
 	ctx, cancel := context.WithCancel(f.cmd.Context())
 	defer cancel()
@@ -474,7 +447,7 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 		status.Warn(err.Error(), f.now())
 	}
 	loop.Warn = f.warn
-	query := store.NewQuery(db.Reader())
+	query := store.Reader(db)
 	model := screen.New(screen.Options{Stats: stats, Status: status, Now: f.now, Location: f.loc, Look: f.look(output), Filter: live.FormatFilter(f.filter),
 		Explain: registry.Brief, Usual: func(ctx context.Context, at time.Time, filter store.Filter) (store.Usual, error) {
 			return query.Usual(ctx, at.In(f.loc), usualDays, both(f.filter, filter))
@@ -490,7 +463,7 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 		}
 		status.Alerts(on)
 	})
-	loop.Observe = func(t *track.Event) {
+	loop.Observe = func(t *store.Event) {
 		if e := f.shown(t); e != nil {
 			now := f.now()
 			stats.Add(e, now)
@@ -526,7 +499,7 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 
 // remember fills the counters with the last hour of the database, so that the
 // screen of one who comes to look at an incident is not empty.
-func (f *follow) remember(ctx context.Context, query *store.Query, stats *live.Stats) error {
+func (f *follow) remember(ctx context.Context, query store.Reader, stats *live.Stats) error {
 	const newest = 100 // of each outcome
 	now := f.now()
 	window := store.Window{Since: now.Add(-live.Reach), Until: now}

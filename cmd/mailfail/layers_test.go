@@ -20,6 +20,7 @@ var layers = map[string][]string{
 	// A reply that somebody pastes is taken apart as one in a log is.
 	"report/explain": {"parsers", "registry", "templates"},
 	"store":          {"registry"},
+	"store/sqlite":   {"store", "registry"},
 	"templates":      {"registry"},
 }
 
@@ -62,5 +63,19 @@ func TestLayers(t *testing.T) {
 	}
 	if checked < 20 {
 		t.Errorf("only %d imports were seen", checked)
+	}
+}
+
+// Only this command wires an engine to the rest: what reads logs and what makes
+// reports link none.
+func TestEngineIsWiredHere(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "mailfail/store", "mailfail/report/...", "mailfail/ingest/...", "mailfail/templates/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range strings.Fields(string(out)) {
+		if strings.Contains(path, "sqlite") || path == "database/sql" {
+			t.Errorf("%s is linked", path)
+		}
 	}
 }

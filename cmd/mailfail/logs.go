@@ -18,7 +18,7 @@ import (
 	"mailfail/parsers"
 	_ "mailfail/parsers/all"
 	"mailfail/registry"
-	"mailfail/store"
+	"mailfail/store/sqlite"
 	"mailfail/templates"
 )
 
@@ -125,12 +125,12 @@ func databasePath(flag string) (string, error) {
 }
 
 // openDatabase opens the database to write to.
-func openDatabase(flag string) (*store.DB, error) {
+func openDatabase(flag string) (*sqlite.DB, error) {
 	path, err := databasePath(flag)
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(path)
+	return sqlite.Open(path)
 }
 
 // errSaid ends a command with exit code 1 when everything was said.
@@ -140,7 +140,7 @@ var errSaid = &exitError{code: 1}
 // was wrong with them. The returned error ends the command; it is nil when only
 // single files were not read: then failed is what the command has to end with
 // after it has done the rest.
-func readLogs(cmd *cobra.Command, db *store.DB, flags *logFlags, families []source.Family) (res ingest.Result, failed, err error) {
+func readLogs(cmd *cobra.Command, db *sqlite.DB, flags *logFlags, families []source.Family) (res ingest.Result, failed, err error) {
 	opt, err := flags.options()
 	if err != nil {
 		return res, nil, err

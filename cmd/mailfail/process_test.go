@@ -20,8 +20,8 @@ import (
 	"time"
 
 	"mailfail/ingest/loggen"
-	"mailfail/store"
-	"mailfail/store/storetest"
+	"mailfail/store/sqlite"
+	"mailfail/store/sqlite/sqlitetest"
 )
 
 // These tests run several processes of the program against each other, and
@@ -66,12 +66,12 @@ func generate(t *testing.T, messages int) ([]byte, loggen.Counts) {
 // content is all that a database knows about mail.
 func content(t *testing.T, path string) string {
 	t.Helper()
-	db, err := store.OpenReadOnly(path)
+	db, err := sqlite.OpenReadOnly(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	return storetest.Dump(t, db)
+	return sqlitetest.Dump(t, db)
 }
 
 // atOnce is the content after one undisturbed run over the log.
@@ -263,12 +263,12 @@ func TestKillFollow(t *testing.T) {
 // linesIn returns how many lines were read into a database.
 func linesIn(t *testing.T, path string) int64 {
 	t.Helper()
-	db, err := store.OpenReadOnly(path)
+	db, err := sqlite.OpenReadOnly(path)
 	if err != nil {
 		return 0 // it is not there yet
 	}
 	defer db.Close()
-	return storetest.Int(t, db, "SELECT sum(read) FROM lines")
+	return sqlitetest.Int(t, db, "SELECT sum(read) FROM lines")
 }
 
 // killer runs `mailfail ingest` on the logs in dir/logs again and again, and
@@ -412,12 +412,12 @@ func (k *killer) end(t *testing.T, p *process, err error) {
 // checkTotals compares a database with what was put into the log.
 func checkTotals(t *testing.T, path string, want loggen.Counts) {
 	t.Helper()
-	db, err := store.OpenReadOnly(path)
+	db, err := sqlite.OpenReadOnly(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	got := storetest.Sum(t, db)
+	got := sqlitetest.Sum(t, db)
 	for _, c := range []struct {
 		what      string
 		got, want int64
@@ -431,7 +431,7 @@ func checkTotals(t *testing.T, path string, want loggen.Counts) {
 		{"deferrals", got.Deferrals, want.Deferrals},
 		{"failures", got.Failures, want.Failures},
 		{"rejected", got.Rejected, want.Rejected},
-		{"lines", storetest.Int(t, db, "SELECT sum(read) FROM lines"), want.Lines},
+		{"lines", sqlitetest.Int(t, db, "SELECT sum(read) FROM lines"), want.Lines},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: got %d, want %d", c.what, c.got, c.want)

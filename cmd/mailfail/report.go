@@ -11,6 +11,7 @@ import (
 
 	"mailfail/report"
 	"mailfail/store"
+	"mailfail/store/sqlite"
 )
 
 func reportCommand() *cobra.Command {
@@ -60,7 +61,7 @@ next-hop), or whatever --by asks for.`,
 				return err
 			}
 			defer db.Close()
-			r, err := report.Build(cmd.Context(), store.NewQuery(db.Reader()), opt)
+			r, err := report.Build(cmd.Context(), db, opt)
 			if err != nil {
 				return err
 			}
@@ -101,13 +102,13 @@ func addNumbersFlags(cmd *cobra.Command, logs *logFlags, dbPath *string) {
 
 // openNumbers opens the database, or a temporary one with what is in the
 // files. failed is what the command has to end with after it has done the rest.
-func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFlags) (db *store.DB, failed, err error) {
+func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFlags) (db *sqlite.DB, failed, err error) {
 	if len(files) == 0 {
 		path, err := databasePath(dbPath)
 		if err != nil {
 			return nil, nil, err
 		}
-		db, err := store.OpenReadOnly(path)
+		db, err := sqlite.OpenReadOnly(path)
 		return db, nil, err
 	}
 	if dbPath != "" && cmd.Flags().Changed("db") {
@@ -117,7 +118,7 @@ func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFla
 	if err != nil {
 		return nil, nil, err
 	}
-	if db, err = store.OpenTemporary(); err != nil {
+	if db, err = sqlite.OpenTemporary(); err != nil {
 		return nil, nil, err
 	}
 	_, unread, err := readLogs(cmd, db, logs, families)

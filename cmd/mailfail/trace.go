@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailfail/report"
-	"mailfail/store"
 )
 
 func traceCommand() *cobra.Command {
@@ -35,7 +34,7 @@ counted, so trace does not know them.`,
 			}
 			defer db.Close()
 			t := report.Trace{Query: args[0], Location: loc}
-			if t.Stories, t.Rejections, err = store.NewQuery(db.Reader()).Trace(cmd.Context(), args[0]); err != nil {
+			if t.Stories, t.Rejections, err = db.Trace(cmd.Context(), args[0]); err != nil {
 				return err
 			}
 			write := t.WriteText

@@ -42,9 +42,9 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 		return err
 	}
 	if now >= rcpt.causeAt {
-		rcpt.cause, rcpt.causeAt = cause.ID, now
+		rcpt.cause, rcpt.causeAt = cause.id, now
 	}
-	a := store.Attempt{Format: m.format.Name, MessageID: m.idOf(r), Address: t.address, Replied: r.Reply.Code != 0, Time: now, Recipient: rcpt.row, Series: series, Outcome: uint8(r.Outcome), Cause: cause.ID,
+	a := store.Attempt{Format: m.format.Name, MessageID: m.idOf(r), Address: t.address, Replied: r.Reply.Code != 0, Time: now, Recipient: rcpt.row, Series: series, Outcome: uint8(r.Outcome), Cause: cause.id,
 		Service: r.Service, IP: store.Clean(string(r.RelayIP)), Delay: r.Delay, Text: store.Clean(string(r.Reply.Text))}
 	if err := t.w.AddAttempt(&a); err != nil {
 		return err
@@ -70,13 +70,6 @@ func (m *message) idOf(r *parsers.Record) []byte {
 		return m.messageID
 	}
 	return r.MessageID
-}
-
-// cause returns what a failing record is filed under.
-func (t *Tracker) cause(r *parsers.Record) (*store.Cause, error) {
-	t.relay = appendLower(t.relay[:0], r.Relay)
-	return t.w.Cause(registry.Failure{Reply: r.Reply.Code, Enhanced: r.Reply.Enhanced, MTAStatus: r.MTAStatus,
-		Stage: r.Stage, Source: r.Source}, t.relay, r.Reply.Text)
 }
 
 // isFilter reports whether what looks like a delivery handed the message to a
@@ -208,7 +201,7 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 	if t.Observe != nil && !t.twins.has(r) {
 		t.observe(nil, r, cause)
 	}
-	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause.ID, Service: r.Service, QueueID: store.Clean(string(r.Message)),
+	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause.id, Service: r.Service, QueueID: store.Clean(string(r.Message)),
 		Client: store.Clean(string(r.Client)), ClientIP: store.Clean(string(r.ClientIP)), Sender: store.Clean(string(r.Sender)), HasSender: r.HasSender,
 		Recipient: store.Clean(string(t.address)), Text: store.Clean(string(r.Reply.Text)), LineHash: r.LineHash, Copy: r.Copy})
 }
@@ -220,7 +213,7 @@ func (t *Tracker) connection(r *parsers.Record, now int64) (err error) {
 		hop = r.RelayIP
 	}
 	t.relay = appendLower(t.relay[:0], hop)
-	t.series = store.SeriesKey{Format: r.Format.Name, Host: r.Host, Instance: r.Instance, Relay: t.relay}
+	t.series = store.SeriesKey{Format: r.Format.Name, Host: r.Host, Instance: r.Instance, Relay: t.relay, Provider: t.meaning.provider(t.relay)}
 	c := store.Connection{Time: now, Messages: r.Messages}
 	if c.Series, err = t.w.Series(&t.series); err != nil {
 		return err
@@ -230,7 +223,7 @@ func (t *Tracker) connection(r *parsers.Record, now int64) (err error) {
 		if err != nil {
 			return err
 		}
-		c.Cause, c.Text, c.Session = cause.ID, store.Clean(string(r.Reply.Text)), store.Clean(string(r.Session))
+		c.Cause, c.Text, c.Session = cause.id, store.Clean(string(r.Reply.Text)), store.Clean(string(r.Session))
 	}
 	t.w.AddConnection(&c)
 	return nil

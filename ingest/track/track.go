@@ -36,16 +36,17 @@ const (
 type Tracker struct {
 	// Observe, if not nil, is called for every attempt and rejection, before
 	// they are committed.
-	Observe func(*Event)
+	Observe func(*store.Event)
 
 	// FailuresOnly leaves deliveries out of what is observed: most of the
 	// attempts, and costly to tell.
 	FailuresOnly bool
 
-	w    *store.Writer
-	open map[string]*message
-	free []*message
-	ids  map[string]*message // open messages in memory by host and Message-ID
+	w       store.Writer
+	meaning *classifier
+	open    map[string]*message
+	free    []*message
+	ids     map[string]*message // open messages in memory by host and Message-ID
 
 	seed   maphash.Seed
 	stored map[uint64]struct{} // hashes of the keys of messages that are in the store
@@ -62,9 +63,9 @@ type Tracker struct {
 	err                       error // first one since the last commit
 }
 
-// New returns a tracker that writes through w.
-func New(w *store.Writer) *Tracker {
-	return &Tracker{w: w, open: map[string]*message{}, ids: map[string]*message{}, seed: maphash.MakeSeed()}
+// New returns a tracker that writes through w what c has classified.
+func New(w store.Writer, c store.Classifier) *Tracker {
+	return &Tracker{w: w, meaning: newClassifier(c), open: map[string]*message{}, ids: map[string]*message{}, seed: maphash.MakeSeed()}
 }
 
 // Reset forgets everything in memory. It is called at the beginning of a batch
@@ -72,6 +73,7 @@ func New(w *store.Writer) *Tracker {
 func (t *Tracker) Reset() error {
 	clear(t.open)
 	clear(t.ids)
+	t.meaning.forget()
 	t.touched, t.ended, t.err = t.touched[:0], t.ended[:0], nil
 	t.stored = map[uint64]struct{}{}
 	return t.w.OpenMessages(func(key []byte) { t.stored[maphash.Bytes(t.seed, key)] = struct{}{} })
@@ -252,7 +254,7 @@ func (t *Tracker) seriesOf(m *message, r *parsers.Record) (int64, error) {
 	if r.Kind == parsers.Attempt || !m.roaming {
 		t.relay = appendLower(t.relay, r.Relay)
 	}
-	t.series = store.SeriesKey{Format: m.format.Name, Host: r.Host, Instance: m.instance, Sender: m.senderDomain, Domain: t.domain, Relay: t.relay}
+	t.series = store.SeriesKey{Format: m.format.Name, Host: r.Host, Instance: m.instance, Sender: m.senderDomain, Domain: t.domain, Relay: t.relay, Provider: t.meaning.provider(t.relay)}
 	return t.w.Series(&t.series)
 }
 
@@ -315,6 +317,7 @@ func (t *Tracker) Flush() error {
 	t.touched = t.touched[:0]
 	t.batch++
 	t.trim()
+	t.meaning.trim()
 	return nil
 }
 

@@ -12,7 +12,8 @@ import (
 	"mailfail/parsers"
 	"mailfail/registry"
 	"mailfail/store"
-	"mailfail/store/storetest"
+	"mailfail/store/sqlite"
+	"mailfail/store/sqlite/sqlitetest"
 )
 
 var (
@@ -119,18 +120,18 @@ func records(t testing.TB, story string) (rs []*parsers.Record) {
 
 // play writes records to a new store, with a commit before every record for
 // which cut returns true, and a new tracker after it.
-func play(t testing.TB, rs []*parsers.Record, cut func(i int) bool) *store.DB {
+func play(t testing.TB, rs []*parsers.Record, cut func(i int) bool) *sqlite.DB {
 	t.Helper()
-	db, err := store.Open(filepath.Join(t.TempDir(), "x.db"))
+	db, err := sqlite.Open(filepath.Join(t.TempDir(), "x.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := db.Writer(registry.DefaultRules())
+	w, err := db.Writer()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.Close(); db.Close() })
-	tr := New(w)
+	tr := New(w, registry.DefaultRules())
 	begin := func() {
 		if _, err := w.Begin(); err != nil {
 			t.Fatal(err)
@@ -151,7 +152,7 @@ func play(t testing.TB, rs []*parsers.Record, cut func(i int) bool) *store.DB {
 	for i, r := range rs {
 		if cut(i) {
 			commit()
-			tr = New(w)
+			tr = New(w, registry.DefaultRules())
 			begin()
 		}
 		if err := tr.Record(r); err != nil {
@@ -164,20 +165,20 @@ func play(t testing.TB, rs []*parsers.Record, cut func(i int) bool) *store.DB {
 
 var stories = []struct {
 	name, story string
-	want        storetest.Totals
+	want        sqlitetest.Totals
 }{
 	{"delivered", `
 		A arrive news@list.example id=<1@x> client=192.0.2.1
 		A sent u@one.example relay=mx.one.example[192.0.2.5]
 		A end`,
-		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 1}},
 	{"deferred, then delivered", `
 		A arrive s@x.example
 		A deferred u@one.example relay=mx.one.example[192.0.2.5]
 		A deferred u@ONE.example relay=mx2.one.example[192.0.2.6]
 		A sent u@one.example relay=mx.one.example[192.0.2.5]
 		A end`,
-		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 3, Deferrals: 2, Deferred: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 3, Deferrals: 2, Deferred: 1}},
 	{"three fates", `
 		A arrive s@x.example
 		A sent a@one.example
@@ -189,13 +190,13 @@ var stories = []struct {
 		A suspended c@one.example
 		A expired
 		A end`,
-		storetest.Totals{Messages: 2, Recipients: 4, Delivered: 2, Bounced: 1, Expired: 1, Attempts: 4, Deferrals: 1, Failures: 1, Deferred: 1, Suspended: 1}},
+		sqlitetest.Totals{Messages: 2, Recipients: 4, Delivered: 2, Bounced: 1, Expired: 1, Attempts: 4, Deferrals: 1, Failures: 1, Deferred: 1, Suspended: 1}},
 	{"pending", `
 		A arrive s@x.example
 		A deferred a@one.example
 		A suspended b@one.example
 		A expect c@one.example`,
-		storetest.Totals{Messages: 1, Recipients: 3, Pending: 3, Attempts: 1, Deferrals: 1, Deferred: 1, Suspended: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 3, Pending: 3, Attempts: 1, Deferrals: 1, Deferred: 1, Suspended: 1}},
 	{"given up and deleted", `
 		A arrive s@x.example
 		A givenup a@one.example
@@ -204,13 +205,13 @@ var stories = []struct {
 		A deferred d@one.example
 		A discarded
 		A end`,
-		storetest.Totals{Messages: 1, Recipients: 4, Expired: 1, Removed: 3, Attempts: 3, Failures: 2, Deferrals: 1, Deferred: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 4, Expired: 1, Removed: 3, Attempts: 3, Failures: 2, Deferrals: 1, Deferred: 1}},
 	{"the same recipient twice", `
 		A arrive s@x.example
 		A sent a@one.example
 		A sent a@one.example
 		A end`,
-		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 2}},
+		sqlitetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 2}},
 	{"queue id used again", `
 		A arrive s@x.example client=192.0.2.1
 		A sent a@one.example
@@ -218,14 +219,14 @@ var stories = []struct {
 		A arrive s@x.example client=192.0.2.1
 		A sent a@one.example
 		A end`,
-		storetest.Totals{Messages: 2, Recipients: 2, Delivered: 2, Attempts: 2}},
+		sqlitetest.Totals{Messages: 2, Recipients: 2, Delivered: 2, Attempts: 2}},
 	{"queue id used again, end not seen", `
 		A arrive s@x.example client=192.0.2.1
 		A deferred a@one.example
 		A arrive t@x.example client=192.0.2.1
 		A sent a@one.example
 		A end`,
-		storetest.Totals{Messages: 2, Recipients: 2, Delivered: 1, Pending: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+		sqlitetest.Totals{Messages: 2, Recipients: 2, Delivered: 1, Pending: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
 	{"content filter over SMTP", `
 		A arrive s@x.example id=<1@x> client=192.0.2.1
 		B arrive client=127.0.0.1 again
@@ -236,7 +237,7 @@ var stories = []struct {
 		B deferred a@one.example relay=mx.one.example[192.0.2.5]
 		B sent a@one.example relay=mx.one.example[192.0.2.5]
 		B end`,
-		storetest.Totals{Messages: 2, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+		sqlitetest.Totals{Messages: 2, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
 	{"content filter that changes the Message-ID", `
 		A arrive s@x.example id=<1@x> client=192.0.2.1
 		B arrive client=127.0.0.1 id=<2@y> again
@@ -244,7 +245,7 @@ var stories = []struct {
 		A end
 		B sent a@one.example relay=mx.one.example[192.0.2.5]
 		B end`,
-		storetest.Totals{Messages: 2, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 1}},
+		sqlitetest.Totals{Messages: 2, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 1}},
 	{"content filter that was down", `
 		A arrive s@x.example id=<1@x> client=192.0.2.1
 		A deferred a@one.example relay=localhost[127.0.0.1]
@@ -253,12 +254,12 @@ var stories = []struct {
 		A end
 		B sent a@one.example relay=mx.one.example[192.0.2.5]
 		B end`,
-		storetest.Totals{Messages: 2, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+		sqlitetest.Totals{Messages: 2, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
 	{"local mailbox server on loopback is no filter", `
 		A arrive s@x.example id=<1@x> client=192.0.2.1
 		A sent a@one.example relay=localhost[127.0.0.1] next=nobody
 		A end`,
-		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 1}},
 	{"local delivery is no filter, whatever the Message-ID", `
 		A arrive s@x.example id=<1@x> client=127.0.0.1 again
 		B arrive s@x.example id=<1@x> client=127.0.0.1 again
@@ -266,12 +267,12 @@ var stories = []struct {
 		B sent b@one.example relay=local
 		A end
 		B end`,
-		storetest.Totals{Messages: 2, Recipients: 2, Delivered: 2, Attempts: 2}},
+		sqlitetest.Totals{Messages: 2, Recipients: 2, Delivered: 2, Attempts: 2}},
 	{"mail sent by this host itself", `
 		A arrive s@x.example id=<1@x> client=127.0.0.1 again
 		A sent a@one.example relay=mx.one.example[192.0.2.5]
 		A end`,
-		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 1}},
 	{"an alias, and one that keeps a copy", `
 		A arrive s@x.example
 		A expect all@one.example
@@ -286,11 +287,11 @@ var stories = []struct {
 		A replaced ann@one.example
 		A sent ann@one.example
 		A end`,
-		storetest.Totals{Messages: 1, Recipients: 5, Delivered: 5, Attempts: 6, Deferrals: 1, Deferred: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 5, Delivered: 5, Attempts: 6, Deferrals: 1, Deferred: 1}},
 	{"rejections", `
 		reject a@one.example
 		reject b@one.example`,
-		storetest.Totals{Rejected: 2}},
+		sqlitetest.Totals{Rejected: 2}},
 	{"roaming: an expanded list", `
 		*M expect list@corp.example
 		*M replaced list@corp.example
@@ -298,13 +299,13 @@ var stories = []struct {
 		*M expect b@corp.example
 		*M sent a@corp.example
 		*M failed b@corp.example`,
-		storetest.Totals{Messages: 1, Recipients: 2, Delivered: 1, Bounced: 1, Attempts: 2, Failures: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 2, Delivered: 1, Bounced: 1, Attempts: 2, Failures: 1}},
 	{"roaming: a list that had to wait", `
 		*M handed list@corp.example
 		*M deferred list@corp.example
 		*M replaced list@corp.example
 		*M sent a@corp.example`,
-		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
 	{"roaming: delivered and forwarded", `
 		*M expect a@corp.example
 		*M kept a@corp.example
@@ -313,30 +314,30 @@ var stories = []struct {
 		*M handed a@corp.example
 		*M sent a@corp.example
 		*M sent b@one.example`,
-		storetest.Totals{Messages: 1, Recipients: 2, Delivered: 2, Attempts: 2}},
+		sqlitetest.Totals{Messages: 1, Recipients: 2, Delivered: 2, Attempts: 2}},
 	{"roaming: deferred and forwarded", `
 		*M expect a@corp.example
 		*M kept a@corp.example
 		*M replaced a@corp.example
 		*M deferred a@corp.example
 		*M sent b@one.example`,
-		storetest.Totals{Messages: 1, Recipients: 2, Delivered: 1, Pending: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 2, Delivered: 1, Pending: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
 	{"roaming: handed over and forwarded", `
 		*M kept a@corp.example
 		*M replaced a@corp.example
 		*M handed a@corp.example
 		*M sent b@one.example`,
-		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 1}},
 	{"roaming: forwarded, and tried all the same", `
 		*M replaced a@corp.example
 		*M deferred a@corp.example
 		*M failed a@corp.example`,
-		storetest.Totals{Messages: 1, Recipients: 1, Bounced: 1, Attempts: 2, Deferrals: 1, Failures: 1, Deferred: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 1, Bounced: 1, Attempts: 2, Deferrals: 1, Failures: 1, Deferred: 1}},
 	{"roaming: an address in two cases", `
 		*M expect Joe.Doe@corp.example
 		*M deferred joe.doe@corp.example
 		*M sent joe.doe@CORP.example`,
-		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
 	{"roaming: told by two exports of a trace and a summary", `
 		@0 *M deferred a@one.example nth=1
 		@0 *M deferred a@one.example nth=2
@@ -344,32 +345,32 @@ var stories = []struct {
 		@0 *M sent a@one.example nth=1
 		@0 *M failed b@one.example nth=1
 		@0 *M failed b@one.example nth=1`,
-		storetest.Totals{Messages: 1, Recipients: 2, Delivered: 1, Bounced: 1, Attempts: 4, Deferrals: 2, Failures: 1, Deferred: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 2, Delivered: 1, Bounced: 1, Attempts: 4, Deferrals: 2, Failures: 1, Deferred: 1}},
 	{"an address in two cases", `
 		A arrive s@x.example
 		A sent Joe@one.example
 		A failed joe@one.example
 		A end`,
-		storetest.Totals{Messages: 1, Recipients: 2, Delivered: 1, Bounced: 1, Attempts: 2, Failures: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 2, Delivered: 1, Bounced: 1, Attempts: 2, Failures: 1}},
 	{"roaming: handed over and delivered there", `
 		*M expect a@corp.example
 		*M expect b@corp.example
 		*M handed a@corp.example
 		*M handed b@corp.example
 		*M sent a@corp.example`,
-		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 1}},
 	{"roaming: deferred on a hop, handed over, delivered", `
 		*M deferred a@corp.example
 		*M handed a@corp.example
 		*M sent a@corp.example`,
-		storetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+		sqlitetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
 }
 
 func TestStories(t *testing.T) {
 	for _, s := range stories {
 		t.Run(s.name, func(t *testing.T) {
 			db := play(t, records(t, s.story), func(int) bool { return false })
-			if got := storetest.Sum(t, db); got != s.want {
+			if got := sqlitetest.Sum(t, db); got != s.want {
 				t.Errorf("got  %+v\nwant %+v", got, s.want)
 			}
 		})
@@ -381,8 +382,8 @@ func TestPieces(t *testing.T) {
 	for _, s := range stories {
 		t.Run(s.name, func(t *testing.T) {
 			rs := records(t, s.story)
-			want := storetest.Dump(t, play(t, rs, func(int) bool { return false }))
-			if got := storetest.Dump(t, play(t, rs, func(int) bool { return true })); got != want {
+			want := sqlitetest.Dump(t, play(t, rs, func(int) bool { return false }))
+			if got := sqlitetest.Dump(t, play(t, rs, func(int) bool { return true })); got != want {
 				t.Errorf("in single pieces:\n%s\nat once:\n%s", got, want)
 			}
 		})
@@ -403,19 +404,19 @@ func TestAnyOrder(t *testing.T) {
 					x.Host = []byte{'e', 'x', '1' + byte(i%2)}
 				}
 			}
-			want := storetest.Dump(t, play(t, rs, func(int) bool { return false }))
+			want := sqlitetest.Dump(t, play(t, rs, func(int) bool { return false }))
 			r := rand.New(rand.NewPCG(1, 2))
 			for range 20 {
 				r.Shuffle(len(rs), func(i, j int) { rs[i], rs[j] = rs[j], rs[i] })
 				db := play(t, rs, func(int) bool { return r.IntN(3) == 0 })
-				if got := storetest.Sum(t, db); got != s.want {
+				if got := sqlitetest.Sum(t, db); got != s.want {
 					var order []string
 					for _, x := range rs {
 						order = append(order, fmt.Sprintf("%d %s %d", x.Kind, x.Recipient, x.Time.Second()))
 					}
 					t.Fatalf("order %s\ngot  %+v\nwant %+v", strings.Join(order, "; "), got, s.want)
 				}
-				if got := storetest.Dump(t, db); got != want {
+				if got := sqlitetest.Dump(t, db); got != want {
 					t.Fatalf("content\ngot\n%s\nwant\n%s", got, want)
 				}
 			}
@@ -426,7 +427,7 @@ func TestAnyOrder(t *testing.T) {
 // What expired carries the last known reply as its cause.
 func TestExpiredHasCause(t *testing.T) {
 	db := play(t, records(t, "A deferred a@one.example\nA expired a@one.example\nA end"), func(int) bool { return true })
-	if n := storetest.Int(t, db, "SELECT count(*) FROM recipients r JOIN causes c ON c.id = r.cause WHERE r.state = 3 AND c.reply = 450"); n != 1 {
+	if n := sqlitetest.Int(t, db, "SELECT count(*) FROM recipients r JOIN causes c ON c.id = r.cause WHERE r.state = 3 AND c.reply = 450"); n != 1 {
 		t.Errorf("%d recipients with the cause, want 1", n)
 	}
 }
@@ -442,8 +443,8 @@ func TestManyRecipients(t *testing.T) {
 	}
 	b.WriteString("A end")
 	db := play(t, records(t, b.String()), func(i int) bool { return i%333 == 0 })
-	want := storetest.Totals{Messages: 1, Recipients: 500, Delivered: 500, Attempts: 1000, Deferrals: 500, Deferred: 500}
-	if got := storetest.Sum(t, db); got != want {
+	want := sqlitetest.Totals{Messages: 1, Recipients: 500, Delivered: 500, Attempts: 1000, Deferrals: 500, Deferred: 500}
+	if got := sqlitetest.Sum(t, db); got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
@@ -507,12 +508,12 @@ func TestTwins(t *testing.T) {
 
 // What nobody watches is no twin of what is observed later, and is not kept.
 func TestTwinsAreThoseObserved(t *testing.T) {
-	db, err := store.OpenTemporary()
+	db, err := sqlite.OpenTemporary()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	w, err := db.Writer(registry.DefaultRules())
+	w, err := db.Writer()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -520,9 +521,9 @@ func TestTwinsAreThoseObserved(t *testing.T) {
 	if _, err := w.Begin(); err != nil {
 		t.Fatal(err)
 	}
-	tr := New(w)
+	tr := New(w, registry.DefaultRules())
 	observed := 0
-	for _, watch := range []func(*Event){nil, func(*Event) { observed++ }} {
+	for _, watch := range []func(*store.Event){nil, func(*store.Event) { observed++ }} {
 		tr.Observe = watch
 		r := &parsers.Record{Kind: parsers.Rejection, Format: testFormat, Time: time.Unix(1, 0), LineHash: 7, Copy: watch != nil, Recipient: []byte("u@x.example")}
 		if err := tr.Record(r); err != nil {

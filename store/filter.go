@@ -1,0 +1,122 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// MTA returns the mail server whose log has format: a format is called after
+// it, with the kind of log behind a hyphen when there are several.
+func MTA(format string) string {
+	name, _, _ := strings.Cut(format, "-")
+	return name
+}
+
+// Filter narrows down what is looked at: of every list that is not empty, one
+// entry must match. Case does not matter.
+type Filter struct {
+	Domains   []string // of the recipient; "*.example.org" for those below it
+	Senders   []string // domains, likewise; "<>" for bounces
+	Providers []string
+	Hosts     []string
+	MTAs      []string // or formats
+	Codes     []string // "550", "5.1.1", "550 5.1.1", "5xx", "5.7.x", "none"
+	Reasons   []string
+}
+
+// OfCause reports whether f asks for something only a failure has.
+func (f *Filter) OfCause() bool { return len(f.Codes)+len(f.Reasons) > 0 }
+
+// MatchFormat reports whether f asks for logs of a format.
+func (f *Filter) MatchFormat(format string) bool {
+	return MatchName(f.MTAs, MTA(format)) || MatchName(f.MTAs, format)
+}
+
+// MatchCause reports whether f asks for failures with a code and a reason.
+func (f *Filter) MatchCause(reply int, enhanced, reason string) bool {
+	return MatchName(f.Reasons, reason) &&
+		(len(f.Codes) == 0 || slices.ContainsFunc(f.Codes, func(p string) bool { return MatchCode(p, reply, enhanced) }))
+}
+
+// Any reports whether f asks for anything less than everything.
+func (f *Filter) Any() bool {
+	return f.OfCause() || len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs) > 0
+}
+
+// MatchName reports whether a list of a Filter is empty or contains a name.
+func MatchName(list []string, s string) bool {
+	return len(list) == 0 || slices.ContainsFunc(list, func(p string) bool { return strings.EqualFold(p, s) })
+}
+
+// MatchDomain reports whether a list of a Filter is empty or one of its
+// patterns matches a domain.
+func MatchDomain(list []string, s string) bool {
+	return len(list) == 0 || slices.ContainsFunc(list, func(p string) bool {
+		if parent, ok := strings.CutPrefix(p, "*."); ok {
+			n := len(s) - len(parent) - 1
+			return n > 0 && s[n] == '.' && strings.EqualFold(s[n+1:], parent)
+		}
+		return strings.EqualFold(p, s)
+	})
+}
+
+// MatchCode reports whether a pattern of Filter.Codes matches a code.
+func MatchCode(pattern string, reply int, enhanced string) bool {
+	p := strings.ToLower(pattern)
+	if p == "none" || p == "" {
+		return reply == 0 && enhanced == ""
+	}
+	for _, part := range strings.FieldsFunc(p, func(r rune) bool { return r == ' ' || r == '-' }) {
+		have := fmt.Sprint(reply)
+		if strings.Contains(part, ".") {
+			have = enhanced
+		}
+		if !matchPattern(part, have) {
+			return false
+		}
+	}
+	return true
+}
+
+// matchPattern compares a reply code or an enhanced code with a pattern, in
+// which x stands for any digit of the one and any number of the other.
+func matchPattern(pattern, s string) bool {
+	if !strings.Contains(pattern, ".") {
+		return slices.EqualFunc([]byte(pattern), []byte(s), func(p, c byte) bool { return p == c || p == 'x' })
+	}
+	return slices.EqualFunc(strings.Split(pattern, "."), strings.Split(s, "."), func(p, n string) bool {
+		return p == n || p == "x" || p == "*"
+	})
+}
+
+// CheckCode reports what is wrong with a pattern of Filter.Codes.
+func CheckCode(pattern string) error {
+	if strings.EqualFold(pattern, "none") {
+		return nil
+	}
+	parts := strings.FieldsFunc(pattern, func(r rune) bool { return r == ' ' || r == '-' })
+	ok := len(parts) == 1 || len(parts) == 2 && !strings.Contains(parts[0], ".") && strings.Contains(parts[1], ".")
+	for _, p := range parts {
+		numbers := strings.Split(p, ".")
+		ok = ok && (len(numbers) == 3 || len(numbers) == 1 && len(p) == 3)
+		for _, n := range numbers {
+			ok = ok && n != "" && len(n) <= 3 && strings.Trim(strings.ToLower(n), "0123456789x*") == ""
+		}
+	}
+	if !ok {
+		return fmt.Errorf("no code: %q (try 550, 5.1.1, \"550 5.1.1\", 5xx, 5.7.x or none)", pattern)
+	}
+	return nil
+}
+
+// Match reports whether an event is one that f asks for. A delivery has no
+// code and no reason: it is asked for by all the rest.
+func (f *Filter) Match(e *Event) bool {
+	return MatchDomain(f.Domains, e.Domain) &&
+		MatchName(f.Providers, e.Provider) &&
+		MatchName(f.Hosts, e.Host) &&
+		(MatchName(f.MTAs, e.MTA) || MatchName(f.MTAs, e.Format)) &&
+		(len(f.Senders) == 0 || MatchDomain(f.Senders, e.senderDomain())) &&
+		(e.Outcome == "delivered" || !f.OfCause() || f.MatchCause(e.Reply, e.Enhanced, e.Reason))
+}

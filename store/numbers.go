@@ -1,0 +1,172 @@
+package store
+
+import (
+	"mailfail/registry"
+	"time"
+)
+
+// Hop holds the connections to one next hop: a server, or a domain whose
+// servers were looked up. The failures are described by those of the most
+// frequent code and reason.
+type Hop struct {
+	Name        string
+	Connections int64 // with a filter of causes no more than Failed
+	Failed      int64 // not made, or ended before a recipient was named
+	Messages    int64 // that the next hop took
+
+	Code     string
+	Reply    int    // 0 none
+	Enhanced string // "" none
+	Reason   string
+	Provider string
+	Example  string // of the texts of the latest minute the smallest
+
+	First, Last time.Time // minutes of the first and the last failure
+}
+
+// Tally holds the numbers of one line of a report. Of recipients, Recipients
+// is the sum of Delivered, Bounced, Expired, Removed and Pending; of attempts,
+// Attempts less Deferrals and Failures were deliveries.
+type Tally struct {
+	Recipients, Delivered, Bounced, Expired, Removed, Pending int64
+
+	HandedOver int64 // recipients passed on to a content filter or inside the organisation
+
+	Attempts, Deferrals, Failures int64 // all, temporary, permanent
+	Suspended                     int64
+	Deferred                      int64 // recipients with a deferral
+	Rejected                      int64
+	RejectedTemporary             int64 // refused for now by a receive connector of Exchange: not in Rejected
+}
+
+// Numbers is what a report is made of.
+//
+// Without a filter of causes, a recipient belongs to the window when its life
+// (first to last line) overlaps it, with the state it had at the window's end,
+// and to the series of its last attempt; an attempt belongs to the window its
+// time lies in, and to its own series.
+//
+// A code or a reason is a property of failures, and deliveries are only
+// counted. So with a filter of causes, and in groups by code or reason, the
+// attempts are the failing ones that match, and the recipients are those that
+// met such a failure in the window: the states tell how they ended. One
+// recipient may meet several codes and then is in several groups. Messages and
+// suspensions are not known then.
+type Numbers struct {
+	Window   Window // in whole minutes
+	Totals   Tally
+	Messages int64
+	Lines    Lines
+	// The minutes of the first and the last line with a time; zero when there
+	// are none.
+	FirstLine, LastLine time.Time
+
+	Domains    []Group
+	Groups     []Group // by the dimensions asked for
+	Codes      []CodeRow
+	Rejections []CodeRow
+	Failed     []CauseRow     // recipients that bounced or expired, by their last failure
+	PutOff     []CauseRow     // temporary failures
+	Unknown    []SignatureRow // failing attempts that no rule knew
+
+	// What has no code has little in common: it is in one row of Codes and of
+	// Rejections, and here by reason.
+	Uncoded, UncodedRejections []CodeRow
+
+	Hops []Hop // connections to next hops, from logs that tell of them
+
+	// SendLogsLeftOut is set when SMTP send logs were left out, because
+	// message tracking logs of the same window report the same mail. Exact is
+	// how many failing attempts have their stage and reply from send logs.
+	SendLogsLeftOut bool
+	Exact           int64
+	LeftOut         LeftOut
+
+	// Traces is set when message traces of Exchange Online and message tracking
+	// logs, of which one may be its extended report, are in the same window. Mail
+	// that is in both is counted twice.
+	Traces bool
+}
+
+// Group holds the numbers of one combination of dimensions.
+type Group struct {
+	Values []string // as many as dimensions
+	Tally
+	TopCode   string // of most failing attempts; see HasTop
+	TopReason string
+	TopCause  string // code and reason that go together, of most failing attempts
+	HasTop    bool   // there are failing attempts
+}
+
+// CodeRow holds what is known of the failures with one code.
+type CodeRow struct {
+	Code     string
+	Reply    int    // 0 none
+	Enhanced string // "" none
+	Reason   string // the most frequent
+	Provider string // that most of them came from
+
+	Attempts    int64 // failing ones, or rejections
+	Deferrals   int64 // of them
+	Recipients  int64
+	Domains     int64
+	TopDomain   string // of failing attempts: where most of them were
+	Clients     int64  // of rejections
+	First, Last time.Time
+	Example     string // latest text of the most frequent signature
+}
+
+// CauseRow counts something by code and reason.
+type CauseRow struct {
+	Code      string
+	Reply     int
+	Enhanced  string
+	Reason    string
+	Provider  string // that most of it came from
+	N         int64
+	Domains   int64
+	TopDomain string // where most of it was
+}
+
+// SignatureRow holds the failures with one signature.
+type SignatureRow struct {
+	Signature string
+	Code      string
+	Attempts  int64
+	Example   string
+}
+
+// AddRecipient counts a recipient by its state.
+func (t *Tally) AddRecipient(s registry.State, deferred bool) {
+	switch s {
+	case registry.StateHandedOver:
+		t.HandedOver++
+		return
+	case registry.StateReplaced:
+		return
+	case registry.StatePending:
+		t.Pending++
+	case registry.StateDelivered:
+		t.Delivered++
+	case registry.StateBounced:
+		t.Bounced++
+	case registry.StateExpired:
+		t.Expired++
+	case registry.StateRemoved:
+		t.Removed++
+	}
+	t.Recipients++
+	if deferred {
+		t.Deferred++
+	}
+}
+
+// LeftOut is what was left out of send logs beside message tracking logs, though
+// it may be of servers of which there is no tracking log.
+type LeftOut struct {
+	Untracked int64 // failing attempts that are in no tracking log
+	Unnamed   int64 // those that do not name their message, so that it is not known
+}
+
+// Any reports whether there is anything.
+func (l LeftOut) Any() bool { return l != LeftOut{} }

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// A Reader answers questions about what a database holds. Two answers of one
+// Reader may be of different moments, unless it is one of Database.Snapshot.
+// Readers are safe for use by several goroutines, those of a snapshot are not.
+type Reader interface {
+	// Numbers counts what happened in a window, as a whole, by recipient
+	// domain, by code, and by the dimensions of by.
+	Numbers(ctx context.Context, w Window, f Filter, by []Dimension) (*Numbers, error)
+
+	// Timeline counts what happened in a window by the dimensions of by and by
+	// steps of time, which are whole minutes.
+	Timeline(ctx context.Context, w Window, f Filter, by []Dimension, step time.Duration) (*Timeline, error)
+
+	// Events calls each with the failures in a window that have one of outcomes,
+	// oldest first, and returns what was left out of that time. With newest > 0
+	// it does so for no more than the newest ones.
+	Events(ctx context.Context, w Window, f Filter, outcomes []string, newest int, each func(*Event) error) (LeftOut, error)
+
+	// Trace finds messages by queue id or Message-ID, or by the address of a
+	// recipient, and the rejections of either, oldest first.
+	Trace(ctx context.Context, what string) ([]*Story, []*Event, error)
+
+	// Recent calls each with what was counted in a window: how many attempts
+	// and rejections of a minute share all that e contains, which is time,
+	// outcome, format, host, provider, domain, reply, enhanced code and reason.
+	Recent(ctx context.Context, w Window, f Filter, each func(e *Event, n int64)) error
+
+	// Usual returns the median of the last days (no more than days of them) of
+	// the attempts and rejections a minute around the time of day of now.
+	Usual(ctx context.Context, now time.Time, days int, f Filter) (Usual, error)
+
+	// Repeats returns which failures of a window's logs others report too.
+	Repeats(ctx context.Context, w Window, f Filter) (*Repeats, error)
+}
+
+// A Database is a Reader whose answers can be made to agree with each other.
+type Database interface {
+	Reader
+
+	// Snapshot calls f with a Reader all of whose answers are of one moment,
+	// whatever is written meanwhile. It is valid until f returns, and should
+	// not be held for long: a database cannot clean up behind it.
+	Snapshot(ctx context.Context, f func(Reader) error) error
+}
+
+// Repeats tells of failures that are shown as they come which ones another log
+// reports too, as what is asked of the database leaves them out.
+type Repeats struct {
+	asked   Filter
+	tracked bool
+}
+
+// NewRepeats returns what is known of failures that are asked for with a filter;
+// tracked tells that message tracking logs report them.
+func NewRepeats(f Filter, tracked bool) *Repeats {
+	// Send logs may be asked for alone: then nothing repeats them.
+	return &Repeats{asked: Filter{MTAs: f.MTAs, Hosts: f.Hosts}, tracked: tracked}
+}
+
+// Has reports whether e is to be left out. From the first failure of a tracking
+// log on, those of send logs are.
+func (r *Repeats) Has(e *Event) bool {
+	if e.Format == TrackingFormat && !r.tracked {
+		r.tracked = r.asked.Match(e)
+	}
+	return e.Format == SendFormat && r.tracked
+}
+
+// Usual says how many attempts a minute are usual at a time of day.
+type Usual struct {
+	Days                                  int // that there are numbers of; 0: no history yet
+	Delivered, Deferred, Failed, Rejected float64
+}

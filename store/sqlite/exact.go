@@ -1,0 +1,127 @@
+package sqlite
+
+import (
+	"bytes"
+	"cmp"
+	"database/sql"
+	"fmt"
+	"hash/fnv"
+	"mailfail/store"
+	"slices"
+)
+
+// Failing attempts that two logs may report have the same column pair, but for
+// its last bits, which say what log it is. So each kind is found by the index, and
+// nothing else that happened to the message or to the address is looked at.
+const (
+	pairTracking = iota
+	pairReply        // of a send log
+	pairLost         // likewise, without a reply: the words are those of the tracking log
+	pairKinds    = 3 // the bits that tell
+)
+
+// pairOf returns the value of that column; ok is false where there is none.
+func pairOf(a *store.Attempt) (pair int64, ok bool) {
+	kind := int64(pairTracking)
+	switch {
+	case len(a.MessageID) == 0 || a.Format != store.TrackingFormat && a.Format != store.SendFormat:
+		return 0, false
+	case a.Format == store.SendFormat && a.Replied:
+		kind = pairReply
+	case a.Format == store.SendFormat:
+		kind = pairLost
+	}
+	return int64(hash64(fmt.Sprintf("%s\x00%s\x00%d", a.MessageID, bytes.ToLower(a.Address), a.Outcome)))&^pairKinds | kind, true
+}
+
+func hash64(s string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(s))
+	return h.Sum64()
+}
+
+// span is where tracking logs may tell of failing attempts that were added: the
+// value that they have as pair, and times.
+type span struct{ pair, from, to int64 }
+
+// added notes that a failing attempt was added.
+func (w *Writer) added(pair, time int64) {
+	s := span{pair &^ pairKinds, time, time}
+	switch pair & pairKinds {
+	case pairLost:
+		return
+	case pairReply:
+		s.from, s.to = time-store.ExactWithin.Microseconds(), time+store.ExactWithin.Microseconds()
+	}
+	w.failing = append(w.failing, s)
+}
+
+// disjoint joins those of spans that overlap.
+func disjoint(spans []span) []span {
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(cmp.Compare(a.pair, b.pair), cmp.Compare(a.from, b.from)) })
+	joined := spans[:0]
+	for _, s := range spans {
+		if n := len(joined) - 1; n >= 0 && joined[n].pair == s.pair && s.from <= joined[n].to {
+			joined[n].to = max(joined[n].to, s.to)
+			continue
+		}
+		joined = append(joined, s)
+	}
+	return joined
+}
+
+// inSpans finds the failing attempts of tracking logs in a list of spans that do
+// not overlap, as [pair, from, to].
+const inSpans = `SELECT a.id FROM json_each(?) AS j CROSS JOIN attempts AS a ON a.pair = j.value ->> 0 AND a.time BETWEEN j.value ->> 1 AND j.value ->> 2`
+
+// nearest finds the reply of a send log that is nearest to attempts.time on one
+// side of it. Parameter: exactWithin.
+func nearest(between, order string) string {
+	return fmt.Sprintf(`SELECT * FROM (SELECT s.id, s.time, s.text FROM attempts AS s
+		WHERE s.pair = attempts.pair + %d AND s.time BETWEEN %s ORDER BY s.time %s, s.text LIMIT 1)`, pairReply, between, order)
+}
+
+// The statements that settle such attempts. What they set depends only on the
+// rows that are there, not on the order in which they came.
+var (
+	// Parameters: exactWithin, the attempts.
+	findExact = `UPDATE attempts SET exact = (SELECT id FROM (` +
+		nearest("attempts.time - ?1 AND attempts.time", "DESC") + ` UNION ALL ` + nearest("attempts.time AND attempts.time + ?1", "") + `)
+		ORDER BY abs(time - attempts.time), time, text LIMIT 1) WHERE id IN (SELECT value FROM json_each(?2))`
+	takeExact = `UPDATE attempts SET own_cause = IFNULL(own_cause, cause), cause = (SELECT s.cause FROM attempts AS s WHERE s.id = attempts.exact)
+		WHERE exact IS NOT NULL AND id IN (SELECT value FROM json_each(?))`
+	lastExact = `UPDATE recipients SET exact_cause = (SELECT CASE WHEN a.exact IS NOT NULL THEN a.cause END FROM attempts AS a
+		WHERE a.recipient = recipients.id ORDER BY a.time DESC, a.id DESC LIMIT 1)
+		WHERE id IN (SELECT recipient FROM attempts WHERE id IN (SELECT value FROM json_each(?)))`
+)
+
+// exact lets the failures of tracking logs have the stage and the reply that
+// send logs report of the same message and recipient, for all that were added
+// to either since Begin.
+func (w *Writer) exact() error {
+	spans := disjoint(w.failing)
+	if w.failing = w.failing[:0]; len(spans) == 0 {
+		return nil
+	}
+	both, _, err := w.find("SELECT count(*) = 2 FROM names WHERE text IN (?, ?)", store.TrackingFormat, store.SendFormat)
+	if err != nil || both == 0 {
+		return err
+	}
+	where := make([][3]int64, len(spans))
+	for i, s := range spans {
+		where[i] = [3]int64{s.pair, s.from, s.to}
+	}
+	var attempts []int64
+	if err := w.each(inSpans, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		attempts = append(attempts, id)
+		return err
+	}, list(where)); err != nil || attempts == nil {
+		return err
+	}
+	w.sink.exec(findExact, store.ExactWithin.Microseconds(), list(attempts))
+	w.sink.exec(takeExact, list(attempts))
+	w.sink.exec(lastExact, list(attempts))
+	return nil
+}

@@ -1,0 +1,173 @@
+package sqlite
+
+import (
+	"cmp"
+	"database/sql"
+	"mailfail/store"
+	"slices"
+	"time"
+)
+
+// hopTally adds up one next hop.
+type hopTally struct {
+	store.Hop
+	causes map[label]int64
+	texts  map[label]hopText
+}
+
+type hopText struct {
+	minute int64
+	text   string
+	cause  *cause
+}
+
+// connections counts the connections to next hops. They have no recipients:
+// domains that are asked for are compared with the next hop. With a filter of
+// causes only the failures that match are counted.
+func (c *counter) connections() error {
+	twice, err := c.isBetter(c.window, &c.asked, store.ConnectivityFormat)
+	if err != nil {
+		return err
+	}
+	h := &hopCounter{counter: c, twice: twice, hops: map[string]*hopTally{}}
+	if !c.filter.OfCause() {
+		if err := h.used(); err != nil {
+			return err
+		}
+	}
+	if err := h.failed(); err != nil {
+		return err
+	}
+	for _, hop := range h.hops {
+		c.numbers.Hops = append(c.numbers.Hops, hop.finish(c.cat))
+	}
+	slices.SortFunc(c.numbers.Hops, func(a, b store.Hop) int { return cmp.Or(cmp.Compare(b.Failed, a.Failed), cmp.Compare(a.Name, b.Name)) })
+	return nil
+}
+
+// hopCounter adds up connections by next hop.
+type hopCounter struct {
+	*counter
+	twice bool // what send logs report, connectivity logs report too
+	hops  map[string]*hopTally
+}
+
+// hop returns the tally of the connections of a series, nil if they are not
+// wanted.
+func (h *hopCounter) hop(series int64) *hopTally {
+	s := &h.cat.series[h.cat.index[series]]
+	if h.twice && h.isOfSendLog(series) || !(&filter{Filter: h.asked}).matchHop(h.cat, s) {
+		return nil
+	}
+	name := h.cat.names[s.relay]
+	if h.hops[name] == nil {
+		h.hops[name] = &hopTally{Hop: store.Hop{Name: name}, causes: map[label]int64{}, texts: map[label]hopText{}}
+	}
+	return h.hops[name]
+}
+
+func (h *hopCounter) isOfSendLog(series int64) bool {
+	return h.cat.names[h.cat.series[h.cat.index[series]].format] == store.SendFormat
+}
+
+// used counts the connections that could be used.
+func (h *hopCounter) used() error {
+	where, args := within(h.window, "minute", store.MinuteMicros)
+	return h.ints("SELECT series, sum(n), sum(messages) FROM connections WHERE cause = 0 AND "+where+" GROUP BY series", args, func(v []int64) error {
+		if hop := h.hop(v[0]); hop != nil {
+			hop.Connections += v[1]
+			hop.Messages += v[2]
+		}
+		return nil
+	})
+}
+
+// failed counts the others. Send logs have the replies of sessions whose
+// connections are those of connectivity logs: what comes first of a session then.
+func (h *hopCounter) failed() error {
+	var reply failedConnection // of a send log, the last one
+	return h.eachFailed(func(f failedConnection) {
+		switch {
+		case h.twice && h.isOfSendLog(f.series):
+			if h.cat.causes[f.cause].reply != 0 {
+				reply = f
+			}
+			return
+		case reply.cause != 0 && f.session == reply.session:
+			f.cause, f.text = reply.cause, reply.text
+		}
+		k := h.cause(f.cause)
+		if k == nil {
+			return
+		}
+		if hop := h.hop(f.series); hop != nil {
+			hop.fail(&f, k)
+		}
+	})
+}
+
+// failedConnection is a row of the table connections.
+type failedConnection struct {
+	minute, series, cause, n, messages int64
+	session, text                      string
+}
+
+// eachFailed calls each with the connections that failed; where two logs tell of
+// them by session, first those of send logs.
+func (h *hopCounter) eachFailed(each func(failedConnection)) error {
+	where, args := within(h.window, "minute", store.MinuteMicros)
+	order := ""
+	if h.twice {
+		order = ` ORDER BY session, (SELECT s.format FROM series AS s WHERE s.id = c.series) = (SELECT id FROM names WHERE text = ?) DESC, minute, series, cause`
+		args = append(args, store.SendFormat)
+	}
+	return h.each("SELECT minute, series, cause, n, messages, session, text FROM connections AS c WHERE cause <> 0 AND "+where+order, args, func(r *sql.Rows) error {
+		var f failedConnection
+		if err := r.Scan(&f.minute, &f.series, &f.cause, &f.n, &f.messages, &f.session, &f.text); err != nil {
+			return err
+		}
+		each(f)
+		return nil
+	})
+}
+
+// fail counts failures, whose cause is k.
+func (h *hopTally) fail(f *failedConnection, k *cause) {
+	h.Connections += f.n
+	h.Failed += f.n
+	h.Messages += f.messages
+	at := time.UnixMicro(f.minute * store.MinuteMicros)
+	if h.First.IsZero() || at.Before(h.First) {
+		h.First = at
+	}
+	if at.After(h.Last) {
+		h.Last = at
+	}
+	l := label{k.code, k.reason}
+	h.causes[l] += f.n
+	if last, ok := h.texts[l]; !ok || cmp.Or(cmp.Compare(last.minute, f.minute), cmp.Compare(f.text, last.text)) < 0 {
+		h.texts[l] = hopText{f.minute, f.text, k}
+	}
+}
+
+func (h *hopTally) finish(cat *catalog) store.Hop {
+	if h.Failed > 0 {
+		var most label
+		for l, n := range h.causes {
+			if cmp.Or(cmp.Compare(n, h.causes[most]), cmp.Compare(most.code, l.code), cmp.Compare(most.reason, l.reason)) > 0 {
+				most = l
+			}
+		}
+		last := h.texts[most]
+		h.Code, h.Reply, h.Enhanced, h.Reason = most.code, last.cause.reply, last.cause.enhanced, most.reason
+		h.Provider, h.Example = cat.names[last.cause.provider], last.text
+	}
+	return h.Hop
+}
+
+// matchHop is matchSeries for a series of connections.
+func (f *filter) matchHop(c *catalog, s *series) bool {
+	hop := *s
+	hop.domain = s.relay
+	return f.matchSeries(c, &hop)
+}

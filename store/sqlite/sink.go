@@ -1,0 +1,136 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"mailfail/registry"
+)
+
+// sink runs statements on a connection in the background, in the order in
+// which they were given, so that SQLite works while the next lines are read.
+// Nobody else may use the connection between exec and wait.
+type sink struct {
+	conn   driver.Conn
+	stmts  map[string]driver.StmtExecContext
+	block  *block
+	blocks chan *block
+	free   chan *block
+	ended  chan struct{}
+}
+
+// block is a number of statements. One with a reply is the last before a wait.
+type block struct {
+	ops   []op
+	args  []driver.NamedValue
+	reply chan error
+}
+
+type op struct {
+	query string
+	args  int // number of them
+}
+
+const blockSize = 512
+
+func newSink(conn driver.Conn) *sink {
+	const blocks = 8
+	s := &sink{conn: conn, stmts: map[string]driver.StmtExecContext{}, block: &block{},
+		blocks: make(chan *block, blocks), free: make(chan *block, blocks), ended: make(chan struct{})}
+	for range blocks {
+		s.free <- &block{}
+	}
+	go s.run()
+	return s
+}
+
+// exec gives the sink a statement. Its errors are told by wait. Byte slices in
+// args must stay as they are until then.
+func (s *sink) exec(query string, args ...any) {
+	b := s.block
+	b.ops = append(b.ops, op{query, len(args)})
+	for i, a := range args {
+		b.args = append(b.args, driver.NamedValue{Ordinal: i + 1, Value: value(a)})
+	}
+	if len(b.ops) == blockSize {
+		s.pass(nil)
+	}
+}
+
+func (s *sink) pass(reply chan error) {
+	s.block.reply = reply
+	s.blocks <- s.block
+	s.block = <-s.free
+}
+
+// wait returns when all statements were run, with the first error: those after
+// it were not.
+func (s *sink) wait() error {
+	reply := make(chan error)
+	s.pass(reply)
+	return <-reply
+}
+
+// close waits for what is left and ends the sink.
+func (s *sink) close() {
+	_ = s.wait()
+	close(s.blocks)
+	<-s.ended
+	for _, stmt := range s.stmts {
+		stmt.(driver.Stmt).Close()
+	}
+}
+
+func (s *sink) run() {
+	defer close(s.ended)
+	var failed error
+	for b := range s.blocks {
+		args := b.args
+		for _, o := range b.ops {
+			if failed == nil {
+				failed = s.step(o.query, args[:o.args:o.args])
+			}
+			args = args[o.args:]
+		}
+		if b.reply != nil {
+			b.reply <- failed
+			failed = nil
+		}
+		clear(b.args)
+		b.ops, b.args, b.reply = b.ops[:0], b.args[:0], nil
+		s.free <- b
+	}
+}
+
+func (s *sink) step(query string, args []driver.NamedValue) error {
+	stmt := s.stmts[query]
+	if stmt == nil {
+		prepared, err := s.conn.Prepare(query)
+		if err != nil {
+			return err
+		}
+		stmt = prepared.(driver.StmtExecContext)
+		s.stmts[query] = stmt
+	}
+	_, err := stmt.ExecContext(context.Background(), args)
+	return err
+}
+
+// value turns our types into those that a driver takes.
+func value(v any) driver.Value {
+	switch v := v.(type) {
+	case int:
+		return int64(v)
+	case uint8:
+		return int64(v)
+	case uint16:
+		return int64(v)
+	case registry.State:
+		return int64(v)
+	case registry.Stage:
+		return int64(v)
+	case registry.Source:
+		return int64(v)
+	}
+	return v
+}
