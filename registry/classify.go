@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"math/bits"
 	"os"
 	"sync"
@@ -44,7 +45,7 @@ func DefaultRules() *Rules { return defaultRules() }
 // LoadRules returns the rules of a file, asked first, followed by those that
 // come with mailfail. The file has the same form as rules.txt in this folder.
 func LoadRules(path string) (*Rules, error) {
-	text, err := os.ReadFile(path)
+	text, err := readRules(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading rules: %w", err)
 	}
@@ -53,6 +54,24 @@ func LoadRules(path string) (*Rules, error) {
 		return nil, fmt.Errorf("reading rules: %w", err)
 	}
 	return rules, nil
+}
+
+// maxRulesSize is many times what the rules that come with mailfail have.
+const maxRulesSize = 4 << 20
+
+// readRules reads a file of rules, which may be a pipe or, by mistake, a device
+// that never ends.
+func readRules(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxRulesSize+1))
+	if err == nil && len(text) > maxRulesSize {
+		err = fmt.Errorf("%s has more than %d MiB: is it a file of rules?", path, maxRulesSize>>20)
+	}
+	return text, err
 }
 
 // source is a text of rules and where it comes from.

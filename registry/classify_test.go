@@ -220,3 +220,12 @@ func BenchmarkCompileRules(b *testing.B) {
 		}
 	}
 }
+
+func TestRulesWithoutEnd(t *testing.T) {
+	if _, err := os.Stat("/dev/zero"); err != nil {
+		t.Skip("no /dev/zero")
+	}
+	if _, err := LoadRules("/dev/zero"); err == nil || !strings.Contains(err.Error(), "is it a file of rules?") {
+		t.Errorf("LoadRules of a device without end: %v", err)
+	}
+}

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -85,25 +88,28 @@ func writeFile(path string, print func(io.Writer) error) (err error) {
 			err = fmt.Errorf("write %s: %w", templates.Printable(path), err)
 		}
 	}()
-	mode := os.FileMode(0o640)
-	if info, err := os.Stat(path); err == nil {
-		if !info.Mode().IsRegular() {
-			return writeInto(path, print)
-		}
-		mode = info.Mode().Perm()
+	var keep func() error // the mode of the file that is replaced
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return writeInto(path, print)
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".mailfail-*")
+	tmp, err := createBeside(path)
 	if err != nil {
 		return err
+	}
+	if info != nil {
+		keep = func() error { return tmp.Chmod(info.Mode().Perm()) }
+	} else {
+		keep = func() error { return nil } // 0640 less the umask
 	}
 	defer os.Remove(tmp.Name()) // after the rename there is none
 	defer tmp.Close()
 	w := bufio.NewWriterSize(tmp, 1<<16)
 	for _, step := range []func() error{
-		func() error { return print(w) }, w.Flush, func() error { return tmp.Chmod(mode) }, tmp.Sync, tmp.Close,
+		func() error { return print(w) }, w.Flush, keep, tmp.Sync, tmp.Close,
 		func() error { return os.Rename(tmp.Name(), path) },
 	} {
 		if err := step(); err != nil {
@@ -111,6 +117,35 @@ func writeFile(path string, print func(io.Writer) error) (err error) {
 		}
 	}
 	return nil
+}
+
+// createBeside creates the file that will replace the one at path. Runs that
+// were killed left theirs: those that nobody has written to for a day are
+// removed.
+func createBeside(path string) (*os.File, error) {
+	prefix := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".mailfail-")
+	left, _ := filepath.Glob(escapeGlob(prefix) + "*") // none is found: nothing to remove
+	for _, name := range left {
+		if info, err := os.Lstat(name); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+			os.Remove(name)
+		}
+	}
+	for try := range 1000 {
+		name := fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), try)
+		file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+		if !errors.Is(err, fs.ErrExist) {
+			return file, err
+		}
+	}
+	return nil, fs.ErrExist
+}
+
+// escapeGlob returns a pattern that matches only s.
+func escapeGlob(s string) string {
+	if runtime.GOOS == "windows" {
+		return s // there a backslash is no escape, and * and ? are in no name
+	}
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
 }
 
 func writeInto(path string, print func(io.Writer) error) error {

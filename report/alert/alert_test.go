@@ -389,3 +389,28 @@ func TestSenderDoesNotWait(t *testing.T) {
 	close(r.let)
 	s.Close()
 }
+
+// heard keeps what it is told.
+type heard struct{ body chan []byte }
+
+func (h heard) Receive(_ context.Context, body []byte) error { h.body <- body; return nil }
+func (heard) String() string                                 { return "heard" }
+
+// Programs print what they are told, and terminals obey it.
+func TestAlertsAreHarmless(t *testing.T) {
+	r := heard{make(chan []byte, 1)}
+	s := NewSender(t.Context(), []Receiver{r}, func(err error) { t.Error(err) })
+	example := &store.Event{Text: "550 \u009b31m\u202eevil\x7f\u200b\u3164 end", Domain: "e\u0301vil.example"}
+	s.Send(Alert{Rule: &Rule{Metric: Failures}, Started: true, Example: example})
+	s.Close()
+	body := <-r.body
+	for _, c := range string(body) {
+		if c >= 0x7f && c != 0x301 {
+			t.Errorf("%U is in the alert: %s", c, body)
+		}
+	}
+	var decoded struct{ Example struct{ Text string } }
+	if err := json.Unmarshal(body, &decoded); err != nil || decoded.Example.Text != example.Text {
+		t.Errorf("the text became %q, %v", decoded.Example.Text, err)
+	}
+}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"mailfail/registry"
 )
 
 const (
@@ -64,6 +66,7 @@ func (s *Sender) Send(a Alert) {
 		s.warn(err)
 		return
 	}
+	body = registry.EscapeJSON(body) // programs write it to logs and terminals
 	for _, q := range s.queues {
 		select {
 		case q <- body:
