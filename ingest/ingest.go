@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	// batchTime and batchLines bound a batch: what a kill loses has to be
-	// read again, and other writers wait for the end of a batch.
-	batchTime  = time.Second
-	batchLines = 500_000
+	// batchLines bounds a batch: a killed run reads its last batch again. No clock
+	// ends a batch, so that a run writes the same rows on a fast machine and on a
+	// slow one. A batch ends early when another process waits to write.
+	batchLines = 250_000
 
-	// checkEvery is how many lines pass between two looks at the clock.
+	// checkEvery is how many lines pass between two looks at others and the clock.
 	checkEvery = 1024
 
 	// samples is how many lines that were not understood are kept to show.
@@ -94,7 +94,6 @@ type loop struct {
 	last *parsers.Stream // that was read to the end of its source
 
 	inBatch bool
-	started time.Time // of the batch
 	lines   int       // in the batch
 	shown   time.Time // last call of Progress
 }
@@ -379,15 +378,15 @@ func (l *loop) parserOptions(path string) parsers.Options {
 	return parsers.Options{Location: l.opt.Location, Host: l.opt.Host, Path: path}
 }
 
-// pause commits a batch that is large or old enough and begins the next.
+// pause commits a batch that is large enough, or that another process waits for,
+// and begins the next.
 func (l *loop) pause(ctx context.Context, r *source.Reader, stream *parsers.Stream) error {
-	now := time.Now()
-	if l.opt.Progress != nil && now.Sub(l.shown) > 100*time.Millisecond {
+	if now := time.Now(); l.opt.Progress != nil && now.Sub(l.shown) > 100*time.Millisecond {
 		l.shown = now
 		read, size := r.Progress()
 		l.opt.Progress(r.Path(), read, size)
 	}
-	if l.lines < batchLines && now.Sub(l.started) < batchTime && ctx.Err() == nil {
+	if l.lines < batchLines && !l.w.Wanted() && ctx.Err() == nil {
 		return nil
 	}
 	return l.yield(ctx, r, stream, context.Context.Err)
@@ -429,7 +428,7 @@ func (l *loop) begin() error {
 	if err != nil {
 		return err
 	}
-	l.inBatch, l.started, l.lines = true, time.Now(), 0
+	l.inBatch, l.lines = true, 0
 	if stale {
 		if err := l.tracker.Reset(); err != nil {
 			return errors.Join(err, l.fail())

@@ -29,6 +29,11 @@ type Writer interface {
 	Begin() (stale bool, err error)
 	Commit() error
 	Rollback()
+
+	// Wanted reports whether the batch should end soon, because another process
+	// waits to write, or may do so unseen.
+	Wanted() bool
+
 	Close() error
 
 	// Reclassify files the stored failures anew when c is of another version
@@ -58,7 +63,9 @@ type Writer interface {
 	AddDelivery(*Delivery)
 
 	// Messages that have not ended, as package ingest/track keeps them.
-	OpenMessages(each func(key []byte)) error
+	// OpenMessages gives of each its key, valid only during the call, and the
+	// messageID that it was put with.
+	OpenMessages(each func(key []byte, messageID int64)) error
 	OpenMessage(key []byte) (state []byte, err error)
 	OpenMessagesWith(messageID int64) (keys [][]byte, err error)
 	PutOpenMessage(key []byte, lastSeen, messageID int64, state []byte)

@@ -49,7 +49,7 @@ func (t *Tracker) link(m *message) error {
 		return nil
 	}
 	before := t.ids[string(t.idKey(m))]
-	if before == nil && len(t.stored) > 0 {
+	if before == nil && t.listed[hashID(m)] > 0 {
 		keys, err := t.w.OpenMessagesWith(hashID(m))
 		if err != nil {
 			return err

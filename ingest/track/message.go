@@ -33,6 +33,7 @@ type message struct {
 	index                 map[string]int // of recipients by address, when they are many
 	dirty, stale, inStore bool           // changed since the last commit; row out of date; has a row in the table open
 	place                 int            // in Tracker.touched, while dirty
+	listed                int64          // the hash of its Message-ID that is in the store
 	batch                 int            // last one that touched it
 }
 
@@ -285,7 +286,7 @@ func (m *message) restore(state []byte) error {
 		}
 	}
 	m.setSenderDomain()
-	m.inStore = true
+	m.inStore, m.listed = true, hashID(m)
 	return d.err
 }
 

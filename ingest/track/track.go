@@ -50,6 +50,7 @@ type Tracker struct {
 
 	seed   maphash.Seed
 	stored map[uint64]struct{} // hashes of the keys of messages that are in the store
+	listed map[int64]int       // how many of those have the Message-ID with a hash
 
 	twins   twins
 	touched []*message // since the last commit
@@ -65,7 +66,15 @@ type Tracker struct {
 
 // New returns a tracker that writes through w what c has classified.
 func New(w store.Writer, c store.Classifier) *Tracker {
-	return &Tracker{w: w, meaning: newClassifier(c), open: map[string]*message{}, ids: map[string]*message{}, seed: maphash.MakeSeed()}
+	return &Tracker{
+		w:       w,
+		meaning: newClassifier(c),
+		open:    map[string]*message{},
+		ids:     map[string]*message{},
+		seed:    maphash.MakeSeed(),
+		stored:  map[uint64]struct{}{},
+		listed:  map[int64]int{},
+	}
 }
 
 // Reset forgets everything in memory. It is called at the beginning of a batch
@@ -75,8 +84,22 @@ func (t *Tracker) Reset() error {
 	clear(t.ids)
 	t.meaning.forget()
 	t.touched, t.ended, t.err = t.touched[:0], t.ended[:0], nil
-	t.stored = map[uint64]struct{}{}
-	return t.w.OpenMessages(func(key []byte) { t.stored[maphash.Bytes(t.seed, key)] = struct{}{} })
+	t.stored, t.listed = map[uint64]struct{}{}, map[int64]int{}
+	return t.w.OpenMessages(func(key []byte, messageID int64) {
+		t.stored[maphash.Bytes(t.seed, key)] = struct{}{}
+		t.list(messageID, 1)
+	})
+}
+
+// list notes that a message with the Message-ID of a hash came into the store, or
+// with -1 that it left.
+func (t *Tracker) list(messageID int64, n int) {
+	if messageID == 0 {
+		return
+	}
+	if t.listed[messageID] += n; t.listed[messageID] <= 0 {
+		delete(t.listed, messageID)
+	}
 }
 
 // Record takes in one record. Errors are those of the store.
@@ -275,6 +298,7 @@ func (t *Tracker) drop(m *message) error {
 	}
 	if m.inStore {
 		t.ended = append(t.ended, bytes.Clone(m.key))
+		t.list(m.listed, -1)
 	}
 	t.forget(m)
 	return nil
@@ -310,7 +334,10 @@ func (t *Tracker) Flush() error {
 			return err
 		}
 		t.text = m.appendTo(t.text[:0])
-		t.w.PutOpenMessage(m.key, m.last, hashID(m), t.text)
+		t.list(m.listed, -1)
+		m.listed = hashID(m)
+		t.list(m.listed, 1)
+		t.w.PutOpenMessage(m.key, m.last, m.listed, t.text)
 		m.inStore = true
 		t.stored[maphash.Bytes(t.seed, m.key)] = struct{}{}
 	}

@@ -134,12 +134,14 @@ func (w *Writer) AddConnection(c *store.Connection) {
 		store.Minute(c.Time), c.Series, c.Cause, c.Session, c.Messages, c.Text)
 }
 
-// OpenMessages returns the keys of the messages that have not ended.
-func (w *Writer) OpenMessages(each func(key []byte)) error {
+// OpenMessages calls each for every message that has not ended, with its key and
+// the hash of its Message-ID (see PutOpenMessage). key is valid only during the call.
+func (w *Writer) OpenMessages(each func(key []byte, messageID int64)) error {
 	var key sql.RawBytes
-	return w.db.explain("read", w.each("SELECT key FROM open", func(rows *sql.Rows) error {
-		err := rows.Scan(&key)
-		each(key)
+	var messageID int64
+	return w.db.explain("read", w.each("SELECT key, message_id FROM open", func(rows *sql.Rows) error {
+		err := rows.Scan(&key, &messageID)
+		each(key, messageID)
 		return err
 	}))
 }

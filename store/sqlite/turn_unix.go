@@ -36,6 +36,18 @@ func (t turn) pass() {
 	}
 }
 
+// wanted reports whether a process waits for its turn.
+func (t turn) wanted() bool {
+	if t.f == nil {
+		return true // nobody can tell
+	}
+	if syscall.Flock(int(t.f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return true
+	}
+	t.pass()
+	return false
+}
+
 func (t turn) close() {
 	if t.f != nil {
 		_ = t.f.Close()

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"slices"
+	"time"
 
 	"mailfail/store"
 )
@@ -24,6 +25,7 @@ type Writer struct {
 
 	version int64 // SQLite's data_version: changes when another connection commits
 	open    bool  // between Begin and Commit
+	began   time.Time
 
 	dictionary
 	lastID map[string]int64 // by table
@@ -94,7 +96,7 @@ func (w *Writer) Begin() (stale bool, err error) {
 	if err != nil {
 		return false, w.db.explain("write to", err)
 	}
-	w.open = true
+	w.open, w.began = true, time.Now()
 	version, _, err := w.find("PRAGMA data_version")
 	if err == nil {
 		if stale = version != w.version; stale || w.tooLarge() {
@@ -107,6 +109,15 @@ func (w *Writer) Begin() (stale bool, err error) {
 		return false, w.db.explain("read", err)
 	}
 	return stale, nil
+}
+
+// turnTime is how long others wait for the end of a batch at least.
+const turnTime = time.Second
+
+// Wanted reports whether the batch should end soon, because another process waits
+// to write, or may do so unseen.
+func (w *Writer) Wanted() bool {
+	return w.db.path != "" && time.Since(w.began) > turnTime && w.turn.wanted()
 }
 
 // Rollback ends a batch without keeping any of it.
