@@ -37,7 +37,7 @@ const sweepEvery = 24 * time.Hour
 // it commits what it has read and returns nil. Only errors of the store end it
 // early; others are told to opt.Warn.
 func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args []string, opt FollowOptions) error {
-	l, err := newLoop(db, rules, opt.Options)
+	l, err := newLoop(ctx, db, rules, opt.Options)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ type log struct {
 
 // round reads all there is and commits it.
 func (f *follower) round(ctx context.Context) error {
-	if err := f.begin(); err != nil {
+	if err := f.begin(ctx); err != nil {
 		return err
 	}
 	if f.files != nil {

@@ -98,12 +98,12 @@ type loop struct {
 	shown   time.Time // last call of Progress
 }
 
-func newLoop(db store.Writable, rules store.Classifier, opt Options) (*loop, error) {
+func newLoop(ctx context.Context, db store.Writable, rules store.Classifier, opt Options) (*loop, error) {
 	w, err := db.Writer()
 	if err != nil {
 		return nil, err
 	}
-	if err := w.Reclassify(rules); err != nil {
+	if err := w.Reclassify(ctx, rules); err != nil {
 		w.Close()
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func newLoop(db store.Writable, rules store.Classifier, opt Options) (*loop, err
 // stays, and the next run goes on from there.
 func Run(ctx context.Context, db store.Writable, rules store.Classifier, families []source.Family, opt Options) (Result, error) {
 	var res Result
-	l, err := newLoop(db, rules, opt)
+	l, err := newLoop(ctx, db, rules, opt)
 	if err != nil {
 		return res, err
 	}
@@ -138,7 +138,7 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 			i--
 		}
 	}
-	if err := l.begin(); err != nil {
+	if err := l.begin(ctx); err != nil {
 		return res, err
 	}
 	if err := l.tracker.Flush(); err != nil {
@@ -157,7 +157,7 @@ var errMoved = errors.New("another process has read this source in the meantime"
 // again, because another process has read in it.
 func (l *loop) family(ctx context.Context, families []source.Family, res *Result) (again bool, err error) {
 	stream := families[0].Stream()
-	if err := l.beginFamily(stream); err != nil {
+	if err := l.beginFamily(ctx, stream); err != nil {
 		return false, err
 	}
 	l.given = map[string]bool{}
@@ -216,9 +216,9 @@ func (l *loop) end(res *Result) error {
 
 // beginFamily begins a batch, or ends it: nobody else is to wait until a stream
 // has its first lines.
-func (l *loop) beginFamily(stream bool) error {
+func (l *loop) beginFamily(ctx context.Context, stream bool) error {
 	if !stream {
-		return l.begin()
+		return l.begin(ctx)
 	}
 	if l.inBatch {
 		return l.commit()
@@ -404,7 +404,7 @@ func (l *loop) yield(ctx context.Context, r *source.Reader, stream *parsers.Stre
 	if err := wait(ctx); err != nil {
 		return err
 	}
-	if err := l.begin(); err != nil {
+	if err := l.begin(ctx); err != nil {
 		return err
 	}
 	// A stream in its first line was not stored yet: it has to be looked up anew,
@@ -420,11 +420,11 @@ func (l *loop) yield(ctx context.Context, r *source.Reader, stream *parsers.Stre
 }
 
 // begin begins a batch unless one has begun.
-func (l *loop) begin() error {
+func (l *loop) begin(ctx context.Context) error {
 	if l.inBatch {
 		return nil
 	}
-	stale, err := l.w.Begin()
+	stale, err := l.w.Begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -475,8 +475,8 @@ func (l *loop) save(r *source.Reader, stream *parsers.Stream) error {
 // within a batch, which begins with the first question when a stream was opened.
 type positions struct{ *loop }
 
-func (p positions) FingerprintLengths(context.Context) ([]int64, error) {
-	if err := p.begin(); err != nil {
+func (p positions) FingerprintLengths(ctx context.Context) ([]int64, error) {
+	if err := p.begin(ctx); err != nil {
 		return nil, err
 	}
 	return p.w.FingerprintLengths()

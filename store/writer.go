@@ -1,9 +1,11 @@
 package store
 
 import (
-	"mailfail/registry"
+	"context"
 	"strings"
 	"time"
+
+	"mailfail/registry"
 )
 
 // Classifier decides what is meant before it is stored. registry.Rules is one.
@@ -25,8 +27,8 @@ type Writer interface {
 	// Begin starts a batch and waits for its turn while another process is
 	// writing. It reports whether another process has written since the last
 	// batch: then what the caller has kept of positions, ids and open messages is
-	// out of date.
-	Begin() (stale bool, err error)
+	// out of date. Waiting ends with ctx.
+	Begin(ctx context.Context) (stale bool, err error)
 	Commit() error
 	Rollback()
 
@@ -38,7 +40,7 @@ type Writer interface {
 
 	// Reclassify files the stored failures anew when c is of another version
 	// than what classified them. It is called outside a batch.
-	Reclassify(c Classifier) error
+	Reclassify(ctx context.Context, c Classifier) error
 
 	// Series and Cause return the id of a row, which is new if need be.
 	Series(*SeriesKey) (int64, error)

@@ -133,7 +133,7 @@ func play(t testing.TB, rs []*parsers.Record, cut func(i int) bool) *sqlite.DB {
 	t.Cleanup(func() { w.Close(); db.Close() })
 	tr := New(w, registry.DefaultRules())
 	begin := func() {
-		if _, err := w.Begin(); err != nil {
+		if _, err := w.Begin(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if err := tr.Reset(); err != nil {
@@ -518,7 +518,7 @@ func TestTwinsAreThoseObserved(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	if _, err := w.Begin(); err != nil {
+	if _, err := w.Begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	tr := New(w, registry.DefaultRules())

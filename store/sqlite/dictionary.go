@@ -236,8 +236,8 @@ func (w *Writer) Cause(c *store.Cause) (int64, error) {
 
 // Reclassify files the stored failures anew when c is of another version than
 // what classified them.
-func (w *Writer) Reclassify(c store.Classifier) error {
-	if _, err := w.Begin(); err != nil {
+func (w *Writer) Reclassify(ctx context.Context, c store.Classifier) error {
+	if _, err := w.Begin(ctx); err != nil {
 		return err
 	}
 	if err := w.reclassify(c); err != nil {

@@ -127,8 +127,7 @@ func OpenTemporary() (*DB, error) {
 func patiently(f func() error) error {
 	for end := time.Now().Add(BusyTimeout); ; time.Sleep(10 * time.Millisecond) {
 		err := f()
-		var se sqlite3.Error
-		if err == nil || !errors.As(err, &se) || se.Code != sqlite3.ErrBusy || time.Now().After(end) {
+		if err == nil || !isBusy(err) || time.Now().After(end) {
 			return err
 		}
 	}

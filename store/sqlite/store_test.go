@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -26,7 +27,7 @@ func open(t *testing.T, path string) (*DB, *Writer) {
 
 func begin(t *testing.T, w *Writer) (stale bool) {
 	t.Helper()
-	stale, err := w.Begin()
+	stale, err := w.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +244,7 @@ func TestWritersTakeTurns(t *testing.T) {
 	begin(t, greedy)
 	done, stopped := make(chan error), make(chan int)
 	go func() {
-		_, err := other.Begin()
+		_, err := other.Begin(t.Context())
 		if err == nil {
 			err = other.Commit()
 		}
@@ -264,7 +265,7 @@ func TestWritersTakeTurns(t *testing.T) {
 			if err := greedy.Commit(); err != nil {
 				t.Error(err)
 			}
-			if _, err := greedy.Begin(); err != nil {
+			if _, err := greedy.Begin(t.Context()); err != nil {
 				t.Error(err)
 			}
 			turns++
@@ -306,5 +307,58 @@ func TestOpenTogether(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// Whoever holds the turn and does not write, such as a stopped process, keeps nobody
+// from ending, and nobody waiting without end.
+func TestTurnThatIsHeld(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	db, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	holder := openTurn(path)
+	defer holder.close()
+	if !holder.take() {
+		t.Fatal("the turn is taken")
+	}
+	info, err := os.Stat(path + "-turn")
+	if err != nil || info.Mode().Perm()&0o444 != 0 {
+		t.Errorf("%v, %v: those who may only read the database can hold the turn", info.Mode(), err)
+	}
+	w, err := db.writer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { _, err := w.Begin(ctx); done <- err }()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting for the turn ended with %v", err)
+	}
+	w.turn.stuck = true // as after BusyTimeout
+	if _, err := w.Begin(t.Context()); err != nil {
+		t.Errorf("without the turn: %v", err)
+	}
+	other, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	second, err := other.writer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	second.turn.stuck = true
+	ctx, cancel = context.WithCancel(t.Context())
+	go func() { _, err := second.Begin(ctx); done <- err }()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting for SQLite's lock ended with %v", err)
 	}
 }

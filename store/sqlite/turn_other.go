@@ -2,12 +2,14 @@
 
 package sqlite
 
+import "context"
+
 // turn does nothing here: SQLite alone decides who writes next. So whoever writes
 // lets others go on after a second.
 type turn struct{}
 
-func openTurn(string) turn { return turn{} }
-func (turn) wait()         {}
-func (turn) wanted() bool  { return true }
-func (turn) pass()         {}
-func (turn) close()        {}
+func openTurn(string) turn                  { return turn{} }
+func (turn) wait(ctx context.Context) error { return ctx.Err() }
+func (turn) pass()                          {}
+func (turn) wanted() bool                   { return true }
+func (turn) close()                         {}

@@ -5,8 +5,11 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
+
+	"github.com/mattn/go-sqlite3"
 
 	"mailfail/store"
 )
@@ -64,6 +67,10 @@ func (db *DB) writer() (*Writer, error) {
 	if db.path != "" {
 		w.turn = openTurn(db.path)
 	}
+	if _, err := conn.ExecContext(context.Background(), fmt.Sprintf("PRAGMA busy_timeout = %d", lockTime.Milliseconds())); err != nil {
+		w.Close()
+		return nil, db.explain("open", err)
+	}
 	return w, nil
 }
 
@@ -88,10 +95,11 @@ func (w *Writer) Close() error {
 // Begin starts a batch and waits for its turn when another process is writing.
 // It reports whether another process has written since the last batch: then
 // whatever the caller has kept of positions and open messages is out of date.
-func (w *Writer) Begin() (stale bool, err error) {
-	ctx := context.Background()
-	w.turn.wait()
-	_, err = w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+func (w *Writer) Begin(ctx context.Context) (stale bool, err error) {
+	if err := w.turn.wait(ctx); err != nil {
+		return false, err
+	}
+	err = w.lock(ctx)
 	w.turn.pass()
 	if err != nil {
 		return false, w.db.explain("write to", err)
@@ -109,6 +117,38 @@ func (w *Writer) Begin() (stale bool, err error) {
 		return false, w.db.explain("read", err)
 	}
 	return stale, nil
+}
+
+// lock begins a transaction when no other process is in one. SQLite waits for that
+// as well, but nothing could end its waiting: it does so for lockTime at a time.
+func (w *Writer) lock(ctx context.Context) error {
+	for end := time.Now().Add(BusyTimeout); ; {
+		_, err := w.conn.ExecContext(context.Background(), "BEGIN IMMEDIATE")
+		if !isBusy(err) || time.Now().After(end) {
+			return err
+		}
+		if err := sleep(ctx, 0); err != nil {
+			return err
+		}
+	}
+}
+
+// lockTime is how long SQLite waits for the lock of another process at a time.
+const lockTime = 50 * time.Millisecond
+
+// isBusy reports whether err says that another process has the lock.
+func isBusy(err error) bool {
+	var se sqlite3.Error
+	return errors.As(err, &se) && se.Code == sqlite3.ErrBusy
+}
+
+// sleep returns after d, or with the error of ctx as soon as that is done.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+	return ctx.Err()
 }
 
 // turnTime is how long others wait for the end of a batch at least.

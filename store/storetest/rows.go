@@ -258,7 +258,7 @@ func (r *rows) write(t testing.TB, e Engine, batches int) {
 	}
 	defer w.Close()
 	for i := range batches {
-		if _, err := w.Begin(); err != nil {
+		if _, err := w.Begin(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		part := &rows{

@@ -248,7 +248,7 @@ func rollback(t *testing.T, e Engine, rows *rows) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	if _, err := w.Begin(); err != nil {
+	if _, err := w.Begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	rows.put(t, w)
