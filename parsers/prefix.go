@@ -94,7 +94,7 @@ func (p *prefixes) stripClassic(line []byte, e *Entry) bool {
 
 // stripYearFirst reads "2013 Jun 10 06:27:30[.123] host …".
 func (p *prefixes) stripYearFirst(line []byte, e *Entry) bool {
-	year, ok := digits(line[:4])
+	year, ok := Digits(line[:4])
 	month, mday, n := monthDay(line[5:])
 	if !ok || n == 0 {
 		return false
@@ -124,14 +124,14 @@ func (p *prefixes) stripPriority(line []byte, e *Entry) bool {
 	if i < 2 {
 		return false
 	}
-	if _, ok := digits(line[1:i]); !ok {
+	if _, ok := Digits(line[1:i]); !ok {
 		return false
 	}
 	rest := line[i+1:]
 	if len(rest) >= 16 && rest[0] == '1' && rest[1] == ' ' {
 		return p.strip5424(rest[2:], e)
 	}
-	return len(rest) >= 16 && (isDigit(rest[0]) || rest[0] >= 'A' && rest[0] <= 'Z') && p.stripTime(rest, e, false)
+	return len(rest) >= 16 && (IsDigit(rest[0]) || rest[0] >= 'A' && rest[0] <= 'Z') && p.stripTime(rest, e, false)
 }
 
 // strip5424 reads the header of RFC 5424 section 6 after its version:
@@ -269,9 +269,9 @@ func (p *prefixes) isoTime(b []byte) (t time.Time, n int, ok bool) {
 	if len(b) < 19 || b[4] != '-' || b[7] != '-' || b[10] != 'T' && b[10] != ' ' {
 		return t, 0, false
 	}
-	year, ok1 := digits(b[:4])
-	month, ok2 := digits(b[5:7])
-	mday, ok3 := digits(b[8:10])
+	year, ok1 := Digits(b[:4])
+	month, ok2 := Digits(b[5:7])
+	mday, ok3 := Digits(b[8:10])
 	day, ok4 := DayNumber(year, month, mday)
 	second, nano, n := timeOfDay(b[11:])
 	if !ok1 || !ok2 || !ok3 || !ok4 || n == 0 {
@@ -294,7 +294,7 @@ func zone(b []byte) (offset, n int) {
 	if len(b) < 3 || b[0] != '+' && b[0] != '-' {
 		return 0, 0
 	}
-	hours, ok := digits(b[1:3])
+	hours, ok := Digits(b[1:3])
 	if !ok {
 		return 0, 0
 	}
@@ -304,7 +304,7 @@ func zone(b []byte) (offset, n int) {
 		rest = rest[1:]
 	}
 	if len(rest) >= 2 {
-		if m, ok := digits(rest[:2]); ok {
+		if m, ok := Digits(rest[:2]); ok {
 			minutes, n = m, len(b)-len(rest)+2
 		}
 	}
@@ -320,16 +320,16 @@ func timeOfDay(b []byte) (second int, nano int64, n int) {
 	if len(b) < 8 || b[2] != ':' || b[5] != ':' {
 		return 0, 0, 0
 	}
-	h, ok1 := digits(b[:2])
-	m, ok2 := digits(b[3:5])
-	s, ok3 := digits(b[6:8])
+	h, ok1 := Digits(b[:2])
+	m, ok2 := Digits(b[3:5])
+	s, ok3 := Digits(b[6:8])
 	if !ok1 || !ok2 || !ok3 || h > 23 || m > 59 || s > 60 {
 		return 0, 0, 0
 	}
 	n = 8
-	if len(b) > 9 && (b[8] == '.' || b[8] == ',') && isDigit(b[9]) {
+	if len(b) > 9 && (b[8] == '.' || b[8] == ',') && IsDigit(b[9]) {
 		scale := int64(100_000_000)
-		for n = 9; n < len(b) && isDigit(b[n]); n++ {
+		for n = 9; n < len(b) && IsDigit(b[n]); n++ {
 			nano += int64(b[n]-'0') * scale
 			scale /= 10
 		}
@@ -348,7 +348,7 @@ func monthDay(b []byte) (month, day, n int) {
 		n++
 	}
 	start := n
-	for n < len(b) && n < start+2 && isDigit(b[n]) {
+	for n < len(b) && n < start+2 && IsDigit(b[n]) {
 		day = day*10 + int(b[n]-'0')
 		n++
 	}
@@ -388,15 +388,4 @@ func monthNumber(b []byte) int {
 		return 12
 	}
 	return 0
-}
-
-// digits returns the number that is all of b.
-func digits(b []byte) (v int, ok bool) {
-	for _, c := range b {
-		if !isDigit(c) {
-			return 0, false
-		}
-		v = v*10 + int(c-'0')
-	}
-	return v, true
 }

@@ -3,7 +3,6 @@ package parsers
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 )
 
 // An export reads the journal export format (journalctl -o export): a field a
@@ -41,7 +40,7 @@ func (x *export) accepts(line []byte) bool {
 	}
 	key, _, _ := bytes.Cut(line, []byte("="))
 	for _, c := range key {
-		if c != '_' && !isDigit(c) && (c < 'A' || c > 'Z') {
+		if c != '_' && !IsDigit(c) && (c < 'A' || c > 'Z') {
 			return false
 		}
 	}
@@ -138,84 +137,32 @@ func (x *export) value(line []byte) {
 
 // appendState writes the state of a half-read entry.
 func (x *export) appendState(b []byte) []byte {
-	b = appendBool(b, x.open)
+	b = AppendBool(b, x.open)
 	if !x.open {
 		return b
 	}
 	for _, f := range x.fields {
-		b = appendBytes(b, f)
+		b = AppendBytes(b, f)
 	}
-	b = appendBool(b, x.binary)
+	b = AppendBool(b, x.binary)
 	b = binary.AppendVarint(b, int64(x.key))
-	b = appendBytes(b, x.length)
+	b = AppendBytes(b, x.length)
 	return binary.AppendUvarint(b, x.left)
 }
 
 // setState reads what appendState wrote.
-func (x *export) setState(d *decoder) {
-	if x.open = d.bool(); !x.open {
+func (x *export) setState(d *StateReader) {
+	if x.open = d.Bool(); !x.open {
 		return
 	}
 	for i := range x.fields {
-		x.fields[i] = bytes.Clone(d.bytes())
+		x.fields[i] = bytes.Clone(d.Bytes())
 	}
-	x.binary = d.bool()
-	x.key = int(d.varint())
-	x.length = bytes.Clone(d.bytes())
-	x.left = d.uvarint()
+	x.binary = d.Bool()
+	x.key = int(d.Varint())
+	x.length = bytes.Clone(d.Bytes())
+	x.left = d.Uvarint()
 	if x.key < -1 || x.key >= numExportFields || len(x.length) > 8 {
-		d.err = errState
+		d.Fail()
 	}
-}
-
-var errState = errors.New("the saved state of a log is damaged")
-
-// A decoder reads a state; after an error it returns zeros.
-type decoder struct {
-	b   []byte
-	err error
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.err, d.b = errState, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.err, d.b = errState, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) bool() bool { return d.uvarint() != 0 }
-
-func (d *decoder) bytes() []byte {
-	n := d.uvarint()
-	if n > uint64(len(d.b)) {
-		d.err, d.b = errState, nil
-		return nil
-	}
-	v := d.b[:n]
-	d.b = d.b[n:]
-	return v
-}
-
-func appendBool(b []byte, v bool) []byte {
-	if v {
-		return append(b, 1)
-	}
-	return append(b, 0)
-}
-
-func appendBytes(b, v []byte) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
 }

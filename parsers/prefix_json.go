@@ -140,7 +140,7 @@ func (s *jsonScanner) value() ([]byte, bool) {
 // array reads what is left of an array.
 func (s *jsonScanner) array() ([]byte, bool) {
 	rest := bytes.TrimLeft(s.b, " \t")
-	if len(rest) > 0 && !isDigit(rest[0]) && rest[0] != ']' {
+	if len(rest) > 0 && !IsDigit(rest[0]) && rest[0] != ']' {
 		first, ok := s.value()
 		for ok {
 			switch s.next() {
@@ -157,7 +157,7 @@ func (s *jsonScanner) array() ([]byte, bool) {
 	start, v := len(s.buf), 0
 	for {
 		switch c := s.next(); {
-		case isDigit(c):
+		case IsDigit(c):
 			if v = v*10 + int(c-'0'); v > 255 {
 				return nil, false
 			}
@@ -228,7 +228,7 @@ func unicodeEscape(b []byte) (r rune, n int) {
 	}
 	for _, c := range b[2:6] {
 		switch {
-		case isDigit(c):
+		case IsDigit(c):
 			c -= '0'
 		case c|0x20 >= 'a' && c|0x20 <= 'f':
 			c = c | 0x20 - 'a' + 10

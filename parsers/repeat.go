@@ -42,7 +42,7 @@ func repeatedLine(msg []byte) int {
 // repeatCount reads the number at the beginning of b.
 func repeatCount(b []byte) (n int, rest []byte) {
 	i := 0
-	for i < len(b) && i < 9 && isDigit(b[i]) {
+	for i < len(b) && i < 9 && IsDigit(b[i]) {
 		n = n*10 + int(b[i]-'0')
 		i++
 	}
@@ -113,30 +113,22 @@ func (r *repeats) last(e *Entry) bool {
 func (r *repeats) appendState(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(r.hosts)))
 	for _, l := range r.hosts {
-		b = appendBytes(b, l.host)
-		b = appendBytes(b, l.program)
-		b = appendBytes(b, l.pid)
-		b = appendBytes(b, l.message)
+		b = AppendBytes(b, l.host)
+		b = AppendBytes(b, l.program)
+		b = AppendBytes(b, l.pid)
+		b = AppendBytes(b, l.message)
 	}
 	return binary.AppendUvarint(b, uint64(r.next))
 }
 
-func (r *repeats) setState(d *decoder) {
-	n := d.uvarint()
-	if n > maxRepeatHosts {
-		d.err, d.b = errState, nil
-		return
-	}
-	for range n {
+func (r *repeats) setState(d *StateReader) {
+	for range d.Count(maxRepeatHosts) {
 		r.hosts = append(r.hosts, repeat{
-			host:    bytes.Clone(d.bytes()),
-			program: bytes.Clone(d.bytes()),
-			pid:     bytes.Clone(d.bytes()),
-			message: bytes.Clone(d.bytes()),
+			host:    bytes.Clone(d.Bytes()),
+			program: bytes.Clone(d.Bytes()),
+			pid:     bytes.Clone(d.Bytes()),
+			message: bytes.Clone(d.Bytes()),
 		})
 	}
-	if r.next = int(d.uvarint()); r.next < 0 || r.next >= maxRepeatHosts {
-		d.err = errState
-		r.next = 0
-	}
+	r.next = d.Count(maxRepeatHosts - 1)
 }

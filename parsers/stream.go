@@ -448,8 +448,8 @@ func (s *Stream) AppendBinary(b []byte) ([]byte, error) {
 	}
 	b = binary.AppendVarint(b, s.prefixes.clock.last)
 	b = binary.AppendVarint(b, s.time.UnixMicro())
-	b = appendBytes(b, []byte(s.nameOf(s.native)))
-	b = appendBytes(b, []byte(s.nameOf(s.bound)))
+	b = AppendBytes(b, []byte(s.nameOf(s.native)))
+	b = AppendBytes(b, []byte(s.nameOf(s.bound)))
 	b = s.export.appendState(b)
 	b = s.repeated.appendState(b)
 	for i := range s.readers {
@@ -458,8 +458,8 @@ func (s *Stream) AppendBinary(b []byte) ([]byte, error) {
 			return nil, fmt.Errorf("save the state of the %s parser: %w", s.nameOf(i), err)
 		}
 		if len(state) > 0 {
-			b = appendBytes(b, []byte(s.nameOf(i)))
-			b = appendBytes(b, state)
+			b = AppendBytes(b, []byte(s.nameOf(i)))
+			b = AppendBytes(b, state)
 		}
 	}
 	return b, nil
@@ -484,42 +484,43 @@ func (r *reader) state() ([]byte, error) {
 // UnmarshalBinary sets a new stream to a state that AppendBinary wrote.
 func (s *Stream) UnmarshalBinary(state []byte) error {
 	if len(state) == 0 || state[0] != stateVersion {
-		return fmt.Errorf("the state of this log was saved by another version of mailfail: %w", errState)
+		return fmt.Errorf("the state of this log was saved by another version of mailfail: %w", ErrState)
 	}
-	d := &decoder{b: state[1:]}
+	r := ReadState(state[1:])
+	d := &r
 	y := &s.prefixes.year
-	y.year, y.month, y.mday = int(d.uvarint()), int(d.uvarint()), int(d.uvarint())
+	y.year, y.month, y.mday = int(d.Uvarint()), int(d.Uvarint()), int(d.Uvarint())
 	if y.year != 0 {
 		var ok bool
 		if y.number, ok = DayNumber(y.year, y.month, y.mday); !ok {
-			d.err = errState
+			d.Fail()
 		}
 	}
-	s.prefixes.clock.last = d.varint()
-	s.time = time.UnixMicro(d.varint())
-	s.native = s.index(string(d.bytes()))
-	s.bound = s.index(string(d.bytes()))
+	s.prefixes.clock.last = d.Varint()
+	s.time = time.UnixMicro(d.Varint())
+	s.native = s.index(string(d.Bytes()))
+	s.bound = s.index(string(d.Bytes()))
 	s.export.setState(d)
 	s.repeated.setState(d)
-	for d.err == nil && len(d.b) > 0 {
-		if err := s.setParser(string(d.bytes()), d.bytes()); err != nil {
+	for d.Err() == nil && d.More() {
+		if err := s.setParser(string(d.Bytes()), d.Bytes()); err != nil {
 			return err
 		}
 	}
-	return d.err
+	return d.Err()
 }
 
 // setParser makes the parser of the named format and sets its state.
 func (s *Stream) setParser(format string, state []byte) error {
 	i := s.index(format)
 	if i < 0 {
-		return fmt.Errorf("the state of this log names the unknown format %q: %w", format, errState)
+		return fmt.Errorf("the state of this log names the unknown format %q: %w", format, ErrState)
 	}
 	r := &s.readers[i]
 	r.parser = r.format.New(s.opts)
 	p, ok := r.parser.(Stateful)
 	if !ok {
-		return fmt.Errorf("the %s parser keeps no state, but one was saved: %w", format, errState)
+		return fmt.Errorf("the %s parser keeps no state, but one was saved: %w", format, ErrState)
 	}
 	if err := p.UnmarshalBinary(state); err != nil {
 		return fmt.Errorf("restore the state of the %s parser: %w", format, err)

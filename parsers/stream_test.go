@@ -58,7 +58,7 @@ func (p *echo) Parse(e *Entry, emit func(*Record)) Result {
 func (p *echo) AppendBinary(b []byte) ([]byte, error) { return append(b, byte(p.lines)), nil }
 func (p *echo) UnmarshalBinary(b []byte) error {
 	if len(b) != 1 {
-		return errState
+		return ErrState
 	}
 	p.lines = int64(b[0])
 	return nil

@@ -40,7 +40,7 @@ func (c *culture) appendState(b []byte) []byte { return append(b, byte(c.order))
 
 func (c *culture) setState(d *decoder) {
 	if d.version > 1 {
-		c.order = order(d.byte())
+		c.order = order(d.Byte())
 	}
 }
 

@@ -289,7 +289,7 @@ func members(value []byte, begins func([]byte) bool) (list []byte, whole bool) {
 func (p *trackingParser) AppendBinary(b []byte) ([]byte, error) {
 	b, err := p.parser.AppendBinary(b)
 	if p.list.column > 0 {
-		b = appendBytes(b, p.list.held)
+		b = parsers.AppendBytes(b, p.list.held)
 	}
 	return b, err
 }
@@ -297,13 +297,13 @@ func (p *trackingParser) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary sets a new parser to a state.
 func (p *trackingParser) UnmarshalBinary(b []byte) error {
 	d, err := p.setState(b)
-	if err != nil || len(d.b) == 0 {
+	if err != nil || !d.More() {
 		return err
 	}
-	held := d.bytes()
+	held := d.Bytes()
 	first, _, _ := bytes.Cut(held, []byte("\n"))
 	_, p.list.column = property(first)
-	if d.err != nil || len(d.b) > 0 || p.list.column == 0 || !bytes.HasSuffix(held, []byte("\n")) {
+	if d.Err() != nil || d.More() || p.list.column == 0 || !bytes.HasSuffix(held, []byte("\n")) {
 		return fmt.Errorf("an object of a list: %w", errState)
 	}
 	for line := range bytes.Lines(held) {

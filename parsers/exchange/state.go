@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"mailfail/parsers"
 	"mailfail/registry"
 )
 
@@ -24,11 +25,11 @@ type keeper interface {
 // kind of log keeps. There is no state before the first header or row.
 func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, stateVersion, p.delimiter)
-	b = appendBytes(b, p.names)
-	b = appendBool(b, p.alien)
+	b = parsers.AppendBytes(b, p.names)
+	b = parsers.AppendBool(b, p.alien)
 	b = binary.AppendUvarint(b, uint64(p.heldLines))
 	if p.heldLines > 0 {
-		b = appendBytes(b, p.held)
+		b = parsers.AppendBytes(b, p.held)
 	}
 	if k, ok := p.table.(keeper); ok {
 		b = k.appendState(b)
@@ -39,7 +40,7 @@ func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary sets a new parser to a state.
 func (p *parser) UnmarshalBinary(b []byte) error {
 	d, err := p.setState(b)
-	if err == nil && len(d.b) > 0 {
+	if err == nil && d.More() {
 		err = errState
 	}
 	return err
@@ -49,27 +50,27 @@ func (p *parser) setState(b []byte) (*decoder, error) {
 	if len(b) < 2 || b[0] < 1 || b[0] > stateVersion {
 		return nil, fmt.Errorf("it was saved by another version of mailfail: %w", errState)
 	}
-	d := &decoder{version: b[0], b: b[2:]}
+	d := &decoder{parsers.ReadState(b[2:]), b[0]}
 	p.delimiter = b[1]
-	names := d.bytes()
-	if len(names) > 0 && d.err == nil {
+	names := d.Bytes()
+	if len(names) > 0 && d.Err() == nil {
 		p.header(names)
 	}
-	p.alien = d.bool()
-	p.heldLines = int(d.uvarint())
+	p.alien = d.Bool()
+	p.heldLines = int(d.Uvarint())
 	if p.heldLines > 0 {
-		p.held = append(p.held[:0], d.bytes()...)
+		p.held = append(p.held[:0], d.Bytes()...)
 	}
 	if k, ok := p.table.(keeper); ok {
 		k.setState(d)
 	}
-	return d, d.err
+	return d, d.Err()
 }
 
 // AppendBinary appends the state of the CSV reader and the object that is open.
 func (p *onlineParser) AppendBinary(b []byte) ([]byte, error) {
 	b, err := p.parser.AppendBinary(b)
-	return appendBytes(b, p.object), err
+	return parsers.AppendBytes(b, p.object), err
 }
 
 // UnmarshalBinary sets a new parser to a state.
@@ -78,11 +79,11 @@ func (p *onlineParser) UnmarshalBinary(b []byte) error {
 	if err != nil {
 		return err
 	}
-	p.object = append(p.object[:0], d.bytes()...)
-	if d.err == nil && len(d.b) > 0 {
+	p.object = append(p.object[:0], d.Bytes()...)
+	if d.Err() == nil && d.More() {
 		return errState
 	}
-	return d.err
+	return d.Err()
 }
 
 // appendState appends the sessions that are open, the oldest first.
@@ -97,17 +98,17 @@ func (s *sessions) appendState(b []byte) []byte {
 }
 
 func (s *sessions) setState(d *decoder) {
-	if d.version == 1 && len(d.b) == 0 {
+	if d.version == 1 && !d.More() {
 		return // of a connectivity log
 	}
-	s.next = d.uvarint()
+	s.next = d.Uvarint()
 	if d.version > 2 {
-		s.day = d.varint()
+		s.day = d.Varint()
 	}
-	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+	for n := d.Uvarint(); n > 0 && d.Err() == nil; n-- {
 		x := &session{}
 		x.setState(d)
-		if d.err != nil {
+		if d.Err() != nil {
 			return
 		}
 		if s.open == nil {
@@ -122,17 +123,17 @@ func (x *session) appendState(b []byte) []byte {
 	b = binary.AppendUvarint(b, x.started)
 	b = binary.AppendVarint(b, x.day)
 	for _, field := range [...][]byte{[]byte(x.id), x.peer, x.coming, x.message, x.sender, x.reply, x.client, x.failure.text, x.code[:]} {
-		b = appendBytes(b, field)
+		b = parsers.AppendBytes(b, field)
 	}
 	for _, flag := range [...]bool{x.hop, x.greeted, x.hasSender, x.refused, x.named, x.told, x.used} {
-		b = appendBool(b, flag)
+		b = parsers.AppendBool(b, flag)
 	}
 	b = append(b, byte(x.failure.stage), byte(x.failure.source))
 	b = binary.AppendUvarint(b, uint64(x.messages))
 	b = binary.AppendUvarint(b, uint64(x.size))
 	b = binary.AppendUvarint(b, uint64(len(x.recipients)))
 	for _, r := range x.recipients {
-		b = append(appendBytes(b, r.address), r.state)
+		b = append(parsers.AppendBytes(b, r.address), r.state)
 	}
 	b = binary.AppendUvarint(b, uint64(len(x.unanswered)))
 	for _, p := range x.unanswered {
@@ -142,99 +143,44 @@ func (x *session) appendState(b []byte) []byte {
 }
 
 func (x *session) setState(d *decoder) {
-	x.started = d.uvarint()
+	x.started = d.Uvarint()
 	if d.version > 2 {
-		x.day = d.varint()
+		x.day = d.Varint()
 	}
-	x.id = string(d.bytes())
+	x.id = string(d.Bytes())
 	for _, field := range [...]*[]byte{&x.peer, &x.coming, &x.message, &x.sender, &x.reply} {
-		*field = append(*field, d.bytes()...)
+		*field = append(*field, d.Bytes()...)
 	}
 	if d.version > 1 {
-		x.client = append(x.client, d.bytes()...)
-		x.failure.text = append(x.failure.text, d.bytes()...)
+		x.client = append(x.client, d.Bytes()...)
+		x.failure.text = append(x.failure.text, d.Bytes()...)
 	}
-	copy(x.code[:], d.bytes())
+	copy(x.code[:], d.Bytes())
 	for _, flag := range [...]*bool{&x.hop, &x.greeted, &x.hasSender, &x.refused, &x.named, &x.told} {
-		*flag = d.bool()
+		*flag = d.Bool()
 	}
 	if d.version > 1 {
-		x.used = d.bool()
-		x.failure.stage, x.failure.source = registry.Stage(d.byte()), registry.Source(d.byte())
-		x.messages = int(d.uvarint())
+		x.used = d.Bool()
+		x.failure.stage, x.failure.source = registry.Stage(d.Byte()), registry.Source(d.Byte())
+		x.messages = int(d.Uvarint())
 	}
-	x.size = int64(d.uvarint())
-	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
-		address := d.bytes()
-		x.recipients = append(x.recipients, recipient{append([]byte(nil), address...), d.byte()})
+	x.size = int64(d.Uvarint())
+	for n := d.Uvarint(); n > 0 && d.Err() == nil; n-- {
+		address := d.Bytes()
+		x.recipients = append(x.recipients, recipient{append([]byte(nil), address...), d.Byte()})
 	}
 	x.used = x.used || len(x.recipients) > 0
-	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
-		c := command(d.byte())
+	for n := d.Uvarint(); n > 0 && d.Err() == nil; n-- {
+		c := command(d.Byte())
 		if d.version == 1 && c > 0 { // there were no kinds of commands before MAIL
 			c += cmdMail - 1
 		}
-		x.unanswered = append(x.unanswered, pending{c, int(d.varint())})
+		x.unanswered = append(x.unanswered, pending{c, int(d.Varint())})
 	}
 }
 
-func appendBytes(b, v []byte) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(v))), v...)
-}
-
-func appendBool(b []byte, v bool) []byte {
-	if v {
-		return append(b, 1)
-	}
-	return append(b, 0)
-}
-
-// decoder reads a state; after an error it returns zeros.
+// decoder reads a state of a version.
 type decoder struct {
+	parsers.StateReader
 	version byte
-	b       []byte
-	err     error
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	return v * uint64(d.took(n))
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.b)
-	return v * int64(d.took(n))
-}
-
-// took moves n bytes on, and returns 0 after an error, else 1.
-func (d *decoder) took(n int) int {
-	if d.err != nil || n <= 0 || n > len(d.b) {
-		d.err, d.b = errState, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return 1
-}
-
-func (d *decoder) byte() byte {
-	if d.err != nil || len(d.b) == 0 {
-		d.took(0)
-		return 0
-	}
-	c := d.b[0]
-	d.b = d.b[1:]
-	return c
-}
-
-func (d *decoder) bool() bool { return d.byte() != 0 }
-
-func (d *decoder) bytes() []byte {
-	n := d.uvarint()
-	if n > uint64(len(d.b)) {
-		d.took(0)
-		return nil
-	}
-	v := d.b[:n]
-	d.b = d.b[n:]
-	return v
 }

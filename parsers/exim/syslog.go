@@ -259,13 +259,12 @@ func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 	for i := range p.pieces {
 		o := &p.pieces[i]
 		for _, s := range [...]string{o.pid, o.host, o.program, string(o.text)} {
-			b = binary.AppendUvarint(b, uint64(len(s)))
-			b = append(b, s...)
+			b = parsers.AppendBytes(b, []byte(s))
 		}
 		b = binary.AppendVarint(b, o.time.UnixNano())
 		b = binary.AppendUvarint(b, uint64(o.next))
 		b = binary.AppendUvarint(b, uint64(o.total))
-		b = append(b, bit(o.whole))
+		b = parsers.AppendBool(b, o.whole)
 	}
 	return b, nil
 }
@@ -275,86 +274,26 @@ func (p *parser) UnmarshalBinary(state []byte) error {
 	if len(state) == 0 {
 		return nil
 	}
-	r := reader{b: state}
-	if r.byte() != stateVersion {
+	r := parsers.ReadState(state)
+	if r.Byte() != stateVersion {
 		return errState
 	}
-	p.clock.local.SetLast(r.varint())
-	p.continued = r.count(maxContinued)
-	p.twins.mode = twinMode(r.byte())
-	for range r.count(maxWaiting) {
-		p.twins.waiting = append(p.twins.waiting, r.uint64())
+	p.clock.local.SetLast(r.Varint())
+	p.continued = r.Count(maxContinued)
+	p.twins.mode = twinMode(r.Byte())
+	for range r.Count(maxWaiting) {
+		p.twins.waiting = append(p.twins.waiting, r.Uint64())
 	}
-	for range r.count(maxOpen) {
-		o := pieceOf{pid: r.string(), host: r.string(), program: r.string()}
-		o.text = []byte(r.string())
-		o.time = time.Unix(0, r.varint()).In(p.clock.loc)
-		o.next, o.total = r.count(1<<14), r.count(1<<14)
-		o.whole = r.byte() != 0
+	for range r.Count(maxOpen) {
+		o := pieceOf{pid: string(r.Bytes()), host: string(r.Bytes()), program: string(r.Bytes())}
+		o.text = bytes.Clone(r.Bytes())
+		o.time = time.Unix(0, r.Varint()).In(p.clock.loc)
+		o.next, o.total = r.Count(1<<14), r.Count(1<<14)
+		o.whole = r.Bool()
 		p.pieces = append(p.pieces, o)
 	}
-	if r.bad || len(r.b) > 0 {
+	if r.End() != nil {
 		return errState
 	}
 	return nil
 }
-
-func bit(b bool) byte {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// reader takes a state apart. After the first fault it reads nothing but
-// zeros.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) take(n int) []byte {
-	if r.bad || n < 0 || n > len(r.b) {
-		r.bad = true
-		return nil
-	}
-	b := r.b[:n]
-	r.b = r.b[n:]
-	return b
-}
-
-func (r *reader) byte() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) uint64() uint64 {
-	if b := r.take(8); b != nil {
-		return binary.LittleEndian.Uint64(b)
-	}
-	return 0
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.b)
-	if n <= 0 {
-		r.bad = true
-		return 0
-	}
-	r.take(n)
-	return v
-}
-
-func (r *reader) count(most int) int {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 || v > uint64(most) {
-		r.bad = true
-		return 0
-	}
-	r.take(n)
-	return int(v)
-}
-
-func (r *reader) string() string { return string(r.take(r.count(maxEntry))) }
