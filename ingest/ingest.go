@@ -324,7 +324,7 @@ func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *parsers.
 		}
 		counted.add(stream, result)
 		if result == parsers.Unparsed && len(file.Samples) < samples {
-			shown := stream.Shown(line)
+			shown := stream.Redact(line)
 			file.Samples = append(file.Samples, Sample{r.Position().Line, string(shown[:min(len(shown), 200)])})
 		}
 		if l.lines++; l.lines%checkEvery == 0 {

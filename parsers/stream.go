@@ -36,8 +36,18 @@ type Stream struct {
 type reader struct {
 	format *Format
 	parser Parser // nil until its first line
+	keeper Keeper // the parser, when it is one
 	seen   Seen
 }
+
+// begin makes the parser of a reader.
+func (r *reader) begin(opts Options) {
+	r.parser = r.format.New(opts)
+	r.keeper, _ = r.parser.(Keeper)
+}
+
+// isOpen reports whether the parser waits for the rest of a row.
+func (r *reader) isOpen() bool { return r.keeper != nil && r.keeper.Open() }
 
 // Seen says how many lines of a source were taken for a format, how many of them
 // the format understood or knew to be of no interest, and how many of those it
@@ -71,9 +81,6 @@ func NewStream(opts Options, format string, year int, modified time.Time) (*Stre
 	if s.forced = s.index(format); s.forced < 0 {
 		return nil, fmt.Errorf("unknown log format %q: use auto or one of %s", format, strings.Join(formatNames(), ", "))
 	}
-	if s.readers[s.forced].format.Header != nil {
-		s.bound = s.forced
-	}
 	return s, nil
 }
 
@@ -106,9 +113,16 @@ func (s *Stream) index(format string) int {
 	return -1
 }
 
-// stamp passes a record on with its format.
+// stamp passes a record on with its format, and with the time and the host of
+// the line where the parser knew no better.
 func (s *Stream) stamp(r *Record) {
 	r.Format = s.current
+	if r.Time.IsZero() {
+		r.Time = s.entry.Time
+	}
+	if r.Host == nil {
+		r.Host = s.entry.Host
+	}
 	s.time = r.Time
 	s.emit(r)
 }
@@ -128,15 +142,24 @@ func (s *Stream) Parse(line []byte, emit func(*Record)) Result {
 // parse finds out what kind of line it is: one under a header, one of a
 // journal entry of many lines, one with a prefix, or one without.
 func (s *Stream) parse(line []byte) Result {
-	if s.bound >= 0 {
+	switch {
+	case s.native >= 0 && s.readers[s.native].isOpen():
+		return s.parseNative(s.native, line)
+	case s.bound >= 0:
 		return s.parseBound(line)
 	}
 	if s.export.open && s.export.accepts(line) || s.export.begins(line) {
 		return s.parseExport(line)
 	}
 	s.export.open = false
-	if s.native >= 0 && s.matches(s.native, line) {
-		return s.parseNative(s.native, line)
+	if s.native >= 0 {
+		switch s.claim(s.native, line).whose {
+		case mine:
+			return s.parseNative(s.native, line)
+		case mineFromHereOn:
+			s.bound = s.native
+			return s.parseHeader(s.native, line, true)
+		}
 	}
 	if s.strip(line) {
 		return s.parseEntry()
@@ -174,16 +197,16 @@ func (s *Stream) stripAt(line []byte) bool {
 }
 
 // parseBound reads a line below a header: it is of the header's format unless
-// it is itself the header of another.
+// it is itself the header of another. No header begins with a digit, as nearly
+// all rows do.
 func (s *Stream) parseBound(line []byte) Result {
-	bound := &s.readers[s.bound]
-	if row, ok := bound.parser.(Continuer); ok && row.InRow() {
-		return s.parseNative(s.bound, line)
-	}
-	header := bound.begins(line)
-	for i := 0; i < len(s.readers) && !header; i++ {
-		if s.allowed(i) && s.readers[i].begins(line) {
-			s.native, s.bound, header = i, i, true
+	header := false
+	if len(line) > 0 && !IsDigit(line[0]) {
+		header = s.claim(s.bound, line) == MineFromHereOn
+		for i := 0; i < len(s.readers) && !header; i++ {
+			if s.allowed(i) && s.claim(i, line) == MineFromHereOn {
+				s.native, s.bound, header = i, i, true
+			}
 		}
 	}
 	result := s.parseHeader(s.bound, line, header)
@@ -201,37 +224,38 @@ func (s *Stream) parseBound(line []byte) Result {
 }
 
 // isOther reports whether a line that is not of the format whose header was
-// seen is of one without a header: logs are given one after the other.
+// seen is of another one: logs are given one after the other.
 func (s *Stream) isOther(line []byte) bool {
 	prefixed := s.strip(line)
 	for i := range s.readers {
-		f := s.readers[i].format
-		if !s.allowed(i) || f.Header != nil {
+		if i == s.bound || !s.allowed(i) {
 			continue
 		}
-		if prefixed && f.Program != nil && f.Program(s.entry.Program) || !prefixed && s.matches(i, line) {
+		if prefixed && s.readers[i].format.Claim(&s.entry) == Mine || !prefixed && s.claim(i, line) == Mine {
 			return true
 		}
 	}
 	return false
 }
 
-// begins reports whether line is of the header of r's format.
-func (r *reader) begins(line []byte) bool {
-	return r.format.Header != nil && r.format.Header(line)
+// claim asks format i about a line without a prefix.
+func (s *Stream) claim(i int, line []byte) Claim {
+	s.entry = Entry{Message: line}
+	return s.readers[i].format.Claim(&s.entry)
 }
 
 // refuse reports whether line is of a log that a format knows by name not to
 // be its own.
 func (s *Stream) refuse(line []byte) bool {
 	for i := range s.readers {
-		if refuse := s.readers[i].format.Refuse; refuse != nil && s.allowed(i) {
-			if name := refuse(line); name != "" {
-				if s.stranger.refused == "" {
-					s.stranger.refused = name
-				}
-				return true
+		if !s.allowed(i) {
+			continue
+		}
+		if name := s.claim(i, line).Stranger(); name != "" {
+			if s.stranger.refused == "" {
+				s.stranger.refused = name
 			}
+			return true
 		}
 	}
 	return false
@@ -245,12 +269,13 @@ func (s *Stream) parseBare(line []byte) Result {
 		if !s.allowed(i) {
 			continue
 		}
-		if header := s.readers[i].begins(line); header || s.matches(i, line) {
+		switch claim := s.claim(i, line); claim.whose {
+		case mineFromHereOn:
+			s.native, s.bound = i, i
+			return s.parseHeader(i, line, true)
+		case mine:
 			s.native = i
-			if s.readers[i].format.Header != nil {
-				s.bound = i
-			}
-			return s.parseHeader(i, line, header)
+			return s.parseNative(i, line)
 		}
 	}
 	if s.refuse(line) {
@@ -272,12 +297,6 @@ func (s *Stream) parseBare(line []byte) Result {
 
 // allowed reports whether lines may be taken for format i.
 func (s *Stream) allowed(i int) bool { return s.forced < 0 || s.forced == i }
-
-// matches reports whether a line without a prefix is one of format i.
-func (s *Stream) matches(i int, line []byte) bool {
-	match := s.readers[i].format.Match
-	return match != nil && match(line)
-}
 
 // parseHeader lets format i read a line that may be of its header.
 func (s *Stream) parseHeader(i int, line []byte, header bool) Result {
@@ -345,8 +364,7 @@ func (s *Stream) parseTimes(n int) Result {
 // parseProgram lets the format whose program wrote e read it.
 func (s *Stream) parseProgram(e *Entry) Result {
 	for i := range s.readers {
-		program := s.readers[i].format.Program
-		if program == nil || !program(e.Program) {
+		if s.readers[i].format.Claim(e) != Mine {
 			continue
 		}
 		if !s.allowed(i) {
@@ -368,7 +386,7 @@ func (s *Stream) parseProgram(e *Entry) Result {
 func (s *Stream) read(i int, e *Entry) Result {
 	r := &s.readers[i]
 	if r.parser == nil {
-		r.parser = r.format.New(s.opts)
+		r.begin(s.opts)
 	}
 	s.current = r.format
 	result := r.parser.Parse(e, s.deliver)
@@ -386,9 +404,9 @@ func (s *Stream) End(emit func(*Record)) Result {
 	s.emit = emit
 	result := Understood
 	for i := range s.readers {
-		if p, ok := s.readers[i].parser.(Ender); ok {
+		if k := s.readers[i].keeper; k != nil {
 			s.current = s.readers[i].format
-			if p.End(s.deliver) == Unparsed {
+			if k.End(s.deliver) == Unparsed {
 				s.readers[i].seen.Known--
 				result = Unparsed
 			}
@@ -398,10 +416,10 @@ func (s *Stream) End(emit func(*Record)) Result {
 	return result
 }
 
-// Shown returns what may be shown of a line that was not understood.
-func (s *Stream) Shown(line []byte) []byte {
-	if s.native >= 0 && s.readers[s.native].format.Shown != nil {
-		return s.readers[s.native].format.Shown(line)
+// Redact returns what may be shown of a line that was not understood.
+func (s *Stream) Redact(line []byte) []byte {
+	if s.native >= 0 && s.readers[s.native].format.Redact != nil {
+		return s.readers[s.native].format.Redact(line)
 	}
 	return line
 }
@@ -475,10 +493,10 @@ func (s *Stream) nameOf(i int) string {
 
 // state returns what the parser keeps, nil for nothing.
 func (r *reader) state() ([]byte, error) {
-	if p, ok := r.parser.(Stateful); ok {
-		return p.AppendBinary(nil)
+	if r.keeper == nil {
+		return nil, nil
 	}
-	return nil, nil
+	return r.keeper.AppendBinary(nil)
 }
 
 // UnmarshalBinary sets a new stream to a state that AppendBinary wrote.
@@ -517,12 +535,11 @@ func (s *Stream) setParser(format string, state []byte) error {
 		return fmt.Errorf("the state of this log names the unknown format %q: %w", format, ErrState)
 	}
 	r := &s.readers[i]
-	r.parser = r.format.New(s.opts)
-	p, ok := r.parser.(Stateful)
-	if !ok {
+	r.begin(s.opts)
+	if r.keeper == nil {
 		return fmt.Errorf("the %s parser keeps no state, but one was saved: %w", format, ErrState)
 	}
-	if err := p.UnmarshalBinary(state); err != nil {
+	if err := r.keeper.UnmarshalBinary(state); err != nil {
 		return fmt.Errorf("restore the state of the %s parser: %w", format, err)
 	}
 	return nil

@@ -14,20 +14,27 @@ import (
 // line "#table".
 func init() {
 	Register(Format{
-		Name:    "echo",
-		MTA:     "echo",
-		Program: func(p []byte) bool { return bytes.HasPrefix(p, []byte("echo")) },
-		Match:   func(line []byte) bool { return bytes.HasPrefix(line, []byte("echo ")) },
-		New:     func(o Options) Parser { return &echo{} },
+		Name: "echo",
+		MTA:  "echo",
+		Claim: func(e *Entry) Claim {
+			if Has(e.Program, "echo") || e.Program == nil && Has(e.Message, "echo ") {
+				return Mine
+			}
+			return NotMine
+		},
+		New: func(o Options) Parser { return &echo{} },
 	})
 	Register(Format{
 		Name: "table", MTA: "table",
-		Header: func(line []byte) bool { return string(line) == "#table" },
-		Refuse: func(line []byte) string {
-			if string(line) == "#chair" {
-				return "a chair"
+		Claim: func(e *Entry) Claim {
+			switch {
+			case e.Program != nil:
+			case string(e.Message) == "#table":
+				return MineFromHereOn
+			case string(e.Message) == "#chair":
+				return Stranger("a chair")
 			}
-			return ""
+			return NotMine
 		},
 		New: func(o Options) Parser { return &echo{} },
 	})
@@ -42,7 +49,8 @@ type echo struct {
 	inRow bool
 }
 
-func (p *echo) InRow() bool { return p.inRow }
+func (p *echo) Open() bool               { return p.inRow }
+func (p *echo) End(func(*Record)) Result { return Understood }
 
 func (p *echo) Parse(e *Entry, emit func(*Record)) Result {
 	p.lines++
@@ -51,7 +59,11 @@ func (p *echo) Parse(e *Entry, emit func(*Record)) Result {
 	if bytes.HasPrefix(e.Message, []byte("odd")) || string(e.Message) == "#chair" && !wasInRow {
 		return Unparsed
 	}
-	emit(&Record{Kind: Arrival, Time: e.Time, Host: e.Host, Service: e.Program, Message: e.Message, Size: p.lines, Client: e.PID})
+	emit(&Record{
+		Kind:    Arrival,
+		Service: e.Program,
+		Message: Message{ID: e.Message, Size: p.lines, Client: e.PID},
+	})
 	return Understood
 }
 
@@ -83,7 +95,7 @@ func newStream(t testing.TB, format string, year int, modified string, zone stri
 
 // show writes a record on one line.
 func show(r *Record) string {
-	return fmt.Sprintf("%s %s %s[%s] %s", r.Time.UTC().Format("2006-01-02T15:04:05.999999Z"), r.Host, r.Service, r.Client, r.Message)
+	return fmt.Sprintf("%s %s %s[%s] %s", r.Time.UTC().Format("2006-01-02T15:04:05.999999Z"), r.Host, r.Service, r.Client, r.ID)
 }
 
 func TestPrefix(t *testing.T) {

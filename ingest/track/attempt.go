@@ -52,10 +52,8 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	t.observe(m, r, cause)
 	switch {
 	case r.Outcome == registry.OutcomeDeferred:
-	case r.Removed:
-		t.settle(rcpt, registry.StateRemoved, now, series)
-	case r.GivenUp:
-		t.settle(rcpt, registry.StateExpired, now, series)
+	case r.Final != registry.StatePending:
+		t.settle(rcpt, r.Final, now, series)
 	default:
 		t.settle(rcpt, registry.StateBounced, now, series)
 	}
@@ -142,7 +140,7 @@ func (t *Tracker) handOver(m *message, r *parsers.Record, now int64) error {
 // finish ends a recipient, or all of the message that are pending, without an
 // attempt.
 func (t *Tracker) finish(m *message, r *parsers.Record, state registry.State, now int64) error {
-	if len(r.Recipient) > 0 {
+	if len(r.Address) > 0 {
 		rcpt, _, err := t.recipient(m, r, now)
 		if err != nil {
 			return err
@@ -187,7 +185,7 @@ func (t *Tracker) replace(m *message, r *parsers.Record, now int64) error {
 }
 
 func (t *Tracker) reject(r *parsers.Record, now int64) error {
-	t.domain = appendDomain(t.domain[:0], r.Recipient)
+	t.domain = appendDomain(t.domain[:0], r.Address)
 	t.series = store.SeriesKey{Format: r.Format.Name, Host: r.Host, Instance: r.Instance, Domain: t.domain}
 	series, err := t.w.Series(&t.series)
 	if err != nil {
@@ -197,11 +195,11 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 	if err != nil {
 		return err
 	}
-	t.address = appendAddress(t.address[:0], r.Recipient)
+	t.address = appendAddress(t.address[:0], r.Address)
 	if t.Observe != nil && !t.twins.has(r) {
 		t.observe(nil, r, cause)
 	}
-	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause.id, Service: r.Service, QueueID: store.Clean(string(r.Message)),
+	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause.id, Service: r.Service, QueueID: store.Clean(string(r.ID)),
 		Client: store.Clean(string(r.Client)), ClientIP: store.Clean(string(r.ClientIP)), Sender: store.Clean(string(r.Sender)), HasSender: r.HasSender,
 		Recipient: store.Clean(string(t.address)), Text: store.Clean(string(r.Reply.Text)), LineHash: r.LineHash, Copy: r.Copy})
 }

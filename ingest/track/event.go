@@ -44,7 +44,7 @@ func (t *Tracker) observe(m *message, r *parsers.Record, k *cause) {
 		Host:      store.Clean(string(r.Host)),
 		Instance:  store.Clean(string(r.Instance)),
 		Service:   store.Clean(string(r.Service)),
-		Message:   store.Clean(string(r.Message)),
+		Message:   store.Clean(string(r.ID)),
 		Recipient: store.Clean(string(t.address)),
 		Domain:    store.Clean(string(appendDomain(nil, t.address))),
 		Relay:     store.Clean(string(appendLower(nil, r.Relay))),

@@ -119,7 +119,7 @@ func (t *Tracker) record(r *parsers.Record) error {
 	case parsers.Connection:
 		return t.connection(r, now)
 	}
-	if len(r.Message) == 0 {
+	if len(r.ID) == 0 {
 		return nil
 	}
 	if r.Kind == parsers.End {
@@ -150,31 +150,37 @@ func (t *Tracker) record(r *parsers.Record) error {
 		return t.attempt(m, r, now)
 	case parsers.Suspended:
 		return t.suspend(m, r, now)
-	case parsers.HandedOver:
-		return t.handOver(m, r, now)
-	case parsers.Discarded:
-		return t.finish(m, r, registry.StateRemoved, now)
-	case parsers.Expired:
-		return t.finish(m, r, registry.StateExpired, now)
-	case parsers.Replaced:
-		return t.replace(m, r, now)
+	case parsers.Settled:
+		return t.settled(m, r, now)
 	}
 	return fmt.Errorf("record of unknown kind %d", r.Kind)
+}
+
+// settled takes in a final state that no attempt led to.
+func (t *Tracker) settled(m *message, r *parsers.Record, now int64) error {
+	switch r.Final {
+	case registry.StateHandedOver:
+		return t.handOver(m, r, now)
+	case registry.StateReplaced:
+		return t.replace(m, r, now)
+	}
+	return t.finish(m, r, r.Final, now)
+}
+
+// isReplacement reports whether r says that its recipient was replaced.
+func isReplacement(r *parsers.Record) bool {
+	return r.Kind == parsers.Settled && r.Final == registry.StateReplaced
 }
 
 // setKey sets t.key to the key of a record's message.
 func (t *Tracker) setKey(r *parsers.Record) {
 	k := t.key[:0]
-	if r.Roaming {
-		name := r.Format.Messages
-		if name == "" {
-			name = r.Format.Name
-		}
-		k = append(append(k, 0), name...)
+	if r.Format.Scope != "" {
+		k = append(append(k, 0), r.Format.Scope...)
 	} else {
 		k = append(k, r.Host...)
 	}
-	t.key = append(append(k, 0), r.Message...)
+	t.key = append(append(k, 0), r.ID...)
 }
 
 // lookup returns the open message with a key, nil when there is none.
@@ -214,9 +220,9 @@ func (t *Tracker) message(r *parsers.Record) (*message, error) {
 	if m == nil {
 		m = t.add(t.key)
 		m.format = r.Format
-		m.roaming = r.Roaming
+		m.roaming = r.Format.Scope != ""
 		m.host = append(m.host, r.Host...)
-		m.id = append(m.id, r.Message...)
+		m.id = append(m.id, r.ID...)
 	}
 	if len(m.instance) == 0 {
 		m.instance = append(m.instance, r.Instance...)
@@ -249,7 +255,7 @@ func (t *Tracker) touch(m *message) {
 // under, and counts the message with its first one, unless it roams: see
 // countRoaming.
 func (t *Tracker) recipient(m *message, r *parsers.Record, now int64) (rcpt *recipient, series int64, err error) {
-	t.address = appendAddress(t.address[:0], r.Recipient)
+	t.address = appendAddress(t.address[:0], r.Address)
 	rcpt = m.recipient(t.address, now)
 	rcpt.dirty = true
 	stands := rcpt.stands(m, r, now)
@@ -262,7 +268,7 @@ func (t *Tracker) recipient(m *message, r *parsers.Record, now int64) (rcpt *rec
 		rcpt.series, rcpt.seriesAt = series, now
 		rcpt.tried, rcpt.blind = r.Kind == parsers.Attempt, !r.HasSender
 	}
-	if !m.roaming && !m.counted && r.Kind != parsers.Replaced {
+	if !m.roaming && !m.counted && !isReplacement(r) {
 		m.counted, m.countedIn, m.countedAt = true, series, now
 		t.w.Count(series, now, store.Counts{Messages: 1})
 	}

@@ -18,7 +18,7 @@ import (
 
 var (
 	testFormat = &parsers.Format{Name: "postfix", MTA: "postfix"}
-	roaming    = &parsers.Format{Name: "exchange-tracking", MTA: "exchange"}
+	roaming    = &parsers.Format{Name: "exchange-tracking", MTA: "exchange", Scope: "exchange-tracking"}
 )
 
 // records turns a story into records, one a line, one second apart:
@@ -43,14 +43,14 @@ func records(t testing.TB, story string) (rs []*parsers.Record) {
 		r.Format, r.Time, r.Host = testFormat, time.Date(2026, 11, 22, 6, 0, second, 0, time.UTC), []byte("mx1")
 		second++
 		if words[0] == "reject" {
-			r.Kind, r.Recipient = parsers.Rejection, []byte(words[1])
+			r.Kind, r.Address = parsers.Rejection, []byte(words[1])
 			rs = append(rs, r)
 			continue
 		}
 		if id, ok := strings.CutPrefix(words[0], "*"); ok {
-			r.Roaming, r.Format, words[0] = true, roaming, id
+			r.Format, words[0] = roaming, id
 		}
-		r.Message = []byte(words[0])
+		r.ID = []byte(words[0])
 		verb := words[1]
 		for _, w := range words[2:] {
 			switch key, value, _ := strings.Cut(w, "="); key {
@@ -71,7 +71,7 @@ func records(t testing.TB, story string) (rs []*parsers.Record) {
 				if verb == "arrive" {
 					r.HasSender, r.Sender = true, []byte(strings.Trim(w, "<>"))
 				} else {
-					r.Recipient = []byte(w)
+					r.Address = []byte(w)
 				}
 			}
 		}
@@ -94,20 +94,20 @@ func records(t testing.TB, story string) (rs []*parsers.Record) {
 			fail(registry.OutcomeFailed)
 		case "givenup":
 			fail(registry.OutcomeFailed)
-			r.GivenUp = true
+			r.Final = registry.StateExpired
 		case "deleted":
 			fail(registry.OutcomeFailed)
-			r.Removed = true
+			r.Final = registry.StateRemoved
 		case "suspended":
 			r.Kind = parsers.Suspended
 		case "handed":
-			r.Kind = parsers.HandedOver
+			r.Settle(registry.StateHandedOver)
 		case "discarded":
-			r.Kind = parsers.Discarded
+			r.Settle(registry.StateRemoved)
 		case "expired":
-			r.Kind = parsers.Expired
+			r.Settle(registry.StateExpired)
 		case "replaced":
-			r.Kind = parsers.Replaced
+			r.Settle(registry.StateReplaced)
 		case "end":
 			r.Kind = parsers.End
 		default:
@@ -412,7 +412,7 @@ func TestAnyOrder(t *testing.T) {
 				if got := sqlitetest.Sum(t, db); got != s.want {
 					var order []string
 					for _, x := range rs {
-						order = append(order, fmt.Sprintf("%d %s %d", x.Kind, x.Recipient, x.Time.Second()))
+						order = append(order, fmt.Sprintf("%d %s %d", x.Kind, x.Address, x.Time.Second()))
 					}
 					t.Fatalf("order %s\ngot  %+v\nwant %+v", strings.Join(order, "; "), got, s.want)
 				}
@@ -494,7 +494,7 @@ func TestTwins(t *testing.T) {
 		var w twins
 		got := ""
 		for _, c := range test.lines {
-			r := &parsers.Record{LineHash: 7, Copy: c == 'c'}
+			r := &parsers.Record{Twin: parsers.Twin{LineHash: 7, Copy: c == 'c'}}
 			if c == 'n' {
 				r.LineHash = 0
 			}
@@ -525,7 +525,13 @@ func TestTwinsAreThoseObserved(t *testing.T) {
 	observed := 0
 	for _, watch := range []func(*store.Event){nil, func(*store.Event) { observed++ }} {
 		tr.Observe = watch
-		r := &parsers.Record{Kind: parsers.Rejection, Format: testFormat, Time: time.Unix(1, 0), LineHash: 7, Copy: watch != nil, Recipient: []byte("u@x.example")}
+		r := &parsers.Record{
+			Kind:      parsers.Rejection,
+			Format:    testFormat,
+			Time:      time.Unix(1, 0),
+			Recipient: parsers.Recipient{Address: []byte("u@x.example")},
+			Twin:      parsers.Twin{LineHash: 7, Copy: watch != nil},
+		}
 		if err := tr.Record(r); err != nil {
 			t.Fatal(err)
 		}

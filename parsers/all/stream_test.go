@@ -28,7 +28,7 @@ func TestLogsOneAfterTheOther(t *testing.T) {
 		for line := range strings.SplitSeq(strings.TrimSpace(strings.Join(order, "")), "\n") {
 			result := s.Parse([]byte(line), func(r *parsers.Record) {
 				if r.Kind == parsers.Attempt {
-					domains[string(r.Recipient)]++
+					domains[string(r.Address)]++
 				}
 			})
 			if result == parsers.Unparsed {

@@ -95,23 +95,33 @@ const (
 	typeConnectivity = "Transport Connectivity Log"
 )
 
+// Where the messages of a log are known by their id alone: on the servers of an
+// organisation, and in Exchange Online, whose two reports share theirs.
+const (
+	scopeTracking = "exchange-tracking"
+	scopeSend     = "exchange-smtpsend"
+	scopeReceive  = "exchange-smtpreceive"
+	scopeOnline   = "exchange-online"
+)
+
 func init() {
 	parsers.Register(parsers.Format{
-		Name: "exchange-tracking",
-		MTA:  "exchange",
-		Header: func(line []byte) bool {
-			return isHeader(line, typeTracking) || isExtendedHeader(line) || isListHeader(line)
-		},
-		Match:  matchTracking,
-		Refuse: LookAlike,
-		New:    func(o parsers.Options) parsers.Parser { return newTrackingParser(o) },
+		Name:  "exchange-tracking",
+		MTA:   "exchange",
+		Scope: scopeTracking,
+		Claim: claim(isTrackingHeader, matchTracking, LookAlike),
+		New:   func(o parsers.Options) parsers.Parser { return newTrackingParser(o) },
 	})
 	parsers.Register(parsers.Format{
-		Name:   "exchange-smtpsend",
-		MTA:    "exchange",
-		Header: func(line []byte) bool { return isHeader(line, typeSend) },
-		Match:  func(line []byte) bool { return matchProtocol(line, false) },
-		Shown:  withoutData,
+		Name:  "exchange-smtpsend",
+		MTA:   "exchange",
+		Scope: scopeSend,
+		Overlaps: []parsers.Overlap{
+			{Kind: parsers.Attempt, Format: "exchange-tracking"},
+			{Kind: parsers.Connection, Format: "exchange-connectivity"},
+		},
+		Claim:  claim(headerOf(typeSend), func(line []byte) bool { return matchProtocol(line, false) }, nil),
+		Redact: withoutData,
 		New: func(o parsers.Options) parsers.Parser {
 			return newParser(&protocol{ownHost: []byte(o.Host)}, typeSend)
 		},
@@ -119,28 +129,26 @@ func init() {
 	parsers.Register(parsers.Format{
 		Name:   "exchange-smtpreceive",
 		MTA:    "exchange",
-		Header: func(line []byte) bool { return isHeader(line, typeReceive) },
-		Match:  func(line []byte) bool { return matchProtocol(line, true) },
-		Shown:  withoutData,
+		Scope:  scopeReceive,
+		Claim:  claim(headerOf(typeReceive), func(line []byte) bool { return matchProtocol(line, true) }, nil),
+		Redact: withoutData,
 		New: func(o parsers.Options) parsers.Parser {
 			return newParser(&protocol{ownHost: []byte(o.Host), receives: true}, typeReceive)
 		},
 	})
 	parsers.Register(parsers.Format{
-		Name:   "exchange-connectivity",
-		MTA:    "exchange",
-		Header: func(line []byte) bool { return isHeader(line, typeConnectivity) },
-		Match:  matchConnectivity,
+		Name:  "exchange-connectivity",
+		MTA:   "exchange",
+		Claim: claim(headerOf(typeConnectivity), matchConnectivity, nil),
 		New: func(o parsers.Options) parsers.Parser {
 			return newParser(&connectivity{ownHost: []byte(o.Host)}, typeConnectivity)
 		},
 	})
 	parsers.Register(parsers.Format{
-		Name:     "exchange-online-trace",
-		MTA:      "exchange",
-		Messages: "exchange-online",
-		Header:   isTraceHeader,
-		Match:    matchTraceJSON,
+		Name:  "exchange-online-trace",
+		MTA:   "exchange",
+		Scope: scopeOnline,
+		Claim: claim(isTraceHeader, matchTraceJSON, nil),
 		New: func(parsers.Options) parsers.Parser {
 			p := &onlineParser{parser: parser{table: &onlineTrace{}, isHeader: isTraceHeader, delimiter: ','}}
 			p.trace = p.table.(*onlineTrace)
@@ -148,14 +156,43 @@ func init() {
 		},
 	})
 	parsers.Register(parsers.Format{
-		Name:     "exchange-online-summary",
-		MTA:      "exchange",
-		Messages: "exchange-online",
-		Header:   isSummaryHeader,
+		Name:  "exchange-online-summary",
+		MTA:   "exchange",
+		Scope: scopeOnline,
+		Claim: claim(isSummaryHeader, nil, nil),
 		New: func(parsers.Options) parsers.Parser {
 			return &parser{table: &onlineSummary{}, isHeader: isSummaryHeader, delimiter: ','}
 		},
 	})
+}
+
+// claim makes the Claim of a log of rows from what tells its header, its rows
+// where the header is in another file, and the names of logs that look like it.
+// Each but the first may be nil.
+func claim(header, row func(line []byte) bool, lookAlike func(line []byte) string) func(*parsers.Entry) parsers.Claim {
+	return func(e *parsers.Entry) parsers.Claim {
+		switch {
+		case e.Program != nil:
+		case header(e.Message):
+			return parsers.MineFromHereOn
+		case row != nil && row(e.Message):
+			return parsers.Mine
+		case lookAlike != nil:
+			if name := lookAlike(e.Message); name != "" {
+				return parsers.Stranger(name)
+			}
+		}
+		return parsers.NotMine
+	}
+}
+
+// headerOf returns what tells the header of the log of a type.
+func headerOf(logType string) func(line []byte) bool {
+	return func(line []byte) bool { return isHeader(line, logType) }
+}
+
+func isTrackingHeader(line []byte) bool {
+	return isHeader(line, typeTracking) || isExtendedHeader(line) || isListHeader(line)
 }
 
 func newParser(t table, logType string) *parser {

@@ -39,12 +39,8 @@ func brief(r *parsers.Record) string {
 		}
 	case parsers.Attempt:
 		words = append(words, r.Outcome.String())
-	case parsers.HandedOver:
-		words = append(words, "handed over")
-	case parsers.Discarded:
-		words = append(words, "discarded")
-	case parsers.Replaced:
-		words = append(words, "replaced")
+	case parsers.Settled:
+		words = append(words, strings.Replace(r.Final.String(), "removed", "discarded", 1))
 	case parsers.Rejection:
 		words = append(words, "rejected", r.Outcome.String())
 	case parsers.Connection:
@@ -55,11 +51,12 @@ func brief(r *parsers.Record) string {
 	default:
 		words = append(words, fmt.Sprint("kind ", r.Kind))
 	}
-	words = append(words, string(r.Recipient), registry.Code(r.Reply.Code, r.Reply.Enhanced), r.Stage.String(), r.Source.String())
-	if r.GivenUp {
+	words = append(words, string(r.Address), registry.Code(r.Reply.Code, r.Reply.Enhanced), r.Stage.String(), r.Source.String())
+	switch {
+	case r.Kind != parsers.Attempt:
+	case r.Final == registry.StateExpired:
 		words = append(words, "given up")
-	}
-	if r.Removed {
+	case r.Final == registry.StateRemoved:
 		words = append(words, "removed")
 	}
 	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")
@@ -521,7 +518,7 @@ func TestSecrets(t *testing.T) {
 		var seen strings.Builder
 		for line := range strings.SplitSeq(log, "\n") {
 			if s.Parse([]byte(line), func(r *parsers.Record) { seen.WriteString(describe(r)) }) == parsers.Unparsed {
-				seen.Write(s.Shown([]byte(line)))
+				seen.Write(s.Redact([]byte(line)))
 			}
 			state, err := s.AppendBinary(nil)
 			if err != nil {
@@ -856,7 +853,7 @@ func FuzzParse(f *testing.F) {
 			}
 			s := newStream(t, format.Name)
 			emit := func(r *parsers.Record) {
-				if r.Time.IsZero() || r.Kind == 0 || len(r.Message) == 0 && r.Kind != parsers.Rejection && r.Kind != parsers.Connection {
+				if r.Time.IsZero() || r.Kind == 0 || len(r.ID) == 0 && r.Kind != parsers.Rejection && r.Kind != parsers.Connection {
 					t.Fatalf("%s: empty record of %q", format.Name, log)
 				}
 			}

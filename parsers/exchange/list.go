@@ -51,7 +51,7 @@ type list struct {
 // Parse reads one line. The lines of an object are Understood, its last has the
 // result of the object.
 func (p *trackingParser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
-	if p.InRow() {
+	if p.Open() {
 		return p.parser.Parse(e, emit)
 	}
 	line := bytes.TrimPrefix(bytes.TrimSuffix(e.Message, []byte("\r")), byteOrderMark)

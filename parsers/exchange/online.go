@@ -99,11 +99,11 @@ func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result
 	}
 	r := &t.rec
 	r.Reset()
-	r.Time, r.Roaming = when, true
-	if r.Message = row.id; len(r.Message) == 0 {
-		r.Message = row.messageID
+	r.Time = when
+	if r.ID = row.id; len(r.ID) == 0 {
+		r.ID = row.messageID
 	}
-	if len(r.Message) == 0 {
+	if len(r.ID) == 0 {
 		return parsers.Unparsed
 	}
 	kind, outcome := parsers.Attempt, registry.OutcomeDelivered
@@ -114,14 +114,15 @@ func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result
 	case "Pending", "GettingStatus", "Quarantined", "None":
 		kind, outcome = parsers.Expected, 0
 	case "Expanded", "Resolved":
-		kind, outcome = parsers.Replaced, 0
+		kind, outcome = parsers.Settled, 0
+		r.Final = registry.StateReplaced
 	default:
 		return parsers.Unparsed
 	}
 	r.HasSender, r.Sender, r.MessageID, r.Size = true, withoutBrackets(row.sender), row.messageID, size(row.size)
 	r.Kind, r.ClientIP = parsers.Arrival, row.fromIP
 	emit(r)
-	r.Kind, r.Outcome, r.Recipient, r.ClientIP = kind, outcome, row.recipient, nil
+	r.Kind, r.Outcome, r.Address, r.ClientIP = kind, outcome, row.recipient, nil
 	if kind == parsers.Attempt {
 		r.RelayIP, r.Nth = row.toIP, 1
 	}
@@ -162,13 +163,13 @@ type onlineParser struct {
 	inString bool
 }
 
-// InRow reports whether a row or an object is open.
-func (p *onlineParser) InRow() bool { return len(p.object) > 0 || p.parser.InRow() }
+// Open reports whether a row or an object is open.
+func (p *onlineParser) Open() bool { return len(p.object) > 0 || p.parser.Open() }
 
 // Parse reads one line.
 func (p *onlineParser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
 	line := bytes.TrimSuffix(e.Message, []byte("\r"))
-	if len(p.object) > 0 || !p.parser.InRow() && isJSON(bytes.TrimPrefix(line, byteOrderMark)) {
+	if len(p.object) > 0 || !p.parser.Open() && isJSON(bytes.TrimPrefix(line, byteOrderMark)) {
 		return p.json(line, emit)
 	}
 	return p.parser.Parse(e, emit)
@@ -285,7 +286,7 @@ func (t *onlineSummary) row(fields [][]byte, emit func(*parsers.Record)) parsers
 	}
 	r := &t.rec
 	r.Reset()
-	r.Time, r.Roaming = when, true
+	r.Time = when
 	t.key = t.key[:0]
 	if id := t.get(fields, 5); len(id) == 32 {
 		t.key = appendGUID(t.key, id)
@@ -293,10 +294,10 @@ func (t *onlineSummary) row(fields [][]byte, emit func(*parsers.Record)) parsers
 		t.key = append(t.key, id...)
 	}
 	r.MessageID = t.get(fields, 4)
-	if r.Message = t.key; len(t.key) == 0 {
-		r.Message = r.MessageID
+	if r.ID = t.key; len(t.key) == 0 {
+		r.ID = r.MessageID
 	}
-	if len(r.Message) == 0 {
+	if len(r.ID) == 0 {
 		return parsers.Unparsed // all such rows would be one message
 	}
 	r.HasSender, r.Sender, r.Size = true, withoutBrackets(t.get(fields, 1)), size(t.get(fields, 3))
@@ -318,7 +319,7 @@ func (t *onlineSummary) recipients(list []byte, emit func(*parsers.Record)) pars
 			result = parsers.Unparsed
 			continue
 		}
-		t.rec.Recipient = member[:i]
+		t.rec.Address = member[:i]
 		if !t.events(member[i+2:], emit) {
 			result = parsers.Unparsed
 		}
@@ -348,7 +349,7 @@ func (t *onlineSummary) events(events []byte, emit func(*parsers.Record)) bool {
 		var event []byte
 		event, events, _ = bytes.Cut(events, []byte(","))
 		r := &t.rec
-		r.Kind, r.Outcome, r.Nth = parsers.Attempt, 0, 0
+		r.Kind, r.Outcome, r.Nth, r.Final = parsers.Attempt, 0, 0, 0
 		switch string(bytes.TrimSpace(event)) {
 		case "Send", "SendExternal", "Deliver":
 			r.Outcome = registry.OutcomeDelivered
@@ -357,11 +358,12 @@ func (t *onlineSummary) events(events []byte, emit func(*parsers.Record)) bool {
 		case "Fail":
 			r.Outcome = registry.OutcomeFailed
 		case "Drop":
-			if r.Kind = parsers.Discarded; replaced {
-				r.Kind = parsers.Replaced
+			if r.Settle(registry.StateRemoved); replaced {
+				r.Settle(registry.StateReplaced)
 			}
 		case "Expand", "Redirect":
-			r.Kind, replaced = parsers.Replaced, true
+			r.Settle(registry.StateReplaced)
+			replaced = true
 		case "Receive", "Submit", "Resolve", "Transfer", "Pending", "Quarantine", "Spam", "":
 			r.Kind = parsers.Expected
 		default:

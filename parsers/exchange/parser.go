@@ -41,8 +41,8 @@ type parser struct {
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// InRow reports whether the last line ended inside quotes.
-func (p *parser) InRow() bool { return p.heldLines > 0 }
+// Open reports whether the last line ended inside quotes.
+func (p *parser) Open() bool { return p.heldLines > 0 }
 
 // Parse reads one line. A line inside a row is Understood; the row's own
 // result is that of its last line.
@@ -158,7 +158,7 @@ func (p *parser) giveUp(emit func(*parsers.Record)) parsers.Result {
 
 // End gives up a row that is still open.
 func (p *parser) End(emit func(*parsers.Record)) parsers.Result {
-	if !p.InRow() {
+	if !p.Open() {
 		return parsers.Understood
 	}
 	defer p.release()

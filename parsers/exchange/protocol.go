@@ -142,7 +142,7 @@ func (p *protocol) about(fields [][]byte) {
 	r.Host, r.Service = p.ownHost, connector
 	ip := hostOf(fields[protoRemote])
 	if !p.receives {
-		r.Roaming, r.RelayIP = true, ip
+		r.RelayIP = ip
 		x.hop = x.hop || isInternalConnector(connector)
 		return
 	}
@@ -439,7 +439,7 @@ func (p *protocol) report(address, text []byte, stage registry.Stage) {
 		p.tell()
 		r.Kind, r.Relay, r.Source = parsers.Attempt, x.peer, registry.SourceRemote
 	}
-	r.Recipient, r.Outcome, r.Stage = address, outcomeOf(text), stage
+	r.Address, r.Outcome, r.Stage = address, outcomeOf(text), stage
 	r.Reply = registry.ParseReply(text)
 	switch {
 	case text == nil:
@@ -453,7 +453,7 @@ func (p *protocol) report(address, text []byte, stage registry.Stage) {
 // tell reports what is known of the message, once.
 func (p *protocol) tell() {
 	r, x := &p.rec, p.x
-	r.Message = x.message
+	r.ID = x.message
 	if x.told {
 		return
 	}

@@ -205,9 +205,9 @@ func (t *tracking) row(fields [][]byte, emit func(*parsers.Record)) parsers.Resu
 	}
 	r := &t.rec
 	r.Reset()
-	r.Time, r.Roaming = when, true
+	r.Time = when
 	r.Host = t.host(fields, effect)
-	if r.Message = t.message(fields, r.Host); len(r.Message) == 0 {
+	if r.ID = t.message(fields, r.Host); len(r.ID) == 0 {
 		return parsers.Understood
 	}
 	t.emit(fields, effect, emit)
@@ -286,7 +286,8 @@ func (t *tracking) emit(fields [][]byte, effect effect, emit func(*parsers.Recor
 	case sends:
 		if t.isHop(fields) {
 			t.relay(fields)
-			t.each(parsers.HandedOver, recipients, emit)
+			t.rec.Final = registry.StateHandedOver
+			t.each(parsers.Settled, recipients, emit)
 			return
 		}
 		t.attempts(fields, recipients, registry.OutcomeDelivered, emit)
@@ -310,10 +311,12 @@ func (t *tracking) emit(fields [][]byte, effect effect, emit func(*parsers.Recor
 }
 
 func (t *tracking) each(kind parsers.Kind, recipients [][]byte, emit func(*parsers.Record)) {
-	t.rec.Kind = kind
+	if t.rec.Kind = kind; kind != parsers.Settled {
+		t.rec.Final = registry.StatePending
+	}
 	for _, recipient := range recipients {
 		if len(recipient) > 0 {
-			t.rec.Recipient = recipient
+			t.rec.Address = recipient
 			emit(&t.rec)
 		}
 	}
@@ -324,11 +327,11 @@ func (t *tracking) each(kind parsers.Kind, recipients [][]byte, emit func(*parse
 // are the recipients.
 func (t *tracking) drop(recipients, statuses [][]byte, emit func(*parsers.Record)) {
 	for i := range recipients {
-		kind := parsers.Discarded
+		t.rec.Final = registry.StateRemoved
 		if i < len(statuses) && contains(readStatus(statuses[i]).reply, "RESOLVER.GRP.Expanded") {
-			kind = parsers.Replaced
+			t.rec.Final = registry.StateReplaced
 		}
-		t.each(kind, recipients[i:i+1], emit)
+		t.each(parsers.Settled, recipients[i:i+1], emit)
 	}
 }
 
@@ -349,7 +352,8 @@ func (t *tracking) redirect(old, new [][]byte, emit func(*parsers.Record)) {
 func (t *tracking) replace(old, new [][]byte, keeps bool, emit func(*parsers.Record)) {
 	for _, o := range old {
 		if len(o) > 0 && !hasFold(new, o) {
-			t.rec.Kind, t.rec.Recipient = parsers.Replaced, o
+			t.rec.Address = o
+			t.rec.Settle(registry.StateReplaced)
 			emit(&t.rec)
 		}
 	}
@@ -410,7 +414,7 @@ func (t *tracking) attempts(fields [][]byte, recipients [][]byte, outcome regist
 		if len(recipient) == 0 {
 			continue
 		}
-		r.Recipient, r.Relay, r.RelayIP = recipient, relay, ip
+		r.Address, r.Relay, r.RelayIP = recipient, relay, ip
 		var member []byte
 		if i < len(statuses) {
 			member = statuses[i]
@@ -429,7 +433,7 @@ func (t *tracking) failure(fields [][]byte, member []byte) {
 	setReply(r, s.reply)
 	setOrigin(r, source, s.reply)
 	if r.Outcome == registry.OutcomeFailed {
-		r.GivenUp, r.Removed = t.ended(source, s.reply)
+		r.Final = t.ended(source, s.reply)
 	}
 	if string(source) != "SMTP" && string(source) != "DNS" {
 		return
@@ -444,16 +448,20 @@ func (t *tracking) failure(fields [][]byte, member []byte) {
 	}
 }
 
-// ended tells from the status of a FAIL whether Exchange gave the recipient up
+// ended returns the final state of a FAIL that was not bounced: Exchange gave it up
 // ("550 4.4.7 QUEUE.Expired; message expired", in Exchange Online "550 5.4.300
 // Message expired -> …") or an admin deleted it ("550 4.3.2 QUEUE.Admin; …").
 // The words follow the codes, and no server said them.
-func (t *tracking) ended(source, reply []byte) (givenUp, removed bool) {
-	if string(source) == "SMTP" {
-		return false, false
-	}
+func (t *tracking) ended(source, reply []byte) registry.State {
 	reply = reply[:min(len(reply), len("550 5.255.255 QUEUE.Expired; "))]
-	return contains(reply, "QUEUE.Expired") || contains(reply, " Message expired"), contains(reply, "QUEUE.Admin")
+	switch {
+	case string(source) == "SMTP":
+	case contains(reply, "QUEUE.Expired"), contains(reply, " Message expired"):
+		return registry.StateExpired
+	case contains(reply, "QUEUE.Admin"):
+		return registry.StateRemoved
+	}
+	return registry.StatePending
 }
 
 // relay sets the next hop: server-* on SEND, DEFER and FAIL by SMTP.

@@ -108,8 +108,8 @@ func newTally() *tally {
 }
 
 func (y *tally) fate(r *parsers.Record) *fate {
-	local, domain, _ := cutLast(string(r.Recipient), "@")
-	key := [2]string{string(r.Message), local + "@" + strings.ToLower(domain)}
+	local, domain, _ := cutLast(string(r.Address), "@")
+	key := [2]string{string(r.ID), local + "@" + strings.ToLower(domain)}
 	f := y.recipients[key]
 	if f == nil {
 		f = &fate{codes: map[string]codeCounts{}}
@@ -136,20 +136,25 @@ func (y *tally) add(r *parsers.Record) {
 	switch r.Kind {
 	case parsers.Expected:
 		y.fate(r)
-	case parsers.Replaced:
-		y.fate(r).replaced = true
-	case parsers.HandedOver:
-		if f := y.fate(r); f.state == "" {
-			f.state = "handed over"
-		}
-	case parsers.Discarded:
-		y.fate(r).end("removed", r.Time)
+	case parsers.Settled:
+		y.settled(r)
 	case parsers.Attempt:
 		y.attempt(r)
 	case parsers.Rejection:
 		y.reject(r)
 	case parsers.Connection:
 		y.connection(r)
+	}
+}
+
+func (y *tally) settled(r *parsers.Record) {
+	switch f := y.fate(r); {
+	case r.Final == registry.StateReplaced:
+		f.replaced = true
+	case r.Final == registry.StateRemoved:
+		f.end("removed", r.Time)
+	case f.state == "":
+		f.state = "handed over"
 	}
 }
 
@@ -193,12 +198,9 @@ func (y *tally) attempt(r *parsers.Record) {
 		f.failures++
 		c.Failures++
 		f.codes[code] = c
-		switch {
-		case r.GivenUp:
-			f.end("expired", r.Time)
-		case r.Removed:
-			f.end("removed", r.Time)
-		default:
+		if r.Final != registry.StatePending {
+			f.end(r.Final.String(), r.Time)
+		} else {
 			f.end("bounced", r.Time)
 		}
 	}
@@ -583,22 +585,74 @@ func record(t testing.TB, lines [][]byte, split map[int]bool) []string {
 // describe returns a record as text, slices as strings.
 func describe(r *parsers.Record) string {
 	var b strings.Builder
-	v := reflect.ValueOf(*r)
-	for i := range v.NumField() {
-		if f := v.Field(i); !f.IsZero() {
-			switch name := v.Type().Field(i).Name; name {
-			case "Format":
-				fmt.Fprintf(&b, " %s", r.Format.Name)
-			case "Reply":
-				fmt.Fprintf(&b, " Reply=%s|%s", registry.Code(r.Reply.Code, r.Reply.Enhanced), r.Reply.Text)
-			default:
-				if data, ok := f.Interface().([]byte); ok && len(data) > 0 {
-					fmt.Fprintf(&b, " %s=%q", name, data)
-				} else if !ok {
-					fmt.Fprintf(&b, " %s=%v", name, f.Interface())
-				}
+	for _, f := range []struct {
+		name  string
+		value any
+	}{
+		{"Kind", kindNumber(r)},
+		{"", r.Format.Name},
+		{"Time", r.Time},
+		{"Host", r.Host},
+		{"Message", r.ID},
+		{"Roaming", len(r.ID) > 0},
+		{"Instance", r.Instance},
+		{"Service", r.Service},
+		{"HasSender", r.HasSender},
+		{"Sender", r.Sender},
+		{"Client", r.Client},
+		{"ClientIP", r.ClientIP},
+		{"MessageID", r.MessageID},
+		{"Size", r.Size},
+		{"Recipient", r.Address},
+		{"Original", r.Original},
+		{"Kept", r.Kept},
+		{"Outcome", r.Outcome},
+		{"GivenUp", r.Kind == parsers.Attempt && r.Final == registry.StateExpired},
+		{"Removed", r.Kind == parsers.Attempt && r.Final == registry.StateRemoved},
+		{"Relay", r.Relay},
+		{"RelayIP", r.RelayIP},
+		{"Stage", r.Stage},
+		{"Source", r.Source},
+		{"Reply", describeReply(r)},
+		{"MTAStatus", r.MTAStatus},
+		{"Delay", r.Delay},
+		{"NextID", r.NextID},
+		{"Nth", r.Nth},
+		{"Messages", r.Messages},
+		{"Session", r.Session},
+	} {
+		switch v := f.value.(type) {
+		case []byte:
+			if len(v) > 0 {
+				fmt.Fprintf(&b, " %s=%q", f.name, v)
+			}
+		default:
+			if s := strings.TrimPrefix(fmt.Sprintf(" %s=%v", f.name, v), " ="); !reflect.ValueOf(v).IsZero() {
+				b.WriteString(" " + strings.TrimPrefix(s, " "))
 			}
 		}
 	}
 	return b.String()
+}
+
+// describeReply returns the codes and the text of a reply.
+func describeReply(r *parsers.Record) string {
+	if r.Reply.Code == 0 && r.Reply.Enhanced.IsZero() && r.Reply.Text == nil {
+		return ""
+	}
+	return registry.Code(r.Reply.Code, r.Reply.Enhanced) + "|" + string(r.Reply.Text)
+}
+
+// kindNumber returns the number that golden files have for a kind: they were
+// made when each final state had one.
+func kindNumber(r *parsers.Record) int {
+	if r.Kind == parsers.Settled {
+		return map[registry.State]int{
+			registry.StateHandedOver: 5, registry.StateRemoved: 6, registry.StateExpired: 7, registry.StateReplaced: 8,
+		}[r.Final]
+	}
+	return map[parsers.Kind]int{
+		parsers.Arrival: 1, parsers.Expected: 2, parsers.Attempt: 3, parsers.Suspended: 4,
+		parsers.End: 9, parsers.Rejection: 10, parsers.Connection: 11,
+	}[r.Kind]
 }

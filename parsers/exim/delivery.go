@@ -155,7 +155,7 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 	r := &p.rec
 	if bytes.HasPrefix(s, []byte("blackhole (")) {
 		// An ACL discarded all recipients; the line does not name them.
-		r.Kind = parsers.Discarded
+		r.Settle(registry.StateRemoved)
 		emit(r)
 		return parsers.Understood
 	}
@@ -164,10 +164,11 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 		return parsers.Unparsed
 	}
 	if swallowed(addr) {
-		r.Kind, r.Recipient = parsers.Discarded, top
 		if top == nil {
 			return parsers.Unparsed
 		}
+		r.Address = top
+		r.Settle(registry.StateRemoved)
 		emit(r)
 		return parsers.Understood
 	}
@@ -184,7 +185,7 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 		r.Reply = registry.ParseReply(text)
 		r.NextID = nextID(text)
 		if isLoopback(r.RelayIP) && bytes.Contains(text, []byte(" from MTA(")) {
-			r.Kind = parsers.HandedOver // amavis on this host says that its own MTA took the message back
+			r.Settle(registry.StateHandedOver) // amavis on this host says that its own MTA took the message back
 		}
 	}
 	emit(r)
@@ -204,13 +205,14 @@ func swallowed(addr []byte) bool {
 // was made from as replaced. It returns false when there is none.
 func (p *parser) setRecipient(addr, top []byte, emit func(*parsers.Record)) bool {
 	r := &p.rec
-	r.Recipient, r.Original = p.recipient(addr, top)
+	r.Address, r.Original = p.recipient(addr, top)
 	if r.Original == nil || bytes.IndexByte(r.Original, '@') < 0 {
-		return len(r.Recipient) > 0
+		return len(r.Address) > 0
 	}
 	saved := *r
-	p.fresh(parsers.Replaced)
-	r.Recipient = saved.Original
+	p.fresh(0)
+	r.Settle(registry.StateReplaced)
+	r.Address = saved.Original
 	emit(r)
 	*r = saved
 	return true
@@ -316,12 +318,16 @@ func (p *parser) failed(l *line, s []byte, emit func(*parsers.Record)) parsers.R
 		f.message = bytes.TrimSuffix(text, []byte(": "))
 	}
 	if timedOut && !contact || failingForLong(f.message) {
-		r.Kind, r.Reply.Text = parsers.Expired, f.message
+		r.Settle(registry.StateExpired)
+		r.Reply.Text = f.message
 		emit(r)
 		return parsers.Understood
 	}
 	p.diagnose(&f)
-	r.Kind, r.Outcome, r.GivenUp = parsers.Attempt, registry.OutcomeFailed, timedOut
+	r.Kind, r.Outcome = parsers.Attempt, registry.OutcomeFailed
+	if timedOut {
+		r.Final = registry.StateExpired
+	}
 	emit(r)
 	return parsers.Understood
 }
@@ -443,7 +449,7 @@ func (p *parser) expected(list []byte, emit func(*parsers.Record)) {
 		n = endWord(list, n)
 		if n > 0 {
 			p.fresh(parsers.Expected)
-			p.rec.Recipient = list[:n]
+			p.rec.Address = list[:n]
 			emit(&p.rec)
 		}
 		list = list[min(n+1, len(list)):]
@@ -453,9 +459,9 @@ func (p *parser) expected(list []byte, emit func(*parsers.Record)) {
 // fresh makes the record one of another kind, about the same message.
 func (p *parser) fresh(k parsers.Kind) {
 	r := &p.rec
-	time, message, host, instance := r.Time, r.Message, r.Host, r.Instance
+	time, message, host, instance := r.Time, r.ID, r.Host, r.Instance
 	r.Reset()
-	r.Kind, r.Time, r.Message, r.Host, r.Instance = k, time, message, host, instance
+	r.Kind, r.Time, r.ID, r.Host, r.Instance = k, time, message, host, instance
 }
 
 // client reads "NAME (HELO) [IP]:PORT"; the name is there only when it was

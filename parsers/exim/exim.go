@@ -37,7 +37,8 @@
 //	=> joe <postmaster@example.org>        joe@example.org, for postmaster@example.org
 //	** |/bin/false <list@example.org>      list@example.org: a pipe has no address
 //
-// An address that became another one is reported as parsers.Replaced.
+// An address that became another one is reported as a recipient that was
+// replaced.
 //
 // # Retries
 //
@@ -61,12 +62,20 @@ import (
 
 func init() {
 	parsers.Register(parsers.Format{
-		Name:    "exim",
-		MTA:     "exim",
-		Program: isProgram,
-		Match:   match,
-		New:     New,
+		Name:  "exim",
+		MTA:   "exim",
+		Ends:  true,
+		Claim: claim,
+		New:   New,
 	})
+}
+
+// claim takes the lines of Exim's programs, and native lines.
+func claim(e *parsers.Entry) parsers.Claim {
+	if e.Program != nil && isProgram(e.Program) || e.Program == nil && match(e.Message) {
+		return parsers.Mine
+	}
+	return parsers.NotMine
 }
 
 // isProgram knows Exim by the name it gives itself in syslog: "exim" unless
@@ -178,7 +187,7 @@ func (p *parser) entry(e *parsers.Entry, msg []byte, copied bool, emit func(*par
 		return parsers.Irrelevant
 	}
 	p.rec.Reset()
-	p.rec.Time, p.rec.Message = l.time, l.id
+	p.rec.Time, p.rec.ID = l.time, l.id
 	p.rec.Host, p.rec.Instance = e.Host, instanceOf(e.Program)
 	if e.Host == nil {
 		p.rec.Host = p.host
@@ -288,22 +297,23 @@ func (p *parser) administered(s []byte, emit func(*parsers.Record)) (parsers.Res
 	case len(s) == 0 || s[0] < 'a': // "H=…", the most common by far
 		return 0, false
 	case bytes.HasPrefix(s, []byte("cancelled by timeout_frozen_after")):
-		r.Kind = parsers.Expired
+		r.Settle(registry.StateExpired)
 		r.Reply.Text = s
 	case bytes.HasPrefix(s, []byte("removed by ")), bytes.HasPrefix(s, []byte("cancelled by ")):
-		r.Kind = parsers.Discarded
+		r.Settle(registry.StateRemoved)
 	case bytes.HasPrefix(s, []byte("address <")):
 		addr, rest, ok := angle(s[len("address "):])
 		if !ok || !bytes.HasPrefix(rest, []byte(" marked delivered by ")) {
 			return 0, false
 		}
-		r.Kind, r.Recipient = parsers.Discarded, addr
+		r.Address = addr
+		r.Settle(registry.StateRemoved)
 	case bytes.HasPrefix(s, []byte("recipient <")):
 		addr, rest, ok := angle(s[len("recipient "):])
 		if !ok || !bytes.HasPrefix(rest, []byte(" added by ")) {
 			return 0, false
 		}
-		r.Kind, r.Recipient = parsers.Expected, addr
+		r.Kind, r.Address = parsers.Expected, addr
 	default:
 		return 0, false
 	}

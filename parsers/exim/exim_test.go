@@ -10,45 +10,18 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/parsers/parserstest"
+	"mailfail/registry"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// show writes a record in one line: what it has, not what it lacks.
+// show writes a record in one line, without the message it is about: the line
+// that is read shows that.
 func show(r *parsers.Record) string {
-	kinds := [...]string{"", "arrival", "expected", "attempt", "suspended", "handed-over", "discarded", "expired", "replaced", "end", "rejection"}
-	var b strings.Builder
-	b.WriteString(kinds[r.Kind])
-	add := func(name string, v []byte) {
-		if len(v) > 0 {
-			fmt.Fprintf(&b, " %s=%s", name, v)
-		}
-	}
-	when := func(name string, v bool) {
-		if v {
-			b.WriteString(" " + name)
-		}
-	}
-	when(r.Outcome.String(), r.Outcome != 0)
-	when("given-up", r.GivenUp)
-	when("reinjected", r.Reinjected)
-	when("copy", r.Copy)
-	when(fmt.Sprintf("from=<%s>", r.Sender), r.HasSender)
-	add("to", r.Recipient)
-	add("orig", r.Original)
-	add("client", r.Client)
-	add("clientip", r.ClientIP)
-	add("id", r.MessageID)
-	when(fmt.Sprintf("size=%d", r.Size), r.Size > 0)
-	add("relay", r.Relay)
-	add("ip", r.RelayIP)
-	add("service", r.Service)
-	when(fmt.Sprintf("at=%s/%s", r.Stage, r.Source), r.Stage != 0 || r.Source != 0)
-	when(fmt.Sprintf("code=%d/%s", r.Reply.Code, r.Reply.Enhanced), r.Reply.Code != 0 || !r.Reply.Enhanced.IsZero())
-	add("next", r.NextID)
-	when(fmt.Sprintf("delay=%s", r.Delay), r.Delay >= 0)
-	when(fmt.Sprintf("%q", r.Reply.Text), len(r.Reply.Text) > 0)
-	return b.String()
+	without := *r
+	without.ID, without.Instance, without.MTAStatus = nil, nil, registry.Enhanced{}
+	return parserstest.Show(&without)
 }
 
 var results = [...]string{"understood", "irrelevant", "unparsed"}

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 )
 
 // FuzzParse reads arbitrary lines, natively and through syslog, stops in the
@@ -58,10 +59,10 @@ func fuzzLine(t *testing.T, p *parser, program string, line []byte) (records str
 		if r.Kind == 0 || r.Time.IsZero() {
 			t.Errorf("an incomplete record: %s", show(r))
 		}
-		if r.Kind == parsers.Attempt && (r.Outcome == 0 || len(r.Recipient) == 0) {
+		if r.Kind == parsers.Attempt && (r.Outcome == 0 || len(r.Address) == 0) {
 			t.Errorf("an incomplete attempt: %s", show(r))
 		}
-		if (r.Kind == parsers.Expected || r.Kind == parsers.Replaced) && len(r.Recipient) == 0 {
+		if (r.Kind == parsers.Expected || r.Kind == parsers.Settled && r.Final == registry.StateReplaced) && len(r.Address) == 0 {
 			t.Errorf("no recipient: %s", show(r))
 		}
 		if utf8.Valid(line) && bytes.IndexByte(line, '\\') < 0 && !bytes.Contains(line, []byte("id=")) && program == "" {

@@ -38,7 +38,7 @@ func (p *parser) rejected(l *line, emit func(*parsers.Record)) bool {
 	}
 	r := &p.rec
 	r.Kind, r.Stage, r.Source = parsers.Rejection, f.stage, registry.SourceLocal
-	r.Recipient, p.scratch = octal(p.scratch, f.recipient)
+	r.Address, p.scratch = octal(p.scratch, f.recipient)
 	p.setReply(f.text)
 	if r.Reply.Code == 0 {
 		r.Reply.Code = f.code

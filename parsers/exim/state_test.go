@@ -83,7 +83,7 @@ func parsed(t *testing.T, path string, lines [][]byte, at int) (records []seen, 
 			}
 		}
 		results[s.Parse(bytes.TrimSuffix(l, []byte("\n")), func(r *parsers.Record) {
-			records = append(records, seen{r.Kind, r.Time.UnixNano(), r.LineHash, r.Copy, string(r.Recipient), string(r.Reply.Text)})
+			records = append(records, seen{r.Kind, r.Time.UnixNano(), r.LineHash, r.Copy, string(r.Address), string(r.Reply.Text)})
 		})]++
 	}
 	return records, results

@@ -242,6 +242,12 @@ const stateVersion = 1
 
 var errState = errors.New("exim: the stored state of this log is damaged or of another version; read the log again from its beginning")
 
+// Open reports false: no line goes on whatever the next one looks like.
+func (p *parser) Open() bool { return false }
+
+// End has nothing to read: a line whose pieces never came is not known.
+func (p *parser) End(func(*parsers.Record)) parsers.Result { return parsers.Understood }
+
 // AppendBinary appends the state of p to b.
 func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 	if p.clock.local.Last() == 0 && p.continued == 0 && len(p.pieces) == 0 && len(p.twins.waiting) == 0 && p.twins.mode == twinsUnknown {

@@ -88,7 +88,7 @@ func stream(t testing.TB, text []byte, path string) (records []string, counts [3
 	}
 	for line := range bytes.Lines(text) {
 		counts[s.Parse(bytes.TrimSuffix(line, []byte("\n")), func(r *parsers.Record) {
-			records = append(records, fmt.Sprintf("%d %s %s %x %s", r.Time.Unix(), r.Host, r.Message, r.LineHash, show(r)))
+			records = append(records, fmt.Sprintf("%d %s %s %x %s", r.Time.Unix(), r.Host, r.ID, r.LineHash, show(r)))
 		})]++
 	}
 	return records, counts

@@ -74,6 +74,7 @@ func truth(t *testing.T, dir string) []event {
 type attempt struct {
 	t                 float64
 	kind              parsers.Kind
+	final             registry.State
 	outcome           registry.Outcome
 	message, rcpt, ip string
 	stage, source     string
@@ -96,11 +97,11 @@ func attempts(t testing.TB, path string) (got []attempt) {
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSuffix(line, []byte("\n"))
 		p.Parse(&parsers.Entry{Message: line}, func(r *parsers.Record) {
-			if len(r.Recipient) == 0 || r.Kind == parsers.Expected || r.Kind == parsers.Rejection {
+			if len(r.Address) == 0 || r.Kind == parsers.Expected || r.Kind == parsers.Rejection {
 				return
 			}
-			a := attempt{t: float64(r.Time.UnixMicro()) / 1e6, kind: r.Kind, outcome: r.Outcome, message: string(r.Message),
-				rcpt: strings.ToLower(string(r.Recipient)), ip: string(r.RelayIP), stage: r.Stage.String(), source: r.Source.String(), code: int(r.Reply.Code)}
+			a := attempt{t: float64(r.Time.UnixMicro()) / 1e6, kind: r.Kind, final: r.Final, outcome: r.Outcome, message: string(r.ID),
+				rcpt: strings.ToLower(string(r.Address)), ip: string(r.RelayIP), stage: r.Stage.String(), source: r.Source.String(), code: int(r.Reply.Code)}
 			if r.Outcome == registry.OutcomeDelivered && a.ip != "" {
 				a.stage, a.source = "end-of-data", "remote"
 			}
@@ -282,7 +283,7 @@ func TestTruthOfStates(t *testing.T) {
 				switch {
 				case a.kind == parsers.Attempt && a.outcome == registry.OutcomeFailed && a.code/100 == 5:
 					final["bounced by a reply"]++
-				case a.kind == parsers.Expired:
+				case a.kind == parsers.Settled && a.final == registry.StateExpired:
 					final["expired"]++
 				case a.kind == parsers.Suspended:
 					final["suspended"]++
@@ -312,13 +313,13 @@ func TestRecipientsEnd(t *testing.T) {
 					blank[string(f[2])]++
 				}
 				p.Parse(&parsers.Entry{Message: bytes.TrimSuffix(line, []byte("\n"))}, func(r *parsers.Record) {
-					key := string(r.Message) + " " + strings.ToLower(string(r.Recipient))
+					key := string(r.ID) + " " + strings.ToLower(string(r.Address))
 					switch {
 					case r.Kind == parsers.End:
-						completed[string(r.Message)] = true
-					case len(r.Recipient) == 0 && r.Kind != parsers.Arrival: // cancelled
-						completed[string(r.Message)+" cancelled"] = true
-					case r.Kind == parsers.Attempt && r.Outcome != registry.OutcomeDeferred, r.Kind == parsers.Expired:
+						completed[string(r.ID)] = true
+					case len(r.Address) == 0 && r.Kind != parsers.Arrival: // cancelled
+						completed[string(r.ID)+" cancelled"] = true
+					case r.Kind == parsers.Attempt && r.Outcome != registry.OutcomeDeferred, r.Kind == parsers.Settled && r.Final == registry.StateExpired:
 						ends[key]++
 					}
 				})

@@ -18,9 +18,9 @@ func (l *line) sent(text []byte) {
 	}
 	switch {
 	case l.noRelay(), l.isDropped(text): // only discard(8) delivers without a relay
-		l.send(parsers.Discarded)
+		l.settle(registry.StateRemoved)
 	case l.isFilter(text):
-		l.send(parsers.HandedOver)
+		l.settle(registry.StateHandedOver)
 	default:
 		l.send(parsers.Attempt)
 	}

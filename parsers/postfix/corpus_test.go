@@ -167,9 +167,9 @@ func TestAgainstAnotherParser(t *testing.T) {
 				compared++
 				status, _, _ := strings.Cut(want("status"), " ")
 				for _, field := range []struct{ name, want, got string }{
-					{"qid", want("qid"), string(r.Message)},
+					{"qid", want("qid"), string(r.ID)},
 					{"from", want("from"), string(r.Sender)},
-					{"to", want("to"), string(r.Recipient)},
+					{"to", want("to"), string(r.Address)},
 					{"dsn", want("dsn"), r.MTAStatus.String()},
 					{"message-id", want("message-id"), strings.Trim(string(r.MessageID), "<>")},
 					{"sent", fmt.Sprint(status == "sent"), fmt.Sprint(r.Outcome == registry.OutcomeDelivered)},

@@ -124,7 +124,7 @@ var (
 // [delays=…, dsn=…, ]status=word (text)".
 func (l *line) delivery(b []byte) parsers.Result {
 	var ok bool
-	if l.Recipient, b, ok = address(b, afterRecipient); !ok {
+	if l.Address, b, ok = address(b, afterRecipient); !ok {
 		return parsers.Unparsed
 	}
 	if has(b, ", orig_to=") {
@@ -191,7 +191,7 @@ func (l *line) status(b []byte) parsers.Result {
 		l.failed(text, whole)
 	case "expired":
 		l.Reply.Text = text
-		l.send(parsers.Expired)
+		l.settle(registry.StateExpired)
 	case "deliverable", "undeliverable": // an address probe, no mail
 	default:
 		return parsers.Unparsed

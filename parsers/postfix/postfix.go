@@ -24,15 +24,25 @@ import (
 	"bytes"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 )
 
 func init() {
 	parsers.Register(parsers.Format{
-		Name:    "postfix",
-		MTA:     "postfix",
-		Program: isPostfix,
-		New:     New,
+		Name:  "postfix",
+		MTA:   "postfix",
+		Ends:  true,
+		Claim: claim,
+		New:   New,
 	})
+}
+
+// claim takes the lines of Postfix's programs. Without a program nothing is.
+func claim(e *parsers.Entry) parsers.Claim {
+	if e.Program != nil && isPostfix(e.Program) {
+		return parsers.Mine
+	}
+	return parsers.NotMine
 }
 
 // isPostfix reports whether a syslog program name is one of Postfix's:
@@ -121,14 +131,19 @@ func (l *line) read() parsers.Result {
 // begin makes the record ready; id is the queue id, or nil.
 func (l *line) begin(id []byte) {
 	l.Record.Reset()
-	l.Time, l.Host = l.entry.Time, l.entry.Host
 	l.Instance, l.Service = splitProgram(l.entry.Program)
-	l.Message = id
+	l.ID = id
 }
 
 // send passes the record on as one of a kind.
 func (l *line) send(kind parsers.Kind) {
 	l.Kind = kind
+	l.emit(&l.Record)
+}
+
+// settle passes the record on as one that reports a final state.
+func (l *line) settle(state registry.State) {
+	l.Record.Settle(state)
 	l.emit(&l.Record)
 }
 
@@ -238,7 +253,7 @@ func (l *line) removed() parsers.Result {
 
 // deleted emits the end of a message whose pending recipients get nothing.
 func (l *line) deleted() parsers.Result {
-	l.send(parsers.Discarded)
+	l.settle(registry.StateRemoved)
 	l.send(parsers.End)
 	return parsers.Understood
 }
@@ -266,7 +281,7 @@ func (l *line) queued(b []byte) parsers.Result {
 		if !has(status, "expired") && !has(status, "force-expired") {
 			return parsers.Unparsed
 		}
-		l.send(parsers.Expired)
+		l.settle(registry.StateExpired)
 		return parsers.Understood
 	}
 	l.HasSender, l.Sender = true, sender

@@ -7,24 +7,26 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/parsers/parserstest"
 )
 
-var kindNames = map[parsers.Kind]string{
-	parsers.Arrival: "arrival", parsers.Expected: "expected", parsers.Attempt: "attempt", parsers.Suspended: "suspended",
-	parsers.HandedOver: "handed-over", parsers.Discarded: "discarded", parsers.Expired: "expired", parsers.Replaced: "replaced",
-	parsers.End: "end", parsers.Rejection: "rejection",
+// kindName returns the kind of a record, and of one that settles a recipient the
+// state in a word.
+func kindName(r *parsers.Record) string {
+	name, _, _ := strings.Cut(parserstest.Show(r), " ")
+	return name
 }
 
 // brief writes what a record says, leaving out what it does not say.
 func brief(r *parsers.Record) string {
 	var b strings.Builder
-	b.WriteString(kindNames[r.Kind])
+	b.WriteString(kindName(r))
 	field := func(name string, value any) {
 		if s := fmt.Sprintf("%s", value); s != "" {
 			fmt.Fprintf(&b, " %s=%s", name, s)
 		}
 	}
-	field("id", r.Message)
+	field("id", r.ID)
 	if r.HasSender {
 		fmt.Fprintf(&b, " from=<%s>", r.Sender)
 	}
@@ -37,7 +39,7 @@ func brief(r *parsers.Record) string {
 	if r.Size != 0 {
 		fmt.Fprintf(&b, " size=%d", r.Size)
 	}
-	field("to", r.Recipient)
+	field("to", r.Address)
 	field("orig", r.Original)
 	if r.Outcome != 0 {
 		field("outcome", r.Outcome)

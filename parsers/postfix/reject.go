@@ -69,7 +69,7 @@ func (l *line) rejected(b []byte) parsers.Result {
 func (l *line) sendRejection() {
 	l.Source = registry.SourceLocal
 	l.send(parsers.Rejection)
-	if l.Message != nil && (l.Stage == registry.StageData || l.Stage == registry.StageEndOfData) {
+	if l.ID != nil && (l.Stage == registry.StageData || l.Stage == registry.StageEndOfData) {
 		l.send(parsers.End)
 	}
 }
@@ -170,7 +170,7 @@ func (l *line) envelope(b []byte) []byte {
 	}
 	if has(b, "to=") {
 		if recipient, rest, ok := address(b[len("to="):], afterTo); ok {
-			l.Recipient, b = recipient, skipComma(rest)
+			l.Address, b = recipient, skipComma(rest)
 		}
 	}
 	if has(b, "proto=") {
@@ -229,7 +229,7 @@ func (l *line) rejectedContent(b []byte) parsers.Result {
 
 // discarded reads an action that takes mail in and throws it away.
 func (l *line) discarded(b []byte) parsers.Result {
-	if l.Message == nil {
+	if l.ID == nil {
 		return parsers.Understood
 	}
 	text, ok := l.content(b)
@@ -238,7 +238,7 @@ func (l *line) discarded(b []byte) parsers.Result {
 	}
 	l.HasSender, l.Sender, l.Client, l.ClientIP = false, nil, nil, nil
 	l.Reply.Text = text
-	l.send(parsers.Discarded)
+	l.settle(registry.StateRemoved)
 	if has(b, "END-OF-MESSAGE") || hasAny(b, contents) {
 		l.send(parsers.End) // cleanup throws the whole message away
 	}

@@ -132,11 +132,11 @@ func loggedCounts(t *testing.T, name string) map[string]int {
 		s.Parse(text, func(r *parsers.Record) {
 			records++
 			switch {
-			case r.Kind != parsers.Attempt, strings.HasSuffix(string(r.Recipient), "@"+oddServer):
+			case r.Kind != parsers.Attempt, strings.HasSuffix(string(r.Address), "@"+oddServer):
 			case r.Outcome == registry.OutcomeDelivered && len(r.RelayIP) > 0:
 				count(registry.StageEndOfData, r.Reply.Code, "")
 			case r.Outcome != registry.OutcomeDelivered && r.Source == registry.SourceRemote:
-				count(r.Stage, r.Reply.Code, fmt.Sprintf("%s %s", r.Message, r.Time.Format(time.TimeOnly)))
+				count(r.Stage, r.Reply.Code, fmt.Sprintf("%s %s", r.ID, r.Time.Format(time.TimeOnly)))
 			}
 		})
 		if _, said, ok := bytes.Cut(text, []byte(": host ")); ok && records == 0 {

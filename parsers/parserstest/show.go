@@ -1,0 +1,89 @@
+// Package parserstest is the test kit of a log format: what every format has
+// to pass, so that a format's own tests hold only its lines.
+package parserstest
+
+import (
+	"fmt"
+	"strings"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+)
+
+// Show writes a record in one line: what it holds, not what it lacks. Time,
+// Host and Format, which the stream sets, are left out.
+func Show(r *parsers.Record) string {
+	w := words{nameOf(r)}
+	w.add("", r.ID)
+	w.when(r.Outcome != 0, "%s", r.Outcome)
+	w.when(r.Kind != parsers.Settled && r.Final != 0, "%s", endings[r.Final])
+	w.when(r.Reinjected, "reinjected")
+	w.when(r.Own, "own")
+	w.when(r.Kept, "kept")
+	w.when(r.Copy, "copy")
+	w.when(r.Problem != "", "%s/%s", r.Problem, r.Severity)
+	w.add("instance", r.Instance)
+	w.when(r.HasSender, "from=<%s>", r.Sender)
+	w.add("to", r.Address)
+	w.add("orig", r.Original)
+	w.when(r.Direction != 0, "%s", r.Direction)
+	w.add("account", r.Account)
+	w.add("client", r.Client)
+	w.add("clientip", r.ClientIP)
+	w.add("id", r.MessageID)
+	w.add("bounce-of", r.BounceOf)
+	w.when(r.Size != 0, "size=%d", r.Size)
+	w.when(r.Recipients != 0, "recipients=%d", r.Recipients)
+	w.add("domain", r.Domain)
+	w.add("relay", r.Relay)
+	w.add("ip", r.RelayIP)
+	w.add("service", r.Service)
+	w.when(r.Stage != 0 || r.Source != 0, "at=%s/%s", r.Stage, r.Source)
+	w.when(r.Reply.Code != 0 || !r.Reply.Enhanced.IsZero(), "code=%d/%s", r.Reply.Code, r.Reply.Enhanced)
+	w.when(!r.MTAStatus.IsZero(), "dsn=%s", r.MTAStatus)
+	w.add("next", r.NextID)
+	w.add("tls", r.TLS)
+	w.when(r.Nth != 0, "nth=%d", r.Nth)
+	w.when(r.Messages != 0, "messages=%d", r.Messages)
+	w.add("session", r.Session)
+	w.when(r.Delay >= 0, "delay=%s", r.Delay)
+	w.when(len(r.Reply.Text) > 0, "%q", r.Reply.Text)
+	return strings.Join(w, " ")
+}
+
+// nameOf returns the kind of a record, and of one that settles a recipient the
+// state in a word.
+func nameOf(r *parsers.Record) string {
+	if r.Kind != parsers.Settled {
+		return r.Kind.String()
+	}
+	switch r.Final {
+	case registry.StateRemoved:
+		return "discarded"
+	case registry.StateHandedOver:
+		return "handed-over"
+	}
+	return r.Final.String()
+}
+
+// endings are the states in which a failed attempt may leave a recipient.
+var endings = map[registry.State]string{
+	registry.StateExpired: "given-up",
+	registry.StateRemoved: "removed",
+}
+
+// words are the words of a line.
+type words []string
+
+func (w *words) when(is bool, format string, args ...any) {
+	if is {
+		*w = append(*w, fmt.Sprintf(format, args...))
+	}
+}
+
+func (w *words) add(name string, value []byte) {
+	if name != "" {
+		name += "="
+	}
+	w.when(len(value) > 0, "%s%s", name, value)
+}
