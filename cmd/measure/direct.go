@@ -1,0 +1,172 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"mailfail/parsers/parserstest/sites"
+	"mailfail/registry"
+	"mailfail/report/investigate"
+)
+
+// direct turns what happened at a site until a time into the engine's data,
+// without logs: as the parsers, the tracker and a store would.
+type direct struct {
+	data   *investigate.Data
+	until  time.Time
+	places map[investigate.Place]int32
+	causes map[causeKey]int32
+	counts map[[2]int64]int32 // arrivals by minute and place
+	came   map[accepted]*investigate.Accepted
+	next   int64
+}
+
+type causeKey struct{ provider, code, enhanced, stage, source, signature string }
+
+type accepted struct {
+	minute       int64
+	host, sender string
+}
+
+func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
+
+func newData(s *sites.Site, until time.Time) *investigate.Data {
+	d := &direct{data: &investigate.Data{Since: minuteOf(s.Last), Until: minuteOf(until)}, until: until, places: map[investigate.Place]int32{},
+		causes: map[causeKey]int32{}, counts: map[[2]int64]int32{}, came: map[accepted]*investigate.Accepted{}}
+	length := until.Sub(s.Last)
+	_ = length
+	for t := s.Start; t.Before(s.Last); t = t.AddDate(0, 0, 1) {
+		d.data.Days = append(d.data.Days, investigate.Span{Since: minuteOf(t), Until: minuteOf(t.AddDate(0, 0, 1))})
+	}
+	for _, m := range s.Messages {
+		if m.At.Before(until) {
+			d.message(m)
+		}
+	}
+	for k, n := range d.counts {
+		d.data.Arrivals = append(d.data.Arrivals, investigate.Arrival{Minute: k[0], Place: int32(k[1]), N: n})
+	}
+	for _, a := range d.came {
+		d.data.Accepted = append(d.data.Accepted, *a)
+	}
+	return d.data
+}
+
+func (d *direct) message(m *sites.Message) {
+	sender := senderDomain(m.Sender)
+	k := accepted{minuteOf(m.At), m.Host, sender}
+	came := d.came[k]
+	if came == nil {
+		came = &investigate.Accepted{Minute: k.minute, Host: m.Host, Sender: sender}
+		d.came[k] = came
+	}
+	for _, r := range m.Recipients {
+		came.N++
+		if len(r.Attempts) == 0 || !r.Attempts[0].At.Before(d.until) {
+			if d.until.Sub(m.At) > 10*time.Minute {
+				came.Untried++
+			}
+			continue
+		}
+		d.recipient(m, r, sender)
+	}
+}
+
+func senderDomain(address string) string {
+	if address == "" {
+		return "<>"
+	}
+	for i := len(address) - 1; i >= 0; i-- {
+		if address[i] == '@' {
+			return address[i+1:]
+		}
+	}
+	return ""
+}
+
+func (d *direct) recipient(m *sites.Message, r *sites.Recipient, sender string) {
+	d.next++
+	first := minuteOf(r.Attempts[0].At)
+	state, last := investigate.Waiting, r.Attempts[0]
+	for _, a := range r.Attempts {
+		if !a.At.Before(d.until) {
+			break
+		}
+		switch last = a; a.Outcome {
+		case sites.Delivered:
+			state = investigate.Delivered
+		case sites.Bounced:
+			state = investigate.Failed
+		}
+	}
+	d.counts[[2]int64{first, int64(d.place(m, r, &last, sender))}]++
+	seen, tried := map[string]bool{}, false
+	for i := range r.Attempts {
+		a := &r.Attempts[i]
+		if !a.At.Before(d.until) {
+			break
+		}
+		if a.Outcome == sites.Delivered || a.Outcome == sites.Suspended {
+			continue
+		}
+		tried = true
+		cause := d.cause(a)
+		if reason := d.data.Causes[cause].Reason; !seen[reason] {
+			seen[reason] = true
+			d.data.Events = append(d.data.Events, investigate.Event{Minute: minuteOf(a.At), Arrived: first, Place: d.place(m, r, a, sender), Cause: cause, N: 1,
+				Recipient: d.next, State: state, Text: a.Reply.Text, Detail: investigate.Detail{Sender: m.Sender, Account: m.Account, Client: m.Client, IP: a.IP}})
+		}
+	}
+	if !tried && r.Attempts[0].Outcome == sites.Suspended {
+		d.data.Events = append(d.data.Events, investigate.Event{Minute: first, Arrived: first, Place: d.place(m, r, &r.Attempts[0], sender), Cause: investigate.Suspended, N: 1, Recipient: d.next, State: state})
+	}
+}
+
+func (d *direct) place(m *sites.Message, r *sites.Recipient, a *sites.Attempt, sender string) int32 {
+	p := investigate.Place{Host: m.Host, Sender: sender, Domain: senderDomain(r.Address), Relay: a.Relay, Provider: registry.Provider(a.Relay)}
+	id, ok := d.places[p]
+	if !ok {
+		id = int32(len(d.places))
+		d.places[p] = id
+		d.data.Places = append(d.data.Places, p)
+	}
+	return id
+}
+
+func (d *direct) cause(a *sites.Attempt) int32 {
+	provider := registry.Provider(a.Relay)
+	k := causeKey{provider, a.Reply.Code, a.Reply.Enhanced, a.Reply.Stage, a.Reply.Source, string(registry.AppendSignature(nil, []byte(a.Reply.Text)))}
+	id, ok := d.causes[k]
+	if ok {
+		return id
+	}
+	f := registry.Failure{Provider: provider, Signature: k.signature, Stage: stageOf(k.stage), Source: sourceOf(k.source)}
+	fmt.Sscan(k.code, &f.Reply)
+	f.Enhanced, _ = registry.ParseEnhanced(k.enhanced)
+	code := k.code
+	if k.enhanced != "" {
+		code += " " + k.enhanced
+	}
+	id = int32(len(d.data.Causes))
+	d.causes[k] = id
+	d.data.Causes = append(d.data.Causes, investigate.Cause{Reason: string(registry.DefaultRules().Classify(f).Reason), Code: code, Stage: k.stage, Source: k.source, Signature: k.signature})
+	return id
+}
+
+func stageOf(name string) registry.Stage {
+	for s := registry.StageUnknown; s <= registry.StageRoute; s++ {
+		if s.String() == name {
+			return s
+		}
+	}
+	return registry.StageUnknown
+}
+
+func sourceOf(name string) registry.Source {
+	for s := registry.SourceUnknown; s <= registry.SourceTLS; s++ {
+		if s.String() == name {
+			return s
+		}
+	}
+	return registry.SourceUnknown
+}

@@ -1,0 +1,314 @@
+// Measure tells how often an investigation is right on sites with known
+// incidents, and how often it cries wolf on quiet days. The table of
+// docs/investigate.md is its output.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mailfail/parsers/parserstest/sites"
+	"mailfail/report/investigate"
+)
+
+func main() {
+	seeds := flag.String("seeds", "1-20", "seeds, one site of each kind")
+	kinds := flag.String("kinds", "", "only these kinds")
+	messages := flag.Int("messages", 0, "messages a day; 0: drawn")
+	verbose := flag.Bool("v", false, "print what went wrong")
+	flag.Parse()
+	from, to := seedRange(*seeds)
+	list := slices.Concat(sites.Incidents, sites.QuietDays)
+	if *kinds != "" {
+		list = strings.Split(*kinds, ",")
+	}
+	t := &table{}
+	for seed := from; seed <= to; seed++ {
+		for _, kind := range list {
+			t.add(measure(sites.Options{Seed: seed, Kind: kind, Messages: *messages}, *verbose))
+		}
+	}
+	t.print()
+}
+
+func seedRange(s string) (from, to uint64) {
+	a, b, ok := strings.Cut(s, "-")
+	from, _ = strconv.ParseUint(a, 10, 64)
+	to, _ = strconv.ParseUint(b, 10, 64)
+	if !ok {
+		to = from
+	}
+	return from, to
+}
+
+// outcome is how one site was judged.
+type outcome struct {
+	kind              string
+	messages          int
+	incident, floor   bool // it is an incident; it is large enough to be seen
+	hit1, level, hit3 bool
+	second            bool // the second one of two was named as well
+	two               bool
+	abrupt, missing   bool
+	began             bool // within ten minutes
+	error             float64
+	covered           bool // the begin lies in the interval
+	alarms            int
+	superfluous       int
+	took              time.Duration
+}
+
+func measure(opt sites.Options, verbose bool) outcome {
+	s := sites.Make(opt)
+	r := rand.New(rand.NewPCG(opt.Seed, 99))
+	until := s.End
+	if t := &s.Truth; t.Incident && r.IntN(2) == 0 { // in the middle of it
+		until = t.Begin.Add(time.Duration((1 + 3*r.Float64()) * float64(time.Hour))).Truncate(time.Minute)
+		if until.After(s.End) {
+			until = s.End
+		}
+	} else if !t.Incident && r.IntN(2) == 0 {
+		until = s.Last.Add(time.Duration((8 + 15*r.Float64()) * float64(time.Hour))).Truncate(time.Minute)
+	}
+	data := newData(s, until)
+	start := time.Now()
+	result := investigate.Analyze(data)
+	o := judge(s, result, until)
+	o.took = time.Since(start)
+	if bad := o.incident && o.floor && (!o.hit1 || !o.level || o.superfluous > 0 || o.abrupt && !o.began) || !o.incident && o.alarms > 0; verbose && bad {
+		fmt.Printf("%s seed %d, %d messages a day, %d hosts, until %s: hit1 %v level %v hit3 %v began %v (%.0f min)\n  truth %v %v since %s until %s, %d met\n", opt.Kind, opt.Seed, o.messages, len(s.Hosts), until.Format("15:04"),
+			o.hit1, o.level, o.hit3, o.began, o.error, s.Truth.Where, s.Truth.Reasons, s.Truth.Begin.Format("15:04"), s.Truth.End.Format("15:04"), len(s.Truth.Met))
+		if s.Truth.Second != nil {
+			fmt.Printf("  and   %v %v since %s, %d met\n", s.Truth.Second.Where, s.Truth.Second.Reasons, s.Truth.Second.Begin.Format("15:04"), len(s.Truth.Second.Met))
+		}
+		for _, p := range result.Problems {
+			fmt.Printf("  found %s %v +%v %s since %s (%s-%s) ended %s: %d of %d, expected %.1f, score %.0f %s\n", p.Kind, where(&p), p.Also, p.Reason, p.Began.Format("15:04"), p.BeganEarliest.Format("15:04"), p.BeganLatest.Format("15:04"), clock(p.Ended),
+				p.Recipients, p.Tried, p.Expected, p.Score, p.Severity)
+		}
+		if g := result.Strongest; g != nil {
+			fmt.Printf("  strongest %v %s: %d, expected %.1f, score %.0f\n", g.Where, g.Reason, g.Recipients, g.Expected, g.Score)
+		}
+	}
+	return o
+}
+
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Format("15:04")
+}
+
+// where returns the dimensions that the truth speaks of.
+func where(p *investigate.Problem) map[string]string {
+	m := map[string]string{}
+	for _, kv := range [][2]string{{"provider", p.Where.Provider}, {"platform", p.Where.Platform}, {"domain", p.Where.Domain}, {"sender_domain", p.Where.SenderDomain},
+		{"host", p.Where.Host}, {"direction", p.Where.Direction}, {"relay", p.Where.Relay}, {"account", p.Where.Account}, {"client", p.Where.Client}} {
+		if kv[1] != "" {
+			m[kv[0]] = kv[1]
+		}
+	}
+	return m
+}
+
+// sameWhere compares what the truth speaks of.
+func sameWhere(got map[string]string, want []map[string]string) bool {
+	for _, w := range want {
+		same := true
+		for _, k := range []string{"provider", "platform", "domain", "sender_domain", "host", "relay", "direction"} {
+			g := got[k]
+			if k == "relay" && w["relay"] == "" {
+				continue
+			}
+			if g != w[k] {
+				same = false
+			}
+		}
+		if same {
+			return true
+		}
+	}
+	return false
+}
+
+// right reports whether a problem is the incident, at whatever level: it shares
+// a dimension, or stands above or below it, at the same time.
+func right(p *investigate.Problem, t *sites.Truth) bool {
+	if !p.Ended.IsZero() && p.Ended.Before(t.Begin) || p.BeganEarliest.After(t.End) && !t.End.IsZero() {
+		return false
+	}
+	if t.Missing != (p.Kind != investigate.Failures) || t.Untried && p.Kind == investigate.MissingMail {
+		return false
+	}
+	if !t.Missing && len(t.Reasons) > 0 && !slices.Contains(t.Reasons, p.Reason) {
+		return false
+	}
+	got := where(p)
+	for _, w := range t.Where {
+		clash, shared := false, len(w) == 0 || len(got) == 0
+		for k, v := range w {
+			if g, ok := got[k]; ok && g == v {
+				shared = true
+			} else if ok {
+				clash = true
+			}
+		}
+		if !clash && shared {
+			return true
+		}
+	}
+	return false
+}
+
+func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
+	t := &s.Truth
+	o := outcome{kind: t.Kind, messages: len(s.Messages) / 9, incident: t.Incident, abrupt: t.Abrupt, missing: t.Missing}
+	var alarms []investigate.Problem
+	for _, p := range r.Problems {
+		if p.Severity != investigate.Remark || t.Incident {
+			alarms = append(alarms, p)
+		}
+	}
+	o.alarms = len(alarms)
+	if !t.Incident {
+		return o
+	}
+	met := metBefore(s, t, until)
+	o.floor = met >= r.NoiseFloor && until.Sub(t.Begin) >= 30*time.Minute
+	truths := []*sites.Truth{t}
+	if t.Second != nil {
+		truths = append(truths, t.Second)
+		if metBefore(s, t.Second, until) > met {
+			truths[0], truths[1] = truths[1], truths[0]
+			o.floor = metBefore(s, t.Second, until) >= r.NoiseFloor
+		}
+	}
+	for i := range alarms {
+		p := &alarms[i]
+		ok := false
+		for j, truth := range truths {
+			if !right(p, truth) {
+				continue
+			}
+			ok = true
+			if i == 0 {
+				o.hit1 = true
+				o.level = sameWhere(where(p), truth.Where)
+				o.error = p.Began.Sub(truth.Begin).Minutes()
+				o.began = math.Abs(o.error) <= 10
+				o.covered = !truth.Begin.Before(p.BeganEarliest) && !truth.Begin.After(p.BeganLatest)
+			}
+			if j == 0 || i == 0 {
+				o.hit3 = true
+			}
+		}
+		if !ok {
+			o.superfluous++
+		}
+	}
+	return o
+}
+
+// metBefore returns how many recipients an incident met until a time.
+func metBefore(s *sites.Site, t *sites.Truth, until time.Time) int {
+	n := 0
+	for _, at := range t.Met {
+		if at.Before(until) {
+			n++
+		}
+	}
+	return n
+}
+
+type table struct{ all []outcome }
+
+func (t *table) add(o outcome) { t.all = append(t.all, o) }
+
+func (t *table) print() {
+	fmt.Println("| incidents | sites | above the floor | first cause right | and its level | among three | begin within 10 min | begin in its interval | causes too many |")
+	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	for _, kind := range sites.Incidents {
+		t.incidents(kind, func(o *outcome) bool { return o.kind == kind })
+	}
+	for _, size := range [][2]int{{0, 1500}, {1500, 8000}, {8000, 1 << 30}} {
+		t.incidents(fmt.Sprintf("%d messages a day or more", size[0]), func(o *outcome) bool { return o.messages >= size[0] && o.messages < size[1] })
+	}
+	t.incidents("missing mail", func(o *outcome) bool { return o.missing })
+	t.incidents("failures", func(o *outcome) bool { return !o.missing })
+	t.incidents("all", func(*outcome) bool { return true })
+	fmt.Println()
+	fmt.Println("| quiet days | days | with an alarm |")
+	fmt.Println("| --- | --- | --- |")
+	for _, kind := range append(slices.Clone(sites.QuietDays), "all") {
+		n, alarms := 0, 0
+		for i := range t.all {
+			if o := &t.all[i]; !o.incident && (kind == "all" || o.kind == kind) {
+				n++
+				if o.alarms > 0 {
+					alarms++
+				}
+			}
+		}
+		if n > 0 {
+			fmt.Printf("| %s | %d | %s |\n", kind, n, share(alarms, n))
+		}
+	}
+	var took time.Duration
+	for i := range t.all {
+		took = max(took, t.all[i].took)
+	}
+	fmt.Fprintf(os.Stderr, "the longest analysis took %v\n", took.Round(time.Millisecond))
+}
+
+func (t *table) incidents(name string, want func(*outcome) bool) {
+	var n, seen, hit1, level, hit3, abrupt, began, covered, many int
+	for i := range t.all {
+		o := &t.all[i]
+		if !o.incident || !want(o) {
+			continue
+		}
+		n++
+		if !o.floor {
+			continue
+		}
+		seen++
+		hit1 += one(o.hit1)
+		level += one(o.hit1 && o.level)
+		hit3 += one(o.hit3)
+		if o.abrupt && o.hit1 {
+			abrupt++
+			began += one(o.began)
+			covered += one(o.covered)
+		}
+		many += one(o.superfluous > 0)
+	}
+	if n > 0 {
+		fmt.Printf("| %s | %d | %d | %s | %s | %s | %s | %s | %s |\n", name, n, seen, share(hit1, seen), share(level, seen), share(hit3, seen), share(began, abrupt), share(covered, abrupt), share(many, seen))
+	}
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// share is a proportion with its 95 % interval (Wilson).
+func share(k, n int) string {
+	if n == 0 {
+		return "–"
+	}
+	const z = 1.96
+	p, m := float64(k)/float64(n), float64(n)
+	mid := (p + z*z/(2*m)) / (1 + z*z/m)
+	half := z / (1 + z*z/m) * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
+	return fmt.Sprintf("%d/%d (%.0f–%.0f %%)", k, n, 100*max(0, mid-half), 100*min(1, mid+half))
+}

@@ -1,0 +1,445 @@
+package sites
+
+import (
+	"math"
+	"time"
+)
+
+// Incidents are the kinds of incidents.
+var Incidents = []string{"provider-block", "platform-block", "provider-host", "dmarc", "listed", "dns", "mx-down", "hoster-down", "tls", "rate-limit", "greylisting",
+	"disk-full", "bad-list", "too-big", "content", "policy-domain", "app-blocked", "silent-app", "silent-host", "silent-site", "smarthost-down", "stuck-queue", "two"}
+
+// QuietDays are the kinds of days without one.
+var QuietDays = []string{"working-day", "saturday", "sunday", "holiday", "newsletter", "big-newsletter", "new-app", "new-domains", "first-of-month",
+	"old-incident", "retry-tail", "small-outages", "growth", "dirty-list", "full-mailboxes"}
+
+// plan prepares what is to happen on the last day.
+func (m *maker) plan() {
+	t := &m.site.Truth
+	t.Kind = m.opt.Kind
+	if p, ok := quietPlans[m.opt.Kind]; ok {
+		p(m)
+		return
+	}
+	t.Incident = true
+	if m.opt.Kind == "two" {
+		kinds := []string{"provider-block", "dmarc", "mx-down", "tls", "bad-list", "policy-domain"}
+		first := m.r.IntN(len(kinds))
+		m.incident(kinds[first], t)
+		t.Second = &Truth{Kind: kinds[(first+1+m.r.IntN(len(kinds)-1))%len(kinds)], Incident: true}
+		m.incident(t.Second.Kind, t.Second)
+		return
+	}
+	m.incident(m.opt.Kind, t)
+}
+
+// when draws the span of an incident, with an end on the same day or none.
+func (m *maker) when(t *Truth) span {
+	begin := m.site.Last.Add(time.Duration(m.between(7.5, 17) * float64(time.Hour))).Truncate(time.Second)
+	end := begin.Add(time.Duration(m.between(1.5, 7) * float64(time.Hour)))
+	if m.r.IntN(2) == 0 || end.After(m.site.End) {
+		end = m.site.End
+	}
+	t.Begin, t.End, t.Abrupt = begin, end, true
+	return span{begin, end}
+}
+
+// traffic returns how much mail of a working day meets a condition.
+func (m *maker) traffic(match func(*app, *domain) bool) (sum float64) {
+	total := 0.0
+	for _, a := range m.apps {
+		before := 0.0
+		for i, d := range a.choice {
+			w := a.weight * (a.share[i] - before) / a.share[len(a.share)-1]
+			before = a.share[i]
+			total += w
+			if match(a, d) {
+				sum += w
+			}
+		}
+	}
+	return sum / total * float64(m.opt.Messages)
+}
+
+// large draws one of n things that enough mail meets.
+func (m *maker) large(n int, least float64, match func(i int, a *app, d *domain) bool) int {
+	var list []int
+	most, top := 0.0, 0
+	for i := range n {
+		x := m.traffic(func(a *app, d *domain) bool { return match(i, a, d) })
+		if x >= least {
+			list = append(list, i)
+		}
+		if x > most {
+			most, top = x, i
+		}
+	}
+	if len(list) == 0 {
+		return top
+	}
+	return list[m.r.IntN(len(list))]
+}
+
+// enough is the mail of a day that an incident must be able to meet.
+func (m *maker) enough() float64 { return math.Max(50, .02*float64(m.opt.Messages)) }
+
+func (m *maker) anOperator(named bool) *operator {
+	return m.operators[m.large(len(m.operators), m.enough(), func(i int, _ *app, d *domain) bool {
+		o := m.operators[i]
+		return d.by == o && (!named || o.name != "")
+	})]
+}
+
+func (m *maker) anApp() *app {
+	return m.apps[m.large(len(m.apps), m.enough(), func(i int, a *app, _ *domain) bool {
+		return a == m.apps[i] && a.style != "forward" && a.style != "list"
+	})]
+}
+
+// whereOf names an operator or, when it has but one domain, the domain.
+func whereOf(o *operator) []map[string]string {
+	switch {
+	case o.platform != "":
+		return []map[string]string{{"provider": o.name, "platform": o.platform}}
+	case o.name != "":
+		return []map[string]string{{"provider": o.name}}
+	case len(o.domains) == 1:
+		return []map[string]string{{"domain": o.domains[0].name}, {"provider": o.domains[0].name}}
+	}
+	relay := o.relays[0]
+	return []map[string]string{{"provider": relay[len("mx1."):]}}
+}
+
+func blockOf(o *operator) Reply {
+	switch o.name {
+	case "Google":
+		return blockGmail
+	case "Microsoft":
+		return blockMS
+	case "Yahoo":
+		return blockYahoo
+	}
+	return blockPlain
+}
+
+func limitOf(o *operator) Reply {
+	switch o.name {
+	case "Google":
+		return limitGmail
+	case "Microsoft":
+		return limitMS
+	case "Yahoo":
+		return limitYahoo
+	}
+	return limitPlain
+}
+
+func dmarcOf(o *operator) Reply {
+	switch o.name {
+	case "Google":
+		return dmarcGmail
+	case "Microsoft":
+		return dmarcMS
+	}
+	return dmarcPlain
+}
+
+func always(r Reply) func(*Message, *Recipient) Reply {
+	return func(*Message, *Recipient) Reply { return r }
+}
+
+func (m *maker) hit(t *Truth, share float64, reply func(*Message, *Recipient) Reply, match func(*Message, *Recipient) bool) {
+	m.hits = append(m.hits, hit{m.when(t), share, match, reply, t})
+}
+
+// incident prepares one.
+func (m *maker) incident(kind string, t *Truth) {
+	incidentPlans[kind](m, t)
+}
+
+func (m *maker) host() string { return m.site.Hosts[m.r.IntN(len(m.site.Hosts))] }
+
+// hostWhere names a host, or nothing when it is the only one.
+func (m *maker) hostWhere(host string) []map[string]string {
+	if len(m.site.Hosts) == 1 {
+		return []map[string]string{{}, {"host": host}}
+	}
+	return []map[string]string{{"host": host}}
+}
+
+var incidentPlans = map[string]func(*maker, *Truth){
+	"provider-block": func(m *maker, t *Truth) {
+		o := m.anOperator(true)
+		t.Where, t.Reasons = whereOf(o), []string{"reputation", "blocklist", "spam-content", "client-refused"}
+		if o.platform != "" { // all of it
+			t.Where = []map[string]string{{"provider": o.name}}
+		}
+		rep := blockOf(o)
+		m.hit(t, m.between(.6, 1), always(rep), func(_ *Message, r *Recipient) bool {
+			return r.domain.by == o || o.name != "" && r.domain.by != nil && r.domain.by.name == o.name
+		})
+	},
+	"platform-block": func(m *maker, t *Truth) {
+		var of []*operator
+		for _, o := range m.operators {
+			if o.platform != "" {
+				of = append(of, o)
+			}
+		}
+		o := pick(m.r, of)
+		t.Where, t.Reasons = whereOf(o), []string{"reputation", "blocklist"}
+		m.hit(t, m.between(.7, 1), always(blockMS), func(_ *Message, r *Recipient) bool { return r.domain.by == o })
+	},
+	"provider-host": func(m *maker, t *Truth) {
+		o, host := m.anOperator(true), m.host()
+		for _, w := range whereOf(o) {
+			delete(w, "platform")
+			t.Where = append(t.Where, w)
+			if len(m.site.Hosts) > 1 {
+				w["host"] = host
+			}
+		}
+		t.Reasons = []string{"reputation", "blocklist", "spam-content", "client-refused"}
+		m.hit(t, m.between(.7, 1), always(blockOf(o)), func(msg *Message, r *Recipient) bool {
+			return msg.Host == host && r.domain.by != nil && r.domain.by.name == o.name
+		})
+	},
+	"dmarc": func(m *maker, t *Truth) {
+		a := m.anApp()
+		t.Where, t.Reasons = []map[string]string{{"sender_domain": a.domain}}, []string{"authentication"}
+		strict := map[*operator]bool{}
+		for _, o := range m.operators {
+			strict[o] = o.name != "" || m.r.IntN(2) == 0
+		}
+		m.hit(t, m.between(.8, 1), func(_ *Message, r *Recipient) Reply { return dmarcOf(r.domain.by) }, func(msg *Message, r *Recipient) bool {
+			return msg.app == a && strict[r.domain.by]
+		})
+	},
+	"listed": func(m *maker, t *Truth) {
+		host := m.host()
+		t.Where, t.Reasons = m.hostWhere(host), []string{"blocklist"}
+		uses := map[*operator]bool{}
+		for i, o := range m.operators {
+			uses[o] = i > 3 && m.r.IntN(5) > 0 || i == 2 || i == 3 && m.r.IntN(2) == 0
+		}
+		m.hit(t, m.between(.85, 1), always(listed), func(msg *Message, r *Recipient) bool { return msg.Host == host && uses[r.domain.by] })
+	},
+	"dns": func(m *maker, t *Truth) {
+		host := m.host()
+		t.Where, t.Reasons = m.hostWhere(host), []string{"dns", "domain-unknown"}
+		m.hit(t, m.between(.5, 1), always(dnsBroken), func(msg *Message, r *Recipient) bool { return msg.Host == host && r.domain.by != nil })
+	},
+	"mx-down": func(m *maker, t *Truth) {
+		o := m.operators[m.large(len(m.operators), m.enough(), func(i int, _ *app, d *domain) bool {
+			return d.by == m.operators[i] && len(d.by.domains) == 1
+		})]
+		t.Where, t.Reasons = whereOf(o), []string{"connection", "connection-lost"}
+		m.hit(t, 1, always(pick(m.r, []Reply{timedOut, refused})), func(_ *Message, r *Recipient) bool { return r.domain.by == o })
+	},
+	"hoster-down": func(m *maker, t *Truth) {
+		o := m.operators[m.large(len(m.operators), m.enough(), func(i int, _ *app, d *domain) bool {
+			return d.by == m.operators[i] && d.by.name == "" && len(d.by.domains) > 1
+		})]
+		t.Where, t.Reasons = whereOf(o), []string{"connection", "connection-lost"}
+		m.hit(t, 1, always(timedOut), func(_ *Message, r *Recipient) bool { return r.domain.by == o })
+	},
+	"tls": func(m *maker, t *Truth) {
+		o := m.anOperator(false)
+		t.Where, t.Reasons = whereOf(o), []string{"tls"}
+		m.hit(t, m.between(.8, 1), always(pick(m.r, []Reply{tlsBroken, tlsVerify})), func(_ *Message, r *Recipient) bool { return r.domain.by == o })
+	},
+	"rate-limit": func(m *maker, t *Truth) {
+		o := m.anOperator(true)
+		t.Where, t.Reasons = whereOf(o), []string{"rate-limited", "reputation"}
+		m.hit(t, m.between(.3, .95), always(limitOf(o)), func(_ *Message, r *Recipient) bool { return r.domain.by == o })
+	},
+	"greylisting": func(m *maker, t *Truth) {
+		o := m.anOperator(false)
+		o.grey = false
+		t.Where, t.Reasons, t.Remark = whereOf(o), []string{"greylisted"}, true
+		seen := map[*Recipient]int{}
+		m.hit(t, 1, always(greyReply), func(_ *Message, r *Recipient) bool {
+			if r.domain.by != o || seen[r] > 1 {
+				return false
+			}
+			seen[r]++
+			return true
+		})
+	},
+	"disk-full": func(m *maker, t *Truth) {
+		host := m.host()
+		t.Where, t.Reasons = m.hostWhere(host), []string{"storage-full", "system", "local"}
+		m.hit(t, m.between(.6, 1), always(diskFull), func(msg *Message, r *Recipient) bool { return msg.Host == host })
+	},
+	"bad-list": func(m *maker, t *Truth) {
+		a := m.anApp()
+		t.Where, t.Reasons = []map[string]string{{"sender_domain": a.domain}}, []string{"user-unknown"}
+		s := m.when(t)
+		length := time.Duration(m.between(20, 90)) * time.Minute
+		t.End = s.from.Add(length)
+		n := int(m.enough()*m.between(1, 2.5)) + 20
+		for range n {
+			at := s.from.Add(time.Duration(m.r.Float64() * float64(length)))
+			d := a.to(m.r)
+			to := m.address(a, d)
+			if m.r.Float64() < .6 && d.dead == "" {
+				to = "gone-import" + to
+				t.Met = append(t.Met, at)
+			}
+			m.message(a, at, []string{to})
+		}
+	},
+	"too-big": func(m *maker, t *Truth) {
+		a := m.anApp()
+		t.Where, t.Reasons = []map[string]string{{"sender_domain": a.domain}}, []string{"too-big"}
+		m.hit(t, m.between(.6, .95), always(tooBig), func(msg *Message, r *Recipient) bool { return msg.app == a && r.domain.by != nil })
+	},
+	"content": func(m *maker, t *Truth) {
+		a := m.anApp()
+		t.Where, t.Reasons = []map[string]string{{"sender_domain": a.domain}}, []string{"content", "spam-content", "policy"}
+		m.hit(t, m.between(.6, .95), always(content), func(msg *Message, r *Recipient) bool { return msg.app == a && r.domain.by != nil })
+	},
+	"policy-domain": func(m *maker, t *Truth) {
+		d := m.domains[m.large(len(m.domains), m.enough(), func(i int, _ *app, d *domain) bool { return d == m.domains[i] })]
+		t.Where = []map[string]string{{"domain": d.name}}
+		if len(d.by.domains) == 1 {
+			t.Where = append(t.Where, whereOf(d.by)...)
+		}
+		m.hit(t, m.between(.8, 1), always(policy), func(_ *Message, r *Recipient) bool { return r.domain == d })
+	},
+	"app-blocked": func(m *maker, t *Truth) {
+		a, o := m.anApp(), m.anOperator(true)
+		for _, w := range whereOf(o) {
+			delete(w, "platform")
+			w["sender_domain"] = a.domain
+			t.Where = append(t.Where, w)
+		}
+		t.Reasons = []string{"reputation", "blocklist", "spam-content", "client-refused"}
+		m.hit(t, m.between(.7, 1), always(blockOf(o)), func(msg *Message, r *Recipient) bool {
+			return msg.app == a && r.domain.by != nil && r.domain.by.name == o.name
+		})
+	},
+	"silent-app": func(m *maker, t *Truth) {
+		a := m.anApp()
+		t.Where = []map[string]string{{"sender_domain": a.domain}}
+		m.silence(t, func(_ *Message, b *app) bool { return a == b })
+	},
+	"silent-host": func(m *maker, t *Truth) {
+		host := m.host()
+		t.Where = m.hostWhere(host)
+		m.silence(t, func(msg *Message, _ *app) bool { return msg != nil && msg.Host == host })
+	},
+	"silent-site": func(m *maker, t *Truth) {
+		t.Where = []map[string]string{{}}
+		m.silence(t, func(*Message, *app) bool { return true })
+	},
+	"smarthost-down": func(m *maker, t *Truth) {
+		host := m.site.Hosts[len(m.site.Hosts)-1]
+		m.smarthost = "smtp.relay-service.example"
+		t.Where = []map[string]string{{"provider": m.smarthost}, {"relay": m.smarthost}, {"provider": "relay-service.example"}, {"host": host}, {"host": host, "relay": m.smarthost}}
+		if len(m.site.Hosts) == 1 {
+			t.Where = append(t.Where, map[string]string{})
+		}
+		t.Reasons = []string{"connection", "connection-lost"}
+		m.hit(t, 1, always(pick(m.r, []Reply{timedOut, refused})), func(msg *Message, r *Recipient) bool { return msg.Host == host && r.domain.by != nil })
+	},
+	"stuck-queue": func(m *maker, t *Truth) {
+		host := m.host()
+		t.Where, t.Missing, t.Untried = m.hostWhere(host), true, true
+		m.held, m.heldHost = []span{m.when(t)}, host
+		m.held[0].to, t.End = m.site.End, m.site.End
+	},
+}
+
+// silence keeps mail from being sent.
+func (m *maker) silence(t *Truth, quiet func(*Message, *app) bool) {
+	s := m.when(t)
+	t.Missing = true
+	m.silent = func(msg *Message) bool { return s.holds(msg.At) && quiet(msg, msg.app) }
+}
+
+// missed notes a message that was not sent.
+func (m *maker) missed(msg *Message) { m.count(&m.site.Truth, msg.At, len(msg.Recipients)) }
+
+var quietPlans = map[string]func(*maker){
+	"working-day": func(*maker) {},
+	"saturday":    func(*maker) {},
+	"sunday":      func(*maker) {},
+	"holiday": func(m *maker) {
+		m.volume = func(t time.Time, a *app) float64 {
+			if t.Before(m.site.Last) {
+				return 1
+			}
+			return map[string]float64{"office": .1, "shop": 1.1, "machine": 1, "forward": .6, "list": 1}[a.style]
+		}
+	},
+	"newsletter": func(m *maker) { m.apps[2].weekday = m.site.Last.Weekday() },
+	"big-newsletter": func(m *maker) {
+		a := m.apps[2]
+		a.weekday = m.site.Last.Weekday()
+		m.extra = func() {
+			for range a.burst {
+				at := m.site.Last.Add(time.Duration((a.hour + m.r.Float64()) * float64(time.Hour)))
+				m.message(a, at, []string{m.address(a, a.to(m.r))})
+			}
+		}
+	},
+	"new-app": func(m *maker) {
+		a := &app{domain: "brandnew.test", style: "shop", weight: 1, dirt: m.between(.001, .015), size: 9000}
+		m.finish(a, len(m.apps))
+		a.since = m.site.Last.Add(time.Duration(m.between(0, 12) * float64(time.Hour)))
+		m.apps = append(m.apps, a)
+	},
+	"new-domains": func(m *maker) {
+		for _, a := range m.apps {
+			old := *a
+			m.finish(a, 9)
+			a.people, a.client, a.account, a.hosts = old.people, old.client, old.account, old.hosts
+		}
+	},
+	"first-of-month": func(m *maker) {
+		a := m.apps[1]
+		m.extra = func() {
+			for range m.opt.Messages / 2 {
+				at := m.site.Last.Add(time.Duration(m.between(6, 9) * float64(time.Hour)))
+				m.message(a, at, nil)
+			}
+		}
+	},
+	"old-incident": func(m *maker) {
+		o := m.anOperator(true)
+		from := m.site.Start.Add(time.Duration(m.between(24, float64(m.opt.Days-1)*24) * float64(time.Hour)))
+		m.hits = append(m.hits, hit{span{from, from.Add(time.Duration(m.between(1, 8) * float64(time.Hour)))}, .9, func(_ *Message, r *Recipient) bool { return r.domain.by == o }, always(blockOf(o)), nil})
+	},
+	"retry-tail": func(m *maker) {
+		o := m.anOperator(true)
+		from := m.site.Last.Add(-time.Duration(m.between(4, 9) * float64(time.Hour)))
+		m.hits = append(m.hits, hit{span{from, m.site.Last.Add(-time.Minute)}, .9, func(_ *Message, r *Recipient) bool { return r.domain.by == o }, always(limitOf(o)), nil})
+	},
+	"small-outages": func(m *maker) {
+		for range 6 {
+			o := pick(m.r, m.operators)
+			if len(o.domains) == 1 && o.name == "" {
+				at := m.site.Last.Add(time.Duration(m.between(6, 20) * float64(time.Hour)))
+				if m.traffic(func(_ *app, d *domain) bool { return d.by == o }) < math.Max(40, .02*float64(m.opt.Messages)) {
+					o.down = append(o.down, span{at, at.Add(20 * time.Minute)})
+				}
+			}
+		}
+	},
+	"growth": func(m *maker) {
+		m.volume = func(t time.Time, _ *app) float64 { return math.Pow(1.05, t.Sub(m.site.Start).Hours()/24) }
+	},
+	"dirty-list": func(m *maker) {
+		m.apps[2].dirt, m.apps[2].weekday = .08, m.site.Last.Weekday()
+		m.apps[2].steady = nil
+		for range m.apps[2].burst {
+			m.apps[2].steady = append(m.apps[2].steady, m.address(m.apps[2], m.apps[2].to(m.r)))
+		}
+	},
+	"full-mailboxes": func(m *maker) {
+		for _, a := range m.apps {
+			a.dirt *= 1.5
+		}
+	},
+}

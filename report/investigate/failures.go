@@ -1,0 +1,93 @@
+package investigate
+
+// finding is a candidate that alarmed, with what else it explains.
+type finding struct {
+	*candidate
+	window           // as it was found: later scans of the candidate overwrite theirs
+	members  []int32 // events of the class in the span
+	taken    []int32 // events that it explains
+	siblings []*finding
+}
+
+// rounds is how often a cause is looked for among what the last ones left.
+const rounds = 6
+
+// Around its span a cause also explains what happened there in these minutes.
+const (
+	explainBefore = 10
+	explainAfter  = 20
+)
+
+// failures finds the causes of failures, strongest first, and the strongest
+// candidate that is none.
+func (m *model) failures() (found []*finding, strongest *candidate) {
+	list := m.candidates()
+	for range rounds {
+		var top *candidate
+		strongest = nil
+		for _, c := range list {
+			m.scan(c)
+			if m.alarms(c) && (top == nil || c.score > top.score) {
+				top = c
+			}
+			if c.f > 0 && (strongest == nil || c.strength() > strongest.strength()) {
+				strongest = c
+			}
+		}
+		if top == nil {
+			break
+		}
+		f := &finding{candidate: top, window: top.window}
+		m.take(f)
+		found = append(found, f)
+		for _, c := range list {
+			c.stale = true
+		}
+	}
+	return found, strongest
+}
+
+// take marks the events that a finding explains: those of its class, and those
+// of other reasons that are more than usual in its slice and span.
+func (m *model) take(f *finding) {
+	from := f.window.from - int((explainBefore+m.bin-1)/m.bin)
+	to := f.window.to + int((explainAfter+m.bin-1)/m.bin)
+	counts := make([]float64, len(m.reasons))
+	var inside []int32
+	for i := range m.events {
+		e := &m.events[i]
+		if e.taken || int(e.bin) < from || int(e.bin) >= to || !f.in(&m.leaves[e.leaf]) {
+			continue
+		}
+		inside = append(inside, int32(i))
+		counts[e.reason] += e.n
+	}
+	usual := m.usualIn(f, from, to)
+	own := map[int32]bool{}
+	for _, r := range f.class.reasons {
+		own[r] = true
+	}
+	for _, i := range inside {
+		e := &m.events[i]
+		if own[e.reason] && int(e.bin) >= f.window.from && int(e.bin) < f.window.to {
+			f.members = append(f.members, i)
+		}
+		if own[e.reason] || counts[e.reason] > 3*usual[e.reason]+4 {
+			e.taken = true
+			f.taken = append(f.taken, i)
+		}
+	}
+}
+
+// usualIn returns the expected events of every reason in a slice and a span.
+func (m *model) usualIn(f *finding, from, to int) []float64 {
+	usual := make([]float64, len(m.reasons))
+	for i := range m.rows {
+		if r := &m.rows[i]; int(r.bin) >= from && int(r.bin) < to && f.in(&m.leaves[r.leaf]) {
+			for reason := range usual {
+				usual[reason] += r.n * m.p[reason][r.leaf]
+			}
+		}
+	}
+	return usual
+}

@@ -1,0 +1,138 @@
+// Package investigate finds what changed in the delivery of mail: since when,
+// where, and because of what.
+//
+// The engine is arithmetic over Data and knows no store. It is a scan statistic
+// (Kulldorff, "A spatial scan statistic", 1997) with a binomial likelihood at
+// the level of leaves, over slices of dimensions as in Adtributor (Bhagwan et
+// al., 2014), HotSpot (Sun et al., 2018) and Squeeze (Li et al., 2019), with
+// causes explained away greedily. The unit is the recipient: retries prove
+// nothing. One number, the log likelihood ratio, decides slice, level and begin.
+package investigate
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// The kinds of problems.
+const (
+	Failures    = "failures"
+	MissingMail = "missing mail"
+	UntriedMail = "untried"
+)
+
+// The severities. A remark is no alarm.
+const (
+	Critical = "critical"
+	Warning  = "warning"
+	Remark   = "info"
+)
+
+// maxProblems is how many problems a result has at most.
+const maxProblems = 3
+
+// Result is what an investigation found.
+type Result struct {
+	Since, Until time.Time
+	Baseline     Baseline
+	Problems     []Problem // strongest first
+	RuledOut     []string
+	NoiseFloor   int // recipients failing in one place that would be reported
+
+	Recipients, Events int     // of the window
+	Rate, Usual        float64 // of events, in the window and as expected from the days before
+	Strongest          *Strongest
+}
+
+// Baseline is what a window is compared with.
+type Baseline struct {
+	Since, Until time.Time
+	Days         int
+}
+
+// Strongest is the candidate nearest to an alarm.
+type Strongest struct {
+	Where            Where
+	Reason           string
+	Recipients       int
+	Expected         float64
+	Score, Threshold float64
+}
+
+// Where holds the dimensions that narrow a problem down; "" is all of them.
+type Where struct {
+	Provider     string `json:"provider,omitempty"`
+	Platform     string `json:"platform,omitempty"`
+	Domain       string `json:"domain,omitempty"`
+	Relay        string `json:"relay,omitempty"`
+	IP           string `json:"ip,omitempty"`
+	SenderDomain string `json:"sender_domain,omitempty"`
+	Sender       string `json:"sender,omitempty"`
+	Account      string `json:"account,omitempty"`
+	Client       string `json:"client,omitempty"`
+	Host         string `json:"host,omitempty"`
+	Instance     string `json:"instance,omitempty"`
+	Direction    string `json:"direction,omitempty"`
+}
+
+// Problem is one thing that changed.
+type Problem struct {
+	Kind                        string
+	Where                       Where
+	Also                        []string // providers or domains with the same problem
+	Reason, Code, Stage, Source string
+	Began                       time.Time
+	BeganEarliest, BeganLatest  time.Time
+	Ended                       time.Time // zero: it goes on
+	Recipients, Failed, Waiting int
+	Tried                       int // recipients there in that time
+	Expected, Excess, Share     float64
+	RateBefore, RateNow         float64
+	Score                       float64
+	Severity                    string
+	New                         bool // the signature was not seen before
+	Examples                    []string
+	Meaning, Action             string
+	Next                        []string
+}
+
+// Analyze finds what changed in d.
+func Analyze(d *Data) *Result {
+	m := newModel(d)
+	r := &Result{Since: m.time(d.Since), Until: m.time(d.Until), Recipients: int(m.total)}
+	r.Baseline.Days = len(d.Days)
+	if n := len(d.Days); n > 0 {
+		r.Baseline.Since, r.Baseline.Until = m.time(d.Days[0].Since), m.time(d.Days[n-1].Until)
+	}
+	for i := range m.events {
+		r.Events += int(m.events[i].n)
+	}
+	if m.total > 0 {
+		r.Rate, r.Usual = float64(r.Events)/m.total, m.usual/m.total
+	}
+	found, strongest := m.failures()
+	for _, f := range m.join(found) {
+		r.Problems = append(r.Problems, m.problem(f))
+	}
+	for _, h := range newVolume(d).missing(m.total) {
+		r.Problems = append(r.Problems, m.missingMail(h))
+	}
+	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return cmp.Compare(b.Score, a.Score) })
+	r.Problems = r.Problems[:min(len(r.Problems), maxProblems)]
+	r.NoiseFloor = m.noiseFloor()
+	if strongest != nil {
+		r.Strongest = &Strongest{Where: m.where(strongest), Reason: m.topReason(strongest.events), Recipients: int(strongest.f),
+			Expected: strongest.window.expected, Score: strongest.strength(), Threshold: threshold}
+	}
+	return r
+}
+
+// time returns the beginning of a minute.
+func (m *model) time(minute int64) time.Time {
+	loc := m.data.Location
+	if loc == nil {
+		loc = time.UTC
+	}
+	return time.Unix(minute*60, 0).In(loc)
+}

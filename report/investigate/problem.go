@@ -1,0 +1,209 @@
+package investigate
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// where names a slice.
+func (m *model) where(c *candidate) (w Where) {
+	for _, d := range c.dims {
+		name := m.names[d].names[c.at[d]]
+		switch d {
+		case dimHost:
+			w.Host = name
+		case dimInstance:
+			w.Instance = name
+		case dimSender:
+			w.SenderDomain = name
+		case dimDomain:
+			w.Domain = name
+		case dimProvider, dimPlatform:
+			m.nameProvider(&w, d, name)
+		}
+	}
+	return w
+}
+
+func (m *model) nameProvider(w *Where, d dim, name string) {
+	switch {
+	case name == localProvider:
+		w.Direction = "local"
+	case d == dimPlatform:
+		w.Provider, w.Platform = "Microsoft", name
+	default:
+		w.Provider = name
+	}
+}
+
+// topReason returns the most frequent reason of events.
+func (m *model) topReason(events []int32) string {
+	counts := make([]float64, len(m.reasons))
+	for _, i := range events {
+		counts[m.events[i].reason] += m.events[i].n
+	}
+	if len(counts) == 0 {
+		return ""
+	}
+	return m.reasons[slices.Index(counts, slices.Max(counts))]
+}
+
+// noiseFloor returns how many recipients would have to fail in one place to be
+// reported.
+func (m *model) noiseFloor() int {
+	price := math.Log(float64(m.names[dimDomain].len())) + 2
+	rate := 0.005
+	if m.total > 0 && m.usual > 0 {
+		rate = min(0.3, max(leastRate, m.usual/m.total/max(1, float64(len(m.reasons)))))
+	}
+	return int(math.Ceil(max(leastEvents, m.floor(), (threshold+price)/-math.Log(rate))))
+}
+
+// join makes one of findings that are equal but for provider or domain and
+// began within two hours: the sender or the host is what they have in common.
+func (m *model) join(found []*finding) (list []*finding) {
+	for _, f := range found {
+		first := slices.IndexFunc(list, func(o *finding) bool { return m.alike(o, f) })
+		if first >= 0 {
+			list[first].siblings = append(list[first].siblings, f)
+			continue
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+// joinWithin is in minutes.
+const joinWithin = 120
+
+func (m *model) alike(a, b *finding) bool {
+	if !slices.Equal(a.dims, b.dims) || len(a.dims) < 2 || m.topReason(a.members) != m.topReason(b.members) {
+		return false
+	}
+	if gap := int64(a.window.from-b.window.from) * m.bin; gap > joinWithin || gap < -joinWithin {
+		return false
+	}
+	for _, d := range a.dims {
+		if d != dimProvider && d != dimDomain && d != dimPlatform && a.at[d] != b.at[d] {
+			return false
+		}
+	}
+	return true
+}
+
+// problem describes a finding.
+func (m *model) problem(f *finding) Problem {
+	w := f.window
+	p := Problem{Kind: Failures, Where: m.where(f.candidate), Reason: m.topReason(f.members), Score: f.score,
+		Tried: int(w.n), Expected: w.expected, Excess: w.f - w.expected, Severity: Warning}
+	for _, s := range f.siblings {
+		sw := m.where(s.candidate)
+		p.Also = append(p.Also, cmp.Or(sw.Domain, sw.Platform, sw.Provider))
+		p.Tried += int(s.window.n)
+		p.Expected += s.window.expected
+		p.Excess += s.window.f - s.window.expected
+	}
+	if len(f.siblings) > 0 {
+		p.Also = append(p.Also, cmp.Or(p.Where.Domain, p.Where.Platform, p.Where.Provider))
+		slices.Sort(p.Also)
+		p.Where.Domain, p.Where.Provider, p.Where.Platform = "", "", ""
+	}
+	for _, i := range m.membersOf(f) {
+		e := m.events[i].from
+		p.Recipients += int(e.N)
+		switch e.State {
+		case Waiting:
+			p.Waiting += int(e.N)
+		case Failed:
+			p.Failed += int(e.N)
+		}
+	}
+	if p.Tried > 0 {
+		p.RateNow, p.RateBefore = float64(p.Recipients)/float64(p.Tried), p.Expected/float64(p.Tried)
+	}
+	m.times(f, &p)
+	m.facts(f, &p)
+	return p
+}
+
+// membersOf returns the events of a finding and its siblings.
+func (m *model) membersOf(f *finding) []int32 {
+	list := f.members
+	for _, s := range f.siblings {
+		list = append(list[:len(list):len(list)], s.members...)
+	}
+	return list
+}
+
+// times finds when a finding began, and whether it goes on.
+func (m *model) times(f *finding, p *Problem) {
+	w := f.window
+	q := min(0.995, w.f/w.n)
+	cost := -math.Log1p(-q)
+	first := m.data.Since + int64(w.from)*m.bin
+	if len(f.members) > 0 {
+		first = m.events[f.members[0]].from.Minute
+	}
+	half, ninety := m.back(f, w.from, math.Ln2/cost), m.back(f, w.from, 3/cost)
+	p.BeganEarliest, p.BeganLatest = m.time(ninety), m.time(first+1)
+	p.Began = m.time(max((half+first)/2, first-10))
+	after := 0.0
+	for i := w.to; i < m.bins; i++ {
+		after += f.others[i] * cost
+	}
+	if last := m.data.Since + int64(w.to)*m.bin; after > 3 && last < m.data.Until {
+		p.Ended = m.time(last)
+	}
+}
+
+// back returns the minute before a bin within which so many recipients of the
+// slice went through.
+func (m *model) back(f *finding, bin int, recipients float64) int64 {
+	seen := 0.0
+	for i := bin - 1; i >= 0; i-- {
+		if seen += f.others[i]; seen >= recipients {
+			return m.data.Since + int64(i)*m.bin
+		}
+	}
+	return m.data.Since
+}
+
+// facts finds what else the events of a finding have in common.
+func (m *model) facts(f *finding, p *Problem) {
+	causes, texts := map[int32]int{}, map[string]int{}
+	for _, i := range m.membersOf(f) {
+		e := m.events[i].from
+		if e.Cause >= 0 && m.data.Causes[e.Cause].Reason == p.Reason {
+			causes[e.Cause]++
+		}
+		if e.Text != "" {
+			texts[e.Text]++
+		}
+	}
+	if c, ok := top(causes); ok {
+		k := &m.data.Causes[c]
+		p.Code, p.Stage, p.Source = k.Code, k.Stage, k.Source
+	}
+}
+
+// top returns the key with the greatest count, of several the smallest.
+func top[K cmp.Ordered](counts map[K]int) (best K, ok bool) {
+	for k, n := range counts {
+		if !ok || n > counts[best] || n == counts[best] && k < best {
+			best, ok = k, true
+		}
+	}
+	return best, ok
+}
+
+// missingMail describes a hole.
+func (m *model) missingMail(h *hole) Problem {
+	p := Problem{Kind: MissingMail, Where: Where{Host: h.host, SenderDomain: h.sender}, Tried: int(h.observed), Expected: h.expected,
+		Excess: h.expected - h.observed, Recipients: int(h.expected - h.observed), Score: h.llr, Severity: Warning,
+		Began: m.time(h.began), BeganEarliest: m.time(h.earliest), BeganLatest: m.time(h.latest)}
+	if end := m.data.Since + int64(h.to)*quarter; end < m.data.Until-2*quarter {
+		p.Ended = m.time(end)
+	}
+	return p
+}

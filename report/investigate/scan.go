@@ -1,0 +1,328 @@
+package investigate
+
+import (
+	"math"
+	"slices"
+)
+
+// combinations are the dimensions that slices have, in the order in which they
+// are preferred when they say the same.
+var combinations = [][]dim{
+	{},
+	{dimProvider}, {dimPlatform}, {dimDomain}, {dimSender}, {dimHost}, {dimInstance},
+	{dimProvider, dimHost}, {dimProvider, dimSender}, {dimDomain, dimHost}, {dimDomain, dimSender}, {dimHost, dimSender},
+	{dimPlatform, dimHost}, {dimPlatform, dimSender},
+	{dimProvider, dimHost, dimSender}, {dimDomain, dimHost, dimSender},
+}
+
+// candidate is a slice and a class of failures, and how unusual they are.
+type candidate struct {
+	at     key
+	dims   []dim
+	class  *class
+	events []int32 // of model.events, in order of time
+
+	others []float64 // recipients of each bin that are no events
+	quiet  []float64 // −Σ ln(1−p) of others
+	mu     []float64 // expected events of each bin
+	all    float64   // expected events of the window
+
+	stale bool // events were taken since the last scan
+	window
+}
+
+// window is the span of bins in which a candidate is most unusual.
+type window struct {
+	from, to int // bins, half-open
+	f, n     float64
+	expected float64
+	excess   float64 // over the whole of the slice, not only in the span
+	llr      float64
+	score    float64
+}
+
+// strength is what is compared with the threshold: a rate that is not nil varies
+// within a day by itself, by about two fifths.
+func (c *candidate) strength() float64 { return c.score / (1 + overDispersion*c.expected) }
+
+// The thresholds of an alarm.
+const (
+	overDispersion = 0.16
+	threshold      = 25
+	leastEvents    = 8
+	leastRatio     = 2.5
+	leastShare     = 0.003 // of the recipients of the window
+)
+
+// floor is the least excess that is worth an alarm.
+func (m *model) floor() float64 { return max(6, leastShare*m.total) }
+
+func (m *model) alarms(c *candidate) bool {
+	return c.f >= leastEvents && c.excess >= m.floor() && c.f >= leastRatio*c.expected && c.strength() >= threshold
+}
+
+// in reports whether a leaf is in the slice.
+func (c *candidate) in(leaf *key) bool {
+	for _, d := range c.dims {
+		if leaf[d] != c.at[d] {
+			return false
+		}
+	}
+	return true
+}
+
+// candidates returns the slices and classes with more events than usual.
+func (m *model) candidates() (list []*candidate) {
+	floor := 0.7 * m.floor()
+	for _, dims := range combinations {
+		if !m.useful(dims) {
+			continue
+		}
+		slicesOf := map[key][]int32{}
+		for i := range m.events {
+			var k key
+			leaf := &m.leaves[m.events[i].leaf]
+			for _, d := range dims {
+				k[d] = leaf[d]
+			}
+			slicesOf[k] = append(slicesOf[k], int32(i))
+		}
+		for k, events := range slicesOf {
+			if float64(len(events)) < floor && m.weight(events) < floor || m.redundant(k, dims) {
+				continue
+			}
+			list = append(list, m.ofSlice(k, dims, events, floor)...)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *candidate) int { return a.compare(b) })
+	return list
+}
+
+// compare orders candidates by what they are, so that two runs agree.
+func (c *candidate) compare(o *candidate) int {
+	if n := len(c.dims) - len(o.dims); n != 0 {
+		return n
+	}
+	if n := slices.Compare(c.at[:], o.at[:]); n != 0 {
+		return n
+	}
+	return slices.Compare(c.class.reasons, o.class.reasons)
+}
+
+// useful reports whether dimensions with more than one value are all that dims has.
+func (m *model) useful(dims []dim) bool {
+	for _, d := range dims {
+		if m.names[d].len() < 2 || d == dimPlatform && m.names[d].len() == m.names[dimProvider].len() {
+			return false
+		}
+	}
+	return true
+}
+
+// redundant reports whether a slice has a simpler name: a provider with one
+// domain is named as the domain, a platform that is all of a provider as that.
+func (m *model) redundant(k key, dims []dim) bool {
+	for _, d := range dims {
+		if d == dimProvider && m.single[k[d]] {
+			return true
+		}
+		if d == dimPlatform {
+			name := m.names[d].names[k[d]]
+			if _, ok := m.names[dimProvider].ids[name]; ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (m *model) weight(events []int32) (sum float64) {
+	for _, i := range events {
+		sum += m.events[i].n
+	}
+	return sum
+}
+
+// ofSlice returns the candidates of one slice.
+func (m *model) ofSlice(k key, dims []dim, events []int32, floor float64) (list []*candidate) {
+	for i := range m.classes {
+		c := &candidate{at: k, dims: dims, class: &m.classes[i], stale: true}
+		c.events = m.firsts(c.class, events)
+		f := m.weight(c.events)
+		if f < floor {
+			continue
+		}
+		if !m.isNews(c, list) {
+			continue
+		}
+		for l := range m.leaves {
+			if m.today[l] > 0 && c.in(&m.leaves[l]) {
+				c.all += m.today[l] * m.rateOf(c.class, int32(l))
+			}
+		}
+		if f-c.all >= floor {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// isNews reports whether a class holds more events than each of its reasons
+// that is a candidate already.
+func (m *model) isNews(c *candidate, list []*candidate) bool {
+	return !slices.ContainsFunc(list, func(o *candidate) bool { return len(o.events) == len(c.events) })
+}
+
+// firsts returns the events of a class, of each recipient the first.
+func (m *model) firsts(c *class, events []int32) (list []int32) {
+	var seen map[int64]bool
+	if len(c.reasons) > 1 {
+		seen = map[int64]bool{}
+	}
+	for _, i := range events {
+		e := &m.events[i]
+		if !slices.Contains(c.reasons, e.reason) {
+			continue
+		}
+		if id := e.from.Recipient; id != 0 && seen != nil {
+			if seen[id] {
+				continue
+			}
+			seen[id] = true
+		}
+		list = append(list, i)
+	}
+	return list
+}
+
+// spread fills the bins of a candidate.
+func (m *model) spread(c *candidate) {
+	c.others, c.quiet, c.mu = make([]float64, m.bins), make([]float64, m.bins), make([]float64, m.bins)
+	for i := range m.rows {
+		r := &m.rows[i]
+		if c.in(&m.leaves[r.leaf]) {
+			p := m.rateOf(c.class, r.leaf)
+			c.others[r.bin] += r.n
+			c.quiet[r.bin] += r.n * logOdds(p)
+			c.mu[r.bin] += r.n * p
+		}
+	}
+	for _, i := range c.events {
+		if e := &m.events[i]; !e.late {
+			c.others[e.bin] = max(0, c.others[e.bin]-e.n)
+			c.quiet[e.bin] = max(0, c.quiet[e.bin]-e.n*logOdds(m.rateOf(c.class, e.leaf)))
+		}
+	}
+}
+
+// scan finds the span in which the events of a candidate are least likely by
+// chance: Kulldorff's scan statistic ("A spatial scan statistic", 1997) over
+// time, with a binomial likelihood at the leaves. For a given rate q the best
+// span is the maximum subarray of the bins' gains, as in Page's CUSUM.
+func (m *model) scan(c *candidate) {
+	if !c.stale {
+		return
+	}
+	c.stale, c.window = false, window{}
+	if c.others == nil {
+		m.spread(c)
+	}
+	f, b := make([]float64, m.bins), make([]float64, m.bins)
+	left := 0.0
+	for _, i := range c.events {
+		if e := &m.events[i]; !e.taken {
+			f[e.bin] += e.n
+			b[e.bin] -= e.n * math.Log(m.rateOf(c.class, e.leaf))
+			left += e.n
+		}
+	}
+	if left < leastEvents {
+		return
+	}
+	gain := func(i int, lnQ, lnNot float64) float64 { return f[i]*lnQ + b[i] + c.others[i]*lnNot + c.quiet[i] }
+	for _, q := range []float64{0.1, 0.35, 0.8} {
+		for range 6 {
+			from, to := best(m.bins, math.Log(q), math.Log1p(-q), gain)
+			w := window{from: from, to: to}
+			for i := from; i < to; i++ {
+				w.f, w.n, w.expected = w.f+f[i], w.n+f[i]+c.others[i], w.expected+c.mu[i]
+			}
+			if w.f == 0 {
+				break
+			}
+			next := min(0.995, w.f/w.n)
+			for i := from; i < to; i++ {
+				w.llr += gain(i, math.Log(next), math.Log1p(-next))
+			}
+			if w.llr > c.llr {
+				c.window = w
+			}
+			if math.Abs(next-q) < 1e-3 {
+				break
+			}
+			q = next
+		}
+	}
+	if c.f > 0 {
+		m.trim(c, f)
+		c.excess = left - c.all
+		c.score = c.llr - m.price(c)
+	}
+}
+
+// best returns the maximum subarray.
+func best(n int, lnQ, lnNot float64, gain func(int, float64, float64) float64) (from, to int) {
+	sum, most, start := 0.0, 0.0, 0
+	for i := range n {
+		if sum <= 0 {
+			sum, start = 0, i
+		}
+		if sum += gain(i, lnQ, lnNot); sum > most {
+			most, from, to = sum, start, i+1
+		}
+	}
+	return from, to
+}
+
+// trim cuts off what is before the first event, and single early events with
+// much mail after them that went through.
+func (m *model) trim(c *candidate, f []float64) {
+	cost := -math.Log1p(-min(0.995, c.f/c.n))
+	for {
+		for c.from < c.to && f[c.from] == 0 {
+			c.n, c.expected = c.n-c.others[c.from], c.expected-c.mu[c.from]
+			c.from++
+		}
+		if c.from >= c.to || c.f < 4 || f[c.from] > 1 {
+			return
+		}
+		against, next := 0.0, c.from+1
+		for next < c.to && f[next] == 0 {
+			against += cost * c.others[next]
+			next++
+		}
+		if int64(next-c.from)*m.bin < 20 || against < 0.7 {
+			return
+		}
+		c.f, c.n, c.expected = c.f-f[c.from], c.n-f[c.from]-c.others[c.from], c.expected-c.mu[c.from]
+		c.from++
+	}
+}
+
+// price is what a slice has to be better by, for each of its dimensions: there
+// are many to choose from. Of two that explain the same the general one is named.
+func (m *model) price(c *candidate) (sum float64) {
+	for _, d := range c.dims {
+		sum += math.Log(float64(m.names[d].len())) + 2
+		if d == dimProvider {
+			sum--
+		}
+	}
+	switch {
+	case c.class.name == "":
+		sum += 2
+	case len(c.class.reasons) > 1:
+		sum++
+	}
+	return sum
+}

@@ -1,0 +1,403 @@
+package investigate
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// Mail that never came leaves no line. What is missing is found against what
+// came at the same hours of the days before, by quarters of an hour.
+const (
+	quarter    = 15 // minutes
+	leastZ     = 4.0
+	overOthers = 1.4  // times the second highest z of the days before
+	mostLeft   = 0.72 // of the expected mail, for mail to be missing
+	leastHole  = 10   // recipients
+	holeShare  = 0.01 // of the recipients of the window
+	levelPrior = 40   // recipients outside of the hole that the level of the day is taken from
+	hourSpread = 0.04 // squared variation of an hour's mail from day to day
+)
+
+// stream is the mail of a sender's domain at a host.
+type stream struct {
+	host, sender string
+	days         [][]float64 // by day, the window being the last one, and quarter
+}
+
+// volume holds the streams of a site.
+type volume struct {
+	data     *Data
+	quarters int
+	streams  []*stream
+	kind     [][]bool // by day and hour: whether it is a weekend's
+	minutes  map[*stream][]int64
+}
+
+// newVolume adds up what came into the queue or, where the logs do not tell,
+// what was first tried.
+func newVolume(d *Data) *volume {
+	v := &volume{data: d, quarters: int((d.Until - d.Since + quarter - 1) / quarter), minutes: map[*stream][]int64{}}
+	m := model{data: d}
+	counts := map[string]bool{}
+	for i := range d.Accepted {
+		counts[d.Accepted[i].Host] = true
+	}
+	byName := map[[2]string]*stream{}
+	add := func(host, sender string, minute int64, n int32) {
+		day, since := len(d.Days), d.Since
+		if minute < d.Since || minute >= d.Until {
+			if day = m.day(minute); day < 0 {
+				return
+			}
+			since = d.Days[day].Since
+		}
+		name := [2]string{host, sender}
+		s := byName[name]
+		if s == nil {
+			s = &stream{host: host, sender: sender, days: make([][]float64, len(d.Days)+1)}
+			for i := range s.days {
+				s.days[i] = make([]float64, v.quarters)
+			}
+			byName[name] = s
+			v.streams = append(v.streams, s)
+		}
+		if q := int((minute - since) / quarter); q < v.quarters {
+			s.days[day][q] += float64(n)
+		}
+		if day == len(d.Days) {
+			v.minutes[s] = append(v.minutes[s], minute)
+		}
+	}
+	for i := range d.Arrivals {
+		if a, p := &d.Arrivals[i], &d.Places[d.Arrivals[i].Place]; !counts[p.Host] && p.Sender != "<>" {
+			add(p.Host, p.Sender, a.Minute, a.N)
+		}
+	}
+	for i := range d.Accepted {
+		if a := &d.Accepted[i]; a.Sender != "<>" {
+			add(a.Host, a.Sender, a.Minute, a.N)
+		}
+	}
+	v.weekends()
+	return v
+}
+
+func (v *volume) weekends() {
+	loc := v.data.Location
+	if loc == nil {
+		loc = time.UTC
+	}
+	for _, since := range v.starts() {
+		hours := make([]bool, (v.quarters+3)/4)
+		for h := range hours {
+			day := time.Unix((since+int64(h)*60)*60, 0).In(loc).Weekday()
+			hours[h] = day == time.Saturday || day == time.Sunday
+		}
+		v.kind = append(v.kind, hours)
+	}
+}
+
+// starts returns the first minute of every day, the window being the last one.
+func (v *volume) starts() (list []int64) {
+	for _, d := range v.data.Days {
+		list = append(list, d.Since)
+	}
+	return append(list, v.data.Since)
+}
+
+// expected returns what a stream usually brings in each quarter of a day, from
+// the other days: those of the same kind, working day or weekend, if there are
+// any. Bursts are left out. days is how many there were at least.
+func (v *volume) expected(s *stream, day int) (e []float64, days int) {
+	e, days = make([]float64, v.quarters), len(s.days)
+	for h := range v.kind[day] {
+		hour := v.hours(s, day, h, true)
+		if len(hour) == 0 {
+			hour = v.hours(s, day, h, false)
+		}
+		days = min(days, len(hour))
+		mean := calmMean(hour)
+		for q := 4 * h; q < min(4*h+4, v.quarters); q++ {
+			e[q] = mean / 4
+		}
+	}
+	return e, days
+}
+
+// hours returns what came in an hour on the days before the window but one.
+func (v *volume) hours(s *stream, but, h int, sameKind bool) (list []float64) {
+	for day := range len(s.days) - 1 {
+		if day == but || sameKind && v.kind[day][h] != v.kind[but][h] {
+			continue
+		}
+		sum := 0.0
+		for q := 4 * h; q < min(4*h+4, v.quarters); q++ {
+			sum += s.days[day][q]
+		}
+		list = append(list, sum)
+	}
+	return list
+}
+
+// calmMean is the mean without bursts.
+func calmMean(list []float64) float64 {
+	if len(list) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(list))
+	limit := 2.2*(sorted[(len(list)-1)/2]+sorted[len(list)/2])/2 + 6
+	sum, n := 0.0, 0.0
+	for _, x := range list {
+		if x <= limit {
+			sum, n = sum+x, n+1
+		}
+	}
+	return sum / max(1, n)
+}
+
+// hole is a span in which less mail came than expected.
+type hole struct {
+	host, sender       string // "" all
+	from, to           int    // quarters, half-open
+	observed, expected float64
+	llr, z             float64
+	before             float64 // expected recipients of the whole window
+	began, earliest    int64
+	latest             int64
+}
+
+// part is a stream as it is compared.
+type part struct {
+	seen, expected []float64
+	level          float64
+}
+
+// parts compares the streams of a slice on a day with the other days.
+func (v *volume) parts(streams []*stream, day int) (list []part, days int) {
+	days = len(v.data.Days)
+	for _, s := range streams {
+		e, n := v.expected(s, day)
+		days = min(days, n)
+		p := part{seen: make([]float64, v.quarters), expected: e}
+		for q, x := range s.days[day] {
+			p.seen[q] = min(x, 1.5*e[q]+2*math.Sqrt(e[q])+3) // a burst hides no hole
+		}
+		list = append(list, p)
+	}
+	return list, days
+}
+
+// find looks for a hole in the mail of a slice on a day.
+func (v *volume) find(streams []*stream, day int) (h hole) {
+	parts, days := v.parts(streams, day)
+	if days == 0 {
+		return h
+	}
+	level := make([]float64, len(parts)) // 1 while nothing is known
+	for i := range level {
+		level[i] = 1
+	}
+	seen, expected := make([]float64, v.quarters), make([]float64, v.quarters)
+	for range 3 {
+		clear(seen)
+		clear(expected)
+		for i, p := range parts {
+			for q := range seen {
+				seen[q] += p.seen[q]
+				expected[q] += p.expected[q] * level[i]
+			}
+		}
+		h = v.deepest(seen, expected)
+		if h.to == 0 {
+			return h
+		}
+		v.levels(parts, level, &h, days)
+	}
+	h.z = (h.expected - h.observed) / math.Sqrt(v.variance(parts, level, expected, &h, days))
+	for _, e := range expected {
+		h.before += e
+	}
+	return h
+}
+
+// levels finds how much mail the day has outside of a hole, by stream: holidays
+// and trends are no holes.
+func (v *volume) levels(parts []part, level []float64, h *hole, days int) {
+	prior := prior(days)
+	for i, p := range parts {
+		o, e := 0.0, 0.0
+		for q := range p.seen {
+			if q < h.from || q >= h.to {
+				o, e = o+p.seen[q], e+p.expected[q]
+			}
+		}
+		level[i] = min(1.5, (o+prior)/(e+prior))
+	}
+}
+
+func prior(days int) float64 {
+	if days < 3 {
+		return 15
+	}
+	return levelPrior
+}
+
+// variance of the mail expected in a hole: of the messages, of the hours, and
+// of the level of each stream.
+func (v *volume) variance(parts []part, level, expected []float64, h *hole, days int) float64 {
+	sum := h.expected + 1
+	for q := h.from; q < h.to; {
+		hour := 0.0
+		for end := q - q%4 + 4; q < min(end, h.to); q++ {
+			hour += expected[q]
+		}
+		sum += hourSpread * hour * hour * (1 + 1/float64(days))
+	}
+	for i, p := range parts {
+		in, out := 0.0, 0.0
+		for q, e := range p.expected {
+			if q >= h.from && q < h.to {
+				in += e * level[i]
+			} else {
+				out += e
+			}
+		}
+		sum += in * in / (out + prior(days))
+	}
+	return sum
+}
+
+// deepest returns the span with the greatest likelihood ratio of less mail than
+// expected, O·ln ρ + E·(1−ρ), as a maximum subarray.
+func (v *volume) deepest(seen, expected []float64) (h hole) {
+	for _, rho := range []float64{.02, .25, .5, .7} {
+		for range 4 {
+			lnRho := math.Log(rho)
+			from, to := best(v.quarters, lnRho, 1-rho, func(q int, ln, left float64) float64 { return seen[q]*ln + expected[q]*left })
+			o, e := 0.0, 0.0
+			for q := from; q < to; q++ {
+				o, e = o+seen[q], e+expected[q]
+			}
+			if e == 0 || o >= e {
+				break
+			}
+			rho = max(.005, o/e)
+			if llr := o*math.Log(rho) + e*(1-rho); llr > h.llr {
+				h = hole{from: from, to: to, observed: o, expected: e, llr: llr}
+			}
+		}
+	}
+	return h
+}
+
+// missing finds the holes in the mail of the window.
+func (v *volume) missing(total float64) (found []*hole) {
+	days := len(v.data.Days)
+	if days == 0 || v.quarters < 4 {
+		return nil
+	}
+	least := max(leastHole, holeShare*total)
+	var top *hole
+	for _, streams := range v.slices(least) {
+		h := v.find(streams.list, days)
+		gap := h.expected - h.observed
+		if h.z < leastZ || h.observed > mostLeft*h.expected || gap < least || h.z < overOthers*v.usualZ(streams.list) {
+			continue
+		}
+		if h.host, h.sender = streams.host, streams.sender; top == nil || h.llr > top.llr {
+			v.begin(&h, streams.list)
+			top = &h
+		}
+	}
+	if top != nil {
+		found = append(found, top)
+	}
+	return found
+}
+
+// usualZ returns the second highest z of the days before.
+func (v *volume) usualZ(streams []*stream) float64 {
+	var z []float64
+	for day := range v.data.Days {
+		z = append(z, v.find(streams, day).z)
+	}
+	slices.Sort(z)
+	if len(z) < 3 {
+		return 0
+	}
+	return z[len(z)-2]
+}
+
+// group is a slice of streams.
+type group struct {
+	host, sender string
+	list         []*stream
+}
+
+// slices returns everything, and what every sender and host brings, unless it
+// is less than a hole must have.
+func (v *volume) slices(least float64) (list []group) {
+	hosts, senders := map[string][]*stream{}, map[string][]*stream{}
+	for _, s := range v.streams {
+		hosts[s.host] = append(hosts[s.host], s)
+		senders[s.sender] = append(senders[s.sender], s)
+	}
+	list = append(list, group{"", "", v.streams})
+	enough := func(streams []*stream) bool {
+		sum := 0.0
+		for _, s := range streams {
+			for _, day := range s.days[:len(s.days)-1] {
+				for _, x := range day {
+					sum += x
+				}
+			}
+		}
+		return sum/float64(len(v.data.Days)) >= least
+	}
+	for name, streams := range senders {
+		if len(senders) > 1 && enough(streams) {
+			list = append(list, group{"", name, streams})
+		}
+	}
+	for name, streams := range hosts {
+		if len(hosts) > 1 && enough(streams) {
+			list = append(list, group{name, "", streams})
+		}
+	}
+	return list
+}
+
+// begin finds the minute in which a hole begins: after the mail seen last, when
+// half a message more was to be expected.
+func (v *volume) begin(h *hole, streams []*stream) {
+	var minutes []int64
+	for _, s := range streams {
+		minutes = append(minutes, v.minutes[s]...)
+	}
+	slices.Sort(minutes)
+	rate := h.expected / float64((h.to-h.from)*quarter)
+	since := v.data.Since
+	rough := since + int64(h.from)*quarter
+	last := since
+	if left := h.observed / h.expected; left > 0.15 {
+		h.began, h.earliest, h.latest = rough, rough-2*quarter, rough+2*quarter
+		return
+	}
+	i, _ := slices.BinarySearch(minutes, rough+quarter)
+	for i < len(minutes) && minutes[i] < rough+2*quarter && float64(countWithin(minutes, minutes[i]-quarter, minutes[i])) > 0.5*rate*quarter {
+		i++
+	}
+	if i > 0 {
+		last = minutes[i-1]
+	}
+	h.earliest = last
+	h.began = last + int64(math.Min(0.5/rate, 60))
+	h.latest = last + int64(math.Min(2/rate, 240)) + 1
+}
+
+func countWithin(sorted []int64, from, to int64) int {
+	i, _ := slices.BinarySearch(sorted, from)
+	j, _ := slices.BinarySearch(sorted, to)
+	return j - i
+}
