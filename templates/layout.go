@@ -224,3 +224,24 @@ func (t *Table) line(b *strings.Builder, widths []int, cell func(int) string) {
 	}
 	b.WriteString(strings.TrimRight(line.String(), " "))
 }
+
+// Spark draws numbers as a line of characters, the highest of them full; "" for
+// nothing but zeros. Plain letters survive every mail program and font.
+func Spark(values []int64) string {
+	var most int64
+	for _, v := range values {
+		most = max(most, v)
+	}
+	if most == 0 {
+		return ""
+	}
+	const bars = ".:-=+*#@"
+	s := make([]byte, len(values))
+	for i, v := range values {
+		s[i] = ' '
+		if v > 0 {
+			s[i] = bars[(v*int64(len(bars))-1)/most]
+		}
+	}
+	return string(s)
+}
