@@ -11,8 +11,14 @@ import (
 	"mailfail/templates"
 )
 
-// View returns the report as data, with no more than top rows a table; 0: as
-// many as suit a page, less than 0: all.
+// Rows of tables that Report.View takes instead of a number.
+const (
+	PageRows = 0  // as many as suit a page
+	AllRows  = -1 // all
+)
+
+// View returns the report as data, with no more than top rows a table, or
+// PageRows or AllRows. Options.Top must have been the same.
 func (r *Report) View(top int) *View {
 	c := &composer{Report: r, top: top}
 	return c.view()
@@ -21,15 +27,17 @@ func (r *Report) View(top int) *View {
 // composer puts words around the numbers.
 type composer struct {
 	*Report
-	top int
+	top      int
+	clusters []*cluster
+	nOutside int64 // recipients that failed outside the clusters
 }
 
 // rows is how many rows of a table are shown.
 func (c *composer) rows(usual int) int {
 	switch {
-	case c.top == 0:
+	case c.top == PageRows:
 		return usual
-	case c.top < 0:
+	case c.top == AllRows:
 		return 0
 	}
 	return c.top
@@ -300,6 +308,9 @@ func dimensionValue(d store.Dimension, value string) templates.Text {
 	case d == store.ByCode:
 		return templates.Words("(no code)")
 	}
+	if d == store.ByProvider || d == store.ByRelay {
+		return templates.Words("(no next hop)")
+	}
 	return templates.Words("(none)")
 }
 
@@ -308,7 +319,7 @@ func more(left int, what string) templates.Text {
 	if left <= 0 {
 		return nil
 	}
-	return templates.Say("… %v %v", left, what)
+	return templates.Say("… %v more %v (--top 0 shows all)", left, templates.Plural(int64(left), what))
 }
 
 // clock is a time of day, with the day where the window is longer than one.

@@ -35,7 +35,7 @@ func (c *composer) figures() Section {
 	if c.Totals == (store.Tally{}) && c.Messages == 0 && len(c.Hops) == 0 {
 		return s
 	}
-	t := &Table{Columns: []Column{{}, {Title: c.ownColumn(), Number: true}}}
+	t := &Table{Columns: []Column{{Title: ""}, {Title: c.ownColumn(), Number: true}}}
 	periods := c.periods()
 	for _, p := range periods {
 		t.Columns = append(t.Columns, Column{Title: p.Name, Number: true})
@@ -54,6 +54,9 @@ func (c *composer) figures() Section {
 	for _, f := range c.tallyFigures() {
 		if n := f.of(&c.Totals); n != 0 || f.always {
 			row(f.name, n, func(p *Period) int64 { return f.of(&p.Tally) }, f.note)
+		}
+		if f.name == failedName && c.Totals.Bounced+c.Totals.Expired > 0 && !c.ofCause(nil) {
+			t.Rows = append(t.Rows, c.rateRow(periods))
 		}
 	}
 	if f, ok := c.connected(); ok {
@@ -91,13 +94,15 @@ func (c *composer) tallyFigures() []figure {
 	any := c.Totals.Recipients+c.Totals.Attempts > 0
 	return []figure{
 		{"Recipients", func(t *store.Tally) int64 { return t.Recipients }, nil, any},
-		{"  delivered", func(t *store.Tally) int64 { return t.Delivered }, c.percentNote(func(t *store.Tally) (int64, int64) { return t.Delivered, t.Recipients }), any},
-		{"  failed", failed, c.failedNote(), any},
+		{"  delivered", func(t *store.Tally) int64 { return t.Delivered }, templates.Words(templates.Percent(c.Totals.Delivered, c.Totals.Recipients)), any},
+		{failedName, failed, c.failedNote(), any},
 		{"  pending", func(t *store.Tally) int64 { return t.Pending }, c.waitingNote(), any},
-		{"  removed", func(t *store.Tally) int64 { return t.Removed }, templates.Words("deleted or discarded on this side"), false},
-		{"Deferred", func(t *store.Tally) int64 { return t.Deferred }, templates.Words("recipients deferred at least once"), false},
-		{"Handed over", func(t *store.Tally) int64 { return t.HandedOver }, templates.Words("to a content filter or to another server here"), false},
-		{"Attempts", func(t *store.Tally) int64 { return t.Attempts }, c.attemptsNote(), false},
+		{"  removed", func(t *store.Tally) int64 { return t.Removed }, templates.Words("deleted or discarded here"), false},
+		{"Deferred", func(t *store.Tally) int64 { return t.Deferred }, templates.Words("at least once"), false},
+		{"Handed over", func(t *store.Tally) int64 { return t.HandedOver }, templates.Words("to a filter or server here"), false},
+		{"Attempts", func(t *store.Tally) int64 { return t.Attempts }, nil, false},
+		{"  temporary", func(t *store.Tally) int64 { return t.Deferrals }, templates.Words("temporary failures"), false},
+		{"  permanent", func(t *store.Tally) int64 { return t.Failures }, templates.Words("permanent failures"), false},
 		{"Suspended", func(t *store.Tally) int64 { return t.Suspended }, templates.Words("deferred without an attempt"), false},
 		{"Rejected", func(t *store.Tally) int64 { return t.Rejected }, templates.Words("incoming, permanently"), false},
 		{"Rejected", func(t *store.Tally) int64 { return t.RejectedTemporary }, templates.Words("incoming, temporarily"), false},
@@ -120,25 +125,27 @@ func (c *composer) causeFigures() []figure {
 	}
 }
 
-// percentNote is a share, and the same share before and usually.
-func (c *composer) percentNote(of func(*store.Tally) (n, all int64)) templates.Text {
-	said := templates.Percent(of(&c.Totals))
-	for _, p := range c.periods() {
-		said += fmt.Sprintf(", %s %s", p.Name, templates.Percent(of(&p.Tally)))
+const failedName = "  failed"
+
+// rateRow is the failure rate, beside that of other times.
+func (c *composer) rateRow(periods []*Period) Row {
+	rate := func(t *store.Tally) templates.Text {
+		return templates.Words(templates.Percent(t.Bounced+t.Expired, t.Delivered+t.Bounced+t.Expired))
 	}
-	return templates.Words(said)
+	row := Row{Cells: []templates.Text{templates.Words("  failure rate"), rate(&c.Totals)}}
+	for _, p := range periods {
+		row.Cells = append(row.Cells, rate(&p.Tally))
+	}
+	row.Cells = append(row.Cells, nil)
+	return row
 }
 
 func (c *composer) failedNote() templates.Text {
 	n := &c.Totals
-	if n.Bounced+n.Expired == 0 {
+	if n.Expired == 0 {
 		return nil
 	}
-	note := c.percentNote(func(t *store.Tally) (int64, int64) { return t.Bounced + t.Expired, t.Delivered + t.Bounced + t.Expired })
-	if n.Expired > 0 {
-		note = templates.Say("%v; %v bounced, %v expired", note, n.Bounced, n.Expired)
-	}
-	return note
+	return templates.Say("%v bounced, %v expired", n.Bounced, n.Expired)
 }
 
 func (c *composer) waitingNote() templates.Text {
@@ -147,22 +154,17 @@ func (c *composer) waitingNote() templates.Text {
 	}
 	t := c.trouble
 	if t.nWaiting == 0 {
-		return templates.Words("on their way, none has failed yet")
+		return templates.Words("none has failed yet")
 	}
 	var parts []string
 	if t.nWaiting != c.Totals.Pending {
-		parts = append(parts, fmt.Sprintf("%s %s after a failure", templates.Count(t.nWaiting), waitWord(t.nWaiting)))
+		parts = append(parts, fmt.Sprintf("%s %s", templates.Count(t.nWaiting), waitWord(t.nWaiting)))
 	}
 	parts = append(parts, "oldest "+c.clock(t.oldest))
 	if t.nUntried > 0 {
-		parts = append(parts, templates.Count(t.nUntried)+" not tried yet")
+		parts = append(parts, templates.Count(t.nUntried)+" untried")
 	}
 	return templates.Words(strings.Join(parts, ", "))
-}
-
-func (c *composer) attemptsNote() templates.Text {
-	n := &c.Totals
-	return templates.Say("%v delivered, %v temporary failures, %v permanent", n.Attempts-n.Deferrals-n.Failures, n.Deferrals, n.Failures)
 }
 
 type connected struct {
@@ -181,8 +183,8 @@ func (c *composer) connected() (connected, bool) {
 		hops = int64(len(c.failingHops()))
 		return connected{failed, templates.Say("to %v next %v met such a failure", hops, templates.Plural(hops, "hop"))}, failed > 0
 	}
-	return connected{all, templates.Say("to %v next %v: %v failed (%v), %v %v sent", hops, templates.Plural(hops, "hop"),
-		failed, templates.Percent(failed, all), messages, templates.Plural(messages, "message"))}, all > 0
+	return connected{all, templates.Say("%v next %v, %v failed, %v %v", hops, templates.Plural(hops, "hop"),
+		failed, messages, templates.Plural(messages, "message"))}, all > 0
 }
 
 // chart shows deliveries and failures over the window.

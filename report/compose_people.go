@@ -24,9 +24,9 @@ func (c *composer) reasons() Section {
 	if c.trouble == nil || len(c.trouble.leaves) == 0 {
 		return s
 	}
-	t := &Table{Columns: []Column{{Title: "Reason"}, {Title: "Failed", Number: true}, {Title: "Waiting", Number: true}}}
+	t := &Table{Columns: []Column{{Title: "Reason", Flex: true}, {Title: "Failed", Number: true}, {Title: "Waiting", Number: true}}}
 	if c.Before != nil {
-		t.Columns = append(t.Columns, Column{Title: "Failed " + c.Before.Name, Number: true})
+		t.Columns = append(t.Columns, Column{Title: c.Before.Name, Number: true})
 	}
 	t.Columns = append(t.Columns, Column{Title: "Codes", Flex: true})
 	list := piles(c.trouble.sorted(), func(l *leaf) string { return l.reason })
@@ -42,7 +42,7 @@ func (c *composer) reasons() Section {
 		t.Rows = append(t.Rows, row)
 	}
 	s.Table = t
-	s.More = more(len(list)-len(t.Rows), "more reasons")
+	s.More = more(len(list)-len(t.Rows), "reason")
 	return s
 }
 
@@ -86,7 +86,7 @@ func (c *composer) waiting() Section {
 		s.Table, s.More = c.waitingGroups()
 		return s
 	}
-	s.Table = &Table{Columns: []Column{{Title: "Since"}, {Title: "Tries", Number: true}, {Title: "Recipient", Flex: true}, {Title: "Reason", Flex: true}}}
+	s.Table = &Table{Columns: []Column{{Title: "Since"}, {Title: "Tries", Number: true}, {Title: "Recipient", Name: true}, {Title: "Cause", Flex: true}}}
 	for _, o := range oldest(c.trouble.waiting) {
 		who := c.trouble.persons[o.id]
 		if who == nil {
@@ -94,7 +94,7 @@ func (c *composer) waiting() Section {
 		}
 		s.Table.Rows = append(s.Table.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(o.at)), templates.Number(who.Tries), person(who.Address), reasonAndCode(&o.place)}})
 	}
-	s.More = more(int(c.trouble.nWaiting)-len(s.Table.Rows), "more")
+	s.More = more(int(c.trouble.nWaiting)-len(s.Table.Rows), "recipient")
 	return s
 }
 
@@ -106,16 +106,22 @@ func person(address string) templates.Text {
 	return templates.Name(address)
 }
 
+// reasonAndCode has the code first, so that it is never cut.
 func reasonAndCode(p *place) templates.Text {
-	if p.code == "" {
-		return templates.Words(reasonName(p.reason))
+	return templates.Words(strings.TrimSpace(p.code + " " + reasonName(p.reason)))
+}
+
+// briefCause is the same for where there is little room.
+func briefCause(p *place) templates.Text {
+	if p.reason == "" {
+		return templates.Words("not tried")
 	}
-	return templates.Say("%v (%v)", reasonName(p.reason), p.code)
+	return templates.Words(strings.TrimSpace(p.code + " " + p.reason))
 }
 
 // waitingGroups is the same by domain, provider and reason, for when many wait.
 func (c *composer) waitingGroups() (*Table, templates.Text) {
-	t := &Table{Columns: []Column{{Title: "Since"}, {Title: "Waiting", Number: true}, {Title: "Where", Flex: true}, {Title: "Reason", Flex: true}}}
+	t := &Table{Columns: []Column{{Title: "Since"}, {Title: "Waiting", Number: true}, {Title: "Where", Name: true}, {Title: "Cause", Flex: true}}}
 	var leaves []*leaf
 	for _, l := range c.trouble.sorted() {
 		if !l.ended {
@@ -128,7 +134,7 @@ func (c *composer) waitingGroups() (*Table, templates.Text) {
 		name, _, _ := strings.Cut(p.name, "\x00")
 		t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(first)), templates.Number(p.waiting), dimensionValue(store.ByDomain, name), reasonAndCode(&p.cause().place)}})
 	}
-	return t, more(len(list)-len(t.Rows), "more places")
+	return t, more(len(list)-len(t.Rows), "place")
 }
 
 // where is the provider of a leaf where it is known, else its domain.
@@ -149,16 +155,16 @@ func (c *composer) failedAddresses() Section {
 		s.Title += " outside the problems"
 	}
 	outside := c.outside()
-	s.Table = &Table{Columns: []Column{{Title: "Time"}, {Title: "Sender", Flex: true}, {Title: "Recipient", Flex: true}, {Title: "Reason", Flex: true}}}
+	s.Table = &Table{Columns: []Column{{Title: "Time"}, {Title: "Recipient", Name: true}, {Title: "Sender", Flex: true, Name: true}, {Title: "Cause", Flex: true}}}
 	for _, o := range top(outside, c.rows(shownFailed)) {
 		who := c.trouble.persons[o.id]
 		if who == nil {
 			break
 		}
-		s.Table.Rows = append(s.Table.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(o.at)), sender(who), person(who.Address), reasonAndCode(&o.place)}})
+		s.Table.Rows = append(s.Table.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(o.at)), person(who.Address), sender(who), briefCause(&o.place)}})
 	}
 	if left := c.nOutside - int64(len(s.Table.Rows)); left > 0 && len(s.Table.Rows) > 0 {
-		s.More = templates.Say("… %v more: mailfail events --outcome failed", left)
+		s.More = templates.Say("… %v more: %v", left, c.events("--outcome failed"))
 	}
 	return s
 }

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	maxProblems   = 5
+	maxProblems   = 3
 	leastTogether = 5 // recipients that make a problem
 )
 
@@ -49,7 +49,7 @@ type narrowed struct {
 // has the same reason, narrowed down to what nearly all of it has in common.
 func (t *trouble) clusters(recipients int64) []*cluster {
 	var list []*cluster
-	least := max(leastTogether, recipients/100)
+	least := max(leastTogether, recipients/100, (t.nFailed+t.nWaiting)/20)
 	for _, p := range piles(t.sorted(), func(l *leaf) string { return l.reason }) {
 		if p.all() < least || len(list) == maxProblems {
 			break
@@ -84,10 +84,8 @@ func (c *composer) problem(k *cluster) Problem {
 	cause := k.cause()
 	p := Problem{Severity: "warning", Title: c.problemTitle(k), Do: c.advice(cause), See: c.command(k, cause.reason), Hours: c.hoursOf(k)}
 	p.Facts = append(p.Facts, c.extent(k))
-	for _, d := range []store.Dimension{store.ByProvider, store.ByDomain, store.BySender} {
-		if fact := spread(k, d); fact != nil {
-			p.Facts = append(p.Facts, fact)
-		}
+	for _, d := range k.spreadOver() {
+		p.Facts = append(p.Facts, spread(k, d))
 	}
 	if who := c.trouble.persons[cause.lastID]; who != nil && who.Text != "" {
 		p.Quote = []registry.Foreign{registry.Foreign(who.Text)}
@@ -135,19 +133,34 @@ func (c *composer) extent(k *cluster) templates.Text {
 	}
 	first, last := k.span()
 	said := fmt.Sprintf("%s %s: %s, ", templates.Count(k.all()), templates.Plural(k.all(), "recipient"), strings.Join(parts, ", "))
-	if first.Equal(last) {
-		return templates.Words(said + "at " + c.clock(first) + ".")
+	from, to := c.clock(first), c.clock(last)
+	if from == to {
+		return templates.Words(said + "at " + from + ".")
 	}
-	return templates.Say("%vfrom %v to %v.", said, c.clock(first), c.clock(last))
+	return templates.Say("%vfrom %v to %v.", said, from, to)
 }
 
-// spread says how the recipients of a cluster are spread over a dimension, nil
-// where they are all in one place.
+// spreadOver returns the dimensions in which a cluster is in several places.
+// Where every domain has a provider of its own, the domains say enough.
+func (k *cluster) spreadOver() (dims []store.Dimension) {
+	places := map[store.Dimension]int{}
+	for _, d := range []store.Dimension{store.BySender, store.ByProvider, store.ByDomain} {
+		places[d] = len(piles(k.leaves, func(l *leaf) string { return l.dimension(d) }))
+	}
+	if p := places[store.ByProvider]; p > 1 && p < places[store.ByDomain] {
+		dims = append(dims, store.ByProvider)
+	} else if places[store.ByDomain] > 1 {
+		dims = append(dims, store.ByDomain)
+	}
+	if places[store.BySender] > 1 {
+		dims = append(dims, store.BySender)
+	}
+	return dims
+}
+
+// spread says how the recipients of a cluster are spread over a dimension.
 func spread(k *cluster, d store.Dimension) templates.Text {
 	parts := piles(k.leaves, func(l *leaf) string { return l.dimension(d) })
-	if len(parts) < 2 {
-		return nil
-	}
 	const shown = 4
 	var names []templates.Text
 	for _, p := range top(parts, shown) {
@@ -161,12 +174,7 @@ func spread(k *cluster, d store.Dimension) templates.Text {
 
 // command is what lists the failures of a cluster.
 func (c *composer) command(k *cluster, reason string) string {
-	words := []string{"mailfail events"}
-	if day, ok := c.day(); ok {
-		words = append(words, "--day "+day.Format(time.DateOnly))
-	} else if since := c.Window.Since; !since.IsZero() {
-		words = append(words, "--since "+since.In(c.location).Format("2006-01-02T15:04"))
-	}
+	var words []string
 	if reason != "" {
 		words = append(words, "--reason "+reason)
 	}
@@ -176,13 +184,28 @@ func (c *composer) command(k *cluster, reason string) string {
 		}
 		words = append(words, "--"+string(n.dimension)+" "+shellWord(n.value))
 	}
+	return c.events(words...)
+}
+
+// events is a command that lists failures of the report's time and files.
+func (c *composer) events(flags ...string) string {
+	words := []string{"mailfail events"}
+	if day, ok := c.day(); ok {
+		words = append(words, "--day "+day.Format(time.DateOnly))
+	} else if since := c.Window.Since; !since.IsZero() {
+		words = append(words, "--since "+since.In(c.location).Format("2006-01-02T15:04"))
+	}
+	words = append(words, flags...)
+	for _, f := range c.Files {
+		words = append(words, shellWord(f))
+	}
 	return strings.Join(words, " ")
 }
 
 // shellWord quotes a word for a shell. What could not be typed is left out.
 func shellWord(s string) string {
 	s = templates.Printable(s)
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@") == "" && s[0] != '-' {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@/+:,") == "" && s[0] != '-' {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
@@ -215,8 +238,7 @@ func (c *composer) advice(l *leaf) string {
 	if l.reason == "" {
 		return "Look at the queue: this mail has not been tried."
 	}
-	_, advice := meaning(l.reply, l.enhanced, l.provider, l.reason)
-	return advice
+	return advice(registry.Reason(l.reason), registry.Situation{Provider: l.provider, State: l.state})
 }
 
 // system is about the trouble of the mail system itself.

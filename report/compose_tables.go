@@ -11,7 +11,10 @@ import (
 	"mailfail/templates"
 )
 
-const shownRows = 10
+const (
+	shownRows = 10
+	fewRows   = 5
+)
 
 // tables are those by the dimensions that were asked for, or else by sender,
 // provider and domain: where most people are in trouble first.
@@ -20,13 +23,16 @@ func (c *composer) tables() (list []Section) {
 		if c.isBy(store.ByCode) || isByNextHop(c.By) {
 			return nil // has a table of its own
 		}
-		return []Section{c.table(c.By, c.Groups)}
+		return []Section{c.table(c.By, c.Groups, DefaultTop)}
 	}
-	domains := c.table([]store.Dimension{store.ByDomain}, c.Domains)
-	senders := c.table([]store.Dimension{store.BySender}, c.Senders)
-	providers := c.table([]store.Dimension{store.ByProvider}, c.Providers)
+	domains := c.table([]store.Dimension{store.ByDomain}, c.Domains, shownRows)
+	senders := c.table([]store.Dimension{store.BySender}, c.Senders, fewRows)
+	providers := c.table([]store.Dimension{store.ByProvider}, c.Providers, fewRows)
 	if senders.Table != nil && len(senders.Table.Rows) == 1 && c.Totals.Recipients == c.Senders[0].Recipients {
 		senders = Section{} // all mail has the same sender
+	}
+	if len(troubled(c.Providers)) == len(troubled(c.Domains)) {
+		providers = Section{} // every domain has a provider of its own
 	}
 	return []Section{senders, providers, domains}
 }
@@ -37,21 +43,26 @@ func (c *composer) inTrouble(dims []store.Dimension, g *store.Group) (failed, wa
 }
 
 // table is one by some dimensions.
-func (c *composer) table(dims []store.Dimension, groups []store.Group) Section {
+func (c *composer) table(dims []store.Dimension, groups []store.Group, rows int) Section {
 	s := Section{ID: strings.Join(dimensionStrings(dims), "-"), Title: titleOf(dims)}
 	shown := slices.Clone(groups)
 	if c.By == nil { // where nothing is wrong is no news
-		shown = slices.DeleteFunc(shown, func(g store.Group) bool {
-			return g.Deferrals+g.Failures+g.Bounced+g.Expired+g.Pending == 0
-		})
+		shown = troubled(groups)
 	}
 	if len(shown) == 0 {
 		return s
 	}
 	c.byTrouble(dims, shown)
-	s.Table = c.groupTable(dims, top(shown, c.rows(shownRows)))
+	s.Table = c.groupTable(dims, top(shown, c.rows(rows)))
 	s.More = left(len(shown)-len(s.Table.Rows), len(groups)-len(shown))
 	return s
+}
+
+// troubled returns the groups in which something failed or waits.
+func troubled(groups []store.Group) []store.Group {
+	return slices.DeleteFunc(slices.Clone(groups), func(g store.Group) bool {
+		return g.Deferrals+g.Failures+g.Bounced+g.Expired+g.Pending == 0
+	})
 }
 
 func titleOf(dims []store.Dimension) string {
@@ -100,7 +111,7 @@ func (c *composer) byTrouble(dims []store.Dimension, groups []store.Group) {
 func (c *composer) groupTable(dims []store.Dimension, groups []store.Group) *Table {
 	t := &Table{}
 	for _, d := range dims {
-		t.Columns = append(t.Columns, Column{Title: titleOfDimension(d), Flex: !d.OfCause()})
+		t.Columns = append(t.Columns, Column{Title: titleOfDimension(d), Name: !d.OfCause()})
 	}
 	ofCause := c.ofCause(dims)
 	titles := []string{"Recipients", "Failed", "Waiting", "Trouble"}
@@ -127,20 +138,18 @@ func (c *composer) groupTable(dims []store.Dimension, groups []store.Group) *Tab
 			row.Cells = append(row.Cells, templates.Words(numbers[title]))
 		}
 		if !ofCause {
-			row.Cells = append(row.Cells, c.causeOf(dims, &g))
+			row.Cells = append(row.Cells, c.causeText(dims, &g))
 		}
 		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
 
-// causeOf is the cause of a row: of the people counted in it. Where nobody
-// failed or waits, it is that of the attempts.
-func (c *composer) causeOf(dims []store.Dimension, g *store.Group) templates.Text {
-	if p := c.pileOf(dims, g.Values); p != nil {
-		if l := p.cause(); l != nil {
-			return reasonAndCode(&l.place)
-		}
+// causeText is the cause of a row. Where nobody failed or waits, it is that of
+// the attempts.
+func (c *composer) causeText(dims []store.Dimension, g *store.Group) templates.Text {
+	if l := c.causeOf(dims, g.Values); l != nil {
+		return reasonAndCode(&l.place)
 	}
 	if g.TopReason == "" {
 		return nil
@@ -148,10 +157,10 @@ func (c *composer) causeOf(dims []store.Dimension, g *store.Group) templates.Tex
 	return reasonAndCode(&place{reason: g.TopReason, code: g.TopCode})
 }
 
-// pileOf returns the recipients in trouble of a row, nil when they are not
-// known by these dimensions.
-func (c *composer) pileOf(dims []store.Dimension, values []string) *pile {
-	if c.trouble == nil {
+// causeOf returns what stands for the recipients in trouble of a row, nil when
+// there are none, or when they are not known by these dimensions.
+func (r *Report) causeOf(dims []store.Dimension, values []string) *leaf {
+	if r.trouble == nil {
 		return nil
 	}
 	for _, d := range dims {
@@ -159,23 +168,10 @@ func (c *composer) pileOf(dims []store.Dimension, values []string) *pile {
 			return nil
 		}
 	}
-	key := strings.Join(dimensionStrings(dims), "\x00")
-	if c.piles == nil {
-		c.piles = map[string]map[string]*pile{}
+	if p := r.trouble.by(dims)[strings.Join(values, "\x00")]; p != nil {
+		return p.cause()
 	}
-	if c.piles[key] == nil {
-		c.piles[key] = map[string]*pile{}
-		for _, p := range piles(c.trouble.sorted(), func(l *leaf) string {
-			var values []string
-			for _, d := range dims {
-				values = append(values, l.dimension(d))
-			}
-			return strings.Join(values, "\x00")
-		}) {
-			c.piles[key][p.name] = p
-		}
-	}
-	return c.piles[key][strings.Join(values, "\x00")]
+	return nil
 }
 
 func dimensionStrings(dims []store.Dimension) (names []string) {
@@ -207,7 +203,7 @@ func (c *composer) codes() Section {
 		row.Quote = quote(k.Example)
 		t.Rows = append(t.Rows, row)
 	}
-	s.Table, s.More = t, more(len(codes)-len(t.Rows), "more")
+	s.Table, s.More = t, more(len(codes)-len(t.Rows), "row")
 	return s
 }
 
@@ -238,14 +234,14 @@ func (c *composer) rejections() Section {
 	if len(codes) == 0 {
 		return s
 	}
-	t := &Table{Columns: []Column{{Title: "Reason"}, {Title: "Code"}, {Title: "Times", Number: true}, {Title: "Recipients", Number: true}, {Title: "Clients", Number: true}}}
+	t := &Table{Columns: []Column{{Title: "Reason", Flex: true}, {Title: "Code"}, {Title: "Times", Number: true}, {Title: "Recipients", Number: true}, {Title: "Clients", Number: true}}}
 	for _, k := range top(codes, c.rows(shownReasons)) {
 		t.Rows = append(t.Rows, Row{
 			Cells: []templates.Text{templates.Words(reasonName(k.Reason)), dimensionValue(store.ByCode, k.Code), templates.Number(k.Attempts), templates.Number(k.Recipients), templates.Number(k.Clients)},
 			Quote: quote(k.Example),
 		})
 	}
-	s.Table, s.More = t, more(len(codes)-len(t.Rows), "more")
+	s.Table, s.More = t, more(len(codes)-len(t.Rows), "row")
 	return s
 }
 
@@ -261,7 +257,7 @@ func (c *composer) hops() Section {
 	if c.ofCause(nil) {
 		titles = []string{"Failed"}
 	}
-	t := &Table{Columns: []Column{{Title: "Next hop", Flex: true}}}
+	t := &Table{Columns: []Column{{Title: "Next hop", Name: true}}}
 	for _, title := range titles {
 		t.Columns = append(t.Columns, Column{Title: title, Number: true})
 	}
@@ -303,7 +299,7 @@ func (c *composer) unknown() Section {
 	for _, u := range top(texts, unknownShown) {
 		t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Number(u.Attempts), dimensionValue(store.ByCode, u.Code), templates.Name(u.Example)}})
 	}
-	s.Table, s.More = t, more(len(texts)-len(t.Rows), "more (--format json shows all)")
+	s.Table, s.More = t, more(len(texts)-len(t.Rows), "text")
 	return s
 }
 

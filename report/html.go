@@ -33,7 +33,7 @@ type pageChart struct {
 // picture, no style sheet from elsewhere.
 func (v *View) WriteHTML(w io.Writer, opt HTMLOptions) error {
 	t, err := template.New("report").Funcs(template.FuncMap{
-		"html": templates.Text.HTML,
+		"say":  templates.Text.HTML,
 		"bars": newBars,
 		"last": func(s []string) string { return s[len(s)-1] },
 		"mail": func() bool { return opt.Mail },

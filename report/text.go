@@ -100,7 +100,7 @@ func (t *texter) problem(n int, p *Problem) {
 	for _, f := range p.Facts {
 		t.para(f, 3)
 	}
-	if hours := templates.Spark(p.Hours); hours != "" {
+	if hours := templates.Spark(p.Hours); hours != "" && len(p.Hours) >= fewestHours {
 		t.line("   By hour |" + hours + "|")
 	}
 	for _, q := range p.Quote {
@@ -110,9 +110,19 @@ func (t *texter) problem(n int, p *Problem) {
 		t.line(hang("   Do: ", p.Do, t.width))
 	}
 	if p.See != "" {
-		t.line("   See: " + p.See)
+		t.line(t.command(p.See))
 	}
 }
+
+// command breaks a command that does not fit so that a shell still takes it.
+func (t *texter) command(s string) string {
+	const label = "   See: "
+	text := templates.Wrap(s, len(label), t.width-2)
+	return label + strings.TrimLeft(strings.ReplaceAll(text, "\n", " \\\n"), " ")
+}
+
+// fewestHours is how many hours make a picture.
+const fewestHours = 6
 
 // hang writes words behind a label, with the lines below the first indented.
 func hang(label, s string, width int) string {
@@ -153,7 +163,7 @@ func (t *texter) chart(c *Chart) {
 func (t *texter) table(v *Table) string {
 	tab := &templates.Table{}
 	for _, c := range v.Columns {
-		tab.Columns = append(tab.Columns, templates.Column{Title: c.Title, Right: c.Number, Flex: c.Flex})
+		tab.Columns = append(tab.Columns, templates.Column{Title: c.Title, Right: c.Number, Flex: c.Flex, Name: c.Name})
 	}
 	for _, r := range v.Rows {
 		row := templates.TableRow{}

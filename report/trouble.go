@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"mailfail/registry"
@@ -20,6 +21,7 @@ type trouble struct {
 	nUntried int64
 	oldest  time.Time // of those that wait
 	persons map[int64]*store.Person
+	piles   map[string]map[string]*pile // by dimensions and their values
 }
 
 // place is where a recipient is in trouble, and why.
@@ -32,8 +34,7 @@ type place struct {
 // leaf counts the recipients of a place.
 type leaf struct {
 	place
-	reply       int
-	enhanced    string
+	state       registry.State // of the last one
 	n           int64
 	first, last time.Time
 	hours       map[int64]int64 // by hour since 1970
@@ -75,7 +76,7 @@ func (t *trouble) add(r *store.Trouble, end time.Time) {
 	p := place{reason: reasonOf(r), code: r.Code(), sender: r.Sender, provider: r.Provider, domain: r.Domain, host: r.Host, ended: ended}
 	l := t.leaves[p]
 	if l == nil {
-		l = &leaf{place: p, reply: r.Reply, enhanced: r.Enhanced, first: at, hours: map[int64]int64{}}
+		l = &leaf{place: p, first: at, hours: map[int64]int64{}}
 		t.leaves[p] = l
 	}
 	l.n++
@@ -84,7 +85,7 @@ func (t *trouble) add(r *store.Trouble, end time.Time) {
 		l.first = at
 	}
 	if !r.LastSeen.Before(l.last) {
-		l.last, l.lastID = r.LastSeen, r.ID
+		l.last, l.lastID, l.state = r.LastSeen, r.ID, r.State
 	}
 	t.list(r, one{r.ID, p, at, r.State})
 }
@@ -129,6 +130,8 @@ func reasonOf(r *store.Trouble) string {
 		return r.Reason
 	case r.State == registry.StateExpired:
 		return "expired"
+	case r.State == registry.StateBounced:
+		return "unknown"
 	}
 	return ""
 }
@@ -248,4 +251,28 @@ func (p *pile) span() (first, last time.Time) {
 		}
 	}
 	return first, last
+}
+
+// by returns piles by some dimensions; their names are the values, with NUL
+// between them.
+func (t *trouble) by(dims []store.Dimension) map[string]*pile {
+	key := strings.Join(dimensionStrings(dims), ",")
+	if t.piles[key] != nil {
+		return t.piles[key]
+	}
+	byName := map[string]*pile{}
+	for _, p := range piles(t.sorted(), func(l *leaf) string {
+		var values []string
+		for _, d := range dims {
+			values = append(values, l.dimension(d))
+		}
+		return strings.Join(values, "\x00")
+	}) {
+		byName[p.name] = p
+	}
+	if t.piles == nil {
+		t.piles = map[string]map[string]*pile{}
+	}
+	t.piles[key] = byName
+	return byName
 }

@@ -50,6 +50,7 @@ type Column struct {
 	Title  string
 	Number bool // right-aligned
 	Flex   bool // may be cut where there is not enough room
+	Name   bool // may be cut in its middle where that is not enough
 }
 
 // Row is a row of a Table.
