@@ -147,7 +147,9 @@ func (r *Report) timeline(ctx context.Context, q store.Reader) error {
 	if w.Since.IsZero() {
 		w.Since = r.FirstLine
 	}
-	w.Until = r.end()
+	if w.Until = r.end(); r.Window.Until.IsZero() {
+		w.Until = r.LastLine.Add(time.Minute)
+	}
 	step := time.Hour
 	switch span := w.Until.Sub(w.Since); {
 	case w.Since.IsZero() || r.Totals.Attempts == 0 || span <= time.Hour || span > longestDays || r.Filter.OfCause():

@@ -125,7 +125,7 @@ func sample() *Report {
 func sampleTrouble() *trouble {
 	t := &trouble{leaves: map[place]*leaf{}, persons: map[int64]*store.Person{}}
 	id := int64(0)
-	add := func(n int, r store.Trouble, text string) {
+	add := func(n int, r store.Affected, text string) {
 		for i := range n {
 			id++
 			r.ID = id
@@ -135,12 +135,12 @@ func sampleTrouble() *trouble {
 			t.persons[id] = &store.Person{ID: id, Address: fmt.Sprintf("user%d@%s", id, r.Domain), Sender: "news@" + r.Sender, HasSender: true, Tries: 3, Text: text}
 		}
 	}
-	add(4_000, store.Trouble{State: registry.StateBounced, Tried: true, Host: "mx1", Sender: "shop.example", Domain: "example.org", Provider: "Google", Reply: 550, Enhanced: "5.1.1", Reason: "user-unknown"},
+	add(4_000, store.Affected{State: registry.StateBounced, Tried: true, Host: "mx1", Sender: "shop.example", Domain: "example.org", Provider: "Google", Reply: 550, Enhanced: "5.1.1", Reason: "user-unknown"},
 		"550-5.1.1 The email account that you tried to reach does not exist. Please try double-checking the recipient's email address for typos or unnecessary spaces.")
-	add(320, store.Trouble{State: registry.StateBounced, Tried: true, Host: "mx2", Sender: "<>", Domain: "a-domain-with-a-name-that-is-much-longer-than-any-column-should-be.example.com", Reply: 421, Enhanced: "4.7.28", Reason: "rate-limited"}, hostile)
-	add(7, store.Trouble{State: registry.StateExpired, Sender: "shop.example", Domain: "日本語のドメイン名前.jp", Provider: hostile}, "")
-	add(3, store.Trouble{State: registry.StatePending, Tried: true, Sender: hostile, Domain: hostile, Provider: hostile, Reply: 450, Reason: "greylisted"}, hostile)
-	add(1, store.Trouble{State: registry.StatePending, Sender: "", Domain: "example.org"}, "")
+	add(320, store.Affected{State: registry.StateBounced, Tried: true, Host: "mx2", Sender: "<>", Domain: "a-domain-with-a-name-that-is-much-longer-than-any-column-should-be.example.com", Reply: 421, Enhanced: "4.7.28", Reason: "rate-limited"}, hostile)
+	add(7, store.Affected{State: registry.StateExpired, Sender: "shop.example", Domain: "日本語のドメイン名前.jp", Provider: hostile}, "")
+	add(3, store.Affected{State: registry.StatePending, Tried: true, Sender: hostile, Domain: hostile, Provider: hostile, Reply: 450, Reason: "greylisted"}, hostile)
+	add(1, store.Affected{State: registry.StatePending, Sender: "", Domain: "example.org"}, "")
 	return t
 }
 

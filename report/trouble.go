@@ -57,14 +57,14 @@ const (
 // troubleOf reads who failed in a window and who waits at its end.
 func troubleOf(ctx context.Context, q store.Reader, w store.Window, f store.Filter, end time.Time) (*trouble, error) {
 	t := &trouble{leaves: map[place]*leaf{}, persons: map[int64]*store.Person{}}
-	err := q.Trouble(ctx, w, f, func(r *store.Trouble) error {
+	err := q.Affected(ctx, w, f, func(r *store.Affected) error {
 		t.add(r, end)
 		return nil
 	})
 	return t, err
 }
 
-func (t *trouble) add(r *store.Trouble, end time.Time) {
+func (t *trouble) add(r *store.Affected, end time.Time) {
 	ended := r.State != registry.StatePending
 	if !ended && !r.Tried && end.Sub(r.FirstSeen) < untilLate {
 		return // on its way
@@ -91,7 +91,7 @@ func (t *trouble) add(r *store.Trouble, end time.Time) {
 }
 
 // list remembers the recipient itself.
-func (t *trouble) list(r *store.Trouble, o one) {
+func (t *trouble) list(r *store.Affected, o one) {
 	switch {
 	case o.state != registry.StatePending:
 		t.nFailed++
@@ -124,7 +124,7 @@ func oldest(list []one) []one {
 
 // reasonOf returns the reason of the last failure. Without one the recipient
 // was given up, or has not been tried.
-func reasonOf(r *store.Trouble) string {
+func reasonOf(r *store.Affected) string {
 	switch {
 	case r.Reason != "":
 		return r.Reason

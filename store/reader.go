@@ -17,11 +17,11 @@ type Reader interface {
 	// steps of time, which are whole minutes.
 	Timeline(ctx context.Context, w Window, f Filter, by []Dimension, step time.Duration) (*Timeline, error)
 
-	// Trouble calls each with the recipients that failed in a window and those
+	// Affected calls each with the recipients that failed in a window and those
 	// that are pending at its end, in no order.
-	Trouble(ctx context.Context, w Window, f Filter, each func(*Trouble) error) error
+	Affected(ctx context.Context, w Window, f Filter, each func(*Affected) error) error
 
-	// Persons returns who the recipients with some ids of Trouble are, and what
+	// Persons returns who the recipients with some ids of Affected are, and what
 	// their last failure before a time said, in the order of ids.
 	Persons(ctx context.Context, ids []int64, before time.Time) ([]Person, error)
 

@@ -60,9 +60,9 @@ type counter struct {
 
 	senders, providers, hosts *grouping // nil: others were asked for
 
-	failing             *failures
-	failed              map[int64]int64 // recipients that failed for good, by cause
-	failedAt            map[labelDomain]int64
+	failing  *failures
+	failed   map[int64]int64 // recipients that failed for good, by cause
+	failedAt map[labelDomain]int64
 }
 
 // choose decides which series are counted.

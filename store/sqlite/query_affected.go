@@ -9,9 +9,9 @@ import (
 	"mailfail/store"
 )
 
-// Trouble calls each with the recipients that failed in a window, and those
+// Affected calls each with the recipients that failed in a window, and those
 // that are pending at its end.
-func (q *reader) Trouble(ctx context.Context, w store.Window, f store.Filter, each func(*store.Trouble) error) error {
+func (q *reader) Affected(ctx context.Context, w store.Window, f store.Filter, each func(*store.Affected) error) error {
 	return q.read(ctx, func(t *tx) error {
 		cat, err := t.catalog()
 		if err != nil {
@@ -25,12 +25,12 @@ func (q *reader) Trouble(ctx context.Context, w store.Window, f store.Filter, ea
 		if err := c.measure(); err != nil {
 			return err
 		}
-		return c.trouble(each)
+		return c.affected(each)
 	})
 }
 
-// trouble walks through the recipients that live in the window.
-func (c *counter) trouble(each func(*store.Trouble) error) error {
+// affected walks through the recipients that live in the window.
+func (c *counter) affected(each func(*store.Affected) error) error {
 	_, until := c.window.Micros()
 	state, cond, args := c.liveRecipients()
 	query := "SELECT id, series, " + state + " AS now, IFNULL(exact_cause, cause), first_seen, last_seen, IFNULL(final_at, 0) FROM recipients WHERE now IN (0, 2, 3) AND " + cond
@@ -45,7 +45,7 @@ func (c *counter) trouble(each func(*store.Trouble) error) error {
 		if state := registry.State(v[2]); state != registry.StatePending {
 			last = v[6]
 		}
-		r := store.Trouble{
+		r := store.Affected{
 			ID:        v[0],
 			State:     registry.State(v[2]),
 			Tried:     v[3] != 0,

@@ -6,9 +6,9 @@ import (
 	"mailfail/registry"
 )
 
-// Trouble is a recipient that failed, or that waits at the end of a window,
+// Affected is a recipient that failed, or that waits at the end of a window,
 // and where.
-type Trouble struct {
+type Affected struct {
 	ID        int64
 	State     registry.State // bounced, expired or pending
 	Tried     bool           // an attempt or a suspension is known
@@ -28,7 +28,7 @@ type Trouble struct {
 }
 
 // Code returns the reply code and the enhanced code of the last failure.
-func (t *Trouble) Code() string { return Code(t.Reply, t.Enhanced) }
+func (t *Affected) Code() string { return Code(t.Reply, t.Enhanced) }
 
 // Person is who a recipient in trouble is, and what the last failure said.
 type Person struct {
