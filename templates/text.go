@@ -4,7 +4,7 @@ import (
 	_ "embed"
 )
 
-// ReportHTML is the html/template of the HTML report.
+// Report is the text/template of the text report.
 //
-//go:embed report.html
-var ReportHTML string
+//go:embed report.txt
+var Report string
