@@ -21,7 +21,9 @@ func (r *Report) WriteCSV(w io.Writer, n int) error {
 	case isByNextHop(r.By):
 		r.csvHops(c, n)
 	case r.By == nil:
-		r.csvGroups(c, []store.Dimension{store.ByDomain}, top(r.Domains, n))
+		domains := slices.Clone(r.Domains)
+		(&composer{Report: r}).byTrouble(nil, domains)
+		r.csvGroups(c, []store.Dimension{store.ByDomain}, top(domains, n))
 	default:
 		r.csvGroups(c, r.By, top(r.Groups, n))
 	}
@@ -84,7 +86,7 @@ func (r *Report) csvGroups(c *csvWriter, dims []store.Dimension, groups []store.
 		header = append(header, string(d))
 	}
 	c.row(append(header, "recipients", "delivered", "bounced", "expired", "removed", "pending", "handed_over", "attempts", "deferrals", "failures",
-		"suspended", "deferred", "rejected", "failure_rate", "deferral_rate", "top_code", "top_reason", "rejected_temporary")...)
+		"suspended", "deferred", "rejected", "failure_rate", "deferral_rate", "top_code", "top_reason", "rejected_temporary", "trouble")...)
 	for _, g := range groups {
 		var row []string
 		for _, v := range g.Values {
@@ -95,7 +97,11 @@ func (r *Report) csvGroups(c *csvWriter, dims []store.Dimension, groups []store.
 			row = append(row, number(n))
 		}
 		failure, deferral := rates(&g.Tally, r.ofCause(dims))
-		c.row(append(row, rate(failure), rate(deferral), g.TopCode, g.TopReason, number(g.RejectedTemporary))...)
+		code, reason := g.TopCode, g.TopReason
+		if l := r.causeOf(dims, g.Values); l != nil {
+			code, reason = l.code, l.reason
+		}
+		c.row(append(row, rate(failure), rate(deferral), code, reason, number(g.RejectedTemporary), number(g.Bounced+g.Expired+g.Pending))...)
 	}
 }
 

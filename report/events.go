@@ -86,9 +86,9 @@ func eventLine(contact []*store.Event, loc *time.Location) string {
 	b.WriteString(templates.Printable(names))
 	if e.Outcome == "rejected" {
 		fmt.Fprintf(&b, " from %s", templates.Printable(senderOf(e)))
-		place(&b, " client ", e.Client, e.ClientIP)
+		hostAt(&b, " client ", e.Client, e.ClientIP)
 	} else {
-		place(&b, " via ", e.Relay, e.IP)
+		hostAt(&b, " via ", e.Relay, e.IP)
 	}
 	if e.Provider != "" && e.Provider != e.Relay {
 		fmt.Fprintf(&b, " (%s)", templates.Printable(e.Provider))
@@ -135,8 +135,8 @@ func senderOf(e *store.Event) string {
 	return e.Sender
 }
 
-// place writes a host and its address.
-func place(b *strings.Builder, before, host, ip string) {
+// hostAt writes a host and its address.
+func hostAt(b *strings.Builder, before, host, ip string) {
 	if host == "" && ip == "" {
 		return
 	}
@@ -227,3 +227,10 @@ func (c csvEvents) Event(e *store.Event) error {
 }
 
 func (c csvEvents) Flush() error { return c.c.flush() }
+
+func codeOrNone(code string) string {
+	if code == "" {
+		return "(no code)"
+	}
+	return code
+}

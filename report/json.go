@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"mailfail/store"
@@ -28,8 +29,99 @@ type jsonReport struct {
 	Failed     []jsonFailed  `json:"failed"`
 	PutOff     []jsonPutOff  `json:"put_off"`
 	Unknown    []jsonUnknown `json:"unknown"`
+	Verdict    string        `json:"verdict"`
+	Problems   []jsonProblem `json:"problems"`
+	Before     *jsonPeriod   `json:"before"` // the time before, null unknown
+	Usual      *jsonPeriod   `json:"usual"`  // the median of earlier times, null unknown
+	Reasons    []jsonReason  `json:"reasons"`
 	By         []string      `json:"by,omitempty"`
 	Groups     []jsonGroup   `json:"groups,omitempty"`
+}
+
+// jsonPeriod is another time, to compare with.
+type jsonPeriod struct {
+	jsonCounts
+	Messages int64 `json:"messages"`
+	Days     int   `json:"days,omitempty"` // that the numbers are the median of
+}
+
+func newJSONPeriod(p *Period) *jsonPeriod {
+	if p == nil {
+		return nil
+	}
+	return &jsonPeriod{counts(&p.Tally, false), p.Messages, p.Days}
+}
+
+// jsonReason counts the recipients in trouble for a reason.
+type jsonReason struct {
+	Reason  string   `json:"reason"` // "" not tried yet
+	Name    string   `json:"name"`
+	Failed  int64    `json:"failed"`
+	Waiting int64    `json:"waiting"`
+	Codes   []string `json:"codes"`
+	Advice  string   `json:"advice"`
+}
+
+// jsonProblem is a group of recipients in trouble.
+type jsonProblem struct {
+	Where      map[string]string `json:"where"` // the dimensions that narrow it down
+	Reason     string            `json:"reason"`
+	Code       string            `json:"code"`
+	Began      *string           `json:"began"`
+	Last       *string           `json:"last"`
+	Recipients int64             `json:"recipients"`
+	Failed     int64             `json:"failed"`
+	Waiting    int64             `json:"waiting"`
+	Severity   string            `json:"severity"`
+	Title      string            `json:"title"`
+	Examples   []string          `json:"examples"`
+	Action     string            `json:"action"`
+	Next       []string          `json:"next"`
+}
+
+// people adds what is known of the recipients in trouble.
+func (j *jsonReport) people(r *Report, n int) {
+	plain := *r
+	plain.Files = nil // the same report, wherever the logs lie
+	c := &composer{Report: &plain}
+	problems := c.problems()
+	_, verdict := c.verdict(len(problems.Problems))
+	j.Verdict = verdict.String()
+	j.Before, j.Usual = newJSONPeriod(r.Before), newJSONPeriod(r.Usual)
+	if r.trouble == nil {
+		return
+	}
+	for i, k := range c.clusters {
+		p := &problems.Problems[i]
+		first, last := k.span()
+		problem := jsonProblem{
+			Where: map[string]string{}, Reason: k.cause().reason, Code: k.cause().code, Began: r.time(first), Last: r.time(last),
+			Recipients: k.all(), Failed: k.failed, Waiting: k.waiting, Severity: p.Severity, Title: p.Title.String(), Action: p.Do,
+			Examples: make([]string, 0), Next: []string{p.See},
+		}
+		for _, w := range k.where {
+			problem.Where[whereName(w.dimension)] = w.value
+		}
+		for _, q := range p.Quote {
+			problem.Examples = append(problem.Examples, string(q))
+		}
+		j.Problems = append(j.Problems, problem)
+	}
+	for _, p := range top(piles(r.trouble.sorted(), func(l *leaf) string { return l.reason }), n) {
+		reason := jsonReason{Reason: p.name, Name: reasonName(p.name), Failed: p.failed, Waiting: p.waiting, Codes: make([]string, 0), Advice: c.advice(p.cause())}
+		for _, code := range piles(p.leaves, func(l *leaf) string { return l.code }) {
+			reason.Codes = append(reason.Codes, code.name)
+		}
+		j.Reasons = append(j.Reasons, reason)
+	}
+}
+
+// whereName is a dimension as the JSON of investigate has it.
+func whereName(d store.Dimension) string {
+	if d == store.BySender {
+		return "sender_domain"
+	}
+	return string(d)
 }
 
 type jsonWindow struct {
@@ -57,6 +149,7 @@ type jsonCounts struct {
 	Deferred     int64    `json:"deferred"`
 	Rejected     int64    `json:"rejected"`
 	ForNow       int64    `json:"rejected_temporary"`
+	Trouble      int64    `json:"trouble"` // failed or pending
 	FailureRate  *float64 `json:"failure_rate"`
 	DeferralRate *float64 `json:"deferral_rate"`
 }
@@ -206,13 +299,17 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 		Covered: jsonCovered{r.time(r.FirstLine), r.time(r.LastLine)},
 		Totals:  r.jsonTotals(),
 		Domains: make([]jsonDomain, 0), Codes: r.jsonCodes(r.Codes, n, false), Rejections: r.jsonCodes(r.Rejections, n, true), Unknown: make([]jsonUnknown, 0),
+		Problems: make([]jsonProblem, 0), Reasons: make([]jsonReason, 0),
 		Failed: make([]jsonFailed, 0), PutOff: make([]jsonPutOff, 0), Hops: make([]jsonHop, 0),
 	}
+	j.people(r, n)
+	domains := slices.Clone(r.Domains)
+	(&composer{Report: r}).byTrouble(nil, domains)
 	for _, h := range top(r.Hops, n) {
 		j.Hops = append(j.Hops, r.jsonHop(&h))
 	}
-	for _, d := range top(r.Domains, n) {
-		j.Domains = append(j.Domains, jsonDomain{d.Values[0], counts(&d.Tally, r.ofCause(nil)), tops(&d)})
+	for _, d := range top(domains, n) {
+		j.Domains = append(j.Domains, jsonDomain{d.Values[0], counts(&d.Tally, r.ofCause(nil)), r.tops([]store.Dimension{store.ByDomain}, &d)})
 	}
 	for _, f := range top(r.Failed, n) {
 		j.Failed = append(j.Failed, jsonFailed{causeOf(&f), f.N, jsonPlace{f.Domains, f.TopDomain}})
@@ -230,7 +327,7 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 		j.Groups = append(j.Groups, jsonGroup{r.By, g.Values, struct {
 			jsonCounts
 			jsonTop
-		}{counts(&g.Tally, r.ofCause(r.By)), tops(&g)}})
+		}{counts(&g.Tally, r.ofCause(r.By)), r.tops(r.By, &g)}})
 	}
 	return templates.WriteJSON(w, j, "  ")
 }
@@ -248,11 +345,16 @@ func counts(t *store.Tally, ofCause bool) jsonCounts {
 	return jsonCounts{
 		Recipients: t.Recipients, Delivered: t.Delivered, Bounced: t.Bounced, Expired: t.Expired, Removed: t.Removed, Pending: t.Pending,
 		HandedOver: t.HandedOver, Attempts: t.Attempts, Deferrals: t.Deferrals, Failures: t.Failures, Suspended: t.Suspended,
-		Deferred: t.Deferred, Rejected: t.Rejected, ForNow: t.RejectedTemporary, FailureRate: failure, DeferralRate: deferral,
+		Deferred: t.Deferred, Rejected: t.Rejected, ForNow: t.RejectedTemporary, Trouble: t.Bounced + t.Expired + t.Pending, FailureRate: failure, DeferralRate: deferral,
 	}
 }
 
-func tops(g *store.Group) jsonTop {
+// tops returns the code and the reason of a row: of the recipients that failed
+// or wait where they are known, else of the failing attempts.
+func (r *Report) tops(dims []store.Dimension, g *store.Group) jsonTop {
+	if l := r.causeOf(dims, g.Values); l != nil {
+		return jsonTop{&l.code, &l.reason}
+	}
 	if !g.HasTop {
 		return jsonTop{}
 	}

@@ -34,24 +34,48 @@ const ByNextHop store.Dimension = "next-hop"
 
 // Options say what a report is about.
 type Options struct {
-	Window   store.Window
-	Filter   store.Filter
-	By       []store.Dimension // nil: by domain
-	Location *time.Location    // of the times shown; nil is local time
+	Window    store.Window
+	Filter    store.Filter
+	By        []store.Dimension // nil: by domain
+	Location  *time.Location    // of the times shown; nil is local time
+	Now       time.Time         // zero: the end of the logs
+	FromFiles bool              // the database holds what was read for this report
+	Files     []string          // that were named for it
+	Top       int               // rows that View will be asked for
+	Alone     bool              // for tables alone: nothing to compare with, no people
 }
 
 // Report is what mailfail report shows.
 type Report struct {
 	*store.Numbers
-	By     []store.Dimension
-	Filter store.Filter
-	Notes  []string // what the reader has to know about the numbers
+	By        []store.Dimension
+	Filter    store.Filter
+	Notes     []string // what the reader has to know about the numbers
+	Now       time.Time
+	FromFiles bool
+	Files     []string
+	Covered   Covered
+	Before    *Period // the time before, nil unknown
+	Usual     *Period // the median of earlier times, nil unknown
+	Line      *Line   // over the window, nil where it is too long
 
 	location *time.Location
+	trouble  *trouble
 }
 
-// Build makes a report.
-func Build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
+// Covered is the time of which lines were read.
+type Covered struct{ First, Last time.Time }
+
+// Build makes a report. All its numbers are of one moment.
+func Build(ctx context.Context, db store.Database, opt Options) (r *Report, err error) {
+	err = db.Snapshot(ctx, func(q store.Reader) (err error) {
+		r, err = build(ctx, q, opt)
+		return err
+	})
+	return r, err
+}
+
+func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 	if slices.Equal(opt.By, []store.Dimension{store.ByDomain}) {
 		opt.By = nil // every report is by domain
 	}
@@ -63,23 +87,53 @@ func Build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Numbers: n, By: opt.By, Filter: opt.Filter, location: opt.Location}
+	r := &Report{Numbers: n, By: opt.By, Filter: opt.Filter, Now: opt.Now, FromFiles: opt.FromFiles, Files: opt.Files, location: opt.Location}
 	if r.location == nil {
 		r.location = time.Local
 	}
+	if r.Covered.First, r.Covered.Last, err = q.Covered(ctx); err != nil {
+		return nil, err
+	}
+	r.note()
+	if opt.Alone {
+		return r, nil
+	}
+	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline} {
+		if err := step(ctx, q); err != nil {
+			return nil, err
+		}
+	}
+	return r, r.people(ctx, q, opt.Top)
+}
+
+// note collects what the reader has to know about the numbers.
+func (r *Report) note() {
+	n := r.Numbers
 	if n.SendLogsLeftOut {
 		r.Notes = append(r.Notes, sendLogsNote(n))
 	}
 	if n.Traces {
 		r.Notes = append(r.Notes, "There are message traces of Exchange Online and message tracking logs, of which one may be its extended report. Mail that is in both is counted twice.")
 	}
-	if opt.Filter.OfCause() {
+	if r.Filter.OfCause() {
 		r.Notes = append(r.Notes, "With a code or a reason asked for, only the recipients that met such a failure are counted. Deliveries carry no code, so there are no rates.")
 	}
 	if l := n.Lines; l.Unparsed*100 > l.Read {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s of the lines of the log were not understood, so something may be missing here; `mailfail ingest --verbose` shows such lines.", templates.Percent(l.Unparsed, l.Read)))
 	}
-	return r, nil
+}
+
+// people finds out who is in trouble.
+func (r *Report) people(ctx context.Context, q store.Reader, rows int) (err error) {
+	if r.trouble, err = troubleOf(ctx, q, r.Window, r.Filter, r.end()); err != nil {
+		return err
+	}
+	c := &composer{Report: r, top: rows}
+	persons, err := q.Persons(ctx, c.wanted(), r.Window.Until)
+	for i := range persons {
+		r.trouble.persons[persons[i].ID] = &persons[i]
+	}
+	return err
 }
 
 // ConnectionsAlone reports whether the logs of the report's time name no
@@ -143,8 +197,12 @@ func ratio(n, of int64) *float64 {
 	return &f
 }
 
-// brief names codes; tests put fixed words in its place.
-var brief = registry.Brief
+// brief names codes and advice says what to do; tests put fixed words in their
+// place.
+var (
+	brief  = registry.Brief
+	advice = registry.Advice
+)
 
 // meaning returns the name of a code and a line of advice.
 func meaning(reply int, enhanced, provider, reason string) (name, advice string) {

@@ -6,12 +6,16 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
+
+	"golang.org/x/net/html"
 
 	"mailfail/registry"
 	"mailfail/store"
@@ -23,6 +27,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestMain(m *testing.M) {
 	brief = func(reply uint16, enhanced registry.Enhanced, provider string, reason registry.Reason) (name, advice string) {
 		return fmt.Sprintf("Name of %s %s", registry.Code(reply, enhanced), reason), fmt.Sprintf("Advice for %s that is about as long as the longest of all advice.", reason)
+	}
+	advice = func(reason registry.Reason, s registry.Situation) string {
+		return fmt.Sprintf("Advice for %s that is %s and about as long as the longest of all advice.", reason, s.State)
 	}
 	os.Exit(m.Run())
 }
@@ -97,33 +104,119 @@ func sample() *Report {
 		Unknown: []store.SignatureRow{{Signature: "SIG", Code: "5.7.1", Attempts: 12_000, Example: hostile}, {Signature: "2", Attempts: 5, Example: "b"}, {Signature: "3", Attempts: 4, Example: "c"},
 			{Signature: "4", Attempts: 3, Example: "d"}, {Signature: "5", Attempts: 2, Example: "e"}, {Signature: "6", Attempts: 1, Example: "f"}},
 	}
-	return &Report{Numbers: n, location: time.UTC, Notes: []string{"Something that the reader has to know, told at some length so that it does not fit on one line."}}
+	for i, host := range []string{"mx1", "mx2"} {
+		n.Hosts = append(n.Hosts, group(host, tally(int64(i)+1, 0, 0, 0), "", ""))
+	}
+	n.Senders = []store.Group{group("shop.example", tally(1_000_000, 4_000, 80, 1_000), "550 5.1.1", "user-unknown"), group("<>", tally(5, 1, 0, 0), "", "")}
+	n.Providers = []store.Group{group("Google", tally(1_000_000, 4_000, 80, 1_000), "550 5.1.1", "user-unknown"), group("", tally(5, 1, 0, 0), "", "")}
+	r := &Report{Numbers: n, location: time.UTC, Covered: Covered{day.AddDate(0, 0, -30), day.Add(24 * time.Hour)}, trouble: sampleTrouble(),
+		Notes: []string{"Something that the reader has to know, told at some length so that it does not fit on one line."}}
+	before := tally(1_100_000, 1_000, 10, 20)
+	r.Before = &Period{Name: "day before", Tally: before, Messages: 900_000, Reasons: map[string]int64{"user-unknown": 800}}
+	r.Usual = &Period{Name: "usual", Days: 9, Tally: before, Messages: 910_000}
+	r.Line = &Line{step: time.Hour}
+	for h := range 24 {
+		r.Line.points = append(r.Line.points, point{day.Add(time.Duration(h) * time.Hour), int64(1000 * h), int64(h % 5), int64(h * h % 7)})
+	}
+	return r
 }
 
-func text(t *testing.T, r *Report, opt TextOptions) string {
+// sampleTrouble holds the recipients in trouble of sample, as far as it matters.
+func sampleTrouble() *trouble {
+	t := &trouble{leaves: map[place]*leaf{}, persons: map[int64]*store.Person{}}
+	id := int64(0)
+	add := func(n int, r store.Affected, text string) {
+		for i := range n {
+			id++
+			r.ID = id
+			r.FirstSeen = day.Add(time.Duration(i%1000) * time.Minute)
+			r.LastSeen = r.FirstSeen.Add(time.Minute)
+			t.add(&r, day.Add(24*time.Hour))
+			t.persons[id] = &store.Person{ID: id, Address: fmt.Sprintf("user%d@%s", id, r.Domain), Sender: "news@" + r.Sender, HasSender: true, Tries: 3, Text: text}
+		}
+	}
+	add(4_000, store.Affected{State: registry.StateBounced, Tried: true, Host: "mx1", Sender: "shop.example", Domain: "example.org", Provider: "Google", Reply: 550, Enhanced: "5.1.1", Reason: "user-unknown"},
+		"550-5.1.1 The email account that you tried to reach does not exist. Please try double-checking the recipient's email address for typos or unnecessary spaces.")
+	add(320, store.Affected{State: registry.StateBounced, Tried: true, Host: "mx2", Sender: "<>", Domain: "a-domain-with-a-name-that-is-much-longer-than-any-column-should-be.example.com", Reply: 421, Enhanced: "4.7.28", Reason: "rate-limited"}, hostile)
+	add(7, store.Affected{State: registry.StateExpired, Sender: "shop.example", Domain: "日本語のドメイン名前.jp", Provider: hostile}, "")
+	add(3, store.Affected{State: registry.StatePending, Tried: true, Sender: hostile, Domain: hostile, Provider: hostile, Reply: 450, Reason: "greylisted"}, hostile)
+	add(1, store.Affected{State: registry.StatePending, Sender: "", Domain: "example.org"}, "")
+	return t
+}
+
+func text(t *testing.T, r *Report, rows int, opt TextOptions) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := r.WriteText(&b, opt); err != nil {
+	if err := r.View(rows).WriteText(&b, opt); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
 }
 
 func TestText(t *testing.T) {
-	golden(t, "report.txt", text(t, sample(), TextOptions{Top: 4}))
-	golden(t, "report-wide.txt", text(t, sample(), TextOptions{Width: 120}))
-	golden(t, "report-color.txt", text(t, sample(), TextOptions{Top: 1, Color: true}))
+	golden(t, "report.txt", text(t, sample(), 4, TextOptions{}))
+	golden(t, "report-wide.txt", text(t, sample(), PageRows, TextOptions{Width: 120}))
+	golden(t, "report-color.txt", text(t, sample(), 1, TextOptions{Color: true}))
 
 	r := sample()
 	r.By = []store.Dimension{store.ByProvider, store.BySender}
 	r.Groups = []store.Group{{Values: []string{"Google", "<>"}, Tally: tally(10, 2, 0, 0), TopCode: "550", TopReason: "policy", HasTop: true}, {Values: []string{"", ""}, Tally: tally(5, 0, 0, 0)}}
-	golden(t, "report-by.txt", text(t, r, TextOptions{}))
+	golden(t, "report-by.txt", text(t, r, PageRows, TextOptions{}))
 	r.By = []store.Dimension{store.ByMTA, store.ByReason}
 	r.Filter = store.Filter{Codes: []string{"5xx"}, Domains: []string{"example.org", "*.example.org"}}
 	r.Groups = []store.Group{{Values: []string{"postfix", "policy"}, Tally: tally(0, 2, 0, 0), HasTop: true, TopCode: "550"}}
-	golden(t, "report-code.txt", text(t, r, TextOptions{}))
+	golden(t, "report-code.txt", text(t, r, PageRows, TextOptions{}))
 
-	golden(t, "report-empty.txt", text(t, &Report{Numbers: &store.Numbers{}, location: time.UTC}, TextOptions{}))
+	r = sample()
+	r.By = []store.Dimension{store.ByCode}
+	golden(t, "report-codes.txt", text(t, r, PageRows, TextOptions{}))
+	golden(t, "report-empty.txt", text(t, &Report{Numbers: &store.Numbers{}, location: time.UTC}, PageRows, TextOptions{}))
+}
+
+func TestMarkdownAndHTML(t *testing.T) {
+	v := sample().View(PageRows)
+	for name, write := range map[string]func(io.Writer) error{
+		"report.md":        v.WriteMarkdown,
+		"report.html":      func(w io.Writer) error { return v.WriteHTML(w, HTMLOptions{}) },
+		"report-mail.html": func(w io.Writer) error { return v.WriteHTML(w, HTMLOptions{Mail: true}) },
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name, b.String())
+	}
+}
+
+// A page refers to nothing outside, and has no element that could do something.
+func TestHTMLIsQuiet(t *testing.T) {
+	allowed := strings.Fields("html head meta title style body main h1 h2 h3 p section article ul li figure svg line rect figcaption q bdi strong code details summary div table thead tbody tr th td span")
+	for _, mail := range []bool{false, true} {
+		var b bytes.Buffer
+		if err := sample().View(AllRows).WriteHTML(&b, HTMLOptions{Mail: mail}); err != nil {
+			t.Fatal(err)
+		}
+		z := html.NewTokenizer(&b)
+		open := 0
+		for z.Next() != html.ErrorToken {
+			token := z.Token()
+			switch token.Type {
+			case html.StartTagToken, html.SelfClosingTagToken:
+				open++
+				if !slices.Contains(allowed, token.Data) {
+					t.Errorf("<%s> in the page", token.Data)
+				}
+				for _, a := range token.Attr {
+					if strings.HasPrefix(a.Key, "on") || a.Key == "href" || a.Key == "src" || strings.Contains(a.Val, "url(") {
+						t.Errorf("<%s %s=%q> in the page", token.Data, a.Key, a.Val)
+					}
+				}
+			}
+		}
+		if open < 100 {
+			t.Errorf("only %d elements were seen", open)
+		}
+	}
 }
 
 // What has no code is in one row of JSON, and by reason in the text.
@@ -134,11 +227,12 @@ func TestTextSplitsWhatHasNoCode(t *testing.T) {
 		{Reason: "dns", Attempts: 100, Recipients: 10, Domains: 1, First: day, Last: day, Example: "no such host"},
 	}
 	r.UncodedRejections = []store.CodeRow{{Reason: "loop", Attempts: 3, First: day, Last: day, Example: "too many hops"}}
-	got := text(t, r, TextOptions{})
+	r.By = []store.Dimension{store.ByCode}
+	got := text(t, r, PageRows, TextOptions{})
 	for _, want := range []string{
-		"\n(no code)        900         290        1  Name of  connection-lost\n    connection-lost: Advice", "\n    > lost connection\n",
-		"\n(no code)        100          10        1  Name of  dns\n    dns: Advice", "\n    > no such host\n",
-		"\n(no code)       3           0        0  loop\n    > too many hops\n",
+		"\n(no code)        900         290        1  Name of  connection-lost\n    > lost connection\n    connection-lost: Advice",
+		"\n(no code)        100          10        1  Name of  dns\n    > no such host\n    dns: Advice",
+		"\nMail loop        (no code)       3           0        0\n    > too many hops\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, got)
@@ -185,33 +279,18 @@ func TestJSONOfFailuresAlone(t *testing.T) {
 	}
 }
 
-func TestShare(t *testing.T) {
-	for _, test := range []struct {
-		n, all int64
-		want   string
-	}{
-		{1, 1, "the only recipient that failed"},
-		{2, 2, "all 2 recipients that failed"},
-		{1, 4, "1 of the 4 recipients that failed (25.0%)"},
-	} {
-		if got := share(test.n, test.all, "recipient", " that failed"); got != test.want {
-			t.Errorf("share(%d, %d) = %q, want %q", test.n, test.all, got, test.want)
-		}
-	}
-}
-
 // A failure that was logged without a word is no text that a rule could know.
 func TestNoTextIsNoUnknownText(t *testing.T) {
 	r := sample()
 	r.Unknown = []store.SignatureRow{{Attempts: 3}}
-	if got := text(t, r, TextOptions{}); strings.Contains(got, "Texts that no rule knows") {
+	if got := text(t, r, PageRows, TextOptions{}); strings.Contains(got, "Texts that no rule knows") {
 		t.Errorf("got\n%s", got)
 	}
 }
 
 func TestTextIsNoWiderThanAsked(t *testing.T) {
 	for _, width := range []int{72, 80, 100, 120} {
-		for line := range strings.Lines(text(t, sample(), TextOptions{Width: width})) {
+		for line := range strings.Lines(text(t, sample(), PageRows, TextOptions{Width: width})) {
 			if n := templates.Width(strings.TrimSuffix(line, "\n")); n > width {
 				t.Errorf("width %d: a line of %d cells: %q", width, n, line)
 			}
@@ -228,7 +307,7 @@ func TestNothingHostileGetsThrough(t *testing.T) {
 	if err := r.WriteCSV(&c, 0); err != nil {
 		t.Fatal(err)
 	}
-	for name, s := range map[string]string{"text": text(t, r, TextOptions{}), "json": j.String(), "csv": strings.ReplaceAll(c.String(), "\r\n", "\n")} {
+	for name, s := range map[string]string{"text": text(t, r, PageRows, TextOptions{}), "json": j.String(), "csv": strings.ReplaceAll(c.String(), "\r\n", "\n")} {
 		if strings.ContainsFunc(s, func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }) {
 			t.Errorf("%s has characters that are not for printing: %q", name, s)
 		}
@@ -249,8 +328,8 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &v); err != nil {
 		t.Fatal(err)
 	}
-	if v.Domains[4].Domain != hostile || v.Codes[2].Example != hostile {
-		t.Errorf("JSON changed a text: %q, %q, want %q", v.Domains[4].Domain, v.Codes[2].Example, hostile)
+	if v.Domains[3].Domain != hostile || v.Codes[2].Example != hostile {
+		t.Errorf("JSON changed a text: %q, %q, want %q", v.Domains[3].Domain, v.Codes[2].Example, hostile)
 	}
 
 	b.Reset()

@@ -59,7 +59,7 @@ func (t *Trace) story(b *strings.Builder, s *store.Story) {
 	t.fact(b, "sender", senderOf(&store.Event{Sender: s.Sender, HasSender: s.HasSender}))
 	t.fact(b, "message id", s.MessageID)
 	var client strings.Builder
-	place(&client, "", s.Client, s.ClientIP)
+	hostAt(&client, "", s.Client, s.ClientIP)
 	t.fact(b, "client", client.String())
 	if s.Size > 0 {
 		t.fact(b, "size", templates.Count(s.Size)+" bytes")
@@ -89,7 +89,7 @@ func (t *Trace) end(r *store.StoryRecipient) string {
 func (t *Trace) attempt(e *store.Event) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %-8s %-10s %s", e.Time.In(t.Location).Format(time.DateTime), e.Outcome, codeOrNone(e.Code()), templates.Printable(e.Reason))
-	place(&b, " via ", e.Relay, e.IP)
+	hostAt(&b, " via ", e.Relay, e.IP)
 	return b.String() + ": " + templates.Printable(e.Text)
 }
 

@@ -17,6 +17,18 @@ type Reader interface {
 	// steps of time, which are whole minutes.
 	Timeline(ctx context.Context, w Window, f Filter, by []Dimension, step time.Duration) (*Timeline, error)
 
+	// Affected calls each with the recipients that failed in a window and those
+	// that are pending at its end, in no order.
+	Affected(ctx context.Context, w Window, f Filter, each func(*Affected) error) error
+
+	// Persons returns who the recipients with some ids of Affected are, and what
+	// their last failure before a time said, in the order of ids.
+	Persons(ctx context.Context, ids []int64, before time.Time) ([]Person, error)
+
+	// Covered returns the minutes of the first and the last line that was read,
+	// zero when there is none.
+	Covered(ctx context.Context) (first, last time.Time, err error)
+
 	// Events calls each with the failures in a window that have one of outcomes,
 	// oldest first, and returns what was left out of that time. With newest > 0
 	// it does so for no more than the newest ones.

@@ -134,6 +134,7 @@ type Column struct {
 	Title string
 	Right bool // numbers
 	Flex  bool // gives way when there is not enough room
+	Name  bool // gives way after those, and is cut in its middle
 }
 
 // TableRow is a row of cells, and lines below it.
@@ -144,6 +145,7 @@ type TableRow struct {
 
 const (
 	columnGap = 2
+	goodFlex  = 22 // what a column that gives way keeps while another has more
 	minFlex   = 12
 )
 
@@ -181,21 +183,28 @@ func (t *Table) titled() bool {
 
 func (t *Table) widths(width int) []int {
 	widths := make([]int, len(t.Columns))
-	total, flexible := (len(widths)-1)*columnGap, 0
+	total := (len(widths) - 1) * columnGap
 	for i, c := range t.Columns {
 		widths[i] = cells.StringWidth(c.Title)
 		for _, r := range t.Rows {
 			widths[i] = max(widths[i], cells.StringWidth(r.Cells[i]))
 		}
 		total += widths[i]
-		if c.Flex {
-			flexible++
-		}
 	}
-	for ; total > width && flexible > 0; total-- {
+	flex, name := func(c *Column) bool { return c.Flex }, func(c *Column) bool { return c.Name }
+	for _, least := range []int{goodFlex, minFlex} {
+		total = t.shrink(widths, total, width, least, flex)
+		total = t.shrink(widths, total, width, least, name)
+	}
+	return widths
+}
+
+// shrink makes the widest of some columns narrower until the table fits.
+func (t *Table) shrink(widths []int, total, width, least int, may func(*Column) bool) int {
+	for ; total > width; total-- {
 		widest := -1
-		for i, c := range t.Columns {
-			if c.Flex && widths[i] > minFlex && (widest < 0 || widths[i] > widths[widest]) {
+		for i := range t.Columns {
+			if may(&t.Columns[i]) && widths[i] > least && (widest < 0 || widths[i] > widths[widest]) {
 				widest = i
 			}
 		}
@@ -204,13 +213,17 @@ func (t *Table) widths(width int) []int {
 		}
 		widths[widest]--
 	}
-	return widths
+	return total
 }
 
 func (t *Table) line(b *strings.Builder, widths []int, cell func(int) string) {
 	var line strings.Builder
 	for i, c := range t.Columns {
-		s := Fit(cell(i), widths[i])
+		fit := Fit
+		if c.Name {
+			fit = Middle
+		}
+		s := fit(cell(i), widths[i])
 		space := strings.Repeat(" ", widths[i]-cells.StringWidth(s))
 		if i > 0 {
 			line.WriteString(strings.Repeat(" ", columnGap))
@@ -223,4 +236,25 @@ func (t *Table) line(b *strings.Builder, widths []int, cell func(int) string) {
 		line.WriteString(s)
 	}
 	b.WriteString(strings.TrimRight(line.String(), " "))
+}
+
+// Spark draws numbers as a line of characters, the highest of them full; "" for
+// nothing but zeros. Plain letters survive every mail program and font.
+func Spark(values []int64) string {
+	var most int64
+	for _, v := range values {
+		most = max(most, v)
+	}
+	if most == 0 {
+		return ""
+	}
+	const bars = ".:-=+*#@"
+	s := make([]byte, len(values))
+	for i, v := range values {
+		s[i] = ' '
+		if v > 0 {
+			s[i] = bars[(v*int64(len(bars))-1)/most]
+		}
+	}
+	return string(s)
 }

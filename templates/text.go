@@ -4,7 +4,7 @@ import (
 	_ "embed"
 )
 
-// Report is the text/template of the text report.
+// ReportHTML is the html/template of the HTML report.
 //
-//go:embed report.txt
-var Report string
+//go:embed report.html
+var ReportHTML string

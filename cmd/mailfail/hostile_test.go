@@ -149,9 +149,12 @@ func hostileRuns(dir string, logs []string) []hostileRun {
 	}
 	one := func(s ...string) []string { return s }
 	add("text", one("ingest", "--year", "2026", "--tz", "UTC"), db, logs)
-	for _, form := range []string{"text", "json", "csv"} {
+	for _, form := range []string{"text", "html", "markdown", "json", "csv"} {
 		add(form, one("report", "--top", "0", "--format", form), db, window)
+		add(form, one("report", "--format", form), db, window)
 		add(form, one("report", "--top", "0", "--format", form, "--year", "2026", "--tz", "UTC"), logs)
+	}
+	for _, form := range []string{"text", "json", "csv"} {
 		for _, by := range []string{"domain", "code", "provider", "sender", "relay", "host", "instance", "reason", "mta"} {
 			add(form, one("report", "--top", "0", "--by", by, "--format", form), db, window)
 		}

@@ -50,17 +50,20 @@ next-hop), or whatever --by asks for.`,
 			if top < 0 {
 				return usageError("--top %d: a number of rows, or 0 for all", top)
 			}
-			if !cmd.Flags().Changed("top") {
-				top = 0
-				if output.format == "text" {
-					top = report.DefaultTop
-				}
+			rows := top // of tables; 0: all
+			if output.format == "json" || output.format == "csv" {
+				opt.Alone = output.format == "csv" && by != nil
+			} else if !cmd.Flags().Changed("top") {
+				opt.Top = report.PageRows
+			} else if opt.Top = top; top == 0 {
+				opt.Top = report.AllRows
 			}
 			db, failed, err := openNumbers(cmd, args, dbPath, &logs)
 			if err != nil {
 				return err
 			}
 			defer db.Close()
+			opt.Now, opt.FromFiles, opt.Files = time.Now(), len(args) > 0, args
 			r, err := report.Build(cmd.Context(), db, opt)
 			if err != nil {
 				return err
@@ -69,11 +72,18 @@ next-hop), or whatever --by asks for.`,
 			if err := output.write(cmd, func(w io.Writer) error {
 				switch output.format {
 				case "json":
-					return r.WriteJSON(w, top)
+					return r.WriteJSON(w, rows)
 				case "csv":
-					return r.WriteCSV(w, top)
+					return r.WriteCSV(w, rows)
 				}
-				return r.WriteText(w, report.TextOptions{Width: width, Top: top, Color: color})
+				view := r.View(opt.Top)
+				switch output.format {
+				case "html":
+					return view.WriteHTML(w, report.HTMLOptions{})
+				case "markdown":
+					return view.WriteMarkdown(w)
+				}
+				return view.WriteText(w, report.TextOptions{Width: width, Color: color})
 			}); err != nil {
 				return err
 			}
@@ -88,8 +98,8 @@ next-hop), or whatever --by asks for.`,
 	window.add(flags)
 	filter.add(flags)
 	flags.StringSliceVar(&by, "by", nil, "break down by one or several of "+strings.Join(dimensionNames(), ", ")+"; or "+string(report.ByNextHop)+" alone, for connections as CSV")
-	flags.IntVar(&top, "top", report.DefaultTop, "rows of each table; 0: all (JSON and CSV are complete by default)")
-	output.add(flags, "text", "json", "csv")
+	flags.IntVar(&top, "top", 0, "rows of each table; 0: all (the default of JSON and CSV; else as many as suit a page)")
+	output.add(flags, "text", "html", "markdown", "json", "csv")
 	return cmd
 }
 

@@ -30,6 +30,9 @@ func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*sto
 	c.totals = c.group(nil)
 	c.domains = c.group([]store.Dimension{store.ByDomain})
 	c.by = c.group(by)
+	if by == nil {
+		c.senders, c.providers, c.hosts = c.group([]store.Dimension{store.BySender}), c.group([]store.Dimension{store.ByProvider}), c.group([]store.Dimension{store.ByHost})
+	}
 	for _, step := range []func() error{c.measure, c.lines, c.counts, c.recipients, c.rejections, c.exact, c.connections, c.finish} {
 		if err := step(); err != nil {
 			return nil, err
@@ -54,9 +57,12 @@ type counter struct {
 	rejected            []bool   // the same for rejections, whose series have no sender
 	groupings           []*grouping
 	totals, domains, by *grouping
-	failing             *failures
-	failed              map[int64]int64 // recipients that failed for good, by cause
-	failedAt            map[labelDomain]int64
+
+	senders, providers, hosts *grouping // nil: others were asked for
+
+	failing  *failures
+	failed   map[int64]int64 // recipients that failed for good, by cause
+	failedAt map[labelDomain]int64
 }
 
 // choose decides which series are counted.

@@ -51,10 +51,10 @@ func (c *counter) recipients() error {
 	return cmp.Or(rows.err, attempts.err)
 }
 
-// openRecipients returns id, series, state and cause of the recipients that live in
-// the window.
-func (c *counter) openRecipients() (*cursor, error) {
-	state, args := "state", []any(nil)
+// liveRecipients returns the state that recipients have at the window's end, and
+// the condition that they live in the window.
+func (c *counter) liveRecipients() (state, where string, args []any) {
+	state = "state"
 	since, until := c.window.Micros()
 	cond := []string{"TRUE"}
 	if !c.window.Until.IsZero() {
@@ -64,11 +64,18 @@ func (c *counter) openRecipients() (*cursor, error) {
 	if !c.window.Since.IsZero() {
 		cond, args = append(cond, "last_seen >= ?"), append(args, since)
 	}
+	return state, strings.Join(cond, " AND "), args
+}
+
+// openRecipients returns id, series, state and cause of the recipients that live in
+// the window.
+func (c *counter) openRecipients() (*cursor, error) {
+	state, cond, args := c.liveRecipients()
 	order := "id"
 	if !c.wide {
 		order = "+id" // or SQLite reads the whole table for the sake of its order
 	}
-	return c.cursor("SELECT id, series, "+state+", IFNULL(exact_cause, cause) FROM recipients WHERE "+strings.Join(cond, " AND ")+" ORDER BY "+order, args)
+	return c.cursor("SELECT id, series, "+state+", IFNULL(exact_cause, cause) FROM recipients WHERE "+cond+" ORDER BY "+order, args)
 }
 
 // openAttempts returns the failing attempts in the window by recipient.

@@ -75,6 +75,8 @@ func (c *counter) finish() (err error) {
 	n.Domains = c.domains.rows()
 	if c.by.dims != nil {
 		n.Groups = c.by.rows()
+	} else if c.senders != nil {
+		n.Senders, n.Providers, n.Hosts = c.senders.rows(), c.providers.rows(), c.hosts.rows()
 	}
 	c.countDomains()
 	if n.Codes, n.Uncoded, err = c.codeRows(c.failing, attemptText); err != nil {

@@ -1,0 +1,179 @@
+package report
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"mailfail/store"
+)
+
+// usualDays are the days before that tell what is usual: those of the last
+// week, and the same weekday of the weeks before.
+var usualDays = []int{1, 2, 3, 4, 5, 6, 7, 14, 21}
+
+// longestCompared is the longest window that is compared with earlier ones of
+// the same length: longer ones would cost more than they say.
+const longestCompared = 8 * 24 * time.Hour
+
+// compare counts the time before the window, and what is usual.
+func (r *Report) compare(ctx context.Context, q store.Reader) error {
+	since, until := r.Window.Since, r.end()
+	if since.IsZero() || until.Sub(since) > longestCompared || !since.Before(until) {
+		return nil
+	}
+	step, name := r.stepBack()
+	var periods []*Period
+	for _, n := range usualDays {
+		w := store.Window{Since: since.In(r.location).AddDate(0, 0, -n*step), Until: until.In(r.location).AddDate(0, 0, -n*step)}
+		if w.Until.Before(r.Covered.First) {
+			break
+		}
+		if w.Since.Before(r.Covered.First) && w.Until.Sub(r.Covered.First) < w.Until.Sub(w.Since)*9/10 {
+			break
+		}
+		p, err := period(ctx, q, w, r.Filter)
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			continue
+		}
+		if n == 1 {
+			p.Name = name
+			r.Before = p
+		}
+		if step == 1 || n < 4 {
+			periods = append(periods, p)
+		}
+	}
+	r.Usual = medianOf(periods)
+	return nil
+}
+
+// stepBack returns how many days the time before is earlier, and its name.
+func (r *Report) stepBack() (days int, name string) {
+	switch span := r.end().Sub(r.Window.Since); {
+	case span > 25*time.Hour:
+		days = int((span + 23*time.Hour) / (24 * time.Hour))
+		if days == 7 {
+			return days, "week before"
+		}
+		return days, "time before"
+	case span >= 23*time.Hour:
+		return 1, "day before"
+	}
+	return 1, "a day before"
+}
+
+// period counts a time, nil when nothing was read of it.
+func period(ctx context.Context, q store.Reader, w store.Window, f store.Filter) (*Period, error) {
+	n, err := q.Numbers(ctx, w, f, []store.Dimension{store.ByMTA})
+	if err != nil || n.Lines.Read == 0 {
+		return nil, err
+	}
+	p := &Period{Tally: n.Totals, Messages: n.Messages, Reasons: map[string]int64{}}
+	for _, c := range n.Failed {
+		p.Reasons[c.Reason] += c.N
+	}
+	return p, nil
+}
+
+// medianOf returns the median of every number, nil of less than two periods.
+func medianOf(periods []*Period) *Period {
+	if len(periods) < 2 {
+		return nil
+	}
+	median := func(of func(*Period) int64) int64 {
+		var v []int64
+		for _, p := range periods {
+			v = append(v, of(p))
+		}
+		slices.Sort(v)
+		return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+	}
+	u := &Period{Name: "usual", Days: len(periods), Messages: median(func(p *Period) int64 { return p.Messages })}
+	for _, f := range tallyFields() {
+		*f.of(&u.Tally) = median(func(p *Period) int64 { return *f.of(&p.Tally) })
+	}
+	return u
+}
+
+// tallyField is one of the numbers of a tally.
+type tallyField struct {
+	name string
+	of   func(*store.Tally) *int64
+}
+
+func tallyFields() []tallyField {
+	return []tallyField{
+		{"recipients", func(t *store.Tally) *int64 { return &t.Recipients }},
+		{"delivered", func(t *store.Tally) *int64 { return &t.Delivered }},
+		{"bounced", func(t *store.Tally) *int64 { return &t.Bounced }},
+		{"expired", func(t *store.Tally) *int64 { return &t.Expired }},
+		{"removed", func(t *store.Tally) *int64 { return &t.Removed }},
+		{"pending", func(t *store.Tally) *int64 { return &t.Pending }},
+		{"handed_over", func(t *store.Tally) *int64 { return &t.HandedOver }},
+		{"attempts", func(t *store.Tally) *int64 { return &t.Attempts }},
+		{"deferrals", func(t *store.Tally) *int64 { return &t.Deferrals }},
+		{"failures", func(t *store.Tally) *int64 { return &t.Failures }},
+		{"suspended", func(t *store.Tally) *int64 { return &t.Suspended }},
+		{"deferred", func(t *store.Tally) *int64 { return &t.Deferred }},
+		{"rejected", func(t *store.Tally) *int64 { return &t.Rejected }},
+		{"rejected_temporary", func(t *store.Tally) *int64 { return &t.RejectedTemporary }},
+	}
+}
+
+// Line is what happened over a window, in equal steps.
+type Line struct {
+	step   time.Duration
+	points []point
+}
+
+type point struct {
+	at                          time.Time
+	delivered, deferred, failed int64
+}
+
+// The longest windows that are shown by hour and by day.
+const (
+	longestHours = 49 * time.Hour
+	longestDays  = 62 * 24 * time.Hour
+)
+
+// timeline counts attempts over the window by hour or by day.
+func (r *Report) timeline(ctx context.Context, q store.Reader) error {
+	w := r.Window
+	if w.Since.IsZero() {
+		w.Since = r.FirstLine
+	}
+	if w.Until = r.end(); r.Window.Until.IsZero() {
+		w.Until = r.LastLine.Add(time.Minute)
+	}
+	step := time.Hour
+	switch span := w.Until.Sub(w.Since); {
+	case w.Since.IsZero() || r.Totals.Attempts == 0 || span <= time.Hour || span > longestDays || r.Filter.OfCause():
+		return nil
+	case span > longestHours:
+		step = 24 * time.Hour
+	default:
+		w.Since = w.Since.Truncate(time.Hour)
+	}
+	t, err := q.Timeline(ctx, w, r.Filter, nil, step)
+	if err != nil {
+		return err
+	}
+	r.Line = &Line{step: step}
+	for at := w.Since; at.Before(w.Until); at = at.Add(step) {
+		r.Line.points = append(r.Line.points, point{at: at})
+	}
+	for _, s := range t.Slices {
+		for _, p := range s.Points {
+			if i := int(p.Time.Sub(w.Since) / step); i >= 0 && i < len(r.Line.points) {
+				at := &r.Line.points[i]
+				at.delivered, at.deferred, at.failed = at.delivered+p.Delivered, at.deferred+p.Deferrals, at.failed+p.Failures
+			}
+		}
+	}
+	return nil
+}

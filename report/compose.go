@@ -1,0 +1,338 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mailfail/registry"
+	"mailfail/store"
+	"mailfail/templates"
+)
+
+// Rows of tables that Report.View takes instead of a number.
+const (
+	PageRows = 0  // as many as suit a page
+	AllRows  = -1 // all
+)
+
+// View returns the report as data, with no more than top rows a table, or
+// PageRows or AllRows. Options.Top must have been the same.
+func (r *Report) View(top int) *View {
+	c := &composer{Report: r, top: top}
+	return c.view()
+}
+
+// composer puts words around the numbers.
+type composer struct {
+	*Report
+	top      int
+	clusters []*cluster
+	nOutside int64 // recipients that failed outside the clusters
+}
+
+// rows is how many rows of a table are shown.
+func (c *composer) rows(usual int) int {
+	switch {
+	case c.top == PageRows:
+		return usual
+	case c.top == AllRows:
+		return 0
+	}
+	return c.top
+}
+
+func (c *composer) view() *View {
+	v := &View{Title: c.title(), Only: c.only()}
+	for _, n := range c.Notes {
+		v.Notes = append(v.Notes, templates.Words(n))
+	}
+	problems := c.problems()
+	v.Problems = len(problems.Problems)
+	v.Subject, v.Verdict = c.verdict(v.Problems)
+	sections := []Section{problems, c.system(), c.figures(), c.chart(), c.reasons(), c.waiting(), c.failedAddresses()}
+	sections = append(sections, c.tables()...)
+	sections = append(sections, c.codes(), c.rejections(), c.hops(), c.unknown(), c.lines())
+	for _, s := range sections {
+		if s.any() {
+			v.Sections = append(v.Sections, s)
+		}
+	}
+	return v
+}
+
+func (s *Section) any() bool {
+	return len(s.Text)+len(s.Problems)+len(s.More) > 0 || s.Chart != nil || s.Table != nil && len(s.Table.Rows) > 0
+}
+
+// title says who the report is about, and when.
+func (c *composer) title() templates.Text {
+	when := c.when()
+	if host := c.host(); host != nil {
+		return templates.Say("%v, %v", host, when)
+	}
+	return templates.Say("Mail report: %v", when)
+}
+
+// when says in words which time the report is about.
+func (c *composer) when() string {
+	if day, ok := c.day(); ok {
+		return day.Format("Monday 2006-01-02") + ", " + zoneName(day, c.location)
+	}
+	return formatWindow(c.Window, c.FirstLine, c.LastLine, c.location)
+}
+
+// day returns the calendar day that the window is.
+func (c *composer) day() (time.Time, bool) {
+	if c.Window.Since.IsZero() || c.Window.Until.IsZero() {
+		return time.Time{}, false
+	}
+	since := c.Window.Since.In(c.location)
+	y, m, d := since.Date()
+	day := store.Window{Since: startOfDay(y, m, d, c.location), Until: startOfDay(y, m, d+1, c.location)}
+	return since, day.Since.Equal(since) && day.Until.Equal(c.Window.Until)
+}
+
+// host names the hosts of the logs, nil when they name none.
+func (c *composer) host() templates.Text {
+	var names []string
+	for _, h := range c.Hosts {
+		if name := h.Values[0]; name != "" {
+			names = append(names, name)
+		}
+	}
+	switch len(names) {
+	case 0:
+		return nil
+	case 1:
+		return templates.Name(names[0])
+	}
+	return templates.Say("%v hosts", len(names))
+}
+
+// only says in words what the filter lets through.
+func (c *composer) only() templates.Text {
+	var parts []templates.Text
+	for _, f := range filterLists(&c.Filter) {
+		if len(*f.list) == 0 {
+			continue
+		}
+		var values []templates.Text
+		for _, v := range *f.list {
+			values = append(values, templates.Name(v))
+		}
+		parts = append(parts, templates.Say("%v %v", f.name, templates.Join(values, " or ")))
+	}
+	if parts == nil {
+		return nil
+	}
+	return templates.Say("Only %v.", templates.Join(parts, ", "))
+}
+
+type filterList struct {
+	name string
+	list *[]string
+}
+
+// filterLists returns the lists of a filter by the names of their flags.
+func filterLists(f *store.Filter) []filterList {
+	return []filterList{
+		{"domain", &f.Domains}, {"sender", &f.Senders}, {"provider", &f.Providers}, {"host", &f.Hosts},
+		{"mta", &f.MTAs}, {"code", &f.Codes}, {"reason", &f.Reasons},
+	}
+}
+
+// verdict returns the verdict as the subject of a mail and as a sentence.
+func (c *composer) verdict(problems int) (subject string, sentence templates.Text) {
+	short := c.short(problems)
+	subject = short
+	if host := c.host(); host != nil {
+		subject = host.String() + ": " + subject
+	}
+	if when := c.shortWhen(); when != "" {
+		subject += " - " + when
+	}
+	return subject, templates.Words(strings.ToUpper(short[:1]) + short[1:] + ".")
+}
+
+func (c *composer) shortWhen() string {
+	if day, ok := c.day(); ok {
+		return day.Format("Mon 2 Jan")
+	}
+	if c.Window.Since.IsZero() {
+		return ""
+	}
+	return "since " + c.Window.Since.In(c.location).Format("Mon 2 Jan 15:04")
+}
+
+// short is the verdict: the worst that has to be said.
+func (c *composer) short(problems int) string {
+	n := &c.Totals
+	gap := c.unread()
+	switch {
+	case c.Lines.Read == 0 && gap != "":
+		return gap
+	case c.ofCause(nil):
+		return fmt.Sprintf("%s %s met such a failure", templates.Count(n.Recipients), templates.Plural(n.Recipients, "recipient"))
+	case n.Recipients+n.Attempts+n.Suspended+n.HandedOver == 0:
+		return c.nothing()
+	}
+	said := c.share(problems)
+	if problems > 0 {
+		said += fmt.Sprintf(", %d %s", problems, templates.Plural(int64(problems), "problem"))
+	}
+	if gap != "" {
+		said = gap + "; " + said
+	}
+	return said
+}
+
+// nothing is the verdict on a time in which mail was read of, and none sent.
+func (c *composer) nothing() string {
+	if len(c.Hops) > 0 {
+		return "the logs of this time name no recipients"
+	}
+	return "no mail went out in this time"
+}
+
+// share says how many recipients failed and how many wait.
+func (c *composer) share(problems int) string {
+	n := &c.Totals
+	failed, waiting := n.Bounced+n.Expired, c.waits()
+	if problems == 0 {
+		if failed+waiting == 0 {
+			return fmt.Sprintf("all quiet, none of %s failed", templates.Count(n.Recipients))
+		}
+		quiet := fmt.Sprintf("all quiet, %s of %s failed", templates.Count(failed), templates.Count(n.Recipients))
+		if waiting > 0 {
+			quiet += fmt.Sprintf(", %s %s", templates.Count(waiting), waitWord(waiting))
+		}
+		return quiet
+	}
+	said := templates.Percent(failed, n.Delivered+failed) + " failed"
+	if u := c.Usual; u != nil {
+		said += fmt.Sprintf(" (usual %s)", templates.Percent(u.Failed(), u.Delivered+u.Failed()))
+	}
+	if waiting > 0 {
+		said += fmt.Sprintf(", %s %s", templates.Count(waiting), waitWord(waiting))
+	}
+	return said
+}
+
+func waitWord(n int64) string {
+	if n == 1 {
+		return "waits"
+	}
+	return "wait"
+}
+
+// unread says what of the window was not read, "" when all of it was.
+func (c *composer) unread() string {
+	const layout = "Mon 2006-01-02 15:04"
+	first, last := c.Covered.First, c.Covered.Last
+	switch {
+	case last.IsZero():
+		return "nothing was read: there is no line of a log with a time"
+	case !c.Window.Since.IsZero() && last.Before(c.Window.Since):
+		return "nothing was read since " + last.In(c.location).Format(layout)
+	case !c.Window.Until.IsZero() && !first.Before(c.Window.Until):
+		return "nothing was read of this time: the logs begin " + first.In(c.location).Format(layout)
+	case c.stale():
+		return "nothing was read since " + last.In(c.location).Format(layout)
+	}
+	return ""
+}
+
+// patience is how long a mail server may log nothing before its log is taken
+// for one that nobody reads: a quarter of the window, at least two hours.
+func (c *composer) patience() time.Duration {
+	return max(2*time.Hour, c.end().Sub(c.Window.Since)/4)
+}
+
+// stale reports whether the lines end well before the window does.
+func (c *composer) stale() bool {
+	if c.Window.Since.IsZero() || c.FromFiles {
+		return false
+	}
+	return c.end().Sub(c.Covered.Last) > c.patience()
+}
+
+// end is when the window ends, or now.
+func (r *Report) end() time.Time {
+	if u := r.Window.Until; !u.IsZero() && (r.Now.IsZero() || u.Before(r.Now)) {
+		return u
+	}
+	if r.Now.IsZero() || r.FromFiles {
+		return r.LastLine.Add(time.Minute)
+	}
+	return r.Now
+}
+
+// Unread says what of the window was not read, "" when all of it was.
+func (r *Report) Unread() string {
+	c := &composer{Report: r}
+	if r.Lines.Read == 0 || c.stale() {
+		return c.unread()
+	}
+	return ""
+}
+
+// waits is how many recipients wait: of the people where they are known.
+func (c *composer) waits() int64 {
+	if c.trouble == nil {
+		return c.Totals.Pending
+	}
+	return c.trouble.nWaiting
+}
+
+// reasonName is a reason as a headline.
+func reasonName(reason string) string {
+	if reason == "" {
+		return "Not tried yet"
+	}
+	return registry.Reason(reason).Info().Name
+}
+
+// dimensionValue is a value of a dimension, in words when it is empty.
+func dimensionValue(d store.Dimension, value string) templates.Text {
+	switch {
+	case value == "<>" && d == store.BySender:
+		return templates.Words("<> (bounces)")
+	case value != "":
+		return templates.Name(value)
+	case d == store.ByInstance:
+		return templates.Words("(default)")
+	case d == store.BySender || d == store.ByHost:
+		return templates.Words("(unknown)")
+	case d == store.ByCode:
+		return templates.Words("(no code)")
+	}
+	if d == store.ByProvider || d == store.ByRelay {
+		return templates.Words("(no next hop)")
+	}
+	return templates.Words("(none)")
+}
+
+// more says how many rows are not shown.
+func more(left int, what string) templates.Text {
+	if left <= 0 {
+		return nil
+	}
+	return templates.Say("… %v more %v (--top 0 shows all)", left, templates.Plural(int64(left), what))
+}
+
+// clock is a time of day, with the day where the window is longer than one.
+func (c *composer) clock(t time.Time) string {
+	local := t.In(c.location)
+	if since := c.Window.Since; !since.IsZero() && c.end().Sub(since) <= 26*time.Hour && !t.Before(since) {
+		return local.Format("15:04")
+	}
+	if c.Window.Since.IsZero() && local.Format(time.DateOnly) == c.LastLine.In(c.location).Format(time.DateOnly) && c.LastLine.Sub(c.FirstLine) < 24*time.Hour {
+		return local.Format("15:04")
+	}
+	return local.Format("01-02 15:04")
+}
+
+// isBy reports whether the report was asked for by these dimensions.
+func (r *Report) isBy(dims ...store.Dimension) bool { return slices.Equal(r.By, dims) }

@@ -1,0 +1,220 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"mailfail/registry"
+	"mailfail/store"
+	"mailfail/templates"
+)
+
+// The rows that suit a page.
+const (
+	shownReasons   = 8
+	advisedReasons = 3
+	shownWaiting   = 10
+	shownFailed    = 20
+)
+
+// reasons is the table of the recipients in trouble by reason.
+func (c *composer) reasons() Section {
+	s := Section{ID: "reasons", Title: "In trouble, by reason"}
+	if c.trouble == nil || len(c.trouble.leaves) == 0 {
+		return s
+	}
+	t := &Table{Columns: []Column{{Title: "Reason", Flex: true}, {Title: "Failed", Number: true}, {Title: "Waiting", Number: true}}}
+	if c.Before != nil {
+		t.Columns = append(t.Columns, Column{Title: c.Before.Name, Number: true})
+	}
+	t.Columns = append(t.Columns, Column{Title: "Codes", Flex: true})
+	list := piles(c.trouble.sorted(), func(l *leaf) string { return l.reason })
+	for i, p := range top(list, c.rows(shownReasons)) {
+		row := Row{Cells: []templates.Text{templates.Words(reasonName(p.name)), templates.Number(p.failed), templates.Number(p.waiting)}}
+		if c.Before != nil {
+			row.Cells = append(row.Cells, templates.Number(c.Before.Reasons[p.name]))
+		}
+		row.Cells = append(row.Cells, codesOf(p))
+		if i < advisedReasons && !c.isProblem(p.name) {
+			c.explain(&row, p)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	s.Table = t
+	s.More = more(len(list)-len(t.Rows), "reason")
+	return s
+}
+
+// isProblem reports whether a reason is explained as a problem already.
+func (c *composer) isProblem(reason string) bool {
+	return slices.ContainsFunc(c.clusters, func(k *cluster) bool { return k.cause().reason == reason })
+}
+
+// explain adds a reply and the advice below a row.
+func (c *composer) explain(row *Row, p *pile) {
+	cause := p.cause()
+	if who := c.trouble.persons[cause.lastID]; who != nil && who.Text != "" {
+		row.Quote = append(row.Quote, registry.Foreign(who.Text))
+	}
+	row.Below = append(row.Below, templates.Words(c.advice(cause)))
+}
+
+// codesOf lists the most frequent codes of a pile.
+func codesOf(p *pile) templates.Text {
+	const shown = 4
+	var codes []string
+	for _, c := range piles(p.leaves, func(l *leaf) string { return l.code }) {
+		if c.name != "" {
+			codes = append(codes, c.name)
+		}
+	}
+	said := strings.Join(top(codes, shown), ", ")
+	if left := len(codes) - shown; left > 0 {
+		said += fmt.Sprintf(", %d more", left)
+	}
+	return templates.Words(said)
+}
+
+// waiting is the table of who waits, and since when.
+func (c *composer) waiting() Section {
+	s := Section{ID: "waiting", Title: "Waiting at the end of this time"}
+	if c.trouble == nil || c.trouble.nWaiting == 0 {
+		return s
+	}
+	if c.trouble.nWaiting > shownWaiting && c.top >= 0 {
+		s.Table, s.More = c.waitingGroups()
+		return s
+	}
+	s.Table = &Table{Columns: []Column{{Title: "Since"}, {Title: "Tries", Number: true}, {Title: "Recipient", Name: true}, {Title: "Cause", Flex: true}}}
+	for _, o := range oldest(c.trouble.waiting) {
+		who := c.trouble.persons[o.id]
+		if who == nil {
+			break
+		}
+		s.Table.Rows = append(s.Table.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(o.at)), templates.Number(who.Tries), person(who.Address), reasonAndCode(&o.place)}})
+	}
+	s.More = more(int(c.trouble.nWaiting)-len(s.Table.Rows), "recipient")
+	return s
+}
+
+// person is an address, or that there is none.
+func person(address string) templates.Text {
+	if address == "" {
+		return templates.Words("(no recipient)")
+	}
+	return templates.Name(address)
+}
+
+// reasonAndCode has the code first, so that it is never cut.
+func reasonAndCode(p *place) templates.Text {
+	return templates.Words(strings.TrimSpace(p.code + " " + reasonName(p.reason)))
+}
+
+// briefCause is the same for where there is little room.
+func briefCause(p *place) templates.Text {
+	if p.reason == "" {
+		return templates.Words("not tried")
+	}
+	return templates.Words(strings.TrimSpace(p.code + " " + p.reason))
+}
+
+// waitingGroups is the same by domain, provider and reason, for when many wait.
+func (c *composer) waitingGroups() (*Table, templates.Text) {
+	t := &Table{Columns: []Column{{Title: "Since"}, {Title: "Waiting", Number: true}, {Title: "Where", Name: true}, {Title: "Cause", Flex: true}}}
+	var leaves []*leaf
+	for _, l := range c.trouble.sorted() {
+		if !l.ended {
+			leaves = append(leaves, l)
+		}
+	}
+	list := piles(leaves, func(l *leaf) string { return where(l) + "\x00" + l.reason })
+	for _, p := range top(list, c.rows(shownWaiting)) {
+		first, _ := p.span()
+		name, _, _ := strings.Cut(p.name, "\x00")
+		t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(first)), templates.Number(p.waiting), dimensionValue(store.ByDomain, name), reasonAndCode(&p.cause().place)}})
+	}
+	return t, more(len(list)-len(t.Rows), "place")
+}
+
+// where is the provider of a leaf where it is known, else its domain.
+func where(l *leaf) string {
+	if l.provider != "" {
+		return l.provider
+	}
+	return l.domain
+}
+
+// failedAddresses is the table of recipients that failed outside the problems.
+func (c *composer) failedAddresses() Section {
+	s := Section{ID: "failed", Title: "Failed addresses"}
+	if c.trouble == nil || c.trouble.nFailed == 0 {
+		return s
+	}
+	if len(c.clusters) > 0 {
+		s.Title += " outside the problems"
+	}
+	outside := c.outside()
+	s.Table = &Table{Columns: []Column{{Title: "Time"}, {Title: "Recipient", Name: true}, {Title: "Sender", Flex: true, Name: true}, {Title: "Cause", Flex: true}}}
+	for _, o := range top(outside, c.rows(shownFailed)) {
+		who := c.trouble.persons[o.id]
+		if who == nil {
+			break
+		}
+		s.Table.Rows = append(s.Table.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(o.at)), person(who.Address), sender(who), briefCause(&o.place)}})
+	}
+	if left := c.nOutside - int64(len(s.Table.Rows)); left > 0 && len(s.Table.Rows) > 0 {
+		s.More = templates.Say("… %v more: %v", left, c.events("--outcome failed"))
+	}
+	return s
+}
+
+// outside returns the recipients that failed outside the problems, the latest
+// first.
+func (c *composer) outside() (list []one) {
+	inside := map[place]bool{}
+	c.nOutside = c.trouble.nFailed
+	for _, k := range c.clusters {
+		for _, l := range k.leaves {
+			inside[l.place] = true
+			if l.ended {
+				c.nOutside -= l.n
+			}
+		}
+	}
+	for _, o := range latest(c.trouble.failed) {
+		if !inside[o.place] {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+func sender(p *store.Person) templates.Text {
+	switch {
+	case !p.HasSender:
+		return templates.Words("(unknown)")
+	case p.Sender == "":
+		return templates.Words("<>")
+	}
+	return templates.Name(p.Sender)
+}
+
+// wanted returns the recipients whose details a view shows: those that stand
+// for a problem or a reason, and those that are listed.
+func (c *composer) wanted() (ids []int64) {
+	for _, p := range piles(c.trouble.sorted(), func(l *leaf) string { return l.reason }) {
+		ids = append(ids, p.cause().lastID)
+	}
+	c.clusters = c.trouble.clusters(c.Totals.Recipients)
+	for _, k := range c.clusters {
+		ids = append(ids, k.cause().lastID)
+	}
+	for _, o := range top(oldest(c.trouble.waiting), c.rows(shownWaiting)) {
+		ids = append(ids, o.id)
+	}
+	for _, o := range top(c.outside(), c.rows(shownFailed)) {
+		ids = append(ids, o.id)
+	}
+	return ids
+}

@@ -1,0 +1,245 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mailfail/registry"
+	"mailfail/store"
+	"mailfail/templates"
+)
+
+const (
+	maxProblems   = 3
+	leastTogether = 5 // recipients that make a problem
+)
+
+// problems are what to act on.
+func (c *composer) problems() Section {
+	s := Section{ID: "problems", Title: "Problems"}
+	if c.trouble == nil {
+		return s
+	}
+	c.clusters = c.trouble.clusters(c.Totals.Recipients)
+	for _, p := range c.clusters {
+		s.Problems = append(s.Problems, c.problem(p))
+	}
+	if len(s.Problems) > 0 && c.Usual == nil {
+		s.More = templates.Words("The largest groups of recipients in trouble, without comparison: there is no history of this time yet.")
+	}
+	return s
+}
+
+// cluster is a group of recipients in trouble for the same reason that have
+// something else in common too.
+type cluster struct {
+	*pile
+	where []narrowed
+}
+
+// narrowed is a dimension in which a cluster is in one place.
+type narrowed struct {
+	dimension store.Dimension
+	value     string
+}
+
+// clusters returns the largest groups in trouble, the largest first: all that
+// has the same reason, narrowed down to what nearly all of it has in common.
+func (t *trouble) clusters(recipients int64) []*cluster {
+	var list []*cluster
+	least := max(leastTogether, recipients/100, (t.nFailed+t.nWaiting)/20)
+	for _, p := range piles(t.sorted(), func(l *leaf) string { return l.reason }) {
+		if p.all() < least || len(list) == maxProblems {
+			break
+		}
+		if k := narrow(p); k.all() >= least {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
+// narrow keeps of a pile what nearly all of it has in common.
+func narrow(p *pile) *cluster {
+	k := &cluster{pile: p}
+	for _, d := range []store.Dimension{store.BySender, store.ByProvider, store.ByDomain, store.ByHost} {
+		parts := piles(k.leaves, func(l *leaf) string { return l.dimension(d) })
+		if len(parts) == 0 || parts[0].name == "" || parts[0].all()*10 < k.all()*8 {
+			continue
+		}
+		k.pile = parts[0]
+		k.where = append(k.where, narrowed{d, parts[0].name})
+	}
+	return k
+}
+
+// has reports whether a recipient is one of the cluster's.
+func (k *cluster) has(p place) bool {
+	return slices.ContainsFunc(k.leaves, func(l *leaf) bool { return l.place == p })
+}
+
+func (c *composer) problem(k *cluster) Problem {
+	cause := k.cause()
+	p := Problem{Severity: "warning", Title: c.problemTitle(k), Do: c.advice(cause), See: c.command(k, cause.reason), Hours: c.hoursOf(k)}
+	p.Facts = append(p.Facts, c.extent(k))
+	for _, d := range k.spreadOver() {
+		p.Facts = append(p.Facts, spread(k, d))
+	}
+	if who := c.trouble.persons[cause.lastID]; who != nil && who.Text != "" {
+		p.Quote = []registry.Foreign{registry.Foreign(who.Text)}
+	}
+	return p
+}
+
+func (c *composer) problemTitle(k *cluster) templates.Text {
+	title := templates.Words(reasonName(k.cause().reason))
+	if code := k.cause().code; code != "" {
+		title = templates.Say("%v (%v)", title, code)
+	}
+	words := map[store.Dimension]string{store.BySender: "mail from %v", store.ByProvider: "at %v", store.ByDomain: "to %v", store.ByHost: "on %v"}
+	var places []templates.Text
+	for _, n := range k.where {
+		if n.dimension == store.ByHost && len(c.Hosts) < 2 || n.dimension == store.ByDomain && k.in(store.ByProvider) == n.value {
+			continue
+		}
+		places = append(places, templates.Say(words[n.dimension], dimensionValue(n.dimension, n.value)))
+	}
+	if len(places) == 0 {
+		return title
+	}
+	return templates.Say("%v: %v", title, templates.Join(places, ", "))
+}
+
+// in returns the value of a dimension that a cluster is narrowed down to.
+func (k *cluster) in(d store.Dimension) string {
+	for _, n := range k.where {
+		if n.dimension == d {
+			return n.value
+		}
+	}
+	return ""
+}
+
+// extent says how many people it is about, and since when.
+func (c *composer) extent(k *cluster) templates.Text {
+	var parts []string
+	if k.failed > 0 {
+		parts = append(parts, fmt.Sprintf("%s failed", templates.Count(k.failed)))
+	}
+	if k.waiting > 0 {
+		parts = append(parts, fmt.Sprintf("%s %s", templates.Count(k.waiting), waitWord(k.waiting)))
+	}
+	first, last := k.span()
+	said := fmt.Sprintf("%s %s: %s, ", templates.Count(k.all()), templates.Plural(k.all(), "recipient"), strings.Join(parts, ", "))
+	from, to := c.clock(first), c.clock(last)
+	if from == to {
+		return templates.Words(said + "at " + from + ".")
+	}
+	return templates.Say("%vfrom %v to %v.", said, from, to)
+}
+
+// spreadOver returns the dimensions in which a cluster is in several places.
+// Where every domain has a provider of its own, the domains say enough.
+func (k *cluster) spreadOver() (dims []store.Dimension) {
+	places := map[store.Dimension]int{}
+	for _, d := range []store.Dimension{store.BySender, store.ByProvider, store.ByDomain} {
+		places[d] = len(piles(k.leaves, func(l *leaf) string { return l.dimension(d) }))
+	}
+	if p := places[store.ByProvider]; p > 1 && p < places[store.ByDomain] {
+		dims = append(dims, store.ByProvider)
+	} else if places[store.ByDomain] > 1 {
+		dims = append(dims, store.ByDomain)
+	}
+	if places[store.BySender] > 1 {
+		dims = append(dims, store.BySender)
+	}
+	return dims
+}
+
+// spread says how the recipients of a cluster are spread over a dimension.
+func spread(k *cluster, d store.Dimension) templates.Text {
+	parts := piles(k.leaves, func(l *leaf) string { return l.dimension(d) })
+	const shown = 4
+	var names []templates.Text
+	for _, p := range top(parts, shown) {
+		names = append(names, templates.Say("%v %v", dimensionValue(d, p.name), p.all()))
+	}
+	if left := len(parts) - shown; left > 0 {
+		names = append(names, templates.Say("%v more", left))
+	}
+	return templates.Say("%v: %v.", titleOfDimension(d), templates.Join(names, ", "))
+}
+
+// command is what lists the failures of a cluster.
+func (c *composer) command(k *cluster, reason string) string {
+	var words []string
+	if reason != "" {
+		words = append(words, "--reason "+reason)
+	}
+	for _, n := range k.where {
+		if n.value == "" || n.dimension == store.ByHost && len(c.Hosts) < 2 {
+			continue
+		}
+		words = append(words, "--"+string(n.dimension)+" "+shellWord(n.value))
+	}
+	return c.events(words...)
+}
+
+// events is a command that lists failures of the report's time and files.
+func (c *composer) events(flags ...string) string {
+	words := []string{"mailfail events"}
+	if day, ok := c.day(); ok {
+		words = append(words, "--day "+day.Format(time.DateOnly))
+	} else if since := c.Window.Since; !since.IsZero() {
+		words = append(words, "--since "+since.In(c.location).Format("2006-01-02T15:04"))
+	}
+	words = append(words, flags...)
+	for _, f := range c.Files {
+		words = append(words, shellWord(f))
+	}
+	return strings.Join(words, " ")
+}
+
+// shellWord quotes a word for a shell. What could not be typed is left out.
+func shellWord(s string) string {
+	s = templates.Printable(s)
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@/+:,") == "" && s[0] != '-' {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// hoursOf returns the failures of a cluster by hour of the window, nil for a
+// window of more than two days.
+func (c *composer) hoursOf(k *cluster) []int64 {
+	since, until := c.Window.Since, c.end()
+	if since.IsZero() {
+		since = c.FirstLine
+	}
+	from, to := since.Unix()/3600, (until.Unix()+3599)/3600
+	if since.IsZero() || to-from > 49 || to <= from {
+		return nil
+	}
+	hours := make([]int64, to-from)
+	for _, l := range k.leaves {
+		for h, n := range l.hours {
+			if i := h - from; i >= 0 && i < int64(len(hours)) {
+				hours[i] += n
+			}
+		}
+	}
+	return hours
+}
+
+// advice says what to do about the failures of a place.
+func (c *composer) advice(l *leaf) string {
+	if l.reason == "" {
+		return "Look at the queue: this mail has not been tried."
+	}
+	return advice(registry.Reason(l.reason), registry.Situation{Provider: l.provider, State: l.state})
+}
+
+// system is about the trouble of the mail system itself.
+func (c *composer) system() Section { return Section{ID: "system", Title: "The mail system itself"} }

@@ -1,0 +1,317 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mailfail/registry"
+	"mailfail/store"
+	"mailfail/templates"
+)
+
+const (
+	shownRows = 10
+	fewRows   = 5
+)
+
+// tables are those by the dimensions that were asked for, or else by sender,
+// provider and domain: where most people are in trouble first.
+func (c *composer) tables() (list []Section) {
+	if c.By != nil {
+		if c.isBy(store.ByCode) || isByNextHop(c.By) {
+			return nil // has a table of its own
+		}
+		return []Section{c.table(c.By, c.Groups, DefaultTop)}
+	}
+	domains := c.table([]store.Dimension{store.ByDomain}, c.Domains, shownRows)
+	senders := c.table([]store.Dimension{store.BySender}, c.Senders, fewRows)
+	providers := c.table([]store.Dimension{store.ByProvider}, c.Providers, fewRows)
+	if senders.Table != nil && len(senders.Table.Rows) == 1 && c.Totals.Recipients == c.Senders[0].Recipients {
+		senders = Section{} // all mail has the same sender
+	}
+	if len(troubled(c.Providers)) == len(troubled(c.Domains)) {
+		providers = Section{} // every domain has a provider of its own
+	}
+	return []Section{senders, providers, domains}
+}
+
+// inTrouble counts the recipients of a group that failed or wait.
+func (c *composer) inTrouble(dims []store.Dimension, g *store.Group) (failed, waiting int64) {
+	return g.Bounced + g.Expired, g.Pending
+}
+
+// table is one by some dimensions.
+func (c *composer) table(dims []store.Dimension, groups []store.Group, rows int) Section {
+	s := Section{ID: strings.Join(dimensionStrings(dims), "-"), Title: titleOf(dims)}
+	shown := slices.Clone(groups)
+	if c.By == nil { // where nothing is wrong is no news
+		shown = troubled(groups)
+	}
+	if len(shown) == 0 {
+		return s
+	}
+	c.byTrouble(dims, shown)
+	s.Table = c.groupTable(dims, top(shown, c.rows(rows)))
+	s.More = left(len(shown)-len(s.Table.Rows), len(groups)-len(shown))
+	return s
+}
+
+// troubled returns the groups in which something failed or waits.
+func troubled(groups []store.Group) []store.Group {
+	return slices.DeleteFunc(slices.Clone(groups), func(g store.Group) bool {
+		return g.Deferrals+g.Failures+g.Bounced+g.Expired+g.Pending == 0
+	})
+}
+
+func titleOf(dims []store.Dimension) string {
+	title := "By "
+	for i, d := range dims {
+		switch {
+		case i > 0 && i == len(dims)-1:
+			title += " and "
+		case i > 0:
+			title += ", "
+		}
+		if d == store.ByMTA {
+			title += titleOfDimension(d)
+		} else {
+			title += string(d)
+		}
+	}
+	return title
+}
+
+// left says how many rows were left out.
+func left(more, fine int) templates.Text {
+	var parts []string
+	if more > 0 {
+		parts = append(parts, fmt.Sprintf("%s more in trouble (--top 0 shows all)", templates.Count(int64(more))))
+	}
+	if fine > 0 {
+		parts = append(parts, templates.Count(int64(fine))+" without failures")
+	}
+	if parts == nil {
+		return nil
+	}
+	return templates.Words("… " + strings.Join(parts, ", "))
+}
+
+// byTrouble sorts groups: where most people are in trouble first, then where
+// most attempts failed, then by name.
+func (c *composer) byTrouble(dims []store.Dimension, groups []store.Group) {
+	slices.SortStableFunc(groups, func(a, b store.Group) int {
+		af, aw := c.inTrouble(dims, &a)
+		bf, bw := c.inTrouble(dims, &b)
+		return cmp.Or(cmp.Compare(bf+bw, af+aw), cmp.Compare(b.Deferrals+b.Failures, a.Deferrals+a.Failures), slices.Compare(a.Values, b.Values))
+	})
+}
+
+func (c *composer) groupTable(dims []store.Dimension, groups []store.Group) *Table {
+	t := &Table{}
+	for _, d := range dims {
+		t.Columns = append(t.Columns, Column{Title: titleOfDimension(d), Name: !d.OfCause()})
+	}
+	ofCause := c.ofCause(dims)
+	titles := []string{"Recipients", "Failed", "Waiting", "Trouble"}
+	if ofCause {
+		titles = []string{"Attempts", "Permanent", "Recipients", "Delivered", "Failed", "Waiting"}
+	}
+	for _, title := range titles {
+		t.Columns = append(t.Columns, Column{Title: title, Number: true})
+	}
+	if !ofCause {
+		t.Columns = append(t.Columns, Column{Title: "Cause", Flex: true})
+	}
+	for _, g := range groups {
+		failed, waiting := c.inTrouble(dims, &g)
+		numbers := map[string]string{
+			"Recipients": templates.Count(g.Recipients), "Delivered": templates.Count(g.Delivered), "Failed": templates.Count(failed), "Waiting": templates.Count(waiting),
+			"Trouble": templates.Percent(failed+waiting, g.Recipients), "Attempts": templates.Count(g.Attempts), "Permanent": templates.Count(g.Failures),
+		}
+		var row Row
+		for i, d := range dims {
+			row.Cells = append(row.Cells, dimensionValue(d, g.Values[i]))
+		}
+		for _, title := range titles {
+			row.Cells = append(row.Cells, templates.Words(numbers[title]))
+		}
+		if !ofCause {
+			row.Cells = append(row.Cells, c.causeText(dims, &g))
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	return t
+}
+
+// causeText is the cause of a row. Where nobody failed or waits, it is that of
+// the attempts.
+func (c *composer) causeText(dims []store.Dimension, g *store.Group) templates.Text {
+	if l := c.causeOf(dims, g.Values); l != nil {
+		return reasonAndCode(&l.place)
+	}
+	if g.TopReason == "" {
+		return nil
+	}
+	return reasonAndCode(&place{reason: g.TopReason, code: g.TopCode})
+}
+
+// causeOf returns what stands for the recipients in trouble of a row, nil when
+// there are none, or when they are not known by these dimensions.
+func (r *Report) causeOf(dims []store.Dimension, values []string) *leaf {
+	if r.trouble == nil {
+		return nil
+	}
+	for _, d := range dims {
+		if !slices.Contains([]store.Dimension{store.BySender, store.ByProvider, store.ByDomain, store.ByHost}, d) {
+			return nil
+		}
+	}
+	if p := r.trouble.by(dims)[strings.Join(values, "\x00")]; p != nil {
+		return p.cause()
+	}
+	return nil
+}
+
+func dimensionStrings(dims []store.Dimension) (names []string) {
+	for _, d := range dims {
+		names = append(names, string(d))
+	}
+	return names
+}
+
+func titleOfDimension(d store.Dimension) string {
+	if d == store.ByMTA {
+		return "MTA"
+	}
+	return strings.ToUpper(string(d[:1])) + string(d[1:])
+}
+
+// codes is the table of failing attempts by code, for those who ask for it.
+func (c *composer) codes() Section {
+	s := Section{ID: "codes", Title: "Failing attempts by code"}
+	if !c.isBy(store.ByCode) {
+		return s
+	}
+	t := &Table{Columns: []Column{{Title: "Code"}, {Title: "Attempts", Number: true}, {Title: "Recipients", Number: true}, {Title: "Domains", Number: true}, {Title: "Meaning", Flex: true}}}
+	codes := split(c.Codes, c.Uncoded)
+	for _, k := range top(codes, c.rows(DefaultTop)) {
+		name, advice := meaningOf(&k)
+		row := Row{Cells: []templates.Text{dimensionValue(store.ByCode, k.Code), templates.Number(k.Attempts), templates.Number(k.Recipients), templates.Number(k.Domains), templates.Words(name)}}
+		row.Below = []templates.Text{templates.Words(k.Reason + ": " + advice)}
+		row.Quote = quote(k.Example)
+		t.Rows = append(t.Rows, row)
+	}
+	s.Table, s.More = t, more(len(codes)-len(t.Rows), "row")
+	return s
+}
+
+func quote(text string) []registry.Foreign {
+	if text == "" {
+		return nil
+	}
+	return []registry.Foreign{registry.Foreign(text)}
+}
+
+// split puts the rows by reason in the place of the row without a code.
+func split(codes, uncoded []store.CodeRow) []store.CodeRow {
+	if len(uncoded) == 0 {
+		return codes
+	}
+	rows := slices.DeleteFunc(slices.Clone(codes), func(c store.CodeRow) bool { return c.Code == "" })
+	rows = append(rows, uncoded...)
+	slices.SortStableFunc(rows, func(a, b store.CodeRow) int {
+		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), cmp.Compare(a.Code, b.Code))
+	})
+	return rows
+}
+
+// rejections is the table of incoming mail that was refused.
+func (c *composer) rejections() Section {
+	s := Section{ID: "incoming", Title: "Incoming mail refused"}
+	codes := split(c.Rejections, c.UncodedRejections)
+	if len(codes) == 0 {
+		return s
+	}
+	t := &Table{Columns: []Column{{Title: "Reason", Flex: true}, {Title: "Code"}, {Title: "Times", Number: true}, {Title: "Recipients", Number: true}, {Title: "Clients", Number: true}}}
+	for _, k := range top(codes, c.rows(shownReasons)) {
+		t.Rows = append(t.Rows, Row{
+			Cells: []templates.Text{templates.Words(reasonName(k.Reason)), dimensionValue(store.ByCode, k.Code), templates.Number(k.Attempts), templates.Number(k.Recipients), templates.Number(k.Clients)},
+			Quote: quote(k.Example),
+		})
+	}
+	s.Table, s.More = t, more(len(codes)-len(t.Rows), "row")
+	return s
+}
+
+// hops is the table of the next hops to which connections failed. Where only
+// failures are asked for, the connections that could be used are not counted.
+func (c *composer) hops() Section {
+	s := Section{ID: "next-hops", Title: "Connections that failed, by next hop"}
+	failing := c.failingHops()
+	if len(failing) == 0 {
+		return s
+	}
+	titles := []string{"Connections", "Failed", "Rate"}
+	if c.ofCause(nil) {
+		titles = []string{"Failed"}
+	}
+	t := &Table{Columns: []Column{{Title: "Next hop", Name: true}}}
+	for _, title := range titles {
+		t.Columns = append(t.Columns, Column{Title: title, Number: true})
+	}
+	t.Columns = append(t.Columns, Column{Title: "Cause", Flex: true})
+	for _, h := range top(failing, c.rows(shownRows)) {
+		numbers := map[string]string{"Connections": templates.Count(h.Connections), "Failed": templates.Count(h.Failed), "Rate": templates.Percent(h.Failed, h.Connections)}
+		row := Row{Cells: []templates.Text{dimensionValue(store.ByRelay, h.Name)}, Quote: quote(h.Example)}
+		for _, title := range titles {
+			row.Cells = append(row.Cells, templates.Words(numbers[title]))
+		}
+		row.Cells = append(row.Cells, reasonAndCode(&place{reason: h.Reason, code: h.Code}))
+		t.Rows = append(t.Rows, row)
+	}
+	s.Table, s.More = t, left(len(failing)-len(t.Rows), len(c.Hops)-len(failing))
+	return s
+}
+
+func (c *composer) failingHops() []store.Hop {
+	return slices.DeleteFunc(slices.Clone(c.Hops), func(h store.Hop) bool { return h.Failed == 0 })
+}
+
+// unknownShown is the number of texts without a reason that are shown: enough
+// to write a rule, too few to hide the report.
+const unknownShown = 5
+
+// unknown lists texts that no rule knows, where they are a good part of all.
+func (c *composer) unknown() Section {
+	s := Section{ID: "unknown", Title: "Texts that no rule knows"}
+	// Failures that were logged without a word have no text to learn from.
+	texts := slices.DeleteFunc(slices.Clone(c.Unknown), func(u store.SignatureRow) bool { return u.Example == "" })
+	var attempts int64
+	for _, u := range texts {
+		attempts += u.Attempts
+	}
+	if len(texts) == 0 || attempts*20 < c.Totals.Deferrals+c.Totals.Failures {
+		return s
+	}
+	t := &Table{Columns: []Column{{Title: "Attempts", Number: true}, {Title: "Code"}, {Title: "Text", Flex: true}}}
+	for _, u := range top(texts, unknownShown) {
+		t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Number(u.Attempts), dimensionValue(store.ByCode, u.Code), templates.Name(u.Example)}})
+	}
+	s.Table, s.More = t, more(len(texts)-len(t.Rows), "text")
+	return s
+}
+
+// lines says how much of the logs was read and understood.
+func (c *composer) lines() Section {
+	s := Section{ID: "log"}
+	l := &c.Lines
+	if l.Read == 0 {
+		s.Text = []templates.Text{templates.Words("No lines of this time were read.")}
+		return s
+	}
+	s.Text = []templates.Text{templates.Say("%v %v read: %v understood, %v ignored, %v not understood (%v).", l.Read, templates.Plural(l.Read, "log line"),
+		l.Understood, l.Irrelevant, l.Unparsed, templates.Percent(l.Unparsed, l.Read))}
+	return s
+}

@@ -1,0 +1,86 @@
+package report
+
+import (
+	"fmt"
+	"html/template"
+	"io"
+
+	"mailfail/templates"
+)
+
+// HTMLOptions say how an HTML report looks.
+type HTMLOptions struct {
+	Mail bool // for mail programs, which show no SVG
+}
+
+// page is what the template of the HTML report gets.
+type page struct {
+	*View
+	Sections []pageSection
+}
+
+type pageSection struct {
+	Section
+	Chart *pageChart
+}
+
+type pageChart struct {
+	*Chart
+	Table *Table
+}
+
+// WriteHTML writes the view as one page that needs nothing else: no script, no
+// picture, no style sheet from elsewhere.
+func (v *View) WriteHTML(w io.Writer, opt HTMLOptions) error {
+	t, err := template.New("report").Funcs(template.FuncMap{
+		"say":  templates.Text.HTML,
+		"bars": newBars,
+		"last": func(s []string) string { return s[len(s)-1] },
+		"mail": func() bool { return opt.Mail },
+	}).Parse(templates.ReportHTML)
+	if err != nil {
+		return fmt.Errorf("template of the HTML report: %w", err)
+	}
+	p := page{View: v}
+	for _, s := range v.Sections {
+		ps := pageSection{Section: s}
+		if s.Chart != nil {
+			ps.Chart = &pageChart{s.Chart, s.Chart.table()}
+		}
+		p.Sections = append(p.Sections, ps)
+	}
+	return t.Execute(w, p)
+}
+
+// bars is a row of bars, each series with a scale of its own.
+type bars struct {
+	Name  string
+	Label string // what a screen reader says
+	Width int
+	Bars  []bar
+}
+
+type bar struct {
+	Value        int64
+	X, Y, Height int
+}
+
+// barHeight is the height of the highest bar.
+const barHeight = 40
+
+// newBars draws numbers, nil for nothing but zeros.
+func newBars(name string, values []int64) *bars {
+	var most, sum int64
+	for _, v := range values {
+		most, sum = max(most, v), sum+v
+	}
+	if most == 0 {
+		return nil
+	}
+	b := &bars{Name: name, Width: 10 * len(values), Label: fmt.Sprintf("%s: %s in all, %s at most", name, templates.Count(sum), templates.Count(most))}
+	for i, v := range values {
+		height := int(max(2, v*barHeight/most))
+		b.Bars = append(b.Bars, bar{v, 10*i + 1, 43 - height, height})
+	}
+	return b
+}

@@ -1,0 +1,42 @@
+package store
+
+import (
+	"time"
+
+	"mailfail/registry"
+)
+
+// Affected is a recipient that failed, or that waits at the end of a window,
+// and where.
+type Affected struct {
+	ID        int64
+	State     registry.State // bounced, expired or pending
+	Tried     bool           // an attempt or a suspension is known
+	FirstSeen time.Time
+	LastSeen  time.Time // when it failed, or was heard of last
+
+	MTA      string
+	Host     string
+	Sender   string // domain; "<>" the null sender, "" unknown
+	Domain   string
+	Provider string
+
+	// The last failure. A recipient may have none: given up or waiting untried.
+	Reply    int
+	Enhanced string
+	Reason   string
+}
+
+// Code returns the reply code and the enhanced code of the last failure.
+func (t *Affected) Code() string { return Code(t.Reply, t.Enhanced) }
+
+// Person is who a recipient in trouble is, and what the last failure said.
+type Person struct {
+	ID        int64
+	Address   string
+	Sender    string // "" is the null sender
+	HasSender bool   // Sender is known
+	Message   string // queue id
+	Tries     int64  // failing attempts until the window's end
+	Text      string // of the last one
+}

@@ -1,0 +1,102 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"mailfail/registry"
+	"mailfail/store"
+)
+
+// Affected calls each with the recipients that failed in a window, and those
+// that are pending at its end.
+func (q *reader) Affected(ctx context.Context, w store.Window, f store.Filter, each func(*store.Affected) error) error {
+	return q.read(ctx, func(t *tx) error {
+		cat, err := t.catalog()
+		if err != nil {
+			return err
+		}
+		w = w.Minutes()
+		c := &counter{tx: t, cat: cat, window: w, asked: f, numbers: &store.Numbers{}}
+		if err := c.choose(); err != nil {
+			return err
+		}
+		if err := c.measure(); err != nil {
+			return err
+		}
+		return c.affected(each)
+	})
+}
+
+// affected walks through the recipients that live in the window.
+func (c *counter) affected(each func(*store.Affected) error) error {
+	_, until := c.window.Micros()
+	state, cond, args := c.liveRecipients()
+	query := "SELECT id, series, " + state + " AS now, IFNULL(exact_cause, cause), first_seen, last_seen, IFNULL(final_at, 0) FROM recipients WHERE now IN (0, 2, 3) AND " + cond
+	return c.ints(query, args, func(v []int64) error {
+		s, ok := c.place(v[1])
+		k := c.cause(v[3])
+		if !ok || k == nil {
+			return nil
+		}
+		series := &c.cat.series[s]
+		last := min(v[5], until)
+		if state := registry.State(v[2]); state != registry.StatePending {
+			last = v[6]
+		}
+		r := store.Affected{
+			ID:        v[0],
+			State:     registry.State(v[2]),
+			Tried:     v[3] != 0,
+			FirstSeen: time.UnixMicro(v[4]),
+			LastSeen:  time.UnixMicro(last),
+			MTA:       c.cat.value(series, store.ByMTA),
+			Host:      c.cat.value(series, store.ByHost),
+			Sender:    c.cat.value(series, store.BySender),
+			Domain:    c.cat.value(series, store.ByDomain),
+			Provider:  c.cat.value(series, store.ByProvider),
+		}
+		if r.Tried {
+			r.Reply, r.Enhanced, r.Reason = k.reply, k.enhanced, k.reason
+		}
+		return each(&r)
+	})
+}
+
+// Persons returns who recipients are, and what their last failure before a time
+// said; the zero time is none.
+func (q *reader) Persons(ctx context.Context, ids []int64, before time.Time) (persons []store.Person, err error) {
+	_, until := store.Window{Until: before}.Micros()
+	err = q.read(ctx, func(t *tx) error {
+		const query = `SELECT r.id, r.address, m.sender, m.queue_id,
+			(SELECT count(*) FROM attempts AS a WHERE a.recipient = r.id AND a.time < ?),
+			(SELECT a.text FROM attempts AS a WHERE a.recipient = r.id AND a.time < ? ORDER BY a.time DESC, a.id DESC LIMIT 1)
+			FROM recipients AS r JOIN messages AS m ON m.id = r.message WHERE r.id IN (SELECT value FROM json_each(?)) ORDER BY r.id`
+		return t.each(query, []any{until, until, list(ids)}, func(r *sql.Rows) error {
+			var p store.Person
+			var sender, text sql.NullString
+			err := r.Scan(&p.ID, &p.Address, &sender, &p.Message, &p.Tries, &text)
+			p.Sender, p.HasSender, p.Text = sender.String, sender.Valid, text.String
+			persons = append(persons, p)
+			return err
+		})
+	})
+	return persons, err
+}
+
+// Covered returns the minutes of the first and the last line that was read,
+// zero when there is none.
+func (q *reader) Covered(ctx context.Context) (first, last time.Time, err error) {
+	err = q.read(ctx, func(t *tx) error {
+		var a, b sql.NullInt64
+		if _, err := t.one("SELECT (SELECT minute FROM lines WHERE minute > 0 ORDER BY minute LIMIT 1), (SELECT minute FROM lines WHERE minute > 0 ORDER BY minute DESC LIMIT 1)", nil, &a, &b); err != nil {
+			return err
+		}
+		if a.Valid {
+			first, last = time.UnixMicro(a.Int64*store.MinuteMicros), time.UnixMicro(b.Int64*store.MinuteMicros)
+		}
+		return nil
+	})
+	return first, last, err
+}
