@@ -161,7 +161,7 @@ func queueID(b []byte) int {
 		seen |= idBytes[b[i]]
 		i++
 	}
-	if i < 5 || i+1 >= len(b) || b[i] != ':' || b[i+1] != ' ' || seen&(idVowel|idDigit) == idVowel || string(b[:i]) == noQueue {
+	if i < 5 || i+1 >= len(b) || b[i] != ':' || b[i+1] != ' ' || seen&(idVowel|idDigit) == idVowel || string(b[:i]) == noQueue || string(b[:i]) == tlsReports {
 		return 0
 	}
 	return i
@@ -177,8 +177,12 @@ func isQueueID(b []byte) bool {
 	return len(b) >= 5 && len(b) <= maxQueueID
 }
 
-// noQueue stands where the queue id is for mail that has none yet.
-const noQueue = "NOQUEUE"
+// What stands where the queue id is for mail that has none yet, and before what
+// Postfix reports of TLS.
+const (
+	noQueue    = "NOQUEUE"
+	tlsReports = "TLSRPT"
+)
 
 // The kinds of bytes in queue ids.
 const (
@@ -380,6 +384,10 @@ func (l *line) withoutID() parsers.Result {
 	case has(b, "proxy-reject: "):
 		l.begin(nil)
 		return l.rejected(b[len("proxy-reject: "):])
+	case l.gaveUp(b):
+		return parsers.Understood
+	case has(b, tlsReports+": "):
+		return l.tlsReport(b[len(tlsReports)+2:])
 	case hasAny(b, chatter):
 		return parsers.Irrelevant
 	}
@@ -407,15 +415,23 @@ func (l *line) warning(b []byte) parsers.Result {
 	}
 	n := queueID(b)
 	if n == 0 {
-		return parsers.Irrelevant
+		return understoodIf(l.warned(b))
 	}
 	text := b[n+2:]
 	if string(text) != "queue file size limit exceeded" && !has(text, "message rejected: ") {
-		return parsers.Irrelevant
+		return understoodIf(l.warned(text))
 	}
 	l.begin(b[:n])
 	l.refuse(text)
 	return parsers.Understood
+}
+
+// understoodIf returns the result of a line that is of interest or not.
+func understoodIf(is bool) parsers.Result {
+	if is {
+		return parsers.Understood
+	}
+	return parsers.Irrelevant
 }
 
 // chatter are the beginnings of lines that concern no message.
@@ -431,7 +447,7 @@ var chatter = []string{
 	"WHITELISTED ", "BLACKLISTED ", "ALLOWLIST VETO ", "WHITELIST VETO ", "BARE NEWLINE ", "COMMAND ", "NON-SMTP ",
 	"DATA without ", "BDAT without ", "addr ", "cache ", "close database ", "abusive ", "Peer ", "client ",
 	// every daemon, and the commands
-	"warning:", "error: ", "fatal: ", "panic: ", "info: ", "statistics: ", "daemon started ", "reload ", "reload:", "terminating ",
+	"warning:", "info: ", "statistics: ", "daemon started ", "reload ", "reload:", "terminating ",
 	"starting the Postfix ", "stopping the Postfix ", "refreshing the Postfix ", "the Postfix mail system ", "the Postfix ",
 	"waiting for the Postfix ", "aborting the Postfix ", "rebuilding ", "removing ", "deleting ", "symlink ", "Deleted: ",
 	"Requeued: ", "Placed on hold: ", "Released from hold: ", "Expired: ", "master exit time ", "master_", "postfix-script: ",
