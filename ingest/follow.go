@@ -13,6 +13,7 @@ import (
 
 	"mailfail/ingest/source"
 	"mailfail/parsers"
+	"mailfail/parsers/detect"
 	"mailfail/store"
 )
 
@@ -54,7 +55,7 @@ func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args
 	f := &follower{loop: l, opt: opt, logs: map[*source.Reader]*log{}}
 	files := slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == source.Stdin })
 	if len(files) < len(args) {
-		if f.parser, err = parsers.NewStream(l.parserOptions("-"), opt.Format, opt.Year, time.Now()); err != nil {
+		if f.parser, err = detect.NewStream(l.parserOptions("-"), opt.Format, opt.Year, time.Now()); err != nil {
 			return err
 		}
 		if opt.Stdin == nil {
@@ -86,10 +87,10 @@ type follower struct {
 	opt     FollowOptions
 	files   *source.Follower // nil without files
 	logs    map[*source.Reader]*log
-	stdin   *source.Reader  // nil without it, and after its end
-	parser  *parsers.Stream // of standard input
-	journal journal         // of standard input
-	more    bool            // there is more to read of standard input
+	stdin   *source.Reader // nil without it, and after its end
+	parser  *detect.Stream // of standard input
+	journal journal        // of standard input
+	more    bool           // there is more to read of standard input
 
 	started bool // a round was done
 	swept   time.Time
@@ -98,7 +99,7 @@ type follower struct {
 
 // log is a source that is followed.
 type log struct {
-	stream *parsers.Stream
+	stream *detect.Stream
 	saved  source.Position
 }
 
@@ -158,7 +159,7 @@ func (f *follower) read(ctx context.Context, r *source.Reader) error {
 	g := f.logs[r]
 	if g == nil || g.saved.ID != p.ID || g.saved.Offset != p.Offset {
 		// New to us, or another process has read on in it.
-		stream, err := parsers.NewStream(f.parserOptions(r.Path()), f.opt.Format, f.opt.Year, r.Modified())
+		stream, err := detect.NewStream(f.parserOptions(r.Path()), f.opt.Format, f.opt.Year, r.Modified())
 		if err != nil {
 			return err
 		}

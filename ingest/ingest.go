@@ -13,6 +13,7 @@ import (
 	"mailfail/ingest/source"
 	"mailfail/ingest/track"
 	"mailfail/parsers"
+	"mailfail/parsers/detect"
 	"mailfail/store"
 )
 
@@ -52,7 +53,7 @@ type Result struct {
 type File struct {
 	Path    string
 	Lines   store.Lines
-	Seen    []parsers.Seen
+	Seen    []detect.Seen
 	Samples []Sample // of lines that were not understood
 	Refusal string   // what the file looks like, when nothing was understood
 
@@ -91,7 +92,7 @@ type loop struct {
 	given   map[string]bool // whether a file was named by its path
 	untimed store.Lines     // of the source, before the first line with a time
 
-	last *parsers.Stream // that was read to the end of its source
+	last *detect.Stream // that was read to the end of its source
 
 	inBatch bool
 	lines   int       // in the batch
@@ -229,7 +230,7 @@ func (l *loop) beginFamily(ctx context.Context, stream bool) error {
 // source reads what is new in one source.
 func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error {
 	position := r.Position()
-	stream, err := parsers.NewStream(l.parserOptions(r.Path()), l.opt.Format, l.opt.Year, r.Modified())
+	stream, err := detect.NewStream(l.parserOptions(r.Path()), l.opt.Format, l.opt.Year, r.Modified())
 	if err != nil {
 		return err
 	}
@@ -261,7 +262,7 @@ func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error 
 }
 
 // note adds what was read of a file to the result.
-func (l *loop) note(file *File, stream *parsers.Stream, res *Result) {
+func (l *loop) note(file *File, stream *detect.Stream, res *Result) {
 	if file.Lines.Read == 0 {
 		return
 	}
@@ -285,7 +286,7 @@ func (l *loop) countUntimed() {
 	}
 }
 
-func restore(stream *parsers.Stream, state []byte) error {
+func restore(stream *detect.Stream, state []byte) error {
 	if len(state) == 0 {
 		return nil
 	}
@@ -296,7 +297,7 @@ func restore(stream *parsers.Stream, state []byte) error {
 type fatalError struct{ error }
 
 // readLines reads to the end of r, or to the first error.
-func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *parsers.Stream, file *File) error {
+func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *detect.Stream, file *File) error {
 	counted := tally{loop: l, total: &file.Lines}
 	defer counted.flush()
 	for {
@@ -345,7 +346,7 @@ type tally struct {
 }
 
 // add counts a line that a stream has read.
-func (t *tally) add(stream *parsers.Stream, result parsers.Result) {
+func (t *tally) add(stream *detect.Stream, result parsers.Result) {
 	if now := max(0, stream.Time().UnixMicro()); store.Minute(now) != store.Minute(t.stamp) {
 		t.flush()
 		t.stamp = now
@@ -358,6 +359,10 @@ func (t *tally) add(stream *parsers.Stream, result parsers.Result) {
 		t.lines.Irrelevant++
 	default:
 		t.lines.Unparsed++
+	}
+	if lost := int64(stream.Lost()); lost > 0 {
+		t.lines.Irrelevant -= lost
+		t.lines.Unparsed += lost
 	}
 }
 
@@ -380,7 +385,7 @@ func (l *loop) parserOptions(path string) parsers.Options {
 
 // pause commits a batch that is large enough, or that another process waits for,
 // and begins the next.
-func (l *loop) pause(ctx context.Context, r *source.Reader, stream *parsers.Stream) error {
+func (l *loop) pause(ctx context.Context, r *source.Reader, stream *detect.Stream) error {
 	if now := time.Now(); l.opt.Progress != nil && now.Sub(l.shown) > 100*time.Millisecond {
 		l.shown = now
 		read, size := r.Progress()
@@ -394,7 +399,7 @@ func (l *loop) pause(ctx context.Context, r *source.Reader, stream *parsers.Stre
 
 // yield commits a batch, waits, and begins the next. Others may write in
 // between.
-func (l *loop) yield(ctx context.Context, r *source.Reader, stream *parsers.Stream, wait func(context.Context) error) error {
+func (l *loop) yield(ctx context.Context, r *source.Reader, stream *detect.Stream, wait func(context.Context) error) error {
 	if err := l.save(r, stream); err != nil {
 		return err
 	}
@@ -455,7 +460,7 @@ func (l *loop) fail() error {
 }
 
 // save stores how far r was read, within the batch.
-func (l *loop) save(r *source.Reader, stream *parsers.Stream) error {
+func (l *loop) save(r *source.Reader, stream *detect.Stream) error {
 	p := r.Position()
 	if !p.Known() {
 		return nil

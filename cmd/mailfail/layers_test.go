@@ -13,10 +13,13 @@ var layers = map[string][]string{
 	"ingest/loggen": {},
 	"ingest/source": {},
 	"ingest/track":  {"parsers", "store", "registry"},
-	"ingest":        {"ingest/source", "ingest/track", "parsers", "store", "registry"},
+	"ingest":        {"ingest/source", "ingest/track", "parsers", "parsers/detect", "store", "registry"},
 	"parsers":       {"registry"},
-	"registry":      {},
-	"report":        {"store", "registry", "templates"},
+	// What stands before the lines, and whose they are; formats know neither.
+	"parsers/syslog": {"parsers"},
+	"parsers/detect": {"parsers", "parsers/syslog"},
+	"registry":       {},
+	"report":         {"store", "registry", "templates"},
 	// A reply that somebody pastes is taken apart as one in a log is.
 	"report/explain": {"parsers", "registry", "templates"},
 	"store":          {"registry"},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/parsers/detect"
 )
 
 // TestRefusals reads logs that are none of ours: they give no record, no
@@ -55,7 +56,7 @@ func TestRefusalsOfWellKnownLogs(t *testing.T) {
 
 func refuse(t *testing.T, name string, text []byte, want string) {
 	t.Helper()
-	s, err := parsers.NewStream(parsers.Options{Location: time.UTC}, "auto", 0, time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC))
+	s, err := detect.NewStream(parsers.Options{Location: time.UTC}, "auto", 0, time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"mailfail/parsers"
 	_ "mailfail/parsers/all"
+	"mailfail/parsers/detect"
 )
 
 // TestLogsOneAfterTheOther reads the logs of all servers as cat gives them: the
@@ -20,7 +21,7 @@ func TestLogsOneAfterTheOther(t *testing.T) {
 		exim    = "2026-11-20 06:27:30 1vLxyz-0000AB-CD => a@exim.example R=dnslookup T=remote_smtp H=mx.example [192.0.2.1] C=\"250 OK\"\n"
 	)
 	for _, order := range [][]string{{tracking, postfix, send, exim}, {postfix, tracking, exim, send}, {exim, send, tracking, postfix}, {send, postfix, exim, tracking}} {
-		s, err := parsers.NewStream(parsers.Options{Location: time.UTC}, "auto", 2026, time.Now())
+		s, err := detect.NewStream(parsers.Options{Location: time.UTC}, "auto", 2026, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

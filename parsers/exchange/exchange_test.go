@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/parsers/detect"
 	"mailfail/parsers/exchange"
 	"mailfail/registry"
 )
@@ -672,7 +673,7 @@ func TestPowerShell(t *testing.T) {
 		{"Microsoft.Exchange.Data.MultiValuedProperty`1[System.String]", "", nil},
 		{"{a@x, b@x...}", "{501 5.1.4 Reserved, 550 5.1.1 No...}", nil},
 	} {
-		s, err := parsers.NewStream(parsers.Options{Location: time.FixedZone("", 3600)}, "auto", 0, time.Now())
+		s, err := detect.NewStream(parsers.Options{Location: time.FixedZone("", 3600)}, "auto", 0, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,6 +20,7 @@ import (
 	"unicode/utf16"
 
 	"mailfail/parsers"
+	"mailfail/parsers/detect"
 	_ "mailfail/parsers/exchange"
 	"mailfail/registry"
 )
@@ -335,9 +336,9 @@ func logsOf(t testing.TB, dir string) []file {
 	return files
 }
 
-func newStream(t testing.TB, format string) *parsers.Stream {
+func newStream(t testing.TB, format string) *detect.Stream {
 	t.Helper()
-	s, err := parsers.NewStream(parsers.Options{Location: time.UTC, Host: "EX99"}, format, 0, time.Now())
+	s, err := detect.NewStream(parsers.Options{Location: time.UTC, Host: "EX99"}, format, 0, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

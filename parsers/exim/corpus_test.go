@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/parsers/detect"
 )
 
 const (
@@ -60,7 +61,7 @@ func readCorpus(t *testing.T, format string) (lines, unparsed int) {
 		if err != nil {
 			return err
 		}
-		s, err := parsers.NewStream(parsers.Options{Location: time.UTC, Path: path}, format, 0, time.Time{})
+		s, err := detect.NewStream(parsers.Options{Location: time.UTC, Path: path}, format, 0, time.Time{})
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/parsers/detect"
 	_ "mailfail/parsers/postfix" // for files of both
 )
 
@@ -65,7 +66,7 @@ type seen struct {
 func parsed(t *testing.T, path string, lines [][]byte, at int) (records []seen, results [3]int) {
 	t.Helper()
 	o := parsers.Options{Location: time.UTC, Path: path}
-	s, err := parsers.NewStream(o, "exim", 0, time.Time{})
+	s, err := detect.NewStream(o, "exim", 0, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func parsed(t *testing.T, path string, lines [][]byte, at int) (records []seen, 
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s, err = parsers.NewStream(o, "exim", 0, time.Time{}); err != nil {
+			if s, err = detect.NewStream(o, "exim", 0, time.Time{}); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.UnmarshalBinary(state); err != nil {

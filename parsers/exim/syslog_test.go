@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/parsers/detect"
 )
 
 // shape is one of the four ways in which Exim's lines look in syslog.
@@ -82,7 +83,7 @@ func writeSyslog(out *bytes.Buffer, lines []string, s shape, n int) {
 // stream reads text as a source and returns what each line gave.
 func stream(t testing.TB, text []byte, path string) (records []string, counts [3]int) {
 	t.Helper()
-	s, err := parsers.NewStream(parsers.Options{Location: time.UTC, Host: "mx1", Path: path}, "auto", 2026, time.Time{})
+	s, err := detect.NewStream(parsers.Options{Location: time.UTC, Host: "mx1", Path: path}, "auto", 2026, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mailfail/parsers"
+	"mailfail/parsers/detect"
 	"mailfail/registry"
 )
 
@@ -44,9 +45,9 @@ func readLines(t testing.TB, name string) [][]byte {
 	return bytes.Split(bytes.TrimSuffix(all, []byte("\n")), []byte("\n"))
 }
 
-func newStream(t testing.TB) *parsers.Stream {
+func newStream(t testing.TB) *detect.Stream {
 	t.Helper()
-	s, err := parsers.NewStream(parsers.Options{Location: time.UTC}, "auto", 0, time.Date(2026, 11, 22, 18, 0, 0, 0, time.UTC))
+	s, err := detect.NewStream(parsers.Options{Location: time.UTC}, "auto", 0, time.Date(2026, 11, 22, 18, 0, 0, 0, time.UTC))
 	if err != nil {
 		t.Fatal(err)
 	}

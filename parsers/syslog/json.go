@@ -1,11 +1,12 @@
-package parsers
+package syslog
 
 import (
 	"bytes"
-	"strconv"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"mailfail/parsers"
 )
 
 // A jsonScanner reads the objects journalctl -o json prints, one a line. Their
@@ -17,8 +18,9 @@ type jsonScanner struct {
 	buf []byte // decoded values; entries point into it
 }
 
-// entry reads one journal entry, and reports false for any other JSON.
-func (s *jsonScanner) entry(line []byte, e *Entry) bool {
+// entry reads an entry of journalctl -o json, and reports false for any other
+// JSON.
+func (s *jsonScanner) entry(line []byte, e *parsers.Entry) bool {
 	s.b, s.buf = line[1:], s.buf[:0]
 	var f journalFields
 	for {
@@ -140,7 +142,7 @@ func (s *jsonScanner) value() ([]byte, bool) {
 // array reads what is left of an array.
 func (s *jsonScanner) array() ([]byte, bool) {
 	rest := bytes.TrimLeft(s.b, " \t")
-	if len(rest) > 0 && !IsDigit(rest[0]) && rest[0] != ']' {
+	if len(rest) > 0 && !parsers.IsDigit(rest[0]) && rest[0] != ']' {
 		first, ok := s.value()
 		for ok {
 			switch s.next() {
@@ -157,7 +159,7 @@ func (s *jsonScanner) array() ([]byte, bool) {
 	start, v := len(s.buf), 0
 	for {
 		switch c := s.next(); {
-		case IsDigit(c):
+		case parsers.IsDigit(c):
 			if v = v*10 + int(c-'0'); v > 255 {
 				return nil, false
 			}
@@ -228,7 +230,7 @@ func unicodeEscape(b []byte) (r rune, n int) {
 	}
 	for _, c := range b[2:6] {
 		switch {
-		case IsDigit(c):
+		case parsers.IsDigit(c):
 			c -= '0'
 		case c|0x20 >= 'a' && c|0x20 <= 'f':
 			c = c | 0x20 - 'a' + 10
@@ -266,12 +268,16 @@ func (f *journalFields) field(key []byte) *[]byte {
 }
 
 // entry fills in e; it reports false when the fields are none of a journal.
-func (f *journalFields) entry(e *Entry) bool {
-	µs, err := strconv.ParseInt(string(f.time), 10, 64)
-	if err != nil {
+func (f *journalFields) entry(e *parsers.Entry) bool {
+	if len(f.time) == 0 || digitsLen(f.time) != len(f.time) {
 		return false
 	}
-	e.Time = time.UnixMicro(µs).UTC()
+	return f.fill(e, time.UnixMicro(parsers.Number(f.time)).UTC())
+}
+
+// fill fills in e.
+func (f *journalFields) fill(e *parsers.Entry, t time.Time) bool {
+	e.Time = t
 	e.Host, e.Program, e.PID, e.Message = f.host, f.identifier, f.pid, f.message
 	if len(e.Program) == 0 {
 		e.Program = f.comm

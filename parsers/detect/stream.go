@@ -1,4 +1,6 @@
-package parsers
+// Package detect finds out whose the lines of a log are, and lets the parsers of
+// their formats read them.
+package detect
 
 import (
 	"bytes"
@@ -7,43 +9,45 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mailfail/parsers"
+	"mailfail/parsers/syslog"
 )
 
 // Stream reads the lines of one source: it strips the prefix of each, finds
 // out whose format it is, and lets that format's parser read it. A source may
 // hold the lines of several programs and change its format in the middle.
 type Stream struct {
-	opts    Options
+	opts    parsers.Options
 	forced  int // index of the format every line is taken for, or -1
 	readers []reader
 
-	prefixes prefixes
-	export   export
+	lines    *syslog.Reader
 	repeated repeats
 
 	time   time.Time // in the last line that had one
 	native int       // index of the format of the last line without a prefix, or -1
 	bound  int       // index of the format whose header was seen, or -1
 
-	entry    Entry
-	emit     func(*Record)
-	current  *Format
-	deliver  func(*Record) // s.stamp, bound once so that no line allocates it
+	entry    parsers.Entry
+	emit     func(*parsers.Record)
+	current  *parsers.Format
+	deliver  func(*parsers.Record) // s.stamp, bound once so that no line allocates it
 	stranger lookalikes
 }
 
 // A reader is a format and the parser that reads its lines of this source.
 type reader struct {
-	format *Format
-	parser Parser // nil until its first line
-	keeper Keeper // the parser, when it is one
+	format *parsers.Format
+	parser parsers.Parser // nil until its first line
+	keeper parsers.Keeper // the parser, when it is one
 	seen   Seen
 }
 
 // begin makes the parser of a reader.
-func (r *reader) begin(opts Options) {
+func (r *reader) begin(opts parsers.Options) {
 	r.parser = r.format.New(opts)
-	r.keeper, _ = r.parser.(Keeper)
+	r.keeper, _ = r.parser.(parsers.Keeper)
 }
 
 // isOpen reports whether the parser waits for the rest of a row.
@@ -53,7 +57,7 @@ func (r *reader) isOpen() bool { return r.keeper != nil && r.keeper.Open() }
 // the format understood or knew to be of no interest, and how many of those it
 // understood were of a header.
 type Seen struct {
-	Format                *Format
+	Format                *parsers.Format
 	Lines, Known, Headers int64
 }
 
@@ -61,7 +65,7 @@ type Seen struct {
 // every line for the named one unless format is "auto". year is used for
 // times without one; 0 infers it from modified, the time the source was last
 // written, and from the order of the lines.
-func NewStream(opts Options, format string, year int, modified time.Time) (*Stream, error) {
+func NewStream(opts parsers.Options, format string, year int, modified time.Time) (*Stream, error) {
 	if opts.Location == nil {
 		opts.Location = time.UTC
 	}
@@ -69,9 +73,9 @@ func NewStream(opts Options, format string, year int, modified time.Time) (*Stre
 		modified = time.Now()
 	}
 	s := &Stream{opts: opts, forced: -1, native: -1, bound: -1}
-	s.prefixes.clock = NewClock(opts.Location)
-	s.prefixes.year = newYearGuess(year, modified, opts.Location)
+	s.lines = syslog.NewReader(opts.Location, year, modified, s.known)
 	s.deliver = s.stamp
+	formats := parsers.Formats()
 	for i := range formats {
 		s.readers = append(s.readers, reader{format: &formats[i], seen: Seen{Format: &formats[i]}})
 	}
@@ -86,7 +90,7 @@ func NewStream(opts Options, format string, year int, modified time.Time) (*Stre
 
 func formatNames() []string {
 	var names []string
-	for _, f := range formats {
+	for _, f := range parsers.Formats() {
 		names = append(names, f.Name)
 	}
 	return names
@@ -95,7 +99,7 @@ func formatNames() []string {
 // mtaNames returns the servers whose logs are known, each once.
 func mtaNames() []string {
 	var names []string
-	for _, f := range formats {
+	for _, f := range parsers.Formats() {
 		if !slices.Contains(names, f.MTA) {
 			names = append(names, f.MTA)
 		}
@@ -115,7 +119,7 @@ func (s *Stream) index(format string) int {
 
 // stamp passes a record on with its format, and with the time and the host of
 // the line where the parser knew no better.
-func (s *Stream) stamp(r *Record) {
+func (s *Stream) stamp(r *parsers.Record) {
 	r.Format = s.current
 	if r.Time.IsZero() {
 		r.Time = s.entry.Time
@@ -131,86 +135,108 @@ func (s *Stream) stamp(r *Record) {
 func (s *Stream) Time() time.Time { return s.time }
 
 // Parse reads one line without its newline and passes on the records it
-// completes, their Format set. They are valid only during emit.
-func (s *Stream) Parse(line []byte, emit func(*Record)) Result {
+// completes, their Format set. They are valid only during emit. Of a line that
+// holds several entries the worst result counts.
+func (s *Stream) Parse(line []byte, emit func(*parsers.Record)) parsers.Result {
 	s.emit = emit
 	result := s.parse(line)
+	for rest := s.lines.Rest(); rest != nil; rest = s.lines.Rest() {
+		result = worse(result, s.parse(rest))
+	}
 	s.emit = nil
 	return result
 }
 
-// parse finds out what kind of line it is: one under a header, one of a
-// journal entry of many lines, one with a prefix, or one without.
-func (s *Stream) parse(line []byte) Result {
+// worse returns the result that counts of two: Unparsed, else Understood.
+func worse(a, b parsers.Result) parsers.Result {
+	if a == parsers.Unparsed || b == parsers.Irrelevant {
+		return a
+	}
+	return b
+}
+
+// parse finds out what kind of line it is: one under a header, one of an entry of
+// many lines, one with a header of syslog, or one without.
+func (s *Stream) parse(line []byte) parsers.Result {
 	switch {
 	case s.native >= 0 && s.readers[s.native].isOpen():
 		return s.parseNative(s.native, line)
 	case s.bound >= 0:
 		return s.parseBound(line)
 	}
-	if s.export.open && s.export.accepts(line) || s.export.begins(line) {
-		return s.parseExport(line)
-	}
-	s.export.open = false
-	if s.native >= 0 {
-		switch s.claim(s.native, line).whose {
-		case mine:
+	if s.native >= 0 && !s.lines.Open() {
+		switch s.claim(s.native, line) {
+		case parsers.Mine:
 			return s.parseNative(s.native, line)
-		case mineFromHereOn:
+		case parsers.MineFromHereOn:
 			s.bound = s.native
 			return s.parseHeader(s.native, line, true)
 		}
 	}
-	if s.strip(line) {
+	return s.answered(s.lines.Read(line, &s.entry), line)
+}
+
+// answered reads a line of which is known what it is.
+func (s *Stream) answered(answer syslog.Answer, line []byte) parsers.Result {
+	switch answer {
+	case syslog.Line:
 		return s.parseEntry()
+	case syslog.Part:
+		return parsers.Irrelevant
+	case syslog.Other:
+		s.stranger.bare(line)
+		return parsers.Irrelevant
+	case syslog.Beside:
+		if s.anySeen() {
+			return parsers.Irrelevant
+		}
+		s.stranger.bare(line)
+		return parsers.Unparsed
+	case syslog.Broken, syslog.Odd:
+		return parsers.Unparsed
 	}
 	return s.parseBare(line)
 }
 
-// strip reads the prefix of line into s.entry. When there is none it looks
-// behind what crashes (NUL bytes), editors (a byte order mark), grep (the file's
-// name) and docker compose (the service and a bar) put before it.
-func (s *Stream) strip(line []byte) bool {
-	line = bytes.TrimSuffix(line, []byte("\r"))
-	if s.stripAt(line) {
-		return true
-	}
-	if len(line) == 0 {
-		return false
-	}
-	if c := line[0]; c == 0 || c == 0xef || c == 0x1e {
-		if rest := bytes.TrimPrefix(bytes.TrimLeft(line, "\x00\x1e"), byteOrderMark); s.stripAt(rest) {
+// anySeen reports whether a line of a format was read.
+func (s *Stream) anySeen() bool {
+	for i := range s.readers {
+		if s.readers[i].seen.Lines > 0 {
 			return true
 		}
 	}
-	head := line[:min(len(line), 256)]
-	if i := bytes.IndexByte(head, ':'); i > 0 && bytes.IndexByte(line[:i], ' ') < 0 && s.stripAt(line[i+1:]) {
-		return true
-	}
-	i := bytes.Index(head, []byte(" | "))
-	return i > 0 && s.stripAt(line[i+len(" | "):])
+	return false
 }
 
-func (s *Stream) stripAt(line []byte) bool {
-	s.entry = Entry{}
-	return s.prefixes.strip(line, &s.entry)
+// Lost returns how many lines that were Irrelevant, as parts of an entry of many
+// lines, are Unparsed, because the entry says nothing. It returns them once.
+func (s *Stream) Lost() int { return s.lines.Lost() }
+
+// known reports whether a format reads an entry: by its program, or by itself.
+func (s *Stream) known(e *parsers.Entry) bool {
+	for i := range s.readers {
+		if s.readers[i].format.Claim(e) == parsers.Mine {
+			return true
+		}
+	}
+	return false
 }
 
 // parseBound reads a line below a header: it is of the header's format unless
 // it is itself the header of another. No header begins with a digit, as nearly
 // all rows do.
-func (s *Stream) parseBound(line []byte) Result {
+func (s *Stream) parseBound(line []byte) parsers.Result {
 	header := false
-	if len(line) > 0 && !IsDigit(line[0]) {
-		header = s.claim(s.bound, line) == MineFromHereOn
+	if len(line) > 0 && !parsers.IsDigit(line[0]) {
+		header = s.claim(s.bound, line) == parsers.MineFromHereOn
 		for i := 0; i < len(s.readers) && !header; i++ {
-			if s.allowed(i) && s.claim(i, line) == MineFromHereOn {
+			if s.allowed(i) && s.claim(i, line) == parsers.MineFromHereOn {
 				s.native, s.bound, header = i, i, true
 			}
 		}
 	}
 	result := s.parseHeader(s.bound, line, header)
-	if result != Unparsed {
+	if result != parsers.Unparsed {
 		return result
 	}
 	refused := s.refuse(line)
@@ -226,12 +252,16 @@ func (s *Stream) parseBound(line []byte) Result {
 // isOther reports whether a line that is not of the format whose header was
 // seen is of another one: logs are given one after the other.
 func (s *Stream) isOther(line []byte) bool {
-	prefixed := s.strip(line)
+	answer := s.lines.Read(line, &s.entry)
+	if answer == syslog.Bare {
+		answer = s.lines.Unwrap(line, &s.entry)
+	}
+	prefixed := answer == syslog.Line
 	for i := range s.readers {
 		if i == s.bound || !s.allowed(i) {
 			continue
 		}
-		if prefixed && s.readers[i].format.Claim(&s.entry) == Mine || !prefixed && s.claim(i, line) == Mine {
+		if prefixed && s.readers[i].format.Claim(&s.entry) == parsers.Mine || !prefixed && s.claim(i, line) == parsers.Mine {
 			return true
 		}
 	}
@@ -239,8 +269,8 @@ func (s *Stream) isOther(line []byte) bool {
 }
 
 // claim asks format i about a line without a prefix.
-func (s *Stream) claim(i int, line []byte) Claim {
-	s.entry = Entry{Message: line}
+func (s *Stream) claim(i int, line []byte) parsers.Claim {
+	s.entry = parsers.Entry{Message: line}
 	return s.readers[i].format.Claim(&s.entry)
 }
 
@@ -264,23 +294,30 @@ func (s *Stream) refuse(line []byte) bool {
 // parseBare reads a line that has no prefix and is not of the format of the
 // last such line. One that is of no format at all is left to the last one's
 // parser, which knows the continuation lines of its log.
-func (s *Stream) parseBare(line []byte) Result {
+func (s *Stream) parseBare(line []byte) parsers.Result {
 	for i := range s.readers {
 		if !s.allowed(i) {
 			continue
 		}
-		switch claim := s.claim(i, line); claim.whose {
-		case mineFromHereOn:
+		switch s.claim(i, line) {
+		case parsers.MineFromHereOn:
 			s.native, s.bound = i, i
 			return s.parseHeader(i, line, true)
-		case mine:
+		case parsers.Mine:
 			s.native = i
 			return s.parseNative(i, line)
 		}
 	}
+	answer := s.lines.Unwrap(line, &s.entry)
+	if answer == syslog.Line {
+		return s.parseEntry()
+	}
 	if s.refuse(line) {
 		s.native = -1
-		return Unparsed
+		return parsers.Unparsed
+	}
+	if s.forced < 0 && s.native < 0 && answer != syslog.Bare {
+		return s.answered(answer, line)
 	}
 	if s.forced >= 0 {
 		return s.parseNative(s.forced, line)
@@ -289,46 +326,32 @@ func (s *Stream) parseBare(line []byte) Result {
 		return s.parseNative(s.native, line)
 	}
 	if len(bytes.TrimSpace(line)) == 0 {
-		return Irrelevant
+		return parsers.Irrelevant
 	}
 	s.stranger.bare(line)
-	return Unparsed
+	return parsers.Unparsed
 }
 
 // allowed reports whether lines may be taken for format i.
 func (s *Stream) allowed(i int) bool { return s.forced < 0 || s.forced == i }
 
 // parseHeader lets format i read a line that may be of its header.
-func (s *Stream) parseHeader(i int, line []byte, header bool) Result {
+func (s *Stream) parseHeader(i int, line []byte, header bool) parsers.Result {
 	result := s.parseNative(i, line)
-	if header && result == Understood {
+	if header && result == parsers.Understood {
 		s.readers[i].seen.Headers++
 	}
 	return result
 }
 
 // parseNative lets format i read a line without a prefix.
-func (s *Stream) parseNative(i int, line []byte) Result {
-	s.entry = Entry{Message: line}
+func (s *Stream) parseNative(i int, line []byte) parsers.Result {
+	s.entry = parsers.Entry{Message: line}
 	return s.read(i, &s.entry)
 }
 
-// parseExport reads a line of the journal export format. The result of an
-// entry is that of its last line; the others are of no interest by themselves.
-func (s *Stream) parseExport(line []byte) Result {
-	s.entry = Entry{}
-	last, ok := s.export.add(line, &s.entry)
-	switch {
-	case !last:
-		return Irrelevant
-	case !ok:
-		return Unparsed
-	}
-	return s.parseEntry()
-}
-
 // parseEntry reads s.entry, a line with a prefix.
-func (s *Stream) parseEntry() Result {
+func (s *Stream) parseEntry() parsers.Result {
 	e := &s.entry
 	if !e.Time.IsZero() {
 		s.time = e.Time
@@ -341,49 +364,73 @@ func (s *Stream) parseEntry() Result {
 		return s.parseTimes(n)
 	}
 	if e.Program == nil || string(e.Program) == "syslogd" {
-		n := repeatedLine(e.Message)
-		if n == 0 || !s.repeated.last(e) {
-			return Irrelevant
+		if n := repeatedLine(e.Message); n > 0 {
+			if !s.repeated.last(e) {
+				return parsers.Irrelevant
+			}
+			return s.parseTimes(n)
 		}
-		return s.parseTimes(n)
+		return s.parseProgram(e)
 	}
 	s.repeated.keep(e)
 	return s.parseProgram(e)
 }
 
 // parseTimes reads s.entry n times.
-func (s *Stream) parseTimes(n int) Result {
-	result := Irrelevant
+func (s *Stream) parseTimes(n int) parsers.Result {
+	result := parsers.Irrelevant
+	e := s.entry
 	for range n {
-		e := s.entry
-		result = s.parseProgram(&e)
+		s.entry = e
+		result = s.parseProgram(&s.entry)
 	}
 	return result
 }
 
-// parseProgram lets the format whose program wrote e read it.
-func (s *Stream) parseProgram(e *Entry) Result {
+// parseProgram lets the format whose program wrote e read it, or, where no format
+// knows the program, reads the line that the program passed on.
+func (s *Stream) parseProgram(e *parsers.Entry) parsers.Result {
+	if result, ok := s.parseClaimed(e); ok {
+		return result
+	}
+	program := e.Program
+	switch s.lines.Inner(e) {
+	case syslog.Line:
+		if !e.Time.IsZero() {
+			s.time = e.Time
+		}
+		if result, ok := s.parseClaimed(e); ok {
+			return result
+		}
+	case syslog.Odd:
+		return parsers.Unparsed
+	}
+	if s.forced < 0 {
+		s.stranger.program(program)
+		return parsers.Irrelevant
+	}
+	if result := s.read(s.forced, e); result != parsers.Unparsed {
+		return result
+	}
+	return parsers.Irrelevant // of another program, most likely
+}
+
+// parseClaimed lets the format that claims e read it; false when none does.
+func (s *Stream) parseClaimed(e *parsers.Entry) (parsers.Result, bool) {
 	for i := range s.readers {
-		if s.readers[i].format.Claim(e) != Mine {
+		if s.readers[i].format.Claim(e) != parsers.Mine {
 			continue
 		}
 		if !s.allowed(i) {
-			return Irrelevant
+			return parsers.Irrelevant, true
 		}
-		return s.read(i, e)
+		return s.read(i, e), true
 	}
-	if s.forced < 0 {
-		s.stranger.program(e.Program)
-		return Irrelevant
-	}
-	if result := s.read(s.forced, e); result != Unparsed {
-		return result
-	}
-	return Irrelevant // of another program, most likely
+	return 0, false
 }
 
 // read lets the parser of format i read e.
-func (s *Stream) read(i int, e *Entry) Result {
+func (s *Stream) read(i int, e *parsers.Entry) parsers.Result {
 	r := &s.readers[i]
 	if r.parser == nil {
 		r.begin(s.opts)
@@ -391,7 +438,7 @@ func (s *Stream) read(i int, e *Entry) Result {
 	s.current = r.format
 	result := r.parser.Parse(e, s.deliver)
 	r.seen.Lines++
-	if result != Unparsed {
+	if result != parsers.Unparsed {
 		r.seen.Known++
 	}
 	return result
@@ -400,15 +447,18 @@ func (s *Stream) read(i int, e *Entry) Result {
 // End says that the source has ended for good, and passes on the records of what
 // was kept until then. It returns Unparsed when one of the lines that counted
 // as Understood was not.
-func (s *Stream) End(emit func(*Record)) Result {
+func (s *Stream) End(emit func(*parsers.Record)) parsers.Result {
 	s.emit = emit
-	result := Understood
+	result := parsers.Understood
+	if s.lines.End(&s.entry) {
+		result = s.parseEntry()
+	}
 	for i := range s.readers {
 		if k := s.readers[i].keeper; k != nil {
 			s.current = s.readers[i].format
-			if k.End(s.deliver) == Unparsed {
+			if k.End(s.deliver) == parsers.Unparsed {
 				s.readers[i].seen.Known--
-				result = Unparsed
+				result = parsers.Unparsed
 			}
 		}
 	}
@@ -454,21 +504,17 @@ func (s *Stream) Refusal() string {
 }
 
 // stateVersion is the first byte of a state. States of other versions are
-// refused.
-const stateVersion = 1
+// refused; 1 lacks what syslog.Reader keeps since.
+const stateVersion = 2
 
 // AppendBinary appends the state of the stream and of its parsers to b.
 func (s *Stream) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, stateVersion)
-	y := &s.prefixes.year
-	for _, v := range []int{y.year, y.month, y.mday} {
-		b = binary.AppendUvarint(b, uint64(v))
-	}
-	b = binary.AppendVarint(b, s.prefixes.clock.last)
+	b = s.lines.AppendTimes(b)
 	b = binary.AppendVarint(b, s.time.UnixMicro())
-	b = AppendBytes(b, []byte(s.nameOf(s.native)))
-	b = AppendBytes(b, []byte(s.nameOf(s.bound)))
-	b = s.export.appendState(b)
+	b = parsers.AppendBytes(b, []byte(s.nameOf(s.native)))
+	b = parsers.AppendBytes(b, []byte(s.nameOf(s.bound)))
+	b = s.lines.AppendEntry(b)
 	b = s.repeated.appendState(b)
 	for i := range s.readers {
 		state, err := s.readers[i].state()
@@ -476,8 +522,8 @@ func (s *Stream) AppendBinary(b []byte) ([]byte, error) {
 			return nil, fmt.Errorf("save the state of the %s parser: %w", s.nameOf(i), err)
 		}
 		if len(state) > 0 {
-			b = AppendBytes(b, []byte(s.nameOf(i)))
-			b = AppendBytes(b, state)
+			b = parsers.AppendBytes(b, []byte(s.nameOf(i)))
+			b = parsers.AppendBytes(b, state)
 		}
 	}
 	return b, nil
@@ -501,24 +547,16 @@ func (r *reader) state() ([]byte, error) {
 
 // UnmarshalBinary sets a new stream to a state that AppendBinary wrote.
 func (s *Stream) UnmarshalBinary(state []byte) error {
-	if len(state) == 0 || state[0] != stateVersion {
-		return fmt.Errorf("the state of this log was saved by another version of mailfail: %w", ErrState)
+	if len(state) == 0 || state[0] > stateVersion || state[0] == 0 {
+		return fmt.Errorf("the state of this log was saved by another version of mailfail: %w", parsers.ErrState)
 	}
-	r := ReadState(state[1:])
+	r := parsers.ReadState(state[1:])
 	d := &r
-	y := &s.prefixes.year
-	y.year, y.month, y.mday = int(d.Uvarint()), int(d.Uvarint()), int(d.Uvarint())
-	if y.year != 0 {
-		var ok bool
-		if y.number, ok = DayNumber(y.year, y.month, y.mday); !ok {
-			d.Fail()
-		}
-	}
-	s.prefixes.clock.last = d.Varint()
+	s.lines.SetTimes(d)
 	s.time = time.UnixMicro(d.Varint())
 	s.native = s.index(string(d.Bytes()))
 	s.bound = s.index(string(d.Bytes()))
-	s.export.setState(d)
+	s.lines.SetEntry(d, state[0], s.time)
 	s.repeated.setState(d)
 	for d.Err() == nil && d.More() {
 		if err := s.setParser(string(d.Bytes()), d.Bytes()); err != nil {
@@ -532,12 +570,12 @@ func (s *Stream) UnmarshalBinary(state []byte) error {
 func (s *Stream) setParser(format string, state []byte) error {
 	i := s.index(format)
 	if i < 0 {
-		return fmt.Errorf("the state of this log names the unknown format %q: %w", format, ErrState)
+		return fmt.Errorf("the state of this log names the unknown format %q: %w", format, parsers.ErrState)
 	}
 	r := &s.readers[i]
 	r.begin(s.opts)
 	if r.keeper == nil {
-		return fmt.Errorf("the %s parser keeps no state, but one was saved: %w", format, ErrState)
+		return fmt.Errorf("the %s parser keeps no state, but one was saved: %w", format, parsers.ErrState)
 	}
 	if err := r.keeper.UnmarshalBinary(state); err != nil {
 		return fmt.Errorf("restore the state of the %s parser: %w", format, err)

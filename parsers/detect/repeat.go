@@ -1,8 +1,10 @@
-package parsers
+package detect
 
 import (
 	"bytes"
 	"encoding/binary"
+
+	"mailfail/parsers"
 )
 
 // maxRepeats bounds how often a line is repeated on the word of a syslog
@@ -21,7 +23,7 @@ func repeatedMessage(msg []byte) (n int, text []byte) {
 		return 0, nil
 	}
 	text = rest[len(middle) : len(rest)-1]
-	return n, bytes.TrimPrefix(text, blank)
+	return n, bytes.TrimPrefix(text, []byte(" "))
 }
 
 // repeatedLine reads syslogd's "last message repeated 3 times", also with
@@ -42,7 +44,7 @@ func repeatedLine(msg []byte) int {
 // repeatCount reads the number at the beginning of b.
 func repeatCount(b []byte) (n int, rest []byte) {
 	i := 0
-	for i < len(b) && i < 9 && IsDigit(b[i]) {
+	for i < len(b) && i < 9 && parsers.IsDigit(b[i]) {
 		n = n*10 + int(b[i]-'0')
 		i++
 	}
@@ -67,7 +69,7 @@ type repeats struct {
 type repeat struct{ host, program, pid, message []byte }
 
 // keep notes that e is the last line of its host.
-func (r *repeats) keep(e *Entry) {
+func (r *repeats) keep(e *parsers.Entry) {
 	h := &r.hosts
 	if r.now >= len(*h) || !bytes.Equal((*h)[r.now].host, e.Host) {
 		r.now = r.slot(e.Host)
@@ -100,7 +102,7 @@ func (r *repeats) slot(host []byte) int {
 
 // last fills in e from the last line of its host and reports whether there is
 // one.
-func (r *repeats) last(e *Entry) bool {
+func (r *repeats) last(e *parsers.Entry) bool {
 	for i := range r.hosts {
 		if l := &r.hosts[i]; bytes.Equal(l.host, e.Host) && len(l.message) > 0 {
 			e.Program, e.PID, e.Message = l.program, l.pid, l.message
@@ -113,15 +115,15 @@ func (r *repeats) last(e *Entry) bool {
 func (r *repeats) appendState(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(r.hosts)))
 	for _, l := range r.hosts {
-		b = AppendBytes(b, l.host)
-		b = AppendBytes(b, l.program)
-		b = AppendBytes(b, l.pid)
-		b = AppendBytes(b, l.message)
+		b = parsers.AppendBytes(b, l.host)
+		b = parsers.AppendBytes(b, l.program)
+		b = parsers.AppendBytes(b, l.pid)
+		b = parsers.AppendBytes(b, l.message)
 	}
 	return binary.AppendUvarint(b, uint64(r.next))
 }
 
-func (r *repeats) setState(d *StateReader) {
+func (r *repeats) setState(d *parsers.StateReader) {
 	for range d.Count(maxRepeatHosts) {
 		r.hosts = append(r.hosts, repeat{
 			host:    bytes.Clone(d.Bytes()),

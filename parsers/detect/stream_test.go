@@ -1,4 +1,4 @@
-package parsers
+package detect
 
 import (
 	"bytes"
@@ -7,36 +7,38 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mailfail/parsers"
 )
 
 // The formats of these tests: "echo" reads the programs echo/*, and by
 // themselves lines that begin with "echo "; "table" reads everything below a
 // line "#table".
 func init() {
-	Register(Format{
+	parsers.Register(parsers.Format{
 		Name: "echo",
 		MTA:  "echo",
-		Claim: func(e *Entry) Claim {
-			if Has(e.Program, "echo") || e.Program == nil && Has(e.Message, "echo ") {
-				return Mine
+		Claim: func(e *parsers.Entry) parsers.Claim {
+			if parsers.Has(e.Program, "echo") || e.Program == nil && parsers.Has(e.Message, "echo ") {
+				return parsers.Mine
 			}
-			return NotMine
+			return parsers.NotMine
 		},
-		New: func(o Options) Parser { return &echo{} },
+		New: func(o parsers.Options) parsers.Parser { return &echo{} },
 	})
-	Register(Format{
+	parsers.Register(parsers.Format{
 		Name: "table", MTA: "table",
-		Claim: func(e *Entry) Claim {
+		Claim: func(e *parsers.Entry) parsers.Claim {
 			switch {
 			case e.Program != nil:
 			case string(e.Message) == "#table":
-				return MineFromHereOn
+				return parsers.MineFromHereOn
 			case string(e.Message) == "#chair":
-				return Stranger("a chair")
+				return parsers.Stranger("a chair")
 			}
-			return NotMine
+			return parsers.NotMine
 		},
-		New: func(o Options) Parser { return &echo{} },
+		New: func(o parsers.Options) parsers.Parser { return &echo{} },
 	})
 }
 
@@ -49,28 +51,28 @@ type echo struct {
 	inRow bool
 }
 
-func (p *echo) Open() bool               { return p.inRow }
-func (p *echo) End(func(*Record)) Result { return Understood }
+func (p *echo) Open() bool                               { return p.inRow }
+func (p *echo) End(func(*parsers.Record)) parsers.Result { return parsers.Understood }
 
-func (p *echo) Parse(e *Entry, emit func(*Record)) Result {
+func (p *echo) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
 	p.lines++
 	wasInRow := p.inRow
 	p.inRow = bytes.HasSuffix(e.Message, []byte(","))
 	if bytes.HasPrefix(e.Message, []byte("odd")) || string(e.Message) == "#chair" && !wasInRow {
-		return Unparsed
+		return parsers.Unparsed
 	}
-	emit(&Record{
-		Kind:    Arrival,
+	emit(&parsers.Record{
+		Kind:    parsers.Arrival,
 		Service: e.Program,
-		Message: Message{ID: e.Message, Size: p.lines, Client: e.PID},
+		Message: parsers.Message{ID: e.Message, Size: p.lines, Client: e.PID},
 	})
-	return Understood
+	return parsers.Understood
 }
 
 func (p *echo) AppendBinary(b []byte) ([]byte, error) { return append(b, byte(p.lines)), nil }
 func (p *echo) UnmarshalBinary(b []byte) error {
 	if len(b) != 1 {
-		return ErrState
+		return parsers.ErrState
 	}
 	p.lines = int64(b[0])
 	return nil
@@ -86,7 +88,7 @@ func newStream(t testing.TB, format string, year int, modified string, zone stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := NewStream(Options{Location: loc, Host: "nohost"}, format, year, m)
+	s, err := NewStream(parsers.Options{Location: loc, Host: "nohost"}, format, year, m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +96,7 @@ func newStream(t testing.TB, format string, year int, modified string, zone stri
 }
 
 // show writes a record on one line.
-func show(r *Record) string {
+func show(r *parsers.Record) string {
 	return fmt.Sprintf("%s %s %s[%s] %s", r.Time.UTC().Format("2006-01-02T15:04:05.999999Z"), r.Host, r.Service, r.Client, r.ID)
 }
 
@@ -138,7 +140,7 @@ func TestPrefix(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
 			got := "nothing"
-			s.Parse([]byte(test.line), func(r *Record) { got = show(r) })
+			s.Parse([]byte(test.line), func(r *parsers.Record) { got = show(r) })
 			if got != test.want {
 				t.Errorf("got  %q\nwant %q", got, test.want)
 			}
@@ -155,7 +157,7 @@ func TestNoPrefix(t *testing.T) {
 		"<22>1 2026-11-22T06:25:52Z mx1 echo 250 - [x", "<22>1 yesterday mx1 echo 250 - - x", "<99999999999999999>Nov", "Nov  2 06:27:30 ",
 	} {
 		s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
-		s.Parse([]byte(line), func(r *Record) { t.Errorf("%q: got %s", line, show(r)) })
+		s.Parse([]byte(line), func(r *parsers.Record) { t.Errorf("%q: got %s", line, show(r)) })
 	}
 }
 
@@ -163,22 +165,22 @@ func TestResults(t *testing.T) {
 	s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
 	for _, test := range []struct {
 		line string
-		want Result
+		want parsers.Result
 	}{
-		{"Nov  2 06:27:30 mx1 echo/smtp[12]: hello", Understood},
-		{"Nov  2 06:27:30 mx1 echo/smtp[12]: odd", Unparsed},
-		{"Nov  2 06:27:30 mx1 dovecot: hello", Irrelevant},
-		{"Nov  2 06:27:30 mx1 -- MARK --", Irrelevant},
-		{"", Irrelevant},
-		{"what is this", Unparsed},
-		{"echo x", Understood},
-		{"Nov  2 06:27:30 mx1 echo/smtp[12]: hello", Understood},
-		{"odd continuation", Unparsed},
-		{"even continuation", Understood},
-		{"#table", Understood},
-		{"Nov  2 06:27:30 mx1 dovecot: hello", Understood},
+		{"Nov  2 06:27:30 mx1 echo/smtp[12]: hello", parsers.Understood},
+		{"Nov  2 06:27:30 mx1 echo/smtp[12]: odd", parsers.Unparsed},
+		{"Nov  2 06:27:30 mx1 dovecot: hello", parsers.Irrelevant},
+		{"Nov  2 06:27:30 mx1 -- MARK --", parsers.Irrelevant},
+		{"", parsers.Irrelevant},
+		{"what is this", parsers.Unparsed},
+		{"echo x", parsers.Understood},
+		{"Nov  2 06:27:30 mx1 echo/smtp[12]: hello", parsers.Understood},
+		{"odd continuation", parsers.Unparsed},
+		{"even continuation", parsers.Understood},
+		{"#table", parsers.Understood},
+		{"Nov  2 06:27:30 mx1 dovecot: hello", parsers.Understood},
 	} {
-		if got := s.Parse([]byte(test.line), func(*Record) {}); got != test.want {
+		if got := s.Parse([]byte(test.line), func(*parsers.Record) {}); got != test.want {
 			t.Errorf("%q: got %d, want %d", test.line, got, test.want)
 		}
 	}
@@ -195,27 +197,27 @@ func TestHeader(t *testing.T) {
 	const syslog = "Nov  2 06:27:30 mx1 dovecot: hello"
 	for i, test := range []struct {
 		line string
-		want Result
+		want parsers.Result
 	}{
-		{syslog, Irrelevant},
-		{"#table", Understood},
-		{syslog, Understood},
-		{"a,", Understood},
-		{"#chair,", Understood}, // inside a row
-		{"#chair", Understood},  // its last line
-		{"#chair", Unparsed},
-		{syslog, Irrelevant},
-		{"what", Unparsed},
-		{"#table", Understood},
-		{"what", Understood},
-		{"odd", Unparsed}, // of no other format either
-		{"what", Understood},
-		{"odd,", Unparsed},
-		{"Nov  2 06:27:30 mx1 echo/smtp[12]: odd", Understood}, // in a row
-		{"odd", Unparsed},
-		{"what", Understood},
+		{syslog, parsers.Irrelevant},
+		{"#table", parsers.Understood},
+		{syslog, parsers.Understood},
+		{"a,", parsers.Understood},
+		{"#chair,", parsers.Understood}, // inside a row
+		{"#chair", parsers.Understood},  // its last line
+		{"#chair", parsers.Unparsed},
+		{syslog, parsers.Irrelevant},
+		{"what", parsers.Unparsed},
+		{"#table", parsers.Understood},
+		{"what", parsers.Understood},
+		{"odd", parsers.Unparsed}, // of no other format either
+		{"what", parsers.Understood},
+		{"odd,", parsers.Unparsed},
+		{"Nov  2 06:27:30 mx1 echo/smtp[12]: odd", parsers.Understood}, // in a row
+		{"odd", parsers.Unparsed},
+		{"what", parsers.Understood},
 	} {
-		if got := s.Parse([]byte(test.line), func(*Record) {}); got != test.want {
+		if got := s.Parse([]byte(test.line), func(*parsers.Record) {}); got != test.want {
 			t.Errorf("line %d, %q: got %d, want %d", i+1, test.line, got, test.want)
 		}
 	}
@@ -226,16 +228,16 @@ func TestHeader(t *testing.T) {
 
 func TestForced(t *testing.T) {
 	s := newStream(t, "echo", 0, "2026-11-22T12:00:00Z", "UTC")
-	for line, want := range map[string]Result{
-		"Nov  2 06:27:30 mx1 own-name/smtp[12]: hello": Understood,
-		"Nov  2 06:27:30 mx1 own-name/smtp[12]: odd":   Irrelevant,
-		"#table": Understood, "what": Understood, "odd": Unparsed,
+	for line, want := range map[string]parsers.Result{
+		"Nov  2 06:27:30 mx1 own-name/smtp[12]: hello": parsers.Understood,
+		"Nov  2 06:27:30 mx1 own-name/smtp[12]: odd":   parsers.Irrelevant,
+		"#table": parsers.Understood, "what": parsers.Understood, "odd": parsers.Unparsed,
 	} {
-		if got := s.Parse([]byte(line), func(*Record) {}); got != want {
+		if got := s.Parse([]byte(line), func(*parsers.Record) {}); got != want {
 			t.Errorf("%q: got %d, want %d", line, got, want)
 		}
 	}
-	if _, err := NewStream(Options{Location: time.UTC}, "nonsense", 0, time.Time{}); err == nil || !strings.Contains(err.Error(), "echo, table") {
+	if _, err := NewStream(parsers.Options{Location: time.UTC}, "nonsense", 0, time.Time{}); err == nil || !strings.Contains(err.Error(), "echo, table") {
 		t.Errorf("unknown format: got %v", err)
 	}
 }
@@ -270,7 +272,7 @@ func TestYear(t *testing.T) {
 			s := newStream(t, "auto", test.year, test.modified+"T12:00:00Z", "UTC")
 			for _, item := range strings.Split(test.lines, ", ") {
 				date, want, _ := strings.Cut(item, "=")
-				s.Parse([]byte(date+" 10:00:00 h echo[1]: x"), func(r *Record) {
+				s.Parse([]byte(date+" 10:00:00 h echo[1]: x"), func(r *parsers.Record) {
 					if got := r.Time.Format("Jan 2=2006"); got != item {
 						t.Errorf("%s: got %s, want year %s", date, got, want)
 					}
@@ -297,7 +299,7 @@ func TestClockChanges(t *testing.T) {
 			s := newStream(t, "auto", 2026, "2026-11-22T12:00:00Z", test.zone)
 			for _, item := range strings.Split(test.lines, ", ") {
 				date, want, _ := strings.Cut(item, "=")
-				s.Parse([]byte(date+" h echo[1]: x"), func(r *Record) {
+				s.Parse([]byte(date+" h echo[1]: x"), func(r *parsers.Record) {
 					if got := r.Time.Format("15:04:05"); got != want {
 						t.Errorf("%s: got %s, want %s UTC", date, got, want)
 					}
@@ -314,12 +316,12 @@ func TestClockAgreesWithTimeDate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		clock := NewClock(loc)
+		clock := parsers.NewClock(loc)
 		start := time.Date(2023, 1, 1, 0, 0, 0, 0, time.UTC)
 		for u := start; u.Year() < 2026; u = u.Add(10 * time.Minute) {
 			local := u.In(loc)
 			y, m, d := local.Date()
-			day, ok := DayNumber(y, int(m), d)
+			day, ok := parsers.DayNumber(y, int(m), d)
 			if !ok {
 				t.Fatalf("no day %s", local)
 			}
@@ -350,7 +352,7 @@ func TestRepeats(t *testing.T) {
 	s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
 	for _, l := range lines {
 		n := 0
-		s.Parse([]byte(l.line), func(*Record) { n++ })
+		s.Parse([]byte(l.line), func(*parsers.Record) { n++ })
 		if n != l.want {
 			t.Errorf("%q: %d records, want %d", l.line, n, l.want)
 		}
@@ -367,9 +369,9 @@ var exportLog = "__CURSOR=s=1;i=2\n__REALTIME_TIMESTAMP=1795328887586123\n_HOSTN
 func TestExport(t *testing.T) {
 	s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
 	var got []string
-	results := map[Result]int{}
+	results := map[parsers.Result]int{}
 	for _, line := range strings.Split(strings.TrimSuffix(exportLog, "\n"), "\n") {
-		results[s.Parse([]byte(line), func(r *Record) { got = append(got, show(r)) })]++
+		results[s.Parse([]byte(line), func(r *parsers.Record) { got = append(got, show(r)) })]++
 	}
 	want := []string{
 		"2026-11-22T06:28:07.586123Z mx1 echo/smtp[7] AB12: to=<a@b>",
@@ -379,7 +381,7 @@ func TestExport(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
-	if results[Understood] != 3 || results[Unparsed] != 1 {
+	if results[parsers.Understood] != 3 || results[parsers.Unparsed] != 1 {
 		t.Errorf("results: %v", results)
 	}
 }
@@ -392,7 +394,7 @@ func TestStateSplit(t *testing.T) {
 		exportLog+"echo x\ncontinued\n#table\nNov 22 x\nlast", "\n")
 	read := func(s *Stream, lines []string) (got []string) {
 		for _, line := range lines {
-			got = append(got, fmt.Sprint(s.Parse([]byte(line), func(r *Record) { got = append(got, fmt.Sprint(show(r), r.Size, r.Format.Name)) })))
+			got = append(got, fmt.Sprint(s.Parse([]byte(line), func(r *parsers.Record) { got = append(got, fmt.Sprint(show(r), r.Size, r.Format.Name)) })))
 		}
 		return got
 	}
@@ -430,7 +432,7 @@ func TestRefusal(t *testing.T) {
 		{"what", "no line was understood; expected a log of one of echo, table"},
 	} {
 		s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
-		s.Parse([]byte(test.line), func(*Record) {})
+		s.Parse([]byte(test.line), func(*parsers.Record) {})
 		if got := s.Refusal(); !strings.Contains(got, test.want) {
 			t.Errorf("%q: got %q", test.line, got)
 		}
@@ -446,7 +448,7 @@ func FuzzStream(f *testing.F) {
 		s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "Europe/Berlin")
 		records := 0
 		for _, line := range strings.Split(log, "\n") {
-			s.Parse([]byte(line), func(r *Record) { records++; _ = show(r) })
+			s.Parse([]byte(line), func(r *parsers.Record) { records++; _ = show(r) })
 			if records > maxRepeats {
 				return
 			}
@@ -461,33 +463,11 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
-func BenchmarkPrefix(b *testing.B) {
-	for name, line := range map[string]string{
-		"classic": "Nov  2 06:27:30 mx1 echo/smtp[12345]: 4jXJzW4H6gz8sZJ: removed",
-		"rfc3339": "2026-11-22T06:25:52.174071+00:00 mx1 echo/smtp[12345]: 4jXJzW4H6gz8sZJ: removed",
-		"rfc5424": "<22>1 2026-11-22T06:25:52.174071+00:00 mx1 echo 12345 - -  4jXJzW4H6gz8sZJ: removed",
-		"json":    `{"__CURSOR":"s=0123456789abcdef0123456789abcdef;i=2;b=0123456789abcdef0123456789abcdef;m=1;t=2;x=3","__REALTIME_TIMESTAMP":"1795328887586123","_HOSTNAME":"mx1","PRIORITY":"6","SYSLOG_FACILITY":"2","_PID":"12345","SYSLOG_IDENTIFIER":"echo/smtp","MESSAGE":"4jXJzW4H6gz8sZJ: removed"}`,
-	} {
-		b.Run(name, func(b *testing.B) {
-			s := newStream(b, "auto", 0, "2026-11-22T12:00:00Z", "Europe/Berlin")
-			var e Entry
-			text := []byte(line)
-			b.ReportAllocs()
-			b.SetBytes(int64(len(line)))
-			for b.Loop() {
-				if !s.prefixes.strip(text, &e) {
-					b.Fatal("no prefix")
-				}
-			}
-		})
-	}
-}
-
 // TestRepeatsOfManyHosts keeps the last lines of some hosts, not of all.
 func TestRepeatsOfManyHosts(t *testing.T) {
 	s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
 	records := 0
-	parse := func(line string) { s.Parse([]byte(line), func(*Record) { records++ }) }
+	parse := func(line string) { s.Parse([]byte(line), func(*parsers.Record) { records++ }) }
 	for i := range 3 * maxRepeatHosts {
 		parse(fmt.Sprintf("Nov 22 06:28:07 mx%d echo[1]: x", i))
 		parse(fmt.Sprintf("Nov 22 06:28:07 mx%d last message repeated 2 times", i))

@@ -1,0 +1,490 @@
+package syslog
+
+import (
+	"bytes"
+
+	"mailfail/parsers"
+)
+
+// An envelope is a kind of layer that stands before a line.
+type envelope struct {
+	name    string
+	example string // "LINE" stands for the line within
+
+	// quoted says that the envelope may stand at the beginning of the message of
+	// a program that is not known. Others may not: strangers write into the
+	// messages of many programs.
+	quoted bool
+
+	// open takes the layer off b, and reports whether a line of a format was
+	// found in what remains; then e is that line.
+	open func(r *Reader, b []byte, e *parsers.Entry, at place) bool
+}
+
+// envelopes are the kinds of layers, in the order in which they are tried.
+var envelopes []envelope
+
+func init() { // the functions below and the table need each other
+	envelopes = []envelope{
+		{"syslog", "Nov 19 12:37:15 docker1 e8d820bf982c[2136]: LINE", true, (*Reader).openHeader},
+		{"time", "2026-11-19T11:37:15.123456789Z stdout F LINE", true, (*Reader).openTime},
+		{"JSON", `{"log":"LINE\n","stream":"stdout","time":"2026-11-19T11:37:15.123456789Z"}`, true, (*Reader).openJSON},
+		{"octet count", "215 <22>1 2026-11-19T11:37:15Z mx postfix/smtp 58 - - MESSAGE", true, (*Reader).openOctets},
+		{"priority", "<22>LINE", true, (*Reader).openPriority},
+		{"group", "[pod/mail-0/postfix] LINE", false, (*Reader).openGroup},
+		{"bar", "mail-1  | LINE", false, (*Reader).openBar},
+		{"event stream", "data: LINE", false, (*Reader).openEvent},
+		{"CSV", `"2026-11-19T11:37:15.123Z","mx","LINE"`, false, (*Reader).openCSV},
+		{"file name", "/var/log/mail.log:12:LINE", false, (*Reader).openFile},
+		{"words", "mail-0 postfix LINE", false, (*Reader).openWord},
+	}
+}
+
+// A place is what is known of the place in a line that find has come to.
+type place struct {
+	timed  bool // behind a time of this layer
+	hosted bool // and behind a host
+	quoted bool // within the message of a program
+	words  int  // that were skipped
+	depth  int  // of the layer
+}
+
+const (
+	maxSteps  = 96 // bounds the places that are tried in one line
+	maxLayers = 8  // within each other
+	maxWords  = 4  // between a time and a program, or before a time
+	maxLead   = 256
+)
+
+// find looks for the line of a format in b, whose envelopes were taken off so far.
+func (r *Reader) find(b []byte, e *parsers.Entry, at place) bool {
+	if r.steps--; r.steps < 0 || len(b) < 4 || at.depth >= maxLayers {
+		return false
+	}
+	if r.tag(b, e, at) || r.bare(b, e, at) {
+		return true
+	}
+	for i := range envelopes {
+		if v := &envelopes[i]; at.quoted && !v.quoted {
+			continue
+		} else if v.open(r, b, e, at) {
+			return true
+		}
+	}
+	return false
+}
+
+// inner returns the place for what is known within the layer that is taken off,
+// set to what is known outside it. Entries on the stack would be allocated.
+func (r *Reader) inner(e *parsers.Entry, at place) *parsers.Entry {
+	inner := &r.layers[at.depth]
+	*inner = *e
+	return inner
+}
+
+// try looks for a line in b, with what is known so far in inner, and keeps it in
+// e when there is one.
+func (r *Reader) try(b []byte, inner, e *parsers.Entry, at place) bool {
+	at.depth++
+	if !r.find(b, inner, at) {
+		return false
+	}
+	*e = *inner
+	return true
+}
+
+// tag reads "prog[pid]: message" of a known program, behind a time. Without the
+// process id a program's name may be any word.
+func (r *Reader) tag(b []byte, e *parsers.Entry, at place) bool {
+	if e.Time.IsZero() && !at.timed {
+		return false
+	}
+	var t parsers.Entry
+	splitProgram(b, &t)
+	if len(t.Program) < 2 || t.PID == nil && bytes.IndexByte(t.Program, '/') < 0 {
+		return false
+	}
+	program := t.Program
+	if unit := unitOf(program); unit != nil {
+		program = unit
+	}
+	if len(program) > 64 || !r.isKnown(program, nil) {
+		return false
+	}
+	e.Program, e.PID, e.Message = program, t.PID, t.Message
+	return true
+}
+
+// bare reads a line that needs nothing before it; behind words it has to begin with
+// its own time.
+func (r *Reader) bare(b []byte, e *parsers.Entry, at place) bool {
+	if at.words > 0 && !parsers.IsDigit(b[0]) || !r.isKnown(nil, b) {
+		return false
+	}
+	e.Program, e.PID, e.Message = nil, nil, b
+	return true
+}
+
+// isKnown asks whether a program, or a line without one, is of a format.
+func (r *Reader) isKnown(program, message []byte) bool {
+	r.probe = parsers.Entry{Program: program, Message: message}
+	return r.known(&r.probe)
+}
+
+// openHeader reads a header of syslog. A program that is not known has written
+// the line in its message, or does not matter.
+func (r *Reader) openHeader(b []byte, e *parsers.Entry, at place) bool {
+	if len(b) < 16 || b[0] == '{' {
+		return false
+	}
+	inner := r.inner(e, at)
+	*inner = parsers.Entry{Time: e.Time}
+	if !r.strip(b, inner) {
+		return false
+	}
+	if inner.Host == nil {
+		inner.Host = e.Host
+	}
+	program := inner.Program
+	if program == nil {
+		return false
+	}
+	if r.isKnown(program, nil) {
+		return keep(e, inner)
+	}
+	if tells(program) {
+		return false
+	}
+	message := withoutLevel(program, inner.Message)
+	inner.Program, inner.PID = nil, nil
+	return r.try(message, inner, e, place{quoted: true, depth: at.depth})
+}
+
+// openTime reads a time; a line may follow at once, or behind a few words of
+// which the first may be a host.
+func (r *Reader) openTime(b []byte, e *parsers.Entry, at place) bool {
+	t, n := r.timeAt(b, e.Time)
+	if n == 0 || n >= len(b) || b[n] != ' ' && b[n] != '\t' && b[n] != ':' {
+		return false
+	}
+	inner := r.inner(e, at)
+	inner.Time = t
+	at = place{timed: true, quoted: at.quoted, depth: at.depth}
+	rest := bytes.TrimLeft(b[n:], " \t:")
+	if stream, whole := containerStream(rest); stream > 0 {
+		return r.openStream(rest[stream:], whole, inner, e, at)
+	}
+	return r.try(rest, inner, e, at) || at.quoted && r.openWord(rest, inner, at) && keep(e, inner)
+}
+
+// keep sets e to inner.
+func keep(e, inner *parsers.Entry) bool {
+	*e = *inner
+	return true
+}
+
+// maxPartial bounds a line that comes in pieces.
+const maxPartial = 64 << 10
+
+// containerStream returns the length of "stdout F " of the log files of CRI
+// (containerd, CRI-O), and whether the line is whole.
+func containerStream(b []byte) (n int, whole bool) {
+	if len(b) < 9 || !parsers.Has(b, "stdout ") && !parsers.Has(b, "stderr ") || b[8] != ' ' && b[8] != ':' {
+		return 0, false
+	}
+	switch b[7] {
+	case 'F':
+		return 9, true
+	case 'P':
+		return 9, false
+	}
+	return 0, false
+}
+
+// openStream reads a line, or a piece of one, that a container wrote.
+func (r *Reader) openStream(b []byte, whole bool, inner, e *parsers.Entry, at place) bool {
+	if !whole {
+		if len(r.partial)+len(b) <= maxPartial {
+			r.partial = append(r.partial, b...)
+		}
+		r.steps, r.piece = 0, true
+		return false
+	}
+	if len(r.partial) > 0 {
+		b = append(r.partial, b...)
+		r.partial = b[:0]
+	}
+	return r.try(b, inner, e, at)
+}
+
+// openOctets reads the octet count of syslog over TCP (RFC 6587 section 3.4.1).
+// Nothing need stand between two frames.
+func (r *Reader) openOctets(b []byte, e *parsers.Entry, at place) bool {
+	i := 0
+	for i < len(b) && i < 6 && parsers.IsDigit(b[i]) {
+		i++
+	}
+	if i == 0 || i+1 >= len(b) || b[i] != ' ' || b[i+1] != '<' {
+		return false
+	}
+	frame := b[i+1:]
+	if n := int(parsers.Number(b[:i])); n < len(frame) {
+		if next := bytes.TrimLeft(frame[n:], "\n"); len(next) > 0 && parsers.IsDigit(next[0]) {
+			r.rest, frame = next, frame[:n]
+		}
+	}
+	inner := r.inner(e, at)
+	return r.try(frame, inner, e, at)
+}
+
+// openPriority reads "<22>" before a line without a time.
+func (r *Reader) openPriority(b []byte, e *parsers.Entry, at place) bool {
+	n := priority(b)
+	if n == 0 {
+		return false
+	}
+	inner := r.inner(e, at)
+	at.words = maxWords
+	return r.try(b[n:], inner, e, at)
+}
+
+// openGroup reads "[pod/mail-0/postfix] " of kubectl, or the labels of Loki.
+func (r *Reader) openGroup(b []byte, e *parsers.Entry, at place) bool {
+	n := group(b)
+	if n == 0 {
+		return false
+	}
+	inner := r.inner(e, at)
+	at.words++
+	if c := bytes.TrimLeft(b[1:n-1], " "); len(c) > 0 && parsers.IsDigit(c[0]) {
+		at.timed = true // of journalctl -o short-monotonic; the date is not known
+	}
+	return r.try(bytes.TrimLeft(b[n:], " \t"), inner, e, at)
+}
+
+// group returns the length of what stands in brackets at the beginning of b and
+// has a blank behind it, 0 when there is none.
+func group(b []byte) int {
+	var end byte
+	switch b[0] {
+	case '[':
+		end = ']'
+	case '{':
+		end = '}'
+	default:
+		return 0
+	}
+	n := bytes.IndexByte(b[:min(len(b), maxLead)], end) + 1
+	if n < 2 || n >= len(b) || b[n] != ' ' && b[n] != '\t' {
+		return 0
+	}
+	return n
+}
+
+// openBar reads "mail-1  | " of docker compose, and "postfix stdout | " of
+// supervisord's listeners.
+func (r *Reader) openBar(b []byte, e *parsers.Entry, at place) bool {
+	n := bar(b)
+	if n == 0 {
+		return false
+	}
+	inner := r.inner(e, at)
+	return r.try(bytes.TrimLeft(b[n:], " "), inner, e, at)
+}
+
+// bar returns the length of a service's name with a bar behind it.
+func bar(b []byte) int {
+	i := bytes.IndexByte(b[:min(len(b), 128)], '|')
+	if i < 2 || b[i-1] != ' ' || i+1 < len(b) && b[i+1] != ' ' {
+		return 0
+	}
+	for _, c := range b[:i] {
+		if c != ' ' && !isNameByte(c) {
+			return 0
+		}
+	}
+	return i + 1
+}
+
+// openEvent reads "data: " of journalctl -o json-sse.
+func (r *Reader) openEvent(b []byte, e *parsers.Entry, at place) bool {
+	rest, ok := bytes.CutPrefix(b, []byte("data:"))
+	if !ok {
+		return false
+	}
+	inner := r.inner(e, at)
+	return r.try(bytes.TrimLeft(rest, " "), inner, e, at)
+}
+
+// openFile reads the name of a file that grep puts before a line, with the
+// number of the line when -n is given. Lines of the context have dashes for the
+// colons.
+func (r *Reader) openFile(b []byte, e *parsers.Entry, at place) bool {
+	if at.timed {
+		return false
+	}
+	inner := r.inner(e, at)
+	for i, c := range b[:min(len(b), maxLead)] {
+		switch {
+		case c == ':', c == '-' && i+1 < len(b) && startsLine(b[i+1]):
+			rest := b[i+1:]
+			if i == 0 || len(rest) == 0 {
+				return false
+			}
+			if startsLine(rest[0]) && r.try(rest, inner, e, at) {
+				return true
+			}
+			if d := digitsLen(rest); d > 0 && d < len(rest) && rest[d] == c && r.try(rest[d+1:], inner, e, at) {
+				return true
+			}
+			if c == ':' {
+				return false
+			}
+		case !isNameByte(c) && c != '/' && c != '~' && c != '+' && c != '=' && c != '@':
+			return false
+		}
+	}
+	return false
+}
+
+// startsLine reports whether a line behind a file name may begin with c.
+func startsLine(c byte) bool {
+	return c >= 'A' && c <= 'Z' || parsers.IsDigit(c) || c == '<' || c == '{' || c == '['
+}
+
+// digitsLen returns the number of digits that b begins with.
+func digitsLen(b []byte) (n int) {
+	for n < len(b) && parsers.IsDigit(b[n]) {
+		n++
+	}
+	return n
+}
+
+// openWord skips a word: behind a time a host, or the facility and level, and
+// before one what stern, kubetail and the like print.
+func (r *Reader) openWord(b []byte, e *parsers.Entry, at place) bool {
+	if at.words >= maxWords || at.quoted && !at.timed {
+		return false
+	}
+	n := group(b)
+	if n == 0 {
+		if n = bytes.IndexAny(b[:min(len(b), maxLead)], " \t"); n <= 0 {
+			return false
+		}
+	}
+	word, rest := b[:n], bytes.TrimLeft(b[n:], " \t")
+	inner := r.inner(e, at)
+	at.words++
+	switch level := isLevel(word); {
+	case level && (at.hosted || !facilities[string(word)]), word[0] == '[', word[0] == '{':
+	case !isName(word):
+		return false
+	case at.timed && !at.hosted:
+		inner.Host, at.hosted = word, true
+	}
+	return r.try(rest, inner, e, at)
+}
+
+// isName reports whether a word may be the name of a host, a pod, or a service.
+func isName(word []byte) bool {
+	for _, c := range word {
+		if !isNameByte(c) && c != '/' && c != ':' || c == ':' && word[len(word)-1] == ':' {
+			return false
+		}
+	}
+	return true
+}
+
+func isNameByte(c byte) bool { return parsers.IsAlnum(c) || c == '-' || c == '_' || c == '.' }
+
+// facilities and levels are the words of syslog(3), with those that other
+// writers use.
+var (
+	facilities = words("auth authpriv cron daemon ftp kern lpr mail news security syslog user uucp local0 local1 local2 local3 local4 local5 local6 local7")
+	levels     = words("emerg panic alert crit critical err error warning warn notice info information debug")
+)
+
+func words(list string) map[string]bool {
+	set := map[string]bool{}
+	for _, w := range bytes.Fields([]byte(list)) {
+		set[string(w)] = true
+	}
+	return set
+}
+
+// isLevel reports whether a word gives the facility, the level or both:
+// "mail.info", "mail:info", "<mail.info>", "mail.info:", "INFO", "2.6".
+func isLevel(word []byte) bool {
+	word = bytes.Trim(word, "<>()[]{}:,")
+	if len(word) < 3 || len(word) > 20 {
+		return false
+	}
+	var low [20]byte
+	for i, c := range word {
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		low[i] = c
+	}
+	word = low[:len(word)]
+	i := bytes.IndexAny(word, ".:/|")
+	if i < 0 {
+		return facilities[string(word)] || levels[string(word)]
+	}
+	facility, level := word[:i], word[i+1:]
+	return (facilities[string(facility)] || digitsLen(facility) == i && i > 0 && i < 3) &&
+		(levels[string(level)] || len(level) == 1 && parsers.IsDigit(level[0]))
+}
+
+// withoutLevel takes the level off a message: AIX writes "mail:info" before the
+// program, which reads as a program with a message.
+func withoutLevel(program, message []byte) []byte {
+	if !facilities[string(program)] {
+		return message
+	}
+	level, rest, ok := bytes.Cut(message, blank)
+	if !ok || !levels[string(bytes.TrimSuffix(level, []byte(":")))] {
+		return message
+	}
+	return rest
+}
+
+// unitOf returns the name of the program that a unit of systemd runs, as
+// journalctl -o with-unit prints it ("postfix@-.service"), nil for other names.
+func unitOf(program []byte) []byte {
+	name, ok := bytes.CutSuffix(program, []byte(".service"))
+	if !ok {
+		return nil
+	}
+	if i := bytes.IndexByte(name, '@'); i > 0 {
+		name = name[:i]
+	}
+	return name
+}
+
+// mentions reports whether the tag of a known program stands somewhere at the
+// beginning of a message: a line in an envelope that is not known.
+func (r *Reader) mentions(b []byte) bool {
+	head := b[:min(len(b), maxLead)]
+	for i := 0; ; {
+		n := bytes.Index(head[i:], []byte("]: "))
+		if n < 0 {
+			return false
+		}
+		i += n
+		open := bytes.LastIndexByte(head[:i], '[')
+		if open > 0 && digitsLen(head[open+1:i]) == i-open-1 {
+			start := bytes.LastIndexAny(head[:open], " \t\"'|") + 1
+			if start < open && r.isKnown(head[start:open], nil) {
+				return true
+			}
+		}
+		i += 3
+	}
+}
+
+// tells reports whether a program logs what strangers wrote to it, so that
+// nothing in its messages may be taken for a line.
+func tells(program []byte) bool { return tellers[string(program)] }
+
+var tellers = words("sshd sshd-session sudo su login ftpd vsftpd proftpd named httpd apache apache2 nginx cron CRON crond dovecot kernel saslauthd fail2ban fail2ban-server rspamd amavis spamd opendkim opendmarc imapd pop3d")

@@ -1,0 +1,332 @@
+package syslog
+
+import (
+	"bytes"
+	"time"
+
+	"mailfail/parsers"
+)
+
+// role is what a field of a JSON object says of a line.
+type role uint8
+
+const (
+	noRole role = iota
+	message
+	instant
+	host
+	program
+	pid
+	numRoles
+)
+
+// fieldNames are the names under which log shippers keep the parts of a line, in
+// lower case, and of each role in the order of preference. Names in an object
+// within the object have its name before them where they say nothing alone.
+//
+//	journald          MESSAGE _HOSTNAME SYSLOG_IDENTIFIER _COMM _PID __REALTIME_TIMESTAMP
+//	Docker            log time
+//	Logstash, ECS     message @timestamp host.name process.name process.pid event.original
+//	Vector            message timestamp host hostname appname procid
+//	Fluent Bit        log date; with its parsers message host ident pid time
+//	Loki              line timestamp
+//	GELF, Graylog     short_message full_message timestamp host source
+//	rsyslog           msg rawmsg syslogtag programname hostname timereported
+//	syslog-ng         MESSAGE HOST PROGRAM PID ISODATE DATE
+//	Google, AWS       textPayload, message
+var fieldNames = [numRoles][]string{
+	message: {"message", "log", "msg", "line", "short_message", "full_message", "event.original", "original", "rawmsg",
+		"_raw", "textpayload", "text", "body", "content", "syslog_message", "legacy_msghdr"},
+	instant: {"__realtime_timestamp", "_source_realtime_timestamp", "@timestamp", "timestamp", "time", "timereported",
+		"isodate", "date", "datetime", "ts", "timegenerated", "eventtime", "_time", "timestamp_iso8601"},
+	host: {"_hostname", "hostname", "host", "host.name", "host.hostname", "log.syslog.hostname", "syslog_hostname",
+		"logsource", "source", "syslog_host", "fromhost", "host_name", "kubernetes.host", "beat.hostname", "agent.hostname"},
+	program: {"syslogtag", "syslog_identifier", "program", "ident", "appname", "app_name", "app-name", "application_name",
+		"application", "process.name", "log.syslog.appname", "syslog_program", "programname", "progname", "process", "_comm", "tag", "unit", "_systemd_unit"},
+	pid: {"_pid", "syslog_pid", "pid", "procid", "proc_id", "process.pid", "process_id", "log.syslog.procid", "syslog_procid"},
+}
+
+// field is the place of a name in fieldNames.
+type field struct {
+	role role
+	rank int
+}
+
+var fields = func() map[string]field {
+	m := map[string]field{}
+	for i, names := range fieldNames {
+		for rank, name := range names {
+			m[name] = field{role(i), rank}
+		}
+	}
+	return m
+}()
+
+// maxCandidates bounds the fields of one role that are looked at, and
+// maxNested how deep objects within objects are read.
+const (
+	maxCandidates = 6
+	maxNested     = 6
+)
+
+// A candidate is a field's value with its preference, the lower the better.
+type candidate struct {
+	value []byte
+	rank  int
+}
+
+// An object is what a JSON object says of one line.
+type object struct {
+	roles [numRoles][maxCandidates]candidate
+	count [numRoles]int
+	path  [96]byte
+}
+
+// add keeps a value in the order of preference.
+func (o *object) add(f field, depth int, value []byte) {
+	if f.role == noRole || len(value) == 0 {
+		return
+	}
+	list, n := &o.roles[f.role], o.count[f.role]
+	rank := f.rank + 100*depth
+	if n == maxCandidates {
+		return
+	}
+	i := n
+	for ; i > 0 && list[i-1].rank > rank; i-- {
+		list[i] = list[i-1]
+	}
+	list[i] = candidate{value, rank}
+	o.count[f.role]++
+}
+
+// values returns the candidates of a role, best first.
+func (o *object) values(r role) []candidate { return o.roles[r][:o.count[r]] }
+
+// fieldOf returns the role of a field by its name, or by its object's name and
+// its own.
+func (o *object) fieldOf(parent, key []byte) field {
+	if len(parent)+len(key)+1 > len(o.path) {
+		return field{}
+	}
+	path := o.path[:0]
+	if len(parent) > 0 {
+		path = append(append(path, parent...), '.')
+	}
+	start := len(path)
+	path = append(path, key...)
+	for i, c := range path {
+		if c >= 'A' && c <= 'Z' {
+			path[i] = c | 0x20
+		}
+	}
+	if f, ok := fields[string(path)]; ok {
+		return f
+	}
+	return fields[string(path[start:])]
+}
+
+// read reads the fields of an object whose opening brace is read.
+func (s *jsonScanner) read(o *object, parent []byte, depth int) bool {
+	if s.peek() == '}' {
+		s.next()
+		return true
+	}
+	for {
+		key, ok := s.key()
+		if !ok || !s.readValue(o, parent, key, depth) {
+			return false
+		}
+		switch s.next() {
+		case ',':
+		case '}':
+			return true
+		default:
+			return false
+		}
+	}
+}
+
+// readValue reads the value of a field.
+func (s *jsonScanner) readValue(o *object, parent, key []byte, depth int) bool {
+	c := s.peek()
+	if c == '{' && depth < maxNested {
+		s.next()
+		return s.read(o, key, depth+1)
+	}
+	f := o.fieldOf(parent, key)
+	switch {
+	case f.role == noRole, c == '{':
+		return s.skip()
+	case c == '"', c == '[' && f.role == message:
+		value, ok := s.value()
+		if ok {
+			o.add(f, depth, value)
+		}
+		return ok
+	case parsers.IsDigit(c):
+		start := s.b
+		s.word()
+		o.add(f, depth, bytes.TrimSpace(start[:len(start)-len(s.b)]))
+		return true
+	}
+	return s.skip()
+}
+
+// peek returns the next byte that is not white space and leaves it.
+func (s *jsonScanner) peek() byte {
+	s.b = bytes.TrimLeft(s.b, " \t\r\n")
+	if len(s.b) == 0 {
+		return 0
+	}
+	return s.b[0]
+}
+
+// openJSON reads an object, or an array of objects, of which those behind the
+// first are left for Rest.
+func (r *Reader) openJSON(b []byte, e *parsers.Entry, at place) bool {
+	array := b[0] == '['
+	if array {
+		if b = bytes.TrimLeft(b[1:], " \t"); len(b) == 0 {
+			return false
+		}
+	}
+	if b[0] != '{' || len(b) < 2 {
+		return false
+	}
+	s := &r.json
+	o := &r.objects[at.depth]
+	o.count = [numRoles]int{}
+	s.b = b[1:]
+	if !s.read(o, nil, 0) {
+		return false
+	}
+	rest := bytes.TrimLeft(s.b, " \t,]}")
+	if len(rest) > 0 {
+		if rest[0] != '{' {
+			return false
+		}
+		r.rest = rest
+	}
+	return r.openObject(o, e, at)
+}
+
+// openObject looks for a line in the message of an object. What the object says
+// itself of host, program and time counts where the message does not say it.
+func (r *Reader) openObject(o *object, e *parsers.Entry, at place) bool {
+	inner := r.inner(e, at)
+	for _, c := range o.values(instant) {
+		if t, ok := r.timeOf(c.value, e.Time); ok {
+			inner.Time = t
+			break
+		}
+	}
+	for _, c := range o.values(host) {
+		if isName(c.value) {
+			inner.Host = c.value
+			break
+		}
+	}
+	inner.Program, inner.PID = nil, nil
+	outer := *inner
+	for _, c := range o.values(message) {
+		*inner = outer
+		if r.try(trimLine(c.value), inner, e, place{timed: at.timed, hosted: true, depth: at.depth}) {
+			return true
+		}
+	}
+	return !outer.Time.IsZero() && r.program(o, &outer, e)
+}
+
+// program reads the message of an object that names a known program.
+func (r *Reader) program(o *object, outer, e *parsers.Entry) bool {
+	if o.count[message] == 0 {
+		return false
+	}
+	for _, c := range o.values(program) {
+		var t parsers.Entry
+		splitProgram(c.value, &t)
+		name := t.Program
+		if name == nil {
+			name = bytes.TrimSuffix(c.value, []byte(":"))
+		}
+		if unit := unitOf(name); unit != nil {
+			name = unit
+		}
+		if len(name) == 0 || !r.isKnown(name, nil) {
+			continue
+		}
+		*e = *outer
+		e.Program, e.PID = name, t.PID
+		if p := o.values(pid); e.PID == nil && len(p) > 0 {
+			e.PID = p[0].value
+		}
+		e.Message = bytes.TrimLeft(trimLine(o.values(message)[0].value), " ")
+		return true
+	}
+	return false
+}
+
+// trimLine takes the newline off a line.
+func trimLine(b []byte) []byte { return bytes.TrimRight(b, "\r\n") }
+
+// timeOf reads a value that is all time.
+func (r *Reader) timeOf(b []byte, near time.Time) (time.Time, bool) {
+	t, n := r.timeAt(b, near)
+	return t, n > 0 && n <= len(b) && len(b)-n < 8
+}
+
+// openCSV reads a row whose fields are quoted, as Graylog and Kibana export them:
+// a time, hosts and lines are known by their looks.
+func (r *Reader) openCSV(b []byte, e *parsers.Entry, at place) bool {
+	if b[0] != '"' {
+		return false
+	}
+	inner := r.inner(e, at)
+	for rest := b; len(rest) > 0; {
+		var value []byte
+		value, rest = r.csvField(rest)
+		if value == nil {
+			return false
+		}
+		if t, ok := r.timeOf(value, e.Time); ok {
+			inner.Time = t
+		} else if isName(value) && len(value) > 0 && inner.Host == nil {
+			inner.Host = value
+		} else if r.try(value, inner, e, place{hosted: true, depth: at.depth}) {
+			return true
+		}
+	}
+	return false
+}
+
+// csvField returns the next field of a row, nil at its end or for a field that
+// does not end, and what follows it.
+func (r *Reader) csvField(b []byte) (value, rest []byte) {
+	b = bytes.TrimLeft(b, ",; \t")
+	if len(b) == 0 {
+		return nil, nil
+	}
+	if b[0] != '"' {
+		i := bytes.IndexAny(b, ",;")
+		if i < 0 {
+			return b, nil
+		}
+		return b[:i], b[i:]
+	}
+	start := len(r.plain)
+	b = b[1:]
+	for {
+		i := bytes.IndexByte(b, '"')
+		if i < 0 {
+			return nil, nil
+		}
+		r.plain = append(r.plain, b[:i]...)
+		b = b[i+1:]
+		if len(b) == 0 || b[0] != '"' {
+			return r.plain[start:len(r.plain):len(r.plain)], b
+		}
+		r.plain = append(r.plain, '"')
+		b = b[1:]
+	}
+}

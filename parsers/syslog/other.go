@@ -1,0 +1,150 @@
+package syslog
+
+import (
+	"bytes"
+
+	"mailfail/parsers"
+)
+
+// headings are lines that stand between the lines of logs: those of tail, grep,
+// journalctl, docker compose, kubectl and stern. "*" stands for anything.
+var headings = []string{
+	"==> * <==",
+	"--",
+	"-- Boot *",
+	"-- Reboot --",
+	"-- Journal begins *",
+	"-- Logs begin *",
+	"-- No entries --",
+	"-- cursor: *",
+	"Attaching to *",
+	"Gracefully stopping...*",
+	"* exited with code *",
+	"+ * › *",
+	"- * › *",
+	"Defaulted container *",
+	"Found * pods, using *",
+	"Timestamp  * Thread  *",
+	"Filtering the log data using *",
+	"Skipping info and debug messages*",
+}
+
+// services are the beginnings of lines that services write which stand beside a
+// mail server in a container: # is a digit, @ a letter, * anything.
+var services = []string{
+	"#:@ ## @@@ ####*",            // redis: 1:M 19 Nov 2026 12:37:15.123 * Ready
+	"##:@ ## @@@ ####*",           // with a process id of two digits
+	"#:@ (*",                      // redis before 4
+	"*[##/@@@/####:##:##:## *",    // the access log of a web server
+	"[   @@@@   ]  *",             // docker-mailserver
+	"[*] [INFO] *",                // gunicorn and the like
+	"[*] [ERROR] *", "[*] [WARN*", // mailu
+	"time=\"*", "level=*", "ts=*", // logfmt of programs in Go
+	"Killing process*", "Starting *", "Started *", "Stopping *", "* health level: *",
+}
+
+// other says what a line is in which no line of a format was found.
+func (r *Reader) other(line []byte) Answer {
+	if len(line) == 0 {
+		return Bare
+	}
+	for _, h := range headings {
+		if glob(h, line) {
+			return Part
+		}
+	}
+	switch {
+	case r.named(line):
+		if r.mentions(line) {
+			return Odd
+		}
+		return Other
+	case r.beside(line):
+		return Beside
+	}
+	return Bare
+}
+
+// named reports whether an envelope says whose the line is.
+func (r *Reader) named(line []byte) bool {
+	if bar(line) > 0 || isPod(line) {
+		return true
+	}
+	switch line[0] {
+	case '[':
+		n := group(line)
+		return n > 0 && bytes.IndexByte(line[:n], '/') > 0
+	case '{':
+		o := &r.objects[0]
+		return o.count[message] > 0 && o.count[instant] > 0
+	}
+	_, n := r.timeAt(line, r.last)
+	if n == 0 || n >= len(line) {
+		return false
+	}
+	stream, _ := containerStream(bytes.TrimLeft(line[n:], " "))
+	return stream > 0
+}
+
+// beside reports whether a line begins as the services in services do, or with a
+// time.
+func (r *Reader) beside(line []byte) bool {
+	for _, s := range services {
+		if glob(s, line) {
+			return true
+		}
+	}
+	_, n := r.timeAt(line, r.last)
+	return n > 0 && n < len(line) && (line[n] == ' ' || line[n] == '\t' || line[n] == ':')
+}
+
+// isPod reports whether a line begins with the name of a pod and that of a
+// container, as stern prints them: "mail-0 postfix …",
+// "rspamd-7c9f5d8b6d-x2x9k rspamd …".
+func isPod(line []byte) bool {
+	pod, rest, ok := bytes.Cut(line, blank)
+	if !ok {
+		return false
+	}
+	container, _, ok := bytes.Cut(rest, blank)
+	i := bytes.LastIndexByte(pod, '-')
+	if !ok || i < 1 || !isName(container) || !isName(pod) || bytes.IndexByte(pod, '.') >= 0 {
+		return false
+	}
+	last := pod[i+1:]
+	if digitsLen(last) == len(last) && len(last) > 0 && len(last) < 4 {
+		return true // of a stateful set
+	}
+	if len(last) != 5 {
+		return false
+	}
+	j := bytes.LastIndexByte(pod[:i], '-')
+	return j > 0 && i-j-1 <= 10 && i > j+1
+}
+
+// glob reports whether line is what pattern says; a pattern that ends in * is for
+// the beginning of a line.
+func glob(pattern string, line []byte) bool {
+	for i := 0; i < len(pattern); i++ {
+		switch c := pattern[i]; {
+		case c == '*':
+			rest := pattern[i+1:]
+			if rest == "" {
+				return true
+			}
+			for j := range line {
+				if glob(rest, line[j:]) {
+					return true
+				}
+			}
+			return false
+		case len(line) == 0,
+			c == '#' && !parsers.IsDigit(line[0]),
+			c == '@' && line[0]|0x20-'a' > 25,
+			c != '#' && c != '@' && line[0] != c:
+			return false
+		}
+		line = line[1:]
+	}
+	return len(line) == 0
+}

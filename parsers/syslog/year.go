@@ -1,0 +1,122 @@
+package syslog
+
+import (
+	"time"
+
+	"mailfail/parsers"
+)
+
+// Distances in days by which a date without a year may lie from that of the
+// line above it. A log goes on forward; what seems to go back by months went
+// on into the next year, and what seems to leap forward by most of a year is a
+// late line of the year before. Of what goes back by a season the time the log
+// was last written decides.
+const (
+	surelyNextYear = 180
+	maybeNextYear  = 90
+	lateLine       = 300
+)
+
+// yearGuess finds the years of dates that have none, such as those of classic
+// syslog, from their order and from the time the log was last written.
+type yearGuess struct {
+	given  int // the year of the first line as the user said it, or 0
+	newest int // day number after which no line can have been written
+
+	// Of the last line that was not out of order; year 0 before the first.
+	year, month, mday int
+	number            int
+}
+
+func newYearGuess(given int, modified time.Time, loc *time.Location) yearGuess {
+	y, m, d := modified.In(loc).Date()
+	newest, _ := parsers.DayNumber(y, int(m), d)
+	return yearGuess{given: given, newest: newest + 1}
+}
+
+// day returns the day number of a date without a year.
+func (g *yearGuess) day(month, mday int) (int, bool) {
+	if g.year != 0 && g.month == month && g.mday == mday {
+		return g.number, true
+	}
+	if !isDate(2000, month, mday) {
+		return 0, false
+	}
+	year, late := g.yearOf(month, mday)
+	number, ok := parsers.DayNumber(year, month, mday)
+	if ok && !late {
+		g.year, g.month, g.mday, g.number = year, month, mday, number
+	}
+	return number, ok
+}
+
+// yearOf returns the year of a date and whether its line is a late one, whose
+// date says nothing about the lines to come.
+func (g *yearGuess) yearOf(month, mday int) (year int, late bool) {
+	if g.year == 0 {
+		return g.firstYear(month, mday), false
+	}
+	number, ok := parsers.DayNumber(g.year, month, mday)
+	if !ok { // 29 February
+		return g.leapYear(), false
+	}
+	switch back := g.number - number; {
+	case back > surelyNextYear,
+		back > maybeNextYear && number+365 <= g.newest:
+		return withDate(g.year+1, +1, month, mday), false
+	case -back > lateLine:
+		return withDate(g.year-1, -1, month, mday), true
+	}
+	return g.year, false
+}
+
+// leapYear returns the year of 29 February when the line before is in a year
+// without one: the next year if that has one, and else the latest that had
+// one, because then the lines before were taken for too young.
+func (g *yearGuess) leapYear() int {
+	if isDate(g.year+1, 2, 29) && g.month > 8 {
+		return g.year + 1
+	}
+	return withDate(g.year, -1, 2, 29)
+}
+
+// firstYear returns the latest year in which the first line of a log is not
+// younger than the log.
+func (g *yearGuess) firstYear(month, mday int) int {
+	if g.given != 0 {
+		return withDate(g.given, -1, month, mday)
+	}
+	year := time.Unix(int64(g.newest)*86400, 0).UTC().Year()
+	if n, ok := parsers.DayNumber(year, month, mday); ok && n > g.newest {
+		year--
+	}
+	return withDate(year, -1, month, mday)
+}
+
+// withDate returns the first year from year on, in steps, that has the date.
+func withDate(year, step, month, mday int) int {
+	for !isDate(year, month, mday) {
+		year += step
+	}
+	return year
+}
+
+// nearest returns the day number of a date without a year that lies nearest to
+// another day.
+func nearest(month, mday int, to time.Time) (int, bool) {
+	day := int(to.Unix() / 86400)
+	best, found := 0, false
+	for year := to.Year() - 1; year <= to.Year()+1; year++ {
+		n, ok := parsers.DayNumber(year, month, mday)
+		if ok && (!found || max(n-day, day-n) < max(best-day, day-best)) {
+			best, found = n, true
+		}
+	}
+	return best, found
+}
+
+// isDate reports whether there is such a date.
+func isDate(year, month, day int) bool {
+	_, ok := parsers.DayNumber(year, month, day)
+	return ok
+}
