@@ -53,6 +53,7 @@ func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args
 		}
 	}
 	f := &follower{loop: l, opt: opt, logs: map[*source.Reader]*log{}}
+	l.tracker.Warn = f.warn
 	files := slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == source.Stdin })
 	if len(files) < len(args) {
 		if f.parser, err = detect.NewStream(l.parserOptions("-"), opt.Format, opt.Year, time.Now()); err != nil {

@@ -130,6 +130,7 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 		return res, err
 	}
 	defer l.w.Close()
+	l.tracker.Warn = func(err error) { res.Errs = append(res.Errs, err) }
 	for i := 0; i < len(families); i++ {
 		again, err := l.family(ctx, families[i:i+1], &res)
 		if err != nil {
@@ -209,8 +210,12 @@ func (l *loop) end(res *Result) error {
 	if result == parsers.Unparsed && len(res.Files) > 0 {
 		again := store.Lines{Understood: -1, Unparsed: 1}
 		l.w.CountLines(max(0, stream.Time().UnixMicro()), again)
-		res.Files[len(res.Files)-1].Lines.Add(again)
 		res.Lines.Add(again)
+		file := &res.Files[len(res.Files)-1]
+		refused := file.Refusal != ""
+		if file.Lines.Add(again); !refused {
+			l.judge(file, stream, res)
+		}
 	}
 	return nil
 }
@@ -266,16 +271,23 @@ func (l *loop) note(file *File, stream *detect.Stream, res *Result) {
 	if file.Lines.Read == 0 {
 		return
 	}
-	file.Seen = stream.Seen()
 	res.Lines.Add(file.Lines)
-	if file.NotUnderstood() {
-		file.Refusal = stream.Refusal()
-		if !l.given[file.Path] { // it only lay in the same directory
-			res.Lines.Sub(file.Lines)
-			l.untimed = store.Lines{}
-		}
-	}
+	l.judge(file, stream, res)
 	res.Files = append(res.Files, *file)
+}
+
+// judge notes which formats a file was read as, and what it seems to be when
+// nothing in it was understood.
+func (l *loop) judge(file *File, stream *detect.Stream, res *Result) {
+	file.Seen = stream.Seen()
+	if !file.NotUnderstood() {
+		return
+	}
+	file.Refusal = stream.Refusal()
+	if !l.given[file.Path] { // it only lay in the same directory
+		res.Lines.Sub(file.Lines)
+		l.untimed = store.Lines{}
+	}
 }
 
 // countUntimed counts the lines of a source before the first with a time.

@@ -413,11 +413,20 @@ func TestOddLineAtTheEnd(t *testing.T) {
 	}
 }
 
+// BenchmarkIngest reads a log that loggen makes, or the file that
+// $MAILFAIL_BENCH_LOG names.
 func BenchmarkIngest(b *testing.B) {
-	log, _ := generated(b, 20_000)
-	path := filepath.Join(b.TempDir(), "mail.log")
-	writeFile(b, path, log)
-	b.SetBytes(int64(len(log)))
+	path := os.Getenv("MAILFAIL_BENCH_LOG")
+	if path == "" {
+		log, _ := generated(b, 20_000)
+		path = filepath.Join(b.TempDir(), "mail.log")
+		writeFile(b, path, log)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(info.Size())
 	b.ReportAllocs()
 	for b.Loop() {
 		db, err := sqlite.OpenTemporary()

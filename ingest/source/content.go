@@ -11,7 +11,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/unicode"
 )
@@ -36,10 +35,7 @@ var decompressors = []decompressor{
 	{"bzip2", "BZh", func(r io.Reader) (io.ReadCloser, time.Time, error) {
 		return io.NopCloser(bzip2.NewReader(r)), time.Time{}, nil
 	}},
-	{"xz", "\xfd7zXZ\x00", func(r io.Reader) (io.ReadCloser, time.Time, error) {
-		x, err := xz.ReaderConfig{DictCap: 8 << 20}.NewReader(r)
-		return io.NopCloser(x), time.Time{}, err
-	}},
+	{"xz", "\xfd7zXZ\x00", openXZ},
 	{"zstd", "\x28\xb5\x2f\xfd", func(r io.Reader) (io.ReadCloser, time.Time, error) {
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
@@ -52,11 +48,64 @@ var decompressors = []decompressor{
 // openGzip returns the content and the time in the header: that of the log's
 // last change, where gzip(1) compressed a file.
 func openGzip(r io.Reader) (io.ReadCloser, time.Time, error) {
-	g, err := gzip.NewReader(r)
+	in := bufio.NewReader(r)
+	g, err := gzip.NewReader(in)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	return g, g.ModTime, nil
+	g.Multistream(false)
+	return &members{g, in}, g.ModTime, nil
+}
+
+// members are the members of a gzip file, one after the other. Zeros behind the
+// last, as on tapes and file systems that write whole blocks, are left out, as
+// gzip(1) does.
+type members struct {
+	*gzip.Reader
+	in *bufio.Reader
+}
+
+// Read implements io.Reader.
+func (m *members) Read(p []byte) (int, error) {
+	for {
+		n, err := m.Reader.Read(p)
+		if n > 0 || err != io.EOF {
+			if err == io.EOF {
+				err = nil // the next call comes here again
+			}
+			return n, err
+		}
+		if err := m.next(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// next goes on to the next member; io.EOF says that there is none.
+func (m *members) next() error {
+	for {
+		first, err := m.in.Peek(1)
+		if err != nil {
+			return err
+		}
+		if first[0] != 0 {
+			break
+		}
+		_, _ = m.in.Discard(1)
+	}
+	if err := m.Reset(m.in); err != nil {
+		return noEOF(err)
+	}
+	m.Multistream(false)
+	return nil
+}
+
+// noEOF returns err, or io.ErrUnexpectedEOF where a header ends.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // foreign are files that hold logs in a form that other programs must open.
@@ -102,10 +151,7 @@ func decompress(r *bufio.Reader) (io.ReadCloser, string, time.Time, error) {
 		return io.NopCloser(r), "", time.Time{}, nil
 	}
 	content, modified, err := d.open(r)
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF // in the header
-	}
-	return content, d.name, modified, decompressError(d.name, err)
+	return content, d.name, modified, decompressError(d.name, noEOF(err))
 }
 
 // compression returns how content that begins with head is compressed, or nil.
@@ -121,6 +167,9 @@ func compression(head []byte) *decompressor {
 // errCut is returned at the end of compressed content that ends too early.
 var errCut = errors.New("ends in the middle")
 
+// errWindow is returned for content that needs more memory than maxWindow.
+var errWindow = fmt.Errorf("needs more than %d MB of memory to be read: decompress it first", maxWindow>>20)
+
 // decompressError says what is wrong with compressed content.
 func decompressError(name string, err error) error {
 	switch {
@@ -128,6 +177,9 @@ func decompressError(name string, err error) error {
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%s data %w: is it still being written, or was it cut off? what is there was read", name, errCut)
+	}
+	if errors.Is(err, errWindow) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		return fmt.Errorf("%s data %w", name, errWindow)
 	}
 	return fmt.Errorf("damaged %s data: %w; what comes before was read", name, err)
 }

@@ -1,8 +1,11 @@
 package source
 
 import (
+	"io"
+	stdlog "log"
 	"os"
 	"time"
+	_ "unsafe" // for go:linkname
 
 	"github.com/hpcloud/tail/watch"
 	"gopkg.in/tomb.v1"
@@ -17,6 +20,15 @@ import (
 // The library has two ways to end the process: when it gets no inotify
 // instance, and when it cannot stat a file after an event. canWatch and
 // watchName see to it that neither happens.
+
+// libraryLog is where the library writes that the queue of inotify was full. Nothing
+// is lost by that, as files are looked at without a notice too, and the line would
+// stand in the middle of the screen.
+//
+//go:linkname libraryLog github.com/hpcloud/tail/watch.logger
+var libraryLog *stdlog.Logger
+
+func init() { libraryLog.SetOutput(io.Discard) }
 
 // notices passes the library's notices on until it is closed.
 type notices struct {

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -224,9 +225,6 @@ func TestEveryFormIsTheSameSource(t *testing.T) {
 // However little there is of a compressed file, it is no source of its own beside the
 // file that it is made of, and no error.
 func TestCompressedFileInTheMaking(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	lines := new(log).lines(400)
 	content := join(lines)
 	for suffix, pack := range packers {
@@ -253,9 +251,6 @@ func TestCompressedFileInTheMaking(t *testing.T) {
 }
 
 func TestSplitAnywhere(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	content := join(new(log).lines(300)) + "\r\n\nshort\r\n\x00\xff\n" + join(new(log).lines(20))
 	whole := filepath.Join(t.TempDir(), "whole")
 	write(t, whole, content)
@@ -282,9 +277,6 @@ func TestSplitAnywhere(t *testing.T) {
 // TestEverythingThatHappensToALog lets random things happen to a log, reads it
 // now and then, and wants every line once and in order.
 func TestEverythingThatHappensToALog(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	for seed := range 90 {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { happen(t, uint64(seed)) })
 	}
@@ -376,4 +368,40 @@ func happen(t *testing.T, seed uint64) {
 	got = append(got, must(t, &m, arg)...)
 	want(t, got, expected)
 	want(t, must(t, &m, arg), nil)
+}
+
+// gzip(1) leaves out zeros behind the last member; what else is there is damage.
+func TestGzipMembers(t *testing.T) {
+	for _, test := range []struct{ name, file, want, problem string }{
+		{"one", gz("a\n"), "a\n", ""},
+		{"two", gz("a\n") + gz("b\n"), "a\nb\n", ""},
+		{"an empty one", gz("a\n") + gz("") + gz("b\n"), "a\nb\n", ""},
+		{"zeros", gz("a\n") + strings.Repeat("\x00", 10_000), "a\n", ""},
+		{"zeros between", gz("a\n") + "\x00\x00" + gz("b\n"), "a\nb\n", ""},
+		{"rubbish", gz("a\n") + "rubbish rubbish", "a\n", "damaged gzip data"},
+		{"cut in a header", gz("a\n") + gz("b\n")[:5], "a\n", "ends in the middle"},
+		{"cut in the data", gz("a\n") + gz("b\n")[:12], "a\nb", "ends in the middle"},
+	} {
+		in, name, _, err := decompress(bufio.NewReader(strings.NewReader(test.file)))
+		if err != nil {
+			t.Fatal(test.name, err)
+		}
+		content, err := io.ReadAll(&sticky{ReadCloser: in, name: name})
+		if string(content) != test.want || (err == nil) != (test.problem == "") || err != nil && !strings.Contains(err.Error(), test.problem) {
+			t.Errorf("%s: %q, %v; want %q, %q", test.name, content, err, test.want, test.problem)
+		}
+	}
+}
+
+// A window above the limit is no damage.
+func TestWindowTooLarge(t *testing.T) {
+	const window256MB, lastRaw = (28 - 10) << 3, 1 | 1<<3 // RFC 8878 sections 3.1.1.1.2 and 3.1.1.2
+	frame := []byte{0x28, 0xb5, 0x2f, 0xfd, 0, window256MB, lastRaw, 0, 0, 'a'}
+	in, name, _, err := decompress(bufio.NewReader(bytes.NewReader(frame)))
+	if err == nil {
+		_, err = io.ReadAll(&sticky{ReadCloser: in, name: name})
+	}
+	if !errors.Is(err, errWindow) {
+		t.Errorf("%v, want %v", err, errWindow)
+	}
 }

@@ -38,6 +38,9 @@ type Tracker struct {
 	// they are committed.
 	Observe func(*store.Event)
 
+	// Warn, if not nil, is told what of the store could not be used.
+	Warn func(error)
+
 	// FailuresOnly leaves deliveries out of what is observed: most of the
 	// attempts, and costly to tell.
 	FailuresOnly bool
@@ -197,10 +200,24 @@ func (t *Tracker) lookup(key []byte) (*message, error) {
 	}
 	m := t.add(key)
 	if err := m.restore(state); err != nil {
-		return nil, fmt.Errorf("message %q: %w", m.id, err)
+		t.discard(m, err)
+		return nil, nil
 	}
 	t.index(m)
 	return m, nil
+}
+
+// discard removes a message whose stored state cannot be read: what was known of it
+// is lost, and its other lines are those of a new one.
+func (t *Tracker) discard(m *message, err error) {
+	if t.Warn != nil {
+		host, id, _ := bytes.Cut(m.key, []byte{0})
+		t.Warn(fmt.Errorf("go on with message %q of host %q: %w: what was known of it is lost", store.Clean(string(id)), store.Clean(string(host)), err))
+	}
+	delete(t.stored, maphash.Bytes(t.seed, m.key))
+	t.w.DeleteOpenMessage(m.key)
+	m.messageID = m.messageID[:0] // it is not indexed
+	t.forget(m)
 }
 
 // message returns the open message of a record, which is new if need be.
