@@ -33,8 +33,6 @@ func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 func newData(s *sites.Site, until time.Time) *investigate.Data {
 	d := &direct{data: &investigate.Data{Since: minuteOf(s.Last), Until: minuteOf(until)}, until: until, places: map[investigate.Place]int32{},
 		causes: map[causeKey]int32{}, counts: map[[2]int64]int32{}, came: map[accepted]*investigate.Accepted{}}
-	length := until.Sub(s.Last)
-	_ = length
 	for t := s.Start; t.Before(s.Last); t = t.AddDate(0, 0, 1) {
 		d.data.Days = append(d.data.Days, investigate.Span{Since: minuteOf(t), Until: minuteOf(t.AddDate(0, 0, 1))})
 	}
@@ -60,15 +58,11 @@ func (d *direct) message(m *sites.Message) {
 		came = &investigate.Accepted{Minute: k.minute, Host: m.Host, Sender: sender}
 		d.came[k] = came
 	}
+	came.N++
 	for _, r := range m.Recipients {
-		came.N++
-		if len(r.Attempts) == 0 || !r.Attempts[0].At.Before(d.until) {
-			if d.until.Sub(m.At) > 10*time.Minute {
-				came.Untried++
-			}
-			continue
+		if len(r.Attempts) > 0 && r.Attempts[0].At.Before(d.until) {
+			d.recipient(m, r, sender)
 		}
-		d.recipient(m, r, sender)
 	}
 }
 

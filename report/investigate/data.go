@@ -90,13 +90,11 @@ type Detail struct {
 	IP      string // of the relay
 }
 
-// Accepted counts recipients that came into the queue in a minute, of servers
-// whose log reports that apart from the first attempt. Untried is how many of
-// them had no attempt within ten minutes, or none until the end of the window.
+// Accepted counts messages that came into the queue in a minute, for servers
+// whose log reports that apart from the first attempt.
 type Accepted struct {
-	Minute  int64
-	Host    string
-	Sender  string // domain
-	N       int32
-	Untried int32
+	Minute int64
+	Host   string
+	Sender string // domain
+	N      int32
 }

@@ -115,8 +115,12 @@ func Analyze(d *Data) *Result {
 	for _, f := range m.join(found) {
 		r.Problems = append(r.Problems, m.problem(f))
 	}
-	for _, h := range newVolume(d).missing(m.total) {
-		r.Problems = append(r.Problems, m.missingMail(h))
+	v := newVolume(d)
+	for _, h := range v.untried(m.total) {
+		r.Problems = append(r.Problems, m.ofHole(UntriedMail, h))
+	}
+	for _, h := range v.missing(m.total) {
+		r.Problems = append(r.Problems, m.ofHole(MissingMail, h))
 	}
 	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return cmp.Compare(b.Score, a.Score) })
 	r.Problems = r.Problems[:min(len(r.Problems), maxProblems)]

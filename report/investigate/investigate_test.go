@@ -159,6 +159,27 @@ func TestMissingMail(t *testing.T) {
 	}
 }
 
+// A host that accepts mail and tries none has a stuck queue, and no mail is missing.
+func TestUntried(t *testing.T) {
+	w := newWorld(nil)
+	kept := w.data.Arrivals[:0]
+	for _, a := range w.data.Arrivals {
+		p := &w.data.Places[a.Place]
+		w.data.Accepted = append(w.data.Accepted, Accepted{a.Minute, p.Host, p.Sender, 1})
+		if a.Minute < noon || p.Host != "mx1" {
+			kept = append(kept, a)
+		}
+	}
+	w.data.Arrivals = kept
+	r := Analyze(w.data)
+	if len(r.Problems) != 1 || r.Problems[0].Kind != UntriedMail || r.Problems[0].Where != (Where{Host: "mx1"}) {
+		t.Fatalf("problems: %+v", r.Problems)
+	}
+	if got := r.Problems[0].Began.Unix() / 60; got < noon-10 || got > noon+10 {
+		t.Errorf("began %s", r.Problems[0].Began)
+	}
+}
+
 // Without days before, a day is compared with itself.
 func TestNoHistory(t *testing.T) {
 	w := newWorld(func(minute int64, p *Place) bool { return minute >= noon && p.Provider == "Google" })

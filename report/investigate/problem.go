@@ -124,7 +124,22 @@ func (m *model) problem(f *finding) Problem {
 	}
 	m.times(f, &p)
 	m.facts(f, &p)
+	p.Severity = m.severity(&p)
 	return p
+}
+
+// severity rates failures. What was delivered in the end is a remark when it
+// was greylisting, or small and is over.
+func (m *model) severity(p *Problem) string {
+	healed := 10*(p.Recipients-p.Failed-p.Waiting) >= 8*p.Recipients
+	small := float64(p.Recipients) < max(25, 0.01*m.total)
+	switch {
+	case healed && (p.Reason == "greylisted" || small && !p.Ended.IsZero()):
+		return Remark
+	case float64(p.Recipients) >= 0.1*m.total:
+		return Critical
+	}
+	return Warning
 }
 
 // membersOf returns the events of a finding and its siblings.
@@ -197,9 +212,9 @@ func top[K cmp.Ordered](counts map[K]int) (best K, ok bool) {
 	return best, ok
 }
 
-// missingMail describes a hole.
-func (m *model) missingMail(h *hole) Problem {
-	p := Problem{Kind: MissingMail, Where: Where{Host: h.host, SenderDomain: h.sender}, Tried: int(h.observed), Expected: h.expected,
+// ofHole describes a hole in what came or in what was tried.
+func (m *model) ofHole(kind string, h *hole) Problem {
+	p := Problem{Kind: kind, Where: Where{Host: h.host, SenderDomain: h.sender}, Tried: int(h.observed), Expected: h.expected,
 		Excess: h.expected - h.observed, Recipients: int(h.expected - h.observed), Score: h.llr, Severity: Warning,
 		Began: m.time(h.began), BeganEarliest: m.time(h.earliest), BeganLatest: m.time(h.latest)}
 	if end := m.data.Since + int64(h.to)*quarter; end < m.data.Until-2*quarter {

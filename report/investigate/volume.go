@@ -3,6 +3,7 @@ package investigate
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -32,55 +33,73 @@ type volume struct {
 	streams  []*stream
 	kind     [][]bool // by day and hour: whether it is a weekend's
 	minutes  map[*stream][]int64
+	resting  map[*stream]bool   // today, as on weekends
+	tried    map[string]*stream // by host: recipients that were tried, where what was accepted is known
 }
 
 // newVolume adds up what came into the queue or, where the logs do not tell,
 // what was first tried.
 func newVolume(d *Data) *volume {
-	v := &volume{data: d, quarters: int((d.Until - d.Since + quarter - 1) / quarter), minutes: map[*stream][]int64{}}
+	v := &volume{data: d, quarters: int((d.Until - d.Since + quarter - 1) / quarter), minutes: map[*stream][]int64{}, tried: map[string]*stream{}, resting: map[*stream]bool{}}
 	m := model{data: d}
 	counts := map[string]bool{}
 	for i := range d.Accepted {
 		counts[d.Accepted[i].Host] = true
 	}
 	byName := map[[2]string]*stream{}
-	add := func(host, sender string, minute int64, n int32) {
-		day, since := len(d.Days), d.Since
-		if minute < d.Since || minute >= d.Until {
-			if day = m.day(minute); day < 0 {
-				return
-			}
-			since = d.Days[day].Since
-		}
+	named := func(host, sender string) *stream {
 		name := [2]string{host, sender}
-		s := byName[name]
-		if s == nil {
-			s = &stream{host: host, sender: sender, days: make([][]float64, len(d.Days)+1)}
-			for i := range s.days {
-				s.days[i] = make([]float64, v.quarters)
-			}
-			byName[name] = s
-			v.streams = append(v.streams, s)
+		if byName[name] == nil {
+			byName[name] = newStream(host, sender, len(d.Days)+1, v.quarters)
+			v.streams = append(v.streams, byName[name])
 		}
-		if q := int((minute - since) / quarter); q < v.quarters {
-			s.days[day][q] += float64(n)
-		}
-		if day == len(d.Days) {
-			v.minutes[s] = append(v.minutes[s], minute)
-		}
+		return byName[name]
 	}
 	for i := range d.Arrivals {
-		if a, p := &d.Arrivals[i], &d.Places[d.Arrivals[i].Place]; !counts[p.Host] && p.Sender != "<>" {
-			add(p.Host, p.Sender, a.Minute, a.N)
+		a, p := &d.Arrivals[i], &d.Places[d.Arrivals[i].Place]
+		switch {
+		case counts[p.Host]:
+			if v.tried[p.Host] == nil {
+				v.tried[p.Host] = newStream(p.Host, "", len(d.Days)+1, v.quarters)
+			}
+			v.add(&m, v.tried[p.Host], a.Minute, a.N)
+		case p.Sender != "<>":
+			v.add(&m, named(p.Host, p.Sender), a.Minute, a.N)
 		}
 	}
 	for i := range d.Accepted {
 		if a := &d.Accepted[i]; a.Sender != "<>" {
-			add(a.Host, a.Sender, a.Minute, a.N)
+			v.add(&m, named(a.Host, a.Sender), a.Minute, a.N)
 		}
 	}
 	v.weekends()
+	v.rest()
 	return v
+}
+
+func newStream(host, sender string, days, quarters int) *stream {
+	s := &stream{host: host, sender: sender, days: make([][]float64, days)}
+	for i := range s.days {
+		s.days[i] = make([]float64, quarters)
+	}
+	return s
+}
+
+// add counts mail of a minute.
+func (v *volume) add(m *model, s *stream, minute int64, n int32) {
+	day, since := len(v.data.Days), v.data.Since
+	if minute < since || minute >= v.data.Until {
+		if day = m.day(minute); day < 0 {
+			return
+		}
+		since = v.data.Days[day].Since
+	}
+	if q := int((minute - since) / quarter); q < v.quarters {
+		s.days[day][q] += float64(n)
+	}
+	if day == len(v.data.Days) {
+		v.minutes[s] = append(v.minutes[s], minute)
+	}
 }
 
 func (v *volume) weekends() {
@@ -110,12 +129,26 @@ func (v *volume) starts() (list []int64) {
 // the other days: those of the same kind, working day or weekend, if there are
 // any. Bursts are left out. days is how many there were at least.
 func (v *volume) expected(s *stream, day int) (e []float64, days int) {
-	e, days = make([]float64, v.quarters), len(s.days)
-	for h := range v.kind[day] {
-		hour := v.hours(s, day, h, true)
-		if len(hour) == 0 {
-			hour = v.hours(s, day, h, false)
+	if v.resting[s] && day == len(v.data.Days) {
+		return v.atRest(s, day)
+	}
+	return v.expectedOf(s, func(h int) []float64 {
+		if same := v.hours(s, day, h, v.kind[day][h]); len(same) > 0 {
+			return same
 		}
+		return slices.Concat(v.hours(s, day, h, false), v.hours(s, day, h, true))
+	})
+}
+
+// atRest returns what a stream usually brings on weekends.
+func (v *volume) atRest(s *stream, day int) (e []float64, days int) {
+	return v.expectedOf(s, func(h int) []float64 { return v.hours(s, day, h, true) })
+}
+
+func (v *volume) expectedOf(s *stream, hours func(h int) []float64) (e []float64, days int) {
+	e, days = make([]float64, v.quarters), len(s.days)
+	for h := range (v.quarters + 3) / 4 {
+		hour := hours(h)
 		days = min(days, len(hour))
 		mean := calmMean(hour)
 		for q := 4 * h; q < min(4*h+4, v.quarters); q++ {
@@ -125,10 +158,11 @@ func (v *volume) expected(s *stream, day int) (e []float64, days int) {
 	return e, days
 }
 
-// hours returns what came in an hour on the days before the window but one.
-func (v *volume) hours(s *stream, but, h int, sameKind bool) (list []float64) {
+// hours returns what came in an hour of the working days, or of the weekends,
+// before the window but on one day.
+func (v *volume) hours(s *stream, but, h int, weekend bool) (list []float64) {
 	for day := range len(s.days) - 1 {
-		if day == but || sameKind && v.kind[day][h] != v.kind[but][h] {
+		if day == but || v.kind[day][h] != weekend {
 			continue
 		}
 		sum := 0.0
@@ -174,10 +208,10 @@ type part struct {
 }
 
 // parts compares the streams of a slice on a day with the other days.
-func (v *volume) parts(streams []*stream, day int) (list []part, days int) {
+func (v *volume) parts(streams []*stream, day int, usual func(*stream, int) ([]float64, int)) (list []part, days int) {
 	days = len(v.data.Days)
 	for _, s := range streams {
-		e, n := v.expected(s, day)
+		e, n := usual(s, day)
 		days = min(days, n)
 		p := part{seen: make([]float64, v.quarters), expected: e}
 		for q, x := range s.days[day] {
@@ -190,7 +224,12 @@ func (v *volume) parts(streams []*stream, day int) (list []part, days int) {
 
 // find looks for a hole in the mail of a slice on a day.
 func (v *volume) find(streams []*stream, day int) (h hole) {
-	parts, days := v.parts(streams, day)
+	return v.findBeside(streams, day, v.expected)
+}
+
+// findBeside is find with another idea of what is expected.
+func (v *volume) findBeside(streams []*stream, day int, usual func(*stream, int) ([]float64, int)) (h hole) {
+	parts, days := v.parts(streams, day, usual)
 	if days == 0 {
 		return h
 	}
@@ -316,6 +355,46 @@ func (v *volume) missing(total float64) (found []*hole) {
 	return found
 }
 
+// rest finds out whether the window is a holiday, and lets those who rest on
+// weekends be compared with weekends then: from the beginning of the day no more
+// of their mail is missing than on a weekend.
+func (v *volume) rest() {
+	today := len(v.data.Days)
+	var people []*stream
+	for _, s := range v.streams {
+		work, _ := v.expected(s, today)
+		rest, days := v.atRest(s, today)
+		if days > 0 && sum(rest) < 0.6*sum(work) {
+			people = append(people, s)
+		}
+	}
+	h := v.find(people, today)
+	if h.z < leastZ || v.findBeside(people, today, v.atRest).z >= leastZ {
+		return
+	}
+	before, all := 0.0, 0.0
+	for _, s := range people {
+		e, _ := v.expected(s, today)
+		before, all = before+sum(e[:h.from]), all+sum(e)
+		if sum(e) > 2*leastHole && sum(s.days[today]) > 0.6*sum(e) { // somebody is at work
+			return
+		}
+	}
+	if before > 0.25*all {
+		return
+	}
+	for _, s := range people {
+		v.resting[s] = true
+	}
+}
+
+func sum(list []float64) (sum float64) {
+	for _, x := range list {
+		sum += x
+	}
+	return sum
+}
+
 // usualZ returns the second highest z of the days before.
 func (v *volume) usualZ(streams []*stream) float64 {
 	var z []float64
@@ -391,7 +470,7 @@ func (v *volume) begin(h *hole, streams []*stream) {
 	if i > 0 {
 		last = minutes[i-1]
 	}
-	h.earliest = last
+	h.earliest = last - 1
 	h.began = last + int64(math.Min(0.5/rate, 60))
 	h.latest = last + int64(math.Min(2/rate, 240)) + 1
 }
@@ -400,4 +479,72 @@ func countWithin(sorted []int64, from, to int64) int {
 	i, _ := slices.BinarySearch(sorted, from)
 	j, _ := slices.BinarySearch(sorted, to)
 	return j - i
+}
+
+// mostTried is the share of the accepted mail that may be tried in a hole of a
+// stuck queue.
+const mostTried = 0.35
+
+// untried finds hosts that accept mail and do not try it: less is tried than
+// what came into their queues lets expect.
+func (v *volume) untried(total float64) (found []*hole) {
+	accepted := map[string][]*stream{}
+	for _, s := range v.streams {
+		accepted[s.host] = append(accepted[s.host], s)
+	}
+	for host, tried := range v.tried {
+		h := v.stuck(tried, accepted[host])
+		if h.expected-h.observed >= max(leastEvents, leastShare*total) && h.observed <= mostTried*h.expected && h.llr >= threshold {
+			h.host = host
+			if len(v.hosts()) == 1 {
+				h.host = ""
+			}
+			found = append(found, &h)
+		}
+	}
+	slices.SortFunc(found, func(a, b *hole) int { return strings.Compare(a.host, b.host) })
+	if n := len(found); n > 1 && n == len(v.hosts()) {
+		found[0].host, found = "", found[:1]
+	}
+	return found
+}
+
+func (v *volume) hosts() map[string]bool {
+	hosts := map[string]bool{}
+	for _, s := range v.streams {
+		hosts[s.host] = true
+	}
+	return hosts
+}
+
+// stuck compares what a host tried with what it accepted.
+func (v *volume) stuck(tried *stream, accepted []*stream) hole {
+	today := len(v.data.Days)
+	came := make([]float64, v.quarters)
+	sumCame, sumTried := 0.0, 0.0
+	for _, s := range accepted {
+		for day := range s.days {
+			for q, x := range s.days[day] {
+				if sumCame += x; day == today {
+					came[q] += x
+				}
+			}
+		}
+	}
+	for day := range tried.days {
+		for _, x := range tried.days[day] {
+			sumTried += x
+		}
+	}
+	if sumCame == 0 {
+		return hole{}
+	}
+	for q := range came {
+		came[q] *= sumTried / sumCame // recipients of a message
+	}
+	h := v.deepest(tried.days[today], came)
+	if h.to > 0 {
+		v.begin(&h, []*stream{tried})
+	}
+	return h
 }

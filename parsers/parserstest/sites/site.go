@@ -273,6 +273,9 @@ func (m *maker) makeDomains() {
 		case m.r.IntN(5) == 0: // its server is off now and then
 			for range 1 + m.r.IntN(3) {
 				at := m.site.Start.Add(time.Duration(m.r.Float64() * float64(m.site.End.Sub(m.site.Start))))
+				if !at.Before(m.site.Last) && m.weights[len(m.weights)-1]*float64(m.opt.Messages) > 1500 {
+					continue // many would mind
+				}
 				o.down = append(o.down, span{at, at.Add(time.Duration(m.between(5, 50)) * time.Minute)})
 			}
 		}
