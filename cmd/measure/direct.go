@@ -117,7 +117,7 @@ func (d *direct) recipient(m *sites.Message, r *sites.Recipient, sender string) 
 }
 
 func (d *direct) place(m *sites.Message, r *sites.Recipient, a *sites.Attempt, sender string) int32 {
-	p := investigate.Place{Host: m.Host, Sender: sender, Domain: senderDomain(r.Address), Relay: a.Relay, Provider: registry.Provider(a.Relay)}
+	p := investigate.Place{Host: m.Host, Sender: sender, Domain: senderDomain(r.Address), Relay: a.Relay, Provider: registry.Provider(a.Relay), Local: a.Relay == "local"}
 	id, ok := d.places[p]
 	if !ok {
 		id = int32(len(d.places))

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"math"
@@ -22,6 +23,8 @@ func main() {
 	seeds := flag.String("seeds", "1-20", "seeds, one site of each kind")
 	kinds := flag.String("kinds", "", "only these kinds")
 	messages := flag.Int("messages", 0, "messages a day; 0: drawn")
+	mta := flag.String("logs", "", "write logs of this server (postfix, exim, exchange) and investigate them; else the site itself")
+	write := flag.String("write", "", "only write the logs of the first seed and kind into this folder")
 	verbose := flag.Bool("v", false, "print what went wrong")
 	flag.Parse()
 	from, to := seedRange(*seeds)
@@ -29,10 +32,18 @@ func main() {
 	if *kinds != "" {
 		list = strings.Split(*kinds, ",")
 	}
+	if *write != "" {
+		s := sites.Make(sites.Options{Seed: from, Kind: list[0], Messages: *messages})
+		if err := writeLogs(s, *write, cmp.Or(*mta, "postfix"), untilOf(s, from)); err != nil {
+			fatal(err)
+		}
+		fmt.Printf("%+v\n", s.Truth.Where)
+		return
+	}
 	t := &table{}
 	for seed := from; seed <= to; seed++ {
 		for _, kind := range list {
-			t.add(measure(sites.Options{Seed: seed, Kind: kind, Messages: *messages}, *verbose))
+			t.add(measure(sites.Options{Seed: seed, Kind: kind, Messages: *messages}, *mta, *verbose))
 		}
 	}
 	t.print()
@@ -65,9 +76,14 @@ type outcome struct {
 	took              time.Duration
 }
 
-func measure(opt sites.Options, verbose bool) outcome {
-	s := sites.Make(opt)
-	r := rand.New(rand.NewPCG(opt.Seed, 99))
+func fatal(err error) {
+	fmt.Fprintln(os.Stderr, "measure:", err)
+	os.Exit(1)
+}
+
+// untilOf draws when the site is looked at: at the end of the day, or earlier.
+func untilOf(s *sites.Site, seed uint64) time.Time {
+	r := rand.New(rand.NewPCG(seed, 99))
 	until := s.End
 	if t := &s.Truth; t.Incident && r.IntN(2) == 0 { // in the middle of it
 		until = t.Begin.Add(time.Duration((1 + 3*r.Float64()) * float64(time.Hour))).Truncate(time.Minute)
@@ -77,9 +93,25 @@ func measure(opt sites.Options, verbose bool) outcome {
 	} else if !t.Incident && r.IntN(2) == 0 {
 		until = s.Last.Add(time.Duration((8 + 15*r.Float64()) * float64(time.Hour))).Truncate(time.Minute)
 	}
-	data := newData(s, until)
-	start := time.Now()
-	result := investigate.Analyze(data)
+	return until
+}
+
+func measure(opt sites.Options, mta string, verbose bool) outcome {
+	s := sites.Make(opt)
+	until := untilOf(s, opt.Seed)
+	var result *investigate.Result
+	var start time.Time
+	if mta != "" {
+		var err error
+		start = time.Now()
+		if result, err = fromLogs(s, mta, until); err != nil {
+			fatal(err)
+		}
+	} else {
+		data := newData(s, until)
+		start = time.Now()
+		result = investigate.Analyze(data)
+	}
 	o := judge(s, result, until)
 	o.took = time.Since(start)
 	if bad := o.incident && o.floor && (!o.hit1 || !o.level || o.superfluous > 0 || o.abrupt && !o.began) || !o.incident && o.alarms > 0; verbose && bad {

@@ -13,6 +13,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"mailfail/registry"
 )
 
 // The kinds of problems.
@@ -78,23 +80,39 @@ type Where struct {
 
 // Problem is one thing that changed.
 type Problem struct {
-	Kind                        string
-	Where                       Where
-	Also                        []string // providers or domains with the same problem
-	Reason, Code, Stage, Source string
-	Began                       time.Time
-	BeganEarliest, BeganLatest  time.Time
-	Ended                       time.Time // zero: it goes on
-	Recipients, Failed, Waiting int
-	Tried                       int // recipients there in that time
-	Expected, Excess, Share     float64
-	RateBefore, RateNow         float64
-	Score                       float64
-	Severity                    string
-	New                         bool // the signature was not seen before
-	Examples                    []string
-	Meaning, Action             string
-	Next                        []string
+	Kind     string
+	Where    Where
+	Also     []string // providers or domains that have it in common, where no dimension names them
+	Common   []Common // what else its failures share
+	Reason   string
+	Code     string
+	Stage    string
+	Source   string
+	Severity string
+	Score    float64
+	New      bool // the reply was not seen on the days before
+
+	Began         time.Time // the best estimate
+	BeganEarliest time.Time
+	BeganLatest   time.Time
+	Ended         time.Time // zero: it goes on
+
+	Recipients int     // that failed at a first attempt, or are missing, or untried
+	Failed     int     // of them, bounced or expired at the end of the window
+	Waiting    int     // of them, at the end of the window
+	Tried      int     // recipients there in that time
+	Expected   float64 // recipients that usually fail there in that time; of missing mail, that usually come
+	Excess     float64
+	Share      float64 // of all that is more than usual in the window
+	RateBefore float64
+	RateNow    float64
+
+	Examples []string // replies as logged
+	Meaning  string
+	Action   string
+	Next     []string // commands that show the mail
+
+	newest time.Time // the end of the window
 }
 
 // Analyze finds what changed in d.
@@ -122,14 +140,51 @@ func Analyze(d *Data) *Result {
 	for _, h := range v.missing(m.total) {
 		r.Problems = append(r.Problems, m.ofHole(MissingMail, h))
 	}
-	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return cmp.Compare(b.Score, a.Score) })
-	r.Problems = r.Problems[:min(len(r.Problems), maxProblems)]
+	r.finish()
 	r.NoiseFloor = m.noiseFloor()
+	r.RuledOut = m.ruledOut(r, found, v)
 	if strongest != nil {
 		r.Strongest = &Strongest{Where: m.where(strongest), Reason: m.topReason(strongest.events), Recipients: int(strongest.f),
 			Expected: strongest.window.expected, Score: strongest.strength(), Threshold: threshold}
 	}
 	return r
+}
+
+// finish sorts the problems and describes them.
+func (r *Result) finish() {
+	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return cmp.Compare(b.Score, a.Score) })
+	r.Problems = r.Problems[:min(len(r.Problems), maxProblems)]
+	excess := 0.0
+	for i := range r.Problems {
+		if p := &r.Problems[i]; p.Kind == Failures {
+			excess += p.Excess
+		}
+	}
+	excess = max(excess, float64(r.Events)-r.Usual*float64(r.Recipients))
+	for i := range r.Problems {
+		p := &r.Problems[i]
+		p.newest = r.Until
+		if p.Kind == Failures && excess > 0 {
+			p.Share = min(1, p.Excess/excess)
+		}
+		p.Next = p.commands(r.Until)
+		p.advise()
+	}
+}
+
+// advise says what a problem means there, and what to do.
+func (p *Problem) advise() {
+	switch p.Kind {
+	case MissingMail:
+		p.Meaning = "Less mail came into the queues than at the same hours of the days before."
+		p.Action = "Check whether the application, or the way from it to this server, still works: its own log, its queue, its network, its credentials."
+	case UntriedMail:
+		p.Meaning = "The mail is in the queue, and no attempt was logged: the queue manager does not run, is stopped, or is busy with something else."
+		p.Action = "Check that the queue runs (Postfix: postqueue -p, postfix status; Exim: exim -bp, the queue runner) and that nothing holds it (hold, freeze, a full disk)."
+	default:
+		info := registry.Reason(p.Reason).Info()
+		p.Meaning, p.Action = info.Meaning, info.Action
+	}
 }
 
 // time returns the beginning of a minute.

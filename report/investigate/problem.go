@@ -2,8 +2,11 @@ package investigate
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
+
+	"mailfail/templates"
 )
 
 // where names a slice.
@@ -199,7 +202,92 @@ func (m *model) facts(f *finding, p *Problem) {
 	if c, ok := top(causes); ok {
 		k := &m.data.Causes[c]
 		p.Code, p.Stage, p.Source = k.Code, k.Stage, k.Source
+		p.New = m.isNew(k, f)
 	}
+	if text, ok := top(texts); ok {
+		p.Examples = append(p.Examples, text)
+	}
+	p.Common = m.common(f)
+}
+
+// isNew reports whether the failures of a problem have words that no earlier
+// failure had.
+func (m *model) isNew(k *Cause, f *finding) bool {
+	if k.Signature == "" || len(m.data.Days) == 0 {
+		return false
+	}
+	began := m.data.Since + int64(f.window.from)*m.bin
+	for i := range m.data.Events {
+		e := &m.data.Events[i]
+		if e.Minute < began && e.Cause >= 0 && m.data.Causes[e.Cause].Reason == k.Reason {
+			return false
+		}
+	}
+	return true
+}
+
+// ruledOut says what is as usual.
+func (m *model) ruledOut(r *Result, found []*finding, v *volume) (list []string) {
+	n, events, usual := 0.0, 0.0, 0.0
+	covers := func(leaf int32) bool {
+		return slices.ContainsFunc(found, func(f *finding) bool { return f.in(&m.leaves[leaf]) })
+	}
+	for l, x := range m.today {
+		if x > 0 && !covers(int32(l)) {
+			n += x
+			for reason := range m.p {
+				usual += x * m.p[reason][l]
+			}
+		}
+	}
+	for i := range m.events {
+		if e := &m.events[i]; !covers(e.leaf) {
+			events += e.n
+		}
+	}
+	if len(found) > 0 && n > 0 && events < 1.5*usual+10 {
+		list = append(list, fmt.Sprintf("everything else as usual: %s of %s recipients failed (usual %s)", percent(events/n), templates.Count(int64(n)), percent(usual/n)))
+	}
+	for _, f := range found[:min(1, len(found))] {
+		list = append(list, m.evenly(f, dimHost, "hosts")...)
+		list = append(list, m.evenly(f, dimSender, "senders")...)
+		list = append(list, m.evenly(f, dimProvider, "providers")...)
+	}
+	if seen, expected := v.totals(); expected > 0 && seen > 0.8*expected && seen < 1.3*expected {
+		list = append(list, fmt.Sprintf("as much mail came in as usual (%s, usual %s)", templates.Count(int64(seen)), templates.Count(int64(expected))))
+	}
+	return list
+}
+
+// evenly says that a finding is the same at all values of a dimension with
+// enough mail.
+func (m *model) evenly(f *finding, d dim, name string) []string {
+	if slices.Contains(f.dims, d) || m.names[d].len() < 2 {
+		return nil
+	}
+	n, failed := make([]float64, len(m.names[d].names)), make([]float64, len(m.names[d].names))
+	for i := range m.rows {
+		if r := &m.rows[i]; int(r.bin) >= f.window.from && int(r.bin) < f.window.to && f.in(&m.leaves[r.leaf]) {
+			n[m.leaves[r.leaf][d]] += r.n
+		}
+	}
+	for _, i := range f.members {
+		failed[m.leaves[m.events[i].leaf][d]] += m.events[i].n
+	}
+	rate := f.window.f / f.window.n
+	values := 0
+	for v := range n {
+		if n[v] < 5 {
+			continue
+		}
+		if values++; failed[v] < 0.5*rate*n[v] {
+			return nil
+		}
+	}
+	if values < 2 {
+		return nil
+	}
+	return []string{fmt.Sprintf("it is the same at all %s (%d with enough mail)", name, values)}
 }
 
 // top returns the key with the greatest count, of several the smallest.

@@ -548,3 +548,15 @@ func (v *volume) stuck(tried *stream, accepted []*stream) hole {
 	}
 	return h
 }
+
+// totals returns how much mail came in the window, and how much usually does.
+func (v *volume) totals() (seen, expected float64) {
+	if len(v.data.Days) == 0 {
+		return 0, 0
+	}
+	for _, s := range v.streams {
+		e, _ := v.expected(s, len(v.data.Days))
+		seen, expected = seen+sum(s.days[len(v.data.Days)]), expected+sum(e)
+	}
+	return seen, expected
+}

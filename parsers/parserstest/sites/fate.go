@@ -43,12 +43,14 @@ var (
 	content    = reply("550", "5.7.1", "550 5.7.1 Message contains a blocked attachment type or URL; rejected by content policy %x", "end-of-data")
 	policy     = reply("550", "5.7.1", "550 5.7.1 Message refused by administrative policy", "rcpt")
 
-	timedOut  = broken("connect to %r[%i]:25: Connection timed out", "connect", "network")
-	refused   = broken("connect to %r[%i]:25: Connection refused", "connect", "network")
-	dnsBroken = broken("Host or domain name not found. Name service error for name=%d type=MX: Host not found, try again", "dns", "dns")
-	tlsBroken = broken("TLS is required, but was not offered by host %r[%i]", "starttls", "tls")
-	tlsVerify = broken("Server certificate not trusted", "starttls", "tls")
-	diskFull  = Reply{Code: "452", Enhanced: "4.3.1", Text: "mail system full: write failed: No space left on device", Stage: "local", Source: "local", Temporary: true}
+	timedOut    = broken("connect to %r[%i]:25: Connection timed out", "connect", "network")
+	refused     = broken("connect to %r[%i]:25: Connection refused", "connect", "network")
+	dnsBroken   = broken("Host or domain name not found. Name service error for name=%d type=MX: Host not found, try again", "dns", "dns")
+	tlsBroken   = broken("TLS is required, but was not offered by host %r[%i]", "starttls", "tls")
+	tlsVerify   = broken("Server certificate not trusted", "starttls", "tls")
+	diskFull    = Reply{Enhanced: "4.2.2", Text: "cannot update mailbox /var/mail/user for user. error writing message: No space left on device", Stage: "local", Source: "local", Temporary: true}
+	unknownHere = Reply{Enhanced: "5.1.1", Text: "unknown user: \"%a\"", Stage: "local", Source: "local"}
+	fullHere    = Reply{Enhanced: "5.2.2", Text: "maildir delivery failed: mailbox is over quota", Stage: "local", Source: "local"}
 )
 
 // hit is what an incident does to mail.
@@ -99,11 +101,8 @@ func (m *maker) stuck(msg *Message) bool {
 // try makes one attempt.
 func (m *maker) try(msg *Message, r *Recipient, at time.Time, first bool) Attempt {
 	a := Attempt{At: at, Relay: r.domain.relay}
-	if m.smarthost != "" && msg.Host == m.site.Hosts[len(m.site.Hosts)-1] {
+	if m.smarthost != "" && !r.domain.by.isLocal() && msg.Host == m.site.Hosts[len(m.site.Hosts)-1] {
 		a.Relay = m.smarthost
-	}
-	if r.domain.by == nil { // a mailbox here
-		a.Relay = ""
 	}
 	a.IP = addressOf(a.Relay)
 	rep, failed, truth := m.fails(msg, r, at)
@@ -152,9 +151,6 @@ func (m *maker) fails(msg *Message, r *Recipient, at time.Time) (Reply, bool, *T
 		}
 	}
 	d := r.domain
-	if d.by == nil {
-		return Reply{}, false, nil
-	}
 	switch d.dead {
 	case "dns":
 		return dnsBroken, true, nil
@@ -197,6 +193,9 @@ func (m *maker) ordinary(msg *Message, r *Recipient, at time.Time) (Reply, bool)
 	case strings.HasPrefix(r.Address, "gone"):
 		return d.by.unknown, true
 	case strings.HasPrefix(r.Address, "full"):
+		if d.by.isLocal() {
+			return fullHere, true
+		}
 		if len(d.name)%2 == 0 {
 			return fullHard, true
 		}
@@ -236,7 +235,7 @@ func (m *maker) fill(text string, msg *Message, r *Recipient, a *Attempt) string
 
 // addressOf returns the IP of a relay.
 func addressOf(relay string) string {
-	if relay == "" {
+	if relay == "" || relay == localName {
 		return ""
 	}
 	h := uint32(2166136261)

@@ -1,6 +1,7 @@
 package sites
 
 import (
+	"maps"
 	"math"
 	"time"
 )
@@ -86,7 +87,7 @@ func (m *maker) enough() float64 { return math.Max(50, .02*float64(m.opt.Message
 func (m *maker) anOperator(named bool) *operator {
 	return m.operators[m.large(len(m.operators), m.enough(), func(i int, _ *app, d *domain) bool {
 		o := m.operators[i]
-		return d.by == o && (!named || o.name != "")
+		return d.by == o && !o.isLocal() && (!named || o.name != "")
 	})]
 }
 
@@ -176,7 +177,7 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		}
 		rep := blockOf(o)
 		m.hit(t, m.between(.6, 1), always(rep), func(_ *Message, r *Recipient) bool {
-			return r.domain.by == o || o.name != "" && r.domain.by != nil && r.domain.by.name == o.name
+			return r.domain.by == o || o.name != "" && r.domain.by.name == o.name
 		})
 	},
 	"platform-block": func(m *maker, t *Truth) {
@@ -201,7 +202,7 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		}
 		t.Reasons = []string{"reputation", "blocklist", "spam-content", "client-refused"}
 		m.hit(t, m.between(.7, 1), always(blockOf(o)), func(msg *Message, r *Recipient) bool {
-			return msg.Host == host && r.domain.by != nil && r.domain.by.name == o.name
+			return msg.Host == host && r.domain.by.name == o.name
 		})
 	},
 	"dmarc": func(m *maker, t *Truth) {
@@ -209,7 +210,7 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		t.Where, t.Reasons = []map[string]string{{"sender_domain": a.domain}}, []string{"authentication"}
 		strict := map[*operator]bool{}
 		for _, o := range m.operators {
-			strict[o] = o.name != "" || m.r.IntN(2) == 0
+			strict[o] = !o.isLocal() && (o.name != "" || m.r.IntN(2) == 0)
 		}
 		m.hit(t, m.between(.8, 1), func(_ *Message, r *Recipient) Reply { return dmarcOf(r.domain.by) }, func(msg *Message, r *Recipient) bool {
 			return msg.app == a && strict[r.domain.by]
@@ -220,18 +221,18 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		t.Where, t.Reasons = m.hostWhere(host), []string{"blocklist"}
 		uses := map[*operator]bool{}
 		for i, o := range m.operators {
-			uses[o] = i > 3 && m.r.IntN(5) > 0 || i == 2 || i == 3 && m.r.IntN(2) == 0
+			uses[o] = !o.isLocal() && (i > 3 && m.r.IntN(5) > 0 || i == 2 || i == 3 && m.r.IntN(2) == 0)
 		}
 		m.hit(t, m.between(.85, 1), always(listed), func(msg *Message, r *Recipient) bool { return msg.Host == host && uses[r.domain.by] })
 	},
 	"dns": func(m *maker, t *Truth) {
 		host := m.host()
 		t.Where, t.Reasons = m.hostWhere(host), []string{"dns", "domain-unknown"}
-		m.hit(t, m.between(.5, 1), always(dnsBroken), func(msg *Message, r *Recipient) bool { return msg.Host == host && r.domain.by != nil })
+		m.hit(t, m.between(.5, 1), always(dnsBroken), func(msg *Message, r *Recipient) bool { return msg.Host == host && !r.domain.by.isLocal() })
 	},
 	"mx-down": func(m *maker, t *Truth) {
 		o := m.operators[m.large(len(m.operators), m.enough(), func(i int, _ *app, d *domain) bool {
-			return d.by == m.operators[i] && len(d.by.domains) == 1
+			return d.by == m.operators[i] && len(d.by.domains) == 1 && d.by.name == ""
 		})]
 		t.Where, t.Reasons = whereOf(o), []string{"connection", "connection-lost"}
 		m.hit(t, 1, always(pick(m.r, []Reply{timedOut, refused})), func(_ *Message, r *Recipient) bool { return r.domain.by == o })
@@ -268,8 +269,16 @@ var incidentPlans = map[string]func(*maker, *Truth){
 	},
 	"disk-full": func(m *maker, t *Truth) {
 		host := m.host()
-		t.Where, t.Reasons = m.hostWhere(host), []string{"storage-full", "system", "local"}
-		m.hit(t, m.between(.6, 1), always(diskFull), func(msg *Message, r *Recipient) bool { return msg.Host == host })
+		t.Reasons = []string{"storage-full", "system", "local", "mailbox-full"}
+		for _, w := range m.hostWhere(host) {
+			t.Where = append(t.Where, w)
+			for k, v := range map[string]string{"direction": "local", "domain": "home.test"} {
+				at := map[string]string{k: v}
+				maps.Copy(at, w)
+				t.Where = append(t.Where, at)
+			}
+		}
+		m.hit(t, m.between(.8, 1), always(diskFull), func(msg *Message, r *Recipient) bool { return msg.Host == host && r.domain.by.isLocal() })
 	},
 	"bad-list": func(m *maker, t *Truth) {
 		a := m.anApp()
@@ -292,15 +301,15 @@ var incidentPlans = map[string]func(*maker, *Truth){
 	"too-big": func(m *maker, t *Truth) {
 		a := m.anApp()
 		t.Where, t.Reasons = []map[string]string{{"sender_domain": a.domain}}, []string{"too-big"}
-		m.hit(t, m.between(.6, .95), always(tooBig), func(msg *Message, r *Recipient) bool { return msg.app == a && r.domain.by != nil })
+		m.hit(t, m.between(.6, .95), always(tooBig), func(msg *Message, r *Recipient) bool { return msg.app == a && !r.domain.by.isLocal() })
 	},
 	"content": func(m *maker, t *Truth) {
 		a := m.anApp()
 		t.Where, t.Reasons = []map[string]string{{"sender_domain": a.domain}}, []string{"content", "spam-content", "policy"}
-		m.hit(t, m.between(.6, .95), always(content), func(msg *Message, r *Recipient) bool { return msg.app == a && r.domain.by != nil })
+		m.hit(t, m.between(.6, .95), always(content), func(msg *Message, r *Recipient) bool { return msg.app == a && !r.domain.by.isLocal() })
 	},
 	"policy-domain": func(m *maker, t *Truth) {
-		d := m.domains[m.large(len(m.domains), m.enough(), func(i int, _ *app, d *domain) bool { return d == m.domains[i] })]
+		d := m.domains[m.large(len(m.domains), m.enough(), func(i int, _ *app, d *domain) bool { return d == m.domains[i] && !d.by.isLocal() })]
 		t.Where = []map[string]string{{"domain": d.name}}
 		if len(d.by.domains) == 1 {
 			t.Where = append(t.Where, whereOf(d.by)...)
@@ -316,7 +325,7 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		}
 		t.Reasons = []string{"reputation", "blocklist", "spam-content", "client-refused"}
 		m.hit(t, m.between(.7, 1), always(blockOf(o)), func(msg *Message, r *Recipient) bool {
-			return msg.app == a && r.domain.by != nil && r.domain.by.name == o.name
+			return msg.app == a && r.domain.by.name == o.name
 		})
 	},
 	"silent-app": func(m *maker, t *Truth) {
@@ -341,7 +350,7 @@ var incidentPlans = map[string]func(*maker, *Truth){
 			t.Where = append(t.Where, map[string]string{})
 		}
 		t.Reasons = []string{"connection", "connection-lost"}
-		m.hit(t, 1, always(pick(m.r, []Reply{timedOut, refused})), func(msg *Message, r *Recipient) bool { return msg.Host == host && r.domain.by != nil })
+		m.hit(t, 1, always(pick(m.r, []Reply{timedOut, refused})), func(msg *Message, r *Recipient) bool { return msg.Host == host && !r.domain.by.isLocal() })
 	},
 	"stuck-queue": func(m *maker, t *Truth) {
 		host := m.host()

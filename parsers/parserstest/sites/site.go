@@ -257,6 +257,7 @@ func (m *maker) makeDomains() {
 	add(&operator{name: "GMX and WEB.DE", relays: []string{"mx00.gmx.net", "mx-ha02.web.de"}, unknown: unknownPlain, fussy: .002}, m.between(2, 14), "gmx.de", "web.de", "gmx.net")
 	add(&operator{name: "T-Online", relays: []string{"mx00.t-online.de"}, unknown: unknownPlain}, m.between(1, 8), "t-online.de")
 	add(&operator{name: "Proofpoint", relays: []string{"mx0a-001.pphosted.com"}, unknown: unknownPlain, fussy: .003}, m.between(1, 6), hosted("p", int(2+3*size))...)
+	add(&operator{name: localName, relays: []string{"local"}, unknown: unknownHere}, m.between(3, 15), "home.test")
 	for i := range 2 + m.r.IntN(4) {
 		add(&operator{relays: []string{fmt.Sprintf("mx1.hoster%d.net", i+1), fmt.Sprintf("mx2.hoster%d.net", i+1)}, unknown: unknownPlain, grey: m.r.IntN(3) == 0}, m.between(1, 7), hosted(fmt.Sprintf("h%d-", i+1), int(3+6*size))...)
 	}
@@ -281,6 +282,11 @@ func (m *maker) makeDomains() {
 		}
 	}
 }
+
+// localName is the name of who runs the mailboxes on the hosts themselves.
+const localName = "local"
+
+func (o *operator) isLocal() bool { return o.name == localName }
 
 func dashed(name string) string {
 	b := []byte(name)

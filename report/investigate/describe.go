@@ -1,0 +1,189 @@
+package investigate
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"mailfail/registry"
+	"mailfail/templates"
+)
+
+// foreign is text that came from a log.
+func foreign(s string) registry.Foreign { return registry.Foreign(s) }
+
+// Title says in one sentence what is wrong, where, and since when.
+func (p *Problem) Title() templates.Text {
+	switch p.Kind {
+	case MissingMail:
+		return templates.Say("Mail%v is missing: about %v of %v expected recipients did not come, %v", p.place(), p.Recipients, int(p.Expected+.5), p.when())
+	case UntriedMail:
+		return templates.Say("Mail is accepted%v and not tried: about %v recipients, %v", p.place(), p.Recipients, p.when())
+	}
+	return templates.Say("Mail%v fails (%v): %v of %v recipients, %v", p.place(), p.reasonWords(), p.Recipients, p.Tried, p.when())
+}
+
+// reasonWords names the reason of a problem and its code.
+func (p *Problem) reasonWords() templates.Text {
+	name := templates.Words(strings.ToLower(registry.Reason(p.Reason).Info().Name))
+	if p.Code == "" {
+		return name
+	}
+	return templates.Say("%v, %v", name, foreign(p.Code))
+}
+
+// place says in words what narrows a problem down.
+func (p *Problem) place() templates.Text {
+	w := &p.Where
+	var t templates.Text
+	say := func(words, name string) {
+		if name != "" {
+			t = append(t, templates.Say(words, foreign(name))...)
+		}
+	}
+	say(" from %v", w.SenderDomain)
+	say(" to %v", w.Domain)
+	switch {
+	case w.Platform != "":
+		say(" to %v", w.Platform)
+	case w.Provider != "":
+		say(" to %v", w.Provider)
+	}
+	if w.Direction == "local" {
+		t = append(t, templates.Words(" to mailboxes here")...)
+	}
+	if len(p.Also) > 0 {
+		t = append(t, templates.Say(" to %v", foreign(strings.Join(p.Also, ", ")))...)
+	}
+	say(" through %v", w.Relay)
+	say(" on %v", w.Host)
+	say(" (instance %v)", w.Instance)
+	say(" of account %v", w.Account)
+	if len(t) == 0 && p.Kind != UntriedMail {
+		return templates.Words(" of the whole site")
+	}
+	return t
+}
+
+// when says since when, and until when.
+func (p *Problem) when() string {
+	since := "since " + p.clock(p.Began)
+	if p.Ended.IsZero() {
+		return since + ", still on"
+	}
+	return "from " + p.clock(p.Began) + " to " + p.clock(p.Ended)
+}
+
+func (p *Problem) clock(t time.Time) string {
+	if y, m, d := t.Date(); p.newest.IsZero() || sameDay(p.newest, y, m, d) {
+		return t.Format("15:04")
+	}
+	return t.Format("Mon 15:04")
+}
+
+func sameDay(t time.Time, y int, m time.Month, d int) bool {
+	ty, tm, td := t.Date()
+	return ty == y && tm == m && td == d
+}
+
+// Facts are the numbers behind a problem, a line each.
+func (p *Problem) Facts() (facts []templates.Text) {
+	facts = append(facts, templates.Words(fmt.Sprintf("It began between %s and %s.", p.clock(p.BeganEarliest), p.clock(p.BeganLatest))))
+	if p.Kind != Failures {
+		return facts
+	}
+	state := fmt.Sprintf("%s failed, %s wait, %s were delivered later.", templates.Count(int64(p.Failed)), templates.Count(int64(p.Waiting)),
+		templates.Count(int64(max(0, p.Recipients-p.Failed-p.Waiting))))
+	facts = append(facts, templates.Words(state))
+	facts = append(facts, templates.Words(fmt.Sprintf("Usual there: %s. It is %s of all that changed.", percent(p.RateBefore), percent(p.Share))))
+	if p.New {
+		facts = append(facts, templates.Words("This reply was not seen on the days before."))
+	}
+	for _, c := range p.Common {
+		facts = append(facts, templates.Say("All of it: "+c.Dimension+" %v.", foreign(c.Value)))
+	}
+	return facts
+}
+
+func percent(x float64) string {
+	if x > 0 && x < 0.001 {
+		return "under 0.1 %"
+	}
+	return fmt.Sprintf("%.1f %%", 100*x)
+}
+
+// Alarms returns how many problems are more than remarks.
+func (r *Result) Alarms() (n int) {
+	for i := range r.Problems {
+		if r.Problems[i].Severity != Remark {
+			n++
+		}
+	}
+	return n
+}
+
+// Verdict is the answer in a sentence.
+func (r *Result) Verdict() templates.Text {
+	switch {
+	case r.Recipients == 0 && len(r.Problems) == 0:
+		return templates.Words("No mail was tried in this time.")
+	case len(r.Problems) == 0:
+		return templates.Say("Nothing unusual: of %v recipients %v failed at a first attempt (usual %v).", r.Recipients, percent(r.Rate), percent(r.Usual))
+	case r.Alarms() == 0:
+		return templates.Say("Nothing serious. %v.", r.Problems[0].Title())
+	case len(r.Problems) == 1:
+		return templates.Say("%v.", r.Problems[0].Title())
+	}
+	return templates.Say("%v changes, the strongest: %v.", len(r.Problems), r.Problems[0].Title())
+}
+
+// Limits says what would have been reported, and what came nearest.
+func (r *Result) Limits() (lines []templates.Text) {
+	switch {
+	case r.Baseline.Days == 0:
+		lines = append(lines, templates.Words("There is no history: the time since was compared with the first third of the window, and missing mail was not looked for."))
+	case r.Baseline.Days < 3:
+		lines = append(lines, templates.Words(fmt.Sprintf("There is little history (%d %s): what is usual is known roughly.", r.Baseline.Days, templates.Plural(int64(r.Baseline.Days), "day"))))
+	}
+	if s := r.Strongest; s != nil && len(r.Problems) == 0 && s.Score > 0 {
+		p := Problem{Kind: Failures, Where: s.Where}
+		lines = append(lines, templates.Say("The strongest candidate was mail%v (%v): %v recipients where %v are usual; score %v, an alarm needs %v.", p.place(),
+			registry.Reason(s.Reason).Info().Name, s.Recipients, fmt.Sprintf("%.1f", s.Expected), fmt.Sprintf("%.0f", s.Score), fmt.Sprintf("%.0f", s.Threshold)))
+	}
+	return append(lines, templates.Words(fmt.Sprintf("From %s recipients failing in one place it would have been reported.", templates.Count(int64(r.NoiseFloor)))))
+}
+
+// commands returns what shows the mail of a problem.
+func (p *Problem) commands(until time.Time) (list []string) {
+	command := func(name string, args ...string) string {
+		for i := 0; i < len(args); i += 2 {
+			if args[i+1] != "" {
+				name += " " + args[i] + " " + quote(args[i+1])
+			}
+		}
+		return name
+	}
+	end := p.Ended
+	if end.IsZero() {
+		end = until
+	}
+	w := &p.Where
+	at := []string{"--since", p.BeganEarliest.Format("2006-01-02 15:04"), "--until", end.Format("2006-01-02 15:04"), "--sender", w.SenderDomain,
+		"--provider", w.Provider, "--domain", w.Domain, "--host", w.Host}
+	if p.Kind != Failures {
+		return []string{command("mailfail report --by sender,host", at[:4]...)}
+	}
+	list = append(list, command("mailfail events", append(at, "--reason", p.Reason)...))
+	return append(list, command("mailfail report --by provider,sender", append(at, "--reason", p.Reason)...))
+}
+
+// quote makes a word of a shell of s.
+func quote(s string) string {
+	safe := strings.IndexFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:@/+", r))
+	}) < 0
+	if safe && s != "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
