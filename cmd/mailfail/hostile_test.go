@@ -154,6 +154,10 @@ func hostileRuns(dir string, logs []string) []hostileRun {
 		add(form, one("report", "--format", form), db, window)
 		add(form, one("report", "--top", "0", "--format", form, "--year", "2026", "--tz", "UTC"), logs)
 	}
+	for _, form := range []string{"text", "html", "markdown", "json"} {
+		add(form, one("investigate", "--format", form), db, window)
+		add(form, one("investigate", "--format", form, "--year", "2026", "--tz", "UTC"), logs)
+	}
 	for _, form := range []string{"text", "json", "csv"} {
 		for _, by := range []string{"domain", "code", "provider", "sender", "relay", "host", "instance", "reason", "mta"} {
 			add(form, one("report", "--top", "0", "--by", by, "--format", form), db, window)
