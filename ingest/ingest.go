@@ -359,6 +359,9 @@ type tally struct {
 
 // add counts a line that a stream has read.
 func (t *tally) add(stream *detect.Stream, result parsers.Result) {
+	lost := int64(stream.Lost())
+	t.lines.Irrelevant -= lost
+	t.lines.Unparsed += lost
 	if now := max(0, stream.Time().UnixMicro()); store.Minute(now) != store.Minute(t.stamp) {
 		t.flush()
 		t.stamp = now
@@ -371,10 +374,6 @@ func (t *tally) add(stream *detect.Stream, result parsers.Result) {
 		t.lines.Irrelevant++
 	default:
 		t.lines.Unparsed++
-	}
-	if lost := int64(stream.Lost()); lost > 0 {
-		t.lines.Irrelevant -= lost
-		t.lines.Unparsed += lost
 	}
 }
 

@@ -24,6 +24,7 @@ type Stream struct {
 
 	lines    *syslog.Reader
 	repeated repeats
+	beside   int // lines of services beside a mail server, before a line of one
 
 	time   time.Time // in the last line that had one
 	native int       // index of the format of the last line without a prefix, or -1
@@ -190,6 +191,7 @@ func (s *Stream) answered(answer syslog.Answer, line []byte) parsers.Result {
 		if s.anySeen() {
 			return parsers.Irrelevant
 		}
+		s.beside++
 		s.stranger.bare(line)
 		return parsers.Unparsed
 	case syslog.Broken, syslog.Odd:
@@ -208,9 +210,18 @@ func (s *Stream) anySeen() bool {
 	return false
 }
 
-// Lost returns how many lines that were Irrelevant, as parts of an entry of many
-// lines, are Unparsed, because the entry says nothing. It returns them once.
-func (s *Stream) Lost() int { return s.lines.Lost() }
+// Lost corrects the results of lines before the last one, once: so many that were
+// Irrelevant, as parts of an entry of many lines, are Unparsed, because the entry
+// says nothing. When it is negative, so many that were Unparsed are Irrelevant: they
+// are of services beside the mail server whose first line has been read now.
+func (s *Stream) Lost() int {
+	n := s.lines.Lost()
+	if s.beside > 0 && s.anySeen() {
+		n -= s.beside
+		s.beside = 0
+	}
+	return n
+}
 
 // known reports whether a format reads an entry: by its program, or by itself.
 func (s *Stream) known(e *parsers.Entry) bool {

@@ -497,3 +497,24 @@ func TestRepeatsOfManyHosts(t *testing.T) {
 		t.Error("the state of another version was accepted")
 	}
 }
+
+// TestBeside reads lines of services that run beside a mail server: they are of no
+// interest once a line of the server has been read, before it too.
+func TestBeside(t *testing.T) {
+	s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
+	var counts [3]int
+	lost := 0
+	for _, line := range []string{
+		"1:M 19 Nov 2026 12:37:15.123 * Ready", "2026-11-19 12:37:15,123 INFO spawned: 'x'", "Nov 19 12:37:15 mx echo[1]: x",
+		"1:M 19 Nov 2026 12:37:16.123 * Ready", "{", " \"a\": 1,", " \"b\": 2", "}",
+	} {
+		counts[s.Parse([]byte(line), func(*parsers.Record) {})]++
+		n := s.Lost()
+		counts[parsers.Irrelevant] -= n
+		counts[parsers.Unparsed] += n
+		lost += n
+	}
+	if want := [3]int{1, 3, 4}; counts != want || lost != 1 {
+		t.Errorf("got %v and %d, want %v and 1", counts, lost, want)
+	}
+}

@@ -94,6 +94,11 @@ func (r *Reader) beside(line []byte) bool {
 			return true
 		}
 	}
+	if n := group(line); n > 0 && line[0] == '[' {
+		if _, ok := r.timeOf(line[1:n-1], r.last); ok {
+			return true // [2026-11-19 12:37:15] text
+		}
+	}
 	_, n := r.timeAt(line, r.last)
 	return n > 0 && n < len(line) && (line[n] == ' ' || line[n] == '\t' || line[n] == ':')
 }
