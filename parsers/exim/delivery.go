@@ -52,6 +52,8 @@ func (p *parser) readFields(s []byte, f *fields) {
 			r.Service = w[2:]
 		case w[1] == '=' && w[0] == 'C':
 			f.reply = w[2:]
+		case w[1] == '=' && w[0] == 'X':
+			r.TLS = w[2:]
 		case w[1] == '=' && w[0] == 'F':
 			if addr, _, ok := angle(w[2:]); ok {
 				r.HasSender, r.Sender = true, addr
@@ -177,7 +179,13 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 	if !p.setRecipient(addr, top, emit) {
 		return parsers.Understood
 	}
-	r.Kind, r.Outcome = parsers.Attempt, registry.OutcomeDelivered
+	if string(r.Service) == "**bypassed**" { // Exim's word for a delivery to /dev/null
+		r.Service = nil
+		r.Settle(registry.StateRemoved)
+		emit(r)
+		return parsers.Understood
+	}
+	r.Kind, r.Outcome, r.Direction = parsers.Attempt, registry.OutcomeDelivered, p.direction()
 	if f.reply != nil {
 		var text []byte
 		text, p.scratch = unquoted(p.scratch, f.reply)
@@ -190,6 +198,16 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 	}
 	emit(r)
 	return parsers.Understood
+}
+
+// direction returns whether the recipient's mailbox is here: the transport is
+// one that connects to no host.
+func (p *parser) direction() registry.Direction {
+	r := &p.rec
+	if r.RelayIP == nil && r.Relay == nil && r.Service != nil && !bytes.Contains(r.Service, []byte("smtp")) {
+		return registry.DirectionLocal
+	}
+	return registry.DirectionOutgoing
 }
 
 // isLoopback reports whether ip is this host itself.
@@ -261,6 +279,7 @@ func (p *parser) deferred(l *line, s []byte, emit func(*parsers.Record)) parsers
 	if !p.setRecipient(addr, top, emit) {
 		return parsers.Understood
 	}
+	r.Direction = p.direction()
 	if r.RelayIP == nil && notTried(f.message) {
 		r.Kind, r.Reply.Text = parsers.Suspended, f.message
 		emit(r)
@@ -312,6 +331,7 @@ func (p *parser) failed(l *line, s []byte, emit func(*parsers.Record)) parsers.R
 	if !p.setRecipient(addr, top, emit) {
 		return parsers.Understood
 	}
+	r.Direction = p.direction()
 	text, timedOut := bytes.CutSuffix(f.message, []byte("retry timeout exceeded"))
 	contact := r.RelayIP != nil || len(text) > 0
 	if timedOut && contact {
@@ -375,6 +395,10 @@ func (p *parser) arrived(s []byte, emit func(*parsers.Record)) parsers.Result {
 		r.Sender = nil
 	}
 	recipients := p.arrivalFields(s)
+	if r.BounceOf != nil && len(r.Sender) == 0 {
+		r.Own, r.Account = true, nil
+	}
+	r.Recipients = countWords(recipients)
 	emit(r)
 	if recipients == nil {
 		return parsers.Understood
@@ -387,6 +411,7 @@ func (p *parser) arrived(s []byte, emit func(*parsers.Record)) parsers.Result {
 // follows "for" (+received_recipients).
 func (p *parser) arrivalFields(s []byte) (recipients []byte) {
 	r := &p.rec
+	var user []byte // U=: of a program on this host, else what ident says
 	for len(s) > 0 {
 		if s[0] == ' ' || s[0] == ':' {
 			s = s[1:]
@@ -407,7 +432,18 @@ func (p *parser) arrivalFields(s []byte) (recipients []byte) {
 		}
 		switch {
 		case w[0] == 'P' && w[1] == '=':
-			r.Reinjected = r.Reinjected || bytes.HasPrefix(w, []byte("P=local"))
+			if bytes.HasPrefix(w, []byte("P=local")) {
+				r.Reinjected = true
+				if r.Account == nil {
+					r.Account = user
+				}
+			}
+		case w[0] == 'U' && w[1] == '=':
+			user = w[2:]
+		case w[0] == 'A' && w[1] == '=': // AUTHENTICATOR:LOGIN
+			_, r.Account, _ = bytes.Cut(w[2:], []byte{':'})
+		case w[0] == 'R' && w[1] == '=':
+			r.BounceOf = w[2:]
 		case w[0] == 'S' && w[1] == '=':
 			r.Size = size(w[2:])
 		case bytes.HasPrefix(w, []byte("id=")), bytes.HasPrefix(w, []byte("id*=")): // * when Exim made it up
@@ -439,14 +475,31 @@ func size(b []byte) int64 {
 	return v
 }
 
+// countWords returns the number of addresses in a list, each of which is a word
+// or begins with a quoted string.
+func countWords(list []byte) (n int) {
+	for len(list) > 0 {
+		end := endWord(list, skipQuotedAt(list))
+		if end > 0 {
+			n++
+		}
+		list = list[min(end+1, len(list)):]
+	}
+	return n
+}
+
+// skipQuotedAt returns the length of the quoted string that list begins with.
+func skipQuotedAt(list []byte) int {
+	if list[0] != '"' {
+		return 0
+	}
+	return skipQuoted(list)
+}
+
 // expected reports the recipients that an arrival lists.
 func (p *parser) expected(list []byte, emit func(*parsers.Record)) {
 	for len(list) > 0 {
-		n := 0
-		if list[0] == '"' {
-			n = skipQuoted(list)
-		}
-		n = endWord(list, n)
+		n := endWord(list, skipQuotedAt(list))
 		if n > 0 {
 			p.fresh(parsers.Expected)
 			p.rec.Address = list[:n]

@@ -137,7 +137,8 @@ func TestSmtpdReferences(t *testing.T) {
 			rejections++
 			message := "NOQUEUE" + string(line[i:])
 			records, result := parse("postfix/smtpd", message)
-			if result != parsers.Understood || len(records) != 1 {
+			trouble := len(records) == 2 && strings.HasPrefix(records[1], "trouble")
+			if result != parsers.Understood || len(records) != 1 && !trouble {
 				t.Errorf("%s: %d, %q", message, result, records)
 				continue
 			}

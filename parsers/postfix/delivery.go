@@ -178,6 +178,7 @@ func (l *line) status(b []byte) parsers.Result {
 		return parsers.Unparsed
 	}
 	text, whole := unwrap(b[i+1:])
+	l.Direction = l.direction(text)
 	switch string(b[:i]) {
 	case "sent":
 		l.sent(text)
@@ -197,6 +198,20 @@ func (l *line) status(b []byte) parsers.Result {
 		return parsers.Unparsed
 	}
 	return parsers.Understood
+}
+
+// direction returns whether the recipient's mailbox is here: LMTP delivers to
+// mailboxes, and a next hop that is a mailbox, a pipe or a socket has no address.
+func (l *line) direction(text []byte) registry.Direction {
+	switch {
+	case string(l.daemon()) == "lmtp", has(text, "User unknown in "):
+		return registry.DirectionLocal
+	case l.noRelay():
+		return registry.DirectionOutgoing
+	case len(l.RelayIP) == 0, l.RelayIP[0] == '/', has(l.RelayIP, "private/"):
+		return registry.DirectionLocal
+	}
+	return registry.DirectionOutgoing
 }
 
 // unwrap takes the outer parentheses off a text; the closing one is missing

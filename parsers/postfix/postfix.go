@@ -161,14 +161,28 @@ func queueID(b []byte) int {
 		seen |= idBytes[b[i]]
 		i++
 	}
-	if i < 5 || i+1 >= len(b) || b[i] != ':' || b[i+1] != ' ' || seen&(idVowel|idDigit) == idVowel || string(b[:i]) == noQueue {
+	if i < 5 || i+1 >= len(b) || b[i] != ':' || b[i+1] != ' ' || seen&(idVowel|idDigit) == idVowel || string(b[:i]) == noQueue || string(b[:i]) == tlsReports {
 		return 0
 	}
 	return i
 }
 
-// noQueue stands where the queue id is for mail that has none yet.
-const noQueue = "NOQUEUE"
+// isQueueID reports whether all of b is a queue id.
+func isQueueID(b []byte) bool {
+	for _, c := range b {
+		if idBytes[c] == 0 {
+			return false
+		}
+	}
+	return len(b) >= 5 && len(b) <= maxQueueID
+}
+
+// What stands where the queue id is for mail that has none yet, and before what
+// Postfix reports of TLS.
+const (
+	noQueue    = "NOQUEUE"
+	tlsReports = "TLSRPT"
+)
 
 // The kinds of bytes in queue ids.
 const (
@@ -213,6 +227,8 @@ func (l *line) withID(n int) parsers.Result {
 		return l.deleted()
 	case has(b, "uid="):
 		return l.pickup(b)
+	case l.notified(b):
+		return parsers.Understood
 	}
 	if result, ok := l.action(b); ok {
 		return result
@@ -230,7 +246,7 @@ var asides = []string{
 	// smtp, lmtp
 	"host ", "lost connection with ", "conversation with ", "Cannot start TLS", "TLS is required", "Server certificate ",
 	"SASL authentication failed", "Protocol error: ", "REQUIRETLS ", "enabling PIX workarounds", "breaking line ",
-	// bounce
+	// bounce: notifications to nobody, and others whose id cannot be read
 	"sender non-delivery notification", "sender delay notification", "sender delivery status notification",
 	"postmaster non-delivery notification", "postmaster delay notification",
 	// qmgr, postsuper
@@ -286,23 +302,60 @@ func (l *line) queued(b []byte) parsers.Result {
 	}
 	l.HasSender, l.Sender = true, sender
 	l.Size = number(rest[len(", size="):])
+	if _, n, ok := bytes.Cut(rest, afterSize); ok {
+		l.Recipients = int(number(n))
+	}
 	l.send(parsers.Arrival)
 	return parsers.Understood
 }
 
-// client reads smtpd's "name[ip], sasl_method=…, orig_client=…".
+var afterSize = []byte(", nrcpt=")
+
+// notified reads "sender non-delivery notification: QUEUEID": bounce made a
+// message that reports the end, the delay or the delivery of this one.
+func (l *line) notified(b []byte) bool {
+	if !has(b, "sender ") && !has(b, "postmaster ") {
+		return false
+	}
+	_, id, ok := bytes.Cut(b, []byte(" notification: "))
+	if !ok || !isQueueID(id) {
+		return false
+	}
+	l.ID, l.BounceOf, l.Own = id, l.ID, true
+	l.send(parsers.Arrival)
+	return true
+}
+
+// client reads smtpd's "name[ip], sasl_method=…, sasl_username=…, sasl_sender=…,
+// orig_queue_id=…, orig_client=…".
 func (l *line) client(b []byte) parsers.Result {
-	name, ip, _, ok := host(b)
+	name, ip, rest, ok := host(b)
 	if !ok {
 		return parsers.Unparsed
 	}
 	l.Client, l.ClientIP = name, ip
+	if _, login, ok := bytes.Cut(rest, []byte(", sasl_username=")); ok {
+		l.Account = upTo(login, afterLogin)
+	}
 	l.Reinjected = isLoopback(ip)
 	l.send(parsers.Arrival)
 	return parsers.Understood
 }
 
-// pickup reads "uid=0 from=<root>".
+var afterLogin = []string{", sasl_sender=", ", orig_queue_id=", ", orig_client="}
+
+// upTo returns b up to the first of some strings.
+func upTo(b []byte, ends []string) []byte {
+	for _, end := range ends {
+		if i := bytes.Index(b, []byte(end)); i >= 0 {
+			b = b[:i]
+		}
+	}
+	return b
+}
+
+// pickup reads "uid=0 from=<root>". The account is the number of the user, since
+// the sender is what the user made it.
 func (l *line) pickup(b []byte) parsers.Result {
 	i := bytes.Index(b, []byte(" from="))
 	if i < 0 {
@@ -312,7 +365,7 @@ func (l *line) pickup(b []byte) parsers.Result {
 	if !ok {
 		return parsers.Unparsed
 	}
-	l.HasSender, l.Sender, l.Reinjected = true, sender, true
+	l.HasSender, l.Sender, l.Reinjected, l.Account = true, sender, true, b[:i]
 	l.send(parsers.Arrival)
 	return parsers.Understood
 }
@@ -331,6 +384,10 @@ func (l *line) withoutID() parsers.Result {
 	case has(b, "proxy-reject: "):
 		l.begin(nil)
 		return l.rejected(b[len("proxy-reject: "):])
+	case l.gaveUp(b):
+		return parsers.Understood
+	case has(b, tlsReports+": "):
+		return l.tlsReport(b[len(tlsReports)+2:])
 	case hasAny(b, chatter):
 		return parsers.Irrelevant
 	}
@@ -358,15 +415,23 @@ func (l *line) warning(b []byte) parsers.Result {
 	}
 	n := queueID(b)
 	if n == 0 {
-		return parsers.Irrelevant
+		return understoodIf(l.warned(b))
 	}
 	text := b[n+2:]
 	if string(text) != "queue file size limit exceeded" && !has(text, "message rejected: ") {
-		return parsers.Irrelevant
+		return understoodIf(l.warned(text))
 	}
 	l.begin(b[:n])
 	l.refuse(text)
 	return parsers.Understood
+}
+
+// understoodIf returns the result of a line that is of interest or not.
+func understoodIf(is bool) parsers.Result {
+	if is {
+		return parsers.Understood
+	}
+	return parsers.Irrelevant
 }
 
 // chatter are the beginnings of lines that concern no message.
@@ -382,7 +447,7 @@ var chatter = []string{
 	"WHITELISTED ", "BLACKLISTED ", "ALLOWLIST VETO ", "WHITELIST VETO ", "BARE NEWLINE ", "COMMAND ", "NON-SMTP ",
 	"DATA without ", "BDAT without ", "addr ", "cache ", "close database ", "abusive ", "Peer ", "client ",
 	// every daemon, and the commands
-	"warning:", "error: ", "fatal: ", "panic: ", "info: ", "statistics: ", "daemon started ", "reload ", "reload:", "terminating ",
+	"warning:", "info: ", "statistics: ", "daemon started ", "reload ", "reload:", "terminating ",
 	"starting the Postfix ", "stopping the Postfix ", "refreshing the Postfix ", "the Postfix mail system ", "the Postfix ",
 	"waiting for the Postfix ", "aborting the Postfix ", "rebuilding ", "removing ", "deleting ", "symlink ", "Deleted: ",
 	"Requeued: ", "Placed on hold: ", "Released from hold: ", "Expired: ", "master exit time ", "master_", "postfix-script: ",

@@ -35,9 +35,20 @@ func brief(r *parsers.Record) string {
 	if r.Reinjected {
 		b.WriteString(" reinjected")
 	}
+	field("account", r.Account)
+	field("bounceof", r.BounceOf)
+	if r.Own {
+		b.WriteString(" own")
+	}
 	field("msgid", r.MessageID)
 	if r.Size != 0 {
 		fmt.Fprintf(&b, " size=%d", r.Size)
+	}
+	if r.Recipients != 0 {
+		fmt.Fprintf(&b, " recipients=%d", r.Recipients)
+	}
+	if r.Direction != 0 {
+		field("direction", r.Direction)
 	}
 	field("to", r.Address)
 	field("orig", r.Original)
@@ -91,19 +102,21 @@ func checkWordings(t *testing.T, wordings []wording) {
 func TestArrival(t *testing.T) {
 	checkWordings(t, []wording{
 		{"postfix/smtpd", "4jXJzW6c5Zz8tZV: client=mail.example.org[192.0.2.1]", "arrival id=4jXJzW6c5Zz8tZV client=mail.example.org ip=192.0.2.1"},
-		{"postfix/smtpd", "C6E0DDB74006: client=mail.example.org[2001:db8::1]:4711, sasl_method=PLAIN, sasl_username=joe", "arrival id=C6E0DDB74006 client=mail.example.org ip=2001:db8::1"},
+		{"postfix/smtpd", "C6E0DDB74006: client=mail.example.org[2001:db8::1]:4711, sasl_method=PLAIN, sasl_username=joe", "arrival id=C6E0DDB74006 client=mail.example.org ip=2001:db8::1 account=joe"},
+		{"postfix/smtpd", "C6E0DDB74006: client=mail.example.org[192.0.2.1], sasl_method=LOGIN, sasl_username=joe, blow@x, sasl_sender=a@b, orig_queue_id=AB12CD34EF", "arrival id=C6E0DDB74006 client=mail.example.org ip=192.0.2.1 account=joe, blow@x"},
+		{"postfix/bounce", "C6E0DDB74006: sender delay notification: AB12CD34EF", "arrival id=AB12CD34EF bounceof=C6E0DDB74006 own"},
 		{"postfix/smtpd", "C6E0DDB74006: client=localhost[127.0.0.1], orig_queue_id=AB12CD34EF, orig_client=unknown[198.51.100.7]", "arrival id=C6E0DDB74006 client=localhost ip=127.0.0.1 reinjected"},
 		{"postfix/smtpd", "C6E0DDB74006: client=localhost[::1]", "arrival id=C6E0DDB74006 client=localhost ip=::1 reinjected"},
 		{"postfix/smtpd", "NOQUEUE: client=mail.example.org[192.0.2.1]", ""},
-		{"postfix/pickup", "AAB4D259B1: uid=1000 from=<joe>", "arrival id=AAB4D259B1 from=<joe> reinjected"},
-		{"postfix/pickup", "AAB4D259B1: uid=0 from=<root> orig_id=BBB4D259B1", "arrival id=AAB4D259B1 from=<root> reinjected"},
+		{"postfix/pickup", "AAB4D259B1: uid=1000 from=<joe>", "arrival id=AAB4D259B1 from=<joe> reinjected account=uid=1000"},
+		{"postfix/pickup", "AAB4D259B1: uid=0 from=<root> orig_id=BBB4D259B1", "arrival id=AAB4D259B1 from=<root> reinjected account=uid=0"},
 		{"postfix/cleanup", "C6E0DDB74006: message-id=<A40CF64D@example.com>", "arrival id=C6E0DDB74006 msgid=<A40CF64D@example.com>"},
 		{"postfix/cleanup", "C6E0DDB74006: message-id=", "arrival id=C6E0DDB74006"},
 		{"postfix/cleanup", "C6E0DDB74006: resent-message-id=<A40CF64D@example.com>", ""},
-		{"postfix/qmgr", "C6E0DDB74006: from=<test@example.com>, size=309891, nrcpt=1 (queue active)", "arrival id=C6E0DDB74006 from=<test@example.com> size=309891"},
-		{"postfix/qmgr", "C6E0DDB74006: from=<>, size=2666, nrcpt=2 (queue active)", "arrival id=C6E0DDB74006 from=<> size=2666"},
-		{"postfix/qmgr", `C6E0DDB74006: from=<"a> b, size=1"@example.com>, size=5, nrcpt=1 (queue active)`, `arrival id=C6E0DDB74006 from=<"a> b, size=1"@example.com> size=5`},
-		{"postfix/qmgr", "ED373F8043E: from=rory@rory-dev.localdomain, size=270, nrcpt=1 (queue active)", "arrival id=ED373F8043E from=<rory@rory-dev.localdomain> size=270"},
+		{"postfix/qmgr", "C6E0DDB74006: from=<test@example.com>, size=309891, nrcpt=1 (queue active)", "arrival id=C6E0DDB74006 from=<test@example.com> size=309891 recipients=1"},
+		{"postfix/qmgr", "C6E0DDB74006: from=<>, size=2666, nrcpt=2 (queue active)", "arrival id=C6E0DDB74006 from=<> size=2666 recipients=2"},
+		{"postfix/qmgr", `C6E0DDB74006: from=<"a> b, size=1"@example.com>, size=5, nrcpt=1 (queue active)`, `arrival id=C6E0DDB74006 from=<"a> b, size=1"@example.com> size=5 recipients=1`},
+		{"postfix/qmgr", "ED373F8043E: from=rory@rory-dev.localdomain, size=270, nrcpt=1 (queue active)", "arrival id=ED373F8043E from=<rory@rory-dev.localdomain> size=270 recipients=1"},
 	})
 }
 
@@ -119,8 +132,8 @@ func TestEnd(t *testing.T) {
 		{"postfix/postsuper", "C2032259E6: released from hold", ""},
 		{"postfix/postsuper", "C2032259E6: requeued", ""},
 		{"postfix/qmgr", "C2032259E6: skipped, still being delivered", ""},
-		{"postfix/bounce", "C2032259E6: sender non-delivery notification: AA1BB2CC3D", ""},
-		{"postfix/bounce", "C2032259E6: postmaster non-delivery notification: AA1BB2CC3D", ""},
+		{"postfix/bounce", "C2032259E6: sender non-delivery notification: AA1BB2CC3D", "arrival id=AA1BB2CC3D bounceof=C2032259E6 own"},
+		{"postfix/bounce", "C2032259E6: postmaster non-delivery notification: AA1BB2CC3D", "arrival id=AA1BB2CC3D bounceof=C2032259E6 own"},
 	})
 }
 
@@ -135,15 +148,15 @@ func TestDelivered(t *testing.T) {
 		{"postfix/smtp", "4F64840DFC: to=<a@example.org>, relay=[192.0.2.1]:25, delay=3, dsn=2.0.0, status=sent (250 Ok)",
 			"attempt id=4F64840DFC to=a@example.org outcome=delivered relayip=192.0.2.1 code=250 dsn=2.0.0 delay=3s text=250 Ok"},
 		{"postfix/lmtp", "8EF04546C0: to=<a@example.org>, relay=mail.example.org[private/dovecot-lmtp], delay=0.2, delays=0.1/0/0/0.1, dsn=2.0.0, status=sent (250 2.0.0 <a@example.org> wq8 Saved)",
-			"attempt id=8EF04546C0 to=a@example.org outcome=delivered relay=mail.example.org relayip=private/dovecot-lmtp code=250 enh=2.0.0 dsn=2.0.0 delay=200ms text=250 2.0.0 <a@example.org> wq8 Saved"},
+			"attempt id=8EF04546C0 direction=local to=a@example.org outcome=delivered relay=mail.example.org relayip=private/dovecot-lmtp code=250 enh=2.0.0 dsn=2.0.0 delay=200ms text=250 2.0.0 <a@example.org> wq8 Saved"},
 		{"postfix/local", "8EF04546C0: to=<joe@example.org>, relay=local, delay=0.02, delays=0/0/0/0.01, dsn=2.0.0, status=sent (delivered to mailbox)",
-			"attempt id=8EF04546C0 to=joe@example.org outcome=delivered relay=local dsn=2.0.0 delay=20ms text=delivered to mailbox"},
+			"attempt id=8EF04546C0 direction=local to=joe@example.org outcome=delivered relay=local dsn=2.0.0 delay=20ms text=delivered to mailbox"},
 		{"postfix/local", "8EF04546C0: to=<joe@example.org>, relay=local, delay=0.02, delays=0/0/0/0.01, dsn=2.0.0, status=sent (delivered to file: /dev/null)",
-			"discarded id=8EF04546C0 to=joe@example.org outcome=delivered relay=local dsn=2.0.0 delay=20ms text=delivered to file: /dev/null"},
+			"discarded id=8EF04546C0 direction=local to=joe@example.org outcome=delivered relay=local dsn=2.0.0 delay=20ms text=delivered to file: /dev/null"},
 		{"postfix/pipe", "8EF04546C0: to=<joe@example.org>, relay=dovecot, delay=0.02, delays=0/0/0/0.01, dsn=2.0.0, status=sent (delivered via dovecot service)",
-			"attempt id=8EF04546C0 to=joe@example.org outcome=delivered relay=dovecot dsn=2.0.0 delay=20ms text=delivered via dovecot service"},
+			"attempt id=8EF04546C0 direction=local to=joe@example.org outcome=delivered relay=dovecot dsn=2.0.0 delay=20ms text=delivered via dovecot service"},
 		{"postfix/pipe", "8EF04546C0: to=<joe@example.org>, relay=spamassassin, delay=0.02, delays=0/0/0/0.01, dsn=2.0.0, status=sent (delivered via spamassassin service)",
-			"handed-over id=8EF04546C0 to=joe@example.org outcome=delivered relay=spamassassin dsn=2.0.0 delay=20ms text=delivered via spamassassin service"},
+			"handed-over id=8EF04546C0 direction=local to=joe@example.org outcome=delivered relay=spamassassin dsn=2.0.0 delay=20ms text=delivered via spamassassin service"},
 		{"postfix/smtp", "8EF04546C0: to=<joe@example.org>, relay=mx.example.org[192.0.2.7]:25, delay=2, delays=0/0/0/2, dsn=2.0.0, status=sent (250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as A0320E00C3)",
 			"attempt id=8EF04546C0 to=joe@example.org outcome=delivered relay=mx.example.org relayip=192.0.2.7 code=250 enh=2.0.0 dsn=2.0.0 delay=2s next=A0320E00C3 text=250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as A0320E00C3"},
 		{"postfix/smtp", "8EF04546C0: to=<joe@example.org>, relay=127.0.0.1[127.0.0.1]:10024, delay=2, delays=0/0/0/2, dsn=2.0.0, status=sent (250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as A0320E00C3)",
@@ -200,6 +213,15 @@ var wordingsOfFailures = []struct{ relay, text, want string }{
 	{"mx.example.org[192.0.2.1]:25", "host mx.example.org[192.0.2.1] did something new", "relay=mx.example.org relayip=192.0.2.1 text=host mx.example.org[192.0.2.1] did something new"},
 }
 
+// direction returns what is expected of a failure with a relay and a text.
+func direction(relay, text string) string {
+	isLocal := relay != "none" && !strings.Contains(relay, "[") || strings.Contains(relay, "[private/")
+	if isLocal || strings.HasPrefix(text, "User unknown in ") {
+		return " direction=local"
+	}
+	return ""
+}
+
 func TestFailures(t *testing.T) {
 	for _, w := range wordingsOfFailures {
 		for status, outcome := range map[string]string{"deferred": "deferred", "bounced": "failed", "SOFTBOUNCE": "deferred"} {
@@ -207,7 +229,7 @@ func TestFailures(t *testing.T) {
 				continue // error(8) defers without a contact, see TestSuspended
 			}
 			line := fmt.Sprintf("3bZLDk1V50z37Dv: to=<a@example.org>, relay=%s, delay=1, delays=0/0/0/1, dsn=4.0.0, status=%s (%s)", w.relay, status, w.text)
-			head, tail, _ := strings.Cut("attempt id=3bZLDk1V50z37Dv to=a@example.org outcome="+outcome+" "+w.want, " text=")
+			head, tail, _ := strings.Cut("attempt id=3bZLDk1V50z37Dv"+direction(w.relay, w.text)+" to=a@example.org outcome="+outcome+" "+w.want, " text=")
 			source, code, ok := strings.Cut(head, " code=") // brief puts dsn and delay between code and text
 			want := source + " dsn=4.0.0 delay=1s text=" + tail
 			if ok {

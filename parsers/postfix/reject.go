@@ -72,6 +72,7 @@ func (l *line) sendRejection() {
 	if l.ID != nil && (l.Stage == registry.StageData || l.Stage == registry.StageEndOfData) {
 		l.send(parsers.End)
 	}
+	l.refusedByFault()
 }
 
 // refuse emits the rejection of a message of which the log says only why, not

@@ -1,0 +1,200 @@
+package postfix
+
+import (
+	"bytes"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+)
+
+// A sign is a text by which trouble of the mail system itself is known.
+type sign struct {
+	text    string
+	problem parsers.Problem
+}
+
+// signs are looked for in warnings, errors, and in what a process wrote before
+// it gave up (util/msg.c), in this order. Each stands for a state in which all
+// mail, or all mail of a kind, is delayed or refused. Warnings about clients
+// and single messages hold none of them.
+var signs = []sign{
+	{"No space left on device", parsers.ProblemDisk},
+	{"not enough free space", parsers.ProblemDisk},
+	{"Disk quota exceeded", parsers.ProblemDisk},
+	{"File too large", parsers.ProblemDisk},
+	{"Read-only file system", parsers.ProblemDisk},
+	{"Cannot allocate memory", parsers.ProblemMemory},
+	{"Too many open files", parsers.ProblemMemory},
+	{"Resource temporarily unavailable", parsers.ProblemMemory},
+	{"open resolver", parsers.ProblemResolver},
+	{"ilter service", parsers.ProblemMilter}, // "connect to Milter service inet:…: Connection refused"
+	{"milter inet:", parsers.ProblemMilter},
+	{"milter unix:", parsers.ProblemMilter},
+	{"milter local:", parsers.ProblemMilter},
+	{"connect to proxy filter", parsers.ProblemFilter},
+	{"SASL: Connect to", parsers.ProblemAuth},
+	{"SASL: warning: ", parsers.ProblemAuth},
+	{"problem talking to server", parsers.ProblemPolicy},
+	{"policy service", parsers.ProblemPolicy},
+	{"mysql", parsers.ProblemLookup},
+	{"pgsql", parsers.ProblemLookup},
+	{"ldap", parsers.ProblemLookup},
+	{"mongodb", parsers.ProblemLookup},
+	{"table lookup problem", parsers.ProblemLookup},
+	{" lookup error", parsers.ProblemLookup},
+	{"TLS policy lookup for ", parsers.ProblemLookup},
+	{"is unavailable. ", parsers.ProblemConfig},
+	{"TLS won't be enabled", parsers.ProblemTLS},
+	{"cannot get RSA ", parsers.ProblemTLS},
+	{"cannot get EC", parsers.ProblemTLS},
+	{"cannot get certificate", parsers.ProblemTLS},
+	{"cannot get private key", parsers.ProblemTLS},
+	{"cannot load Certificate", parsers.ProblemTLS},
+	{"key values mismatch", parsers.ProblemTLS},
+	{"disabling TLS support", parsers.ProblemTLS},
+	{"has reached its process limit", parsers.ProblemLimit},
+	{"screening ports busy", parsers.ProblemLimit},
+	{"throttling", parsers.ProblemProcess}, // "…: bad command startup -- throttling"
+	{"killed by signal", parsers.ProblemProcess},
+	{" exit status ", parsers.ProblemProcess},
+	{"corrupt", parsers.ProblemQueue},
+	{"mail_queue_enter", parsers.ProblemQueue},
+	{"maildrop", parsers.ProblemQueue},
+	{"queue file", parsers.ProblemQueue},
+	{"in BOTH ", parsers.ProblemConfig}, // "do not list domain x in BOTH mydestination and …"
+	{"configuration ", parsers.ProblemConfig},
+	{"Incorrect ", parsers.ProblemConfig},
+	{"parameter ", parsers.ProblemConfig},
+	{"unsupported dictionary type", parsers.ProblemConfig},
+	{"bad numerical configuration", parsers.ProblemConfig},
+}
+
+// clientSigns are parts of frequent warnings that blame a client.
+var clientSigns = []string{"]: SASL ", " does not resolve to address ", "RBL lookup error", "non-SMTP command from "}
+
+// problemIn returns the problem that a text is a sign of, "" for none.
+func problemIn(text []byte) parsers.Problem {
+	for i := range signs {
+		if bytes.Contains(text, []byte(signs[i].text)) {
+			return signs[i].problem
+		}
+	}
+	return ""
+}
+
+// severities are the words before a message that is not information.
+var severities = []struct {
+	word     string
+	severity parsers.Severity
+}{
+	{"fatal: ", parsers.SeverityFatal},
+	{"panic: ", parsers.SeverityFatal},
+	{"error: ", parsers.SeverityError},
+}
+
+// gaveUp reads "fatal: text", "panic: text" and "error: text". It reports false
+// for other lines.
+func (l *line) gaveUp(b []byte) bool {
+	for _, s := range severities {
+		if !has(b, s.word) {
+			continue
+		}
+		text := b[len(s.word):]
+		problem := problemIn(text)
+		if problem == "" {
+			problem = parsers.ProblemOther
+		}
+		l.trouble(problem, s.severity, text)
+		return true
+	}
+	return false
+}
+
+// warned reads the text of a warning, and reports whether it is of trouble.
+func (l *line) warned(text []byte) bool {
+	for _, s := range clientSigns {
+		if bytes.Contains(text, []byte(s)) {
+			return false
+		}
+	}
+	problem := problemIn(text)
+	if problem != "" {
+		l.trouble(problem, parsers.SeverityWarning, text)
+	}
+	return problem != ""
+}
+
+// trouble emits the trouble that the mail system is in.
+func (l *line) trouble(problem parsers.Problem, severity parsers.Severity, text []byte) {
+	l.begin(nil)
+	l.Problem, l.Severity = problem, severity
+	l.Reply.Text = text
+	l.send(parsers.Trouble)
+}
+
+// blocklistErrors are what a DNS blocklist answers to a resolver that it does not
+// serve: the client is on no list, and every client is refused.
+var blocklistErrors = []string{"Error: open resolver", "excessive number of queries", "127.255.255."}
+
+// refusedByFault emits the trouble because of which the last rejection was: a
+// blocklist that answers errors, or a condition of this system (X.3.X of RFC
+// 3463).
+func (l *line) refusedByFault() {
+	text, status := l.Reply.Text, l.Reply.Enhanced
+	problem := parsers.Problem("")
+	switch {
+	case containsAny(text, blocklistErrors):
+		problem = parsers.ProblemResolver
+	case status.Subject != 3:
+		return
+	case status.Detail == 1:
+		problem = parsers.ProblemDisk
+	case status.Detail == 5:
+		problem = parsers.ProblemConfig
+	case bytes.Contains(text, []byte("emporary lookup failure")):
+		problem = parsers.ProblemLookup
+	default:
+		return
+	}
+	service := l.Service
+	l.trouble(problem, parsers.SeverityError, text)
+	l.Service = service
+}
+
+func containsAny(b []byte, list []string) bool {
+	for _, s := range list {
+		if bytes.Contains(b, []byte(s)) {
+			return true
+		}
+	}
+	return false
+}
+
+// tlsReport reads the lines of Postfix's TLS reporting (RFC 8460):
+//
+//	TLSRPT: status=failure, domain=a.example, receiving_mx=mx.a.example[192.0.2.1], failure_type=validation_failure, failure_reason=…
+func (l *line) tlsReport(b []byte) parsers.Result {
+	if !has(b, "status=failure, ") {
+		return parsers.Understood
+	}
+	l.begin(nil)
+	l.Problem, l.Severity = parsers.ProblemTLSRPT, parsers.SeverityWarning
+	l.Domain = valueOf(b, "domain=")
+	l.Relay, l.RelayIP, _, _ = host(valueOf(b, "receiving_mx="))
+	l.Stage, l.Source = registry.StageSTARTTLS, registry.SourceTLS
+	if i := bytes.Index(b, []byte("failure_type=")); i >= 0 {
+		l.Reply.Text = b[i+len("failure_type="):]
+	}
+	l.send(parsers.Trouble)
+	return parsers.Understood
+}
+
+// valueOf returns what follows a name, up to a comma.
+func valueOf(b []byte, name string) []byte {
+	i := bytes.Index(b, []byte(name))
+	if i < 0 {
+		return nil
+	}
+	value, _, _ := bytes.Cut(b[i+len(name):], []byte(","))
+	return value
+}

@@ -1,0 +1,56 @@
+package postfix
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"mailfail/parsers"
+	"mailfail/parsers/parserstest"
+)
+
+// TestTrouble reads what Postfix says of its own troubles, and warnings that are
+// about others.
+func TestTrouble(t *testing.T) {
+	for _, test := range []struct{ program, message, want string }{
+		{"postfix/qmgr", "fatal: write active/4F2AB1C3D: No space left on device", "disk/fatal"},
+		{"postfix/smtpd", "NOQUEUE: reject: MAIL from m[192.0.2.1]: 452 4.3.1 Insufficient system storage; from=<a@b> proto=ESMTP helo=<x>", "disk/error"},
+		{"postfix/cleanup", "warning: connect to Milter service inet:127.0.0.1:8891: Connection refused", "milter/warning"},
+		{"postfix/smtpd", "warning: milter inet:localhost:11332: can't read SMFIC_OPTNEG reply packet header: Connection timed out", "milter/warning"},
+		{"postfix/smtpd", "warning: problem talking to server private/policy-spf: Connection timed out", "policy-service/warning"},
+		{"postfix/smtpd", "warning: SASL: Connect to private/auth failed: No such file or directory", "authentication/warning"},
+		{"postfix/trivial-rewrite", "warning: connect to mysql server 127.0.0.1: Can't connect to MySQL server", "lookup/warning"},
+		{"postfix/smtp", "warning: TLS policy lookup for es.example/mx3.es.example: Temporary lookup error", "lookup/warning"},
+		{"postfix/smtpd", "error: open database /etc/aliases.db: No such file or directory", "other/error"},
+		{"postfix/smtpd", "warning: cannot get RSA certificate from file \"/etc/ssl/mail.pem\": disabling TLS support", "tls/warning"},
+		{"postfix/master", "warning: process /usr/lib/postfix/sbin/smtpd pid 4711 exit status 1", "process/warning"},
+		{"postfix/master", "warning: /usr/lib/postfix/sbin/smtpd: bad command startup -- throttling", "process/warning"},
+		{"postfix/master", "warning: service \"smtp\" (25) has reached its process limit \"100\": new clients may experience noticeable delays", "limit/warning"},
+		{"postfix/smtpd", "panic: vstring_alloc: bad length -1", "other/fatal"},
+		{"postfix/trivial-rewrite", "warning: do not list domain a.example in BOTH mydestination and virtual_mailbox_domains", "configuration/warning"},
+		{"postfix/smtpd", "NOQUEUE: reject: RCPT from m[192.0.2.1]: 554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.list.example; Error: open resolver; https://list.example/returnc/pub/192.0.2.53/; from=<a@b> to=<c@d> proto=ESMTP helo=<x>", "open-resolver/error"},
+		{"postfix/smtpd", "NOQUEUE: reject: RCPT from m[192.0.2.1]: 554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using bl.example; excessive number of queries (127.255.255.255); from=<a@b> to=<c@d> proto=ESMTP helo=<x>", "open-resolver/error"},
+		{"postfix/smtpd", "NOQUEUE: reject: RCPT from m[192.0.2.1]: 451 4.3.0 <a@b>: Temporary lookup failure; from=<a@b> to=<c@d> proto=ESMTP helo=<x>", "lookup/error"},
+		{"postfix/smtp", "TLSRPT: status=failure, domain=bad.example, receiving_mx=mx01.bad.example[198.51.100.41], failure_type=validation_failure, failure_reason=unable to get local issuer certificate",
+			`tlsrpt/warning domain=bad.example relay=mx01.bad.example ip=198.51.100.41 at=starttls/tls "validation_failure, failure_reason=unable to get local issuer certificate"`},
+		{"postfix/smtp", "TLSRPT: status=success, domain=far.example, receiving_mx=mx01.far.example[198.51.100.40]", ""},
+
+		{"postfix/smtpd", "warning: unknown[192.0.2.1]: SASL LOGIN authentication failed: corrupt", ""},
+		{"postfix/smtpd", "warning: hostname a.example does not resolve to address 192.0.2.1: Name or service not known", ""},
+		{"postfix/smtpd", "warning: 1.2.0.192.list.example: RBL lookup error: Host or domain name not found", ""},
+		{"postfix/smtpd", "NOQUEUE: reject: RCPT from m[192.0.2.1]: 554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.list.example; from=<a@b> to=<c@d> proto=ESMTP helo=<x>", ""},
+	} {
+		var got string
+		p := New(parsers.Options{Location: time.UTC})
+		result := p.Parse(&parsers.Entry{Program: []byte(test.program), Message: []byte(test.message)}, func(r *parsers.Record) {
+			if r.Kind == parsers.Trouble {
+				without := *r
+				without.Service = nil
+				got = strings.TrimPrefix(parserstest.Show(&without), "trouble ")
+			}
+		})
+		if !strings.HasPrefix(got, test.want) || test.want == "" && got != "" || result == parsers.Unparsed {
+			t.Errorf("%s: got %q (%d), want %q", test.message, got, result, test.want)
+		}
+	}
+}
