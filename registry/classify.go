@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
@@ -14,21 +15,40 @@ import (
 //go:embed rules.txt
 var rulesText string
 
-// Rules decide the reason of a failure. They are asked in their order and the
-// first that holds decides: texts before codes, because codes alone mislead.
-// What no rule knows goes by the meaning of its codes, the enhanced one first.
+// Rules decide the reason of a failure. Evidence is asked in the order of what
+// it is worth:
+//
+//  1. a code that only its provider uses, with the provider's meaning;
+//  2. rules with tags of operators and with whole phrases, in their order;
+//  3. an enhanced code with a meaning of its own, as the provider uses it;
+//  4. weak rules: single words, and words that say no more than no;
+//  5. codes that say little: X.7.1, X.3.0, a reply code alone.
+//
+// Where a reply passes another one on, the inner one is asked first: it is the
+// cause. Last the stage is asked whether it can be so, see atStage. What
+// nothing decides is unknown.
 //
 // Rules are safe for use by several goroutines.
 type Rules struct {
 	rules   []rule
 	phrases *phrases
-	always  []uint64   // rules without text, as a set
+	always  ruleSet    // rules without text
+	weak    ruleSet    // rules that are asked after codes
 	of      [][]uint16 // phrase → rules it makes worth asking
-	version string
+	version func() string
 }
 
 // maxRules bounds the set of rules that Classify keeps on the stack.
 const maxRules = 2048
+
+// ruleSet is a set of rules, by index.
+type ruleSet [maxRules / 64]uint64
+
+func (s *ruleSet) add(i int)      { s[i/64] |= 1 << (i % 64) }
+func (s *ruleSet) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
+
+// method is part of the version: it changes with the order of evidence.
+const method = "2"
 
 // defaultRules compiles the embedded rules when they are first needed.
 var defaultRules = sync.OnceValue(func() *Rules {
@@ -78,36 +98,48 @@ func readRules(path string) ([]byte, error) {
 type source struct{ name, text string }
 
 func compileRules(sources ...source) (*Rules, error) {
-	rr := ruleReader{indexes: map[string]uint16{}, names: map[string]bool{}}
-	hash := sha256.New()
+	rr := ruleReader{indexes: make(map[string]uint16, maxPhrases/2), names: map[string]bool{}}
 	for _, s := range sources {
 		if err := rr.read(s.text); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
-		fmt.Fprintf(hash, "%d\n%s", len(s.text), s.text)
 	}
 	if len(rr.rules) > maxRules {
 		return nil, fmt.Errorf("%d rules; no more than %d are possible", len(rr.rules), maxRules)
-	}
-	for _, text := range tableTexts() { // codes decide where no rule does
-		fmt.Fprintf(hash, "%d\n%s", len(text), text)
 	}
 	p, err := newPhrases(rr.texts)
 	if err != nil {
 		return nil, err
 	}
-	r := &Rules{rules: rr.rules, phrases: p, version: hex.EncodeToString(hash.Sum(nil)[:6])}
+	r := &Rules{rules: rr.rules, phrases: p, version: sync.OnceValue(func() string { return version(sources) })}
 	r.index(len(rr.texts))
 	return r, nil
 }
 
+// version is a hash of all that decides.
+func version(sources []source) string {
+	hash := sha256.New()
+	io.WriteString(hash, method)
+	for _, s := range sources {
+		fmt.Fprintf(hash, "%d\n", len(s.text))
+		io.WriteString(hash, s.text)
+	}
+	for _, text := range tableTexts() { // codes decide where no rule does
+		fmt.Fprintf(hash, "%d\n", len(text))
+		io.WriteString(hash, text)
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:6])
+}
+
 // index notes which rules each phrase makes worth asking.
 func (r *Rules) index(phrases int) {
-	r.always = make([]uint64, maxRules/64)
 	r.of = make([][]uint16, phrases)
 	for i := range r.rules {
+		if r.rules[i].weak {
+			r.weak.add(i)
+		}
 		if len(r.rules[i].text) == 0 {
-			r.always[i/64] |= 1 << (i % 64)
+			r.always.add(i)
 			continue
 		}
 		for _, phrase := range r.rules[i].text[0] {
@@ -117,60 +149,129 @@ func (r *Rules) index(phrases int) {
 }
 
 // Version changes whenever the same failure might get another reason.
-func (r *Rules) Version() string { return r.version }
+func (r *Rules) Version() string { return r.version() }
 
-// Classify returns the reason of f and the rule that decided. Equal failures
-// have equal reasons. The rule is the name of one in a rules file, or "code
-// 5.1.1" where no text decided and the meaning of the code did, or "" for the
-// reason "unknown".
+// Classify returns the reason of f and what it rests on. Equal failures have
+// equal verdicts. The rule is the name of one in a rules file, or "code 5.1.1"
+// where a code decided, or "" for the reason "unknown".
 func (r *Rules) Classify(f Failure) Verdict {
 	var buf [maxText]byte
 	if len(f.Signature) > maxText {
 		f.Signature = f.Signature[:maxText]
 	}
-	var found phraseSet
-	r.phrases.find(appendFolded(buf[:0], f.Signature), &found)
+	text := appendFolded(buf[:0], f.Signature)
+	if start, inner := passedOn(text); inner != nil {
+		return r.forwarded(&f, text[:start], inner)
+	}
+	return atStage(&f, r.decide(&f, text), text)
+}
 
-	var ask [maxRules / 64]uint64
-	copy(ask[:], r.always)
+// passedOn finds the reply of another server in a reply, and where it begins.
+// A text that does not begin with a code is the frame that a log puts around
+// the reply.
+func passedOn(text []byte) (start int, inner []byte) {
+	if len(text) == 0 || kinds[text[0]] != isDigit {
+		return 0, nil
+	}
+	inner = InnerReply(text)
+	if inner == nil {
+		return 0, nil
+	}
+	return bytes.Index(text, inner), inner
+}
+
+// forwarded decides about a reply that passes another one on: by the inner one
+// as far as it says more than the words around it. That the message expired is
+// how it ended, not why.
+func (r *Rules) forwarded(f *Failure, outer, inner []byte) Verdict {
+	in := Failure{Source: f.Source}
+	reply := ParseReply(inner)
+	in.Reply, in.Enhanced = reply.Code, reply.Enhanced
+	cause := r.decide(&in, inner)
+	frame := atStage(f, r.decide(f, outer), outer)
+	if cause.Reason == "unknown" || cause.Confidence < frame.Confidence && frame.Reason != "expired" {
+		return frame
+	}
+	return cause
+}
+
+// decide asks the evidence in its order.
+func (r *Rules) decide(f *Failure, text []byte) Verdict {
+	if v := ownCode(f); v.Reason != "" {
+		return v
+	}
+	var found phraseSet
+	r.phrases.find(text, &found)
+	ask := r.worth(&found)
+	code, specific := r.code(f)
+	if rule := r.first(f, &found, &ask, false); rule != nil {
+		v := Verdict{rule.reason, rule.name, rule.decides(), ConfidenceHigh}
+		if v.DecidedBy == ByStage || specific && code.Reason != v.Reason {
+			v.Confidence = ConfidenceMedium
+		}
+		return v
+	}
+	if specific {
+		return code
+	}
+	if rule := r.first(f, &found, &ask, true); rule != nil {
+		v := Verdict{rule.reason, rule.name, rule.decides(), ConfidenceLow}
+		if code.Reason == v.Reason {
+			v.Confidence = ConfidenceMedium
+		}
+		return v
+	}
+	return code
+}
+
+// worth returns the rules that one of their phrases, or none, makes worth
+// asking.
+func (r *Rules) worth(found *phraseSet) ruleSet {
+	ask := r.always
 	for w, word := range found[:(len(r.of)+63)/64] {
 		for ; word != 0; word &= word - 1 {
 			for _, i := range r.of[w*64+bits.TrailingZeros64(word)] {
-				ask[i/64] |= 1 << (i % 64)
+				ask.add(int(i))
 			}
 		}
 	}
-	for w, word := range ask[:(len(r.rules)+63)/64] {
-		for ; word != 0; word &= word - 1 {
-			rule := &r.rules[w*64+bits.TrailingZeros64(word)]
-			if !rule.match(&f, &found) {
-				continue
-			}
-			if rule.weak {
-				if v := codeReason(f.Reply, f.status(), f.Provider); v.Reason != "" && v.Reason != "policy" && v.Reason != rule.reason && !f.status().IsZero() {
-					return v
-				}
-			}
-			return Verdict{rule.reason, rule.name, rule.decides(), ConfidenceHigh}
-		}
-	}
-	return byCode(&f)
+	return ask
 }
 
-// byCode returns the reason that the codes of f stand for.
-func byCode(f *Failure) Verdict {
-	if e := f.status(); !e.IsZero() {
-		if v := codeReason(f.Reply, e, f.Provider); v.Reason != "" {
-			return v
+// first returns the first rule that holds, of the weak ones or of the others.
+func (r *Rules) first(f *Failure, found *phraseSet, ask *ruleSet, weak bool) *rule {
+	for w, word := range ask[:(len(r.rules)+63)/64] {
+		if weak {
+			word &= r.weak[w]
+		} else {
+			word &^= r.weak[w]
+		}
+		for ; word != 0; word &= word - 1 {
+			if rule := &r.rules[w*64+bits.TrailingZeros64(word)]; rule.match(f, found) {
+				return rule
+			}
 		}
 	}
-	if v := codeReason(f.Reply, Enhanced{}, f.Provider); v.Reason != "" {
-		return v
+	return nil
+}
+
+// code returns the reason that the codes of f stand for, and whether it is one
+// with a meaning of its own. The status that this MTA gave is only its own
+// guess from the reply.
+func (r *Rules) code(f *Failure) (v Verdict, specific bool) {
+	status := f.status()
+	if v, specific = enhancedReason(f.Reply, status, f.Provider); specific {
+		return v, true
 	}
-	if e := f.MTAStatus; !e.IsZero() && e != f.status() {
-		if v := codeReason(0, e, ""); v.Reason != "" {
-			return v
-		}
+	if reply := replyReason(f.Reply, f.Provider); v.Reason == "" && reply.Reason != "" {
+		v = reply
 	}
-	return Verdict{Reason: "unknown", Confidence: ConfidenceLow}
+	if v.Reason == "" && f.MTAStatus != status {
+		v, _ = enhancedReason(0, f.MTAStatus, "")
+	}
+	if v.Reason == "" {
+		v = Verdict{Reason: "unknown"}
+	}
+	v.Confidence = ConfidenceLow
+	return v, false
 }

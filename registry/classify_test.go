@@ -112,7 +112,7 @@ func TestLoadRules(t *testing.T) {
 		t.Errorf("another provider's failure: %v", v)
 	}
 	f.Provider = "Other"
-	if v := rules.Classify(f); v != (Verdict{"greylisted", "ours", ByText, ConfidenceHigh}) {
+	if v := rules.Classify(f); v != (Verdict{"greylisted", "ours", ByText, ConfidenceMedium}) {
 		t.Errorf("got %v", v)
 	}
 	for _, bad := range []string{

@@ -459,20 +459,30 @@ func providerVendor(reply uint16, e Enhanced, provider string) *Vendor {
 	return nil
 }
 
-// codeReason returns the reason that an enhanced code stands for, as the
-// provider uses it.
-func codeReason(reply uint16, e Enhanced, provider string) Verdict {
-	if e.Class == 2 {
+// ownCode returns what the provider means by a code that is its own: one that
+// the registry of codes does not have, or has with another meaning. Providers
+// count up from the last registered details, X.1.10 and X.7.19.
+func ownCode(f *Failure) Verdict {
+	e := f.Enhanced
+	if e.Class == 2 || e.Detail < 20 && !(e.Subject == 1 && e.Detail >= 10) {
 		return Verdict{}
 	}
-	if v := providerVendor(reply, e, provider); v != nil && v.Reason != "" {
+	if v := providerVendor(f.Reply, e, f.Provider); v != nil && v.Reason != "" {
 		return Verdict{v.Reason, v.rule, ByProvider, ConfidenceHigh}
 	}
-	if e.IsZero() {
-		if entry, _ := LookupReply(reply); entry != nil && entry.Reason != "" {
-			return Verdict{entry.Reason, entry.rule, ByCode, ConfidenceMedium}
-		}
-		return Verdict{}
+	return Verdict{}
+}
+
+// enhancedReason returns the reason that an enhanced code stands for, as the
+// provider uses it, and whether the code says more than which part of mail it
+// is about: X.7.1 is any refusal, X.3.0 any trouble.
+func enhancedReason(reply uint16, e Enhanced, provider string) (v Verdict, specific bool) {
+	if e.Class == 2 || e.IsZero() {
+		return Verdict{}, false
+	}
+	specific = e.Detail != 0 && !(e.Subject == 7 && e.Detail == 1) && e.Subject != 0
+	if v := providerVendor(reply, e, provider); v != nil && v.Reason != "" {
+		return Verdict{v.Reason, v.rule, ByProvider, ConfidenceMedium}, specific
 	}
 	entry, exact := LookupEnhanced(e)
 	if !exact {
@@ -481,15 +491,27 @@ func codeReason(reply uint16, e Enhanced, provider string) Verdict {
 		for _, list := range [...][]*Vendor{codes().byCode[enhancedKey(e.Subject, e.Detail)], codes().byRange} {
 			for _, v := range list {
 				if v.Reason != "" && v.tag == "" && v.match(reply, e) {
-					return Verdict{v.Reason, v.rule, ByCode, ConfidenceMedium}
+					return Verdict{v.Reason, v.rule, ByProvider, ConfidenceMedium}, true
 				}
 			}
 		}
+		specific = false
 	}
 	if entry.Reason == "" {
-		return Verdict{}
+		return Verdict{}, false
 	}
-	return Verdict{entry.Reason, entry.rule, ByCode, ConfidenceMedium}
+	return Verdict{entry.Reason, entry.rule, ByCode, ConfidenceMedium}, specific
+}
+
+// replyReason returns the reason that a reply code alone stands for.
+func replyReason(reply uint16, provider string) Verdict {
+	if v := providerVendor(reply, Enhanced{}, provider); v != nil && v.Reason != "" {
+		return Verdict{v.Reason, v.rule, ByProvider, ConfidenceLow}
+	}
+	if entry, _ := LookupReply(reply); entry != nil && entry.Reason != "" {
+		return Verdict{entry.Reason, entry.rule, ByCode, ConfidenceLow}
+	}
+	return Verdict{}
 }
 
 // Brief returns one line that names a failing code and one line of advice, for

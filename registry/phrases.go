@@ -7,29 +7,34 @@ import (
 	"strings"
 )
 
-// phrases finds which of many phrases a text holds, all in one pass over it
-// (Aho and Corasick 1975). Phrases are lower case. A phrase stands for whole
-// words: "full" is not found in "fully", unless it is written "full*"; "*full"
-// is found in "overfull".
+// phrases finds which of many phrases a text holds, in one pass over it.
+// Phrases are lower case. A phrase stands for whole words: "full" is not found
+// in "fully", unless it is written "full*"; "*full" is found in "overfull".
+//
+// They are a sorted list: from where a word begins, each further byte of the
+// text narrows the range of phrases that begin so. That needs no tables to be
+// built when the program starts, which costs more than most questions to it.
 type phrases struct {
-	classes [256]uint8 // of bytes; 0 are those in no phrase
-	width   int        // number of classes
-	next    []uint16   // state × class → state
-	hit     []uint16   // state → index of its phrase + 1
-	suffix  []uint16   // state → the longest proper suffix that has a hit
-	list    []phrase
+	words sortedPhrases // that begin where a word does
+	open  sortedPhrases // that may begin within a word
+}
+
+// sortedPhrases are phrases in the order of their texts.
+type sortedPhrases struct {
+	list  []phrase
+	first [256][2]uint16 // byte → range of the phrases that begin with it
 }
 
 // phrase is one phrase with its ends.
 type phrase struct {
-	length             int
-	openStart, openEnd bool   // may begin or end within a word
-	same               uint16 // index + 1 of another phrase of the same letters
+	text    string
+	index   uint16
+	openEnd bool // may end within a word
 }
 
 // maxPhrases and maxText bound what a search needs on the stack.
 const (
-	maxPhrases = 4096
+	maxPhrases = 8192
 	maxText    = 2048
 )
 
@@ -44,124 +49,93 @@ func newPhrases(texts []string) (*phrases, error) {
 	if len(texts) > maxPhrases {
 		return nil, errors.New("too many phrases")
 	}
-	p, letters := &phrases{width: 1}, 1
-	for _, text := range texts {
-		letters += len(text)
-		for i := range len(text) {
-			if c := text[i]; c != '*' && p.classes[c] == 0 {
-				p.classes[c] = uint8(p.width)
-				p.width++
-			}
-		}
-	}
-	p.next = make([]uint16, 0, letters*p.width) // more than is needed: beginnings are shared
-	p.addState()
+	p := &phrases{}
 	for i, text := range texts {
-		if err := p.insert(uint16(i), text); err != nil {
-			return nil, err
+		ph := phrase{text: text, index: uint16(i)}
+		list := &p.words
+		if rest, ok := strings.CutPrefix(ph.text, "*"); ok {
+			ph.text, list = rest, &p.open
 		}
+		ph.text, ph.openEnd = strings.CutSuffix(ph.text, "*")
+		if ph.text == "" || strings.Contains(ph.text, "*") {
+			return nil, fmt.Errorf("phrase %q: want words, with * at most at the ends", text)
+		}
+		if !isWordByte(ph.text[0]) {
+			list = &p.open
+		}
+		ph.openEnd = ph.openEnd || !isWordByte(ph.text[len(ph.text)-1])
+		list.list = append(list.list, ph)
 	}
-	p.next = slices.Clone(p.next)
-	p.link()
+	p.words.sort()
+	p.open.sort()
 	return p, nil
 }
 
-func (p *phrases) addState() uint16 {
-	p.next = p.next[:len(p.next)+p.width]
-	p.hit = append(p.hit, 0)
-	p.suffix = append(p.suffix, 0)
-	return uint16(len(p.hit) - 1)
-}
-
-func (p *phrases) insert(index uint16, text string) error {
-	var ph phrase
-	if len(text) > 0 && text[0] == '*' {
-		ph.openStart, text = true, text[1:]
-	}
-	if len(text) > 0 && text[len(text)-1] == '*' {
-		ph.openEnd, text = true, text[:len(text)-1]
-	}
-	if text == "" || strings.Contains(text, "*") {
-		return fmt.Errorf("phrase %q: want words, with * at most at the ends", text)
-	}
-	ph.length = len(text)
-	ph.openStart = ph.openStart || !isWordByte(text[0])
-	ph.openEnd = ph.openEnd || !isWordByte(text[len(text)-1])
-	state := uint16(0)
-	for i := range len(text) {
-		at := int(state)*p.width + int(p.classes[text[i]])
-		if p.next[at] == 0 {
-			if len(p.hit) == 1<<16-1 {
-				return errors.New("too many phrases")
-			}
-			n := p.addState()
-			p.next[at] = n
+func (s *sortedPhrases) sort() {
+	slices.SortFunc(s.list, func(a, b phrase) int { return strings.Compare(a.text, b.text) })
+	for i := range s.list {
+		r := &s.first[s.list[i].text[0]]
+		if r[1] == 0 {
+			r[0] = uint16(i)
 		}
-		state = p.next[at]
-	}
-	p.list = append(p.list, ph)
-	p.list[index].same = p.hit[state]
-	p.hit[state] = index + 1
-	return nil
-}
-
-// link turns the tree of phrases into an automaton, level by level.
-func (p *phrases) link() {
-	fail := make([]uint16, len(p.hit))
-	var queue []uint16
-	for c := range p.width {
-		if s := p.next[c]; s != 0 {
-			queue = append(queue, s)
-		}
-	}
-	for len(queue) > 0 {
-		s := queue[0]
-		queue = queue[1:]
-		f := fail[s]
-		if p.hit[f] != 0 {
-			p.suffix[s] = f
-		} else {
-			p.suffix[s] = p.suffix[f]
-		}
-		for c := range p.width {
-			at := int(s)*p.width + c
-			to := p.next[int(f)*p.width+c]
-			if n := p.next[at]; n != 0 {
-				fail[n] = to
-				queue = append(queue, n)
-			} else {
-				p.next[at] = to
-			}
-		}
+		r[1] = uint16(i + 1)
 	}
 }
 
 // find adds the phrases in text to set.
 func (p *phrases) find(text []byte, set *phraseSet) {
-	state := uint16(0)
+	within := false
 	for i, c := range text {
-		state = p.next[int(state)*p.width+int(p.classes[c])]
-		s := state
-		if p.hit[s] == 0 {
-			s = p.suffix[s]
+		p.open.at(text, i, set)
+		word := isWordByte(c)
+		if word && !within {
+			p.words.at(text, i, set)
 		}
-		for s != 0 {
-			for hit := p.hit[s]; hit != 0; hit = p.list[hit-1].same {
-				if p.list[hit-1].bounded(text, i+1) {
-					set.add(hit - 1)
-				}
-			}
-			s = p.suffix[s]
-		}
+		within = word
 	}
 }
 
-// bounded reports whether the phrase that ends at end begins and ends where
-// words do.
-func (ph *phrase) bounded(text []byte, end int) bool {
-	start := end - ph.length
-	return (ph.openStart || start == 0 || !isWordByte(text[start-1])) &&
-		(ph.openEnd || end == len(text) || !isWordByte(text[end]))
+// at adds the phrases that begin at start.
+func (s *sortedPhrases) at(text []byte, start int, set *phraseSet) {
+	low, high := int(s.first[text[start]][0]), int(s.first[text[start]][1])
+	for n := 1; low < high; n++ {
+		// All phrases in the range agree with the text so far, so that one of
+		// n bytes is a hit, and is the first of them.
+		for low < high && len(s.list[low].text) == n {
+			if ph := &s.list[low]; ph.openEnd || start+n == len(text) || !isWordByte(text[start+n]) {
+				set.add(ph.index)
+			}
+			low++
+		}
+		if low == high || start+n == len(text) {
+			return
+		}
+		low, high = s.narrow(low, high, n, text[start+n])
+	}
+}
+
+// narrow returns the part of a range whose byte n is c.
+func (s *sortedPhrases) narrow(low, high, n int, c byte) (int, int) {
+	if s.list[low].text[n] == c && s.list[high-1].text[n] == c {
+		return low, high
+	}
+	from, to := low, high
+	for from < to { // the first that is not less
+		if m := (from + to) / 2; s.list[m].text[n] < c {
+			from = m + 1
+		} else {
+			to = m
+		}
+	}
+	low, to = from, high
+	for from < to { // the first that is more
+		if m := (from + to) / 2; s.list[m].text[n] <= c {
+			from = m + 1
+		} else {
+			to = m
+		}
+	}
+	return low, from
 }
 
 func isWordByte(c byte) bool {

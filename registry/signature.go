@@ -231,6 +231,8 @@ func (s *signer) number(i, end int) int {
 	switch {
 	case n == len(w), len(w) == 3 && s.isCode(w, end):
 		s.put(w)
+	case bytes.HasPrefix(w, []byte("127.255.255.")):
+		s.put(w) // what a DNS list answers to errors
 	case isIPv4(w):
 		s.putString("{ip}")
 	case kinds[w[0]]&isDigit == 0 && len(w) == 1:
@@ -258,7 +260,14 @@ func (s *signer) isCode(w []byte, end int) bool {
 		}
 	}
 	d := s.dst[s.start:]
-	return len(d) == 0 || bytes.HasSuffix(d, []byte(`"`)) || s.blank && bytes.HasSuffix(d, []byte("->"))
+	if s.blank {
+		for _, mark := range [...]string{"->", "said:", "with:", "was:", "response:", "replied"} {
+			if bytes.HasSuffix(d, []byte(mark)) {
+				return true
+			}
+		}
+	}
+	return len(d) == 0 || bytes.HasSuffix(d, []byte(`"`))
 }
 
 // host masks a host name, unless it is that of a DNS list.
@@ -386,6 +395,9 @@ func isList(w []byte) bool {
 // or a word with one digit (IPv6).
 func isTag(w []byte) bool {
 	i, digits := 0, 0
+	if bytes.HasPrefix(w, []byte("ofr_")) { // Orange in lower case
+		return len(w) <= 8
+	}
 	for i < len(w) && kinds[w[i]] == isUpper {
 		i++
 	}

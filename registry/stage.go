@@ -1,0 +1,85 @@
+package registry
+
+import "bytes"
+
+// atStage corrects a reason that cannot be so at the stage at which f failed.
+// Before RCPT TO nothing is about the recipient: "mailbox unavailable" in
+// answer to MAIL FROM is about the sender, in a greeting about the client.
+// Before DATA nothing is about the message: whoever says "spam" then speaks of
+// the sender's reputation. And a server that has accepted the recipient does
+// not mean "mailbox unavailable", the standard text of 550, about it any more.
+func atStage(f *Failure, v Verdict, text []byte) Verdict {
+	if f.Reply == 0 || v.Reason == "unknown" {
+		return v
+	}
+	var reason Reason
+	switch f.Stage {
+	case StageConnect, StageBanner, StageEHLO, StageSTARTTLS:
+		reason = beforeMail(f, v.Reason)
+	case StageAuth:
+		reason = atLogin(v.Reason)
+	case StageMail:
+		reason = atMail(v.Reason)
+	case StageRcpt:
+		reason = aboutMessage(v.Reason)
+	case StageData, StageEndOfData:
+		if v.Reason == "user-unknown" && v.DecidedBy == ByText && f.Enhanced.Subject != 1 &&
+			bytes.Contains(text, []byte("mailbox unavailable")) && !bytes.Contains(text, []byte("unknown")) {
+			reason = "policy"
+		}
+	}
+	if reason == "" || reason == v.Reason {
+		return v
+	}
+	return Verdict{reason, v.Rule, ByStage, min(v.Confidence, ConfidenceMedium)}
+}
+
+// beforeMail returns what a reason means before MAIL FROM, when the server
+// knows nothing but the client.
+func beforeMail(f *Failure, r Reason) Reason {
+	switch r {
+	case "spam-content", "virus":
+		return "reputation"
+	case "mailbox-full":
+		return "storage-full"
+	case "too-many-recipients":
+		return "rate-limited"
+	case "user-unknown", "moved", "bad-address", "bad-sender", "mailbox-disabled", "restricted", "content", "too-big":
+		if f.Reply/100 == 4 {
+			return "system"
+		}
+		return "client-refused"
+	}
+	return r
+}
+
+// atLogin returns what a reason means in answer to AUTH.
+func atLogin(r Reason) Reason {
+	switch r {
+	case "user-unknown", "moved", "bad-address", "bad-sender", "mailbox-disabled", "restricted", "syntax", "policy", "relay-denied":
+		return "login"
+	}
+	return r
+}
+
+// atMail returns what a reason means in answer to MAIL FROM, when the server
+// knows the client and the sender.
+func atMail(r Reason) Reason {
+	switch r {
+	case "user-unknown", "moved", "bad-address", "domain-unknown", "null-mx", "mailbox-disabled", "restricted", "routing":
+		return "bad-sender"
+	case "mailbox-full":
+		return "storage-full"
+	}
+	return aboutMessage(r)
+}
+
+// aboutMessage returns what a reason means before the message was sent. Its
+// size and its character set may be announced in MAIL FROM.
+func aboutMessage(r Reason) Reason {
+	switch r {
+	case "spam-content", "virus":
+		return "reputation"
+	}
+	return r
+}
