@@ -48,6 +48,9 @@ func logsIn(t *testing.T, dir string) map[string][]byte {
 // row, in an open session, in half a character), give what they give when they
 // are read at once.
 func TestPiecesOfEveryKind(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	var sets []string
 	for _, pattern := range []string{"exchange/*", "exim/*", "postfix/*"} {
 		found, err := filepath.Glob("../testdata/" + pattern)

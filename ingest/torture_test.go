@@ -210,6 +210,9 @@ func (w *tortured) link() *os.File {
 // killed at random moments while the log is rotated: every attempt is counted
 // once. MAILFAIL_TORTURE=1000 sets the number of rotations.
 func TestTorture(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	rotations := 12
 	if s := os.Getenv("MAILFAIL_TORTURE"); s != "" {
 		n, err := strconv.Atoi(s)

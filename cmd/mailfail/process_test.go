@@ -136,6 +136,9 @@ var kills = 50 // of each test, in the middle of work
 // pieces that end anywhere, and is rotated. What it has read in the end is what
 // an undisturbed run reads.
 func TestKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	log, counts := generate(t, *killMessages)
 	start := time.Now()
 	want := atOnce(t, log)
@@ -188,6 +191,9 @@ func exchangeAtOnce(t *testing.T, days int) (string, time.Duration) {
 // of all kinds grow together, in pieces that end in rows, sessions and
 // characters, new files come and old ones are compressed.
 func TestKillExchange(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	want, took := exchangeAtOnce(t, *killDays)
 	k := newKiller(t, "", took/4)
 	load := newExchangeLoad(t, k.dir+"/logs", *killDays)
@@ -210,6 +216,9 @@ func TestKillExchange(t *testing.T) {
 // TestKillFollow kills `mailfail follow` at random moments while such logs grow,
 // so that most runs have committed something and were about to read more.
 func TestKillFollow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	const days = 4
 	want, _ := exchangeAtOnce(t, days)
 	k := newKiller(t, "", 150*time.Millisecond)

@@ -4,24 +4,37 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write what the commands print into README.md")
+var update = flag.Bool("update", false, "write what the commands print into README.md and docs")
 
-// TestReadme runs the commands of the console blocks in README.md and compares
-// what they print with what the page shows.
-func TestReadme(t *testing.T) {
+// TestPages runs the commands of the console blocks in README.md and docs, and
+// compares what they print with what the page shows.
+func TestPages(t *testing.T) {
 	t.Chdir("../..")
 	t.Setenv("COLUMNS", "80")
-	page, err := os.ReadFile("README.md")
+	t.Setenv("TZ", "UTC")
+	t.Setenv("MAILFAIL_CONFIG", os.DevNull)
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("docs has no pages: %v", err)
+	}
+	for _, page := range append(pages, "README.md") {
+		t.Run(filepath.Base(page), func(t *testing.T) { testPage(t, page) })
+	}
+}
+
+func testPage(t *testing.T, path string) {
+	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const begin, end = "```console\n", "```\n"
 	var out strings.Builder
-	rest, blocks := string(page), 0
+	rest := string(page)
 	for {
 		before, block, ok := strings.Cut(rest, begin)
 		if !ok {
@@ -34,17 +47,16 @@ func TestReadme(t *testing.T) {
 		command, shown, _ := strings.Cut(block, "\n")
 		printed := console(t, command)
 		if printed != shown && !*update {
-			t.Errorf("%s\nprints\n%s\nREADME.md shows (go test ./cmd/mailfail -update changes it)\n%s", command, printed, shown)
+			t.Errorf("%s\nprints\n%s\n%s shows (go test ./cmd/mailfail -run Pages -update changes it)\n%s", command, printed, path, shown)
 		}
 		out.WriteString(before + begin + command + "\n" + printed + end)
 		rest = after
-		blocks++
 	}
-	if blocks == 0 {
+	if path == "README.md" && out.Len() == 0 {
 		t.Error("README.md has no console block")
 	}
-	if *update {
-		if err := os.WriteFile("README.md", []byte(out.String()+rest), 0o644); err != nil {
+	if *update && out.Len() > 0 {
+		if err := os.WriteFile(path, []byte(out.String()+rest), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -62,4 +74,27 @@ func console(t *testing.T, line string) string {
 		t.Errorf("%s: exit code %d, %s", line, code, stderr.String())
 	}
 	return stdout.String()
+}
+
+// TestPagesLinks checks that the links between pages lead somewhere.
+func TestPagesLinks(t *testing.T) {
+	t.Chdir("../..")
+	pages, _ := filepath.Glob("docs/*.md")
+	top, _ := filepath.Glob("*.md")
+	for _, page := range append(pages, top...) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, after := range strings.Split(string(text), "](")[1:] {
+			link, _, _ := strings.Cut(after, ")")
+			link, _, _ = strings.Cut(link, "#")
+			if link == "" || strings.Contains(link, "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), link)); err != nil {
+				t.Errorf("%s: a link leads nowhere: %s", page, link)
+			}
+		}
+	}
 }

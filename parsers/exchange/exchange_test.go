@@ -806,6 +806,43 @@ func TestRecords(t *testing.T) {
 	}
 }
 
+// TestSubmitter reads who submitted a message, how many recipients it has, where
+// it goes, and which message a notification is about.
+func TestSubmitter(t *testing.T) {
+	const header = "#Log-type: Message Tracking Log\n#Fields: date-time,event-id,source,recipient-address,recipient-status,message-id,sender-address,client-ip,original-client-ip,directionality,reference\n"
+	row := func(fields string) string { return header + "2026-11-20T00:00:00.000Z," + fields + "\n" }
+	for _, test := range []struct{ name, row, want string }{
+		{"mailbox", row("RECEIVE,STOREDRIVER,a@x;b@x,,<m>,joe@corp,10.0.0.1,192.0.2.7,Originating,"), "account=joe@corp recipients=2"},
+		{"client that logged in", row("RECEIVE,SMTP,a@x,,<m>,joe@corp,10.0.0.1,192.0.2.7,Originating,"), "account=192.0.2.7 recipients=1"},
+		{"client, not proxied", row("RECEIVE,SMTP,a@x,,<m>,joe@corp,10.0.0.1,,Originating,"), "account=10.0.0.1 recipients=1"},
+		{"from outside", row("RECEIVE,SMTP,a@x,,<m>,s@far,192.0.2.7,192.0.2.7,Incoming,"), "account= recipients=1"},
+		{"notification", row("DSN,DSN,s@far,,<n>,<>,,,Originating,<m>"), "account= recipients=0 own of <m>"},
+		{"delivered here", row("DELIVER,STOREDRIVER,a@x,,<m>,s@far,,,,"), "local"},
+		{"sent", row("SENDEXTERNAL,SMTP,a@x,250 OK,<m>,s@far,,,,"), "outgoing"},
+		{"no such mailbox", row("FAIL,ROUTING,a@x,550 5.1.1 RESOLVER.ADR.RecipNotFound; not found,<m>,s@far,,,,"), "local"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, got := newStream(t, "auto"), ""
+			for line := range strings.SplitSeq(test.row, "\n") {
+				s.Parse([]byte(line), func(r *parsers.Record) {
+					switch {
+					case r.Kind == parsers.Attempt:
+						got = r.Direction.String()
+					case r.Kind == parsers.Arrival:
+						got = fmt.Sprintf("account=%s recipients=%d", r.Account, r.Recipients)
+						if r.Own {
+							got += fmt.Sprintf(" own of %s", r.BounceOf)
+						}
+					}
+				})
+			}
+			if got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 func TestNoAllocationPerRow(t *testing.T) {
 	s := newStream(t, "auto")
 	for line := range strings.SplitSeq(strings.TrimSpace(header2007), "\n") {

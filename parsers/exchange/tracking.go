@@ -32,6 +32,8 @@ const (
 	colInfo
 	colOriginalIP
 	colSchema
+	colDirectionality
+	colReference
 	nColumns
 )
 
@@ -46,7 +48,7 @@ var trackingColumns = map[string]column{
 	"recipient-address": colRecipient, "recipient-status": colStatus, "total-bytes": colBytes,
 	"related-recipient-address": colRelated, "return-path": colReturnPath,
 	"sender-address": colSender, "message-info": colInfo, "original-client-ip": colOriginalIP,
-	"schema-version": colSchema,
+	"schema-version": colSchema, "directionality": colDirectionality, "reference": colReference,
 
 	"date_time_utc": colTime, "date_time": colTime, "origin_timestamp_utc": colTime,
 	"client_ip": colClientIP, "client_hostname": colClient,
@@ -64,6 +66,7 @@ var trackingColumns = map[string]column{
 	"Recipients": colRecipient, "RecipientStatus": colStatus, "TotalBytes": colBytes,
 	"RelatedRecipientAddress": colRelated, "ReturnPath": colReturnPath, "Sender": colSender,
 	"MessageInfo": colInfo, "OriginalClientIp": colOriginalIP, "SchemaVersion": colSchema,
+	"Directionality": colDirectionality, "Reference": colReference,
 }
 
 // tracking2007 and the others are the columns of each version (Microsoft,
@@ -278,7 +281,7 @@ func (t *tracking) assume(width int) {
 func (t *tracking) emit(fields [][]byte, effect effect, emit func(*parsers.Record)) {
 	recipients := t.recipients.addresses(t.get(fields, colRecipient))
 	if effect != expects || len(t.get(fields, colReturnPath)) > 0 {
-		t.arrival(fields, effect, emit)
+		t.arrival(fields, recipients, effect, emit)
 	}
 	switch effect {
 	case arrives, createsDSN, expects:
@@ -378,7 +381,7 @@ func hasFold(list [][]byte, b []byte) bool {
 // arrival reports what a row tells of the message. On RECEIVE the client is the
 // one that brought it, or the frontend that passed it on, whose own client is
 // in original-client-ip.
-func (t *tracking) arrival(fields [][]byte, effect effect, emit func(*parsers.Record)) {
+func (t *tracking) arrival(fields, recipients [][]byte, effect effect, emit func(*parsers.Record)) {
 	r := &t.rec
 	r.Kind = parsers.Arrival
 	r.HasSender, r.Sender = t.sender(fields)
@@ -393,8 +396,39 @@ func (t *tracking) arrival(fields [][]byte, effect effect, emit func(*parsers.Re
 			r.Client, r.ClientIP = nil, ip
 		}
 	}
+	if effect == arrives {
+		r.Account = t.account(fields)
+		r.Recipients = countNonEmpty(recipients)
+	}
+	if effect == createsDSN {
+		r.Own, r.BounceOf = true, t.get(fields, colReference)
+	}
 	emit(r)
-	r.Client, r.ClientIP = nil, nil
+	r.Client, r.ClientIP, r.Account, r.Recipients, r.Own, r.BounceOf = nil, nil, nil, 0, false, nil
+}
+
+// account returns who submitted a message that was received: the mailbox it was
+// sent from, or the client of a message that comes from within the organisation.
+func (t *tracking) account(fields [][]byte) []byte {
+	switch {
+	case string(t.get(fields, colSource)) == "STOREDRIVER":
+		return t.get(fields, colSender)
+	case string(t.get(fields, colDirectionality)) != "Originating":
+		return nil
+	}
+	if ip := t.get(fields, colOriginalIP); len(ip) > 0 {
+		return ip
+	}
+	return t.get(fields, colClientIP)
+}
+
+func countNonEmpty(list [][]byte) (n int) {
+	for _, b := range list {
+		if len(b) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // attempts reports one attempt for each recipient of the row, with its own
@@ -402,6 +436,7 @@ func (t *tracking) arrival(fields [][]byte, effect effect, emit func(*parsers.Re
 func (t *tracking) attempts(fields [][]byte, recipients [][]byte, outcome registry.Outcome, emit func(*parsers.Record)) {
 	r := &t.rec
 	r.Kind, r.Outcome = parsers.Attempt, outcome
+	r.Direction = direction(t.get(fields, colSource), nil)
 	t.relay(fields)
 	if outcome == registry.OutcomeDelivered {
 		t.delay(fields)
@@ -424,6 +459,15 @@ func (t *tracking) attempts(fields [][]byte, recipients [][]byte, outcome regist
 	}
 }
 
+// direction returns whether a mailbox is of the organisation: the store driver
+// delivers to it, or the resolver looked it up.
+func direction(source, reply []byte) registry.Direction {
+	if string(source) == "STOREDRIVER" || contains(reply, " RESOLVER.") {
+		return registry.DirectionLocal
+	}
+	return registry.DirectionOutgoing
+}
+
 // failure sets what a member of recipient-status says of a DEFER or FAIL.
 func (t *tracking) failure(fields [][]byte, member []byte) {
 	r := &t.rec
@@ -432,6 +476,7 @@ func (t *tracking) failure(fields [][]byte, member []byte) {
 	r.MTAStatus, r.Stage, r.Source = registry.Enhanced{}, 0, 0
 	setReply(r, s.reply)
 	setOrigin(r, source, s.reply)
+	r.Direction = direction(source, s.reply)
 	if r.Outcome == registry.OutcomeFailed {
 		r.Final = t.ended(source, s.reply)
 	}
