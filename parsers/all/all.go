@@ -6,4 +6,5 @@ import (
 	_ "mailfail/parsers/exchange"
 	_ "mailfail/parsers/exim"
 	_ "mailfail/parsers/postfix"
+	_ "mailfail/parsers/sendmail"
 )

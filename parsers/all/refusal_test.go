@@ -16,14 +16,10 @@ import (
 // format understands a line of them, and the refusal says what they are.
 func TestRefusals(t *testing.T) {
 	shared := map[string]string{
-		"sendmail/fail2ban-sendmail-auth.log":   "sendmail",
-		"sendmail/fail2ban-sendmail-reject.log": "sendmail",
-		"sendmail/loghub-thunderbird.log":       "sendmail",
-		"sendmail/paste-deferred-2018.log":      "sendmail",
-		"exchange/kinesis-2.log":                "ECP",
-		"exchange/paste-iis-smtp-2009.log":      "IIS",
-		"exchange/msqa-recipientstatus.txt":     "statuses",
-		"replies/sisimai-expected.tsv":          "table",
+		"exchange/kinesis-2.log":            "ECP",
+		"exchange/paste-iis-smtp-2009.log":  "IIS",
+		"exchange/msqa-recipientstatus.txt": "statuses",
+		"replies/sisimai-expected.tsv":      "table",
 	}
 	for name, want := range shared {
 		text, err := os.ReadFile(filepath.Join("../../../shared/corpus", name))

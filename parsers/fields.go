@@ -1,0 +1,36 @@
+package parsers
+
+import "strings"
+
+// The fields of a Record by subject. Kind, Format, Time, Host, Instance, Service
+// and Delay may be in every record.
+const (
+	ofMessage   = "ID HasSender Sender Account Client ClientIP MessageID Size Recipients Reinjected BounceOf Own"
+	ofRecipient = "Address Original Direction"
+	ofContact   = "Outcome Relay RelayIP Stage Source Reply MTAStatus NextID TLS Nth"
+	ofTwin      = "Copy LineHash"
+)
+
+// Fields are the fields of the records of a kind, by name.
+type Fields struct {
+	Must []string // a record without one is not of this kind
+	May  []string // what it may hold besides
+}
+
+// KindFields is the contract between the formats and who reads their records.
+// The test kit checks that every record keeps it.
+var KindFields = map[Kind]Fields{
+	Arrival:    fieldsOf("ID", ofMessage),
+	Expected:   fieldsOf("ID Address", ofMessage, ofRecipient, "Kept"),
+	Attempt:    fieldsOf("ID Address Outcome", ofMessage, ofRecipient, ofContact, "Final"),
+	Suspended:  fieldsOf("ID Address", ofMessage, ofRecipient, ofContact),
+	Settled:    fieldsOf("ID Final", ofMessage, ofRecipient, ofContact),
+	End:        fieldsOf("ID"),
+	Rejection:  fieldsOf("", ofMessage, ofRecipient, "Outcome Stage Source Reply", ofTwin),
+	Connection: fieldsOf("Outcome", "Relay RelayIP Stage Source Reply Messages Session"),
+	Trouble:    fieldsOf("Problem", "Severity Domain Relay RelayIP Stage Source Reply", ofTwin),
+}
+
+func fieldsOf(must string, may ...string) Fields {
+	return Fields{strings.Fields(must), strings.Fields(strings.Join(may, " "))}
+}

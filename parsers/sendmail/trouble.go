@@ -1,0 +1,96 @@
+package sendmail
+
+import (
+	"bytes"
+
+	"mailfail/parsers"
+)
+
+// A sign is a text by which trouble of the mail system itself is known.
+type sign struct {
+	text    string
+	problem parsers.Problem
+}
+
+// signs are looked for in lines without fields, in this order.
+var signs = []sign{
+	{"No space left on device", parsers.ProblemDisk},
+	{"low on space", parsers.ProblemDisk},
+	{"min free: ", parsers.ProblemDisk},
+	{"Cannot write", parsers.ProblemDisk},
+	{"Disk quota exceeded", parsers.ProblemDisk},
+	{"load average", parsers.ProblemLimit},
+	{"too many connections", parsers.ProblemLimit},
+	{"Milter (", parsers.ProblemMilter},
+	{"fork", parsers.ProblemMemory},
+	{"Out of memory", parsers.ProblemMemory},
+	{"Cannot allocate memory", parsers.ProblemMemory},
+	{"missing map file", parsers.ProblemConfig},
+	{"unqualified host name", parsers.ProblemConfig},
+	{"qualify my own domain name", parsers.ProblemConfig},
+	{"cannot bind", parsers.ProblemConfig},
+	{"problem creating SMTP socket", parsers.ProblemConfig},
+	{"readcf", parsers.ProblemConfig},
+	{"unsafe", parsers.ProblemConfig},
+	{"STARTTLS: CRLFile", parsers.ProblemTLS},
+	{"STARTTLS=server: file", parsers.ProblemTLS},
+	{"ldap", parsers.ProblemLookup},
+}
+
+// milterFaults are what sendmail says of a milter that does not work.
+var milterFaults = []string{"error", "unsafe", "timeout", "Connection refused", "failed", "not responding"}
+
+// faultIn returns the problem that a text is a sign of, "" for none.
+func faultIn(text []byte) parsers.Problem {
+	for i := range signs {
+		if bytes.Contains(text, []byte(signs[i].text)) {
+			return signs[i].problem
+		}
+	}
+	return ""
+}
+
+// warned reads a line that may report trouble.
+func (p *parser) warned(text []byte) bool {
+	problem := faultIn(text)
+	if problem == "" || problem == parsers.ProblemMilter && !containsAny(text, milterFaults) {
+		return false
+	}
+	p.trouble(problem, parsers.SeverityWarning, text)
+	return true
+}
+
+// syserr reads "SYSERR(root): text", with which sendmail reports errors of the
+// system. Some are of a client that went away.
+func (p *parser) syserr(text []byte) parsers.Result {
+	_, what, _ := bytes.Cut(text, []byte(": "))
+	if containsAny(what, clientGone) {
+		return parsers.Understood
+	}
+	problem := faultIn(what)
+	if problem == "" {
+		problem = parsers.ProblemOther
+	}
+	p.trouble(problem, parsers.SeverityError, what)
+	return parsers.Understood
+}
+
+var clientGone = []string{"I/O error on", "putoutmsg", "putbody", "Broken pipe", "Connection reset", "timeout writing message"}
+
+// trouble emits the trouble that the mail system is in.
+func (p *parser) trouble(problem parsers.Problem, severity parsers.Severity, text []byte) {
+	r := &p.rec
+	r.Reset()
+	r.Problem, r.Severity = problem, severity
+	r.Reply.Text = text
+	p.send(parsers.Trouble)
+}
+
+func containsAny(b []byte, list []string) bool {
+	for _, s := range list {
+		if bytes.Contains(b, []byte(s)) {
+			return true
+		}
+	}
+	return false
+}
