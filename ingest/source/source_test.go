@@ -225,6 +225,9 @@ func TestEveryFormIsTheSameSource(t *testing.T) {
 // However little there is of a compressed file, it is no source of its own beside the
 // file that it is made of, and no error.
 func TestCompressedFileInTheMaking(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	lines := new(log).lines(400)
 	content := join(lines)
 	for suffix, pack := range packers {
@@ -251,6 +254,9 @@ func TestCompressedFileInTheMaking(t *testing.T) {
 }
 
 func TestSplitAnywhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	content := join(new(log).lines(300)) + "\r\n\nshort\r\n\x00\xff\n" + join(new(log).lines(20))
 	whole := filepath.Join(t.TempDir(), "whole")
 	write(t, whole, content)
@@ -277,6 +283,9 @@ func TestSplitAnywhere(t *testing.T) {
 // TestEverythingThatHappensToALog lets random things happen to a log, reads it
 // now and then, and wants every line once and in order.
 func TestEverythingThatHappensToALog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for seed := range 90 {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { happen(t, uint64(seed)) })
 	}
