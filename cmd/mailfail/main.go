@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailfail/registry"
+	"mailfail/report/check"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -39,11 +40,14 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		started = true
 		return configure(cmd)
 	}
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var exit *exitError
 	switch {
 	case err == nil:
 		return 0
+	case topCommand(cmd).Name() == "check" && (!errors.As(err, &exit) || exit.error != nil):
+		check.WriteUnknown(stdout, err)
+		return int(check.Unknown)
 	case errors.As(err, &exit):
 		if exit.error != nil {
 			complain(stderr, exit.error)
