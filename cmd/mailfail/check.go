@@ -30,8 +30,9 @@ A limit is a metric, a sign and a number, such as "failure-rate>5%", "age>15m" o
 "recipients<10"; "min 50" behind it asks for so many recipients. The metrics are
 ` + strings.Join(check.MetricNames(), ", ") + `: untried
 recipients came into the queue at least ten minutes ago and were never tried; age
-is the time since the last line that was read. Without limits a stuck queue and a
-log that nobody reads are reported.`,
+is the time since the last line that was read. Without limits the problems that
+"mailfail investigate" finds in the last 24 hours and that go on, a stuck queue
+and a log that nobody reads are reported.`,
 		Example: `  mailfail check
   mailfail check --warn 'failure-rate>5% min 50' --crit 'failure-rate>20% min 50'
   mailfail check --provider Google --warn 'deferral-rate>30%'`,
@@ -48,7 +49,10 @@ log that nobody reads are reported.`,
 			if err := output.check(); err != nil {
 				return err
 			}
-			if opt.Window, err = untilNow(since, zone); err != nil {
+			if opt.Location, err = location(zone); err != nil {
+				return err
+			}
+			if opt.Window, err = untilNow(since, opt.Location); err != nil {
 				return err
 			}
 			path, err := databasePath(dbPath)
@@ -93,7 +97,7 @@ func printCheck(cmd *cobra.Command, output *outputFlags, result *check.Result) e
 	return nil
 }
 
-// thresholds reads the limits; without any the usual ones hold.
+// thresholds reads the limits.
 func thresholds(warnings, criticals []string) (list []check.Threshold, err error) {
 	for _, given := range []struct {
 		flag  string
@@ -108,23 +112,15 @@ func thresholds(warnings, criticals []string) (list []check.Threshold, err error
 			list = append(list, t)
 		}
 	}
-	if len(list) == 0 {
-		list = check.DefaultThresholds()
-	}
 	return list, nil
 }
 
 // untilNow returns the window from a time until now.
-func untilNow(since, zone string) (w store.Window, err error) {
-	loc, err := location(zone)
-	if err != nil {
-		return w, err
-	}
+func untilNow(since string, loc *time.Location) (w store.Window, err error) {
 	window := windowFlags{since: since}
 	now := time.Now()
-	if w, err = window.window(now, loc); err != nil {
-		return w, err
+	if w, err = window.window(now, loc); err == nil {
+		w.Until = now
 	}
-	w.Until = now
-	return w, nil
+	return w, err
 }

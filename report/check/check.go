@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mailfail/registry"
+	"mailfail/report/investigate"
 	"mailfail/store"
 	"mailfail/templates"
 )
@@ -38,11 +39,11 @@ func (s State) rank() int { return [...]int{0, 2, 3, 1}[s] }
 type Options struct {
 	Window     store.Window // Until is now
 	Filter     store.Filter
-	Thresholds []Threshold // nil: DefaultThresholds
-	Problems   []Problem   // that an investigation of the window found
+	Thresholds []Threshold // nil: an investigation and DefaultThresholds decide
+	Location   *time.Location
 }
 
-// Problem is something that an investigation found.
+// Problem is something that an investigation found and that goes on.
 type Problem struct {
 	State State
 	Text  templates.Text
@@ -118,9 +119,35 @@ func run(ctx context.Context, q store.Reader, opt Options) (*Result, error) {
 		// A minute that was read is read until its end.
 		"age": seconds(max(0, opt.Window.Until.Sub(last.Add(time.Minute)))),
 	}
-	r := &Result{Window: opt.Window, Problems: opt.Problems}
+	r := &Result{Window: opt.Window}
+	if opt.Thresholds == nil {
+		opt.Thresholds = DefaultThresholds()
+		if r.Problems, err = investigated(ctx, q, opt); err != nil {
+			return nil, err
+		}
+	}
 	r.judge(values, t.Recipients, opt.Thresholds)
 	return r, nil
+}
+
+// investigated returns what an investigation of the last day finds to go on.
+func investigated(ctx context.Context, q store.Reader, opt Options) (problems []Problem, err error) {
+	found, err := investigate.Run(ctx, q, investigate.Options{
+		Window:   store.Window{Since: opt.Window.Until.Add(-24 * time.Hour), Until: opt.Window.Until},
+		Filter:   opt.Filter,
+		Location: opt.Location,
+		Now:      opt.Window.Until,
+	})
+	if err != nil {
+		return nil, err
+	}
+	states := map[string]State{investigate.Critical: Critical, investigate.Warning: Warning}
+	for i := range found.Problems {
+		if p := &found.Problems[i]; p.Ended.IsZero() {
+			problems = append(problems, Problem{states[p.Severity], p.Title()})
+		}
+	}
+	return problems, nil
 }
 
 // longestSilence is for how long a recipient counts as one that waits when
