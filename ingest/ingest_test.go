@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"mailfail/ingest"
-	"mailfail/ingest/loggen"
 	"mailfail/ingest/source"
 	_ "mailfail/parsers/all"
+	"mailfail/parsers/parserstest/loggen"
 	"mailfail/registry"
 	"mailfail/store/sqlite"
 	"mailfail/store/sqlite/sqlitetest"

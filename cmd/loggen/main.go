@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"mailfail/ingest/loggen"
+	"mailfail/parsers/parserstest/loggen"
 )
 
 func main() {

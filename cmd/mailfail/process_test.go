@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"mailfail/ingest/loggen"
+	"mailfail/parsers/parserstest/loggen"
 	"mailfail/store/sqlite"
 	"mailfail/store/sqlite/sqlitetest"
 )
