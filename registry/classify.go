@@ -255,6 +255,11 @@ func (r *Rules) first(f *Failure, found *phraseSet, ask *ruleSet, weak bool) *ru
 	return nil
 }
 
+// ByCode returns the reason that the codes of f alone stand for, and whether
+// they have a meaning of their own. Where it differs from Classify's the text or
+// the stage speaks against the code.
+func (r *Rules) ByCode(f Failure) (v Verdict, specific bool) { return r.code(&f) }
+
 // code returns the reason that the codes of f stand for, and whether it is one
 // with a meaning of its own. The status that this MTA gave is only its own
 // guess from the reply.

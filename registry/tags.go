@@ -20,7 +20,7 @@ type Tag struct {
 	Vendor  string
 	Reason  Reason // "" when the tag alone does not tell
 	Meaning string
-	Action  string
+	Action  string // "" for that of the reason
 }
 
 var tags = sync.OnceValue(func() []Tag {
@@ -39,12 +39,9 @@ func parseTags(text string) ([]Tag, error) {
 	var list []Tag
 	for _, b := range blocks {
 		t := Tag{Pattern: b.name, Vendor: b.get("vendor"), Reason: Reason(b.get("reason")), Meaning: b.get("what"), Action: b.get("action")}
-		info, ok := reasonTable()[t.Reason]
+		_, ok := reasonTable()[t.Reason]
 		if b.kind != "tag" || t.Vendor == "" || t.Meaning == "" || !ok && t.Reason != "" {
 			return nil, fmt.Errorf("tags: line %d: want a tag with vendor, what, and a reason if any", b.line)
-		}
-		if t.Action == "" && ok {
-			t.Action = info.Action
 		}
 		list = append(list, t)
 	}
@@ -79,10 +76,16 @@ func lookupTag(word string) *Tag {
 	return nil
 }
 
+// FoundTag is a tag with the word of the text that it is.
+type FoundTag struct {
+	*Tag
+	Word string
+}
+
 // FindTags returns the tags that a reply holds, each once, in its order. Only
 // words that look like a tag are asked for, with capitals and digits.
-func FindTags(text string) []*Tag {
-	var list []*Tag
+func FindTags(text string) []FoundTag {
+	var list []FoundTag
 	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(" \t[]<>;,\"'", r) }) {
 		if i := strings.LastIndexByte(word, '#'); i >= 0 && strings.Contains(word[:i], "://") {
 			word = word[i+1:]
@@ -94,10 +97,10 @@ func FindTags(text string) []*Tag {
 		t := LookupTag(word)
 		known := t == nil
 		for _, other := range list {
-			known = known || other == t
+			known = known || other.Tag == t
 		}
 		if !known {
-			list = append(list, t)
+			list = append(list, FoundTag{t, word})
 		}
 	}
 	return list

@@ -8,6 +8,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/emersion/go-message"
 	_ "github.com/emersion/go-message/charset" // bounces come in many
@@ -24,6 +25,7 @@ const (
 	maxParts      = 100
 	maxRecipients = 1000
 	maxDiagnostic = 4 << 10
+	maxAddress    = 512
 )
 
 // Recipient is one recipient that a bounce message reports about.
@@ -35,6 +37,9 @@ type Recipient struct {
 	Diagnostic string  `json:"diagnostic"`
 	Codes      []Code  `json:"codes"`
 	Reason     *Reason `json:"reason"`
+
+	Tags     []Tag     `json:"tags,omitempty"`
+	Contains *Contains `json:"contains,omitempty"`
 }
 
 // Message explains a bounce message as mail programs save it: the parts of a
@@ -46,7 +51,7 @@ func (x *Explainer) Message(name string, r io.Reader) (*Answer, error) {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	data = mboxLine.ReplaceAll(data, nil)
+	data = mboxLine().ReplaceAll(data, nil)
 	b := bounce{}
 	isMessage := looksLikeMessage(data)
 	if isMessage {
@@ -65,11 +70,34 @@ func (x *Explainer) Message(name string, r io.Reader) (*Answer, error) {
 		a.Recipients = append(a.Recipients, x.recipient(f))
 	}
 	a.merge()
+	a.Trace = queueID(data)
 	return a, nil
 }
 
+// queueIDs find the name that the host which made a bounce gave the message:
+// Postfix says it, others wrote it into the returned header.
+var queueIDs = sync.OnceValue(func() []*regexp.Regexp {
+	return []*regexp.Regexp{
+		regexp.MustCompile(`(?mi)^X-Postfix-Queue-ID:[ \t]*([0-9A-Za-z]{5,20})\r?$`),
+		regexp.MustCompile(`(?m)^Received:[^;]{0,400}\(Exim [^;]{0,200}\sid ([0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4})\b`),
+		regexp.MustCompile(`(?m)^Received:[^;]{0,400}\(8\.[0-9][^;]{0,200}\sid ([0-9A-Za-z]{10,16})\b`),
+	}
+})
+
+// queueID returns the queue id of the message that a bounce is about, "" when
+// the bounce does not tell.
+func queueID(data []byte) string {
+	data = data[:min(len(data), maxPart)]
+	for _, re := range queueIDs() {
+		if m := re.FindSubmatch(data); m != nil {
+			return string(m[1])
+		}
+	}
+	return ""
+}
+
 // mboxLine begins a message in an mbox file.
-var mboxLine = regexp.MustCompile(`\A>?From [^\n]*\n`)
+var mboxLine = lazy(`\A>?From [^\n]*\n`)
 
 // looksLikeMessage reports whether data begins with two header fields or more.
 func looksLikeMessage(data []byte) bool {
@@ -80,7 +108,7 @@ func looksLikeMessage(data []byte) bool {
 		case len(line) == 0:
 			return fields > 0
 		case line[0] == ' ' || line[0] == '\t':
-		case headerField.Match(line):
+		case headerField().Match(line):
 			fields++
 		default:
 			return fields > 1
@@ -89,17 +117,21 @@ func looksLikeMessage(data []byte) bool {
 	return fields > 1
 }
 
-var headerField = regexp.MustCompile(`^[!-9;-~]+:`)
+var headerField = lazy(`^[!-9;-~]+:`)
 
 // recipient explains what became of one recipient.
 func (x *Explainer) recipient(f failed) Recipient {
 	text := strings.Join(strings.Fields(f.diagnostic), " ")
 	a := &Answer{Codes: []Code{}}
 	status, _ := registry.ParseEnhanced(f.status)
-	x.reply(a, text, f.remote, status)
+	state := registry.StateBounced
+	if f.action == "delayed" {
+		state = registry.StatePending
+	}
+	x.reply(a, text, said{host: f.remote, status: status, state: state})
 	return Recipient{
 		Address: f.address, Action: f.action, Status: f.status, RemoteMTA: f.remote,
-		Diagnostic: text, Codes: a.Codes, Reason: a.Reason,
+		Diagnostic: text, Codes: a.Codes, Reason: a.Reason, Tags: a.Tags, Contains: a.Contains,
 	}
 }
 
@@ -187,21 +219,70 @@ func readAll(r io.Reader) string {
 }
 
 var (
-	htmlBreak = regexp.MustCompile(`(?i)<(?:br|p|div|tr|td|li|/p|/div)\b[^>]*>`)
-	htmlTag   = regexp.MustCompile(`(?s)<(?:style|script).*?</(?:style|script)>|<[a-zA-Z/!][^>@]*>`)
+	htmlBreak = lazy(`(?i)<(?:br|p|div|tr|td|li|/p|/div)\b[^>]*>`)
+	htmlTag   = lazy(`<[a-zA-Z/!][^>@]*>`)
 	entities  = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&", "&quot;", `"`, "&nbsp;", " ", "&#39;", "'", "&#8203;", "")
 )
 
 // plain takes the tags out of HTML, well enough to find a reply in it.
 func plain(s string) string {
-	return entities.Replace(htmlTag.ReplaceAllString(htmlBreak.ReplaceAllString(s, "\n"), ""))
+	s = htmlBreak().ReplaceAllString(withoutCode(s), "\n")
+	return entities.Replace(htmlTag().ReplaceAllString(s, ""))
+}
+
+// withoutCode takes out what stands between <style> or <script> and its end.
+// Without an end it is all of the rest, as a browser has it; that also keeps
+// the time in proportion to the length.
+func withoutCode(s string) string {
+	var b strings.Builder
+	for {
+		i := strings.IndexByte(s, '<')
+		if i < 0 {
+			b.WriteString(s)
+			return b.String()
+		}
+		b.WriteString(s[:i])
+		s = s[i:]
+		end := 0
+		switch {
+		case hasPrefixFold(s, "<style"):
+			end = indexFold(s, "</style")
+		case hasPrefixFold(s, "<script"):
+			end = indexFold(s, "</script")
+		default:
+			b.WriteByte('<')
+			s = s[1:]
+			continue
+		}
+		if end < 0 {
+			return b.String()
+		}
+		s = s[end:] // the tag at the end is taken out with the others
+	}
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// indexFold returns where a tag begins in s, in any case, -1 where it does not.
+func indexFold(s, tag string) int {
+	for from := 0; ; from++ {
+		i := strings.IndexByte(s[from:], '<')
+		if i < 0 {
+			return -1
+		}
+		if from += i; hasPrefixFold(s[from:], tag) {
+			return from
+		}
+	}
 }
 
 // original begins the returned message in the text of a bounce.
-var original = regexp.MustCompile(`(?mi)^-+ ?(?:Below this line is a copy of the message|This is a copy of (?:the|your) message.*|Original message|The header of the original message.*|Returned message|Unsent message follows|Message (?:header|text|body) follows).*$`)
+var original = lazy(`(?mi)^-+ ?(?:Below this line is a copy of the message|This is a copy of (?:the|your) message.*|Original message|The header of the original message.*|Returned message|Unsent message follows|Message (?:header|text|body) follows).*$`)
 
 func withoutOriginal(s string) string {
-	if m := original.FindStringIndex(s); m != nil {
+	if m := original().FindStringIndex(s); m != nil {
 		return s[:m[0]]
 	}
 	return s
@@ -302,10 +383,10 @@ func wordy(s string) bool {
 	if !ok {
 		rest = s
 	}
-	return words.MatchString(rest)
+	return words().MatchString(rest)
 }
 
-var words = regexp.MustCompile(`[A-Za-z]{3,}`)
+var words = lazy(`[A-Za-z]{3,}`)
 
 // complete adds to recipients without an address the one the header names.
 func (b *bounce) complete(list []failed) {
@@ -313,13 +394,13 @@ func (b *bounce) complete(list []failed) {
 		if list[i].address == "" {
 			list[i].address = strings.TrimSpace(b.header.Get("X-Failed-Recipients"))
 		}
-		if m := anyAddress.FindStringSubmatch(b.text); m != nil && list[i].address == "" {
+		if m := anyAddress().FindStringSubmatch(b.text); m != nil && list[i].address == "" {
 			list[i].address = m[1]
 		}
 	}
 }
 
-var anyAddress = regexp.MustCompile(`<([^\s<>@]{1,256}@[^\s<>@]{1,256})>`)
+var anyAddress = lazy(`<([^\s<>@]+@[^\s<>@]+)>`)
 
 // findRecipient returns the text about an address; when the report has one
 // recipient and the text too, they are the same.

@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"regexp"
 	"strings"
 )
 
@@ -33,15 +32,15 @@ import (
 var (
 	// addressLine is an address that opens a recipient: alone, or with a colon
 	// and the beginning of the cause, and an expansion note of Postfix or Exim.
-	addressLine = regexp.MustCompile(`^\s*(?:\*\s+)?<?([^\s<>:;,()]{1,256}@[^\s<>:;,()]{1,256}[^\s<>:;,().])>?\s*(?:\((?:expanded|generated|ultimately)[^)]{0,400}\)|\(reason:[^)]*\))?\s*(:|$|\.\.\.|\(reason|\s+on\s+|\s+#|\s+\d{3}[ -])(.*)$`)
-	smtpAnswer  = regexp.MustCompile(`^\s*<<<\s+(.*)$`)
-	smtpRcpt    = regexp.MustCompile(`(?i)^\s*>>>\s+RCPT TO:\s*<?([^\s<>]+@[^\s<>]+?)>?\s*$`)
+	addressLine = lazy(`^\s*(?:\*\s+)?<?([^\s<>:;,()]+@[^\s<>:;,()]+[^\s<>:;,().])>?\s*(?:\((?:expanded|generated|ultimately)[^)]{0,400}\)|\(reason:[^)]*\))?\s*(:|$|\.\.\.|\(reason|\s+on\s+|\s+#|\s+\d{3}[ -])(.*)$`)
+	smtpAnswer  = lazy(`^\s*<<<\s+(.*)$`)
+	smtpRcpt    = lazy(`(?i)^\s*>>>\s+RCPT TO:\s*<?([^\s<>]+@[^\s<>]+?)>?\s*$`)
 	// sentence names the recipient in the middle: DragonFly, IMail, Zoho.
-	sentence = regexp.MustCompile(`(?i)(?:error delivering your mail to|undeliverable to|delivery userid:|\[Status: Error, Address:)\s*<?([^\s<>,]{1,256}@[^\s<>,]{1,256}[^\s<>,.])`)
+	sentence = lazy(`(?i)(?:error delivering your mail to|undeliverable to|delivery userid:|\[Status: Error, Address:)\s*<?([^\s<>,]+@[^\s<>,]+[^\s<>,.])`)
 	// following announces the recipients; an address before it is the sender's.
-	following = regexp.MustCompile(`(?i)\bfollowing (?:address|recipient|destination)|^address\(es\) failed:`)
-	replyLine = regexp.MustCompile(`^\s*[#'"(]{0,2}[45][0-9][0-9][ -].*$`)
-	replyTo   = regexp.MustCompile(`^\s*[45][0-9][0-9] (?:[45]\.[0-9]{1,3}\.[0-9]{1,3} )?<?([^\s<>]{1,256}@[^\s<>.]+\.[^\s<>]{1,256}?)>?\.\.\. .*$`)
+	following = lazy(`(?i)\bfollowing (?:address|recipient|destination)|^address\(es\) failed:`)
+	replyLine = lazy(`^\s*[#'"(]{0,2}[45][0-9][0-9][ -].*$`)
+	replyTo   = lazy(`^\s*[45][0-9][0-9] (?:[45]\.[0-9]{1,3}\.[0-9]{1,3} )?<?([^\s<>]+@[^\s<>.]+\.[^\s<>]+?)>?\.\.\. .*$`)
 )
 
 // textReader reads the recipients out of a text.
@@ -61,7 +60,7 @@ func readText(text string) []failed {
 			break
 		}
 		line = strings.TrimRight(line, "\r\n")
-		if returned.MatchString(line) && (len(tr.list) > 0 || tr.loose != "") {
+		if returned().MatchString(line) && (len(tr.list) > 0 || tr.loose != "") {
 			break // the returned message, whose header is full of addresses
 		}
 		tr.line(line)
@@ -69,14 +68,14 @@ func readText(text string) []failed {
 	return tr.done()
 }
 
-var returned = regexp.MustCompile(`(?i)^(?:Received:|Return-Path:|X-[a-z-]+:|Reporting-MTA:|-+ ?(?:Original|Message header|Unsent|Header|Copy|Returned|This is a copy)|.*(?:message headers? follows?|original message (?:headers )?follows?|copy of (?:the|your) (?:original )?message).*)`)
+var returned = lazy(`(?i)^(?:Received:|Return-Path:|X-[a-z-]+:|Reporting-MTA:|-+ ?(?:Original|Message header|Unsent|Header|Copy|Returned|This is a copy)|.*(?:message headers? follows?|original message (?:headers )?follows?|copy of (?:the|your) (?:original )?message).*)`)
 
 func (tr *textReader) line(line string) {
-	if m := smtpRcpt.FindStringSubmatch(line); m != nil {
+	if m := smtpRcpt().FindStringSubmatch(line); m != nil {
 		tr.open, tr.session, tr.answers = false, m[1], ""
 		return
 	}
-	if m := smtpAnswer.FindStringSubmatch(line); m != nil {
+	if m := smtpAnswer().FindStringSubmatch(line); m != nil {
 		tr.answer(m[1])
 		return
 	}
@@ -86,19 +85,19 @@ func (tr *textReader) line(line string) {
 		}
 		return
 	}
-	if m := sentence.FindStringSubmatch(line); m != nil {
+	if m := sentence().FindStringSubmatch(line); m != nil {
 		tr.add(m[1], sentenceCause(line))
 		return
 	}
-	if following.MatchString(line) && !tr.caused() {
+	if following().MatchString(line) && !tr.caused() {
 		tr.list, tr.open = nil, false
 		return
 	}
-	if m := replyTo.FindStringSubmatch(line); m != nil && !tr.continues(line) { // sendmail
+	if m := replyTo().FindStringSubmatch(line); m != nil && !tr.continues(line) { // sendmail
 		tr.add(m[1], strings.TrimSpace(line))
 		return
 	}
-	if m := addressLine.FindStringSubmatch(line); m != nil && len(tr.list) < maxRecipients && !tr.continues(line) {
+	if m := addressLine().FindStringSubmatch(line); m != nil && len(tr.list) < maxRecipients && !tr.continues(line) {
 		rest := strings.TrimSpace(m[3])
 		if m[2] == "(reason" {
 			rest = strings.TrimLeft(rest, ": ")
@@ -111,7 +110,7 @@ func (tr *textReader) line(line string) {
 	switch {
 	case tr.open && len(tr.last().diagnostic) < maxDiagnostic:
 		tr.last().diagnostic = strings.TrimSpace(tr.last().diagnostic + " " + cleanLine(line))
-	case tr.loose == "" && (replyLine.MatchString(line) || code(line)):
+	case tr.loose == "" && (replyLine().MatchString(line) || code(line)):
 		tr.loose = strings.TrimSpace(line)
 	}
 }
@@ -143,7 +142,7 @@ func (tr *textReader) continues(line string) bool {
 // answer adds a reply in a dialogue. A multi-line reply has several lines.
 func (tr *textReader) answer(text string) {
 	if tr.session == "" {
-		if tr.loose == "" && replyLine.MatchString(text) {
+		if tr.loose == "" && replyLine().MatchString(text) {
 			tr.loose = text
 		}
 		return
@@ -162,6 +161,9 @@ func (tr *textReader) last() *failed { return &tr.list[len(tr.list)-1] }
 // add opens a recipient, or goes on with it when it has been named before: the
 // longer text with a code counts.
 func (tr *textReader) add(address, text string) {
+	if len(address) > maxAddress {
+		return
+	}
 	for i := range tr.list {
 		if !strings.EqualFold(tr.list[i].address, address) {
 			continue
@@ -211,5 +213,5 @@ func cleanLine(line string) string {
 // failing tells a cause from the greeting and other sentences with an address
 // in front.
 func failing(text string) bool {
-	return code(text) || words.MatchString(text)
+	return code(text) || words().MatchString(text)
 }

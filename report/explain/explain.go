@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"mailfail/registry"
 )
@@ -23,8 +24,20 @@ type Answer struct {
 	Input      string      `json:"input"`
 	Codes      []Code      `json:"codes"`
 	Reason     *Reason     `json:"reason"`
+	Tags       []Tag       `json:"tags,omitempty"`       // operators' own codes
+	Contains   *Contains   `json:"contains,omitempty"`   // what the reply itself tells
 	Recipients []Recipient `json:"recipients,omitempty"` // of a bounce message
+	Trace      string      `json:"trace,omitempty"`      // a queue id for mailfail trace
 	Notes      []string    `json:"notes,omitempty"`      // how the input was read
+}
+
+// Tag is a code of an operator's own, such as TSS04.
+type Tag struct {
+	Tag     string `json:"tag"`
+	Vendor  string `json:"vendor"`
+	Reason  string `json:"reason,omitempty"`
+	Meaning string `json:"meaning"`
+	Action  string `json:"action,omitempty"`
 }
 
 // Code explains one code or phrase.
@@ -68,7 +81,14 @@ type Reason struct {
 	Action    string `json:"action"`
 	Recipient string `json:"recipient_action"`
 	Provider  string `json:"provider,omitempty"` // that the text or the host names
-	Advice    string `json:"advice"`             // one line that fits the provider
+	Advice    string `json:"advice"`             // one line that fits the provider and how it ended
+
+	DecidedBy    string `json:"decided_by"`             // text, code, stage, provider; "" for unknown
+	Confidence   string `json:"confidence"`             // high, medium, low
+	Disagreement string `json:"disagreement,omitempty"` // which of text and code holds, and why
+	Page         string `json:"page,omitempty"`         // the provider's own about its replies
+
+	Codes []string `json:"codes,omitempty"` // that stand for it, when it was asked for by name
 }
 
 // Explainer explains with a set of rules.
@@ -81,17 +101,54 @@ type Explainer struct {
 func (x *Explainer) Text(input string) *Answer {
 	a := &Answer{Schema: Schema, Input: input, Codes: []Code{}}
 	text := strings.Join(strings.Fields(input), " ")
-	if x.code(a, text) {
+	if x.code(a, text) || x.named(a, text) {
 		return a
 	}
-	x.reply(a, text, "", registry.Enhanced{})
+	x.reply(a, text, said{})
 	return a
+}
+
+// said is what is known of a reply beside its text.
+type said struct {
+	host   string            // the one that said it
+	status registry.Enhanced // what the reporting system made of it
+	state  registry.State    // of the recipient
+}
+
+// named explains an input that is the name of a reason, or an operator's tag.
+func (x *Explainer) named(a *Answer, text string) bool {
+	if tag := registry.LookupTag(text); tag != nil {
+		a.Tags = append(a.Tags, newTag(tag, text))
+		if tag.Reason != "" {
+			x.verdict(a, registry.Failure{}, registry.Verdict{
+				Reason: tag.Reason, Rule: "tag " + tag.Pattern, DecidedBy: registry.ByProvider, Confidence: registry.ConfidenceHigh,
+			}, registry.StatePending)
+			a.Reason.Page = registry.Page(registry.VendorProvider(tag.Vendor))
+		}
+		return true
+	}
+	name := registry.Reason(strings.ToLower(text))
+	if info := name.Info(); info.Reason != name || info.Name == registry.Reason("unknown").Info().Name && name != "unknown" {
+		return false
+	}
+	v := registry.Verdict{Reason: name, Rule: "the name of a reason"}
+	x.verdict(a, registry.Failure{}, v, registry.StateBounced)
+	for _, e := range registry.Entries() {
+		if e.Reason == name && e.Kind != registry.KindPseudo {
+			a.Reason.Codes = append(a.Reason.Codes, e.Code)
+		}
+	}
+	return true
+}
+
+func newTag(t *registry.Tag, word string) Tag {
+	return Tag{Tag: strings.Trim(word, "[]<>,;:. "), Vendor: t.Vendor, Reason: string(t.Reason), Meaning: t.Meaning, Action: t.Action}
 }
 
 // code explains an input that is nothing but a code, however it is spelled.
 func (x *Explainer) code(a *Answer, text string) bool {
 	bare := strings.ToUpper(strings.Trim(text, " \t\"'#()[]<>.,:;"))
-	bare = labels.ReplaceAllString(bare, "")
+	bare = labels().ReplaceAllString(bare, "")
 	if entries := headings(bare); len(entries) > 0 {
 		for _, e := range entries {
 			a.add(e, "")
@@ -106,12 +163,22 @@ func (x *Explainer) code(a *Answer, text string) bool {
 		a.Notes = append(a.Notes, fmt.Sprintf("%q was read as %s.", text, read))
 	}
 	x.codes(a, reply, e, "", strings.HasPrefix(bare, "X"))
-	x.reason(a, registry.Failure{Reply: reply, Enhanced: e})
+	state := registry.StatePending
+	if max(reply/100, uint16(e.Class)) == 5 {
+		state = registry.StateBounced
+	}
+	x.reason(a, registry.Failure{Reply: reply, Enhanced: e}, state)
 	return true
 }
 
+// lazy is a pattern that is compiled when it is first used: the program starts
+// for many questions, few of which need it.
+func lazy(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
 // labels are words people copy along with a code.
-var labels = regexp.MustCompile(`^(?:(?:SMTP|ESMTP|ERROR|STATUS|CODE|REPLY|RESPONSE|DSN|NDR)[\s:=#(]*)+`)
+var labels = lazy(`^(?:(?:SMTP|ESMTP|ERROR|STATUS|CODE|REPLY|RESPONSE|DSN|NDR)[\s:=#(]*)+`)
 
 // headings returns the entries of a class or a subject: 5xx, 5.X.X, X.7.
 func headings(s string) []*registry.Entry {
@@ -124,15 +191,15 @@ func headings(s string) []*registry.Entry {
 	for part := range strings.SplitSeq(s, "/") {
 		part = strings.TrimSpace(part)
 		switch {
-		case replyClass.MatchString(part):
+		case replyClass().MatchString(part):
 			add(registry.LookupClass(registry.KindReply, int(part[0]-'0')))
-		case enhancedClass.MatchString(part):
+		case enhancedClass().MatchString(part):
 			class := registry.LookupClass(registry.KindEnhanced, int(part[0]-'0'))
 			if class == nil { // 3.X.X: only replies have it
 				class = registry.LookupClass(registry.KindReply, int(part[0]-'0'))
 			}
 			add(class)
-		case subject.MatchString(part):
+		case subject().MatchString(part):
 			add(registry.LookupSubject(int(part[2] - '0')))
 		default:
 			return nil
@@ -142,18 +209,18 @@ func headings(s string) []*registry.Entry {
 }
 
 var (
-	replyClass    = regexp.MustCompile(`^[2-5](?:XX|YZ|YY|\*\*?)$`)
-	enhancedClass = regexp.MustCompile(`^[2-5]\.(?:X+|Y+|\*)(?:\.(?:X+|Y+|\*))?$`)
-	subject       = regexp.MustCompile(`^[245X]\.[0-9](?:\.(?:X+|Y+|\*))?$`)
+	replyClass    = lazy(`^[2-5](?:XX|YZ|YY|\*\*?)$`)
+	enhancedClass = lazy(`^[2-5]\.(?:X+|Y+|\*)(?:\.(?:X+|Y+|\*))?$`)
+	subject       = lazy(`^[245X]\.[0-9](?:\.(?:X+|Y+|\*))?$`)
 
-	replyOnly    = regexp.MustCompile(`^[1-5][0-9][0-9]$`)
-	enhancedOnly = regexp.MustCompile(`^([1-5X])\.([0-9]{1,3})\.([0-9]{1,3})$`)
-	both         = regexp.MustCompile(`^([2-5][0-9][0-9])[ \-.:,#(\[]*([245X]\.[0-9]{1,3}\.[0-9]{1,3})$`)
+	replyOnly    = lazy(`^[1-5][0-9][0-9]$`)
+	enhancedOnly = lazy(`^([1-5X])\.([0-9]{1,3})\.([0-9]{1,3})$`)
+	both         = lazy(`^([2-5][0-9][0-9])[ \-.:,#(\[]*([245X]\.[0-9]{1,3}\.[0-9]{1,3})$`)
 	// Typing errors: 5.71, 57.1, 5,7,1, 5-7-1, 5 7 1, 5..7.1, 5.07.1.
-	runTogether = regexp.MustCompile(`^([245X])\.([0-9])([0-9]{1,2})$`)
-	runLeft     = regexp.MustCompile(`^([245])([0-9])\.([0-9]{1,3})$`)
-	separated   = regexp.MustCompile(`^([245X])[.,\-_ :;/]+([0-9]{1,3})[.,\-_ :;/]+([0-9]{1,3})$`)
-	glued       = regexp.MustCompile(`^([2-5][0-9][0-9])([245]\.[0-9]{1,3}\.[0-9]{1,3})$`)
+	runTogether = lazy(`^([245X])\.([0-9])([0-9]{1,2})$`)
+	runLeft     = lazy(`^([245])([0-9])\.([0-9]{1,3})$`)
+	separated   = lazy(`^([245X])[.,\-_ :;/]+([0-9]{1,3})[.,\-_ :;/]+([0-9]{1,3})$`)
+	glued       = lazy(`^([2-5][0-9][0-9])([245]\.[0-9]{1,3}\.[0-9]{1,3})$`)
 )
 
 // letters that are typed for digits.
@@ -162,15 +229,15 @@ var digits = strings.NewReplacer("O", "0", "L", "1", "I", "1")
 // readCode reads a code. read says as what, when it was not spelled so. An X
 // for the class is read as 5.
 func readCode(s string) (reply uint16, e registry.Enhanced, read string, ok bool) {
-	if m := both.FindStringSubmatch(s); m != nil {
+	if m := both().FindStringSubmatch(s); m != nil {
 		e, ok = parseX(m[2])
 		return number(m[1]), e, "", ok
 	}
-	if replyOnly.MatchString(s) {
+	if replyOnly().MatchString(s) {
 		_, known := registry.LookupReply(number(s))
 		return number(s), e, "", known || s[0] > '1'
 	}
-	if enhancedOnly.MatchString(s) {
+	if enhancedOnly().MatchString(s) {
 		if e, ok := parseX(s); ok {
 			return 0, e, "", true
 		}
@@ -180,11 +247,11 @@ func readCode(s string) (reply uint16, e registry.Enhanced, read string, ok bool
 			}
 		}
 	}
-	if m := glued.FindStringSubmatch(s); m != nil {
+	if m := glued().FindStringSubmatch(s); m != nil {
 		e, ok = parseX(m[2])
 		return number(m[1]), e, m[1] + " " + m[2], ok
 	}
-	for _, form := range []*regexp.Regexp{runTogether, runLeft, separated} {
+	for _, form := range []*regexp.Regexp{runTogether(), runLeft(), separated()} {
 		if m := form.FindStringSubmatch(s); m != nil {
 			code := m[1] + "." + unpad(m[2]) + "." + unpad(m[3])
 			if e, ok := parseX(code); ok {
@@ -295,29 +362,28 @@ func (x *Explainer) sameDigits(a *Answer, reply uint16, e registry.Enhanced, ope
 	}
 }
 
-// reply explains a text. host is the one that said it, when known, and status
-// what the reporting system made of it.
-func (x *Explainer) reply(a *Answer, text, host string, status registry.Enhanced) {
+// reply explains a text.
+func (x *Explainer) reply(a *Answer, text string, by said) {
 	quote := quoted(text)
 	r := registry.ParseReply([]byte(quote))
 	if r.Code == 0 && r.Enhanced.IsZero() {
-		if m := mentioned.FindStringSubmatch(text); m != nil {
+		if m := mentioned().FindStringSubmatch(text); m != nil {
 			r.Code = number(m[1] + m[2])
 			if i := strings.Index(text, m[0]); i >= 0 {
 				rest := strings.TrimLeft(text[i+len(m[0]):], " :)")
 				r.Enhanced, _ = registry.ScanEnhanced([]byte(rest))
 			}
-		} else if m := statusField.FindStringSubmatch(text); m != nil {
+		} else if m := statusField().FindStringSubmatch(text); m != nil {
 			r.Enhanced, _ = registry.ParseEnhanced(m[1])
 		}
 	}
-	provider := registry.Provider(host)
+	provider := registry.Provider(by.host)
 	if named := namedProvider(text); named != "" && !registry.IsProvider(provider) {
 		provider = named
 	}
 	x.codes(a, r.Code, r.Enhanced, text, false)
-	if r.Code == 0 && r.Enhanced.IsZero() && !status.IsZero() {
-		x.codes(a, 0, status, text, false)
+	if r.Code == 0 && r.Enhanced.IsZero() && !by.status.IsZero() {
+		x.codes(a, 0, by.status, text, false)
 	}
 	if inner := registry.InnerReply([]byte(quote)); inner != nil {
 		if i := registry.ParseReply(inner); i.Code != r.Code || i.Enhanced != r.Enhanced {
@@ -327,7 +393,7 @@ func (x *Explainer) reply(a *Answer, text, host string, status registry.Enhanced
 	}
 	for _, e := range registry.LookupPhrases(text) {
 		a.add(e, "")
-		if code, ok := registry.ParseEnhanced(e.Status); ok && r.Code == 0 && r.Enhanced.IsZero() && status.IsZero() {
+		if code, ok := registry.ParseEnhanced(e.Status); ok && r.Code == 0 && r.Enhanced.IsZero() && by.status.IsZero() {
 			x.codes(a, 0, code, text, false)
 		}
 	}
@@ -336,18 +402,29 @@ func (x *Explainer) reply(a *Answer, text, host string, status registry.Enhanced
 			a.addTag(v)
 		}
 	}
+	for _, found := range registry.FindTags(quote) {
+		a.Tags = append(a.Tags, newTag(found.Tag, found.Word))
+	}
+	a.Contains = lift(text)
+	if by.state == registry.StatePending && r.Code/100 == 5 {
+		by.state = registry.StateBounced
+	}
 	x.reason(a, registry.Failure{
-		Provider: provider, Reply: r.Code, Enhanced: r.Enhanced, MTAStatus: status,
-		Signature: string(registry.AppendSignature(nil, []byte(quote))), Stage: stage(text),
-	})
+		Provider:  provider,
+		Reply:     r.Code,
+		Enhanced:  r.Enhanced,
+		MTAStatus: by.status,
+		Signature: string(registry.AppendSignature(nil, []byte(quote))),
+		Stage:     stage(text),
+	}, by.state)
 }
 
 // mentioned finds a reply code that is not at the beginning of a text but
 // behind a word that announces one: "SMTP Error (state 13): 503 …".
-var mentioned = regexp.MustCompile(`(?i)\b(?:smtp|error|reply|response|status|code|message|responsecode)\b[^0-9]{0,12}(?:\(state [0-9]+\)\W*)?\b([2-5][0-9][0-9])\b|\b([2-5][0-9][0-9]) (?:error|reply)\b`)
+var mentioned = lazy(`(?i)\b(?:smtp|error|reply|response|status|code|message|responsecode)\b[^0-9]{0,12}(?:\(state [0-9]+\)\W*)?\b([2-5][0-9][0-9])\b|\b([2-5][0-9][0-9]) (?:error|reply)\b`)
 
 // statusField finds a status in a line of a log or of a delivery report.
-var statusField = regexp.MustCompile(`(?i)\b(?:status|dsn)\s*[:=]\s*([245]\.[0-9]{1,3}\.[0-9]{1,3})\b`)
+var statusField = lazy(`(?i)\b(?:status|dsn)\s*[:=]\s*([245]\.[0-9]{1,3}\.[0-9]{1,3})\b`)
 
 // quoted returns the part of a log line that another server said, or the text
 // itself.
@@ -360,13 +437,13 @@ func quoted(text string) string {
 			return text[i+len(mark):]
 		}
 	}
-	if m := eximQuote.FindStringSubmatchIndex(text); m != nil {
+	if m := eximQuote().FindStringSubmatchIndex(text); m != nil {
 		return text[m[2]:]
 	}
 	if inner := registry.InnerReply([]byte(text)); inner != nil {
 		return string(inner)
 	}
-	if m := embedded.FindStringIndex(text); m != nil {
+	if m := embedded().FindStringIndex(text); m != nil {
 		return text[m[0]:]
 	}
 	if i := strings.Index(text, "status="); i >= 0 { // Postfix: status=bounced (…)
@@ -380,10 +457,10 @@ func quoted(text string) string {
 var (
 	// eximQuote finds the reply in "SMTP error from remote mail server after
 	// RCPT TO:<a@b>: host x [192.0.2.1]: 550 …" and its older forms.
-	eximQuote = regexp.MustCompile(`(?:SMTP|LMTP) error from remote .{0,400}?: (?:host \S+ \[[^\]]*\]\S* )?([2-5][0-9][0-9][ -].*)`)
+	eximQuote = lazy(`(?:SMTP|LMTP) error from remote .{0,400}?: (?:host \S+ \[[^\]]*\]\S* )?([2-5][0-9][0-9][ -].*)`)
 
 	// embedded finds a reply anywhere by the two codes together.
-	embedded = regexp.MustCompile(`\b[45][0-9][0-9][ -]#?[45]\.[0-9]{1,3}\.[0-9]{1,3}\b`)
+	embedded = lazy(`\b[45][0-9][0-9][ -]#?[45]\.[0-9]{1,3}\.[0-9]{1,3}\b`)
 )
 
 // namedProvider returns the operator whose domain a text names, as replies do
@@ -406,24 +483,91 @@ func isHostRune(r rune) bool {
 }
 
 // reason classifies f and adds the verdict.
-func (x *Explainer) reason(a *Answer, f registry.Failure) {
+func (x *Explainer) reason(a *Answer, f registry.Failure, state registry.State) {
 	v := x.Rules.Classify(f)
 	if v.Reason == "unknown" && len(a.Codes) > 0 && a.Codes[0].entry.Reason != "" {
-		v = registry.Verdict{Reason: a.Codes[0].entry.Reason, Rule: "phrase " + a.Codes[0].Code, DecidedBy: registry.ByText, Confidence: registry.ConfidenceMedium}
+		v = registry.Verdict{
+			Reason:     a.Codes[0].entry.Reason,
+			Rule:       "phrase " + a.Codes[0].Code,
+			DecidedBy:  registry.ByText,
+			Confidence: registry.ConfidenceMedium,
+		}
 	}
 	if f.Signature == "" && f.Enhanced.Class == 2 || f.Reply >= 200 && f.Reply < 400 {
 		return // no failure
 	}
+	x.verdict(a, f, v, state)
+}
+
+// verdict adds a verdict about f.
+func (x *Explainer) verdict(a *Answer, f registry.Failure, v registry.Verdict, state registry.State) {
 	info := v.Reason.Info()
-	e := f.Enhanced
-	if e.IsZero() && f.Reply == 0 {
-		e = f.MTAStatus
+	direction := registry.DirectionOutgoing
+	if f.Stage == registry.StageLocal {
+		direction = registry.DirectionLocal
 	}
-	_, advice := registry.Brief(f.Reply, e, f.Provider, v.Reason)
 	a.Reason = &Reason{
-		Reason: string(v.Reason), Group: info.Group, Rule: v.Rule, Name: info.Name, Meaning: info.Meaning,
-		Cause: info.Cause, Action: info.Action, Recipient: info.Recipient, Provider: f.Provider, Advice: advice,
+		Reason:     string(v.Reason),
+		Group:      info.Group,
+		Rule:       v.Rule,
+		Name:       info.Name,
+		Meaning:    info.Meaning,
+		Cause:      info.Cause,
+		Action:     info.Action,
+		Recipient:  info.Recipient,
+		Provider:   f.Provider,
+		DecidedBy:  v.DecidedBy.String(),
+		Confidence: v.Confidence.String(),
+		Page:       a.page(f.Provider),
+		Advice: registry.Advice(v.Reason, registry.Situation{
+			Provider:  f.Provider,
+			Direction: direction,
+			State:     state,
+			DecidedBy: v.DecidedBy,
+		}),
 	}
+	a.Reason.Disagreement = x.disagreement(f, v)
+}
+
+// page returns the page of the list that refused, or of the provider.
+func (a *Answer) page(provider string) string {
+	if a.Contains != nil && a.Contains.List != "" {
+		if page := registry.Page(a.Contains.List); page != "" {
+			return page
+		}
+	}
+	return registry.Page(provider)
+}
+
+// disagreement says which of a reply's code and its words holds, when they do
+// not agree.
+func (x *Explainer) disagreement(f registry.Failure, v registry.Verdict) string {
+	code, specific := x.Rules.ByCode(f)
+	if !specific || code.Reason == v.Reason || f.Signature == "" {
+		return ""
+	}
+	name := code.Reason.Info().Name
+	by := "the words of the reply hold, because codes are often chosen carelessly"
+	switch v.DecidedBy {
+	case registry.ByStage:
+		by = "the stage at which it failed holds: " + stageRule(f.Stage)
+	case registry.ByProvider:
+		by = "what the provider itself means by it holds"
+	case registry.ByCode:
+		by = "the reply that is passed on holds, because it is the cause"
+	}
+	return fmt.Sprintf("The code %s alone would say %q (%s); %s.", registry.Code(f.Reply, f.Enhanced), name, code.Reason, by)
+}
+
+// stageRule says what a server cannot know yet at a stage.
+func stageRule(s registry.Stage) string {
+	switch {
+	case s < registry.StageMail:
+		return "before MAIL FROM only the client is known"
+	case s == registry.StageMail:
+		return "before RCPT TO nothing is about the recipient"
+	}
+	return "before DATA nothing is about the message"
 }
 
 // stage finds the point of the dialogue that a log or a bounce names.
@@ -506,9 +650,9 @@ func class(code, kind string) string {
 }
 
 // IsCode reports whether an input is nothing but a code, however it is
-// spelled.
+// spelled, a reason or an operator's tag.
 func IsCode(input string) bool {
-	var x Explainer
-	x.Rules = registry.DefaultRules()
-	return x.code(&Answer{}, strings.Join(strings.Fields(input), " "))
+	x := Explainer{Rules: registry.DefaultRules()}
+	text := strings.Join(strings.Fields(input), " ")
+	return x.code(&Answer{}, text) || x.named(&Answer{}, text)
 }

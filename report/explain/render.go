@@ -11,7 +11,8 @@ import (
 	"mailfail/templates"
 )
 
-// WriteJSON writes the answer as JSON.
+// WriteJSON writes the answer as JSON. What strangers wrote is escaped as in
+// the other JSON outputs.
 func (a *Answer) WriteJSON(w io.Writer) error {
 	return templates.WriteJSON(w, a, "  ")
 }
@@ -22,8 +23,10 @@ func (a *Answer) WriteText(w io.Writer, width int) error {
 	l := layout{width: max(width, 40)}
 	t, err := template.New("explain").Funcs(template.FuncMap{
 		"field": l.field, "title": l.title, "verdict": l.verdict,
-		"rule": ruleText,
-		"wrap": func(s string) string { return l.wrap(templates.Printable(s), "", "") },
+		"short": short, "decided": decided, "tag": tagText,
+		"list":  func(words []string) string { return strings.Join(words, ", ") },
+		"trace": func(id string) string { return "What became of it here: mailfail trace " + templates.Printable(id) },
+		"wrap":  func(s string) string { return l.wrap(templates.Printable(s), "", "") },
 	}).Parse(templates.Explain)
 	if err != nil {
 		return fmt.Errorf("template of explain: %w", err)
@@ -41,6 +44,9 @@ type view struct {
 	Notes      []string
 	Recipients []recipientView
 	Reason     *Reason
+	Contains   *Contains
+	Tags       []Tag
+	Trace      string
 	Codes      []codeView
 	Nothing    string
 }
@@ -49,12 +55,15 @@ type recipientView struct {
 	Heading    string
 	Diagnostic string
 	Reason     *Reason
+	Contains   *Contains
+	Tags       []Tag
 	Codes      []codeView
 }
 
 type codeView struct {
 	Code      Code
 	Whole     bool   // with causes and advice
+	Short     string // the advice in a line
 	Brief     bool   // in a line, below a verdict
 	Text      string // of the line
 	State     string // temporary, permanent
@@ -70,22 +79,28 @@ type vendorView struct{ Vendor, Text string }
 const maxVendors = 6
 
 func (a *Answer) view() view {
-	v := view{Notes: a.Notes}
+	v := view{Notes: a.Notes, Trace: a.Trace}
 	if len(a.Recipients) > 0 {
 		for i := range a.Recipients {
 			v.Recipients = append(v.Recipients, a.Recipients[i].view(i))
 		}
 		return v
 	}
-	bare := a.Reason == nil || strings.HasPrefix(a.Reason.Rule, "code ") || a.Reason.Reason == "unknown"
+	bare := a.Reason == nil || a.bare() && strings.HasPrefix(a.Reason.Rule, "code ") || a.Reason.Reason == "unknown"
 	if !bare {
 		v.Reason = a.Reason
 	}
+	v.Contains, v.Tags = a.Contains, a.Tags
 	v.Codes = codeViews(a.Codes, bare, a.Reason)
-	if len(a.Codes) == 0 && v.Reason == nil {
+	if len(a.Codes) == 0 && len(a.Tags) == 0 && v.Reason == nil {
 		v.Nothing = "No code and no known phrase in it. Give a code (550, 5.1.1, 4.7.x), the whole reply of a server in quotes, or a bounce message as a file or on standard input (-). mailfail codes lists what is known."
 	}
 	return v
+}
+
+// bare reports whether the input was nothing but a code.
+func (a *Answer) bare() bool {
+	return a.Contains == nil && len(a.Tags) == 0 && a.Reason.Disagreement == ""
 }
 
 func (r *Recipient) view(i int) recipientView {
@@ -107,7 +122,7 @@ func (r *Recipient) view(i int) recipientView {
 	if utf8.RuneCountInString(diagnostic) > 600 {
 		diagnostic = string([]rune(diagnostic)[:600]) + " …"
 	}
-	return recipientView{Heading: heading, Diagnostic: diagnostic, Reason: r.Reason, Codes: codeViews(r.Codes, false, r.Reason)}
+	return recipientView{Heading: heading, Diagnostic: diagnostic, Reason: r.Reason, Contains: r.Contains, Tags: r.Tags, Codes: codeViews(r.Codes, false, r.Reason)}
 }
 
 // codeViews shows the first codes whole, or all in a line each when a verdict
@@ -122,7 +137,7 @@ func codeViews(codes []Code, bare bool, reason *Reason) []codeView {
 		if !bare && c.Kind == registry.KindPseudo {
 			continue // the verdict says it
 		}
-		cv := codeView{Code: c, Whole: i < 2, Brief: !bare, State: state(&c), Reference: c.Reference}
+		cv := codeView{Code: c, Whole: i < 2, Short: shortCode(&c, i, reason), Brief: !bare, State: state(&c), Reference: c.Reference}
 		cv.Text = c.Name + " (" + cv.State + "). " + c.Meaning
 		if c.Registered != "" && c.Registered != c.Name {
 			cv.Reference += fmt.Sprintf(", registered as %q", c.Registered)
@@ -131,6 +146,14 @@ func codeViews(codes []Code, bare bool, reason *Reason) []codeView {
 		list = append(list, cv)
 	}
 	return list
+}
+
+// shortCode is the advice about a code: that of the verdict where it decided.
+func shortCode(c *Code, i int, reason *Reason) string {
+	if i == 0 && reason != nil && reason.Reason == string(c.entry.Reason) {
+		return reason.Advice
+	}
+	return c.entry.Brief
 }
 
 // state says in a word or two what kind of code it is.
@@ -182,12 +205,39 @@ func vendorText(v Vendor) string {
 	return text
 }
 
-// ruleText tells a rule from a code that decided.
-func ruleText(rule string) string {
-	if strings.HasPrefix(rule, "code ") || strings.HasPrefix(rule, "phrase ") {
-		return "the meaning of " + rule
+// short is the verdict in a sentence or two.
+func short(r *Reason) string { return r.Name + ". " + r.Advice }
+
+// decided says what a verdict rests on and how far it can be trusted.
+func decided(r *Reason) string {
+	if r.DecidedBy == "" && r.Rule == "" || r.Confidence == "" {
+		return ""
 	}
-	return "rule " + rule
+	if r.DecidedBy == "" {
+		return "nothing: neither the words nor the codes are known"
+	}
+	return fmt.Sprintf("%s (confidence: %s)", ruleText(r), r.Confidence)
+}
+
+// ruleText tells a rule from a code that decided.
+func ruleText(r *Reason) string {
+	what := "rule " + r.Rule
+	if strings.HasPrefix(r.Rule, "code ") || strings.HasPrefix(r.Rule, "phrase ") || strings.HasPrefix(r.Rule, "tag ") {
+		what = "the meaning of " + r.Rule
+	}
+	if r.DecidedBy == "stage" {
+		what += ", and the stage at which it failed"
+	}
+	return what
+}
+
+// tagText explains an operator's tag in a line.
+func tagText(t Tag) string {
+	text := t.Vendor + ": " + t.Meaning
+	if t.Action != "" {
+		text += " " + t.Action
+	}
+	return text
 }
 
 // layout writes within a width.
