@@ -200,7 +200,7 @@ func (c *composer) nothing() string {
 func (c *composer) share(problems int) string {
 	n := &c.Totals
 	failed, waiting := n.Bounced+n.Expired, c.waits()
-	if problems == 0 {
+	if problems == 0 && !c.unusual() {
 		if failed+waiting == 0 {
 			return fmt.Sprintf("all quiet, none of %s failed", templates.Count(n.Recipients))
 		}
@@ -218,6 +218,11 @@ func (c *composer) share(problems int) string {
 		said += fmt.Sprintf(", %s %s", templates.Count(waiting), waitWord(waiting))
 	}
 	return said
+}
+
+// unusual reports whether clearly more recipients failed than usual.
+func (c *composer) unusual() bool {
+	return c.Usual != nil && c.Totals.Bounced+c.Totals.Expired > 2*c.Usual.Failed()+leastTogether
 }
 
 func waitWord(n int64) string {

@@ -211,15 +211,18 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
+// fewestHours is how many hours make a picture.
+const fewestHours = 6
+
 // hoursOf returns the failures of a cluster by hour of the window, nil for a
-// window of more than two days.
+// window of a few hours or of more than two days.
 func (c *composer) hoursOf(k *cluster) []int64 {
 	since, until := c.Window.Since, c.end()
 	if since.IsZero() {
 		since = c.FirstLine
 	}
 	from, to := since.Unix()/3600, (until.Unix()+3599)/3600
-	if since.IsZero() || to-from > 49 || to <= from {
+	if since.IsZero() || to-from > 49 || to-from < fewestHours {
 		return nil
 	}
 	hours := make([]int64, to-from)

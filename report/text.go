@@ -100,7 +100,7 @@ func (t *texter) problem(n int, p *Problem) {
 	for _, f := range p.Facts {
 		t.para(f, 3)
 	}
-	if hours := templates.Spark(p.Hours); hours != "" && len(p.Hours) >= fewestHours {
+	if hours := templates.Spark(p.Hours); hours != "" {
 		t.line("   By hour |" + hours + "|")
 	}
 	for _, q := range p.Quote {
@@ -120,9 +120,6 @@ func (t *texter) command(s string) string {
 	text := templates.Wrap(s, len(label), t.width-2)
 	return label + strings.TrimLeft(strings.ReplaceAll(text, "\n", " \\\n"), " ")
 }
-
-// fewestHours is how many hours make a picture.
-const fewestHours = 6
 
 // hang writes words behind a label, with the lines below the first indented.
 func hang(label, s string, width int) string {

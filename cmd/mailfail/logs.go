@@ -5,132 +5,52 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"time"
+	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"mailfail/ingest"
 	"mailfail/ingest/source"
-	"mailfail/parsers"
 	_ "mailfail/parsers/all"
-	"mailfail/registry"
 	"mailfail/store/sqlite"
 	"mailfail/templates"
 )
 
-// logFlags are the flags of every command that reads logs.
-type logFlags struct {
-	format  string
-	year    int
-	zone    string
-	host    string
-	rules   string
-	quiet   bool
-	verbose bool
-}
-
-func (f *logFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.format, "log-format", "auto", "format of the logs: auto, "+formatList())
-	flags.IntVar(&f.year, "year", 0, "year of the first line of logs that do not name one (else from the file's time)")
-	flags.StringVar(&f.host, "log-host", "", "host of logs that do not name one (else this host)")
-	flags.StringVar(&f.rules, "rules", "", "file of rules for the reasons of failures, asked before the built-in ones (else $MAILFAIL_RULES)")
-	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress bar, no remarks")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was found in each file")
-}
-
-func formatList() string {
-	s := ""
-	for i, f := range parsers.Formats() {
-		if i > 0 {
-			s += ", "
+// findLogs returns the logs that are named, or those in the usual places.
+// failed is what the command has to end with when some could not be found.
+func findLogs(cmd *cobra.Command, args []string, quiet bool) (families []source.Family, failed, err error) {
+	if len(args) == 0 {
+		families = source.Usual()
+		if len(families) == 0 {
+			return nil, nil, usageError("no log in the usual places (%s): name one", strings.Join(source.UsualPlaces(), ", "))
 		}
-		s += f.Name
+		if !quiet {
+			var names []string
+			for _, f := range families {
+				names = append(names, f.Name)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "reading %s\n", strings.Join(names, ", "))
+		}
+		return families, nil, nil
 	}
-	return s
+	families, errs := source.Expand(args)
+	for _, e := range errs {
+		warn(cmd, e)
+		failed = errSaid
+	}
+	if len(families) == 0 && failed == nil {
+		warn(cmd, fmt.Errorf("there is no file in %s", templates.Printable(strings.Join(args, ", "))))
+		failed = errSaid
+	}
+	return families, failed, nil
 }
 
-// options turns the flags into what ingest wants to know.
-func (f *logFlags) options() (ingest.Options, error) {
-	opt := ingest.Options{Format: f.format, Year: f.year, Host: f.host}
-	known := f.format == "auto"
-	for _, format := range parsers.Formats() {
-		known = known || f.format == format.Name
+// worse returns the one of two ends of a command that says more.
+func worse(a, b error) error {
+	if b != nil {
+		return b
 	}
-	if !known {
-		return opt, usageError("unknown log format %q: one of auto, %s", f.format, formatList())
-	}
-	if f.year != 0 && (f.year < 1980 || f.year > 9999) {
-		return opt, usageError("--year %d is no year", f.year)
-	}
-	var err error
-	if opt.Location, err = location(f.zone); err != nil {
-		return opt, err
-	}
-	if opt.Host == "" {
-		opt.Host, _ = os.Hostname() // without one the host stays unknown
-	}
-	return opt, nil
-}
-
-// loadRules returns the rules that failures are filed by. What is stored was
-// filed by the rules of the last run, and is filed anew when they change: one
-// database, one file of rules.
-func (f *logFlags) loadRules() (*registry.Rules, error) {
-	path := f.rules
-	if path == "" {
-		path = os.Getenv("MAILFAIL_RULES")
-	}
-	if path == "" {
-		return registry.DefaultRules(), nil
-	}
-	return registry.LoadRules(path)
-}
-
-// location returns the time zone with a name, the local one for "".
-func location(name string) (*time.Location, error) {
-	if name == "" || name == "local" {
-		return time.Local, nil
-	}
-	loc, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, usageError("--tz %q: %v (a name like Europe/Berlin, or UTC)", name, err)
-	}
-	return loc, nil
-}
-
-// databasePath is where the database is unless --db says otherwise.
-func databasePath(flag string) (string, error) {
-	const system = "/var/lib/mailfail/mailfail.db"
-	if flag != "" {
-		return flag, nil
-	}
-	if path := os.Getenv("MAILFAIL_DB"); path != "" {
-		return path, nil
-	}
-	if _, err := os.Stat(system); err == nil || os.Geteuid() == 0 {
-		return system, nil
-	}
-	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
-		return filepath.Join(state, "mailfail", "mailfail.db"), nil
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", usageError("no place for the database: name one with --db")
-	}
-	return filepath.Join(home, ".local", "state", "mailfail", "mailfail.db"), nil
-}
-
-// openDatabase opens the database to write to.
-func openDatabase(flag string) (*sqlite.DB, error) {
-	path, err := databasePath(flag)
-	if err != nil {
-		return nil, err
-	}
-	return sqlite.Open(path)
+	return a
 }
 
 // errSaid ends a command with exit code 1 when everything was said.
@@ -217,31 +137,5 @@ func describe(w io.Writer, f *ingest.File) {
 	fmt.Fprintln(w)
 	for _, s := range f.Samples {
 		fmt.Fprintf(w, "  line %d not understood: %s\n", s.Line, templates.Printable(s.Text))
-	}
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
-}
-
-// progressBar shows how much of a file is read, on one line.
-type progressBar struct {
-	w     io.Writer
-	shown bool
-}
-
-func (b *progressBar) show(path string, read, size int64) {
-	b.shown = true
-	percent := ""
-	if size > 0 {
-		percent = fmt.Sprintf(" %3d %%", min(100, 100*read/size))
-	}
-	fmt.Fprintf(b.w, "\r\x1b[Kreading %s%s", templates.Printable(filepath.Base(path)), percent)
-}
-
-func (b *progressBar) clear() {
-	if b.shown {
-		fmt.Fprint(b.w, "\r\x1b[K")
 	}
 }

@@ -14,35 +14,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"mailfail/templates"
 )
-
-// outputFlags say in what form results are printed, and where.
-type outputFlags struct {
-	format  string
-	formats []string
-	path    string
-	noColor bool
-}
-
-func (f *outputFlags) add(flags *pflag.FlagSet, formats ...string) {
-	f.formats = formats
-	flags.StringVar(&f.format, "format", formats[0], "form of the output: "+strings.Join(formats, ", "))
-	flags.StringVar(&f.path, "output", "", "write to this file, which is replaced when all is done")
-	flags.BoolVar(&f.noColor, "no-color", false, "no colours, no bold print")
-}
-
-func (f *outputFlags) check() error {
-	for _, known := range f.formats {
-		if f.format == known {
-			return nil
-		}
-	}
-	return usageError("--format %s: none of %s", f.format, strings.Join(f.formats, ", "))
-}
 
 // screen returns the width of the terminal that the output goes to, 0 when it
 // goes elsewhere, and whether it may be coloured.

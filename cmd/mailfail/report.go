@@ -11,7 +11,6 @@ import (
 
 	"mailfail/report"
 	"mailfail/store"
-	"mailfail/store/sqlite"
 )
 
 func reportCommand() *cobra.Command {
@@ -103,45 +102,9 @@ next-hop), or whatever --by asks for.`,
 	return cmd
 }
 
-// addNumbersFlags adds the flags of a command that reads FILEs or the database.
-func addNumbersFlags(cmd *cobra.Command, logs *logFlags, dbPath *string) {
-	logs.add(cmd.Flags())
-	cmd.Flags().StringVar(dbPath, "db", "", "the database, when there is no FILE (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
-	cmd.Flags().StringVar(&logs.zone, "tz", "", "time zone of days and of the times shown, and of logs that do not name one (else the local one)")
-}
-
-// openNumbers opens the database, or a temporary one with what is in the
-// files. failed is what the command has to end with after it has done the rest.
-func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFlags) (db *sqlite.DB, failed, err error) {
-	if len(files) == 0 {
-		path, err := databasePath(dbPath)
-		if err != nil {
-			return nil, nil, err
-		}
-		db, err := sqlite.OpenReadOnly(path)
-		return db, nil, err
-	}
-	if dbPath != "" && cmd.Flags().Changed("db") {
-		return nil, nil, usageError("--db and FILE exclude each other: FILEs are read without a database; `mailfail ingest` reads them into one")
-	}
-	families, failed, err := findLogs(cmd, files, logs.quiet)
-	if err != nil {
-		return nil, nil, err
-	}
-	if db, err = sqlite.OpenTemporary(); err != nil {
-		return nil, nil, err
-	}
-	_, unread, err := readLogs(cmd, db, logs, families)
-	if err != nil {
-		db.Close()
-		return nil, nil, err
-	}
-	return db, worse(failed, unread), nil
-}
-
 // reportOptions turns the flags into what the report is about.
 func reportOptions(logs *logFlags, window *windowFlags, filter *filterFlags, by []string) (opt report.Options, err error) {
-	if opt.Location, err = location(logs.zone); err != nil {
+	if opt.Location, err = location("--tz", logs.zone); err != nil {
 		return opt, err
 	}
 	if opt.Window, err = window.window(time.Now(), opt.Location); err != nil {

@@ -21,7 +21,7 @@ its reply, and how it ended. Recipients that were delivered at once are only
 counted, so trace does not know them.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			loc, err := location(logs.zone)
+			loc, err := location("--tz", logs.zone)
 			if err != nil {
 				return err
 			}

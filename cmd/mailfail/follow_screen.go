@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"mailfail/ingest"
+	"mailfail/registry"
+	"mailfail/report/alert"
+	"mailfail/report/live"
+	"mailfail/report/live/screen"
+	"mailfail/store"
+	"mailfail/store/sqlite"
+	"mailfail/templates"
+)
+
+// usualDays is how many days are looked at to know what is usual.
+const usualDays = 7
+
+// screen shows what happens on the terminal.
+func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, ingest.FollowOptions) error, db *sqlite.DB, stdin bool, output *outputFlags,
+	rules []*alert.Rule, receivers []alert.Receiver) error {
+	ctx, cancel := context.WithCancel(f.cmd.Context())
+	defer cancel()
+	stats, status := live.NewStats(), &screen.Status{}
+	kept := &warnings{}
+	f.warn = func(err error) {
+		kept.add(err)
+		status.Warn(err.Error(), f.now())
+	}
+	loop.Warn = f.warn
+	query := store.Reader(db)
+	model := screen.New(screen.Options{Stats: stats, Status: status, Now: f.now, Location: f.loc, Look: f.look(output), Filter: live.FormatFilter(f.filter),
+		Explain: registry.Brief, Usual: func(ctx context.Context, at time.Time, filter store.Filter) (store.Usual, error) {
+			return query.Usual(ctx, at.In(f.loc), usualDays, both(f.filter, filter))
+		}})
+	stop := f.alerting(rules, receivers, func(a alert.Alert) {
+		if !a.Started {
+			status.Warn("alert over: "+a.String(), f.now())
+		}
+	}, func() {
+		var on []string
+		for _, a := range f.watch.On(f.now()) {
+			on = append(on, a.String())
+		}
+		status.Alerts(on)
+	})
+	loop.Observe = func(t *store.Event) {
+		if e := f.shown(t); e != nil {
+			now := f.now()
+			stats.Add(e, now)
+			if f.watch != nil {
+				f.watch.Add(e, now)
+			}
+		}
+	}
+	loop.Committed = status.Lines
+	followed := make(chan error, 1)
+	go func() {
+		if err := f.remember(ctx, query, stats); err != nil && ctx.Err() == nil {
+			f.warn(err)
+		}
+		err := look(ctx, loop)
+		status.Ended()
+		if err != nil || ctx.Err() != nil {
+			cancel() // there is nothing to look at any more
+		}
+		followed <- err
+	}()
+	var keys io.Reader
+	if in, ok := f.cmd.InOrStdin().(*os.File); ok && !stdin && term.IsTerminal(int(in.Fd())) {
+		keys = in
+	}
+	err := screen.Run(ctx, model, keys, f.cmd.OutOrStdout())
+	cancel()
+	err = errors.Join(<-followed, err)
+	stop()
+	kept.print(f.cmd)
+	return err
+}
+
+// remember fills the counters with the last hour of the database, so that the
+// screen of one who comes to look at an incident is not empty.
+func (f *follow) remember(ctx context.Context, query store.Reader, stats *live.Stats) error {
+	const newest = 100 // of each outcome
+	now := f.now()
+	window := store.Window{Since: now.Add(-live.Reach), Until: now}
+	if err := query.Recent(ctx, window, f.filter, func(e *store.Event, n int64) { stats.Remember(e, uint64(n), now) }); err != nil {
+		return err
+	}
+	for _, outcome := range store.OutcomeNames {
+		_, err := query.Events(ctx, window, f.filter, []string{outcome}, newest, func(e *store.Event) error {
+			stats.Keep(e)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look finds out what the terminal can show.
+func (f *follow) look(output *outputFlags) screen.Look {
+	_, color := output.screen(f.cmd)
+	locale := os.Getenv("LC_ALL")
+	for _, name := range []string{"LC_CTYPE", "LANG"} {
+		if locale == "" {
+			locale = os.Getenv(name)
+		}
+	}
+	locale = strings.ToLower(locale)
+	utf8 := strings.Contains(locale, "utf-8") || strings.Contains(locale, "utf8")
+	// The fonts of the Linux console have none of the bars.
+	return screen.Look{Color: color, Unicode: utf8 && os.Getenv("TERM") != "linux"}
+}
+
+// both returns a filter that asks for what two filters ask for, as far as a
+// filter can: where both have a list, that of the second is what counts.
+func both(a, b store.Filter) store.Filter {
+	for _, key := range live.FilterKeys {
+		if list := live.FilterList(&b, key); len(*list) == 0 {
+			*list = *live.FilterList(&a, key)
+		}
+	}
+	return b
+}
+
+// warnings keeps what cannot be printed while the screen is shown.
+type warnings struct {
+	mu    sync.Mutex
+	list  []error
+	count int
+}
+
+const maxWarnings = 100
+
+func (w *warnings) add(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.count++
+	if len(w.list) < maxWarnings {
+		w.list = append(w.list, err)
+	}
+}
+
+func (w *warnings) print(cmd *cobra.Command) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, err := range w.list {
+		warn(cmd, errors.New(templates.Printable(err.Error())))
+	}
+	if more := w.count - len(w.list); more > 0 {
+		warn(cmd, fmt.Errorf("%d more warnings", more))
+	}
+}

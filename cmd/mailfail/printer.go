@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+)
+
+// printer collects what is printed and writes it in a goroutine of its own.
+// Nobody waits for a slow reader while the database is locked, but for when it
+// is so far behind that memory would be the price.
+type printer struct {
+	buf    bytes.Buffer
+	chunks chan []byte
+	done   chan error
+	lost   bool
+}
+
+const (
+	printAhead = 8       // chunks
+	maxChunk   = 1 << 20 // bytes
+
+	// patience is how long the end of the program waits for a slow reader, and
+	// for what is told of alerts.
+	patience = 5 * time.Second
+)
+
+func newPrinter(w io.Writer, failed func()) *printer {
+	p := &printer{chunks: make(chan []byte, printAhead), done: make(chan error, 1)}
+	go func() {
+		var err error
+		for chunk := range p.chunks {
+			if err == nil {
+				if _, err = w.Write(chunk); err != nil {
+					failed()
+				}
+			}
+		}
+		if errors.Is(err, syscall.EPIPE) {
+			err = nil // the reader has seen enough
+		}
+		p.done <- err
+	}()
+	return p
+}
+
+func (p *printer) Write(b []byte) (int, error) { return p.buf.Write(b) }
+
+// bound passes on what there is when it is much.
+func (p *printer) bound(ctx context.Context) {
+	if p.buf.Len() >= maxChunk {
+		p.pass(ctx)
+	}
+}
+
+// pass passes on what there is to be written.
+func (p *printer) pass(ctx context.Context) {
+	if p.buf.Len() == 0 {
+		return
+	}
+	chunk := bytes.Clone(p.buf.Bytes())
+	p.buf.Reset()
+	select {
+	case p.chunks <- chunk:
+		return
+	default:
+	}
+	select {
+	case p.chunks <- chunk:
+		return
+	case <-ctx.Done():
+	}
+	select {
+	case p.chunks <- chunk:
+	case <-time.After(patience):
+		p.lost = true
+	}
+}
+
+// close waits until all is written, but not for ever for one who does not read.
+func (p *printer) close() error {
+	close(p.chunks)
+	select {
+	case err := <-p.done:
+		if err != nil {
+			return fmt.Errorf("print: %w", err)
+		}
+	case <-time.After(patience):
+		p.lost = true
+	}
+	if p.lost {
+		return errors.New("print: nobody reads the output: a part of it is lost (the database has all)")
+	}
+	return nil
+}
