@@ -51,6 +51,7 @@ func (c *composer) view() *View {
 	problems := c.problems()
 	v.Problems = len(problems.Problems)
 	v.Subject, v.Verdict = c.verdict(v.Problems)
+	v.Alarm = v.Problems > 0 || c.unusual() || c.Unread() != ""
 	sections := []Section{problems, c.system(), c.figures(), c.chart(), c.reasons(), c.waiting(), c.failedAddresses()}
 	sections = append(sections, c.tables()...)
 	sections = append(sections, c.codes(), c.rejections(), c.hops(), c.unknown(), c.lines())

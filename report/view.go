@@ -14,7 +14,8 @@ type View struct {
 	Only     templates.Text // what a filter lets through
 	Notes    []templates.Text
 	Sections []Section
-	Problems int // in the section of that name
+	Problems int  // in the section of that name
+	Alarm    bool // there are problems, or a part of the time was not read
 }
 
 // Section is a part of a report under a heading. What is empty is left out.

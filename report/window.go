@@ -44,6 +44,12 @@ func ParseDay(s string, now time.Time, loc *time.Location) (store.Window, error)
 	return store.Window{Since: startOfDay(y, m, d, loc), Until: startOfDay(y, m, d+1, loc)}, nil
 }
 
+// WeekBefore returns the seven days before today.
+func WeekBefore(now time.Time, loc *time.Location) store.Window {
+	y, m, d := now.In(loc).Date()
+	return store.Window{Since: startOfDay(y, m, d-7, loc), Until: startOfDay(y, m, d, loc)}
+}
+
 // parseDay reads the name or the date of a calendar day.
 func parseDay(s string, now time.Time) (y int, m time.Month, d int, ok bool) {
 	y, m, d = now.Date()

@@ -30,7 +30,7 @@ type setting struct {
 // exclusive lists the flags that cannot be combined. One of them on the command
 // line replaces all of its group in the environment and the configuration.
 var exclusive = [][]string{
-	{"day", "since", "until"},
+	{"day", "since", "until", "week"},
 	{"from-start", "from-end"},
 }
 

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"mailfail/ingest/source"
 	"mailfail/store/sqlite"
 )
 
@@ -40,31 +44,62 @@ func openDatabase(flag string) (*sqlite.DB, error) {
 	return sqlite.Open(path)
 }
 
-// openNumbers opens the database, or a temporary one with what is in the
-// files. failed is what the command has to end with after it has done the rest.
-func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFlags) (db *sqlite.DB, failed, err error) {
-	if len(files) == 0 {
-		path, err := databasePath(dbPath)
+// answers is what a command that reads FILEs or the database looks at.
+type answers struct {
+	*sqlite.DB
+	files  []string // that were read; nil: a database that is kept
+	lately bool     // the usual logs, because there is no database
+	failed error    // what the command has to end with after it has done the rest
+}
+
+// openNumbers opens the database, or a temporary one with what is in the files.
+// Without files it reads what is piped in, else the database, and where there is
+// none, the logs of the last day in the usual places.
+func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFlags) (*answers, error) {
+	named := dbPath != "" && cmd.Flags().Changed("db")
+	if len(files) > 0 && named {
+		return nil, usageError("--db and FILE exclude each other: FILEs are read without a database; `mailfail ingest` reads them into one")
+	}
+	if len(files) == 0 && !named && isPiped(cmd.InOrStdin()) {
+		files = []string{source.Stdin}
+	}
+	if len(files) > 0 {
+		families, failed, err := findLogs(cmd, files, logs.quiet)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		db, err := sqlite.OpenReadOnly(path)
-		return db, nil, err
+		return readNumbers(cmd, logs, families, failed, answers{files: files})
 	}
-	if dbPath != "" && cmd.Flags().Changed("db") {
-		return nil, nil, usageError("--db and FILE exclude each other: FILEs are read without a database; `mailfail ingest` reads them into one")
-	}
-	families, failed, err := findLogs(cmd, files, logs.quiet)
+	path, err := databasePath(dbPath)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if db, err = sqlite.OpenTemporary(); err != nil {
-		return nil, nil, err
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && dbPath == "" && os.Getenv("MAILFAIL_DB") == "" {
+		if families := source.Usual(); len(families) > 0 {
+			for i := range families {
+				families[i] = families[i].Since(time.Now().Add(-lately))
+			}
+			return readNumbers(cmd, logs, families, nil, answers{lately: true})
+		}
+	}
+	db, err := sqlite.OpenReadOnly(path)
+	return &answers{DB: db}, err
+}
+
+// lately is how far the logs in the usual places are read back.
+const lately = 24 * time.Hour
+
+// readNumbers reads logs into a temporary database.
+func readNumbers(cmd *cobra.Command, logs *logFlags, families []source.Family, failed error, n answers) (*answers, error) {
+	db, err := sqlite.OpenTemporary()
+	if err != nil {
+		return nil, err
 	}
 	_, unread, err := readLogs(cmd, db, logs, families)
 	if err != nil {
 		db.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return db, worse(failed, unread), nil
+	n.DB, n.failed = db, worse(failed, unread)
+	return &n, nil
 }

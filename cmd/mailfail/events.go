@@ -47,7 +47,7 @@ same "contact".`,
 			if err != nil {
 				return err
 			}
-			db, failed, err := openNumbers(cmd, args, dbPath, &logs)
+			db, err := openNumbers(cmd, args, dbPath, &logs)
 			if err != nil {
 				return err
 			}
@@ -69,7 +69,7 @@ same "contact".`,
 			if left.Any() && !logs.quiet {
 				warn(cmd, errors.New(report.SendLogsRemark(left)))
 			}
-			return failed
+			return db.failed
 		},
 	}
 	flags := cmd.Flags()

@@ -142,7 +142,7 @@ type hostileRun struct {
 // missing here fails TestHostileTexts.
 func hostileRuns(dir string, logs []string) []hostileRun {
 	db := []string{"--db", filepath.Join(dir, "m.db")}
-	window := []string{"--tz", "UTC", "--since", "2026-11-19", "--until", "2026-11-22"}
+	window := []string{"--tz", "UTC", "--since", "2026-11-19", "--until", "2026-11-20 03:00"}
 	var runs []hostileRun
 	add := func(form string, args ...[]string) {
 		runs = append(runs, hostileRun{args: slices.Concat(args...), form: form})

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"mailfail/store/sqlite"
 	"mailfail/templates"
 )
 
@@ -24,17 +28,31 @@ are read, with their rotated generations.`,
 			if err != nil {
 				return err
 			}
-			db, err := openDatabase(dbPath)
+			if len(families) == 0 {
+				return failed // and no database is left behind
+			}
+			path, err := databasePath(dbPath)
 			if err != nil {
 				return err
 			}
-			defer db.Close()
+			_, err = os.Stat(path)
+			isNew := errors.Is(err, fs.ErrNotExist)
+			db, err := sqlite.Open(path)
+			if err != nil {
+				return err
+			}
 			res, unread, err := readLogs(cmd, db, &flags, families)
+			if closed := db.Close(); err == nil {
+				err = closed
+			}
+			if isNew && res.Lines.Understood == 0 && worse(unread, err) != nil {
+				removeDatabase(path)
+			}
 			if err != nil {
 				return err
 			}
 			if flags.verbose {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%d new lines read into %s\n", res.Lines.Read, templates.Printable(db.Path()))
+				fmt.Fprintf(cmd.ErrOrStderr(), "%d new lines read into %s\n", res.Lines.Read, templates.Printable(path))
 			}
 			return worse(failed, unread)
 		},
@@ -44,4 +62,12 @@ are read, with their rotated generations.`,
 	cmd.Flags().StringVar(&flags.logZone, "tz", "", "the same as --log-tz")
 	_ = cmd.Flags().MarkHidden("tz") // its name in earlier versions
 	return cmd
+}
+
+// removeDatabase removes a database in which nothing is, with the files beside
+// it.
+func removeDatabase(path string) {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(path + suffix)
+	}
 }

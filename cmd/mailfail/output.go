@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -23,12 +24,14 @@ import (
 // goes elsewhere, and whether it may be coloured.
 func (f *outputFlags) screen(cmd *cobra.Command) (width int, color bool) {
 	out, ok := cmd.OutOrStdout().(*os.File)
-	if !ok || f.path != "" || !isTerminal(out) {
-		return 0, false
+	if columns, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && columns > 0 {
+		width = columns
 	}
-	width, _, err := term.GetSize(int(out.Fd()))
-	if err != nil {
-		width = 0
+	if !ok || f.path != "" || !isTerminal(out) {
+		return width, false
+	}
+	if columns, _, err := term.GetSize(int(out.Fd())); err == nil && width == 0 {
+		width = columns
 	}
 	return width, !f.noColor && os.Getenv("NO_COLOR") == ""
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,139 +11,129 @@ import (
 	"mailfail/store"
 )
 
+// reportFlags are the flags of report.
+type reportFlags struct {
+	logs   logFlags
+	window windowFlags
+	filter filterFlags
+	output outputFlags
+	mail   mailFlags
+	dbPath string
+	by     []string
+	top    int
+
+	template string
+	width    int
+	noPager  bool
+}
+
 func reportCommand() *cobra.Command {
-	var logs logFlags
-	var window windowFlags
-	var filter filterFlags
-	var output outputFlags
-	var dbPath string
-	var by []string
-	var top int
+	f := &reportFlags{}
 	cmd := &cobra.Command{
 		Use:   "report [FILE...]",
-		Short: "Failures by domain and by code",
-		Long: `Report says how much mail was delivered, what failed, and why. With FILEs it
-reads them and leaves nothing behind; without, it reads the database that
-ingest and follow fill. Unless told otherwise it covers everything that was
-read; "-d yesterday" is the usual choice for a report by cron.
+		Short: "What failed, why, who waits, and what to do",
+		Long: `Report says what failed, why, who waits since when, and what to do. With FILEs,
+or with what is piped in, it reads these and leaves nothing behind; without, it
+reads the database that ingest and follow fill, and where there is none, the
+logs of the last 24 hours in the usual places. Unless told otherwise it covers
+everything that was read; "-d yesterday" is the usual choice for a report by
+cron. A window of up to a week is compared with the time before, and with what
+is usual: the median of the days before.
 
-Text shows the first 20 rows of each table; JSON and CSV are complete. CSV is
-one table: by domain, by code (--by code), connections by next hop (--by
-next-hop), or whatever --by asks for.`,
+The cause of a row is that of the recipients that failed or wait in it, and
+tables begin where most of them are. Text, HTML and Markdown show what suits a
+page; JSON and CSV are complete. CSV is one table: by domain, by code (--by
+code), connections by next hop (--by next-hop), or whatever --by asks for.
+
+With --mail-to the report goes out as a mail of text and HTML, of yesterday
+unless told otherwise, through the local sendmail or through --smtp. The
+password of --smtp-user is read from $MAILFAIL_SMTP_PASSWORD or a file.`,
 		Example: `  mailfail report /var/log/mail.log
   mailfail report -d yesterday
+  mailfail report --week --format html --output week.html
+  mailfail report --mail-to postmaster@example.org --only-if problems
   mailfail report --since 2h --by provider,reason --format json`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			opt, err := reportOptions(&logs, &window, &filter, by)
-			if err != nil {
-				return err
-			}
-			if err := checkMinutes(opt.Window); err != nil {
-				return err
-			}
-			if err := output.check(); err != nil {
-				return err
-			}
-			if top < 0 {
-				return usageError("--top %d: a number of rows, or 0 for all", top)
-			}
-			rows := top // of tables; 0: all
-			if output.format == "json" || output.format == "csv" {
-				opt.Alone = output.format == "csv" && by != nil
-			} else if !cmd.Flags().Changed("top") {
-				opt.Top = report.PageRows
-			} else if opt.Top = top; top == 0 {
-				opt.Top = report.AllRows
-			}
-			db, failed, err := openNumbers(cmd, args, dbPath, &logs)
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			opt.Now, opt.FromFiles, opt.Files = time.Now(), len(args) > 0, args
-			r, err := report.Build(cmd.Context(), db, opt)
-			if err != nil {
-				return err
-			}
-			width, color := output.screen(cmd)
-			if err := output.write(cmd, func(w io.Writer) error {
-				switch output.format {
-				case "json":
-					return r.WriteJSON(w, rows)
-				case "csv":
-					return r.WriteCSV(w, rows)
-				}
-				view := r.View(opt.Top)
-				switch output.format {
-				case "html":
-					return view.WriteHTML(w, report.HTMLOptions{})
-				case "markdown":
-					return view.WriteMarkdown(w)
-				}
-				return view.WriteText(w, report.TextOptions{Width: width, Color: color})
-			}); err != nil {
-				return err
-			}
-			if output.format == "csv" && r.ConnectionsAlone() && !logs.quiet {
-				warn(cmd, errors.New("the logs of this time name no recipients: --by next-hop has their connections"))
-			}
-			return failed
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	flags := cmd.Flags()
-	addNumbersFlags(cmd, &logs, &dbPath)
-	window.add(flags)
-	filter.add(flags)
-	flags.StringSliceVar(&by, "by", nil, "break down by one or several of "+strings.Join(dimensionNames(), ", ")+"; or "+string(report.ByNextHop)+" alone, for connections as CSV")
-	flags.IntVar(&top, "top", 0, "rows of each table; 0: all (the default of JSON and CSV; else as many as suit a page)")
-	output.add(flags, "text", "html", "markdown", "json", "csv")
+	addNumbersFlags(cmd, &f.logs, &f.dbPath)
+	f.window.add(flags)
+	flags.BoolVar(&f.window.week, "week", false, "only the seven days before today")
+	f.filter.add(flags)
+	flags.StringSliceVar(&f.by, "by", nil, "break down by one or several of "+strings.Join(dimensionNames(), ", ")+"; or "+string(report.ByNextHop)+" alone, for connections as CSV")
+	flags.IntVar(&f.top, "top", 0, "rows of each table; 0: all (the default of JSON and CSV; else as many as suit a page)")
+	f.output.add(flags, "text", "html", "markdown", "json", "csv")
+	flags.StringVar(&f.template, "template", "", "render with this template: html/template for .html, else text/template")
+	flags.IntVar(&f.width, "width", 0, "columns of the text (else $COLUMNS, else those of the terminal, else 80)")
+	flags.BoolVar(&f.noPager, "no-pager", false, "do not show a long text through $PAGER on a terminal")
+	f.mail.add(flags)
 	return cmd
 }
 
-// reportOptions turns the flags into what the report is about.
-func reportOptions(logs *logFlags, window *windowFlags, filter *filterFlags, by []string) (opt report.Options, err error) {
-	if opt.Location, err = location("--tz", logs.zone); err != nil {
-		return opt, err
+func (f *reportFlags) run(cmd *cobra.Command, args []string) error {
+	opt, err := f.options(cmd)
+	if err != nil {
+		return err
 	}
-	if opt.Window, err = window.window(time.Now(), opt.Location); err != nil {
-		return opt, err
+	db, err := openNumbers(cmd, args, f.dbPath, &f.logs)
+	if err != nil {
+		return err
 	}
-	if opt.Filter, err = filter.filter(); err != nil {
-		return opt, err
+	defer db.Close()
+	opt.Now, opt.Files, opt.FromFiles = time.Now(), db.files, db.files != nil || db.lately
+	if db.lately && opt.Window == (store.Window{}) {
+		opt.Window.Since = opt.Now.Add(-lately).In(opt.Location)
 	}
-	opt.By, err = dimensions(by)
-	return opt, err
-}
-
-// checkMinutes refuses a window that is nothing once its ends are whole
-// minutes, as reports have them: it would look like a time without mail.
-func checkMinutes(w store.Window) error {
-	if m := w.Minutes(); !m.Since.IsZero() && m.Since.Equal(m.Until) {
-		return usageError("--since and --until are within one minute: reports count by whole minutes (`mailfail events` does not)")
+	r, err := report.Build(cmd.Context(), db, opt)
+	if err != nil {
+		return err
 	}
-	return nil
-}
-
-// dimensions checks the names of --by.
-func dimensions(names []string) (dims []store.Dimension, err error) {
-	for _, name := range names {
-		d := store.Dimension(strings.ToLower(strings.TrimSpace(name)))
-		if !slices.Contains(store.Dimensions, d) && d != report.ByNextHop {
-			return nil, usageError("--by %s: none of %s, %s", name, strings.Join(dimensionNames(), ", "), report.ByNextHop)
-		}
-		if !slices.Contains(dims, d) {
-			dims = append(dims, d)
+	if r.Totals == (store.Tally{}) {
+		if err := report.CheckNames(cmd.Context(), db, opt.Filter); err != nil {
+			return err
 		}
 	}
-	if len(dims) > 1 && slices.Contains(dims, report.ByNextHop) {
-		return nil, usageError("--by %s stands alone: connections name no recipients", report.ByNextHop)
+	if err := f.write(cmd, r); err != nil {
+		return err
 	}
-	return dims, nil
+	if f.output.format == "csv" && r.ConnectionsAlone() && !f.logs.quiet {
+		warn(cmd, errors.New("the logs of this time name no recipients: --by next-hop has their connections"))
+	}
+	if gap := r.Unread(); gap != "" && db.failed == nil {
+		if f.mail.wanted() {
+			return errSaid
+		}
+		return errors.New(gap)
+	}
+	return db.failed
 }
 
-func dimensionNames() (names []string) {
-	for _, d := range store.Dimensions {
-		names = append(names, string(d))
+// options turns the flags into what the report is about.
+func (f *reportFlags) options(cmd *cobra.Command) (opt report.Options, err error) {
+	if f.mail.wanted() && f.window == (windowFlags{}) {
+		f.window.day = "yesterday"
 	}
-	return names
+	if opt, err = reportOptions(&f.logs, &f.window, &f.filter, f.by); err != nil {
+		return opt, err
+	}
+	for _, check := range []func() error{func() error { return checkMinutes(opt.Window) }, f.output.check, f.mail.check} {
+		if err := check(); err != nil {
+			return opt, err
+		}
+	}
+	switch {
+	case f.top < 0:
+		return opt, usageError("--top %d: a number of rows, or 0 for all", f.top)
+	case f.width < 0 || f.width > 0 && f.width < 60:
+		return opt, usageError("--width %d: 60 columns or more", f.width)
+	case f.output.format == "json" || f.output.format == "csv":
+		opt.Alone = f.output.format == "csv" && f.by != nil
+	case !cmd.Flags().Changed("top"):
+		opt.Top = report.PageRows
+	case f.top == 0:
+		opt.Top = report.AllRows
+	default:
+		opt.Top = f.top
+	}
+	return opt, nil
 }

@@ -28,7 +28,7 @@ counted, so trace does not know them.`,
 			if err := output.check(); err != nil {
 				return err
 			}
-			db, failed, err := openNumbers(cmd, args[1:], dbPath, &logs)
+			db, err := openNumbers(cmd, args[1:], dbPath, &logs)
 			if err != nil {
 				return err
 			}
@@ -44,7 +44,7 @@ counted, so trace does not know them.`,
 			if err := output.write(cmd, func(w io.Writer) error { return write(w) }); err != nil {
 				return err
 			}
-			return failed
+			return db.failed
 		},
 	}
 	addNumbersFlags(cmd, &logs, &dbPath)

@@ -15,7 +15,10 @@ import (
 )
 
 // windowFlags choose a span of time.
-type windowFlags struct{ since, until, day string }
+type windowFlags struct {
+	since, until, day string
+	week              bool
+}
 
 func (f *windowFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.since, "since", "", "only from then on: 2026-11-20, \"2026-11-20 14:30\", yesterday, 2h, 7d (ago)")
@@ -25,9 +28,15 @@ func (f *windowFlags) add(flags *pflag.FlagSet) {
 
 // window turns the flags into a window.
 func (f *windowFlags) window(now time.Time, loc *time.Location) (w store.Window, err error) {
+	if f.week {
+		if f.since != "" || f.until != "" || f.day != "" {
+			return w, usageError("--week cannot be combined with --day, --since or --until")
+		}
+		return report.WeekBefore(now, loc), nil
+	}
 	if f.day != "" {
 		if f.since != "" || f.until != "" {
-			return w, usageError("--day and --since or --until exclude each other")
+			return w, usageError("--day cannot be combined with --since or --until")
 		}
 		if w, err = report.ParseDay(f.day, now, loc); err != nil {
 			return w, usageError("--day: %v", err)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Family is a log with its rotated generations, or a series of files whose
@@ -235,4 +236,13 @@ func sortFiles(files []File) { slices.SortStableFunc(files, compareFiles) }
 
 func compareFiles(a, b File) int {
 	return cmp.Or(a.key.compare(b.key), strings.Compare(a.Path, b.Path))
+}
+
+// Since returns the family with only the files that were written at or after a
+// time.
+func (f Family) Since(t time.Time) Family {
+	f.Files = slices.DeleteFunc(slices.Clone(f.Files), func(file File) bool {
+		return file.info != nil && file.info.ModTime().Before(t)
+	})
+	return f
 }

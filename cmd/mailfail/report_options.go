@@ -1,0 +1,58 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"mailfail/report"
+	"mailfail/store"
+)
+
+// reportOptions turns the flags into what the report is about.
+func reportOptions(logs *logFlags, window *windowFlags, filter *filterFlags, by []string) (opt report.Options, err error) {
+	if opt.Location, err = location("--tz", logs.zone); err != nil {
+		return opt, err
+	}
+	if opt.Window, err = window.window(time.Now(), opt.Location); err != nil {
+		return opt, err
+	}
+	if opt.Filter, err = filter.filter(); err != nil {
+		return opt, err
+	}
+	opt.By, err = dimensions(by)
+	return opt, err
+}
+
+// checkMinutes refuses a window that is nothing once its ends are whole
+// minutes, as reports have them: it would look like a time without mail.
+func checkMinutes(w store.Window) error {
+	if m := w.Minutes(); !m.Since.IsZero() && m.Since.Equal(m.Until) {
+		return usageError("--since and --until are within one minute: reports count by whole minutes (`mailfail events` does not)")
+	}
+	return nil
+}
+
+// dimensions checks the names of --by.
+func dimensions(names []string) (dims []store.Dimension, err error) {
+	for _, name := range names {
+		d := store.Dimension(strings.ToLower(strings.TrimSpace(name)))
+		if !slices.Contains(store.Dimensions, d) && d != report.ByNextHop {
+			return nil, usageError("--by %s: none of %s, %s", name, strings.Join(dimensionNames(), ", "), report.ByNextHop)
+		}
+		if !slices.Contains(dims, d) {
+			dims = append(dims, d)
+		}
+	}
+	if len(dims) > 1 && slices.Contains(dims, report.ByNextHop) {
+		return nil, usageError("--by %s stands alone: connections name no recipients", report.ByNextHop)
+	}
+	return dims, nil
+}
+
+func dimensionNames() (names []string) {
+	for _, d := range store.Dimensions {
+		names = append(names, string(d))
+	}
+	return names
+}

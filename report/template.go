@@ -1,0 +1,55 @@
+package report
+
+import (
+	"fmt"
+	htmltemplate "html/template"
+	"io"
+	"path/filepath"
+	"strings"
+	"text/template"
+
+	"mailfail/templates"
+)
+
+// TemplateData is what a template of a user gets. What strangers wrote is safe
+// to print in it: as text for a terminal, and in an HTML template escaped.
+type TemplateData struct {
+	*View          // .Subject .Title .Verdict .Only .Notes .Problems .Sections
+	Report *Report // the numbers: .Report.Totals.Delivered, .Report.Messages, .Report.Domains …
+}
+
+// Section returns the section with an id (figures, problems, reasons, waiting,
+// failed, sender, provider, domain, incoming …), nil when the report has none.
+func (d TemplateData) Section(id string) *Section { return d.View.section(id) }
+
+// templateFuncs are the functions of a user's template.
+var templateFuncs = map[string]any{
+	"count":     templates.Count,             // a number with commas: count .Report.Messages
+	"percent":   templates.Percent,           // a share: percent .Report.Totals.Bounced .Report.Totals.Recipients
+	"printable": templates.Printable[string], // text of strangers for a terminal
+	"markdown":  templates.Text.Markdown,
+	"wrap":      func(width int, s any) string { return templates.Wrap(fmt.Sprint(s), 0, width) },
+	"fit":       func(width int, s any) string { return templates.Fit(fmt.Sprint(s), width) },
+	"spark":     templates.Spark, // numbers as a line of characters
+	"join":      func(between string, list []string) string { return strings.Join(list, between) },
+}
+
+// WriteTemplate renders the report with a user's template. name tells its
+// language: html/template for .html and .htm, else text/template.
+func (r *Report) WriteTemplate(w io.Writer, v *View, name, text string) error {
+	data := TemplateData{v, r}
+	var err error
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".html", ".htm":
+		var t *htmltemplate.Template
+		if t, err = htmltemplate.New(filepath.Base(name)).Funcs(templateFuncs).Parse(text); err == nil {
+			err = t.Execute(w, data)
+		}
+	default:
+		var t *template.Template
+		if t, err = template.New(filepath.Base(name)).Funcs(templateFuncs).Parse(text); err == nil {
+			err = t.Execute(w, data)
+		}
+	}
+	return err
+}
