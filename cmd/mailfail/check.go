@@ -49,7 +49,7 @@ and a log that nobody reads are reported.`,
 			if err := output.check(); err != nil {
 				return err
 			}
-			if opt.Location, err = location(zone); err != nil {
+			if opt.Location, err = location("--tz", zone); err != nil {
 				return err
 			}
 			if opt.Window, err = untilNow(since, opt.Location); err != nil {

@@ -42,12 +42,12 @@ FILEs it reads them, the older generations too, and leaves nothing behind.`,
 			if err := output.check(); err != nil {
 				return err
 			}
-			db, failed, err := openNumbers(cmd, args, dbPath, &logs)
+			db, err := openNumbers(cmd, args, dbPath, &logs)
 			if err != nil {
 				return err
 			}
 			defer db.Close()
-			if len(args) == 0 {
+			if db.files == nil {
 				opt.Now = time.Now()
 			}
 			var result *investigate.Result
@@ -62,9 +62,9 @@ FILEs it reads them, the older generations too, and leaves nothing behind.`,
 				return err
 			}
 			if exitCode && result.Alarms() > 0 {
-				return worse(failed, errSaid)
+				return worse(db.failed, errSaid)
 			}
-			return failed
+			return db.failed
 		},
 	}
 	flags := cmd.Flags()
@@ -95,7 +95,7 @@ func writeInvestigation(cmd *cobra.Command, output *outputFlags, result *investi
 
 // investigateOptions turns the flags into what is investigated.
 func investigateOptions(logs *logFlags, window *windowFlags, filter *filterFlags, baseline string) (opt investigate.Options, err error) {
-	if opt.Location, err = location(logs.zone); err != nil {
+	if opt.Location, err = location("--tz", logs.zone); err != nil {
 		return opt, err
 	}
 	if opt.Window, err = window.window(time.Now(), opt.Location); err != nil {
