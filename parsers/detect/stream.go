@@ -24,7 +24,8 @@ type Stream struct {
 
 	lines    *syslog.Reader
 	repeated repeats
-	beside   int // lines of services beside a mail server, before a line of one
+	hollow   bool // the last object held no line
+	beside   int  // lines of services beside a mail server, before a line of one
 
 	time   time.Time // in the last line that had one
 	native int       // index of the format of the last line without a prefix, or -1
@@ -140,11 +141,33 @@ func (s *Stream) Time() time.Time { return s.time }
 // holds several entries the worst result counts.
 func (s *Stream) Parse(line []byte, emit func(*parsers.Record)) parsers.Result {
 	s.emit = emit
+	s.hollow = false
 	result := s.parse(line)
-	for rest := s.lines.Rest(); rest != nil; rest = s.lines.Rest() {
-		result = worse(result, s.parse(rest))
+	if rest := s.lines.Rest(); rest != nil {
+		result = s.parseRest(result, rest)
 	}
 	s.emit = nil
+	return result
+}
+
+// parseRest reads the other entries of a line. Objects that only hold others do not
+// count, unless there is nothing else.
+func (s *Stream) parseRest(result parsers.Result, rest []byte) parsers.Result {
+	empty := s.hollow
+	for ; rest != nil; rest = s.lines.Rest() {
+		s.hollow = false
+		next := s.parse(rest)
+		switch {
+		case s.hollow:
+		case empty:
+			result, empty = next, false
+		default:
+			result = worse(result, next)
+		}
+	}
+	if empty {
+		return parsers.Unparsed
+	}
 	return result
 }
 
@@ -192,6 +215,10 @@ func (s *Stream) answered(answer syslog.Answer, line []byte) parsers.Result {
 			return parsers.Irrelevant
 		}
 		s.beside++
+		s.stranger.bare(line)
+		return parsers.Unparsed
+	case syslog.Hollow:
+		s.hollow = true
 		s.stranger.bare(line)
 		return parsers.Unparsed
 	case syslog.Broken, syslog.Odd:

@@ -29,6 +29,9 @@ func init() { // the functions below and the table need each other
 		{"syslog", "Nov 19 12:37:15 docker1 e8d820bf982c[2136]: LINE", true, (*Reader).openHeader},
 		{"time", "2026-11-19T11:37:15.123456789Z stdout F LINE", true, (*Reader).openTime},
 		{"JSON", `{"log":"LINE\n","stream":"stdout","time":"2026-11-19T11:37:15.123456789Z"}`, true, (*Reader).openJSON},
+		{"Loki's streams", `{"streams":[{"stream":{"app":"mail"},"values":[["1795091835000000000","LINE"]]}]}`, false, (*Reader).openPair},
+		{"Fluent Bit's output", `[0] tail.0: [[1795091835.123000000, {}], {"log"=>"LINE"}]`, false, (*Reader).openRuby},
+		{"macOS", "2026-11-19 12:37:15.123456+0100  localhost smtp[1234]: (smtp) MESSAGE", false, (*Reader).openApple},
 		{"octet count", "215 <22>1 2026-11-19T11:37:15Z mx postfix/smtp 58 - - MESSAGE", true, (*Reader).openOctets},
 		{"priority", "<22>LINE", true, (*Reader).openPriority},
 		{"group", "[pod/mail-0/postfix] LINE", false, (*Reader).openGroup},
@@ -488,3 +491,55 @@ func (r *Reader) mentions(b []byte) bool {
 func tells(program []byte) bool { return tellers[string(program)] }
 
 var tellers = words("sshd sshd-session sudo su login ftpd vsftpd proftpd named httpd apache apache2 nginx cron CRON crond dovecot kernel saslauthd fail2ban fail2ban-server rspamd amavis spamd opendkim opendmarc imapd pop3d")
+
+// appleDaemons are the programs that macOS names without the "postfix/".
+var appleDaemons = words("anvil bounce cleanup discard dnsblog error flush lmtp local master pickup pipe postscreen proxymap qmgr scache showq smtp smtpd tlsmgr tlsproxy trivial-rewrite verify virtual postfix-script")
+
+// openApple reads what log(1) of macOS prints: in the style of syslog
+//
+//	2026-11-19 12:37:15.123456+0100  localhost smtp[1234]: (smtp) message
+//
+// and in its own, behind the time the thread, type, activity, process and TTL
+//
+//	2026-11-19 12:37:15.123456+0100 0x1234     Default     0x0                  1234   0    smtp: (smtp) message
+func (r *Reader) openApple(b []byte, e *parsers.Entry, at place) bool {
+	t, n, ok := r.isoTime(b)
+	if !ok || b[10] != ' ' || n < 24 || n >= len(b) || b[n] != ' ' {
+		return false
+	}
+	rest := bytes.TrimLeft(b[n:], " ")
+	inner := r.inner(e, at)
+	inner.Time, inner.PID = t, nil
+	fields := 1
+	if parsers.Has(rest, "0x") {
+		fields = 5
+	}
+	for i := range fields {
+		word, after, ok := bytes.Cut(rest, blank)
+		if !ok {
+			return false
+		}
+		rest = bytes.TrimLeft(after, " ")
+		switch {
+		case fields == 1:
+			inner.Host = word
+		case i == 3:
+			inner.PID = word
+		}
+	}
+	var p parsers.Entry
+	splitProgram(rest, &p)
+	if !appleDaemons[string(p.Program)] {
+		return false
+	}
+	if p.PID != nil {
+		inner.PID = p.PID
+	}
+	start := len(r.plain)
+	r.plain = append(append(r.plain, "postfix/"...), p.Program...)
+	inner.Program, inner.Message = r.plain[start:len(r.plain):len(r.plain)], p.Message
+	if n := bytes.IndexByte(inner.Message, ')') + 1; n > 0 && inner.Message[0] == '(' {
+		inner.Message = bytes.TrimLeft(inner.Message[n:], " ")
+	}
+	return r.isKnown(inner.Program, nil) && keep(e, inner)
+}

@@ -58,13 +58,20 @@ func (s *jsonScanner) next() byte {
 	return 0
 }
 
-// key reads `"KEY":`.
+// key reads `"KEY":`, or `"KEY"=>` as Ruby prints it.
 func (s *jsonScanner) key() ([]byte, bool) {
 	if s.next() != '"' {
 		return nil, false
 	}
 	raw, ok := s.raw()
-	return raw, ok && s.next() == ':'
+	if !ok {
+		return nil, false
+	}
+	c := s.next()
+	if c == '=' && len(s.b) > 0 && s.b[0] == '>' {
+		c, s.b = ':', s.b[1:]
+	}
+	return raw, c == ':'
 }
 
 // raw reads what is left of a string whose opening quote is read, with its

@@ -34,11 +34,13 @@ const (
 //	rsyslog           msg rawmsg syslogtag programname hostname timereported
 //	syslog-ng         MESSAGE HOST PROGRAM PID ISODATE DATE
 //	Google, AWS       textPayload, message
+//	OpenTelemetry     body.stringValue timeUnixNano
 var fieldNames = [numRoles][]string{
 	message: {"message", "log", "msg", "line", "short_message", "full_message", "event.original", "original", "rawmsg",
-		"_raw", "textpayload", "text", "body", "content", "syslog_message", "legacy_msghdr"},
+		"_raw", "textpayload", "body.stringvalue", "text", "body", "content", "syslog_message", "legacy_msghdr"},
 	instant: {"__realtime_timestamp", "_source_realtime_timestamp", "@timestamp", "timestamp", "time", "timereported",
-		"isodate", "date", "datetime", "ts", "timegenerated", "eventtime", "_time", "timestamp_iso8601"},
+		"isodate", "date", "datetime", "ts", "timegenerated", "eventtime", "_time", "timestamp_iso8601",
+		"timeunixnano", "observedtimeunixnano"},
 	host: {"_hostname", "hostname", "host", "host.name", "host.hostname", "log.syslog.hostname", "syslog_hostname",
 		"logsource", "source", "syslog_host", "fromhost", "host_name", "kubernetes.host", "beat.hostname", "agent.hostname"},
 	program: {"syslogtag", "syslog_identifier", "program", "ident", "appname", "app_name", "app-name", "application_name",
@@ -182,11 +184,10 @@ func (s *jsonScanner) peek() byte {
 	return s.b[0]
 }
 
-// openJSON reads an object, or an array of objects, of which those behind the
-// first are left for Rest.
+// openJSON reads an object, or the first of an array of objects; the others are
+// left for Rest. Of an object without a line the arrays within are left for Rest.
 func (r *Reader) openJSON(b []byte, e *parsers.Entry, at place) bool {
-	array := b[0] == '['
-	if array {
+	if b[0] == '[' {
 		if b = bytes.TrimLeft(b[1:], " \t"); len(b) == 0 {
 			return false
 		}
@@ -198,17 +199,125 @@ func (r *Reader) openJSON(b []byte, e *parsers.Entry, at place) bool {
 	o := &r.objects[at.depth]
 	o.count = [numRoles]int{}
 	s.b = b[1:]
-	if !s.read(o, nil, 0) {
+	if !s.read(o, nil, 0) || !r.leave(s.b) {
 		return false
 	}
-	rest := bytes.TrimLeft(s.b, " \t,]}")
-	if len(rest) > 0 {
-		if rest[0] != '{' {
+	if at.depth == 0 {
+		r.extent = len(b) - len(s.b)
+	}
+	if r.openObject(o, e, at) {
+		return true
+	}
+	if o.count[message] == 0 {
+		r.descend(b, 1)
+	}
+	return false
+}
+
+// descend leaves the elements of the next array in b for Rest; it reports false
+// when there is none.
+func (r *Reader) descend(b []byte, from int) bool {
+	i := elements(b, from)
+	if i == 0 || r.descents >= maxDescents {
+		return false
+	}
+	r.rest = b[i:]
+	r.descents++
+	return true
+}
+
+// leave leaves for Rest what follows an element of an array, and reports false for
+// what is no element.
+func (r *Reader) leave(b []byte) bool {
+	rest := bytes.TrimLeft(b, " \t,]}")
+	if len(rest) == 0 {
+		return true
+	}
+	switch rest[0] {
+	case '{', '[':
+		r.rest = rest
+		return true
+	case '"': // the array ended; what its object says besides follows
+		if r.descents == 0 {
 			return false
 		}
-		r.rest = rest
+		r.descend(rest, 0)
+		return true
 	}
-	return r.openObject(o, e, at)
+	return false
+}
+
+// maxDescents bounds how many arrays within arrays of one line are read.
+const maxDescents = 64
+
+// elements returns the offset of the first element of an array of objects or of
+// arrays in an object, from an offset on, 0 when there is none.
+func elements(b []byte, from int) int {
+	quoted, open := false, false
+	for i := from; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted, open = !quoted, false
+		case quoted, c == ' ', c == '\t':
+		case open && (c == '{' || c == '['):
+			return i
+		default:
+			open = c == '['
+		}
+	}
+	return 0
+}
+
+// openPair reads an element of Loki's streams, ["1795091835000000000","LINE"].
+func (r *Reader) openPair(b []byte, e *parsers.Entry, at place) bool {
+	if len(b) < 24 || b[0] != '[' || b[1] != '"' || !parsers.IsDigit(b[2]) {
+		return false
+	}
+	s := &r.json
+	s.b = b[1:]
+	stamp, ok1 := s.value()
+	comma := s.next()
+	line, ok2 := s.value()
+	t, ok3 := r.timeOf(stamp, e.Time)
+	if !ok1 || !ok2 || !ok3 || comma != ',' {
+		return false
+	}
+	if s.peek() == ',' { // structured metadata
+		if s.next(); !s.skip() {
+			return false
+		}
+	}
+	if !r.leave(s.b) {
+		return false
+	}
+	r.extent = len(b) - len(s.b)
+	inner := r.inner(e, at)
+	inner.Time = t
+	return r.try(trimLine(line), inner, e, place{timed: true, depth: at.depth})
+}
+
+// openRuby reads what Fluent Bit prints on its standard output,
+//
+//	[0] tail.0: [1795091835.123000000, {"log"=>"LINE"}]
+//	[0] tail.0: [[1795091835.123000000, {}], {"log"=>"LINE"}]
+func (r *Reader) openRuby(b []byte, e *parsers.Entry, at place) bool {
+	arrow := bytes.Index(b, []byte(`"=>`))
+	colon := bytes.Index(b[:max(arrow, 0)], []byte(": ["))
+	if b[0] != '[' || colon < 0 {
+		return false
+	}
+	array := bytes.TrimLeft(b[colon+2:], "[")
+	t, n := r.timeAt(array, e.Time)
+	object := bytes.LastIndex(b[:arrow], []byte(`{"`))
+	if n == 0 || object < colon {
+		return false
+	}
+	inner := r.inner(e, at)
+	inner.Time = t
+	at.depth++
+	return r.openJSON(b[object:], inner, at) && keep(e, inner)
 }
 
 // openObject looks for a line in the message of an object. What the object says

@@ -72,11 +72,16 @@ func (r *Reader) named(line []byte) bool {
 	}
 	switch line[0] {
 	case '[':
+		if bytes.HasPrefix(line, []byte("[{")) {
+			return r.namedObject()
+		}
+		if r.descents > 0 && len(line) > 2 && line[1] == '"' && parsers.IsDigit(line[2]) {
+			return true // a line of Loki's
+		}
 		n := group(line)
-		return n > 0 && bytes.IndexByte(line[:n], '/') > 0
+		return bytes.Contains(line, []byte(`"=>`)) || n > 0 && bytes.IndexByte(line[:n], '/') > 0
 	case '{':
-		o := &r.objects[0]
-		return o.count[message] > 0 && o.count[instant] > 0
+		return r.namedObject()
 	}
 	_, n := r.timeAt(line, r.last)
 	if n == 0 || n >= len(line) {
@@ -86,9 +91,19 @@ func (r *Reader) named(line []byte) bool {
 	return stream > 0
 }
 
+// namedObject reports whether the object that was read is an envelope: it has a
+// message and a time.
+func (r *Reader) namedObject() bool {
+	o := &r.objects[0]
+	return o.count[message] > 0 && o.count[instant] > 0
+}
+
 // beside reports whether a line begins as the services in services do, or with a
 // time.
 func (r *Reader) beside(line []byte) bool {
+	if line[0] == '{' {
+		return false
+	}
 	for _, s := range services {
 		if glob(s, line) {
 			return true

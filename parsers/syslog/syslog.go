@@ -41,6 +41,7 @@ const (
 	Other                // of another program or service: its envelope says so
 	Beside               // not of a mail server, if others of its log are: services in the same container write so
 	Broken               // the last line of an entry of many that says too little
+	Hollow               // an object of JSON that holds no line, but arrays that may, see Rest
 	Odd                  // of another program, but it looks like the line of a known one
 )
 
@@ -59,15 +60,18 @@ type Reader struct {
 	doc     document
 	partial []byte // the beginning of a line that a container runtime cut in pieces
 
-	json    jsonScanner
-	plain   []byte        // a line without colours, or a field without quoting
-	rest    []byte        // of the line, to be read next
-	probe   parsers.Entry // for the question known
-	steps   int           // left for the line
-	lost    int           // see Lost
-	piece   bool          // the line is a piece of one
-	layers  [maxLayers]parsers.Entry
-	objects [maxLayers]object
+	json     jsonScanner
+	plain    []byte        // a line without colours, or a field without quoting
+	rest     []byte        // of the line, to be read next
+	probe    parsers.Entry // for the question known
+	steps    int           // left for the line
+	lost     int           // see Lost
+	descents int           // into the arrays of the line
+	extent   int           // of the first element of an array, 0 for lines of another kind
+	resting  bool          // Rest gave what is read
+	piece    bool          // the line is a piece of one
+	layers   [maxLayers]parsers.Entry
+	objects  [maxLayers]object
 }
 
 // NewReader returns a Reader of a source. known reports whether an entry is one
@@ -87,7 +91,10 @@ func (r *Reader) Open() bool { return r.journal.open || r.doc.open }
 // for nothing. The line is still needed then.
 func (r *Reader) Rest() []byte {
 	rest := r.rest
-	r.rest = nil
+	r.rest, r.resting = nil, rest != nil
+	if rest == nil {
+		r.descents = 0
+	}
 	return rest
 }
 
@@ -95,7 +102,7 @@ func (r *Reader) Rest() []byte {
 // Bare.
 func (r *Reader) Read(line []byte, e *parsers.Entry) Answer {
 	*e = parsers.Entry{}
-	if r.Open() {
+	if r.Open() && !r.resting {
 		if answer := r.more(line, e); answer != Bare {
 			return answer
 		}
@@ -164,10 +171,18 @@ func (r *Reader) Unwrap(line []byte, e *parsers.Entry) Answer {
 	if r.piece {
 		return Part
 	}
-	if len(r.rest) > 0 {
-		return Other
+	if answer := r.other(line[:len(line)-r.after(line)]); answer != Bare || r.descents == 0 {
+		return answer
 	}
-	return r.other(line)
+	return Hollow
+}
+
+// after returns how much of a line is behind its first element.
+func (r *Reader) after(line []byte) int {
+	if r.extent == 0 {
+		return 0
+	}
+	return max(0, len(line)-r.extent)
 }
 
 // Inner takes off the envelopes within an entry whose program no format reads.
@@ -202,7 +217,7 @@ func (r *Reader) Inner(e *parsers.Entry) Answer {
 
 // reset forgets what was put together for the line before.
 func (r *Reader) reset() {
-	r.piece = false
+	r.piece, r.extent = false, 0
 	r.steps, r.rest, r.plain, r.json.buf = maxSteps, nil, r.plain[:0], r.json.buf[:0]
 }
 
