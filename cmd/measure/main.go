@@ -22,7 +22,8 @@ import (
 func main() {
 	seeds := flag.String("seeds", "1-20", "seeds, one site of each kind")
 	kinds := flag.String("kinds", "", "only these kinds")
-	messages := flag.Int("messages", 0, "messages a day; 0: drawn")
+	messages := flag.Int("messages", 0, "messages a day; 0: drawn from 400 to -most")
+	most := flag.Int("most", 50_000, "the most messages a day that are drawn")
 	mta := flag.String("logs", "", "write logs of this server (postfix, exim, exchange) and investigate them; else the site itself")
 	write := flag.String("write", "", "only write the logs of the first seed and kind into this folder")
 	verbose := flag.Bool("v", false, "print what went wrong")
@@ -33,7 +34,7 @@ func main() {
 		list = strings.Split(*kinds, ",")
 	}
 	if *write != "" {
-		s := sites.Make(sites.Options{Seed: from, Kind: list[0], Messages: *messages})
+		s := sites.Make(sites.Options{Seed: from, Kind: list[0], Messages: *messages, Most: *most})
 		if err := writeLogs(s, *write, cmp.Or(*mta, "postfix"), untilOf(s, from)); err != nil {
 			fatal(err)
 		}
@@ -43,7 +44,7 @@ func main() {
 	t := &table{}
 	for seed := from; seed <= to; seed++ {
 		for _, kind := range list {
-			t.add(measure(sites.Options{Seed: seed, Kind: kind, Messages: *messages}, *mta, *verbose))
+			t.add(measure(sites.Options{Seed: seed, Kind: kind, Messages: *messages, Most: *most}, *mta, *verbose))
 		}
 	}
 	t.print()

@@ -155,7 +155,14 @@ func (v *volume) expectedOf(s *stream, hours func(h int) []float64) (e []float64
 			e[q] = mean / 4
 		}
 	}
+	e[v.quarters-1] *= v.lastPart()
 	return e, days
+}
+
+// lastPart is how much of the last quarter of an hour is in the window.
+func (v *volume) lastPart() float64 {
+	length := v.data.Until - v.data.Since
+	return float64(length-int64(v.quarters-1)*quarter) / quarter
 }
 
 // hours returns what came in an hour of the working days, or of the weekends,
@@ -168,6 +175,9 @@ func (v *volume) hours(s *stream, but, h int, weekend bool) (list []float64) {
 		sum := 0.0
 		for q := 4 * h; q < min(4*h+4, v.quarters); q++ {
 			sum += s.days[day][q]
+		}
+		if n := v.quarters - 4*h; n < 4 { // the window ends within this hour
+			sum *= 4 / float64(n)
 		}
 		list = append(list, sum)
 	}
@@ -215,7 +225,7 @@ func (v *volume) parts(streams []*stream, day int, usual func(*stream, int) ([]f
 		days = min(days, n)
 		p := part{seen: make([]float64, v.quarters), expected: e}
 		for q, x := range s.days[day] {
-			p.seen[q] = min(x, 1.5*e[q]+2*math.Sqrt(e[q])+3) // a burst hides no hole
+			p.seen[q] = min(x, burst(e[q])) // a burst hides no hole
 		}
 		list = append(list, p)
 	}
@@ -260,18 +270,24 @@ func (v *volume) findBeside(streams []*stream, day int, usual func(*stream, int)
 	return h
 }
 
+// burst is what a quarter of an hour counts at most.
+func burst(expected float64) float64 { return 1.5*expected + 2*math.Sqrt(expected) + 3 }
+
+// mostLevel bounds how much more than usual is expected on a busy day.
+const mostLevel = 1.1
+
 // levels finds how much mail the day has outside of a hole, by stream: holidays
 // and trends are no holes.
 func (v *volume) levels(parts []part, level []float64, h *hole, days int) {
 	prior := prior(days)
 	for i, p := range parts {
 		o, e := 0.0, 0.0
-		for q := range p.seen {
-			if q < h.from || q >= h.to {
-				o, e = o+p.seen[q], e+p.expected[q]
+		for q, x := range p.seen {
+			if (q < h.from || q >= h.to) && x < burst(p.expected[q]) {
+				o, e = o+x, e+p.expected[q]
 			}
 		}
-		level[i] = min(1.5, (o+prior)/(e+prior))
+		level[i] = min(mostLevel, (o+prior)/(e+prior))
 	}
 }
 
@@ -471,7 +487,7 @@ func (v *volume) begin(h *hole, streams []*stream) {
 		last = minutes[i-1]
 	}
 	h.earliest = last - 1
-	h.began = last + int64(math.Min(0.5/rate, 60))
+	h.began = last + int64(math.Min(1/rate, 10)) // the last message came a time of 1/rate before, on average
 	h.latest = last + int64(math.Min(2/rate, 240)) + 1
 }
 

@@ -11,6 +11,7 @@
 package sites
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -22,7 +23,8 @@ import (
 type Options struct {
 	Seed     uint64
 	Kind     string // one of Incidents or QuietDays
-	Messages int    // a working day; 0: drawn
+	Messages int    // a working day; 0: drawn from 400 to Most
+	Most     int    // 0: 50,000
 	Hosts    int    // 0: drawn
 	Days     int    // before the last one; 0: 8
 }
@@ -173,7 +175,7 @@ type maker struct {
 func Make(opt Options) *Site {
 	m := &maker{r: rand.New(rand.NewPCG(opt.Seed, 0x5e7)), opt: opt, known: map[string]time.Time{}, recent: map[burst]int{}}
 	if m.opt.Messages == 0 {
-		m.opt.Messages = int(400 * math.Pow(125, m.r.Float64()))
+		m.opt.Messages = int(400 * math.Pow(float64(cmp.Or(opt.Most, 50_000))/400, m.r.Float64()))
 	}
 	if m.opt.Hosts == 0 {
 		m.opt.Hosts = 1 + m.r.IntN(4)
