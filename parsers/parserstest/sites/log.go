@@ -9,17 +9,35 @@ import (
 )
 
 // MTAs are the servers whose logs a site can write.
-var MTAs = []string{"postfix"}
+var MTAs = []string{"postfix", "exim", "exchange"}
 
 // WriteLog writes the log of a host, as a server would have by a time.
 func (s *Site) WriteLog(w io.Writer, mta, host string, until time.Time) error {
 	var l lines
+	layout, space := "2006-01-02T15:04:05.000000-07:00", " "
 	for i, m := range s.Messages {
-		if m.Host == host && m.At.Before(until) {
+		if m.Host != host || !m.At.Before(until) {
+			continue
+		}
+		switch mta {
+		case "postfix":
 			l.postfix(m, fmt.Sprintf("4%09X", i))
+		case "exim":
+			layout = "2006-01-02 15:04:05"
+			l.exim(m, eximID(i))
+		case "exchange":
+			layout, space = exchangeTime, ""
+			l.exchange(m, i)
+		default:
+			return fmt.Errorf("no logs of %q; want one of %v", mta, MTAs)
 		}
 	}
-	return l.write(w, until, "2006-01-02T15:04:05.000000-07:00")
+	if mta == "exchange" {
+		if _, err := fmt.Fprintf(w, exchangeHead, s.Start.Format(exchangeTime)); err != nil {
+			return err
+		}
+	}
+	return l.write(w, until, layout, space)
 }
 
 // line is a line of a log.
@@ -36,12 +54,12 @@ func (l *lines) add(at time.Time, format string, args ...any) {
 }
 
 // write writes the lines before a time.
-func (l lines) write(w io.Writer, until time.Time, layout string) error {
+func (l lines) write(w io.Writer, until time.Time, layout, space string) error {
 	slices.SortStableFunc(l, func(a, b line) int { return a.at.Compare(b.at) })
 	b := bufio.NewWriterSize(w, 1<<16)
 	for i := range l {
 		if e := &l[i]; e.at.Before(until) {
-			fmt.Fprintf(b, "%s %s\n", e.at.Format(layout), e.text)
+			fmt.Fprintf(b, "%s%s%s\n", e.at.Format(layout), space, e.text)
 		}
 	}
 	return b.Flush()
