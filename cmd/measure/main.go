@@ -70,6 +70,7 @@ type outcome struct {
 	two               bool
 	abrupt, missing   bool
 	began             bool // within ten minutes
+	dense             bool // ten recipients or more met it in its first hour
 	error             float64
 	covered           bool // the begin lies in the interval
 	alarms            int
@@ -214,7 +215,11 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 		return o
 	}
 	met := metBefore(s, t, until)
-	o.floor = met >= r.NoiseFloor && until.Sub(t.Begin) >= 30*time.Minute
+	floor := r.NoiseFloor
+	if t.Missing && !t.Untried {
+		floor = r.MissingFloor
+	}
+	o.floor = met >= floor && until.Sub(t.Begin) >= 30*time.Minute
 	truths := []*sites.Truth{t}
 	if t.Second != nil {
 		truths = append(truths, t.Second)
@@ -236,6 +241,7 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 				o.level = sameWhere(where(p), truth.Where)
 				o.error = p.Began.Sub(truth.Begin).Minutes()
 				o.began = math.Abs(o.error) <= 10
+				o.dense = metBefore(s, truth, truth.Begin.Add(time.Hour)) >= 10
 				o.covered = !truth.Begin.Before(p.BeganEarliest) && !truth.Begin.After(p.BeganLatest)
 			}
 			if j == 0 || i == 0 {
@@ -265,8 +271,8 @@ type table struct{ all []outcome }
 func (t *table) add(o outcome) { t.all = append(t.all, o) }
 
 func (t *table) print() {
-	fmt.Println("| incidents | sites | above the floor | first cause right | and its level | among three | begin within 10 min | begin in its interval | causes too many |")
-	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	fmt.Println("| incidents | sites | above the floor | first cause right | and its level | among three | begin within 10 min | of those that ten met in the first hour | begin in its interval | causes too many |")
+	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, kind := range sites.Incidents {
 		t.incidents(kind, func(o *outcome) bool { return o.kind == kind })
 	}
@@ -301,7 +307,7 @@ func (t *table) print() {
 }
 
 func (t *table) incidents(name string, want func(*outcome) bool) {
-	var n, seen, hit1, level, hit3, abrupt, began, covered, many int
+	var n, seen, hit1, level, hit3, abrupt, began, dense, denseBegan, covered, many int
 	for i := range t.all {
 		o := &t.all[i]
 		if !o.incident || !want(o) {
@@ -318,12 +324,14 @@ func (t *table) incidents(name string, want func(*outcome) bool) {
 		if o.abrupt && o.hit1 {
 			abrupt++
 			began += one(o.began)
+			dense += one(o.dense)
+			denseBegan += one(o.dense && o.began)
 			covered += one(o.covered)
 		}
 		many += one(o.superfluous > 0)
 	}
 	if n > 0 {
-		fmt.Printf("| %s | %d | %d | %s | %s | %s | %s | %s | %s |\n", name, n, seen, share(hit1, seen), share(level, seen), share(hit3, seen), share(began, abrupt), share(covered, abrupt), share(many, seen))
+		fmt.Printf("| %s | %d | %d | %s | %s | %s | %s | %s | %s | %s |\n", name, n, seen, share(hit1, seen), share(level, seen), share(hit3, seen), share(began, abrupt), share(denseBegan, dense), share(covered, abrupt), share(many, seen))
 	}
 }
 

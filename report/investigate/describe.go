@@ -150,7 +150,8 @@ func (r *Result) Limits() (lines []templates.Text) {
 		lines = append(lines, templates.Say("The strongest candidate was mail%v (%v): %v recipients where %v are usual; score %v, an alarm needs %v.", p.place(),
 			registry.Reason(s.Reason).Info().Name, s.Recipients, fmt.Sprintf("%.1f", s.Expected), fmt.Sprintf("%.0f", s.Score), fmt.Sprintf("%.0f", s.Threshold)))
 	}
-	return append(lines, templates.Words(fmt.Sprintf("From %s recipients failing in one place it would have been reported.", templates.Count(int64(r.NoiseFloor)))))
+	return append(lines, templates.Words(fmt.Sprintf("From %s recipients failing in one place, or about %s missing from one sender, it would have been reported.",
+		templates.Count(int64(r.NoiseFloor)), templates.Count(int64(r.MissingFloor)))))
 }
 
 // commands returns what shows the mail of a problem.

@@ -41,6 +41,7 @@ type Result struct {
 	Problems     []Problem // strongest first
 	RuledOut     []string
 	NoiseFloor   int // recipients failing in one place that would be reported
+	MissingFloor int // recipients of one sender that would be missed, roughly
 
 	Recipients, Events int     // of the window
 	Rate, Usual        float64 // of events, in the window and as expected from the days before
@@ -142,6 +143,7 @@ func Analyze(d *Data) *Result {
 	}
 	r.finish()
 	r.NoiseFloor = m.noiseFloor()
+	r.MissingFloor = int(max(missingVisible, holeShare*m.total))
 	r.RuledOut = m.ruledOut(r, found, v)
 	if strongest != nil {
 		r.Strongest = &Strongest{Where: m.where(strongest), Reason: m.topReason(strongest.events), Recipients: int(strongest.f),

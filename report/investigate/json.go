@@ -31,6 +31,7 @@ type jsonBaseline struct {
 
 type jsonFloor struct {
 	Recipients int `json:"recipients"`
+	Missing    int `json:"missing"`
 }
 
 // JSONProblem is a Problem as JSON has it.
@@ -94,7 +95,7 @@ func round(x, to float64) float64 { return float64(int64(x*to+0.5)) / to }
 // WriteJSON writes the result as JSON, schema mailfail/investigate/1.
 func (r *Result) WriteJSON(w io.Writer) error {
 	j := jsonResult{Schema: "mailfail/investigate/1", Window: jsonWindow{r.Since, r.Until}, Baseline: jsonBaseline{Days: r.Baseline.Days},
-		Verdict: r.Verdict().String(), Causes: r.JSON(), RuledOut: append([]string{}, r.RuledOut...), NoiseFloor: jsonFloor{r.NoiseFloor}}
+		Verdict: r.Verdict().String(), Causes: r.JSON(), RuledOut: append([]string{}, r.RuledOut...), NoiseFloor: jsonFloor{r.NoiseFloor, r.MissingFloor}}
 	if r.Baseline.Days > 0 {
 		j.Baseline.Since, j.Baseline.Until = &r.Baseline.Since, &r.Baseline.Until
 	}

@@ -498,8 +498,12 @@ func countWithin(sorted []int64, from, to int64) int {
 }
 
 // mostTried is the share of the accepted mail that may be tried in a hole of a
-// stuck queue.
-const mostTried = 0.35
+// stuck queue. What was accepted is known, so that little of it is enough.
+const (
+	mostTried      = 0.35
+	leastUntried   = 10 // log likelihood ratio
+	missingVisible = 30 // recipients of one sender that do not come are seen, more or less
+)
 
 // untried finds hosts that accept mail and do not try it: less is tried than
 // what came into their queues lets expect.
@@ -510,7 +514,7 @@ func (v *volume) untried(total float64) (found []*hole) {
 	}
 	for host, tried := range v.tried {
 		h := v.stuck(tried, accepted[host])
-		if h.expected-h.observed >= max(leastEvents, leastShare*total) && h.observed <= mostTried*h.expected && h.llr >= threshold {
+		if h.expected-h.observed >= max(leastEvents, leastShare*total) && h.observed <= mostTried*h.expected && h.llr >= leastUntried {
 			h.host = host
 			if len(v.hosts()) == 1 {
 				h.host = ""
