@@ -146,10 +146,23 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 	if err := l.tracker.Flush(); err != nil {
 		return res, err
 	}
-	if err := l.tracker.Sweep(); err != nil {
+	if err := l.sweep(); err != nil {
 		return res, err
 	}
 	return res, l.w.Commit()
+}
+
+// sweep forgets messages that will never end, at most once a day: all that are open
+// are looked through for it.
+func (l *loop) sweep() error {
+	const name = "swept"
+	today := time.Now().UTC().Format(time.DateOnly)
+	last, err := l.w.Meta(name)
+	if err != nil || last == today {
+		return err
+	}
+	l.w.PutMeta(name, today)
+	return l.tracker.Sweep()
 }
 
 // errMoved says that another process has read on in the same source.

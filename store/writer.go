@@ -65,9 +65,9 @@ type Writer interface {
 	AddDelivery(*Delivery)
 
 	// Messages that have not ended, as package ingest/track keeps them.
-	// OpenMessages gives of each its key, valid only during the call, and the
-	// messageID that it was put with.
-	OpenMessages(each func(key []byte, messageID int64)) error
+	// OpenMessages gives what each was put with; the slices are valid only during
+	// the call.
+	OpenMessages(each func(key []byte, messageID int64, state []byte)) error
 	OpenMessage(key []byte) (state []byte, err error)
 	OpenMessagesWith(messageID int64) (keys [][]byte, err error)
 	PutOpenMessage(key []byte, lastSeen, messageID int64, state []byte)

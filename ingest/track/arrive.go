@@ -1,7 +1,10 @@
 package track
 
 import (
+	"bytes"
+
 	"mailfail/parsers"
+	"mailfail/store"
 )
 
 func (t *Tracker) arrive(m *message, r *parsers.Record, now int64) error {
@@ -28,6 +31,8 @@ func (t *Tracker) arrive(m *message, r *parsers.Record, now int64) error {
 		m.size, m.broughtAt, changed = r.Size, now, true
 	}
 	m.reinjected = m.reinjected || r.Reinjected
+	m.own = m.own || r.Own || len(r.BounceOf) > 0
+	set(&m.account, r.Account)
 	if len(r.MessageID) > 0 && string(m.messageID) != string(r.MessageID) {
 		set(&m.messageID, r.MessageID)
 		if err := t.link(m); err != nil {
@@ -35,7 +40,97 @@ func (t *Tracker) arrive(m *message, r *parsers.Record, now int64) error {
 		}
 	}
 	m.stale = m.stale || changed && m.row != 0
+	if r.HasSender {
+		return t.accept(m, r, now)
+	}
 	return nil
+}
+
+// accept counts that a message came into the queue, which the first line with its
+// sender says: Postfix's "queue active", Exim's "<=", Exchange's RECEIVE. Of a
+// message that roams the earliest one counts. One that a content filter handed back
+// came into the queue before, and one that was heard of before its first such line
+// was so before the log began.
+func (t *Tracker) accept(m *message, r *parsers.Record, now int64) error {
+	switch {
+	case m.refiltered:
+		return nil
+	case !m.accepted && m.heard && !m.roaming:
+		return nil
+	case m.accepted && !(m.roaming && now < m.acceptedAt):
+		return nil
+	}
+	t.countAccepted(m, -1)
+	own := m.own && !m.roaming || r.Own || len(r.BounceOf) > 0
+	series, err := t.w.Series(&store.SeriesKey{
+		Format:   m.format.Name,
+		Host:     r.Host,
+		Instance: m.instance,
+		Sender:   m.senderDomain,
+		Own:      own,
+	})
+	if err != nil {
+		return err
+	}
+	m.accepted, m.acceptedIn, m.acceptedAt, m.expects = true, series, now, int64(r.Recipients)
+	m.submission = m.submission[:0]
+	if !own {
+		m.submission = appendSubmission(m.submission, m, r)
+	}
+	t.countAccepted(m, 1)
+	return nil
+}
+
+// countAccepted adds a message to those that were accepted, or with -1 takes it
+// back.
+func (t *Tracker) countAccepted(m *message, n int64) {
+	if !m.accepted {
+		return
+	}
+	c := store.Counts{Accepted: n, Expected: n * m.expects}
+	if m.heard {
+		c.Heard = n
+	}
+	t.w.Count(m.acceptedIn, m.acceptedAt, c)
+	if by := bytes.SplitN(m.submission, []byte{0}, 4); len(by) == 4 {
+		t.w.AddSubmission(&store.Submission{
+			Time:       m.acceptedAt,
+			Host:       by[0],
+			Sender:     by[1],
+			Account:    by[2],
+			Client:     by[3],
+			Messages:   n,
+			Recipients: n * m.expects,
+		})
+	}
+}
+
+// appendSubmission appends by whom a message was submitted: the host that took it,
+// the sender's domain, the account and the client, with NUL bytes between them. Of a
+// message that roams, it is as the record says.
+func appendSubmission(b []byte, m *message, r *parsers.Record) []byte {
+	account, client, ip := m.account, m.client, m.clientIP
+	if m.roaming {
+		account, client, ip = r.Account, r.Client, r.ClientIP
+	}
+	if len(client) == 0 {
+		client = ip
+	}
+	for _, s := range [...][]byte{r.Host, m.senderDomain, account} {
+		b = append(append(b, s...), 0)
+	}
+	return append(b, client...)
+}
+
+// hear notes that something was heard of a message that came into the queue.
+func (t *Tracker) hear(m *message) {
+	if m.heard {
+		return
+	}
+	m.heard = true
+	if m.accepted {
+		t.w.Count(m.acceptedIn, m.acceptedAt, store.Counts{Heard: 1})
+	}
 }
 
 // link looks, when m came from this host itself, for the message with the same
@@ -65,7 +160,7 @@ func (t *Tracker) link(m *message) error {
 		}
 	}
 	if before != nil && before != m {
-		before.filtered = true
+		before.filtered, m.refiltered = true, true
 		t.touch(before)
 	}
 	t.index(m)

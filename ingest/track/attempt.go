@@ -1,6 +1,7 @@
 package track
 
 import (
+	"hash/fnv"
 	"slices"
 
 	"mailfail/parsers"
@@ -28,12 +29,16 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	}
 	if r.Outcome == registry.OutcomeDelivered {
 		t.w.Count(series, now, store.Counts{Delivered: 1})
+		if !rcpt.problem && rcpt.state != registry.StateDelivered {
+			t.w.AddDelivery(&store.Delivery{Time: now, Series: series, QueueID: m.id, Address: t.address})
+		}
 		t.settle(rcpt, registry.StateDelivered, now, series)
 		if !t.FailuresOnly {
 			t.observe(m, r, nil)
 		}
 		return nil
 	}
+	rcpt.troubled = true
 	if err := t.store(m, rcpt); err != nil {
 		return err
 	}
@@ -44,8 +49,22 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	if now >= rcpt.causeAt {
 		rcpt.cause, rcpt.causeAt = cause.id, now
 	}
-	a := store.Attempt{Format: m.format.Name, MessageID: m.idOf(r), Address: t.address, Replied: r.Reply.Code != 0, Time: now, Recipient: rcpt.row, Series: series, Outcome: uint8(r.Outcome), Cause: cause.id,
-		Service: r.Service, IP: store.Clean(string(r.RelayIP)), Delay: r.Delay, Text: store.Clean(string(r.Reply.Text))}
+	a := store.Attempt{
+		Format:    m.format.Name,
+		MessageID: m.idOf(r),
+		Address:   t.address,
+		Replied:   r.Reply.Code != 0,
+		Time:      now,
+		Recipient: rcpt.row,
+		Series:    series,
+		Outcome:   uint8(r.Outcome),
+		Cause:     cause.id,
+		Service:   r.Service,
+		IP:        store.Clean(string(r.RelayIP)),
+		Delay:     r.Delay,
+		Text:      store.Clean(string(r.Reply.Text)),
+		First:     rcpt.firstFor(cause.Reason),
+	}
 	if err := t.w.AddAttempt(&a); err != nil {
 		return err
 	}
@@ -58,6 +77,18 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 		t.settle(rcpt, registry.StateBounced, now, series)
 	}
 	return nil
+}
+
+// firstFor reports whether a failing attempt is the first of r for a reason.
+func (r *recipient) firstFor(reason registry.Reason) bool {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(reason))
+	hash := uint16(h.Sum32() ^ h.Sum32()>>16)
+	if slices.Contains(r.reasons, hash) {
+		return false
+	}
+	r.reasons = append(r.reasons, hash)
+	return true
 }
 
 // idOf returns the Message-ID that comes with an attempt. A row of a tracking log
@@ -116,7 +147,16 @@ func (t *Tracker) suspend(m *message, r *parsers.Record, now int64) error {
 	if err != nil {
 		return err
 	}
-	t.w.Count(rcpt.series, now, store.Counts{Suspended: 1})
+	cause := rcpt.cause
+	if cause == 0 && len(r.Reply.Text) > 0 {
+		c, err := t.cause(r)
+		if err != nil {
+			return err
+		}
+		cause = c.id
+	}
+	t.w.Suspend(rcpt.series, cause, now)
+	rcpt.troubled = true
 	return t.store(m, rcpt)
 }
 
@@ -186,7 +226,13 @@ func (t *Tracker) replace(m *message, r *parsers.Record, now int64) error {
 
 func (t *Tracker) reject(r *parsers.Record, now int64) error {
 	t.domain = appendDomain(t.domain[:0], r.Address)
-	t.series = store.SeriesKey{Format: r.Format.Name, Host: r.Host, Instance: r.Instance, Domain: t.domain}
+	t.series = store.SeriesKey{
+		Format:    r.Format.Name,
+		Host:      r.Host,
+		Instance:  r.Instance,
+		Domain:    t.domain,
+		Direction: registry.DirectionIncoming,
+	}
 	series, err := t.w.Series(&t.series)
 	if err != nil {
 		return err
@@ -199,9 +245,35 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 	if t.Observe != nil && !t.twins.has(r) {
 		t.observe(nil, r, cause)
 	}
-	return t.w.AddRejection(&store.Rejection{Time: now, Series: series, Cause: cause.id, Service: r.Service, QueueID: store.Clean(string(r.ID)),
-		Client: store.Clean(string(r.Client)), ClientIP: store.Clean(string(r.ClientIP)), Sender: store.Clean(string(r.Sender)), HasSender: r.HasSender,
-		Recipient: store.Clean(string(t.address)), Text: store.Clean(string(r.Reply.Text)), LineHash: r.LineHash, Copy: r.Copy})
+	return t.w.AddRejection(&store.Rejection{
+		Time:      now,
+		Series:    series,
+		Cause:     cause.id,
+		Service:   r.Service,
+		QueueID:   store.Clean(string(r.ID)),
+		Client:    store.Clean(string(r.Client)),
+		ClientIP:  store.Clean(string(r.ClientIP)),
+		Sender:    store.Clean(string(r.Sender)),
+		HasSender: r.HasSender,
+		Recipient: store.Clean(string(t.address)),
+		Text:      store.Clean(string(r.Reply.Text)),
+		LineHash:  r.LineHash,
+		Copy:      r.Copy,
+	})
+}
+
+// trouble counts a line in which the mail system reports trouble of its own.
+func (t *Tracker) trouble(r *parsers.Record, now int64) {
+	t.text = registry.AppendSignature(t.text[:0], r.Reply.Text)
+	t.w.AddTrouble(&store.Trouble{
+		Time:      now,
+		Format:    r.Format.Name,
+		Host:      r.Host,
+		Service:   r.Service,
+		Kind:      string(r.Problem),
+		Text:      store.Clean(string(r.Reply.Text)),
+		Signature: store.Clean(string(t.text)),
+	})
 }
 
 // connection counts a connection to a next hop.

@@ -13,21 +13,31 @@ import (
 type message struct {
 	key []byte // in the tracker and in the store
 
-	format                *parsers.Format
-	host, instance, id    []byte
-	sender                []byte
-	hasSender             bool
-	senderDomain          []byte // as series have it
-	messageID             []byte
-	client, clientIP      []byte
-	size                  int64
-	broughtAt             int64 // time of the record that client, clientIP and size of a roaming message are from
-	first, last           int64 // microseconds
-	counted               bool  // in the messages of the counts
-	countedIn, countedAt  int64 // series and time it was counted under
-	reinjected            bool  // came from this host itself
-	filtered              bool  // went through a content filter and came back as another message
-	roaming               bool
+	format               *parsers.Format
+	host, instance, id   []byte
+	sender               []byte
+	hasSender            bool
+	senderDomain         []byte // as series have it
+	messageID            []byte
+	client, clientIP     []byte
+	account              []byte // who submitted it
+	size                 int64
+	broughtAt            int64 // time of the record that client, clientIP and size of a roaming message are from
+	first, last          int64 // microseconds
+	counted              bool  // in the messages of the counts
+	countedIn, countedAt int64 // series and time it was counted under
+	reinjected           bool  // came from this host itself
+	filtered             bool  // went through a content filter and came back as another message
+	refiltered           bool  // is such another message: it came into the queue before, under another id
+	own                  bool  // this server made it to report a failure
+	roaming              bool
+
+	accepted               bool // its coming into the queue is counted
+	acceptedIn, acceptedAt int64
+	expects                int64  // recipients that it was accepted for, 0 unknown
+	submission             []byte // by whom, as submissionOf has it
+	heard                  bool   // something was heard of it since
+
 	row                   int64 // in the table messages, 0 none
 	recipients            []recipient
 	index                 map[string]int // of recipients by address, when they are many
@@ -42,6 +52,7 @@ type recipient struct {
 	address     []byte
 	state       registry.State
 	problem     bool  // had a failing attempt or a suspension: has a row for good
+	troubled    bool  // had one of these, or is of a version that did not tell them from other reasons for a row
 	weak        bool  // handed over, unless something else is heard of it
 	kept        bool  // whatever replaced it, it stayed a recipient
 	row         int64 // in the table recipients, 0 none
@@ -53,11 +64,12 @@ type recipient struct {
 	blind       bool  // there was none, and series is of a record that did not tell the sender
 	finalSeries int64 // under which state was counted
 	first, last int64
-	final       int64 // when state was reached
-	replaced    int64 // when other addresses took its place, 0 never; see isReplaced
-	cause       int64 // of the last failing attempt
-	causeAt     int64 // its time
-	told        int64 // attempts that reports of the kind of Record.Nth have told, see toldBefore
+	final       int64    // when state was reached
+	replaced    int64    // when other addresses took its place, 0 never; see isReplaced
+	cause       int64    // of the last failing attempt
+	causeAt     int64    // its time
+	reasons     []uint16 // hashes of the reasons of its failing attempts
+	told        int64    // attempts that reports of the kind of Record.Nth have told, see toldBefore
 }
 
 // toldBefore reports whether a report told of an attempt that another one, or the
@@ -90,7 +102,8 @@ func (r *recipient) standing() (registry.State, int64) {
 func (m *message) reset(key []byte) {
 	r := m.recipients[:0]
 	*m = message{key: append(m.key[:0], key...), host: m.host[:0], instance: m.instance[:0], id: m.id[:0],
-		sender: m.sender[:0], senderDomain: m.senderDomain[:0], messageID: m.messageID[:0], client: m.client[:0], clientIP: m.clientIP[:0], recipients: r}
+		sender: m.sender[:0], senderDomain: m.senderDomain[:0], messageID: m.messageID[:0], client: m.client[:0], clientIP: m.clientIP[:0],
+		account: m.account[:0], submission: m.submission[:0], recipients: r}
 }
 
 // recipient returns the recipient with an address whose domain is in lower
@@ -109,7 +122,7 @@ func (m *message) recipient(address []byte, time int64) *recipient {
 	if n < cap(m.recipients) {
 		m.recipients = m.recipients[:n+1]
 		old := &m.recipients[n]
-		*old = recipient{address: old.address[:0]}
+		*old = recipient{address: old.address[:0], reasons: old.reasons[:0]}
 	} else {
 		m.recipients = append(m.recipients, recipient{})
 	}
@@ -158,7 +171,16 @@ func (m *message) indexKey(address []byte) []byte {
 // The state of an open message as it is stored: flags, then the fields in the
 // order of message.fields, then the recipients.
 
-const stateVersion = 2
+const stateVersion = 3
+
+// isFinishedState reports whether a stored state is that of a message that was
+// finished, without restoring it.
+func isFinishedState(state []byte) bool {
+	return len(state) > 1 && state[0] == stateVersion && state[1]&finishedFlag != 0
+}
+
+// finishedFlag is the place of finished in the first flags of a state.
+const finishedFlag = 1 << 5
 
 var errState = errors.New("the stored state of a message is damaged")
 
@@ -177,21 +199,28 @@ func appendBytes(b, s []byte) []byte {
 
 // appendTo appends the state of m.
 func (m *message) appendTo(b []byte) []byte {
-	b = append(b, stateVersion, flags(m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming))
+	b = append(b, stateVersion,
+		flags(m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming, m.finished(), m.own, m.accepted),
+		flags(m.heard, m.refiltered))
 	b = appendBytes(b, []byte(m.format.Name))
 	for _, s := range [...][]byte{m.host, m.instance, m.id, m.sender, m.messageID, m.client, m.clientIP} {
 		b = appendBytes(b, s)
 	}
-	for _, v := range [...]int64{m.size, m.first, m.last, m.row, m.countedIn, m.countedAt, m.broughtAt} {
+	b = appendBytes(appendBytes(b, m.account), m.submission)
+	for _, v := range [...]int64{m.size, m.first, m.last, m.row, m.countedIn, m.countedAt, m.broughtAt, m.acceptedIn, m.acceptedAt, m.expects} {
 		b = binary.AppendVarint(b, v)
 	}
 	b = binary.AppendUvarint(b, uint64(len(m.recipients)))
 	for i := range m.recipients {
 		r := &m.recipients[i]
-		b = append(b, byte(r.state), flags(r.problem, r.weak, r.tried, r.blind, r.kept))
+		b = append(b, byte(r.state), flags(r.problem, r.weak, r.tried, r.blind, r.kept, r.troubled))
 		b = appendBytes(b, r.address)
 		for _, v := range [...]int64{r.row, r.series, r.seriesAt, r.finalSeries, r.first, r.last, r.final, r.cause, r.causeAt, r.replaced, r.told} {
 			b = binary.AppendVarint(b, v)
+		}
+		b = binary.AppendUvarint(b, uint64(len(r.reasons)))
+		for _, v := range r.reasons {
+			b = binary.BigEndian.AppendUint16(b, v)
 		}
 	}
 	return b
@@ -239,15 +268,33 @@ func (d *decoder) bytes() []byte {
 	return s
 }
 
+func (d *decoder) reasons(reasons []uint16) []uint16 {
+	n := d.length()
+	if n > len(d.b)/2 {
+		d.err, d.b = errState, nil
+		return reasons
+	}
+	for range n {
+		reasons = append(reasons, binary.BigEndian.Uint16(d.b))
+		d.b = d.b[2:]
+	}
+	return reasons
+}
+
 // restore sets m, which is new and has its key, to a stored state.
 func (m *message) restore(state []byte) error {
 	d := decoder{b: state}
 	version := d.byte()
-	if version != 1 && version != stateVersion {
+	if version < 1 || version > stateVersion {
 		return errState
 	}
 	f := d.byte()
 	m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming = f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0, f&16 != 0
+	if version >= 3 {
+		m.own, m.accepted = f&64 != 0, f&128 != 0
+		f = d.byte()
+		m.heard, m.refiltered = f&1 != 0, f&2 != 0
+	}
 	name := string(d.bytes())
 	for _, format := range parsers.Formats() {
 		if format.Name == name {
@@ -260,9 +307,15 @@ func (m *message) restore(state []byte) error {
 	for _, s := range [...]*[]byte{&m.host, &m.instance, &m.id, &m.sender, &m.messageID, &m.client, &m.clientIP} {
 		*s = append((*s)[:0], d.bytes()...)
 	}
-	fields := []*int64{&m.size, &m.first, &m.last, &m.row, &m.countedIn, &m.countedAt, &m.broughtAt}
-	if version == 1 { // which had no broughtAt
+	fields := []*int64{&m.size, &m.first, &m.last, &m.row, &m.countedIn, &m.countedAt, &m.broughtAt, &m.acceptedIn, &m.acceptedAt, &m.expects}
+	switch version {
+	case 1: // which had no broughtAt
 		fields = fields[:6]
+	case 2:
+		fields = fields[:7]
+	default:
+		m.account = append(m.account[:0], d.bytes()...)
+		m.submission = append(m.submission[:0], d.bytes()...)
 	}
 	for _, v := range fields {
 		*v = d.varint()
@@ -271,12 +324,16 @@ func (m *message) restore(state []byte) error {
 		state, f := registry.State(d.byte()), d.byte()
 		r := m.recipient(d.bytes(), 0)
 		r.state, r.problem, r.weak, r.tried, r.blind, r.kept = state, f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0, f&16 != 0
+		r.troubled = f&32 != 0 || version < 3 && r.problem
 		fields := []*int64{&r.row, &r.series, &r.seriesAt, &r.finalSeries, &r.first, &r.last, &r.final, &r.cause, &r.causeAt, &r.replaced, &r.told}
 		if version == 1 {
 			fields = fields[:9]
 		}
 		for _, v := range fields {
 			*v = d.varint()
+		}
+		if version >= 3 {
+			r.reasons = d.reasons(r.reasons[:0])
 		}
 		if version == 1 { // whose seriesAt is only of attempts, and which had replaced as a state
 			r.tried = r.seriesAt != 0

@@ -29,15 +29,36 @@ func (t *Tracker) write(m *message, r *recipient) (err error) {
 }
 
 func (m *message) stored() *store.Message {
-	return &store.Message{Format: m.format.Name, Host: store.Clean(string(m.host)), Instance: store.Clean(string(m.instance)),
-		QueueID: store.Clean(string(m.id)), MessageID: store.Clean(string(m.messageID)), Sender: store.Clean(string(m.sender)), HasSender: m.hasSender,
-		Client: store.Clean(string(m.client)), ClientIP: store.Clean(string(m.clientIP)), Size: m.size, FirstSeen: m.first}
+	return &store.Message{
+		Format:    m.format.Name,
+		Host:      store.Clean(string(m.host)),
+		Instance:  store.Clean(string(m.instance)),
+		QueueID:   store.Clean(string(m.id)),
+		MessageID: store.Clean(string(m.messageID)),
+		Sender:    store.Clean(string(m.sender)),
+		HasSender: m.hasSender,
+		Client:    store.Clean(string(m.client)),
+		ClientIP:  store.Clean(string(m.clientIP)),
+		Account:   store.Clean(string(m.account)),
+		Size:      m.size,
+		FirstSeen: m.first,
+		Own:       m.own,
+	}
 }
 
 func (r *recipient) stored(m *message) *store.Recipient {
 	state, since := r.standing()
-	return &store.Recipient{Message: m.row, Series: r.series, Address: store.Clean(string(r.address)), State: state,
-		FirstSeen: r.first, LastSeen: r.last, FinalAt: since, Cause: r.cause}
+	return &store.Recipient{
+		Message:   m.row,
+		Series:    r.series,
+		Address:   store.Clean(string(r.address)),
+		State:     state,
+		FirstSeen: r.first,
+		LastSeen:  r.last,
+		FinalAt:   since,
+		Cause:     r.cause,
+		Troubled:  r.troubled,
+	}
 }
 
 // writeRows brings the rows of m in the tables messages and recipients up to

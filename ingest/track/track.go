@@ -55,6 +55,9 @@ type Tracker struct {
 	stored map[uint64]struct{} // hashes of the keys of messages that are in the store
 	listed map[int64]int       // how many of those have the Message-ID with a hash
 
+	scratch  message
+	finished agenda // messages that are in the store and finished
+
 	twins   twins
 	touched []*message // since the last commit
 	ended   [][]byte   // keys to remove from the store
@@ -88,9 +91,16 @@ func (t *Tracker) Reset() error {
 	t.meaning.forget()
 	t.touched, t.ended, t.err = t.touched[:0], t.ended[:0], nil
 	t.stored, t.listed = map[uint64]struct{}{}, map[int64]int{}
-	return t.w.OpenMessages(func(key []byte, messageID int64) {
+	t.finished = t.finished[:0]
+	return t.w.OpenMessages(func(key []byte, messageID int64, state []byte) {
 		t.stored[maphash.Bytes(t.seed, key)] = struct{}{}
 		t.list(messageID, 1)
+		if !isFinishedState(state) {
+			return
+		}
+		if t.scratch.reset(key); t.scratch.restore(state) == nil {
+			t.finished.push(bytes.Clone(key), t.scratch.due())
+		}
 	})
 }
 
@@ -121,6 +131,9 @@ func (t *Tracker) record(r *parsers.Record) error {
 		return t.reject(r, now)
 	case parsers.Connection:
 		return t.connection(r, now)
+	case parsers.Trouble:
+		t.trouble(r, now)
+		return nil
 	}
 	if len(r.ID) == 0 {
 		return nil
@@ -140,6 +153,9 @@ func (t *Tracker) record(r *parsers.Record) error {
 		m.first, m.host, m.stale = now, append(m.host[:0], r.Host...), m.stale || m.row != 0
 	}
 	m.last = max(m.last, now)
+	if r.Kind != parsers.Arrival && r.Kind != parsers.Expected {
+		t.hear(m)
+	}
 	switch r.Kind {
 	case parsers.Arrival:
 		return t.arrive(m, r, now)
@@ -188,6 +204,16 @@ func (t *Tracker) setKey(r *parsers.Record) {
 
 // lookup returns the open message with a key, nil when there is none.
 func (t *Tracker) lookup(key []byte) (*message, error) {
+	m, err := t.find(key)
+	if m != nil && m.over(t.newest) {
+		return nil, t.drop(m)
+	}
+	return m, err
+}
+
+// find returns the message with a key in memory or in the store, nil when there is
+// none.
+func (t *Tracker) find(key []byte) (*message, error) {
 	if m := t.open[string(key)]; m != nil {
 		return m, nil
 	}
@@ -300,7 +326,17 @@ func (t *Tracker) seriesOf(m *message, r *parsers.Record) (int64, error) {
 	if r.Kind == parsers.Attempt || !m.roaming {
 		t.relay = appendLower(t.relay, r.Relay)
 	}
-	t.series = store.SeriesKey{Format: m.format.Name, Host: r.Host, Instance: m.instance, Sender: m.senderDomain, Domain: t.domain, Relay: t.relay, Provider: t.meaning.provider(t.relay)}
+	t.series = store.SeriesKey{
+		Format:    m.format.Name,
+		Host:      r.Host,
+		Instance:  m.instance,
+		Sender:    m.senderDomain,
+		Domain:    t.domain,
+		Relay:     t.relay,
+		Provider:  t.meaning.provider(t.relay),
+		Direction: r.Direction,
+		Own:       m.own,
+	}
 	return t.w.Series(&t.series)
 }
 
@@ -311,6 +347,7 @@ func (t *Tracker) end(r *parsers.Record) error {
 	if err != nil || m == nil || m.roaming {
 		return err
 	}
+	t.hear(m)
 	return t.drop(m)
 }
 
@@ -343,6 +380,9 @@ func (t *Tracker) Flush() error {
 	if t.err != nil {
 		return t.err
 	}
+	if err := t.compact(); err != nil {
+		return err
+	}
 	for _, key := range t.ended {
 		t.w.DeleteOpenMessage(key)
 		delete(t.stored, maphash.Bytes(t.seed, key))
@@ -361,6 +401,9 @@ func (t *Tracker) Flush() error {
 		m.listed = hashID(m)
 		t.list(m.listed, 1)
 		t.w.PutOpenMessage(m.key, m.last, m.listed, t.text)
+		if isFinishedState(t.text) {
+			t.finished.push(bytes.Clone(m.key), m.due())
+		}
 		m.inStore = true
 		t.stored[maphash.Bytes(t.seed, m.key)] = struct{}{}
 	}

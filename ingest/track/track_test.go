@@ -23,7 +23,7 @@ var (
 
 // records turns a story into records, one a line, one second apart:
 //
-//	MESSAGE arrive [sender] [id=MESSAGE-ID] [client=IP] [again]
+//	MESSAGE arrive [sender] [id=MESSAGE-ID] [client=IP] [account=NAME] [nrcpt=N] [own] [again]
 //	MESSAGE expect|kept|sent|deferred|failed|givenup|deleted|suspended|handed|discarded|expired|replaced RECIPIENT [relay=HOST[IP]] [next=ID] [nth=N]
 //	MESSAGE end
 //	reject RECIPIENT
@@ -60,6 +60,12 @@ func records(t testing.TB, story string) (rs []*parsers.Record) {
 				r.ClientIP = []byte(value)
 			case "again":
 				r.Reinjected = true
+			case "own":
+				r.Own = true
+			case "account":
+				r.Account = []byte(value)
+			case "nrcpt":
+				fmt.Sscan(value, &r.Recipients)
 			case "relay":
 				host, ip, _ := strings.Cut(value, "[")
 				r.Relay, r.RelayIP = []byte(host), []byte(strings.TrimSuffix(ip, "]"))
@@ -538,5 +544,43 @@ func TestTwinsAreThoseObserved(t *testing.T) {
 	}
 	if observed != 1 {
 		t.Errorf("observed %d rejections, want 1", observed)
+	}
+}
+
+// A message whose recipients are all done ends without a line that says so, some time
+// later; where it is read in pieces, in between or not at all.
+func TestOver(t *testing.T) {
+	story := func(gap time.Duration) []*parsers.Record {
+		rs := records(t, "A sent a@one.example\nA failed b@one.example\nB sent c@one.example\nA sent a@one.example")
+		rs[3].Time = rs[3].Time.Add(gap)
+		return rs
+	}
+	for _, test := range []struct {
+		gap  time.Duration
+		want int64 // messages
+	}{{time.Minute, 2}, {2 * time.Hour, 3}} {
+		rs := story(test.gap)
+		db := play(t, rs, func(int) bool { return false })
+		if got := sqlitetest.Sum(t, db).Messages; got != test.want {
+			t.Errorf("%v later: %d messages, want %d", test.gap, got, test.want)
+		}
+		want := sqlitetest.Dump(t, db)
+		if got := sqlitetest.Dump(t, play(t, rs, func(int) bool { return true })); got != want {
+			t.Errorf("%v later, in single pieces:\n%s\nat once:\n%s", test.gap, got, want)
+		}
+	}
+}
+
+// What is stored of messages that are done without a line that says so does not grow.
+func TestOverIsNotKept(t *testing.T) {
+	var rs []*parsers.Record
+	for i := range 100 {
+		r := records(t, fmt.Sprintf("M%d sent a@one.example", i))[0]
+		r.Time = r.Time.Add(time.Duration(i) * 5 * time.Minute)
+		rs = append(rs, r)
+	}
+	db := play(t, rs, func(i int) bool { return i%7 == 0 })
+	if n := sqlitetest.Int(t, db, "SELECT count(*) FROM open"); n != 12 { // of the last hour
+		t.Errorf("%d messages are open, want 12", n)
 	}
 }

@@ -134,14 +134,14 @@ func (w *Writer) AddConnection(c *store.Connection) {
 		store.Minute(c.Time), c.Series, c.Cause, c.Session, c.Messages, c.Text)
 }
 
-// OpenMessages calls each for every message that has not ended, with its key and
-// the hash of its Message-ID (see PutOpenMessage). key is valid only during the call.
-func (w *Writer) OpenMessages(each func(key []byte, messageID int64)) error {
-	var key sql.RawBytes
+// OpenMessages calls each for every message that has not ended, with what it was
+// put with. The slices are valid only during the call.
+func (w *Writer) OpenMessages(each func(key []byte, messageID int64, state []byte)) error {
+	var key, state sql.RawBytes
 	var messageID int64
-	return w.db.explain("read", w.each("SELECT key, message_id FROM open", func(rows *sql.Rows) error {
-		err := rows.Scan(&key, &messageID)
-		each(key, messageID)
+	return w.db.explain("read", w.each("SELECT key, message_id, state FROM open", func(rows *sql.Rows) error {
+		err := rows.Scan(&key, &messageID, &state)
+		each(key, messageID, state)
 		return err
 	}))
 }
