@@ -266,7 +266,7 @@ func (r *Reader) startAt(offset int64) {
 // discard drops the content of a stream up to where reading goes on.
 func (r *Reader) discard() error {
 	for r.next < r.skip {
-		n, err := r.stream.Read(r.buf[:min(int64(len(r.buf)), r.skip-r.next)])
+		n, err := r.readStream(r.buf[:min(int64(len(r.buf)), r.skip-r.next)])
 		r.next += int64(n)
 		r.end = 0
 		if err == ErrQuiet {
@@ -454,7 +454,7 @@ func (r *Reader) until(size int64) { r.limit = size }
 // readBlock reads what follows.
 func (r *Reader) readBlock(p []byte) (int, error) {
 	if r.stream != nil {
-		n, err := r.stream.Read(p)
+		n, err := r.readStream(p)
 		r.keepHead(p[:n])
 		return n, err
 	}
@@ -474,6 +474,17 @@ func (r *Reader) readBlock(p []byte) (int, error) {
 		return 0, errTruncated
 	}
 	return n, err
+}
+
+// readStream reads what follows in a stream. A compressed file is decompressed in the
+// background from the first call on: of many files only the head is looked at.
+func (r *Reader) readStream(p []byte) (int, error) {
+	if r.content != nil && r.ahead == nil {
+		reading, stop := context.WithCancel(context.Background()) // until Close
+		r.ahead, r.stop = readAhead(reading, r.content), stop
+		r.stream, r.content = r.ahead, nil
+	}
+	return r.stream.Read(p)
 }
 
 // sameHead reports whether the file still begins with what it began with.
