@@ -2,9 +2,11 @@ package report
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
+	"mailfail/report/investigate"
 	"mailfail/store"
 )
 
@@ -177,3 +179,23 @@ func (r *Report) timeline(ctx context.Context, q store.Reader) error {
 	}
 	return nil
 }
+
+// investigate finds out what changed, where there are days to compare with.
+func (r *Report) investigate(ctx context.Context, q store.Reader) error {
+	if r.Usual == nil || r.Window.Since.IsZero() || r.end().Sub(r.Window.Since) > longestHours || r.Filter.OfCause() {
+		return nil
+	}
+	opt := investigate.Options{Window: store.Window{Since: r.Window.Since, Until: r.end()}, Filter: r.Filter, Location: r.location}
+	if !r.FromFiles {
+		opt.Now = r.Now
+	}
+	found, err := investigate.Run(ctx, q, opt)
+	if errors.Is(err, investigate.ErrEmpty) || err == nil && found.Baseline.Days < leastDays {
+		return nil
+	}
+	r.Found = found
+	return err
+}
+
+// leastDays is how many days it takes to know what is usual.
+const leastDays = 2

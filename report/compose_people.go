@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"mailfail/registry"
+	"mailfail/report/investigate"
 	"mailfail/store"
 	"mailfail/templates"
 )
@@ -48,6 +49,9 @@ func (c *composer) reasons() Section {
 
 // isProblem reports whether a reason is explained as a problem already.
 func (c *composer) isProblem(reason string) bool {
+	if c.Found != nil {
+		return slices.ContainsFunc(c.Found.Problems, func(p investigate.Problem) bool { return p.Reason == reason && p.Severity != investigate.Remark })
+	}
 	return slices.ContainsFunc(c.clusters, func(k *cluster) bool { return k.cause().reason == reason })
 }
 
@@ -151,10 +155,10 @@ func (c *composer) failedAddresses() Section {
 	if c.trouble == nil || c.trouble.nFailed == 0 {
 		return s
 	}
-	if len(c.clusters) > 0 {
+	outside := c.outside()
+	if c.nOutside < c.trouble.nFailed {
 		s.Title += " outside the problems"
 	}
-	outside := c.outside()
 	s.Table = &Table{Columns: []Column{{Title: "Time"}, {Title: "Recipient", Name: true}, {Title: "Sender", Flex: true, Name: true}, {Title: "Cause", Flex: true}}}
 	for _, o := range top(outside, c.rows(shownFailed)) {
 		who := c.trouble.persons[o.id]
@@ -174,12 +178,9 @@ func (c *composer) failedAddresses() Section {
 func (c *composer) outside() (list []one) {
 	inside := map[place]bool{}
 	c.nOutside = c.trouble.nFailed
-	for _, k := range c.clusters {
-		for _, l := range k.leaves {
-			inside[l.place] = true
-			if l.ended {
-				c.nOutside -= l.n
-			}
+	for _, l := range c.trouble.sorted() {
+		if inside[l.place] = c.inProblem(&l.place); inside[l.place] && l.ended {
+			c.nOutside -= l.n
 		}
 	}
 	for _, o := range latest(c.trouble.failed) {
@@ -206,7 +207,9 @@ func (c *composer) wanted() (ids []int64) {
 	for _, p := range piles(c.trouble.sorted(), func(l *leaf) string { return l.reason }) {
 		ids = append(ids, p.cause().lastID)
 	}
-	c.clusters = c.trouble.clusters(c.Totals.Recipients)
+	if c.Found == nil {
+		c.clusters = c.trouble.clusters(c.Totals.Recipients)
+	}
 	for _, k := range c.clusters {
 		ids = append(ids, k.cause().lastID)
 	}

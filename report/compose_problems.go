@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mailfail/registry"
+	"mailfail/report/investigate"
 	"mailfail/store"
 	"mailfail/templates"
 )
@@ -16,20 +17,63 @@ const (
 	leastTogether = 5 // recipients that make a problem
 )
 
-// problems are what to act on.
+// problems are what to act on: what an investigation found, and where there is
+// nothing to compare with, the largest groups in trouble.
 func (c *composer) problems() Section {
 	s := Section{ID: "problems", Title: "Problems"}
+	if c.Found != nil {
+		for i := range c.Found.Problems {
+			if p := &c.Found.Problems[i]; p.Severity != investigate.Remark {
+				problem := InvestigationProblem(p)
+				problem.Hours = c.hoursOf(c.leavesOf(p))
+				s.Problems = append(s.Problems, problem)
+			}
+		}
+		return s
+	}
 	if c.trouble == nil {
 		return s
 	}
 	c.clusters = c.trouble.clusters(c.Totals.Recipients)
-	for _, p := range c.clusters {
-		s.Problems = append(s.Problems, c.problem(p))
+	for _, k := range c.clusters {
+		s.Problems = append(s.Problems, c.problem(k))
 	}
-	if len(s.Problems) > 0 && c.Usual == nil {
+	if len(s.Problems) > 0 {
 		s.More = templates.Words("The largest groups of recipients in trouble, without comparison: there is no history of this time yet.")
 	}
 	return s
+}
+
+// leavesOf returns the recipients in trouble that belong to a problem.
+func (c *composer) leavesOf(p *investigate.Problem) (leaves []*leaf) {
+	if c.trouble == nil {
+		return nil
+	}
+	for _, l := range c.trouble.sorted() {
+		if belongs(&l.place, p) {
+			leaves = append(leaves, l)
+		}
+	}
+	return leaves
+}
+
+// belongs reports whether recipients at a place are those of a problem, as far
+// as their place tells.
+func belongs(l *place, p *investigate.Problem) bool {
+	w := &p.Where
+	is := func(asked, have string) bool { return asked == "" || asked == have || slices.Contains(p.Also, have) }
+	return p.Kind == investigate.Failures && is(p.Reason, l.reason) && is(w.Provider, l.provider) && is(w.Domain, l.domain) &&
+		is(w.SenderDomain, l.sender) && is(w.Host, l.host)
+}
+
+// inProblem reports whether a place is one of a problem's.
+func (c *composer) inProblem(l *place) bool {
+	if c.Found == nil {
+		return slices.ContainsFunc(c.clusters, func(k *cluster) bool { return k.has(*l) })
+	}
+	return slices.ContainsFunc(c.Found.Problems, func(p investigate.Problem) bool {
+		return p.Severity != investigate.Remark && belongs(l, &p)
+	})
 }
 
 // cluster is a group of recipients in trouble for the same reason that have
@@ -82,7 +126,7 @@ func (k *cluster) has(p place) bool {
 
 func (c *composer) problem(k *cluster) Problem {
 	cause := k.cause()
-	p := Problem{Severity: "warning", Title: c.problemTitle(k), Do: c.advice(cause), See: c.command(k, cause.reason), Hours: c.hoursOf(k)}
+	p := Problem{Severity: "warning", Title: c.problemTitle(k), Do: c.advice(cause), See: c.command(k, cause.reason), Hours: c.hoursOf(k.leaves)}
 	p.Facts = append(p.Facts, c.extent(k))
 	for _, d := range k.spreadOver() {
 		p.Facts = append(p.Facts, spread(k, d))
@@ -214,9 +258,9 @@ func shellWord(s string) string {
 // fewestHours is how many hours make a picture.
 const fewestHours = 6
 
-// hoursOf returns the failures of a cluster by hour of the window, nil for a
+// hoursOf returns the recipients in trouble by hour of the window, nil for a
 // window of a few hours or of more than two days.
-func (c *composer) hoursOf(k *cluster) []int64 {
+func (c *composer) hoursOf(leaves []*leaf) []int64 {
 	since, until := c.Window.Since, c.end()
 	if since.IsZero() {
 		since = c.FirstLine
@@ -226,7 +270,7 @@ func (c *composer) hoursOf(k *cluster) []int64 {
 		return nil
 	}
 	hours := make([]int64, to-from)
-	for _, l := range k.leaves {
+	for _, l := range leaves {
 		for h, n := range l.hours {
 			if i := h - from; i >= 0 && i < int64(len(hours)) {
 				hours[i] += n

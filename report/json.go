@@ -30,9 +30,9 @@ type jsonReport struct {
 	PutOff     []jsonPutOff  `json:"put_off"`
 	Unknown    []jsonUnknown `json:"unknown"`
 	Verdict    string        `json:"verdict"`
-	Problems   []jsonProblem `json:"problems"`
-	Before     *jsonPeriod   `json:"before"` // the time before, null unknown
-	Usual      *jsonPeriod   `json:"usual"`  // the median of earlier times, null unknown
+	Problems   any           `json:"problems"` // as the causes of mailfail investigate
+	Before     *jsonPeriod   `json:"before"`   // the time before, null unknown
+	Usual      *jsonPeriod   `json:"usual"`    // the median of earlier times, null unknown
 	Reasons    []jsonReason  `json:"reasons"`
 	By         []string      `json:"by,omitempty"`
 	Groups     []jsonGroup   `json:"groups,omitempty"`
@@ -91,6 +91,7 @@ func (j *jsonReport) people(r *Report, n int) {
 	if r.trouble == nil {
 		return
 	}
+	list := make([]jsonProblem, 0)
 	for i, k := range c.clusters {
 		p := &problems.Problems[i]
 		first, last := k.span()
@@ -105,7 +106,10 @@ func (j *jsonReport) people(r *Report, n int) {
 		for _, q := range p.Quote {
 			problem.Examples = append(problem.Examples, string(q))
 		}
-		j.Problems = append(j.Problems, problem)
+		list = append(list, problem)
+	}
+	if j.Problems = list; r.Found != nil {
+		j.Problems = r.Found.JSON()
 	}
 	for _, p := range top(piles(r.trouble.sorted(), func(l *leaf) string { return l.reason }), n) {
 		reason := jsonReason{Reason: p.name, Name: reasonName(p.name), Failed: p.failed, Waiting: p.waiting, Codes: make([]string, 0), Advice: c.advice(p.cause())}

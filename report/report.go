@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"mailfail/registry"
+	"mailfail/report/investigate"
 	"mailfail/store"
 	"mailfail/templates"
 )
@@ -55,9 +56,10 @@ type Report struct {
 	FromFiles bool
 	Files     []string
 	Covered   Covered
-	Before    *Period // the time before, nil unknown
-	Usual     *Period // the median of earlier times, nil unknown
-	Line      *Line   // over the window, nil where it is too long
+	Before    *Period             // the time before, nil unknown
+	Usual     *Period             // the median of earlier times, nil unknown
+	Line      *Line               // over the window, nil where it is too long
+	Found     *investigate.Result // what changed, nil where there is nothing to compare with
 
 	location *time.Location
 	trouble  *trouble
@@ -98,7 +100,7 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 	if opt.Alone {
 		return r, nil
 	}
-	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline} {
+	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.investigate} {
 		if err := step(ctx, q); err != nil {
 			return nil, err
 		}
