@@ -27,6 +27,7 @@ type Verdict struct {
 // ParseReply.
 func FailureOf(text, relay string, stage Stage) Failure {
 	r := ParseReply([]byte(text))
+	text = string(Unwrap([]byte(text)))
 	return Failure{
 		Provider:  Provider(relay),
 		Reply:     r.Code,

@@ -33,7 +33,7 @@ type Reply struct {
 // the only reply.
 func ParseReply(text []byte) Reply {
 	r := Reply{Text: text}
-	b := skipWrappers(text)
+	b := afterGreeting(skipWrappers(text))
 	if code, n := scanReplyCode(b); n > 0 {
 		r.Code = code
 		r.Enhanced = enhancedOf(b, b[n:])
@@ -53,6 +53,33 @@ func ParseReply(text []byte) Reply {
 		}
 	}
 	return r
+}
+
+// Unwrap returns a reply without the wrappers that ParseReply skips.
+func Unwrap(text []byte) []byte {
+	b := skipWrappers(text)
+	if _, n := scanReplyCode(b); n == 0 {
+		return text
+	}
+	return b
+}
+
+// afterGreeting returns the reply that refuses behind the first lines of a
+// greeting: "220-mailhub 421 4.2.1 Service refused". Who is greeted and
+// nothing else has not failed.
+func afterGreeting(b []byte) []byte {
+	if !bytes.HasPrefix(b, []byte("220-")) {
+		return b
+	}
+	for i := 4; i+4 < len(b); i++ {
+		if b[i] != '4' && b[i] != '5' || !startsLine(b[:i]) {
+			continue
+		}
+		if _, n := scanReplyCode(b[i:]); n > 0 && (b[i+3] == ' ' || b[i+3] == '-') {
+			return b[i:]
+		}
+	}
+	return b
 }
 
 // scanReplyCode reads a reply code at the beginning of b, and returns its
@@ -77,6 +104,9 @@ func scanReplyCode(b []byte) (code uint16, n int) {
 // rest follows it.
 func enhancedOf(b, rest []byte) Enhanced {
 	if e, n := scanEnhancedWord(rest, false); n > 0 {
+		return e
+	}
+	if e, n := scanEnhancedWord(afterMark(rest), false); n > 0 {
 		return e
 	}
 	for code, lines := b[:3], rest; ; {
@@ -104,6 +134,16 @@ func enhancedOf(b, rest []byte) Enhanced {
 		}
 	}
 	return Enhanced{}
+}
+
+// afterMark returns what follows a word of a filter's own before the enhanced
+// code: Barracuda's "450 cuda_nsu 4.7.1 …".
+func afterMark(rest []byte) []byte {
+	word, after, ok := bytes.Cut(bytes.TrimLeft(rest, " -"), []byte(" "))
+	if !ok || bytes.IndexByte(word, '_') < 1 || bytes.ContainsAny(word, "0123456789@.:") {
+		return nil
+	}
+	return after
 }
 
 // startsLine reports whether a line of a reply may begin after before.
@@ -269,6 +309,9 @@ var innerMarks = [...]string{
 	" with '",          // Exchange: Proxy session setup failed on Frontend with '451 …'
 	" said: ",          // Postfix address verification; qmail
 	" said \"",         // several gateways
+	" said ",           // 163.com: RCPT TO said 550 …
+	" failure: ",       // Remote responded with failure: 552 …
+	" returned '",      // Exchange: Remote Server at x (192.0.2.1) returned '451 …'
 	" was: ",           // Exim: response to "RCPT TO:<a@b>" was: 550 …
 	" IP address: ",    // the next one, with more blanks
 	": \"",             // Exchange: … while communicating with primary target IP address: "421 …"

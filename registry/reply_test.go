@@ -12,6 +12,12 @@ var replyTests = []struct {
 	text string
 	want string // Code of what is found
 }{
+	// The greeting that refuses, and what a filter writes before the code.
+	{"220-mailhub 421 4.2.1 Service refused, try later", "421 4.2.1"},
+	{"220-mx.example.com ESMTP 220 4.5.6 ready", "220"},
+	{"450 cuda_nsu 4.7.1 <bob@example.com>: Recipient address rejected", "450 4.7.1"},
+	{"smtp;550-SPF check failed: 550 see", "550"},
+
 	// Joined lines.
 	{`550-5.1.1 The account does not exist. 550-5.1.1 Check for typos. 550 5.1.1 See https://example.com`, "550 5.1.1"},
 	{`said: 550-5.1.1 The account does not exist. 550 5.1.1 See https://example.com (in reply to RCPT TO command)`, "550 5.1.1"},

@@ -37,6 +37,8 @@ var (
 	smtpRcpt    = lazy(`(?i)^\s*>>>\s+RCPT TO:\s*<?([^\s<>]+@[^\s<>]+?)>?\s*$`)
 	// sentence names the recipient in the middle: DragonFly, IMail, Zoho.
 	sentence = lazy(`(?i)(?:error delivering your mail to|undeliverable to|delivery userid:|\[Status: Error, Address:)\s*<?([^\s<>,]+@[^\s<>,]+[^\s<>,.])`)
+	// recipientField is one of Office 365's list of facts.
+	recipientField = lazy(`^Recipient Address:\s*<?([^\s<>,]+@[^\s<>,]+)`)
 	// following announces the recipients; an address before it is the sender's.
 	following = lazy(`(?i)\bfollowing (?:address|recipient|destination)|^address\(es\) failed:`)
 	replyLine = lazy(`^\s*[#'"(]{0,2}[45][0-9][0-9][ -].*$`)
@@ -87,6 +89,11 @@ func (tr *textReader) line(line string) {
 	}
 	if m := sentence().FindStringSubmatch(line); m != nil {
 		tr.add(m[1], sentenceCause(line))
+		return
+	}
+	if m := recipientField().FindStringSubmatch(line); m != nil && tr.loose != "" {
+		tr.add(m[1], tr.loose) // Office 365 tells the error first
+		tr.open = false
 		return
 	}
 	if following().MatchString(line) && !tr.caused() {
@@ -169,7 +176,7 @@ func (tr *textReader) add(address, text string) {
 			continue
 		}
 		f := tr.list[i]
-		if f.diagnostic == "" || code(text) && !code(f.diagnostic) {
+		if f.diagnostic == "" || (code(text) || text == "") && !code(f.diagnostic) {
 			f.diagnostic = text
 		}
 		tr.list = append(append(tr.list[:i], tr.list[i+1:]...), f)

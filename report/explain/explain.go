@@ -381,6 +381,9 @@ func (x *Explainer) reply(a *Answer, text string, by said) {
 	if named := namedProvider(text); named != "" && !registry.IsProvider(provider) {
 		provider = named
 	}
+	if provider == "" && exchange().MatchString(quote) {
+		provider = "Microsoft" // its codes mean what Exchange means by them
+	}
 	x.codes(a, r.Code, r.Enhanced, text, false)
 	if r.Code == 0 && r.Enhanced.IsZero() && !by.status.IsZero() {
 		x.codes(a, 0, by.status, text, false)
@@ -414,10 +417,13 @@ func (x *Explainer) reply(a *Answer, text string, by said) {
 		Reply:     r.Code,
 		Enhanced:  r.Enhanced,
 		MTAStatus: by.status,
-		Signature: string(registry.AppendSignature(nil, []byte(quote))),
+		Signature: string(registry.AppendSignature(nil, registry.Unwrap([]byte(quote)))),
 		Stage:     stage(text),
 	}, by.state)
 }
+
+// exchange finds Exchange's own names of what happened.
+var exchange = lazy(`\b(?:RESOLVER|STOREDRV|SMTPSEND|ROUTING|QUEUE)\.[A-Z]`)
 
 // mentioned finds a reply code that is not at the beginning of a text but
 // behind a word that announces one: "SMTP Error (state 13): 503 …".
@@ -556,7 +562,11 @@ func (x *Explainer) disagreement(f registry.Failure, v registry.Verdict) string 
 	case registry.ByCode:
 		by = "the reply that is passed on holds, because it is the cause"
 	}
-	return fmt.Sprintf("The code %s alone would say %q (%s); %s.", registry.Code(f.Reply, f.Enhanced), name, code.Reason, by)
+	e := f.Enhanced
+	if e.IsZero() && f.Reply == 0 {
+		e = f.MTAStatus
+	}
+	return fmt.Sprintf("The code %s alone would say %q (%s); %s.", registry.Code(f.Reply, e), name, code.Reason, by)
 }
 
 // stageRule says what a server cannot know yet at a stage.
