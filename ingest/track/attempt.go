@@ -171,7 +171,7 @@ func (t *Tracker) handOver(m *message, r *parsers.Record, now int64) error {
 		t.settle(rcpt, registry.StateHandedOver, now, rcpt.series)
 		return nil
 	}
-	if rcpt.state == registry.StatePending {
+	if deferredSince := rcpt.tried && rcpt.seriesAt >= now; rcpt.state == registry.StatePending && !deferredSince {
 		rcpt.weak, rcpt.state, rcpt.final = true, registry.StateHandedOver, now
 	}
 	return nil
@@ -184,6 +184,9 @@ func (t *Tracker) finish(m *message, r *parsers.Record, state registry.State, no
 		rcpt, _, err := t.recipient(m, r, now)
 		if err != nil {
 			return err
+		}
+		if !m.roaming && rcpt.state != registry.StatePending {
+			return nil // final: Exim's -Mmad marks all addresses, whatever became of them
 		}
 		return t.finishOne(m, rcpt, state, now)
 	}

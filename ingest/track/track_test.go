@@ -370,6 +370,23 @@ var stories = []struct {
 		*M handed a@corp.example
 		*M sent a@corp.example`,
 		sqlitetest.Totals{Messages: 1, Recipients: 1, Delivered: 1, Attempts: 2, Deferrals: 1, Deferred: 1}},
+	{"roaming: handed over by a server, deferred by the next", `
+		*M handed a@corp.example
+		*M deferred a@corp.example`,
+		sqlitetest.Totals{Messages: 1, Recipients: 1, Pending: 1, Attempts: 1, Deferrals: 1, Deferred: 1}},
+	{"all addresses marked delivered by an administrator", `
+		A arrive s@x.example
+		A sent a@y.example
+		A failed b@y.example
+		A deferred c@y.example
+		A discarded a@y.example
+		A discarded b@y.example
+		A discarded c@y.example
+		A end`,
+		sqlitetest.Totals{
+			Messages: 1, Recipients: 3, Delivered: 1, Bounced: 1, Removed: 1,
+			Attempts: 3, Deferrals: 1, Failures: 1, Deferred: 1,
+		}},
 }
 
 func TestStories(t *testing.T) {

@@ -16,7 +16,7 @@ func address(s []byte) (addr, top, rest []byte) {
 		i = len(s)
 	}
 	addr, rest = s[:i], s[i:]
-	if i > 0 && simple(addr) && !quotedTop(rest) {
+	if i > 0 && simple(addr) && !quotedTop(s) {
 		if addr[i-1] == ':' && !swallowed(addr) {
 			return addr[:i-1], nil, s[i-1:]
 		}
@@ -30,20 +30,34 @@ func address(s []byte) (addr, top, rest []byte) {
 	return oddAddress(s)
 }
 
-// quotedTop reports whether s has a TOP in quotes. Most lines have a few
+// quotedTop reports whether s has a TOP in quotes that is all that stands before
+// it: a server's reply may hold an address in quotes too. Most lines have a few
 // quotes at most, so looking for them is faster than looking for all three
 // characters.
 func quotedTop(s []byte) bool {
-	for {
-		i := bytes.IndexByte(s, '"')
+	for from := 0; ; {
+		i := bytes.IndexByte(s[from:], '"')
 		if i < 0 {
 			return false
 		}
+		i += from
 		if i > 1 && s[i-1] == '<' && s[i-2] == ' ' {
-			return true
+			if top, _, ok := angle(s[i-1:]); ok && unquotes(top, withoutParents(s[:i-2])) {
+				return true
+			}
 		}
-		s = s[i+1:]
+		from = i + 1
 	}
+}
+
+// withoutParents cuts " (PARENT, PARENT)" off what stands before a TOP.
+func withoutParents(before []byte) []byte {
+	if n := len(before); n > 0 && before[n-1] == ')' {
+		if i := bytes.Index(before, []byte(" (")); i > 0 {
+			return before[:i]
+		}
+	}
+	return before
 }
 
 // simple reports whether the first word of an address is likely all of it: it
@@ -82,10 +96,7 @@ func oddAddress(s []byte) (addr, top, rest []byte) {
 		if !ok || !endsAddress(after) {
 			continue
 		}
-		before := s[:at]
-		if j := bytes.Index(before, []byte(" (")); j > 0 && before[at-1] == ')' {
-			before = before[:j]
-		}
+		before := withoutParents(s[:at])
 		if unquotes(t, before) {
 			return before, t, after
 		}

@@ -273,6 +273,9 @@ func (p *parser) rejectedEarly(s []byte, f *refusal) bool {
 	case bytes.HasPrefix(s, []byte("MAIL from ")): // without HELO
 		f.stage, f.code = registry.StageMail, 503
 		s = s[len("MAIL from "):]
+	case bytes.HasPrefix(s, []byte("MAIL command ")): // too many messages in one connection
+		f.stage, f.code = registry.StageMail, 421
+		s = s[len("MAIL command "):]
 	case bytes.HasPrefix(s, []byte("MAIL FROM:<")):
 		f.stage, f.code = registry.StageMail, 552
 		r.Sender, s, r.HasSender = angle(s[len("MAIL FROM:"):])

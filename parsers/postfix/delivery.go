@@ -193,7 +193,7 @@ func (l *line) status(b []byte) parsers.Result {
 	case "expired":
 		l.Reply.Text = text
 		l.settle(registry.StateExpired)
-	case "deliverable", "undeliverable": // an address probe, no mail
+	case "deliverable", "undeliverable", "deliverable-but-not-cached", "undeliverable-but-not-cached": // a probe, no mail
 	default:
 		return parsers.Unparsed
 	}

@@ -233,11 +233,15 @@ func (l *line) withID(n int) parsers.Result {
 	if result, ok := l.action(b); ok {
 		return result
 	}
-	if hasAny(b, asides) {
+	if hasAny(b, asides) || hasAny(b, sessions) || has(b, "status=deferred (bounce failed)") {
 		return parsers.Understood
 	}
 	return parsers.Unparsed
 }
+
+// sessions are the beginnings of lines about a session of smtpd that ended early,
+// with the queue id of its message or without (since Postfix 3.10).
+var sessions = []string{"lost connection after ", "timeout after ", "too many errors after ", "abort: "}
 
 // asides are the beginnings of lines about a message that hold no record: an
 // outcome line says the same again, another host is tried, or nothing became
@@ -247,6 +251,7 @@ var asides = []string{
 	"host ", "lost connection with ", "conversation with ", "Cannot start TLS", "TLS is required", "Server certificate ",
 	"SASL authentication failed", "Protocol error: ", "REQUIRETLS ", "enabling PIX workarounds", "breaking line ",
 	// bounce: notifications to nobody, and others whose id cannot be read
+	"sender notification failed to ", "postmaster notification failed to ",
 	"sender non-delivery notification", "sender delay notification", "sender delivery status notification",
 	"postmaster non-delivery notification", "postmaster delay notification",
 	// qmgr, postsuper
@@ -381,9 +386,9 @@ func (l *line) withoutID() parsers.Result {
 		return l.withoutQueue(b[len(noQueue)+2:])
 	case has(b, "warning: "):
 		return l.warning(b[len("warning: "):])
-	case has(b, "proxy-reject: "):
+	case has(b, "proxy-reject: "), has(b, "reject: "):
 		l.begin(nil)
-		return l.rejected(b[len("proxy-reject: "):])
+		return l.rejected(b[bytes.IndexByte(b, ' ')+1:])
 	case l.gaveUp(b):
 		return parsers.Understood
 	case has(b, tlsReports+": "):
@@ -400,7 +405,7 @@ func (l *line) withoutQueue(b []byte) parsers.Result {
 	if result, ok := l.action(b); ok {
 		return result
 	}
-	if has(b, "client=") || has(b, "lost connection ") || hasAny(b, asides) {
+	if has(b, "client=") || hasAny(b, sessions) || hasAny(b, asides) {
 		return parsers.Understood
 	}
 	return parsers.Unparsed
@@ -445,6 +450,9 @@ var chatter = []string{
 	"lost connection after ", "timeout after ", "too many errors after ", "improper command pipelining ", "proxy-accept: ",
 	"table ", "CONNECT", "DISCONNECT ", "PASS ", "PREGREET ", "HANGUP ", "DNSBL rank ", "ALLOWLISTED ", "DENYLISTED ",
 	"WHITELISTED ", "BLACKLISTED ", "ALLOWLIST VETO ", "WHITELIST VETO ", "BARE NEWLINE ", "COMMAND ", "NON-SMTP ",
+	"entering STRESS mode", "leaving STRESS mode", "bare <LF> received ", "host ", "abort: ", "< ", "> ",
+	"using backwards-compatible default setting ", "Postfix is running with backwards-compatible default settings",
+	"See http", "To disable backwards compatibility use ", "CA certificate verification failed ",
 	"DATA without ", "BDAT without ", "addr ", "cache ", "close database ", "abusive ", "Peer ", "client ",
 	// every daemon, and the commands
 	"warning:", "info: ", "statistics: ", "daemon started ", "reload ", "reload:", "terminating ",

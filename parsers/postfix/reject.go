@@ -36,8 +36,13 @@ func (l *line) action(b []byte) (result parsers.Result, ok bool) {
 //
 //	END-OF-MESSAGE: 550 5.7.1 text; from=<a> to=<b> proto=ESMTP helo=<c>
 func (l *line) rejected(b []byte) parsers.Result {
-	if hasAny(b, contents) {
+	switch {
+	case hasAny(b, contents):
 		return l.rejectedContent(b)
+	case has(b, mimeError):
+		return l.rejectedMIME(b)
+	case has(b, "connect from "): // postscreen: all screening ports busy
+		return l.rejectedConnection(b[len("connect from "):])
 	}
 	i := 0
 	for i < len(b) && (b[i] >= 'A' && b[i] <= 'Z' || b[i] == '-') {
@@ -142,6 +147,9 @@ var (
 // splitReply divides "554 5.7.1 <addr>: text; from=<…" at the semicolon. The
 // address is the client's, and may itself hold what looks like the rest.
 func splitReply(b []byte) (reply, tail []byte) {
+	if hasAny(b, tails) { // a filter that refused without a word
+		return nil, b[2:]
+	}
 	i := 0
 	if j := bytes.IndexByte(b, '<'); j >= 0 && j <= len("554 5.7.123 ") {
 		if _, rest, ok := address(b[j:], afterOffender); ok {
@@ -224,6 +232,33 @@ func (l *line) rejectedContent(b []byte) parsers.Result {
 	}
 	l.Stage = registry.StageEndOfData
 	l.Reply = registry.ParseReply(text)
+	l.sendRejection()
+	return parsers.Understood
+}
+
+// mimeError begins what cleanup says of a message that breaks the rules of MIME.
+const mimeError = "mime-error "
+
+// rejectedMIME reads "mime-error improper use of 8-bit data in message header:
+// Subject: x from name[ip]; from=<a> to=<b>". The client is told the error.
+func (l *line) rejectedMIME(b []byte) parsers.Result {
+	if _, ok := l.content(b); !ok {
+		return parsers.Unparsed
+	}
+	l.Stage = registry.StageEndOfData
+	l.Reply.Text, _, _ = bytes.Cut(b[len(mimeError):], []byte(": "))
+	l.sendRejection()
+	return parsers.Understood
+}
+
+// rejectedConnection reads "[192.0.2.1]:4711: all screening ports busy".
+func (l *line) rejectedConnection(b []byte) parsers.Result {
+	var rest []byte
+	var ok bool
+	if l.Client, l.ClientIP, rest, ok = host(b); !ok || !has(rest, ": ") {
+		return parsers.Unparsed
+	}
+	l.Stage, l.Reply.Text = registry.StageConnect, rest[2:]
 	l.sendRejection()
 	return parsers.Understood
 }

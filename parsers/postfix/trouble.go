@@ -138,13 +138,15 @@ var blocklistErrors = []string{"Error: open resolver", "excessive number of quer
 
 // refusedByFault emits the trouble because of which the last rejection was: a
 // blocklist that answers errors, or a condition of this system (X.3.X of RFC
-// 3463).
+// 3463, no process that is free).
 func (l *line) refusedByFault() {
 	text, status := l.Reply.Text, l.Reply.Enhanced
 	problem := parsers.Problem("")
 	switch {
 	case containsAny(text, blocklistErrors):
 		problem = parsers.ProblemResolver
+	case has(text, "all screening ports busy"):
+		problem = parsers.ProblemLimit
 	case status.Subject != 3:
 		return
 	case status.Detail == 1:

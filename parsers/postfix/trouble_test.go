@@ -54,3 +54,32 @@ func TestTrouble(t *testing.T) {
 		}
 	}
 }
+
+// TestNewer reads lines of Postfix 3.9 to 3.11, and refusals that were not counted.
+func TestNewer(t *testing.T) {
+	checkWordings(t, []wording{
+		{"postfix/cleanup", "4A5B6C7D90: reject: mime-error improper use of 8-bit data in message header: Subject: xx from mail.far.example[203.0.113.6]; from=<a@far.example> to=<b@hosted.example>",
+			"rejection id=4A5B6C7D90 from=<a@far.example> client=mail.far.example ip=203.0.113.6 to=b@hosted.example stage=end-of-data source=local text=improper use of 8-bit data in message header\nend id=4A5B6C7D90 from=<a@far.example> client=mail.far.example ip=203.0.113.6 to=b@hosted.example stage=end-of-data source=local text=improper use of 8-bit data in message header"},
+		{"postfix/postscreen", "reject: connect from [192.0.2.1]:4711: all screening ports busy", "rejection ip=192.0.2.1 stage=connect source=local text=all screening ports busy\ntrouble text=all screening ports busy"},
+		{"postfix/smtpd", "4A5B6C7D8E: lost connection after DATA (1234 bytes) from unknown[203.0.113.5]", ""},
+		{"postfix/smtpd", "4A5B6C7D8F: timeout after END-OF-MESSAGE from unknown[203.0.113.5]", ""},
+		{"postfix/smtpd", "NOQUEUE: timeout after AUTH from unknown[203.0.113.5]", ""},
+		{"postfix/smtpd", "NOQUEUE: too many errors after AUTH from unknown[203.0.113.5]", ""},
+		{"postfix/smtpd", "NOQUEUE: abort: TLS from unknown[203.0.113.5]", ""},
+		{"postfix/bounce", "5A5B6C7D03: sender notification failed to b@hosted.example: queue file write error", ""},
+		{"postfix/qmgr", "5A5B6C7D03: status=deferred (bounce failed)", ""},
+		{"postfix/smtp", "5A5B6C7D03: to=<a@b>, relay=mx[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.0.0, status=undeliverable-but-not-cached (no)", ""},
+		{"postfix/smtpd", "proxy-reject: END-OF-MESSAGE: ; from=<a@snd.example> to=<b@far.example> proto=ESMTP helo=<x>", "rejection from=<a@snd.example> to=b@far.example stage=end-of-data source=local"},
+	})
+	for _, message := range []string{
+		"bare <LF> received after DATA from h.example[192.0.2.9]",
+		"using backwards-compatible default setting append_dot_mydomain=yes to rewrite \"x\" to \"x.y\"",
+		"CA certificate verification failed for mx.far.example[192.0.2.1]:25: num=62",
+		"entering STRESS mode with 90 connections",
+		"host mx.far.example[192.0.2.1] offers SMTPUTF8 support, but not 8BITMIME",
+	} {
+		if records, result := parse("postfix/smtpd", message); result != parsers.Irrelevant || len(records) > 0 {
+			t.Errorf("%s: %d, %q", message, result, records)
+		}
+	}
+}

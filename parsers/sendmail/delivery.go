@@ -186,7 +186,7 @@ func (p *parser) sent(d *delivery) parsers.Kind {
 	text = bytes.TrimSuffix(bytes.TrimPrefix(text, []byte(" (")), []byte(")"))
 	r.Reply = registry.ParseReply(text)
 	r.NextID = nextID(text)
-	if r.NextID != nil && isLoopback(r.RelayIP) {
+	if isLoopback(r.RelayIP) && bytes.HasSuffix(text, accepted) {
 		r.Final = registry.StateHandedOver
 		return parsers.Settled
 	}
@@ -194,10 +194,13 @@ func (p *parser) sent(d *delivery) parsers.Kind {
 	return parsers.Attempt
 }
 
+// accepted ends sendmail's own answer to a message.
+var accepted = []byte(" Message accepted for delivery")
+
 // nextID finds the id at the next hop: "2.0.0 jA9J1UvC004306 Message accepted for
 // delivery", "2.0.0 Ok: queued as 4F2AB1C3D".
 func nextID(text []byte) []byte {
-	if i := bytes.Index(text, []byte(" Message accepted for delivery")); i > 0 {
+	if i := bytes.Index(text, accepted); i > 0 {
 		return text[bytes.LastIndexByte(text[:i], ' ')+1 : i]
 	}
 	if i := bytes.Index(text, []byte("queued as ")); i >= 0 {
@@ -226,19 +229,34 @@ func direction(mailer []byte) registry.Direction {
 func (p *parser) cause(d *delivery, text []byte) {
 	r := &p.rec
 	if len(d.reply) > 0 {
-		r.Source = registry.SourceRemote
-		r.Reply = registry.ParseReply(d.reply)
-		return
+		text = d.reply
 	}
 	r.Reply = registry.ParseReply(text)
-	if r.Reply.Code != 0 {
+	switch words := withoutCodes(text); {
+	case r.Reply.Code == 0, r.Direction == registry.DirectionLocal, isConnection(words):
+		r.Stage, r.Source = p.origin(words)
+	case parsers.Has(text, "403 4.7.0 "): // sendmail's own word for a handshake that failed
+		r.Stage, r.Source = registry.StageSTARTTLS, registry.SourceTLS
+	default:
 		r.Source = registry.SourceRemote
-		if parsers.Has(text, "403 4.7.0 ") { // sendmail's own word for a handshake that failed
-			r.Stage, r.Source = registry.StageSTARTTLS, registry.SourceTLS
-		}
-		return
 	}
-	r.Stage, r.Source = p.origin(text)
+}
+
+// withoutCodes returns what follows the codes of a reply: sendmail gives codes to
+// what it found out itself ("421 4.4.1 Connection reset by mx.example.").
+func withoutCodes(text []byte) []byte {
+	for {
+		word, rest, ok := bytes.Cut(text, []byte(" "))
+		if !ok || len(word) == 0 || !parsers.IsDigit(word[0]) || !parsers.IsDigit(word[len(word)-1]) {
+			return text
+		}
+		text = rest
+	}
+}
+
+// isConnection reports whether words are sendmail's for a connection that failed.
+func isConnection(words []byte) bool {
+	return parsers.HasAny(words, unconnected) || parsers.HasAny(words, broken)
 }
 
 // origin returns where a failure came from by sendmail's words for it.
