@@ -104,6 +104,7 @@ func investigateOptions(logs *logFlags, window *windowFlags, filter *filterFlags
 	if opt.Filter, err = filter.filter(); err != nil {
 		return opt, err
 	}
+	opt.Silent = window.until != ""
 	opt.Baseline, err = parseBaseline(baseline, opt.Location)
 	return opt, err
 }

@@ -57,5 +57,5 @@ func fromLogs(s *sites.Site, mta string, until time.Time) (*investigate.Result, 
 			return nil, err
 		}
 	}
-	return investigate.Run(ctx, db, investigate.Options{Window: store.Window{Since: s.Last, Until: until}, Location: time.UTC})
+	return investigate.Run(ctx, db, investigate.Options{Window: store.Window{Since: s.Last, Until: until}, Silent: true, Location: time.UTC})
 }

@@ -16,6 +16,9 @@ func foreign(s string) registry.Foreign { return registry.Foreign(s) }
 func (p *Problem) Title() templates.Text {
 	switch p.Kind {
 	case MissingMail:
+		if p.Severity == Remark {
+			return templates.Say("It looks like a holiday: all senders send less, %v of %v expected recipients are missing, %v", p.Recipients, int(p.Expected+.5), p.when())
+		}
 		return templates.Say("Mail%v is missing: about %v of %v expected recipients did not come, %v", p.place(), p.Recipients, int(p.Expected+.5), p.when())
 	case UntriedMail:
 		return templates.Say("Mail is accepted%v and not tried: about %v recipients, %v", p.place(), p.Recipients, p.when())
@@ -139,6 +142,9 @@ func (r *Result) Verdict() templates.Text {
 
 // Limits says what would have been reported, and what came nearest.
 func (r *Result) Limits() (lines []templates.Text) {
+	if !r.LogsEnd.IsZero() {
+		lines = append(lines, templates.Words("The logs end "+r.LogsEnd.Format("Mon 15:04")+": nothing is said of the time after."))
+	}
 	switch {
 	case r.Baseline.Days == 0:
 		lines = append(lines, templates.Words("There is no history: the time since was compared with the first third of the window, and missing mail was not looked for."))

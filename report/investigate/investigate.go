@@ -37,6 +37,7 @@ const maxProblems = 3
 // Result is what an investigation found.
 type Result struct {
 	Since, Until time.Time
+	LogsEnd      time.Time // when they end before the window does; zero: they do not
 	Baseline     Baseline
 	Problems     []Problem // strongest first
 	RuledOut     []string

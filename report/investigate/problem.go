@@ -208,6 +208,28 @@ func (m *model) facts(f *finding, p *Problem) {
 		p.Examples = append(p.Examples, text)
 	}
 	p.Common = m.common(f)
+	p.Where.Relay = m.oneRelay(f)
+}
+
+// oneRelay returns the relay of failures that are elsewhere spread over many:
+// a smarthost, or a content filter.
+func (m *model) oneRelay(f *finding) string {
+	for _, d := range f.dims {
+		if d == dimProvider || d == dimPlatform || d == dimDomain {
+			return ""
+		}
+	}
+	relays, n := map[string]int{}, 0
+	for _, i := range m.membersOf(f) {
+		if e := m.events[i].from; e.Cause >= 0 {
+			relays[m.data.Places[e.Place].Relay]++
+			n++
+		}
+	}
+	if relay, ok := top(relays); ok && float64(relays[relay]) >= shared*float64(n) {
+		return relay
+	}
+	return ""
 }
 
 // isNew reports whether the failures of a problem have words that no earlier
@@ -305,6 +327,9 @@ func (m *model) ofHole(kind string, h *hole) Problem {
 	p := Problem{Kind: kind, Where: Where{Host: h.host, SenderDomain: h.sender}, Tried: int(h.observed), Expected: h.expected,
 		Excess: h.expected - h.observed, Recipients: int(h.expected - h.observed), Score: h.llr, Severity: Warning,
 		Began: m.time(h.began), BeganEarliest: m.time(h.earliest), BeganLatest: m.time(h.latest)}
+	if h.holiday {
+		p.Severity = Remark
+	}
 	if end := m.data.Since + int64(h.to)*quarter; end < m.data.Until-2*quarter {
 		p.Ended = m.time(end)
 	}

@@ -16,6 +16,7 @@ import (
 // Options say what is investigated.
 type Options struct {
 	Window   store.Window // a zero Until is the end of what was read, a zero Since a day before
+	Silent   bool         // what was read covers the window to its end: silence at the end is real
 	Baseline Compare
 	Filter   store.Filter
 	Location *time.Location // of days; nil: local
@@ -42,7 +43,11 @@ func Run(ctx context.Context, r store.Reader, opt Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Analyze(d), nil
+	result := Analyze(d)
+	if asked := opt.Window.Minutes().Until; result.Until.Before(asked) {
+		result.LogsEnd = result.Until.Add(-time.Minute)
+	}
+	return result, nil
 }
 
 // read asks a store for the data of an investigation.
@@ -88,14 +93,16 @@ func (o *Options) location() *time.Location {
 	return o.Location
 }
 
-// window fills in the ends of the window.
+// window fills in the ends of the window. Nothing is said of a time that no
+// log covers.
 func (o *Options) window(last time.Time) store.Window {
 	w := o.Window
-	if w.Until.IsZero() {
-		w.Until = last.Add(time.Minute)
-		if !o.Now.IsZero() && o.Now.After(w.Until) && o.Now.Sub(w.Until) < 30*time.Minute {
-			w.Until = o.Now // nothing since is part of the picture
-		}
+	end := last.Add(time.Minute)
+	if o.Now.After(end) && o.Now.Sub(end) < 30*time.Minute {
+		end = o.Now // nothing since is part of the picture
+	}
+	if w.Until.IsZero() || w.Until.After(end) && end.After(w.Since) && !o.Silent {
+		w.Until = end
 	}
 	if w.Since.IsZero() {
 		w.Since = w.Until.In(o.location()).AddDate(0, 0, -1)
@@ -210,21 +217,24 @@ func (c *collector) timeline(ctx context.Context, r store.Reader, w store.Window
 	for i := range line.Slices {
 		s := &line.Slices[i]
 		p, reason := placeOf(s.Values), s.Values[6]
-		place := c.place(p)
 		for j := range s.Points {
-			c.point(&s.Points[j], &p, place, reason, inWindow)
+			c.point(&s.Points[j], &p, reason, inWindow)
 		}
 	}
 	return nil
 }
 
-func (c *collector) point(at *store.Point, p *Place, place int32, reason string, inWindow bool) {
+func (c *collector) point(at *store.Point, p *Place, reason string, inWindow bool) {
 	d, minute := c.data, at.Time.Unix()/60
-	if at.Recipients > 0 {
-		d.Arrivals = append(d.Arrivals, Arrival{minute, place, int32(at.Recipients)})
-	}
 	if at.Accepted > 0 {
 		d.Accepted = append(d.Accepted, Accepted{minute, p.Host, p.Sender, int32(at.Accepted)})
+	}
+	if at.Recipients+at.First+at.Suspended == 0 {
+		return
+	}
+	place := c.place(*p)
+	if at.Recipients > 0 {
+		d.Arrivals = append(d.Arrivals, Arrival{minute, place, int32(at.Recipients)})
 	}
 	switch {
 	case at.First == 0:

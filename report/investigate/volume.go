@@ -209,6 +209,7 @@ type hole struct {
 	before             float64 // expected recipients of the whole window
 	began, earliest    int64
 	latest             int64
+	holiday            bool // all senders send less from the beginning, in the same proportion
 }
 
 // part is a stream as it is compared.
@@ -366,9 +367,47 @@ func (v *volume) missing(total float64) (found []*hole) {
 		}
 	}
 	if top != nil {
+		top.holiday = v.isEven(top)
 		found = append(found, top)
 	}
 	return found
+}
+
+// isEven reports whether a hole belongs to a day with less mail for everybody,
+// such as a holiday: it is there from the beginning, and all senders with enough
+// mail still send something, in much the same proportion.
+func (v *volume) isEven(h *hole) bool {
+	today, senders := len(v.data.Days), 0
+	before, all, seen := 0.0, 0.0, 0.0
+	type pair struct{ seen, expected float64 }
+	bySender := map[string]*pair{}
+	for _, s := range v.streams {
+		if h.host != "" && s.host != h.host {
+			continue
+		}
+		e, _ := v.expected(s, today)
+		p := bySender[s.sender]
+		if p == nil {
+			p = &pair{}
+			bySender[s.sender] = p
+		}
+		p.seen, p.expected = p.seen+sum(s.days[today]), p.expected+sum(e)
+		before, all, seen = before+sum(e[:h.from]), all+sum(e), seen+sum(s.days[today])
+	}
+	ratio := seen / max(1, all)
+	if before > 0.25*all || ratio < 0.08 {
+		return false
+	}
+	for _, p := range bySender {
+		if p.expected < 30 {
+			continue
+		}
+		senders++
+		if expected := p.expected * ratio; math.Abs(p.seen-expected) > 4*math.Sqrt(expected+0.06*expected*expected+1) {
+			return false
+		}
+	}
+	return senders > 1
 }
 
 // rest finds out whether the window is a holiday, and lets those who rest on

@@ -272,8 +272,7 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		t.Reasons = []string{"storage-full", "system", "local", "mailbox-full"}
 		for _, w := range m.hostWhere(host) {
 			t.Where = append(t.Where, w)
-			for k, v := range map[string]string{"direction": "local", "domain": "home.test"} {
-				at := map[string]string{k: v}
+			for _, at := range []map[string]string{{"direction": "local"}, {"domain": "home.test"}} {
 				maps.Copy(at, w)
 				t.Where = append(t.Where, at)
 			}
