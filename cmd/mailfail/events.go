@@ -87,7 +87,7 @@ same "contact".`,
 func outcomeList(names []string, rejections bool) ([]string, error) {
 	for _, name := range names {
 		if !slices.Contains(store.OutcomeNames, name) {
-			return nil, usageError("--outcome %s: none of %s", name, strings.Join(store.OutcomeNames, ", "))
+			return nil, unknownValue("--outcome", name, store.OutcomeNames)
 		}
 	}
 	if names == nil {

@@ -54,7 +54,7 @@ func (f *logFlags) options() (ingest.Options, error) {
 		known = known || f.format == format.Name
 	}
 	if !known {
-		return opt, usageError("unknown log format %q: one of auto, %s", f.format, formatList())
+		return opt, unknownValue("--log-format", f.format, append([]string{"auto"}, formatNames()...))
 	}
 	if f.year != 0 && (f.year < 1980 || f.year > 9999) {
 		return opt, usageError("--year %d is no year", f.year)
@@ -123,5 +123,5 @@ func (f *outputFlags) check() error {
 			return nil
 		}
 	}
-	return usageError("--format %s: none of %s", f.format, strings.Join(f.formats, ", "))
+	return unknownValue("--format", f.format, f.formats)
 }

@@ -3,7 +3,7 @@
 //
 // Exit codes: 0 done; 1 something could not be read or written (said on
 // standard error, the rest was done); 2 wrong usage; 3 nothing was understood
-// in a given file.
+// in a given file; 130 interrupted by SIGINT.
 package main
 
 import (
@@ -26,9 +26,27 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run is the program: it returns the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal kills
+	defer signal.Stop(interrupts)
+	context.AfterFunc(ctx, func() { // a second signal kills
+		stop()
+		signal.Stop(interrupts)
+	})
+	code := execute(ctx, args, stdin, stdout, stderr)
+	if len(interrupts) > 0 && code == 1 {
+		return interruptedCode
+	}
+	return code
+}
+
+// interruptedCode is what shells expect of a program that SIGINT ended.
+const interruptedCode = 128 + int(syscall.SIGINT)
+
+// execute runs a command and returns its exit code.
+func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 	root := rootCommand()
 	root.SetArgs(args)
@@ -54,7 +72,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		}
 		return exit.code
 	case !started: // flags or arguments were not understood
-		complain(stderr, fmt.Errorf("%w (see mailfail --help)", err))
+		complain(stderr, fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath()))
 		return 2
 	}
 	complain(stderr, err)
@@ -76,13 +94,17 @@ func rootCommand() *cobra.Command {
 		Version:       versionText(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          onlyCommands,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return welcome(cmd) },
 	}
 	root.SetVersionTemplate("{{.Version}}")
 	root.PersistentFlags().String("config", "", "read settings from this file (else $MAILFAIL_CONFIG, else "+systemConfig+")")
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(unknownFlag)
 	root.AddCommand(commands()...)
+	for _, cmd := range root.Commands() {
+		completeFlags(cmd)
+	}
 	return root
 }
 

@@ -38,7 +38,7 @@ func dimensions(names []string) (dims []store.Dimension, err error) {
 	for _, name := range names {
 		d := store.Dimension(strings.ToLower(strings.TrimSpace(name)))
 		if !slices.Contains(store.Dimensions, d) && d != report.ByNextHop {
-			return nil, usageError("--by %s: none of %s, %s", name, strings.Join(dimensionNames(), ", "), report.ByNextHop)
+			return nil, unknownValue("--by", name, append(dimensionNames(), string(report.ByNextHop)))
 		}
 		if !slices.Contains(dims, d) {
 			dims = append(dims, d)

@@ -83,7 +83,7 @@ func (f *filterFlags) filter() (store.Filter, error) {
 	}
 	for _, r := range f.Reasons {
 		if !slices.ContainsFunc(registry.Reasons(), func(i registry.ReasonInfo) bool { return strings.EqualFold(r, string(i.Reason)) }) {
-			return f.Filter, usageError("--reason %s: none of %s", r, strings.Join(reasonNames(), ", "))
+			return f.Filter, unknownValue("--reason", r, reasonNames())
 		}
 	}
 	for _, s := range f.Senders {
@@ -97,7 +97,7 @@ func (f *filterFlags) filter() (store.Filter, error) {
 			known = known || strings.EqualFold(m, format.MTA) || strings.EqualFold(m, format.Name)
 		}
 		if !known {
-			return f.Filter, usageError("--mta %s: none of %s", m, strings.Join(mtaNames(), ", "))
+			return f.Filter, unknownValue("--mta", m, mtaNames())
 		}
 	}
 	return f.Filter, nil

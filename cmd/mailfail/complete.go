@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"mailfail/parsers"
+	"mailfail/report"
+	"mailfail/store"
+	"mailfail/store/sqlite"
+)
+
+// completion returns the values that a flag may have and that begin with what
+// was typed.
+type completion func(cmd *cobra.Command, typed string) []string
+
+// completions are the flags whose values are known, by name.
+func completions() map[string]completion {
+	fixed := func(values ...string) completion {
+		return func(*cobra.Command, string) []string { return values }
+	}
+	return map[string]completion{
+		"by":         fixed(append(dimensionNames(), string(report.ByNextHop))...),
+		"reason":     fixed(reasonNames()...),
+		"mta":        fixed(mtaNames()...),
+		"outcome":    fixed(store.OutcomeNames...),
+		"log-format": fixed(append([]string{"auto"}, formatNames()...)...),
+		"day":        fixed("yesterday", "today"),
+		"since":      fixed("1h", "2h", "24h", "7d", "today", "yesterday"),
+		"until":      fixed("now", "today", "yesterday"),
+		"only-if":    fixed("problems"),
+		"format":     completeFormats,
+		"domain":     completeNames(func(n *store.Numbers) []store.Group { return n.Domains }),
+		"provider":   completeNames(func(n *store.Numbers) []store.Group { return n.Providers }),
+		"sender":     completeNames(func(n *store.Numbers) []store.Group { return n.Senders }),
+		"host":       completeNames(func(n *store.Numbers) []store.Group { return n.Hosts }),
+	}
+}
+
+func formatNames() (names []string) {
+	for _, f := range parsers.Formats() {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// completeFormats reads the forms of output from the flag's own usage, where
+// each command lists its own.
+func completeFormats(cmd *cobra.Command, _ string) []string {
+	_, list, _ := strings.Cut(cmd.Flags().Lookup("format").Usage, ": ")
+	return strings.Split(list, ", ")
+}
+
+// completed is how many days of the database are looked at for names.
+const completed = 7
+
+// completeNames returns the names of the last days in the database, those with
+// most trouble first.
+func completeNames(of func(*store.Numbers) []store.Group) completion {
+	return func(cmd *cobra.Command, _ string) (names []string) {
+		ctx := cmd.Context()
+		if ctx == nil {
+			ctx = context.Background()
+		}
+		given := ""
+		if f := cmd.Flags().Lookup("db"); f != nil {
+			given = f.Value.String()
+		}
+		path, err := databasePath(given)
+		if err != nil {
+			return nil
+		}
+		db, err := sqlite.OpenReadOnly(path)
+		if err != nil {
+			return nil
+		}
+		defer db.Close()
+		_, last, err := db.Covered(ctx)
+		if err != nil {
+			return nil
+		}
+		n, err := db.Numbers(ctx, store.Window{Since: last.AddDate(0, 0, -completed)}, store.Filter{}, nil)
+		if err != nil {
+			return nil
+		}
+		for _, g := range of(n) {
+			if g.Values[0] != "" {
+				names = append(names, g.Values[0])
+			}
+		}
+		return names
+	}
+}
+
+// completeFlags lets the shell complete the values of a command's flags.
+func completeFlags(cmd *cobra.Command) {
+	known := completions()
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		values, ok := known[f.Name]
+		if !ok {
+			return
+		}
+		_ = cmd.RegisterFlagCompletionFunc(f.Name, func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+			list := slices.DeleteFunc(slices.Clone(values(cmd, typed)), func(v string) bool {
+				return !strings.HasPrefix(strings.ToLower(v), strings.ToLower(typed))
+			})
+			return list, cobra.ShellCompDirectiveNoFileComp
+		})
+	})
+}

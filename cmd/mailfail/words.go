@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"mailfail/registry"
+	"mailfail/report"
+)
+
+// unknownValue says that a flag takes no such value, and which one was meant or
+// which ones there are.
+func unknownValue(flag, value string, known []string) error {
+	if near := report.Nearest(value, known); near != "" {
+		return usageError("unknown %s value %q; did you mean %s?", flag, registry.Foreign(value), near)
+	}
+	return usageError("unknown %s value %q; want one of %s", flag, registry.Foreign(value), strings.Join(known, ", "))
+}
+
+// unknownFlag adds the flag that was meant to the error about one that is
+// unknown.
+func unknownFlag(cmd *cobra.Command, err error) error {
+	word, found := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !found {
+		return err
+	}
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	if near := report.Nearest(word, known); near != "" {
+		return fmt.Errorf("%w; did you mean --%s?", err, near)
+	}
+	return err
+}
+
+// onlyCommands refuses what is no command, and names the one that was meant.
+func onlyCommands(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var known []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			known = append(known, c.Name())
+		}
+	}
+	if near := report.Nearest(args[0], known); near != "" {
+		return fmt.Errorf("unknown command %q; did you mean %s?", registry.Foreign(args[0]), near)
+	}
+	return fmt.Errorf("unknown command %q", registry.Foreign(args[0]))
+}
