@@ -23,7 +23,7 @@ type FollowOptions struct {
 	FromEnd bool // begin at the end of the sources of which nothing is known
 
 	Stdin     io.Reader            // is read for the argument "-"
-	Observe   func(*store.Event)   // every attempt and rejection, before it is committed
+	Observe   func(*store.Event)   // every attempt and rejection, whoever stores it
 	Failures  bool                 // Observe is not called for deliveries
 	Committed func(store.Lines)    // what the last commit has added
 	Warn      func(error)          // about single sources
@@ -43,16 +43,10 @@ func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args
 		return err
 	}
 	defer l.w.Close()
-	l.tracker.FailuresOnly = opt.Failures
-	if opt.Observe != nil {
-		l.tracker.Observe = func(e *store.Event) {
-			if e.Outcome != "delivered" {
-				e.Line = store.Clean(string(l.line))
-			}
-			opt.Observe(e)
-		}
-	}
 	f := &follower{loop: l, opt: opt, logs: map[*source.Reader]*log{}}
+	if opt.Observe != nil {
+		f.watch(rules)
+	}
 	l.tracker.Warn = f.warn
 	files := slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == source.Stdin })
 	if len(files) < len(args) {
@@ -82,9 +76,28 @@ func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args
 	}
 }
 
+// watch has what is read observed.
+func (f *follower) watch(rules store.Classifier) {
+	f.watcher = newWatcher(f.w, rules)
+	f.watcher.tracker.FailuresOnly = f.opt.Failures
+	f.watcher.tracker.Observe = func(e *store.Event) {
+		if e.Outcome != "delivered" {
+			e.Line = store.Clean(string(f.line))
+		}
+		f.opt.Observe(e)
+	}
+	store := f.emit
+	f.emit = func(r *parsers.Record) {
+		if store(r); f.err == nil {
+			f.err = f.watcher.tracker.Record(r)
+		}
+	}
+}
+
 // follower is the state of Follow.
 type follower struct {
 	*loop
+	watcher *watcher // nil when nobody watches
 	opt     FollowOptions
 	files   *source.Follower // nil without files
 	logs    map[*source.Reader]*log
@@ -108,6 +121,11 @@ type log struct {
 func (f *follower) round(ctx context.Context) error {
 	if err := f.begin(ctx); err != nil {
 		return err
+	}
+	if f.watcher != nil {
+		if err := f.watcher.begin(f.w); err != nil {
+			return err
+		}
 	}
 	if f.files != nil {
 		for r, err := range f.files.Ready(ctx, positions{f.loop}) {
@@ -144,6 +162,11 @@ func (f *follower) round(ctx context.Context) error {
 }
 
 func (f *follower) commitRound() error {
+	if f.watcher != nil {
+		if err := f.watcher.tracker.Flush(); err != nil {
+			return err
+		}
+	}
 	if err := f.commit(); err != nil {
 		return err
 	}
@@ -160,6 +183,11 @@ func (f *follower) read(ctx context.Context, r *source.Reader) error {
 	g := f.logs[r]
 	if g == nil || g.saved.ID != p.ID || g.saved.Offset != p.Offset {
 		// New to us, or another process has read on in it.
+		if f.watcher != nil {
+			if err := f.observe(ctx, r, g); err != nil {
+				return err
+			}
+		}
 		stream, err := detect.NewStream(f.parserOptions(r.Path()), f.opt.Format, f.opt.Year, r.Modified())
 		if err != nil {
 			return err
@@ -173,6 +201,9 @@ func (f *follower) read(ctx context.Context, r *source.Reader) error {
 	file := File{Path: r.Path()}
 	err := f.readLines(ctx, r, g.stream, &file)
 	f.added.Add(file.Lines)
+	if f.watcher != nil {
+		defer func() { f.watcher.passed(r.Position()) }()
+	}
 	var fatal *fatalError
 	switch {
 	case errors.As(err, &fatal) && errors.Is(fatal.error, errMoved):

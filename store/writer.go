@@ -77,6 +77,7 @@ type Writer interface {
 	// How far every log was read; see package ingest/source.
 	PutSource(*Source)
 	SourceOffset(id int64) (int64, error)
+	LastSource() (id int64, err error) // the newest, 0 none
 	FingerprintLengths() ([]int64, error)
 	SourcesByFingerprint(fingerprint [16]byte, length int64) ([]Source, error)
 	SourcesByInode(device, inode uint64) ([]Source, error)

@@ -211,6 +211,18 @@ func (r *Reader) Resume(ctx context.Context, positions Positions) error {
 // Await waits until a stream that was quiet has more to read, or ends.
 func (r *Reader) Await(ctx context.Context) error { return r.ahead.await(ctx) }
 
+// Between returns a Reader of the lines between two offsets of a plain file that is
+// open, at both of which a line begins; nil for other sources. It needs no Close.
+func (r *Reader) Between(from, to int64) *Reader {
+	if r.stream != nil || r.file == nil {
+		return nil
+	}
+	part := &Reader{path: r.path, file: r.file, info: r.info, size: to, modified: r.modified, trans: r.trans, head: bytes.Clone(r.head)}
+	part.startAt(from)
+	part.until(to)
+	return part
+}
+
 // Whole says that nothing will be appended to the source: its last line counts
 // without a newline.
 func (r *Reader) Whole() { r.closed = true }

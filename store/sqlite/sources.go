@@ -95,3 +95,9 @@ func (w *Writer) Meta(name string) (value string, err error) {
 func (w *Writer) PutMeta(name, value string) {
 	w.sink.exec("INSERT OR REPLACE INTO meta VALUES (?,?)", store.Clean(name), store.Clean(value))
 }
+
+// LastSource returns the id of the newest source, 0 when there is none.
+func (w *Writer) LastSource() (int64, error) {
+	id, _, err := w.find("SELECT coalesce(max(id), 0) FROM sources")
+	return id, w.db.explain("read", err)
+}
