@@ -46,3 +46,25 @@ func TestLogsOneAfterTheOther(t *testing.T) {
 		}
 	}
 }
+
+// TestWithoutHeader reads lines of Postfix that have lost their header, as journalctl
+// -o cat prints them and JSON of shippers may hold them.
+func TestWithoutHeader(t *testing.T) {
+	const delivery = "4505511A2B: to=<a@postfix.example>, relay=mx.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (550 no)"
+	for _, test := range []struct{ line, want string }{
+		{delivery, "2026-11-22T12:00:00Z"},
+		{`{"@timestamp":"2026-11-20T06:27:30Z","message":"` + delivery + `"}`, "2026-11-20T06:27:30Z"},
+		{"Thu 2026-11-20 06:27:30 UTC mx1 postfix@-.service[12]: " + delivery, "2026-11-20T06:27:30Z"},
+		{"Nov 20 06:27:30 mx1 filter[12]: " + delivery, ""}, // another program's
+	} {
+		s, err := detect.NewStream(parsers.Options{Location: time.UTC, Host: "h"}, "auto", 2026, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		s.Parse([]byte(test.line), func(r *parsers.Record) { got = r.Time.Format(time.RFC3339) })
+		if got != test.want {
+			t.Errorf("%s\ngot %q, want %q", test.line, got, test.want)
+		}
+	}
+}

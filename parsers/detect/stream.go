@@ -124,10 +124,14 @@ func (s *Stream) index(format string) int {
 func (s *Stream) stamp(r *parsers.Record) {
 	r.Format = s.current
 	if r.Time.IsZero() {
-		r.Time = s.entry.Time
+		if r.Time = s.entry.Time; r.Time.IsZero() {
+			r.Time = s.lines.Likely() // of journalctl -o cat
+		}
 	}
 	if r.Host == nil {
-		r.Host = s.entry.Host
+		if r.Host = s.entry.Host; r.Host == nil {
+			r.Host = []byte(s.opts.Host)
+		}
 	}
 	s.time = r.Time
 	s.emit(r)

@@ -37,12 +37,32 @@ func init() {
 	})
 }
 
-// claim takes the lines of Postfix's programs. Without a program nothing is.
+// claim takes the lines of Postfix's programs, and lines without a program that are
+// unmistakable: journalctl -o cat and some log shippers lose it.
 func claim(e *parsers.Entry) parsers.Claim {
-	if e.Program != nil && isPostfix(e.Program) {
+	if e.Program == nil && isMessage(e.Message) || e.Program != nil && isPostfix(e.Program) {
 		return parsers.Mine
 	}
 	return parsers.NotMine
+}
+
+// isMessage reports whether a line without a program is of Postfix and about a
+// message. sendmail's lines begin alike, but have "stat=".
+func isMessage(b []byte) bool {
+	n := queueID(b)
+	if n == 0 {
+		return false
+	}
+	b = b[n+2:]
+	switch {
+	case has(b, "to=<"):
+		return bytes.Contains(b, []byte(", relay=")) && bytes.Contains(b, []byte(", status="))
+	case has(b, "from=<"):
+		return bytes.Contains(b, []byte(", size=")) && bytes.Contains(b, []byte(", nrcpt=")) && bytes.HasSuffix(b, []byte("(queue active)"))
+	case has(b, "message-id=<"), has(b, "client="):
+		return bytes.IndexByte(b, ' ') < 0
+	}
+	return string(b) == "removed"
 }
 
 // isPostfix reports whether a syslog program name is one of Postfix's:
@@ -254,11 +274,14 @@ var asides = []string{
 	"sender notification failed to ", "postmaster notification failed to ",
 	"sender non-delivery notification", "sender delay notification", "sender delivery status notification",
 	"postmaster non-delivery notification", "postmaster delay notification",
+	"uses SMTPUTF8 ",
+	"not sending trace/success notification",
 	// qmgr, postsuper
 	"skipped, still being delivered", "released from hold", "placed on hold", "requeued", "expired",
 	// cleanup, smtpd: actions that neither refuse nor swallow the message
 	"resent-message-id=", "info: ", "warn: ", "warning: ", "prepend: ", "replace: ", "strip: ", "bcc: ", "pass: ",
 	"hold: ", "milter-hold: ", "quarantine: ", "filter: ", "redirect: ", "delay: ", "trigger: ",
+	"permit: ",
 	"milter-header-", "milter-body", "reject_warning: ", "proxy-accept: ", "whitelisted: ",
 }
 
@@ -393,10 +416,31 @@ func (l *line) withoutID() parsers.Result {
 		return parsers.Understood
 	case has(b, tlsReports+": "):
 		return l.tlsReport(b[len(tlsReports)+2:])
-	case hasAny(b, chatter):
+	case hasAny(b, chatter), isDetail(b), has(l.entry.Program, "postfix/postlog"):
 		return parsers.Irrelevant
 	}
 	return parsers.Unparsed
+}
+
+// isDetail reports whether a line only adds detail: one of postfix -v, which begins
+// with the name of a function or is the dialogue itself, or one about a session
+// (TLS), which begins with the peer.
+func isDetail(b []byte) bool {
+	i := bytes.IndexByte(b, ':')
+	if i <= 0 {
+		return false
+	}
+	word := b[:i]
+	if bytes.IndexByte(word, '_') > 0 {
+		for _, c := range word {
+			if c != '_' && !isDigit(c) && (c < 'a' || c > 'z') {
+				return false
+			}
+		}
+		return true
+	}
+	_, _, rest, ok := host(b)
+	return ok && has(rest, ": ")
 }
 
 // withoutQueue reads what smtpd and postscreen say of mail that has no queue
@@ -451,11 +495,17 @@ var chatter = []string{
 	"table ", "CONNECT", "DISCONNECT ", "PASS ", "PREGREET ", "HANGUP ", "DNSBL rank ", "ALLOWLISTED ", "DENYLISTED ",
 	"WHITELISTED ", "BLACKLISTED ", "ALLOWLIST VETO ", "WHITELIST VETO ", "BARE NEWLINE ", "COMMAND ", "NON-SMTP ",
 	"entering STRESS mode", "leaving STRESS mode", "bare <LF> received ", "host ", "abort: ", "< ", "> ",
-	"using backwards-compatible default setting ", "Postfix is running with backwards-compatible default settings",
 	"See http", "To disable backwards compatibility use ", "CA certificate verification failed ",
 	"DATA without ", "BDAT without ", "addr ", "cache ", "close database ", "abusive ", "Peer ", "client ",
+	"CLIENT ", "open ", "certificate fingerprint ", "Reusing ",
+	// of postfix -v
+	">>> ", "<<< ", "send attr ", "input attribute ", "private/", "public/", "mynetworks", "trying... ", "report ",
+	"process generation", "idle timeout", "proxymap stream", "rewrite stream", "got SIGHUP", "daemon started",
+	// compatibility_level, makedefs
+	"using backwards-compatible ", "Postfix is ", "Renamed to match ", "flushing queued mail",
+	"mail system startup failed",
 	// every daemon, and the commands
-	"warning:", "info: ", "statistics: ", "daemon started ", "reload ", "reload:", "terminating ",
+	"warning:", "info: ", "statistics: ", "reload ", "reload:", "terminating ",
 	"starting the Postfix ", "stopping the Postfix ", "refreshing the Postfix ", "the Postfix mail system ", "the Postfix ",
 	"waiting for the Postfix ", "aborting the Postfix ", "rebuilding ", "removing ", "deleting ", "symlink ", "Deleted: ",
 	"Requeued: ", "Placed on hold: ", "Released from hold: ", "Expired: ", "master exit time ", "master_", "postfix-script: ",

@@ -33,6 +33,7 @@ var signs = []sign{
 	{"milter local:", parsers.ProblemMilter},
 	{"connect to proxy filter", parsers.ProblemFilter},
 	{"SASL: Connect to", parsers.ProblemAuth},
+	{"no SASL authentication mechanisms", parsers.ProblemAuth},
 	{"SASL: warning: ", parsers.ProblemAuth},
 	{"problem talking to server", parsers.ProblemPolicy},
 	{"policy service", parsers.ProblemPolicy},
@@ -40,10 +41,12 @@ var signs = []sign{
 	{"pgsql", parsers.ProblemLookup},
 	{"ldap", parsers.ProblemLookup},
 	{"mongodb", parsers.ProblemLookup},
-	{"table lookup problem", parsers.ProblemLookup},
+	{"lookup problem", parsers.ProblemLookup},
+	{"lookup failure", parsers.ProblemLookup},
 	{" lookup error", parsers.ProblemLookup},
 	{"TLS policy lookup for ", parsers.ProblemLookup},
 	{"is unavailable. ", parsers.ProblemConfig},
+	{"TLS has been selected, but TLS support", parsers.ProblemTLS},
 	{"TLS won't be enabled", parsers.ProblemTLS},
 	{"cannot get RSA ", parsers.ProblemTLS},
 	{"cannot get EC", parsers.ProblemTLS},
@@ -54,7 +57,8 @@ var signs = []sign{
 	{"disabling TLS support", parsers.ProblemTLS},
 	{"has reached its process limit", parsers.ProblemLimit},
 	{"screening ports busy", parsers.ProblemLimit},
-	{"throttling", parsers.ProblemProcess}, // "…: bad command startup -- throttling"
+	{"throttling", parsers.ProblemProcess},                  // "…: bad command startup -- throttling"
+	{" failure -- see a previous ", parsers.ProblemProcess}, // "transport x failure -- see a previous …"
 	{"killed by signal", parsers.ProblemProcess},
 	{" exit status ", parsers.ProblemProcess},
 	{"corrupt", parsers.ProblemQueue},
@@ -66,11 +70,24 @@ var signs = []sign{
 	{"Incorrect ", parsers.ProblemConfig},
 	{"parameter ", parsers.ProblemConfig},
 	{"unsupported dictionary type", parsers.ProblemConfig},
+	{"unknown smtpd restriction", parsers.ProblemConfig},
+	{"' is ignored", parsers.ProblemConfig}, // "restriction `x' after `y' is ignored"
+	{"bad transport type", parsers.ProblemConfig},
+	{"unknown service", parsers.ProblemConfig},
+	{"bad boolean configuration", parsers.ProblemConfig},
 	{"bad numerical configuration", parsers.ProblemConfig},
 }
 
+// fatalSigns are signs of trouble in what made a process give up; in warnings they
+// may be about one message or one user.
+var fatalSigns = []sign{
+	{"Permission denied", parsers.ProblemConfig},
+	{"No such file or directory", parsers.ProblemConfig},
+}
+
 // clientSigns are parts of frequent warnings that blame a client.
-var clientSigns = []string{"]: SASL ", " does not resolve to address ", "RBL lookup error", "non-SMTP command from "}
+var clientSigns = []string{"]: SASL ", " does not resolve to address ", "RBL lookup error", "non-SMTP command from ",
+	"dnsblog_query: ", "DNSBL lookup error", "see http://www.postfix.org/", "DANE TLSA lookup problem"}
 
 // problemIn returns the problem that a text is a sign of, "" for none.
 func problemIn(text []byte) parsers.Problem {
@@ -101,6 +118,11 @@ func (l *line) gaveUp(b []byte) bool {
 		}
 		text := b[len(s.word):]
 		problem := problemIn(text)
+		for i := range fatalSigns {
+			if problem == "" && s.severity == parsers.SeverityFatal && bytes.Contains(text, []byte(fatalSigns[i].text)) {
+				problem = fatalSigns[i].problem
+			}
+		}
 		if problem == "" {
 			problem = parsers.ProblemOther
 		}

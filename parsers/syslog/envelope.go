@@ -118,10 +118,10 @@ func (r *Reader) tag(b []byte, e *parsers.Entry, at place) bool {
 	return true
 }
 
-// bare reads a line that needs nothing before it; behind words it has to begin with
-// its own time.
+// bare reads a line that needs nothing before it; behind words, and in the message of
+// a program, it has to begin with its own time.
 func (r *Reader) bare(b []byte, e *parsers.Entry, at place) bool {
-	if at.words > 0 && !parsers.IsDigit(b[0]) || !r.isKnown(nil, b) {
+	if (at.words > 0 || at.quoted) && !(len(b) > 10 && parsers.IsDigit(b[0]) && b[4] == '-') || !r.isKnown(nil, b) {
 		return false
 	}
 	e.Program, e.PID, e.Message = nil, nil, b

@@ -224,13 +224,20 @@ func (r *Reader) reset() {
 // finish completes an entry that was found in envelopes.
 func (r *Reader) finish(e *parsers.Entry) {
 	if e.Time.IsZero() && e.Program != nil {
-		if e.Time = r.last; e.Time.IsZero() {
-			e.Time = r.modified
-		}
+		e.Time = r.Likely()
 	}
 	if !e.Time.IsZero() {
 		r.last = e.Time
 	}
+}
+
+// Likely returns the time that a line without one is taken to be of: that of the last
+// line with one, else that when the source was last written.
+func (r *Reader) Likely() time.Time {
+	if !r.last.IsZero() {
+		return r.last
+	}
+	return r.modified
 }
 
 // clean returns a line without what crashes (NUL bytes), editors (a byte order
