@@ -148,7 +148,8 @@ func (f *follower) round(ctx context.Context) error {
 	if err := f.readStdin(); err != nil {
 		return err
 	}
-	if time.Since(f.swept) > sweepEvery {
+	sweep := time.Since(f.swept) > sweepEvery
+	if sweep {
 		f.swept = time.Now()
 		if err := f.tracker.Flush(); err != nil {
 			return err
@@ -158,7 +159,10 @@ func (f *follower) round(ctx context.Context) error {
 		}
 	}
 	f.started = true
-	return f.commitRound()
+	if err := f.commitRound(); err != nil || !sweep {
+		return err
+	}
+	return f.w.Tidy(ctx)
 }
 
 func (f *follower) commitRound() error {

@@ -149,7 +149,13 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 	if err := l.sweep(); err != nil {
 		return res, err
 	}
-	return res, l.w.Commit()
+	if err := l.w.Commit(); err != nil {
+		return res, err
+	}
+	if res.Lines.Read == 0 || ctx.Err() != nil {
+		return res, nil
+	}
+	return res, l.w.Tidy(ctx)
 }
 
 // sweep forgets messages that will never end, at most once a day: all that are open

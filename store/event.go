@@ -27,6 +27,7 @@ type Event struct {
 	Relay    string // next hop; a rejection has none
 	IP       string // its address
 	Provider string
+	Account  string // who submitted the message: SASL login, local user; "" unknown
 	Client   string // that brought the message in, or was refused
 	ClientIP string
 

@@ -23,6 +23,8 @@ type Filter struct {
 	MTAs      []string // or formats
 	Codes     []string // "550", "5.1.1", "550 5.1.1", "5xx", "5.7.x", "none"
 	Reasons   []string
+
+	Directions []string // "outgoing", "local", "incoming"
 }
 
 // OfCause reports whether f asks for something only a failure has.
@@ -41,7 +43,7 @@ func (f *Filter) MatchCause(reply int, enhanced, reason string) bool {
 
 // Any reports whether f asks for anything less than everything.
 func (f *Filter) Any() bool {
-	return f.OfCause() || len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs) > 0
+	return f.OfCause() || len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs)+len(f.Directions) > 0
 }
 
 // MatchName reports whether a list of a Filter is empty or contains a name.

@@ -56,7 +56,16 @@ type Numbers struct {
 	Window   Window // in whole minutes
 	Totals   Tally
 	Messages int64
-	Lines    Lines
+
+	// Accepted messages came into the queue within the window, as far as the
+	// logs report it; of those that are untried nothing was heard since.
+	Accepted, Untried int64
+
+	// OwnBounces are the recipients of messages that the servers made
+	// themselves to report failures. They are in no other number.
+	OwnBounces Tally
+
+	Lines Lines
 	// The minutes of the first and the last line with a time; zero when there
 	// are none.
 	FirstLine, LastLine time.Time
@@ -173,3 +182,23 @@ type LeftOut struct {
 
 // Any reports whether there is anything.
 func (l LeftOut) Any() bool { return l != LeftOut{} }
+
+// CountRow is what was counted in a minute at one place. Of Counts the fields
+// say what each number is.
+type CountRow struct {
+	Time     time.Time
+	SeriesID int64 // of its database
+	Format   string
+	Host     string
+	Instance string
+	Sender   string // domain
+	Domain   string
+	Relay    string
+	Provider string
+
+	Direction registry.Direction
+	Own       bool // of messages that the server made to report failures
+
+	Code, Reason string // of the failure that recipients were put off for
+	Counts
+}

@@ -25,7 +25,8 @@ type Slice struct {
 type Point struct {
 	Time time.Time // when the step begins
 
-	Accepted   int64 // messages that came into the queue
+	Accepted   int64 // messages that came into the queue, as far as logs report it
+	Untried    int64 // of these, messages of which nothing was heard since
 	Recipients int64 // first heard of in this step; one that was delivered at once counts when it was delivered
 	Delivered  int64 // attempts
 	Deferrals  int64 // attempts that failed for now
@@ -39,6 +40,7 @@ type Point struct {
 // Add adds o to p.
 func (p *Point) Add(o *Point) {
 	p.Accepted += o.Accepted
+	p.Untried += o.Untried
 	p.Recipients += o.Recipients
 	p.Delivered += o.Delivered
 	p.Deferrals += o.Deferrals

@@ -49,6 +49,8 @@ const (
 	ByInstance Dimension = "instance"
 	ByReason   Dimension = "reason"
 	ByMTA      Dimension = "mta"
+
+	ByDirection Dimension = "direction" // whose mailbox the recipient is
 )
 
 // Dimensions lists all dimensions.

@@ -42,6 +42,10 @@ type Writer interface {
 	// than what classified them. It is called outside a batch.
 	Reclassify(ctx context.Context, c Classifier) error
 
+	// Tidy adds up what is over, so that reports are quick. It is called outside
+	// a batch, when there is time for it: nothing is wrong without it.
+	Tidy(context.Context) error
+
 	// Series and Cause return the id of a row, which is new if need be.
 	Series(*SeriesKey) (int64, error)
 	Cause(*Cause) (int64, error)

@@ -11,28 +11,41 @@ import (
 	"mailfail/store"
 )
 
-// cacheLimit bounds the entries of each cache of a dictionary.
-const cacheLimit = 200_000
+// cacheLimit bounds the entries of each cache of a dictionary. Beyond it names
+// are looked for one by one, and series and causes may be stored more than once,
+// which no report can tell.
+const cacheLimit = 500_000
 
-// dictionary knows the ids of names, series and causes.
+// dictionary knows the ids of names, series, causes and texts. It is read from
+// the database when something is not found in it for the first time.
 type dictionary struct {
+	loaded   bool
+	complete bool // all names are here
 	names    map[string]int64
-	relays   map[int64]int64    // provider by relay
-	series   map[[6]int64]int64 // by the ids of its names
+	relays   map[int64]struct{} // whose provider is stored
+	series   map[seriesIDs]int64
 	quick    map[[16]byte]int64 // series by a hash of its names
 	causes   map[registry.Failure]int64
-	complete bool   // nothing but the above is stored
-	key      []byte // scratch
+	texts    map[[16]byte]int64 // nil: not read yet
+	key      []byte             // scratch
+}
+
+// seriesIDs is a series by the ids of its names.
+type seriesIDs struct {
+	format, host, instance, sender, domain, relay int32
+	direction, own                                int32
 }
 
 // forget empties the caches.
 func (d *dictionary) forget() {
-	d.names = map[string]int64{"": 1}
-	d.relays = map[int64]int64{}
-	d.series = map[[6]int64]int64{}
-	d.quick = map[[16]byte]int64{}
-	d.causes = map[registry.Failure]int64{}
-	d.complete = false
+	*d = dictionary{
+		names:  map[string]int64{"": 1},
+		relays: map[int64]struct{}{},
+		series: map[seriesIDs]int64{},
+		quick:  map[[16]byte]int64{},
+		causes: map[registry.Failure]int64{},
+		key:    d.key,
+	}
 }
 
 // tooLarge reports whether it is time to forget.
@@ -40,70 +53,93 @@ func (d *dictionary) tooLarge() bool {
 	return max(len(d.names), len(d.relays), len(d.series), len(d.quick), len(d.causes)) > cacheLimit
 }
 
-// load starts a dictionary from what is stored: with all of it, if that is not
-// too much. Then what is not in it is new, and need not be looked for.
+// load reads what is stored, once.
 func (w *Writer) load() error {
-	w.forget()
-	largest := int64(0)
-	for _, table := range []string{"names", "series", "messages", "recipients", "causes", "sources"} {
-		last, _, err := w.find("SELECT coalesce(max(id), 0) FROM " + table)
-		if err != nil {
-			return err
-		}
-		w.lastID[table] = last
-		if table == "names" || table == "series" || table == "causes" {
-			largest = max(largest, last)
-		}
-	}
-	if largest > cacheLimit/2 {
+	if w.loaded {
 		return nil
 	}
-	texts := map[int64]string{}
+	w.loaded = true
+	err := w.loadNames()
+	if err == nil {
+		err = w.loadSeries()
+	}
+	if err == nil {
+		err = w.loadCauses()
+	}
+	return w.db.explain("read", err)
+}
+
+func (w *Writer) loadNames() error {
+	if w.lastID["names"] > cacheLimit/2 {
+		return nil
+	}
 	err := w.each("SELECT id, text FROM names", func(rows *sql.Rows) error {
 		var id int64
 		var text string
 		err := rows.Scan(&id, &text)
-		w.names[text], texts[id] = id, text
+		w.names[text] = id
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	err = w.each("SELECT relay, provider FROM relays", func(rows *sql.Rows) error {
-		var relay, provider int64
-		err := rows.Scan(&relay, &provider)
-		w.relays[relay] = provider
+	w.complete = true
+	return w.each("SELECT relay FROM relays", func(rows *sql.Rows) error {
+		var relay int64
+		err := rows.Scan(&relay)
+		w.relays[relay] = struct{}{}
 		return err
 	})
+}
+
+const seriesColumns = "format, host, instance, sender, domain, relay, direction, own"
+
+func (w *Writer) loadSeries() error {
+	if w.lastID["series"] > cacheLimit/2 {
+		return nil
+	}
+	var b block
+	last := int64(0)
+	err := w.each("SELECT last, data FROM segments WHERE kind = ? ORDER BY first", func(rows *sql.Rows) error {
+		var data sql.RawBytes
+		if err := rows.Scan(&last, &data); err != nil {
+			return err
+		}
+		if err := b.decode(data); err != nil {
+			return err
+		}
+		for i := range b.rows {
+			w.series[seriesIDs{int32(b.at(1, i)), int32(b.at(2, i)), int32(b.at(3, i)), int32(b.at(4, i)), int32(b.at(5, i)), int32(b.at(6, i)),
+				int32(b.at(7, i)), int32(b.at(8, i))}] = b.at(0, i)
+		}
+		return nil
+	}, segmentSeries)
 	if err != nil {
 		return err
 	}
-	err = w.each("SELECT id, "+seriesColumns+" FROM series", func(rows *sql.Rows) error {
+	return w.each("SELECT id, "+seriesColumns+" FROM series WHERE id > ?", func(rows *sql.Rows) error {
 		var id int64
-		var k [6]int64
-		err := rows.Scan(&id, &k[0], &k[1], &k[2], &k[3], &k[4], &k[5])
+		var k seriesIDs
+		err := rows.Scan(&id, &k.format, &k.host, &k.instance, &k.sender, &k.domain, &k.relay, &k.direction, &k.own)
 		w.series[k] = id
 		return err
-	})
-	if err != nil {
-		return err
+	}, last)
+}
+
+func (w *Writer) loadCauses() error {
+	if w.lastID["causes"] > cacheLimit/2 {
+		return nil
 	}
-	err = w.each("SELECT id, provider, "+failureColumns+" FROM causes", func(rows *sql.Rows) error {
-		var id, provider int64
+	return w.each("SELECT k.id, n.text, "+failureColumns+" FROM causes AS k JOIN names AS n ON n.id = k.provider", func(rows *sql.Rows) error {
+		var id int64
 		var f registry.Failure
-		err := scanCause(rows, &f, &id, &provider)
-		f.Provider = texts[provider]
+		err := scanCause(rows, &f, &id, &f.Provider)
 		w.causes[f] = id
 		return err
 	})
-	w.complete = err == nil
-	return err
 }
 
-const (
-	seriesColumns  = "domain, relay, sender, host, instance, format"
-	failureColumns = "reply, enhanced, mta_status, stage, source, signature"
-)
+const failureColumns = "reply, enhanced, mta_status, stage, source, signature"
 
 // scanCause reads a row of first and of failureColumns.
 func scanCause(rows *sql.Rows, f *registry.Failure, first ...any) error {
@@ -119,6 +155,9 @@ func (w *Writer) Name(text []byte) (int64, error) {
 	if id, ok := w.names[string(text)]; ok {
 		return id, nil
 	}
+	if err := w.load(); err != nil {
+		return 0, err
+	}
 	s := store.Clean(string(text))
 	id := w.names[s]
 	if id == 0 && !w.complete {
@@ -128,7 +167,8 @@ func (w *Writer) Name(text []byte) (int64, error) {
 		}
 	}
 	if id == 0 {
-		id = w.insert("names", "INSERT INTO names VALUES (?,?)", s)
+		id = w.nextID("names")
+		w.sink.exec("INSERT INTO names VALUES (?,?)", id, s)
 	}
 	w.names[s] = id
 	w.names[string(text)] = id
@@ -147,8 +187,12 @@ func hash(b []byte) (h [16]byte) {
 
 // Series returns the id of a series, which is new if need be.
 func (w *Writer) Series(k *store.SeriesKey) (int64, error) {
-	names := [...][]byte{k.Domain, k.Relay, k.Sender, k.Host, k.Instance}
-	b := append(w.key[:0], k.Format...)
+	own := byte(0)
+	if k.Own {
+		own = 1
+	}
+	b := append(append(w.key[:0], k.Format...), 0, byte(k.Direction), own)
+	names := [...][]byte{k.Host, k.Instance, k.Sender, k.Domain, k.Relay}
 	for _, n := range names {
 		b = append(append(b, 0), n...)
 	}
@@ -157,29 +201,32 @@ func (w *Writer) Series(k *store.SeriesKey) (int64, error) {
 	if id, ok := w.quick[h]; ok {
 		return id, nil
 	}
-	var ids [6]int64
-	for i, n := range append(names[:], []byte(k.Format)) {
+	if err := w.load(); err != nil {
+		return 0, err
+	}
+	format, err := w.Name([]byte(k.Format))
+	if err != nil {
+		return 0, err
+	}
+	var ids [len(names)]int32
+	for i, n := range names {
 		id, err := w.Name(n)
 		if err != nil {
 			return 0, err
 		}
-		ids[i] = id
+		ids[i] = int32(id)
 	}
-	if err := w.operator(ids[1], k.Provider); err != nil {
+	if err := w.operator(int64(ids[4]), k.Provider); err != nil {
 		return 0, err
 	}
-	id := w.series[ids]
-	if id == 0 && !w.complete {
-		var err error
-		if id, _, err = w.find("SELECT id FROM series WHERE domain=? AND relay=? AND sender=? AND host=? AND instance=? AND format=?",
-			ids[0], ids[1], ids[2], ids[3], ids[4], ids[5]); err != nil {
-			return 0, w.db.explain("write to", err)
-		}
-	}
+	s := seriesIDs{int32(format), ids[0], ids[1], ids[2], ids[3], ids[4], int32(k.Direction), int32(own)}
+	id := w.series[s]
 	if id == 0 {
-		id = w.insert("series", "INSERT INTO series (id, "+seriesColumns+") VALUES (?,?,?,?,?,?,?)", ids[0], ids[1], ids[2], ids[3], ids[4], ids[5])
+		id = w.nextID("series")
+		w.sink.exec("INSERT INTO series (id, "+seriesColumns+") VALUES (?,?,?,?,?,?,?,?,?)", id,
+			s.format, s.host, s.instance, s.sender, s.domain, s.relay, s.direction, s.own)
 	}
-	w.series[ids], w.quick[h] = id, id
+	w.series[s], w.quick[h] = id, id
 	return id, nil
 }
 
@@ -188,19 +235,12 @@ func (w *Writer) operator(relay int64, provider string) error {
 	if _, ok := w.relays[relay]; ok {
 		return nil
 	}
-	p, ok, err := int64(0), false, error(nil)
-	if !w.complete {
-		if p, ok, err = w.find("SELECT provider FROM relays WHERE relay = ?", relay); err != nil {
-			return w.db.explain("write to", err)
-		}
+	p, err := w.Name([]byte(provider))
+	if err != nil {
+		return err
 	}
-	if !ok {
-		if p, err = w.Name([]byte(provider)); err != nil {
-			return err
-		}
-		w.sink.exec("INSERT INTO relays VALUES (?,?)", relay, p)
-	}
-	w.relays[relay] = p
+	w.sink.exec("INSERT OR IGNORE INTO relays VALUES (?,?)", relay, p)
+	w.relays[relay] = struct{}{}
 	return nil
 }
 
@@ -209,26 +249,19 @@ func (w *Writer) Cause(c *store.Cause) (int64, error) {
 	if id, ok := w.causes[c.Failure]; ok {
 		return id, nil
 	}
-	provider, err := w.Name([]byte(c.Provider))
+	provider, err := w.Name([]byte(c.Provider)) // loads the causes too
+	if err == nil {
+		err = w.load()
+	}
 	if err != nil {
 		return 0, err
 	}
-	args := []any{c.Signature, c.Reply, c.Enhanced.String(), c.MTAStatus.String(), c.Stage, c.Source, provider}
-	id := int64(0)
-	if !w.complete {
-		values := make([]any, len(args))
-		for i, a := range args {
-			values[i] = value(a)
-		}
-		id, _, err = w.find(`SELECT id FROM causes WHERE signature=? AND reply=? AND enhanced=? AND mta_status=?
-			AND stage=? AND source=? AND provider=?`, values...)
-		if err != nil {
-			return 0, w.db.explain("write to", err)
-		}
-	}
+	id := w.causes[c.Failure]
 	if id == 0 {
-		id = w.insert("causes", `INSERT INTO causes (id, signature, reply, enhanced, mta_status, stage, source, provider, reason, rule)
-			VALUES (?,?,?,?,?,?,?,?,?,?)`, append(args, string(c.Reason), c.Rule)...)
+		id = w.nextID("causes")
+		w.sink.exec(`INSERT INTO causes (id, signature, reply, enhanced, mta_status, stage, source, provider, reason, rule, decided, confidence)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`, id, c.Signature, c.Reply, c.Enhanced.String(), c.MTAStatus.String(), c.Stage, c.Source, provider,
+			string(c.Reason), c.Rule, uint8(c.DecidedBy), uint8(c.Confidence))
 	}
 	w.causes[c.Failure] = id
 	return id, nil
@@ -261,7 +294,7 @@ func (w *Writer) reclassify(c store.Classifier) error {
 		return err
 	}
 	verdicts := map[int64]registry.Verdict{}
-	err = w.each("SELECT k.id, n.text, "+failureColumns+" FROM causes k JOIN names n ON n.id = k.provider", func(rows *sql.Rows) error {
+	err = w.each("SELECT k.id, n.text, "+failureColumns+" FROM causes AS k JOIN names AS n ON n.id = k.provider", func(rows *sql.Rows) error {
 		var id int64
 		var f registry.Failure
 		err := scanCause(rows, &f, &id, &f.Provider)
@@ -272,7 +305,7 @@ func (w *Writer) reclassify(c store.Classifier) error {
 		return err
 	}
 	for id, v := range verdicts {
-		w.sink.exec("UPDATE causes SET reason = ?, rule = ? WHERE id = ?", string(v.Reason), v.Rule, id)
+		w.sink.exec("UPDATE causes SET reason = ?, rule = ?, decided = ?, confidence = ? WHERE id = ?", string(v.Reason), v.Rule, uint8(v.DecidedBy), uint8(v.Confidence), id)
 	}
 	w.sink.exec("INSERT OR REPLACE INTO meta VALUES ('rules', ?)", c.Version())
 	return nil

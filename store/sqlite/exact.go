@@ -72,27 +72,27 @@ func disjoint(spans []span) []span {
 
 // inSpans finds the failing attempts of tracking logs in a list of spans that do
 // not overlap, as [pair, from, to].
-const inSpans = `SELECT a.id FROM json_each(?) AS j CROSS JOIN attempts AS a ON a.pair = j.value ->> 0 AND a.time BETWEEN j.value ->> 1 AND j.value ->> 2`
+const inSpans = `SELECT a.id FROM json_each(?) AS j CROSS JOIN attempt_rows AS a ON a.pair = j.value ->> 0 AND a.time BETWEEN j.value ->> 1 AND j.value ->> 2`
 
-// nearest finds the reply of a send log that is nearest to attempts.time on one
+// nearest finds the reply of a send log that is nearest to attempt_rows.time on one
 // side of it. Parameter: exactWithin.
 func nearest(between, order string) string {
-	return fmt.Sprintf(`SELECT * FROM (SELECT s.id, s.time, s.text FROM attempts AS s
-		WHERE s.pair = attempts.pair + %d AND s.time BETWEEN %s ORDER BY s.time %s, s.text LIMIT 1)`, pairReply, between, order)
+	return fmt.Sprintf(`SELECT * FROM (SELECT s.id, s.time, t.text FROM attempt_rows AS s JOIN texts AS t ON t.id = s.text
+		WHERE s.pair = attempt_rows.pair + %d AND s.time BETWEEN %s ORDER BY s.time %s, t.text LIMIT 1)`, pairReply, between, order)
 }
 
 // The statements that settle such attempts. What they set depends only on the
 // rows that are there, not on the order in which they came.
 var (
 	// Parameters: exactWithin, the attempts.
-	findExact = `UPDATE attempts SET exact = (SELECT id FROM (` +
-		nearest("attempts.time - ?1 AND attempts.time", "DESC") + ` UNION ALL ` + nearest("attempts.time AND attempts.time + ?1", "") + `)
-		ORDER BY abs(time - attempts.time), time, text LIMIT 1) WHERE id IN (SELECT value FROM json_each(?2))`
-	takeExact = `UPDATE attempts SET own_cause = IFNULL(own_cause, cause), cause = (SELECT s.cause FROM attempts AS s WHERE s.id = attempts.exact)
+	findExact = `UPDATE attempt_rows SET exact = (SELECT id FROM (` +
+		nearest("attempt_rows.time - ?1 AND attempt_rows.time", "DESC") + ` UNION ALL ` + nearest("attempt_rows.time AND attempt_rows.time + ?1", "") + `)
+		ORDER BY abs(time - attempt_rows.time), time, text LIMIT 1) WHERE id IN (SELECT value FROM json_each(?2))`
+	takeExact = `UPDATE attempt_rows SET own_cause = IFNULL(own_cause, cause), cause = (SELECT s.cause FROM attempt_rows AS s WHERE s.id = attempt_rows.exact)
 		WHERE exact IS NOT NULL AND id IN (SELECT value FROM json_each(?))`
-	lastExact = `UPDATE recipients SET exact_cause = (SELECT CASE WHEN a.exact IS NOT NULL THEN a.cause END FROM attempts AS a
-		WHERE a.recipient = recipients.id ORDER BY a.time DESC, a.id DESC LIMIT 1)
-		WHERE id IN (SELECT recipient FROM attempts WHERE id IN (SELECT value FROM json_each(?)))`
+	lastExact = `UPDATE recipient_rows SET exact_cause = (SELECT CASE WHEN a.exact IS NOT NULL THEN a.cause END FROM attempt_rows AS a
+		WHERE a.recipient = recipient_rows.id ORDER BY a.time DESC, a.id DESC LIMIT 1)
+		WHERE id IN (SELECT recipient FROM attempt_rows WHERE id IN (SELECT value FROM json_each(?)))`
 )
 
 // exact lets the failures of tracking logs have the stage and the reply that
@@ -123,5 +123,8 @@ func (w *Writer) exact() error {
 	w.sink.exec(findExact, store.ExactWithin.Microseconds(), list(attempts))
 	w.sink.exec(takeExact, list(attempts))
 	w.sink.exec(lastExact, list(attempts))
+	w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, value FROM json_each(?) WHERE value <= ?", segmentAttempts, list(attempts), w.segmented[segmentAttempts])
+	w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, recipient FROM attempt_rows WHERE id IN (SELECT value FROM json_each(?)) AND recipient <= ?",
+		segmentRecipients, list(attempts), w.segmented[segmentRecipients])
 	return nil
 }

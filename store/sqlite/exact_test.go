@@ -49,7 +49,7 @@ func TestExactSeeks(t *testing.T) {
 		{"findExact", findExact, []any{1, "[]"}, 2, 1}, // of the two sides
 		{"takeExact", takeExact, []any{"[]"}, 0, 0},
 		{"lastExact", lastExact, []any{"[]"}, 0, 1}, // of a recipient
-		{"untracked", untracked("a.time >= ? AND a.time < ?"), []any{"", 1, 2, 3, 3}, 1, 0},
+		{"untracked", untracked, []any{"[]", 3, 3}, 1, 0},
 	} {
 		steps := plan(t, db, test.query, test.args...)
 		seeks, sorts := 0, 0
@@ -60,7 +60,7 @@ func TestExactSeeks(t *testing.T) {
 			case step == "USE TEMP B-TREE FOR ORDER BY":
 				sorts++
 			case strings.HasSuffix(step, " USING INTEGER PRIMARY KEY (rowid=?)"), strings.HasSuffix(step, " USING INDEX attempts_recipient (recipient=?)"),
-				step == "SEARCH a USING INDEX attempts_time (time>? AND time<?)", strings.HasPrefix(step, "SEARCH names USING COVERING INDEX "):
+				strings.HasPrefix(step, "SEARCH names USING COVERING INDEX "):
 			case strings.HasPrefix(step, "SEARCH"), strings.HasPrefix(step, "SCAN") && !strings.Contains(step, " VIRTUAL TABLE ") && !strings.Contains(step, "(subquery-"):
 				t.Errorf("%s: %s", test.name, step)
 			}

@@ -22,9 +22,6 @@ func (q *reader) Affected(ctx context.Context, w store.Window, f store.Filter, e
 		if err := c.choose(); err != nil {
 			return err
 		}
-		if err := c.measure(); err != nil {
-			return err
-		}
 		return c.affected(each)
 	})
 }
@@ -32,24 +29,23 @@ func (q *reader) Affected(ctx context.Context, w store.Window, f store.Filter, e
 // affected walks through the recipients that live in the window.
 func (c *counter) affected(each func(*store.Affected) error) error {
 	_, until := c.window.Micros()
-	state, cond, args := c.liveRecipients()
-	query := "SELECT id, series, " + state + " AS now, IFNULL(exact_cause, cause), first_seen, last_seen, IFNULL(final_at, 0) FROM recipients WHERE now IN (0, 2, 3) AND " + cond
-	return c.ints(query, args, func(v []int64) error {
-		s, ok := c.place(v[1])
-		k := c.cause(v[3])
-		if !ok || k == nil {
+	return c.eachRecipient(c.window, func(p *livingRecipient) error {
+		s, ok := c.place(int64(p.series))
+		k := c.cause(int64(p.cause))
+		state := p.at(until)
+		if !ok || k == nil || state != registry.StatePending && state != registry.StateBounced && state != registry.StateExpired {
 			return nil
 		}
 		series := &c.cat.series[s]
-		last := min(v[5], until)
-		if state := registry.State(v[2]); state != registry.StatePending {
-			last = v[6]
+		last := min(p.last, until)
+		if state != registry.StatePending {
+			last = p.final
 		}
 		r := store.Affected{
-			ID:        v[0],
-			State:     registry.State(v[2]),
-			Tried:     v[3] != 0,
-			FirstSeen: time.UnixMicro(v[4]),
+			ID:        p.id,
+			State:     state,
+			Tried:     p.cause != 0 || p.troubled,
+			FirstSeen: time.UnixMicro(p.first),
 			LastSeen:  time.UnixMicro(last),
 			MTA:       c.cat.value(series, store.ByMTA),
 			Host:      c.cat.value(series, store.ByHost),
@@ -57,7 +53,7 @@ func (c *counter) affected(each func(*store.Affected) error) error {
 			Domain:    c.cat.value(series, store.ByDomain),
 			Provider:  c.cat.value(series, store.ByProvider),
 		}
-		if r.Tried {
+		if p.cause != 0 {
 			r.Reply, r.Enhanced, r.Reason = k.reply, k.enhanced, k.reason
 		}
 		return each(&r)

@@ -55,7 +55,11 @@ type hopCounter struct {
 // hop returns the tally of the connections of a series, nil if they are not
 // wanted.
 func (h *hopCounter) hop(series int64) *hopTally {
-	s := &h.cat.series[h.cat.index[series]]
+	i, ok := h.cat.place(series)
+	if !ok {
+		return nil
+	}
+	s := &h.cat.series[i]
 	if h.twice && h.isOfSendLog(series) || !(&filter{Filter: h.asked}).matchHop(h.cat, s) {
 		return nil
 	}
@@ -67,7 +71,8 @@ func (h *hopCounter) hop(series int64) *hopTally {
 }
 
 func (h *hopCounter) isOfSendLog(series int64) bool {
-	return h.cat.names[h.cat.series[h.cat.index[series]].format] == store.SendFormat
+	i, ok := h.cat.place(series)
+	return ok && h.cat.names[h.cat.series[i].format] == store.SendFormat
 }
 
 // used counts the connections that could be used.

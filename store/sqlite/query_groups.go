@@ -102,3 +102,6 @@ func (g *grouping) part(value func(store.Dimension) string) int32 {
 	}
 	return g.parts[key]
 }
+
+// label counts a failing attempt of a group by its label.
+func (g *grouping) label(t *tally, k *cause) { g.labels[groupLabel{t.place, k.label}]++ }

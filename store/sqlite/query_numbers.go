@@ -31,9 +31,11 @@ func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*sto
 	c.domains = c.group([]store.Dimension{store.ByDomain})
 	c.by = c.group(by)
 	if by == nil {
-		c.senders, c.providers, c.hosts = c.group([]store.Dimension{store.BySender}), c.group([]store.Dimension{store.ByProvider}), c.group([]store.Dimension{store.ByHost})
+		c.senders = c.group([]store.Dimension{store.BySender})
+		c.providers = c.group([]store.Dimension{store.ByProvider})
+		c.hosts = c.group([]store.Dimension{store.ByHost})
 	}
-	for _, step := range []func() error{c.measure, c.lines, c.counts, c.recipients, c.rejections, c.exact, c.connections, c.finish} {
+	for _, step := range []func() error{c.lines, c.counts, c.recipients, c.rejections, c.exact, c.connections, c.finish} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -50,11 +52,10 @@ type counter struct {
 	filter  filter // asked, less what is counted elsewhere
 	numbers *store.Numbers
 
-	places              []int32  // of the wanted series in the catalog, plus 1, by id
-	causes              []*cause // by id
 	wanted              []bool   // by place in catalog.series
-	wide                bool     // a good part of the rows may lie in the window: indexes on time do not help
+	own                 []bool   // the same for the messages that servers made themselves
 	rejected            []bool   // the same for rejections, whose series have no sender
+	causes              []*cause // by id, nil unless wanted
 	groupings           []*grouping
 	totals, domains, by *grouping
 
@@ -65,7 +66,7 @@ type counter struct {
 	failedAt map[labelDomain]int64
 }
 
-// choose decides which series are counted.
+// choose decides which series and causes are counted.
 func (c *counter) choose() error {
 	var err error
 	if c.filter, err = c.leaveOut(c.window, c.asked); err != nil {
@@ -75,21 +76,32 @@ func (c *counter) choose() error {
 	if c.numbers.Traces, err = c.hasTraces(c.window, &c.asked); err != nil {
 		return err
 	}
-	c.wanted = make([]bool, len(c.cat.series))
-	c.rejected = make([]bool, len(c.cat.series))
+	c.wanted, c.own = c.filter.wanted(c.cat), make([]bool, len(c.cat.series))
+	for i := range c.wanted {
+		if c.cat.series[i].own {
+			c.wanted[i], c.own[i] = false, c.wanted[i]
+		}
+	}
 	anySender := c.filter
 	anySender.Senders = nil
-	for i := range c.cat.series {
-		s := &c.cat.series[i]
-		c.wanted[i] = c.filter.matchSeries(c.cat, s)
-		c.rejected[i] = anySender.matchSeries(c.cat, s)
-	}
-	for _, k := range c.cat.causes {
-		k.wanted = c.filter.matchCause(k)
-	}
-	c.cat.addNoCause(!c.filter.OfCause())
-	c.index()
+	c.rejected = anySender.wanted(c.cat)
+	c.causes = c.filter.wantedCauses(c.cat)
 	return nil
+}
+
+// wantedCauses returns the causes that are asked for by id, that of no cause with
+// the id 0.
+func (f *filter) wantedCauses(c *catalog) []*cause {
+	causes := make([]*cause, c.key.causes+1)
+	for id, k := range c.causes {
+		if id > 0 && id < int64(len(causes)) && f.matchCause(k) {
+			causes[id] = k
+		}
+	}
+	if !f.OfCause() {
+		causes[0] = c.noCause
+	}
+	return causes
 }
 
 // exact counts the failing attempts that have their reply from send logs, and
@@ -101,13 +113,7 @@ func (c *counter) exact() (err error) {
 	if c.numbers.LeftOut, err = c.leftOut(c.cat, c.window, &c.asked, &c.filter, store.OutcomeNames); err != nil {
 		return err
 	}
-	where, args := within(c.window, "time", 1)
-	return c.ints("SELECT series, cause, count(*) FROM attempts WHERE exact IS NOT NULL AND "+where+" GROUP BY series, cause", args, func(v []int64) error {
-		if _, ok := c.place(v[0]); ok && c.cause(v[1]) != nil {
-			c.numbers.Exact += v[2]
-		}
-		return nil
-	})
+	return nil
 }
 
 // lines counts the lines that were read. No filter applies to them.
@@ -129,82 +135,57 @@ func (c *counter) counts() error {
 	if c.filter.OfCause() {
 		return nil
 	}
-	where, args := within(c.window, "minute", store.MinuteMicros)
-	return c.ints("SELECT series, sum(delivered), sum(recipients), sum(suspended), sum(handed), sum(messages) FROM counts WHERE "+where+" GROUP BY series",
-		args, func(v []int64) error {
-			s, ok := c.place(v[0])
-			if !ok {
-				return nil
+	sums := make([][fields]int64, len(c.cat.series))
+	if err := c.sumCounts(c.window, sums); err != nil {
+		return err
+	}
+	for i := range sums {
+		n := &sums[i]
+		if c.own[i] && *n != [fields]int64{} {
+			addCounts(&c.numbers.OwnBounces, n)
+		}
+		if !c.wanted[i] || *n == [fields]int64{} {
+			continue
+		}
+		c.numbers.Messages += n[fieldMessages]
+		c.numbers.Accepted += n[fieldAccepted]
+		c.numbers.Untried += n[fieldAccepted] - n[fieldHeard]
+		if *n = withoutArrivals(*n); *n == [fields]int64{} {
+			continue // arrivals have no recipient, hence no place in the tables
+		}
+		for _, g := range c.groupings {
+			if !g.ofCause {
+				addCounts(&g.at(i, nil).Tally, n)
 			}
-			c.numbers.Messages += v[5]
-			for _, g := range c.groupings {
-				if g.ofCause {
-					continue
-				}
-				t := &g.at(s, nil).Tally
-				t.Attempts += v[1]
-				t.Recipients += v[2]
-				t.Delivered += v[2]
-				t.Suspended += v[3]
-				t.HandedOver += v[4]
-			}
-			return nil
-		})
+		}
+	}
+	return nil
+}
+
+// withoutArrivals returns what n tells of recipients.
+func withoutArrivals(n [fields]int64) [fields]int64 {
+	n[fieldAccepted], n[fieldExpected], n[fieldHeard] = 0, 0, 0
+	return n
+}
+
+func addCounts(t *store.Tally, n *[fields]int64) {
+	t.Attempts += n[fieldDelivered]
+	t.Recipients += n[fieldRecipients]
+	t.Delivered += n[fieldRecipients]
+	t.Suspended += n[fieldSuspended]
+	t.HandedOver += n[fieldHanded]
 }
 
 // place returns the place of a series in the catalog, unless it isn't wanted.
 func (c *counter) place(id int64) (int, bool) {
-	if uint64(id) < uint64(len(c.places)) {
-		return int(c.places[id]) - 1, c.places[id] > 0
-	}
-	i, ok := c.cat.index[id]
+	i, ok := c.cat.place(id)
 	return i, ok && c.wanted[i]
 }
 
 // cause returns a cause of the catalog, nil unless it is wanted.
 func (c *counter) cause(id int64) *cause {
-	if uint64(id) < uint64(len(c.causes)) {
-		return c.causes[id]
+	if uint64(id) >= uint64(len(c.causes)) {
+		return nil
 	}
-	if k := c.cat.causes[id]; k != nil && k.wanted {
-		return k
-	}
-	return nil
-}
-
-// maxDense bounds the ids that are looked up without hashing: what is asked
-// for millions of times. Ids are given one after the other, so most
-// databases have no greater ones.
-const maxDense = 1 << 21
-
-// index prepares place and cause.
-func (c *counter) index() {
-	c.places = make([]int32, min(maxDense, maxKey(c.cat.index)+1))
-	for id, i := range c.cat.index {
-		if id < maxDense && c.wanted[i] {
-			c.places[id] = int32(i) + 1
-		}
-	}
-	c.causes = make([]*cause, min(maxDense, maxKey(c.cat.causes)+1))
-	for id, k := range c.cat.causes {
-		if id < maxDense && k.wanted {
-			c.causes[id] = k
-		}
-	}
-}
-
-func maxKey[V any](m map[int64]V) (k int64) {
-	for id := range m {
-		k = max(k, id)
-	}
-	return k
-}
-
-// isWanted reports whether the rows of a table with this series are counted.
-func (c *counter) isWanted(id int64, table string) bool {
-	i, ok := c.cat.index[id]
-	if table == rejectionText {
-		return ok && c.rejected[i]
-	}
-	return ok && c.wanted[i]
+	return c.causes[id]
 }

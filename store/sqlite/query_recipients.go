@@ -3,7 +3,8 @@ package sqlite
 import (
 	"cmp"
 	"mailfail/registry"
-	"strings"
+	"mailfail/store"
+	"slices"
 )
 
 // recipient is a row of recipients with what its attempts in the window were.
@@ -21,90 +22,162 @@ type touch struct {
 	deferred bool
 }
 
-// recipients walks through recipients and attempts side by side.
-func (c *counter) recipients() error {
-	rows, err := c.openRecipients()
-	if err != nil {
-		return err
-	}
-	defer rows.close()
-	attempts, err := c.openAttempts()
-	if err != nil {
-		return err
-	}
-	defer attempts.close()
+// failingAttempt is a row of attempt_rows in the window.
+type failingAttempt struct {
+	time, id, recipient int64
+	series, cause       int32
+	flags               int32
+}
 
+// The flags of an attempt, as its segment has them: two bits of outcome first.
+const (
+	outcomeBits = 3
+	firstBit    = 4
+	exactBit    = 8
+)
+
+// eachAttempt calls each with the failing attempts of a window, in no order.
+func (t *tx) eachAttempt(w store.Window, each func(a *failingAttempt) error) error {
+	since, until := w.Micros()
+	return t.eachRow(attempts, w, func(b *block, skip []int64) error {
+		s := skipper{skip}
+		for i := range b.rows {
+			a := failingAttempt{id: b.at(0, i), time: b.at(1, i)}
+			if s.has(a.id) || a.time < since || a.time >= until {
+				continue
+			}
+			a.recipient, a.series, a.cause, a.flags = b.at(2, i), int32(b.at(3, i)), int32(b.at(4, i)), int32(b.at(5, i))
+			if err := each(&a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// livingRecipient is a row of recipient_rows.
+type livingRecipient struct {
+	id, first, last, final int64 // final: 0 pending
+	series, cause          int32
+	state                  registry.State
+	troubled               bool
+}
+
+// at returns the state of r at a time.
+func (r *livingRecipient) at(until int64) registry.State {
+	if r.final != 0 && r.final < until {
+		return r.state
+	}
+	return registry.StatePending
+}
+
+// eachRecipient calls each with the recipients that live in a window, in no order.
+func (t *tx) eachRecipient(w store.Window, each func(r *livingRecipient) error) error {
+	since, until := w.Micros()
+	return t.eachRow(recipients, w, func(b *block, skip []int64) error {
+		s := skipper{skip}
+		for i := range b.rows {
+			r := livingRecipient{id: b.at(0, i), first: b.at(1, i)}
+			r.last = r.first + b.at(2, i)
+			if s.has(r.id) || r.last < since || r.first >= until {
+				continue
+			}
+			flags := b.at(4, i)
+			r.state, r.troubled = registry.State(flags&7), flags&8 != 0
+			if r.state != registry.StatePending {
+				r.final = r.last - b.at(3, i)
+			}
+			r.series, r.cause = int32(b.at(5, i)), int32(b.at(6, i))
+			if err := each(&r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// recipients counts recipients together with their attempts.
+func (c *counter) recipients() error {
+	var list []failingAttempt
+	err := c.eachAttempt(c.window, func(a *failingAttempt) error {
+		list = append(list, *a)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(list, func(a, b failingAttempt) int { return cmp.Compare(a.recipient, b.recipient) })
+	starts := startsOf(list)
+	_, until := c.window.Micros()
+	done := make([]bool, len(list))
 	var r recipient
-	attempt := attempts.next()
-	for rows.next() {
-		r = recipient{id: rows.row[0], series: rows.row[1], state: registry.State(rows.row[2]), cause: rows.row[3], touched: r.touched[:0]}
-		for attempt && attempts.row[0] <= r.id {
-			c.attempt(&r, attempts.row)
-			attempt = attempts.next()
+	err = c.eachRecipient(c.window, func(p *livingRecipient) error {
+		r = recipient{id: p.id, series: int64(p.series), state: p.at(until), cause: int64(p.cause), touched: r.touched[:0]}
+		for i := starts.first(p.id); i < len(list) && list[i].recipient == p.id; i++ {
+			done[i] = true
+			c.attempt(&r, &list[i])
 		}
 		c.recipient(&r)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	for attempt {
-		c.attempt(&recipient{id: attempts.row[0]}, attempts.row)
-		attempt = attempts.next()
+	for i := range list { // those whose recipient does not live in the window
+		if !done[i] {
+			c.attempt(&recipient{id: list[i].recipient}, &list[i])
+		}
 	}
-	return cmp.Or(rows.err, attempts.err)
+	return nil
 }
 
-// liveRecipients returns the state that recipients have at the window's end, and
-// the condition that they live in the window.
-func (c *counter) liveRecipients() (state, where string, args []any) {
-	state = "state"
-	since, until := c.window.Micros()
-	cond := []string{"TRUE"}
-	if !c.window.Until.IsZero() {
-		state, args = "CASE WHEN final_at < ? THEN state ELSE 0 END", append(args, until, until)
-		cond = append(cond, "first_seen < ?")
-	}
-	if !c.window.Since.IsZero() {
-		cond, args = append(cond, "last_seen >= ?"), append(args, since)
-	}
-	return state, strings.Join(cond, " AND "), args
+// starts finds the first attempt of a recipient in a sorted list.
+type starts struct {
+	list  []failingAttempt
+	dense []int32 // by recipient less that of the first attempt
 }
 
-// openRecipients returns id, series, state and cause of the recipients that live in
-// the window.
-func (c *counter) openRecipients() (*cursor, error) {
-	state, cond, args := c.liveRecipients()
-	order := "id"
-	if !c.wide {
-		order = "+id" // or SQLite reads the whole table for the sake of its order
+// startsOf indexes a list that is sorted by recipient. Ids are given one after the
+// other, so that the recipients of a window lie close together.
+func startsOf(list []failingAttempt) *starts {
+	s := &starts{list: list}
+	if len(list) == 0 {
+		return s
 	}
-	return c.cursor("SELECT id, series, "+state+", IFNULL(exact_cause, cause) FROM recipients WHERE "+cond+" ORDER BY "+order, args)
-}
-
-// openAttempts returns the failing attempts in the window by recipient.
-func (c *counter) openAttempts() (*cursor, error) {
-	column := "time"
-	if c.wide {
-		column = "+time" // not by the index of times: the one by recipient has all that is asked for
+	span := list[len(list)-1].recipient - list[0].recipient + 1
+	if span > 16*int64(len(list))+1<<16 {
+		return s
 	}
-	where, args := within(c.window, column, 1)
-	return c.cursor("SELECT recipient, series, cause, outcome, time FROM attempts WHERE "+where+" ORDER BY recipient", args)
+	s.dense = make([]int32, span)
+	for i := len(list) - 1; i >= 0; i-- {
+		s.dense[list[i].recipient-list[0].recipient] = int32(i) + 1
+	}
+	return s
 }
 
-// measure finds out whether a good part of all attempts may lie in the window.
-func (c *counter) measure() error {
-	var first, last int64
-	_, err := c.one("SELECT IFNULL((SELECT min(time) FROM attempts), 0), IFNULL((SELECT max(time) FROM attempts), 0)", nil, &first, &last)
-	since, until := c.window.Micros()
-	c.wide = min(until, last)-max(since, first) > (last-first)/4
-	return err
+func (s *starts) first(recipient int64) int {
+	if s.dense != nil {
+		n := recipient - s.list[0].recipient
+		if n < 0 || n >= int64(len(s.dense)) || s.dense[n] == 0 {
+			return len(s.list)
+		}
+		return int(s.dense[n]) - 1
+	}
+	i, _ := slices.BinarySearchFunc(s.list, recipient, func(a failingAttempt, id int64) int { return cmp.Compare(a.recipient, id) })
+	return i
 }
 
-// attempt counts a failing attempt: recipient, series, cause, outcome, time.
-func (c *counter) attempt(r *recipient, row []int64) {
-	deferred := row[3] == attemptDeferred
+// attempt counts a failing attempt.
+func (c *counter) attempt(r *recipient, a *failingAttempt) {
+	deferred := a.flags&outcomeBits == attemptDeferred
 	r.deferred = r.deferred || deferred
-	s, ok := c.place(row[1])
-	k := c.cause(row[2])
-	if !ok || k == nil {
+	s, ok := c.place(int64(a.series))
+	k := c.cause(int64(a.cause))
+	if !ok || k == nil || a.cause == 0 {
 		return
+	}
+	if a.flags&exactBit != 0 && c.numbers.SendLogsLeftOut {
+		c.numbers.Exact++
 	}
 	for _, g := range c.groupings {
 		t := g.at(s, k)
@@ -115,13 +188,14 @@ func (c *counter) attempt(r *recipient, row []int64) {
 			t.Failures++
 		}
 		if g.dims != nil {
-			g.labels[groupLabel{t.place, k.label}]++
+			g.label(t, k)
 		}
 		if g.ofCause {
 			r.touch(t, deferred)
 		}
 	}
-	t := c.failing.add(k, 1, row[4], row[4])
+	t := c.failing.add(k, 1, a.time, a.time)
+	t.latest(a.time, a.id)
 	if deferred {
 		t.deferrals++
 	}
@@ -159,6 +233,9 @@ func (c *counter) recipient(r *recipient) {
 	}
 	s, ok := c.place(r.series)
 	if !ok {
+		if i, known := c.cat.place(r.series); known && c.own[i] {
+			c.numbers.OwnBounces.AddRecipient(r.state, r.deferred)
+		}
 		return
 	}
 	for _, g := range c.groupings {

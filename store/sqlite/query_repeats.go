@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"mailfail/store"
 	"slices"
@@ -45,26 +47,60 @@ func (t *tx) isBetter(w store.Window, f *store.Filter, format string) (bool, err
 }
 
 // hasNumbers reports whether there are numbers in a window of those logs of a
-// format that f asks for. It reads no dictionary, as that may be all of the work.
+// format that f asks for. Where there is no such log, no more than a name is
+// looked for.
 func (t *tx) hasNumbers(w store.Window, f *store.Filter, format string) (found bool, err error) {
-	hosts, err := t.hosts(f, format)
-	tables := []string{"counts", "recipients"}
+	ids, err := t.seriesOf(f, format)
+	if err != nil || ids == nil {
+		return false, err
+	}
 	if format == store.ConnectivityFormat {
-		tables = []string{"connections"}
-	}
-	for _, table := range tables {
-		if err != nil || hosts == nil || found {
-			break
-		}
 		where, args := within(w, "minute", store.MinuteMicros)
-		if table == "recipients" {
-			since, until := w.Micros()
-			where, args = "last_seen >= ? AND first_seen < ?", []any{since, until}
-		}
-		_, err = t.one("SELECT EXISTS (SELECT 1 FROM "+table+" AS r CROSS JOIN series AS s ON s.id = r.series WHERE "+where+
-			" AND s.format = (SELECT id FROM names WHERE text = ?) AND s.host IN (SELECT value FROM json_each(?)))", append(args, format, list(hosts)), &found)
+		_, err = t.one("SELECT EXISTS (SELECT 1 FROM connections WHERE "+where+" AND series IN (SELECT value FROM json_each(?)))", append(args, list(ids)), &found)
+		return found, err
 	}
+	is := make([]bool, slices.Max(ids)+1)
+	for _, id := range ids {
+		is[id] = true
+	}
+	has := func(id int64) bool { return id >= 0 && id < int64(len(is)) && is[id] }
+	err = t.eachCounts(w, false, func(b *block, first, since, until int64) error {
+		for i := 0; i < b.rows && !found; i++ {
+			m := first + b.at(countMinute, i)
+			found = m >= since && m < until && has(b.at(countSeries, i))
+		}
+		if found {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	err = t.eachRecipient(w, func(r *livingRecipient) error {
+		found = found || has(int64(r.series))
+		return nil
+	})
 	return found, err
+}
+
+// seriesOf returns the ids of the series of a format's logs, as far as its server
+// and they are asked for; nil when there are none.
+func (t *tx) seriesOf(f *store.Filter, format string) (ids []int64, err error) {
+	hosts, err := t.hosts(f, format)
+	if err != nil || hosts == nil {
+		return nil, err
+	}
+	var all sql.NullString
+	_, err = t.one("SELECT json_group_array(id) FROM series WHERE format = (SELECT id FROM names WHERE text = ?) AND host IN (SELECT value FROM json_each(?))",
+		[]any{format, list(hosts)}, &all)
+	if err == nil {
+		err = json.Unmarshal([]byte(all.String), &ids)
+	}
+	return ids, err
 }
 
 // hosts returns the hosts with logs of a format, as far as its server and they
@@ -93,29 +129,30 @@ func (t *tx) leftOut(cat *catalog, w store.Window, asked *store.Filter, f *filte
 	if f.without == "" {
 		return l, nil
 	}
-	where, args := within(w, "a.time", 1)
-	within := store.ExactWithin.Microseconds()
-	err = t.ints(untracked(where), append([]any{f.without}, append(args, within, within)...), func(v []int64) error {
-		k := cat.causes[v[1]]
-		if k == nil || !slices.Contains(outcomes, outcomeName(v[2])) || !(&filter{Filter: *asked}).matchSeries(cat, &cat.series[cat.index[v[0]]]) || !asked.MatchCause(k.reply, k.enhanced, k.reason) {
-			return nil
+	wanted, causes := (&filter{Filter: *asked}).wanted(cat), (&filter{Filter: *asked}).wantedCauses(cat)
+	var ids []int64
+	err = t.eachAttempt(w, func(a *failingAttempt) error {
+		place, ok := cat.place(int64(a.series))
+		if ok && wanted[place] && cat.names[cat.series[place].format] == f.without && a.cause > 0 && int(a.cause) < len(causes) && causes[a.cause] != nil &&
+			slices.Contains(outcomes, outcomeOf(int64(a.flags)).String()) {
+			ids = append(ids, a.id)
 		}
-		l.Untracked += v[3] - v[4]
-		l.Unnamed += v[4]
 		return nil
 	})
+	if err != nil || ids == nil {
+		return l, err
+	}
+	within := store.ExactWithin.Microseconds()
+	_, err = t.one(untracked, []any{list(ids), within, within}, &l.Untracked, &l.Unnamed)
+	l.Untracked -= l.Unnamed
 	return l, err
 }
 
-// untracked counts the failing attempts of a format that are not known to be in a
-// tracking log, by series, cause and outcome, and those of them without a pair.
-// Parameters: the format, those of where, exactWithin twice.
-func untracked(where string) string {
-	return fmt.Sprintf(`SELECT a.series, a.cause, a.outcome, count(*), sum(a.pair IS NULL) FROM attempts AS a
-		CROSS JOIN series AS s ON s.id = a.series AND s.format = (SELECT id FROM names WHERE text = ?) WHERE %s
-		AND NOT EXISTS (SELECT 1 FROM attempts AS b WHERE b.pair = (a.pair & ~%d) + %d AND b.time BETWEEN a.time - ? AND a.time + ?)
-		GROUP BY a.series, a.cause, a.outcome`, where, pairKinds, pairTracking)
-}
+// untracked counts those of some failing attempts that are not known to be in a
+// tracking log, and those of them without a pair. Parameters: the attempts,
+// exactWithin twice.
+var untracked = fmt.Sprintf(`SELECT count(*), IFNULL(sum(a.pair IS NULL), 0) FROM json_each(?) AS j CROSS JOIN attempt_rows AS a ON a.id = j.value
+	WHERE NOT EXISTS (SELECT 1 FROM attempt_rows AS b WHERE b.pair = (a.pair & ~%d) + %d AND b.time BETWEEN a.time - ? AND a.time + ?)`, pairKinds, pairTracking)
 
 // Repeats returns what is known from the numbers of a window of those who look
 // through a filter.

@@ -24,6 +24,19 @@ type causeTally struct {
 	n           int64
 	deferrals   int64
 	first, last int64
+	newest      []int64 // ids of the rows with the time newestAt, which is the latest
+	newestAt    int64
+	signature   string
+}
+
+// latest notes the id of a row, if none that was counted is later.
+func (t *causeTally) latest(time, id int64) {
+	if time > t.newestAt || len(t.newest) == 0 {
+		t.newest, t.newestAt = t.newest[:0], time
+	}
+	if time == t.newestAt {
+		t.newest = append(t.newest, id)
+	}
 }
 
 // codeTally counts the failures with one code, or without one for one reason.
@@ -131,7 +144,7 @@ func (c *counter) causeRows(causes map[int64]int64, domains map[labelDomain]int6
 	rows := map[int32]*store.CauseRow{}
 	providers, places := map[int32]map[string]int64{}, map[int32]map[string]int64{}
 	for id, n := range causes {
-		k := c.cat.causes[id]
+		k := c.cause(id)
 		if rows[k.label] == nil {
 			rows[k.label] = &store.CauseRow{Code: k.code, Reply: k.reply, Enhanced: k.enhanced, Reason: k.reason}
 			providers[k.label], places[k.label] = map[string]int64{}, map[string]int64{}
@@ -289,7 +302,7 @@ func (c *counter) describe(row *store.CodeRow, list []*causeTally, table string)
 }
 
 // example returns the latest text with a signature, of several the smallest.
-func (c *counter) example(causes []*causeTally, signature, table string) (string, error) {
+func (c *counter) example(causes []*causeTally, signature, table string) (example string, err error) {
 	var ids []int64
 	var last int64 = -1 << 62
 	for _, k := range causes {
@@ -299,25 +312,16 @@ func (c *counter) example(causes []*causeTally, signature, table string) (string
 		if k.last > last {
 			ids, last = nil, k.last
 		}
-		ids = append(ids, k.id)
+		ids = append(ids, k.newest...)
 	}
-	var example string
-	found := false
-	text := "text"
+	query := "SELECT min(t.text) FROM rejection_rows AS r JOIN texts AS t ON t.id = r.text WHERE r.id IN (SELECT value FROM json_each(?))"
 	if table == attemptText {
-		text = "IFNULL((SELECT e.text FROM attempts AS e WHERE e.id = attempts.exact), text) AS text"
+		query = `SELECT min(t.text) FROM attempt_rows AS a LEFT JOIN attempt_rows AS e ON e.id = a.exact JOIN texts AS t ON t.id = IFNULL(e.text, a.text)
+			WHERE a.id IN (SELECT value FROM json_each(?))`
 	}
-	err := c.each("SELECT series, "+text+" FROM "+table+" WHERE time = ? AND cause IN (SELECT value FROM json_each(?)) ORDER BY text",
-		[]any{last, list(ids)}, func(r *sql.Rows) error {
-			var series int64
-			var s string
-			err := r.Scan(&series, &s)
-			if !found && c.isWanted(series, table) {
-				example, found = s, true
-			}
-			return err
-		})
-	return example, err
+	var text sql.NullString
+	_, err = c.one(query, []any{list(ids)}, &text)
+	return text.String, err
 }
 
 // unknown returns the signatures without a reason, most attempts first.

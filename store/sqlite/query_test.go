@@ -20,6 +20,8 @@ type fixture struct {
 	tb     testing.TB
 	db     *DB
 	names  map[string]int64
+	texts  map[string]int64
+	blocks map[int64][]countRow
 	series []fixtureSeries
 	causes []fixtureCause
 
@@ -74,8 +76,7 @@ func newFixture(tb testing.TB) *fixture {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { db.Close() })
-	f := &fixture{tb: tb, db: db, names: map[string]int64{"": 1}}
-	f.exec("INSERT OR IGNORE INTO names VALUES (1, '')")
+	f := &fixture{tb: tb, db: db, names: map[string]int64{"": 1}, texts: map[string]int64{"": 1}, blocks: map[int64][]countRow{}}
 	return f
 }
 
@@ -94,13 +95,21 @@ func (f *fixture) name(s string) int64 {
 	return f.names[s]
 }
 
+func (f *fixture) textID(s string) int64 {
+	if f.texts[s] == 0 {
+		f.texts[s] = int64(len(f.texts) + 1)
+		f.exec("INSERT INTO texts VALUES (?,?)", f.texts[s], s)
+	}
+	return f.texts[s]
+}
+
 func (f *fixture) addSeries(s fixtureSeries) int {
 	if i := slices.Index(f.series, s); i >= 0 {
 		return i
 	}
 	f.series = append(f.series, s)
 	f.exec("INSERT OR IGNORE INTO relays VALUES (?,?)", f.name(s.relay), f.name(s.provider))
-	f.exec("INSERT INTO series VALUES (?,?,?,?,?,?,?)", len(f.series), f.name(s.format), f.name(s.host), f.name(s.instance), f.name(s.sender), f.name(s.domain), f.name(s.relay))
+	f.exec("INSERT INTO series VALUES (?,?,?,?,?,?,?,0,0)", len(f.series), f.name(s.format), f.name(s.host), f.name(s.instance), f.name(s.sender), f.name(s.domain), f.name(s.relay))
 	return len(f.series) - 1
 }
 
@@ -109,16 +118,16 @@ func (f *fixture) addCause(c fixtureCause) int {
 		return i
 	}
 	f.causes = append(f.causes, c)
-	f.exec("INSERT INTO causes VALUES (?,?,?,?,?,1,?,?,?,'rule')", len(f.causes), c.reply, c.enhanced, fmt.Sprintf("4.0.%d", len(f.causes)), len(f.causes)%14, f.name(c.provider), c.signature, c.reason)
+	f.exec("INSERT INTO causes VALUES (?,?,?,?,?,1,?,?,?,'rule',0,0)", len(f.causes), c.reply, c.enhanced, fmt.Sprintf("4.0.%d", len(f.causes)), len(f.causes)%14, f.name(c.provider), c.signature, c.reason)
 	return len(f.causes) - 1
 }
 
 func (f *fixture) addCount(c fixtureCount) {
 	f.counts = append(f.counts, c)
-	f.exec(`INSERT INTO counts VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET delivered = delivered + excluded.delivered,
-		recipients = recipients + excluded.recipients, suspended = suspended + excluded.suspended,
-		handed = handed + excluded.handed, messages = messages + excluded.messages`,
-		c.minute, c.series+1, c.delivered, c.recipients, c.suspended, c.handed, c.messages)
+	row := countRow{series: int64(c.series + 1), minute: mod(c.minute, 60), n: [fields]int64{c.delivered, c.recipients, c.suspended, c.handed, c.messages}}
+	id := floorDiv(c.minute, 60)*blocksPerHour + int64(len(f.counts)/1500)
+	f.blocks[id] = append(f.blocks[id], row)
+	f.exec("INSERT OR REPLACE INTO counts VALUES (?,?)", id, appendCounts(nil, foldRows(slices.Clone(f.blocks[id]))))
 }
 
 func (f *fixture) addRecipient(r fixtureRecipient) int {
@@ -129,21 +138,26 @@ func (f *fixture) addRecipient(r fixtureRecipient) int {
 		done = nil
 	}
 	s := f.series[r.series]
-	f.exec("INSERT INTO messages VALUES (?,?,?,?,?,?,?,'','',0,?)", id, f.name(s.format), f.name(s.host), f.name(s.instance),
-		fmt.Sprintf("Q%d", id), fmt.Sprintf("<%d@x>", id), "a@"+s.sender, r.first)
-	f.exec("INSERT INTO recipients VALUES (?,?,?,?,?,?,?,?,nullif(?, 0),NULL)", id, id, r.series+1, fmt.Sprintf("u%d@%s", id, s.domain), r.state, r.first, r.last, done, r.cause)
+	address := fmt.Sprintf("u%d@%s", id, s.domain)
+	f.exec("INSERT INTO message_rows VALUES (?,?,?,?,?,?,?,1,1,1,0,?,0)", id, f.name(s.format), f.name(s.host), f.name(s.instance),
+		fmt.Sprintf("Q%d", id), fmt.Sprintf("<%d@x>", id), f.textID("a@"+s.sender), r.first)
+	f.exec("INSERT INTO recipient_rows VALUES (?,?,?,?,?,?,?,?,nullif(?, 0),NULL,0)", id, id, r.series+1, f.textID(address), r.state, r.first, r.last, done, r.cause)
+	for _, s := range []string{fmt.Sprintf("Q%d", id), fmt.Sprintf("<%d@x>", id), address} {
+		f.exec("INSERT OR IGNORE INTO lookup VALUES (?,?,?)", dayOf(r.first), lookupHash(s), 2*id)
+	}
 	return id - 1
 }
 
 func (f *fixture) addAttempt(a fixtureAttempt) {
 	f.attempts = append(f.attempts, a)
-	f.exec("INSERT INTO attempts VALUES (NULL,?,?,?,?,?,?,'192.0.2.1',1000000,?,NULL,NULL,NULL)", a.time, a.recipient+1, a.series+1, a.outcome, a.cause+1, f.name("smtp"), a.text)
+	f.exec("INSERT INTO attempt_rows VALUES (NULL,?,?,?,?,?,?,?,1000000,?,0,NULL,NULL,NULL)", a.time, a.recipient+1, a.series+1, a.outcome, a.cause+1, f.name("smtp"), f.textID("192.0.2.1"), f.textID(a.text))
 }
 
 func (f *fixture) addRejection(r fixtureRejection) {
 	f.rejections = append(f.rejections, r)
-	f.exec("INSERT INTO rejections VALUES (NULL,?,?,?,?,'NOQUEUE','',?,?,?,?,NULL,?,?,0)", r.time, r.series+1, r.cause+1, f.name("smtpd"),
-		r.client, r.sender, r.recipient, r.text, r.n, r.n)
+	f.exec("INSERT INTO rejection_rows VALUES (?,?,?,?,?,'NOQUEUE',1,?,?,?,?,?,NULL,?,?,0)", len(f.rejections), r.time, r.series+1, r.cause+1, f.name("smtpd"),
+		f.textID(r.client), f.textID(r.sender), f.name(senderDomain(r.sender, true)), f.textID(r.recipient), f.textID(r.text), r.n, r.n)
+	f.exec("INSERT OR IGNORE INTO lookup VALUES (?,?,?)", dayOf(r.time), lookupHash(r.recipient), 2*len(f.rejections)+1)
 }
 
 // random fills a fixture.
@@ -585,7 +599,8 @@ func (f *fixture) story() {
 		id := f.addRecipient(fixtureRecipient{series: s, first: 1_000_000, last: 9_000_000})
 		f.addAttempt(fixtureAttempt{2_000_000 + i, id, s, attemptDeferred, refused, "421 4.7.0 go away"})
 	}
-	f.exec("UPDATE recipients SET message = 1")
+	f.exec("UPDATE recipient_rows SET message = 1")
+	f.exec("UPDATE OR IGNORE lookup SET ref = 2")
 	id := f.addRecipient(fixtureRecipient{series: other, state: registry.StateBounced, first: 3_000_000, last: 3_000_000, done: 3_000_000})
 	f.addAttempt(fixtureAttempt{3_000_000, id, other, attemptFailed, unknown, "550 5.1.1 no such user"})
 	f.addRejection(fixtureRejection{2_500_000, f.addSeries(fixtureSeries{"postfix", "mx1", "", "", "a.test", "", ""}), unknown, "x@S.test", "192.0.2.7", "u@a.test", 2, "550 rejected"})
@@ -687,11 +702,25 @@ func TestNumbersAreOneSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, s := range []string{"INSERT OR IGNORE INTO names VALUES (1, '')", "INSERT INTO names VALUES (2, 'postfix')", "INSERT INTO series VALUES (1, 2, 1, 1, 1, 1, 1)",
-		"INSERT INTO counts VALUES (1, 1, 0, 0, 0, 0, 0)", "INSERT INTO lines VALUES (1, 0, 0, 0, 0)"} {
-		if _, err := db.rw.Exec(s); err != nil {
-			t.Fatal(err)
+	w, err := db.writer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	write := func() error {
+		if _, err := w.Begin(t.Context()); err != nil {
+			return err
 		}
+		series, err := w.Series(&store.SeriesKey{Format: "postfix"})
+		if err != nil {
+			return err
+		}
+		w.Count(series, 1, store.Counts{Recipients: 1})
+		w.CountLines(1, store.Lines{Read: 1})
+		return w.Commit()
+	}
+	if err := write(); err != nil {
+		t.Fatal(err)
 	}
 	stop, done := make(chan struct{}), make(chan error)
 	go func() {
@@ -702,8 +731,7 @@ func TestNumbersAreOneSnapshot(t *testing.T) {
 				return
 			default:
 			}
-			_, err := db.rw.Exec("BEGIN; UPDATE counts SET recipients = recipients + 1; UPDATE lines SET read = read + 1; COMMIT")
-			if err != nil {
+			if err := write(); err != nil {
 				done <- err
 				return
 			}

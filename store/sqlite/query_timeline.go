@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,12 +31,7 @@ func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, b
 		if t.filter, err = tx.leaveOut(t.window, f); err != nil {
 			return err
 		}
-		for _, count := range []func() error{t.counts, t.recipients, t.attempts, t.rejections} {
-			if err := count(); err != nil {
-				return err
-			}
-		}
-		return nil
+		return t.count()
 	})
 	if err != nil {
 		return nil, err
@@ -54,11 +48,30 @@ type timeline struct {
 	by     []store.Dimension
 	step   int64 // minutes
 	slices map[string]*slice
+	wanted []bool
+	bare   []*slice // of what has no cause, by place
+	caused map[[2]int32]*slice
 }
 
 type slice struct {
 	values []string
-	points map[int64]*store.Point // by the number of the step
+	first  int64 // number of the step of points[0]
+	points []store.Point
+}
+
+// at returns the point of the step with a number.
+func (s *slice) at(n int64) *store.Point {
+	switch {
+	case len(s.points) == 0:
+		s.first = n
+		s.points = append(s.points, store.Point{})
+	case n < s.first:
+		s.points = slices.Insert(s.points, 0, make([]store.Point, s.first-n)...)
+		s.first = n
+	case n >= s.first+int64(len(s.points)):
+		s.points = append(s.points, make([]store.Point, n-s.first-int64(len(s.points))+1)...)
+	}
+	return &s.points[n-s.first]
 }
 
 // origin is the minute in which a step begins.
@@ -69,21 +82,30 @@ func (t *timeline) origin() int64 {
 	return store.Minute(t.window.Since.UnixMicro())
 }
 
-// at returns the point of a series, a cause and a minute, nil when they are not
-// wanted. k is nil for what has no cause; sender, if not nil, stands for that of
-// the series.
-func (t *timeline) at(id int64, k *cause, sender *string, minute int64) *store.Point {
-	i, ok := t.cat.index[id]
-	if !ok || k != nil && !t.filter.matchCause(k) || k == nil && t.filter.OfCause() {
-		return nil
+// at returns the point of a place and a minute; k is nil for what has no cause.
+func (t *timeline) at(place int, k *cause, minute int64) *store.Point {
+	var s *slice
+	if k == nil {
+		if s = t.bare[place]; s == nil {
+			s = t.slice(t.values(place, nil, nil))
+			t.bare[place] = s
+		}
+	} else {
+		key := [2]int32{int32(place), k.label}
+		if s = t.caused[key]; s == nil {
+			s = t.slice(t.values(place, k, nil))
+			t.caused[key] = s
+		}
 	}
-	f, s := t.filter, &t.cat.series[i]
-	if sender != nil {
-		f.Senders = nil // the rows were chosen by it
-	}
-	if !f.matchSeries(t.cat, s) {
-		return nil
-	}
+	return s.at(t.number(minute))
+}
+
+// number returns the number of the step a minute lies in.
+func (t *timeline) number(minute int64) int64 { return floorDiv(minute-t.origin(), t.step) }
+
+// values returns the values of the dimensions; sender, if not nil, stands for that
+// of the series.
+func (t *timeline) values(place int, k *cause, sender *string) []string {
 	values := make([]string, len(t.by))
 	for i, d := range t.by {
 		switch {
@@ -92,36 +114,64 @@ func (t *timeline) at(id int64, k *cause, sender *string, minute int64) *store.P
 		case d == store.BySender && sender != nil:
 			values[i] = *sender
 		default:
-			values[i] = t.cat.value(s, d)
+			values[i] = t.cat.value(&t.cat.series[place], d)
 		}
 	}
+	return values
+}
+
+func (t *timeline) slice(values []string) *slice {
 	key := strings.Join(values, "\x00")
-	at := t.slices[key]
-	if at == nil {
-		at = &slice{values, map[int64]*store.Point{}}
-		t.slices[key] = at
+	s := t.slices[key]
+	if s == nil {
+		s = &slice{values: values}
+		t.slices[key] = s
 	}
-	n := minute - t.origin()
-	n = (n - mod(n, t.step)) / t.step
-	p := at.points[n]
-	if p == nil {
-		p = &store.Point{Time: time.UnixMicro((t.origin() + n*t.step) * store.MinuteMicros)}
-		at.points[n] = p
-	}
-	return p
+	return s
 }
 
 func mod(a, b int64) int64 { return (a%b + b) % b }
 
+// count adds up everything.
+func (t *timeline) count() error {
+	t.wanted = t.filter.wanted(t.cat)
+	t.bare, t.caused = make([]*slice, len(t.cat.series)), map[[2]int32]*slice{}
+	for _, count := range []func() error{t.counts, t.recipients, t.attempts, t.rejections} {
+		if err := count(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place returns the place of a series that is wanted.
+func (t *timeline) place(series int64) (int, bool) {
+	i, ok := t.cat.place(series)
+	return i, ok && t.wanted[i]
+}
+
 func (t *timeline) counts() error {
-	where, args := within(t.window, "minute", store.MinuteMicros)
-	return t.ints("SELECT minute, series, delivered, recipients, suspended, handed, messages FROM counts WHERE "+where, args, func(v []int64) error {
-		if p := t.at(v[1], nil, nil, v[0]); p != nil {
-			p.Delivered += v[2]
-			p.Recipients += v[3]
-			p.Suspended += v[4]
-			p.HandedOver += v[5]
-			p.Accepted += v[6]
+	if t.filter.OfCause() {
+		return nil
+	}
+	whole := t.step%minutesPerDay == 0 && t.origin()%minutesPerDay == 0
+	return t.eachCounts(t.window, !whole, func(b *block, first, since, until int64) error {
+		for i := range b.rows {
+			m := first + b.at(countMinute, i)
+			if m < since || m >= until {
+				continue
+			}
+			place, ok := t.place(b.at(countSeries, i))
+			if !ok {
+				continue
+			}
+			p := t.at(place, nil, m)
+			p.Delivered += b.at(countFields+fieldDelivered, i)
+			p.Recipients += b.at(countFields+fieldRecipients, i)
+			p.Suspended += b.at(countFields+fieldSuspended, i)
+			p.HandedOver += b.at(countFields+fieldHanded, i)
+			p.Accepted += b.at(countFields+fieldAccepted, i)
+			p.Untried += b.at(countFields+fieldAccepted, i) - b.at(countFields+fieldHeard, i)
 		}
 		return nil
 	})
@@ -129,49 +179,38 @@ func (t *timeline) counts() error {
 
 // recipients counts those with rows of their own when they were first heard of.
 func (t *timeline) recipients() error {
-	where, args := within(t.window, "first_seen", 1)
-	return t.ints("SELECT first_seen, series, state FROM recipients WHERE "+where, args, func(v []int64) error {
-		p := t.at(v[1], nil, nil, store.Minute(v[0]))
-		switch state := registry.State(v[2]); {
-		case p == nil || state == registry.StateReplaced:
-		case state == registry.StateHandedOver:
+	if t.filter.OfCause() {
+		return nil
+	}
+	since, until := t.window.Micros()
+	return t.eachRecipient(t.window, func(r *livingRecipient) error {
+		place, ok := t.place(int64(r.series))
+		if !ok || r.first < since || r.first >= until || r.state == registry.StateReplaced {
+			return nil
+		}
+		p := t.at(place, nil, store.Minute(r.first))
+		if r.state == registry.StateHandedOver {
 			p.HandedOver++
-		default:
+		} else {
 			p.Recipients++
 		}
 		return nil
 	})
 }
 
-// attempts counts the failing ones. Whether one is the first for its reason
-// depends on those before the window.
+// attempts counts the failing ones.
 func (t *timeline) attempts() error {
-	since, until := t.window.Micros()
-	var recipient int64
-	var met []string // the reasons of the recipient's attempts so far
-	return t.ints("SELECT time, series, cause, outcome, recipient FROM attempts WHERE time < ? ORDER BY recipient, time, id", []any{until}, func(v []int64) error {
-		if v[4] != recipient {
-			recipient, met = v[4], met[:0]
-		}
-		k := t.cat.causes[v[2]]
-		if k == nil {
+	causes := t.filter.wantedCauses(t.cat)
+	return t.eachAttempt(t.window, func(a *failingAttempt) error {
+		place, ok := t.place(int64(a.series))
+		if !ok || a.cause <= 0 || int(a.cause) >= len(causes) || causes[a.cause] == nil {
 			return nil
 		}
-		first := !slices.Contains(met, k.reason)
-		if first {
-			met = append(met, k.reason)
-		}
-		if v[0] < since {
-			return nil
-		}
-		p := t.at(v[1], k, nil, store.Minute(v[0]))
-		if p == nil {
-			return nil
-		}
-		if first {
+		p := t.at(place, causes[a.cause], store.Minute(a.time))
+		if a.flags&firstBit != 0 {
 			p.First++
 		}
-		if v[3] == attemptDeferred {
+		if outcomeOf(int64(a.flags)) == registry.OutcomeDeferred {
 			p.Deferrals++
 		} else {
 			p.Failures++
@@ -181,22 +220,17 @@ func (t *timeline) attempts() error {
 }
 
 func (t *timeline) rejections() error {
-	where, args := within(t.window, "r.time", 1)
-	cond, more := senderCondition(t.filter.Senders)
-	return t.each("SELECT r.time / 60000000, r.series, r.cause, r.sender, r.n FROM rejections AS r WHERE "+where+" AND "+cond, append(args, more...), func(r *sql.Rows) error {
-		var minute, series, cause, n int64
-		var address sql.NullString
-		if err := r.Scan(&minute, &series, &cause, &address, &n); err != nil {
-			return err
-		}
-		sender := senderDomain(address)
-		k := t.cat.causes[cause]
-		if k == nil {
+	causes := t.filter.wantedCauses(t.cat)
+	anySender := t.filter
+	anySender.Senders = nil
+	wanted, senders := anySender.wanted(t.cat), t.filter.wantedSenders(t.cat)
+	return t.eachRejection(t.window, func(r *refusedMail) error {
+		place, ok := t.cat.place(r.series)
+		if !ok || !wanted[place] || !senders(r.sender) || r.cause <= 0 || r.cause >= int64(len(causes)) || causes[r.cause] == nil {
 			return nil
 		}
-		if p := t.at(series, k, &sender, minute); p != nil {
-			p.Rejected += n
-		}
+		sender := t.cat.names[t.cat.name(int64(r.sender))]
+		t.slice(t.values(place, causes[r.cause], &sender)).at(t.number(store.Minute(r.time))).Rejected += r.n
 		return nil
 	})
 }
@@ -204,12 +238,16 @@ func (t *timeline) rejections() error {
 func (t *timeline) finish() *store.Timeline {
 	line := &store.Timeline{Window: t.window, Step: time.Duration(t.step) * time.Minute, By: t.by}
 	for _, s := range t.slices {
-		points := make([]store.Point, 0, len(s.points))
-		for _, p := range s.points {
-			points = append(points, *p)
+		var points []store.Point
+		for i, p := range s.points {
+			if p != (store.Point{}) {
+				p.Time = time.UnixMicro((t.origin() + (s.first+int64(i))*t.step) * store.MinuteMicros)
+				points = append(points, p)
+			}
 		}
-		slices.SortFunc(points, func(a, b store.Point) int { return a.Time.Compare(b.Time) })
-		line.Slices = append(line.Slices, store.Slice{Values: s.values, Points: points})
+		if points != nil {
+			line.Slices = append(line.Slices, store.Slice{Values: s.values, Points: points})
+		}
 	}
 	slices.SortFunc(line.Slices, func(a, b store.Slice) int { return slices.Compare(a.Values, b.Values) })
 	return line

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
+	"mailfail/registry"
 	"mailfail/store"
 	"maps"
 	"slices"
@@ -21,32 +23,60 @@ func (q *reader) Trace(ctx context.Context, what string) (stories []*store.Story
 			return err
 		}
 		r := &eventReader{tx: t, cat: cat, outcomes: store.OutcomeNames}
-		if stories, err = r.stories(what); err != nil {
+		bare := strings.Trim(what, "<>")
+		messages, refused, err := t.lookup(what, "<"+bare+">", bare, lowerDomain(bare), strings.ToLower(bare))
+		if err != nil {
 			return err
 		}
-		rejections, err = r.rejectionsOf(what)
+		if stories, err = r.stories(what, messages); err != nil {
+			return err
+		}
+		rejections, err = r.rejectionsOf(what, refused)
 		return err
 	})
 	return stories, rejections, err
 }
 
-// stories returns the messages that what names.
-func (r *eventReader) stories(what string) ([]*store.Story, error) {
-	bare := strings.Trim(what, "<>")
-	byAddress, err := r.find("SELECT message, id FROM recipients WHERE address IN (?, ?, ?)", bare, lowerDomain(bare), strings.ToLower(bare))
+// lookup returns the ids of the messages and rejections that may have one of some
+// ids or addresses.
+func (t *tx) lookup(names ...string) (messages, rejections []int64, err error) {
+	hashes := make([]int64, len(names))
+	for i, s := range names {
+		hashes[i] = int64(lookupHash(s))
+	}
+	err = t.ints(`WITH RECURSIVE days (day) AS (SELECT min(day) FROM lookup UNION ALL
+			SELECT (SELECT min(day) FROM lookup WHERE day > days.day) FROM days WHERE days.day IS NOT NULL)
+		SELECT l.ref FROM days CROSS JOIN json_each(?) AS h CROSS JOIN lookup AS l ON l.day = days.day AND l.hash = h.value
+		WHERE days.day IS NOT NULL`, []any{list(hashes)}, func(v []int64) error {
+		if v[0]%2 == 0 {
+			messages = append(messages, v[0]/2)
+		} else {
+			rejections = append(rejections, v[0]/2)
+		}
+		return nil
+	})
+	return messages, rejections, err
+}
+
+// stories returns those of some messages that what names.
+func (r *eventReader) stories(what string, messages []int64) ([]*store.Story, error) {
+	bare, ids := strings.Trim(what, "<>"), list(messages)
+	found, err := r.recipientsOf(`SELECT r.message, r.id FROM recipient_rows AS r JOIN texts AS t ON t.id = r.address
+		WHERE r.message IN (SELECT value FROM json_each(?)) AND t.text IN (?, ?, ?)`, ids, bare, lowerDomain(bare), strings.ToLower(bare))
 	if err != nil {
 		return nil, err
 	}
-	byID, err := r.find("SELECT id, 0 FROM messages WHERE queue_id = ? UNION SELECT id, 0 FROM messages WHERE message_id = ? AND message_id <> ''", what, "<"+bare+">")
+	byID, err := r.recipientsOf(`SELECT id, 0 FROM message_rows WHERE id IN (SELECT value FROM json_each(?))
+		AND (queue_id = ? OR message_id = ? AND message_id <> '')`, ids, what, "<"+bare+">")
 	if err != nil {
 		return nil, err
+	}
+	for id := range byID {
+		found[id] = nil // all of its recipients
 	}
 	var stories []*store.Story
-	for id := range byID {
-		byAddress[id] = nil // all of its recipients
-	}
-	for _, id := range slices.Sorted(maps.Keys(byAddress)) {
-		if stories, err = r.story(stories, id, byAddress[id]); err != nil {
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		if stories, err = r.story(stories, id, found[id]); err != nil {
 			return nil, err
 		}
 	}
@@ -73,8 +103,8 @@ func lowerDomain(address string) string {
 	return address[:i] + strings.ToLower(address[i:])
 }
 
-// find returns the recipients by message of a query for (message, recipient).
-func (r *eventReader) find(query string, args ...any) (map[int64][]int64, error) {
+// recipientsOf returns the recipients by message of a query for (message, recipient).
+func (r *eventReader) recipientsOf(query string, args ...any) (map[int64][]int64, error) {
 	found := map[int64][]int64{}
 	err := r.ints(query, args, func(row []int64) error {
 		found[row[0]] = append(found[row[0]], row[1])
@@ -88,11 +118,11 @@ func (r *eventReader) story(stories []*store.Story, id int64, recipients []int64
 	s := &store.Story{}
 	var format, host, instance, first int64
 	var sender sql.NullString
-	if _, err := r.one("SELECT format, host, instance, queue_id, message_id, sender, client, client_ip, size, first_seen FROM messages WHERE id = ?", []any{id},
-		&format, &host, &instance, &s.QueueID, &s.MessageID, &sender, &s.Client, &s.ClientIP, &s.Size, &first); err != nil {
+	if _, err := r.one("SELECT format, host, instance, queue_id, message_id, sender, client, client_ip, account, size, first_seen, own FROM messages WHERE id = ?", []any{id},
+		&format, &host, &instance, &s.QueueID, &s.MessageID, &sender, &s.Client, &s.ClientIP, &s.Account, &s.Size, &first, &s.Own); err != nil {
 		return nil, err
 	}
-	s.Format, s.Host, s.Instance = r.cat.names[format], r.cat.names[host], r.cat.names[instance]
+	s.Format, s.Host, s.Instance = r.cat.names[r.cat.name(format)], r.cat.names[r.cat.name(host)], r.cat.names[r.cat.name(instance)]
 	s.Sender, s.HasSender, s.FirstSeen = sender.String, sender.Valid, time.UnixMicro(first)
 	cond, args := "message = ?", []any{id}
 	if recipients != nil {
@@ -117,25 +147,29 @@ func (r *eventReader) story(stories []*store.Story, id int64, recipients []int64
 	return append(stories, s), err
 }
 
-func (r *eventReader) attemptsOf(recipient int64) (events []*store.Event, err error) {
-	err = r.collect(&events, false, "SELECT time, id, series, cause, outcome FROM attempts WHERE recipient = ? ORDER BY time, id", recipient)
-	return events, err
+func (r *eventReader) attemptsOf(recipient int64) ([]*store.Event, error) {
+	return r.collect("SELECT time, id, series, cause, outcome FROM attempt_rows WHERE recipient = ? ORDER BY time, id", recipient)
 }
 
-func (r *eventReader) rejectionsOf(what string) (events []*store.Event, err error) {
+// rejectionsOf returns those of some rejections that what names.
+func (r *eventReader) rejectionsOf(what string, ids []int64) ([]*store.Event, error) {
 	bare := strings.Trim(what, "<>")
-	err = r.collect(&events, true, `SELECT time, id, series, cause, 0 FROM rejections
-		WHERE queue_id = ? AND queue_id NOT IN ('', 'NOQUEUE') OR recipient IN (?, ?) AND recipient <> '' ORDER BY time, id`, what, bare, lowerDomain(bare))
-	return events, err
+	return r.collect(fmt.Sprintf(`SELECT time, id, series, cause, %d FROM rejections WHERE id IN (SELECT value FROM json_each(?))
+		AND (queue_id = ? AND queue_id NOT IN ('', 'NOQUEUE') OR recipient IN (?, ?) AND recipient <> '') ORDER BY time, id`, registry.OutcomeRejected),
+		list(ids), what, bare, lowerDomain(bare))
 }
 
-func (r *eventReader) collect(events *[]*store.Event, rejections bool, query string, args ...any) error {
-	add := func(e *store.Event) error {
-		*events = append(*events, e)
+// collect reads the events of a query for time, id, series, cause and outcome.
+func (r *eventReader) collect(query string, args ...any) ([]*store.Event, error) {
+	var found []candidate
+	err := r.ints(query, args, func(v []int64) error {
+		if place, ok := r.cat.place(v[2]); ok && r.cat.causes[v[3]] != nil {
+			found = append(found, candidate{v[0], v[1], int32(place), int32(v[3]), registry.Outcome(v[4])})
+		}
 		return nil
+	})
+	if err != nil || found == nil {
+		return nil, err
 	}
-	if err := r.ints(query, args, func(row []int64) error { return r.event(row, rejections, add) }); err != nil {
-		return err
-	}
-	return r.flush(add)
+	return r.events(found)
 }

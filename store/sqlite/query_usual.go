@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"mailfail/registry"
 	"mailfail/store"
 	"slices"
 	"time"
@@ -13,43 +14,92 @@ import (
 // outcome, format, host, provider, domain, reply, enhanced code and reason.
 func (q *reader) Recent(ctx context.Context, w store.Window, f store.Filter, each func(e *store.Event, n int64)) error {
 	return q.read(ctx, func(t *tx) error {
-		cat, err := t.catalog()
-		if err != nil {
+		r := &recent{tx: t, found: map[recentKey]int64{}}
+		var err error
+		if r.cat, err = t.catalog(); err != nil {
 			return err
 		}
-		f, err := t.leaveOut(w, f)
-		if err != nil {
+		if r.filter, err = t.leaveOut(w, f); err != nil {
 			return err
 		}
-		minutes, args := within(w, "minute", store.MinuteMicros)
-		times, _ := within(w, "time", 1)
-		row := func(v []int64) error {
-			s := &cat.series[cat.index[v[1]]]
-			k := cat.causes[v[2]]
-			if !f.matchSeries(cat, s) || k != nil && !f.matchCause(k) {
-				return nil
-			}
-			e := &store.Event{Time: time.UnixMicro(v[0] * store.MinuteMicros), Format: cat.names[s.format], MTA: cat.value(s, store.ByMTA), Host: cat.names[s.host],
-				Provider: cat.value(s, store.ByProvider), Domain: cat.names[s.domain], Outcome: "delivered"}
-			if k != nil {
-				e.Outcome, e.Reply, e.Enhanced, e.Reason = "rejected", k.reply, k.enhanced, k.reason
-			}
-			if v[3] != 0 {
-				e.Outcome = outcomeName(v[3])
-			}
-			each(e, v[4])
-			return nil
-		}
-		if err := t.ints("SELECT minute, series, 0, 0, delivered FROM counts WHERE delivered > 0 AND "+minutes, args, row); err != nil {
+		r.wanted = r.filter.wanted(r.cat)
+		if err := r.count(w); err != nil {
 			return err
 		}
-		_, args = within(w, "time", 1)
-		const what = " AS m, series, cause, "
-		if err := t.ints("SELECT time/60000000"+what+"outcome AS o, COUNT(*) FROM attempts WHERE "+times+" GROUP BY m, series, cause, o", args, row); err != nil {
-			return err
+		for k, n := range r.found {
+			each(r.event(&k), n)
 		}
-		return t.ints("SELECT time/60000000"+what+"0, SUM(n) FROM rejections WHERE "+times+" GROUP BY m, series, cause", args, row)
+		return nil
 	})
+}
+
+// recent adds up what was counted by minute.
+type recent struct {
+	*tx
+	cat    *catalog
+	filter filter
+	wanted []bool // by place
+	found  map[recentKey]int64
+}
+
+type recentKey struct {
+	minute  int64
+	place   int32
+	cause   int32 // 0 for deliveries
+	outcome registry.Outcome
+}
+
+func (r *recent) add(minute, series, cause int64, o registry.Outcome, n int64) {
+	place, ok := r.cat.place(series)
+	if !ok || !r.wanted[place] {
+		return
+	}
+	if k := r.cat.causes[cause]; cause != 0 && (k == nil || !r.filter.matchCause(k)) {
+		return
+	}
+	r.found[recentKey{minute, int32(place), int32(cause), o}] += n
+}
+
+func (r *recent) count(w store.Window) error {
+	err := r.eachCounts(w, true, func(b *block, first, since, until int64) error {
+		for i, n := range b.cols[countFields+fieldDelivered] {
+			if m := first + b.at(countMinute, i); n > 0 && m >= since && m < until {
+				r.add(m, b.at(countSeries, i), 0, registry.OutcomeDelivered, n)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = r.eachAttempt(w, func(a *failingAttempt) error {
+		r.add(store.Minute(a.time), int64(a.series), int64(a.cause), outcomeOf(int64(a.flags)), 1)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.eachRejection(w, func(j *refusedMail) error {
+		r.add(store.Minute(j.time), j.series, j.cause, registry.OutcomeRejected, j.n)
+		return nil
+	})
+}
+
+func (r *recent) event(k *recentKey) *store.Event {
+	s := &r.cat.series[k.place]
+	e := &store.Event{
+		Time:     time.UnixMicro(k.minute * store.MinuteMicros),
+		Format:   r.cat.names[s.format],
+		MTA:      r.cat.value(s, store.ByMTA),
+		Host:     r.cat.names[s.host],
+		Provider: r.cat.value(s, store.ByProvider),
+		Domain:   r.cat.names[s.domain],
+		Outcome:  k.outcome.String(),
+	}
+	if c := r.cat.causes[int64(k.cause)]; c != nil {
+		e.Reply, e.Enhanced, e.Reason = c.reply, c.enhanced, c.reason
+	}
+	return e
 }
 
 // usualSpan is the time around the same time of day that is looked at.
@@ -90,80 +140,39 @@ func median(v []float64) float64 {
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
-// usual counts attempts. The dictionaries are read only when there is
-// something to filter by: they are most of the work.
+// usual counts attempts.
 type usual struct {
 	*tx
-	asked  store.Filter
-	filter filter   // asked, less what is counted elsewhere at that time
-	cat    *catalog // nil: everything is counted
+	asked store.Filter
 }
 
-// choose decides what is counted of a window.
-func (u *usual) choose(w store.Window) (err error) {
-	if u.filter, err = u.leaveOut(w, u.asked); err != nil {
-		return err
-	}
-	f := &u.filter
-	if u.cat == nil && (f.OfCause() || f.without != "" || len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs) > 0) {
-		u.cat, err = u.catalog()
-	}
-	return err
-}
-
-// wants reports whether a group of rows is to be counted; cause is 0 for
-// deliveries.
-func (u *usual) wants(series, cause int64) bool {
-	if u.cat == nil {
-		return true
-	}
-	i, ok := u.cat.index[series]
-	k := u.cat.causes[cause]
-	return ok && u.filter.matchSeries(u.cat, &u.cat.series[i]) && (cause == 0 || k != nil && u.filter.matchCause(k))
-}
-
+// count counts what was logged in a window; logged is false when nothing was.
 func (u *usual) count(w store.Window) (n store.Tally, logged bool, err error) {
 	minutes, args := within(w, "minute", store.MinuteMicros)
 	var lines sql.NullInt64
 	if _, err := u.one("SELECT SUM(read) FROM lines WHERE "+minutes, args, &lines); err != nil || lines.Int64 == 0 {
 		return n, false, err
 	}
-	if err := u.choose(w); err != nil {
+	r := &recent{tx: u.tx, found: map[recentKey]int64{}}
+	if r.cat, err = u.catalog(); err != nil {
 		return n, true, err
 	}
-	series, cause := "0", "0"
-	if u.cat != nil {
-		series, cause = "series", "cause"
-	}
-	err = u.ints("SELECT "+series+" AS s, SUM(delivered) FROM counts WHERE "+minutes+" GROUP BY s", args, func(v []int64) error {
-		if u.wants(v[0], 0) {
-			n.Attempts += v[1]
-		}
-		return nil
-	})
-	if err != nil {
+	if r.filter, err = u.leaveOut(w, u.asked); err != nil {
 		return n, true, err
 	}
-	times, args := within(w, "time", 1)
-	err = u.ints("SELECT "+series+" AS s, "+cause+" AS c, outcome, COUNT(*) FROM attempts WHERE "+times+" GROUP BY s, c, outcome", args, func(v []int64) error {
-		if !u.wants(v[0], v[1]) {
-			return nil
+	r.wanted = r.filter.wanted(r.cat)
+	err = r.count(w)
+	for k, v := range r.found {
+		switch k.outcome {
+		case registry.OutcomeRejected:
+			n.Rejected += v
+			continue
+		case registry.OutcomeDeferred:
+			n.Deferrals += v
+		case registry.OutcomeFailed:
+			n.Failures += v
 		}
-		n.Attempts += v[3]
-		if outcomeName(v[2]) == "deferred" {
-			n.Deferrals += v[3]
-		} else {
-			n.Failures += v[3]
-		}
-		return nil
-	})
-	if err != nil {
-		return n, true, err
+		n.Attempts += v
 	}
-	return n, true, u.ints("SELECT "+series+" AS s, "+cause+" AS c, SUM(n) FROM rejections WHERE "+times+" GROUP BY s, c", args, func(v []int64) error {
-		if u.wants(v[0], v[1]) {
-			n.Rejected += v[2]
-		}
-		return nil
-	})
+	return n, true, err
 }

@@ -4,38 +4,10 @@ import (
 	"bytes"
 	"mailfail/registry"
 	"mailfail/store"
+	"strings"
 
 	"database/sql"
 )
-
-// Count adds to the counts of a series in the minute of a time in microseconds.
-func (w *Writer) Count(series, time int64, c store.Counts) {
-	k := countKey{store.Minute(time), series}
-	p := w.counts[k]
-	if p == nil {
-		if len(w.counts) >= maxCounts {
-			w.flushCounts()
-		}
-		p = new(store.Counts)
-		w.counts[k] = p
-	}
-	p.Add(c)
-}
-
-// Suspend counts a recipient that was put off without an attempt. cause is that
-// of the failure that the line tells of, 0 for none.
-func (w *Writer) Suspend(series, cause, time int64) {
-	w.Count(series, time, store.Counts{Suspended: 1})
-}
-
-// AddSubmission counts messages by who brought them in.
-func (w *Writer) AddSubmission(s *store.Submission) {}
-
-// AddTrouble counts a line in which the mail system reports trouble of its own.
-func (w *Writer) AddTrouble(t *store.Trouble) {}
-
-// AddDelivery keeps a delivery for those who look for it.
-func (w *Writer) AddDelivery(d *store.Delivery) {}
 
 // CountLines adds to the lines read in the minute of a time in microseconds.
 func (w *Writer) CountLines(time int64, l store.Lines) {
@@ -50,47 +22,116 @@ func (w *Writer) CountLines(time int64, l store.Lines) {
 
 // AddMessage writes a message and returns its id.
 func (w *Writer) AddMessage(m *store.Message) (int64, error) {
-	ids, err := w.nameIDs(m.Format, m.Host, m.Instance)
+	n, t, err := w.messageIDs(m)
 	if err != nil {
 		return 0, err
 	}
-	return w.insert("messages", `INSERT INTO messages (id, format, host, instance, queue_id, message_id, sender, client, client_ip, size, first_seen)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?)`, ids[0], ids[1], ids[2], m.QueueID, m.MessageID, nullable(m.Sender, m.HasSender), m.Client, m.ClientIP, m.Size, m.FirstSeen), nil
+	id := w.nextID("message_rows")
+	w.sink.exec(`INSERT INTO message_rows (id, format, host, instance, queue_id, message_id, sender, client, client_ip, account, size, first_seen, own)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`, id, n[0], n[1], n[2], m.QueueID, m.MessageID, nullable(t[0], m.HasSender), t[1], t[2], n[3], m.Size, m.FirstSeen, m.Own)
+	w.findMessage(m.QueueID, m.FirstSeen, id)
+	w.findMessage(m.MessageID, m.FirstSeen, id)
+	return id, nil
 }
 
 // UpdateMessage writes what was learnt about a message since AddMessage.
 func (w *Writer) UpdateMessage(id int64, m *store.Message) error {
-	host, err := w.Name([]byte(m.Host))
+	n, t, err := w.messageIDs(m)
 	if err != nil {
 		return err
 	}
-	w.sink.exec("UPDATE messages SET host=?, message_id=?, sender=?, client=?, client_ip=?, size=?, first_seen=? WHERE id=?",
-		host, m.MessageID, nullable(m.Sender, m.HasSender), m.Client, m.ClientIP, m.Size, m.FirstSeen, id)
+	w.sink.exec("UPDATE message_rows SET host=?, message_id=?, sender=?, client=?, client_ip=?, account=?, size=?, first_seen=?, own=? WHERE id=?",
+		n[1], m.MessageID, nullable(t[0], m.HasSender), t[1], t[2], n[3], m.Size, m.FirstSeen, m.Own, id)
+	w.findMessage(m.MessageID, m.FirstSeen, id)
 	return nil
 }
 
-// DeleteMessage removes a message that has no rows in recipients any more.
-func (w *Writer) DeleteMessage(id int64) { w.sink.exec("DELETE FROM messages WHERE id = ?", id) }
+// messageIDs returns the ids of a message's names (format, host, instance,
+// account) and texts (sender, client, its address).
+func (w *Writer) messageIDs(m *store.Message) (names [4]int64, texts [4]int64, err error) {
+	for i, s := range [...]string{m.Format, m.Host, m.Instance, m.Account} {
+		if names[i], err = w.Name([]byte(s)); err != nil {
+			return names, texts, err
+		}
+	}
+	texts, err = w.textIDs(m.Sender, m.Client, m.ClientIP)
+	return names, texts, err
+}
+
+// DeleteMessage removes a message that has no recipients any more.
+func (w *Writer) DeleteMessage(id int64) {
+	w.sink.exec("DELETE FROM message_rows WHERE id = ?", id)
+}
 
 // AddRecipient writes a recipient and returns its id.
 func (w *Writer) AddRecipient(r *store.Recipient) int64 {
-	return w.insert("recipients", `INSERT INTO recipients (id, message, series, address, state, first_seen, last_seen, final_at, cause)
-		VALUES (?,?,?,?,?,?,?,?,?)`, r.Message, r.Series, r.Address, r.State, r.FirstSeen, r.LastSeen, nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0))
+	id := w.nextID("recipient_rows")
+	address := w.address(r.Address)
+	w.sink.exec(`INSERT INTO recipient_rows (id, message, series, address, state, first_seen, last_seen, final_at, cause, troubled)
+		VALUES (?,?,?,?,?,?,?,?,?,?)`, id, r.Message, r.Series, address, r.State, r.FirstSeen, r.LastSeen,
+		nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0), r.Troubled)
+	w.findMessage(r.Address, r.FirstSeen, r.Message)
+	return id
+}
+
+// address returns the id of a recipient's address. An error of the database is
+// returned by Commit.
+func (w *Writer) address(s string) int64 {
+	id, err := w.text(s)
+	if err != nil && w.rowErr == nil {
+		w.rowErr = err
+	}
+	return id
 }
 
 // UpdateRecipient writes what became of a recipient.
 func (w *Writer) UpdateRecipient(id int64, r *store.Recipient) {
-	w.sink.exec("UPDATE recipients SET series=?, state=?, first_seen=?, last_seen=?, final_at=?, cause=? WHERE id=?",
-		r.Series, r.State, r.FirstSeen, r.LastSeen, nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0), id)
+	w.sink.exec("UPDATE recipient_rows SET series=?, state=?, first_seen=?, last_seen=?, final_at=?, cause=?, troubled=? WHERE id=?",
+		r.Series, r.State, r.FirstSeen, r.LastSeen, nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0), r.Troubled, id)
+	w.change(segmentRecipients, id)
 }
 
 // RespellRecipient writes another spelling of a recipient's address.
 func (w *Writer) RespellRecipient(id int64, address string) {
-	w.sink.exec("UPDATE recipients SET address=? WHERE id=?", address, id)
+	w.sink.exec("UPDATE recipient_rows SET address=? WHERE id=?", w.address(address), id)
+	w.respelled = append(w.respelled, respelling{id, address})
+}
+
+// respelling is an address that a recipient is to be found by too.
+type respelling struct {
+	recipient int64
+	address   string
+}
+
+// findRespelled lets messages be found by the other spellings of addresses.
+func (w *Writer) findRespelled() error {
+	for _, r := range w.respelled {
+		err := w.each("SELECT message, first_seen FROM recipient_rows WHERE id = ?", func(rows *sql.Rows) error {
+			var message, first int64
+			err := rows.Scan(&message, &first)
+			w.findMessage(r.address, first, message)
+			return err
+		}, r.recipient)
+		if err != nil {
+			return err
+		}
+	}
+	w.respelled = w.respelled[:0]
+	return nil
 }
 
 // DeleteRecipient removes a recipient that has no attempts.
-func (w *Writer) DeleteRecipient(id int64) { w.sink.exec("DELETE FROM recipients WHERE id = ?", id) }
+func (w *Writer) DeleteRecipient(id int64) {
+	w.sink.exec("DELETE FROM recipient_rows WHERE id = ?", id)
+	w.change(segmentRecipients, id)
+}
+
+// change notes that a row is not as its segment has it.
+func (w *Writer) change(kind, id int64) {
+	if id <= w.segmented[kind] {
+		w.sink.exec("INSERT OR IGNORE INTO changed VALUES (?,?)", kind, id)
+	}
+}
 
 // AddAttempt writes a failing attempt.
 func (w *Writer) AddAttempt(a *store.Attempt) error {
@@ -98,9 +139,13 @@ func (w *Writer) AddAttempt(a *store.Attempt) error {
 	if err != nil {
 		return err
 	}
+	t, err := w.textIDs(a.IP, a.Text)
+	if err != nil {
+		return err
+	}
 	pair, ok := pairOf(a)
-	w.sink.exec("INSERT INTO attempts (time, recipient, series, outcome, cause, service, ip, delay, text, pair) VALUES (?,?,?,?,?,?,?,?,?,?)",
-		a.Time, a.Recipient, a.Series, a.Outcome, a.Cause, service, a.IP, nullable(a.Delay.Microseconds(), a.Delay >= 0), a.Text, nullable(pair, ok))
+	w.sink.exec("INSERT INTO attempt_rows (id, time, recipient, series, outcome, cause, service, ip, delay, text, first, pair) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+		w.nextID("attempt_rows"), a.Time, a.Recipient, a.Series, a.Outcome, a.Cause, service, t[0], nullable(a.Delay.Microseconds(), a.Delay >= 0), t[1], a.First, nullable(pair, ok))
 	if ok {
 		w.added(pair, a.Time)
 	}
@@ -114,18 +159,100 @@ func (w *Writer) AddRejection(r *store.Rejection) error {
 	if err != nil {
 		return err
 	}
+	domain, err := w.Name([]byte(senderDomain(r.Sender, r.HasSender)))
+	if err != nil {
+		return err
+	}
+	t, err := w.textIDs(r.Client, r.ClientIP, r.Sender, r.Recipient)
+	if err != nil {
+		return err
+	}
+	text, err := w.text(r.Text)
+	if err != nil {
+		return err
+	}
 	main, copied := 1, 0
 	if r.Copy {
 		main, copied = 0, 1
 	}
-	w.sink.exec(`INSERT INTO rejections (time, series, cause, service, queue_id, client, client_ip, sender, recipient, text, line_hash, n, n_main, n_copy)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,1,?,?)
+	id := w.nextID("rejection_rows")
+	w.sink.exec(`INSERT INTO rejection_rows (id, time, series, cause, service, queue_id, client, client_ip, sender, sender_domain, recipient, text, line_hash, n, n_main, n_copy)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,?)
 		ON CONFLICT (line_hash) WHERE line_hash IS NOT NULL DO UPDATE SET n = max(n_main + excluded.n_main, n_copy + excluded.n_copy),
 		n_main = n_main + excluded.n_main, n_copy = n_copy + excluded.n_copy`,
-		r.Time, r.Series, r.Cause, service, r.QueueID, r.Client, r.ClientIP, nullable(r.Sender, r.HasSender), r.Recipient, r.Text,
+		id, r.Time, r.Series, r.Cause, service, r.QueueID, t[0], t[1], nullable(t[2], r.HasSender), domain, t[3], text,
 		nullable(int64(r.LineHash), r.LineHash != 0), main, copied)
+	if last := w.segmented[segmentRejections]; r.LineHash != 0 && last > 0 {
+		w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, id FROM rejection_rows WHERE line_hash = ? AND id <= ?", segmentRejections, int64(r.LineHash), last)
+	}
+	if r.QueueID != "NOQUEUE" {
+		w.findRejection(r.QueueID, r.Time, id)
+	}
+	w.findRejection(r.Recipient, r.Time, id)
 	return nil
 }
+
+// senderDomain returns the domain of an envelope sender as series have it.
+func senderDomain(sender string, known bool) string {
+	switch i := strings.LastIndexByte(sender, '@'); {
+	case known && sender == "":
+		return "<>"
+	case !known, i < 0:
+		return ""
+	default:
+		return strings.ToLower(strings.TrimSuffix(sender[i+1:], "."))
+	}
+}
+
+// AddSubmission counts messages by who brought them in.
+func (w *Writer) AddSubmission(s *store.Submission) {
+	var ids [4]int64
+	for i, name := range [...][]byte{s.Host, s.Sender, s.Account, s.Client} {
+		id, err := w.Name(name)
+		if err != nil && w.rowErr == nil {
+			w.rowErr = err
+		}
+		ids[i] = id
+	}
+	hour := int64(hourOf(int32(store.Minute(s.Time))))
+	k := submissionKey{hour, ids}
+	n := w.submissions[k]
+	w.submissions[k] = [2]int64{n[0] + s.Messages, n[1] + s.Recipients}
+}
+
+// submissionKey is the key of the table submissions.
+type submissionKey struct {
+	hour  int64
+	names [4]int64
+}
+
+func (w *Writer) flushSubmissions() {
+	for k, n := range w.submissions {
+		w.sink.exec(`INSERT INTO submissions VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET
+			messages = messages + excluded.messages, recipients = recipients + excluded.recipients`,
+			k.hour, k.names[0], k.names[1], k.names[2], k.names[3], n[0], n[1])
+	}
+	clear(w.submissions)
+}
+
+// AddTrouble counts a line in which the mail system reports trouble of its own.
+func (w *Writer) AddTrouble(t *store.Trouble) {
+	var ids [3]int64
+	for i, name := range [...][]byte{[]byte(t.Format), t.Host, t.Service} {
+		id, err := w.Name(name)
+		if err != nil && w.rowErr == nil {
+			w.rowErr = err
+		}
+		ids[i] = id
+	}
+	w.sink.exec(`INSERT INTO troubles (hour, format, host, kind, signature, service, n, first, last, text) VALUES (?,?,?,?,?,?,1,?,?,?)
+		ON CONFLICT DO UPDATE SET n = n + 1, first = min(first, excluded.first), last = max(last, excluded.last),
+		text = min(text, excluded.text), service = min(service, excluded.service)`,
+		hourOf(int32(store.Minute(t.Time))), ids[0], ids[1], t.Kind, store.Clean(t.Signature), ids[2], t.Time, t.Time, store.Clean(t.Text))
+}
+
+// AddDelivery keeps a delivery for those who look for it.
+func (w *Writer) AddDelivery(d *store.Delivery) {}
 
 // AddConnection counts a connection.
 func (w *Writer) AddConnection(c *store.Connection) {
@@ -178,18 +305,6 @@ func (w *Writer) DeleteOpenMessage(key []byte) {
 // ForgetOpenMessages removes the state of messages not heard of since a time.
 func (w *Writer) ForgetOpenMessages(before int64) {
 	w.sink.exec("DELETE FROM open WHERE last_seen < ?", before)
-}
-
-func (w *Writer) nameIDs(texts ...string) ([]int64, error) {
-	ids := make([]int64, len(texts))
-	for i, t := range texts {
-		id, err := w.Name([]byte(t))
-		if err != nil {
-			return nil, err
-		}
-		ids[i] = id
-	}
-	return ids, nil
 }
 
 func nullable[T any](v T, ok bool) any {

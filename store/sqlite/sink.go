@@ -13,14 +13,14 @@ import (
 type sink struct {
 	conn   driver.Conn
 	stmts  map[string]driver.StmtExecContext
-	block  *block
-	blocks chan *block
-	free   chan *block
+	block  *bundle
+	blocks chan *bundle
+	free   chan *bundle
 	ended  chan struct{}
 }
 
-// block is a number of statements. One with a reply is the last before a wait.
-type block struct {
+// bundle is a number of statements. One with a reply is the last before a wait.
+type bundle struct {
 	ops   []op
 	args  []driver.NamedValue
 	reply chan error
@@ -35,10 +35,10 @@ const blockSize = 512
 
 func newSink(conn driver.Conn) *sink {
 	const blocks = 8
-	s := &sink{conn: conn, stmts: map[string]driver.StmtExecContext{}, block: &block{},
-		blocks: make(chan *block, blocks), free: make(chan *block, blocks), ended: make(chan struct{})}
+	s := &sink{conn: conn, stmts: map[string]driver.StmtExecContext{}, block: &bundle{},
+		blocks: make(chan *bundle, blocks), free: make(chan *bundle, blocks), ended: make(chan struct{})}
 	for range blocks {
-		s.free <- &block{}
+		s.free <- &bundle{}
 	}
 	go s.run()
 	return s
@@ -125,6 +125,13 @@ func value(v any) driver.Value {
 		return int64(v)
 	case uint16:
 		return int64(v)
+	case int32:
+		return int64(v)
+	case bool:
+		if v {
+			return int64(1)
+		}
+		return int64(0)
 	case registry.State:
 		return int64(v)
 	case registry.Stage:

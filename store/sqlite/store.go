@@ -9,6 +9,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	_ "embed"
@@ -18,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -27,7 +29,7 @@ import (
 var schema string
 
 // schemaVersion is the version of schema.sql, kept as SQLite's user_version.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // applicationID marks a SQLite file as ours ("mfdb").
 const applicationID = 0x6d666462
@@ -41,6 +43,7 @@ type DB struct {
 	rw   *sql.DB
 	ro   *sql.DB
 	*reader
+	cache atomic.Pointer[catalog]
 }
 
 func newDB(path string) *DB {
@@ -50,19 +53,27 @@ func newDB(path string) *DB {
 }
 
 // Open opens the database at path for reading and writing, and creates it and
-// its directory when there is none.
-func Open(path string) (*DB, error) {
+// its directory when there is none. One of an older schema is brought up to date.
+func Open(path string) (*DB, error) { return OpenTelling(path, nil) }
+
+// OpenTelling is Open that calls progress while it brings a database up to date,
+// which may take minutes: done of total.
+func OpenTelling(path string, progress func(done, total int64)) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("create the folder of the database: %w", err)
 	}
 	create(path)
-	rw, err := connect(path, "_txlock=immediate&_journal_mode=WAL&_synchronous=NORMAL", 1)
+	rw, err := connect(path, "_txlock=immediate&_journal_mode=WAL&_synchronous=NORMAL&_cache_size=-16384", 1)
 	if err != nil {
 		return nil, err
 	}
 	db := newDB(path)
 	db.rw = rw
 	if err := patiently(db.migrate); err != nil {
+		rw.Close()
+		return nil, db.explain("open", err)
+	}
+	if err := patiently(func() error { return db.upgrade(progress) }); err != nil {
 		rw.Close()
 		return nil, db.explain("open", err)
 	}
@@ -92,17 +103,44 @@ func OpenReadOnly(path string) (*DB, error) {
 		}
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	ro, err := connect(path, "mode=ro", runtime.NumCPU()+1)
+	db, err := openReadOnly(path, "mode=ro")
+	if cannotOpen(err) && isAtRest(path) {
+		db, err = openReadOnly(path, "mode=ro&immutable=1")
+	}
+	return db, err
+}
+
+func openReadOnly(path, options string) (*DB, error) {
+	ro, err := connect(path, options, runtime.NumCPU()+1)
 	if err != nil {
 		return nil, err
 	}
 	db := newDB(path)
 	db.ro = ro
-	if err := patiently(func() error { return checkVersion(ro) }); err != nil {
+	if err := patiently(func() error { return cmp.Or(checkVersion(ro), checkUpgrade(ro)) }); err != nil {
 		ro.Close()
+		if cannotOpen(err) && !isAtRest(path) {
+			err = fmt.Errorf("%w: it was not closed, or is being written to, by somebody whose files beside it this user cannot use: "+
+				"let that end, or run as that user", err)
+			return nil, &explained{fmt.Sprintf("open database %s: %v", path, err), err}
+		}
 		return nil, db.explain("open", err)
 	}
 	return db, nil
+}
+
+// cannotOpen reports whether SQLite could not make or open the files beside a
+// database that it needs even for reading, so that others may write.
+func cannotOpen(err error) bool {
+	var se sqlite3.Error
+	return errors.As(err, &se) && (se.Code == sqlite3.ErrCantOpen || se.Code == sqlite3.ErrReadonly)
+}
+
+// isAtRest reports whether nothing is to be found beside the database file: then
+// it can be read as it is.
+func isAtRest(path string) bool {
+	_, err := os.Stat(path + "-wal")
+	return errors.Is(err, os.ErrNotExist)
 }
 
 // OpenTemporary opens a database of its own that vanishes when it is closed.
@@ -134,7 +172,7 @@ func patiently(f func() error) error {
 }
 
 func connect(path, options string, connections int) (*sql.DB, error) {
-	dsn := fmt.Sprintf("file:%s?%s&_busy_timeout=%d", (&url.URL{Path: path}).EscapedPath(), options, BusyTimeout.Milliseconds())
+	dsn := fmt.Sprintf("file:%s?%s&_mutex=no&_busy_timeout=%d", (&url.URL{Path: path}).EscapedPath(), options, BusyTimeout.Milliseconds())
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)

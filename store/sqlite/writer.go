@@ -6,15 +6,12 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
 
 	"mailfail/store"
 )
-
-type countKey struct{ minute, series int64 }
 
 // Writer writes to a database in batches. It is used by one goroutine. Rows are
 // written in the background: errors of SQLite may be returned by a later call,
@@ -32,8 +29,18 @@ type Writer struct {
 
 	dictionary
 	lastID map[string]int64 // by table
-	counts map[countKey]*store.Counts
 	lines  map[int64]*store.Lines
+
+	// What is added up, or sorted, before it is written.
+	counts      []countEntry
+	countErr    error // of writing them early
+	rowErr      error // of a call that does not return it
+	lookups     []lookupEntry
+	submissions map[submissionKey][2]int64
+	respelled   []respelling
+	postponed   []func() error
+
+	segmented map[int64]int64 // last id in a segment, by kind
 
 	failing []span // since Begin, see exact
 }
@@ -56,7 +63,7 @@ func (db *DB) writer() (*Writer, error) {
 		return nil, db.explain("open", err)
 	}
 	w := &Writer{db: db, conn: conn, stmts: map[string]*sql.Stmt{}, lastID: map[string]int64{},
-		counts: map[countKey]*store.Counts{}, lines: map[int64]*store.Lines{}, version: -1}
+		lines: map[int64]*store.Lines{}, submissions: map[submissionKey][2]int64{}, segmented: map[int64]int64{}, version: -1}
 	w.forget()
 	// conn is ours until Close, and so is the connection below it.
 	err = conn.Raw(func(c any) error { w.sink = newSink(c.(driver.Conn)); return nil })
@@ -67,7 +74,7 @@ func (db *DB) writer() (*Writer, error) {
 	if db.path != "" {
 		w.turn = openTurn(db.path)
 	}
-	if _, err := conn.ExecContext(context.Background(), fmt.Sprintf("PRAGMA busy_timeout = %d", lockTime.Milliseconds())); err != nil {
+	if _, err := conn.ExecContext(context.Background(), fmt.Sprintf("PRAGMA busy_timeout = %d; PRAGMA journal_size_limit = %d", lockTime.Milliseconds(), walLimit)); err != nil {
 		w.Close()
 		return nil, db.explain("open", err)
 	}
@@ -107,8 +114,10 @@ func (w *Writer) Begin(ctx context.Context) (stale bool, err error) {
 	w.open, w.began = true, time.Now()
 	version, _, err := w.find("PRAGMA data_version")
 	if err == nil {
-		if stale = version != w.version; stale || w.tooLarge() {
-			err = w.load()
+		if stale = version != w.version; stale {
+			err = w.restart()
+		} else if w.tooLarge() {
+			w.forget()
 		}
 		w.version = version
 	}
@@ -132,6 +141,9 @@ func (w *Writer) lock(ctx context.Context) error {
 		}
 	}
 }
+
+// walLimit is how large the write-ahead log may stay once it was larger.
+const walLimit = 64 << 20
 
 // lockTime is how long SQLite waits for the lock of another process at a time.
 const lockTime = 50 * time.Millisecond
@@ -166,16 +178,46 @@ func (w *Writer) Rollback() {
 	_, _ = w.conn.ExecContext(context.Background(), "ROLLBACK")
 	w.open = false
 	w.version = -1 // the next batch starts from what is stored
+	w.discard()
+}
+
+// discard forgets all that was not written.
+func (w *Writer) discard() {
 	w.forget()
-	clear(w.counts)
 	clear(w.lines)
-	w.failing = w.failing[:0]
+	clear(w.submissions)
+	w.counts, w.lookups, w.failing, w.respelled = w.counts[:0], w.lookups[:0], w.failing[:0], w.respelled[:0]
+	w.countErr, w.rowErr, w.postponed = nil, nil, nil
+}
+
+// restart begins anew from what is stored.
+func (w *Writer) restart() error {
+	w.forget()
+	for _, table := range []string{"names", "texts", "series", "causes", "message_rows", "recipient_rows", "attempt_rows", "rejection_rows", "sources"} {
+		last, _, err := w.find("SELECT coalesce(max(id), 0) FROM " + table)
+		if err != nil {
+			return err
+		}
+		w.lastID[table] = last
+	}
+	clear(w.segmented)
+	return w.each("SELECT kind, max(last) FROM segments GROUP BY kind", func(rows *sql.Rows) error {
+		var kind, last int64
+		err := rows.Scan(&kind, &last)
+		w.segmented[kind] = last
+		return err
+	})
 }
 
 // Commit ends a batch and makes it last.
 func (w *Writer) Commit() error {
-	w.flush()
-	err := w.exact()
+	err := w.flush()
+	if err == nil {
+		err = w.exact()
+	}
+	if err == nil {
+		err = w.addSegments()
+	}
 	if err == nil {
 		err = w.sink.wait()
 	}
@@ -190,9 +232,11 @@ func (w *Writer) Commit() error {
 	return nil
 }
 
-// flush writes the counts that were added up since Begin.
-func (w *Writer) flush() {
-	w.flushCounts()
+// flush writes what was added up since Begin.
+func (w *Writer) flush() error {
+	if w.rowErr != nil {
+		return w.rowErr
+	}
 	for minute, l := range w.lines {
 		w.sink.exec(`INSERT INTO lines VALUES (?,?,?,?,?) ON CONFLICT (minute) DO UPDATE SET
 			read = read + excluded.read, understood = understood + excluded.understood,
@@ -200,42 +244,12 @@ func (w *Writer) flush() {
 			minute, l.Read, l.Understood, l.Irrelevant, l.Unparsed)
 	}
 	clear(w.lines)
-}
-
-// maxCounts is how many counts are added up in memory before they are written:
-// enough to put equal ones together, and few enough for SQLite to be done with
-// most of them when the batch ends.
-const maxCounts = 4096
-
-func (w *Writer) flushCounts() {
-	keys := make([]countKey, 0, len(w.counts))
-	for k := range w.counts {
-		keys = append(keys, k)
+	w.flushSubmissions()
+	if err := w.findRespelled(); err != nil {
+		return err
 	}
-	slices.SortFunc(keys, func(a, b countKey) int {
-		if a.minute != b.minute {
-			return int(a.minute - b.minute)
-		}
-		return int(a.series - b.series)
-	})
-	for _, k := range keys {
-		c := w.counts[k]
-		if *c == (store.Counts{}) {
-			continue
-		}
-		w.sink.exec(`INSERT INTO counts VALUES (?,?,?,?,?,?,?) ON CONFLICT (minute, series) DO UPDATE SET
-			delivered = delivered + excluded.delivered, recipients = recipients + excluded.recipients,
-			suspended = suspended + excluded.suspended, handed = handed + excluded.handed, messages = messages + excluded.messages`,
-			k.minute, k.series, c.Delivered, c.Recipients, c.Suspended, c.Handed, c.Messages)
-	}
-	clear(w.counts)
-}
-
-// insert writes a row whose first column is its id, which it returns.
-func (w *Writer) insert(table, query string, args ...any) int64 {
-	id := w.nextID(table)
-	w.sink.exec(query, append([]any{id}, args...)...)
-	return id
+	w.flushLookups()
+	return w.flushCounts()
 }
 
 func (w *Writer) nextID(table string) int64 {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"math/rand"
+	"slices"
 	"testing"
 	"time"
 
@@ -181,6 +182,7 @@ func someRecipient(rng *rand.Rand, m *store.Message, local string) recipientRow 
 			Delay:     pick(rng, -1, time.Duration(rng.Int63n(1e6))*time.Millisecond),
 			Text:      fmt.Sprint(a.cause.Signature, " ", rng.Intn(9)),
 		}
+		a.attempt.First = !slices.ContainsFunc(r.attempts, func(b attemptRow) bool { return b.cause.Reason == a.cause.Reason })
 		r.attempts = append(r.attempts, a)
 	}
 	r.recipient.LastSeen = at
@@ -270,6 +272,9 @@ func (r *rows) write(t testing.TB, e Engine, batches int) {
 		}
 		part.put(t, w)
 		if err := w.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Tidy(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -61,7 +61,11 @@ func compare(t *testing.T, golden string, update bool, got []byte) {
 	a, b := bytes.Split(got, []byte("\n")), bytes.Split(want, []byte("\n"))
 	for i := range min(len(a), len(b)) {
 		if !bytes.Equal(a[i], b[i]) {
-			t.Fatalf("line %d:\n%s\nwant\n%s", i+1, a[i], b[i])
+			n := 0
+			for n < min(len(a[i]), len(b[i])) && a[i][n] == b[i][n] {
+				n++
+			}
+			t.Fatalf("line %d at %d:\n%.100s … %.300s\nwant\n%.300s", i+1, n, a[i], a[i][max(0, n-50):], b[i][max(0, n-50):])
 		}
 	}
 	if len(a) != len(b) {

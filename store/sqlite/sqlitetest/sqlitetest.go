@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"mailfail/registry"
+	"mailfail/store"
 	"sort"
 	"strings"
 	"testing"
@@ -45,15 +46,17 @@ func Dump(tb testing.TB, db *sqlite.DB) string {
 	tb.Helper()
 	var lines []string
 	for _, q := range queries {
-		lines = append(lines, dump(tb, db.SQL(), q)...)
+		lines = append(lines, dump(tb, db, q)...)
 	}
 	sort.Strings(lines)
 	return strings.Join(lines, "\n")
 }
 
-func dump(tb testing.TB, db *sql.DB, query string) (lines []string) {
+func dump(tb testing.TB, db *sqlite.DB, query string) (lines []string) {
 	tb.Helper()
-	rows, err := db.Query(query)
+	conn, closed := connect(tb, db, query)
+	defer closed()
+	rows, err := conn.QueryContext(tb.Context(), query)
 	if err != nil {
 		tb.Fatalf("%s: %v", query, err)
 	}
@@ -85,11 +88,55 @@ func dump(tb testing.TB, db *sql.DB, query string) (lines []string) {
 	return lines
 }
 
+// connect returns a connection on which a query may ask for what is counted, as
+// if that were a table: counts has a row for each minute and series.
+func connect(tb testing.TB, db *sqlite.DB, query string) (conn *sql.Conn, closed func()) {
+	tb.Helper()
+	check := func(err error) {
+		tb.Helper()
+		if err != nil {
+			tb.Fatalf("%s: %v", query, err)
+		}
+	}
+	var rows []*store.CountRow
+	if strings.Contains(query, "counts") {
+		check(db.EachCount(tb.Context(), store.Window{}, func(r *store.CountRow) error {
+			rows = append(rows, r)
+			return nil
+		}))
+	}
+	conn, err := db.SQL().Conn(tb.Context())
+	check(err)
+	if !strings.Contains(query, "counts") {
+		return conn, func() { conn.Close() }
+	}
+	exec := func(query string, args ...any) {
+		tb.Helper()
+		_, err := conn.ExecContext(tb.Context(), query, args...)
+		check(err)
+	}
+	exec(`CREATE TEMP TABLE counts (minute, series, delivered, recipients, suspended, handed, messages, accepted, expected, heard, PRIMARY KEY (minute, series)) WITHOUT ROWID`)
+	exec("BEGIN")
+	for _, r := range rows {
+		exec(`INSERT INTO temp.counts VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET delivered = delivered + excluded.delivered,
+			recipients = recipients + excluded.recipients, suspended = suspended + excluded.suspended, handed = handed + excluded.handed,
+			messages = messages + excluded.messages, accepted = accepted + excluded.accepted, expected = expected + excluded.expected, heard = heard + excluded.heard`,
+			store.Minute(r.Time.UnixMicro()), r.SeriesID, r.Delivered, r.Recipients, r.Suspended, r.Handed, r.Messages, r.Accepted, r.Expected, r.Heard)
+	}
+	exec("COMMIT")
+	return conn, func() {
+		exec("DROP TABLE temp.counts")
+		conn.Close()
+	}
+}
+
 // Int returns the one integer a query gives.
 func Int(tb testing.TB, db *sqlite.DB, query string, args ...any) int64 {
 	tb.Helper()
 	var v sql.NullInt64
-	if err := db.SQL().QueryRow(query, args...).Scan(&v); err != nil {
+	conn, closed := connect(tb, db, query)
+	defer closed()
+	if err := conn.QueryRowContext(tb.Context(), query, args...).Scan(&v); err != nil {
 		tb.Fatalf("%s: %v", query, err)
 	}
 	return v.Int64

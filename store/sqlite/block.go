@@ -1,0 +1,223 @@
+package sqlite
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// A block is a number of rows of integers, column by column and compressed. Its
+// rows are not written one by one, because there are millions of them, and
+// they are read together.
+//
+// It begins with a version, the number of rows and of columns. A column is the
+// way in which it is kept and, but for those that are 0 throughout, the
+// length of its bytes and the bytes. All behind the numbers is compressed.
+type block struct {
+	rows int
+	cols [][]int64 // nil: 0 throughout
+}
+
+const blockVersion = 1
+
+// The ways in which a column is kept.
+const (
+	columnZero   = iota
+	columnPlain  // zigzag varints
+	columnDelta  // zigzag varints of the differences
+	columnSparse // of the values that are not 0: how many rows after the last, and the value
+)
+
+var errBlock = errors.New("a block of numbers is damaged")
+
+// at returns a value.
+func (b *block) at(column, row int) int64 {
+	if c := b.cols[column]; c != nil {
+		return c[row]
+	}
+	return 0
+}
+
+var compressor = sync.OnceValue(func() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(1<<20),
+		zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		panic(err) // the options are right
+	}
+	return e
+})
+
+var decompressor = sync.OnceValue(func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxBlock))
+	if err != nil {
+		panic(err)
+	}
+	return d
+})
+
+// maxBlock bounds the decompressed size of a block.
+const maxBlock = 1 << 30
+
+// appendBlock appends the block of some columns, which have the same length.
+func appendBlock(dst []byte, cols ...[]int64) []byte {
+	dst = append(dst, blockVersion)
+	dst = binary.AppendUvarint(dst, uint64(len(cols[0])))
+	dst = binary.AppendUvarint(dst, uint64(len(cols)))
+	var raw []byte
+	for _, c := range cols {
+		raw = appendColumn(raw, c)
+	}
+	return compressor().EncodeAll(raw, dst)
+}
+
+func appendColumn(dst []byte, c []int64) []byte {
+	plain, delta, sparse, last, gap := 0, 0, 0, int64(0), 0
+	for _, v := range c {
+		plain += varintLen(v)
+		delta += varintLen(v - last)
+		last = v
+		if gap++; v != 0 {
+			sparse += varintLen(int64(gap)) + varintLen(v)
+			gap = 0
+		}
+	}
+	if sparse == 0 {
+		return append(dst, columnZero)
+	}
+	size := min(plain, delta, sparse)
+	dst = append(dst, byte(map[int]int{delta: columnDelta, sparse: columnSparse, plain: columnPlain}[size]))
+	kind := dst[len(dst)-1]
+	dst = slices.Grow(binary.AppendUvarint(dst, uint64(size)), size)
+	last, gap = 0, 0
+	for _, v := range c {
+		if gap++; kind == columnSparse {
+			if v != 0 {
+				dst = binary.AppendVarint(binary.AppendVarint(dst, int64(gap)), v)
+				gap = 0
+			}
+			continue
+		}
+		dst = binary.AppendVarint(dst, v-last)
+		if kind == columnDelta {
+			last = v
+		}
+	}
+	return dst
+}
+
+func varintLen(v int64) (n int) {
+	u := uint64(v) << 1
+	if v < 0 {
+		u = ^u
+	}
+	for n = 1; u >= 0x80; n++ {
+		u >>= 7
+	}
+	return n
+}
+
+// decode reads a block into b, whose buffers are used again.
+func (b *block) decode(data []byte) error {
+	if len(data) == 0 || data[0] != blockVersion {
+		return errBlock
+	}
+	data = data[1:]
+	rows, n := binary.Uvarint(data)
+	if n <= 0 || rows > 1<<24 {
+		return errBlock
+	}
+	data = data[n:]
+	cols, n := binary.Uvarint(data)
+	if n <= 0 || cols > 64 {
+		return errBlock
+	}
+	raw, err := decompressor().DecodeAll(data[n:], nil)
+	if err != nil {
+		return errBlock
+	}
+	if uint64(len(raw)) < cols {
+		return errBlock
+	}
+	b.rows = int(rows)
+	old := b.cols[:cap(b.cols)]
+	b.cols = b.cols[:0]
+	for i := range int(cols) {
+		var buf []int64
+		if i < len(old) {
+			buf = old[i]
+		}
+		c, rest, err := decodeColumn(raw, b.rows, buf)
+		if err != nil {
+			return err
+		}
+		b.cols, raw = append(b.cols, c), rest
+	}
+	return nil
+}
+
+func decodeColumn(raw []byte, rows int, buf []int64) (c []int64, rest []byte, err error) {
+	if len(raw) == 0 {
+		return nil, nil, errBlock
+	}
+	kind := raw[0]
+	if kind == columnZero {
+		return nil, raw[1:], nil
+	}
+	size, n := binary.Uvarint(raw[1:])
+	if n <= 0 || size > uint64(len(raw)-1-n) || kind > columnSparse || kind != columnSparse && uint64(rows) > size {
+		return nil, nil, errBlock
+	}
+	raw, rest = raw[1+n:1+n+int(size)], raw[1+n+int(size):]
+	c = slices.Grow(buf[:0], rows)[:rows]
+	if kind == columnSparse {
+		err = decodeSparse(raw, c)
+	} else {
+		err = decodeAll(raw, c, kind == columnDelta)
+	}
+	return c, rest, err
+}
+
+func decodeAll(raw []byte, c []int64, delta bool) error {
+	var last int64
+	for i := range c {
+		if len(raw) == 0 {
+			return errBlock
+		}
+		v, n := int64(raw[0]), 1
+		if v < 0x80 { // most of them
+			v = v>>1 ^ -(v & 1)
+		} else if v, n = binary.Varint(raw); n <= 0 {
+			return errBlock
+		}
+		raw = raw[n:]
+		if delta {
+			v += last
+			last = v
+		}
+		c[i] = v
+	}
+	if len(raw) > 0 {
+		return errBlock
+	}
+	return nil
+}
+
+func decodeSparse(raw []byte, c []int64) error {
+	clear(c)
+	for i := int64(-1); len(raw) > 0; {
+		gap, n := binary.Varint(raw)
+		if n <= 0 || gap <= 0 || gap >= int64(len(c))-i {
+			return errBlock
+		}
+		v, m := binary.Varint(raw[n:])
+		if m <= 0 {
+			return errBlock
+		}
+		i += gap
+		c[i], raw = v, raw[n+m:]
+	}
+	return nil
+}

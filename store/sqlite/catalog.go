@@ -1,0 +1,259 @@
+package sqlite
+
+import (
+	"database/sql"
+
+	"mailfail/registry"
+	"mailfail/store"
+)
+
+// catalog holds the dictionaries of a database. It is shared by answers and not
+// changed once it is made.
+type catalog struct {
+	names  []string // by id
+	relays []int64  // provider by relay
+	series []series
+	places []int32 // of series by id, plus 1
+	causes map[int64]*cause
+	labels []label // of causes
+
+	// noCause is the cause for what is known of no cause: a recipient that was
+	// given up without having been tried, or before this log.
+	noCause *cause
+
+	key catalogKey
+}
+
+// catalogKey says what a catalog was made from. Dictionaries only grow, but for
+// the reasons of causes.
+type catalogKey struct {
+	names, series, causes, relays int64
+	rules                         string
+}
+
+// label is what groups are labelled with: the code and the reason of causes.
+type label struct{ code, reason string }
+
+type series struct {
+	id                                            int64
+	format, host, instance, sender, domain, relay int32
+	direction                                     registry.Direction
+	own                                           bool
+}
+
+type cause struct {
+	id       int64
+	reply    int
+	enhanced string
+	code     string
+	label    int32 // of code and reason
+	provider int64
+	reason   string
+}
+
+// catalog reads the dictionaries, or returns those of the last answer when they
+// are the same.
+func (t *tx) catalog() (*catalog, error) {
+	var key catalogKey
+	if _, err := t.one(`SELECT (SELECT max(id) FROM names), (SELECT IFNULL(max(id), 0) FROM series), (SELECT IFNULL(max(id), 0) FROM causes),
+		(SELECT count(*) FROM relays), IFNULL((SELECT value FROM meta WHERE name = 'rules'), '')`, nil,
+		&key.names, &key.series, &key.causes, &key.relays, &key.rules); err != nil {
+		return nil, err
+	}
+	if t.cache != nil {
+		if c := t.cache.Load(); c != nil && c.key == key {
+			return c, nil
+		}
+	}
+	c := &catalog{key: key}
+	for _, read := range []func(*catalog) error{t.readNames, t.readRelays, t.readSeries, t.readCauses} {
+		if err := read(c); err != nil {
+			return nil, err
+		}
+	}
+	if t.cache != nil {
+		t.cache.Store(c)
+	}
+	return c, nil
+}
+
+func (t *tx) readNames(c *catalog) error {
+	c.names = make([]string, c.key.names+1)
+	put := func(id int64, text string) {
+		if id > 0 && id < int64(len(c.names)) {
+			c.names[id] = text
+		}
+	}
+	err := t.each("SELECT data FROM segments WHERE kind = ?", []any{segmentNames}, func(r *sql.Rows) error {
+		var data sql.RawBytes
+		if err := r.Scan(&data); err != nil {
+			return err
+		}
+		return decodeTexts(data, put)
+	})
+	if err != nil {
+		return err
+	}
+	where, args := names.tail(store.Window{})
+	b, texts, err := names.rows(t, where, args...)
+	if err != nil {
+		return err
+	}
+	for i, text := range texts {
+		put(b.at(0, i), text)
+	}
+	return nil
+}
+
+func (t *tx) readRelays(c *catalog) error {
+	c.relays = make([]int64, len(c.names))
+	return t.ints("SELECT relay, provider FROM relays", nil, func(v []int64) error {
+		if v[0] < int64(len(c.relays)) {
+			c.relays[v[0]] = v[1]
+		}
+		return nil
+	})
+}
+
+func (t *tx) readSeries(c *catalog) error {
+	c.series = make([]series, 0, c.key.series)
+	c.places = make([]int32, c.key.series+1)
+	return t.eachRow(seriesTable, store.Window{}, func(b *block, _ []int64) error {
+		for i := range b.rows {
+			s := series{
+				id:        b.at(0, i),
+				format:    c.name(b.at(1, i)),
+				host:      c.name(b.at(2, i)),
+				instance:  c.name(b.at(3, i)),
+				sender:    c.name(b.at(4, i)),
+				domain:    c.name(b.at(5, i)),
+				relay:     c.name(b.at(6, i)),
+				direction: registry.Direction(b.at(7, i)),
+				own:       b.at(8, i) != 0,
+			}
+			if s.id < 0 || s.id >= int64(len(c.places)) {
+				return errBlock
+			}
+			c.series = append(c.series, s)
+			c.places[s.id] = int32(len(c.series))
+		}
+		return nil
+	})
+}
+
+// name returns the id of a name, or that of ” when there is none with this id.
+func (c *catalog) name(id int64) int32 {
+	if id <= 0 || id >= int64(len(c.names)) {
+		return 1
+	}
+	return int32(id)
+}
+
+func (t *tx) readCauses(c *catalog) error {
+	c.causes = make(map[int64]*cause, c.key.causes)
+	labels := map[label]int32{}
+	add := func(k *cause) {
+		l := label{k.code, k.reason}
+		if _, ok := labels[l]; !ok {
+			labels[l] = int32(len(c.labels))
+			c.labels = append(c.labels, l)
+		}
+		k.label = labels[l]
+	}
+	err := t.each("SELECT id, reply, enhanced, provider, reason FROM causes", nil, func(r *sql.Rows) error {
+		k := &cause{}
+		err := r.Scan(&k.id, &k.reply, &k.enhanced, &k.provider, &k.reason)
+		k.code = store.Code(k.reply, k.enhanced)
+		k.provider = int64(c.name(k.provider))
+		add(k)
+		c.causes[k.id] = k
+		return err
+	})
+	c.noCause = &cause{reason: "expired"}
+	add(c.noCause)
+	return err
+}
+
+// place returns the place of a series.
+func (c *catalog) place(id int64) (int, bool) {
+	if uint64(id) >= uint64(len(c.places)) || c.places[id] == 0 {
+		return 0, false
+	}
+	return int(c.places[id]) - 1, true
+}
+
+// value returns where a series stands in a dimension that is not of causes.
+func (c *catalog) value(s *series, d store.Dimension) string {
+	switch d {
+	case store.ByDomain:
+		return c.names[s.domain]
+	case store.ByProvider:
+		return c.names[c.relays[s.relay]]
+	case store.BySender:
+		return c.names[s.sender]
+	case store.ByRelay:
+		return c.names[s.relay]
+	case store.ByHost:
+		return c.names[s.host]
+	case store.ByInstance:
+		return c.names[s.instance]
+	case store.ByMTA:
+		return store.MTA(c.names[s.format])
+	case store.ByDirection:
+		return s.direction.String()
+	}
+	return ""
+}
+
+// filter is what was asked for, less what is counted elsewhere.
+type filter struct {
+	store.Filter
+	without string // format whose attempts another log reports too, see leaveOut
+}
+
+func (f *filter) matchSeries(c *catalog, s *series) bool {
+	format := c.names[s.format]
+	return (f.without == "" || format != f.without) &&
+		store.MatchDomain(f.Domains, c.names[s.domain]) &&
+		store.MatchDomain(f.Senders, c.names[s.sender]) &&
+		store.MatchName(f.Hosts, c.names[s.host]) &&
+		store.MatchName(f.Providers, c.names[c.relays[s.relay]]) &&
+		store.MatchName(f.Directions, s.direction.String()) &&
+		f.MatchFormat(format)
+}
+
+func (f *filter) matchCause(c *cause) bool {
+	return f.MatchCause(c.reply, c.enhanced, c.reason)
+}
+
+// wanted returns for each place whether its series is asked for. Each name is
+// compared once, not each series.
+func (f *filter) wanted(c *catalog) []bool {
+	wanted := make([]bool, len(c.series))
+	match := func(list []string, matches func([]string, string) bool) func(int32) bool {
+		if len(list) == 0 {
+			return func(int32) bool { return true }
+		}
+		known := make([]int8, len(c.names))
+		return func(id int32) bool {
+			if known[id] == 0 {
+				known[id] = -1
+				if matches(list, c.names[id]) {
+					known[id] = 1
+				}
+			}
+			return known[id] > 0
+		}
+	}
+	domain, sender := match(f.Domains, store.MatchDomain), match(f.Senders, store.MatchDomain)
+	host, provider := match(f.Hosts, store.MatchName), match(f.Providers, store.MatchName)
+	format := match([]string{""}, func(_ []string, name string) bool {
+		return (f.without == "" || name != f.without) && f.MatchFormat(name)
+	})
+	for i := range c.series {
+		s := &c.series[i]
+		wanted[i] = domain(s.domain) && sender(s.sender) && host(s.host) && provider(int32(c.relays[s.relay])) && format(s.format) &&
+			store.MatchName(f.Directions, s.direction.String())
+	}
+	return wanted
+}

@@ -1,0 +1,243 @@
+package sqlite
+
+import (
+	"cmp"
+	"database/sql"
+	"slices"
+
+	"mailfail/store"
+)
+
+// Counts are kept in blocks, one or a few an hour. The columns of a block are
+// series, cause, minute of the hour, and the fields of store.Counts.
+const (
+	countSeries = iota
+	countCause
+	countMinute
+	countFields // the first of them
+)
+
+const (
+	fieldDelivered = iota
+	fieldRecipients
+	fieldSuspended
+	fieldHanded
+	fieldMessages
+	fieldAccepted
+	fieldExpected
+	fieldHeard
+	fields
+)
+
+const (
+	blocksPerHour = 1024 // room for their numbers in counts.id
+	minutesPerDay = 24 * 60
+)
+
+// countEntry is something that was counted since the last flush.
+type countEntry struct {
+	minute, series, cause int32
+	field                 int32
+	n                     int32
+}
+
+// maxEntries is how many entries are kept in memory before they are written.
+const maxEntries = 1 << 19
+
+// Count adds to the counts of a series in the minute of a time in microseconds.
+func (w *Writer) Count(series, time int64, c store.Counts) { w.count(series, 0, time, &c) }
+
+// Suspend counts a recipient that was put off without an attempt. cause is that
+// of the failure that the line tells of, 0 for none.
+func (w *Writer) Suspend(series, cause, time int64) {
+	w.count(series, cause, time, &store.Counts{Suspended: 1})
+}
+
+func (w *Writer) count(series, cause, time int64, c *store.Counts) {
+	e := countEntry{minute: int32(store.Minute(time)), series: int32(series), cause: int32(cause)}
+	for field, n := range [fields]int64{c.Delivered, c.Recipients, c.Suspended, c.Handed, c.Messages, c.Accepted, c.Expected, c.Heard} {
+		if n != 0 {
+			e.field, e.n = int32(field), int32(n)
+			w.counts = append(w.counts, e)
+		}
+	}
+	if len(w.counts) >= maxEntries && w.countErr == nil {
+		w.countErr = w.flushCounts()
+	}
+}
+
+// countRow is a row of a block.
+type countRow struct {
+	series, cause, minute int64
+	n                     [fields]int64
+}
+
+func (r *countRow) compare(o *countRow) int {
+	return cmp.Or(cmp.Compare(r.series, o.series), cmp.Compare(r.cause, o.cause), cmp.Compare(r.minute, o.minute))
+}
+
+// flushCounts writes what was counted, hour by hour.
+func (w *Writer) flushCounts() error {
+	if w.countErr != nil {
+		return w.countErr
+	}
+	slices.SortFunc(w.counts, func(a, b countEntry) int {
+		return cmp.Or(cmp.Compare(hourOf(a.minute), hourOf(b.minute)), cmp.Compare(a.series, b.series), cmp.Compare(a.cause, b.cause), cmp.Compare(a.minute, b.minute))
+	})
+	for rest := w.counts; len(rest) > 0; {
+		hour, n := hourOf(rest[0].minute), 1
+		for n < len(rest) && hourOf(rest[n].minute) == hour {
+			n++
+		}
+		if err := w.addHour(int64(hour), foldEntries(rest[:n])); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	w.counts = w.counts[:0]
+	return nil
+}
+
+func hourOf(minute int32) int32 { return int32((int64(minute) - mod(int64(minute), 60)) / 60) }
+
+// foldEntries returns the rows that sorted entries of one hour make.
+func foldEntries(entries []countEntry) []countRow {
+	var rows []countRow
+	for _, e := range entries {
+		r := countRow{series: int64(e.series), cause: int64(e.cause), minute: mod(int64(e.minute), 60)}
+		if n := len(rows) - 1; n < 0 || rows[n].compare(&r) != 0 {
+			rows = append(rows, r)
+		}
+		rows[len(rows)-1].n[e.field] += int64(e.n)
+	}
+	return withoutZeros(rows)
+}
+
+func withoutZeros(rows []countRow) []countRow {
+	return slices.DeleteFunc(rows, func(r countRow) bool { return r.n == [fields]int64{} })
+}
+
+// addHour adds rows to the counts of an hour. Blocks that are no larger than what
+// is added are joined with it: so there are few of them, and each row is
+// written a few times only, however often something is added.
+func (w *Writer) addHour(hour int64, rows []countRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	type stored struct {
+		id   int64
+		data []byte
+	}
+	var blocks []stored
+	err := w.each("SELECT id, data FROM counts WHERE id >= ? AND id < ? ORDER BY id", func(r *sql.Rows) error {
+		var b stored
+		err := r.Scan(&b.id, &b.data)
+		blocks = append(blocks, b)
+		return err
+	}, hour*blocksPerHour, (hour+1)*blocksPerHour)
+	if err != nil {
+		return err
+	}
+	id, data := hour*blocksPerHour, appendCounts(nil, rows)
+	var b block
+	for i := len(blocks) - 1; i >= 0; i-- {
+		if id = blocks[i].id + 1; len(blocks[i].data) > 2*len(data) && id < (hour+1)*blocksPerHour {
+			break
+		}
+		if err := b.decode(blocks[i].data); err != nil {
+			return err
+		}
+		rows = foldRows(appendCountRows(rows, &b))
+		id, data = blocks[i].id, appendCounts(nil, rows)
+		w.sink.exec("DELETE FROM counts WHERE id = ?", id)
+	}
+	w.sink.exec("INSERT INTO counts VALUES (?,?)", id, data)
+	w.sink.exec("DELETE FROM days WHERE day = ?", (hour-mod(hour, 24))/24)
+	return nil
+}
+
+// foldRows adds up rows with the same key.
+func foldRows(rows []countRow) []countRow {
+	slices.SortFunc(rows, func(a, b countRow) int { return a.compare(&b) })
+	n := 0
+	for i := range rows {
+		if n > 0 && rows[n-1].compare(&rows[i]) == 0 {
+			for f, v := range rows[i].n {
+				rows[n-1].n[f] += v
+			}
+			continue
+		}
+		rows[n] = rows[i]
+		n++
+	}
+	return withoutZeros(rows[:n])
+}
+
+func appendCounts(dst []byte, rows []countRow) []byte {
+	cols := make([][]int64, countFields+fields)
+	for i := range cols {
+		cols[i] = make([]int64, len(rows))
+	}
+	for i := range rows {
+		r := &rows[i]
+		cols[countSeries][i], cols[countCause][i], cols[countMinute][i] = r.series, r.cause, r.minute
+		for f, v := range r.n {
+			cols[countFields+f][i] = v
+		}
+	}
+	return appendBlock(dst, cols...)
+}
+
+func appendCountRows(rows []countRow, b *block) []countRow {
+	for i := range b.rows {
+		r := countRow{series: b.at(countSeries, i), cause: b.at(countCause, i), minute: b.at(countMinute, i)}
+		for f := range r.n {
+			r.n[f] = b.at(countFields+f, i)
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// addDays adds up the days before the last that have no sum.
+func (w *Writer) addDays() error {
+	var days []int64
+	err := w.each(`SELECT DISTINCT id / ? FROM counts WHERE id < (SELECT max(id) / ?1 * ?1 FROM counts)
+		AND id / ?1 NOT IN (SELECT day FROM days) AND id >= 0`, func(r *sql.Rows) error {
+		var day int64
+		err := r.Scan(&day)
+		days = append(days, day)
+		return err
+	}, blocksPerHour*24)
+	for _, day := range days {
+		if err == nil {
+			err = w.addDay(day)
+		}
+	}
+	return err
+}
+
+func (w *Writer) addDay(day int64) error {
+	var rows []countRow
+	err := w.each("SELECT data FROM counts WHERE id >= ? AND id < ? ORDER BY id", func(r *sql.Rows) error {
+		var data []byte
+		if err := r.Scan(&data); err != nil {
+			return err
+		}
+		var b block
+		if err := b.decode(data); err != nil {
+			return err
+		}
+		for i := range b.rows {
+			if b.cols[countMinute] != nil {
+				b.cols[countMinute][i] = 0
+			}
+		}
+		rows = foldRows(appendCountRows(rows, &b))
+		return nil
+	}, day*24*blocksPerHour, (day+1)*24*blocksPerHour)
+	if err == nil {
+		w.sink.exec("INSERT OR REPLACE INTO days VALUES (?,?)", day, appendCounts(nil, rows))
+	}
+	return err
+}

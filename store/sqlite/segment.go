@@ -1,0 +1,427 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+
+	"mailfail/store"
+)
+
+// Segments hold what reports read of the rows of a table, some thousand rows
+// each, column by column: reading millions of rows one by one takes seconds.
+// Rows behind the last segment, and those that have changed since, are read from
+// the table itself; so a segment need not be written when a row is.
+const (
+	segmentNames      int64 = 1
+	segmentSeries     int64 = 2
+	segmentAttempts   int64 = 3
+	segmentRecipients int64 = 4
+	segmentRejections int64 = 5
+)
+
+var (
+	segmentMin int64 = 4_096  // rows; fewer are not worth it
+	segmentMax int64 = 16_384 // rows
+)
+
+// manyChanged is how many rows of segments may have changed before those segments
+// are made anew.
+var manyChanged = 2_048
+
+// segmented is a table of which there are segments.
+type segmented struct {
+	kind  int64
+	table string
+	hot   bool   // the newest rows are likely to change
+	query string // of the rows, as they are read: the first column is id
+	text  bool   // the last column is one
+	hash  int    // so many of the last columns are texts of which the hash is kept
+	low   int    // column of a time that is never before that of the row, -1 none
+	high  func(b *block, row int) int64
+}
+
+// The columns of the segments are those of the queries.
+var segmentedTables = []*segmented{names, seriesTable, attempts, recipients, rejections}
+
+var (
+	names = &segmented{
+		kind:  segmentNames,
+		table: "names",
+		query: "SELECT id, text FROM names",
+		text:  true,
+		low:   -1,
+	}
+	seriesTable = &segmented{
+		kind:  segmentSeries,
+		table: "series",
+		query: "SELECT id, " + seriesColumns + " FROM series",
+		low:   -1,
+	}
+	attempts = &segmented{
+		kind:  segmentAttempts,
+		table: "attempt_rows",
+		query: "SELECT id, time, recipient, series, cause, outcome + 4 * first + 8 * (exact IS NOT NULL) FROM attempt_rows",
+		low:   1,
+		high:  func(b *block, row int) int64 { return b.at(1, row) },
+	}
+	recipients = &segmented{
+		kind:  segmentRecipients,
+		table: "recipient_rows",
+		hot:   true,
+		query: `SELECT id, first_seen, last_seen - first_seen, last_seen - IFNULL(final_at, last_seen), state + 8 * troubled, series,
+			IFNULL(exact_cause, IFNULL(cause, 0)) FROM recipient_rows`,
+		low:  1,
+		high: func(b *block, row int) int64 { return b.at(1, row) + b.at(2, row) },
+	}
+	rejections = &segmented{
+		kind:  segmentRejections,
+		table: "rejection_rows",
+		query: `SELECT r.id, time, series, cause, n, sender_domain, p.text, c.text FROM rejection_rows AS r
+			JOIN texts AS p ON p.id = r.recipient JOIN texts AS c ON c.id = r.client_ip`,
+		hash: 2,
+		low:  1,
+		high: func(b *block, row int) int64 { return b.at(1, row) },
+	}
+)
+
+// rows reads rows of the table into a block, in the order of their ids.
+func (s *segmented) rows(t *tx, where string, args ...any) (*block, []string, error) {
+	query := s.query + " WHERE " + where + " ORDER BY 1"
+	if s.hash > 0 {
+		b, err := s.hashedRows(t, query, args)
+		return b, nil, err
+	}
+	b := &block{}
+	var texts []string
+	if s.text {
+		b.cols = make([][]int64, 1)
+		err := t.each(query, args, func(r *sql.Rows) error {
+			var id int64
+			var text string
+			err := r.Scan(&id, &text)
+			b.cols[0], texts = append(b.cols[0], id), append(texts, text)
+			b.rows++
+			return err
+		})
+		return b, texts, err
+	}
+	c, err := t.cursor(query, args)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer c.close()
+	b.cols = make([][]int64, len(c.row))
+	for c.next() {
+		for i, v := range c.row {
+			b.cols[i] = append(b.cols[i], v)
+		}
+		b.rows++
+	}
+	return b, nil, c.err
+}
+
+// hashedRows reads the rows of a query whose last columns are texts. Texts are
+// compared by their hashes: the same one may have several ids.
+func (s *segmented) hashedRows(t *tx, query string, args []any) (*block, error) {
+	b := &block{}
+	err := t.each(query, args, func(r *sql.Rows) error {
+		if b.cols == nil {
+			names, err := r.Columns()
+			if err != nil {
+				return err
+			}
+			b.cols = make([][]int64, len(names))
+		}
+		row, texts, into := make([]int64, len(b.cols)), make([]sql.RawBytes, s.hash), make([]any, len(b.cols))
+		for i := range into {
+			into[i] = &row[i]
+			if n := i - (len(into) - s.hash); n >= 0 {
+				into[i] = &texts[n]
+			}
+		}
+		if err := r.Scan(into...); err != nil {
+			return err
+		}
+		for i, text := range texts {
+			if len(text) > 0 {
+				row[len(row)-s.hash+i] = int64(hash64(string(text)))
+			}
+		}
+		for i, v := range row {
+			b.cols[i] = append(b.cols[i], v)
+		}
+		b.rows++
+		return nil
+	})
+	return b, err
+}
+
+// addSegments makes segments of rows that are likely to stay as they are.
+func (w *Writer) addSegments() error {
+	for _, s := range segmentedTables {
+		last := w.lastID[s.table]
+		if s.hot {
+			last -= segmentMin
+		}
+		for last-w.segmented[s.kind] >= segmentMin {
+			first := w.segmented[s.kind] + 1
+			end := min(last, first+segmentMax-1)
+			if err := w.putSegment(s, first, end); err != nil {
+				return err
+			}
+			w.segmented[s.kind] = end
+		}
+	}
+	return nil
+}
+
+// putSegment writes the segment of the rows with the ids from first to last.
+func (w *Writer) putSegment(s *segmented, first, last int64) error {
+	if err := w.sink.wait(); err != nil {
+		return err
+	}
+	b, texts, err := s.rows(&tx{ctx: context.Background(), conn: w.conn}, s.id()+" BETWEEN ? AND ?", first, last)
+	if err != nil {
+		return err
+	}
+	if b.rows == 0 {
+		w.sink.exec("DELETE FROM segments WHERE kind = ? AND first = ?", s.kind, first)
+		return nil
+	}
+	low, high := int64(0), int64(0)
+	for i := range b.rows {
+		if t, u := s.span(b, i); i == 0 {
+			low, high = t, u
+		} else {
+			low, high = min(low, t), max(high, u)
+		}
+	}
+	w.sink.exec("INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?,?)", s.kind, first, last, low, high, appendSegment(nil, b, texts))
+	w.sink.exec("DELETE FROM changed WHERE kind = ? AND id BETWEEN ? AND ?", s.kind, first, last)
+	return nil
+}
+
+// span returns the times between which a row matters.
+func (s *segmented) span(b *block, row int) (low, high int64) {
+	if s.low < 0 {
+		return math.MinInt64, math.MaxInt64
+	}
+	return b.at(s.low, row), s.high(b, row)
+}
+
+// appendSegment appends the content of a segment: the block, whose last column
+// is the length of the texts if there are any, its length, and the texts.
+func appendSegment(dst []byte, b *block, texts []string) []byte {
+	cols := b.cols
+	if texts == nil {
+		return appendBlock(dst, cols...)
+	}
+	var all []byte
+	lengths := make([]int64, len(texts))
+	for i, s := range texts {
+		lengths[i], all = int64(len(s)), append(all, s...)
+	}
+	head := appendBlock(nil, append(slices.Clone(cols), lengths)...)
+	dst = append(binary.AppendUvarint(dst, uint64(len(head))), head...)
+	return compressor().EncodeAll(all, dst)
+}
+
+// decodeTexts reads a segment with texts.
+func decodeTexts(data []byte, each func(id int64, text string)) error {
+	size, n := binary.Uvarint(data)
+	if n <= 0 || size > uint64(len(data)-n) {
+		return errBlock
+	}
+	var b block
+	if err := b.decode(data[n : n+int(size)]); err != nil {
+		return err
+	}
+	all, err := decompressor().DecodeAll(data[n+int(size):], nil)
+	if err != nil {
+		return errBlock
+	}
+	text := string(all)
+	for i := range b.rows {
+		length := b.at(1, i)
+		if length < 0 || length > int64(len(text)) {
+			return errBlock
+		}
+		each(b.at(0, i), text[:length])
+		text = text[length:]
+	}
+	return nil
+}
+
+// renewSegments makes those segments anew of whose rows many have changed.
+func (w *Writer) renewSegments() error {
+	for _, s := range segmentedTables {
+		type span struct{ first, last int64 }
+		var spans []span
+		err := w.each(`SELECT s.first, s.last FROM segments AS s WHERE s.kind = ?1 AND EXISTS (SELECT 1 FROM changed AS c
+			WHERE c.kind = ?1 AND c.id BETWEEN s.first AND s.last) AND (SELECT count(*) FROM changed WHERE kind = ?1) > ?2`,
+			func(r *sql.Rows) error {
+				var p span
+				err := r.Scan(&p.first, &p.last)
+				spans = append(spans, p)
+				return err
+			}, s.kind, manyChanged)
+		for _, p := range spans {
+			if err == nil {
+				err = w.putSegment(s, p.first, p.last)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Tidy adds up the days that are over and makes the parts anew that reports
+// would have to read row by row. It is called outside a batch.
+func (w *Writer) Tidy(ctx context.Context) error {
+	if w.db.path == "" {
+		return nil // a database of one report
+	}
+	if _, err := w.Begin(ctx); err != nil {
+		return err
+	}
+	err := w.addDays()
+	if err == nil {
+		err = w.renewSegments()
+	}
+	if err != nil {
+		w.Rollback()
+		return w.db.explain("write to", err)
+	}
+	return w.Commit()
+}
+
+// eachBlock calls each with the blocks that a query returns, in their order.
+// They are decompressed on all cores.
+func (t *tx) eachBlock(query string, args []any, each func(*block) error) error {
+	var blobs [][]byte
+	err := t.each(query, args, func(r *sql.Rows) error {
+		var data []byte
+		err := r.Scan(&data)
+		blobs = append(blobs, data)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return decodeInOrder(t.ctx, blobs, each)
+}
+
+// decoded is a block that is being decompressed.
+type decoded struct {
+	b    *block
+	err  error
+	done chan struct{}
+}
+
+func decodeInOrder(ctx context.Context, blobs [][]byte, each func(*block) error) error {
+	free := make(chan *block, runtime.GOMAXPROCS(0)+1)
+	for range cap(free) {
+		free <- &block{}
+	}
+	queue := make(chan *decoded, cap(free))
+	go func() {
+		defer close(queue)
+		for _, data := range blobs {
+			d := &decoded{b: <-free, done: make(chan struct{})}
+			go func() {
+				d.err = d.b.decode(data)
+				close(d.done)
+			}()
+			queue <- d
+		}
+	}()
+	var failed error
+	for d := range queue {
+		<-d.done
+		if failed == nil {
+			failed = d.err
+		}
+		if failed == nil {
+			failed = ctx.Err()
+		}
+		if failed == nil {
+			failed = each(d.b)
+		}
+		free <- d.b
+	}
+	if failed != nil {
+		return fmt.Errorf("read the database: %w", failed)
+	}
+	return nil
+}
+
+// eachRow calls each with blocks that have all rows of a table in them of which
+// something may lie in a window, and skip, the sorted ids of rows of a block
+// that are not as they are there. The rows of a block have rising ids.
+func (t *tx) eachRow(s *segmented, w store.Window, each func(b *block, skip []int64) error) error {
+	since, until := w.Micros()
+	var changed []int64
+	if err := t.ints("SELECT id FROM changed WHERE kind = ? ORDER BY id", []any{s.kind}, func(v []int64) error {
+		changed = append(changed, v[0])
+		return nil
+	}); err != nil {
+		return err
+	}
+	err := t.eachBlock("SELECT data FROM segments WHERE kind = ? AND high >= ? AND low < ? ORDER BY first", []any{s.kind, since, until}, func(b *block) error {
+		return each(b, changed)
+	})
+	if err != nil {
+		return err
+	}
+	where, args := s.tail(w)
+	b, _, err := s.rows(t, where, args...)
+	if err == nil && b.rows > 0 {
+		err = each(b, nil)
+	}
+	if err == nil && len(changed) > 0 {
+		if b, _, err = s.rows(t, s.id()+" IN (SELECT id FROM changed WHERE kind = ?)", s.kind); err == nil {
+			err = each(b, nil)
+		}
+	}
+	return err
+}
+
+// id returns the column of the ids in the query.
+func (s *segmented) id() string {
+	if s.hash > 0 {
+		return "r.id"
+	}
+	return "id"
+}
+
+// tail returns the condition of the rows behind the last segment.
+func (s *segmented) tail(w store.Window) (string, []any) {
+	cond, args := s.id()+" > (SELECT IFNULL(max(last), 0) FROM segments WHERE kind = ?)", []any{s.kind}
+	if s.kind == segmentRecipients {
+		since, until := w.Micros()
+		return cond + " AND last_seen >= ? AND first_seen < ?", append(args, since, until)
+	}
+	if s.low >= 0 {
+		where, more := within(w, "time", 1)
+		return cond + " AND " + where, append(args, more...)
+	}
+	return cond, args
+}
+
+// skipper tells which rows of a block are not as they are there.
+type skipper struct{ ids []int64 }
+
+// has reports whether a row is one of them. Ids must be asked for in rising order.
+func (s *skipper) has(id int64) bool {
+	for len(s.ids) > 0 && s.ids[0] < id {
+		s.ids = s.ids[1:]
+	}
+	return len(s.ids) > 0 && s.ids[0] == id
+}

@@ -1,0 +1,60 @@
+package sqlite
+
+import (
+	"database/sql"
+
+	"mailfail/store"
+)
+
+// textLimit bounds the texts whose ids are in memory, textLoad how many of those
+// that are stored already are read. A text that is not found in memory is
+// stored once more: that costs a few bytes, where looking for it would cost time.
+const (
+	textLimit = 200_000
+	textLoad  = 20_000
+)
+
+// text returns the id of a text.
+func (w *Writer) text(s string) (int64, error) {
+	if s == "" {
+		return 1, nil
+	}
+	if w.texts == nil {
+		if err := w.loadTexts(); err != nil {
+			return 0, err
+		}
+	}
+	w.key = append(w.key[:0], s...)
+	h := hash(w.key)
+	if id, ok := w.texts[h]; ok {
+		return id, nil
+	}
+	id := w.nextID("texts")
+	w.sink.exec("INSERT INTO texts VALUES (?,?)", id, store.Clean(s))
+	if len(w.texts) >= textLimit {
+		clear(w.texts)
+	}
+	w.texts[h] = id
+	return id, nil
+}
+
+func (w *Writer) loadTexts() error {
+	w.texts = map[[16]byte]int64{}
+	return w.db.explain("read", w.each("SELECT id, text FROM texts ORDER BY id DESC LIMIT ?", func(r *sql.Rows) error {
+		var id int64
+		var s []byte
+		err := r.Scan(&id, &s)
+		w.texts[hash(s)] = id
+		return err
+	}, textLoad))
+}
+
+// textIDs returns the ids of several texts.
+func (w *Writer) textIDs(texts ...string) (ids [4]int64, err error) {
+	for i, s := range texts {
+		if ids[i], err = w.text(s); err != nil {
+			return ids, err
+		}
+	}
+	return ids, nil
+}
