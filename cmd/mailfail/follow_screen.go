@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"mailfail/ingest"
@@ -20,7 +17,6 @@ import (
 	"mailfail/report/live/screen"
 	"mailfail/store"
 	"mailfail/store/sqlite"
-	"mailfail/templates"
 )
 
 // usualDays is how many days are looked at to know what is usual.
@@ -38,11 +34,12 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 		status.Warn(err.Error(), f.now())
 	}
 	loop.Warn = f.warn
+	sums := &sums{began: f.now(), outcomes: map[string]int64{}}
 	query := store.Reader(db)
 	model := screen.New(screen.Options{Stats: stats, Status: status, Now: f.now, Location: f.loc, Look: f.look(output), Filter: live.FormatFilter(f.filter),
 		Explain: registry.Brief, Usual: func(ctx context.Context, at time.Time, filter store.Filter) (store.Usual, error) {
 			return query.Usual(ctx, at.In(f.loc), usualDays, both(f.filter, filter))
-		}})
+		}, Story: f.story(query)})
 	stop := f.alerting(rules, receivers, func(a alert.Alert) {
 		if !a.Started {
 			status.Warn("alert over: "+a.String(), f.now())
@@ -58,12 +55,16 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 		if e := f.shown(t); e != nil {
 			now := f.now()
 			stats.Add(e, now)
+			sums.outcomes[e.Outcome]++
 			if f.watch != nil {
 				f.watch.Add(e, now)
 			}
 		}
 	}
-	loop.Committed = status.Lines
+	loop.Committed = func(l store.Lines) {
+		sums.lines += l.Read
+		status.Lines(l)
+	}
 	followed := make(chan error, 1)
 	go func() {
 		if err := f.remember(ctx, query, stats); err != nil && ctx.Err() == nil {
@@ -85,6 +86,7 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 	err = errors.Join(<-followed, err)
 	stop()
 	kept.print(f.cmd)
+	sums.print(f.cmd.OutOrStdout(), f.now())
 	return err
 }
 
@@ -133,33 +135,4 @@ func both(a, b store.Filter) store.Filter {
 		}
 	}
 	return b
-}
-
-// warnings keeps what cannot be printed while the screen is shown.
-type warnings struct {
-	mu    sync.Mutex
-	list  []error
-	count int
-}
-
-const maxWarnings = 100
-
-func (w *warnings) add(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.count++
-	if len(w.list) < maxWarnings {
-		w.list = append(w.list, err)
-	}
-}
-
-func (w *warnings) print(cmd *cobra.Command) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, err := range w.list {
-		warn(cmd, errors.New(templates.Printable(err.Error())))
-	}
-	if more := w.count - len(w.list); more > 0 {
-		warn(cmd, fmt.Errorf("%d more warnings", more))
-	}
 }

@@ -7,6 +7,7 @@ package screen
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -44,6 +45,10 @@ type Options struct {
 
 	// Usual returns what is usual around a time of day; nil when nobody knows.
 	Usual func(ctx context.Context, at time.Time, f store.Filter) (store.Usual, error)
+
+	// Story returns what is known of the message of a failure, a line each; nil
+	// when nobody knows.
+	Story func(ctx context.Context, e *store.Event) ([]string, error)
 }
 
 // mode is what the screen is used for.
@@ -52,8 +57,9 @@ type mode uint8
 const (
 	watching mode = iota
 	helping
-	opened // a failure
-	typing // a filter
+	opened  // a failure
+	telling // the story of its message
+	typing  // a filter
 )
 
 // failures is the number of the list of newest failures, after the tables.
@@ -89,6 +95,7 @@ type Model struct {
 	name    string // of the row selected in a table, "" the first
 	seq     uint64 // of the failure selected, 0 the newest
 	opened  live.Failure
+	story   []string
 	scroll  int
 	typed   string
 	problem string // with what was typed
@@ -121,6 +128,25 @@ type usualRead struct {
 	err    error
 	at     time.Time
 	filter string
+}
+
+// storyRead brings the story of a message.
+type storyRead struct {
+	lines []string
+	err   error
+	seq   uint64 // of the failure
+}
+
+// askStory reads the story of the message of the failure that is open.
+func (m *Model) askStory() tea.Cmd {
+	f := m.opened
+	if m.opt.Story == nil || f.Event.Message == "" {
+		return nil
+	}
+	return func() tea.Msg {
+		lines, err := m.opt.Story(context.Background(), f.Event)
+		return storyRead{lines, err, f.Seq}
+	}
 }
 
 // Init begins the frames.
@@ -163,6 +189,13 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.opt.Status.Warn(msg.err.Error(), m.opt.Now())
 		} else {
 			m.usual, m.usualAt, m.usualFor = msg.usual, msg.at, msg.filter
+		}
+	case storyRead:
+		switch {
+		case msg.err != nil:
+			m.opt.Status.Warn(msg.err.Error(), m.opt.Now())
+		case m.mode == opened && msg.seq == m.opened.Seq:
+			m.mode, m.story, m.scroll = telling, msg.lines, 0
 		}
 	case tea.KeyMsg:
 		if cmd := m.key(msg); cmd != nil {
@@ -217,6 +250,9 @@ func (m *Model) key(k tea.KeyMsg) tea.Cmd {
 		return nil
 	case opened:
 		return m.keyOpened(k.String())
+	case telling:
+		m.keyOpened(k.String())
+		return nil
 	case typing:
 		m.keyTyping(k)
 		return nil
@@ -252,6 +288,10 @@ func (m *Model) keyWatching(k string) tea.Cmd {
 		m.move(-1)
 	case "enter":
 		m.open()
+	case "t":
+		if m.open(); m.mode == opened {
+			return m.askStory()
+		}
 	}
 	if k != "p" && k != " " && k != "?" && k != "h" && m.paused && slices.Contains([]string{"s", "w", "o", "esc", "backspace", "enter"}, k) && m.mode == watching {
 		m.paused = false // what was asked for has to be looked up
@@ -325,6 +365,11 @@ func (m *Model) keyOpened(k string) tea.Cmd {
 		m.scroll++
 	case "up", "k":
 		m.scroll = max(0, m.scroll-1)
+	case "t":
+		if m.mode == opened {
+			return m.askStory()
+		}
+		m.mode = watching
 	default:
 		m.mode = watching
 	}
@@ -367,9 +412,25 @@ func parseFilter(s string) (f store.Filter, err error) {
 		return f, err
 	}
 	for _, w := range words {
+		if !strings.Contains(w, "=") {
+			w = meant(w) + "=" + w
+		}
 		if err := live.AddCondition(&f, w, screenKeys); err != nil {
 			return f, err
 		}
 	}
 	return f, nil
+}
+
+// meant returns what a word without a key is a value of.
+func meant(word string) string {
+	switch {
+	case store.CheckCode(word) == nil:
+		return "code"
+	case registry.Reason(word).Info().Name != registry.Reason("unknown").Info().Name:
+		return "reason"
+	case strings.Contains(word, "."):
+		return "domain"
+	}
+	return "provider"
 }

@@ -228,6 +228,40 @@ func TestHostile(t *testing.T) {
 	})
 }
 
+// A word alone is a value of what it looks like.
+func TestWordsAsFilter(t *testing.T) {
+	for word, want := range map[string]string{
+		"Google": "provider=Google", "example.org": "domain=example.org", "user-unknown": "reason=user-unknown", "550": "code=550", "5.7.x": "code=5.7.x",
+		"domain=a.b 5xx": "domain=a.b code=5xx",
+	} {
+		f, err := parseFilter(word)
+		if got := live.FormatFilter(f); err != nil || got != want {
+			t.Errorf("%q filters by %q (%v), want %q", word, got, err, want)
+		}
+	}
+}
+
+func TestStory(t *testing.T) {
+	m, c := newModel(80, 24, Look{Unicode: true})
+	m.opt.Story = func(_ context.Context, e *store.Event) ([]string, error) {
+		return []string{"Message " + e.Message, hostile}, nil
+	}
+	feed(m, c)
+	press(m, "enter")
+	cmd := m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("t")})
+	if cmd == nil {
+		t.Fatal("nobody asks for the story")
+	}
+	m.Update(cmd())
+	if got := check(t, m); !strings.Contains(got, "the story of ") || !strings.Contains(got, "Message ") {
+		t.Errorf("no story on the screen:\n%s", got)
+	}
+	press(m, "esc")
+	if got := check(t, m); strings.Contains(got, "the story of ") {
+		t.Error("the story does not go away")
+	}
+}
+
 // Without UTF-8 nothing but ASCII is written: a byte of a longer character may
 // be a control of an 8-bit terminal.
 func TestHostileASCII(t *testing.T) {
@@ -294,7 +328,7 @@ func TestKeys(t *testing.T) {
 	if strings.Contains(check(t, m), "only provider") {
 		t.Error("esc does not take the filter back")
 	}
-	press(m, "/", `code="550 5.1.1" nonsense`, "enter")
+	press(m, "/", `code="550 5.1.1" colour=red`, "enter")
 	has("is no condition")
 	m.typed = ""
 	press(m, `code="550 5.1.1"`, "enter")

@@ -8,6 +8,7 @@ import (
 	"mailfail/registry"
 	"mailfail/report/live"
 	"mailfail/store"
+	"mailfail/templates"
 )
 
 // layout says how the lines of the screen are shared out.
@@ -63,6 +64,8 @@ func (m *Model) View() string {
 		lines = m.help()
 	case opened:
 		lines = m.failure()
+	case telling:
+		lines = m.told()
 	default:
 		lines = m.watch()
 	}
@@ -321,21 +324,44 @@ func (m *Model) short(e *store.Event, l layout, selected bool) []string {
 	if code == "" {
 		code = "(no code)"
 	}
+	width := max(codeWidth, look.width(templates.Printable(code))) // a code is never cut
 	if l.tall == 1 {
 		r := max(24, m.width/6)
 		n := max(20, m.width/6)
-		head += look.left(recipient, r) + " " + look.left(code, 10) + " " + look.left(name, n) + " "
-		room := m.width - (1 + 9 + 9 + r + 1 + 11 + n + 1)
+		sender := 0
+		if m.width >= senderFrom {
+			sender = m.width / 7
+			head += look.left(senderOf(e), sender) + " "
+			sender++
+		}
+		head += look.left(recipient, r) + " " + look.left(code, width) + " " + look.left(name, n) + " "
+		room := m.width - (1 + 9 + 9 + sender + r + 1 + width + 1 + n + 1)
 		return []string{look.style(style, head) + look.text(e.Text, max(0, room))}
 	}
 	room := m.width - (1 + 9 + 9)
 	n := min(28, room*2/5)
-	r := room - n - 1 - 11
+	r := room - n - 1 - width - 1
 	if r < 10 {
 		return []string{look.style(style, look.text(head+recipient, m.width)), look.text("   "+code+" "+e.Text, m.width)}
 	}
-	return []string{look.style(style, head+look.left(recipient, r)+" "+look.left(code, 10)+" "+look.left(name, n)),
+	return []string{look.style(style, head+look.left(recipient, r)+" "+look.left(code, width)+" "+look.left(name, n)),
 		look.style(dim, "   "+look.text(e.Text, m.width-3))}
+}
+
+const (
+	codeWidth  = 11
+	senderFrom = 150 // columns from which the sender is shown too
+)
+
+// senderOf is the sender of a failure in words.
+func senderOf(e *store.Event) string {
+	switch {
+	case !e.HasSender:
+		return "(unknown)"
+	case e.Sender == "":
+		return "<>"
+	}
+	return e.Sender
 }
 
 func (m *Model) explain(e *store.Event) (name, advice string) {
@@ -353,19 +379,16 @@ func (m *Model) failure() []string {
 	name, advice := m.explain(e)
 	body := look.field("meaning", name, m.width)
 	body = append(body, look.field("advice", advice, m.width)...)
-	sender := e.Sender
-	switch {
-	case !e.HasSender:
-		sender = "(unknown)"
-	case sender == "":
-		sender = "<>"
+	if info := registry.Reason(e.Reason).Info(); e.Reason != "" {
+		body = append(body, look.field("usual cause", info.Cause, m.width)...)
+		body = append(body, look.field("what to do", info.Action, m.width)...)
 	}
 	delay := ""
 	if e.Delay >= 0 {
 		delay = e.Delay.String()
 	}
 	for _, f := range [][2]string{
-		{"text", e.Text}, {"time", e.Time.In(m.opt.Location).Format("2006-01-02 15:04:05.999 -0700")}, {"recipient", e.Recipient}, {"sender", sender},
+		{"text", e.Text}, {"time", e.Time.In(m.opt.Location).Format("2006-01-02 15:04:05.999 -0700")}, {"recipient", e.Recipient}, {"sender", senderOf(e)},
 		{"provider", e.Provider}, {"domain", e.Domain}, {"relay", e.Relay}, {"ip", e.IP}, {"client", strings.TrimSpace(e.Client + " " + e.ClientIP)},
 		{"code", e.Code()}, {"mta_status", e.MTAStatus}, {"stage", e.Stage.String()}, {"source", e.Source.String()}, {"reason", e.Reason}, {"rule", e.Rule},
 		{"signature", e.Signature}, {"delay", delay}, {"message", e.Message}, {"host", e.Host}, {"mta", e.MTA}, {"instance", e.Instance}, {"service", e.Service}, {"line", e.Line},
@@ -374,6 +397,21 @@ func (m *Model) failure() []string {
 	}
 	m.scroll = min(m.scroll, max(0, len(body)-(m.height-3)))
 	return append(lines, body[m.scroll:]...)
+}
+
+// told shows the story of a message.
+func (m *Model) told() []string {
+	look := m.opt.Look
+	lines := []string{look.style(reverse, look.left(" the story of "+m.opened.Event.Message, m.width)), ""}
+	var body []string
+	for _, s := range m.story {
+		body = append(body, look.wrap(s, m.width-2)...)
+	}
+	m.scroll = min(m.scroll, max(0, len(body)-(m.height-3)))
+	for _, s := range body[m.scroll:] {
+		lines = append(lines, " "+s)
+	}
+	return lines
 }
 
 // field draws a name and a value, wrapped; nothing when there is no value.
@@ -400,7 +438,8 @@ func (m *Model) help() []string {
 		{"up, down", "select a row"},
 		{"enter", "on a row: show only these; on a failure: all about it"},
 		{"esc", "take the last filter back"},
-		{"/", "type a filter: provider= domain= code= reason="},
+		{"/", "type a filter: provider= domain= code= reason=, or just a word"},
+		{"t", "on a failure: the story of its message"},
 		{"s", "sort by count, share, rise within the window, name"},
 		{"w", "last 5, 10, 30, 60 minutes"},
 		{"o", "deferred and failed; failed; deferred; rejected"},
@@ -431,8 +470,10 @@ func (m *Model) footer() string {
 		return look.style(bold, look.text(" ! "+m.status.warning, m.width))
 	case m.mode == helping:
 		return look.style(dim, look.text(" any key goes back", m.width))
-	case m.mode == opened:
+	case m.mode == telling:
 		return look.style(dim, look.text(" up, down scroll   any other key goes back", m.width))
+	case m.mode == opened:
+		return look.style(dim, look.text(" up, down scroll   t story of the message   any other key goes back", m.width))
 	}
 	return look.style(dim, look.text(" q quit  ? help  tab go  enter open  / filter  s sort  w time  o which  p pause", m.width))
 }
