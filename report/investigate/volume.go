@@ -374,11 +374,11 @@ func (v *volume) missing(total float64) (found []*hole) {
 }
 
 // isEven reports whether a hole belongs to a day with less mail for everybody,
-// such as a holiday: it is there from the beginning, and all senders with enough
-// mail still send something, in much the same proportion.
+// such as a holiday: it is there from the beginning, and nearly all senders
+// still send something, in much the same proportion.
 func (v *volume) isEven(h *hole) bool {
 	today, senders := len(v.data.Days), 0
-	before, all, seen := 0.0, 0.0, 0.0
+	before, all, seen, odd := 0.0, 0.0, 0.0, 0.0
 	type pair struct{ seen, expected float64 }
 	bySender := map[string]*pair{}
 	for _, s := range v.streams {
@@ -404,10 +404,10 @@ func (v *volume) isEven(h *hole) bool {
 		}
 		senders++
 		if expected := p.expected * ratio; math.Abs(p.seen-expected) > 4*math.Sqrt(expected+0.06*expected*expected+1) {
-			return false
+			odd += p.expected
 		}
 	}
-	return senders > 1
+	return senders > 1 && odd < 0.15*all
 }
 
 // rest finds out whether the window is a holiday, and lets those who rest on
