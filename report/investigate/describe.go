@@ -17,7 +17,7 @@ func (p *Problem) Title() templates.Text {
 	switch p.Kind {
 	case MissingMail:
 		if p.Severity == Remark {
-			return templates.Say("It looks like a holiday: all senders send less, %v of %v expected recipients are missing, %v", p.Recipients, int(p.Expected+.5), p.when())
+			return templates.Words("It looks like a holiday: from the beginning of the day nearly all senders send less, in the same proportion")
 		}
 		return templates.Say("Mail%v is missing: about %v of %v expected recipients did not come, %v", p.place(), p.Recipients, int(p.Expected+.5), p.when())
 	case UntriedMail:
@@ -91,6 +91,9 @@ func sameDay(t time.Time, y int, m time.Month, d int) bool {
 
 // Facts are the numbers behind a problem, a line each.
 func (p *Problem) Facts() (facts []templates.Text) {
+	if p.Kind == MissingMail && p.Severity == Remark {
+		return append(facts, templates.Words(fmt.Sprintf("%s of %s expected recipients came.", templates.Count(int64(p.Tried)), templates.Count(int64(p.Expected+.5)))))
+	}
 	facts = append(facts, templates.Words(fmt.Sprintf("It began between %s and %s.", p.clock(p.BeganEarliest), p.clock(p.BeganLatest))))
 	if p.Kind != Failures {
 		return facts

@@ -177,11 +177,13 @@ func (r *Result) finish() {
 
 // advise says what a problem means there, and what to do.
 func (p *Problem) advise() {
-	switch p.Kind {
-	case MissingMail:
+	switch {
+	case p.Kind == MissingMail && p.Severity == Remark:
+		p.Action = "Nothing, if it is one."
+	case p.Kind == MissingMail:
 		p.Meaning = "Less mail came into the queues than at the same hours of the days before."
 		p.Action = "Check whether the application, or the way from it to this server, still works: its own log, its queue, its network, its credentials."
-	case UntriedMail:
+	case p.Kind == UntriedMail:
 		p.Meaning = "The mail is in the queue, and no attempt was logged: the queue manager does not run, is stopped, or is busy with something else."
 		p.Action = "Check that the queue runs (Postfix: postqueue -p, postfix status; Exim: exim -bp, the queue runner) and that nothing holds it (hold, freeze, a full disk)."
 	default:

@@ -367,7 +367,10 @@ func (v *volume) missing(total float64) (found []*hole) {
 		}
 	}
 	if top != nil {
-		top.holiday = v.isEven(top)
+		if top.holiday = v.isEven(top); top.holiday {
+			top.host, top.sender = "", ""
+			top.observed, top.expected = v.totals()
+		}
 		found = append(found, top)
 	}
 	return found
