@@ -97,3 +97,45 @@ func TestAccuracy(t *testing.T) {
 		})
 	}
 }
+
+// TestReasonsPage checks that docs/reasons.md defines every reason, and that
+// its examples are given the reason they stand under.
+func TestReasonsPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/reasons.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := map[Reason]int{}
+	reason := Reason("")
+	for line := range strings.Lines(string(page)) {
+		line = strings.TrimRight(line, "\n")
+		if name, ok := strings.CutPrefix(line, "## "); ok {
+			reason = Reason(name)
+			examples[reason] = 0
+		}
+		text, ok := strings.CutPrefix(line, "    ")
+		if !ok {
+			continue
+		}
+		examples[reason]++
+		relay, stage := "", Stage(0)
+		if i := strings.LastIndex(text, " ["); i > 0 && strings.HasSuffix(text, "]") {
+			for word := range strings.SplitSeq(text[i+2:len(text)-1], ", ") {
+				if n := slices.Index(stageNames[:], word); n > 0 {
+					stage = Stage(n)
+				} else {
+					relay = word
+				}
+			}
+			text = text[:i]
+		}
+		if v := DefaultRules().Classify(FailureOf(text, relay, stage)); v.Reason != reason {
+			t.Errorf("%s: %q is %s by %s", reason, text, v.Reason, v.Rule)
+		}
+	}
+	for _, info := range Reasons() {
+		if n, ok := examples[info.Reason]; !ok || n < 3 {
+			t.Errorf("%s has %d examples", info.Reason, n)
+		}
+	}
+}

@@ -101,7 +101,7 @@ func TestCases(t *testing.T) {
 		{"code", google, 0, "550 5.7.1 Relaying disallowed", "relay-denied"},
 		{"code", "", 0, "553 you are trying to use me [mx] as a relay, but I have not been configured to let you", "relay-denied"},
 		{"code", google, 0, "550 5.7.1 Unauthenticated email from alder.example is not accepted due to domain's", "authentication"},
-		{"rejected", "", 0, "554 5.7.1 <eve@alder.example>: Recipient address rejected: NO-DOMAIN", "policy"},
+		{"rejected", "", 0, "554 5.7.1 <eve@alder.example>: Recipient address rejected: NO-DOMAIN", "relay-denied"},
 		{"rejected", "", 0, "540 5.7.1 <eve@alder.example>: Recipient address rejected: Inactive", "mailbox-disabled"},
 
 		// Local causes, and texts without a rule.
