@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 
 	"mailfail/registry"
 	"mailfail/report/live"
@@ -197,7 +197,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		case m.mode == opened && msg.seq == m.opened.Seq:
 			m.mode, m.story, m.scroll = telling, msg.lines, 0
 		}
-	case tea.KeyMsg:
+	case tea.KeyPressMsg:
 		if cmd := m.key(msg); cmd != nil {
 			return m, cmd
 		}
@@ -240,8 +240,8 @@ func (m *Model) follow() {
 	m.row = max(0, slices.IndexFunc(m.view.Tables[m.focus].Rows, func(r live.Row) bool { return r.Name == m.name }))
 }
 
-func (m *Model) key(k tea.KeyMsg) tea.Cmd {
-	if k.Type == tea.KeyCtrlC {
+func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
+	if k.String() == "ctrl+c" {
 		return tea.Quit
 	}
 	switch m.mode {
@@ -266,7 +266,7 @@ func (m *Model) keyWatching(k string) tea.Cmd {
 		return tea.Quit
 	case "?", "h":
 		m.mode = helping
-	case "p", " ":
+	case "p", "space":
 		m.paused = !m.paused
 	case "s":
 		m.sort = m.sort.Next()
@@ -293,7 +293,7 @@ func (m *Model) keyWatching(k string) tea.Cmd {
 			return m.askStory()
 		}
 	}
-	if k != "p" && k != " " && k != "?" && k != "h" && m.paused && slices.Contains([]string{"s", "w", "o", "esc", "backspace", "enter"}, k) && m.mode == watching {
+	if k != "p" && k != "space" && k != "?" && k != "h" && m.paused && slices.Contains([]string{"s", "w", "o", "esc", "backspace", "enter"}, k) && m.mode == watching {
 		m.paused = false // what was asked for has to be looked up
 	}
 	return nil
@@ -376,11 +376,11 @@ func (m *Model) keyOpened(k string) tea.Cmd {
 	return nil
 }
 
-func (m *Model) keyTyping(k tea.KeyMsg) {
-	switch k.Type {
-	case tea.KeyEsc:
+func (m *Model) keyTyping(k tea.KeyPressMsg) {
+	switch k.String() {
+	case "esc":
 		m.mode = watching
-	case tea.KeyEnter:
+	case "enter":
 		f, err := parseFilter(m.typed)
 		if err != nil {
 			m.problem = err.Error()
@@ -388,17 +388,15 @@ func (m *Model) keyTyping(k tea.KeyMsg) {
 		}
 		m.mode = watching
 		m.setFilter(f)
-	case tea.KeyBackspace:
+	case "backspace":
 		if r := []rune(m.typed); len(r) > 0 {
 			m.typed = string(r[:len(r)-1])
 		}
-	case tea.KeyCtrlU:
+	case "ctrl+u":
 		m.typed = ""
-	case tea.KeySpace:
-		m.typed += " "
-	case tea.KeyRunes:
+	default:
 		if len(m.typed) < 1000 {
-			m.typed += string(k.Runes)
+			m.typed += k.Text
 		}
 	}
 }

@@ -6,12 +6,8 @@ import (
 	"fmt"
 	"io"
 
-	tea "github.com/charmbracelet/bubbletea"
-
-	"mailfail/report/live/screen/quiet"
+	tea "charm.land/bubbletea/v2"
 )
-
-func init() { quiet.Done() }
 
 // Lines that are wider than the terminal thinks they are (it may count some
 // characters of a stranger otherwise than we do) must not go on on the next
@@ -24,13 +20,18 @@ const (
 // Run shows the screen until the user quits or ctx is done. Keys come from in,
 // or from the terminal itself when in is nil.
 func Run(ctx context.Context, m *Model, in io.Reader, out io.Writer) error {
-	keys := tea.WithInputTTY()
-	if in != nil {
-		keys = tea.WithInput(in)
+	if in == nil {
+		tty, other, err := tea.OpenTTY()
+		if err != nil {
+			return fmt.Errorf("show the screen (try --plain): %w", err)
+		}
+		defer tty.Close()
+		defer other.Close()
+		in = tty
 	}
 	fmt.Fprint(out, marginsOff)
 	defer fmt.Fprint(out, marginsOn)
-	_, err := tea.NewProgram(m, tea.WithContext(ctx), keys, tea.WithOutput(out), tea.WithAltScreen(), tea.WithoutSignalHandler(), tea.WithFPS(10)).Run()
+	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler(), tea.WithFPS(10)).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil
 	}

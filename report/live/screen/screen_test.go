@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 
 	"mailfail/registry"
 	"mailfail/report/live"
@@ -82,21 +82,20 @@ func feed(m *Model, c *clock) {
 
 func press(m *Model, keys ...string) {
 	for _, k := range keys {
-		msg := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(k)}
-		switch k {
-		case "enter":
-			msg = tea.KeyMsg{Type: tea.KeyEnter}
-		case "esc":
-			msg = tea.KeyMsg{Type: tea.KeyEsc}
-		case "tab":
-			msg = tea.KeyMsg{Type: tea.KeyTab}
-		case "down":
-			msg = tea.KeyMsg{Type: tea.KeyDown}
-		case "up":
-			msg = tea.KeyMsg{Type: tea.KeyUp}
-		}
-		m.Update(msg)
+		m.Update(keyOf(k))
 	}
+}
+
+// keyOf is what the terminal sends for a key, or for a text.
+func keyOf(k string) tea.KeyPressMsg {
+	codes := map[string]rune{"enter": tea.KeyEnter, "esc": tea.KeyEscape, "tab": tea.KeyTab, "down": tea.KeyDown, "up": tea.KeyUp, "backspace": tea.KeyBackspace}
+	if code, ok := codes[k]; ok {
+		return tea.KeyPressMsg{Code: code}
+	}
+	if r := []rune(k); len(r) == 1 {
+		return tea.KeyPressMsg{Code: r[0], Text: k}
+	}
+	return tea.KeyPressMsg{Code: tea.KeyExtended, Text: k}
 }
 
 var sgr = regexp.MustCompile("\x1b\\[[0-9;]*m")
@@ -105,7 +104,7 @@ var sgr = regexp.MustCompile("\x1b\\[[0-9;]*m")
 // returns it without that.
 func check(t *testing.T, m *Model) string {
 	t.Helper()
-	view := m.View()
+	view := m.draw()
 	text := sgr.ReplaceAllString(view, "")
 	lines := strings.Split(text, "\n")
 	if len(lines) != m.height {
@@ -248,7 +247,7 @@ func TestStory(t *testing.T) {
 	}
 	feed(m, c)
 	press(m, "enter")
-	cmd := m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("t")})
+	cmd := m.key(keyOf("t"))
 	if cmd == nil {
 		t.Fatal("nobody asks for the story")
 	}
@@ -282,7 +281,7 @@ func TestAnySize(t *testing.T) {
 			if w >= 20 && h >= 5 {
 				check(t, m)
 			}
-			m.View()
+			m.draw()
 		}
 	}
 }
@@ -294,7 +293,7 @@ func TestLook(t *testing.T) {
 	}{{Look{}, false, false}, {Look{Color: true}, true, false}, {Look{Unicode: true}, false, true}} {
 		m, c := newModel(120, 40, test.look)
 		feed(m, c)
-		view := m.View()
+		view := m.draw()
 		if got := regexp.MustCompile("\x1b\\[[0-9;]*3[0-9]m").MatchString(view); got != test.color {
 			t.Errorf("%+v: colours are %v", test.look, got)
 		}
@@ -355,10 +354,10 @@ func TestKeys(t *testing.T) {
 		t.Error("a paused screen changes")
 	}
 	press(m, "p")
-	if _, cmd := m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q")}); cmd == nil {
+	if _, cmd := m.Update(keyOf("q")); cmd == nil {
 		t.Error("q does not quit")
 	}
-	if _, cmd := m.Update(tea.KeyMsg{Type: tea.KeyCtrlC}); cmd == nil {
+	if _, cmd := m.Update(tea.KeyPressMsg{Code: 'c', Mod: tea.ModCtrl}); cmd == nil {
 		t.Error("ctrl-c does not quit")
 	}
 }
@@ -418,7 +417,7 @@ func BenchmarkView(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		m.look()
-		m.View()
+		m.draw()
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
+
 	"mailfail/registry"
 	"mailfail/report/live"
 	"mailfail/store"
@@ -54,7 +56,14 @@ func (m *Model) layout() layout {
 }
 
 // View draws the screen.
-func (m *Model) View() string {
+func (m *Model) View() tea.View {
+	v := tea.NewView(m.draw())
+	v.AltScreen = true
+	return v
+}
+
+// draw returns the lines of the screen.
+func (m *Model) draw() string {
 	if m.width < 20 || m.height < 5 {
 		return m.opt.Look.text("too small", max(m.width, 1))
 	}
