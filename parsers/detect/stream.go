@@ -22,10 +22,11 @@ type Stream struct {
 	forced  int // index of the format every line is taken for, or -1
 	readers []reader
 
-	lines    *syslog.Reader
-	repeated repeats
-	hollow   bool // the last object held no line
-	beside   int  // lines of services beside a mail server, before a line of one
+	lines      *syslog.Reader
+	repeated   repeats
+	seenBefore bool // a line of a format was read in an earlier run
+	hollow     bool // the last object held no line
+	beside     int  // lines of services beside a mail server, before a line of one
 
 	time   time.Time // in the last line that had one
 	native int       // index of the format of the last line without a prefix, or -1
@@ -218,7 +219,9 @@ func (s *Stream) answered(answer syslog.Answer, line []byte) parsers.Result {
 		if s.anySeen() {
 			return parsers.Irrelevant
 		}
-		s.beside++
+		if s.hollow = s.lines.Several(); !s.hollow {
+			s.beside++
+		}
 		s.stranger.bare(line)
 		return parsers.Unparsed
 	case syslog.Hollow:
@@ -231,8 +234,11 @@ func (s *Stream) answered(answer syslog.Answer, line []byte) parsers.Result {
 	return s.parseBare(line)
 }
 
-// anySeen reports whether a line of a format was read.
+// anySeen reports whether a line of a format was read, now or in an earlier run.
 func (s *Stream) anySeen() bool {
+	if s.seenBefore {
+		return true
+	}
 	for i := range s.readers {
 		if s.readers[i].seen.Lines > 0 {
 			return true
@@ -557,6 +563,7 @@ func (s *Stream) AppendBinary(b []byte) ([]byte, error) {
 	b = parsers.AppendBytes(b, []byte(s.nameOf(s.native)))
 	b = parsers.AppendBytes(b, []byte(s.nameOf(s.bound)))
 	b = s.lines.AppendEntry(b)
+	b = parsers.AppendBool(b, s.anySeen())
 	b = s.repeated.appendState(b)
 	for i := range s.readers {
 		state, err := s.readers[i].state()
@@ -599,6 +606,7 @@ func (s *Stream) UnmarshalBinary(state []byte) error {
 	s.native = s.index(string(d.Bytes()))
 	s.bound = s.index(string(d.Bytes()))
 	s.lines.SetEntry(d, state[0], s.time)
+	s.seenBefore = state[0] == 1 || d.Bool()
 	s.repeated.setState(d)
 	for d.Err() == nil && d.More() {
 		if err := s.setParser(string(d.Bytes()), d.Bytes()); err != nil {

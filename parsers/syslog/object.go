@@ -17,6 +17,7 @@ const (
 	host
 	program
 	pid
+	service // something that names a container, a pod or a stream
 	numRoles
 )
 
@@ -46,6 +47,8 @@ var fieldNames = [numRoles][]string{
 	program: {"syslogtag", "syslog_identifier", "program", "ident", "appname", "app_name", "app-name", "application_name",
 		"application", "process.name", "log.syslog.appname", "syslog_program", "programname", "progname", "process", "_comm", "tag", "unit", "_systemd_unit"},
 	pid: {"_pid", "syslog_pid", "pid", "procid", "proc_id", "process.pid", "process_id", "log.syslog.procid", "syslog_procid"},
+	service: {"stream", "kubernetes", "container", "container_name", "container_id", "_container_name", "docker", "pod",
+		"pod_name", "namespace", "source_type", "labels", "log.file.path", "input_type", "facility", "_index"},
 }
 
 // field is the place of a name in fieldNames.
@@ -152,13 +155,16 @@ func (s *jsonScanner) read(o *object, parent []byte, depth int) bool {
 // readValue reads the value of a field.
 func (s *jsonScanner) readValue(o *object, parent, key []byte, depth int) bool {
 	c := s.peek()
+	f := o.fieldOf(parent, key)
+	if f.role == service {
+		o.count[service]++
+	}
 	if c == '{' && depth < maxNested {
 		s.next()
 		return s.read(o, key, depth+1)
 	}
-	f := o.fieldOf(parent, key)
 	switch {
-	case f.role == noRole, c == '{':
+	case f.role == noRole, f.role == service, c == '{':
 		return s.skip()
 	case c == '"', c == '[' && f.role == message:
 		value, ok := s.value()

@@ -92,8 +92,11 @@ func (r *Reader) named(line []byte) bool {
 }
 
 // namedObject reports whether the object that was read is an envelope: it has a
-// message and a time.
-func (r *Reader) namedObject() bool {
+// message and a time, and names a container, a pod or a stream.
+func (r *Reader) namedObject() bool { return r.isEvent() && r.objects[0].count[service] > 0 }
+
+// isEvent reports whether the object that was read has a message and a time.
+func (r *Reader) isEvent() bool {
 	o := &r.objects[0]
 	return o.count[message] > 0 && o.count[instant] > 0
 }
@@ -101,8 +104,8 @@ func (r *Reader) namedObject() bool {
 // beside reports whether a line begins as the services in services do, or with a
 // time.
 func (r *Reader) beside(line []byte) bool {
-	if line[0] == '{' {
-		return false
+	if line[0] == '{' || parsers.Has(line, "[{") {
+		return r.isEvent()
 	}
 	for _, s := range services {
 		if glob(s, line) {
@@ -123,7 +126,7 @@ func (r *Reader) beside(line []byte) bool {
 // "rspamd-7c9f5d8b6d-x2x9k rspamd …".
 func isPod(line []byte) bool {
 	pod, rest, ok := bytes.Cut(line, blank)
-	if !ok {
+	if !ok || len(pod) == 0 || parsers.IsDigit(pod[0]) {
 		return false
 	}
 	container, _, ok := bytes.Cut(rest, blank)

@@ -98,6 +98,9 @@ func (r *Reader) Rest() []byte {
 	return rest
 }
 
+// Several reports whether what was read last is one of several entries of a line.
+func (r *Reader) Several() bool { return r.rest != nil || r.resting }
+
 // Read reads the header of a line into e. Its answers are Line, Part, Broken and
 // Bare.
 func (r *Reader) Read(line []byte, e *parsers.Entry) Answer {
