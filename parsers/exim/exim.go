@@ -183,14 +183,14 @@ func (p *parser) entry(e *parsers.Entry, msg []byte, copied bool, emit func(*par
 		return p.continuation(msg)
 	}
 	p.continued = maxContinued
-	if p.role == panicLog {
-		return parsers.Irrelevant
-	}
 	p.rec.Reset()
 	p.rec.Time, p.rec.ID = l.time, l.id
 	p.rec.Host, p.rec.Instance = e.Host, instanceOf(e.Program)
 	if e.Host == nil {
 		p.rec.Host = p.host
+	}
+	if p.role == panicLog {
+		return p.panicked(l.text, emit)
 	}
 	return p.dispatch(&l, emit)
 }
@@ -260,7 +260,7 @@ func (p *parser) dispatch(l *line, emit func(*parsers.Record)) parsers.Result {
 
 // unflagged reads a line that is not about one delivery.
 func (p *parser) unflagged(l *line, emit func(*parsers.Record)) parsers.Result {
-	if p.rejected(l, emit) {
+	if p.rejected(l, emit) || p.role == mainLog && !l.copied && p.troubled(l.text, emit) {
 		return parsers.Understood
 	}
 	switch {

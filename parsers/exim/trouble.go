@@ -1,0 +1,84 @@
+package exim
+
+import (
+	"bytes"
+
+	"mailfail/parsers"
+)
+
+// A sign is a text by which trouble of the mail system itself is known, in lines
+// that are not about one delivery and quote nothing that a stranger wrote.
+type sign struct {
+	text    string
+	problem parsers.Problem
+}
+
+// signs are looked for in this order. testdata/messages.txt has a line for each.
+var signs = []sign{
+	{"No space left on device", parsers.ProblemDisk},
+	{"space check failed", parsers.ProblemDisk},
+	{"Disk quota exceeded", parsers.ProblemDisk},
+	{"Read-only file system", parsers.ProblemDisk},
+	{"Exim configuration error", parsers.ProblemConfig},
+	{"malware acl condition: ", parsers.ProblemFilter},
+	{"spam acl condition: ", parsers.ProblemFilter},
+	{"cert/key setup", parsers.ProblemTLS},
+	{" fork ", parsers.ProblemProcess}, // "daemon: accept process fork failed"
+	{"daemon: fork of ", parsers.ProblemProcess},
+	{"Cannot allocate memory", parsers.ProblemMemory},
+	{"Too many open files", parsers.ProblemMemory},
+	{"SIGSEGV", parsers.ProblemProcess},
+	{"delivery process failed", parsers.ProblemProcess},
+	{"from delivery subprocess", parsers.ProblemProcess},
+	{"socket bind() to port", parsers.ProblemConfig},
+	{"ainted ", parsers.ProblemConfig},
+	{"user lost privilege", parsers.ProblemConfig},
+	{" gave DEFER", parsers.ProblemLookup},
+	{"DB file ", parsers.ProblemLookup},
+	{"DB error", parsers.ProblemLookup},
+	{"spool file", parsers.ProblemQueue},
+}
+
+// strangers begin lines that may quote what a client or a remote host said.
+var strangers = []string{
+	"H=", "SMTP ", "rejected ", "refused ", "DKIM: ", "PDKIM: ", "SPF: ", "no MAIL in ", "unexpected ", "Warning: ", "cwd=",
+	"Spool file is locked", "VRFY ", "EXPN ", "ETRN ", "Remote host ",
+}
+
+// fatal begin the lines of the panic log that are in no other: Exim could not
+// write the main log, or had not begun to.
+var fatal = []string{"Exim configuration error", "exim user lost privilege", "Cannot open main log file"}
+
+// troubled reads a line that is not about one delivery, and reports whether the mail
+// system itself is in trouble by it.
+func (p *parser) troubled(text []byte, emit func(*parsers.Record)) bool {
+	if len(text) == 0 || parsers.HasAny(text, strangers) {
+		return false
+	}
+	for i := range signs {
+		if bytes.Contains(text, []byte(signs[i].text)) {
+			p.trouble(signs[i].problem, text, emit)
+			return true
+		}
+	}
+	return false
+}
+
+// panicked reads a line of the panic log. What the main log has too is counted there.
+func (p *parser) panicked(text []byte, emit func(*parsers.Record)) parsers.Result {
+	if parsers.HasAny(text, fatal) && p.troubled(text, emit) {
+		return parsers.Understood
+	}
+	return parsers.Irrelevant
+}
+
+// trouble emits the trouble that the mail system is in.
+func (p *parser) trouble(problem parsers.Problem, text []byte, emit func(*parsers.Record)) {
+	r := &p.rec
+	time, host, instance := r.Time, r.Host, r.Instance
+	r.Reset()
+	r.Time, r.Host, r.Instance = time, host, instance
+	r.Kind, r.Problem, r.Severity = parsers.Trouble, problem, parsers.SeverityError
+	r.Reply.Text = text
+	emit(r)
+}
