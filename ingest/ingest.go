@@ -421,7 +421,12 @@ func (l *loop) pause(ctx context.Context, r *source.Reader, stream *detect.Strea
 		read, size := r.Progress()
 		l.opt.Progress(r.Path(), read, size)
 	}
-	if l.lines < batchLines && !l.w.Wanted() && ctx.Err() == nil {
+	full, err := l.tracker.Full()
+	if err != nil {
+		l.err = err
+		return l.fail()
+	}
+	if l.lines < batchLines && !full && !l.w.Wanted() && ctx.Err() == nil {
 		return nil
 	}
 	return l.yield(ctx, r, stream, context.Context.Err)

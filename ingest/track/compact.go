@@ -61,6 +61,30 @@ func (t *Tracker) compact() error {
 	return nil
 }
 
+// Full reports whether the batch has to end, because as many messages as can be kept
+// have changed in it and are not over.
+func (t *Tracker) Full() (bool, error) {
+	if t.dirty < maxDirty {
+		return false, nil
+	}
+	kept := t.touched[:0]
+	for _, m := range t.touched {
+		switch {
+		case m == nil: // ended since
+		case m.over(t.newest):
+			if err := t.drop(m); err != nil {
+				return false, err
+			}
+		default:
+			m.place = len(kept)
+			kept = append(kept, m)
+		}
+	}
+	clear(t.touched[len(kept):])
+	t.touched = kept
+	return t.dirty > maxDirty/2, nil
+}
+
 // appointment is a message to look at when a record is as new as due.
 type appointment struct {
 	key []byte

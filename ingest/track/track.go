@@ -21,8 +21,14 @@ import (
 
 const (
 	// keepInMemory is how many messages that have not ended are kept in
-	// memory; others are read back when a line names them.
-	keepInMemory = 100_000
+	// memory, at about 1 KB each; others are read back when a line names them.
+	keepInMemory = 30_000
+
+	// maxDirty is how many messages may change in a batch.
+	maxDirty = 30_000
+
+	// maxFree is how many are kept to be used again.
+	maxFree = 4096
 
 	// forgetAfter is how long, in the log's time, after its last line a
 	// message that never ended is still expected to go on. Queues give up
@@ -60,6 +66,7 @@ type Tracker struct {
 
 	twins   twins
 	touched []*message // since the last commit
+	dirty   int        // number of those that have not ended since
 	ended   [][]byte   // keys to remove from the store
 	batch   int
 	newest  int64 // time of the newest record
@@ -89,7 +96,7 @@ func (t *Tracker) Reset() error {
 	clear(t.open)
 	clear(t.ids)
 	t.meaning.forget()
-	t.touched, t.ended, t.err = t.touched[:0], t.ended[:0], nil
+	t.touched, t.ended, t.dirty, t.err = t.touched[:0], t.ended[:0], 0, nil
 	t.stored, t.listed = map[uint64]struct{}{}, map[int64]int{}
 	t.finished = t.finished[:0]
 	return t.w.OpenMessages(func(key []byte, messageID int64, state []byte) {
@@ -289,6 +296,7 @@ func (t *Tracker) add(key []byte) *message {
 func (t *Tracker) touch(m *message) {
 	if !m.dirty {
 		m.dirty, m.place = true, len(t.touched)
+		t.dirty++
 		t.touched = append(t.touched, m)
 	}
 	m.batch = t.batch
@@ -371,8 +379,11 @@ func (t *Tracker) forget(m *message) {
 	delete(t.open, string(m.key))
 	if m.dirty {
 		t.touched[m.place] = nil
+		t.dirty--
 	}
-	t.free = append(t.free, m)
+	if len(t.free) < maxFree {
+		t.free = append(t.free, m)
+	}
 }
 
 // Flush writes all that is known to the store, before it is committed.
@@ -407,7 +418,7 @@ func (t *Tracker) Flush() error {
 		m.inStore = true
 		t.stored[maphash.Bytes(t.seed, m.key)] = struct{}{}
 	}
-	t.touched = t.touched[:0]
+	t.touched, t.dirty = t.touched[:0], 0
 	t.batch++
 	t.trim()
 	t.meaning.trim()
@@ -426,9 +437,6 @@ func (t *Tracker) trim() {
 		if age == 0 {
 			break
 		}
-	}
-	if len(t.free) > keepInMemory {
-		t.free = t.free[:keepInMemory]
 	}
 }
 
