@@ -21,6 +21,8 @@ type Affected struct {
 	Domain   string
 	Provider string
 
+	Direction registry.Direction
+
 	// The last failure. A recipient may have none: given up or waiting untried.
 	Reply    int
 	Enhanced string
@@ -36,6 +38,7 @@ type Person struct {
 	Address   string
 	Sender    string // "" is the null sender
 	HasSender bool   // Sender is known
+	Account   string // who submitted the message, "" unknown
 	Message   string // queue id
 	Tries     int64  // failing attempts until the window's end
 	Text      string // of the last one

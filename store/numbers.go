@@ -202,3 +202,26 @@ type CountRow struct {
 	Code, Reason string // of the failure that recipients were put off for
 	Counts
 }
+
+// TroubleRow is trouble that mail systems reported of themselves within whole
+// hours: lines that differ in their variable parts only.
+type TroubleRow struct {
+	Format      string
+	Host        string
+	Service     string // of several the one that sorts first
+	Kind        string // "fatal", "panic", "disk-full" …
+	Text        string // of several the one that sorts first
+	Signature   string
+	N           int64
+	First, Last time.Time
+}
+
+// SubmissionRow counts the messages that somebody brought in within whole hours.
+type SubmissionRow struct {
+	Host       string
+	Sender     string // domain; "<>" the null sender, "" unknown
+	Account    string // "" unknown
+	Client     string // host name, or else address; "" unknown
+	Messages   int64
+	Recipients int64 // as far as logs give their number
+}

@@ -29,6 +29,14 @@ type Reader interface {
 	// zero when there is none.
 	Covered(ctx context.Context) (first, last time.Time, err error)
 
+	// Troubles returns what mail systems reported of themselves in the hours of a
+	// window, the most frequent first. Of f, hosts and MTAs matter.
+	Troubles(ctx context.Context, w Window, f Filter) ([]TroubleRow, error)
+
+	// Submissions returns who brought in how many messages in the hours of a
+	// window, most messages first. Of f, hosts and senders matter.
+	Submissions(ctx context.Context, w Window, f Filter) ([]SubmissionRow, error)
+
 	// Events calls each with the failures in a window that have one of outcomes,
 	// oldest first, and returns what was left out of that time. With newest > 0
 	// it does so for no more than the newest ones.

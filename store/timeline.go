@@ -19,6 +19,8 @@ type Slice struct {
 
 // Point is what happened within one step of a timeline.
 //
+// Messages that a server made itself to report failures are not counted.
+//
 // The unit of Recipients and First is the recipient, that of the others the
 // line of the log. What succeeded has no reason: with a dimension of causes, or
 // a filter of them, it stands at the values "" of those dimensions, or nowhere.

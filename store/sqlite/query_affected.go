@@ -52,6 +52,7 @@ func (c *counter) affected(each func(*store.Affected) error) error {
 			Sender:    c.cat.value(series, store.BySender),
 			Domain:    c.cat.value(series, store.ByDomain),
 			Provider:  c.cat.value(series, store.ByProvider),
+			Direction: series.direction,
 		}
 		if p.cause != 0 {
 			r.Reply, r.Enhanced, r.Reason = k.reply, k.enhanced, k.reason
@@ -65,14 +66,14 @@ func (c *counter) affected(each func(*store.Affected) error) error {
 func (q *reader) Persons(ctx context.Context, ids []int64, before time.Time) (persons []store.Person, err error) {
 	_, until := store.Window{Until: before}.Micros()
 	err = q.read(ctx, func(t *tx) error {
-		const query = `SELECT r.id, r.address, m.sender, m.queue_id,
+		const query = `SELECT r.id, r.address, m.sender, m.account, m.queue_id,
 			(SELECT count(*) FROM attempts AS a WHERE a.recipient = r.id AND a.time < ?),
 			(SELECT a.text FROM attempts AS a WHERE a.recipient = r.id AND a.time < ? ORDER BY a.time DESC, a.id DESC LIMIT 1)
 			FROM recipients AS r JOIN messages AS m ON m.id = r.message WHERE r.id IN (SELECT value FROM json_each(?)) ORDER BY r.id`
 		return t.each(query, []any{until, until, list(ids)}, func(r *sql.Rows) error {
 			var p store.Person
 			var sender, text sql.NullString
-			err := r.Scan(&p.ID, &p.Address, &sender, &p.Message, &p.Tries, &text)
+			err := r.Scan(&p.ID, &p.Address, &sender, &p.Account, &p.Message, &p.Tries, &text)
 			p.Sender, p.HasSender, p.Text = sender.String, sender.Valid, text.String
 			persons = append(persons, p)
 			return err

@@ -135,6 +135,9 @@ func mod(a, b int64) int64 { return (a%b + b) % b }
 // count adds up everything.
 func (t *timeline) count() error {
 	t.wanted = t.filter.wanted(t.cat)
+	for i := range t.wanted {
+		t.wanted[i] = t.wanted[i] && !t.cat.series[i].own
+	}
 	t.bare, t.caused = make([]*slice, len(t.cat.series)), map[[2]int32]*slice{}
 	for _, count := range []func() error{t.counts, t.recipients, t.attempts, t.rejections} {
 		if err := count(); err != nil {

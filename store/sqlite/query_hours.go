@@ -1,0 +1,68 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"slices"
+	"time"
+
+	"mailfail/store"
+)
+
+// wholeHours returns the condition that the column hour has something of a window.
+func wholeHours(w store.Window) (string, []any) {
+	if !w.Until.IsZero() {
+		w.Until = w.Until.Add(time.Hour - time.Microsecond)
+	}
+	return within(w, "hour", 60*store.MinuteMicros)
+}
+
+// Troubles returns what mail systems reported of themselves in the hours of a
+// window, the most frequent first.
+func (q *reader) Troubles(ctx context.Context, w store.Window, f store.Filter) (list []store.TroubleRow, err error) {
+	err = q.read(ctx, func(t *tx) error {
+		where, args := wholeHours(w)
+		return t.each(`SELECT f.text, h.text, min(s.text), t.kind, min(t.text), t.signature, sum(t.n), min(t.first), max(t.last) FROM troubles AS t
+			JOIN names AS f ON f.id = t.format JOIN names AS h ON h.id = t.host JOIN names AS s ON s.id = t.service
+			WHERE `+where+` GROUP BY f.text, h.text, t.kind, t.signature`, args, func(r *sql.Rows) error {
+			var row store.TroubleRow
+			var first, last int64
+			err := r.Scan(&row.Format, &row.Host, &row.Service, &row.Kind, &row.Text, &row.Signature, &row.N, &first, &last)
+			row.First, row.Last = time.UnixMicro(first), time.UnixMicro(last)
+			if store.MatchName(f.Hosts, row.Host) && f.MatchFormat(row.Format) {
+				list = append(list, row)
+			}
+			return err
+		})
+	})
+	slices.SortFunc(list, func(a, b store.TroubleRow) int {
+		return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Signature, b.Signature),
+			cmp.Compare(a.Host, b.Host), cmp.Compare(a.Format, b.Format))
+	})
+	return list, err
+}
+
+// Submissions returns who brought in how many messages in the hours of a window,
+// most messages first.
+func (q *reader) Submissions(ctx context.Context, w store.Window, f store.Filter) (list []store.SubmissionRow, err error) {
+	err = q.read(ctx, func(t *tx) error {
+		where, args := wholeHours(w)
+		return t.each(`SELECT h.text, s.text, a.text, c.text, u.messages, u.recipients FROM (SELECT host, sender, account, client,
+			sum(messages) AS messages, sum(recipients) AS recipients FROM submissions WHERE `+where+` GROUP BY host, sender, account, client) AS u
+			JOIN names AS h ON h.id = u.host JOIN names AS s ON s.id = u.sender JOIN names AS a ON a.id = u.account JOIN names AS c ON c.id = u.client`,
+			args, func(r *sql.Rows) error {
+				var row store.SubmissionRow
+				err := r.Scan(&row.Host, &row.Sender, &row.Account, &row.Client, &row.Messages, &row.Recipients)
+				if store.MatchName(f.Hosts, row.Host) && store.MatchDomain(f.Senders, row.Sender) {
+					list = append(list, row)
+				}
+				return err
+			})
+	})
+	slices.SortFunc(list, func(a, b store.SubmissionRow) int {
+		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Sender, b.Sender),
+			cmp.Compare(a.Account, b.Account), cmp.Compare(a.Client, b.Client))
+	})
+	return list, err
+}
