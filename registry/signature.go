@@ -324,7 +324,8 @@ func (s *signer) urlTail(b []byte) {
 			digits = digits || kinds[c] == isDigit
 			at = at || c == '@' || c == '%'
 		}
-		if at || digits && !isTag(part) && !isKey(part) || len(part) > 40 {
+		name, isPage := bytes.CutSuffix(part, []byte(".html")) // postgrey's, of a domain
+		if at || isPage && bytes.IndexByte(name, '.') > 0 && isHost(name) || digits && !isTag(part) && !isKey(part) || len(part) > 40 {
 			s.dst = append(s.dst, "{id}"...)
 		} else {
 			s.dst = append(s.dst, part...)
@@ -380,11 +381,24 @@ func isHost(w []byte) bool {
 	return w[0] != '.' && bytes.IndexByte(w[:dot], '_') < 0 && !bytes.Contains(w, []byte(".."))
 }
 
-// isList reports whether a host name looks like that of a list of bad senders.
+// isList reports whether a host name is that of a list of bad senders: one that
+// is known, or has a label such as bl, rbl or dnsbl-1. Names of others merely
+// contain such letters.
 func isList(w []byte) bool {
-	for _, part := range [...]string{"spam", "bl.", "rbl", "sorbs", "barracuda", "list", "block", "abuse", "cloudmark", "reputation", "invaluement", "surbl", "dnswl", "senderscore", "mimecast", "proofpoint"} {
+	for _, part := range [...]string{
+		"spamhaus", "spamcop", "sorbs", "barracuda", "cloudmark", "invaluement", "surbl", "uribl", "dnswl",
+		"senderscore", "mimecast", "proofpoint", "uceprotect", "abuseat", "abuse.ch", "mailspike", "psbl.",
+		"manitu.net", "hostkarma", "spfbl", "abusix", "backscatterer", "mail-abuse", "trendmicro",
+	} {
 		if bytes.Contains(w, []byte(part)) {
 			return true
+		}
+	}
+	for label := range bytes.SplitSeq(w, []byte(".")) {
+		for _, name := range [...]string{"bl", "rbl", "dnsbl", "dnsrbl", "xbl", "sbl", "pbl", "dbl", "blacklist", "blocklist", "reputation"} {
+			if rest, ok := bytes.CutPrefix(label, []byte(name)); ok && (len(rest) == 0 || rest[0] == '-' || kinds[rest[0]] == isDigit) {
+				return true
+			}
 		}
 	}
 	return false

@@ -61,17 +61,55 @@ func (x *Explainer) Message(name string, r io.Reader) (*Answer, error) {
 	}
 	recipients := b.recipients()
 	if len(recipients) == 0 || len(recipients) == 1 && recipients[0].address == "" && !isMessage {
-		a := x.Text(b.answerText())
+		text := b.answerText()
+		if text == "" && isMessage {
+			text = x.prose(&b)
+		}
+		a := x.Text(text)
 		a.Input = name
 		return a, nil
 	}
 	a := &Answer{Schema: Schema, Input: name, Codes: []Code{}}
 	for _, f := range recipients {
-		a.Recipients = append(a.Recipients, x.recipient(f))
+		r := x.recipient(f)
+		if r.Reason == nil || r.Reason.Reason == "unknown" {
+			if f.diagnostic = x.prose(&b); f.diagnostic != "" {
+				r = x.recipient(f)
+			}
+		}
+		a.Recipients = append(a.Recipients, r)
 	}
 	a.merge()
 	a.Trace = queueID(data)
 	return a, nil
+}
+
+// maxProse is how many lines of a text for humans are looked through.
+const maxProse = 60
+
+// prose returns the line for humans that tells the cause, where no reply and no
+// report does: the first that a whole phrase decides, or else the subject.
+// Single words of prose would be taken for something else.
+func (x *Explainer) prose(b *bounce) string {
+	n := 0
+	for line := range strings.Lines(b.text) {
+		if n++; n > maxProse || returned().MatchString(strings.TrimRight(line, "\r\n")) {
+			break
+		}
+		if x.decided(line) {
+			return cut(strings.TrimSpace(line))
+		}
+	}
+	if subject := b.header.Get("Subject"); x.decided(subject) {
+		return cut(subject)
+	}
+	return ""
+}
+
+// decided reports whether a whole phrase in a line tells a reason.
+func (x *Explainer) decided(line string) bool {
+	v := x.Rules.Classify(registry.Failure{Signature: string(registry.AppendSignature(nil, []byte(line)))})
+	return v.DecidedBy == registry.ByText && v.Confidence == registry.ConfidenceHigh
 }
 
 // queueIDs find the name that the host which made a bounce gave the message:

@@ -32,7 +32,7 @@ import (
 var (
 	// addressLine is an address that opens a recipient: alone, or with a colon
 	// and the beginning of the cause, and an expansion note of Postfix or Exim.
-	addressLine = lazy(`^\s*(?:\*\s+)?<?([^\s<>:;,()]+@[^\s<>:;,()]+[^\s<>:;,().])>?\s*(?:\((?:expanded|generated|ultimately)[^)]{0,400}\)|\(reason:[^)]*\))?\s*(:|$|\.\.\.|\(reason|\s+on\s+|\s+#|\s+\d{3}[ -])(.*)$`)
+	addressLine = lazy(`^\s*(?:\*\s+)?<?([^\s<>:;,()]+@[^\s<>:;,()]+[^\s<>:;,().])>?\s*(?:\((?:expanded|generated|ultimately)[^)]{0,400}\)|\(reason:[^)]*\))?\s*(:|$|\.\.\.|\(reason|\s+Error,|\s+on\s+|\s+#|\s+\d{3}[ -])(.*)$`)
 	smtpAnswer  = lazy(`^\s*<<<\s+(.*)$`)
 	smtpRcpt    = lazy(`(?i)^\s*>>>\s+RCPT TO:\s*<?([^\s<>]+@[^\s<>]+?)>?\s*$`)
 	// sentence names the recipient in the middle: DragonFly, IMail, Zoho.
