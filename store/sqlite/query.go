@@ -6,11 +6,13 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"mailfail/store"
 	"strings"
 	"sync/atomic"
+
+	"github.com/mattn/go-sqlite3"
+
+	"mailfail/store"
 )
 
 // reader answers questions. All it knows comes from what is committed; every
@@ -48,16 +50,34 @@ type tx struct {
 	cache *atomic.Pointer[catalog] // of the last answer; nil: there is none
 }
 
-// transaction runs f within a read transaction.
+// readError is what went wrong while the database was read; what the reader's
+// caller returned is none.
+type readError struct{ err error }
+
+func (e *readError) Error() string { return "read the database: " + e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
+
+// transaction runs f within a read transaction. What SQLite complains of is
+// said with the path of the database and what can be done.
 func (db *DB) transaction(ctx context.Context, f func(*tx) error) error {
+	err := db.readWithin(ctx, f)
+	var e *readError
+	var se sqlite3.Error
+	if errors.As(err, &e) && errors.As(err, &se) {
+		return db.explain("read", e.err)
+	}
+	return err
+}
+
+func (db *DB) readWithin(ctx context.Context, f func(*tx) error) error {
 	conn, err := db.ro.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("read the database: %w", err)
+		return &readError{err}
 	}
 	defer conn.Close()
 	// Not BeginTx: connections that write take the write lock with it.
 	if _, err := conn.ExecContext(ctx, "BEGIN DEFERRED"); err != nil {
-		return fmt.Errorf("read the database: %w", err)
+		return &readError{err}
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	return f(&tx{ctx, conn, &db.cache})
@@ -67,7 +87,7 @@ func (db *DB) transaction(ctx context.Context, f func(*tx) error) error {
 func (t *tx) each(query string, args []any, row func(*sql.Rows) error) error {
 	rows, err := t.conn.QueryContext(t.ctx, query, args...)
 	if err != nil {
-		return fmt.Errorf("read the database: %w", err)
+		return &readError{err}
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -76,7 +96,7 @@ func (t *tx) each(query string, args []any, row func(*sql.Rows) error) error {
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read the database: %w", err)
+		return &readError{err}
 	}
 	return nil
 }
@@ -120,7 +140,7 @@ func (t *tx) cursor(query string, args []any) (*cursor, error) {
 	for i, a := range args {
 		v, err := driver.DefaultParameterConverter.ConvertValue(a)
 		if err != nil {
-			return nil, fmt.Errorf("read the database: %w", err)
+			return nil, &readError{err}
 		}
 		named[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
 	}
@@ -135,7 +155,7 @@ func (t *tx) cursor(query string, args []any) (*cursor, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the database: %w", err)
+		return nil, &readError{err}
 	}
 	n := len(c.rows.Columns())
 	c.values, c.row = make([]driver.Value, n), make([]int64, n)
@@ -146,7 +166,7 @@ func (t *tx) cursor(query string, args []any) (*cursor, error) {
 func (c *cursor) next() bool {
 	if err := c.rows.Next(c.values); err != nil {
 		if !errors.Is(err, io.EOF) {
-			c.err = fmt.Errorf("read the database: %w", err)
+			c.err = &readError{err}
 		}
 		return false
 	}

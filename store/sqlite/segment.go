@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"fmt"
 	"math"
 	"runtime"
 	"slices"
@@ -357,7 +356,7 @@ func decodeInOrder(ctx context.Context, blobs [][]byte, each func(*block) error)
 		free <- d.b
 	}
 	if failed != nil {
-		return fmt.Errorf("read the database: %w", failed)
+		return &readError{failed}
 	}
 	return nil
 }

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"database/sql"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"mailfail/registry"
+)
+
+// These tests let the machine fail. Each wants the right exit code, one clear
+// line for each thing that could not be done, and nothing lost or counted twice
+// when the fault is over.
+
+// mountSmall mounts a file system of a few megabytes and returns its folder and
+// a function that changes its options.
+func mountSmall(t *testing.T, options string) (dir string, remount func(options string)) {
+	t.Helper()
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		t.Skip("only root on Linux can mount a small file system")
+	}
+	dir = t.TempDir()
+	mount := func(args ...string) error {
+		out, err := exec.Command("mount", append(args, dir)...).CombinedOutput()
+		if err != nil {
+			return errors.New(strings.TrimSpace(string(out)))
+		}
+		return nil
+	}
+	if err := mount("-t", "tmpfs", "-o", options, "none"); err != nil {
+		t.Skip("no file system can be mounted here: ", err)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	return dir, func(options string) {
+		t.Helper()
+		if err := mount("-o", "remount,"+options, "-t", "tmpfs", "none"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// fails runs the program and wants an exit code, words in its complaint, and
+// no trace of Go's in it.
+func fails(t *testing.T, code int, words string, cmd *exec.Cmd) {
+	t.Helper()
+	var errs bytes.Buffer
+	cmd.Stderr, cmd.Env = &errs, append(os.Environ(), "TZ=UTC")
+	err := cmd.Run()
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		t.Errorf("%q: exit code %d (%v), want %d\n%s", cmd.Args, got, err, code, &errs)
+	}
+	complaint := errs.String()
+	if words == "" != (complaint == "") || !strings.Contains(strings.ToLower(complaint), strings.ToLower(words)) {
+		t.Errorf("%q says %q, want words %q", cmd.Args, complaint, words)
+	}
+	for _, trace := range []string{"goroutine ", "panic:", ".go:"} {
+		if strings.Contains(complaint, trace) {
+			t.Errorf("%q prints a trace: %.500s", cmd.Args, complaint)
+		}
+	}
+	if n := strings.Count(complaint, "\n"); n > 3 {
+		t.Errorf("%q complains on %d lines:\n%s", cmd.Args, n, complaint)
+	}
+}
+
+func mailfail(args ...string) *exec.Cmd { return exec.Command("mailfail", args...) }
+
+// in runs the program in a shell that has limits.
+func in(limits string, args ...string) *exec.Cmd {
+	return exec.Command("sh", append([]string{"-c", limits + ` && exec mailfail "$@"`, "sh"}, args...)...)
+}
+
+func writeLog(t *testing.T, dir string, log []byte) string {
+	t.Helper()
+	path := filepath.Join(dir, "mail.log")
+	if err := os.WriteFile(path, log, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestDiskFull(t *testing.T) {
+	log, _ := generate(t, 4000)
+	path := writeLog(t, t.TempDir(), log)
+	want := atOnce(t, log)
+	// The disk is full at the first page, in the middle, and near the end.
+	for _, size := range []string{"64k", "160k", "320k", "480k"} {
+		dir, remount := mountSmall(t, "size="+size)
+		db := filepath.Join(dir, "m.db")
+		fails(t, 1, "disk is full", mailfail("ingest", "--db", db, path))
+		remount("size=64m")
+		fails(t, 0, "", mailfail("ingest", "--db", db, path))
+		if got := content(t, db); got != want {
+			t.Errorf("size %s: the database differs from that of a disk with space", size)
+		}
+	}
+	dir, _ := mountSmall(t, "size=8k")
+	fails(t, 1, "no space left", mailfail("report", "--year", "2026", "--top", "0", "--format", "json", "--output", filepath.Join(dir, "r.json"), path))
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left on the full disk: %v, %v", left, err)
+	}
+}
+
+func TestReadOnlyDisk(t *testing.T) {
+	log, _ := generate(t, 200)
+	path := writeLog(t, t.TempDir(), log)
+	dir, remount := mountSmall(t, "size=16m")
+	db := filepath.Join(dir, "m.db")
+	fails(t, 0, "", mailfail("ingest", "--db", db, path))
+	remount("ro")
+	for _, args := range [][]string{{"report", "--db", db}, {"events", "--db", db}, {"trace", "--db", db, "nobody@nowhere.example"}} {
+		fails(t, 0, "", mailfail(args...))
+	}
+	fails(t, 1, db, mailfail("ingest", "--db", db, path))
+	remount("rw")
+	fails(t, 0, "", mailfail("ingest", "--db", db, path))
+	if content(t, db) != atOnce(t, log) {
+		t.Error("the database differs from that of a disk that can be written to")
+	}
+}
+
+// Whatever bytes of a database are damaged, a command says so or answers.
+func TestDamagedDatabase(t *testing.T) {
+	log, _ := generate(t, 400)
+	dir := t.TempDir()
+	path, db := writeLog(t, dir, log), filepath.Join(dir, "m.db")
+	fails(t, 0, "", mailfail("ingest", "--db", db, path))
+	whole, err := os.ReadFile(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	complained := 0
+	for i := range 24 {
+		damaged := bytes.Clone(whole)
+		at := len(damaged) / 24 * i
+		for j := range min(3000, len(damaged)-at) {
+			damaged[at+j] ^= byte(j*7 + i + 1)
+		}
+		if err := os.WriteFile(db, damaged, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"report", "--db", db, "--top", "0"}, {"events", "--db", db}, {"ingest", "--db", db, path}} {
+			var out, errs bytes.Buffer
+			code := run(args, strings.NewReader(""), &out, &errs)
+			if code > 1 {
+				t.Errorf("damage at %d: %q: exit code %d: %s", at, args, code, &errs)
+			}
+			if code == 1 {
+				complained++
+				if !strings.Contains(errs.String(), registry.Foreign(db).String()) {
+					t.Errorf("damage at %d: %q does not name the database: %s", at, args, &errs)
+				}
+			}
+		}
+	}
+	if complained == 0 {
+		t.Error("no damage was seen: this test tests nothing")
+	}
+}
+
+// A crash of the machine may tear the write-ahead log anywhere: what was
+// committed before is there, and what is lost is read again.
+func TestTornWAL(t *testing.T) {
+	log, _ := generate(t, 2000)
+	dir := t.TempDir()
+	half := bytes.LastIndexByte(log[:len(log)/2], '\n') + 1
+	path, db := writeLog(t, dir, log[:half]), filepath.Join(dir, "m.db")
+	fails(t, 0, "", mailfail("ingest", "--db", db, path))
+	// A reader keeps the write-ahead log from being removed.
+	reader, err := sql.Open("sqlite3", "file:"+db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if _, err := reader.Exec("SELECT count(*) FROM meta"); err != nil {
+		t.Fatal(err)
+	}
+	writeLog(t, dir, log)
+	fails(t, 0, "", mailfail("ingest", "--db", db, path))
+	main, err := os.ReadFile(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wal, err := os.ReadFile(db + "-wal")
+	if err != nil || len(wal) == 0 {
+		t.Fatalf("no write-ahead log: %v", err)
+	}
+	want := atOnce(t, log)
+	for _, cut := range []int{0, 100, len(wal) / 3, len(wal) / 2, len(wal) - 5000, len(wal) - 1, len(wal)} {
+		torn := filepath.Join(t.TempDir(), "m.db")
+		if err := errors.Join(os.WriteFile(torn, main, 0o640), os.WriteFile(torn+"-wal", wal[:max(cut, 0)], 0o640)); err != nil {
+			t.Fatal(err)
+		}
+		fails(t, 0, "", mailfail("ingest", "--db", torn, path))
+		if content(t, torn) != want {
+			t.Errorf("write-ahead log torn at %d of %d: the database differs", cut, len(wal))
+		}
+	}
+}
+
+func TestFewFiles(t *testing.T) {
+	log, _ := generate(t, 200)
+	dir := t.TempDir()
+	path, db := writeLog(t, dir, log), filepath.Join(dir, "m.db")
+	fails(t, 1, "too many open files", in("ulimit -n 9", "ingest", "--db", db, path))
+	fails(t, 0, "", mailfail("ingest", "--db", db, path))
+	if content(t, db) != atOnce(t, log) {
+		t.Error("the database differs after a run without files")
+	}
+}
+
+// Logs that are no files any more harm no other.
+func TestOddLogs(t *testing.T) {
+	log, _ := generate(t, 100)
+	dir := t.TempDir()
+	path := writeLog(t, dir, log)
+	loop, folder, fifo := filepath.Join(dir, "loop.log"), filepath.Join(dir, "folder.log"), filepath.Join(dir, "fifo.log")
+	if err := errors.Join(os.Symlink("loop.log", loop), os.Mkdir(folder, 0o755), syscall.Mkfifo(fifo, 0o600)); err != nil {
+		t.Skip(err)
+	}
+	db := filepath.Join(dir, "m.db")
+	fails(t, 1, "loop.log", mailfail("ingest", "--db", db, loop, path))
+	if content(t, db) != atOnce(t, log) {
+		t.Error("a loop of links harmed another log")
+	}
+	fails(t, 0, "", mailfail("ingest", "--db", db, folder, path)) // nothing is in it
+	fails(t, 0, "", mailfail("ingest", "--db", db, dir))          // a pipe in a folder is left alone
+	if content(t, db) != atOnce(t, log) {
+		t.Error("a folder or a pipe harmed another log")
+	}
+}
+
+// A compressed file of zeros is one line that never ends.
+func TestBomb(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	zeros := make([]byte, 1<<20)
+	for range 1 << 10 {
+		if _, err := z.Write(zeros); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "mail.log.gz")
+	if err := os.WriteFile(path, bomb.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := mailfail("report", path)
+	fails(t, 3, "mail.log.gz", cmd)
+	const limit = 256 << 10 // KiB; a gigabyte would be four times as much
+	if used := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss; used > limit {
+		t.Errorf("%d KiB of memory for a file of %d bytes", used, bomb.Len())
+	}
+}
