@@ -37,13 +37,15 @@ type model struct {
 
 	reasons []string // that occur in the window
 	classes []class
-	reason  []int32     // by cause, -1 when the reason does not occur in the window
-	p       [][]float64 // by reason and leaf: the usual rate of failure
-	today   []float64   // recipients of the window by leaf
-	events  []event     // of the window, in order of time
-	rows    []row       // recipients of the window
-	total   float64     // recipients of the window
-	usual   float64     // expected events of any reason in the window
+	reason  []int32            // by cause, -1 when the reason does not occur in the window
+	p       [][]float64        // by reason and leaf: the usual rate of failure
+	today   []float64          // recipients of the window by leaf
+	all     []float64          // recipients of the window and the days before by leaf
+	mail    [numDims][]float64 // of all, by value; filled when asked for
+	events  []event            // of the window, in order of time
+	rows    []row              // recipients of the window
+	total   float64            // recipients of the window
+	usual   float64            // expected events of any reason in the window
 }
 
 // event is an Event of the window as the scan sees it.
@@ -471,9 +473,13 @@ func (m *model) history() *history {
 // rates finds the usual rate of every reason at every leaf.
 func (m *model) rates() {
 	h := m.history()
+	m.all = slices.Clone(m.today)
+	for l := range h.n {
+		m.all[l] += sum(h.n[l])
+	}
 	m.p = make([][]float64, len(m.reasons))
 	for r := range m.reasons {
-		m.p[r] = m.rate(h, h.events[r])
+		m.p[r] = m.rate(h, h.events[r], ofAddress(m.reasons[r]))
 	}
 }
 
@@ -490,7 +496,14 @@ func (t *tally) at(days int) []float64 {
 	return t.days
 }
 
-func (m *model) rate(h *history, events [][]float64) []float64 {
+// ofAddress reports whether a reason is about single addresses. Lists that are
+// sent once a week stay dirty.
+func ofAddress(reason string) bool {
+	group := registry.Reason(reason).Info().Group
+	return group == "address" || group == "mailbox"
+}
+
+func (m *model) rate(h *history, events [][]float64, ofAddress bool) []float64 {
 	providers := m.quietProviders(h, events)
 	site := tally{}
 	for i := range providers {
@@ -528,7 +541,7 @@ func (m *model) rate(h *history, events [][]float64) []float64 {
 		k := &m.leaves[l]
 		s, o, d := &senders[k[dimSender]], &hosts[k[dimHost]], &domains[k[dimDomain]]
 		p[l] = pProvider[k[dimProvider]] * (s.f + weightSender) / (s.expected + weightSender) *
-			(o.f + weightHost) / (o.expected + weightHost) * domainFactor(d, h.days)
+			(o.f + weightHost) / (o.expected + weightHost) * domainFactor(d, h.days, ofAddress)
 		sum[k[dimProvider]] += p[l] * sumBut(h.n[l], providers[k[dimProvider]].skip)
 	}
 	for i := range scaled {
@@ -544,13 +557,14 @@ func (m *model) rate(h *history, events [][]float64) []float64 {
 }
 
 // domainFactor is how much worse a domain is than its provider. What failed on
-// one day only does not make it bad; dead domains stay dead.
-func domainFactor(t *tally, days int) float64 {
+// one day only does not make it bad, unless it was for its addresses; dead
+// domains stay dead.
+func domainFactor(t *tally, days int, ofAddress bool) float64 {
 	if t.n == 0 || t.expected == 0 {
 		return 1
 	}
 	f := t.f
-	if days > 1 && t.days != nil {
+	if days > 1 && t.days != nil && !ofAddress {
 		f = (f - slices.Max(t.days)) * float64(days) / float64(days-1)
 	}
 	mean := t.expected / t.n

@@ -309,11 +309,12 @@ func (m *model) trim(c *candidate, f []float64) {
 	}
 }
 
-// price is what a slice has to be better by, for each of its dimensions: there
-// are many to choose from. Of two that explain the same the general one is named.
+// price is what a slice has to be better by: there are many to choose from, and
+// those with little mail are more. Of two that explain the same the general one
+// is named.
 func (m *model) price(c *candidate) (sum float64) {
 	for _, d := range c.dims {
-		sum += math.Log(float64(m.names[d].len())) + 2
+		sum += min(math.Log(float64(m.names[d].len())), m.rarity(d, c.at[d])) + 2
 		if d == dimProvider {
 			sum--
 		}
@@ -325,4 +326,15 @@ func (m *model) price(c *candidate) (sum float64) {
 		sum++
 	}
 	return sum
+}
+
+// rarity is −ln of the share of the mail that a value of a dimension has.
+func (m *model) rarity(d dim, value int32) float64 {
+	if m.mail[d] == nil {
+		m.mail[d] = make([]float64, len(m.names[d].names))
+		for l, n := range m.all {
+			m.mail[d][m.leaves[l][d]] += n
+		}
+	}
+	return math.Log((sum(m.mail[d]) + 1) / (m.mail[d][value] + 1))
 }

@@ -398,7 +398,7 @@ func (v *volume) isEven(h *hole) bool {
 		before, all, seen = before+sum(e[:h.from]), all+sum(e), seen+sum(s.days[today])
 	}
 	ratio := seen / max(1, all)
-	if before > 0.25*all || ratio < 0.08 {
+	if before > 0.1*all || ratio < 0.08 || ratio > 0.65 {
 		return false
 	}
 	for _, p := range bySender {
@@ -406,7 +406,7 @@ func (v *volume) isEven(h *hole) bool {
 			continue
 		}
 		senders++
-		if expected := p.expected * ratio; math.Abs(p.seen-expected) > 4*math.Sqrt(expected+0.06*expected*expected+1) {
+		if expected := p.expected * ratio; math.Abs(p.seen-expected) > 2.5*math.Sqrt(expected+0.03*expected*expected+1) {
 			odd += p.expected
 		}
 	}
