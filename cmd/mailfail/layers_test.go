@@ -21,6 +21,7 @@ var layers = map[string][]string{
 	"report":         {"store", "registry", "templates"},
 	// A reply that somebody pastes is taken apart as one in a log is.
 	"report/explain": {"parsers", "registry", "templates"},
+	"report/web":     {"report", "report/explain", "store", "registry", "templates"},
 	"store":          {"registry"},
 	"store/sqlite":   {"store", "registry"},
 	"templates":      {"registry"},

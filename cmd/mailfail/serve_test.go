@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestServe starts the server on a port and on a socket, asks it, and ends it.
+func TestServe(t *testing.T) {
+	dir := t.TempDir()
+	ingest := newProcess("ingest", "--quiet", "--year", "2026", "--db", dir+"/db", "../../testdata/postfix/plain/mail.log")
+	ingest.check(t, ingest.Run())
+	for _, listen := range []string{"localhost:0", "unix:" + dir + "/socket"} {
+		p := newProcess("serve", "--db", dir+"/db", "--listen", listen)
+		p.Stdout = nil
+		out, err := p.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Start(); err != nil {
+			t.Fatal(err)
+		}
+		line, err := bufio.NewReader(out).ReadString('\n')
+		if err != nil {
+			t.Fatalf("%v %s", err, &p.errs)
+		}
+		if body := ask(t, strings.TrimSpace(strings.TrimPrefix(line, "serving "))); !strings.HasPrefix(body, "ok: read until 2026-11-22T06:") {
+			t.Errorf("%s: %s", listen, body)
+		}
+		if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		p.check(t, p.Wait())
+	}
+	if _, err := os.Stat(dir + "/socket"); err == nil {
+		t.Error("the socket was left")
+	}
+}
+
+// ask returns the answer of /healthz at an address that serve printed.
+func ask(t *testing.T, address string) string {
+	t.Helper()
+	client := &http.Client{}
+	if path, ok := strings.CutPrefix(address, unixPrefix); ok {
+		address = "http://socket/"
+		client.Transport = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return net.Dial("unix", path)
+		}}
+	}
+	answer, err := client.Get(address + "healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}

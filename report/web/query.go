@@ -1,0 +1,210 @@
+package web
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mailfail/registry"
+	"mailfail/report"
+	"mailfail/store"
+)
+
+// query is what a page is about. It is all in the URL, so that a page can be
+// sent to somebody.
+type query struct {
+	values url.Values // what was asked for, and nothing else
+	window store.Window
+	filter store.Filter
+	by     []store.Dimension
+}
+
+// defaultSince is the time that a page is about when none is named.
+const defaultSince = "24h"
+
+// filterKeys are the parameters of filters, by the dimension they are about.
+var filterKeys = []string{"provider", "domain", "sender", "host", "reason", "code", "mta"}
+
+// list returns the list of a filter that a parameter is about.
+func list(f *store.Filter, key string) *[]string {
+	switch key {
+	case "provider":
+		return &f.Providers
+	case "domain":
+		return &f.Domains
+	case "sender":
+		return &f.Senders
+	case "host":
+		return &f.Hosts
+	case "reason":
+		return &f.Reasons
+	case "code":
+		return &f.Codes
+	}
+	return &f.MTAs
+}
+
+// parse reads the parameters of a URL.
+//
+// What is not printable is refused: the page repeats the parameters in places
+// where it could not be shown harmless.
+func parse(asked url.Values, now time.Time, loc *time.Location) (q query, err error) {
+	q.values = url.Values{}
+	for _, values := range asked {
+		for _, value := range values {
+			if registry.Foreign(value).String() != value {
+				return q, requestError{errorString("a parameter holds characters that cannot be shown")}
+			}
+		}
+	}
+	for _, key := range filterKeys {
+		for _, value := range asked[key] {
+			if value != "" {
+				q.values.Add(key, value)
+				*list(&q.filter, key) = append(*list(&q.filter, key), value)
+			}
+		}
+	}
+	// The form of the page adds a filter as two parameters.
+	if key, value := asked.Get("filter"), strings.TrimSpace(asked.Get("value")); value != "" && slices.Contains(filterKeys, key) {
+		q.values.Add(key, value)
+		*list(&q.filter, key) = append(*list(&q.filter, key), value)
+	}
+	for _, code := range q.filter.Codes {
+		if err := store.CheckCode(code); err != nil {
+			return q, requestError{err}
+		}
+	}
+	for _, name := range strings.Split(asked.Get("by"), ",") {
+		if d := store.Dimension(name); slices.Contains(store.Dimensions, d) && !slices.Contains(q.by, d) {
+			q.by = append(q.by, d)
+		}
+	}
+	if q.by != nil {
+		q.values.Set("by", asked.Get("by"))
+	}
+	return q, q.parseWindow(asked, now, loc)
+}
+
+// parseWindow reads day, or since and until.
+func (q *query) parseWindow(asked url.Values, now time.Time, loc *time.Location) (err error) {
+	if day := asked.Get("day"); day != "" {
+		q.values.Set("day", day)
+		if q.window, err = report.ParseDay(day, now, loc); err != nil {
+			return requestError{err}
+		}
+		return nil
+	}
+	since := asked.Get("since")
+	if since == "" {
+		since = defaultSince
+	} else {
+		q.values.Set("since", since)
+	}
+	if q.window.Since, err = report.ParseTime(since, now, loc); err != nil {
+		return requestError{err}
+	}
+	q.window.Until = now
+	if until := asked.Get("until"); until != "" {
+		q.values.Set("until", until)
+		if q.window.Until, err = report.ParseTime(until, now, loc); err != nil {
+			return requestError{err}
+		}
+	}
+	if !q.window.Since.Before(q.window.Until) {
+		return requestError{errorString("since is not before until")}
+	}
+	return nil
+}
+
+type errorString string
+
+func (e errorString) Error() string { return string(e) }
+
+// with returns the address of a page with some parameters changed: pairs of a
+// key and a value, "" for none.
+func (q *query) with(path string, pairs ...string) string {
+	values := url.Values{}
+	for key, list := range q.values {
+		values[key] = list
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		values.Del(pairs[i])
+		if pairs[i+1] != "" {
+			values.Set(pairs[i], pairs[i+1])
+		}
+	}
+	if len(values) == 0 {
+		return path
+	}
+	return path + "?" + values.Encode()
+}
+
+// without returns the address of the page with one value of a filter less.
+func (q *query) without(key, value string) string {
+	rest := query{values: url.Values{}}
+	for k, list := range q.values {
+		for _, v := range list {
+			if k != key || v != value {
+				rest.values.Add(k, v)
+			}
+		}
+	}
+	return rest.with("/")
+}
+
+// choice is a link that may be the chosen one.
+type choice struct {
+	Name, URL string
+	Chosen    bool
+}
+
+// spans returns links to the usual windows.
+func (q *query) spans() (links []choice) {
+	chosen := q.values.Get("day")
+	if chosen == "" {
+		chosen = q.values.Get("since")
+	}
+	if chosen == "" {
+		chosen = defaultSince
+	}
+	for _, span := range []string{"1h", "24h", "today", "yesterday", "7d", "30d"} {
+		key := "since"
+		if span == "today" || span == "yesterday" {
+			key = "day"
+		}
+		url := q.with("/", "since", "", "until", "", "day", "", key, span)
+		links = append(links, choice{span, url, span == chosen})
+	}
+	return links
+}
+
+// dimensions returns links to tables by other dimensions.
+func (q *query) dimensions() (links []choice) {
+	by := q.values.Get("by")
+	for _, d := range []store.Dimension{store.ByProvider, store.ByDomain, store.ByReason, store.BySender, store.ByHost, store.ByCode} {
+		links = append(links, choice{string(d), q.with("/", "by", string(d)), string(d) == by || by == "" && d == store.ByProvider})
+	}
+	return links
+}
+
+// filters returns what is filtered by, with links to take it away.
+func (q *query) filters() (links []choice) {
+	for _, key := range filterKeys {
+		for _, value := range q.values[key] {
+			links = append(links, choice{key + ": " + registry.Foreign(value).String(), q.without(key, value), true})
+		}
+	}
+	return links
+}
+
+// rows reads how many rows are asked for.
+func rows(asked url.Values, usual, most int) int {
+	n, err := strconv.Atoi(asked.Get("top"))
+	if err != nil || n < 1 {
+		return usual
+	}
+	return min(n, most)
+}
