@@ -84,6 +84,7 @@ package exchange
 
 import (
 	"bytes"
+	"strings"
 
 	"mailfail/parsers"
 )
@@ -244,9 +245,57 @@ const protocolType = "protocol"
 // of the extended report, or of Get-MessageTrackingLog and Export-Csv.
 func isExtendedHeader(line []byte) bool {
 	line = bytes.TrimPrefix(line, byteOrderMark)
-	return len(line) > 60 && isNames(line) &&
-		(contains(line, "event_id") && contains(line, "recipient_status") && contains(line, "message_info") ||
-			contains(line, "EventId") && contains(line, "Recipients") && contains(line, "Timestamp"))
+	if first := bytes.TrimPrefix(line, []byte{'"'}); len(first) == 0 || parsers.IsDigit(first[0]) {
+		return false // a row, at little cost
+	}
+	if contains(line, "event_id") && contains(line, "recipient_status") && contains(line, "message_info") {
+		return len(line) > 60 && isNames(line)
+	}
+	return isShellHeader(line) && len(lackingColumns(line)) == 0
+}
+
+// isShellHeader reports whether line is the header that Export-Csv writes for rows
+// of Get-MessageTrackingLog, in whatever choice of columns. A column that was made
+// from an expression is named after it ($_.Recipients).
+func isShellHeader(line []byte) bool {
+	if !contains(line, "EventId") {
+		return false
+	}
+	for _, name := range bytes.FieldsFunc(line, isDelimiter) {
+		if !isNames(columnName(name)) {
+			return false
+		}
+	}
+	return true
+}
+
+func isDelimiter(c rune) bool { return c == ',' || c == ';' || c == '\t' || c == '\r' }
+
+// columnName returns the name of a column without what an expression adds to it.
+func columnName(name []byte) []byte {
+	name = bytes.Trim(name, `"{} `)
+	return bytes.TrimPrefix(name, []byte("$_."))
+}
+
+// lackingColumns returns which of the columns that make a row of the tracking log
+// readable are not in a header.
+func lackingColumns(line []byte) (lacking []string) {
+	var has [nColumns]bool
+	for _, name := range bytes.FieldsFunc(line, isDelimiter) {
+		if col, ok := trackingColumns[string(columnName(name))]; ok {
+			has[col] = true
+		}
+	}
+	has[colMessageID] = has[colMessageID] || has[colNetworkID] || has[colInternalID]
+	for _, c := range []struct {
+		col  column
+		name string
+	}{{colTime, "Timestamp"}, {colMessageID, "MessageId"}, {colRecipient, "Recipients"}, {colStatus, "RecipientStatus"}} {
+		if !has[c.col] {
+			lacking = append(lacking, c.name)
+		}
+	}
+	return lacking
 }
 
 // matchTracking recognises a row of the tracking log without its header: a
@@ -306,6 +355,8 @@ func LookAlike(line []byte) string {
 		return "the log of the IIS SMTP service or of Exchange 2003"
 	case statusPart(bytes.TrimPrefix(bytes.TrimPrefix(line, []byte("{")), []byte("["))) >= 0:
 		return "statuses of recipients without the rows they are from (give them to mailfail explain, or the whole log)"
+	case isShellHeader(line):
+		return "rows of Get-MessageTrackingLog without " + strings.Join(lackingColumns(line), ", ") + " (add that to Select-Object)"
 	case isOtherList(line):
 		return "what a PowerShell command prints with Format-List (only Get-MessageTrackingLog is read; of others give Export-Csv)"
 	case bytes.HasPrefix(bytes.TrimLeft(line, " "), []byte(`"RecipientAddress": `)):

@@ -843,6 +843,35 @@ func TestSubmitter(t *testing.T) {
 	}
 }
 
+// TestSelect reads what Get-MessageTrackingLog gives to Export-Csv in various
+// choices of columns, and names those that are lacking.
+func TestSelect(t *testing.T) {
+	const row = `"11/20/2026 9:28:06 AM","FAIL","SMTP","s@x","a@x","550 5.1.1 User unknown","<m@x>"`
+	for header, want := range map[string]string{
+		`"Timestamp","EventId","Source","Sender","Recipients","RecipientStatus","MessageId"`:           "failed a@x 550 5.1.1 remote",
+		`"Timestamp","EventId","Source","Sender","$_.Recipients","$_.RecipientStatus","MessageId"`:     "failed a@x 550 5.1.1 remote",
+		`"Timestamp","EventId","Source","Sender","{$_.Recipients}","{$_.RecipientStatus}","MessageId"`: "failed a@x 550 5.1.1 remote",
+		`"Timestamp","EventId","Source","Sender","Recipients","RecipientStatus","TotalBytes"`:          "without MessageId",
+		`"Timestamp","EventId","Source","Sender","Recipients","MessageSubject","TotalBytes"`:           "without MessageId, RecipientStatus",
+	} {
+		s := newStream(t, "auto")
+		var got []string
+		for _, line := range []string{header, row} {
+			s.Parse([]byte(line), func(r *parsers.Record) {
+				if b := brief(r); b != "" {
+					got = append(got, b)
+				}
+			})
+		}
+		if len(got) == 0 {
+			got = append(got, s.Refusal())
+		}
+		if !strings.Contains(got[0], want) {
+			t.Errorf("%s\ngot  %q\nwant %q", header, got, want)
+		}
+	}
+}
+
 func TestNoAllocationPerRow(t *testing.T) {
 	s := newStream(t, "auto")
 	for line := range strings.SplitSeq(strings.TrimSpace(header2007), "\n") {

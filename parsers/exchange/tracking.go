@@ -135,7 +135,7 @@ func (t *tracking) header(names [][]byte) bool {
 		c.at[i] = -1
 	}
 	for i, name := range names {
-		if col, ok := trackingColumns[string(name)]; ok && c.at[col] < 0 {
+		if col, ok := trackingColumns[string(columnName(name))]; ok && c.at[col] < 0 {
 			c.at[col] = int16(i)
 		}
 	}
@@ -145,7 +145,7 @@ func (t *tracking) header(names [][]byte) bool {
 	}
 	c.width = len(names)
 	t.columns = c
-	t.local = string(names[c.at[colTime]]) == "Timestamp"
+	t.local = string(columnName(names[c.at[colTime]])) == "Timestamp"
 	t.external = c.at[colSchema] >= 0 || bytes.IndexByte(names[c.at[colEvent]], '_') >= 0
 	return true
 }
