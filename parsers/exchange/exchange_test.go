@@ -816,7 +816,7 @@ func TestSubmitter(t *testing.T) {
 		{"client that logged in", row("RECEIVE,SMTP,a@x,,<m>,joe@corp,10.0.0.1,192.0.2.7,Originating,"), "account=192.0.2.7 recipients=1"},
 		{"client, not proxied", row("RECEIVE,SMTP,a@x,,<m>,joe@corp,10.0.0.1,,Originating,"), "account=10.0.0.1 recipients=1"},
 		{"from outside", row("RECEIVE,SMTP,a@x,,<m>,s@far,192.0.2.7,192.0.2.7,Incoming,"), "account= recipients=1"},
-		{"notification", row("DSN,DSN,s@far,,<n>,<>,,,Originating,<m>"), "account= recipients=0 own of <m>"},
+		{"notification", row("DSN,DSN,s@far,,<n>,postmaster@corp,,,Originating,<m>"), "account= recipients=0 own of <m>"},
 		{"delivered here", row("DELIVER,STOREDRIVER,a@x,,<m>,s@far,,,,"), "local"},
 		{"sent", row("SENDEXTERNAL,SMTP,a@x,250 OK,<m>,s@far,,,,"), "outgoing"},
 		{"no such mailbox", row("FAIL,ROUTING,a@x,550 5.1.1 RESOLVER.ADR.RecipNotFound; not found,<m>,s@far,,,,"), "local"},

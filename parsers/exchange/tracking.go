@@ -400,11 +400,26 @@ func (t *tracking) arrival(fields, recipients [][]byte, effect effect, emit func
 		r.Account = t.account(fields)
 		r.Recipients = countNonEmpty(recipients)
 	}
-	if effect == createsDSN {
-		r.Own, r.BounceOf = true, t.get(fields, colReference)
+	if r.Own = t.isOwn(fields); r.Own && effect == createsDSN {
+		r.BounceOf = t.get(fields, colReference)
 	}
 	emit(r)
-	r.Client, r.ClientIP, r.Account, r.Recipients, r.Own, r.BounceOf = nil, nil, nil, 0, false, nil
+	r.Client, r.ClientIP, r.Account, r.Recipients, r.BounceOf = nil, nil, nil, 0, nil
+}
+
+// isOwn reports whether a row is about a delivery status notification of this
+// organisation. Every row of one says so by its sender, so that it makes no
+// difference which is read first; replies of absent users have a null sender too.
+func (t *tracking) isOwn(fields [][]byte) bool {
+	const system = "MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@"
+	sender := t.get(fields, colSender)
+	if path := t.get(fields, colReturnPath); len(path) > 0 && string(path) != "<>" {
+		return false
+	}
+	if len(sender) > len(system) && bytes.EqualFold(sender[:len(system)], []byte(system)) {
+		return true
+	}
+	return parsers.Has(sender, "postmaster@") && string(t.get(fields, colDirectionality)) == "Originating"
 }
 
 // account returns who submitted a message that was received: the mailbox it was
