@@ -287,10 +287,11 @@ func (w *Writer) Tidy(ctx context.Context) error {
 	if w.db.path == "" {
 		return nil // a database of one report
 	}
-	if _, err := w.Begin(ctx); err != nil {
+	stale, err := w.Begin(ctx)
+	if err != nil {
 		return err
 	}
-	err := w.addDays()
+	err = w.addDays()
 	if err == nil {
 		err = w.renewSegments()
 	}
@@ -298,7 +299,13 @@ func (w *Writer) Tidy(ctx context.Context) error {
 		w.Rollback()
 		return w.db.explain("write to", err)
 	}
-	return w.Commit()
+	if err := w.Commit(); err != nil {
+		return err
+	}
+	if stale {
+		w.version = -1 // the caller has to learn of it too, with its next batch
+	}
+	return nil
 }
 
 // eachBlock calls each with the blocks that a query returns, in their order.

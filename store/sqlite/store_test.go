@@ -362,3 +362,31 @@ func TestTurnThatIsHeld(t *testing.T) {
 		t.Errorf("waiting for SQLite's lock ended with %v", err)
 	}
 }
+
+// What another process has written is reported to the next batch, also when the
+// database was tidied in between.
+func TestTidyKeepsStale(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	_, w := open(t, path)
+	begin(t, w)
+	commit(t, w)
+	_, other := open(t, path)
+	begin(t, other)
+	other.CountLines(1, store.Lines{Read: 1})
+	commit(t, other)
+	if err := w.Tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !begin(t, w) {
+		t.Error("the batch is not stale")
+	}
+	w.Rollback()
+	begin(t, w)
+	commit(t, w)
+	if err := w.Tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if begin(t, w) {
+		t.Error("the batch is stale though nobody else has written")
+	}
+}
