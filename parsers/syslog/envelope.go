@@ -39,6 +39,8 @@ func init() { // the functions below and the table need each other
 		{"event stream", "data: LINE", false, (*Reader).openEvent},
 		{"CSV", `"2026-11-19T11:37:15.123Z","mx","LINE"`, false, (*Reader).openCSV},
 		{"file name", "/var/log/mail.log:12:LINE", false, (*Reader).openFile},
+		{"program", "Thu 2026-11-19 12:37:15 UTC docker1 docker.service[2136]: LINE", false, (*Reader).openProgram},
+		{"logfmt", `time="2026-11-19T11:37:15Z" level=info msg="LINE"`, false, (*Reader).openLogfmt},
 		{"words", "mail-0 postfix LINE", false, (*Reader).openWord},
 	}
 }
@@ -259,7 +261,9 @@ func (r *Reader) openGroup(b []byte, e *parsers.Entry, at place) bool {
 	}
 	inner := r.inner(e, at)
 	at.words++
-	if c := bytes.TrimLeft(b[1:n-1], " "); len(c) > 0 && parsers.IsDigit(c[0]) {
+	if t, ok := r.timeOf(b[1:n-1], e.Time); ok {
+		inner.Time, at.timed, at.words = t, true, 0
+	} else if c := bytes.TrimLeft(b[1:n-1], " "); len(c) > 0 && parsers.IsDigit(c[0]) {
 		at.timed = true // of journalctl -o short-monotonic; the date is not known
 	}
 	return r.try(bytes.TrimLeft(b[n:], " \t"), inner, e, at)
@@ -329,6 +333,7 @@ func (r *Reader) openFile(b []byte, e *parsers.Entry, at place) bool {
 	inner := r.inner(e, at)
 	for i, c := range b[:min(len(b), maxLead)] {
 		switch {
+		case c == ':' && i == 1 && len(b) > 2 && b[2] == '\\': // C:\logs\mail.log
 		case c == ':', c == '-' && i+1 < len(b) && startsLine(b[i+1]):
 			rest := b[i+1:]
 			if i == 0 || len(rest) == 0 {
@@ -343,6 +348,7 @@ func (r *Reader) openFile(b []byte, e *parsers.Entry, at place) bool {
 			if c == ':' {
 				return false
 			}
+		case c == '\\':
 		case !isNameByte(c) && c != '/' && c != '~' && c != '+' && c != '=' && c != '@':
 			return false
 		}
@@ -363,6 +369,57 @@ func digitsLen(b []byte) (n int) {
 	return n
 }
 
+// openProgram reads the tag of a program that is not known, behind a time, and looks
+// for a line in its message.
+func (r *Reader) openProgram(b []byte, e *parsers.Entry, at place) bool {
+	if !at.timed {
+		return false
+	}
+	var t parsers.Entry
+	splitProgram(b, &t)
+	if t.Program == nil || t.PID == nil || tells(t.Program) {
+		return false
+	}
+	inner := r.inner(e, at)
+	inner.Program, inner.PID = nil, nil
+	return r.try(t.Message, inner, e, place{quoted: true, depth: at.depth})
+}
+
+// logfmtMessages and logfmtTimes are the names under which programs write a line and
+// a time in pairs of a name and a value.
+var (
+	logfmtMessages = []string{"msg=\"", "message=\"", "log=\"", "line=\""}
+	logfmtTimes    = []string{"time=", "ts=", "timestamp=", "t="}
+)
+
+// openLogfmt reads pairs of a name and a value, of which one is a line.
+func (r *Reader) openLogfmt(b []byte, e *parsers.Entry, at place) bool {
+	inner := r.inner(e, at)
+	for _, name := range logfmtTimes {
+		if rest, ok := bytes.CutPrefix(b, []byte(name)); ok {
+			if t, n := r.timeAt(bytes.TrimPrefix(rest, []byte{'"'}), e.Time); n > 0 {
+				inner.Time, at.timed = t, true
+			}
+		}
+	}
+	head := b[:min(len(b), maxLead)]
+	for _, name := range logfmtMessages {
+		i := bytes.Index(head, []byte(name))
+		if i < 0 || i > 0 && b[i-1] != ' ' {
+			continue
+		}
+		s := &r.json
+		s.b = b[i+len(name):]
+		raw, ok := s.raw()
+		if !ok {
+			return false
+		}
+		line, ok := s.unescape(raw)
+		return ok && r.try(trimLine(line), inner, e, place{timed: at.timed, depth: at.depth})
+	}
+	return false
+}
+
 // openWord skips a word: behind a time a host, or the facility and level, and
 // before one what stern, kubetail and the like print.
 func (r *Reader) openWord(b []byte, e *parsers.Entry, at place) bool {
@@ -379,6 +436,7 @@ func (r *Reader) openWord(b []byte, e *parsers.Entry, at place) bool {
 	inner := r.inner(e, at)
 	at.words++
 	switch level := isLevel(word); {
+	case len(word) == 1 && (word[0] == '|' || word[0] == '-'):
 	case level && (at.hosted || !facilities[string(word)]), word[0] == '[', word[0] == '{':
 	case !isName(word):
 		return false
@@ -459,6 +517,7 @@ func unitOf(program []byte) []byte {
 	if !ok {
 		return nil
 	}
+	name = name[bytes.LastIndexByte(name, '/')+1:] // behind the unit of the system
 	if i := bytes.IndexByte(name, '@'); i > 0 {
 		name = name[:i]
 	}

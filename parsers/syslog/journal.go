@@ -117,7 +117,14 @@ func (r *Reader) nextOfVerbose(line []byte, e *parsers.Entry) Answer {
 // little.
 func (x *journal) entry(e *parsers.Entry) bool {
 	x.open = false
-	f := journalFields{x.fields[0], x.fields[1], x.fields[2], x.fields[3], x.fields[4], x.fields[5]}
+	f := journalFields{
+		message:    x.fields[0],
+		host:       x.fields[1],
+		identifier: x.fields[2],
+		comm:       x.fields[3],
+		pid:        x.fields[4],
+		time:       x.fields[5],
+	}
 	if x.verbose {
 		return f.fill(e, x.time) && len(f.message) > 0
 	}

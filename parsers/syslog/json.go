@@ -253,6 +253,8 @@ func unicodeEscape(b []byte) (r rune, n int) {
 // (systemd.journal-fields(7)).
 type journalFields struct {
 	message, host, identifier, comm, pid, time []byte
+
+	unit []byte // asked only where the program did not say its name
 }
 
 // field returns the place of the field named key, or nil.
@@ -266,6 +268,8 @@ func (f *journalFields) field(key []byte) *[]byte {
 		return &f.identifier
 	case "_COMM":
 		return &f.comm
+	case "_SYSTEMD_UNIT":
+		return &f.unit
 	case "_PID":
 		return &f.pid
 	case "__REALTIME_TIMESTAMP":
@@ -288,6 +292,9 @@ func (f *journalFields) fill(e *parsers.Entry, t time.Time) bool {
 	e.Host, e.Program, e.PID, e.Message = f.host, f.identifier, f.pid, f.message
 	if len(e.Program) == 0 {
 		e.Program = f.comm
+		if unit := unitOf(f.unit); appleDaemons[string(f.comm)] && parsers.Has(unit, "postfix") {
+			e.Program = unit
+		}
 	}
 	return true
 }

@@ -53,16 +53,39 @@ func (r *Reader) other(line []byte) Answer {
 			return Part
 		}
 	}
+	if r.isTitles(line) {
+		return Part
+	}
+	answer := Bare
 	switch {
 	case r.named(line):
-		if r.mentions(line) {
-			return Odd
-		}
-		return Other
+		answer = Other
 	case r.beside(line):
-		return Beside
+		answer = Beside
 	}
-	return Bare
+	if answer != Bare && r.mentions(line) {
+		return Odd
+	}
+	return answer
+}
+
+// isTitles reports whether a line is the first of a table of lines, with the names of
+// a time and of a message among others.
+func (r *Reader) isTitles(line []byte) bool {
+	if line[0] != '"' && !parsers.IsAlnum(line[0]) && line[0] != '@' || len(line) > maxLead {
+		return false
+	}
+	var found [numRoles]bool
+	for rest := line; len(rest) > 0; {
+		name, after, _ := bytes.Cut(rest, []byte(","))
+		rest = after
+		name = bytes.Trim(name, "\" ")
+		if !isName(bytes.TrimPrefix(name, []byte("@"))) {
+			return false
+		}
+		found[r.objects[0].fieldOf(nil, name).role] = true
+	}
+	return found[instant] && found[message]
 }
 
 // named reports whether an envelope says whose the line is.

@@ -75,6 +75,13 @@ func (r *Reader) digitTime(b []byte) (t time.Time, n int) {
 		return r.yearFirst(b)
 	}
 	if t, n, ok := r.isoTime(b); ok {
+		if n+1 < len(b) && b[n] == ' ' && (b[n+1] == '+' || b[n+1] == '-') {
+			if offset, z := zone(b[n+1:]); z >= 5 {
+				day, _ := dateOf(b)
+				second, nano, _ := timeOfDay(b[11:])
+				return zoned(day, second, nano, offset), n + 1 + z
+			}
+		}
 		return t, n
 	}
 	if len(b) < 19 {
