@@ -74,7 +74,7 @@ func period(ctx context.Context, q store.Reader, w store.Window, f store.Filter)
 	if err != nil || n.Lines.Read == 0 {
 		return nil, err
 	}
-	p := &Period{Tally: n.Totals, Messages: n.Messages, Reasons: map[string]int64{}}
+	p := &Period{Tally: n.Totals, Messages: n.Messages, Accepted: n.Accepted, OwnBounces: n.OwnBounces.Recipients, Reasons: map[string]int64{}}
 	for _, c := range n.Failed {
 		p.Reasons[c.Reason] += c.N
 	}
@@ -94,7 +94,8 @@ func medianOf(periods []*Period) *Period {
 		slices.Sort(v)
 		return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 	}
-	u := &Period{Name: "usual", Days: len(periods), Messages: median(func(p *Period) int64 { return p.Messages })}
+	u := &Period{Name: "usual", Days: len(periods), Messages: median(func(p *Period) int64 { return p.Messages }),
+		Accepted: median(func(p *Period) int64 { return p.Accepted }), OwnBounces: median(func(p *Period) int64 { return p.OwnBounces })}
 	for _, f := range tallyFields() {
 		*f.of(&u.Tally) = median(func(p *Period) int64 { return *f.of(&p.Tally) })
 	}

@@ -51,8 +51,8 @@ func (c *composer) view() *View {
 	problems := c.problems()
 	v.Problems = len(problems.Problems)
 	v.Subject, v.Verdict = c.verdict(v.Problems)
-	v.Alarm = v.Problems > 0 || c.unusual() || c.Unread() != ""
-	sections := []Section{problems, c.system(), c.figures(), c.chart(), c.reasons(), c.waiting(), c.failedAddresses()}
+	v.Alarm = v.Problems > 0 || c.systemAlarms() || c.unusual() || c.Unread() != ""
+	sections := []Section{problems, c.systemTrouble(), c.figures(), c.chart(), c.reasons(), c.waiting(), c.failedAddresses()}
 	sections = append(sections, c.tables()...)
 	sections = append(sections, c.codes(), c.rejections(), c.hops(), c.unknown(), c.lines())
 	for _, s := range sections {
@@ -176,10 +176,16 @@ func (c *composer) short(problems int) string {
 		return gap
 	case c.ofCause(nil):
 		return fmt.Sprintf("%s %s met such a failure", templates.Count(n.Recipients), templates.Plural(n.Recipients, "recipient"))
-	case n.Recipients+n.Attempts+n.Suspended+n.HandedOver == 0:
+	case n.Recipients+n.Attempts+n.Suspended+n.HandedOver == 0 && c.Untried == 0:
 		return c.nothing()
 	}
 	said := c.share(problems)
+	if c.systemAlarms() {
+		said += ", trouble of the mail system"
+	}
+	if c.isStuck() {
+		said = fmt.Sprintf("accepted %s %s, %s not tried yet; ", templates.Count(c.Accepted), templates.Plural(c.Accepted, "message"), templates.Count(c.Untried)) + said
+	}
 	if problems > 0 {
 		said += fmt.Sprintf(", %d %s", problems, templates.Plural(int64(problems), "problem"))
 	}
@@ -201,7 +207,7 @@ func (c *composer) nothing() string {
 func (c *composer) share(problems int) string {
 	n := &c.Totals
 	failed, waiting := n.Bounced+n.Expired, c.waits()
-	if problems == 0 && !c.unusual() {
+	if problems == 0 && !c.unusual() && !c.systemAlarms() {
 		if failed+waiting == 0 {
 			return fmt.Sprintf("all quiet, none of %s failed", templates.Count(n.Recipients))
 		}

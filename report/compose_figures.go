@@ -14,8 +14,10 @@ type Period struct {
 	Name string // before the column: day before, usual
 	Days int    // that the numbers are the median of; 0 of one time
 	store.Tally
-	Messages int64
-	Reasons  map[string]int64 // recipients that failed, by reason
+	Messages   int64
+	Accepted   int64            // messages that came into the queue
+	OwnBounces int64            // recipients
+	Reasons    map[string]int64 // recipients that failed, by reason
 }
 
 // Failed is how many recipients failed.
@@ -32,7 +34,7 @@ type figure struct {
 // figures are the numbers, beside those of the time before and the usual ones.
 func (c *composer) figures() Section {
 	s := Section{ID: "figures", Title: "Figures"}
-	if c.Totals == (store.Tally{}) && c.Messages == 0 && len(c.Hops) == 0 {
+	if c.Totals == (store.Tally{}) && c.Messages+c.Accepted+c.OwnBounces.Recipients == 0 && len(c.Hops) == 0 {
 		return s
 	}
 	t := &Table{Columns: []Column{{Title: ""}, {Title: c.ownColumn(), Number: true}}}
@@ -48,7 +50,11 @@ func (c *composer) figures() Section {
 		}
 		t.Rows = append(t.Rows, Row{Cells: append(cells, note)})
 	}
-	if !c.ofCause(nil) && c.Totals.Recipients+c.Totals.HandedOver > 0 {
+	switch {
+	case c.ofCause(nil):
+	case c.Accepted > 0:
+		row("Accepted", c.Accepted, func(p *Period) int64 { return p.Accepted }, c.acceptedNote())
+	case c.Totals.Recipients+c.Totals.HandedOver > 0:
 		row("Messages", c.Messages, func(p *Period) int64 { return p.Messages }, nil)
 	}
 	for _, f := range c.tallyFigures() {
@@ -58,6 +64,9 @@ func (c *composer) figures() Section {
 		if f.name == failedName && c.Totals.Bounced+c.Totals.Expired > 0 && !c.ofCause(nil) {
 			t.Rows = append(t.Rows, c.rateRow(periods))
 		}
+	}
+	if n := c.OwnBounces.Recipients; n > 0 && !c.ofCause(nil) {
+		row("Own bounces", n, func(p *Period) int64 { return p.OwnBounces }, templates.Words("sent by this server, in no rate"))
 	}
 	if f, ok := c.connected(); ok {
 		t.Rows = append(t.Rows, Row{Cells: append(append([]templates.Text{templates.Words("Connections"), templates.Number(f.n)}, make([]templates.Text, len(periods))...), f.note)})
@@ -138,6 +147,14 @@ func (c *composer) rateRow(periods []*Period) Row {
 	}
 	row.Cells = append(row.Cells, nil)
 	return row
+}
+
+// acceptedNote says how many of the messages that came in were not tried.
+func (c *composer) acceptedNote() templates.Text {
+	if c.Untried == 0 {
+		return templates.Words("messages")
+	}
+	return templates.Say("messages, %v not tried yet", c.Untried)
 }
 
 func (c *composer) failedNote() templates.Text {

@@ -198,6 +198,9 @@ func sender(p *store.Person) templates.Text {
 	case p.Sender == "":
 		return templates.Words("<>")
 	}
+	if p.Account != "" && !strings.EqualFold(p.Account, p.Sender) {
+		return templates.Say("%v (%v)", templates.Name(p.Sender), templates.Name(p.Account))
+	}
 	return templates.Name(p.Sender)
 }
 

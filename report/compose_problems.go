@@ -29,6 +29,7 @@ func (c *composer) problems() Section {
 				s.Problems = append(s.Problems, problem)
 			}
 		}
+		s.Problems = append(s.Problems, c.stuck()...)
 		return s
 	}
 	if c.trouble == nil {
@@ -41,6 +42,7 @@ func (c *composer) problems() Section {
 	if len(s.Problems) > 0 {
 		s.More = templates.Words("The largest groups of recipients in trouble, without comparison: there is no history of this time yet.")
 	}
+	s.Problems = append(s.Problems, c.stuck()...)
 	return s
 }
 
@@ -285,8 +287,5 @@ func (c *composer) advice(l *leaf) string {
 	if l.reason == "" {
 		return "Look at the queue: this mail has not been tried."
 	}
-	return advice(registry.Reason(l.reason), registry.Situation{Provider: l.provider, State: l.state})
+	return advice(registry.Reason(l.reason), registry.Situation{Provider: l.provider, Direction: l.direction, State: l.state})
 }
-
-// system is about the trouble of the mail system itself.
-func (c *composer) system() Section { return Section{ID: "system", Title: "The mail system itself"} }

@@ -164,7 +164,7 @@ func (r *Report) causeOf(dims []store.Dimension, values []string) *leaf {
 		return nil
 	}
 	for _, d := range dims {
-		if !slices.Contains([]store.Dimension{store.BySender, store.ByProvider, store.ByDomain, store.ByHost}, d) {
+		if !slices.Contains([]store.Dimension{store.BySender, store.ByProvider, store.ByDomain, store.ByHost, store.ByDirection}, d) {
 			return nil
 		}
 	}

@@ -17,25 +17,27 @@ import (
 const Schema = "mailfail/report/1"
 
 type jsonReport struct {
-	Schema     string        `json:"schema"`
-	Window     jsonWindow    `json:"window"`
-	Covered    jsonCovered   `json:"covered"` // by the lines read
-	Notes      []string      `json:"notes"`
-	Totals     jsonTotals    `json:"totals"`
-	Domains    []jsonDomain  `json:"domains"`
-	Codes      []jsonCode    `json:"codes"`
-	Rejections []jsonCode    `json:"rejections"`
-	Hops       []jsonHop     `json:"connections"`
-	Failed     []jsonFailed  `json:"failed"`
-	PutOff     []jsonPutOff  `json:"put_off"`
-	Unknown    []jsonUnknown `json:"unknown"`
-	Verdict    string        `json:"verdict"`
-	Problems   any           `json:"problems"` // as the causes of mailfail investigate
-	Before     *jsonPeriod   `json:"before"`   // the time before, null unknown
-	Usual      *jsonPeriod   `json:"usual"`    // the median of earlier times, null unknown
-	Reasons    []jsonReason  `json:"reasons"`
-	By         []string      `json:"by,omitempty"`
-	Groups     []jsonGroup   `json:"groups,omitempty"`
+	Schema     string          `json:"schema"`
+	Window     jsonWindow      `json:"window"`
+	Covered    jsonCovered     `json:"covered"` // by the lines read
+	Notes      []string        `json:"notes"`
+	Totals     jsonTotals      `json:"totals"`
+	Domains    []jsonDomain    `json:"domains"`
+	Codes      []jsonCode      `json:"codes"`
+	Rejections []jsonCode      `json:"rejections"`
+	Hops       []jsonHop       `json:"connections"`
+	Failed     []jsonFailed    `json:"failed"`
+	PutOff     []jsonPutOff    `json:"put_off"`
+	Unknown    []jsonUnknown   `json:"unknown"`
+	Verdict    string          `json:"verdict"`
+	Problems   any             `json:"problems"` // as the causes of mailfail investigate
+	Before     *jsonPeriod     `json:"before"`   // the time before, null unknown
+	Usual      *jsonPeriod     `json:"usual"`    // the median of earlier times, null unknown
+	Reasons    []jsonReason    `json:"reasons"`
+	System     []jsonSystem    `json:"system"`
+	Directions []jsonDirection `json:"directions"`
+	By         []string        `json:"by,omitempty"`
+	Groups     []jsonGroup     `json:"groups,omitempty"`
 }
 
 // jsonPeriod is another time, to compare with.
@@ -50,6 +52,34 @@ func newJSONPeriod(p *Period) *jsonPeriod {
 		return nil
 	}
 	return &jsonPeriod{counts(&p.Tally, false), p.Messages, p.Days}
+}
+
+// jsonSystem is what a mail system reports of itself.
+type jsonSystem struct {
+	Kind    string  `json:"kind"`
+	Host    string  `json:"host"`
+	Service string  `json:"service"`
+	Text    string  `json:"text"`
+	Count   int64   `json:"count"`
+	First   *string `json:"first"`
+	Last    *string `json:"last"`
+}
+
+// jsonDirection counts the recipients elsewhere, and those of this server.
+type jsonDirection struct {
+	Direction string `json:"direction"`
+	jsonCounts
+	jsonTop
+}
+
+// system adds what the mail systems report of themselves, and the directions.
+func (j *jsonReport) system(r *Report, n int) {
+	for _, t := range top(r.System, n) {
+		j.System = append(j.System, jsonSystem{t.Kind, t.Host, t.Service, t.Text, t.N, r.time(t.First), r.time(t.Last)})
+	}
+	for _, d := range r.Directions {
+		j.Directions = append(j.Directions, jsonDirection{d.Values[0], counts(&d.Tally, r.ofCause(nil)), r.tops([]store.Dimension{store.ByDirection}, &d)})
+	}
 }
 
 // jsonReason counts the recipients in trouble for a reason.
@@ -160,8 +190,11 @@ type jsonCounts struct {
 
 type jsonTotals struct {
 	jsonCounts
-	Messages *int64    `json:"messages"` // null when only failures were looked at
-	Lines    jsonLines `json:"lines"`
+	Messages   *int64    `json:"messages"`    // null when only failures were looked at
+	Accepted   int64     `json:"accepted"`    // messages that came into the queue
+	Untried    int64     `json:"untried"`     // of these, messages of which nothing was heard since
+	OwnBounces int64     `json:"own_bounces"` // recipients
+	Lines      jsonLines `json:"lines"`
 }
 
 type jsonLines struct {
@@ -303,10 +336,11 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 		Covered: jsonCovered{r.time(r.FirstLine), r.time(r.LastLine)},
 		Totals:  r.jsonTotals(),
 		Domains: make([]jsonDomain, 0), Codes: r.jsonCodes(r.Codes, n, false), Rejections: r.jsonCodes(r.Rejections, n, true), Unknown: make([]jsonUnknown, 0),
-		Problems: make([]jsonProblem, 0), Reasons: make([]jsonReason, 0),
+		Problems: make([]jsonProblem, 0), Reasons: make([]jsonReason, 0), System: make([]jsonSystem, 0), Directions: make([]jsonDirection, 0),
 		Failed: make([]jsonFailed, 0), PutOff: make([]jsonPutOff, 0), Hops: make([]jsonHop, 0),
 	}
 	j.people(r, n)
+	j.system(r, n)
 	domains := slices.Clone(r.Domains)
 	(&composer{Report: r}).byTrouble(nil, domains)
 	for _, h := range top(r.Hops, n) {
@@ -337,7 +371,7 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 }
 
 func (r *Report) jsonTotals() jsonTotals {
-	t := jsonTotals{jsonCounts: counts(&r.Totals, r.ofCause(nil)), Lines: jsonLines(r.Lines)}
+	t := jsonTotals{jsonCounts: counts(&r.Totals, r.ofCause(nil)), Accepted: r.Accepted, Untried: r.Untried, OwnBounces: r.OwnBounces.Recipients, Lines: jsonLines(r.Lines)}
 	if !r.ofCause(nil) {
 		t.Messages = &r.Messages
 	}

@@ -59,6 +59,7 @@ type Report struct {
 	Before    *Period             // the time before, nil unknown
 	Usual     *Period             // the median of earlier times, nil unknown
 	Line      *Line               // over the window, nil where it is too long
+	System    []store.TroubleRow  // what the mail systems report of themselves
 	Found     *investigate.Result // what changed, nil where there is nothing to compare with
 
 	location *time.Location
@@ -100,12 +101,18 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 	if opt.Alone {
 		return r, nil
 	}
-	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.investigate} {
+	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.investigate, r.system} {
 		if err := step(ctx, q); err != nil {
 			return nil, err
 		}
 	}
 	return r, r.people(ctx, q, opt.Top)
+}
+
+// system reads what the mail systems report of themselves.
+func (r *Report) system(ctx context.Context, q store.Reader) (err error) {
+	r.System, err = q.Troubles(ctx, r.Window, r.Filter)
+	return err
 }
 
 // note collects what the reader has to know about the numbers.

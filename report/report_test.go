@@ -114,6 +114,12 @@ func sample() *Report {
 	before := tally(1_100_000, 1_000, 10, 20)
 	r.Before = &Period{Name: "day before", Tally: before, Messages: 900_000, Reasons: map[string]int64{"user-unknown": 800}}
 	r.Usual = &Period{Name: "usual", Days: 9, Tally: before, Messages: 910_000}
+	r.Accepted, r.Untried, r.OwnBounces = 1_000_001, 17, tally(40, 2, 0, 0)
+	r.System = []store.TroubleRow{
+		{Kind: "dns", Service: "smtp", Text: "warning: resolver does not answer", N: 3, First: day, Last: day.Add(time.Hour)},
+		{Kind: "disk", Service: hostile, Text: hostile, N: 2, First: day, Last: day.Add(time.Hour)},
+	}
+	r.Directions = []store.Group{group("outgoing", tally(1_000_000, 4_321, 87, 1_002), "", ""), group("local", tally(234_567, 0, 0, 0), "", "")}
 	r.Line = &Line{step: time.Hour}
 	for h := range 24 {
 		r.Line.points = append(r.Line.points, point{day.Add(time.Duration(h) * time.Hour), int64(1000 * h), int64(h % 5), int64(h * h % 7)})
@@ -216,6 +222,48 @@ func TestHTMLIsQuiet(t *testing.T) {
 		if open < 100 {
 			t.Errorf("only %d elements were seen", open)
 		}
+	}
+}
+
+// A queue that stands still must never look like a quiet day.
+func TestStuckQueue(t *testing.T) {
+	n := &store.Numbers{Window: store.Window{Since: day, Until: day.Add(24 * time.Hour)}, Accepted: 190, Untried: 165, Lines: store.Lines{Read: 500, Understood: 500},
+		Totals: tally(24, 1, 0, 3)}
+	r := &Report{Numbers: n, location: time.UTC, Covered: Covered{day, day.Add(30 * time.Hour)}, trouble: &trouble{}}
+	v := r.View(PageRows)
+	if want := "Accepted 190 messages, 165 not tried yet; 4.0% failed, 1 problem."; v.Verdict.String() != want || !v.Alarm {
+		t.Errorf("verdict %q, alarm %v, want %q", v.Verdict, v.Alarm, want)
+	}
+	if p := v.section("problems"); p == nil || len(p.Problems) != 1 || p.Problems[0].Severity != "critical" {
+		t.Errorf("problems %+v", p)
+	}
+}
+
+// Four days that must not look alike.
+func TestDays(t *testing.T) {
+	window := store.Window{Since: day, Until: day.Add(24 * time.Hour)}
+	read := store.Lines{Read: 9, Understood: 9}
+	covered := Covered{day.AddDate(0, 0, -1), day.Add(30 * time.Hour)}
+	for name, test := range map[string]struct {
+		numbers store.Numbers
+		covered Covered
+		want    string
+	}{
+		"without failures": {store.Numbers{Totals: tally(76, 0, 0, 0), Lines: read}, covered, "All quiet, none of 76 failed."},
+		"quiet":            {store.Numbers{Totals: tally(71, 5, 0, 0), Lines: read}, covered, "All quiet, 5 of 76 failed."},
+		"without mail":     {store.Numbers{Lines: read}, covered, "No mail went out in this time."},
+		"not read":         {store.Numbers{}, Covered{day.AddDate(0, 0, -9), day.AddDate(0, 0, -3)}, "Nothing was read since Wed 2026-11-18 00:00."},
+		"read in part":     {store.Numbers{Totals: tally(76, 0, 0, 0), Lines: read}, Covered{day.AddDate(0, 0, -9), day.Add(10 * time.Hour)}, "Nothing was read since Sat 2026-11-21 10:00; all quiet, none of 76 failed."},
+		"before the logs":  {store.Numbers{}, Covered{day.AddDate(0, 0, 3), day.AddDate(0, 0, 4)}, "Nothing was read of this time: the logs begin Tue 2026-11-24 00:00."},
+		"never read":       {store.Numbers{}, Covered{}, "Nothing was read: there is no line of a log with a time."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.numbers.Window = window
+			r := &Report{Numbers: &test.numbers, location: time.UTC, Covered: test.covered, Now: day.Add(30 * time.Hour), trouble: &trouble{}}
+			if got := r.View(PageRows).Verdict.String(); got != test.want {
+				t.Errorf("verdict %q, want %q", got, test.want)
+			}
+		})
 	}
 }
 

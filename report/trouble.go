@@ -29,6 +29,7 @@ type place struct {
 	reason, code                   string
 	sender, provider, domain, host string
 	ended                          bool
+	direction                      registry.Direction
 }
 
 // leaf counts the recipients of a place.
@@ -73,7 +74,7 @@ func (t *trouble) add(r *store.Affected, end time.Time) {
 	if !ended {
 		at = r.FirstSeen
 	}
-	p := place{reason: reasonOf(r), code: r.Code(), sender: r.Sender, provider: r.Provider, domain: r.Domain, host: r.Host, ended: ended}
+	p := place{reason: reasonOf(r), code: r.Code(), sender: r.Sender, provider: r.Provider, domain: r.Domain, host: r.Host, ended: ended, direction: r.Direction}
 	l := t.leaves[p]
 	if l == nil {
 		l = &leaf{place: p, first: at, hours: map[int64]int64{}}
@@ -151,6 +152,8 @@ func (p *place) dimension(d store.Dimension) string {
 		return p.reason
 	case store.ByCode:
 		return p.code
+	case store.ByDirection:
+		return p.direction.String()
 	}
 	return ""
 }
@@ -202,7 +205,7 @@ func (t *trouble) sorted() []*leaf {
 	}
 	slices.SortFunc(list, func(a, b *leaf) int {
 		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.reason, b.reason), cmp.Compare(a.code, b.code), cmp.Compare(a.domain, b.domain),
-			cmp.Compare(a.sender, b.sender), cmp.Compare(a.provider, b.provider), cmp.Compare(a.host, b.host), compareBool(a.ended, b.ended))
+			cmp.Compare(a.sender, b.sender), cmp.Compare(a.provider, b.provider), cmp.Compare(a.host, b.host), compareBool(a.ended, b.ended), cmp.Compare(a.direction, b.direction))
 	})
 	return list
 }

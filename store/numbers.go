@@ -72,9 +72,10 @@ type Numbers struct {
 
 	Domains    []Group
 	Groups     []Group // by the dimensions asked for
-	Senders    []Group // these three where no dimensions were asked for
+	Senders    []Group // these four where no dimensions were asked for
 	Providers  []Group
 	Hosts      []Group
+	Directions []Group
 	Codes      []CodeRow
 	Rejections []CodeRow
 	Failed     []CauseRow     // recipients that bounced or expired, by their last failure

@@ -34,6 +34,7 @@ func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*sto
 		c.senders = c.group([]store.Dimension{store.BySender})
 		c.providers = c.group([]store.Dimension{store.ByProvider})
 		c.hosts = c.group([]store.Dimension{store.ByHost})
+		c.directions = c.group([]store.Dimension{store.ByDirection})
 	}
 	for _, step := range []func() error{c.lines, c.counts, c.recipients, c.rejections, c.exact, c.connections, c.finish} {
 		if err := step(); err != nil {
@@ -59,7 +60,7 @@ type counter struct {
 	groupings           []*grouping
 	totals, domains, by *grouping
 
-	senders, providers, hosts *grouping // nil: others were asked for
+	senders, providers, hosts, directions *grouping // nil: others were asked for
 
 	failing  *failures
 	failed   map[int64]int64 // recipients that failed for good, by cause

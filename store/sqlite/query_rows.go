@@ -89,7 +89,7 @@ func (c *counter) finish() (err error) {
 	if c.by.dims != nil {
 		n.Groups = c.by.rows()
 	} else if c.senders != nil {
-		n.Senders, n.Providers, n.Hosts = c.senders.rows(), c.providers.rows(), c.hosts.rows()
+		n.Senders, n.Providers, n.Hosts, n.Directions = c.senders.rows(), c.providers.rows(), c.hosts.rows(), c.directions.rows()
 	}
 	c.countDomains()
 	if n.Codes, n.Uncoded, err = c.codeRows(c.failing, attemptText); err != nil {
