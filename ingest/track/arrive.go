@@ -2,6 +2,7 @@ package track
 
 import (
 	"bytes"
+	"hash/maphash"
 
 	"mailfail/parsers"
 	"mailfail/store"
@@ -143,7 +144,10 @@ func (t *Tracker) link(m *message) error {
 		t.index(m)
 		return nil
 	}
-	before := t.ids[string(t.idKey(m))]
+	before := t.ids[t.idKey(m)]
+	if before != nil && (!sameID(before, m) || before.over(t.newest)) {
+		before = nil
+	}
 	if before == nil && t.listed[hashID(m)] > 0 {
 		keys, err := t.w.OpenMessagesWith(hashID(m))
 		if err != nil {
@@ -154,7 +158,7 @@ func (t *Tracker) link(m *message) error {
 			if err != nil {
 				return err
 			}
-			if other != nil && other != m && string(other.messageID) == string(m.messageID) && string(other.host) == string(m.host) {
+			if other != nil && other != m && sameID(other, m) {
 				before = other
 			}
 		}
@@ -182,15 +186,21 @@ func hashID(m *message) int64 {
 	return int64(h)
 }
 
-// idKey returns the key of t.ids for m's Message-ID; valid until the next call.
-func (t *Tracker) idKey(m *message) []byte {
+// sameID reports whether two messages have the same Message-ID on the same host.
+func sameID(a, b *message) bool {
+	return bytes.Equal(a.messageID, b.messageID) && bytes.Equal(a.host, b.host)
+}
+
+// idKey returns the key of t.ids for m's Message-ID. Two that are not the same have
+// the same key once in 2^64 times; then the older one is not found.
+func (t *Tracker) idKey(m *message) uint64 {
 	t.idkey = append(append(append(t.idkey[:0], m.host...), 0), m.messageID...)
-	return t.idkey
+	return maphash.Bytes(t.seed, t.idkey)
 }
 
 func (t *Tracker) index(m *message) {
 	if len(m.messageID) > 0 && !m.roaming {
-		t.ids[string(t.idKey(m))] = m
+		t.ids[t.idKey(m)] = m
 	}
 }
 

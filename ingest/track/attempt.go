@@ -30,7 +30,8 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	if r.Outcome == registry.OutcomeDelivered {
 		t.w.Count(series, now, store.Counts{Delivered: 1})
 		if !rcpt.problem && rcpt.state != registry.StateDelivered {
-			t.w.AddDelivery(&store.Delivery{Time: now, Series: series, QueueID: m.id, Address: t.address})
+			t.row.delivery = store.Delivery{Time: now, Series: series, QueueID: m.id, Address: t.address}
+			t.w.AddDelivery(&t.row.delivery)
 		}
 		t.settle(rcpt, registry.StateDelivered, now, series)
 		if !t.FailuresOnly {
@@ -49,7 +50,7 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	if now >= rcpt.causeAt {
 		rcpt.cause, rcpt.causeAt = cause.id, now
 	}
-	a := store.Attempt{
+	t.row.attempt = store.Attempt{
 		Format:    m.format.Name,
 		MessageID: m.idOf(r),
 		Address:   t.address,
@@ -65,7 +66,7 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 		Text:      store.Clean(string(r.Reply.Text)),
 		First:     rcpt.firstFor(cause.Reason),
 	}
-	if err := t.w.AddAttempt(&a); err != nil {
+	if err := t.w.AddAttempt(&t.row.attempt); err != nil {
 		return err
 	}
 	t.observe(m, r, cause)

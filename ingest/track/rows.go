@@ -18,18 +18,27 @@ func (t *Tracker) store(m *message, r *recipient) error {
 // write makes sure that a recipient has rows.
 func (t *Tracker) write(m *message, r *recipient) (err error) {
 	if m.row == 0 {
-		if m.row, err = t.w.AddMessage(m.stored()); err != nil {
+		if m.row, err = t.w.AddMessage(t.messageRow(m)); err != nil {
 			return err
 		}
 	}
 	if r.row == 0 {
-		r.row = t.w.AddRecipient(r.stored(m))
+		r.row = t.w.AddRecipient(t.recipientRow(m, r))
 	}
 	return err
 }
 
-func (m *message) stored() *store.Message {
-	return &store.Message{
+// row holds what is passed to the writer, which does not keep it.
+type row struct {
+	message   store.Message
+	recipient store.Recipient
+	attempt   store.Attempt
+	delivery  store.Delivery
+}
+
+// messageRow returns the row of a message, valid until the next call.
+func (t *Tracker) messageRow(m *message) *store.Message {
+	t.row.message = store.Message{
 		Format:    m.format.Name,
 		Host:      store.Clean(string(m.host)),
 		Instance:  store.Clean(string(m.instance)),
@@ -44,11 +53,13 @@ func (m *message) stored() *store.Message {
 		FirstSeen: m.first,
 		Own:       m.own,
 	}
+	return &t.row.message
 }
 
-func (r *recipient) stored(m *message) *store.Recipient {
+// recipientRow returns the row of a recipient of m, valid until the next call.
+func (t *Tracker) recipientRow(m *message, r *recipient) *store.Recipient {
 	state, since := r.standing()
-	return &store.Recipient{
+	t.row.recipient = store.Recipient{
 		Message:   m.row,
 		Series:    r.series,
 		Address:   store.Clean(string(r.address)),
@@ -59,6 +70,7 @@ func (r *recipient) stored(m *message) *store.Recipient {
 		Cause:     r.cause,
 		Troubled:  r.troubled,
 	}
+	return &t.row.recipient
 }
 
 // writeRows brings the rows of m in the tables messages and recipients up to
@@ -77,12 +89,12 @@ func (t *Tracker) writeRows(m *message) error {
 		case wanted && r.row == 0:
 			err = t.write(m, r)
 		case wanted && r.dirty:
-			t.w.UpdateRecipient(r.row, r.stored(m))
+			t.w.UpdateRecipient(r.row, t.recipientRow(m, r))
 		case !wanted && r.row != 0 && !r.problem:
 			t.w.DeleteRecipient(r.row)
 			r.row = 0
 		case r.row != 0 && r.dirty:
-			t.w.UpdateRecipient(r.row, r.stored(m))
+			t.w.UpdateRecipient(r.row, t.recipientRow(m, r))
 		}
 		if err != nil {
 			return err
@@ -101,7 +113,7 @@ func (t *Tracker) writeRows(m *message) error {
 		t.w.DeleteMessage(m.row)
 		m.row = 0
 	case m.stale:
-		if err := t.w.UpdateMessage(m.row, m.stored()); err != nil {
+		if err := t.w.UpdateMessage(m.row, t.messageRow(m)); err != nil {
 			return err
 		}
 	}

@@ -55,7 +55,7 @@ type Tracker struct {
 	meaning *classifier
 	open    map[string]*message
 	free    []*message
-	ids     map[string]*message // open messages in memory by host and Message-ID
+	ids     map[uint64]*message // open messages in memory by the hash of host and Message-ID
 
 	seed   maphash.Seed
 	stored map[uint64]struct{} // hashes of the keys of messages that are in the store
@@ -73,6 +73,7 @@ type Tracker struct {
 
 	key, idkey, address, text []byte // scratch
 	series                    store.SeriesKey
+	row                       row
 	domain, relay             []byte
 	err                       error // first one since the last commit
 }
@@ -83,7 +84,7 @@ func New(w store.Writer, c store.Classifier) *Tracker {
 		w:       w,
 		meaning: newClassifier(c),
 		open:    map[string]*message{},
-		ids:     map[string]*message{},
+		ids:     map[uint64]*message{},
 		seed:    maphash.MakeSeed(),
 		stored:  map[uint64]struct{}{},
 		listed:  map[int64]int{},
@@ -373,8 +374,10 @@ func (t *Tracker) drop(m *message) error {
 }
 
 func (t *Tracker) forget(m *message) {
-	if len(m.messageID) > 0 && t.ids[string(t.idKey(m))] == m {
-		delete(t.ids, string(t.idkey))
+	if len(m.messageID) > 0 {
+		if key := t.idKey(m); t.ids[key] == m {
+			delete(t.ids, key)
+		}
 	}
 	delete(t.open, string(m.key))
 	if m.dirty {
