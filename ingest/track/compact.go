@@ -34,6 +34,13 @@ func (m *message) finished() bool {
 	return true
 }
 
+// done reports whether m has ended with its last recipient, as it does where the log
+// says no other end. Lines of one message follow each other closely, so that this
+// is asked at the end of a batch only: an alias may have more recipients.
+func (m *message) done() bool {
+	return !m.format.Ends && m.expects > 0 && len(m.recipients) > 0 && m.finished()
+}
+
 // due returns when m ends if it is finished, and nothing more is heard of it.
 func (m *message) due() int64 {
 	if len(m.recipients) == 0 {

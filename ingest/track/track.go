@@ -397,6 +397,13 @@ func (t *Tracker) Flush() error {
 	if err := t.compact(); err != nil {
 		return err
 	}
+	for _, m := range t.touched {
+		if m != nil && (m.over(t.newest) || m.done()) {
+			if err := t.drop(m); err != nil {
+				return err
+			}
+		}
+	}
 	for _, key := range t.ended {
 		t.w.DeleteOpenMessage(key)
 		delete(t.stored, maphash.Bytes(t.seed, key))

@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	testFormat = &parsers.Format{Name: "postfix", MTA: "postfix"}
+	testFormat = &parsers.Format{Name: "postfix", MTA: "postfix", Ends: true}
 	roaming    = &parsers.Format{Name: "exchange-tracking", MTA: "exchange", Scope: "exchange-tracking"}
 )
 
@@ -397,6 +397,30 @@ func TestStories(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v", got, s.want)
 			}
 		})
+	}
+}
+
+// A server whose log says no ends leaves no open message when all is delivered.
+func TestEndWithLastRecipient(t *testing.T) {
+	rs := records(t, `
+		A arrive s@x.example
+		A sent a@y.example
+		B arrive s@x.example
+		B sent a@y.example
+		B deferred b@y.example
+		C arrive s@x.example`)
+	for _, r := range rs {
+		r.Format = &parsers.Format{Name: "sendmail", MTA: "sendmail"}
+		if r.Kind == parsers.Arrival {
+			r.Recipients = len(r.ID)
+		}
+	}
+	db := play(t, rs, func(int) bool { return false })
+	if sum := sqlitetest.Sum(t, db); sum.Delivered != 2 || sum.Pending != 1 {
+		t.Errorf("counts: %+v", sum)
+	}
+	if n := sqlitetest.Int(t, db, "SELECT count(*) FROM open"); n != 2 { // B waits, of C nothing was heard
+		t.Errorf("%d open messages, want 2", n)
 	}
 }
 
