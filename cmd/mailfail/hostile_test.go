@@ -184,6 +184,8 @@ func hostileRuns(dir string, logs []string) []hostileRun {
 	for _, form := range []string{"text", "json"} {
 		runs = append(runs, hostileRun{args: slices.Concat(one("check", "--since", "2026-11-19", "--format", form), db), form: form, codes: []int{0, 1, 2}})
 	}
+	add("text", one("db", "size"), db)
+	add("csv", one("db", "export"), db)
 	// What serve shows is looked at in report/web; these are its messages.
 	for _, text := range hostileTexts {
 		runs = append(runs, hostileRun{args: slices.Concat(one("serve", "--listen", text+":x:y"), db), form: "text", codes: []int{2}})

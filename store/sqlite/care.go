@@ -1,0 +1,141 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"mailfail/store"
+)
+
+// Check returns what is wrong with the database, nothing when all is well:
+// SQLite's own check of every page and index, and then every block of counts is
+// read.
+func (db *DB) Check(ctx context.Context) (faults []string, err error) {
+	rows, err := db.ro.QueryContext(ctx, "PRAGMA integrity_check(20)")
+	if err != nil {
+		return nil, db.explain("check", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var fault string
+		if err := rows.Scan(&fault); err != nil {
+			return nil, db.explain("check", err)
+		}
+		if fault != "ok" {
+			faults = append(faults, fault)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, db.explain("check", err)
+	}
+	if len(faults) > 0 {
+		return faults, nil
+	}
+	if err := db.EachCount(ctx, store.Window{}, func(*store.CountRow) error { return nil }); err != nil {
+		faults = append(faults, err.Error())
+	}
+	return faults, ctx.Err()
+}
+
+// Backup writes a copy of the database, of one moment, to path, which must not
+// exist. Others may write meanwhile. An interrupted backup leaves nothing at
+// path.
+func (db *DB) Backup(ctx context.Context, path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		if err == nil {
+			err = errors.New("it exists already")
+		}
+		return fmt.Errorf("back up to %s: %w", path, err)
+	}
+	// In a folder that strangers cannot look into, because SQLite makes the file.
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".mailfail-backup-*")
+	if err != nil {
+		return fmt.Errorf("back up to %s: %w", path, err)
+	}
+	defer os.RemoveAll(dir)
+	copied := filepath.Join(dir, "db")
+	if _, err := db.ro.ExecContext(ctx, "VACUUM INTO ?", copied); err != nil {
+		return db.explain("back up", err)
+	}
+	for _, step := range []func() error{
+		func() error { return os.Chmod(copied, 0o640) },
+		func() error { return syncFile(copied) },
+		func() error { return os.Link(copied, path) }, // does not replace what was made meanwhile
+	} {
+		if err := step(); err != nil {
+			return fmt.Errorf("back up to %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Size is how much a table holds.
+type Size struct {
+	Table string // "" for pages of the file that are free
+	Rows  int64
+	Bytes int64 // of the values; SQLite adds a few bytes a row, and indexes
+}
+
+// Sizes returns what each table holds, the largest first, and last what is free
+// inside the file.
+func (db *DB) Sizes(ctx context.Context) (sizes []Size, err error) {
+	err = db.transaction(ctx, func(t *tx) error {
+		sizes = nil
+		tables, err := tablesOf(ctx, t)
+		if err != nil {
+			return err
+		}
+		for table, columns := range tables {
+			s := Size{Table: table}
+			query := fmt.Sprintf(`SELECT count(*), total(%s) FROM "%s"`, strings.Join(columns, " + "), table)
+			var bytes float64
+			if err := t.conn.QueryRowContext(ctx, query).Scan(&s.Rows, &bytes); err != nil {
+				return err
+			}
+			s.Bytes = int64(bytes)
+			sizes = append(sizes, s)
+		}
+		free := Size{}
+		row := t.conn.QueryRowContext(ctx, "SELECT freelist_count, freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")
+		if err := row.Scan(&free.Rows, &free.Bytes); err != nil {
+			return err
+		}
+		slices.SortFunc(sizes, func(a, b Size) int { return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Table, b.Table)) })
+		sizes = append(sizes, free)
+		return nil
+	})
+	return sizes, db.explain("measure", err)
+}
+
+// tablesOf returns for each table what measures its columns.
+func tablesOf(ctx context.Context, t *tx) (map[string][]string, error) {
+	rows, err := t.conn.QueryContext(ctx, `SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c
+		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	tables := map[string][]string{}
+	for rows.Next() {
+		var table, column string
+		if err := rows.Scan(&table, &column); err != nil {
+			return nil, err
+		}
+		tables[table] = append(tables[table], fmt.Sprintf(`coalesce(length("%s"), 0)`, column))
+	}
+	return tables, rows.Err()
+}
