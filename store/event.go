@@ -23,6 +23,7 @@ type Event struct {
 	HasSender bool   // Sender is known
 	Recipient string
 	Domain    string
+	Direction string // of DirectionNames
 
 	Relay    string // next hop; a rejection has none
 	IP       string // its address

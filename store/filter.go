@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"mailfail/registry"
 	"slices"
 	"strings"
 )
@@ -24,8 +25,18 @@ type Filter struct {
 	Codes     []string // "550", "5.1.1", "550 5.1.1", "5xx", "5.7.x", "none"
 	Reasons   []string
 
-	Directions []string // "outgoing", "local", "incoming"
+	// Directions are "outgoing", "local", "incoming", and "own" for messages that
+	// a server made itself to report failures. Those are left out of numbers
+	// unless they are asked for here.
+	Directions []string
 }
+
+// OwnDirection is the direction of messages that a server made itself to report
+// failures.
+const OwnDirection = "own"
+
+// DirectionNames lists what Filter.Directions may have.
+var DirectionNames = []string{registry.DirectionOutgoing.String(), registry.DirectionLocal.String(), registry.DirectionIncoming.String(), OwnDirection}
 
 // OfCause reports whether f asks for something only a failure has.
 func (f *Filter) OfCause() bool { return len(f.Codes)+len(f.Reasons) > 0 }
@@ -118,6 +129,7 @@ func (f *Filter) Match(e *Event) bool {
 	return MatchDomain(f.Domains, e.Domain) &&
 		MatchName(f.Providers, e.Provider) &&
 		MatchName(f.Hosts, e.Host) &&
+		MatchName(f.Directions, e.Direction) &&
 		(MatchName(f.MTAs, e.MTA) || MatchName(f.MTAs, e.Format)) &&
 		(len(f.Senders) == 0 || MatchDomain(f.Senders, e.senderDomain())) &&
 		(e.Outcome == "delivered" || !f.OfCause() || f.MatchCause(e.Reply, e.Enhanced, e.Reason))

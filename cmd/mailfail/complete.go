@@ -27,6 +27,7 @@ func completions() map[string]completion {
 		"by":         fixed(append(dimensionNames(), string(report.ByNextHop))...),
 		"reason":     fixed(reasonNames()...),
 		"mta":        fixed(mtaNames()...),
+		"direction":  fixed(store.DirectionNames...),
 		"outcome":    fixed(store.OutcomeNames...),
 		"log-format": fixed(append([]string{"auto"}, formatNames()...)...),
 		"day":        fixed("yesterday", "today"),

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"mailfail/store"
 	"maps"
 	"math/rand"
 	"os"
@@ -217,7 +218,7 @@ func readExchangeTruth(t *testing.T, name string) exchangeTruth {
 // exchangeReport runs mailfail report on files.
 func exchangeReport(t *testing.T, files []string) exchangeTruth {
 	var out, errs bytes.Buffer
-	if rc := run(append([]string{"report", "--format", "json"}, files...), strings.NewReader(""), &out, &errs); rc != 0 || errs.Len() > 0 {
+	if rc := run(append([]string{"report", "--format", "json", "--direction", strings.Join(store.DirectionNames, ",")}, files...), strings.NewReader(""), &out, &errs); rc != 0 || errs.Len() > 0 {
 		t.Fatalf("exit code %d: %s", rc, &errs)
 	}
 	var report struct {

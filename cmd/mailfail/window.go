@@ -71,6 +71,7 @@ func (f *filterFlags) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.Reasons, "reason", nil, "only failures with this reason (user-unknown, rate-limited, ...)")
 	flags.StringSliceVar(&f.Senders, "sender", nil, "only senders in this domain; <> for bounces")
 	flags.StringSliceVar(&f.Hosts, "host", nil, "only what this host logged")
+	flags.StringSliceVar(&f.Directions, "direction", nil, "only this direction: "+strings.Join(store.DirectionNames, ", ")+" (reports of failures that the servers made)")
 	flags.StringSliceVar(&f.MTAs, "mta", nil, "only this mail server: "+strings.Join(mtaNames(), ", "))
 }
 
@@ -84,6 +85,11 @@ func (f *filterFlags) filter() (store.Filter, error) {
 	for _, r := range f.Reasons {
 		if !slices.ContainsFunc(registry.Reasons(), func(i registry.ReasonInfo) bool { return strings.EqualFold(r, string(i.Reason)) }) {
 			return f.Filter, unknownValue("--reason", r, reasonNames())
+		}
+	}
+	for _, d := range f.Directions {
+		if !slices.ContainsFunc(store.DirectionNames, func(name string) bool { return strings.EqualFold(d, name) }) {
+			return f.Filter, unknownValue("--direction", d, store.DirectionNames)
 		}
 	}
 	for _, s := range f.Senders {

@@ -2,6 +2,7 @@ package track
 
 import (
 	"mailfail/parsers"
+	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -47,6 +48,7 @@ func (t *Tracker) observe(m *message, r *parsers.Record, k *cause) {
 		Message:   store.Clean(string(r.ID)),
 		Recipient: store.Clean(string(t.address)),
 		Domain:    store.Clean(string(appendDomain(nil, t.address))),
+		Direction: r.Direction.String(),
 		Relay:     store.Clean(string(appendLower(nil, r.Relay))),
 		IP:        store.Clean(string(r.RelayIP)),
 		Outcome:   r.Outcome.String(),
@@ -65,10 +67,13 @@ func (t *Tracker) observe(m *message, r *parsers.Record, k *cause) {
 	sender, client, clientIP := r.Sender, r.Client, r.ClientIP
 	e.HasSender = r.HasSender
 	if m == nil {
-		e.Outcome = "rejected"
+		e.Outcome, e.Direction = "rejected", registry.DirectionIncoming.String()
 	} else {
 		sender, client, clientIP, e.HasSender = m.sender, m.client, m.clientIP, m.hasSender
 		e.MessageID = store.Clean(string(m.messageID))
+		if m.own && !m.roaming || r.Own {
+			e.Direction = store.OwnDirection
+		}
 	}
 	e.Sender, e.Client, e.ClientIP = store.Clean(string(sender)), store.Clean(string(client)), store.Clean(string(clientIP))
 	if k != nil {

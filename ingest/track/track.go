@@ -344,7 +344,7 @@ func (t *Tracker) seriesOf(m *message, r *parsers.Record) (int64, error) {
 		Relay:     t.relay,
 		Provider:  t.meaning.provider(t.relay),
 		Direction: r.Direction,
-		Own:       m.own,
+		Own:       m.own && !m.roaming || r.Own,
 	}
 	return t.w.Series(&t.series)
 }

@@ -200,9 +200,18 @@ func (c *catalog) value(s *series, d store.Dimension) string {
 	case store.ByMTA:
 		return store.MTA(c.names[s.format])
 	case store.ByDirection:
-		return s.direction.String()
+		return s.directionName()
 	}
 	return ""
+}
+
+// directionName returns the name of the direction; messages that a server made
+// itself to report failures have one of their own.
+func (s *series) directionName() string {
+	if s.own {
+		return store.OwnDirection
+	}
+	return s.direction.String()
 }
 
 // filter is what was asked for, less what is counted elsewhere.
@@ -218,12 +227,23 @@ func (f *filter) matchSeries(c *catalog, s *series) bool {
 		store.MatchDomain(f.Senders, c.names[s.sender]) &&
 		store.MatchName(f.Hosts, c.names[s.host]) &&
 		store.MatchName(f.Providers, c.names[c.relays[s.relay]]) &&
-		store.MatchName(f.Directions, s.direction.String()) &&
+		store.MatchName(f.Directions, s.directionName()) &&
 		f.MatchFormat(format)
 }
 
 func (f *filter) matchCause(c *cause) bool {
 	return f.MatchCause(c.reply, c.enhanced, c.reason)
+}
+
+// wantedOfRejections is wanted for rejections: they are incoming mail, and their
+// senders are not in the series.
+func (f *filter) wantedOfRejections(c *catalog) []bool {
+	if !store.MatchName(f.Directions, registry.DirectionIncoming.String()) {
+		return make([]bool, len(c.series))
+	}
+	g := *f
+	g.Senders, g.Directions = nil, nil
+	return g.wanted(c)
 }
 
 // wanted returns for each place whether its series is asked for. Each name is
@@ -253,7 +273,7 @@ func (f *filter) wanted(c *catalog) []bool {
 	for i := range c.series {
 		s := &c.series[i]
 		wanted[i] = domain(s.domain) && sender(s.sender) && host(s.host) && provider(int32(c.relays[s.relay])) && format(s.format) &&
-			store.MatchName(f.Directions, s.direction.String())
+			store.MatchName(f.Directions, s.directionName())
 	}
 	return wanted
 }

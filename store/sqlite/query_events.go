@@ -92,9 +92,7 @@ func (r *eventReader) find(w store.Window) (found []candidate, err error) {
 		})
 	}
 	if err == nil && r.wants(registry.OutcomeRejected) {
-		anySender := r.filter
-		anySender.Senders = nil
-		wanted = anySender.wanted(r.cat)
+		wanted = r.filter.wantedOfRejections(r.cat)
 		senders := r.filter.wantedSenders(r.cat)
 		err = r.eachRejection(w, func(j *refusedMail) error {
 			if place, ok := r.cat.place(j.series); ok && wanted[place] && isCause(j.cause) && senders(j.sender) {
@@ -122,6 +120,7 @@ func (r *eventReader) events(found []candidate) ([]*store.Event, error) {
 		list[i] = r.start(c.time, &r.cat.series[c.place], k)
 		list[i].Outcome = c.outcome.String()
 		if c.outcome == registry.OutcomeRejected {
+			list[i].Direction = registry.DirectionIncoming.String()
 			rejections[c.id] = list[i]
 		} else {
 			attempts[c.id] = list[i]
@@ -141,7 +140,7 @@ func (r *eventReader) start(micros int64, s *series, k *cause) *store.Event {
 	name := r.cat.names
 	return &store.Event{
 		Time: time.UnixMicro(micros), Format: name[s.format], MTA: store.MTA(name[s.format]), Host: name[s.host], Instance: name[s.instance],
-		Domain: name[s.domain], Relay: name[s.relay], Provider: name[r.cat.relays[s.relay]],
+		Domain: name[s.domain], Direction: s.directionName(), Relay: name[s.relay], Provider: name[r.cat.relays[s.relay]],
 		Reply: k.reply, Enhanced: k.enhanced, Reason: k.reason, Delay: -1,
 	}
 }

@@ -79,13 +79,11 @@ func (c *counter) choose() error {
 	}
 	c.wanted, c.own = c.filter.wanted(c.cat), make([]bool, len(c.cat.series))
 	for i := range c.wanted {
-		if c.cat.series[i].own {
+		if c.cat.series[i].own && len(c.asked.Directions) == 0 {
 			c.wanted[i], c.own[i] = false, c.wanted[i]
 		}
 	}
-	anySender := c.filter
-	anySender.Senders = nil
-	c.rejected = anySender.wanted(c.cat)
+	c.rejected = c.filter.wantedOfRejections(c.cat)
 	c.causes = c.filter.wantedCauses(c.cat)
 	return nil
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"mailfail/registry"
 	"mailfail/store"
 	"slices"
 )
@@ -114,14 +115,17 @@ func (f *filter) wantedSenders(c *catalog) func(name int32) bool {
 	}
 }
 
-// atSender is at, with the sender's domain of a rejection.
+// atSender is at, with the sender's domain and the direction of a rejection.
 func (g *grouping) atSender(series int, sender string, k *cause) *tally {
-	if !slices.Contains(g.dims, store.BySender) {
+	if !slices.Contains(g.dims, store.BySender) && !slices.Contains(g.dims, store.ByDirection) {
 		return g.at(series, k)
 	}
 	part := g.part(func(d store.Dimension) string {
-		if d == store.BySender {
+		switch d {
+		case store.BySender:
 			return sender
+		case store.ByDirection:
+			return registry.DirectionIncoming.String()
 		}
 		return g.cat.value(&g.cat.series[series], d)
 	})

@@ -113,6 +113,8 @@ func (t *timeline) values(place int, k *cause, sender *string) []string {
 			values[i] = k.value(d)
 		case d == store.BySender && sender != nil:
 			values[i] = *sender
+		case d == store.ByDirection && sender != nil: // of rejections alone
+			values[i] = registry.DirectionIncoming.String()
 		default:
 			values[i] = t.cat.value(&t.cat.series[place], d)
 		}
@@ -136,7 +138,7 @@ func mod(a, b int64) int64 { return (a%b + b) % b }
 func (t *timeline) count() error {
 	t.wanted = t.filter.wanted(t.cat)
 	for i := range t.wanted {
-		t.wanted[i] = t.wanted[i] && !t.cat.series[i].own
+		t.wanted[i] = t.wanted[i] && (!t.cat.series[i].own || len(t.filter.Directions) > 0)
 	}
 	t.bare, t.caused = make([]*slice, len(t.cat.series)), map[[2]int32]*slice{}
 	for _, count := range []func() error{t.counts, t.recipients, t.attempts, t.rejections} {
@@ -224,9 +226,7 @@ func (t *timeline) attempts() error {
 
 func (t *timeline) rejections() error {
 	causes := t.filter.wantedCauses(t.cat)
-	anySender := t.filter
-	anySender.Senders = nil
-	wanted, senders := anySender.wanted(t.cat), t.filter.wantedSenders(t.cat)
+	wanted, senders := t.filter.wantedOfRejections(t.cat), t.filter.wantedSenders(t.cat)
 	return t.eachRejection(t.window, func(r *refusedMail) error {
 		place, ok := t.cat.place(r.series)
 		if !ok || !wanted[place] || !senders(r.sender) || r.cause <= 0 || r.cause >= int64(len(causes)) || causes[r.cause] == nil {

@@ -39,7 +39,8 @@ type recent struct {
 	cat    *catalog
 	filter filter
 	wanted []bool // by place
-	found  map[recentKey]int64
+
+	found map[recentKey]int64
 }
 
 type recentKey struct {
@@ -88,13 +89,14 @@ func (r *recent) count(w store.Window) error {
 func (r *recent) event(k *recentKey) *store.Event {
 	s := &r.cat.series[k.place]
 	e := &store.Event{
-		Time:     time.UnixMicro(k.minute * store.MinuteMicros),
-		Format:   r.cat.names[s.format],
-		MTA:      r.cat.value(s, store.ByMTA),
-		Host:     r.cat.names[s.host],
-		Provider: r.cat.value(s, store.ByProvider),
-		Domain:   r.cat.names[s.domain],
-		Outcome:  k.outcome.String(),
+		Time:      time.UnixMicro(k.minute * store.MinuteMicros),
+		Format:    r.cat.names[s.format],
+		MTA:       r.cat.value(s, store.ByMTA),
+		Host:      r.cat.names[s.host],
+		Provider:  r.cat.value(s, store.ByProvider),
+		Domain:    r.cat.names[s.domain],
+		Direction: s.directionName(),
+		Outcome:   k.outcome.String(),
 	}
 	if c := r.cat.causes[int64(k.cause)]; c != nil {
 		e.Reply, e.Enhanced, e.Reason = c.reply, c.enhanced, c.reason
