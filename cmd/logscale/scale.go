@@ -127,9 +127,9 @@ func (l *log) write(w io.Writer, n, domains int) error {
 	return err
 }
 
-// appendID appends the id that stands for one in the nth copy, which looks like it:
-// n is added to it, over its digits and capital letters A to F or, of Exim's, to its
-// first part.
+// appendID appends the id that stands for id in the nth copy and looks like it: n is
+// added to its first five digits (Postfix's short ids, where the inode follows), to
+// all of a long one, or to what is before the first dash of one of Exim's.
 func appendID(b, id []byte, n int) []byte {
 	const hex, base62 = "0123456789ABCDEF", "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	digits, end := hex, len(id)
