@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -62,9 +63,11 @@ func testPage(t *testing.T, path string) {
 	}
 }
 
-// console runs a line "$ mailfail …" and returns what it prints.
+// console runs a line "$ mailfail …" and returns what it prints. Behind it may
+// stand "| head -n N".
 func console(t *testing.T, line string) string {
 	t.Helper()
+	line, head, cut := strings.Cut(line, " | head -n ")
 	words := strings.Fields(strings.TrimPrefix(strings.Replace(line, "go run ./cmd/mailfail", "mailfail", 1), "$ "))
 	if len(words) == 0 || words[0] != "mailfail" {
 		t.Fatalf("not a command of ours: %s", line)
@@ -72,6 +75,13 @@ func console(t *testing.T, line string) string {
 	var stdout, stderr bytes.Buffer
 	if code := run(words[1:], strings.NewReader(""), &stdout, &stderr); code != 0 || stderr.Len() > 0 {
 		t.Errorf("%s: exit code %d, %s", line, code, stderr.String())
+	}
+	if lines := strings.SplitAfter(stdout.String(), "\n"); cut {
+		n, err := strconv.Atoi(head)
+		if err != nil {
+			t.Fatalf("head -n %s: %v", head, err)
+		}
+		return strings.Join(lines[:min(n, len(lines))], "")
 	}
 	return stdout.String()
 }
