@@ -26,7 +26,7 @@ var KindFields = map[Kind]Fields{
 	Suspended:  fieldsOf("ID Address", ofMessage, ofRecipient, ofContact),
 	Settled:    fieldsOf("ID Final", ofMessage, ofRecipient, ofContact),
 	End:        fieldsOf("ID"),
-	Rejection:  fieldsOf("", ofMessage, ofRecipient, "Outcome Stage Source Reply", ofTwin),
+	Rejection:  fieldsOf("", ofMessage, ofRecipient, "Outcome Relay RelayIP Stage Source Reply", ofTwin),
 	Connection: fieldsOf("Outcome", "Relay RelayIP Stage Source Reply Messages Session"),
 	Trouble:    fieldsOf("Problem", "Severity Domain Relay RelayIP Stage Source Reply", ofTwin),
 }

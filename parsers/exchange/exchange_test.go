@@ -14,6 +14,7 @@ import (
 	"mailfail/parsers"
 	"mailfail/parsers/detect"
 	"mailfail/parsers/exchange"
+	"mailfail/parsers/parserstest"
 	"mailfail/registry"
 )
 
@@ -29,6 +30,9 @@ const (
 // brief returns what a record counts for: "bounced a@x 550 5.1.1 rcpt remote";
 // "" for what a message or a connection that could be used is told of.
 func brief(r *parsers.Record) string {
+	if wrong := parserstest.Fields(r); wrong != "" {
+		panic(wrong + ": " + parserstest.Show(r))
+	}
 	var words []string
 	switch r.Kind {
 	case parsers.Arrival:

@@ -115,7 +115,6 @@ func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result
 		kind, outcome = parsers.Expected, 0
 	case "Expanded", "Resolved":
 		kind, outcome = parsers.Settled, 0
-		r.Final = registry.StateReplaced
 	default:
 		return parsers.Unparsed
 	}
@@ -123,8 +122,11 @@ func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result
 	r.Kind, r.ClientIP = parsers.Arrival, row.fromIP
 	emit(r)
 	r.Kind, r.Outcome, r.Address, r.ClientIP = kind, outcome, row.recipient, nil
-	if kind == parsers.Attempt {
+	switch kind {
+	case parsers.Attempt:
 		r.RelayIP, r.Nth = row.toIP, 1
+	case parsers.Settled:
+		r.Final = registry.StateReplaced
 	}
 	emit(r)
 	return parsers.Understood

@@ -19,6 +19,9 @@ var update = flag.Bool("update", false, "write the golden files")
 // show writes a record in one line, without the message it is about: the line
 // that is read shows that.
 func show(r *parsers.Record) string {
+	if wrong := parserstest.Fields(r); wrong != "" {
+		panic(wrong + ": " + parserstest.Show(r))
+	}
 	without := *r
 	without.ID, without.Instance, without.MTAStatus = nil, nil, registry.Enhanced{}
 	return parserstest.Show(&without)

@@ -161,6 +161,12 @@ func (l *line) send(kind parsers.Kind) {
 	l.emit(&l.Record)
 }
 
+// end passes on the end of the message, and nothing else of it.
+func (l *line) end() {
+	l.begin(l.ID)
+	l.send(parsers.End)
+}
+
 // settle passes the record on as one that reports a final state.
 func (l *line) settle(state registry.State) {
 	l.Record.Settle(state)
@@ -291,14 +297,14 @@ func (l *line) removed() parsers.Result {
 	if string(l.daemon()) == "postsuper" {
 		return l.deleted()
 	}
-	l.send(parsers.End)
+	l.end()
 	return parsers.Understood
 }
 
 // deleted emits the end of a message whose pending recipients get nothing.
 func (l *line) deleted() parsers.Result {
 	l.settle(registry.StateRemoved)
-	l.send(parsers.End)
+	l.end()
 	return parsers.Understood
 }
 

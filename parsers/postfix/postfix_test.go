@@ -76,6 +76,9 @@ func brief(r *parsers.Record) string {
 func parse(program, message string) (records []string, result parsers.Result) {
 	p := New(parsers.Options{Location: time.UTC})
 	result = p.Parse(&parsers.Entry{Program: []byte(program), Message: []byte(message)}, func(r *parsers.Record) {
+		if wrong := parserstest.Fields(r); wrong != "" {
+			panic(message + ": " + wrong)
+		}
 		records = append(records, brief(r))
 	})
 	return records, result
@@ -271,15 +274,15 @@ func TestRejections(t *testing.T) {
 		{"postfix/smtpd", "NOQUEUE: reject: VRFY from unknown[192.0.2.1]: 550 5.1.1 <x>: Recipient address rejected: User unknown; to=<x> proto=SMTP helo=<y>",
 			"rejection client=unknown ip=192.0.2.1 to=x source=local code=550 enh=5.1.1 text=550 5.1.1 <x>: Recipient address rejected: User unknown"},
 		{"postfix/smtpd", "AB12CD34EF: reject: DATA from unknown[192.0.2.1]: 550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce; from=<> proto=ESMTP helo=<x>",
-			"rejection id=AB12CD34EF from=<> client=unknown ip=192.0.2.1 stage=data source=local code=550 enh=5.5.3 text=550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce\nend id=AB12CD34EF from=<> client=unknown ip=192.0.2.1 stage=data source=local code=550 enh=5.5.3 text=550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce"},
+			"rejection id=AB12CD34EF from=<> client=unknown ip=192.0.2.1 stage=data source=local code=550 enh=5.5.3 text=550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce\nend id=AB12CD34EF"},
 		{"postfix/smtpd", "AB12CD34EF: milter-reject: RCPT from unknown[192.0.2.1]: 451 4.7.1 later; from=<a@b> to=<c@d> proto=ESMTP helo=<x>",
 			"rejection id=AB12CD34EF from=<a@b> client=unknown ip=192.0.2.1 to=c@d stage=rcpt source=local code=451 enh=4.7.1 text=451 4.7.1 later"},
 		{"postfix/cleanup", "AB12CD34EF: milter-reject: END-OF-MESSAGE from mail.partner.test[127.0.3.2]: 5.7.1 Spam score 15.2 (limit 6.0), status=sent; from=<a@b> to=<c@d> proto=ESMTP helo=<x>",
-			"rejection id=AB12CD34EF from=<a@b> client=mail.partner.test ip=127.0.3.2 to=c@d stage=end-of-data source=local enh=5.7.1 text=5.7.1 Spam score 15.2 (limit 6.0), status=sent\nend id=AB12CD34EF from=<a@b> client=mail.partner.test ip=127.0.3.2 to=c@d stage=end-of-data source=local enh=5.7.1 text=5.7.1 Spam score 15.2 (limit 6.0), status=sent"},
+			"rejection id=AB12CD34EF from=<a@b> client=mail.partner.test ip=127.0.3.2 to=c@d stage=end-of-data source=local enh=5.7.1 text=5.7.1 Spam score 15.2 (limit 6.0), status=sent\nend id=AB12CD34EF"},
 		{"postfix/cleanup", "AB12CD34EF: reject: header Subject: x from evil[1.1.1.1]; from=<v@v> to=<v@v> proto=ESMTP helo=<v>: 5.0.0 no from mail.partner.test[127.0.3.2]; from=<a@b> to=<c@d> proto=ESMTP helo=<x>: 5.7.1 message content rejected",
-			"rejection id=AB12CD34EF from=<a@b> client=mail.partner.test ip=127.0.3.2 to=c@d stage=end-of-data source=local enh=5.7.1 text=5.7.1 message content rejected\nend id=AB12CD34EF from=<a@b> client=mail.partner.test ip=127.0.3.2 to=c@d stage=end-of-data source=local enh=5.7.1 text=5.7.1 message content rejected"},
+			"rejection id=AB12CD34EF from=<a@b> client=mail.partner.test ip=127.0.3.2 to=c@d stage=end-of-data source=local enh=5.7.1 text=5.7.1 message content rejected\nend id=AB12CD34EF"},
 		{"postfix/cleanup", "AB12CD34EF: reject: body x from local; from=<a@b> to=<c@d>: 5.7.1 no",
-			"rejection id=AB12CD34EF from=<a@b> to=c@d stage=end-of-data source=local enh=5.7.1 text=5.7.1 no\nend id=AB12CD34EF from=<a@b> to=c@d stage=end-of-data source=local enh=5.7.1 text=5.7.1 no"},
+			"rejection id=AB12CD34EF from=<a@b> to=c@d stage=end-of-data source=local enh=5.7.1 text=5.7.1 no\nend id=AB12CD34EF"},
 		{"postfix/smtpd", "proxy-reject: END-OF-MESSAGE: 554 5.7.0 Reject, id=1 - SPAM; from=<a@b> to=<c@d> proto=ESMTP helo=<x>",
 			"rejection from=<a@b> to=c@d stage=end-of-data source=local code=554 enh=5.7.0 text=554 5.7.0 Reject, id=1 - SPAM"},
 		{"postfix/postscreen", "NOQUEUE: reject: RCPT from [192.0.2.1]:4711: 550 5.7.1 Service unavailable; client [192.0.2.1] blocked using zen.example.test; from=<a@b>, to=<c@d>, proto=ESMTP, helo=<x>",
@@ -287,9 +290,9 @@ func TestRejections(t *testing.T) {
 		{"postfix/postscreen", "NOQUEUE: reject: CONNECT from [192.0.2.1]:4711: all screening ports busy",
 			"rejection ip=192.0.2.1 stage=connect source=local text=all screening ports busy\ntrouble text=all screening ports busy"},
 		{"postfix/cleanup", "warning: AB12CD34EF: message rejected: hopcount exceeded",
-			"rejection id=AB12CD34EF stage=end-of-data source=local text=message rejected: hopcount exceeded\nend id=AB12CD34EF stage=end-of-data source=local text=message rejected: hopcount exceeded"},
+			"rejection id=AB12CD34EF stage=end-of-data source=local text=message rejected: hopcount exceeded\nend id=AB12CD34EF"},
 		{"postfix/smtpd", "warning: AB12CD34EF: queue file size limit exceeded",
-			"rejection id=AB12CD34EF stage=end-of-data source=local text=queue file size limit exceeded\nend id=AB12CD34EF stage=end-of-data source=local text=queue file size limit exceeded"},
+			"rejection id=AB12CD34EF stage=end-of-data source=local text=queue file size limit exceeded\nend id=AB12CD34EF"},
 		{"postfix/smtpd", "warning: Illegal address syntax from unknown[192.0.2.1] in RCPT command: <not an address>",
 			"rejection client=unknown ip=192.0.2.1 stage=rcpt source=local text=Illegal address syntax from unknown[192.0.2.1] in RCPT command: <not an address>"},
 	})
@@ -306,8 +309,8 @@ func TestNoRejection(t *testing.T) {
 		checkWordings(t, []wording{{"postfix/smtpd", "AB12CD34EF: " + action + tail, want}, {"postfix/smtpd", "NOQUEUE: " + action + tail, ""}})
 	}
 	checkWordings(t, []wording{
-		{"postfix/cleanup", "AB12CD34EF: milter-discard: END-OF-MESSAGE from mail[192.0.2.1]: milter triggers DISCARD action; from=<a@b> to=<c@d> proto=ESMTP helo=<x>", "discarded id=AB12CD34EF to=c@d\nend id=AB12CD34EF to=c@d"},
-		{"postfix/cleanup", "AB12CD34EF: discard: header X: y from mail[192.0.2.1]; from=<a@b> to=<c@d> proto=ESMTP helo=<x>", "discarded id=AB12CD34EF to=c@d\nend id=AB12CD34EF to=c@d"},
+		{"postfix/cleanup", "AB12CD34EF: milter-discard: END-OF-MESSAGE from mail[192.0.2.1]: milter triggers DISCARD action; from=<a@b> to=<c@d> proto=ESMTP helo=<x>", "discarded id=AB12CD34EF to=c@d\nend id=AB12CD34EF"},
+		{"postfix/cleanup", "AB12CD34EF: discard: header X: y from mail[192.0.2.1]; from=<a@b> to=<c@d> proto=ESMTP helo=<x>", "discarded id=AB12CD34EF to=c@d\nend id=AB12CD34EF"},
 		{"postfix/cleanup", "AB12CD34EF: replace: header Subject: x from mail[192.0.2.1]; from=<a@b> to=<c@d> proto=ESMTP helo=<x>: Subject: y", ""},
 	})
 }

@@ -74,10 +74,12 @@ func (l *line) rejected(b []byte) parsers.Result {
 func (l *line) sendRejection() {
 	l.Source = registry.SourceLocal
 	l.send(parsers.Rejection)
-	if l.ID != nil && (l.Stage == registry.StageData || l.Stage == registry.StageEndOfData) {
-		l.send(parsers.End)
-	}
+	id, last := l.ID, l.Stage == registry.StageData || l.Stage == registry.StageEndOfData
 	l.refusedByFault()
+	if id != nil && last {
+		l.ID = id
+		l.end()
+	}
 }
 
 // refuse emits the rejection of a message of which the log says only why, not
@@ -276,7 +278,7 @@ func (l *line) discarded(b []byte) parsers.Result {
 	l.Reply.Text = text
 	l.settle(registry.StateRemoved)
 	if has(b, "END-OF-MESSAGE") || hasAny(b, contents) {
-		l.send(parsers.End) // cleanup throws the whole message away
+		l.end() // cleanup throws the whole message away
 	}
 	return parsers.Understood
 }
