@@ -140,7 +140,7 @@ type filterList struct {
 func filterLists(f *store.Filter) []filterList {
 	return []filterList{
 		{"domain", &f.Domains}, {"sender", &f.Senders}, {"provider", &f.Providers}, {"host", &f.Hosts},
-		{"mta", &f.MTAs}, {"code", &f.Codes}, {"reason", &f.Reasons},
+		{"direction", &f.Directions}, {"mta", &f.MTAs}, {"code", &f.Codes}, {"reason", &f.Reasons},
 	}
 }
 

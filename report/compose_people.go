@@ -160,7 +160,9 @@ func (c *composer) failedAddresses() Section {
 		s.Title += " outside the problems"
 	}
 	s.Table = &Table{Columns: []Column{{Title: "Time"}, {Title: "Recipient", Name: true}, {Title: "Sender", Flex: true, Name: true}, {Title: "Cause", Flex: true}}}
-	for _, o := range top(outside, c.rows(shownFailed)) {
+	shown := slices.Clone(top(outside, c.rows(shownFailed)))
+	slices.Reverse(shown) // the latest ones, the earliest of them first
+	for _, o := range shown {
 		who := c.trouble.persons[o.id]
 		if who == nil {
 			break

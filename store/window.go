@@ -54,7 +54,7 @@ const (
 )
 
 // Dimensions lists all dimensions.
-var Dimensions = []Dimension{ByDomain, ByCode, ByProvider, BySender, ByRelay, ByHost, ByInstance, ByReason, ByMTA}
+var Dimensions = []Dimension{ByDomain, ByCode, ByProvider, BySender, ByRelay, ByHost, ByInstance, ByReason, ByMTA, ByDirection}
 
 // OfCause reports whether d is something only a failure has.
 func (d Dimension) OfCause() bool { return d == ByCode || d == ByReason }

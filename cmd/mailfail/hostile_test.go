@@ -159,7 +159,7 @@ func hostileRuns(dir string, logs []string) []hostileRun {
 		add(form, one("investigate", "--format", form, "--year", "2026", "--tz", "UTC"), logs)
 	}
 	for _, form := range []string{"text", "json", "csv"} {
-		for _, by := range []string{"domain", "code", "provider", "sender", "relay", "host", "instance", "reason", "mta"} {
+		for _, by := range []string{"domain", "code", "provider", "sender", "relay", "host", "instance", "reason", "mta", "direction"} {
 			add(form, one("report", "--top", "0", "--by", by, "--format", form), db, window)
 		}
 		add(form, one("events", "--rejections", "--format", form), db, window)
