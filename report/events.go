@@ -153,35 +153,37 @@ type jsonEvents struct {
 
 // jsonEvent is one line of mailfail events --format json: one attempt.
 type jsonEvent struct {
-	Time      string   `json:"time"`
-	Host      string   `json:"host"`
-	MTA       string   `json:"mta"`
-	Instance  string   `json:"instance"`
-	Service   string   `json:"service"`
-	Message   string   `json:"message"`    // queue id
-	MessageID string   `json:"message_id"` // of the header
-	Sender    *string  `json:"sender"`     // null: unknown; "": the null sender
-	Recipient string   `json:"recipient"`
-	Domain    string   `json:"domain"`
-	Relay     string   `json:"relay"`
-	IP        string   `json:"ip"`
-	Provider  string   `json:"provider"`
-	Client    string   `json:"client"`
-	ClientIP  string   `json:"client_ip"`
-	Outcome   string   `json:"outcome"`
-	Stage     string   `json:"stage"`
-	Source    string   `json:"source"`
-	Code      string   `json:"code"`
-	Reply     *int     `json:"reply"`
-	Enhanced  *string  `json:"enhanced"`
-	MTAStatus *string  `json:"mta_status"`
-	Reason    string   `json:"reason"`
-	Rule      string   `json:"rule"`
-	Signature string   `json:"signature"`
-	Text      string   `json:"text"`
-	Delay     *float64 `json:"delay"`   // seconds since arrival
-	Contact   string   `json:"contact"` // equal for attempts that were one contact
-	Times     int64    `json:"times"`   // that it was logged
+	Time       string   `json:"time"`
+	Host       string   `json:"host"`
+	MTA        string   `json:"mta"`
+	Instance   string   `json:"instance"`
+	Service    string   `json:"service"`
+	Message    string   `json:"message"`    // queue id
+	MessageID  string   `json:"message_id"` // of the header
+	Sender     *string  `json:"sender"`     // null: unknown; "": the null sender
+	Recipient  string   `json:"recipient"`
+	Domain     string   `json:"domain"`
+	Relay      string   `json:"relay"`
+	IP         string   `json:"ip"`
+	Provider   string   `json:"provider"`
+	Client     string   `json:"client"`
+	ClientIP   string   `json:"client_ip"`
+	Outcome    string   `json:"outcome"`
+	Stage      string   `json:"stage"`
+	Source     string   `json:"source"`
+	Code       string   `json:"code"`
+	Reply      *int     `json:"reply"`
+	Enhanced   *string  `json:"enhanced"`
+	MTAStatus  *string  `json:"mta_status"`
+	Reason     string   `json:"reason"`
+	Rule       string   `json:"rule"`
+	DecidedBy  string   `json:"decided_by"` // text, code, stage, provider
+	Confidence string   `json:"confidence"` // high, medium, low
+	Signature  string   `json:"signature"`
+	Text       string   `json:"text"`
+	Delay      *float64 `json:"delay"`   // seconds since arrival
+	Contact    string   `json:"contact"` // equal for attempts that were one contact
+	Times      int64    `json:"times"`   // that it was logged
 }
 
 func newJSONEvent(e *store.Event, loc *time.Location) jsonEvent {
@@ -189,7 +191,8 @@ func newJSONEvent(e *store.Event, loc *time.Location) jsonEvent {
 		Time: e.Time.In(loc).Format("2006-01-02T15:04:05.999999Z07:00"), Host: e.Host, MTA: e.MTA, Instance: e.Instance, Service: e.Service,
 		Message: e.Message, MessageID: e.MessageID, Recipient: e.Recipient, Domain: e.Domain, Relay: e.Relay, IP: e.IP, Provider: e.Provider,
 		Client: e.Client, ClientIP: e.ClientIP, Outcome: e.Outcome, Stage: e.Stage.String(), Source: e.Source.String(), Code: e.Code(),
-		Reason: e.Reason, Rule: e.Rule, Signature: e.Signature, Text: e.Text, Contact: e.Contact(), Times: e.Times,
+		Reason: e.Reason, Rule: e.Rule, DecidedBy: e.DecidedBy.String(), Confidence: e.Confidence.String(),
+		Signature: e.Signature, Text: e.Text, Contact: e.Contact(), Times: e.Times,
 	}
 	if e.HasSender {
 		j.Sender = &e.Sender

@@ -32,19 +32,21 @@ type Event struct {
 	Client   string // that brought the message in, or was refused
 	ClientIP string
 
-	Outcome   string // "deferred", "failed", "rejected"
-	Stage     registry.Stage
-	Source    registry.Source
-	Reply     int    // 0 none
-	Enhanced  string // "" none
-	MTAStatus string // "" none
-	Reason    string
-	Rule      string
-	Signature string
-	Text      string
-	Delay     time.Duration // since arrival, negative unknown
-	Times     int64         // that the line was logged; of attempts 1
-	Line      string        // as the log has it; known only while it is followed
+	Outcome    string // "deferred", "failed", "rejected"
+	Stage      registry.Stage
+	Source     registry.Source
+	Reply      int    // 0 none
+	Enhanced   string // "" none
+	MTAStatus  string // "" none
+	Reason     string
+	Rule       string
+	DecidedBy  registry.DecidedBy  `json:",omitempty"` // what the reason rests on
+	Confidence registry.Confidence `json:",omitempty"` // how sure it is
+	Signature  string
+	Text       string
+	Delay      time.Duration // since arrival, negative unknown
+	Times      int64         // that the line was logged; of attempts 1
+	Line       string        // as the log has it; known only while it is followed
 }
 
 // Code returns the reply code and the enhanced code of e.

@@ -78,6 +78,7 @@ func (t *Tracker) observe(m *message, r *parsers.Record, k *cause) {
 	e.Sender, e.Client, e.ClientIP = store.Clean(string(sender)), store.Clean(string(client)), store.Clean(string(clientIP))
 	if k != nil {
 		e.Provider, e.Signature, e.Reason, e.Rule = k.Provider, k.Signature, string(k.Reason), k.Rule
+		e.DecidedBy, e.Confidence = k.DecidedBy, k.Confidence
 	} else {
 		e.Provider = t.meaning.provider([]byte(e.Relay))
 	}

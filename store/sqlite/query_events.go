@@ -145,10 +145,10 @@ func (r *eventReader) start(micros int64, s *series, k *cause) *store.Event {
 	}
 }
 
-const causeColumns = "k.stage, k.source, k.signature, k.rule"
+const causeColumns = "k.stage, k.source, k.signature, k.rule, k.decided, k.confidence"
 
 func causeFields(e *store.Event) []any {
-	return []any{&e.Stage, &e.Source, &e.Signature, &e.Rule}
+	return []any{&e.Stage, &e.Source, &e.Signature, &e.Rule, &e.DecidedBy, &e.Confidence}
 }
 
 func (r *eventReader) readAttempts(events map[int64]*store.Event) error {
@@ -212,5 +212,6 @@ func fill(e, read *store.Event, service string, sender sql.NullString) {
 	e.Service, e.Sender, e.HasSender = service, sender.String, sender.Valid
 	e.Message, e.MessageID, e.Recipient, e.IP, e.Client, e.ClientIP = read.Message, read.MessageID, read.Recipient, read.IP, read.Client, read.ClientIP
 	e.MTAStatus, e.Stage, e.Source, e.Signature, e.Rule = read.MTAStatus, read.Stage, read.Source, read.Signature, read.Rule
+	e.DecidedBy, e.Confidence = read.DecidedBy, read.Confidence
 	e.Text, e.Delay, e.Times, e.Account = read.Text, read.Delay, read.Times, read.Account
 }
