@@ -39,12 +39,13 @@ func month(tb testing.TB) *DB {
 	}
 	tb.Cleanup(func() { db.Close() })
 	if missing != nil {
-		fillMonth(tb, db, *monthScale)
+		fillMonth(tb, db, *monthScale, *monthScale)
 	}
 	return db
 }
 
-func fillMonth(tb testing.TB, db *DB, scale float64) {
+// fillMonth writes a month, parts of whose failures and counts are asked for.
+func fillMonth(tb testing.TB, db *DB, failures, counts float64) {
 	tb.Helper()
 	check := func(err error) {
 		tb.Helper()
@@ -56,18 +57,18 @@ func fillMonth(tb testing.TB, db *DB, scale float64) {
 	check(err)
 	defer w.Close()
 	rng := rand.New(rand.NewSource(1))
-	m := &monthWriter{Writer: w, rng: rng, series: make([]int64, max(100, int(171_000*min(1, scale*10))))}
+	m := &monthWriter{Writer: w, rng: rng, series: make([]int64, max(100, int(171_000*min(1, counts*10))))}
 	for day := range monthDays {
 		_, err := w.Begin(tb.Context())
 		check(err)
 		for hour := range 24 {
 			at := monthBegin.Add(time.Duration(day*24+hour) * time.Hour).UnixMicro()
-			for range int(42_700_000 * scale / (monthDays * 24)) {
+			for range int(42_700_000 * counts / (monthDays * 24)) {
 				series, err := m.some()
 				check(err)
 				w.Count(series, at+rng.Int63n(3_600_000_000), store.Counts{Delivered: 1, Recipients: 1, Messages: rng.Int63n(2)})
 			}
-			for range int(576_000 * scale / (monthDays * 24)) {
+			for range int(576_000 * failures / (monthDays * 24)) {
 				check(m.recipient(at + rng.Int63n(3_600_000_000)))
 			}
 			w.CountLines(at, store.Lines{Read: 1000, Understood: 1000})

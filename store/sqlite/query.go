@@ -25,7 +25,9 @@ type reader struct {
 // Snapshot calls f with a reader that answers within one read transaction.
 func (db *DB) Snapshot(ctx context.Context, f func(store.Reader) error) error {
 	return db.read(ctx, func(t *tx) error {
-		return f(&reader{func(ctx context.Context, f func(*tx) error) error { return f(&tx{ctx, t.conn, t.cache}) }})
+		return f(&reader{func(ctx context.Context, f func(*tx) error) error {
+			return f(&tx{ctx: ctx, conn: t.conn, cache: t.cache})
+		}})
 	})
 }
 
@@ -48,6 +50,7 @@ type tx struct {
 	ctx   context.Context
 	conn  *sql.Conn
 	cache *atomic.Pointer[catalog] // of the last answer; nil: there is none
+	rows  int64                    // that were read; see TestRowsReadPerReport
 }
 
 // readError is what went wrong while the database was read; what the reader's
@@ -80,7 +83,7 @@ func (db *DB) readWithin(ctx context.Context, f func(*tx) error) error {
 		return &readError{err}
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-	return f(&tx{ctx, conn, &db.cache})
+	return f(&tx{ctx: ctx, conn: conn, cache: &db.cache})
 }
 
 // each runs a query and calls row for each of its rows.
@@ -91,6 +94,7 @@ func (t *tx) each(query string, args []any, row func(*sql.Rows) error) error {
 	}
 	defer rows.Close()
 	for rows.Next() {
+		t.rows++
 		if err := row(rows); err != nil {
 			return err
 		}
@@ -129,6 +133,7 @@ func (t *tx) ints(query string, args []any, row func([]int64) error) error {
 
 // cursor stands on a row of integers, NULL being 0. Several may be open.
 type cursor struct {
+	tx     *tx
 	rows   driver.Rows
 	values []driver.Value
 	row    []int64
@@ -144,7 +149,7 @@ func (t *tx) cursor(query string, args []any) (*cursor, error) {
 		}
 		named[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
 	}
-	c := &cursor{}
+	c := &cursor{tx: t}
 	err := t.conn.Raw(func(conn any) error {
 		q, ok := conn.(driver.QueryerContext)
 		if !ok {
@@ -164,6 +169,7 @@ func (t *tx) cursor(query string, args []any) (*cursor, error) {
 
 // next moves to the next row.
 func (c *cursor) next() bool {
+	c.tx.rows++
 	if err := c.rows.Next(c.values); err != nil {
 		if !errors.Is(err, io.EOF) {
 			c.err = &readError{err}

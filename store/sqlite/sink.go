@@ -17,6 +17,8 @@ type sink struct {
 	blocks chan *bundle
 	free   chan *bundle
 	ended  chan struct{}
+
+	statements, waits int64 // since the beginning; see TestStatements
 }
 
 // bundle is a number of statements. One with a reply is the last before a wait.
@@ -47,6 +49,7 @@ func newSink(conn driver.Conn) *sink {
 // exec gives the sink a statement. Its errors are told by wait. Byte slices in
 // args must stay as they are until then.
 func (s *sink) exec(query string, args ...any) {
+	s.statements++
 	b := s.block
 	b.ops = append(b.ops, op{query, len(args)})
 	for i, a := range args {
@@ -66,6 +69,7 @@ func (s *sink) pass(reply chan error) {
 // wait returns when all statements were run, with the first error: those after
 // it were not.
 func (s *sink) wait() error {
+	s.waits++
 	reply := make(chan error)
 	s.pass(reply)
 	return <-reply

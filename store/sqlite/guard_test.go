@@ -1,0 +1,128 @@
+package sqlite
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"mailfail/store"
+)
+
+// What the following tests bound is exact: it does not depend on the machine or on
+// its load. Who has a reason to spend more changes the figure, and says why.
+
+const guardedCounts = 0.002
+
+// guarded returns a database of thirty days with some 23,000 failing attempts.
+func guarded(t *testing.T) (*DB, int64) {
+	t.Helper()
+	db, err := Open(filepath.Join(t.TempDir(), "guard.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	fillMonth(t, db, 0.02, guardedCounts)
+	var attempts int64
+	if err := db.SQL().QueryRow("SELECT count(*) FROM attempt_rows").Scan(&attempts); err != nil {
+		t.Fatal(err)
+	}
+	return db, attempts
+}
+
+// What a failing attempt takes in all tables, with its recipient, its message and
+// the dictionaries. There are two attempts a recipient here, and hardly an address
+// is there twice; of a real log it takes 180 bytes.
+func TestBytesPerAttempt(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills a database")
+	}
+	db, attempts := guarded(t)
+	if _, err := db.rw.Exec("PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(db.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var counts int64
+	if err := db.SQL().QueryRow("SELECT (SELECT sum(length(data)) FROM counts) + (SELECT sum(length(data)) FROM days)").Scan(&counts); err != nil {
+		t.Fatal(err)
+	}
+	const mostPerAttempt = 360
+	const perCount = 8 // bytes, of some 100 rows an hour
+	if rows := int64(42_700_000 * guardedCounts); counts > perCount*rows {
+		t.Errorf("counts take %d bytes for %d rows, want no more than %d each", counts, rows, perCount)
+	}
+	if n := (info.Size() - counts) / attempts; n > mostPerAttempt {
+		t.Errorf("%d bytes for each of %d failing attempts, want no more than %d", n, attempts, mostPerAttempt)
+	}
+}
+
+// Reports read blocks, not rows.
+func TestRowsReadPerReport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills a database")
+	}
+	db, attempts := guarded(t)
+	end := monthBegin.AddDate(0, 0, monthDays)
+	for _, test := range []struct {
+		name   string
+		window store.Window
+		most   int64
+	}{
+		{"all", store.Window{}, 22_000},
+		{"day", store.Window{Since: end.AddDate(0, 0, -1), Until: end}, 1_500},
+		{"two hours", store.Window{Since: end.Add(-6 * time.Hour), Until: end.Add(-4 * time.Hour)}, 500},
+	} {
+		err := db.transaction(t.Context(), func(tx *tx) error {
+			_, err := tx.numbers(test.window, store.Filter{}, nil)
+			t.Logf("%s: %d rows read of %d attempts", test.name, tx.rows, attempts)
+			if tx.rows > test.most {
+				t.Errorf("%s: %d rows were read, want no more than %d", test.name, tx.rows, test.most)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What is only counted costs no statement, whatever the number of lines, and the
+// writer waits for SQLite only when a batch ends.
+func TestStatements(t *testing.T) {
+	db, w := open(t, filepath.Join(t.TempDir(), "x.db"))
+	_ = db
+	begin(t, w)
+	series, err := w.Series(&store.SeriesKey{Format: "postfix", Domain: []byte("a.test")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	statements, waits := w.sink.statements, w.sink.waits
+	for n := range int64(100_000) {
+		w.Count(series, n*1_000, store.Counts{Delivered: 1, Recipients: 1})
+	}
+	for n := range int64(1_000) {
+		id, err := w.AddMessage(&store.Message{Format: "postfix", QueueID: string(rune('A' + n%26)), FirstSeen: n})
+		if err != nil {
+			t.Fatal(err)
+		}
+		recipient := w.AddRecipient(&store.Recipient{Message: id, Series: series, Address: "u@a.test", FirstSeen: n, LastSeen: n})
+		if err := w.AddAttempt(&store.Attempt{Format: "postfix", Time: n, Recipient: recipient, Series: series, Text: "busy"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := w.sink.waits - waits; n > 2 {
+		t.Errorf("SQLite was waited for %d times within the batch", n)
+	}
+	commit(t, w)
+	// A message, a recipient, an attempt, and an entry for each of two things to
+	// find them by; texts and names once.
+	if n := w.sink.statements - statements; n > 5_100 {
+		t.Errorf("%d statements for 100,000 deliveries and 1,000 failures", n)
+	}
+	if n := w.sink.waits - waits; n > 10 {
+		t.Errorf("SQLite was waited for %d times", n)
+	}
+}
