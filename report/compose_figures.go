@@ -46,14 +46,18 @@ func (c *composer) figures() Section {
 	row := func(name string, n int64, of func(*Period) int64, note templates.Text) {
 		cells := []templates.Text{templates.Words(name), templates.Number(n)}
 		for _, p := range periods {
-			cells = append(cells, templates.Number(of(p)))
+			if n := of(p); n >= 0 {
+				cells = append(cells, templates.Number(n))
+			} else {
+				cells = append(cells, templates.Words("-"))
+			}
 		}
 		t.Rows = append(t.Rows, Row{Cells: append(cells, note)})
 	}
 	switch {
 	case c.ofCause(nil):
 	case c.Accepted > 0:
-		row("Accepted", c.Accepted, func(p *Period) int64 { return p.Accepted }, c.acceptedNote())
+		row("Accepted", c.Accepted, acceptedThen, c.acceptedNote())
 	case c.Totals.Recipients+c.Totals.HandedOver > 0:
 		row("Messages", c.Messages, func(p *Period) int64 { return p.Messages }, nil)
 	}
@@ -147,6 +151,15 @@ func (c *composer) rateRow(periods []*Period) Row {
 	}
 	row.Cells = append(row.Cells, nil)
 	return row
+}
+
+// acceptedThen is what came into the queue in a period, -1 where that was not
+// kept: in databases of earlier versions.
+func acceptedThen(p *Period) int64 {
+	if p.Accepted == 0 && p.Messages > 0 {
+		return -1
+	}
+	return p.Accepted
 }
 
 // acceptedNote says how many of the messages that came in were not tried.
