@@ -132,8 +132,7 @@ type Twin struct {
 
 // Reset makes r ready for the next line.
 func (r *Record) Reset() {
-	*r = Record{}
-	r.Delay = -1
+	*r = Record{Contact: Contact{Delay: -1}}
 }
 
 // Settle makes r one that reports a final state without an attempt.

@@ -31,6 +31,7 @@ type Stream struct {
 	time   time.Time // in the last line that had one
 	native int       // index of the format of the last line without a prefix, or -1
 	bound  int       // index of the format whose header was seen, or -1
+	last   int       // index of the format that claimed the last line with a program
 
 	entry    parsers.Entry
 	emit     func(*parsers.Record)
@@ -465,16 +466,29 @@ func (s *Stream) parseProgram(e *parsers.Entry) parsers.Result {
 
 // parseClaimed lets the format that claims e read it; false when none does.
 func (s *Stream) parseClaimed(e *parsers.Entry) (parsers.Result, bool) {
-	for i := range s.readers {
-		if s.readers[i].format.Claim(e) != parsers.Mine {
-			continue
-		}
-		if !s.allowed(i) {
-			return parsers.Irrelevant, true
-		}
-		return s.read(i, e), true
+	i := s.claimant(e)
+	switch {
+	case i < 0:
+		return 0, false
+	case !s.allowed(i):
+		return parsers.Irrelevant, true
 	}
-	return 0, false
+	return s.read(i, e), true
+}
+
+// claimant returns the index of the format that claims e, -1 for none. Most lines
+// with a program are of the format of the one before; no two claim one program.
+func (s *Stream) claimant(e *parsers.Entry) int {
+	if e.Program != nil && s.last < len(s.readers) && s.readers[s.last].format.Claim(e) == parsers.Mine {
+		return s.last
+	}
+	for i := range s.readers {
+		if s.readers[i].format.Claim(e) == parsers.Mine {
+			s.last = i
+			return i
+		}
+	}
+	return -1
 }
 
 // read lets the parser of format i read e.

@@ -297,7 +297,7 @@ func (l *line) removed() parsers.Result {
 	if string(l.daemon()) == "postsuper" {
 		return l.deleted()
 	}
-	l.end()
+	l.send(parsers.End)
 	return parsers.Understood
 }
 
