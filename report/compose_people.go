@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -200,7 +201,7 @@ func sender(p *store.Person) templates.Text {
 	case p.Sender == "":
 		return templates.Words("<>")
 	}
-	if p.Account != "" && !strings.EqualFold(p.Account, p.Sender) {
+	if _, err := netip.ParseAddr(p.Account); err != nil && p.Account != "" && !strings.EqualFold(p.Account, p.Sender) {
 		return templates.Say("%v (%v)", templates.Name(p.Sender), templates.Name(p.Account))
 	}
 	return templates.Name(p.Sender)

@@ -146,6 +146,7 @@ type TableRow struct {
 const (
 	columnGap = 2
 	goodFlex  = 22 // what a column that gives way keeps while another has more
+	goodName  = 32 // the same of names, which people copy
 	minFlex   = 12
 )
 
@@ -192,10 +193,10 @@ func (t *Table) widths(width int) []int {
 		total += widths[i]
 	}
 	flex, name := func(c *Column) bool { return c.Flex }, func(c *Column) bool { return c.Name }
-	for _, least := range []int{goodFlex, minFlex} {
-		total = t.shrink(widths, total, width, least, flex)
-		total = t.shrink(widths, total, width, least, name)
-	}
+	total = t.shrink(widths, total, width, goodFlex, flex)
+	total = t.shrink(widths, total, width, goodName, name)
+	total = t.shrink(widths, total, width, minFlex, flex)
+	t.shrink(widths, total, width, minFlex, name)
 	return widths
 }
 
