@@ -38,8 +38,22 @@ func (c *composer) tables() (list []Section) {
 }
 
 // inTrouble counts the recipients of a group that failed or wait.
-func (c *composer) inTrouble(dims []store.Dimension, g *store.Group) (failed, waiting int64) {
-	return g.Bounced + g.Expired, g.Pending
+func (r *Report) inTrouble(dims []store.Dimension, g *store.Group) (failed, waiting int64) {
+	failed = g.Bounced + g.Expired
+	if r.ofCause(dims) || !r.knowsPeople(dims) {
+		return failed, g.Pending
+	}
+	if p := r.trouble.by(dims)[strings.Join(g.Values, "\x00")]; p != nil {
+		return failed, p.waiting
+	}
+	return failed, 0
+}
+
+// knowsPeople reports whether the recipients in trouble are known by dims.
+func (r *Report) knowsPeople(dims []store.Dimension) bool {
+	return r.trouble != nil && !slices.ContainsFunc(dims, func(d store.Dimension) bool {
+		return !slices.Contains([]store.Dimension{store.BySender, store.ByProvider, store.ByDomain, store.ByHost, store.ByDirection}, d)
+	})
 }
 
 // table is one by some dimensions.
@@ -160,13 +174,8 @@ func (c *composer) causeText(dims []store.Dimension, g *store.Group) templates.T
 // causeOf returns what stands for the recipients in trouble of a row, nil when
 // there are none, or when they are not known by these dimensions.
 func (r *Report) causeOf(dims []store.Dimension, values []string) *leaf {
-	if r.trouble == nil {
+	if !r.knowsPeople(dims) {
 		return nil
-	}
-	for _, d := range dims {
-		if !slices.Contains([]store.Dimension{store.BySender, store.ByProvider, store.ByDomain, store.ByHost, store.ByDirection}, d) {
-			return nil
-		}
 	}
 	if p := r.trouble.by(dims)[strings.Join(values, "\x00")]; p != nil {
 		return p.cause()

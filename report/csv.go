@@ -22,7 +22,7 @@ func (r *Report) WriteCSV(w io.Writer, n int) error {
 		r.csvHops(c, n)
 	case r.By == nil:
 		domains := slices.Clone(r.Domains)
-		(&composer{Report: r}).byTrouble(nil, domains)
+		(&composer{Report: r}).byTrouble([]store.Dimension{store.ByDomain}, domains)
 		r.csvGroups(c, []store.Dimension{store.ByDomain}, top(domains, n))
 	default:
 		r.csvGroups(c, r.By, top(r.Groups, n))
@@ -86,7 +86,7 @@ func (r *Report) csvGroups(c *csvWriter, dims []store.Dimension, groups []store.
 		header = append(header, string(d))
 	}
 	c.row(append(header, "recipients", "delivered", "bounced", "expired", "removed", "pending", "handed_over", "attempts", "deferrals", "failures",
-		"suspended", "deferred", "rejected", "failure_rate", "deferral_rate", "top_code", "top_reason", "rejected_temporary", "trouble")...)
+		"suspended", "deferred", "rejected", "failure_rate", "deferral_rate", "top_code", "top_reason", "rejected_temporary", "waiting", "trouble")...)
 	for _, g := range groups {
 		var row []string
 		for _, v := range g.Values {
@@ -97,11 +97,12 @@ func (r *Report) csvGroups(c *csvWriter, dims []store.Dimension, groups []store.
 			row = append(row, number(n))
 		}
 		failure, deferral := rates(&g.Tally, r.ofCause(dims))
+		failed, waiting := r.inTrouble(dims, &g)
 		code, reason := g.TopCode, g.TopReason
 		if l := r.causeOf(dims, g.Values); l != nil {
 			code, reason = l.code, l.reason
 		}
-		c.row(append(row, rate(failure), rate(deferral), code, reason, number(g.RejectedTemporary), number(g.Bounced+g.Expired+g.Pending))...)
+		c.row(append(row, rate(failure), rate(deferral), code, reason, number(g.RejectedTemporary), number(waiting), number(failed+waiting))...)
 	}
 }
 

@@ -78,7 +78,7 @@ func (j *jsonReport) system(r *Report, n int) {
 		j.System = append(j.System, jsonSystem{t.Kind, t.Host, t.Service, t.Text, t.N, r.time(t.First), r.time(t.Last)})
 	}
 	for _, d := range r.Directions {
-		j.Directions = append(j.Directions, jsonDirection{d.Values[0], counts(&d.Tally, r.ofCause(nil)), r.tops([]store.Dimension{store.ByDirection}, &d)})
+		j.Directions = append(j.Directions, jsonDirection{d.Values[0], r.countsOf([]store.Dimension{store.ByDirection}, &d), r.tops([]store.Dimension{store.ByDirection}, &d)})
 	}
 }
 
@@ -183,7 +183,8 @@ type jsonCounts struct {
 	Deferred     int64    `json:"deferred"`
 	Rejected     int64    `json:"rejected"`
 	ForNow       int64    `json:"rejected_temporary"`
-	Trouble      int64    `json:"trouble"` // failed or pending
+	Waiting      int64    `json:"waiting"` // pending, and failed or put off before, or untried for long
+	Trouble      int64    `json:"trouble"` // failed or waiting
 	FailureRate  *float64 `json:"failure_rate"`
 	DeferralRate *float64 `json:"deferral_rate"`
 }
@@ -342,12 +343,12 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 	j.people(r, n)
 	j.system(r, n)
 	domains := slices.Clone(r.Domains)
-	(&composer{Report: r}).byTrouble(nil, domains)
+	(&composer{Report: r}).byTrouble([]store.Dimension{store.ByDomain}, domains)
 	for _, h := range top(r.Hops, n) {
 		j.Hops = append(j.Hops, r.jsonHop(&h))
 	}
 	for _, d := range top(domains, n) {
-		j.Domains = append(j.Domains, jsonDomain{d.Values[0], counts(&d.Tally, r.ofCause(nil)), r.tops([]store.Dimension{store.ByDomain}, &d)})
+		j.Domains = append(j.Domains, jsonDomain{d.Values[0], r.countsOf([]store.Dimension{store.ByDomain}, &d), r.tops([]store.Dimension{store.ByDomain}, &d)})
 	}
 	for _, f := range top(r.Failed, n) {
 		j.Failed = append(j.Failed, jsonFailed{causeOf(&f), f.N, jsonPlace{f.Domains, f.TopDomain}})
@@ -365,13 +366,17 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 		j.Groups = append(j.Groups, jsonGroup{r.By, g.Values, struct {
 			jsonCounts
 			jsonTop
-		}{counts(&g.Tally, r.ofCause(r.By)), r.tops(r.By, &g)}})
+		}{r.countsOf(r.By, &g), r.tops(r.By, &g)}})
 	}
 	return templates.WriteJSON(w, j, "  ")
 }
 
 func (r *Report) jsonTotals() jsonTotals {
 	t := jsonTotals{jsonCounts: counts(&r.Totals, r.ofCause(nil)), Accepted: r.Accepted, Untried: r.Untried, OwnBounces: r.OwnBounces.Recipients, Lines: jsonLines(r.Lines)}
+	if r.trouble != nil && !r.ofCause(nil) {
+		t.Waiting = r.trouble.nWaiting
+		t.Trouble = t.Bounced + t.Expired + t.Waiting
+	}
 	if !r.ofCause(nil) {
 		t.Messages = &r.Messages
 	}
@@ -383,8 +388,17 @@ func counts(t *store.Tally, ofCause bool) jsonCounts {
 	return jsonCounts{
 		Recipients: t.Recipients, Delivered: t.Delivered, Bounced: t.Bounced, Expired: t.Expired, Removed: t.Removed, Pending: t.Pending,
 		HandedOver: t.HandedOver, Attempts: t.Attempts, Deferrals: t.Deferrals, Failures: t.Failures, Suspended: t.Suspended,
-		Deferred: t.Deferred, Rejected: t.Rejected, ForNow: t.RejectedTemporary, Trouble: t.Bounced + t.Expired + t.Pending, FailureRate: failure, DeferralRate: deferral,
+		Deferred: t.Deferred, Rejected: t.Rejected, ForNow: t.RejectedTemporary, Waiting: t.Pending, Trouble: t.Bounced + t.Expired + t.Pending, FailureRate: failure, DeferralRate: deferral,
 	}
+}
+
+// countsOf are the counts of a row, with who waits in it.
+func (r *Report) countsOf(dims []store.Dimension, g *store.Group) jsonCounts {
+	j := counts(&g.Tally, r.ofCause(dims))
+	var failed int64
+	failed, j.Waiting = r.inTrouble(dims, g)
+	j.Trouble = failed + j.Waiting
+	return j
 }
 
 // tops returns the code and the reason of a row: of the recipients that failed
