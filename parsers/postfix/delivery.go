@@ -124,8 +124,8 @@ var (
 // [delays=…, dsn=…, ]status=word (text)".
 func (l *line) delivery(b []byte) parsers.Result {
 	var ok bool
-	if l.Address, b, ok = address(b, afterRecipient); !ok {
-		return parsers.Unparsed
+	if l.Address, b, ok = address(b, afterRecipient); !ok || len(l.Address) == 0 {
+		return parsers.Unparsed // Postfix delivers no mail to <> (empty_address_recipient)
 	}
 	if has(b, ", orig_to=") {
 		if l.Original, b, ok = address(b[len(", orig_to="):], afterOriginal); !ok {
