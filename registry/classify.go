@@ -45,7 +45,6 @@ const maxRules = 2048
 type ruleSet [maxRules / 64]uint64
 
 func (s *ruleSet) add(i int)      { s[i/64] |= 1 << (i % 64) }
-func (s *ruleSet) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
 
 // method is part of the version: it changes with the order of evidence.
 const method = "2"

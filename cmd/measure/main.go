@@ -66,8 +66,6 @@ type outcome struct {
 	messages          int
 	incident, floor   bool // it is an incident; it is large enough to be seen
 	hit1, level, hit3 bool
-	second            bool // the second one of two was named as well
-	two               bool
 	abrupt, missing   bool
 	began             bool // within ten minutes
 	dense             bool // ten recipients or more met it in its first hour

@@ -215,7 +215,6 @@ type hole struct {
 // part is a stream as it is compared.
 type part struct {
 	seen, expected []float64
-	level          float64
 }
 
 // parts compares the streams of a slice on a day with the other days.

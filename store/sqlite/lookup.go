@@ -35,9 +35,6 @@ func (w *Writer) findRejection(s string, time, id int64) {
 	}
 }
 
-// maxLookups is how many entries are kept in memory before they are written.
-const maxLookups = 1 << 18
-
 // flushLookups writes the entries in their order, which spares SQLite most of the
 // work.
 func (w *Writer) flushLookups() {
