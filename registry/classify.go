@@ -44,7 +44,7 @@ const maxRules = 2048
 // ruleSet is a set of rules, by index.
 type ruleSet [maxRules / 64]uint64
 
-func (s *ruleSet) add(i int)      { s[i/64] |= 1 << (i % 64) }
+func (s *ruleSet) add(i int) { s[i/64] |= 1 << (i % 64) }
 
 // method is part of the version: it changes with the order of evidence.
 const method = "2"
