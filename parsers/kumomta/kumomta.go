@@ -1,0 +1,393 @@
+// Package kumomta reads the log records of KumoMTA, one JSON object a line.
+//
+// KumoMTA writes them in segments compressed with zstd, without a suffix; the
+// reader of files knows these by their first bytes. No server could be run here:
+// the package is built from the documentation (docs.kumomta.com, "Log Record") and
+// the definition of the record in KumoMTA's source. Records that a template of
+// log_parameters formats are not JSON, and cannot be read.
+//
+// # What a line is
+//
+//	{"type":"Bounce","id":"1d98076abbbc11ed940250ebf67f93bd","sender":"a@snd.example",
+//	 "recipient":"b@far.example","queue":"campaign:tenant@far.example","site":"src->mx.far.example",
+//	 "size":1047,"response":{"code":550,"enhanced_code":{"class":5,"subject":1,"detail":1},
+//	 "content":"no such user","command":"RCPT TO:<b@far.example>"},
+//	 "peer_address":{"name":"mx.far.example.","addr":"192.0.2.25"},
+//	 "timestamp":1795329600,"created":1795329590,"num_attempts":0, …}
+//
+// A message has one recipient, or several with batching, and keeps its id in all of
+// its records. meta and headers contain what the configuration selects: the
+// Message-ID and the account (authn_id) are read from them.
+//
+// # What a log does not say
+//
+// The log of a node whose per_record settings disable a type lacks these events.
+// A record without a peer does not say how far an attempt came.
+package kumomta
+
+import (
+	"bytes"
+	"time"
+
+	"mailfail/parsers"
+	"mailfail/parsers/jsonline"
+	"mailfail/registry"
+)
+
+func init() {
+	parsers.Register(parsers.Format{
+		Name:  "kumomta",
+		MTA:   "kumomta",
+		Claim: claim,
+		New:   New,
+	})
+}
+
+// claim takes an object with KumoMTA's fields.
+func claim(e *parsers.Entry) parsers.Claim {
+	line := e.Message
+	if e.Program != nil || len(line) == 0 || line[0] != '{' {
+		return parsers.NotMine
+	}
+	for _, field := range claimed {
+		if !bytes.Contains(line, field) {
+			return parsers.NotMine
+		}
+	}
+	return parsers.Mine
+}
+
+// claimed are fields that every version writes, and no other log together.
+var claimed = [][]byte{[]byte(`"queue"`), []byte(`"num_attempts"`), []byte(`"bounce_classification"`), []byte(`"site"`)}
+
+// A parser reads the records of KumoMTA. It keeps nothing between them.
+type parser struct {
+	json jsonline.Scanner
+	line line
+	text []byte // the reply, put together
+	rec  parsers.Record
+	emit func(*parsers.Record)
+}
+
+// New returns a parser of KumoMTA's records.
+func New(parsers.Options) parsers.Parser { return &parser{} }
+
+// line is a log record as it was written.
+type line struct {
+	kind, id, sender             []byte
+	recipient                    []byte // a string or an array, as it stands
+	messageID, account, protocol []byte
+	peer, peerIP                 []byte
+	tls                          []byte
+	code, size, created          int64
+	enhanced                     registry.Enhanced
+	content, command, timestamp  []byte
+}
+
+// Parse reads one record.
+func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
+	p.emit = emit
+	p.json.Reset(e.Message)
+	p.line = line{}
+	for key := p.json.Object(); key != nil; key = p.json.Key() {
+		p.field(key)
+	}
+	if !p.json.OK() || len(p.line.kind) == 0 {
+		return parsers.Unparsed
+	}
+	return p.record()
+}
+
+// field reads the value of a field of the record.
+func (p *parser) field(key []byte) {
+	l, s := &p.line, &p.json
+	switch string(key) {
+	case "type":
+		l.kind = s.Text()
+	case "id":
+		l.id = s.Text()
+	case "sender":
+		l.sender = s.Text()
+	case "recipient":
+		l.recipient = s.Raw()
+	case "size":
+		l.size = s.Number()
+	case "response":
+		p.response()
+	case "peer_address":
+		p.peer()
+	case "timestamp":
+		l.timestamp = s.Text()
+	case "created":
+		l.created = s.Number()
+	case "tls_protocol_version":
+		l.tls = s.Text()
+	case "reception_protocol":
+		l.protocol = s.Text()
+	case "headers", "meta":
+		p.extra()
+	default:
+		s.Skip()
+	}
+}
+
+func (p *parser) response() {
+	l, s := &p.line, &p.json
+	for key := s.Object(); key != nil; key = s.Key() {
+		switch string(key) {
+		case "code":
+			l.code = s.Number()
+		case "enhanced_code":
+			l.enhanced = p.enhanced()
+		case "content":
+			l.content = s.Text()
+		case "command":
+			l.command = s.Text()
+		default:
+			s.Skip()
+		}
+	}
+}
+
+// enhanced reads an enhanced code in its parts; one that RFC 3463 does not allow is
+// none.
+func (p *parser) enhanced() (code registry.Enhanced) {
+	s := &p.json
+	var class, subject, detail int64
+	for key := s.Object(); key != nil; key = s.Key() {
+		switch string(key) {
+		case "class":
+			class = s.Number()
+		case "subject":
+			subject = s.Number()
+		case "detail":
+			detail = s.Number()
+		default:
+			s.Skip()
+		}
+	}
+	if class != 2 && class != 4 && class != 5 || subject > 999 || detail > 999 {
+		return registry.Enhanced{}
+	}
+	return registry.Enhanced{Class: uint8(class), Subject: uint16(subject), Detail: uint16(detail)}
+}
+
+func (p *parser) peer() {
+	l, s := &p.line, &p.json
+	for key := s.Object(); key != nil; key = s.Key() {
+		switch string(key) {
+		case "name":
+			l.peer = bytes.TrimSuffix(s.Text(), []byte("."))
+		case "addr":
+			l.peerIP = s.Text()
+		default:
+			s.Skip()
+		}
+	}
+}
+
+// extra reads the headers and meta values that the configuration selects.
+func (p *parser) extra() {
+	l, s := &p.line, &p.json
+	for key := s.Object(); key != nil; key = s.Key() {
+		switch {
+		case bytes.EqualFold(key, []byte("Message-ID")):
+			l.messageID = bytes.TrimSpace(s.Text())
+		case string(key) == "authn_id":
+			l.account = s.Text()
+		default:
+			s.Skip()
+		}
+	}
+}
+
+// record emits the record of a line.
+func (p *parser) record() parsers.Result {
+	l, r := &p.line, &p.rec
+	r.Reset()
+	r.Time = timeOf(l.timestamp)
+	if string(l.protocol) == "LogRecord" {
+		return parsers.Irrelevant // a record on its way to a webhook
+	}
+	switch string(l.kind) {
+	case "Reception", "XferIn":
+		return p.reception()
+	case "Rejection":
+		return p.rejection()
+	case "Delivery":
+		return p.attempt(registry.OutcomeDelivered)
+	case "TransientFailure":
+		return p.attempt(registry.OutcomeDeferred)
+	case "Bounce":
+		return p.attempt(registry.OutcomeFailed)
+	case "Delay", "Delayed":
+		return p.delay()
+	case "Expiration":
+		return p.settle(registry.StateExpired)
+	case "AdminBounce":
+		return p.settle(registry.StateRemoved)
+	case "XferOut": // to another node, which logs what becomes of it
+		return p.settle(registry.StateHandedOver)
+	case "OOB", "Feedback", "AdminRebind", "DeferredInjectionRebind":
+		return parsers.Irrelevant
+	}
+	return parsers.Unparsed
+}
+
+// reception reads that a message came in.
+func (p *parser) reception() parsers.Result {
+	l, r := &p.line, &p.rec
+	if len(l.id) == 0 {
+		return parsers.Unparsed
+	}
+	p.message()
+	r.Account, r.Client, r.ClientIP, r.Size = l.account, l.peer, l.peerIP, l.size
+	r.Reinjected = isLoopback(l.peerIP) && string(l.protocol) != "HTTP"
+	p.eachRecipient(func(p *parser, _ []byte) { p.rec.Recipients++ })
+	r.Own = r.Reinjected && len(l.sender) == 0
+	p.send(parsers.Arrival)
+	at := r.Time
+	r.Reset()
+	r.Time = at
+	p.message()
+	p.eachRecipient(func(p *parser, address []byte) {
+		p.rec.Address = address
+		p.send(parsers.Expected)
+	})
+	return parsers.Understood
+}
+
+// rejection reads that the listener refused a command.
+func (p *parser) rejection() parsers.Result {
+	l, r := &p.line, &p.rec
+	r.Client, r.ClientIP, r.Account = l.peer, l.peerIP, l.account
+	r.HasSender, r.Sender = len(l.sender) > 0, bare(l.sender)
+	r.Source, r.Stage = registry.SourceLocal, stageOf(l.command)
+	r.Reply = p.reply()
+	sent := false
+	p.eachRecipient(func(p *parser, address []byte) {
+		p.rec.Address = address
+		p.send(parsers.Rejection)
+		sent = true
+	})
+	if !sent {
+		p.send(parsers.Rejection)
+	}
+	return parsers.Understood
+}
+
+// attempt reads the end of a try to pass the recipients on.
+func (p *parser) attempt(outcome registry.Outcome) parsers.Result {
+	l, r := &p.line, &p.rec
+	if len(l.id) == 0 {
+		return parsers.Unparsed
+	}
+	p.queued()
+	r.Outcome, r.Relay, r.RelayIP, r.TLS = outcome, l.peer, l.peerIP, l.tls
+	p.failure(outcome != registry.OutcomeDelivered)
+	return p.each(parsers.Attempt)
+}
+
+// delay reads that a message was queued without a try.
+func (p *parser) delay() parsers.Result {
+	if len(p.line.id) == 0 {
+		return parsers.Unparsed
+	}
+	p.queued()
+	p.failure(true)
+	return p.each(parsers.Suspended)
+}
+
+// settle reads the end of the recipients without a try.
+func (p *parser) settle(state registry.State) parsers.Result {
+	if len(p.line.id) == 0 {
+		return parsers.Unparsed
+	}
+	p.queued()
+	p.rec.Reply.Text = p.line.content
+	p.rec.Final = state
+	return p.each(parsers.Settled)
+}
+
+// message sets what every record says of its message.
+func (p *parser) message() {
+	l, r := &p.line, &p.rec
+	r.ID, r.HasSender, r.Sender, r.MessageID = l.id, true, bare(l.sender), l.messageID
+}
+
+// queued sets also how long the message has been here.
+func (p *parser) queued() {
+	p.message()
+	if r := &p.rec; p.line.created > 0 && !r.Time.IsZero() {
+		r.Delay = max(0, r.Time.Sub(time.Unix(p.line.created, 0)).Truncate(time.Second))
+	}
+}
+
+// internal begins the texts that KumoMTA writes itself in place of a reply.
+const internal = "KumoMTA internal: "
+
+// failure sets the reply, and of what failed who caused it.
+func (p *parser) failure(failed bool) {
+	l, r := &p.line, &p.rec
+	text, own := bytes.CutPrefix(l.content, []byte(internal))
+	if !own {
+		if r.Reply = p.reply(); failed && r.Reply.Code != 0 && len(l.peerIP) > 0 {
+			r.Stage, r.Source = stageOf(l.command), registry.SourceRemote
+		} else if failed {
+			r.Stage, r.Source = originOf(l.content)
+		}
+		return
+	}
+	r.Reply.Text, r.MTAStatus = text, l.enhanced
+	if failed {
+		r.Stage, r.Source = originOf(text)
+	}
+}
+
+// reply puts the reply of a server together from its parts.
+func (p *parser) reply() registry.Reply {
+	l := &p.line
+	if l.code < 200 || l.code > 599 {
+		return registry.Reply{Text: l.content}
+	}
+	b := append(p.text[:0], byte('0'+l.code/100), byte('0'+l.code/10%10), byte('0'+l.code%10), ' ')
+	if !l.enhanced.IsZero() {
+		b = append(appendEnhanced(b, l.enhanced), ' ')
+	}
+	p.text = append(b, l.content...)
+	return registry.ParseReply(p.text)
+}
+
+// each emits the record for each recipient.
+func (p *parser) each(kind parsers.Kind) parsers.Result {
+	p.rec.Kind = kind
+	result := parsers.Unparsed
+	s := &p.json
+	s.Enter(p.line.recipient)
+	for more := s.Array(); more; more = s.Element() {
+		if p.rec.Address = bare(s.Text()); len(p.rec.Address) > 0 {
+			p.emit(&p.rec)
+			result = parsers.Understood
+		}
+	}
+	return result
+}
+
+// eachRecipient calls do with each recipient.
+func (p *parser) eachRecipient(do func(p *parser, address []byte)) {
+	s := &p.json
+	if len(p.line.recipient) == 0 {
+		return
+	}
+	s.Enter(p.line.recipient)
+	for more := s.Array(); more; more = s.Element() {
+		if address := bare(s.Text()); len(address) > 0 {
+			do(p, address)
+		}
+	}
+}
+
+func (p *parser) send(kind parsers.Kind) {
+	p.rec.Kind = kind
+	p.emit(&p.rec)
+}
