@@ -126,11 +126,16 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 	if args, err = followed(f.cmd, args); err != nil {
 		return err
 	}
-	db, err := openDatabase(dbPath)
+	path, err := databasePath(dbPath)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(f.cmd, path)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
+	db.Waiting = func() { f.warn(waitingFor(path)) }
 
 	lately := store.Window{Since: f.now().Add(-24 * time.Hour)}
 	if f.twice, err = db.Repeats(f.cmd.Context(), lately, f.filter); err != nil {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"mailfail/store/sqlite"
 	"mailfail/templates"
 )
 
@@ -37,7 +36,7 @@ are read, with their rotated generations.`,
 			}
 			_, err = os.Stat(path)
 			isNew := errors.Is(err, fs.ErrNotExist)
-			db, err := sqlite.Open(path)
+			db, err := openDatabase(cmd, path)
 			if err != nil {
 				return err
 			}

@@ -72,7 +72,7 @@ func readLogs(cmd *cobra.Command, db *sqlite.DB, flags *logFlags, families []sou
 	opt.Whole = db.Path() == "" // nobody comes back for the rest of a line
 	bar := progressBar{w: cmd.ErrOrStderr()}
 	if !flags.quiet && isTerminal(cmd.ErrOrStderr()) {
-		opt.Progress = bar.show
+		opt.Progress = bar.reading
 	}
 	res, err = ingest.Run(cmd.Context(), db, rules, families, opt)
 	bar.clear()

@@ -11,19 +11,23 @@ import (
 	"mailfail/templates"
 )
 
-// progressBar shows how much of a file is read, on one line.
+// progressBar shows how much of something is done, on one line.
 type progressBar struct {
 	w     io.Writer
 	shown bool
 }
 
-func (b *progressBar) show(path string, read, size int64) {
+func (b *progressBar) reading(path string, read, size int64) {
+	b.show("reading "+filepath.Base(path), read, size)
+}
+
+func (b *progressBar) show(what string, done, total int64) {
 	b.shown = true
 	percent := ""
-	if size > 0 {
-		percent = fmt.Sprintf(" %3d %%", min(100, 100*read/size))
+	if total > 0 {
+		percent = fmt.Sprintf(" %3d %%", min(100, 100*done/total))
 	}
-	fmt.Fprintf(b.w, "\r\x1b[Kreading %s%s", templates.Printable(filepath.Base(path)), percent)
+	fmt.Fprintf(b.w, "\r\x1b[K%s%s", templates.Printable(what), percent)
 }
 
 func (b *progressBar) clear() {

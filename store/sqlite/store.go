@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,11 @@ const BusyTimeout = 30 * time.Second
 
 // DB is an open database.
 type DB struct {
+	// Waiting, if set, is called once, from any goroutine, when a writer has waited
+	// for another process for some seconds.
+	Waiting func()
+	waited  sync.Once
+
 	path string // "" for a temporary one
 	rw   *sql.DB
 	ro   *sql.DB

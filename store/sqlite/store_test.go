@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"mailfail/store"
 )
@@ -388,5 +389,43 @@ func TestTidyKeepsStale(t *testing.T) {
 	}
 	if begin(t, w) {
 		t.Error("the batch is stale though nobody else has written")
+	}
+}
+
+// A writer that waits for another process says so, once.
+func TestWaitingIsSaid(t *testing.T) {
+	defer func(before time.Duration) { patience = before }(patience)
+	patience = 0
+	path := filepath.Join(t.TempDir(), "x.db")
+	db, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	said := make(chan bool, 2)
+	db.Waiting = func() { said <- true }
+	w, err := db.writer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for range 2 {
+		holder := openTurn(path)
+		if !holder.take() {
+			t.Fatal("the turn is taken")
+		}
+		done := make(chan error)
+		go func() { _, err := w.Begin(t.Context()); done <- err }()
+		if len(said) == 0 {
+			said <- <-said // until it is said
+		}
+		holder.close()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		w.Rollback()
+	}
+	if len(said) != 1 {
+		t.Errorf("said %d times", len(said))
 	}
 }

@@ -103,13 +103,8 @@ func (w *Writer) Close() error {
 // It reports whether another process has written since the last batch: then
 // whatever the caller has kept of positions and open messages is out of date.
 func (w *Writer) Begin(ctx context.Context) (stale bool, err error) {
-	if err := w.turn.wait(ctx); err != nil {
+	if err := w.await(ctx); err != nil {
 		return false, err
-	}
-	err = w.lock(ctx)
-	w.turn.pass()
-	if err != nil {
-		return false, w.db.explain("write to", err)
 	}
 	w.open, w.began = true, time.Now()
 	version, _, err := w.find("PRAGMA data_version")
@@ -126,6 +121,26 @@ func (w *Writer) Begin(ctx context.Context) (stale bool, err error) {
 		return false, w.db.explain("read", err)
 	}
 	return stale, nil
+}
+
+// patience is how long a writer waits for another process before it says so.
+var patience = 3 * time.Second
+
+// await begins a transaction when it is this writer's turn.
+func (w *Writer) await(ctx context.Context) error {
+	if say := w.db.Waiting; say != nil {
+		notice := time.AfterFunc(patience, func() { w.db.waited.Do(say) })
+		defer notice.Stop()
+	}
+	if err := w.turn.wait(ctx); err != nil {
+		return err
+	}
+	err := w.lock(ctx)
+	w.turn.pass()
+	if err != nil {
+		return w.db.explain("write to", err)
+	}
+	return nil
 }
 
 // lock begins a transaction when no other process is in one. SQLite waits for that
