@@ -8,5 +8,6 @@ import (
 	_ "mailfail/parsers/kumomta"
 	_ "mailfail/parsers/opensmtpd"
 	_ "mailfail/parsers/postfix"
+	_ "mailfail/parsers/powermta"
 	_ "mailfail/parsers/sendmail"
 )

@@ -1,0 +1,330 @@
+// Package powermta reads the accounting files of PowerMTA 4 to 6, in CSV.
+//
+// No server could be run here: the package is built from the user's guide
+// (Accounting Records) and from files that users published.
+//
+// # What a file is
+//
+// The first line names the columns; acct-file selects them, in any order, and a
+// file that was put together from several has a header for each. A row is an event
+// of a recipient:
+//
+//	type,timeLogged,timeQueued,orig,rcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,vmta,jobId
+//	b,2026-11-22 06:40:00+0100,2026-11-22 06:39:58+0100,a@snd.example,b@far.example,failed,5.1.1 (bad destination mailbox address),"smtp;550 5.1.1 no such user",mx.far.example (192.0.2.25),bad-mailbox,vmta1,job7
+//
+//	d   delivered          b   failed for good     t   failed for now
+//	r   received           tq  a queue has trouble
+//	rb  a bounce came in for mail that was delivered (rs: another report)
+//	f   a complaint
+//
+// # What a file does not say
+//
+// Rows do not name a message: each recipient is counted as a message. A file has
+// "d" and "b" only, unless the configuration adds others: retries are in "t". The
+// stage of a failure is not logged. Rows without the header cannot be read.
+package powermta
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strconv"
+
+	"mailfail/parsers"
+	"mailfail/parsers/table"
+	"mailfail/registry"
+)
+
+func init() {
+	parsers.Register(parsers.Format{
+		Name:  "powermta",
+		MTA:   "powermta",
+		Claim: claim,
+		New:   New,
+	})
+}
+
+// claim recognises the header. Haraka's accounting plugin has copied its first
+// names, but no file of PowerMTA has dsnMsg.
+func claim(e *parsers.Entry) parsers.Claim {
+	line := e.Message
+	if e.Program != nil || !bytes.Contains(line, []byte("type")) || !bytes.Contains(line, []byte("time")) {
+		return parsers.NotMine
+	}
+	if !table.IsHeader(line, "type", "rcpt") || table.IsHeader(line, "dsnMsg") || table.IsHeader(line, "srcIp") {
+		return parsers.NotMine
+	}
+	if !table.IsHeader(line, "timeLogged") && !table.IsHeader(line, "timeQueued") {
+		return parsers.NotMine
+	}
+	return parsers.MineFromHereOn
+}
+
+// The columns that are read.
+const (
+	kind = iota
+	logged
+	queued
+	sender
+	rcpt
+	status
+	diagnostic
+	mta
+	category
+	destination
+	size
+	vmta
+	job
+	envelope
+	messageID
+	account
+	source
+	queue
+)
+
+// columns are their names.
+var columns = []string{
+	kind: "type", logged: "timeLogged", queued: "timeQueued", sender: "orig", rcpt: "rcpt", status: "dsnStatus",
+	diagnostic: "dsnDiag", mta: "dsnMta", category: "bounceCat", destination: "dlvDestinationIp", size: "dlvSize",
+	vmta: "vmta", job: "jobId", envelope: "envId", messageID: "header_Message-Id", account: "authUser",
+	source: "rcvSourceIp", queue: "queue",
+}
+
+// A parser reads the rows of an accounting file. It keeps the header.
+type parser struct {
+	table *table.Table
+	clock parsers.Clock
+	id    []byte
+	rec   parsers.Record
+	emit  func(*parsers.Record)
+}
+
+// New returns a parser of accounting files.
+func New(o parsers.Options) parsers.Parser {
+	return &parser{table: table.New(columns...), clock: parsers.NewClock(o.Location)}
+}
+
+// Parse reads one line.
+func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
+	p.emit = emit
+	line := bytes.TrimSuffix(e.Message, []byte("\r"))
+	switch {
+	case len(line) == 0:
+		return parsers.Irrelevant
+	case claim(e) == parsers.MineFromHereOn:
+		if !p.table.SetHeader(line) {
+			return parsers.Unparsed
+		}
+		return parsers.Understood
+	case !p.table.Row(line):
+		return parsers.Unparsed
+	}
+	return p.row()
+}
+
+// row reads a row.
+func (p *parser) row() parsers.Result {
+	r, f := &p.rec, p.table.Field
+	r.Reset()
+	if r.Time = table.Time(f(logged), &p.clock); r.Time.IsZero() {
+		r.Time = table.Time(f(queued), &p.clock)
+	}
+	if r.Time.IsZero() {
+		return parsers.Unparsed
+	}
+	switch string(f(kind)) {
+	case "d", "delivery":
+		return p.attempt(registry.OutcomeDelivered)
+	case "b", "bounce":
+		return p.attempt(registry.OutcomeFailed)
+	case "t", "transient":
+		return p.attempt(registry.OutcomeDeferred)
+	case "r", "receipt", "received":
+		return p.received()
+	case "tq", "transient-queue":
+		return p.trouble()
+	case "rb", "remote-bounce", "rs", "remote-status", "f", "feedback-loop":
+		return parsers.Irrelevant
+	}
+	return parsers.Unparsed
+}
+
+// attempt reads the end of a try to pass a recipient on.
+func (p *parser) attempt(outcome registry.Outcome) parsers.Result {
+	r, f := &p.rec, p.table.Field
+	if !p.message() {
+		return parsers.Unparsed
+	}
+	r.Kind, r.Outcome = parsers.Attempt, outcome
+	r.Relay, r.RelayIP = hop(f(mta))
+	if len(r.RelayIP) == 0 {
+		r.RelayIP = f(destination)
+	}
+	p.reply()
+	if at := table.Time(f(queued), &p.clock); !at.IsZero() && len(f(logged)) > 0 {
+		r.Delay = max(0, r.Time.Sub(at))
+	}
+	if outcome != registry.OutcomeDelivered {
+		r.Stage, r.Source = origin(r, f(category))
+	}
+	if outcome == registry.OutcomeFailed && isExpired(r, f(category)) {
+		r.Final = registry.StateExpired
+	}
+	p.emit(r)
+	return parsers.Understood
+}
+
+// received reads that a recipient came into the queue. Without the time by which
+// its other rows know it, nothing would tell which it is.
+func (p *parser) received() parsers.Result {
+	r, f := &p.rec, p.table.Field
+	if len(f(queued)) == 0 {
+		return parsers.Irrelevant
+	}
+	if !p.message() {
+		return parsers.Unparsed
+	}
+	address := r.Address
+	r.Address, r.Recipients = nil, 1
+	r.ClientIP, r.Account, r.Size = f(source), f(account), parsers.Number(f(size))
+	r.Kind = parsers.Arrival
+	p.emit(r)
+	r.ClientIP, r.Account, r.Size, r.Recipients = nil, nil, 0, 0
+	r.Kind, r.Address = parsers.Expected, address
+	p.emit(r)
+	return parsers.Understood
+}
+
+// trouble reads that a queue could not reach its next hop.
+func (p *parser) trouble() parsers.Result {
+	r, f := &p.rec, p.table.Field
+	if r.Relay, r.RelayIP = hop(f(mta)); len(r.Relay) == 0 {
+		r.Relay, _, _ = bytes.Cut(f(queue), []byte("/"))
+	}
+	p.reply()
+	r.Stage, r.Source = origin(r, f(category))
+	r.Kind, r.Outcome, r.MTAStatus = parsers.Connection, registry.OutcomeDeferred, registry.Enhanced{}
+	p.emit(r)
+	return parsers.Understood
+}
+
+// message sets what a row says of the message and the recipient, and reports false
+// when it names none.
+func (p *parser) message() bool {
+	r, f := &p.rec, p.table.Field
+	if r.Address = f(rcpt); len(r.Address) == 0 {
+		return false
+	}
+	r.ID = p.messageOf()
+	r.HasSender, r.Sender = len(f(sender)) > 0, bytes.Trim(f(sender), "<>")
+	r.MessageID = f(messageID)
+	r.Service = f(vmta)
+	return true
+}
+
+// messageOf returns a name for the recipient's message: the job, and a hash of what
+// all of its rows have in common.
+func (p *parser) messageOf() []byte {
+	h := uint64(14695981039346656037)
+	for _, column := range [...]int{envelope, queued, sender, rcpt, messageID} {
+		for _, c := range p.table.Field(column) {
+			h = (h ^ uint64(c)) * 1099511628211
+		}
+		h = (h ^ 0xff) * 1099511628211
+	}
+	p.id = p.id[:0]
+	if name := p.table.Field(job); len(name) > 0 {
+		p.id = append(append(p.id, name...), '-')
+	}
+	p.id = strconv.AppendUint(p.id, h, 36)
+	return p.id
+}
+
+// reply sets the reply and PowerMTA's own status. dsnDiag begins with the protocol
+// where a server said it ("smtp;550 5.1.1 …"), and a status without one is followed
+// by words ("4.4.1 (no answer from host)").
+func (p *parser) reply() {
+	r, f := &p.rec, p.table.Field
+	r.MTAStatus, _ = registry.ScanEnhanced(f(status))
+	text := f(diagnostic)
+	if protocol, rest, ok := bytes.Cut(text, []byte(";")); ok && len(protocol) < 12 && bytes.IndexByte(protocol, ' ') < 0 {
+		text = bytes.TrimLeft(rest, " ")
+	}
+	if len(text) == 0 && (r.MTAStatus.Class != 2) {
+		text = f(status)
+	}
+	r.Reply = registry.ParseReply(text)
+	if r.Reply.Code == 0 {
+		r.Reply.Enhanced = registry.Enhanced{}
+	}
+}
+
+// hop reads "mx.far.example (192.0.2.25)".
+func hop(b []byte) (name, ip []byte) {
+	name, ip, _ = bytes.Cut(b, []byte(" ("))
+	return name, bytes.TrimSuffix(ip, []byte(")"))
+}
+
+// isExpired reports whether a recipient was given up after retries.
+func isExpired(r *parsers.Record, category []byte) bool {
+	return string(category) == "message-expired" || r.MTAStatus.Subject == 4 && r.MTAStatus.Detail == 7
+}
+
+// origin returns who caused a failure: by the reply, else by PowerMTA's status and
+// category.
+func origin(r *parsers.Record, category []byte) (registry.Stage, registry.Source) {
+	if r.Reply.Code != 0 {
+		return registry.StageUnknown, registry.SourceRemote
+	}
+	status := r.MTAStatus
+	switch string(category) {
+	case "no-answer-from-host":
+		return registry.StageConnect, registry.SourceNetwork
+	case "bad-connection":
+		return registry.StageUnknown, registry.SourceNetwork
+	case "bad-domain":
+		return registry.StageDNS, registry.SourceDNS
+	case "routing-errors":
+		return registry.StageRoute, registry.SourceLocal
+	}
+	switch {
+	case status.Subject == 4 && status.Detail == 1:
+		return registry.StageConnect, registry.SourceNetwork
+	case status.Subject == 4 && status.Detail == 2:
+		return registry.StageUnknown, registry.SourceNetwork
+	case status.Subject == 4 && (status.Detail == 3 || status.Detail == 4), status.Subject == 1 && status.Detail == 2:
+		return registry.StageDNS, registry.SourceDNS
+	}
+	return registry.StageUnknown, registry.SourceLocal
+}
+
+const stateVersion = 1
+
+// Open reports false: a line is a row.
+func (p *parser) Open() bool { return false }
+
+// End has nothing to read.
+func (p *parser) End(func(*parsers.Record)) parsers.Result { return parsers.Understood }
+
+// AppendBinary appends the header that is in force, and the clock.
+func (p *parser) AppendBinary(b []byte) ([]byte, error) {
+	if len(p.table.Header()) == 0 {
+		return b, nil
+	}
+	return parsers.AppendBytes(binary.AppendVarint(append(b, stateVersion), p.clock.Last()), p.table.Header()), nil
+}
+
+// UnmarshalBinary sets a new parser to a state that AppendBinary wrote.
+func (p *parser) UnmarshalBinary(state []byte) error {
+	if len(state) == 0 {
+		return nil
+	}
+	r := parsers.ReadState(state)
+	if r.Byte() != stateVersion {
+		return parsers.ErrState
+	}
+	p.clock.SetLast(r.Varint())
+	if !p.table.SetHeader(r.Bytes()) {
+		return parsers.ErrState
+	}
+	return r.End()
+}

@@ -1,0 +1,80 @@
+package table
+
+import (
+	"time"
+
+	"mailfail/parsers"
+)
+
+// Time reads a time as accounting files have it: seconds since 1970, or a date and
+// a time with or without an offset from UTC. One without an offset is read by
+// clock. It is zero for anything else.
+//
+//	1795329600
+//	2026-11-22 06:40:00+0100
+//	2026-11-22 06:40:00
+//	2026-11-22T06:40:00.123Z
+func Time(b []byte, clock *parsers.Clock) time.Time {
+	if n, ok := parsers.Digits(b); ok && len(b) > 7 && len(b) < 12 {
+		return time.Unix(int64(n), 0).UTC()
+	}
+	if len(b) < 19 || b[4] != '-' || b[7] != '-' || b[10] != ' ' && b[10] != 'T' || b[13] != ':' || b[16] != ':' {
+		return time.Time{}
+	}
+	var v [6]int
+	for i, at := range [...]int{0, 5, 8, 11, 14, 17} {
+		n := 2
+		if i == 0 {
+			n = 4
+		}
+		var ok bool
+		if v[i], ok = parsers.Digits(b[at : at+n]); !ok {
+			return time.Time{}
+		}
+	}
+	day, ok := parsers.DayNumber(v[0], v[1], v[2])
+	if !ok || v[3] > 24 || v[4] > 59 || v[5] > 60 {
+		return time.Time{}
+	}
+	second := v[3]*3600 + v[4]*60 + v[5]
+	rest := b[19:]
+	if len(rest) > 0 && rest[0] == '.' {
+		for rest = rest[1:]; len(rest) > 0 && parsers.IsDigit(rest[0]); rest = rest[1:] {
+		}
+	}
+	if offset, ok := offsetOf(rest); ok {
+		return time.Unix(int64(day)*86400+int64(second-offset), 0).UTC()
+	}
+	return time.Unix(clock.Instant(day, min(second, 86399)), 0).UTC()
+}
+
+// offsetOf reads Z, +0100, -01:00, " +0100" in seconds.
+func offsetOf(b []byte) (int, bool) {
+	if len(b) > 0 && b[0] == ' ' {
+		b = b[1:]
+	}
+	if len(b) == 1 && b[0] == 'Z' {
+		return 0, true
+	}
+	if len(b) == 6 && b[3] == ':' {
+		h, ok1 := parsers.Digits(b[1:3])
+		m, ok2 := parsers.Digits(b[4:6])
+		return signed(b[0], h*3600+m*60, ok1 && ok2)
+	}
+	if len(b) == 5 {
+		h, ok1 := parsers.Digits(b[1:3])
+		m, ok2 := parsers.Digits(b[3:5])
+		return signed(b[0], h*3600+m*60, ok1 && ok2)
+	}
+	return 0, false
+}
+
+func signed(sign byte, seconds int, ok bool) (int, bool) {
+	switch sign {
+	case '+':
+		return seconds, ok
+	case '-':
+		return -seconds, ok
+	}
+	return 0, false
+}
