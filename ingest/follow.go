@@ -14,6 +14,7 @@ import (
 	"mailfail/ingest/source"
 	"mailfail/parsers"
 	"mailfail/parsers/detect"
+	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -82,7 +83,7 @@ func (f *follower) watch(rules store.Classifier) {
 	f.watcher.tracker.FailuresOnly = f.opt.Failures
 	f.watcher.tracker.Observe = func(e *store.Event) {
 		if e.Outcome != "delivered" {
-			e.Line = store.Clean(string(f.line))
+			e.Line = registry.Foreign(store.Clean(string(f.line)))
 		}
 		f.opt.Observe(e)
 	}

@@ -99,7 +99,7 @@ func TestFollow(t *testing.T) {
 			t.Errorf("%s comes after %s: the generations were read in another order", e.Time, last)
 		}
 		last = e.Time
-		if e.Outcome != "delivered" && !(bytes.Contains(log, []byte(e.Line+"\n")) && strings.Contains(e.Line, e.Recipient)) {
+		if e.Outcome != "delivered" && !(bytes.Contains(log, []byte(e.Line+"\n")) && strings.Contains(string(e.Line), string(e.Recipient))) {
 			t.Errorf("the line of %s is %q", e.Recipient, e.Line)
 		}
 	}}

@@ -28,7 +28,14 @@ func TestBrowser(t *testing.T) {
 	} {
 		id := int64(1e6 + i)
 		r.trouble.add(&store.Affected{ID: id, State: registry.StateBounced, Tried: true, LastSeen: day, Host: text, Sender: text, Domain: text, Provider: text, Reason: text}, day)
-		r.trouble.persons[id] = &store.Person{ID: id, Address: text, Sender: text, HasSender: true, Account: text, Text: text}
+		r.trouble.persons[id] = &store.Person{
+			ID:        id,
+			Address:   registry.Foreign(text),
+			Sender:    registry.Foreign(text),
+			HasSender: true,
+			Account:   registry.Foreign(text),
+			Text:      registry.Foreign(text),
+		}
 		r.Hosts = []store.Group{{Values: []string{text}, Tally: tally(1, 1, 0, 0)}}
 		r.Domains = append(r.Domains, store.Group{Values: []string{text}, Tally: tally(0, 9_999_999, 0, 0)})
 	}

@@ -104,7 +104,7 @@ func (c *composer) waiting() Section {
 }
 
 // person is an address, or that there is none.
-func person(address string) templates.Text {
+func person(address registry.Foreign) templates.Text {
 	if address == "" {
 		return templates.Words("(no recipient)")
 	}
@@ -201,7 +201,7 @@ func sender(p *store.Person) templates.Text {
 	case p.Sender == "":
 		return templates.Words("<>")
 	}
-	if _, err := netip.ParseAddr(p.Account); err != nil && p.Account != "" && !strings.EqualFold(p.Account, p.Sender) {
+	if _, err := netip.ParseAddr(string(p.Account)); err != nil && p.Account != "" && !strings.EqualFold(string(p.Account), string(p.Sender)) {
 		return templates.Say("%v (%v)", templates.Name(p.Sender), templates.Name(p.Account))
 	}
 	return templates.Name(p.Sender)

@@ -138,7 +138,7 @@ func (c *composer) problem(k *cluster) Problem {
 		p.Facts = append(p.Facts, spread(k, d))
 	}
 	if who := c.trouble.persons[cause.lastID]; who != nil && who.Text != "" {
-		p.Quote = []registry.Foreign{registry.Foreign(who.Text)}
+		p.Quote = []registry.Foreign{who.Text}
 	}
 	return p
 }

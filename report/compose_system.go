@@ -53,7 +53,7 @@ func (c *composer) systemTrouble() Section {
 	for _, r := range top(rows, c.rows(shownTroubles)) {
 		row := Row{
 			Cells: []templates.Text{templates.Words(r.Kind), templates.Number(r.N), templates.Words(c.clock(r.First)), templates.Words(c.clock(r.Last)), templates.Name(r.Service)},
-			Quote: []registry.Foreign{registry.Foreign(r.Text)},
+			Quote: []registry.Foreign{r.Text},
 		}
 		if r.Kind != advised && gravity(r.Kind) < len(troubles) {
 			row.Below = []templates.Text{templates.Words(troubles[gravity(r.Kind)].advice)}

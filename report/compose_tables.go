@@ -216,11 +216,11 @@ func (c *composer) codes() Section {
 	return s
 }
 
-func quote(text string) []registry.Foreign {
+func quote(text registry.Foreign) []registry.Foreign {
 	if text == "" {
 		return nil
 	}
-	return []registry.Foreign{registry.Foreign(text)}
+	return []registry.Foreign{text}
 }
 
 // split puts the rows by reason in the place of the row without a code.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"mailfail/registry"
 	"mailfail/store"
 	"mailfail/templates"
 )
@@ -83,18 +84,18 @@ func eventLine(contact []*store.Event, loc *time.Location) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %-8s %-10s %-14s ", e.Time.In(loc).Format(time.DateTime), e.Outcome, codeOrNone(e.Code()), templates.Printable(e.Reason))
 	names, n := recipients(contact)
-	b.WriteString(templates.Printable(names))
+	b.WriteString(names)
 	if e.Outcome == "rejected" {
-		fmt.Fprintf(&b, " from %s", templates.Printable(senderOf(e)))
+		fmt.Fprintf(&b, " from %s", senderOf(e))
 		hostAt(&b, " client ", e.Client, e.ClientIP)
 	} else {
 		hostAt(&b, " via ", e.Relay, e.IP)
 	}
 	if e.Provider != "" && e.Provider != e.Relay {
-		fmt.Fprintf(&b, " (%s)", templates.Printable(e.Provider))
+		fmt.Fprintf(&b, " (%s)", e.Provider)
 	}
 	if e.Message != "" {
-		b.WriteString(" " + templates.Printable(e.Message))
+		b.WriteString(" " + e.Message.String())
 	}
 	switch {
 	case e.Times > 1:
@@ -102,18 +103,18 @@ func eventLine(contact []*store.Event, loc *time.Location) string {
 	case len(contact) > n:
 		fmt.Fprintf(&b, " %d attempts", len(contact))
 	}
-	return b.String() + ": " + templates.Printable(e.Text)
+	return b.String() + ": " + e.Text.String()
 }
 
 // recipients names those of a contact, each once: a line that is repeated is
 // about the same one again.
 func recipients(contact []*store.Event) (words string, n int) {
 	var list []string
-	seen := map[string]bool{}
+	seen := map[registry.Foreign]bool{}
 	for _, e := range contact {
 		if !seen[e.Recipient] {
 			seen[e.Recipient] = true
-			list = append(list, e.Recipient)
+			list = append(list, e.Recipient.String())
 		}
 	}
 	switch {
@@ -125,6 +126,7 @@ func recipients(contact []*store.Event) (words string, n int) {
 	return list[0], 1
 }
 
+// senderOf is the sender of a failure, fit to be shown.
 func senderOf(e *store.Event) string {
 	switch {
 	case !e.HasSender:
@@ -132,17 +134,17 @@ func senderOf(e *store.Event) string {
 	case e.Sender == "":
 		return "<>"
 	}
-	return e.Sender
+	return e.Sender.String()
 }
 
 // hostAt writes a host and its address.
-func hostAt(b *strings.Builder, before, host, ip string) {
+func hostAt(b *strings.Builder, before string, host, ip registry.Foreign) {
 	if host == "" && ip == "" {
 		return
 	}
-	b.WriteString(before + templates.Printable(host))
+	b.WriteString(before + host.String())
 	if ip != "" {
-		fmt.Fprintf(b, "[%s]", templates.Printable(ip))
+		fmt.Fprintf(b, "[%v]", ip)
 	}
 }
 
@@ -153,46 +155,67 @@ type jsonEvents struct {
 
 // jsonEvent is one line of mailfail events --format json: one attempt.
 type jsonEvent struct {
-	Time       string   `json:"time"`
-	Host       string   `json:"host"`
-	MTA        string   `json:"mta"`
-	Instance   string   `json:"instance"`
-	Service    string   `json:"service"`
-	Message    string   `json:"message"`    // queue id
-	MessageID  string   `json:"message_id"` // of the header
-	Sender     *string  `json:"sender"`     // null: unknown; "": the null sender
-	Recipient  string   `json:"recipient"`
-	Domain     string   `json:"domain"`
-	Relay      string   `json:"relay"`
-	IP         string   `json:"ip"`
-	Provider   string   `json:"provider"`
-	Client     string   `json:"client"`
-	ClientIP   string   `json:"client_ip"`
-	Outcome    string   `json:"outcome"`
-	Stage      string   `json:"stage"`
-	Source     string   `json:"source"`
-	Code       string   `json:"code"`
-	Reply      *int     `json:"reply"`
-	Enhanced   *string  `json:"enhanced"`
-	MTAStatus  *string  `json:"mta_status"`
-	Reason     string   `json:"reason"`
-	Rule       string   `json:"rule"`
-	DecidedBy  string   `json:"decided_by"` // text, code, stage, provider
-	Confidence string   `json:"confidence"` // high, medium, low
-	Signature  string   `json:"signature"`
-	Text       string   `json:"text"`
-	Delay      *float64 `json:"delay"`   // seconds since arrival
-	Contact    string   `json:"contact"` // equal for attempts that were one contact
-	Times      int64    `json:"times"`   // that it was logged
+	Time       string            `json:"time"`
+	Host       registry.Foreign  `json:"host"`
+	MTA        string            `json:"mta"`
+	Instance   registry.Foreign  `json:"instance"`
+	Service    registry.Foreign  `json:"service"`
+	Message    registry.Foreign  `json:"message"`    // queue id
+	MessageID  registry.Foreign  `json:"message_id"` // of the header
+	Sender     *registry.Foreign `json:"sender"`     // null: unknown; "": the null sender
+	Recipient  registry.Foreign  `json:"recipient"`
+	Domain     registry.Foreign  `json:"domain"`
+	Relay      registry.Foreign  `json:"relay"`
+	IP         registry.Foreign  `json:"ip"`
+	Provider   registry.Foreign  `json:"provider"`
+	Client     registry.Foreign  `json:"client"`
+	ClientIP   registry.Foreign  `json:"client_ip"`
+	Outcome    string            `json:"outcome"`
+	Stage      string            `json:"stage"`
+	Source     string            `json:"source"`
+	Code       string            `json:"code"`
+	Reply      *int              `json:"reply"`
+	Enhanced   *string           `json:"enhanced"`
+	MTAStatus  *string           `json:"mta_status"`
+	Reason     string            `json:"reason"`
+	Rule       string            `json:"rule"`
+	DecidedBy  string            `json:"decided_by"` // text, code, stage, provider
+	Confidence string            `json:"confidence"` // high, medium, low
+	Signature  registry.Foreign  `json:"signature"`
+	Text       registry.Foreign  `json:"text"`
+	Delay      *float64          `json:"delay"`   // seconds since arrival
+	Contact    string            `json:"contact"` // equal for attempts that were one contact
+	Times      int64             `json:"times"`   // that it was logged
 }
 
 func newJSONEvent(e *store.Event, loc *time.Location) jsonEvent {
 	j := jsonEvent{
-		Time: e.Time.In(loc).Format("2006-01-02T15:04:05.999999Z07:00"), Host: e.Host, MTA: e.MTA, Instance: e.Instance, Service: e.Service,
-		Message: e.Message, MessageID: e.MessageID, Recipient: e.Recipient, Domain: e.Domain, Relay: e.Relay, IP: e.IP, Provider: e.Provider,
-		Client: e.Client, ClientIP: e.ClientIP, Outcome: e.Outcome, Stage: e.Stage.String(), Source: e.Source.String(), Code: e.Code(),
-		Reason: e.Reason, Rule: e.Rule, DecidedBy: e.DecidedBy.String(), Confidence: e.Confidence.String(),
-		Signature: e.Signature, Text: e.Text, Contact: e.Contact(), Times: e.Times,
+		Time:       e.Time.In(loc).Format("2006-01-02T15:04:05.999999Z07:00"),
+		Host:       e.Host,
+		MTA:        e.MTA,
+		Instance:   e.Instance,
+		Service:    e.Service,
+		Message:    e.Message,
+		MessageID:  e.MessageID,
+		Recipient:  e.Recipient,
+		Domain:     e.Domain,
+		Relay:      e.Relay,
+		IP:         e.IP,
+		Provider:   e.Provider,
+		Client:     e.Client,
+		ClientIP:   e.ClientIP,
+		Outcome:    e.Outcome,
+		Stage:      e.Stage.String(),
+		Source:     e.Source.String(),
+		Code:       e.Code(),
+		Reason:     e.Reason,
+		Rule:       e.Rule,
+		DecidedBy:  e.DecidedBy.String(),
+		Confidence: e.Confidence.String(),
+		Signature:  e.Signature,
+		Text:       e.Text,
+		Contact:    e.Contact(),
+		Times:      e.Times,
 	}
 	if e.HasSender {
 		j.Sender = &e.Sender
@@ -221,13 +244,19 @@ func (c csvEvents) Event(e *store.Event) error {
 		reply = fmt.Sprint(e.Reply)
 	}
 	row := []string{e.Time.In(c.loc).Format(time.RFC3339), e.Outcome}
-	for _, s := range []string{e.Host, e.MTA, e.Instance, e.Message, senderOf(e), e.Recipient, e.Domain, e.Relay, e.IP, e.Provider, e.Stage.String(), reply,
-		e.Enhanced, e.MTAStatus, e.Reason, e.Client, e.ClientIP, e.Contact(), e.Text} {
+	for _, s := range []registry.Foreign{
+		e.Host, own(e.MTA), e.Instance, e.Message, own(senderOf(e)), e.Recipient, e.Domain, e.Relay, e.IP, e.Provider,
+		own(e.Stage.String()), own(reply), own(e.Enhanced), own(e.MTAStatus), own(e.Reason), e.Client, e.ClientIP,
+		own(e.Contact()), e.Text,
+	} {
 		row = append(row, templates.CSV(s))
 	}
 	c.c.row(row...)
 	return c.c.err
 }
+
+// own puts own words beside text of strangers.
+func own(s string) registry.Foreign { return registry.Foreign(s) }
 
 func (c csvEvents) Flush() error { return c.c.flush() }
 

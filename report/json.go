@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"mailfail/registry"
 	"mailfail/store"
 	"mailfail/templates"
 )
@@ -56,13 +57,13 @@ func newJSONPeriod(p *Period) *jsonPeriod {
 
 // jsonSystem is what a mail system reports of itself.
 type jsonSystem struct {
-	Kind    string  `json:"kind"`
-	Host    string  `json:"host"`
-	Service string  `json:"service"`
-	Text    string  `json:"text"`
-	Count   int64   `json:"count"`
-	First   *string `json:"first"`
-	Last    *string `json:"last"`
+	Kind    string           `json:"kind"`
+	Host    registry.Foreign `json:"host"`
+	Service registry.Foreign `json:"service"`
+	Text    registry.Foreign `json:"text"`
+	Count   int64            `json:"count"`
+	First   *string          `json:"first"`
+	Last    *string          `json:"last"`
 }
 
 // jsonDirection counts the recipients elsewhere, and those of this server.
@@ -217,21 +218,21 @@ type jsonDomain struct {
 }
 
 type jsonCode struct {
-	Code       string  `json:"code"`
-	Reply      *int    `json:"reply"`
-	Enhanced   *string `json:"enhanced"`
-	Name       string  `json:"name"`
-	Reason     string  `json:"reason"`
-	Advice     string  `json:"advice"`
-	Attempts   int64   `json:"attempts"`
-	Deferrals  int64   `json:"deferrals"`
-	Failures   int64   `json:"failures"`
-	Recipients int64   `json:"recipients"`
-	Domains    int64   `json:"domains"`
-	Clients    *int64  `json:"clients,omitempty"` // of rejections
-	FirstSeen  string  `json:"first_seen"`
-	LastSeen   string  `json:"last_seen"`
-	Example    string  `json:"example"`
+	Code       string           `json:"code"`
+	Reply      *int             `json:"reply"`
+	Enhanced   *string          `json:"enhanced"`
+	Name       string           `json:"name"`
+	Reason     string           `json:"reason"`
+	Advice     string           `json:"advice"`
+	Attempts   int64            `json:"attempts"`
+	Deferrals  int64            `json:"deferrals"`
+	Failures   int64            `json:"failures"`
+	Recipients int64            `json:"recipients"`
+	Domains    int64            `json:"domains"`
+	Clients    *int64           `json:"clients,omitempty"` // of rejections
+	FirstSeen  string           `json:"first_seen"`
+	LastSeen   string           `json:"last_seen"`
+	Example    registry.Foreign `json:"example"`
 }
 
 // jsonFailed are recipients that failed for good, by their last failure.
@@ -251,17 +252,17 @@ type jsonPutOff struct {
 // jsonHop are the connections to a next hop. What is said of failures is of
 // those with the most frequent code and reason.
 type jsonHop struct {
-	NextHop     string  `json:"next_hop"`
-	Connections *int64  `json:"connections"` // null when only failures were looked at
-	Failed      int64   `json:"failed"`
-	Messages    *int64  `json:"messages"` // likewise
-	TopCode     *string `json:"top_code"`
-	TopReason   *string `json:"top_reason"`
-	Name        string  `json:"name"`
-	Advice      string  `json:"advice"`
-	FirstSeen   *string `json:"first_seen"` // failures
-	LastSeen    *string `json:"last_seen"`
-	Example     string  `json:"example"`
+	NextHop     string           `json:"next_hop"`
+	Connections *int64           `json:"connections"` // null when only failures were looked at
+	Failed      int64            `json:"failed"`
+	Messages    *int64           `json:"messages"` // likewise
+	TopCode     *string          `json:"top_code"`
+	TopReason   *string          `json:"top_reason"`
+	Name        string           `json:"name"`
+	Advice      string           `json:"advice"`
+	FirstSeen   *string          `json:"first_seen"` // failures
+	LastSeen    *string          `json:"last_seen"`
+	Example     registry.Foreign `json:"example"`
 }
 
 func (r *Report) jsonHop(h *store.Hop) jsonHop {
@@ -296,10 +297,10 @@ func causeOf(c *store.CauseRow) jsonCause {
 }
 
 type jsonUnknown struct {
-	Signature string `json:"signature"`
-	Code      string `json:"code"`
-	Attempts  int64  `json:"attempts"`
-	Example   string `json:"example"`
+	Signature string           `json:"signature"`
+	Code      string           `json:"code"`
+	Attempts  int64            `json:"attempts"`
+	Example   registry.Foreign `json:"example"`
 }
 
 // jsonGroup has the dimensions as its first fields.

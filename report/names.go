@@ -27,8 +27,8 @@ func CheckNames(ctx context.Context, q store.Reader, f store.Filter) error {
 		groups []store.Group
 		match  func(list []string, s string) bool
 	}{
-		{"domain", f.Domains, n.Domains, store.MatchDomain}, {"sender", f.Senders, n.Senders, store.MatchDomain},
-		{"provider", f.Providers, n.Providers, store.MatchName}, {"host", f.Hosts, n.Hosts, store.MatchName},
+		{"domain", f.Domains, n.Domains, store.MatchDomain[string]}, {"sender", f.Senders, n.Senders, store.MatchDomain[string]},
+		{"provider", f.Providers, n.Providers, store.MatchName[string]}, {"host", f.Hosts, n.Hosts, store.MatchName[string]},
 	} {
 		var known []string
 		for _, g := range list.groups {

@@ -138,7 +138,14 @@ func sampleTrouble() *trouble {
 			r.FirstSeen = day.Add(time.Duration(i%1000) * time.Minute)
 			r.LastSeen = r.FirstSeen.Add(time.Minute)
 			t.add(&r, day.Add(24*time.Hour))
-			t.persons[id] = &store.Person{ID: id, Address: fmt.Sprintf("user%d@%s", id, r.Domain), Sender: "news@" + r.Sender, HasSender: true, Tries: 3, Text: text}
+			t.persons[id] = &store.Person{
+				ID:        id,
+				Address:   registry.Foreign(fmt.Sprintf("user%d@%s", id, r.Domain)),
+				Sender:    registry.Foreign("news@" + r.Sender),
+				HasSender: true,
+				Tries:     3,
+				Text:      registry.Foreign(text),
+			}
 		}
 	}
 	add(4_000, store.Affected{State: registry.StateBounced, Tried: true, Host: "mx1", Sender: "shop.example", Domain: "example.org", Provider: "Google", Reply: 550, Enhanced: "5.1.1", Reason: "user-unknown"},
@@ -478,8 +485,31 @@ func TestEventsAreWritten(t *testing.T) {
 
 func TestTrace(t *testing.T) {
 	e := events()
-	s := &store.Story{Message: store.Message{Format: "postfix", Host: "mx1", Instance: "out", QueueID: "4jXJzW4DgQz8tZQ", MessageID: "<1@example.com>", HasSender: true, Client: "app", ClientIP: "192.0.2.5", Size: 12345}, FirstSeen: day,
-		Recipients: []store.StoryRecipient{{Address: "b@example.org", State: registry.StateDelivered, FirstSeen: day, LastSeen: day, Final: day.Add(8 * time.Hour), Attempts: e[:1]}, {Address: hostile, FirstSeen: day, LastSeen: day.Add(time.Hour), Attempts: e[3:4]}}}
+	s := &store.Story{
+		Format:    "postfix",
+		Host:      "mx1",
+		Instance:  "out",
+		QueueID:   "4jXJzW4DgQz8tZQ",
+		MessageID: "<1@example.com>",
+		HasSender: true,
+		Client:    "app",
+		ClientIP:  "192.0.2.5",
+		Size:      12345,
+		FirstSeen: day,
+		Recipients: []store.StoryRecipient{{
+			Address:   "b@example.org",
+			State:     registry.StateDelivered,
+			FirstSeen: day,
+			LastSeen:  day,
+			Final:     day.Add(8 * time.Hour),
+			Attempts:  e[:1],
+		}, {
+			Address:   hostile,
+			FirstSeen: day,
+			LastSeen:  day.Add(time.Hour),
+			Attempts:  e[3:4],
+		}},
+	}
 	for name, trace := range map[string]*Trace{
 		"trace":       {Query: "4jXJzW4DgQz8tZQ", Stories: []*store.Story{s}, Rejections: e[4:], Location: time.UTC},
 		"trace-empty": {Query: hostile, Location: time.UTC},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"mailfail/registry"
 	"mailfail/store"
 	"mailfail/templates"
 )
@@ -57,7 +58,7 @@ func (t *Trace) story(b *strings.Builder, s *store.Story) {
 	b.WriteString(")\n")
 	t.fact(b, "first seen", s.FirstSeen.In(t.Location).Format(time.DateTime+" MST"))
 	t.fact(b, "sender", senderOf(&store.Event{Sender: s.Sender, HasSender: s.HasSender}))
-	t.fact(b, "message id", s.MessageID)
+	t.fact(b, "message id", s.MessageID.String())
 	var client strings.Builder
 	hostAt(&client, "", s.Client, s.ClientIP)
 	t.fact(b, "client", client.String())
@@ -102,39 +103,55 @@ type jsonTrace struct {
 }
 
 type jsonStory struct {
-	Message    string               `json:"message"`
-	MessageID  string               `json:"message_id"`
+	Message    registry.Foreign     `json:"message"`
+	MessageID  registry.Foreign     `json:"message_id"`
 	Format     string               `json:"format"`
-	Host       string               `json:"host"`
-	Instance   string               `json:"instance"`
-	Sender     *string              `json:"sender"`
-	Client     string               `json:"client"`
-	ClientIP   string               `json:"client_ip"`
+	Host       registry.Foreign     `json:"host"`
+	Instance   registry.Foreign     `json:"instance"`
+	Sender     *registry.Foreign    `json:"sender"`
+	Client     registry.Foreign     `json:"client"`
+	ClientIP   registry.Foreign     `json:"client_ip"`
 	Size       int64                `json:"size"`
 	FirstSeen  string               `json:"first_seen"`
 	Recipients []jsonStoryRecipient `json:"recipients"`
 }
 
 type jsonStoryRecipient struct {
-	Recipient string      `json:"recipient"`
-	State     string      `json:"state"`
-	FirstSeen string      `json:"first_seen"`
-	LastSeen  string      `json:"last_seen"`
-	Final     *string     `json:"final"`
-	Attempts  []jsonEvent `json:"attempts"`
+	Recipient registry.Foreign `json:"recipient"`
+	State     string           `json:"state"`
+	FirstSeen string           `json:"first_seen"`
+	LastSeen  string           `json:"last_seen"`
+	Final     *string          `json:"final"`
+	Attempts  []jsonEvent      `json:"attempts"`
 }
 
 // WriteJSON writes the story as one object.
 func (t *Trace) WriteJSON(w io.Writer) error {
 	j := jsonTrace{Schema: TraceSchema, Query: t.Query, Note: onlyCounted, Messages: make([]jsonStory, 0), Rejections: t.events(t.Rejections)}
 	for _, s := range t.Stories {
-		m := jsonStory{Message: s.QueueID, MessageID: s.MessageID, Format: s.Format, Host: s.Host, Instance: s.Instance, Client: s.Client, ClientIP: s.ClientIP,
-			Size: s.Size, FirstSeen: t.time(s.FirstSeen), Recipients: make([]jsonStoryRecipient, 0)}
+		m := jsonStory{
+			Message:    s.QueueID,
+			MessageID:  s.MessageID,
+			Format:     s.Format,
+			Host:       s.Host,
+			Instance:   s.Instance,
+			Client:     s.Client,
+			ClientIP:   s.ClientIP,
+			Size:       s.Size,
+			FirstSeen:  t.time(s.FirstSeen),
+			Recipients: make([]jsonStoryRecipient, 0),
+		}
 		if s.HasSender {
 			m.Sender = &s.Sender
 		}
 		for _, r := range s.Recipients {
-			p := jsonStoryRecipient{Recipient: r.Address, State: r.State.String(), FirstSeen: t.time(r.FirstSeen), LastSeen: t.time(r.LastSeen), Attempts: t.events(r.Attempts)}
+			p := jsonStoryRecipient{
+				Recipient: r.Address,
+				State:     r.State.String(),
+				FirstSeen: t.time(r.FirstSeen),
+				LastSeen:  t.time(r.LastSeen),
+				Attempts:  t.events(r.Attempts),
+			}
 			if !r.Final.IsZero() {
 				final := t.time(r.Final)
 				p.Final = &final

@@ -35,11 +35,11 @@ func (t *Affected) Code() string { return Code(t.Reply, t.Enhanced) }
 // Person is who a recipient in trouble is, and what the last failure said.
 type Person struct {
 	ID        int64
-	Address   string
-	Sender    string // "" is the null sender
-	HasSender bool   // Sender is known
-	Account   string // who submitted the message, "" unknown
-	Message   string // queue id
-	Tries     int64  // failing attempts until the window's end
-	Text      string // of the last one
+	Address   registry.Foreign
+	Sender    registry.Foreign // "" is the null sender
+	HasSender bool             // Sender is known
+	Account   registry.Foreign // who submitted the message, "" unknown
+	Message   registry.Foreign // queue id
+	Tries     int64            // failing attempts until the window's end
+	Text      registry.Foreign // of the last one
 }

@@ -13,24 +13,24 @@ type Event struct {
 	Time     time.Time
 	Format   string
 	MTA      string
-	Host     string
-	Instance string
-	Service  string
+	Host     registry.Foreign
+	Instance registry.Foreign
+	Service  registry.Foreign
 
-	Message   string // queue id, "" when the message got none
-	MessageID string // of the header, "" unknown
-	Sender    string // "" is the null sender
-	HasSender bool   // Sender is known
-	Recipient string
-	Domain    string
+	Message   registry.Foreign // queue id, "" when the message got none
+	MessageID registry.Foreign // of the header, "" unknown
+	Sender    registry.Foreign // "" is the null sender
+	HasSender bool             // Sender is known
+	Recipient registry.Foreign
+	Domain    registry.Foreign
 	Direction string // of DirectionNames
 
-	Relay    string // next hop; a rejection has none
-	IP       string // its address
-	Provider string
-	Account  string // who submitted the message: SASL login, local user; "" unknown
-	Client   string // that brought the message in, or was refused
-	ClientIP string
+	Relay    registry.Foreign // next hop; a rejection has none
+	IP       registry.Foreign // its address
+	Provider registry.Foreign
+	Account  registry.Foreign // who submitted the message: SASL login, local user; "" unknown
+	Client   registry.Foreign // that brought the message in, or was refused
+	ClientIP registry.Foreign
 
 	Outcome    string // "deferred", "failed", "rejected"
 	Stage      registry.Stage
@@ -42,11 +42,11 @@ type Event struct {
 	Rule       string
 	DecidedBy  registry.DecidedBy  `json:",omitempty"` // what the reason rests on
 	Confidence registry.Confidence `json:",omitempty"` // how sure it is
-	Signature  string
-	Text       string
-	Delay      time.Duration // since arrival, negative unknown
-	Times      int64         // that the line was logged; of attempts 1
-	Line       string        // as the log has it; known only while it is followed
+	Signature  registry.Foreign
+	Text       registry.Foreign
+	Delay      time.Duration    // since arrival, negative unknown
+	Times      int64            // that the line was logged; of attempts 1
+	Line       registry.Foreign // as the log has it; known only while it is followed
 }
 
 // Code returns the reply code and the enhanced code of e.
@@ -71,22 +71,26 @@ func Code(reply int, enhanced string) string {
 // each recipient, with the same text within the same second. A refused RCPT
 // is a contact of its own, since the log does not tell.
 func (e *Event) Contact() string {
-	key := []string{fmt.Sprint(e.Time.Unix()), e.Format, e.Host, e.Instance, e.Message, e.Relay, e.IP, e.Stage.String(), e.Outcome, e.Text}
+	key := []string{
+		fmt.Sprint(e.Time.Unix()), e.Format, string(e.Host), string(e.Instance), string(e.Message),
+		string(e.Relay), string(e.IP), e.Stage.String(), e.Outcome, string(e.Text),
+	}
 	if e.Stage == registry.StageRcpt || e.Outcome == "rejected" {
-		key = append(key, e.Recipient)
+		key = append(key, string(e.Recipient))
 	}
 	h := fnv.New64a()
 	h.Write([]byte(strings.Join(key, "\x00")))
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// senderDomain is what the sender of e is counted under, see SeriesKey.
-func (e *Event) senderDomain() string {
+// SenderDomain is what the sender of e is counted under, see SeriesKey.
+func (e *Event) SenderDomain() string {
 	switch {
 	case !e.HasSender:
 		return ""
 	case e.Sender == "":
 		return "<>"
 	}
-	return strings.ToLower(e.Sender[strings.LastIndexByte(e.Sender, '@')+1:])
+	sender := string(e.Sender)
+	return strings.ToLower(sender[strings.LastIndexByte(sender, '@')+1:])
 }

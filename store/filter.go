@@ -58,19 +58,20 @@ func (f *Filter) Any() bool {
 }
 
 // MatchName reports whether a list of a Filter is empty or contains a name.
-func MatchName(list []string, s string) bool {
-	return len(list) == 0 || slices.ContainsFunc(list, func(p string) bool { return strings.EqualFold(p, s) })
+func MatchName[S ~string](list []string, s S) bool {
+	return len(list) == 0 || slices.ContainsFunc(list, func(p string) bool { return strings.EqualFold(p, string(s)) })
 }
 
 // MatchDomain reports whether a list of a Filter is empty or one of its
 // patterns matches a domain.
-func MatchDomain(list []string, s string) bool {
+func MatchDomain[S ~string](list []string, s S) bool {
+	name := string(s)
 	return len(list) == 0 || slices.ContainsFunc(list, func(p string) bool {
 		if parent, ok := strings.CutPrefix(p, "*."); ok {
-			n := len(s) - len(parent) - 1
-			return n > 0 && s[n] == '.' && strings.EqualFold(s[n+1:], parent)
+			n := len(name) - len(parent) - 1
+			return n > 0 && name[n] == '.' && strings.EqualFold(name[n+1:], parent)
 		}
-		return strings.EqualFold(p, s)
+		return strings.EqualFold(p, name)
 	})
 }
 
@@ -131,6 +132,6 @@ func (f *Filter) Match(e *Event) bool {
 		MatchName(f.Hosts, e.Host) &&
 		MatchName(f.Directions, e.Direction) &&
 		(MatchName(f.MTAs, e.MTA) || MatchName(f.MTAs, e.Format)) &&
-		(len(f.Senders) == 0 || MatchDomain(f.Senders, e.senderDomain())) &&
+		(len(f.Senders) == 0 || MatchDomain(f.Senders, e.SenderDomain())) &&
 		(e.Outcome == "delivered" || !f.OfCause() || f.MatchCause(e.Reply, e.Enhanced, e.Reason))
 }

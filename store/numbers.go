@@ -19,7 +19,7 @@ type Hop struct {
 	Enhanced string // "" none
 	Reason   string
 	Provider string
-	Example  string // of the texts of the latest minute the smallest
+	Example  registry.Foreign // of the texts of the latest minute the smallest
 
 	First, Last time.Time // minutes of the first and the last failure
 }
@@ -126,7 +126,7 @@ type CodeRow struct {
 	TopDomain   string // of failing attempts: where most of them were
 	Clients     int64  // of rejections
 	First, Last time.Time
-	Example     string // latest text of the most frequent signature
+	Example     registry.Foreign // latest text of the most frequent signature
 }
 
 // CauseRow counts something by code and reason.
@@ -146,7 +146,7 @@ type SignatureRow struct {
 	Signature string
 	Code      string
 	Attempts  int64
-	Example   string
+	Example   registry.Foreign
 }
 
 // AddRecipient counts a recipient by its state.
@@ -208,10 +208,10 @@ type CountRow struct {
 // hours: lines that differ in their variable parts only.
 type TroubleRow struct {
 	Format      string
-	Host        string
-	Service     string // of several the one that sorts first
-	Kind        string // "fatal", "panic", "disk-full" …
-	Text        string // of several the one that sorts first
+	Host        registry.Foreign
+	Service     registry.Foreign // of several the one that sorts first
+	Kind        string           // "fatal", "panic", "disk-full" …
+	Text        registry.Foreign // of several the one that sorts first
 	Signature   string
 	N           int64
 	First, Last time.Time
@@ -219,10 +219,10 @@ type TroubleRow struct {
 
 // SubmissionRow counts the messages that somebody brought in within whole hours.
 type SubmissionRow struct {
-	Host       string
-	Sender     string // domain; "<>" the null sender, "" unknown
-	Account    string // "" unknown
-	Client     string // host name, or else address; "" unknown
+	Host       registry.Foreign
+	Sender     registry.Foreign // domain; "<>" the null sender, "" unknown
+	Account    registry.Foreign // "" unknown
+	Client     registry.Foreign // host name, or else address; "" unknown
 	Messages   int64
 	Recipients int64 // as far as logs give their number
 }

@@ -9,14 +9,22 @@ import (
 // a recipient that failed, was suspended, or is pending. Recipients that were
 // delivered at once are only counted.
 type Story struct {
-	Message
-	FirstSeen  time.Time
-	Recipients []StoryRecipient
+	Format             string
+	Host, Instance     registry.Foreign
+	QueueID, MessageID registry.Foreign
+	Sender             registry.Foreign // "" is the null sender
+	HasSender          bool             // Sender is known
+	Client, ClientIP   registry.Foreign
+	Account            registry.Foreign // who submitted it: SASL login, local user; "" unknown
+	Size               int64
+	Own                bool // made by this server to report a failure
+	FirstSeen          time.Time
+	Recipients         []StoryRecipient
 }
 
 // StoryRecipient is one recipient of a message and what happened to it.
 type StoryRecipient struct {
-	Address             string
+	Address             registry.Foreign
 	State               registry.State
 	FirstSeen, LastSeen time.Time
 	Final               time.Time // zero while pending

@@ -34,9 +34,9 @@ func (s *sums) print(w io.Writer, now time.Time) {
 // story reads what is known of the message of a failure.
 func (f *follow) story(query store.Reader) func(context.Context, *store.Event) ([]string, error) {
 	return func(ctx context.Context, e *store.Event) ([]string, error) {
-		t := report.Trace{Query: e.Message, Location: f.loc}
+		t := report.Trace{Query: string(e.Message), Location: f.loc}
 		var err error
-		if t.Stories, t.Rejections, err = query.Trace(ctx, e.Message); err != nil {
+		if t.Stories, t.Rejections, err = query.Trace(ctx, string(e.Message)); err != nil {
 			return nil, err
 		}
 		var b strings.Builder

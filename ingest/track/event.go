@@ -42,22 +42,22 @@ func (t *Tracker) observe(m *message, r *parsers.Record, k *cause) {
 		Time:      r.Time,
 		Format:    r.Format.Name,
 		MTA:       r.Format.MTA,
-		Host:      store.Clean(string(r.Host)),
-		Instance:  store.Clean(string(r.Instance)),
-		Service:   store.Clean(string(r.Service)),
-		Message:   store.Clean(string(r.ID)),
-		Recipient: store.Clean(string(t.address)),
-		Domain:    store.Clean(string(appendDomain(nil, t.address))),
+		Host:      foreign(r.Host),
+		Instance:  foreign(r.Instance),
+		Service:   foreign(r.Service),
+		Message:   foreign(r.ID),
+		Recipient: foreign(t.address),
+		Domain:    foreign(appendDomain(nil, t.address)),
 		Direction: r.Direction.String(),
-		Relay:     store.Clean(string(appendLower(nil, r.Relay))),
-		IP:        store.Clean(string(r.RelayIP)),
+		Relay:     foreign(appendLower(nil, r.Relay)),
+		IP:        foreign(r.RelayIP),
 		Outcome:   r.Outcome.String(),
 		Stage:     r.Stage,
 		Source:    r.Source,
 		Reply:     int(r.Reply.Code),
 		Enhanced:  r.Reply.Enhanced.String(),
 		MTAStatus: r.MTAStatus.String(),
-		Text:      store.Clean(string(r.Reply.Text)),
+		Text:      foreign(r.Reply.Text),
 		Delay:     r.Delay,
 		Times:     1,
 	}
@@ -70,17 +70,21 @@ func (t *Tracker) observe(m *message, r *parsers.Record, k *cause) {
 		e.Outcome, e.Direction = "rejected", registry.DirectionIncoming.String()
 	} else {
 		sender, client, clientIP, e.HasSender = m.sender, m.client, m.clientIP, m.hasSender
-		e.MessageID = store.Clean(string(m.messageID))
+		e.MessageID = foreign(m.messageID)
 		if m.own && !m.roaming || r.Own {
 			e.Direction = store.OwnDirection
 		}
 	}
-	e.Sender, e.Client, e.ClientIP = store.Clean(string(sender)), store.Clean(string(client)), store.Clean(string(clientIP))
+	e.Sender, e.Client, e.ClientIP = foreign(sender), foreign(client), foreign(clientIP)
 	if k != nil {
-		e.Provider, e.Signature, e.Reason, e.Rule = k.Provider, k.Signature, string(k.Reason), k.Rule
+		e.Provider, e.Signature = registry.Foreign(k.Provider), registry.Foreign(k.Signature)
+		e.Reason, e.Rule = string(k.Reason), k.Rule
 		e.DecidedBy, e.Confidence = k.DecidedBy, k.Confidence
 	} else {
-		e.Provider = t.meaning.provider([]byte(e.Relay))
+		e.Provider = registry.Foreign(t.meaning.provider([]byte(e.Relay)))
 	}
 	t.Observe(e)
 }
+
+// foreign returns the text of a log as it is shown and stored.
+func foreign(text []byte) registry.Foreign { return registry.Foreign(store.Clean(string(text))) }

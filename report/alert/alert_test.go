@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -256,7 +257,7 @@ func TestProgram(t *testing.T) {
 	}
 	s := NewSender(t.Context(), []Receiver{p}, func(err error) { t.Error(err) })
 	w := watch(t, "failures>0")
-	w.Add(&store.Event{Time: noon, Outcome: "failed", Text: "$(touch " + dir + "/owned)\x00\n; rm -rf /"}, noon)
+	w.Add(&store.Event{Time: noon, Outcome: "failed", Text: registry.Foreign("$(touch " + dir + "/owned)\x00\n; rm -rf /")}, noon)
 	w.Check(noon)
 	s.Send(w.alerts[0])
 	s.Close()
@@ -410,7 +411,7 @@ func TestAlertsAreHarmless(t *testing.T) {
 		}
 	}
 	var decoded struct{ Example struct{ Text string } }
-	if err := json.Unmarshal(body, &decoded); err != nil || decoded.Example.Text != example.Text {
+	if err := json.Unmarshal(body, &decoded); err != nil || decoded.Example.Text != string(example.Text) {
 		t.Errorf("the text became %q, %v", decoded.Example.Text, err)
 	}
 }

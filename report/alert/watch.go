@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -26,13 +27,13 @@ type Alert struct {
 // MarshalJSON gives the body that programs and webhooks get.
 func (a Alert) MarshalJSON() ([]byte, error) {
 	type example struct {
-		Time     string `json:"time"`
-		Host     string `json:"host"`
-		Provider string `json:"provider"`
-		Domain   string `json:"domain"`
-		Code     string `json:"code"`
-		Reason   string `json:"reason"`
-		Text     string `json:"text"`
+		Time     string           `json:"time"`
+		Host     registry.Foreign `json:"host"`
+		Provider registry.Foreign `json:"provider"`
+		Domain   registry.Foreign `json:"domain"`
+		Code     string           `json:"code"`
+		Reason   string           `json:"reason"`
+		Text     registry.Foreign `json:"text"`
 	}
 	state := "ended"
 	if a.Started {

@@ -270,7 +270,9 @@ func (c *collector) affected(ctx context.Context, r store.Reader, w store.Window
 func (c *collector) events(ctx context.Context, r store.Reader, w store.Window, f store.Filter) error {
 	late := map[eventKey][]Event{}
 	_, err := r.Events(ctx, w, f, []string{"deferred", "failed"}, 0, func(e *store.Event) error {
-		place := c.place(placeOf([]string{e.Host, e.Instance, senderDomain(e), e.Domain, e.Relay, e.Provider}))
+		place := c.place(placeOf([]string{
+			string(e.Host), string(e.Instance), e.SenderDomain(), string(e.Domain), string(e.Relay), string(e.Provider),
+		}))
 		minute := e.Time.Unix() / 60
 		k := eventKey{minute, place, e.Reason}
 		if c.firsts[k] == 0 {
@@ -294,15 +296,21 @@ func (c *collector) events(ctx context.Context, r store.Reader, w store.Window, 
 
 func (c *collector) event(e *store.Event, place int32, minute int64) Event {
 	ev := Event{
-		Minute:    minute,
-		Arrived:   minute,
-		Place:     place,
-		Cause:     c.cause(Cause{Reason: e.Reason, Code: e.Code(), Stage: e.Stage.String(), Source: e.Source.String(), Signature: e.Signature}),
+		Minute:  minute,
+		Arrived: minute,
+		Place:   place,
+		Cause: c.cause(Cause{
+			Reason:    e.Reason,
+			Code:      e.Code(),
+			Stage:     e.Stage.String(),
+			Source:    e.Source.String(),
+			Signature: string(e.Signature),
+		}),
 		N:         1,
 		Recipient: recipientID(e),
 		State:     Delivered,
-		Text:      e.Text,
-		Detail:    Detail{Sender: e.Sender, Client: e.Client, IP: e.IP},
+		Text:      string(e.Text),
+		Detail:    Detail{Sender: string(e.Sender), Client: string(e.Client), IP: string(e.IP)},
 	}
 	if e.Delay > 0 {
 		ev.Arrived = e.Time.Add(-e.Delay).Unix() / 60
@@ -311,7 +319,7 @@ func (c *collector) event(e *store.Event, place int32, minute int64) Event {
 		ev.State = Failed
 	}
 	for minute := ev.Arrived; minute <= ev.Arrived+1; minute++ {
-		k := stateKey{minute, e.Host, senderDomain(e), e.Domain}
+		k := stateKey{minute, string(e.Host), e.SenderDomain(), string(e.Domain)}
 		if list := c.states[k]; len(list) > 0 {
 			ev.State, c.states[k] = list[0], list[1:]
 			break
@@ -323,20 +331,9 @@ func (c *collector) event(e *store.Event, place int32, minute int64) Event {
 // recipientID tells the recipients of a window apart.
 func recipientID(e *store.Event) int64 {
 	h := fnv.New64a()
-	for _, s := range []string{e.Host, e.Message, e.Recipient} {
+	for _, s := range []registry.Foreign{e.Host, e.Message, e.Recipient} {
 		h.Write([]byte(s))
 		h.Write([]byte{0})
 	}
 	return int64(h.Sum64() | 1)
-}
-
-// senderDomain is what the sender of e is counted under.
-func senderDomain(e *store.Event) string {
-	switch {
-	case !e.HasSender:
-		return ""
-	case e.Sender == "":
-		return "<>"
-	}
-	return strings.ToLower(e.Sender[strings.LastIndexByte(e.Sender, '@')+1:])
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"mailfail/registry"
 	"mailfail/store"
-	"mailfail/templates"
 )
 
 // columns of AppendLine, and their widths; a longer value moves the rest.
@@ -17,7 +17,10 @@ var columnWidths = [...]int{25, 8, 14, 22, 30, 9, 16}
 // between them and - for what is not known. The text is last, and nothing in it
 // can move the cursor or begin a line.
 func AppendLine(dst []byte, e *store.Event, loc *time.Location) []byte {
-	values := [...]string{e.Time.In(loc).Format(time.RFC3339), e.Outcome, e.Provider, e.Domain, e.Recipient, e.Code(), e.Reason}
+	values := [...]registry.Foreign{
+		registry.Foreign(e.Time.In(loc).Format(time.RFC3339)), registry.Foreign(e.Outcome), e.Provider, e.Domain, e.Recipient,
+		registry.Foreign(e.Code()), registry.Foreign(e.Reason),
+	}
 	for i, v := range values {
 		dst = appendColumn(dst, v, columnWidths[i])
 	}
@@ -25,14 +28,14 @@ func AppendLine(dst []byte, e *store.Event, loc *time.Location) []byte {
 	if text == "" {
 		text = "-"
 	}
-	return append(append(dst, templates.Printable(text)...), '\n')
+	return append(append(dst, text.String()...), '\n')
 }
 
-func appendColumn(dst []byte, v string, width int) []byte {
-	if v == "" {
-		v = "-"
+func appendColumn(dst []byte, value registry.Foreign, width int) []byte {
+	v := "-"
+	if value != "" {
+		v = value.String()
 	}
-	v = templates.Printable(v)
 	dst = append(dst, v...)
 	return append(dst, strings.Repeat(" ", max(0, width-utf8.RuneCountInString(v))+2)...)
 }

@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -186,7 +187,7 @@ func (s *Stats) Keep(e *store.Event) {
 }
 
 func (s *Stats) count(o Outcome, e *store.Event, at int64, n uint64) {
-	k := key{outcome: o, provider: short(e.Provider), domain: short(e.Domain)}
+	k := key{outcome: o, provider: short(string(e.Provider)), domain: short(string(e.Domain))}
 	if o != Delivered { // 250 2.0.0 is not what is looked for
 		k.reply, k.enhanced, k.reason = e.Reply, short(e.Enhanced), short(e.Reason)
 	}
@@ -201,11 +202,11 @@ func (s *Stats) empty() bool   { return s.newest.IsZero() }
 func short(name string) string { return clip(name, maxName) }
 
 // clip cuts s to n bytes.
-func clip(s string, n int) string {
+func clip[S ~string](s S, n int) S {
 	if len(s) <= n {
 		return s
 	}
-	return strings.ToValidUTF8(strings.Clone(s[:n]), "")
+	return S(strings.ToValidUTF8(strings.Clone(string(s[:n])), ""))
 }
 
 // clock is the log's time when the wall's is wall.
@@ -276,8 +277,10 @@ type Failure struct {
 func (r *ring) add(e *store.Event, seq uint64) {
 	c := *e
 	c.Text, c.Signature, c.Line = clip(c.Text, maxText), clip(c.Signature, maxText), clip(c.Line, 2*maxText)
-	for _, s := range []*string{&c.Host, &c.Instance, &c.Service, &c.Message, &c.MessageID, &c.Sender, &c.Recipient, &c.Domain, &c.Relay, &c.IP,
-		&c.Provider, &c.Client, &c.ClientIP} {
+	for _, s := range []*registry.Foreign{
+		&c.Host, &c.Instance, &c.Service, &c.Message, &c.MessageID, &c.Sender, &c.Recipient, &c.Domain, &c.Relay, &c.IP,
+		&c.Provider, &c.Account, &c.Client, &c.ClientIP,
+	} {
 		*s = clip(*s, 2*maxName)
 	}
 	if len(r.events) < newest {

@@ -8,14 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"mailfail/registry"
 	"mailfail/store"
 )
 
 var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
 func randomEvent(r *rand.Rand, t time.Time) *store.Event {
-	d := fmt.Sprintf("d%d.example", r.IntN(6))
-	e := &store.Event{Time: t, Outcome: outcomeNames[r.IntN(4)], Provider: fmt.Sprintf("p%d", r.IntN(3)), Domain: d, Recipient: "x@" + d}
+	d := registry.Foreign(fmt.Sprintf("d%d.example", r.IntN(6)))
+	e := &store.Event{Time: t, Outcome: outcomeNames[r.IntN(4)], Provider: registry.Foreign(fmt.Sprintf("p%d", r.IntN(3))), Domain: d, Recipient: "x@" + d}
 	if e.Outcome != "delivered" {
 		e.Reply, e.Enhanced, e.Reason = 550+r.IntN(2), fmt.Sprintf("5.1.%d", r.IntN(2)), fmt.Sprintf("reason%d", r.IntN(3))
 	}
@@ -48,14 +49,14 @@ func brute(events []seen, head int64, q Query) (totals [outcomes]uint64, tables 
 			continue
 		}
 		if failing(e) && len(newest) < q.Newest {
-			newest = append(newest, e.Text)
+			newest = append(newest, string(e.Text))
 		}
 		if events[i].at > head || events[i].at <= head-int64(q.Window/Step) {
 			continue
 		}
 		o, _ := outcomeOf(e.Outcome)
 		totals[o]++
-		for j, name := range []string{e.Provider, e.Domain, e.Code(), e.Reason} {
+		for j, name := range []string{string(e.Provider), string(e.Domain), e.Code(), e.Reason} {
 			n := tables[j][name]
 			if failing(e) {
 				n[0]++
@@ -111,7 +112,7 @@ func TestAgainstBruteForce(t *testing.T) {
 				at = wall.Add(-2 * time.Hour)
 			}
 			e := randomEvent(r, at)
-			e.Text = fmt.Sprint(i)
+			e.Text = registry.Foreign(fmt.Sprint(i))
 			s.Add(e, wall)
 			if at.After(wall) {
 				at = wall
@@ -165,7 +166,7 @@ func compareView(t *testing.T, s *Stats, events []seen, q Query, wall time.Time)
 	}
 	var texts []string
 	for _, f := range v.Newest {
-		texts = append(texts, f.Text)
+		texts = append(texts, string(f.Text))
 	}
 	if !reflect.DeepEqual(texts, newest) {
 		t.Fatalf("%v: newest %v, want %v", q, texts, newest)
@@ -223,8 +224,17 @@ func TestBounded(t *testing.T) {
 	s := NewStats()
 	const n = 30000
 	for i := range n {
-		e := &store.Event{Time: noon, Outcome: outcomeNames[i%4], Domain: fmt.Sprintf("d%d.example", i), Provider: fmt.Sprintf("p%d", i), Reply: i % 1000,
-			Enhanced: fmt.Sprintf("5.%d.%d", i%1000, i), Reason: strings.Repeat("r", i%3000), Text: strings.Repeat("t", 10*maxText), Recipient: strings.Repeat("x", 10*maxText)}
+		e := &store.Event{
+			Time:      noon,
+			Outcome:   outcomeNames[i%4],
+			Domain:    registry.Foreign(fmt.Sprintf("d%d.example", i)),
+			Provider:  registry.Foreign(fmt.Sprintf("p%d", i)),
+			Reply:     i % 1000,
+			Enhanced:  fmt.Sprintf("5.%d.%d", i%1000, i),
+			Reason:    strings.Repeat("r", i%3000),
+			Text:      registry.Foreign(strings.Repeat("t", 10*maxText)),
+			Recipient: registry.Foreign(strings.Repeat("x", 10*maxText)),
+		}
 		s.Add(e, noon)
 	}
 	if len(s.series) > limits[len(limits)-1]+int(outcomes) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -130,7 +131,14 @@ func (b *builder) start() {
 }
 
 func (b *builder) wants(x *series) bool {
-	e := store.Event{Outcome: outcomeNames[x.outcome], Provider: x.provider, Domain: x.domain, Reply: x.reply, Enhanced: x.enhanced, Reason: x.reason}
+	e := store.Event{
+		Outcome:  outcomeNames[x.outcome],
+		Provider: registry.Foreign(x.provider),
+		Domain:   registry.Foreign(x.domain),
+		Reply:    x.reply,
+		Enhanced: x.enhanced,
+		Reason:   x.reason,
+	}
 	return b.q.Filter.Match(&e)
 }
 

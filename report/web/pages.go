@@ -16,9 +16,8 @@ import (
 )
 
 var pageFuncs = template.FuncMap{
-	"say":       templates.Text.HTML,
-	"printable": func(s string) string { return templates.Printable(s) },
-	"bars":      barsOf,
+	"say":  templates.Text.HTML,
+	"bars": barsOf,
 	"json": func(v any) (string, error) {
 		b, err := json.Marshal(v)
 		return string(b), err
@@ -172,9 +171,9 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 	left, err := s.DB.Events(r.Context(), q.window, q.filter, []string{"deferred", "failed"}, page.Newest, func(e *store.Event) error {
 		row := eventRow{Event: *e, At: e.Time.In(s.Location).Format("2006-01-02 15:04:05")}
 		if e.Message != "" {
-			row.Message = (&query{}).with("/message", "id", e.Message)
+			row.Message = (&query{}).with("/message", "id", string(e.Message))
 		}
-		row.Explain = (&query{}).with("/explain", "q", e.Text)
+		row.Explain = (&query{}).with("/explain", "q", string(e.Text))
 		page.Events = append(page.Events, row)
 		return nil
 	})

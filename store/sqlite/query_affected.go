@@ -74,7 +74,8 @@ func (q *reader) Persons(ctx context.Context, ids []int64, before time.Time) (pe
 			var p store.Person
 			var sender, text sql.NullString
 			err := r.Scan(&p.ID, &p.Address, &sender, &p.Account, &p.Message, &p.Tries, &text)
-			p.Sender, p.HasSender, p.Text = sender.String, sender.Valid, text.String
+			p.Sender, p.HasSender = registry.Foreign(sender.String), sender.Valid
+			p.Text = registry.Foreign(text.String)
 			persons = append(persons, p)
 			return err
 		})

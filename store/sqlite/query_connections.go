@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"database/sql"
+	"mailfail/registry"
 	"mailfail/store"
 	"slices"
 	"time"
@@ -165,7 +166,7 @@ func (h *hopTally) finish(cat *catalog) store.Hop {
 		}
 		last := h.texts[most]
 		h.Code, h.Reply, h.Enhanced, h.Reason = most.code, last.cause.reply, last.cause.enhanced, most.reason
-		h.Provider, h.Example = cat.names[last.cause.provider], last.text
+		h.Provider, h.Example = cat.names[last.cause.provider], registry.Foreign(last.text)
 	}
 	return h.Hop
 }

@@ -137,11 +137,22 @@ func (r *eventReader) events(found []candidate) ([]*store.Event, error) {
 
 // start returns an event with what the catalog knows of it.
 func (r *eventReader) start(micros int64, s *series, k *cause) *store.Event {
-	name := r.cat.names
+	name := func(id int32) registry.Foreign { return registry.Foreign(r.cat.names[id]) }
+	format := r.cat.names[s.format]
 	return &store.Event{
-		Time: time.UnixMicro(micros), Format: name[s.format], MTA: store.MTA(name[s.format]), Host: name[s.host], Instance: name[s.instance],
-		Domain: name[s.domain], Direction: s.directionName(), Relay: name[s.relay], Provider: name[r.cat.relays[s.relay]],
-		Reply: k.reply, Enhanced: k.enhanced, Reason: k.reason, Delay: -1,
+		Time:      time.UnixMicro(micros),
+		Format:    format,
+		MTA:       store.MTA(format),
+		Host:      name(s.host),
+		Instance:  name(s.instance),
+		Domain:    name(s.domain),
+		Direction: s.directionName(),
+		Relay:     name(s.relay),
+		Provider:  registry.Foreign(r.cat.names[r.cat.relays[s.relay]]),
+		Reply:     k.reply,
+		Enhanced:  k.enhanced,
+		Reason:    k.reason,
+		Delay:     -1,
 	}
 }
 
@@ -209,8 +220,10 @@ func (r *eventReader) readRejections(events map[int64]*store.Event) error {
 
 // fill adds to e what was read of it.
 func fill(e, read *store.Event, service string, sender sql.NullString) {
-	e.Service, e.Sender, e.HasSender = service, sender.String, sender.Valid
-	e.Message, e.MessageID, e.Recipient, e.IP, e.Client, e.ClientIP = read.Message, read.MessageID, read.Recipient, read.IP, read.Client, read.ClientIP
+	e.Service = registry.Foreign(service)
+	e.Sender, e.HasSender = registry.Foreign(sender.String), sender.Valid
+	e.Message, e.MessageID, e.Recipient = read.Message, read.MessageID, read.Recipient
+	e.IP, e.Client, e.ClientIP = read.IP, read.Client, read.ClientIP
 	e.MTAStatus, e.Stage, e.Source, e.Signature, e.Rule = read.MTAStatus, read.Stage, read.Source, read.Signature, read.Rule
 	e.DecidedBy, e.Confidence = read.DecidedBy, read.Confidence
 	e.Text, e.Delay, e.Times, e.Account = read.Text, read.Delay, read.Times, read.Account

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"database/sql"
+	"mailfail/registry"
 	"mailfail/store"
 	"maps"
 	"slices"
@@ -302,7 +303,7 @@ func (c *counter) describe(row *store.CodeRow, list []*causeTally, table string)
 }
 
 // example returns the latest text with a signature, of several the smallest.
-func (c *counter) example(causes []*causeTally, signature, table string) (example string, err error) {
+func (c *counter) example(causes []*causeTally, signature, table string) (example registry.Foreign, err error) {
 	var ids []int64
 	var last int64 = -1 << 62
 	for _, k := range causes {
@@ -321,7 +322,7 @@ func (c *counter) example(causes []*causeTally, signature, table string) (exampl
 	}
 	var text sql.NullString
 	_, err = c.one(query, []any{list(ids)}, &text)
-	return text.String, err
+	return registry.Foreign(text.String), err
 }
 
 // unknown returns the signatures without a reason, most attempts first.

@@ -627,7 +627,7 @@ func TestEvents(t *testing.T) {
 	for _, test := range tests {
 		var got []string
 		_, err := f.db.Events(context.Background(), test.window, test.filter, test.outcomes, test.newest, func(e *store.Event) error {
-			got = append(got, e.Outcome+" "+e.Recipient)
+			got = append(got, e.Outcome+" "+string(e.Recipient))
 			return nil
 		})
 		if s := strings.Join(got, ", "); err != nil || s != test.want {
@@ -682,11 +682,11 @@ func TestTrace(t *testing.T) {
 			for _, r := range s.Recipients {
 				recipients = append(recipients, fmt.Sprintf("%s %d", r.Address, len(r.Attempts)))
 			}
-			got = append(got, s.QueueID+": "+strings.Join(recipients, ", "))
+			got = append(got, string(s.QueueID)+": "+strings.Join(recipients, ", "))
 		}
 		s := strings.Join(got, "; ")
 		for _, r := range rejections {
-			s += "; " + r.Outcome + " " + r.Recipient
+			s += "; " + r.Outcome + " " + string(r.Recipient)
 		}
 		if s != want {
 			t.Errorf("%s: %q, want %q", what, s, want)

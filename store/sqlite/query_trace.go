@@ -90,7 +90,7 @@ func (r *eventReader) stories(what string, messages []int64) ([]*store.Story, er
 // withoutRepeats leaves out what send logs tell of messages that tracking logs
 // tell of, where the replies of both are.
 func withoutRepeats(stories []*store.Story) []*store.Story {
-	tracked := map[string]bool{}
+	tracked := map[registry.Foreign]bool{}
 	for _, s := range stories {
 		tracked[s.MessageID] = tracked[s.MessageID] || s.Format == store.TrackingFormat && s.MessageID != ""
 	}
@@ -122,8 +122,10 @@ func (r *eventReader) story(stories []*store.Story, id int64, recipients []int64
 		&format, &host, &instance, &s.QueueID, &s.MessageID, &sender, &s.Client, &s.ClientIP, &s.Account, &s.Size, &first, &s.Own); err != nil {
 		return nil, err
 	}
-	s.Format, s.Host, s.Instance = r.cat.names[r.cat.name(format)], r.cat.names[r.cat.name(host)], r.cat.names[r.cat.name(instance)]
-	s.Sender, s.HasSender, s.FirstSeen = sender.String, sender.Valid, time.UnixMicro(first)
+	s.Format = r.cat.names[r.cat.name(format)]
+	s.Host = registry.Foreign(r.cat.names[r.cat.name(host)])
+	s.Instance = registry.Foreign(r.cat.names[r.cat.name(instance)])
+	s.Sender, s.HasSender, s.FirstSeen = registry.Foreign(sender.String), sender.Valid, time.UnixMicro(first)
 	cond, args := "message = ?", []any{id}
 	if recipients != nil {
 		cond, args = "id IN (SELECT value FROM json_each(?))", []any{list(recipients)}

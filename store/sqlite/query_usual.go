@@ -92,9 +92,9 @@ func (r *recent) event(k *recentKey) *store.Event {
 		Time:      time.UnixMicro(k.minute * store.MinuteMicros),
 		Format:    r.cat.names[s.format],
 		MTA:       r.cat.value(s, store.ByMTA),
-		Host:      r.cat.names[s.host],
-		Provider:  r.cat.value(s, store.ByProvider),
-		Domain:    r.cat.names[s.domain],
+		Host:      registry.Foreign(r.cat.names[s.host]),
+		Provider:  registry.Foreign(r.cat.value(s, store.ByProvider)),
+		Domain:    registry.Foreign(r.cat.names[s.domain]),
 		Direction: s.directionName(),
 		Outcome:   k.outcome.String(),
 	}

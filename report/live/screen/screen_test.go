@@ -41,13 +41,14 @@ func newModel(width, height int, look Look) (*Model, *clock) {
 	return m, c
 }
 
-var places = []struct{ provider, domain string }{
+var places = []struct{ provider, domain registry.Foreign }{
 	{"Google", "gmail.com"}, {"Google", "example.org"}, {"Microsoft", "outlook.com"}, {"Microsoft", "hotmail.co.uk"}, {"Yahoo", "yahoo.com"}, {"example.net", "example.net"},
 }
 
 var replies = []struct {
-	outcome, enhanced, reason, text string
-	reply                           int
+	outcome, enhanced, reason string
+	text                      registry.Foreign
+	reply                     int
 }{
 	{"failed", "5.1.1", "user-unknown", "550-5.1.1 The email account that you tried to reach does not exist.", 550},
 	{"failed", "5.7.26", "authentication", "550-5.7.26 This mail has been blocked because the sender is unauthenticated.", 550},
@@ -60,7 +61,7 @@ var replies = []struct {
 // event makes up an event.
 func event(r *rand.Rand, t time.Time) *store.Event {
 	p := places[r.IntN(r.IntN(len(places))+1)]
-	e := &store.Event{Time: t, Outcome: "delivered", Provider: p.provider, Domain: p.domain, Recipient: fmt.Sprintf("user%d@%s", r.IntN(100), p.domain),
+	e := &store.Event{Time: t, Outcome: "delivered", Provider: p.provider, Domain: p.domain, Recipient: registry.Foreign(fmt.Sprintf("user%d@%s", r.IntN(100), p.domain)),
 		Host: "mx1", MTA: "postfix", Format: "postfix", Message: "3XyZ", Sender: "news@example.com", HasSender: true, Delay: -1}
 	if r.IntN(5) == 0 {
 		f := replies[r.IntN(len(replies))]
@@ -203,10 +204,13 @@ func TestHostile(t *testing.T) {
 		for i := range 60 {
 			e := event(rand.New(rand.NewPCG(3, uint64(i))), noon.Add(-time.Duration(i)*time.Second))
 			x := strings.Repeat(hostile, i%3+1)
-			e.Outcome, e.Provider, e.Domain, e.Recipient, e.Text, e.Reason = "failed", x, x, x, x, x
+			e.Outcome, e.Reason, e.Rule = "failed", x, x
 			e.Enhanced, e.Reply = "5.1.1\x1b[2J", i
-			for _, s := range []*string{&e.Sender, &e.Message, &e.Relay, &e.Host, &e.Signature, &e.Client, &e.IP, &e.Instance, &e.Service, &e.Rule} {
-				*s = x
+			for _, s := range []*registry.Foreign{
+				&e.Provider, &e.Domain, &e.Recipient, &e.Text, &e.Sender, &e.Message, &e.Relay, &e.Host, &e.Signature,
+				&e.Client, &e.IP, &e.Instance, &e.Service,
+			} {
+				*s = registry.Foreign(x)
 			}
 			m.opt.Stats.Add(e, noon)
 		}
@@ -243,7 +247,7 @@ func TestWordsAsFilter(t *testing.T) {
 func TestStory(t *testing.T) {
 	m, c := newModel(80, 24, Look{Unicode: true})
 	m.opt.Story = func(_ context.Context, e *store.Event) ([]string, error) {
-		return []string{"Message " + e.Message, hostile}, nil
+		return []string{"Message " + string(e.Message), hostile}, nil
 	}
 	feed(m, c)
 	press(m, "enter")
@@ -411,7 +415,7 @@ func BenchmarkView(b *testing.B) {
 	feed(m, c)
 	for i := range 20000 { // as many combinations as are kept
 		e := event(rand.New(rand.NewPCG(3, uint64(i))), noon)
-		e.Outcome, e.Reply, e.Domain = "failed", 550, fmt.Sprintf("d%d.example", i)
+		e.Outcome, e.Reply, e.Domain = "failed", 550, registry.Foreign(fmt.Sprintf("d%d.example", i))
 		m.opt.Stats.Add(e, noon)
 	}
 	b.ReportAllocs()

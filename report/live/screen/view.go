@@ -324,7 +324,7 @@ func (m *Model) short(e *store.Event, l layout, selected bool) []string {
 		mark, style = look.glyph("▸", ">"), reverse
 	}
 	name, _ := m.explain(e)
-	recipient := e.Recipient
+	recipient := e.Recipient.String()
 	if recipient == "" {
 		recipient = "(no recipient)"
 	}
@@ -345,16 +345,16 @@ func (m *Model) short(e *store.Event, l layout, selected bool) []string {
 		}
 		head += look.left(recipient, r) + " " + look.left(code, width) + " " + look.left(name, n) + " "
 		room := m.width - (1 + 9 + 9 + sender + r + 1 + width + 1 + n + 1)
-		return []string{look.style(style, head) + look.text(e.Text, max(0, room))}
+		return []string{look.style(style, head) + look.text(e.Text.String(), max(0, room))}
 	}
 	room := m.width - (1 + 9 + 9)
 	n := min(28, room*2/5)
 	r := room - n - 1 - width - 1
 	if r < 10 {
-		return []string{look.style(style, look.text(head+recipient, m.width)), look.text("   "+code+" "+e.Text, m.width)}
+		return []string{look.style(style, look.text(head+recipient, m.width)), look.text("   "+code+" "+e.Text.String(), m.width)}
 	}
 	return []string{look.style(style, head+look.left(recipient, r)+" "+look.left(code, width)+" "+look.left(name, n)),
-		look.style(dim, "   "+look.text(e.Text, m.width-3))}
+		look.style(dim, "   "+look.text(e.Text.String(), m.width-3))}
 }
 
 const (
@@ -370,7 +370,7 @@ func senderOf(e *store.Event) string {
 	case e.Sender == "":
 		return "<>"
 	}
-	return e.Sender
+	return e.Sender.String()
 }
 
 func (m *Model) explain(e *store.Event) (name, advice string) {
@@ -378,13 +378,13 @@ func (m *Model) explain(e *store.Event) (name, advice string) {
 		return e.Reason, ""
 	}
 	enhanced, _ := registry.ParseEnhanced(e.Enhanced)
-	return m.opt.Explain(uint16(e.Reply), enhanced, e.Provider, registry.Reason(e.Reason))
+	return m.opt.Explain(uint16(e.Reply), enhanced, string(e.Provider), registry.Reason(e.Reason))
 }
 
 // failure shows all that is known of one failure.
 func (m *Model) failure() []string {
 	look, e := m.opt.Look, m.opened.Event
-	lines := []string{look.style(reverse, look.left(" "+e.Outcome+" "+e.Code()+"  "+e.Recipient, m.width)), ""}
+	lines := []string{look.style(reverse, look.left(" "+e.Outcome+" "+e.Code()+"  "+e.Recipient.String(), m.width)), ""}
 	name, advice := m.explain(e)
 	body := look.field("meaning", name, m.width)
 	body = append(body, look.field("advice", advice, m.width)...)
@@ -397,10 +397,29 @@ func (m *Model) failure() []string {
 		delay = e.Delay.String()
 	}
 	for _, f := range [][2]string{
-		{"text", e.Text}, {"time", e.Time.In(m.opt.Location).Format("2006-01-02 15:04:05.999 -0700")}, {"recipient", e.Recipient}, {"sender", senderOf(e)},
-		{"provider", e.Provider}, {"domain", e.Domain}, {"relay", e.Relay}, {"ip", e.IP}, {"client", strings.TrimSpace(e.Client + " " + e.ClientIP)},
-		{"code", e.Code()}, {"mta_status", e.MTAStatus}, {"stage", e.Stage.String()}, {"source", e.Source.String()}, {"reason", e.Reason}, {"rule", e.Rule},
-		{"signature", e.Signature}, {"delay", delay}, {"message", e.Message}, {"host", e.Host}, {"mta", e.MTA}, {"instance", e.Instance}, {"service", e.Service}, {"line", e.Line},
+		{"text", e.Text.String()},
+		{"time", e.Time.In(m.opt.Location).Format("2006-01-02 15:04:05.999 -0700")},
+		{"recipient", e.Recipient.String()},
+		{"sender", senderOf(e)},
+		{"provider", e.Provider.String()},
+		{"domain", e.Domain.String()},
+		{"relay", e.Relay.String()},
+		{"ip", e.IP.String()},
+		{"client", strings.TrimSpace(e.Client.String() + " " + e.ClientIP.String())},
+		{"code", e.Code()},
+		{"mta_status", e.MTAStatus},
+		{"stage", e.Stage.String()},
+		{"source", e.Source.String()},
+		{"reason", e.Reason},
+		{"rule", e.Rule},
+		{"signature", e.Signature.String()},
+		{"delay", delay},
+		{"message", e.Message.String()},
+		{"host", e.Host.String()},
+		{"mta", e.MTA},
+		{"instance", e.Instance.String()},
+		{"service", e.Service.String()},
+		{"line", e.Line.String()},
 	} {
 		body = append(body, look.field(f[0], f[1], m.width)...)
 	}
@@ -411,7 +430,7 @@ func (m *Model) failure() []string {
 // told shows the story of a message.
 func (m *Model) told() []string {
 	look := m.opt.Look
-	lines := []string{look.style(reverse, look.left(" the story of "+m.opened.Event.Message, m.width)), ""}
+	lines := []string{look.style(reverse, look.left(" the story of "+m.opened.Event.Message.String(), m.width)), ""}
 	var body []string
 	for _, s := range m.story {
 		body = append(body, look.wrap(s, m.width-2)...)
