@@ -203,26 +203,35 @@ func (c *composer) nothing() string {
 	return "no mail went out in this time"
 }
 
+// What is quiet: no more than this share of all recipients is in trouble. A
+// percentage needs some recipients; fewer are counted.
+const (
+	quietShare     = 10 // a tenth
+	fewForAPercent = 20
+)
+
 // share says how many recipients failed and how many wait.
 func (c *composer) share(problems int) string {
 	n := &c.Totals
 	failed, waiting := n.Bounced+n.Expired, c.waits()
-	if problems == 0 && !c.unusual() && !c.systemAlarms() {
-		if failed+waiting == 0 {
-			return fmt.Sprintf("all quiet, none of %s failed", templates.Count(n.Recipients))
-		}
-		quiet := fmt.Sprintf("all quiet, %s of %s failed", templates.Count(failed), templates.Count(n.Recipients))
-		if waiting > 0 {
-			quiet += fmt.Sprintf(", %s %s", templates.Count(waiting), waitWord(waiting))
-		}
-		return quiet
+	quiet := problems == 0 && !c.unusual() && !c.systemAlarms() && (failed+waiting)*quietShare <= n.Recipients
+	var said string
+	switch ended := n.Delivered + failed; {
+	case failed == 0:
+		said = "none of " + templates.Count(n.Recipients) + " failed"
+	case quiet || ended < fewForAPercent:
+		said = fmt.Sprintf("%s of %s failed", templates.Count(failed), templates.Count(n.Recipients))
+	default:
+		said = templates.Percent(failed, ended) + " failed"
 	}
-	said := templates.Percent(failed, n.Delivered+failed) + " failed"
-	if u := c.Usual; u != nil {
+	if u := c.Usual; u != nil && !quiet {
 		said += fmt.Sprintf(" (usual %s)", templates.Percent(u.Failed(), u.Delivered+u.Failed()))
 	}
 	if waiting > 0 {
 		said += fmt.Sprintf(", %s %s", templates.Count(waiting), waitWord(waiting))
+	}
+	if quiet {
+		return "all quiet, " + said
 	}
 	return said
 }

@@ -67,7 +67,7 @@ func (c *composer) explain(row *Row, p *pile) {
 
 // codesOf lists the most frequent codes of a pile.
 func codesOf(p *pile) templates.Text {
-	const shown = 4
+	const shown = 2 // the column is not cut then
 	var codes []string
 	for _, c := range piles(p.leaves, func(l *leaf) string { return l.code }) {
 		if c.name != "" {

@@ -174,15 +174,16 @@ func (k *cluster) in(d store.Dimension) string {
 
 // extent says how many people it is about, and since when.
 func (c *composer) extent(k *cluster) templates.Text {
-	var parts []string
-	if k.failed > 0 {
-		parts = append(parts, fmt.Sprintf("%s failed", templates.Count(k.failed)))
-	}
-	if k.waiting > 0 {
-		parts = append(parts, fmt.Sprintf("%s %s", templates.Count(k.waiting), waitWord(k.waiting)))
+	said := fmt.Sprintf("%s %s", templates.Count(k.all()), templates.Plural(k.all(), "recipient"))
+	switch {
+	case k.waiting == 0:
+		said += " failed, "
+	case k.failed == 0:
+		said += " " + waitWord(k.waiting) + ", "
+	default:
+		said += fmt.Sprintf(": %s failed, %s %s, ", templates.Count(k.failed), templates.Count(k.waiting), waitWord(k.waiting))
 	}
 	first, last := k.span()
-	said := fmt.Sprintf("%s %s: %s, ", templates.Count(k.all()), templates.Plural(k.all(), "recipient"), strings.Join(parts, ", "))
 	from, to := c.clock(first), c.clock(last)
 	if from == to {
 		return templates.Words(said + "at " + from + ".")

@@ -258,6 +258,9 @@ func TestDays(t *testing.T) {
 	}{
 		"without failures": {store.Numbers{Totals: tally(76, 0, 0, 0), Lines: read}, covered, "All quiet, none of 76 failed."},
 		"quiet":            {store.Numbers{Totals: tally(71, 5, 0, 0), Lines: read}, covered, "All quiet, 5 of 76 failed."},
+		"one message":      {store.Numbers{Totals: tally(0, 1, 0, 0), Lines: read}, covered, "1 of 1 failed."},
+		"a few messages":   {store.Numbers{Totals: tally(12, 3, 0, 0), Lines: read}, covered, "3 of 15 failed."},
+		"a third fails":    {store.Numbers{Totals: tally(40, 20, 0, 0), Lines: read}, covered, "33.3% failed."},
 		"without mail":     {store.Numbers{Lines: read}, covered, "No mail went out in this time."},
 		"not read":         {store.Numbers{}, Covered{day.AddDate(0, 0, -9), day.AddDate(0, 0, -3)}, "Nothing was read since Wed 2026-11-18 00:00."},
 		"read in part":     {store.Numbers{Totals: tally(76, 0, 0, 0), Lines: read}, Covered{day.AddDate(0, 0, -9), day.Add(10 * time.Hour)}, "Nothing was read since Sat 2026-11-21 10:00; all quiet, none of 76 failed."},
