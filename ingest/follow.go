@@ -163,7 +163,10 @@ func (f *follower) round(ctx context.Context) error {
 	if err := f.commitRound(); err != nil || !sweep {
 		return err
 	}
-	return f.w.Tidy(ctx)
+	if err := f.w.Tidy(ctx); err != nil {
+		return err
+	}
+	return f.prune(ctx)
 }
 
 func (f *follower) commitRound() error {

@@ -37,6 +37,7 @@ type Options struct {
 	Location *time.Location
 	Host     string // of logs that do not name one
 	Whole    bool   // the logs are read once and for all: a last line counts without a newline
+	Keep     Keep   // what is older is removed, at most once a day
 
 	// Progress is called about ten times a second, if not nil.
 	Progress func(path string, read, size int64)
@@ -155,7 +156,10 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 	if res.Lines.Read == 0 || ctx.Err() != nil {
 		return res, nil
 	}
-	return res, l.w.Tidy(ctx)
+	if err := l.w.Tidy(ctx); err != nil {
+		return res, err
+	}
+	return res, l.prune(ctx)
 }
 
 // sweep forgets messages that will never end, at most once a day: all that are open

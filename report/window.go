@@ -79,6 +79,15 @@ func startOfDay(y int, m time.Month, d int, loc *time.Location) time.Time {
 
 var units = map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
 
+// ParseSpan reads a span of days, weeks or years: 90d, 12w, 2y.
+func ParseSpan(s string) (time.Duration, bool) {
+	if n, ok := strings.CutSuffix(s, "y"); ok {
+		years, err := strconv.ParseUint(n, 10, 8)
+		return time.Duration(years) * 365 * units['d'], err == nil
+	}
+	return parseSpan(s)
+}
+
 func parseSpan(s string) (time.Duration, bool) {
 	if s == "" || units[s[len(s)-1]] == 0 {
 		return 0, false

@@ -46,6 +46,11 @@ type Writer interface {
 	// a batch, when there is time for it: nothing is wrong without it.
 	Tidy(context.Context) error
 
+	// Prune removes what is older than r says and gives the space back. It is
+	// called outside a batch. messageOf returns the id of the message that the
+	// state of an open message refers to, 0 for none: its rows stay.
+	Prune(ctx context.Context, r Retention, messageOf func(state []byte) int64) (Pruned, error)
+
 	// Series and Cause return the id of a row, which is new if need be.
 	Series(*SeriesKey) (int64, error)
 	Cause(*Cause) (int64, error)

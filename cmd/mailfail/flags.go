@@ -21,6 +21,7 @@ type logFlags struct {
 	logZone string // of logs that do not name one
 	host    string
 	rules   string
+	keep    ingest.Keep // of commands that write to the database
 	quiet   bool
 	verbose bool
 }
@@ -48,7 +49,7 @@ func formatList() string {
 
 // options turns the flags into what ingest wants to know.
 func (f *logFlags) options() (ingest.Options, error) {
-	opt := ingest.Options{Format: f.format, Year: f.year, Host: f.host}
+	opt := ingest.Options{Format: f.format, Year: f.year, Host: f.host, Keep: f.keep}
 	known := f.format == "auto"
 	for _, format := range parsers.Formats() {
 		known = known || f.format == format.Name

@@ -29,6 +29,7 @@ func followCommand() *cobra.Command {
 	var filter filterFlags
 	var output outputFlags
 	var flags followFlags
+	var old keepFlags
 	var dbPath string
 	cmd := &cobra.Command{
 		Use:   "follow [FILE...]",
@@ -60,13 +61,17 @@ are not told to be over.`,
   journalctl -f -o json -u postfix@- | mailfail follow -
   mailfail follow --plain --provider Google | grep rate-limited
   mailfail follow --alert 'failure-rate>20% for 5m min 50' --alert-exec /usr/local/bin/page`,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if logs.keep, err = old.keep(); err != nil {
+				return err
+			}
 			f := &follow{cmd: cmd, flags: &flags, now: time.Now}
 			return f.run(args, &logs, &filter, &output, dbPath)
 		},
 	}
 	set := cmd.Flags()
 	logs.add(set)
+	old.add(set)
 	filter.add(set)
 	set.StringVar(&dbPath, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	set.StringVar(&logs.zone, "tz", "", "time zone of the times shown (else the local one; --log-tz is that of logs)")

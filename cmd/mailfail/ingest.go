@@ -13,6 +13,7 @@ import (
 
 func ingestCommand() *cobra.Command {
 	var flags logFlags
+	var old keepFlags
 	var dbPath string
 	cmd := &cobra.Command{
 		Use:   "ingest [FILE...]",
@@ -22,7 +23,10 @@ time, on the same, grown, rotated, renamed or compressed files: no line is
 counted twice, none is left out. FILE is a log, compressed or not, a directory,
 a pattern, or - for standard input. Without FILE the logs in the usual places
 are read, with their rotated generations.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if flags.keep, err = old.keep(); err != nil {
+				return err
+			}
 			families, failed, err := findLogs(cmd, args, flags.quiet)
 			if err != nil {
 				return err
@@ -57,6 +61,7 @@ are read, with their rotated generations.`,
 		},
 	}
 	flags.add(cmd.Flags())
+	old.add(cmd.Flags())
 	cmd.Flags().StringVar(&dbPath, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	cmd.Flags().StringVar(&flags.logZone, "tz", "", "the same as --log-tz")
 	_ = cmd.Flags().MarkHidden("tz") // its name in earlier versions

@@ -73,6 +73,11 @@ const configHead = `# Settings of mailfail. Every flag of a command is a key her
 # all commands that have them, those in a section for its command.
 
 db = /var/lib/mailfail/mailfail.db
+
+# What is older is removed once a day: addresses, replies and messages, and then
+# the numbers too. Without these keys everything is kept.
+keep = 90d
+keep-counts = 2y
 `
 
 // packagedConfig returns a configuration in which every flag is a comment: those
@@ -86,7 +91,7 @@ func packagedConfig(root *cobra.Command) string {
 	}
 	const shared = 3 // "" has each key once more
 	var common, sections strings.Builder
-	written := map[string]bool{"db": true}
+	written := map[string]bool{"db": true, "keep": true, "keep-counts": true}
 	for _, cmd := range root.Commands() {
 		var section strings.Builder
 		for _, f := range flagsOf(cmd) {

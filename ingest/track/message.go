@@ -358,3 +358,13 @@ func (m *message) setSenderDomain() {
 		m.senderDomain = appendDomain(m.senderDomain[:0], m.sender)
 	}
 }
+
+// MessageRow returns the id of the row in the store of the message whose state, as
+// it was put there, this is; 0 for none.
+func MessageRow(state []byte) int64 {
+	var m message
+	if m.restore(state) != nil {
+		return 0
+	}
+	return m.row
+}

@@ -450,6 +450,9 @@ func (t *Tracker) trim() {
 	}
 }
 
+// Newest returns the time of the newest record.
+func (t *Tracker) Newest() time.Time { return time.UnixMicro(t.newest) }
+
 // Sweep forgets messages whose end will never be seen. It is called now and
 // then, in a batch of its own.
 func (t *Tracker) Sweep() error {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -39,6 +40,45 @@ func (b *block) at(column, row int) int64 {
 		return c[row]
 	}
 	return 0
+}
+
+// without returns the rows of b whose first column is not in a sorted list.
+func (b *block) without(ids []int64) *block {
+	rest, skip := &block{cols: make([][]int64, len(b.cols))}, skipper{ids}
+	for i := range b.rows {
+		if skip.has(b.at(0, i)) {
+			continue
+		}
+		for c := range b.cols {
+			rest.cols[c] = append(rest.cols[c], b.at(c, i))
+		}
+		rest.rows++
+	}
+	return rest
+}
+
+// joined returns the rows of several blocks in the order of their first column.
+func joined(blocks []*block) *block {
+	var rows [][]int64
+	all := &block{}
+	for _, b := range blocks {
+		all.cols = append(all.cols, make([][]int64, max(0, len(b.cols)-len(all.cols)))...)
+		for i := range b.rows {
+			row := make([]int64, len(b.cols))
+			for c := range row {
+				row[c] = b.at(c, i)
+			}
+			rows = append(rows, row)
+		}
+	}
+	slices.SortFunc(rows, func(a, b []int64) int { return cmp.Compare(a[0], b[0]) })
+	for _, row := range rows {
+		for c, v := range row {
+			all.cols[c] = append(all.cols[c], v)
+		}
+	}
+	all.rows = len(rows)
+	return all
 }
 
 var compressor = sync.OnceValue(func() *zstd.Encoder {

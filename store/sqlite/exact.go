@@ -124,7 +124,7 @@ func (w *Writer) exact() error {
 	w.sink.exec(takeExact, list(attempts))
 	w.sink.exec(lastExact, list(attempts))
 	w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, value FROM json_each(?) WHERE value <= ?", segmentAttempts, list(attempts), w.segmented[segmentAttempts])
-	w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, recipient FROM attempt_rows WHERE id IN (SELECT value FROM json_each(?)) AND recipient <= ?",
+	w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, id FROM recipient_rows WHERE id IN (SELECT recipient FROM attempt_rows WHERE id IN (SELECT value FROM json_each(?))) AND id <= ?",
 		segmentRecipients, list(attempts), w.segmented[segmentRecipients])
 	return nil
 }

@@ -179,12 +179,17 @@ func (db *DB) upgrade(progress func(done, total int64)) error {
 		return err
 	}
 	defer w.Close()
-	for {
-		done, err := w.upgradeSome(progress)
-		if err != nil || done {
+	for done := false; !done; {
+		if done, err = w.upgradeSome(progress); err != nil {
 			return err
 		}
 	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	// Half of the file is free. Where this is not possible, it is used for what comes.
+	_, _ = db.rw.Exec("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
+	return nil
 }
 
 // upgradeSome does one batch of an upgrade.

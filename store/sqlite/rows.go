@@ -88,7 +88,7 @@ func (w *Writer) address(s string) int64 {
 func (w *Writer) UpdateRecipient(id int64, r *store.Recipient) {
 	w.sink.exec("UPDATE recipient_rows SET series=?, state=?, first_seen=?, last_seen=?, final_at=?, cause=?, troubled=? WHERE id=?",
 		r.Series, r.State, r.FirstSeen, r.LastSeen, nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0), r.Troubled, id)
-	w.change(segmentRecipients, id)
+	w.change(id)
 }
 
 // RespellRecipient writes another spelling of a recipient's address.
@@ -122,14 +122,15 @@ func (w *Writer) findRespelled() error {
 
 // DeleteRecipient removes a recipient that has no attempts.
 func (w *Writer) DeleteRecipient(id int64) {
+	w.change(id)
 	w.sink.exec("DELETE FROM recipient_rows WHERE id = ?", id)
-	w.change(segmentRecipients, id)
 }
 
-// change notes that a row is not as its segment has it.
-func (w *Writer) change(kind, id int64) {
-	if id <= w.segmented[kind] {
-		w.sink.exec("INSERT OR IGNORE INTO changed VALUES (?,?)", kind, id)
+// change notes that a recipient is not, or soon will not be, as its segment has
+// it. Of one that was pruned the segment is all there is.
+func (w *Writer) change(id int64) {
+	if id <= w.segmented[segmentRecipients] {
+		w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, id FROM recipient_rows WHERE id = ?", segmentRecipients, id)
 	}
 }
 

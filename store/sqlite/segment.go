@@ -179,12 +179,24 @@ func (w *Writer) addSegments() error {
 	return nil
 }
 
-// putSegment writes the segment of the rows with the ids from first to last.
+// putSegment writes the segment of the rows with the ids from first to last, in
+// the place of those that there are within.
 func (w *Writer) putSegment(s *segmented, first, last int64) error {
 	if err := w.sink.wait(); err != nil {
 		return err
 	}
-	b, texts, err := s.rows(&tx{ctx: context.Background(), conn: w.conn}, s.id()+" BETWEEN ? AND ?", first, last)
+	t := &tx{ctx: context.Background(), conn: w.conn}
+	kept, covered, err := w.keptRows(s, first, last)
+	if err != nil {
+		return err
+	}
+	b, texts, err := s.rows(t, s.id()+" BETWEEN ? AND ?", covered+1, last)
+	if err == nil && covered >= first {
+		var changed *block
+		changed, _, err = s.rows(t, s.id()+" IN (SELECT id FROM changed WHERE kind = ? AND id BETWEEN ? AND ?)", s.kind, first, covered)
+		b = joined(append(kept, changed, b))
+		w.sink.exec("DELETE FROM segments WHERE kind = ? AND first > ? AND last <= ?", s.kind, first, last)
+	}
 	if err != nil {
 		return err
 	}
@@ -203,6 +215,39 @@ func (w *Writer) putSegment(s *segmented, first, last int64) error {
 	w.sink.exec("INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?,?)", s.kind, first, last, low, high, appendSegment(nil, b, texts))
 	w.sink.exec("DELETE FROM changed WHERE kind = ? AND id BETWEEN ? AND ?", s.kind, first, last)
 	return nil
+}
+
+// keptRows returns what the segments from first on hold, without the rows that
+// have changed since, and the last id that is in them. Of rows that were pruned
+// the segment is all there is.
+func (w *Writer) keptRows(s *segmented, first, last int64) (kept []*block, covered int64, err error) {
+	covered = first - 1
+	if s.text || first > w.segmented[s.kind] {
+		return nil, covered, nil
+	}
+	var changed []int64
+	err = w.each("SELECT id FROM changed WHERE kind = ? AND id BETWEEN ? AND ? ORDER BY id", func(r *sql.Rows) error {
+		var id int64
+		err := r.Scan(&id)
+		changed = append(changed, id)
+		return err
+	}, s.kind, first, last)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = w.each("SELECT last, data FROM segments WHERE kind = ? AND first >= ? AND last <= ? ORDER BY first", func(r *sql.Rows) error {
+		var data []byte
+		if err := r.Scan(&covered, &data); err != nil {
+			return err
+		}
+		b := &block{}
+		if err := b.decode(data); err != nil {
+			return err
+		}
+		kept = append(kept, b.without(changed))
+		return nil
+	}, s.kind, first, last)
+	return kept, covered, err
 }
 
 // span returns the times between which a row matters.

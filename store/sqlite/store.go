@@ -69,7 +69,7 @@ func OpenTelling(path string, progress func(done, total int64)) (*DB, error) {
 		return nil, fmt.Errorf("create the folder of the database: %w", err)
 	}
 	create(path)
-	rw, err := connect(path, "_txlock=immediate&_journal_mode=WAL&_synchronous=NORMAL&_cache_size=-16384", 1)
+	rw, err := connect(path, "_auto_vacuum=incremental&_txlock=immediate&_journal_mode=WAL&_synchronous=NORMAL&_cache_size=-16384", 1)
 	if err != nil {
 		return nil, err
 	}

@@ -40,14 +40,22 @@ func (w *Writer) text(s string) (int64, error) {
 
 func (w *Writer) loadTexts() error {
 	w.texts = map[[16]byte]int64{}
-	return w.db.explain("read", w.each("SELECT id, text FROM texts ORDER BY id DESC LIMIT ?", func(r *sql.Rows) error {
+	from, _, err := w.find("SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?", metaTextsFrom)
+	if err != nil {
+		return w.db.explain("read", err)
+	}
+	return w.db.explain("read", w.each("SELECT id, text FROM texts WHERE id > ? ORDER BY id DESC LIMIT ?", func(r *sql.Rows) error {
 		var id int64
 		var s []byte
 		err := r.Scan(&id, &s)
 		w.texts[hash(s)] = id
 		return err
-	}, textLoad))
+	}, from, textLoad))
 }
+
+// metaTextsFrom is the name in meta of the id up to which texts are no longer
+// referred to anew, because those without a reference are being removed.
+const metaTextsFrom = "texts from"
 
 // textIDs returns the ids of several texts.
 func (w *Writer) textIDs(texts ...string) (ids [4]int64, err error) {

@@ -216,12 +216,25 @@ func (w *Writer) restart() error {
 		w.lastID[table] = last
 	}
 	clear(w.segmented)
-	return w.each("SELECT kind, max(last) FROM segments GROUP BY kind", func(rows *sql.Rows) error {
+	if err := w.each("SELECT kind, max(last) FROM segments GROUP BY kind", func(rows *sql.Rows) error {
 		var kind, last int64
 		err := rows.Scan(&kind, &last)
 		w.segmented[kind] = last
 		return err
-	})
+	}); err != nil {
+		return err
+	}
+	return w.skipPruned()
+}
+
+// skipPruned sees to it that ids of rows that were pruned are not given again.
+func (w *Writer) skipPruned() error {
+	for _, s := range segmentedTables {
+		w.lastID[s.table] = max(w.lastID[s.table], w.segmented[s.kind])
+	}
+	last, _, err := w.find("SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?", metaLastMessage)
+	w.lastID["message_rows"] = max(w.lastID["message_rows"], last)
+	return err
 }
 
 // Commit ends a batch and makes it last.

@@ -1,0 +1,473 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"mailfail/store"
+)
+
+// Prune removes what is older than r says, in transactions of bounded size, and
+// gives the space back. It is called outside a batch. Others may write in between,
+// and what was removed by a call that is interrupted is missing nowhere: the next
+// one goes on.
+//
+// The rows of failures go, with addresses and replies; what reports count of them
+// is in segments, and stays as long as counts do. Rows of messages that have not
+// ended stay: messageOf returns the id of the row that the state of such a message
+// refers to, 0 for none. Positions in logs are never removed: so no line that was
+// read is read again.
+func (w *Writer) Prune(ctx context.Context, r store.Retention, messageOf func(state []byte) int64) (store.Pruned, error) {
+	p := &pruning{Writer: w, ctx: ctx, messageOf: messageOf}
+	w.version = -1 // see hold
+	// What was deleted is overwritten where a page of it stays.
+	if _, err := w.conn.ExecContext(ctx, "PRAGMA secure_delete = FAST"); err != nil {
+		return p.done, w.db.explain("prune", err)
+	}
+	steps := []func() error{p.sweepTexts, p.giveBack}
+	if !r.Counts.IsZero() {
+		steps = slices.Insert(steps, 0, func() error { return p.counts(r.Counts) })
+	}
+	if !r.Rows.IsZero() {
+		steps = slices.Insert(steps, 0, func() error { return p.rows(r.Rows.UnixMicro()) })
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return p.done, w.db.explain("prune", err)
+		}
+	}
+	w.version = -1 // whoever writes next begins anew
+	return p.done, nil
+}
+
+// pruneBatch is about how many rows are removed in one transaction.
+var pruneBatch = int64(16_384)
+
+// pruning is the state of Prune.
+type pruning struct {
+	*Writer
+	ctx       context.Context
+	messageOf func(state []byte) int64
+	done      store.Pruned
+}
+
+// batch runs f in a transaction of its own.
+func (p *pruning) batch(f func() error) error {
+	stale, err := p.Begin(p.ctx)
+	if err != nil {
+		return err
+	}
+	if stale {
+		err = p.hold()
+	}
+	if err == nil {
+		err = f()
+	}
+	if err != nil {
+		p.Rollback()
+		return err
+	}
+	return p.Commit()
+}
+
+// hold notes which rows of messages are those of messages that have not ended.
+func (p *pruning) hold() error {
+	p.sink.exec("CREATE TEMP TABLE IF NOT EXISTS held (id INTEGER PRIMARY KEY)")
+	p.sink.exec("DELETE FROM temp.held")
+	var ids []int64
+	err := p.each("SELECT state FROM open", func(rows *sql.Rows) error {
+		var state sql.RawBytes
+		err := rows.Scan(&state)
+		ids = append(ids, p.messageOf(state))
+		return err
+	})
+	p.sink.exec("INSERT OR IGNORE INTO temp.held SELECT value FROM json_each(?) WHERE value <> 0", list(ids))
+	return err
+}
+
+// remove runs a statement that deletes rows and returns how many.
+func (p *pruning) remove(query string, args ...any) (int64, error) {
+	s, err := p.stmt(query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := s.ExecContext(p.ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// rows removes the rows before a time.
+func (p *pruning) rows(before int64) error {
+	err := p.batch(func() error { return p.noteHorizon(metaRowsFrom, before) })
+	for _, s := range []*segmented{attempts, recipients, rejections} {
+		if err == nil {
+			err = p.segmented(s, before)
+		}
+	}
+	hour := int64(hourOf(int32(store.Minute(before))))
+	for _, t := range []struct {
+		table, column string
+		below         int64
+	}{{"connections", "minute", store.Minute(before)}, {"submissions", "hour", hour}, {"troubles", "hour", hour}} {
+		if err == nil {
+			err = p.removeBelow(&p.done.Other, t.table, t.column, t.below)
+		}
+	}
+	if err == nil {
+		err = p.lookups(dayOf(before))
+	}
+	return err
+}
+
+// Names in meta of the times from which on there is everything, in microseconds.
+const (
+	metaRowsFrom   = "rows from"
+	metaCountsFrom = "counts from"
+)
+
+// noteHorizon notes that what is before a time is missing.
+func (p *pruning) noteHorizon(name string, before int64) error {
+	s, err := p.Meta(name)
+	if old, _ := strconv.ParseInt(s, 10, 64); err == nil && old < before {
+		p.PutMeta(name, strconv.FormatInt(before, 10))
+	}
+	return err
+}
+
+// time returns the column of the table by which a row is old.
+func (s *segmented) time() string {
+	if s == recipients {
+		return "last_seen"
+	}
+	return "time"
+}
+
+// segmented removes the old rows of a table once they are in segments.
+func (p *pruning) segmented(s *segmented, before int64) error {
+	if err := p.batch(func() error { return p.extend(s, before) }); err != nil {
+		return err
+	}
+	var firsts []int64
+	err := p.each(fmt.Sprintf(`SELECT first FROM segments AS s WHERE kind = ? AND low < ?2
+		AND EXISTS (SELECT 1 FROM %s WHERE id BETWEEN s.first AND s.last AND %s < ?2) ORDER BY first`, s.table, s.time()), func(r *sql.Rows) error {
+		var first int64
+		err := r.Scan(&first)
+		firsts = append(firsts, first)
+		return err
+	}, s.kind, before)
+	for _, first := range firsts {
+		if err == nil {
+			err = p.batch(func() error { return p.segment(s, first, before) })
+		}
+	}
+	return err
+}
+
+// extend makes segments of the rows behind the last one, up to the last that is
+// old. One that has few rows is made larger.
+func (p *pruning) extend(s *segmented, before int64) error {
+	last, ok, err := p.find(fmt.Sprintf("SELECT max(id) FROM %s WHERE id > ? AND %s < ? HAVING max(id) > 0", s.table, s.time()), p.Writer.segmented[s.kind], before)
+	if err != nil || !ok {
+		return err
+	}
+	first, small, err := p.find("SELECT first FROM segments WHERE kind = ? AND last = ? AND last - first < ?", s.kind, p.Writer.segmented[s.kind], segmentMin)
+	if !small {
+		first = p.Writer.segmented[s.kind] + 1
+	}
+	for ; err == nil && first <= last; first += segmentMax {
+		end := min(last, first+segmentMax-1)
+		err = p.putSegment(s, first, end)
+		p.Writer.segmented[s.kind] = end
+	}
+	return err
+}
+
+// segment removes the old rows of one segment, which is made anew if any have
+// changed.
+func (p *pruning) segment(s *segmented, first, before int64) error {
+	last, ok, err := p.find("SELECT last FROM segments WHERE kind = ? AND first = ?", s.kind, first)
+	if err != nil || !ok {
+		return err
+	}
+	changed, _, err := p.find("SELECT EXISTS (SELECT 1 FROM changed WHERE kind = ? AND id BETWEEN ? AND ?)", s.kind, first, last)
+	if err == nil && changed == 1 {
+		err = p.putSegment(s, first, last)
+	}
+	if err != nil {
+		return err
+	}
+	if s == recipients {
+		return p.recipients(first, last, before)
+	}
+	n := &p.done.Attempts
+	if s == rejections {
+		n = &p.done.Rejections
+	}
+	removed, err := p.remove(fmt.Sprintf("DELETE FROM %s WHERE id BETWEEN ? AND ? AND time < ?", s.table), first, last, before)
+	*n += removed
+	return err
+}
+
+// recipients removes recipients, and messages of which none is left. The id of
+// the last message is noted: it is not given again.
+func (p *pruning) recipients(first, last, before int64) error {
+	const old = "FROM recipient_rows WHERE id BETWEEN ? AND ? AND last_seen < ? AND message NOT IN (SELECT id FROM temp.held)"
+	var messages []int64
+	err := p.each("SELECT DISTINCT message "+old, func(r *sql.Rows) error {
+		var id int64
+		err := r.Scan(&id)
+		messages = append(messages, id)
+		return err
+	}, first, last, before)
+	if err != nil {
+		return err
+	}
+	p.PutMeta(metaLastMessage, strconv.FormatInt(p.lastID["message_rows"], 10))
+	n, err := p.remove("DELETE "+old, first, last, before)
+	p.done.Recipients += n
+	if err == nil {
+		n, err = p.remove(`DELETE FROM message_rows WHERE id IN (SELECT value FROM json_each(?))
+			AND NOT EXISTS (SELECT 1 FROM recipient_rows AS r WHERE r.message = message_rows.id)`, list(messages))
+		p.done.Messages += n
+	}
+	return err
+}
+
+// metaLastMessage is the name in meta of the greatest id of a message that was
+// removed.
+const metaLastMessage = "last message"
+
+// removeBelow removes the rows of a table with a column, its key or the first of
+// it, below a value, and adds their number to n.
+func (p *pruning) removeBelow(n *int64, table, column string, below int64) error {
+	for more := true; more; {
+		err := p.batch(func() error {
+			end, ok, err := p.find(fmt.Sprintf("SELECT %s FROM %s WHERE %[1]s < ? ORDER BY %[1]s LIMIT 1 OFFSET ?", column, table), below, pruneBatch)
+			if more = ok; !ok {
+				end = below - 1
+			}
+			if err != nil {
+				return err
+			}
+			removed, err := p.remove(fmt.Sprintf("DELETE FROM %s WHERE %s <= ?", table, column), end)
+			*n += removed
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookups removes what finds rows of the days before one that are gone.
+func (p *pruning) lookups(day int64) error {
+	var days []int64
+	err := p.each("SELECT DISTINCT day FROM lookup WHERE day < ?", func(r *sql.Rows) error {
+		var d int64
+		err := r.Scan(&d)
+		days = append(days, d)
+		return err
+	}, day)
+	for _, d := range days {
+		for hash, more := int64(-1<<31), true; more && err == nil; {
+			err = p.batch(func() (err error) {
+				hash, more, err = p.lookupsFrom(d, hash)
+				return err
+			})
+		}
+	}
+	return err
+}
+
+// lookupsFrom does so for some of a day, and returns where to go on.
+func (p *pruning) lookupsFrom(day, hash int64) (next int64, more bool, err error) {
+	next, more, err = p.find("SELECT hash FROM lookup WHERE day = ? AND hash >= ? ORDER BY hash LIMIT 1 OFFSET ?", day, hash, pruneBatch)
+	if err != nil {
+		return 0, false, err
+	}
+	if !more {
+		next = 1<<31 - 1
+	}
+	n, err := p.remove(`DELETE FROM lookup WHERE day = ? AND hash BETWEEN ? AND ?
+		AND NOT EXISTS (SELECT 1 FROM message_rows WHERE ref % 2 = 0 AND id = ref / 2)
+		AND NOT EXISTS (SELECT 1 FROM rejection_rows WHERE ref % 2 = 1 AND id = ref / 2)`, day, hash, next)
+	p.done.Other += n
+	return next + 1, more, err
+}
+
+// counts removes the numbers of the days before that of a time. The last segment
+// of a table stays: by it is known which rows are in none.
+func (p *pruning) counts(before time.Time) error {
+	day := dayOf(before.UnixMicro())
+	micros := day * minutesPerDay * store.MinuteMicros
+	err := p.batch(func() error { return p.noteHorizon(metaCountsFrom, micros) })
+	for _, t := range []struct {
+		table, column string
+		below         int64
+	}{{"counts", "id", day * 24 * blocksPerHour}, {"days", "day", day}, {"lines", "minute", day * minutesPerDay}} {
+		n := new(int64)
+		if t.table == "counts" {
+			n = &p.done.Counts
+		}
+		if err == nil {
+			err = p.removeBelow(n, t.table, t.column, t.below)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return p.batch(func() error {
+		for _, s := range []*segmented{attempts, recipients, rejections} {
+			n, err := p.remove(fmt.Sprintf(`DELETE FROM segments WHERE kind = ?1 AND high < ?2 AND first < (SELECT max(first) FROM segments WHERE kind = ?1)
+				AND NOT EXISTS (SELECT 1 FROM %s WHERE id BETWEEN segments.first AND segments.last)`, s.table), s.kind, micros)
+			if err != nil {
+				return err
+			}
+			p.done.Counts += n
+		}
+		return nil
+	})
+}
+
+// textColumns are the columns that refer to texts.
+var textColumns = map[string][]string{
+	"message_rows":   {"sender", "client", "client_ip"},
+	"recipient_rows": {"address"},
+	"attempt_rows":   {"ip", "text"},
+	"rejection_rows": {"client", "client_ip", "sender", "recipient", "text"},
+}
+
+// sweepTexts removes texts that no row refers to. From the batch on in which it
+// begins, Writers refer to none that was there: see loadTexts.
+func (p *pruning) sweepTexts() error {
+	if p.done.Messages+p.done.Recipients+p.done.Attempts+p.done.Rejections == 0 {
+		return nil
+	}
+	var end int64 // texts from here on stay, and the newest, whose id must not be given again
+	err := p.batch(func() error {
+		end = p.lastID["texts"]
+		p.PutMeta(metaTextsFrom, strconv.FormatInt(end, 10))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	p.forget()
+	used, err := p.usedTexts(end)
+	for first := int64(2); first < end && err == nil; first += pruneBatch {
+		last := min(end, first+pruneBatch) - 1
+		var unused []int64
+		err = p.each("SELECT id FROM texts WHERE id BETWEEN ? AND ?", func(r *sql.Rows) error {
+			var id int64
+			err := r.Scan(&id)
+			if used[id/64]&(1<<(id%64)) == 0 {
+				unused = append(unused, id)
+			}
+			return err
+		}, first, last)
+		if err == nil && len(unused) > 0 {
+			err = p.batch(func() error {
+				n, err := p.remove("DELETE FROM texts WHERE id IN (SELECT value FROM json_each(?))", list(unused))
+				p.done.Texts += n
+				return err
+			})
+		}
+	}
+	return err
+}
+
+// usedTexts returns a bit for each of the texts before end that a row refers to.
+func (p *pruning) usedTexts(end int64) ([]uint64, error) {
+	used := make([]uint64, end/64+1)
+	for table, columns := range textColumns {
+		for _, column := range columns {
+			err := p.each(fmt.Sprintf("SELECT %s FROM %s WHERE %[1]s < ?", column, table), func(r *sql.Rows) error {
+				var id int64
+				err := r.Scan(&id)
+				used[id/64] |= 1 << (id % 64)
+				return err
+			}, end)
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return used, nil
+}
+
+// giveBack gives free pages back to the file system, but for some that will be
+// needed again soon. A database of an earlier version has none to give: its free
+// pages are used for what comes.
+func (p *pruning) giveBack() error {
+	const pages = "SELECT (SELECT freelist_count FROM pragma_freelist_count) - (SELECT page_count FROM pragma_page_count) / 32 WHERE (SELECT auto_vacuum FROM pragma_auto_vacuum) = 2"
+	free, _, err := p.find(pages)
+	for err == nil && free > 0 {
+		n := min(free, 1024)
+		err = p.batch(func() error {
+			return p.each(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", n), func(*sql.Rows) error { return nil })
+		})
+		free -= n
+		p.done.Bytes += n * p.pageSize()
+	}
+	return err
+}
+
+func (p *pruning) pageSize() int64 {
+	size, _, _ := p.find("PRAGMA page_size")
+	return size
+}
+
+// Prunable returns what Prune would remove now; of texts, and of what finds rows,
+// it does not tell.
+func (db *DB) Prunable(ctx context.Context, r store.Retention, messageOf func(state []byte) int64) (p store.Pruned, err error) {
+	err = db.transaction(ctx, func(t *tx) error {
+		count := func(n *int64, query string, args ...any) error {
+			var v int64
+			_, err := t.one(query, args, &v)
+			*n += v
+			return err
+		}
+		held := []int64{0}
+		if err := t.each("SELECT state FROM open", nil, func(rows *sql.Rows) error {
+			var state sql.RawBytes
+			err := rows.Scan(&state)
+			held = append(held, messageOf(state))
+			return err
+		}); err != nil {
+			return err
+		}
+		rows, hour, day := r.Rows.UnixMicro(), int64(hourOf(int32(store.Minute(r.Rows.UnixMicro())))), dayOf(r.Counts.UnixMicro())
+		const kept = "message IN (SELECT value FROM json_each(?2))"
+		for _, q := range []struct {
+			wanted bool
+			n      *int64
+			query  string
+			args   []any
+		}{
+			{!r.Rows.IsZero(), &p.Attempts, "SELECT count(*) FROM attempt_rows WHERE time < ?", []any{rows}},
+			{!r.Rows.IsZero(), &p.Rejections, "SELECT count(*) FROM rejection_rows WHERE time < ?", []any{rows}},
+			{!r.Rows.IsZero(), &p.Recipients, "SELECT count(*) FROM recipient_rows WHERE last_seen < ?1 AND NOT " + kept, []any{rows, list(held)}},
+			{!r.Rows.IsZero(), &p.Messages, `SELECT count(*) FROM (SELECT message FROM recipient_rows GROUP BY message
+				HAVING max(last_seen) < ?1 AND NOT ` + kept + ")", []any{rows, list(held)}},
+			{!r.Rows.IsZero(), &p.Other, "SELECT count(*) FROM connections WHERE minute < ?", []any{store.Minute(rows)}},
+			{!r.Rows.IsZero(), &p.Other, "SELECT count(*) FROM submissions WHERE hour < ?", []any{hour}},
+			{!r.Rows.IsZero(), &p.Other, "SELECT count(*) FROM troubles WHERE hour < ?", []any{hour}},
+			{!r.Counts.IsZero(), &p.Counts, "SELECT count(*) FROM counts WHERE id < ?", []any{day * 24 * blocksPerHour}},
+		} {
+			if q.wanted {
+				if err := count(q.n, q.query, q.args...); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	return p, db.explain("look into", err)
+}
