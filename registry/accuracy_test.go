@@ -51,52 +51,73 @@ func readLabelled(t *testing.T, name string) (list []labelled) {
 	return list
 }
 
-// The shares that must not get worse, in percent.
-const (
-	leastRules   = 99.0
-	leastMeasure = 90.0
-)
+// labelledSets are the labelled replies and the shares that must not get
+// worse, in percent: the part that rules may be written from, the part that
+// only measures, and batches that were labelled before the rules were run on
+// them.
+var labelledSets = []struct {
+	name  string
+	least float64
+}{
+	{"replies-rules.txt", 99.0},
+	{"replies-measure.txt", 92.0},
+	{"replies-batch-1.txt", 99.0},
+}
 
 // TestAccuracy publishes how many of the labelled replies are given the reason
-// that belongs to them, by reason, for the half that rules may be written from
-// and the half that only measures:
+// that belongs to them, by set, by reason and by confidence:
 //
 //	go test ./registry -run Accuracy -v
 func TestAccuracy(t *testing.T) {
-	for _, half := range []struct {
-		name  string
-		least float64
-	}{
-		{"replies-rules.txt", leastRules},
-		{"replies-measure.txt", leastMeasure},
-	} {
-		t.Run(strings.TrimSuffix(half.name, ".txt"), func(t *testing.T) {
-			list := readLabelled(t, half.name)
-			right, total := map[Reason]int{}, map[Reason]int{}
-			for _, l := range list {
-				total[l.want]++
-				if v := DefaultRules().Classify(l.failed); v.Reason == l.want {
-					right[l.want]++
-				} else {
+	var grades [4]share
+	for _, set := range labelledSets {
+		t.Run(strings.TrimSuffix(set.name, ".txt"), func(t *testing.T) {
+			reasons := map[Reason]share{}
+			var all share
+			for _, l := range readLabelled(t, set.name) {
+				v := DefaultRules().Classify(l.failed)
+				right := v.Reason == l.want
+				reasons[l.want] = reasons[l.want].plus(right)
+				grades[v.Confidence] = grades[v.Confidence].plus(right)
+				all = all.plus(right)
+				if !right {
 					t.Logf("%d: %s, classified as %s by %s (%v, %v): %q", l.line, l.want, v.Reason, v.Rule, v.DecidedBy, v.Confidence, l.text)
 				}
 			}
-			sum := 0
 			var table strings.Builder
 			for _, info := range Reasons() {
-				if n := total[info.Reason]; n > 0 {
-					sum += right[info.Reason]
-					fmt.Fprintf(&table, "%-20s %3d of %3d\n", info.Reason, right[info.Reason], n)
+				if s := reasons[info.Reason]; s.of > 0 {
+					fmt.Fprintf(&table, "%-20s %v\n", info.Reason, s)
 				}
 			}
-			share := 100 * float64(sum) / float64(len(list))
-			t.Logf("%d of %d right, %.1f %%\n%s", sum, len(list), share, table.String())
-			if share < half.least {
-				t.Errorf("%.1f %% right, want %.1f %%", share, half.least)
+			t.Logf("%v right\n%s", all, table.String())
+			if all.percent() < set.least {
+				t.Errorf("%v right, want %.1f %%", all, set.least)
 			}
 		})
 	}
+	for c := ConfidenceLow; c <= ConfidenceHigh; c++ {
+		t.Logf("confidence %v: %v right", c, grades[c])
+	}
+	if grades[ConfidenceHigh].percent() < 97 || grades[ConfidenceMedium].percent() <= grades[ConfidenceLow].percent() {
+		t.Error("the confidence does not say how sure an answer is")
+	}
 }
+
+// share counts how many of some are right.
+type share struct{ right, of int }
+
+func (s share) plus(right bool) share {
+	if right {
+		s.right++
+	}
+	s.of++
+	return s
+}
+
+func (s share) percent() float64 { return 100 * float64(s.right) / float64(max(s.of, 1)) }
+
+func (s share) String() string { return fmt.Sprintf("%d of %d, %.1f %%", s.right, s.of, s.percent()) }
 
 // TestReasonsPage checks that docs/reasons.md defines every reason, and that
 // its examples are given the reason they stand under.
@@ -136,6 +157,27 @@ func TestReasonsPage(t *testing.T) {
 	for _, info := range Reasons() {
 		if n, ok := examples[info.Reason]; !ok || n < 3 {
 			t.Errorf("%s has %d examples", info.Reason, n)
+		}
+	}
+}
+
+// TestStages checks over all labelled replies and all stages that before RCPT TO
+// nothing is about the recipient, and before DATA nothing about the message.
+func TestStages(t *testing.T) {
+	aboutRecipient := map[Reason]bool{"user-unknown": true, "moved": true, "bad-address": true, "mailbox-full": true, "mailbox-disabled": true, "restricted": true}
+	aboutMessage := map[Reason]bool{"spam-content": true, "virus": true}
+	for _, set := range labelledSets {
+		for _, l := range readLabelled(t, set.name) {
+			if l.failed.Reply == 0 {
+				continue // no server said it
+			}
+			for stage := StageConnect; stage <= StageRcpt; stage++ {
+				f := l.failed
+				f.Stage = stage
+				if v := DefaultRules().Classify(f); aboutMessage[v.Reason] || stage < StageRcpt && aboutRecipient[v.Reason] {
+					t.Errorf("%s:%d: %s at stage %v by %s: %q", set.name, l.line, v.Reason, stage, v.Rule, l.text)
+				}
+			}
 		}
 	}
 }

@@ -47,7 +47,7 @@ type ruleSet [maxRules / 64]uint64
 func (s *ruleSet) add(i int) { s[i/64] |= 1 << (i % 64) }
 
 // method is part of the version: it changes with the order of evidence.
-const method = "2"
+const method = "3"
 
 // defaultRules compiles the embedded rules when they are first needed.
 var defaultRules = sync.OnceValue(func() *Rules {
@@ -97,7 +97,7 @@ func readRules(path string) ([]byte, error) {
 type source struct{ name, text string }
 
 func compileRules(sources ...source) (*Rules, error) {
-	rr := ruleReader{indexes: make(map[string]uint16, maxPhrases/2), names: map[string]bool{}}
+	rr := ruleReader{indexes: make(map[string]uint16, maxPhrases/2), names: map[string]bool{}, classes: map[string]string{}}
 	for _, s := range sources {
 		if err := rr.read(s.text); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
@@ -137,11 +137,14 @@ func (r *Rules) index(phrases int) {
 		if r.rules[i].weak {
 			r.weak.add(i)
 		}
-		if len(r.rules[i].text) == 0 {
-			r.always.add(i)
-			continue
+		asks := r.rules[i].said
+		if len(r.rules[i].text) > 0 {
+			asks = r.rules[i].text[0]
 		}
-		for _, phrase := range r.rules[i].text[0] {
+		if asks == nil {
+			r.always.add(i)
+		}
+		for _, phrase := range asks {
 			r.of[phrase] = append(r.of[phrase], uint16(i))
 		}
 	}
@@ -191,6 +194,9 @@ func (r *Rules) forwarded(f *Failure, outer, inner []byte) Verdict {
 	if cause.Reason == "unknown" || cause.Confidence < frame.Confidence && frame.Reason != "expired" {
 		return frame
 	}
+	if f.Stage != StageUnknown && f.Stage <= StageRcpt {
+		return atStage(f, cause, inner) // what it could not know, it was not told either
+	}
 	return cause
 }
 
@@ -199,13 +205,13 @@ func (r *Rules) decide(f *Failure, text []byte) Verdict {
 	if v := ownCode(f); v.Reason != "" {
 		return v
 	}
-	var found phraseSet
+	var found found
 	r.phrases.find(text, &found)
 	ask := r.worth(&found)
 	code, specific := r.code(f)
 	if rule := r.first(f, &found, &ask, false); rule != nil {
 		v := Verdict{rule.reason, rule.name, rule.decides(), ConfidenceHigh}
-		if v.DecidedBy == ByStage || specific && code.Reason != v.Reason {
+		if v.DecidedBy == ByStage || len(rule.near) > 0 || specific && code.Reason != v.Reason {
 			v.Confidence = ConfidenceMedium
 		}
 		return v
@@ -225,9 +231,9 @@ func (r *Rules) decide(f *Failure, text []byte) Verdict {
 
 // worth returns the rules that one of their phrases, or none, makes worth
 // asking.
-func (r *Rules) worth(found *phraseSet) ruleSet {
+func (r *Rules) worth(found *found) ruleSet {
 	ask := r.always
-	for w, word := range found[:(len(r.of)+63)/64] {
+	for w, word := range found.phraseSet[:(len(r.of)+63)/64] {
 		for ; word != 0; word &= word - 1 {
 			for _, i := range r.of[w*64+bits.TrailingZeros64(word)] {
 				ask.add(int(i))
@@ -238,7 +244,7 @@ func (r *Rules) worth(found *phraseSet) ruleSet {
 }
 
 // first returns the first rule that holds, of the weak ones or of the others.
-func (r *Rules) first(f *Failure, found *phraseSet, ask *ruleSet, weak bool) *rule {
+func (r *Rules) first(f *Failure, found *found, ask *ruleSet, weak bool) *rule {
 	for w, word := range ask[:(len(r.rules)+63)/64] {
 		if weak {
 			word &= r.weak[w]

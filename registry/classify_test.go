@@ -160,7 +160,7 @@ func TestPhrases(t *testing.T) {
 		{"", ""},
 	}
 	for _, test := range tests {
-		var set phraseSet
+		var set found
 		p.find([]byte(test.text), &set)
 		var got []string
 		for i, text := range list {
@@ -170,6 +170,54 @@ func TestPhrases(t *testing.T) {
 		}
 		if strings.Join(got, " ") != test.want {
 			t.Errorf("%q holds %q, want %q", test.text, got, test.want)
+		}
+	}
+}
+
+// TestNear has a subject and what is said of it, near and far.
+func TestNear(t *testing.T) {
+	r, err := compileRules(source{"test", "words box\n  are mailbox | boîte\nrule full\n  reason mailbox-full\n  near @box\n  near full | pleine\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		text string
+		want Reason
+	}{
+		{"your mailbox is quite full", "mailbox-full"},
+		{"full is the mailbox", "mailbox-full"},
+		{"LA BOÎTE DE ANN EST PLEINE", "mailbox-full"},
+		{"the mailbox is not the thing here that we call full", "unknown"},
+		{"no such mailbox. The disk is full", "unknown"},
+		{"no mailbox, see the page in full", "unknown"},
+		{"mailboxfull", "unknown"},
+	}
+	for _, test := range tests {
+		if v := r.Classify(Failure{Signature: test.text}); v.Reason != test.want || v.Reason != "unknown" && v.Confidence != ConfidenceMedium {
+			t.Errorf("%q is %s (%v), want %s", test.text, v.Reason, v.Confidence, test.want)
+		}
+	}
+	for _, bad := range []string{
+		"rule x\n  reason dns\n  near @missing\n  near y\n",
+		"rule x\n  reason dns\n  near y\n",
+		"rule x\n  reason dns\n  near y\n  near z\n  near a\n",
+	} {
+		if _, err := compileRules(source{"test", bad}); err == nil {
+			t.Errorf("compileRules(%q): no error", bad)
+		}
+	}
+}
+
+func TestFolded(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"Überfüllt, GRÖSSE, größe", "uberfullt, grosse, grosse"},
+		{"Caixa não encontrada; été; SKRZYNKA PEŁNA; Ő", "caixa nao encontrada; ete; skrzynka pelna; o"},
+		{"Почтовый ЯЩИК, ещё", "почтовый ящик, еще"},
+		{"user’s 宛先 \xff\xc3", "user's 宛先 \xff\xc3"},
+	}
+	for _, test := range tests {
+		if got := string(appendFolded(nil, test.text)); got != test.want {
+			t.Errorf("%q is folded to %q, want %q", test.text, got, test.want)
 		}
 	}
 }

@@ -360,7 +360,7 @@ func LookupSubject(subject int) *Entry {
 // LookupPhrases returns the entries of the phrases in text.
 func LookupPhrases(text string) []*Entry {
 	t := codes()
-	var found phraseSet
+	var found found
 	t.phrases.find(appendFolded(nil, text), &found)
 	var list []*Entry
 	for i, e := range t.phraseOf {

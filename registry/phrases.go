@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
 )
 
 // phrases finds which of many phrases a text holds, in one pass over it.
@@ -29,7 +32,8 @@ type sortedPhrases struct {
 type phrase struct {
 	text    string
 	index   uint16
-	openEnd bool // may end within a word
+	words   uint16 // how many it has
+	openEnd bool   // may end within a word
 }
 
 // maxPhrases and maxText bound what a search needs on the stack.
@@ -43,6 +47,46 @@ type phraseSet [maxPhrases / 64]uint64
 
 func (s *phraseSet) add(i uint16)      { s[i/64] |= 1 << (i % 64) }
 func (s *phraseSet) has(i uint16) bool { return s[i/64]&(1<<(i%64)) != 0 }
+
+// found is what of a list of phrases a text holds, and where.
+type found struct {
+	phraseSet
+	hits [maxHits]hit
+	n    int // how many hits there are; more than maxHits are not kept
+}
+
+// hit is a phrase in a text, with its first and last word. Words are counted
+// from the beginning; a comma counts as some, and a new sentence begins far away.
+type hit struct{ phrase, first, last uint16 }
+
+// maxHits is more than a reply of a few lines has. sentenceWords is how far
+// apart the subject of a sentence and what is said of it may stand.
+const (
+	maxHits       = 160
+	nextSentence  = 64
+	nextPart      = 3
+	sentenceWords = 6
+)
+
+// near reports whether a phrase of each set stands in one sentence, with few
+// words between them.
+func (f *found) near(a, b *phraseSet) bool {
+	for i, x := range f.hits[:f.n] {
+		inA, inB := a.has(x.phrase), b.has(x.phrase)
+		if !inA && !inB {
+			continue
+		}
+		for _, y := range f.hits[i+1 : f.n] { // they are in the order of their first words
+			if y.first > x.last+sentenceWords {
+				break
+			}
+			if y.first > x.last && (inA && b.has(y.phrase) || inB && a.has(y.phrase)) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // newPhrases compiles a list of phrases.
 func newPhrases(texts []string) (*phrases, error) {
@@ -64,6 +108,11 @@ func newPhrases(texts []string) (*phrases, error) {
 			list = &p.open
 		}
 		ph.openEnd = ph.openEnd || !isWordByte(ph.text[len(ph.text)-1])
+		for j := range ph.text {
+			if isWordByte(ph.text[j]) && (j == 0 || !isWordByte(ph.text[j-1])) {
+				ph.words++
+			}
+		}
 		list.list = append(list.list, ph)
 	}
 	p.words.sort()
@@ -82,28 +131,37 @@ func (s *sortedPhrases) sort() {
 	}
 }
 
-// find adds the phrases in text to set.
-func (p *phrases) find(text []byte, set *phraseSet) {
-	within := false
+// find adds the phrases in text to f.
+func (p *phrases) find(text []byte, f *found) {
+	within, words := false, uint16(0)
 	for i, c := range text {
-		p.open.at(text, i, set)
 		word := isWordByte(c)
 		if word && !within {
-			p.words.at(text, i, set)
+			words++
+			p.words.at(text, i, words, f)
+		} else if (c == '.' || c == ';' || c == '!') && i+1 < len(text) && text[i+1] == ' ' {
+			words += nextSentence
+		} else if c == ',' || c == '(' {
+			words += nextPart
 		}
+		p.open.at(text, i, words, f)
 		within = word
 	}
 }
 
-// at adds the phrases that begin at start.
-func (s *sortedPhrases) at(text []byte, start int, set *phraseSet) {
+// at adds the phrases that begin at start, in the word of that number.
+func (s *sortedPhrases) at(text []byte, start int, word uint16, f *found) {
 	low, high := int(s.first[text[start]][0]), int(s.first[text[start]][1])
 	for n := 1; low < high; n++ {
 		// All phrases in the range agree with the text so far, so that one of
 		// n bytes is a hit, and is the first of them.
 		for low < high && len(s.list[low].text) == n {
 			if ph := &s.list[low]; ph.openEnd || start+n == len(text) || !isWordByte(text[start+n]) {
-				set.add(ph.index)
+				f.add(ph.index)
+				if f.n < maxHits {
+					f.hits[f.n] = hit{ph.index, word, word + max(ph.words, 1) - 1}
+					f.n++
+				}
 			}
 			low++
 		}
@@ -142,19 +200,47 @@ func isWordByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 0x80
 }
 
-// appendFolded appends text with ASCII letters in lower case and typographic
-// apostrophes as plain ones, so that phrases need one spelling.
+// appendFolded appends text in lower case, with Latin letters without their
+// accents and typographic apostrophes as plain ones, so that phrases need one
+// spelling.
 func appendFolded(dst []byte, text string) []byte {
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch {
 		case c >= 'A' && c <= 'Z':
 			c += 'a' - 'A'
-		case c == 0xe2 && i+2 < len(text) && text[i+1] == 0x80 && text[i+2] == 0x99:
-			c = '\''
-			i += 2
+		case c >= 0x80:
+			r, n := utf8.DecodeRuneInString(text[i:])
+			if r == utf8.RuneError && n == 1 {
+				break
+			}
+			dst = append(dst, foldRune(r)...)
+			i += n - 1
+			continue
 		}
 		dst = append(dst, c)
 	}
 	return dst
 }
+
+// foldedLatin are the letters from U+00C0 to U+017F without their accents.
+const foldedLatin = "aaaaaaaceeeeiiiidnooooo×ouuuuyþsaaaaaaaceeeeiiiidnooooo÷ouuuuyþy" +
+	"aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllllnnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs"
+
+// foldRune folds one letter that is not ASCII.
+func foldRune(r rune) string {
+	switch {
+	case r == '’':
+		return "'"
+	case r == 'ß':
+		return "ss"
+	case r == 'ё' || r == 'Ё':
+		return "е"
+	case r >= 0xc0 && r < 0x180:
+		return latinFolds()[r-0xc0]
+	}
+	return string(unicode.ToLower(r))
+}
+
+// latinFolds is foldedLatin, letter by letter.
+var latinFolds = sync.OnceValue(func() []string { return strings.Split(foldedLatin, "") })

@@ -12,9 +12,11 @@ import (
 type rule struct {
 	name      string
 	reason    Reason
-	weak      bool       // its words say less than a specific code
-	text      [][]uint16 // of each group one phrase at least
-	not       []uint16   // none of these
+	weak      bool         // its words say less than a specific code
+	text      [][]uint16   // of each group one phrase at least
+	near      []*phraseSet // of both one, in one sentence and close together
+	said      []uint16     // the phrases of the last of near
+	not       []uint16     // none of these
 	replies   []replyPattern
 	enhanced  []enhancedPattern
 	providers []string
@@ -42,7 +44,7 @@ func (p enhancedPattern) match(e Enhanced) bool {
 
 // match reports whether the rule holds for f, in whose signature the phrases
 // of found are.
-func (r *rule) match(f *Failure, found *phraseSet) bool {
+func (r *rule) match(f *Failure, found *found) bool {
 	if len(r.providers) > 0 && !slices.Contains(r.providers, f.Provider) ||
 		len(r.stages) > 0 && !slices.Contains(r.stages, f.Stage) ||
 		len(r.sources) > 0 && !slices.Contains(r.sources, f.Source) {
@@ -62,12 +64,15 @@ func (r *rule) match(f *Failure, found *phraseSet) bool {
 			return false
 		}
 	}
+	if len(r.near) == 2 && !found.near(r.near[0], r.near[1]) {
+		return false
+	}
 	return !slices.ContainsFunc(r.not, found.has)
 }
 
 // decides says what a rule's decision rests on: without words it is the stage.
 func (r *rule) decides() DecidedBy {
-	if len(r.text) == 0 {
+	if len(r.text)+len(r.near) == 0 {
 		return ByStage
 	}
 	return ByText
@@ -88,6 +93,7 @@ type ruleReader struct {
 	texts   []string
 	indexes map[string]uint16
 	names   map[string]bool
+	classes map[string]string // words by the name that rules have for them
 }
 
 // read adds the rules of a file.
@@ -97,6 +103,10 @@ func (rr *ruleReader) read(text string) error {
 		return err
 	}
 	for _, b := range blocks {
+		if b.kind == "words" && b.name != "" {
+			rr.classes[b.name] = b.get("are")
+			continue
+		}
 		if b.kind != "rule" || b.name == "" {
 			return fmt.Errorf("line %d: want \"rule NAME\"", b.line)
 		}
@@ -113,7 +123,10 @@ func (rr *ruleReader) read(text string) error {
 		if r.reason == "" {
 			return fmt.Errorf("line %d: rule %s has no reason", b.line, b.name)
 		}
-		if len(r.text)+len(r.replies)+len(r.enhanced)+len(r.providers)+len(r.stages)+len(r.sources) == 0 {
+		if len(r.near) == 1 {
+			return fmt.Errorf("line %d: rule %s has one line \"near\", want two", b.line, b.name)
+		}
+		if len(r.text)+len(r.near)+len(r.replies)+len(r.enhanced)+len(r.providers)+len(r.stages)+len(r.sources) == 0 {
 			return fmt.Errorf("line %d: rule %s has no condition", b.line, b.name)
 		}
 		rr.rules = append(rr.rules, r)
@@ -132,6 +145,17 @@ func (rr *ruleReader) field(r *rule, f field) (err error) {
 	case "text":
 		group, err := rr.phrases(f.value)
 		r.text = append(r.text, group)
+		return err
+	case "near":
+		group, err := rr.phrases(f.value)
+		set := &phraseSet{}
+		for _, i := range group {
+			set.add(i)
+		}
+		r.near, r.said = append(r.near, set), group
+		if err == nil && len(r.near) > 2 {
+			err = fmt.Errorf("rule %s: more than two lines \"near\"", r.name)
+		}
 		return err
 	case "not":
 		r.not, err = rr.phrases(f.value)
@@ -170,10 +194,22 @@ func (rr *ruleReader) field(r *rule, f field) (err error) {
 	return err
 }
 
-// phrases reads "one | another*" and returns their indexes.
+// phrases reads "one | another* | @class" and returns their indexes.
 func (rr *ruleReader) phrases(value string) ([]uint16, error) {
 	var group []uint16
 	for text := range strings.SplitSeq(value, "|") {
+		if class, ok := strings.CutPrefix(strings.TrimSpace(text), "@"); ok {
+			words, ok := rr.classes[class]
+			if !ok {
+				return nil, fmt.Errorf("no words %q above", class)
+			}
+			more, err := rr.phrases(words)
+			if err != nil {
+				return nil, err
+			}
+			group = append(group, more...)
+			continue
+		}
 		text = string(appendFolded(nil, strings.TrimSpace(text)))
 		if strings.Trim(text, "*") == "" {
 			return nil, fmt.Errorf("empty phrase in %q", value)

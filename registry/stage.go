@@ -58,8 +58,10 @@ func atLogin(r Reason) Reason {
 	switch r {
 	case "user-unknown", "moved", "bad-address", "bad-sender", "mailbox-disabled", "restricted", "syntax", "policy", "relay-denied":
 		return "login"
+	case "mailbox-full":
+		return "storage-full"
 	}
-	return r
+	return aboutMessage(r)
 }
 
 // atMail returns what a reason means in answer to MAIL FROM, when the server
