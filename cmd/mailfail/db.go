@@ -22,13 +22,14 @@ func dbCommand() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:   "db",
-		Short: "Check, back up, measure and export the database",
+		Short: "Check, back up, measure, export and merge databases",
 		Long: `Db looks after the database, while others may read and write it. A backup is a
 database of one moment, with the positions in the logs: put in place of the
 database it goes on from there, and no line counts twice.`,
 		Example: `  mailfail db check
   mailfail db backup /var/backups/mailfail.db
   mailfail db size
+  mailfail db merge --db all.db mx1.db mx2.db
   mailfail db export --since 7d > counts.csv`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -41,7 +42,7 @@ database it goes on from there, and no line counts twice.`,
 		}
 		return sqlite.OpenReadOnly(path)
 	}
-	cmd.AddCommand(dbCheckCommand(open), dbBackupCommand(open), dbSizeCommand(open), dbExportCommand(open))
+	cmd.AddCommand(dbCheckCommand(open), dbBackupCommand(open), dbSizeCommand(open), dbExportCommand(open), dbMergeCommand(&path))
 	return cmd
 }
 
@@ -189,4 +190,53 @@ func exportCounts(cmd *cobra.Command, db *sqlite.DB, w store.Window, out io.Writ
 	})
 	table.Flush()
 	return errors.Join(err, table.Error())
+}
+
+func dbMergeCommand(path *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "merge OTHER...",
+		Short: "Add what the databases of other hosts hold",
+		Long: `Merge adds to the database, which is made if need be, what other databases hold:
+those of several hosts, or that of a host that was moved. Reports tell them apart
+with --by host and --host. Each database is known by an id of its own, so that
+nothing is added twice: what is merged already is left as it is, and when one has
+grown since, the merged database is made anew from all of its parts, which have
+to be named then. A merge may be interrupted and done again.`,
+		Example: `  mailfail db merge --db /srv/mail/all.db mx1.db mx2.db
+  mailfail report --db /srv/mail/all.db --by host`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			into, err := databasePath(*path)
+			if err != nil {
+				return err
+			}
+			db, err := sqlite.Open(into)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			merged, err := db.Merge(cmd.Context(), args)
+			for _, m := range merged {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", templates.Printable(m.Path), m.State)
+			}
+			if err != nil {
+				return err
+			}
+			return fileAnew(cmd, db)
+		},
+	}
+}
+
+// fileAnew files the failures of a database by the rules of this program.
+func fileAnew(cmd *cobra.Command, db *sqlite.DB) error {
+	w, err := db.Writer()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	rules, err := new(logFlags).loadRules()
+	if err != nil {
+		return err
+	}
+	return w.Reclassify(cmd.Context(), rules)
 }
