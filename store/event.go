@@ -66,6 +66,15 @@ func Code(reply int, enhanced string) string {
 	return fmt.Sprint(reply) + " " + enhanced
 }
 
+// IsTemporary reports whether a rejection with these codes asked the client to try
+// again later: by the reply code, or without one by the class of the enhanced code.
+func IsTemporary(reply int, enhanced string) bool {
+	if reply == 0 {
+		return len(enhanced) > 0 && enhanced[0] == '4'
+	}
+	return reply/100 == 4
+}
+
 // Contact identifies the contact with a next hop that e was part of: a refused
 // connection, greeting, EHLO, STARTTLS, AUTH, MAIL or message is logged for
 // each recipient, with the same text within the same second. A refused RCPT

@@ -35,8 +35,8 @@ type Tally struct {
 	Attempts, Deferrals, Failures int64 // all, temporary, permanent
 	Suspended                     int64
 	Deferred                      int64 // recipients with a deferral
-	Rejected                      int64
-	RejectedTemporary             int64 // refused for now by a receive connector of Exchange: not in Rejected
+	Rejected                      int64 // incoming mail refused permanently
+	RejectedTemporary             int64 // refused temporarily, see IsTemporary: not in Rejected
 }
 
 // Numbers is what a report is made of.

@@ -198,8 +198,9 @@ func reported(t *testing.T, args ...string) numbers {
 	t.Helper()
 	var report struct {
 		Totals struct {
-			Rejected int
-			Lines    struct{ Unparsed int }
+			Rejected  int
+			Temporary int `json:"rejected_temporary"`
+			Lines     struct{ Unparsed int }
 		}
 		Domains []struct {
 			Domain              string
@@ -215,7 +216,7 @@ func reported(t *testing.T, args ...string) numbers {
 	if err := json.Unmarshal(out, &report); err != nil {
 		t.Fatalf("mailfail report: %v\n%s", err, out)
 	}
-	n := numbers{Domains: map[string]domainNumbers{}, Codes: map[string]int{}, Rejected: report.Totals.Rejected, Unparsed: report.Totals.Lines.Unparsed}
+	n := numbers{Domains: map[string]domainNumbers{}, Codes: map[string]int{}, Rejected: report.Totals.Rejected + report.Totals.Temporary, Unparsed: report.Totals.Lines.Unparsed}
 	for _, d := range report.Domains {
 		d.Failing = d.Deferrals + d.Failures
 		n.Domains[d.Domain] = d.domainNumbers

@@ -46,7 +46,7 @@ func (c *counter) rejections() error {
 		if !ok || !c.rejected[s] || k == nil || r.cause == 0 || !senders(r.sender) {
 			return nil
 		}
-		temporary := k.reply/100 == 4 && c.cat.names[c.cat.series[s].format] == store.ReceiveFormat
+		temporary := store.IsTemporary(k.reply, k.enhanced)
 		for _, g := range c.groupings {
 			if t := g.atSender(s, c.cat.names[c.cat.name(int64(r.sender))], k); temporary {
 				t.RejectedTemporary += r.n

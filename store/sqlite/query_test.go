@@ -369,7 +369,13 @@ func (r *reference) groups(dims []store.Dimension) map[string]store.Tally {
 			if !ofCause {
 				cause = -1
 			}
-			update(r.key(dims, j.series, sender, cause), func(t *store.Tally) { t.Rejected += j.n })
+			update(r.key(dims, j.series, sender, cause), func(t *store.Tally) {
+				if k := r.causes[j.cause]; store.IsTemporary(k.reply, k.enhanced) {
+					t.RejectedTemporary += j.n
+				} else {
+					t.Rejected += j.n
+				}
+			})
 		}
 	}
 	return groups
