@@ -144,31 +144,42 @@ func (t *Tracker) link(m *message) error {
 		t.index(m)
 		return nil
 	}
-	before := t.ids[t.idKey(m)]
-	if before != nil && (!sameID(before, m) || before.over(t.newest)) {
-		before = nil
+	before, err := t.namesake(m)
+	if err != nil {
+		return err
 	}
-	if before == nil && t.listed[hashID(m)] > 0 {
-		keys, err := t.w.OpenMessagesWith(hashID(m))
-		if err != nil {
-			return err
-		}
-		for _, k := range keys {
-			other, err := t.lookup(k)
-			if err != nil {
-				return err
-			}
-			if other != nil && other != m && sameID(other, m) {
-				before = other
-			}
-		}
-	}
-	if before != nil && before != m {
+	if before != nil {
 		before.filtered, m.refiltered = true, true
 		t.touch(before)
 	}
 	t.index(m)
 	return nil
+}
+
+// namesake returns another open message with the Message-ID of m on the same host,
+// nil when there is none.
+func (t *Tracker) namesake(m *message) (*message, error) {
+	if other := t.ids[t.idKey(m)]; other != nil && other != m && sameID(other, m) && !other.over(t.newest) {
+		return other, nil
+	}
+	if t.listed[hashID(m)] == 0 {
+		return nil, nil
+	}
+	keys, err := t.w.OpenMessagesWith(hashID(m))
+	if err != nil {
+		return nil, err
+	}
+	var found *message
+	for _, k := range keys {
+		other, err := t.lookup(k)
+		if err != nil {
+			return nil, err
+		}
+		if other != nil && other != m && sameID(other, m) {
+			found = other
+		}
+	}
+	return found, nil
 }
 
 // hashID returns what the store finds a message by its Message-ID with (FNV-1a

@@ -1,6 +1,7 @@
 package track
 
 import (
+	"bytes"
 	"hash/fnv"
 	"slices"
 
@@ -109,7 +110,7 @@ func (t *Tracker) isFilter(m *message, r *parsers.Record) (bool, error) {
 		return false, nil
 	}
 	if m.filtered {
-		return true, nil
+		return t.cameBack(m, r)
 	}
 	if len(r.NextID) == 0 || len(r.RelayIP) == 0 {
 		return false, nil
@@ -117,6 +118,35 @@ func (t *Tracker) isFilter(m *message, r *parsers.Record) (bool, error) {
 	t.key = append(append(append(t.key[:0], m.host...), 0), r.NextID...)
 	next, err := t.lookup(t.key)
 	return next != nil && next != m, err
+}
+
+// cameBack reports whether what r delivered of m, of which a message with the same
+// Message-ID came from this host, is that message: a transport to a mailbox is no
+// filter, and neither is one between two messages that a program sent to different
+// recipients.
+func (t *Tracker) cameBack(m *message, r *parsers.Record) (bool, error) {
+	if len(r.RelayIP) > 0 {
+		return true, nil
+	}
+	if isMailbox(r.Service) {
+		return false, nil
+	}
+	next, err := t.namesake(m)
+	if err != nil || next == nil || len(next.recipients) == 0 {
+		return true, err
+	}
+	t.address = appendAddress(t.address[:0], r.Address)
+	return next.find(t.address) != nil, nil
+}
+
+// mailboxes are parts of the names of transports that write to mailboxes, hence are
+// no filters.
+var mailboxes = [][]byte{[]byte("maildir"), []byte("mailbox"), []byte("mbox"), []byte("spool"), []byte("local_delivery"), []byte("lmtp"),
+	[]byte("dovecot"), []byte("cyrus"), []byte("address_file"), []byte("address_directory"), []byte("userdelivery"), []byte("virtual_delivery")}
+
+// isMailbox reports whether a transport writes to mailboxes.
+func isMailbox(service []byte) bool {
+	return slices.ContainsFunc(mailboxes, func(name []byte) bool { return bytes.Contains(service, name) })
 }
 
 // settle sets the final state of a recipient; the latest one counts.

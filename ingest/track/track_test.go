@@ -274,6 +274,26 @@ var stories = []struct {
 		A end
 		B end`,
 		sqlitetest.Totals{Messages: 2, Recipients: 2, Delivered: 2, Attempts: 2}},
+	{"two messages of a program with one Message-ID, to different recipients", `
+		A arrive s@x.example id=<1@x> client=127.0.0.1 again
+		A expect a@one.example
+		B arrive s@x.example id=<1@x> client=127.0.0.1 again
+		B expect b@one.example
+		A sent a@one.example
+		B sent b@one.example
+		A end
+		B end`,
+		sqlitetest.Totals{Messages: 2, Recipients: 2, Delivered: 2, Attempts: 2}},
+	{"content filter behind a pipe", `
+		A arrive s@x.example id=<1@x> client=192.0.2.1
+		A expect a@one.example
+		B arrive s@x.example id=<1@x> again
+		B expect a@one.example
+		A sent a@one.example
+		A end
+		B sent a@one.example relay=mx.one.example[192.0.2.5]
+		B end`,
+		sqlitetest.Totals{Messages: 2, Recipients: 1, Delivered: 1, Handed: 1, Attempts: 1}},
 	{"mail sent by this host itself", `
 		A arrive s@x.example id=<1@x> client=127.0.0.1 again
 		A sent a@one.example relay=mx.one.example[192.0.2.5]
