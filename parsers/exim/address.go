@@ -85,6 +85,9 @@ func parents(s []byte) []byte {
 // for the first " <TOP>" that can end an address, and for one that proves by
 // its quoted local part that all before it belongs to the address.
 func oddAddress(s []byte) (addr, top, rest []byte) {
+	if addr, rest := quotedAddress(s); addr != nil {
+		return addr, nil, rest
+	}
 	for from := 0; ; {
 		i := bytes.Index(s[from:], []byte(" <"))
 		if i < 0 {
@@ -114,6 +117,26 @@ func oddAddress(s []byte) (addr, top, rest []byte) {
 		}
 	}
 	return s[:end], nil, s[end:]
+}
+
+// quotedAddress takes an address that kept the quotes of its local part, nil for
+// another.
+func quotedAddress(s []byte) (addr, rest []byte) {
+	if len(s) == 0 || s[0] != '"' {
+		return nil, nil
+	}
+	n := skipQuoted(s)
+	if n == 0 || n == len(s) || s[n] != '@' {
+		return nil, nil
+	}
+	end := endWord(s, n)
+	if s[end-1] == ':' {
+		end--
+	}
+	if !endsAddress(s[end:]) {
+		return nil, nil
+	}
+	return s[:end], s[end:]
 }
 
 // What may follow an address.

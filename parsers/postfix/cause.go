@@ -32,19 +32,25 @@ func (l *line) isDropped(text []byte) bool {
 	if string(text) == "delivered to file: /dev/null" {
 		return true
 	}
-	return isLoopback(l.RelayIP) && (bytes.Contains(text, []byte("discarded")) || bytes.Contains(text, []byte("silently")))
+	return isLoopback(l.RelayIP) && containsAny(text, dropped)
 }
 
+// dropped are parts of the replies with which content filters say that they threw
+// mail away or keep it: amavis, clamsmtp, PMG.
+var dropped = []string{"discarded", "Discarded", "silently", "DISCARD(", ", DISCARD", "quarantine", "Quarantine"}
+
 // isFilter reports whether a delivery was certainly one to a content filter
-// that hands the message back: amavis on this host says that its own MTA took
-// it (so it does in front of the MTA of another organisation, which then has
-// the mail), and a pipe's name may tell. Of others it shows when the queue id
-// that the next hop gave the message is one of this host.
+// that hands the message back or keeps it: amavis on this host says that its own MTA
+// took it (so it does in front of the MTA of another organisation, which then has
+// the mail), and a pipe's name may tell. A server on this host that smtp(8) delivers
+// to, and that names no queue id, is one too: what it lets through comes back as
+// another message. lmtp(8) delivers to mailboxes. Of others it shows when the queue
+// id that the next hop gave the message is one of this host.
 func (l *line) isFilter(text []byte) bool {
-	if len(l.RelayIP) > 0 {
-		return isLoopback(l.RelayIP) && bytes.Contains(text, []byte(" from MTA("))
+	if isLoopback(l.RelayIP) {
+		return bytes.Contains(text, []byte(" from MTA(")) || string(l.daemon()) == "smtp" && l.unnamed() && !names(text)
 	}
-	if !has(text, "delivered via ") {
+	if len(l.RelayIP) > 0 || !has(text, "delivered via ") {
 		return false
 	}
 	switch string(l.Relay) {
@@ -54,6 +60,18 @@ func (l *line) isFilter(text []byte) bool {
 	}
 	return false
 }
+
+// unnamed reports whether the next hop goes by no name of its own: localhost, or an
+// address.
+func (l *line) unnamed() bool {
+	return bytes.Equal(l.Relay, l.RelayIP) || bytes.IndexByte(l.Relay, '.') < 0 || has(l.Relay, "localhost.")
+}
+
+// names reports whether a reply names the id that the next hop keeps the message
+// under, or says that it was delivered.
+func names(text []byte) bool { return containsAny(text, taken) }
+
+var taken = []string{"queued", "Queued", "delivered", "Delivered", "Saved", "stored", "accepted for delivery"}
 
 // queuedAs returns the queue id at the next hop that the reply to a message
 // names, "250 2.0.0 Ok: queued as 4jXJzW4H6gz8sZJ".

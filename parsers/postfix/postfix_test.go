@@ -288,7 +288,7 @@ func TestRejections(t *testing.T) {
 		{"postfix/postscreen", "NOQUEUE: reject: RCPT from [192.0.2.1]:4711: 550 5.7.1 Service unavailable; client [192.0.2.1] blocked using zen.example.test; from=<a@b>, to=<c@d>, proto=ESMTP, helo=<x>",
 			"rejection from=<a@b> ip=192.0.2.1 to=c@d stage=rcpt source=local code=550 enh=5.7.1 text=550 5.7.1 Service unavailable; client [192.0.2.1] blocked using zen.example.test"},
 		{"postfix/postscreen", "NOQUEUE: reject: CONNECT from [192.0.2.1]:4711: all screening ports busy",
-			"rejection ip=192.0.2.1 stage=connect source=local text=all screening ports busy\ntrouble text=all screening ports busy"},
+			"rejection ip=192.0.2.1 stage=connect source=local code=421 text=all screening ports busy\ntrouble text=all screening ports busy"},
 		{"postfix/cleanup", "warning: AB12CD34EF: message rejected: hopcount exceeded",
 			"rejection id=AB12CD34EF stage=end-of-data source=local text=message rejected: hopcount exceeded\nend id=AB12CD34EF"},
 		{"postfix/smtpd", "warning: AB12CD34EF: queue file size limit exceeded",

@@ -73,6 +73,9 @@ func (l *line) rejected(b []byte) parsers.Result {
 // message too: the queue file is deleted without another word.
 func (l *line) sendRejection() {
 	l.Source = registry.SourceLocal
+	if l.Stage == registry.StageConnect && l.Reply.Code == 0 && hasAny(l.Reply.Text, overloads) {
+		l.Reply.Code = 421
+	}
 	l.send(parsers.Rejection)
 	id, last := l.ID, l.Stage == registry.StageData || l.Stage == registry.StageEndOfData
 	l.refusedByFault()
@@ -81,6 +84,10 @@ func (l *line) sendRejection() {
 		l.end()
 	}
 }
+
+// overloads are the reasons for which postscreen refuses a connection with 421; the
+// log does not have the reply (postscreen/postscreen.c, postscreen_send.c).
+var overloads = []string{portsBusy, "all server ports busy", "too many connections"}
 
 // refuse emits the rejection of a message of which the log says only why, not
 // what the client was told.

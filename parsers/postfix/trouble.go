@@ -158,6 +158,9 @@ func (l *line) trouble(problem parsers.Problem, severity parsers.Severity, text 
 // serve: the client is on no list, and every client is refused.
 var blocklistErrors = []string{"Error: open resolver", "excessive number of queries", "127.255.255."}
 
+// portsBusy is what postscreen logs when it has no process for a client.
+const portsBusy = "all screening ports busy"
+
 // refusedByFault emits the trouble because of which the last rejection was: a
 // blocklist that answers errors, or a condition of this system (X.3.X of RFC
 // 3463, no process that is free).
@@ -167,7 +170,7 @@ func (l *line) refusedByFault() {
 	switch {
 	case containsAny(text, blocklistErrors):
 		problem = parsers.ProblemResolver
-	case has(text, "all screening ports busy"):
+	case has(text, portsBusy), has(text, "all server ports busy"):
 		problem = parsers.ProblemLimit
 	case status.Subject != 3:
 		return

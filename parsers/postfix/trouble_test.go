@@ -62,7 +62,7 @@ func TestNewer(t *testing.T) {
 			"rejection id=4A5B6C7D90 from=<a@far.example> client=mail.far.example ip=203.0.113.6 to=b@hosted.example stage=end-of-data source=local text=improper use of 8-bit data in message header\nend id=4A5B6C7D90"},
 		{"postfix/smtpd", "4A5B6C7D91: reject: DATA from m[192.0.2.1]: 452 4.3.1 Insufficient system storage; from=<a@b> proto=ESMTP helo=<x>",
 			"rejection id=4A5B6C7D91 from=<a@b> client=m ip=192.0.2.1 stage=data source=local code=452 enh=4.3.1 text=452 4.3.1 Insufficient system storage\ntrouble text=452 4.3.1 Insufficient system storage\nend id=4A5B6C7D91"},
-		{"postfix/postscreen", "reject: connect from [192.0.2.1]:4711: all screening ports busy", "rejection ip=192.0.2.1 stage=connect source=local text=all screening ports busy\ntrouble text=all screening ports busy"},
+		{"postfix/postscreen", "reject: connect from [192.0.2.1]:4711: all screening ports busy", "rejection ip=192.0.2.1 stage=connect source=local code=421 text=all screening ports busy\ntrouble text=all screening ports busy"},
 		{"postfix/smtpd", "4A5B6C7D8E: lost connection after DATA (1234 bytes) from unknown[203.0.113.5]", ""},
 		{"postfix/smtpd", "4A5B6C7D8F: timeout after END-OF-MESSAGE from unknown[203.0.113.5]", ""},
 		{"postfix/smtpd", "NOQUEUE: timeout after AUTH from unknown[203.0.113.5]", ""},
