@@ -15,6 +15,7 @@ type ReasonInfo struct {
 	Reason    Reason
 	Group     string // reasons of a kind: address, mailbox, content …
 	Name      string // a headline
+	Incoming  string // the same of mail that this server refuses
 	Brief     string // one line of advice
 	Meaning   string // what happened
 	Cause     string // what it usually comes from
@@ -48,10 +49,21 @@ func parseReasons(text string) ([]ReasonInfo, error) {
 		if b.kind != "reason" {
 			return nil, fmt.Errorf("reasons: line %d: want \"reason NAME\"", b.line)
 		}
-		list = append(list, ReasonInfo{
-			Reason: Reason(b.name), Group: b.get("group"), Name: b.get("name"), Brief: b.get("brief"),
-			Meaning: b.get("what"), Cause: b.get("causes"), Action: b.get("action"), Recipient: b.get("recipient"),
-		})
+		info := ReasonInfo{
+			Reason:    Reason(b.name),
+			Group:     b.get("group"),
+			Name:      b.get("name"),
+			Incoming:  b.get("incoming"),
+			Brief:     b.get("brief"),
+			Meaning:   b.get("what"),
+			Cause:     b.get("causes"),
+			Action:    b.get("action"),
+			Recipient: b.get("recipient"),
+		}
+		if info.Incoming == "" {
+			info.Incoming = info.Name
+		}
+		list = append(list, info)
 	}
 	return list, nil
 }

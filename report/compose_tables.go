@@ -20,7 +20,7 @@ const (
 // provider and domain: where most people are in trouble first.
 func (c *composer) tables() (list []Section) {
 	if c.By != nil {
-		if c.isBy(store.ByCode) || isByNextHop(c.By) {
+		if c.isBy(store.ByCode) || c.isBy(ByNextHop) || c.isBy(ByAccount) {
 			return nil // has a table of its own
 		}
 		return []Section{c.table(c.By, c.Groups, DefaultTop)}
@@ -246,7 +246,7 @@ func (c *composer) rejections() Section {
 	t := &Table{Columns: []Column{{Title: "Reason", Flex: true}, {Title: "Code"}, {Title: "Times", Number: true}, {Title: "Recipients", Number: true}, {Title: "Clients", Number: true}}}
 	for _, k := range top(codes, c.rows(shownReasons)) {
 		t.Rows = append(t.Rows, Row{
-			Cells: []templates.Text{templates.Words(reasonName(k.Reason)), dimensionValue(store.ByCode, k.Code), templates.Number(k.Attempts), templates.Number(k.Recipients), templates.Number(k.Clients)},
+			Cells: []templates.Text{templates.Words(registry.Reason(k.Reason).Info().Incoming), dimensionValue(store.ByCode, k.Code), templates.Number(k.Attempts), templates.Number(k.Recipients), templates.Number(k.Clients)},
 			Quote: quote(k.Example),
 		})
 	}

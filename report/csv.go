@@ -12,14 +12,16 @@ import (
 
 // WriteCSV writes one table of the report (RFC 4180), with no more than n rows
 // (0: all): by domain, by code with the codes' meaning or connections by next hop
-// when that is all that was asked for, or by the dimensions of the report.
+// or accounts when that is all that was asked for, or by the dimensions of the report.
 func (r *Report) WriteCSV(w io.Writer, n int) error {
 	c := newCSV(w)
 	switch {
-	case slices.Equal(r.By, []store.Dimension{store.ByCode}):
+	case r.isBy(store.ByCode):
 		r.csvCodes(c, n)
-	case isByNextHop(r.By):
+	case r.isBy(ByNextHop):
 		r.csvHops(c, n)
+	case r.isBy(ByAccount):
+		r.csvAccounts(c, n)
 	case r.By == nil:
 		domains := slices.Clone(r.Domains)
 		(&composer{Report: r}).byTrouble([]store.Dimension{store.ByDomain}, domains)

@@ -37,6 +37,7 @@ type jsonReport struct {
 	Reasons    []jsonReason    `json:"reasons"`
 	System     []jsonSystem    `json:"system"`
 	Directions []jsonDirection `json:"directions"`
+	Accounts   []jsonAccount   `json:"accounts,omitempty"` // that submitted mail
 	By         []string        `json:"by,omitempty"`
 	Groups     []jsonGroup     `json:"groups,omitempty"`
 }
@@ -343,6 +344,7 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 	}
 	j.people(r, n)
 	j.system(r, n)
+	j.Accounts = r.jsonAccounts(n)
 	domains := slices.Clone(r.Domains)
 	(&composer{Report: r}).byTrouble([]store.Dimension{store.ByDomain}, domains)
 	for _, h := range top(r.Hops, n) {

@@ -49,18 +49,19 @@ type Options struct {
 // Report is what mailfail report shows.
 type Report struct {
 	*store.Numbers
-	By        []store.Dimension
-	Filter    store.Filter
-	Notes     []string // what the reader has to know about the numbers
-	Now       time.Time
-	FromFiles bool
-	Files     []string
-	Covered   Covered
-	Before    *Period             // the time before, nil unknown
-	Usual     *Period             // the median of earlier times, nil unknown
-	Line      *Line               // over the window, nil where it is too long
-	System    []store.TroubleRow  // what the mail systems report of themselves
-	Found     *investigate.Result // what changed, nil where there is nothing to compare with
+	By         []store.Dimension
+	Filter     store.Filter
+	Notes      []string // what the reader has to know about the numbers
+	Now        time.Time
+	FromFiles  bool
+	Files      []string
+	Covered    Covered
+	Before     *Period             // the time before, nil unknown
+	Usual      *Period             // the median of earlier times, nil unknown
+	Line       *Line               // over the window, nil where it is too long
+	System     []store.TroubleRow  // what the mail systems report of themselves
+	Submitters []Submitter         // accounts that sent mail
+	Found      *investigate.Result // what changed, nil where there is nothing to compare with
 
 	location *time.Location
 	trouble  *trouble
@@ -83,7 +84,7 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 		opt.By = nil // every report is by domain
 	}
 	by := opt.By
-	if isByNextHop(by) {
+	if len(by) == 1 && slices.Contains(Alone, by[0]) {
 		by = nil
 	}
 	n, err := q.Numbers(ctx, opt.Window, opt.Filter, by)
@@ -99,9 +100,12 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 	}
 	r.note()
 	if opt.Alone {
-		return r, nil
+		if r.isBy(ByAccount) {
+			err = r.submitters(ctx, q)
+		}
+		return r, err
 	}
-	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.investigate, r.system} {
+	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.investigate, r.system, r.submitters} {
 		if err := step(ctx, q); err != nil {
 			return nil, err
 		}
@@ -148,12 +152,12 @@ func (r *Report) people(ctx context.Context, q store.Reader, rows int) (err erro
 // ConnectionsAlone reports whether the logs of the report's time name no
 // recipients, only next hops.
 func (r *Report) ConnectionsAlone() bool {
-	return r.Totals == (store.Tally{}) && len(r.Hops) > 0 && !isByNextHop(r.By)
+	return r.Totals == (store.Tally{}) && len(r.Hops) > 0 && !r.isBy(ByNextHop)
 }
 
-func isByNextHop(by []store.Dimension) bool {
-	return slices.Equal(by, []store.Dimension{ByNextHop})
-}
+// Alone lists what --by takes beside the dimensions of the store, each only by
+// itself.
+var Alone = []store.Dimension{ByNextHop, ByAccount}
 
 // sendLogsNote says what became of SMTP send logs beside message tracking logs.
 func sendLogsNote(n *store.Numbers) string {

@@ -66,10 +66,10 @@ func troubleOf(ctx context.Context, q store.Reader, w store.Window, f store.Filt
 }
 
 func (t *trouble) add(r *store.Affected, end time.Time) {
-	ended := r.State != registry.StatePending
-	if !ended && !r.Tried && end.Sub(r.FirstSeen) < untilLate {
-		return // on its way
+	if !inTrouble(r, end) {
+		return
 	}
+	ended := r.State != registry.StatePending
 	at := r.LastSeen
 	if !ended {
 		at = r.FirstSeen
@@ -89,6 +89,12 @@ func (t *trouble) add(r *store.Affected, end time.Time) {
 		l.last, l.lastID, l.state = r.LastSeen, r.ID, r.State
 	}
 	t.list(r, one{r.ID, p, at, r.State})
+}
+
+// inTrouble reports whether a recipient failed or waits: what came in a moment
+// ago and has not been tried does neither.
+func inTrouble(r *store.Affected, end time.Time) bool {
+	return r.State != registry.StatePending || r.Tried || end.Sub(r.FirstSeen) >= untilLate
 }
 
 // list remembers the recipient itself.

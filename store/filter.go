@@ -24,6 +24,7 @@ type Filter struct {
 	MTAs      []string // or formats
 	Codes     []string // "550", "5.1.1", "550 5.1.1", "5xx", "5.7.x", "none"
 	Reasons   []string
+	Accounts  []string // that submitted the message; only failures know them
 
 	// Directions are "outgoing", "local", "incoming", and "own" for messages that
 	// a server made itself to report failures. Those are left out of numbers
@@ -54,7 +55,7 @@ func (f *Filter) MatchCause(reply int, enhanced, reason string) bool {
 
 // Any reports whether f asks for anything less than everything.
 func (f *Filter) Any() bool {
-	return f.OfCause() || len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs)+len(f.Directions) > 0
+	return f.OfCause() || len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs)+len(f.Directions)+len(f.Accounts) > 0
 }
 
 // MatchName reports whether a list of a Filter is empty or contains a name.
@@ -131,6 +132,7 @@ func (f *Filter) Match(e *Event) bool {
 		MatchName(f.Providers, e.Provider) &&
 		MatchName(f.Hosts, e.Host) &&
 		MatchName(f.Directions, e.Direction) &&
+		MatchName(f.Accounts, e.Account) &&
 		(MatchName(f.MTAs, e.MTA) || MatchName(f.MTAs, e.Format)) &&
 		(len(f.Senders) == 0 || MatchDomain(f.Senders, e.SenderDomain())) &&
 		(e.Outcome == "delivered" || !f.OfCause() || f.MatchCause(e.Reply, e.Enhanced, e.Reason))

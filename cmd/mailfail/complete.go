@@ -24,7 +24,7 @@ func completions() map[string]completion {
 		return func(*cobra.Command, string) []string { return values }
 	}
 	return map[string]completion{
-		"by":         fixed(append(dimensionNames(), string(report.ByNextHop))...),
+		"by":         fixed(append(dimensionNames(), string(report.ByAccount), string(report.ByNextHop))...),
 		"reason":     fixed(reasonNames()...),
 		"mta":        fixed(mtaNames()...),
 		"direction":  fixed(store.DirectionNames...),

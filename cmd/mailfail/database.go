@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"mailfail/ingest"
 	"mailfail/ingest/source"
 	"mailfail/store/sqlite"
 )
@@ -114,11 +116,19 @@ func readNumbers(cmd *cobra.Command, logs *logFlags, families []source.Family, f
 	if err != nil {
 		return nil, err
 	}
-	_, unread, err := readLogs(cmd, db, logs, families)
+	res, unread, err := readLogs(cmd, db, logs, families)
+	if n.failed = worse(failed, unread); err == nil && n.failed != nil && !understood(res.Files) {
+		err = n.failed // what is wrong was said, and there is nothing else to say
+	}
 	if err != nil {
 		db.Close()
 		return nil, err
 	}
-	n.DB, n.failed = db, worse(failed, unread)
+	n.DB = db
 	return &n, nil
+}
+
+// understood reports whether a line of files was understood.
+func understood(files []ingest.File) bool {
+	return slices.ContainsFunc(files, func(f ingest.File) bool { return f.Lines.Understood > 0 })
 }

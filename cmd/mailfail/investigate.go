@@ -104,6 +104,9 @@ func investigateOptions(logs *logFlags, window *windowFlags, filter *filterFlags
 	if opt.Filter, err = filter.filter(); err != nil {
 		return opt, err
 	}
+	if err := checkCounted(&opt.Filter); err != nil {
+		return opt, err
+	}
 	opt.Silent = window.until != ""
 	opt.Baseline, err = parseBaseline(baseline, opt.Location)
 	return opt, err

@@ -60,7 +60,7 @@ password of --smtp-user is read from $MAILFAIL_SMTP_PASSWORD or a file.`,
 	f.window.add(flags)
 	flags.BoolVar(&f.window.week, "week", false, "only the seven days before today")
 	f.filter.add(flags)
-	flags.StringSliceVar(&f.by, "by", nil, "break down by one or several of "+strings.Join(dimensionNames(), ", ")+"; or "+string(report.ByNextHop)+" alone, for connections as CSV")
+	flags.StringSliceVar(&f.by, "by", nil, "break down by one or several of "+strings.Join(dimensionNames(), ", ")+"; or account alone; or "+string(report.ByNextHop)+" alone, for connections as CSV")
 	flags.IntVar(&f.top, "top", 0, "rows of each table; 0: all (the default of JSON and CSV; else as many as suit a page)")
 	f.output.add(flags, "text", "html", "markdown", "json", "csv")
 	flags.StringVar(&f.template, "template", "", "render with this template: html/template for .html, else text/template")
@@ -116,7 +116,7 @@ func (f *reportFlags) options(cmd *cobra.Command) (opt report.Options, err error
 	if opt, err = reportOptions(&f.logs, &f.window, &f.filter, f.by); err != nil {
 		return opt, err
 	}
-	for _, check := range []func() error{func() error { return checkMinutes(opt.Window) }, f.output.check, f.mail.check} {
+	for _, check := range []func() error{func() error { return checkCounted(&opt.Filter) }, func() error { return checkMinutes(opt.Window) }, f.output.check, f.mail.check} {
 		if err := check(); err != nil {
 			return opt, err
 		}

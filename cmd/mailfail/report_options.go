@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"mailfail/registry"
 	"mailfail/report"
 	"mailfail/store"
 )
@@ -33,19 +34,30 @@ func checkMinutes(w store.Window) error {
 	return nil
 }
 
+// checkCounted refuses to count by what only failures know.
+func checkCounted(f *store.Filter) error {
+	if len(f.Accounts) == 0 {
+		return nil
+	}
+	return usageError("--account: deliveries are not counted by account (try `mailfail report --by account`, or `mailfail events --account %s`)",
+		registry.Foreign(f.Accounts[0]))
+}
+
 // dimensions checks the names of --by.
 func dimensions(names []string) (dims []store.Dimension, err error) {
 	for _, name := range names {
 		d := store.Dimension(strings.ToLower(strings.TrimSpace(name)))
-		if !slices.Contains(store.Dimensions, d) && d != report.ByNextHop {
-			return nil, unknownValue("--by", name, append(dimensionNames(), string(report.ByNextHop)))
+		if !slices.Contains(store.Dimensions, d) && !slices.Contains(report.Alone, d) {
+			return nil, unknownValue("--by", name, append(dimensionNames(), string(report.ByAccount), string(report.ByNextHop)))
 		}
 		if !slices.Contains(dims, d) {
 			dims = append(dims, d)
 		}
 	}
-	if len(dims) > 1 && slices.Contains(dims, report.ByNextHop) {
-		return nil, usageError("--by %s stands alone: connections name no recipients", report.ByNextHop)
+	for _, d := range report.Alone {
+		if len(dims) > 1 && slices.Contains(dims, d) {
+			return nil, usageError("--by %s stands alone: recipients are not counted by it", d)
+		}
 	}
 	return dims, nil
 }

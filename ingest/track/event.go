@@ -70,7 +70,7 @@ func (t *Tracker) observe(m *message, r *parsers.Record, k *cause) {
 		e.Outcome, e.Direction = "rejected", registry.DirectionIncoming.String()
 	} else {
 		sender, client, clientIP, e.HasSender = m.sender, m.client, m.clientIP, m.hasSender
-		e.MessageID = foreign(m.messageID)
+		e.MessageID, e.Account = foreign(m.messageID), foreign(m.account)
 		if m.own && !m.roaming || r.Own {
 			e.Direction = store.OwnDirection
 		}

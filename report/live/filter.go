@@ -10,7 +10,7 @@ import (
 
 // FilterKeys are the words that ParseFilter knows, as the flags of the same
 // names.
-var FilterKeys = []string{"provider", "domain", "code", "reason", "sender", "host", "mta"}
+var FilterKeys = []string{"provider", "domain", "code", "reason", "sender", "host", "mta", "account"}
 
 // Words splits what a user typed at blanks. A part in double quotes keeps its
 // blanks: code="550 5.1.1".
@@ -79,6 +79,8 @@ func FilterList(f *store.Filter, key string) *[]string {
 		return &f.Hosts
 	case "mta":
 		return &f.MTAs
+	case "account":
+		return &f.Accounts
 	}
 	return nil
 }

@@ -106,6 +106,15 @@ func content(t *testing.T, e Engine) {
 		return nil
 	})
 	check(err)
+	for account, want := range map[string]int{"Joe": 1, "jim": 0} {
+		n := 0
+		_, err = e.Events(t.Context(), store.Window{}, store.Filter{Accounts: []string{account}}, store.OutcomeNames, 0, func(*store.Event) error {
+			n++
+			return nil
+		})
+		check(err)
+		same(t, "failures of "+account, n, want)
+	}
 }
 
 func same[T any](t *testing.T, what string, got, want T) {

@@ -1,0 +1,181 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"mailfail/registry"
+	"mailfail/store"
+	"mailfail/templates"
+)
+
+// ByAccount asks for who submitted the mail: SASL logins and local users. It
+// stands alone, since deliveries are not counted by account.
+const ByAccount store.Dimension = "account"
+
+// Submitter is an account, and what it sent.
+type Submitter struct {
+	Account              registry.Foreign
+	Messages, Recipients int64
+	Before               int64 // messages of the time before
+	Failed, Waiting      int64 // recipients in trouble; known only by ByAccount
+}
+
+// mostAccounted is how many recipients in trouble are looked up by account.
+const mostAccounted = 100_000
+
+// submitters counts what accounts submitted in the window and before.
+func (r *Report) submitters(ctx context.Context, q store.Reader) error {
+	w := store.Window{Since: r.Window.Since, Until: r.end()}
+	short := !w.Since.IsZero() && w.Until.Sub(w.Since) <= longestCompared
+	if r.Filter.OfCause() || !short && !r.isBy(ByAccount) && !r.FromFiles {
+		return nil
+	}
+	accounts := map[registry.Foreign]*Submitter{}
+	count := func(w store.Window, of func(*Submitter, *store.SubmissionRow)) error {
+		rows, err := q.Submissions(ctx, w, r.Filter)
+		for i := range rows {
+			if s := accountOf(accounts, registry.Foreign(rows[i].Account)); s != nil {
+				of(s, &rows[i])
+			}
+		}
+		return err
+	}
+	err := count(w, func(s *Submitter, row *store.SubmissionRow) {
+		s.Messages, s.Recipients = s.Messages+row.Messages, s.Recipients+row.Recipients
+	})
+	if err == nil && short && len(accounts) > 0 {
+		days, _ := r.stepBack()
+		before := store.Window{
+			Since: w.Since.In(r.location).AddDate(0, 0, -days),
+			Until: w.Until.In(r.location).AddDate(0, 0, -days),
+		}
+		err = count(before, func(s *Submitter, row *store.SubmissionRow) { s.Before += row.Messages })
+	}
+	if err == nil && r.isBy(ByAccount) {
+		err = r.accountsInTrouble(ctx, q, accounts)
+	}
+	for _, s := range accounts {
+		if s.Messages+s.Failed+s.Waiting > 0 {
+			r.Submitters = append(r.Submitters, *s)
+		}
+	}
+	slices.SortFunc(r.Submitters, func(a, b Submitter) int {
+		return cmp.Or(cmp.Compare(b.Failed+b.Waiting, a.Failed+a.Waiting), cmp.Compare(b.Messages-b.Before, a.Messages-a.Before),
+			cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Account, b.Account))
+	})
+	return err
+}
+
+// accountOf returns the submitter of a name, nil when it names no account: some
+// logs give the address of the client in its place.
+func accountOf(accounts map[registry.Foreign]*Submitter, name registry.Foreign) *Submitter {
+	if _, err := netip.ParseAddr(string(name)); name == "" || err == nil {
+		return nil
+	}
+	if accounts[name] == nil {
+		accounts[name] = &Submitter{Account: name}
+	}
+	return accounts[name]
+}
+
+// accountsInTrouble counts the recipients in trouble by account.
+func (r *Report) accountsInTrouble(ctx context.Context, q store.Reader, accounts map[registry.Foreign]*Submitter) error {
+	failed, end := map[int64]bool{}, r.end()
+	var ids []int64
+	err := q.Affected(ctx, r.Window, r.Filter, func(a *store.Affected) error {
+		if inTrouble(a, end) && len(ids) < mostAccounted {
+			ids = append(ids, a.ID)
+			failed[a.ID] = a.State != registry.StatePending
+		}
+		return nil
+	})
+	if len(ids) == mostAccounted {
+		r.Notes = append(r.Notes, fmt.Sprintf("Only the first %s recipients in trouble were looked up by account.", templates.Count(mostAccounted)))
+	}
+	for chunk := range slices.Chunk(ids, 1000) {
+		if err != nil {
+			return err
+		}
+		var persons []store.Person
+		persons, err = q.Persons(ctx, chunk, time.Time{})
+		for i := range persons {
+			s := accountOf(accounts, persons[i].Account)
+			switch {
+			case s == nil:
+			case failed[persons[i].ID]:
+				s.Failed++
+			default:
+				s.Waiting++
+			}
+		}
+	}
+	return err
+}
+
+func (r *Report) csvAccounts(c *csvWriter, n int) {
+	c.row("account", "messages", "recipients", "messages_before", "failed", "waiting")
+	for _, a := range top(r.Submitters, n) {
+		row := []string{templates.CSV(a.Account)}
+		for _, n := range []int64{a.Messages, a.Recipients, a.Before, a.Failed, a.Waiting} {
+			row = append(row, strconv.FormatInt(n, 10))
+		}
+		c.row(row...)
+	}
+}
+
+// jsonAccount is an account, and what it sent.
+type jsonAccount struct {
+	Account    registry.Foreign `json:"account"`
+	Messages   int64            `json:"messages"`
+	Recipients int64            `json:"recipients"`
+	Before     int64            `json:"messages_before"`
+	Failed     *int64           `json:"failed"` // recipients; known only by account
+	Waiting    *int64           `json:"waiting"`
+}
+
+func (r *Report) jsonAccounts(n int) (list []jsonAccount) {
+	for _, a := range top(r.Submitters, n) {
+		j := jsonAccount{Account: a.Account, Messages: a.Messages, Recipients: a.Recipients, Before: a.Before}
+		if r.isBy(ByAccount) {
+			j.Failed, j.Waiting = &a.Failed, &a.Waiting
+		}
+		list = append(list, j)
+	}
+	return list
+}
+
+// accounts is the table of who submitted mail: those in trouble first, then
+// those that send more than before, as a stolen password does.
+func (c *composer) accounts() Section {
+	s := Section{ID: string(ByAccount), Title: "By account"}
+	if len(c.Submitters) == 0 || c.By != nil && !c.isBy(ByAccount) {
+		return s
+	}
+	t := &Table{Columns: []Column{{Title: "Account", Name: true}, {Title: "Messages", Number: true}, {Title: "Recipients", Number: true}}}
+	if c.Before != nil {
+		t.Columns = append(t.Columns, Column{Title: "Messages " + c.Before.Name, Number: true})
+	}
+	rows := fewRows
+	if c.isBy(ByAccount) {
+		rows = DefaultTop
+		t.Columns = append(t.Columns, Column{Title: "Failed", Number: true}, Column{Title: "Waiting", Number: true})
+	}
+	for _, a := range top(c.Submitters, c.rows(rows)) {
+		row := Row{Cells: []templates.Text{templates.Name(a.Account), templates.Number(a.Messages), templates.Number(a.Recipients)}}
+		if c.Before != nil {
+			row.Cells = append(row.Cells, templates.Number(a.Before))
+		}
+		if c.isBy(ByAccount) {
+			row.Cells = append(row.Cells, templates.Number(a.Failed), templates.Number(a.Waiting))
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	s.Table, s.More = t, more(len(c.Submitters)-len(t.Rows), "account")
+	return s
+}
