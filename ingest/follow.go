@@ -59,7 +59,7 @@ func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args
 		}
 		stdin := source.FollowStream(ctx, "standard input", io.NopCloser(opt.Stdin))
 		defer stdin.Close()
-		f.stdin = stdin
+		f.stdin, f.stdinName = stdin, fmt.Sprintf("stream %d", time.Now().UnixNano())
 	}
 	if len(files) > 0 {
 		opt.Source.FromEnd = opt.FromEnd
@@ -87,9 +87,11 @@ func (f *follower) watch(rules store.Classifier) {
 		}
 		f.opt.Observe(e)
 	}
-	store := f.emit
 	f.emit = func(r *parsers.Record) {
-		if store(r); f.err == nil {
+		if !f.isNew() {
+			return
+		}
+		if f.err = f.tracker.Record(r); f.err == nil {
 			f.err = f.watcher.tracker.Record(r)
 		}
 	}
@@ -104,8 +106,10 @@ type follower struct {
 	logs    map[*source.Reader]*log
 	stdin   *source.Reader // nil without it, and after its end
 	parser  *detect.Stream // of standard input
-	journal journal        // of standard input
-	more    bool           // there is more to read of standard input
+
+	stdinName string  // for once: each run reads another stream
+	journal   journal // of standard input
+	more      bool    // there is more to read of standard input
 
 	started bool // a round was done
 	swept   time.Time
@@ -206,6 +210,9 @@ func (f *follower) read(ctx context.Context, r *source.Reader) error {
 		g = &log{stream: stream}
 		f.logs[r] = g
 	}
+	if err := f.readAs(logName(r)); err != nil {
+		return err
+	}
 	file := File{Path: r.Path()}
 	err := f.readLines(ctx, r, g.stream, &file)
 	f.added.Add(file.Lines)
@@ -271,7 +278,12 @@ const stdinTurn = 200 * time.Millisecond
 // readStdin reads the lines of standard input that wait.
 func (f *follower) readStdin() error {
 	counted := tally{loop: f.loop, total: &f.added}
-	f.more = f.stdin != nil
+	if f.more = f.stdin != nil; f.more {
+		if err := f.readAs(f.stdinName); err != nil {
+			return err
+		}
+		f.loop.stream = f.parser
+	}
 	for began := time.Now(); f.more && time.Since(began) < stdinTurn; {
 		line, err := f.stdin.Next()
 		var long *source.TooLongError

@@ -85,10 +85,14 @@ func (f *File) NotUnderstood() bool {
 type loop struct {
 	w       store.Writer
 	tracker *track.Tracker
+	once    once
 	opt     Options
 	emit    func(*parsers.Record)
-	err     error  // of the store, from within emit
-	line    []byte // that is being read
+	stream  *detect.Stream // whose records are emitted
+	again   bool           // the line of the last record was counted in another log
+	alone   bool           // nothing but one log is read, into a store of its own
+	err     error          // of the store, from within emit
+	line    []byte         // that is being read
 
 	given   map[string]bool // whether a file was named by its path
 	untimed store.Lines     // of the source, before the first line with a time
@@ -113,12 +117,38 @@ func newLoop(ctx context.Context, db store.Writable, rules store.Classifier, opt
 		opt.Location = time.Local
 	}
 	l := &loop{w: w, tracker: track.New(w, rules), opt: opt}
+	l.once.w = w
+	l.once.forget()
 	l.emit = func(r *parsers.Record) {
-		if l.err == nil {
+		if l.isNew() {
 			l.err = l.tracker.Record(r)
 		}
 	}
 	return l, nil
+}
+
+// isNew reports whether a record is to be counted: nothing went wrong, and no
+// other log had its line before.
+func (l *loop) isNew() bool {
+	if l.err != nil {
+		return false
+	}
+	if line, first := l.stream.Line(); first {
+		l.again, l.err = l.once.counted(line)
+	}
+	return l.err == nil && !l.again
+}
+
+// readAs is called before lines of a log are read.
+func (l *loop) readAs(name string) error {
+	if l.alone {
+		return nil
+	}
+	if err := l.once.begin(name); err != nil {
+		l.err = err
+		return l.fail()
+	}
+	return nil
 }
 
 // Run reads what is new in the sources. An error of a single source is noted
@@ -131,6 +161,7 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 		return res, err
 	}
 	defer l.w.Close()
+	l.alone = opt.Whole && len(families) == 1
 	l.tracker.Warn = func(err error) { res.Errs = append(res.Errs, err) }
 	for i := 0; i < len(families); i++ {
 		again, err := l.family(ctx, families[i:i+1], &res)
@@ -144,7 +175,7 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 	if err := l.begin(ctx); err != nil {
 		return res, err
 	}
-	if err := l.tracker.Flush(); err != nil {
+	if err := errors.Join(l.tracker.Flush(), l.once.flush()); err != nil {
 		return res, err
 	}
 	if err := l.sweep(); err != nil {
@@ -172,6 +203,9 @@ func (l *loop) sweep() error {
 		return err
 	}
 	l.w.PutMeta(name, today)
+	if err := l.w.ForgetLineHashes(); err != nil {
+		return err
+	}
 	return l.tracker.Sweep()
 }
 
@@ -226,6 +260,7 @@ func (l *loop) end(res *Result) error {
 	if !l.opt.Whole || stream == nil {
 		return nil
 	}
+	l.stream = stream
 	result := stream.End(l.emit)
 	if l.err != nil {
 		return l.fail()
@@ -267,6 +302,9 @@ func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error 
 	}
 	if l.opt.Whole {
 		r.Whole()
+	}
+	if err := l.readAs(logName(r)); err != nil {
+		return err
 	}
 	file := File{Path: r.Path(), resumed: position.Offset > 0, forced: l.opt.Format != "auto"}
 	readErr := l.readLines(ctx, r, stream, &file)
@@ -335,6 +373,7 @@ type fatalError struct{ error }
 func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *detect.Stream, file *File) error {
 	counted := tally{loop: l, total: &file.Lines}
 	defer counted.flush()
+	l.stream = stream
 	for {
 		line, err := r.Next()
 		if err == source.ErrQuiet {
@@ -474,6 +513,7 @@ func (l *loop) begin(ctx context.Context) error {
 	}
 	l.inBatch, l.lines = true, 0
 	if stale {
+		l.once.forget()
 		if err := l.tracker.Reset(); err != nil {
 			return errors.Join(err, l.fail())
 		}
@@ -483,7 +523,7 @@ func (l *loop) begin(ctx context.Context) error {
 
 func (l *loop) commit() error {
 	l.countUntimed()
-	if err := l.tracker.Flush(); err != nil {
+	if err := errors.Join(l.tracker.Flush(), l.once.flush()); err != nil {
 		l.err = err
 		return l.fail()
 	}
@@ -495,6 +535,7 @@ func (l *loop) commit() error {
 func (l *loop) fail() error {
 	l.w.Rollback()
 	l.inBatch, l.untimed = false, store.Lines{}
+	l.once.forget()
 	return l.err
 }
 

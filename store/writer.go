@@ -92,6 +92,17 @@ type Writer interface {
 	SourcesByInode(device, inode uint64) ([]Source, error)
 	SourcesByFamily(family string) ([]Source, error)
 
+	// Lines that were read, by a hash, so that the same line of two logs counts once:
+	// see package ingest. Log returns the id of a log, Coverage the logs that hold
+	// lines of a host. The lines of a minute are in no order, and as often as they
+	// were added.
+	Log(name string) (int64, error)
+	Coverage(host []byte) ([]Coverage, error)
+	Cover(host []byte, c Coverage) error
+	LineHashes(log, minute int64) ([]uint32, error)
+	AddLineHashes(log, minute int64, hashes []uint32)
+	ForgetLineHashes() error
+
 	Meta(name string) (string, error)
 	PutMeta(name, value string)
 }
@@ -148,6 +159,9 @@ func (c *Counts) Add(d Counts) {
 	c.Expected += d.Expected
 	c.Heard += d.Heard
 }
+
+// Coverage says that a log holds lines of a host between two minutes.
+type Coverage struct{ Log, First, Last int64 }
 
 // Lines counts the lines that were read.
 type Lines struct{ Read, Understood, Irrelevant, Unparsed int64 }

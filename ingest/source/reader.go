@@ -550,6 +550,10 @@ func (r *Reader) noteEnd(info os.FileInfo) {
 	}
 }
 
+// Head returns a fingerprint of what the source begins with, whatever was read of
+// it: of FingerprintSize bytes, or of all that there is.
+func (r *Reader) Head() [16]byte { return fingerprint(r.head) }
+
 // Path returns the name of the source, for messages.
 func (r *Reader) Path() string { return r.path }
 

@@ -34,6 +34,8 @@ type Stream struct {
 	last   int       // index of the format that claimed the last line with a program
 
 	entry    parsers.Entry
+	line     Line // whose records are passed on
+	lineRead bool // line is set
 	emit     func(*parsers.Record)
 	current  *parsers.Format
 	deliver  func(*parsers.Record) // s.stamp, bound once so that no line allocates it
@@ -497,7 +499,7 @@ func (s *Stream) read(i int, e *parsers.Entry) parsers.Result {
 	if r.parser == nil {
 		r.begin(s.opts)
 	}
-	s.current = r.format
+	s.current, s.lineRead = r.format, false
 	result := r.parser.Parse(e, s.deliver)
 	r.seen.Lines++
 	if result != parsers.Unparsed {
@@ -515,6 +517,7 @@ func (s *Stream) End(emit func(*parsers.Record)) parsers.Result {
 	if s.lines.End(&s.entry) {
 		result = s.parseEntry()
 	}
+	s.entry.Program, s.lineRead = nil, false // these records are of no one line
 	for i := range s.readers {
 		if k := s.readers[i].keeper; k != nil {
 			s.current = s.readers[i].format

@@ -221,6 +221,25 @@ CREATE TABLE lines (
     unparsed   INTEGER NOT NULL
 );
 
+-- The lines that had something to count, so that the same line of two logs counts
+-- once: 32 bits of a hash of host, time, program, pid and text, in four bytes each.
+-- They are kept for a month, and no more than some millions.
+CREATE TABLE line_hashes (
+    log    INTEGER NOT NULL, -- name: the path that all generations share
+    minute INTEGER NOT NULL,
+    data   BLOB NOT NULL,
+    PRIMARY KEY (log, minute)
+) WITHOUT ROWID;
+
+-- Between which minutes a log holds lines of a host.
+CREATE TABLE coverage (
+    host  INTEGER NOT NULL, -- name
+    log   INTEGER NOT NULL, -- name
+    first INTEGER NOT NULL, -- minute
+    last  INTEGER NOT NULL, -- minute
+    PRIMARY KEY (host, log)
+) WITHOUT ROWID;
+
 -- How far every log was read; see package ingest/source.
 CREATE TABLE sources (
     id              INTEGER PRIMARY KEY,

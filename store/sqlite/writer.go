@@ -265,6 +265,16 @@ func (w *Writer) flush() error {
 	if w.rowErr != nil {
 		return w.rowErr
 	}
+	w.flushLines()
+	w.flushSubmissions()
+	if err := w.findRespelled(); err != nil {
+		return err
+	}
+	w.flushLookups()
+	return w.flushCounts()
+}
+
+func (w *Writer) flushLines() {
 	for minute, l := range w.lines {
 		w.sink.exec(`INSERT INTO lines VALUES (?,?,?,?,?) ON CONFLICT (minute) DO UPDATE SET
 			read = read + excluded.read, understood = understood + excluded.understood,
@@ -272,12 +282,6 @@ func (w *Writer) flush() error {
 			minute, l.Read, l.Understood, l.Irrelevant, l.Unparsed)
 	}
 	clear(w.lines)
-	w.flushSubmissions()
-	if err := w.findRespelled(); err != nil {
-		return err
-	}
-	w.flushLookups()
-	return w.flushCounts()
 }
 
 func (w *Writer) nextID(table string) int64 {
