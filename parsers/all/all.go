@@ -5,6 +5,7 @@ package all
 import (
 	_ "mailfail/parsers/exchange"
 	_ "mailfail/parsers/exim"
+	_ "mailfail/parsers/haraka"
 	_ "mailfail/parsers/kumomta"
 	_ "mailfail/parsers/opensmtpd"
 	_ "mailfail/parsers/postfix"
