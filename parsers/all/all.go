@@ -7,8 +7,10 @@ import (
 	_ "mailfail/parsers/exim"
 	_ "mailfail/parsers/haraka"
 	_ "mailfail/parsers/kumomta"
+	_ "mailfail/parsers/mailgun"
 	_ "mailfail/parsers/opensmtpd"
 	_ "mailfail/parsers/postfix"
 	_ "mailfail/parsers/powermta"
 	_ "mailfail/parsers/sendmail"
+	_ "mailfail/parsers/ses"
 )

@@ -111,12 +111,7 @@ func stampOf(b []byte) time.Time {
 	if len(b) != len("2026-11-29T22:09:39.526Z") || b[10] != 'T' || b[19] != '.' || b[23] != 'Z' {
 		return time.Time{}
 	}
-	t := table.Time(b, nil)
-	milli, ok := parsers.Digits(b[20:23])
-	if t.IsZero() || !ok {
-		return time.Time{}
-	}
-	return t.Add(time.Duration(milli) * time.Millisecond)
+	return table.Time(b, nil)
 }
 
 const uuidLen = len("080C45BD-B367-4666-9646-345B23FDFC5B")

@@ -1,22 +1,27 @@
 package table
 
 import (
+	"bytes"
 	"time"
 
 	"mailfail/parsers"
 )
 
 // Time reads a time as accounting files have it: seconds since 1970, or a date and
-// a time with or without an offset from UTC. One without an offset is read by
-// clock. It is zero for anything else.
+// a time with or without an offset from UTC, both with or without a fraction. One
+// without an offset is read by clock, and is zero when that is nil. It is zero for
+// anything else.
 //
-//	1795329600
+//	1795329600.5
 //	2026-11-22 06:40:00+0100
 //	2026-11-22 06:40:00
 //	2026-11-22T06:40:00.123Z
 func Time(b []byte, clock *parsers.Clock) time.Time {
-	if n, ok := parsers.Digits(b); ok && len(b) > 7 && len(b) < 12 {
-		return time.Unix(int64(n), 0).UTC()
+	if whole, _, _ := bytes.Cut(b, []byte(".")); len(whole) > 7 && len(whole) < 12 {
+		n, ok := parsers.Digits(whole)
+		if nanos, rest := fraction(b[len(whole):]); ok && len(rest) == 0 {
+			return time.Unix(int64(n), nanos).UTC()
+		}
 	}
 	if len(b) < 19 || b[4] != '-' || b[7] != '-' || b[10] != ' ' && b[10] != 'T' || b[13] != ':' || b[16] != ':' {
 		return time.Time{}
@@ -38,14 +43,26 @@ func Time(b []byte, clock *parsers.Clock) time.Time {
 	}
 	second := v[3]*3600 + v[4]*60 + v[5]
 	rest := b[19:]
-	if len(rest) > 0 && rest[0] == '.' {
-		for rest = rest[1:]; len(rest) > 0 && parsers.IsDigit(rest[0]); rest = rest[1:] {
-		}
-	}
+	nanos, rest := fraction(rest)
 	if offset, ok := offsetOf(rest); ok {
-		return time.Unix(int64(day)*86400+int64(second-offset), 0).UTC()
+		return time.Unix(int64(day)*86400+int64(second-offset), nanos).UTC()
 	}
-	return time.Unix(clock.Instant(day, min(second, 86399)), 0).UTC()
+	if clock == nil {
+		return time.Time{}
+	}
+	return time.Unix(clock.Instant(day, min(second, 86399)), nanos).UTC()
+}
+
+// fraction takes the fraction of a second that may begin b, in nanoseconds.
+func fraction(b []byte) (nanos int64, rest []byte) {
+	if len(b) == 0 || b[0] != '.' {
+		return 0, b
+	}
+	i, unit := 1, int64(1e8)
+	for ; i < len(b) && parsers.IsDigit(b[i]); i++ {
+		nanos, unit = nanos+int64(b[i]-'0')*unit, unit/10
+	}
+	return nanos, b[i:]
 }
 
 // offsetOf reads Z, +0100, -01:00, " +0100" in seconds.
