@@ -173,10 +173,11 @@ func (c *cron) stop(t *testing.T) {
 
 // numbers is what is compared: what a report says, and what the sink did.
 type numbers struct {
-	Domains  map[string]domainNumbers
-	Codes    map[string]int // failing attempts
-	Rejected int
-	Unparsed int // lines
+	Domains    map[string]domainNumbers // without own bounces
+	Codes      map[string]int           // failing attempts
+	Rejected   int
+	OwnBounces int
+	Unparsed   int // lines
 }
 
 type domainNumbers struct {
@@ -198,9 +199,10 @@ func reported(t *testing.T, args ...string) numbers {
 	t.Helper()
 	var report struct {
 		Totals struct {
-			Rejected  int
-			Temporary int `json:"rejected_temporary"`
-			Lines     struct{ Unparsed int }
+			Rejected   int
+			Temporary  int `json:"rejected_temporary"`
+			OwnBounces int `json:"own_bounces"`
+			Lines      struct{ Unparsed int }
 		}
 		Domains []struct {
 			Domain              string
@@ -216,7 +218,13 @@ func reported(t *testing.T, args ...string) numbers {
 	if err := json.Unmarshal(out, &report); err != nil {
 		t.Fatalf("mailfail report: %v\n%s", err, out)
 	}
-	n := numbers{Domains: map[string]domainNumbers{}, Codes: map[string]int{}, Rejected: report.Totals.Rejected + report.Totals.Temporary, Unparsed: report.Totals.Lines.Unparsed}
+	n := numbers{
+		Domains:    map[string]domainNumbers{},
+		Codes:      map[string]int{},
+		Rejected:   report.Totals.Rejected + report.Totals.Temporary,
+		OwnBounces: report.Totals.OwnBounces,
+		Unparsed:   report.Totals.Lines.Unparsed,
+	}
 	for _, d := range report.Domains {
 		d.Failing = d.Deferrals + d.Failures
 		n.Domains[d.Domain] = d.domainNumbers
@@ -234,6 +242,10 @@ func (s *sink) wanted(list []message) numbers {
 	n := numbers{Domains: map[string]domainNumbers{}, Codes: map[string]int{}}
 	last := map[string]string{} // code, by who
 	for _, x := range s.said {
+		if x.Bounce && x.Code == "250" {
+			n.OwnBounces++
+			continue
+		}
 		d := n.Domains[x.Domain]
 		if x.Code == "250" {
 			d.Delivered++
@@ -308,6 +320,9 @@ func differences(got, want numbers) string {
 	compare(&b, "code", got.Codes, want.Codes)
 	if got.Rejected != want.Rejected {
 		fmt.Fprintf(&b, "rejected: got %d, want %d\n", got.Rejected, want.Rejected)
+	}
+	if got.OwnBounces != want.OwnBounces {
+		fmt.Fprintf(&b, "own bounces: got %d, want %d\n", got.OwnBounces, want.OwnBounces)
 	}
 	if got.Unparsed != want.Unparsed {
 		fmt.Fprintf(&b, "lines not understood: got %d, want %d\n", got.Unparsed, want.Unparsed)

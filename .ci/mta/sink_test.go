@@ -86,6 +86,7 @@ type said struct {
 	Stage     string
 	Recipient string // of a refused MAIL FROM the sender; "" of a greeting
 	Code      string // "250" when it was accepted; "" when the connection was dropped
+	Bounce    bool   // it came from the null sender: only the mail server's own bounces do
 }
 
 // sink is a set of scripted SMTP servers that write down what they did.
@@ -152,10 +153,10 @@ func (s *sink) refuses(who string, f fate) bool {
 	return true
 }
 
-func (s *sink) note(domain, stage, recipient, code string) {
+func (s *sink) note(x said) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x := said{time.Now(), domain, stage, recipient, code}
+	x.Time = time.Now()
 	s.said = append(s.said, x)
 	s.log.Encode(x)
 }
@@ -167,6 +168,7 @@ type session struct {
 	r      *bufio.Reader
 	w      io.Writer
 	mail   bool     // MAIL FROM was accepted
+	bounce bool     // it was <>
 	rcpts  []string // those that were
 }
 
@@ -202,7 +204,7 @@ func (c *session) command(line string) bool {
 		if f, ok := parseFate(sender); ok && f.stage == "mail" && c.sink.refuses(sender, f) {
 			return c.refuse(f, "mail", sender)
 		}
-		c.mail = true
+		c.mail, c.bounce = true, sender == ""
 		c.reply("250 2.1.0 Ok")
 	case "RCPT":
 		return c.rcpt(path(line))
@@ -252,7 +254,7 @@ func (c *session) data() bool {
 		return goOn
 	}
 	for _, r := range c.rcpts {
-		c.sink.note(c.server.domain, "eod", r, "250")
+		c.sink.note(said{Domain: c.server.domain, Stage: "eod", Recipient: r, Code: "250", Bounce: c.bounce})
 	}
 	c.mail, c.rcpts = false, nil
 	c.reply("250 2.0.0 Ok: queued as 4ABCDE")
@@ -275,7 +277,7 @@ func (c *session) refuseAll(stage string) (refused, goOn bool) {
 // refuse refuses recipients and reports whether the connection goes on.
 func (c *session) refuse(f fate, stage string, recipients ...string) bool {
 	for _, r := range recipients {
-		c.sink.note(c.server.domain, stage, r, f.reported())
+		c.sink.note(said{Domain: c.server.domain, Stage: stage, Recipient: r, Code: f.reported(), Bounce: c.bounce})
 	}
 	if f.drops() {
 		return false
