@@ -183,7 +183,7 @@ func (r *Report) timeline(ctx context.Context, q store.Reader) error {
 
 // investigate finds out what changed, where there are days to compare with.
 func (r *Report) investigate(ctx context.Context, q store.Reader) error {
-	if r.Usual == nil || r.Window.Since.IsZero() || r.end().Sub(r.Window.Since) > longestHours || r.Filter.OfCause() || r.Totals.Recipients > mostInvestigated {
+	if r.Usual == nil || r.Window.Since.IsZero() || r.end().Sub(r.Window.Since) > longestHours || r.Filter.OfCause() {
 		return nil
 	}
 	opt := investigate.Options{Window: store.Window{Since: r.Window.Since, Until: r.end()}, Filter: r.Filter, Location: r.location}
@@ -197,11 +197,6 @@ func (r *Report) investigate(ctx context.Context, q store.Reader) error {
 	r.Found = found
 	return err
 }
-
-// mostInvestigated is how many recipients of a window a report has
-// investigated: the engine takes about 3 KB of memory for each recipient of two
-// weeks.
-const mostInvestigated = 25_000
 
 // leastDays is how many days it takes to know what is usual.
 const leastDays = 2

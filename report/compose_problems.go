@@ -40,11 +40,7 @@ func (c *composer) problems() Section {
 		s.Problems = append(s.Problems, c.problem(k))
 	}
 	if len(s.Problems) > 0 {
-		why := "there is no history of this time yet."
-		if c.Totals.Recipients > mostInvestigated {
-			why = "this is too much mail to compare in a report; mailfail investigate does."
-		}
-		s.More = templates.Words("The largest groups of recipients in trouble, without comparison: " + why)
+		s.More = templates.Words("The largest groups of recipients in trouble, without comparison: there is no history of this time yet.")
 	}
 	s.Problems = append(s.Problems, c.stuck()...)
 	return s

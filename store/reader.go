@@ -17,6 +17,14 @@ type Reader interface {
 	// steps of time, which are whole minutes.
 	Timeline(ctx context.Context, w Window, f Filter, by []Dimension, step time.Duration) (*Timeline, error)
 
+	// Flow reports to a sink what happened in a window, by place and minute, and
+	// each first failure. What f asks of causes is about failures only.
+	Flow(ctx context.Context, w Window, f Filter, to FlowSink) error
+
+	// Replies returns what is known of failing attempts with some ids (of
+	// FlowFailure) alone: replies, addresses and clients, in no order. ID is set.
+	Replies(ctx context.Context, ids []int64) ([]Reply, error)
+
 	// Affected calls each with the recipients that failed in a window and those
 	// that are pending at its end, in no order.
 	Affected(ctx context.Context, w Window, f Filter, each func(*Affected) error) error

@@ -12,27 +12,21 @@ import (
 // direct turns what happened at a site until a time into the engine's data,
 // without logs: as the parsers, the tracker and a store would.
 type direct struct {
-	data   *investigate.Data
-	until  time.Time
-	places map[investigate.Place]int32
-	causes map[causeKey]int32
-	counts map[[2]int64]int32 // arrivals by minute and place
-	came   map[accepted]*investigate.Accepted
-	next   int64
+	data    *investigate.Data
+	until   time.Time
+	places  map[investigate.Place]int32
+	causes  map[causeKey]int32
+	details map[int64]investigate.Detail
+	next    int64
 }
 
 type causeKey struct{ provider, code, enhanced, stage, source, signature string }
-
-type accepted struct {
-	minute       int64
-	host, sender string
-}
 
 func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 
 func newData(s *sites.Site, until time.Time) *investigate.Data {
 	d := &direct{data: &investigate.Data{Since: minuteOf(s.Last), Until: minuteOf(until)}, until: until, places: map[investigate.Place]int32{},
-		causes: map[causeKey]int32{}, counts: map[[2]int64]int32{}, came: map[accepted]*investigate.Accepted{}}
+		causes: map[causeKey]int32{}, details: map[int64]investigate.Detail{}}
 	for t := s.Start; t.Before(s.Last); t = t.AddDate(0, 0, 1) {
 		d.data.Days = append(d.data.Days, investigate.Span{Since: minuteOf(t), Until: minuteOf(t.AddDate(0, 0, 1))})
 	}
@@ -41,24 +35,19 @@ func newData(s *sites.Site, until time.Time) *investigate.Data {
 			d.message(m)
 		}
 	}
-	for k, n := range d.counts {
-		d.data.Arrivals = append(d.data.Arrivals, investigate.Arrival{Minute: k[0], Place: int32(k[1]), N: n})
-	}
-	for _, a := range d.came {
-		d.data.Accepted = append(d.data.Accepted, *a)
+	d.data.Details = func(ids []int64) map[int64]investigate.Detail {
+		found := map[int64]investigate.Detail{}
+		for _, id := range ids {
+			found[id] = d.details[id]
+		}
+		return found
 	}
 	return d.data
 }
 
 func (d *direct) message(m *sites.Message) {
 	sender := senderDomain(m.Sender)
-	k := accepted{minuteOf(m.At), m.Host, sender}
-	came := d.came[k]
-	if came == nil {
-		came = &investigate.Accepted{Minute: k.minute, Host: m.Host, Sender: sender}
-		d.came[k] = came
-	}
-	came.N++
+	d.data.Accept(minuteOf(m.At), d.placeOf(investigate.Place{Host: m.Host, Sender: sender}), 1)
 	for _, r := range m.Recipients {
 		if len(r.Attempts) > 0 && r.Attempts[0].At.Before(d.until) {
 			d.recipient(m, r, sender)
@@ -93,7 +82,7 @@ func (d *direct) recipient(m *sites.Message, r *sites.Recipient, sender string) 
 			state = investigate.Failed
 		}
 	}
-	d.counts[[2]int64{first, int64(d.place(m, r, &last, sender))}]++
+	d.data.Arrive(first, d.place(m, r, &last, sender), 1)
 	seen, tried := map[string]bool{}, false
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
@@ -107,17 +96,23 @@ func (d *direct) recipient(m *sites.Message, r *sites.Recipient, sender string) 
 		cause := d.cause(a)
 		if reason := d.data.Causes[cause].Reason; !seen[reason] {
 			seen[reason] = true
-			d.data.Events = append(d.data.Events, investigate.Event{Minute: minuteOf(a.At), Arrived: first, Place: d.place(m, r, a, sender), Cause: cause, N: 1,
-				Recipient: d.next, State: state, Text: a.Reply.Text, Detail: investigate.Detail{Sender: m.Sender, Account: m.Account, Client: m.Client, IP: a.IP}})
+			id := int64(len(d.details) + 1)
+			d.details[id] = investigate.Detail{Text: a.Reply.Text, Sender: m.Sender, Account: m.Account, Client: m.Client, IP: a.IP}
+			d.data.Fail(investigate.Event{ID: id, Minute: minuteOf(a.At), Arrived: first, Place: d.place(m, r, a, sender), Cause: cause, N: 1,
+				Recipient: d.next, State: state})
 		}
 	}
 	if !tried && r.Attempts[0].Outcome == sites.Suspended {
-		d.data.Events = append(d.data.Events, investigate.Event{Minute: first, Arrived: first, Place: d.place(m, r, &r.Attempts[0], sender), Cause: investigate.Suspended, N: 1, Recipient: d.next, State: state})
+		d.data.Fail(investigate.Event{Minute: first, Arrived: first, Place: d.place(m, r, &r.Attempts[0], sender), Cause: investigate.Suspended, N: 1,
+			Recipient: d.next, State: state})
 	}
 }
 
 func (d *direct) place(m *sites.Message, r *sites.Recipient, a *sites.Attempt, sender string) int32 {
-	p := investigate.Place{Host: m.Host, Sender: sender, Domain: senderDomain(r.Address), Relay: a.Relay, Provider: registry.Provider(a.Relay), Local: a.Relay == "local"}
+	return d.placeOf(investigate.Place{Host: m.Host, Sender: sender, Domain: senderDomain(r.Address), Relay: a.Relay, Provider: registry.Provider(a.Relay), Local: a.Relay == "local"})
+}
+
+func (d *direct) placeOf(p investigate.Place) int32 {
 	id, ok := d.places[p]
 	if !ok {
 		id = int32(len(d.places))

@@ -1,12 +1,16 @@
 package investigate
 
 import (
+	"slices"
 	"time"
 )
 
 // Data is what the engine looks at: who was to receive mail, and what failed,
-// in the window and on the days before. Minutes are minutes since 1970 UTC. The
-// rows may come in any order.
+// in the window and on the days before. Minutes are minutes since 1970 UTC.
+//
+// Of the days before only sums are kept: recipients and failures by place and
+// day, and mail by sender, host and quarter of an hour. So the size of Data
+// depends on the number of places and of failures, not on that of recipients.
 type Data struct {
 	Since, Until int64 // the window, half-open
 	// Days are the periods before the window that it is compared with, oldest
@@ -17,10 +21,17 @@ type Data struct {
 
 	Places []Place
 	Causes []Cause
+	Events []Event // of the window
 
-	Arrivals []Arrival
-	Events   []Event
-	Accepted []Accepted
+	// Details returns what is known of some events alone; they have an ID. nil
+	// says that nothing is.
+	Details func(ids []int64) map[int64]Detail
+
+	arrivals []arrival // of the window
+	before   [][]int32 // recipients by day and place
+	lastDay  int       // of dayOf
+	failures []failure // of the days before
+	mail     mail
 }
 
 // Span is a half-open range of minutes.
@@ -46,14 +57,6 @@ type Cause struct {
 	Signature string
 }
 
-// Arrival counts recipients that were first seen in a minute. Before the
-// window a coarser time is good enough: any minute of the same quarter of an hour.
-type Arrival struct {
-	Minute int64
-	Place  int32
-	N      int32
-}
-
 // Suspended is the Cause of an event without one of its own: the MTA put the
 // recipient off and did not try. The engine looks for the cause.
 const Suspended = -1
@@ -61,15 +64,14 @@ const Suspended = -1
 // Event is the first failing attempt of a recipient for a reason. Retries are
 // no events. Before the window only Minute, Place, Cause and N matter.
 type Event struct {
+	ID        int64 // for Details, 0 none
 	Minute    int64
 	Arrived   int64 // minute in which the recipient was first seen
+	Recipient int64 // tells recipients apart, 0 unknown
 	Place     int32 // Relay is that of the attempt
 	Cause     int32 // index of Data.Causes, or Suspended
 	N         int32 // recipients
-	Recipient int64 // tells recipients apart, 0 unknown
 	State     State // at the end of the window
-	Detail    Detail
-	Text      string // the reply, as logged
 }
 
 // State is how a recipient stands at the end of the window.
@@ -84,17 +86,91 @@ const (
 
 // Detail holds what is known of failures only.
 type Detail struct {
+	Text    string // the reply, as logged
 	Sender  string // address
 	Account string
 	Client  string
 	IP      string // of the relay
 }
 
-// Accepted counts messages that came into the queue in a minute, for servers
-// whose log reports that apart from the first attempt.
-type Accepted struct {
-	Minute int64
-	Host   string
-	Sender string // domain
-	N      int32
+// arrival counts recipients that were first seen at a place in a minute.
+type arrival struct {
+	minute   int32 // of the window
+	place, n int32
+}
+
+// failure counts events before the window.
+type failure struct{ place, cause, day, n int32 }
+
+// dayOf returns the number of the day of a minute, that of the window being
+// len(d.Days), and -1 for a minute that lies in none.
+func (d *Data) dayOf(minute int64) int {
+	if minute >= d.Since && minute < d.Until {
+		return len(d.Days)
+	}
+	if i := d.lastDay; i < len(d.Days) && d.Days[i].Since <= minute && minute < d.Days[i].Until {
+		return i
+	}
+	i, _ := slices.BinarySearchFunc(d.Days, minute, func(s Span, t int64) int {
+		if s.Until <= t {
+			return -1
+		}
+		return 1
+	})
+	if i < len(d.Days) && d.Days[i].Since <= minute {
+		d.lastDay = i
+		return i
+	}
+	return -1
+}
+
+// start returns the first minute of a day, or of the window.
+func (d *Data) start(day int) int64 {
+	if day == len(d.Days) {
+		return d.Since
+	}
+	return d.Days[day].Since
+}
+
+// Arrive adds recipients that were first seen at a place in a minute.
+func (d *Data) Arrive(minute int64, place, n int32) {
+	day := d.dayOf(minute)
+	switch {
+	case day < 0:
+		return
+	case day == len(d.Days):
+		d.arrivals = append(d.arrivals, arrival{int32(minute - d.Since), place, n})
+	default:
+		d.addBefore(day, place, n)
+	}
+	d.mail.arrive(d, place, day, minute-d.start(day), n)
+}
+
+func (d *Data) addBefore(day int, place, n int32) {
+	if d.before == nil {
+		d.before = make([][]int32, len(d.Days))
+	}
+	if list := d.before[day]; int(place) >= len(list) {
+		d.before[day] = append(list, make([]int32, len(d.Places)-len(list))...)
+	}
+	d.before[day][place] += n
+}
+
+// Accept adds messages that came into the queue of a host in a minute, for
+// servers whose log reports that apart from the first attempt. Of the place only
+// host and sender matter.
+func (d *Data) Accept(minute int64, place, n int32) {
+	if day := d.dayOf(minute); day >= 0 {
+		d.mail.accept(d, place, day, minute-d.start(day), n)
+	}
+}
+
+// Fail adds an event. Those of the window may come in any order.
+func (d *Data) Fail(e Event) {
+	switch day := d.dayOf(e.Minute); {
+	case day == len(d.Days):
+		d.Events = append(d.Events, e)
+	case day >= 0 && e.Cause >= 0:
+		d.failures = append(d.failures, failure{e.Place, e.Cause, int32(day), e.N})
+	}
 }

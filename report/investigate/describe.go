@@ -102,7 +102,10 @@ func (p *Problem) Facts() (facts []templates.Text) {
 		templates.Count(int64(max(0, p.Recipients-p.Failed-p.Waiting))))
 	facts = append(facts, templates.Words(state))
 	facts = append(facts, templates.Words(fmt.Sprintf("Usual there: %s. It is %s of all that changed.", percent(p.RateBefore), percent(p.Share))))
-	if p.New {
+	switch {
+	case p.New && p.NewCode:
+		facts = append(facts, templates.Words("Neither this reply nor its code was seen on the days before."))
+	case p.New:
 		facts = append(facts, templates.Words("This reply was not seen on the days before."))
 	}
 	for _, c := range p.Common {

@@ -82,12 +82,24 @@ func (m *model) take(f *finding) {
 // usualIn returns the expected events of every reason in a slice and a span.
 func (m *model) usualIn(f *finding, from, to int) []float64 {
 	usual := make([]float64, len(m.reasons))
-	for i := range m.rows {
-		if r := &m.rows[i]; int(r.bin) >= from && int(r.bin) < to && f.in(&m.leaves[r.leaf]) {
-			for reason := range usual {
-				usual[reason] += r.n * m.p[reason][r.leaf]
-			}
+	m.eachLeaf(f.candidate, func(leaf int32) {
+		n := m.recipients(leaf, from, to)
+		for reason := range usual {
+			usual[reason] += n * float64(m.p[reason][leaf])
 		}
-	}
+	})
 	return usual
 }
+
+// recipients returns how many recipients of a leaf arrived between two bins.
+func (m *model) recipients(leaf int32, from, to int) (sum float64) {
+	for _, r := range m.rowsAt(leaf) {
+		if int(r.bin) >= from && int(r.bin) < to {
+			sum += float64(r.n)
+		}
+	}
+	return sum
+}
+
+// rowsAt returns the rows of a leaf.
+func (m *model) rowsAt(leaf int32) []row { return m.rows[m.rowsOf[leaf]:m.rowsOf[leaf+1]] }

@@ -93,6 +93,7 @@ type Problem struct {
 	Severity string
 	Score    float64
 	New      bool // the reply was not seen on the days before
+	NewCode  bool // neither was its code
 
 	Began         time.Time // the best estimate
 	BeganEarliest time.Time

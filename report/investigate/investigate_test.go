@@ -21,20 +21,51 @@ const (
 	noon  = begin + day/2
 )
 
-// newWorld makes a site. fails says whether a recipient of the last day has the
-// failure of Causes[1]; others fail by chance with Causes[0].
-func newWorld(fails func(minute int64, p *Place) bool) *world {
+// plan says what is not as usual on the last day; nil is nothing. What fails has
+// Causes[1]; others fail by chance with Causes[0].
+type plan struct {
+	fails   func(minute int64, p *Place) bool
+	stays   func(minute int64, p *Place) bool // is not sent
+	waits   func(minute int64, p *Place) bool // is accepted and not tried
+	reports bool                              // what is accepted is logged
+	noDays  bool
+}
+
+func (w *world) is(what func(int64, *Place) bool, minute int64, p *Place) bool {
+	return what != nil && minute >= begin && what(minute, p)
+}
+
+// newWorld makes a site.
+func newWorld(how plan) *world {
 	w := &world{r: rand.New(rand.NewPCG(1, 2)), places: map[Place]int32{}}
 	w.data = &Data{Since: begin, Until: begin + day, Causes: []Cause{{Reason: "user-unknown", Stage: "rcpt", Source: "remote"},
-		{Reason: "blocklist", Code: "550 5.7.1", Stage: "rcpt", Source: "remote"}, {Reason: "connection", Stage: "connect", Source: "network"}}}
-	for i := range int64(8) {
-		w.data.Days = append(w.data.Days, Span{begin - (8-i)*day, begin - (7-i)*day})
+		{Reason: "blocklist", Code: "550 5.7.1", Signature: "blocked", Stage: "rcpt", Source: "remote"}, {Reason: "connection", Stage: "connect", Source: "network"}}}
+	w.data.Details = func(ids []int64) map[int64]Detail {
+		found := map[int64]Detail{}
+		for _, id := range ids {
+			found[id] = Detail{Text: "550 no", Client: "192.0.2.1"}
+		}
+		return found
 	}
-	for minute := w.data.Days[0].Since; minute < w.data.Until; minute++ {
+	for i := range int64(8) {
+		if !how.noDays {
+			w.data.Days = append(w.data.Days, Span{begin - (8-i)*day, begin - (7-i)*day})
+		}
+	}
+	for minute := int64(begin - 8*day); minute < w.data.Until; minute++ {
 		p := w.place()
+		if w.is(how.stays, minute, &p) {
+			continue
+		}
+		if how.reports {
+			w.data.Accept(minute, w.id(Place{Host: p.Host, Sender: p.Sender}), 1)
+		}
+		if w.is(how.waits, minute, &p) {
+			continue
+		}
 		w.arrive(minute, p)
 		switch {
-		case fails != nil && minute >= begin && fails(minute, &p):
+		case w.is(how.fails, minute, &p):
 			w.fail(minute, p, 1)
 		case w.r.IntN(200) == 0:
 			w.fail(minute, p, 0)
@@ -69,12 +100,12 @@ func (w *world) id(p Place) int32 {
 }
 
 func (w *world) arrive(minute int64, p Place) {
-	w.data.Arrivals = append(w.data.Arrivals, Arrival{minute, w.id(p), 1})
+	w.data.Arrive(minute, w.id(p), 1)
 }
 
 func (w *world) fail(minute int64, p Place, cause int32) {
 	w.next++
-	w.data.Events = append(w.data.Events, Event{Minute: minute, Arrived: minute, Place: w.id(p), Cause: cause, N: 1, Recipient: w.next, State: Failed, Text: "550 no"})
+	w.data.Fail(Event{ID: w.next, Minute: minute, Arrived: minute, Place: w.id(p), Cause: cause, N: 1, Recipient: w.next, State: Failed})
 }
 
 func TestFailures(t *testing.T) {
@@ -93,7 +124,7 @@ func TestFailures(t *testing.T) {
 		{"everything", afternoon(func(*Place) bool { return true }), Where{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := Analyze(newWorld(tt.fails).data)
+			r := Analyze(newWorld(plan{fails: tt.fails}).data)
 			if len(r.Problems) != 1 {
 				t.Fatalf("%d problems, want one: %+v", len(r.Problems), r.Problems)
 			}
@@ -107,13 +138,16 @@ func TestFailures(t *testing.T) {
 			if !p.Ended.IsZero() {
 				t.Errorf("ended %s", p.Ended)
 			}
+			if !p.New || !p.NewCode || len(p.Examples) != 1 || p.Examples[0] != "550 no" {
+				t.Errorf("new %v, code %v, examples %q", p.New, p.NewCode, p.Examples)
+			}
 		})
 	}
 }
 
 // A day like the others has no problem, but names its strongest candidate.
 func TestQuiet(t *testing.T) {
-	r := Analyze(newWorld(nil).data)
+	r := Analyze(newWorld(plan{}).data)
 	if len(r.Problems) != 0 {
 		t.Errorf("problems: %+v", r.Problems)
 	}
@@ -124,7 +158,7 @@ func TestQuiet(t *testing.T) {
 
 // Recipients that were only put off count with the failure before them.
 func TestSuspended(t *testing.T) {
-	w := newWorld(nil)
+	w := newWorld(plan{})
 	for i := range int64(30) {
 		p := Place{Host: "mx0", Sender: "shop.test", Domain: "firm1.example"}
 		w.arrive(noon+i, p)
@@ -142,14 +176,7 @@ func TestSuspended(t *testing.T) {
 
 // What a sender does not send leaves no line.
 func TestMissingMail(t *testing.T) {
-	w := newWorld(nil)
-	kept := w.data.Arrivals[:0]
-	for _, a := range w.data.Arrivals {
-		if a.Minute < noon || w.data.Places[a.Place].Sender != "shop.test" {
-			kept = append(kept, a)
-		}
-	}
-	w.data.Arrivals = kept
+	w := newWorld(plan{stays: func(minute int64, p *Place) bool { return minute >= noon && p.Sender == "shop.test" }})
 	r := Analyze(w.data)
 	if len(r.Problems) != 1 || r.Problems[0].Kind != MissingMail || r.Problems[0].Where != (Where{SenderDomain: "shop.test"}) {
 		t.Fatalf("problems: %+v", r.Problems)
@@ -161,16 +188,7 @@ func TestMissingMail(t *testing.T) {
 
 // A host that accepts mail and tries none has a stuck queue, and no mail is missing.
 func TestUntried(t *testing.T) {
-	w := newWorld(nil)
-	kept := w.data.Arrivals[:0]
-	for _, a := range w.data.Arrivals {
-		p := &w.data.Places[a.Place]
-		w.data.Accepted = append(w.data.Accepted, Accepted{a.Minute, p.Host, p.Sender, 1})
-		if a.Minute < noon || p.Host != "mx1" {
-			kept = append(kept, a)
-		}
-	}
-	w.data.Arrivals = kept
+	w := newWorld(plan{reports: true, waits: func(minute int64, p *Place) bool { return minute >= noon && p.Host == "mx1" }})
 	r := Analyze(w.data)
 	if len(r.Problems) != 1 || r.Problems[0].Kind != UntriedMail || r.Problems[0].Where != (Where{Host: "mx1"}) {
 		t.Fatalf("problems: %+v", r.Problems)
@@ -182,8 +200,7 @@ func TestUntried(t *testing.T) {
 
 // Without days before, a day is compared with itself.
 func TestNoHistory(t *testing.T) {
-	w := newWorld(func(minute int64, p *Place) bool { return minute >= noon && p.Provider == "Google" })
-	w.data.Days = nil
+	w := newWorld(plan{noDays: true, fails: func(minute int64, p *Place) bool { return minute >= noon && p.Provider == "Google" }})
 	if r := Analyze(w.data); len(r.Problems) == 0 || r.Problems[0].Where.Provider != "Google" || r.Baseline.Days != 0 {
 		t.Errorf("problems: %+v", r.Problems)
 	}

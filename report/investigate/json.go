@@ -47,6 +47,7 @@ type JSONProblem struct {
 	Stage         string     `json:"stage"`
 	Source        string     `json:"source"`
 	New           bool       `json:"new"`
+	NewCode       bool       `json:"new_code"`
 	Began         time.Time  `json:"began"`
 	BeganEarliest time.Time  `json:"began_earliest"`
 	BeganLatest   time.Time  `json:"began_latest"`
@@ -74,7 +75,7 @@ func (r *Result) JSON() []JSONProblem {
 		p := &r.Problems[i]
 		j := JSONProblem{
 			Rank: i + 1, Kind: p.Kind, Title: p.Title().String(), Where: p.Where, Also: p.Also, Common: p.Common,
-			Reason: p.Reason, Code: p.Code, Stage: p.Stage, Source: p.Source, New: p.New,
+			Reason: p.Reason, Code: p.Code, Stage: p.Stage, Source: p.Source, New: p.New, NewCode: p.NewCode,
 			Began: p.Began, BeganEarliest: p.BeganEarliest, BeganLatest: p.BeganLatest,
 			Recipients: p.Recipients, Failed: p.Failed, Waiting: p.Waiting,
 			Expected: round(p.Expected, 100), Excess: round(p.Excess, 100), Share: round(p.Share, 1e4),

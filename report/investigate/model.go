@@ -1,6 +1,7 @@
 package investigate
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -31,19 +32,20 @@ type model struct {
 	bins   int
 	names  [numDims]interner
 	leaves []key
-	leafOf []int32        // by place
-	single map[int32]bool // providers with one domain
-	local  map[int32]bool // providers that stand for mailboxes on a host
+	leafOf []int32            // by place
+	with   [numDims][][]int32 // leaves with recipients in the window, by value
+	single []bool             // providers with one domain
 
 	reasons []string // that occur in the window
 	classes []class
 	reason  []int32            // by cause, -1 when the reason does not occur in the window
-	p       [][]float64        // by reason and leaf: the usual rate of failure
+	p       [][]float32        // by reason and leaf: the usual rate of failure
 	today   []float64          // recipients of the window by leaf
 	all     []float64          // recipients of the window and the days before by leaf
 	mail    [numDims][]float64 // of all, by value; filled when asked for
 	events  []event            // of the window, in order of time
-	rows    []row              // recipients of the window
+	rows    []row              // recipients of the window, by leaf
+	rowsOf  []int32            // where the rows of a leaf begin
 	total   float64            // recipients of the window
 	usual   float64            // expected events of any reason in the window
 }
@@ -60,10 +62,7 @@ type event struct {
 }
 
 // row counts the recipients of a leaf that arrived in a bin.
-type row struct {
-	bin, leaf int32
-	n         float64
-}
+type row struct{ bin, n int32 }
 
 // interner numbers strings from 1.
 type interner struct {
@@ -94,7 +93,7 @@ const localProvider = "\x00local"
 const finest = 3000
 
 func newModel(d *Data) *model {
-	m := &model{data: d, bin: max(1, (d.Until-d.Since+finest-1)/finest), single: map[int32]bool{}, local: map[int32]bool{}}
+	m := &model{data: d, bin: max(1, (d.Until-d.Since+finest-1)/finest)}
 	m.bins = int((d.Until - d.Since + m.bin - 1) / m.bin)
 	m.place()
 	m.classify()
@@ -109,7 +108,7 @@ func (m *model) expect() {
 	for l, n := range m.today {
 		m.total += n
 		for r := range m.p {
-			m.usual += n * m.p[r][l]
+			m.usual += n * float64(m.p[r][l])
 		}
 	}
 }
@@ -120,21 +119,6 @@ func (m *model) inWindow(minute int64) (bin int32, ok bool) {
 	return int32((minute - d.Since) / m.bin), minute >= d.Since && minute < d.Until
 }
 
-// day returns the day of a minute, -1 when it lies in none.
-func (m *model) day(minute int64) int {
-	days := m.data.Days
-	i, _ := slices.BinarySearchFunc(days, minute, func(s Span, t int64) int {
-		if s.Until <= t {
-			return -1
-		}
-		return 1
-	})
-	if i < len(days) && days[i].Since <= minute {
-		return i
-	}
-	return -1
-}
-
 // place finds the leaf of every place. The provider of a leaf is the operator
 // of the relay that took most of the mail of the domain from the host, so it is
 // known also when there was no relay.
@@ -142,10 +126,14 @@ func (m *model) place() {
 	d := m.data
 	owner := newOwners(d)
 	byKey := map[key]int32{}
-	domains := map[int32]map[int32]bool{}
+	m.leafOf = make([]int32, len(d.Places))
+	var first []int32 // domain, by provider
 	for i := range d.Places {
+		if owner.uses[i].n == 0 { // nobody was to receive anything there
+			continue
+		}
 		p := &d.Places[i]
-		provider, platform := owner.of(p)
+		provider, platform := owner.of(int32(i))
 		var k key
 		k[dimHost] = m.names[dimHost].id(p.Host)
 		k[dimInstance] = m.names[dimInstance].id(p.Instance)
@@ -158,140 +146,19 @@ func (m *model) place() {
 			leaf = int32(len(m.leaves))
 			byKey[k] = leaf
 			m.leaves = append(m.leaves, k)
-			of := domains[k[dimProvider]]
-			if of == nil {
-				of = map[int32]bool{}
-				domains[k[dimProvider]] = of
-			}
-			of[k[dimDomain]] = true
 		}
-		m.leafOf = append(m.leafOf, leaf)
-	}
-	for provider, of := range domains {
-		name := m.names[dimProvider].names[provider]
-		m.single[provider] = len(of) == 1 && !registry.IsProvider(name) && name != localProvider && !owner.smart[name]
-	}
-}
-
-// owners knows the operator of each domain.
-type owners struct {
-	at       map[[2]string]string // by host and domain: a relay
-	relay    map[string]string    // by domain: a relay
-	provider map[string]string    // by relay
-	hosts    map[string]string    // smarthost by host
-	smart    map[string]bool      // smarthosts
-}
-
-func newOwners(d *Data) *owners {
-	o := &owners{map[[2]string]string{}, map[string]string{}, map[string]string{}, map[string]string{}, map[string]bool{}}
-	at, all := map[[2]string]map[string]int64{}, map[string]map[string]int64{}
-	weigh := func(place int32, n int64) {
-		p := &d.Places[place]
-		if p.Relay == "" || p.Provider == "" || p.Local {
-			return
+		m.leafOf[i] = leaf
+		for len(first) <= int(k[dimProvider]) {
+			first, m.single = append(first, 0), append(m.single, false)
 		}
-		o.provider[p.Relay] = p.Provider
-		addTo(at, [2]string{p.Host, p.Domain}, p.Relay, n)
-		addTo(all, p.Domain, p.Relay, n)
-	}
-	for i := range d.Arrivals {
-		weigh(d.Arrivals[i].Place, 16*int64(d.Arrivals[i].N))
-	}
-	for i := range d.Events {
-		weigh(d.Events[i].Place, int64(d.Events[i].N))
-	}
-	o.smarthosts(at)
-	for k, relays := range at {
-		o.at[k] = o.most(relays)
-	}
-	for k, relays := range all {
-		o.relay[k] = o.most(relays)
-	}
-	return o
-}
-
-func addTo[K comparable](m map[K]map[string]int64, k K, relay string, n int64) {
-	if m[k] == nil {
-		m[k] = map[string]int64{}
-	}
-	m[k][relay] += n
-}
-
-// most returns the relay with most mail of the provider with most mail.
-func (o *owners) most(relays map[string]int64) string {
-	sum := map[string]int64{}
-	for r, n := range relays {
-		sum[o.provider[r]] += n
-	}
-	best := ""
-	for r, n := range relays {
-		a, b := sum[o.provider[r]], sum[o.provider[best]]
-		if best == "" || a > b || a == b && (n > relays[best] || n == relays[best] && r < best) {
-			best = r
+		switch of := &first[k[dimProvider]]; {
+		case *of == 0:
+			*of = k[dimDomain]
+			m.single[k[dimProvider]] = !registry.IsProvider(provider) && provider != localProvider && !owner.smart[provider]
+		case *of != k[dimDomain]:
+			m.single[k[dimProvider]] = false
 		}
 	}
-	return best
-}
-
-// smarthosts finds hosts that pass most of their mail to one relay, whatever
-// its domain.
-func (o *owners) smarthosts(at map[[2]string]map[string]int64) {
-	type use struct{ mail, domains int64 }
-	uses, sum := map[string]map[string]*use{}, map[string]int64{}
-	for k, relays := range at {
-		for r, n := range relays {
-			if uses[k[0]] == nil {
-				uses[k[0]] = map[string]*use{}
-			}
-			if uses[k[0]][r] == nil {
-				uses[k[0]][r] = &use{}
-			}
-			u := uses[k[0]][r]
-			u.mail, u.domains, sum[k[0]] = u.mail+n, u.domains+1, sum[k[0]]+n
-		}
-	}
-	for host, relays := range uses {
-		for r, u := range relays {
-			if 10*u.mail > 6*sum[host] && u.domains > 30 && !registry.IsProvider(o.provider[r]) {
-				o.hosts[host], o.smart[r] = r, true
-			}
-		}
-	}
-}
-
-// of returns provider and platform of a place. A provider that is not known
-// goes by the domain.
-func (o *owners) of(p *Place) (provider, platform string) {
-	if p.Local {
-		return localProvider, localProvider
-	}
-	if smart := o.hosts[p.Host]; smart != "" {
-		return smart, smart
-	}
-	relay := o.at[[2]string{p.Host, p.Domain}]
-	if relay == "" {
-		relay = o.relay[p.Domain]
-	}
-	if provider = o.provider[relay]; provider == "" {
-		if provider = p.Provider; provider == "" {
-			return p.Domain, p.Domain
-		}
-	}
-	return provider, platformOf(provider, relay)
-}
-
-// platformOf returns the part of a provider's service that a relay belongs to.
-// Outlook.com's mailboxes and the tenants of Microsoft 365 are filtered and
-// limited apart.
-func platformOf(provider, relay string) string {
-	if provider != "Microsoft" {
-		return provider
-	}
-	host := strings.TrimSuffix(strings.ToLower(relay), ".")
-	if strings.HasSuffix(host, "mail.protection.outlook.com") || strings.HasSuffix(host, "mx.microsoft") {
-		return "Microsoft 365"
-	}
-	return "Outlook.com"
 }
 
 // class is a set of reasons that are looked at together.
@@ -306,8 +173,7 @@ func (m *model) classify() {
 	ids, groups := map[string]int32{}, map[string][]int32{}
 	seen := make([]bool, len(d.Causes))
 	for i := range d.Events {
-		e := &d.Events[i]
-		if _, ok := m.inWindow(e.Minute); ok && e.Cause >= 0 {
+		if e := &d.Events[i]; e.Cause >= 0 {
 			seen[e.Cause] = true
 		}
 	}
@@ -350,14 +216,22 @@ func (m *model) classify() {
 func (m *model) window() {
 	d := m.data
 	m.today = make([]float64, len(m.leaves))
-	for i := range d.Arrivals {
-		a := &d.Arrivals[i]
-		if bin, ok := m.inWindow(a.Minute); ok {
-			leaf := m.leafOf[a.Place]
-			m.rows = append(m.rows, row{bin, leaf, float64(a.N)})
-			m.today[leaf] += float64(a.N)
-		}
+	m.rowsOf = make([]int32, len(m.leaves)+1)
+	for _, a := range d.arrivals {
+		m.rowsOf[m.leafOf[a.place]+1]++
+		m.today[m.leafOf[a.place]] += float64(a.n)
 	}
+	for l := range m.leaves {
+		m.rowsOf[l+1] += m.rowsOf[l]
+	}
+	m.rows = make([]row, len(d.arrivals))
+	next := slices.Clone(m.rowsOf)
+	for _, a := range d.arrivals {
+		leaf := m.leafOf[a.place]
+		m.rows[next[leaf]] = row{int32(int64(a.minute) / m.bin), a.n}
+		next[leaf]++
+	}
+	m.index()
 	for i := range d.Events {
 		e := &d.Events[i]
 		bin, ok := m.inWindow(e.Minute)
@@ -371,8 +245,39 @@ func (m *model) window() {
 		}
 		m.events = append(m.events, event{bin, m.leafOf[e.Place], reason, float64(e.N), !here || arrived != bin, false, e})
 	}
-	slices.SortStableFunc(m.events, func(a, b event) int { return int(a.from.Minute - b.from.Minute) })
+	slices.SortStableFunc(m.events, func(a, b event) int { return cmp.Compare(a.from.Minute, b.from.Minute) })
 	m.infer()
+}
+
+// index notes the leaves of each value.
+func (m *model) index() {
+	for d := range m.with {
+		m.with[d] = make([][]int32, len(m.names[d].names))
+	}
+	for l := range m.leaves {
+		if m.today[l] == 0 {
+			continue
+		}
+		m.with[dimHost][0] = append(m.with[dimHost][0], int32(l)) // all
+		for d, value := range m.leaves[l] {
+			m.with[d][value] = append(m.with[d][value], int32(l))
+		}
+	}
+}
+
+// eachLeaf calls f with the leaves of a slice that have recipients in the window.
+func (m *model) eachLeaf(c *candidate, f func(leaf int32)) {
+	list := m.with[dimHost][0]
+	for _, d := range c.dims {
+		if of := m.with[d][c.at[d]]; len(of) < len(list) {
+			list = of
+		}
+	}
+	for _, l := range list {
+		if c.in(&m.leaves[l]) {
+			f(l)
+		}
+	}
 }
 
 // inferWithin is how long, in minutes, after a failure the recipients that were
@@ -434,67 +339,78 @@ const (
 // history holds the recipients and events before the window.
 type history struct {
 	days   int
-	n      [][]float64   // by leaf and day
-	events [][][]float64 // by reason, leaf and day; nil without any
+	n      []float32 // by leaf and day
+	events [][]past  // by reason, sorted by leaf and day
 }
+
+// past counts the events of a leaf on a day.
+type past struct {
+	leaf, day int32
+	n         float64
+}
+
+// at returns the recipients of a leaf by day.
+func (h *history) at(leaf int) []float32 { return h.n[leaf*h.days : (leaf+1)*h.days] }
 
 func (m *model) history() *history {
 	d := m.data
-	h := &history{days: max(1, len(d.Days)), n: make([][]float64, len(m.leaves)), events: make([][][]float64, len(m.reasons))}
-	for r := range h.events {
-		h.events[r] = make([][]float64, len(m.leaves))
+	h := &history{days: max(1, len(d.Days)), events: make([][]past, len(m.reasons))}
+	h.n = make([]float32, len(m.leaves)*h.days)
+	for day, recipients := range d.before {
+		for place, n := range recipients {
+			if n != 0 {
+				h.n[int(m.leafOf[place])*h.days+day] += float32(n)
+			}
+		}
 	}
-	add := func(to *[]float64, minute int64, n float64) {
-		day := m.day(minute)
-		if len(d.Days) == 0 && minute >= d.Since && minute < d.Since+(d.Until-d.Since)/3 {
-			day = 0 // nothing is older: the rest of the window is compared with its first third
+	add := func(cause, place, day, n int32) {
+		if reason := m.reason[cause]; reason >= 0 {
+			h.events[reason] = append(h.events[reason], past{m.leafOf[place], day, float64(n)})
 		}
-		if day < 0 {
-			return
-		}
-		if *to == nil {
-			*to = make([]float64, h.days)
-		}
-		(*to)[day] += n
 	}
-	for i := range d.Arrivals {
-		a := &d.Arrivals[i]
-		add(&h.n[m.leafOf[a.Place]], a.Minute, float64(a.N))
+	for _, f := range d.failures {
+		add(f.cause, f.place, f.day, f.n)
 	}
-	for i := range d.Events {
-		e := &d.Events[i]
-		if e.Cause >= 0 && m.reason[e.Cause] >= 0 {
-			add(&h.events[m.reason[e.Cause]][m.leafOf[e.Place]], e.Minute, float64(e.N))
-		}
+	if len(d.Days) == 0 {
+		m.firstThird(h, add)
+	}
+	for _, list := range h.events {
+		slices.SortFunc(list, func(a, b past) int { return cmp.Or(cmp.Compare(a.leaf, b.leaf), cmp.Compare(a.day, b.day)) })
 	}
 	return h
+}
+
+// firstThird makes a history of the first third of the window, when nothing is
+// older: the rest of the window is compared with it.
+func (m *model) firstThird(h *history, add func(cause, place, day, n int32)) {
+	third := (m.data.Until - m.data.Since) / 3
+	for _, a := range m.data.arrivals {
+		if int64(a.minute) < third {
+			h.n[m.leafOf[a.place]] += float32(a.n)
+		}
+	}
+	for i := range m.data.Events {
+		if e := &m.data.Events[i]; e.Minute < m.data.Since+third && e.Cause >= 0 {
+			add(e.Cause, e.Place, 0, e.N)
+		}
+	}
 }
 
 // rates finds the usual rate of every reason at every leaf.
 func (m *model) rates() {
 	h := m.history()
 	m.all = slices.Clone(m.today)
-	for l := range h.n {
-		m.all[l] += sum(h.n[l])
+	for l := range m.all {
+		m.all[l] += sumBut(h.at(l), -1)
 	}
-	m.p = make([][]float64, len(m.reasons))
+	m.p = make([][]float32, len(m.reasons))
 	for r := range m.reasons {
 		m.p[r] = m.rate(h, h.events[r], ofAddress(m.reasons[r]))
 	}
 }
 
 // tally is what was seen of one value of a dimension.
-type tally struct {
-	n, f, expected float64
-	days           []float64 // f by day
-}
-
-func (t *tally) at(days int) []float64 {
-	if t.days == nil {
-		t.days = make([]float64, days)
-	}
-	return t.days
-}
+type tally struct{ n, f, expected float64 }
 
 // ofAddress reports whether a reason is about single addresses. Lists that are
 // sent once a week stay dirty.
@@ -503,7 +419,7 @@ func ofAddress(reason string) bool {
 	return group == "address" || group == "mailbox"
 }
 
-func (m *model) rate(h *history, events [][]float64, ofAddress bool) []float64 {
+func (m *model) rate(h *history, events []past, ofAddress bool) []float32 {
 	providers := m.quietProviders(h, events)
 	site := tally{}
 	for i := range providers {
@@ -518,54 +434,74 @@ func (m *model) rate(h *history, events [][]float64, ofAddress bool) []float64 {
 	senders := make([]tally, len(m.names[dimSender].names))
 	hosts := make([]tally, len(m.names[dimHost].names))
 	domains := make([]tally, len(m.names[dimDomain].names))
+	each := func(k *key, add func(*tally)) {
+		add(&senders[k[dimSender]])
+		add(&hosts[k[dimHost]])
+		add(&domains[k[dimDomain]])
+	}
 	for l := range m.leaves {
 		k := &m.leaves[l]
-		skip := providers[k[dimProvider]].skip
-		n, f := sumBut(h.n[l], skip), sumBut(events[l], skip)
-		expected := n * pProvider[k[dimProvider]]
-		for _, t := range []*tally{&senders[k[dimSender]], &hosts[k[dimHost]], &domains[k[dimDomain]]} {
-			t.n, t.f, t.expected = t.n+n, t.f+f, t.expected+expected
-		}
-		if f > 0 {
-			days := domains[k[dimDomain]].at(h.days)
-			for day, f := range events[l] {
-				if day != skip {
-					days[day] += f
-				}
-			}
+		n := sumBut(h.at(l), providers[k[dimProvider]].skip)
+		each(k, func(t *tally) { t.n, t.expected = t.n+n, t.expected+n*pProvider[k[dimProvider]] })
+	}
+	var days []past // by domain
+	for _, e := range events {
+		if k := &m.leaves[e.leaf]; int(e.day) != providers[k[dimProvider]].skip {
+			each(k, func(t *tally) { t.f += e.n })
+			days = append(days, past{k[dimDomain], e.day, e.n})
 		}
 	}
-	p := make([]float64, len(m.leaves))
-	sum, scaled := make([]float64, len(providers)), make([]float64, len(providers))
+	worst := worstDays(days, len(domains))
+	p := make([]float32, len(m.leaves))
+	sum := make([]float64, len(providers))
 	for l := range m.leaves {
 		k := &m.leaves[l]
 		s, o, d := &senders[k[dimSender]], &hosts[k[dimHost]], &domains[k[dimDomain]]
-		p[l] = pProvider[k[dimProvider]] * (s.f + weightSender) / (s.expected + weightSender) *
-			(o.f + weightHost) / (o.expected + weightHost) * domainFactor(d, h.days, ofAddress)
-		sum[k[dimProvider]] += p[l] * sumBut(h.n[l], providers[k[dimProvider]].skip)
-	}
-	for i := range scaled {
-		scaled[i] = 1
-		if sum[i] > 0 {
-			scaled[i] = min(3, max(1, providers[i].f/sum[i]))
+		rate := pProvider[k[dimProvider]] * (s.f + weightSender) / (s.expected + weightSender) *
+			(o.f + weightHost) / (o.expected + weightHost)
+		if ofAddress {
+			rate *= domainFactor(d, 0, h.days)
+		} else {
+			rate *= domainFactor(d, worst[k[dimDomain]], h.days)
 		}
+		p[l] = float32(rate)
+		sum[k[dimProvider]] += rate * sumBut(h.at(l), providers[k[dimProvider]].skip)
 	}
 	for l := range p {
-		p[l] = min(mostRate, max(leastRate, p[l]*scaled[m.leaves[l][dimProvider]]))
+		scaled, of := 1.0, m.leaves[l][dimProvider]
+		if sum[of] > 0 {
+			scaled = min(3, max(1, providers[of].f/sum[of]))
+		}
+		p[l] = float32(min(mostRate, max(leastRate, float64(p[l])*scaled)))
 	}
 	return p
 }
 
+// worstDays returns the events of the day with most of them, by leaf of days.
+func worstDays(days []past, size int) []float64 {
+	slices.SortFunc(days, func(a, b past) int { return cmp.Or(cmp.Compare(a.leaf, b.leaf), cmp.Compare(a.day, b.day)) })
+	worst := make([]float64, size)
+	sum := 0.0
+	for i, d := range days {
+		if i > 0 && (days[i-1].leaf != d.leaf || days[i-1].day != d.day) {
+			sum = 0
+		}
+		sum += d.n
+		worst[d.leaf] = max(worst[d.leaf], sum)
+	}
+	return worst
+}
+
 // domainFactor is how much worse a domain is than its provider. What failed on
-// one day only does not make it bad, unless it was for its addresses; dead
-// domains stay dead.
-func domainFactor(t *tally, days int, ofAddress bool) float64 {
+// one day only does not make it bad, unless it was for its addresses, where worst
+// is 0; dead domains stay dead.
+func domainFactor(t *tally, worst float64, days int) float64 {
 	if t.n == 0 || t.expected == 0 {
 		return 1
 	}
 	f := t.f
-	if days > 1 && t.days != nil && !ofAddress {
-		f = (f - slices.Max(t.days)) * float64(days) / float64(days-1)
+	if days > 1 && worst > 0 {
+		f = (f - worst) * float64(days) / float64(days-1)
 	}
 	mean := t.expected / t.n
 	return (f + weightDomain*mean) / ((t.n + weightDomain) * mean)
@@ -579,38 +515,36 @@ type provider struct {
 
 // quietProviders adds up by provider. A day with far more failures than any
 // other was an incident, and not what is usual.
-func (m *model) quietProviders(h *history, events [][]float64) []provider {
+func (m *model) quietProviders(h *history, events []past) []provider {
 	of := make([]provider, len(m.names[dimProvider].names))
-	n, f := make([][]float64, len(of)), make([][]float64, len(of))
-	for i := range of {
-		n[i], f[i] = make([]float64, h.days), make([]float64, h.days)
-	}
+	n, f := make([]float32, len(of)*h.days), make([]float32, len(of)*h.days)
 	for l := range m.leaves {
-		i := m.leaves[l][dimProvider]
-		for day := range h.n[l] {
-			n[i][day] += h.n[l][day]
-		}
-		for day := range events[l] {
-			f[i][day] += events[l][day]
+		days := n[int(m.leaves[l][dimProvider])*h.days:]
+		for day, x := range h.at(l) {
+			days[day] += x
 		}
 	}
+	for _, e := range events {
+		f[int(m.leaves[e.leaf][dimProvider])*h.days+int(e.day)] += float32(e.n)
+	}
 	for i := range of {
+		n, f := n[i*h.days:(i+1)*h.days], f[i*h.days:(i+1)*h.days]
 		of[i].skip = -1
-		if len(f[i]) > 2 {
-			sorted := slices.Sorted(slices.Values(f[i]))
+		if len(f) > 2 {
+			sorted := slices.Sorted(slices.Values(f))
 			if worst := sorted[len(sorted)-1]; worst > 4*sorted[len(sorted)-2]+8 {
-				of[i].skip = slices.Index(f[i], worst)
+				of[i].skip = slices.Index(f, worst)
 			}
 		}
-		of[i].n, of[i].f = sumBut(n[i], of[i].skip), sumBut(f[i], of[i].skip)
+		of[i].n, of[i].f = sumBut(n, of[i].skip), sumBut(f, of[i].skip)
 	}
 	return of
 }
 
-func sumBut(v []float64, skip int) (sum float64) {
+func sumBut(v []float32, skip int) (sum float64) {
 	for i, x := range v {
 		if i != skip {
-			sum += x
+			sum += float64(x)
 		}
 	}
 	return sum
@@ -620,7 +554,7 @@ func sumBut(v []float64, skip int) (sum float64) {
 func (m *model) rateOf(c *class, leaf int32) float64 {
 	p := 0.0
 	for _, r := range c.reasons {
-		p += m.p[r][leaf]
+		p += float64(m.p[r][leaf])
 	}
 	return min(mostRate, p)
 }

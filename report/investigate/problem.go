@@ -189,25 +189,29 @@ func (m *model) back(f *finding, bin int, recipients float64) int64 {
 
 // facts finds what else the events of a finding have in common.
 func (m *model) facts(f *finding, p *Problem) {
+	members := m.membersOf(f)
 	causes, texts := map[int32]int{}, map[string]int{}
-	for _, i := range m.membersOf(f) {
-		e := m.events[i].from
-		if e.Cause >= 0 && m.data.Causes[e.Cause].Reason == p.Reason {
+	for _, i := range members {
+		if e := m.events[i].from; e.Cause >= 0 && m.data.Causes[e.Cause].Reason == p.Reason {
 			causes[e.Cause]++
 		}
-		if e.Text != "" {
-			texts[e.Text]++
-		}
 	}
-	if c, ok := top(causes); ok {
-		k := &m.data.Causes[c]
+	cause, ok := top(causes)
+	if ok {
+		k := &m.data.Causes[cause]
 		p.Code, p.Stage, p.Source = k.Code, k.Stage, k.Source
-		p.New = m.isNew(k, f)
+		p.New, p.NewCode = m.isNew(f, func(c *Cause) bool { return c.Signature == k.Signature }), m.isNew(f, func(c *Cause) bool { return c.Code == k.Code })
+		p.New, p.NewCode = p.New && k.Signature != "", p.NewCode && k.Code != ""
+	}
+	for _, d := range m.look(members, func(e *Event) bool { return e.Cause == cause }) {
+		if d.Text != "" {
+			texts[d.Text]++
+		}
 	}
 	if text, ok := top(texts); ok {
 		p.Examples = append(p.Examples, text)
 	}
-	p.Common = m.common(f)
+	p.Common = m.common(f, m.look(members, func(e *Event) bool { return e.Cause >= 0 }))
 	p.Where.Relay = m.oneRelay(f)
 }
 
@@ -232,20 +236,18 @@ func (m *model) oneRelay(f *finding) string {
 	return ""
 }
 
-// isNew reports whether the failures of a problem have words that no earlier
-// failure had.
-func (m *model) isNew(k *Cause, f *finding) bool {
-	if k.Signature == "" || len(m.data.Days) == 0 {
+// isNew reports whether no failure before a finding had a cause like that.
+func (m *model) isNew(f *finding, like func(*Cause) bool) bool {
+	if len(m.data.Days) == 0 {
 		return false
 	}
-	began := m.data.Since + int64(f.window.from)*m.bin
-	for i := range m.data.Events {
-		e := &m.data.Events[i]
-		if e.Minute < began && e.Cause >= 0 && m.data.Causes[e.Cause].Reason == k.Reason {
-			return false
-		}
+	alike := make([]bool, len(m.data.Causes))
+	for i := range alike {
+		alike[i] = like(&m.data.Causes[i])
 	}
-	return true
+	began := m.data.Since + int64(f.window.from)*m.bin
+	return !slices.ContainsFunc(m.data.failures, func(f failure) bool { return alike[f.cause] }) &&
+		!slices.ContainsFunc(m.data.Events, func(e Event) bool { return e.Minute < began && e.Cause >= 0 && alike[e.Cause] })
 }
 
 // ruledOut says what is as usual.
@@ -258,7 +260,7 @@ func (m *model) ruledOut(r *Result, found []*finding, v *volume) (list []string)
 		if x > 0 && !covers(int32(l)) {
 			n += x
 			for reason := range m.p {
-				usual += x * m.p[reason][l]
+				usual += x * float64(m.p[reason][l])
 			}
 		}
 	}
@@ -288,11 +290,7 @@ func (m *model) evenly(f *finding, d dim, name string) []string {
 		return nil
 	}
 	n, failed := make([]float64, len(m.names[d].names)), make([]float64, len(m.names[d].names))
-	for i := range m.rows {
-		if r := &m.rows[i]; int(r.bin) >= f.window.from && int(r.bin) < f.window.to && f.in(&m.leaves[r.leaf]) {
-			n[m.leaves[r.leaf][d]] += r.n
-		}
-	}
+	m.eachLeaf(f.candidate, func(leaf int32) { n[m.leaves[leaf][d]] += m.recipients(leaf, f.window.from, f.window.to) })
 	for _, i := range f.members {
 		failed[m.leaves[m.events[i].leaf][d]] += m.events[i].n
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +42,20 @@ func Run(ctx context.Context, r store.Reader, opt Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	var failed error
+	d.Details = func(ids []int64) map[int64]Detail {
+		replies, err := r.Replies(ctx, ids)
+		failed = errors.Join(failed, err)
+		details := make(map[int64]Detail, len(replies))
+		for _, a := range replies {
+			details[a.ID] = Detail{Text: string(a.Text), Sender: string(a.Sender), Account: string(a.Account), Client: string(a.Client), IP: string(a.IP)}
+		}
+		return details
+	}
 	result := Analyze(d)
+	if failed != nil {
+		return nil, failed
+	}
 	if asked := opt.Window.Minutes().Until; result.Until.Before(asked) {
 		result.LogsEnd = result.Until.Add(-time.Minute)
 	}
@@ -60,30 +72,18 @@ func read(ctx context.Context, r store.Reader, opt Options) (*Data, error) {
 		return nil, ErrEmpty
 	}
 	w := opt.window(last)
-	c := &collector{
-		data:   &Data{Since: w.Since.Unix() / 60, Until: w.Until.Unix() / 60, Location: opt.location()},
-		places: map[Place]int32{},
-		causes: map[Cause]int32{},
-		firsts: map[eventKey]int64{},
-		states: map[stateKey][]State{},
+	d := &Data{Since: w.Since.Unix() / 60, Until: w.Until.Unix() / 60, Location: opt.location()}
+	all := w
+	for _, day := range opt.days(w, first) {
+		d.Days = append(d.Days, Span{day.Since.Unix() / 60, day.Until.Unix() / 60})
+		all.Since = time.Unix(min(all.Since.Unix(), day.Since.Unix()), 0)
 	}
-	days := opt.days(w, first)
-	for _, day := range days {
-		c.data.Days = append(c.data.Days, Span{day.Since.Unix() / 60, day.Until.Unix() / 60})
-	}
-	if len(days) > 0 {
-		before := store.Window{Since: days[0].Since, Until: days[len(days)-1].Until}
-		if err := c.timeline(ctx, r, before, opt.Filter, quarter*time.Minute); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.timeline(ctx, r, w, opt.Filter, time.Minute); err != nil {
+	c := &collector{data: d, suspended: map[[2]int32]*suspension{}}
+	if err := r.Flow(ctx, all, opt.Filter, c); err != nil {
 		return nil, err
 	}
-	if err := c.affected(ctx, r, w, opt.Filter); err != nil {
-		return nil, err
-	}
-	return c.data, c.events(ctx, r, w, opt.Filter)
+	c.finish()
+	return d, nil
 }
 
 func (o *Options) location() *time.Location {
@@ -146,55 +146,19 @@ func (o *Options) days(w store.Window, first time.Time) (list []store.Window) {
 	return list
 }
 
-// collector puts together what a store answers.
+// collector makes data of what a store reports.
 type collector struct {
-	data   *Data
-	places map[Place]int32
-	causes map[Cause]int32
-	firsts map[eventKey]int64 // first failures of the window
-	states map[stateKey][]State
+	data      *Data
+	suspended map[[2]int32]*suspension // by place and minute of the window
 }
 
-// eventKey is what a store knows of first failures.
-type eventKey struct {
-	minute int64
-	place  int32
-	reason string
-}
+// suspension counts the recipients that a place had in a minute.
+type suspension struct{ suspended, recipients, delivered int64 }
 
-// stateKey finds the recipients that have failed or wait.
-type stateKey struct {
-	minute               int64 // first seen
-	host, sender, domain string
-}
-
-var placeDimensions = []store.Dimension{store.ByHost, store.ByInstance, store.BySender, store.ByDomain, store.ByRelay, store.ByProvider, store.ByReason}
-
-func (c *collector) place(p Place) int32 {
-	id, ok := c.places[p]
-	if !ok {
-		id = int32(len(c.data.Places))
-		c.places[p] = id
-		c.data.Places = append(c.data.Places, p)
-	}
-	return id
-}
-
-func (c *collector) cause(k Cause) int32 {
-	id, ok := c.causes[k]
-	if !ok {
-		id = int32(len(c.data.Causes))
-		c.causes[k] = id
-		c.data.Causes = append(c.data.Causes, k)
-	}
-	return id
-}
-
-// placeOf returns the place of the values of placeDimensions.
-func placeOf(v []string) Place {
-	p := Place{Host: v[0], Instance: v[1], Sender: v[2], Domain: v[3], Relay: v[4], Provider: v[5]}
-	p.Local = isLocal(p.Relay)
-	return p
+// AddPlace adds a place.
+func (c *collector) AddPlace(p *store.FlowPlace) {
+	c.data.Places = append(c.data.Places, Place{Host: p.Host, Instance: p.Instance, Sender: p.Sender, Domain: p.Domain, Relay: p.Relay,
+		Provider: p.Provider, Local: isLocal(p.Relay)})
 }
 
 // isLocal reports whether what a log names as relay is a mailbox on the host.
@@ -206,134 +170,59 @@ func isLocal(relay string) bool {
 	return strings.HasPrefix(relay, "/") || strings.HasPrefix(relay, "private/")
 }
 
-// timeline reads the recipients of a window and, of the days before the
-// window, the first failures.
-func (c *collector) timeline(ctx context.Context, r store.Reader, w store.Window, f store.Filter, step time.Duration) error {
-	line, err := r.Timeline(ctx, w, f, placeDimensions, step)
-	if err != nil {
-		return err
-	}
-	inWindow := step == time.Minute
-	for i := range line.Slices {
-		s := &line.Slices[i]
-		p, reason := placeOf(s.Values), s.Values[6]
-		for j := range s.Points {
-			c.point(&s.Points[j], &p, reason, inWindow)
-		}
-	}
-	return nil
+// AddCause adds a cause.
+func (c *collector) AddCause(k *store.FlowCause) {
+	c.data.Causes = append(c.data.Causes, Cause{Reason: k.Reason, Code: k.Code, Stage: k.Stage.String(), Source: k.Source.String(), Signature: k.Signature})
 }
 
-func (c *collector) point(at *store.Point, p *Place, reason string, inWindow bool) {
-	d, minute := c.data, at.Time.Unix()/60
-	if at.Accepted > 0 {
-		d.Accepted = append(d.Accepted, Accepted{minute, p.Host, p.Sender, int32(at.Accepted)})
+// AddCounts adds recipients and accepted messages.
+func (c *collector) AddCounts(place int32, minute int64, n *store.FlowCounts) {
+	d := c.data
+	if n.Accepted > 0 {
+		d.Accept(minute, place, int32(n.Accepted))
 	}
-	if at.Recipients+at.First+at.Suspended == 0 {
+	if n.Recipients > 0 {
+		d.Arrive(minute, place, int32(n.Recipients))
+	}
+	if minute < d.Since {
 		return
 	}
-	place := c.place(*p)
-	if at.Recipients > 0 {
-		d.Arrivals = append(d.Arrivals, Arrival{minute, place, int32(at.Recipients)})
-	}
+	at := [2]int32{place, int32(minute - d.Since)}
+	s := c.suspended[at]
 	switch {
-	case at.First == 0:
-	case inWindow:
-		c.firsts[eventKey{minute, place, reason}] += at.First
+	case s == nil && n.Suspended == 0:
+		return
+	case s == nil:
+		s = &suspension{}
+		c.suspended[at] = s
+	}
+	s.suspended, s.recipients, s.delivered = s.suspended+n.Suspended, s.recipients+n.Recipients, s.delivered+n.Delivered
+}
+
+// AddFailure adds a first failure.
+func (c *collector) AddFailure(f *store.FlowFailure) {
+	e := Event{ID: f.ID, Minute: f.Time.Unix() / 60, Arrived: f.Arrived.Unix() / 60, Place: f.Place, Cause: f.Cause, N: 1, Recipient: f.Recipient}
+	switch f.State {
+	case registry.StatePending:
+		e.State = Waiting
+	case registry.StateBounced, registry.StateExpired:
+		e.State = Failed
 	default:
-		d.Events = append(d.Events, Event{Minute: minute, Arrived: minute, Place: place, Cause: c.cause(Cause{Reason: reason}), N: int32(at.First)})
+		e.State = Delivered
 	}
-	// Recipients that were neither delivered nor tried when they came.
-	if n := min(at.Suspended, at.Recipients-at.Delivered); inWindow && n > 0 {
-		cause := int32(Suspended)
-		if reason != "" {
-			cause = c.cause(Cause{Reason: reason})
-		}
-		d.Events = append(d.Events, Event{Minute: minute, Arrived: minute, Place: place, Cause: cause, N: int32(n)})
-	}
+	c.data.Fail(e)
 }
 
-// affected reads which recipients have failed, or wait, at the end of the window.
-func (c *collector) affected(ctx context.Context, r store.Reader, w store.Window, f store.Filter) error {
-	return r.Affected(ctx, w, f, func(a *store.Affected) error {
-		state := Failed
-		if a.State == registry.StatePending {
-			state = Waiting
+// finish adds recipients that were neither delivered nor tried when they came.
+func (c *collector) finish() {
+	d := c.data
+	for at, s := range c.suspended {
+		if n := min(s.suspended, s.recipients-s.delivered); n > 0 {
+			minute := d.Since + int64(at[1])
+			d.Fail(Event{Minute: minute, Arrived: minute, Place: at[0], Cause: Suspended, N: int32(n)})
 		}
-		k := stateKey{a.FirstSeen.Unix() / 60, a.Host, a.Sender, a.Domain}
-		c.states[k] = append(c.states[k], state)
-		return nil
+	}
+	slices.SortFunc(d.Events, func(a, b Event) int {
+		return cmp.Or(cmp.Compare(a.Minute, b.Minute), cmp.Compare(a.Place, b.Place), cmp.Compare(a.ID, b.ID))
 	})
-}
-
-// events reads the first failures of the window.
-func (c *collector) events(ctx context.Context, r store.Reader, w store.Window, f store.Filter) error {
-	late := map[eventKey][]Event{}
-	_, err := r.Events(ctx, w, f, []string{"deferred", "failed"}, 0, func(e *store.Event) error {
-		place := c.place(placeOf([]string{
-			string(e.Host), string(e.Instance), e.SenderDomain(), string(e.Domain), string(e.Relay), string(e.Provider),
-		}))
-		minute := e.Time.Unix() / 60
-		k := eventKey{minute, place, e.Reason}
-		if c.firsts[k] == 0 {
-			return nil
-		}
-		ev := c.event(e, place, minute)
-		if ev.Arrived != minute { // those that came in this minute are first for sure
-			late[k] = append(late[k], ev)
-			return nil
-		}
-		c.firsts[k]--
-		c.data.Events = append(c.data.Events, ev)
-		return nil
-	})
-	for k, list := range late {
-		c.data.Events = append(c.data.Events, list[:min(int64(len(list)), c.firsts[k])]...)
-	}
-	slices.SortStableFunc(c.data.Events, func(a, b Event) int { return cmp.Compare(a.Minute, b.Minute) })
-	return err
-}
-
-func (c *collector) event(e *store.Event, place int32, minute int64) Event {
-	ev := Event{
-		Minute:  minute,
-		Arrived: minute,
-		Place:   place,
-		Cause: c.cause(Cause{
-			Reason:    e.Reason,
-			Code:      e.Code(),
-			Stage:     e.Stage.String(),
-			Source:    e.Source.String(),
-			Signature: string(e.Signature),
-		}),
-		N:         1,
-		Recipient: recipientID(e),
-		State:     Delivered,
-		Text:      string(e.Text),
-		Detail:    Detail{Sender: string(e.Sender), Client: string(e.Client), IP: string(e.IP)},
-	}
-	if e.Delay > 0 {
-		ev.Arrived = e.Time.Add(-e.Delay).Unix() / 60
-	}
-	if e.Outcome == "failed" {
-		ev.State = Failed
-	}
-	for minute := ev.Arrived; minute <= ev.Arrived+1; minute++ {
-		k := stateKey{minute, string(e.Host), e.SenderDomain(), string(e.Domain)}
-		if list := c.states[k]; len(list) > 0 {
-			ev.State, c.states[k] = list[0], list[1:]
-			break
-		}
-	}
-	return ev
-}
-
-// recipientID tells the recipients of a window apart.
-func recipientID(e *store.Event) int64 {
-	h := fnv.New64a()
-	for _, s := range []registry.Foreign{e.Host, e.Message, e.Recipient} {
-		h.Write([]byte(s))
-		h.Write([]byte{0})
-	}
-	return int64(h.Sum64() | 1)
 }

@@ -155,11 +155,7 @@ func (m *model) ofSlice(k key, dims []dim, events []int32, floor float64) (list 
 		if !m.isNews(c, list) {
 			continue
 		}
-		for l := range m.leaves {
-			if m.today[l] > 0 && c.in(&m.leaves[l]) {
-				c.all += m.today[l] * m.rateOf(c.class, int32(l))
-			}
-		}
+		m.eachLeaf(c, func(leaf int32) { c.all += m.today[leaf] * m.rateOf(c.class, leaf) })
 		if f-c.all >= floor {
 			list = append(list, c)
 		}
@@ -198,15 +194,16 @@ func (m *model) firsts(c *class, events []int32) (list []int32) {
 // spread fills the bins of a candidate.
 func (m *model) spread(c *candidate) {
 	c.others, c.quiet, c.mu = make([]float64, m.bins), make([]float64, m.bins), make([]float64, m.bins)
-	for i := range m.rows {
-		r := &m.rows[i]
-		if c.in(&m.leaves[r.leaf]) {
-			p := m.rateOf(c.class, r.leaf)
-			c.others[r.bin] += r.n
-			c.quiet[r.bin] += r.n * logOdds(p)
-			c.mu[r.bin] += r.n * p
+	m.eachLeaf(c, func(leaf int32) {
+		p := m.rateOf(c.class, leaf)
+		odds := logOdds(p)
+		for _, r := range m.rowsAt(leaf) {
+			n := float64(r.n)
+			c.others[r.bin] += n
+			c.quiet[r.bin] += n * odds
+			c.mu[r.bin] += n * p
 		}
-	}
+	})
 	for _, i := range c.events {
 		if e := &m.events[i]; !e.late {
 			c.others[e.bin] = max(0, c.others[e.bin]-e.n)

@@ -23,7 +23,11 @@ const (
 // stream is the mail of a sender's domain at a host.
 type stream struct {
 	host, sender string
+	others       bool        // it stands for all senders with little mail
 	days         [][]float64 // by day, the window being the last one, and quarter
+	flows        []int32     // of mail
+	usual        []float64   // expected in the window
+	usualDays    int
 }
 
 // volume holds the streams of a site.
@@ -31,75 +35,105 @@ type volume struct {
 	data     *Data
 	quarters int
 	streams  []*stream
-	kind     [][]bool // by day and hour: whether it is a weekend's
-	minutes  map[*stream][]int64
-	resting  map[*stream]bool   // today, as on weekends
+	kind     [][]bool           // by day and hour: whether it is a weekend's
 	tried    map[string]*stream // by host: recipients that were tried, where what was accepted is known
 }
 
 // newVolume adds up what came into the queue or, where the logs do not tell,
-// what was first tried.
+// what was first tried. Senders with little mail are one stream.
 func newVolume(d *Data) *volume {
-	v := &volume{data: d, quarters: int((d.Until - d.Since + quarter - 1) / quarter), minutes: map[*stream][]int64{}, tried: map[string]*stream{}, resting: map[*stream]bool{}}
-	m := model{data: d}
-	counts := map[string]bool{}
-	for i := range d.Accepted {
-		counts[d.Accepted[i].Host] = true
-	}
+	d.mail.flush(d)
+	v := &volume{data: d, quarters: d.quarters(), tried: map[string]*stream{}}
+	much := d.mail.frequent(leastHole * float64(len(d.Days)+1))
 	byName := map[[2]string]*stream{}
-	named := func(host, sender string) *stream {
-		name := [2]string{host, sender}
-		if byName[name] == nil {
-			byName[name] = newStream(host, sender, len(d.Days)+1, v.quarters)
-			v.streams = append(v.streams, byName[name])
-		}
-		return byName[name]
-	}
-	for i := range d.Arrivals {
-		a, p := &d.Arrivals[i], &d.Places[d.Arrivals[i].Place]
-		switch {
-		case counts[p.Host]:
-			if v.tried[p.Host] == nil {
-				v.tried[p.Host] = newStream(p.Host, "", len(d.Days)+1, v.quarters)
+	for i, f := range d.mail.flows {
+		if d.mail.reports[f.host] {
+			if v.tried[f.host] == nil {
+				v.tried[f.host] = v.newStream(f.host, "")
 			}
-			v.add(&m, v.tried[p.Host], a.Minute, a.N)
-		case p.Sender != "<>":
-			v.add(&m, named(p.Host, p.Sender), a.Minute, a.N)
+			v.add(v.tried[f.host], int32(i), &f.tried)
 		}
-	}
-	for i := range d.Accepted {
-		if a := &d.Accepted[i]; a.Sender != "<>" {
-			v.add(&m, named(a.Host, a.Sender), a.Minute, a.N)
+		if f.sender == "<>" {
+			continue
 		}
+		name := [2]string{f.host, f.sender}
+		if !much[f.sender] {
+			name[1] = "<>" // no stream is that of bounces
+		}
+		s := byName[name]
+		if s == nil {
+			s = v.newStream(f.host, f.sender)
+			s.others = !much[f.sender]
+			byName[name] = s
+			v.streams = append(v.streams, s)
+		}
+		v.add(s, int32(i), f.came(d.mail.reports[f.host]))
 	}
 	v.weekends()
 	v.rest()
 	return v
 }
 
-func newStream(host, sender string, days, quarters int) *stream {
-	s := &stream{host: host, sender: sender, days: make([][]float64, days)}
+// frequent returns the senders with at least so much mail.
+func (m *mail) frequent(least float64) map[string]bool {
+	sums, much := map[string]float64{}, map[string]bool{}
+	for _, f := range m.flows {
+		f.came(m.reports[f.host]).each(func(_ int, n float64) { sums[f.sender] += n })
+	}
+	for sender, n := range sums {
+		much[sender] = n >= least
+	}
+	return much
+}
+
+// came returns what is counted as having come.
+func (f *mailFlow) came(reported bool) *tallies {
+	if reported {
+		return &f.accepted
+	}
+	return &f.tried
+}
+
+func (v *volume) newStream(host, sender string) *stream {
+	s := &stream{host: host, sender: sender, days: make([][]float64, len(v.data.Days)+1)}
 	for i := range s.days {
-		s.days[i] = make([]float64, quarters)
+		s.days[i] = make([]float64, v.quarters)
 	}
 	return s
 }
 
-// add counts mail of a minute.
-func (v *volume) add(m *model, s *stream, minute int64, n int32) {
-	day, since := len(v.data.Days), v.data.Since
-	if minute < since || minute >= v.data.Until {
-		if day = m.day(minute); day < 0 {
-			return
+// add counts the mail of a flow.
+func (v *volume) add(s *stream, flow int32, t *tallies) {
+	s.flows = append(s.flows, flow)
+	t.each(func(at int, n float64) { s.days[at/v.quarters][at%v.quarters] += n })
+}
+
+// minutes returns the minutes of the window in which mail of streams came, a
+// minute as often as there were places with it.
+func (v *volume) minutes(streams []*stream) (minutes []int64) {
+	m := &v.data.mail
+	tried, accepted := make([]bool, len(m.flows)), make([]bool, len(m.flows))
+	for _, s := range streams {
+		for _, f := range s.flows {
+			if v.tried[s.host] != nil && v.tried[s.host] != s {
+				accepted[f] = true
+			} else {
+				tried[f] = true
+			}
 		}
-		since = v.data.Days[day].Since
 	}
-	if q := int((minute - since) / quarter); q < v.quarters {
-		s.days[day][q] += float64(n)
+	for _, a := range v.data.arrivals {
+		if tried[m.ofPlace[a.place]-1] {
+			minutes = append(minutes, v.data.Since+int64(a.minute))
+		}
 	}
-	if day == len(v.data.Days) {
-		v.minutes[s] = append(v.minutes[s], minute)
+	for _, a := range m.accepted {
+		if accepted[a.place] {
+			minutes = append(minutes, v.data.Since+int64(a.minute))
+		}
 	}
+	slices.Sort(minutes)
+	return minutes
 }
 
 func (v *volume) weekends() {
@@ -107,31 +141,31 @@ func (v *volume) weekends() {
 	if loc == nil {
 		loc = time.UTC
 	}
-	for _, since := range v.starts() {
+	for day := range len(v.data.Days) + 1 {
+		since := v.data.start(day)
 		hours := make([]bool, (v.quarters+3)/4)
 		for h := range hours {
-			day := time.Unix((since+int64(h)*60)*60, 0).In(loc).Weekday()
-			hours[h] = day == time.Saturday || day == time.Sunday
+			weekday := time.Unix((since+int64(h)*60)*60, 0).In(loc).Weekday()
+			hours[h] = weekday == time.Saturday || weekday == time.Sunday
 		}
 		v.kind = append(v.kind, hours)
 	}
-}
-
-// starts returns the first minute of every day, the window being the last one.
-func (v *volume) starts() (list []int64) {
-	for _, d := range v.data.Days {
-		list = append(list, d.Since)
-	}
-	return append(list, v.data.Since)
 }
 
 // expected returns what a stream usually brings in each quarter of a day, from
 // the other days: those of the same kind, working day or weekend, if there are
 // any. Bursts are left out. days is how many there were at least.
 func (v *volume) expected(s *stream, day int) (e []float64, days int) {
-	if v.resting[s] && day == len(v.data.Days) {
-		return v.atRest(s, day)
+	if today := len(v.data.Days); day == today {
+		if s.usual == nil {
+			s.usual, s.usualDays = v.expectedAt(s, today)
+		}
+		return s.usual, s.usualDays
 	}
+	return v.expectedAt(s, day)
+}
+
+func (v *volume) expectedAt(s *stream, day int) (e []float64, days int) {
 	return v.expectedOf(s, func(h int) []float64 {
 		if same := v.hours(s, day, h, v.kind[day][h]); len(same) > 0 {
 			return same
@@ -441,7 +475,7 @@ func (v *volume) rest() {
 		return
 	}
 	for _, s := range people {
-		v.resting[s] = true
+		s.usual, s.usualDays = v.atRest(s, today)
 	}
 }
 
@@ -475,9 +509,13 @@ type group struct {
 // is less than a hole must have.
 func (v *volume) slices(least float64) (list []group) {
 	hosts, senders := map[string][]*stream{}, map[string][]*stream{}
+	several := false
 	for _, s := range v.streams {
+		several = several || s.others || s.sender != v.streams[0].sender
 		hosts[s.host] = append(hosts[s.host], s)
-		senders[s.sender] = append(senders[s.sender], s)
+		if !s.others {
+			senders[s.sender] = append(senders[s.sender], s)
+		}
 	}
 	list = append(list, group{"", "", v.streams})
 	enough := func(streams []*stream) bool {
@@ -492,7 +530,7 @@ func (v *volume) slices(least float64) (list []group) {
 		return sum/float64(len(v.data.Days)) >= least
 	}
 	for name, streams := range senders {
-		if len(senders) > 1 && enough(streams) {
+		if several && enough(streams) {
 			list = append(list, group{"", name, streams})
 		}
 	}
@@ -507,11 +545,7 @@ func (v *volume) slices(least float64) (list []group) {
 // begin finds the minute in which a hole begins: after the mail seen last, when
 // half a message more was to be expected.
 func (v *volume) begin(h *hole, streams []*stream) {
-	var minutes []int64
-	for _, s := range streams {
-		minutes = append(minutes, v.minutes[s]...)
-	}
-	slices.Sort(minutes)
+	minutes := v.minutes(streams)
 	rate := h.expected / float64((h.to-h.from)*quarter)
 	since := v.data.Since
 	rough := since + int64(h.from)*quarter

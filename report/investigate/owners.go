@@ -1,0 +1,192 @@
+package investigate
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"mailfail/registry"
+)
+
+// owners knows the operator of each domain: a place whose relay stands for it.
+type owners struct {
+	data    *Data
+	at      map[[2]int32]int32 // by host and domain
+	any     map[int32]int32    // by domain
+	uses    []use              // by place
+	smartOf []string           // smarthost by host
+	smart   map[string]bool    // smarthosts
+}
+
+// use is how much mail of a host and a domain a relay took.
+type use struct {
+	host, domain, provider, relay, place int32
+	n                                    int64
+}
+
+func newOwners(d *Data) *owners {
+	o := &owners{data: d, at: map[[2]int32]int32{}, any: map[int32]int32{}, smart: map[string]bool{}}
+	hosts := o.weigh()
+	var uses []use
+	for i := range o.uses {
+		if p := &d.Places[i]; o.uses[i].n > 0 && p.Relay != "" && p.Provider != "" && !p.Local {
+			uses = append(uses, o.uses[i])
+		}
+	}
+	o.smartOf = make([]string, hosts)
+	o.smarthosts(uses)
+	most(uses, func(u *use) { o.at[[2]int32{u.host, u.domain}] = u.place })
+	for i := range uses {
+		uses[i].host = 0
+	}
+	most(uses, func(u *use) { o.any[u.domain] = u.place })
+	return o
+}
+
+// weigh finds how much mail each place has, and returns the number of hosts.
+// Mail that was only counted weighs more than failures.
+func (o *owners) weigh() (hosts int) {
+	d := o.data
+	var names [4]interner
+	o.uses = make([]use, len(d.Places))
+	for i := range d.Places {
+		p := &d.Places[i]
+		o.uses[i] = use{names[0].id(p.Host), names[1].id(p.Domain), names[2].id(p.Provider), names[3].id(p.Relay), int32(i), 0}
+	}
+	for _, a := range d.arrivals {
+		o.uses[a.place].n += 16 * int64(a.n)
+	}
+	for _, day := range d.before {
+		for place, n := range day {
+			o.uses[place].n += 16 * int64(n)
+		}
+	}
+	for i := range d.Events {
+		o.uses[d.Events[i].Place].n += int64(d.Events[i].N)
+	}
+	for _, f := range d.failures {
+		o.uses[f.place].n += int64(f.n)
+	}
+	return len(names[0].names)
+}
+
+// most calls found, for each host and domain, with a place of the relay with
+// most mail of the provider with most mail.
+func most(uses []use, found func(*use)) {
+	slices.SortFunc(uses, func(a, b use) int {
+		return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.domain, b.domain), cmp.Compare(a.provider, b.provider),
+			cmp.Compare(a.relay, b.relay), cmp.Compare(a.place, b.place))
+	})
+	for len(uses) > 0 {
+		var domain, provider []use
+		var best use
+		most := int64(0)
+		for domain, uses = run(uses, func(u *use) [2]int32 { return [2]int32{u.host, u.domain} }); len(domain) > 0; {
+			provider, domain = run(domain, func(u *use) [2]int32 { return [2]int32{u.provider} })
+			if sum, top := topRelay(provider); sum > most {
+				most, best = sum, top
+			}
+		}
+		found(&best)
+	}
+}
+
+// topRelay returns the mail of all, and the relay with most of it.
+func topRelay(uses []use) (sum int64, top use) {
+	for len(uses) > 0 {
+		var relay []use
+		relay, uses = run(uses, func(u *use) [2]int32 { return [2]int32{u.relay} })
+		u := relay[0]
+		for _, other := range relay[1:] {
+			u.n += other.n
+		}
+		if sum += u.n; u.n > top.n {
+			top = u
+		}
+	}
+	return sum, top
+}
+
+// run splits off the first of a sorted list, those with the same key.
+func run(uses []use, key func(*use) [2]int32) (same, rest []use) {
+	n, first := 1, key(&uses[0])
+	for n < len(uses) && key(&uses[n]) == first {
+		n++
+	}
+	return uses[:n], uses[n:]
+}
+
+// smarthosts finds hosts that pass most of their mail to one relay, whatever
+// its domain.
+func (o *owners) smarthosts(uses []use) {
+	slices.SortFunc(uses, func(a, b use) int {
+		return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.relay, b.relay), cmp.Compare(a.domain, b.domain))
+	})
+	for len(uses) > 0 {
+		var host, relay []use
+		host, uses = run(uses, func(u *use) [2]int32 { return [2]int32{u.host} })
+		all := mailOf(host)
+		for len(host) > 0 {
+			relay, host = run(host, func(u *use) [2]int32 { return [2]int32{u.relay} })
+			domains := 1
+			for i := range relay[1:] {
+				domains += one(relay[i].domain != relay[i+1].domain)
+			}
+			if p := &o.data.Places[relay[0].place]; 10*mailOf(relay) > 6*all && domains > 30 && !registry.IsProvider(p.Provider) {
+				o.smartOf[relay[0].host], o.smart[p.Relay] = p.Relay, true
+			}
+		}
+	}
+}
+
+func mailOf(uses []use) (sum int64) {
+	for i := range uses {
+		sum += uses[i].n
+	}
+	return sum
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// of returns provider and platform of a place. A provider that is not known
+// goes by the domain.
+func (o *owners) of(place int32) (provider, platform string) {
+	p, u := &o.data.Places[place], &o.uses[place]
+	if p.Local {
+		return localProvider, localProvider
+	}
+	if smart := o.smartOf[u.host]; smart != "" {
+		return smart, smart
+	}
+	at, ok := o.at[[2]int32{u.host, u.domain}]
+	if !ok {
+		at, ok = o.any[u.domain]
+	}
+	if ok {
+		owner := &o.data.Places[at]
+		return owner.Provider, platformOf(owner.Provider, owner.Relay)
+	}
+	if p.Provider == "" {
+		return p.Domain, p.Domain
+	}
+	return p.Provider, platformOf(p.Provider, "")
+}
+
+// platformOf returns the part of a provider's service that a relay belongs to.
+// Outlook.com's mailboxes and the tenants of Microsoft 365 are filtered and
+// limited apart.
+func platformOf(provider, relay string) string {
+	if provider != "Microsoft" {
+		return provider
+	}
+	host := strings.TrimSuffix(strings.ToLower(relay), ".")
+	if strings.HasSuffix(host, "mail.protection.outlook.com") || strings.HasSuffix(host, "mx.microsoft") {
+		return "Microsoft 365"
+	}
+	return "Outlook.com"
+}

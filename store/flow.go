@@ -1,0 +1,65 @@
+package store
+
+import (
+	"time"
+
+	"mailfail/registry"
+)
+
+// A FlowSink is told what happened in a window, row by row. Whoever asks keeps
+// no more of it than needed: a month of a large site has tens of millions of rows.
+//
+// Messages that a server made itself to report failures are left out.
+type FlowSink interface {
+	// AddPlace is called with each place before the rows of it. Places are
+	// numbered from 0 in the order of these calls.
+	AddPlace(p *FlowPlace)
+	// AddCause is called with each cause before the failures of it; causes are
+	// numbered as places are.
+	AddCause(c *FlowCause)
+	// AddCounts is called with what was counted at a place in a minute since
+	// 1970. There may be several calls with the same place and minute.
+	AddCounts(place int32, minute int64, n *FlowCounts)
+	// AddFailure is called with the first failing attempt of a recipient for a
+	// reason.
+	AddFailure(f *FlowFailure)
+}
+
+// FlowPlace is a combination of dimensions that every recipient has.
+type FlowPlace struct {
+	Host, Instance, Sender, Domain, Relay, Provider string
+}
+
+// FlowCause is what a failure is filed under.
+type FlowCause struct {
+	Reason    string
+	Code      string // "550 5.1.1", "" when none was given
+	Stage     registry.Stage
+	Source    registry.Source
+	Signature string
+}
+
+// FlowCounts are like those of a Point.
+type FlowCounts struct {
+	Accepted, Recipients, Delivered, Suspended int64
+}
+
+// FlowFailure is the first failing attempt of a recipient for a reason.
+type FlowFailure struct {
+	ID           int64 // of the attempt, for Replies
+	Recipient    int64
+	Place, Cause int32
+	Time         time.Time
+	Arrived      time.Time      // when the recipient was first heard of
+	State        registry.State // of the recipient at the end of the window
+}
+
+// Reply is what is known of one failing attempt, and of its message.
+type Reply struct {
+	ID      int64
+	Text    registry.Foreign // as logged
+	IP      registry.Foreign // of the relay
+	Sender  registry.Foreign // address
+	Account registry.Foreign // who submitted the message, "" unknown
+	Client  registry.Foreign // that brought it in
+}

@@ -1,0 +1,214 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"slices"
+	"time"
+
+	"mailfail/registry"
+	"mailfail/store"
+)
+
+// Flow reports to a sink what happened in a window.
+func (q *reader) Flow(ctx context.Context, w store.Window, f store.Filter, to store.FlowSink) error {
+	fl := &flow{window: w.Minutes(), to: to, places: map[flowKey]int32{}, causes: map[int32]int32{}}
+	return q.read(ctx, func(t *tx) (err error) {
+		fl.tx = t
+		if fl.cat, err = t.catalog(); err != nil {
+			return err
+		}
+		if fl.filter, err = t.leaveOut(fl.window, f); err != nil {
+			return err
+		}
+		fl.wanted = fl.filter.wanted(fl.cat)
+		for i := range fl.wanted {
+			fl.wanted[i] = fl.wanted[i] && (!fl.cat.series[i].own || len(f.Directions) > 0)
+		}
+		fl.numbers = make([]int32, len(fl.cat.places))
+		for _, report := range []func() error{fl.readCauses, fl.counts, fl.recipients} {
+			if err := report(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// flow reports rows as they are read.
+type flow struct {
+	*tx
+	cat     *catalog
+	window  store.Window
+	filter  filter
+	to      store.FlowSink
+	wanted  []bool
+	numbers []int32 // of places by series, plus 1; 0 unknown
+	places  map[flowKey]int32
+	causes  map[int32]int32 // number by id
+}
+
+// notWanted is the number of a series that is not asked for.
+const notWanted = -1
+
+// place returns the number of the place of a series that is wanted.
+func (f *flow) place(series int64) (int32, bool) {
+	if uint64(series) >= uint64(len(f.numbers)) {
+		return 0, false
+	}
+	if n := f.numbers[series]; n != 0 {
+		return n - 1, n != notWanted
+	}
+	n := int32(notWanted)
+	if i, ok := f.cat.place(series); ok && f.wanted[i] {
+		n = f.number(&f.cat.series[i]) + 1
+	}
+	f.numbers[series] = n
+	return n - 1, n != notWanted
+}
+
+// flowKey is a place by the ids of its names.
+type flowKey struct{ host, instance, sender, domain, relay int32 }
+
+func (f *flow) number(s *series) int32 {
+	key := flowKey{s.host, s.instance, s.sender, s.domain, s.relay}
+	n, ok := f.places[key]
+	if !ok {
+		n = int32(len(f.places))
+		f.places[key] = n
+		name := f.cat.names
+		f.to.AddPlace(&store.FlowPlace{Host: name[s.host], Instance: name[s.instance], Sender: name[s.sender], Domain: name[s.domain],
+			Relay: name[s.relay], Provider: name[f.cat.relays[s.relay]]})
+	}
+	return n
+}
+
+// readCauses reports the causes that are wanted.
+func (f *flow) readCauses() error {
+	wanted := f.filter.wantedCauses(f.cat)
+	return f.each("SELECT id, stage, source, signature FROM causes ORDER BY id", nil, func(r *sql.Rows) error {
+		var id int64
+		var c store.FlowCause
+		if err := r.Scan(&id, &c.Stage, &c.Source, &c.Signature); err != nil {
+			return err
+		}
+		if id < int64(len(wanted)) && wanted[id] != nil {
+			c.Reason, c.Code = wanted[id].reason, wanted[id].code
+			f.causes[int32(id)] = int32(len(f.causes))
+			f.to.AddCause(&c)
+		}
+		return nil
+	})
+}
+
+// counts reports what was only counted, day by day: all that belongs to a
+// question is read before the first of it is decompressed.
+func (f *flow) counts() error {
+	since, until, err := f.minutes(f.window)
+	for ; since < until && err == nil; since += minutesPerDay {
+		day := store.Window{Since: time.UnixMicro(since * store.MinuteMicros), Until: time.UnixMicro(min(until, since+minutesPerDay) * store.MinuteMicros)}
+		err = f.eachCounts(day, true, f.block)
+	}
+	return err
+}
+
+func (f *flow) block(b *block, first, since, until int64) error {
+	var n store.FlowCounts
+	for i := range b.rows {
+		m := first + b.at(countMinute, i)
+		if m < since || m >= until {
+			continue
+		}
+		n.Accepted = b.at(countFields+fieldAccepted, i)
+		n.Recipients = b.at(countFields+fieldRecipients, i)
+		n.Delivered = b.at(countFields+fieldDelivered, i)
+		n.Suspended = b.at(countFields+fieldSuspended, i)
+		if n.Accepted|n.Recipients|n.Delivered|n.Suspended == 0 {
+			continue
+		}
+		if place, ok := f.place(b.at(countSeries, i)); ok {
+			f.to.AddCounts(place, m, &n)
+		}
+	}
+	return nil
+}
+
+// recipients reports those with rows of their own, and their first failures.
+func (f *flow) recipients() error {
+	list, err := f.firsts()
+	if err != nil {
+		return err
+	}
+	since, until := f.window.Micros()
+	starts := startsOf(list)
+	one := store.FlowCounts{Recipients: 1}
+	err = f.eachRecipient(f.window, func(r *livingRecipient) error {
+		for i := starts.first(r.id); i < len(list) && list[i].recipient == r.id; i++ {
+			f.failure(&list[i], r.first, r.at(until))
+			list[i].cause = 0
+		}
+		if r.first < since || r.first >= until || r.state == registry.StateReplaced || r.state == registry.StateHandedOver {
+			return nil
+		}
+		if place, ok := f.place(int64(r.series)); ok {
+			f.to.AddCounts(place, store.Minute(r.first), &one)
+		}
+		return nil
+	})
+	for i := range list { // those whose recipient does not live in the window
+		if a := &list[i]; a.cause != 0 {
+			f.failure(a, a.time, registry.StatePending)
+		}
+	}
+	return err
+}
+
+// firsts returns the first failures by recipient.
+func (f *flow) firsts() (list []failingAttempt, err error) {
+	err = f.eachAttempt(f.window, func(a *failingAttempt) error {
+		if a.flags&firstBit != 0 {
+			if _, ok := f.causes[a.cause]; ok {
+				list = append(list, *a)
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(list, func(a, b failingAttempt) int {
+		return cmp.Or(cmp.Compare(a.recipient, b.recipient), cmp.Compare(a.time, b.time), cmp.Compare(a.id, b.id))
+	})
+	return list, err
+}
+
+func (f *flow) failure(a *failingAttempt, arrived int64, state registry.State) {
+	if place, ok := f.place(int64(a.series)); ok {
+		f.to.AddFailure(&store.FlowFailure{ID: a.id, Recipient: a.recipient, Place: place, Cause: f.causes[a.cause], Time: time.UnixMicro(a.time),
+			Arrived: time.UnixMicro(arrived), State: state})
+	}
+}
+
+// Replies returns what is known of failing attempts alone.
+func (q *reader) Replies(ctx context.Context, ids []int64) (replies []store.Reply, err error) {
+	err = q.read(ctx, func(t *tx) error {
+		r := &eventReader{tx: t}
+		if r.cat, err = t.catalog(); err != nil {
+			return err
+		}
+		for batch := range slices.Chunk(ids, batchSize) {
+			events := map[int64]*store.Event{}
+			for _, id := range batch {
+				events[id] = &store.Event{}
+			}
+			if err := r.readAttempts(events); err != nil {
+				return err
+			}
+			for id, e := range events {
+				if e.Times > 0 {
+					replies = append(replies, store.Reply{ID: id, Text: e.Text, IP: e.IP, Sender: e.Sender, Account: e.Account, Client: e.Client})
+				}
+			}
+		}
+		return nil
+	})
+	return replies, err
+}
