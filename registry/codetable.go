@@ -470,7 +470,25 @@ func ownCode(f *Failure) Verdict {
 	if v := providerVendor(f.Reply, e, f.Provider); v != nil && v.Reason != "" {
 		return Verdict{v.Reason, v.rule, ByProvider, ConfidenceHigh}
 	}
+	if e.Subject == 7 && e.Detail >= 500 {
+		// Only Microsoft counts so far, whoever passes it on.
+		if v := inventor(f.Reply, e); v != nil && v.Reason != "policy" {
+			return Verdict{v.Reason, v.rule, ByProvider, ConfidenceMedium}
+		}
+	}
 	return Verdict{}
+}
+
+// inventor returns what the vendor means who uses a code that is not registered.
+func inventor(reply uint16, e Enhanced) *Vendor {
+	for _, list := range [...][]*Vendor{codes().byCode[enhancedKey(e.Subject, e.Detail)], codes().byRange} {
+		for _, v := range list {
+			if v.Reason != "" && v.tag == "" && v.match(reply, e) {
+				return v
+			}
+		}
+	}
+	return nil
 }
 
 // enhancedReason returns the reason that an enhanced code stands for, as the
@@ -488,12 +506,8 @@ func enhancedReason(reply uint16, e Enhanced, provider string) (v Verdict, speci
 	if !exact {
 		// Nobody registered it, so whoever uses it means what its inventor
 		// means: Exchange Online's 5.7.606 passed on by another host.
-		for _, list := range [...][]*Vendor{codes().byCode[enhancedKey(e.Subject, e.Detail)], codes().byRange} {
-			for _, v := range list {
-				if v.Reason != "" && v.tag == "" && v.match(reply, e) {
-					return Verdict{v.Reason, v.rule, ByProvider, ConfidenceMedium}, true
-				}
-			}
+		if v := inventor(reply, e); v != nil {
+			return Verdict{v.Reason, v.rule, ByProvider, ConfidenceMedium}, true
 		}
 		specific = false
 	}

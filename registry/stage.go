@@ -8,27 +8,31 @@ import "bytes"
 // Before DATA nothing is about the message: whoever says "spam" then speaks of
 // the sender's reputation. And a server that has accepted the recipient does
 // not mean "mailbox unavailable", the standard text of 550, about it any more.
+// Whoever answers to a command speaks of itself, so the fault is not here.
 func atStage(f *Failure, v Verdict, text []byte) Verdict {
 	if f.Reply == 0 || v.Reason == "unknown" {
 		return v
 	}
-	var reason Reason
+	reason := v.Reason
+	if reason == "local" && f.Stage != StageUnknown && f.Stage <= StageEndOfData {
+		reason = "system" // a fault of the host that says so, not of the one that sends
+	}
 	switch f.Stage {
 	case StageConnect, StageBanner, StageEHLO, StageSTARTTLS:
-		reason = beforeMail(f, v.Reason)
+		reason = beforeMail(f, reason)
 	case StageAuth:
-		reason = atLogin(v.Reason)
+		reason = atLogin(reason)
 	case StageMail:
-		reason = atMail(v.Reason)
+		reason = atMail(reason)
 	case StageRcpt:
-		reason = aboutMessage(v.Reason)
+		reason = aboutMessage(reason)
 	case StageData, StageEndOfData:
 		if v.Reason == "user-unknown" && v.DecidedBy == ByText && f.Enhanced.Subject != 1 &&
 			bytes.Contains(text, []byte("mailbox unavailable")) && !bytes.Contains(text, []byte("unknown")) {
 			reason = "policy"
 		}
 	}
-	if reason == "" || reason == v.Reason {
+	if reason == v.Reason {
 		return v
 	}
 	return Verdict{reason, v.Rule, ByStage, min(v.Confidence, ConfidenceMedium)}
@@ -44,6 +48,8 @@ func beforeMail(f *Failure, r Reason) Reason {
 		return "storage-full"
 	case "too-many-recipients":
 		return "rate-limited"
+	case "connection":
+		return "client-refused" // it was made, or nobody could say so
 	case "user-unknown", "moved", "bad-address", "bad-sender", "mailbox-disabled", "restricted", "content", "too-big":
 		if f.Reply/100 == 4 {
 			return "system"
