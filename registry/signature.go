@@ -179,7 +179,7 @@ func (s *signer) plain(w []byte, i, end int) {
 		s.putString("{name}")
 		return
 	}
-	if len(w) > 40 {
+	if len(w) > 40 && w[0] < 0x80 { // in some scripts a sentence is one word
 		s.putString("{id}")
 		return
 	}

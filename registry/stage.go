@@ -50,6 +50,11 @@ func beforeMail(f *Failure, r Reason) Reason {
 		return "rate-limited"
 	case "connection":
 		return "client-refused" // it was made, or nobody could say so
+	case "domain-unknown", "null-mx", "routing":
+		if f.Stage == StageEHLO {
+			return "reverse-dns" // the only name said so far
+		}
+		return "client-refused"
 	case "user-unknown", "moved", "bad-address", "bad-sender", "mailbox-disabled", "restricted", "content", "too-big":
 		if f.Reply/100 == 4 {
 			return "system"

@@ -22,7 +22,10 @@ import (
 //   - Sisimai's "filtered" is an unknown user refused after DATA. A log tells
 //     the stage; the text is the same, and so is what to do.
 //   - Sisimai's "rejected" is any refusal of the sender, be it for its domain,
-//     its volume or no stated reason.
+//     its volume or no stated reason; a list that only members may write to is
+//     "restricted" to us.
+//   - Sisimai's "syntaxerror" is about commands and, rarely, about the form of an
+//     address, "bad-address" to us.
 //   - "expired" and "networkerror" with a text that names the cause (connection
 //     refused, DNS failed, loop) are filed under that cause on purpose.
 //   - Yahoo's TSS04 ("unexpected volume or user complaints") is "badreputation"
@@ -48,13 +51,13 @@ var theirLabels = map[string][]registry.Reason{
 	"notaccept":       {"null-mx"},
 	"notcompliantrfc": {"content"},
 	"policyviolation": {"policy", "content", "client-refused"},
-	"rejected":        {"bad-sender", "policy", "authentication", "rate-limited"},
+	"rejected":        {"bad-sender", "policy", "authentication", "rate-limited", "restricted"},
 	"requireptr":      {"reverse-dns"},
 	"securityerror":   {"login", "policy", "tls"},
 	"spamdetected":    {"spam-content"},
 	"speeding":        {"rate-limited"},
 	"suspend":         {"mailbox-disabled"},
-	"syntaxerror":     {"syntax"},
+	"syntaxerror":     {"syntax", "bad-address"},
 	"systemerror":     {"system", "local"},
 	"systemfull":      {"storage-full"},
 	"toomanyconn":     {"rate-limited", "too-many-recipients"},

@@ -88,28 +88,35 @@ func (x *Explainer) Message(name string, r io.Reader) (*Answer, error) {
 const maxProse = 60
 
 // prose returns the line for humans that tells the cause, where no reply and no
-// report does: the first that a whole phrase decides, or else the subject.
-// Single words of prose would be taken for something else.
+// report does: the first that a whole phrase decides, else a sentence with a
+// subject and what is said of it, or else the subject of the message. Single
+// words of prose would be taken for something else.
 func (x *Explainer) prose(b *bounce) string {
-	n := 0
+	n, sentence := 0, ""
 	for line := range strings.Lines(b.text) {
 		if n++; n > maxProse || returned().MatchString(strings.TrimRight(line, "\r\n")) {
 			break
 		}
-		if x.decided(line) {
+		switch c := x.decided(line); {
+		case c == registry.ConfidenceHigh:
 			return cut(strings.TrimSpace(line))
+		case c == registry.ConfidenceMedium && sentence == "":
+			sentence = cut(strings.TrimSpace(line))
 		}
 	}
-	if subject := b.header.Get("Subject"); x.decided(subject) {
+	if subject := b.header.Get("Subject"); sentence == "" && x.decided(subject) == registry.ConfidenceHigh {
 		return cut(subject)
 	}
-	return ""
+	return sentence
 }
 
-// decided reports whether a whole phrase in a line tells a reason.
-func (x *Explainer) decided(line string) bool {
+// decided returns how sure the words of a line tell a reason.
+func (x *Explainer) decided(line string) registry.Confidence {
 	v := x.Rules.Classify(registry.Failure{Signature: string(registry.AppendSignature(nil, []byte(line)))})
-	return v.DecidedBy == registry.ByText && v.Confidence == registry.ConfidenceHigh
+	if v.DecidedBy != registry.ByText {
+		return registry.ConfidenceNone
+	}
+	return v.Confidence
 }
 
 // queueIDs find the name that the host which made a bounce gave the message:
@@ -241,6 +248,8 @@ func (b *bounce) part(e *message.Entity, depth int) {
 	switch {
 	case strings.HasSuffix(kind, "/delivery-status"):
 		b.reports = append(b.reports, readReport(io.LimitReader(e.Body, maxPart))...)
+	case kind == "message/rfc822":
+		b.inner(e, depth)
 	case kind == "text/html":
 		if b.text == "" {
 			b.text = plain(readAll(e.Body))
@@ -248,6 +257,36 @@ func (b *bounce) part(e *message.Entity, depth int) {
 	case strings.HasPrefix(kind, "text/") && kind != "text/rfc822-headers":
 		b.text += withoutOriginal(readAll(e.Body)) + "\n"
 	}
+}
+
+// inner reads a bounce that another system sent on as an attachment, where
+// that system says nothing of its own.
+func (b *bounce) inner(e *message.Entity, depth int) {
+	if len(b.reports) > 0 || len(readText(b.text)) > 0 {
+		return
+	}
+	m, err := message.Read(io.LimitReader(e.Body, maxMessage))
+	if m == nil || err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err) {
+		return
+	}
+	if kind, _, _ := m.Header.ContentType(); kind == "multipart/report" {
+		b.part(m, depth+1)
+	}
+}
+
+// reportInText reads a delivery report that stands in the text, because the
+// structure of the message is broken.
+func reportInText(text string) (list []failed) {
+	i := strings.Index(text, "\nReporting-MTA:")
+	if i < 0 {
+		return nil
+	}
+	for _, f := range readReport(strings.NewReader(text[i+1:])) {
+		if f.address != "" && f.action != "" {
+			list = append(list, f)
+		}
+	}
+	return list
 }
 
 // readAll reads a part as far as it can be read.
@@ -343,7 +382,11 @@ func readReport(r io.Reader) []failed {
 		if original := typed(h.Get("Original-Recipient")); original != "" && strings.Contains(original, "@") || f.address == "" {
 			f.address = original
 		}
-		f.status, _, _ = strings.Cut(h.Get("Status"), " ")
+		var remark string
+		f.status, remark, _ = strings.Cut(h.Get("Status"), " ")
+		if f.diagnostic == "" && wordy(remark) {
+			f.diagnostic = cut(strings.Trim(remark, "() ")) // "4.0.0 (mx.b: host name lookup failure)"
+		}
 		if f.address != "" || f.status != "" {
 			list = append(list, f)
 		}
@@ -383,6 +426,9 @@ func cut(s string) string {
 // reply that has several.
 func (b *bounce) recipients() []failed {
 	told := readText(b.text)
+	if len(b.reports) == 0 && len(told) == 0 {
+		b.reports = reportInText(b.text)
+	}
 	if len(b.reports) == 0 {
 		b.complete(told)
 		return told

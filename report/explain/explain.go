@@ -586,6 +586,7 @@ func stage(text string) registry.Stage {
 		words string
 		stage registry.Stage
 	}{
+		{"my name was rejected", registry.StageEHLO}, {"does not like recipient", registry.StageRcpt}, {"failed after I sent the message", registry.StageEndOfData}, // qmail
 		{"after initial connection", registry.StageConnect}, {"refused to talk to me", registry.StageBanner},
 		{"after EHLO", registry.StageEHLO}, {"after HELO", registry.StageEHLO}, {"in reply to EHLO", registry.StageEHLO}, {"in reply to HELO", registry.StageEHLO},
 		{"after MAIL FROM", registry.StageMail}, {"in reply to MAIL FROM", registry.StageMail},
