@@ -269,6 +269,79 @@ Last-Attempt-Date: Fri, 20 Nov 2026 10:00:00 +0000
 --b--
 `
 
+// brokenBounce has its boundaries indented, so that the report is in the text.
+const brokenBounce = `From: MAILER-DAEMON@mx.shop.example
+Subject: Returned mail
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="AA11"
+
+--AA11
+Content-Type: text/plain
+
+Your message came to nothing.
+
+ --AA11
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.shop.example
+
+Final-Recipient: rfc822;lena@far.example
+Action: failed
+Status: 5.0.0
+Diagnostic-Code: smtp; 550 nobody here
+ is called lena, user unknown
+
+Final-Recipient: rfc822;otto@slow.example
+Action: delayed
+Status: 4.0.0 (slow.example: host name lookup failure)
+
+ --AA11
+`
+
+// sentOnBounce is a bounce in a bounce that says nothing.
+const sentOnBounce = `From: gateway@far.example
+Subject: Returned
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="GW"
+
+--GW
+Content-Type: text/plain
+
+The original message was received at noon.
+
+--GW
+Content-Type: message/rfc822
+
+From: MAILER-DAEMON@mx.shop.example
+Subject: Returned mail
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="IN"
+
+--IN
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.shop.example
+
+Final-Recipient: rfc822; lena@far.example
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 no such user
+
+--IN--
+--GW--
+`
+
+// qmailHelo is about the name in HELO, whatever the server says of domains.
+const qmailHelo = `From: MAILER-DAEMON@shop.example
+Subject: failure notice
+
+Hi. This is the qmail-send program at shop.example.
+
+<lena@far.example>:
+Connected to 192.0.2.9 but my name was rejected.
+Remote host said: 501 5.0.0 Invalid domain name
+`
+
 func TestMessages(t *testing.T) {
 	tests := []struct {
 		name, text string
@@ -282,6 +355,9 @@ func TestMessages(t *testing.T) {
 		{"expired", expiredBounce, []string{"lena@far.example 4.4.7 connection-lost"}},
 		{"workmail", workMailBounce, []string{"lena@far.example 5.1.1 user-unknown"}},
 		{"sendmail", sendmailBounce, []string{"lena@far.example 4.4.7 connection"}},
+		{"a broken structure", brokenBounce, []string{"lena@far.example 550 user-unknown", "otto@slow.example 4.0.0 dns"}},
+		{"a bounce sent on", sentOnBounce, []string{"lena@far.example 5.1.1 user-unknown"}},
+		{"qmail at HELO", qmailHelo, []string{"lena@far.example 5.0.0 reverse-dns"}},
 		{"crlf", strings.ReplaceAll(eximBounce, "\n", "\r\n"), []string{"bob@example.com 5.2.2 mailbox-full"}},
 		{"mbox", "From MAILER-DAEMON Fri Feb 13 02:45:58 2015\n" + eximBounce, []string{"bob@example.com 5.2.2 mailbox-full"}},
 		{"a reply", "550 5.1.1 no such user\n", nil},
