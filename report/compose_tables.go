@@ -20,7 +20,7 @@ const (
 // provider and domain: where most people are in trouble first.
 func (c *composer) tables() (list []Section) {
 	if c.By != nil {
-		if c.isBy(store.ByCode) || c.isBy(ByNextHop) || c.isBy(ByAccount) {
+		if c.isBy(store.ByCode) || slices.ContainsFunc(Alone, func(d store.Dimension) bool { return c.isBy(d) }) {
 			return nil // has a table of its own
 		}
 		return []Section{c.table(c.By, c.Groups, DefaultTop)}

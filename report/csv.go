@@ -20,6 +20,8 @@ func (r *Report) WriteCSV(w io.Writer, n int) error {
 		r.csvCodes(c, n)
 	case r.isBy(ByNextHop):
 		r.csvHops(c, n)
+	case r.isBy(ByClient):
+		r.csvClients(c, n)
 	case r.isBy(ByAccount):
 		r.csvAccounts(c, n)
 	case r.By == nil:

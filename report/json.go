@@ -38,6 +38,7 @@ type jsonReport struct {
 	System     []jsonSystem    `json:"system"`
 	Directions []jsonDirection `json:"directions"`
 	Accounts   []jsonAccount   `json:"accounts,omitempty"` // that submitted mail
+	Clients    []jsonClient    `json:"clients,omitempty"`  // that were refused
 	By         []string        `json:"by,omitempty"`
 	Groups     []jsonGroup     `json:"groups,omitempty"`
 }
@@ -344,7 +345,7 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 	}
 	j.people(r, n)
 	j.system(r, n)
-	j.Accounts = r.jsonAccounts(n)
+	j.Accounts, j.Clients = r.jsonAccounts(n), r.jsonClients(n)
 	domains := slices.Clone(r.Domains)
 	(&composer{Report: r}).byTrouble([]store.Dimension{store.ByDomain}, domains)
 	for _, h := range top(r.Hops, n) {

@@ -16,6 +16,7 @@ package report
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -61,6 +62,7 @@ type Report struct {
 	Line       *Line               // over the window, nil where it is too long
 	System     []store.TroubleRow  // what the mail systems report of themselves
 	Submitters []Submitter         // accounts that sent mail
+	Clients    []Client            // that were refused; known only by ByClient
 	Found      *investigate.Result // what changed, nil where there is nothing to compare with
 
 	location *time.Location
@@ -103,9 +105,9 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 		if r.isBy(ByAccount) {
 			err = r.submitters(ctx, q)
 		}
-		return r, err
+		return r, errors.Join(err, r.clients(ctx, q))
 	}
-	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.investigate, r.system, r.submitters} {
+	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.investigate, r.system, r.submitters, r.clients} {
 		if err := step(ctx, q); err != nil {
 			return nil, err
 		}
@@ -157,7 +159,7 @@ func (r *Report) ConnectionsAlone() bool {
 
 // Alone lists what --by takes beside the dimensions of the store, each only by
 // itself.
-var Alone = []store.Dimension{ByNextHop, ByAccount}
+var Alone = []store.Dimension{ByNextHop, ByAccount, ByClient}
 
 // sendLogsNote says what became of SMTP send logs beside message tracking logs.
 func sendLogsNote(n *store.Numbers) string {

@@ -238,6 +238,11 @@ func TestStuckQueue(t *testing.T) {
 		Totals: tally(24, 1, 0, 3)}
 	r := &Report{Numbers: n, location: time.UTC, Covered: Covered{day, day.Add(30 * time.Hour)}, trouble: &trouble{}}
 	v := r.View(PageRows)
+	var b bytes.Buffer
+	if err := v.WriteText(&b, TextOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "day-stuck.txt", b.String())
 	if want := "Accepted 190 messages, 165 not tried yet; 4.0% failed, 1 problem."; v.Verdict.String() != want || !v.Alarm {
 		t.Errorf("verdict %q, alarm %v, want %q", v.Verdict, v.Alarm, want)
 	}
@@ -270,9 +275,15 @@ func TestDays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			test.numbers.Window = window
 			r := &Report{Numbers: &test.numbers, location: time.UTC, Covered: test.covered, Now: day.Add(30 * time.Hour), trouble: &trouble{}}
-			if got := r.View(PageRows).Verdict.String(); got != test.want {
+			v := r.View(PageRows)
+			if got := v.Verdict.String(); got != test.want {
 				t.Errorf("verdict %q, want %q", got, test.want)
 			}
+			var b bytes.Buffer
+			if err := v.WriteText(&b, TextOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, "day-"+strings.ReplaceAll(name, " ", "-")+".txt", b.String())
 		})
 	}
 }

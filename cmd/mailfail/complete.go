@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"mailfail/parsers"
-	"mailfail/report"
 	"mailfail/store"
 	"mailfail/store/sqlite"
 )
@@ -24,7 +23,7 @@ func completions() map[string]completion {
 		return func(*cobra.Command, string) []string { return values }
 	}
 	return map[string]completion{
-		"by":         fixed(append(dimensionNames(), string(report.ByAccount), string(report.ByNextHop))...),
+		"by":         fixed(append(dimensionNames(), aloneNames()...)...),
 		"reason":     fixed(reasonNames()...),
 		"mta":        fixed(mtaNames()...),
 		"direction":  fixed(store.DirectionNames...),

@@ -60,7 +60,7 @@ password of --smtp-user is read from $MAILFAIL_SMTP_PASSWORD or a file.`,
 	f.window.add(flags)
 	flags.BoolVar(&f.window.week, "week", false, "only the seven days before today")
 	f.filter.add(flags)
-	flags.StringSliceVar(&f.by, "by", nil, "break down by one or several of "+strings.Join(dimensionNames(), ", ")+"; or account alone; or "+string(report.ByNextHop)+" alone, for connections as CSV")
+	flags.StringSliceVar(&f.by, "by", nil, "break down by one or several of "+strings.Join(dimensionNames(), ", ")+"; or by one alone of "+strings.Join(aloneNames(), ", "))
 	flags.IntVar(&f.top, "top", 0, "rows of each table; 0: all (the default of JSON and CSV; else as many as suit a page)")
 	f.output.add(flags, "text", "html", "markdown", "json", "csv")
 	flags.StringVar(&f.template, "template", "", "render with this template: html/template for .html, else text/template")

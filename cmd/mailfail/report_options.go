@@ -48,7 +48,7 @@ func dimensions(names []string) (dims []store.Dimension, err error) {
 	for _, name := range names {
 		d := store.Dimension(strings.ToLower(strings.TrimSpace(name)))
 		if !slices.Contains(store.Dimensions, d) && !slices.Contains(report.Alone, d) {
-			return nil, unknownValue("--by", name, append(dimensionNames(), string(report.ByAccount), string(report.ByNextHop)))
+			return nil, unknownValue("--by", name, append(dimensionNames(), aloneNames()...))
 		}
 		if !slices.Contains(dims, d) {
 			dims = append(dims, d)
@@ -60,6 +60,14 @@ func dimensions(names []string) (dims []store.Dimension, err error) {
 		}
 	}
 	return dims, nil
+}
+
+// aloneNames lists what --by takes only by itself.
+func aloneNames() (names []string) {
+	for _, d := range report.Alone {
+		names = append(names, string(d))
+	}
+	return names
 }
 
 func dimensionNames() (names []string) {

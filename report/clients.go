@@ -1,0 +1,143 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mailfail/registry"
+	"mailfail/store"
+	"mailfail/templates"
+)
+
+// ByClient asks for the clients whose mail was refused. It stands alone, since
+// only refusals know their client.
+const ByClient store.Dimension = "client"
+
+// Client is a client whose mail was refused.
+type Client struct {
+	Name, IP    registry.Foreign
+	Times       int64
+	First, Last time.Time
+	Code        string // with the reason of most refusals
+	Reason      string
+
+	causes map[clientCause]int64
+}
+
+type clientCause struct{ code, reason string }
+
+// mostClients bounds how many clients are told apart; further ones are counted
+// together.
+const mostClients = 50_000
+
+// clients counts refusals by client.
+func (r *Report) clients(ctx context.Context, q store.Reader) error {
+	if !r.isBy(ByClient) {
+		return nil
+	}
+	found := map[registry.Foreign]*Client{}
+	others := int64(0)
+	_, err := q.Events(ctx, r.Window, r.Filter, []string{"rejected"}, 0, func(e *store.Event) error {
+		key := e.ClientIP
+		if key == "" {
+			key = e.Client
+		}
+		c := found[key]
+		switch {
+		case c == nil && len(found) >= mostClients:
+			others += e.Times
+			return nil
+		case c == nil:
+			c = &Client{Name: e.Client, IP: e.ClientIP, First: e.Time, causes: map[clientCause]int64{}}
+			found[key] = c
+		}
+		c.Times, c.Last = c.Times+e.Times, e.Time
+		c.causes[clientCause{e.Code(), e.Reason}] += e.Times
+		return nil
+	})
+	if others > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("Only %s clients are told apart; others were refused %s times.", templates.Count(mostClients), templates.Count(others)))
+	}
+	for _, c := range found {
+		c.settle()
+		r.Clients = append(r.Clients, *c)
+	}
+	slices.SortFunc(r.Clients, func(a, b Client) int {
+		return cmp.Or(cmp.Compare(b.Times, a.Times), cmp.Compare(a.Name, b.Name), cmp.Compare(a.IP, b.IP))
+	})
+	return err
+}
+
+// settle finds the most frequent cause, of several the one that sorts first.
+func (c *Client) settle() {
+	var most int64
+	for k, n := range c.causes {
+		if n > most || n == most && cmp.Or(cmp.Compare(k.code, c.Code), cmp.Compare(k.reason, c.Reason)) < 0 {
+			most, c.Code, c.Reason = n, k.code, k.reason
+		}
+	}
+	c.causes = nil
+}
+
+// name is the host and its address.
+func (c *Client) name() templates.Text {
+	switch {
+	case c.IP != "" && c.Name != "" && c.IP != c.Name:
+		return templates.Say("%v[%v]", c.Name, c.IP)
+	case c.IP != "":
+		return templates.Name(c.IP)
+	case c.Name != "":
+		return templates.Name(c.Name)
+	}
+	return templates.Words("(unknown)")
+}
+
+// refusedClients is the table of clients whose mail was refused.
+func (c *composer) refusedClients() Section {
+	s := Section{ID: string(ByClient), Title: "Refused, by client"}
+	if len(c.Clients) == 0 {
+		return s
+	}
+	t := &Table{Columns: []Column{
+		{Title: "Client", Name: true}, {Title: "Times", Number: true}, {Title: "First"}, {Title: "Last"}, {Title: "Cause", Flex: true},
+	}}
+	for _, k := range top(c.Clients, c.rows(DefaultTop)) {
+		cause := strings.TrimSpace(k.Code + " " + registry.Reason(k.Reason).Info().Incoming)
+		t.Rows = append(t.Rows, Row{Cells: []templates.Text{
+			k.name(), templates.Number(k.Times), templates.Words(c.clock(k.First)), templates.Words(c.clock(k.Last)), templates.Words(cause),
+		}})
+	}
+	s.Table, s.More = t, more(len(c.Clients)-len(t.Rows), "client")
+	return s
+}
+
+func (r *Report) csvClients(c *csvWriter, n int) {
+	c.row("client", "client_ip", "times", "first_seen", "last_seen", "top_code", "top_reason")
+	for _, k := range top(r.Clients, n) {
+		c.row(templates.CSV(k.Name), templates.CSV(k.IP), strconv.FormatInt(k.Times, 10), *r.time(k.First), *r.time(k.Last),
+			templates.CSV(k.Code), k.Reason)
+	}
+}
+
+// jsonClient is a client whose mail was refused.
+type jsonClient struct {
+	Client    registry.Foreign `json:"client"`
+	ClientIP  registry.Foreign `json:"client_ip"`
+	Times     int64            `json:"times"`
+	FirstSeen *string          `json:"first_seen"`
+	LastSeen  *string          `json:"last_seen"`
+	TopCode   string           `json:"top_code"`
+	TopReason string           `json:"top_reason"`
+}
+
+func (r *Report) jsonClients(n int) (list []jsonClient) {
+	for _, k := range top(r.Clients, n) {
+		list = append(list, jsonClient{k.Name, k.IP, k.Times, r.time(k.First), r.time(k.Last), k.Code, k.Reason})
+	}
+	return list
+}
