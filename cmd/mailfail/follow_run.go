@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mailfail/ingest"
+	"mailfail/ingest/source"
+	"mailfail/report/alert"
+	"mailfail/store"
+)
+
+// follow is one run of the command.
+type follow struct {
+	cmd    *cobra.Command
+	flags  *followFlags
+	now    func() time.Time
+	filter store.Filter
+	twice  *store.Repeats
+	alone  sendLogs
+	loc    *time.Location
+	watch  *alert.Watch // nil without alerts
+	warn   func(error)
+}
+
+func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output *outputFlags, dbPath string) error {
+	opt, err := logs.options()
+	if err != nil {
+		return err
+	}
+	if f.loc, err = location("--tz", logs.zone); err != nil {
+		return err
+	}
+	f.alone.said = logs.quiet
+	if f.filter, err = filter.filter(); err != nil {
+		return err
+	}
+	if err := output.check(); err != nil {
+		return err
+	}
+	if f.flags.fromStart && f.flags.fromEnd {
+		return usageError("--from-start and --from-end exclude each other")
+	}
+	outcomes, err := outcomeList(f.flags.outcomes, f.flags.rejections)
+	if err != nil {
+		return err
+	}
+	rules, receivers, err := f.alertFlags()
+	if err != nil {
+		return err
+	}
+	if args, err = followed(f.cmd, args); err != nil {
+		return err
+	}
+	path, err := databasePath(dbPath)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(f.cmd, path)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	db.Waiting = func() { f.warn(waitingFor(path)) }
+
+	lately := store.Window{Since: f.now().Add(-24 * time.Hour)}
+	if f.twice, err = db.Repeats(f.cmd.Context(), lately, f.filter); err != nil {
+		return err
+	}
+	loop := ingest.FollowOptions{Options: opt, FromEnd: f.flags.fromEnd, Stdin: f.cmd.InOrStdin()}
+	reasons, err := logs.loadRules()
+	if err != nil {
+		return err
+	}
+	look := func(ctx context.Context, loop ingest.FollowOptions) error {
+		return ingest.Follow(ctx, db, reasons, args, loop)
+	}
+	if !f.flags.plain && output.format == "text" && isTerminal(f.cmd.OutOrStdout()) {
+		return f.screen(loop, look, db, slices.Contains(args, source.Stdin), output, rules, receivers)
+	}
+	return f.lines(loop, look, output.format, outcomes, rules, receivers)
+}
+
+// followed returns what is to be followed: what is named, or the logs in the
+// usual places.
+func followed(cmd *cobra.Command, args []string) ([]string, error) {
+	if len(args) > 0 {
+		return args, nil
+	}
+	for _, family := range source.Usual() {
+		args = append(args, family.Name)
+	}
+	if len(args) == 0 {
+		return nil, usageError("no log in the usual places (%s): name one", strings.Join(source.UsualPlaces(), ", "))
+	}
+	return args, nil
+}
