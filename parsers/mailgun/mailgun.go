@@ -71,7 +71,7 @@ func New(parsers.Options) parsers.Parser { return &parser{} }
 type event struct {
 	kind, severity, reason, at        []byte
 	recipient, sender, clientIP, user []byte
-	messageID, host, ip               []byte
+	messageID, host                   []byte
 	size, code                        int64
 	enhanced, words, description      []byte
 }

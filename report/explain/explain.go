@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"mailfail/parsers/dsn"
 	"mailfail/registry"
 )
 
@@ -364,7 +365,7 @@ func (x *Explainer) sameDigits(a *Answer, reply uint16, e registry.Enhanced, ope
 
 // reply explains a text.
 func (x *Explainer) reply(a *Answer, text string, by said) {
-	quote := quoted(text)
+	quote := dsn.Quoted(text)
 	r := registry.ParseReply([]byte(quote))
 	if r.Code == 0 && r.Enhanced.IsZero() {
 		if m := mentioned().FindStringSubmatch(text); m != nil {
@@ -431,43 +432,6 @@ var mentioned = lazy(`(?i)\b(?:smtp|error|reply|response|status|code|message|res
 
 // statusField finds a status in a line of a log or of a delivery report.
 var statusField = lazy(`(?i)\b(?:status|dsn)\s*[:=]\s*([245]\.[0-9]{1,3}\.[0-9]{1,3})\b`)
-
-// quoted returns the part of a log line that another server said, or the text
-// itself.
-func quoted(text string) string {
-	if r := registry.ParseReply([]byte(text)); r.Code != 0 {
-		return text
-	}
-	for _, mark := range []string{" said: ", " refused to talk to me: "} {
-		if i := strings.Index(text, mark); i >= 0 {
-			return text[i+len(mark):]
-		}
-	}
-	if m := eximQuote().FindStringSubmatchIndex(text); m != nil {
-		return text[m[2]:]
-	}
-	if inner := registry.InnerReply([]byte(text)); inner != nil {
-		return string(inner)
-	}
-	if m := embedded().FindStringIndex(text); m != nil {
-		return text[m[0]:]
-	}
-	if i := strings.Index(text, "status="); i >= 0 { // Postfix: status=bounced (…)
-		if j := strings.Index(text[i:], " ("); j >= 0 {
-			return strings.TrimSuffix(text[i+j+2:], ")")
-		}
-	}
-	return text
-}
-
-var (
-	// eximQuote finds the reply in "SMTP error from remote mail server after
-	// RCPT TO:<a@b>: host x [192.0.2.1]: 550 …" and its older forms.
-	eximQuote = lazy(`(?:SMTP|LMTP) error from remote .{0,400}?: (?:host \S+ \[[^\]]*\]\S* )?([2-5][0-9][0-9][ -].*)`)
-
-	// embedded finds a reply anywhere by the two codes together.
-	embedded = lazy(`\b[45][0-9][0-9][ -]#?[45]\.[0-9]{1,3}\.[0-9]{1,3}\b`)
-)
 
 // namedProvider returns the operator whose domain a text names, as replies do
 // in links and host names.

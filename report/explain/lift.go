@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"mailfail/parsers/dsn"
 )
 
 // Contains is what a reply itself tells beside its codes: whom to look up, and
@@ -35,7 +37,7 @@ const maxLinks = 5
 // lift takes out of a reply what it tells, nil when that is nothing.
 func lift(text string) *Contains {
 	p := patterns()
-	quote := quoted(text)
+	quote := dsn.Quoted(text)
 	var c Contains
 	if m := p.list.FindStringSubmatch(quote); m != nil {
 		c.List = strings.Trim(m[1], ".")

@@ -1,4 +1,4 @@
-package explain
+package dsn
 
 import (
 	"strings"
@@ -47,14 +47,14 @@ var (
 
 // textReader reads the recipients out of a text.
 type textReader struct {
-	list    []failed
+	list    []Recipient
 	open    bool // the last recipient may get more text
 	session string
 	answers string // of the SMTP dialogue, for the last RCPT
 	loose   string // replies outside of any recipient
 }
 
-func readText(text string) []failed {
+func readText(text string) []Recipient {
 	var tr textReader
 	n := 0
 	for line := range strings.Lines(text) {
@@ -82,7 +82,7 @@ func (tr *textReader) line(line string) {
 		return
 	}
 	if strings.TrimSpace(line) == "" {
-		if tr.open && tr.last().diagnostic != "" && !strings.HasSuffix(tr.last().diagnostic, ":") {
+		if tr.open && tr.last().Diagnostic != "" && !strings.HasSuffix(tr.last().Diagnostic, ":") {
 			tr.open = false
 		}
 		return
@@ -104,7 +104,7 @@ func (tr *textReader) line(line string) {
 		tr.add(m[1], strings.TrimSpace(line))
 		return
 	}
-	if m := addressLine().FindStringSubmatch(line); m != nil && len(tr.list) < maxRecipients && !tr.continues(line) {
+	if m := addressLine().FindStringSubmatch(line); m != nil && len(tr.list) < MaxRecipients && !tr.continues(line) {
 		rest := strings.TrimSpace(m[3])
 		if m[2] == "(reason" {
 			rest = strings.TrimLeft(rest, ": ")
@@ -115,8 +115,8 @@ func (tr *textReader) line(line string) {
 		return
 	}
 	switch {
-	case tr.open && len(tr.last().diagnostic) < maxDiagnostic:
-		tr.last().diagnostic = strings.TrimSpace(tr.last().diagnostic + " " + cleanLine(line))
+	case tr.open && len(tr.last().Diagnostic) < maxDiagnostic:
+		tr.last().Diagnostic = strings.TrimSpace(tr.last().Diagnostic + " " + cleanLine(line))
 	case tr.loose == "" && (replyLine().MatchString(line) || code(line)):
 		tr.loose = strings.TrimSpace(line)
 	}
@@ -133,7 +133,7 @@ func sentenceCause(line string) string {
 // caused reports whether a cause with a code was found.
 func (tr *textReader) caused() bool {
 	for _, f := range tr.list {
-		if code(f.diagnostic) {
+		if code(f.Diagnostic) {
 			return true
 		}
 	}
@@ -143,7 +143,7 @@ func (tr *textReader) caused() bool {
 // continues reports whether a line is part of a paragraph that a recipient
 // opened (Postfix), although it begins with an address.
 func (tr *textReader) continues(line string) bool {
-	return tr.open && tr.last().diagnostic != "" && (line[0] == ' ' || line[0] == '\t')
+	return tr.open && tr.last().Diagnostic != "" && (line[0] == ' ' || line[0] == '\t')
 }
 
 // answer adds a reply in a dialogue. A multi-line reply has several lines.
@@ -163,7 +163,7 @@ func (tr *textReader) answer(text string) {
 	}
 }
 
-func (tr *textReader) last() *failed { return &tr.list[len(tr.list)-1] }
+func (tr *textReader) last() *Recipient { return &tr.list[len(tr.list)-1] }
 
 // add opens a recipient, or goes on with it when it has been named before: the
 // longer text with a code counts.
@@ -172,35 +172,35 @@ func (tr *textReader) add(address, text string) {
 		return
 	}
 	for i := range tr.list {
-		if !strings.EqualFold(tr.list[i].address, address) {
+		if !strings.EqualFold(tr.list[i].Address, address) {
 			continue
 		}
 		f := tr.list[i]
-		if f.diagnostic == "" || (code(text) || text == "") && !code(f.diagnostic) {
-			f.diagnostic = text
+		if f.Diagnostic == "" || (code(text) || text == "") && !code(f.Diagnostic) {
+			f.Diagnostic = text
 		}
 		tr.list = append(append(tr.list[:i], tr.list[i+1:]...), f)
-		tr.open = f.diagnostic == text
+		tr.open = f.Diagnostic == text
 		return
 	}
-	tr.list = append(tr.list, failed{address: address, diagnostic: text})
+	tr.list = append(tr.list, Recipient{Address: address, Diagnostic: text})
 	tr.open = true
 }
 
 // done returns the recipients with a cause. A reply that belongs to nobody is
 // the cause of those without one, or of a recipient without an address.
-func (tr *textReader) done() []failed {
-	var list []failed
+func (tr *textReader) done() []Recipient {
+	var list []Recipient
 	for _, f := range tr.list {
-		if tr.loose != "" && (f.diagnostic == "" || len(tr.list) == 1 && !code(f.diagnostic)) {
-			f.diagnostic = tr.loose
+		if tr.loose != "" && (f.Diagnostic == "" || len(tr.list) == 1 && !code(f.Diagnostic)) {
+			f.Diagnostic = tr.loose
 		}
-		if f.diagnostic = cut(f.diagnostic); f.diagnostic != "" && failing(f.diagnostic) {
+		if f.Diagnostic = Cut(f.Diagnostic); f.Diagnostic != "" && failing(f.Diagnostic) {
 			list = append(list, f)
 		}
 	}
 	if len(list) == 0 && tr.loose != "" {
-		list = append(list, failed{diagnostic: cut(tr.loose)})
+		list = append(list, Recipient{Diagnostic: Cut(tr.loose)})
 	}
 	return list
 }
