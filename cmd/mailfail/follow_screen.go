@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -65,6 +66,8 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 		sums.lines += l.Read
 		status.Lines(l)
 	}
+	var changes sync.WaitGroup
+	changes.Go(func() { f.investigating(ctx, db, status.Changes) })
 	followed := make(chan error, 1)
 	go func() {
 		if err := f.remember(ctx, query, stats); err != nil && ctx.Err() == nil {
@@ -84,6 +87,7 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 	err := screen.Run(ctx, model, keys, f.cmd.OutOrStdout())
 	cancel()
 	err = errors.Join(<-followed, err)
+	changes.Wait()
 	stop()
 	kept.print(f.cmd)
 	sums.print(f.cmd.OutOrStdout(), f.now())

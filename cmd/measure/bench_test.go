@@ -10,7 +10,7 @@ import (
 // BenchmarkAnalyze looks at a day of 50,000 messages with eight days before it.
 func BenchmarkAnalyze(b *testing.B) {
 	s := sites.Make(sites.Options{Seed: 5, Kind: "provider-block", Messages: 50_000})
-	data := newData(s, s.End)
+	data := newData(s, s.Last, s.End)
 	b.ReportAllocs()
 	for b.Loop() {
 		if r := investigate.Analyze(data); len(r.Problems) == 0 {

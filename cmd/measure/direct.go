@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"mailfail/parsers/parserstest/sites"
@@ -24,12 +25,13 @@ type causeKey struct{ provider, code, enhanced, stage, source, signature string 
 
 func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 
-func newData(s *sites.Site, until time.Time) *investigate.Data {
-	d := &direct{data: &investigate.Data{Since: minuteOf(s.Last), Until: minuteOf(until)}, until: until, places: map[investigate.Place]int32{},
+func newData(s *sites.Site, since, until time.Time) *investigate.Data {
+	d := &direct{data: &investigate.Data{Since: minuteOf(since), Until: minuteOf(until)}, until: until, places: map[investigate.Place]int32{},
 		causes: map[causeKey]int32{}, details: map[int64]investigate.Detail{}}
-	for t := s.Start; t.Before(s.Last); t = t.AddDate(0, 0, 1) {
+	for t := since.AddDate(0, 0, -1); !t.Before(s.Start); t = t.AddDate(0, 0, -1) {
 		d.data.Days = append(d.data.Days, investigate.Span{Since: minuteOf(t), Until: minuteOf(t.AddDate(0, 0, 1))})
 	}
+	slices.Reverse(d.data.Days)
 	for _, m := range s.Messages {
 		if m.At.Before(until) {
 			d.message(m)

@@ -32,7 +32,7 @@ func writeLogs(s *sites.Site, dir, mta string, until time.Time) error {
 }
 
 // fromLogs investigates the logs of a site as the command does.
-func fromLogs(s *sites.Site, mta string, until time.Time) (*investigate.Result, error) {
+func fromLogs(s *sites.Site, mta string, since, until time.Time) (*investigate.Result, error) {
 	dir, err := os.MkdirTemp("", "measure")
 	if err != nil {
 		return nil, err
@@ -57,5 +57,5 @@ func fromLogs(s *sites.Site, mta string, until time.Time) (*investigate.Result, 
 			return nil, err
 		}
 	}
-	return investigate.Run(ctx, db, investigate.Options{Window: store.Window{Since: s.Last, Until: until}, Silent: true, Location: time.UTC})
+	return investigate.Run(ctx, db, investigate.Options{Window: store.Window{Since: since, Until: until}, Silent: true, Location: time.UTC})
 }

@@ -96,19 +96,28 @@ func untilOf(s *sites.Site, seed uint64) time.Time {
 	return until
 }
 
+// sinceOf draws how the site is looked at: the last day, or the last 24 hours.
+func sinceOf(s *sites.Site, seed uint64, until time.Time) time.Time {
+	if rand.New(rand.NewPCG(seed, 98)).IntN(2) == 0 {
+		return s.Last
+	}
+	return until.AddDate(0, 0, -1)
+}
+
 func measure(opt sites.Options, mta string, verbose bool) outcome {
 	s := sites.Make(opt)
 	until := untilOf(s, opt.Seed)
+	since := sinceOf(s, opt.Seed, until)
 	var result *investigate.Result
 	var start time.Time
 	if mta != "" {
 		var err error
 		start = time.Now()
-		if result, err = fromLogs(s, mta, until); err != nil {
+		if result, err = fromLogs(s, mta, since, until); err != nil {
 			fatal(err)
 		}
 	} else {
-		data := newData(s, until)
+		data := newData(s, since, until)
 		start = time.Now()
 		result = investigate.Analyze(data)
 	}

@@ -142,10 +142,8 @@ func investigated(ctx context.Context, q store.Reader, opt Options) (problems []
 		return nil, err
 	}
 	states := map[string]State{investigate.Critical: Critical, investigate.Warning: Warning}
-	for i := range found.Problems {
-		if p := &found.Problems[i]; p.Ended.IsZero() {
-			problems = append(problems, Problem{states[p.Severity], p.Title()})
-		}
+	for _, p := range found.GoingOn() {
+		problems = append(problems, Problem{states[p.Severity], p.Title()})
 	}
 	return problems, nil
 }
@@ -230,9 +228,7 @@ func seconds(d time.Duration) *float64 {
 func (r *Result) Text() string {
 	var parts []templates.Text
 	for _, p := range r.Problems {
-		if p.State != OK {
-			parts = append(parts, p.Text)
-		}
+		parts = append(parts, p.Text)
 	}
 	for i, e := range r.exceeded {
 		if slices.ContainsFunc(r.exceeded[:i], func(o exceeded) bool { return o.Metric == e.Metric }) {

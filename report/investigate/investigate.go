@@ -154,6 +154,16 @@ func Analyze(d *Data) *Result {
 	return r
 }
 
+// GoingOn returns the problems that have not ended and are no remarks.
+func (r *Result) GoingOn() (list []*Problem) {
+	for i := range r.Problems {
+		if p := &r.Problems[i]; p.Ended.IsZero() && p.Severity != Remark {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
 // finish sorts the problems and describes them.
 func (r *Result) finish() {
 	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return cmp.Compare(b.Score, a.Score) })

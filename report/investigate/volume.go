@@ -402,7 +402,7 @@ func (v *volume) missing(total float64) (found []*hole) {
 	if top != nil {
 		if top.holiday = v.isEven(top); top.holiday {
 			top.host, top.sender = "", ""
-			top.observed, top.expected = v.totals()
+			top.observed, top.expected = v.totals(v.dayBegins(top.from))
 		}
 		found = append(found, top)
 	}
@@ -410,10 +410,11 @@ func (v *volume) missing(total float64) (found []*hole) {
 }
 
 // isEven reports whether a hole belongs to a day with less mail for everybody,
-// such as a holiday: it is there from the beginning, and nearly all senders
-// still send something, in much the same proportion.
+// such as a holiday: it is there from the beginning of the day, and nearly all
+// senders still send something, in much the same proportion.
 func (v *volume) isEven(h *hole) bool {
 	today, senders := len(v.data.Days), 0
+	since := v.dayBegins(h.from)
 	before, all, seen, odd := 0.0, 0.0, 0.0, 0.0
 	type pair struct{ seen, expected float64 }
 	bySender := map[string]*pair{}
@@ -427,8 +428,9 @@ func (v *volume) isEven(h *hole) bool {
 			p = &pair{}
 			bySender[s.sender] = p
 		}
-		p.seen, p.expected = p.seen+sum(s.days[today]), p.expected+sum(e)
-		before, all, seen = before+sum(e[:h.from]), all+sum(e), seen+sum(s.days[today])
+		came, usual := sum(s.days[today][since:]), sum(e[since:])
+		p.seen, p.expected = p.seen+came, p.expected+usual
+		before, all, seen = before+sum(e[min(since, h.from):h.from]), all+usual, seen+came
 	}
 	ratio := seen / max(1, all)
 	if before > 0.1*all || ratio < 0.08 || ratio > 0.65 {
@@ -444,6 +446,24 @@ func (v *volume) isEven(h *hole) bool {
 		}
 	}
 	return senders > 1 && odd < 0.15*all
+}
+
+// dayBegins returns the last quarter of an hour, up to an hour after another, at
+// which a day of the calendar begins, or 0.
+func (v *volume) dayBegins(q int) int {
+	for q = min(q+4, v.quarters-1); q > 0; q-- {
+		at := v.time(q)
+		if before := v.time(q - 1); at.Day() != before.Day() {
+			return q
+		}
+	}
+	return 0
+}
+
+// time returns when a quarter of an hour of the window begins.
+func (v *volume) time(q int) time.Time {
+	m := model{data: v.data}
+	return m.time(v.data.Since + int64(q)*quarter)
 }
 
 // rest finds out whether the window is a holiday, and lets those who rest on
@@ -644,14 +664,15 @@ func (v *volume) stuck(tried *stream, accepted []*stream) hole {
 	return h
 }
 
-// totals returns how much mail came in the window, and how much usually does.
-func (v *volume) totals() (seen, expected float64) {
+// totals returns how much mail came in the window from a quarter of an hour on,
+// and how much usually does.
+func (v *volume) totals(since int) (seen, expected float64) {
 	if len(v.data.Days) == 0 {
 		return 0, 0
 	}
 	for _, s := range v.streams {
 		e, _ := v.expected(s, len(v.data.Days))
-		seen, expected = seen+sum(s.days[len(v.data.Days)]), expected+sum(e)
+		seen, expected = seen+sum(s.days[len(v.data.Days)][since:]), expected+sum(e[since:])
 	}
 	return seen, expected
 }

@@ -216,6 +216,7 @@ func TestHostile(t *testing.T) {
 		}
 		m.opt.Status.Warn(hostile, noon)
 		m.opt.Status.Alerts([]string{hostile})
+		m.opt.Status.Changes([]string{hostile})
 		m.Update(tick(noon))
 		golden(t, m)
 		press(m, "enter")

@@ -16,6 +16,7 @@ type Status struct {
 	warning  string // the newest
 	warned   time.Time
 	alerts   []string // that are on
+	changes  []string // that an investigation found to go on
 	ended    bool
 }
 
@@ -41,6 +42,13 @@ func (s *Status) Alerts(on []string) {
 	s.alerts = on
 }
 
+// Changes shows what an investigation found to go on.
+func (s *Status) Changes(found []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes = found
+}
+
 // Ended says that there is nothing more to read.
 func (s *Status) Ended() {
 	s.mu.Lock()
@@ -54,11 +62,12 @@ type status struct {
 	warning string
 	warned  time.Time
 	alerts  []string
+	changes []string
 	ended   bool
 }
 
 func (s *Status) get() status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return status{s.lines, s.warning, s.warned, s.alerts, s.ended}
+	return status{s.lines, s.warning, s.warned, s.alerts, s.changes, s.ended}
 }

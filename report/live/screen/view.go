@@ -42,7 +42,7 @@ func (m *Model) layout() layout {
 		l.totals = true
 		rest -= totalLines
 	}
-	rest -= len(m.status.alerts) + 1 // the heading of the failures
+	rest -= len(m.status.alerts) + len(m.status.changes) + 1 // the heading of the failures
 	switch {
 	case m.width >= wide && rest >= 8:
 		l.across, l.rows = 4, rest/3
@@ -97,6 +97,9 @@ func (m *Model) watch() []string {
 	}
 	for _, a := range m.status.alerts {
 		lines = append(lines, m.opt.Look.style(alarm, m.opt.Look.left(" ALERT "+a, m.width)))
+	}
+	for _, c := range m.status.changes {
+		lines = append(lines, m.opt.Look.style(alarm, m.opt.Look.left(" CHANGED "+c, m.width)))
 	}
 	for i := 0; l.across > 0 && i < failures; i += l.across {
 		lines = append(lines, m.tables(l, i)...)
