@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"mailfail/ingest/source"
@@ -116,6 +117,11 @@ func newLoop(ctx context.Context, db store.Writable, rules store.Classifier, opt
 	if opt.Location == nil {
 		opt.Location = time.Local
 	}
+	since := int64(math.MaxInt64)
+	if opt.Keep.Delivered > 0 {
+		since = time.Now().Add(-opt.Keep.Delivered).UnixMicro()
+	}
+	w.KeepDeliveries(since)
 	l := &loop{w: w, tracker: track.New(w, rules), opt: opt}
 	l.once.w = w
 	l.once.forget()

@@ -13,6 +13,10 @@ import (
 type Keep struct {
 	Rows   time.Duration // who was concerned, and what was said
 	Counts time.Duration // numbers
+
+	// Delivered is how long deliveries with nothing gone wrong are kept, to be found
+	// one by one; 0 is not at all.
+	Delivered time.Duration
 }
 
 // Any reports whether anything is to be removed some day.
@@ -31,6 +35,9 @@ func (k Keep) At(now time.Time) (r store.Retention) {
 	if k.Rows > 0 {
 		r.Rows = now.Add(-k.Rows)
 	}
+	if k.Delivered > 0 {
+		r.Deliveries = now.Add(-k.Delivered)
+	}
 	if k.Counts > 0 {
 		r.Counts = now.Add(-k.Counts)
 	}
@@ -47,7 +54,7 @@ func Prune(ctx context.Context, w store.Writer, k Keep, now time.Time) (store.Pr
 // everything: of the clock and the newest line the earlier one counts.
 func (l *loop) prune(ctx context.Context) error {
 	const name = "pruned"
-	if !l.opt.Keep.Any() {
+	if !l.opt.Keep.Any() || l.opt.Whole {
 		return nil
 	}
 	today := time.Now().UTC().Format(time.DateOnly)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -14,21 +15,39 @@ import (
 // TraceSchema is the schema of the JSON that mailfail trace prints.
 const TraceSchema = "mailfail/trace/1"
 
-// Trace is the story of messages and of rejections.
+// Trace is the story of messages and of rejections, and what was delivered at once.
 type Trace struct {
 	Query      string
 	Stories    []*store.Story
 	Rejections []*store.Event
+	Delivered  store.Delivered
 	Location   *time.Location
 }
 
-// onlyCounted is what everyone who looks for a message has to know.
-const onlyCounted = "Recipients that were delivered at once are only counted; they are not listed here."
+// NewTrace finds what is known of a queue id, a Message-ID or an address.
+func NewTrace(ctx context.Context, q store.Reader, query string, loc *time.Location) (*Trace, error) {
+	t := &Trace{Query: query, Location: loc}
+	var err error
+	if t.Stories, t.Rejections, err = q.Trace(ctx, query); err == nil {
+		t.Delivered, err = q.Delivered(ctx, query)
+	}
+	return t, err
+}
+
+// note is what everyone who looks for a message has to know: of older mail nothing
+// being listed means nothing.
+func (t *Trace) note() string {
+	if t.Delivered.From.IsZero() {
+		return "Mail that was delivered at once is listed too, as far as it was read."
+	}
+	return "Mail that was delivered at once is listed from " + t.Delivered.From.In(t.Location).Format("2006-01-02 15:04 MST") +
+		" on; before then it was only counted."
+}
 
 // WriteText tells the story.
 func (t *Trace) WriteText(w io.Writer) error {
 	var b strings.Builder
-	if len(t.Stories)+len(t.Rejections) == 0 {
+	if len(t.Stories)+len(t.Rejections)+len(t.Delivered.Rows) == 0 {
 		fmt.Fprintf(&b, "Nothing is known of %s.\n", templates.Printable(t.Query))
 	}
 	for _, s := range t.Stories {
@@ -42,8 +61,32 @@ func (t *Trace) WriteText(w io.Writer) error {
 		}
 		b.WriteByte('\n')
 	}
-	_, err := fmt.Fprintf(w, "%s%s\n", b.String(), onlyCounted)
+	if len(t.Delivered.Rows) > 0 {
+		b.WriteString("Delivered at once\n")
+		for i := range t.Delivered.Rows {
+			t.delivered(&b, &t.Delivered.Rows[i])
+		}
+		b.WriteByte('\n')
+	}
+	_, err := fmt.Fprintf(w, "%s%s\n", b.String(), t.note())
 	return err
+}
+
+func (t *Trace) delivered(b *strings.Builder, d *store.DeliveredRow) {
+	fmt.Fprintf(b, "  %s %s", d.Time.In(t.Location).Format(time.DateTime), templates.Printable(d.QueueID))
+	if d.Host != "" {
+		fmt.Fprintf(b, " on %s", templates.Printable(d.Host))
+	}
+	fmt.Fprintf(b, " to %s", templates.Printable(d.Recipient))
+	if d.Relay != "" {
+		fmt.Fprintf(b, " via %s", templates.Printable(d.Relay))
+	}
+	if d.SenderDomain == "<>" {
+		b.WriteString(", a bounce")
+	} else if d.SenderDomain != "" {
+		fmt.Fprintf(b, ", sent from %s", templates.Printable(d.SenderDomain))
+	}
+	b.WriteByte('\n')
 }
 
 func (t *Trace) story(b *strings.Builder, s *store.Story) {
@@ -100,6 +143,21 @@ type jsonTrace struct {
 	Note       string      `json:"note"`
 	Messages   []jsonStory `json:"messages"`
 	Rejections []jsonEvent `json:"rejections"`
+
+	Delivered     []jsonDelivered `json:"delivered"`
+	DeliveredFrom *string         `json:"delivered_from"`
+}
+
+type jsonDelivered struct {
+	Time         string           `json:"time"`
+	Message      registry.Foreign `json:"message"`
+	Format       string           `json:"format"`
+	Host         registry.Foreign `json:"host"`
+	Instance     registry.Foreign `json:"instance"`
+	SenderDomain registry.Foreign `json:"sender_domain"`
+	Recipient    registry.Foreign `json:"recipient"`
+	Relay        registry.Foreign `json:"relay"`
+	Direction    string           `json:"direction"`
 }
 
 type jsonStory struct {
@@ -127,7 +185,7 @@ type jsonStoryRecipient struct {
 
 // WriteJSON writes the story as one object.
 func (t *Trace) WriteJSON(w io.Writer) error {
-	j := jsonTrace{Schema: TraceSchema, Query: t.Query, Note: onlyCounted, Messages: make([]jsonStory, 0), Rejections: t.events(t.Rejections)}
+	j := jsonTrace{Schema: TraceSchema, Query: t.Query, Note: t.note(), Messages: make([]jsonStory, 0), Rejections: t.events(t.Rejections), Delivered: make([]jsonDelivered, 0)}
 	for _, s := range t.Stories {
 		m := jsonStory{
 			Message:    s.QueueID,
@@ -159,6 +217,13 @@ func (t *Trace) WriteJSON(w io.Writer) error {
 			m.Recipients = append(m.Recipients, p)
 		}
 		j.Messages = append(j.Messages, m)
+	}
+	for _, d := range t.Delivered.Rows {
+		j.Delivered = append(j.Delivered, jsonDelivered{t.time(d.Time), d.QueueID, d.Format, d.Host, d.Instance, d.SenderDomain, d.Recipient, d.Relay, d.Direction})
+	}
+	if !t.Delivered.From.IsZero() {
+		from := t.time(t.Delivered.From)
+		j.DeliveredFrom = &from
 	}
 	return templates.WriteJSON(w, j, "  ")
 }

@@ -54,6 +54,10 @@ type Reader interface {
 	// recipient, and the rejections of either, oldest first.
 	Trace(ctx context.Context, what string) ([]*Story, []*Event, error)
 
+	// Delivered finds deliveries with nothing gone wrong by queue id or
+	// Message-ID, or by the address of a recipient.
+	Delivered(ctx context.Context, what string) (Delivered, error)
+
 	// Recent calls each with what was counted in a window: how many attempts
 	// and rejections of a minute share all that e contains, which is time,
 	// outcome, format, host, provider, domain, reply, enhanced code and reason.

@@ -8,6 +8,9 @@ type Retention struct {
 	// failing attempts and rejections. What is counted of them stays.
 	Rows time.Time
 
+	// Deliveries are those with nothing gone wrong, in whole hours.
+	Deliveries time.Time
+
 	// Counts are all numbers, in whole days of UTC. No later than Rows.
 	Counts time.Time
 }
@@ -16,7 +19,7 @@ type Retention struct {
 type Pruned struct {
 	Messages, Recipients, Attempts, Rejections int64
 
-	Other  int64 // connections, submissions, troubles and ids to find rows by
+	Other  int64 // connections, submissions, troubles, ids to find rows by, and blocks of deliveries
 	Texts  int64
 	Counts int64 // blocks of numbers, of an hour or of rows that were removed before
 	Bytes  int64 // given back to the file system

@@ -71,6 +71,7 @@ type Writer interface {
 	AddConnection(*Connection)
 	AddSubmission(*Submission)
 	AddTrouble(*Trouble)
+	KeepDeliveries(since int64)
 	AddDelivery(*Delivery)
 
 	// Messages that have not ended, as package ingest/track keeps them.
@@ -279,6 +280,9 @@ type Delivery struct {
 	Series  int64
 	QueueID []byte
 	Address []byte
+	Domain  []byte // of Address, that of Series
+
+	MessageID []byte // of the header
 }
 
 // Clean makes the text of a log fit for the database: what is not valid UTF-8,

@@ -210,7 +210,7 @@ to be named then. A merge may be interrupted and done again.`,
 			if err != nil {
 				return err
 			}
-			db, err := sqlite.Open(into)
+			db, err := openDatabase(cmd, into)
 			if err != nil {
 				return err
 			}

@@ -66,7 +66,7 @@ are not told to be over.`,
 	}
 	set := cmd.Flags()
 	logs.add(set)
-	old.add(set)
+	old.add(set, "7d")
 	filter.add(set)
 	set.StringVar(&dbPath, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	set.StringVar(&logs.zone, "tz", "", "time zone of the times shown (else the local one; --log-tz is that of logs)")

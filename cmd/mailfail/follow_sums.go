@@ -34,9 +34,8 @@ func (s *sums) print(w io.Writer, now time.Time) {
 // story reads what is known of the message of a failure.
 func (f *follow) story(query store.Reader) func(context.Context, *store.Event) ([]string, error) {
 	return func(ctx context.Context, e *store.Event) ([]string, error) {
-		t := report.Trace{Query: string(e.Message), Location: f.loc}
-		var err error
-		if t.Stories, t.Rejections, err = query.Trace(ctx, string(e.Message)); err != nil {
+		t, err := report.NewTrace(ctx, query, string(e.Message), f.loc)
+		if err != nil {
 			return nil, err
 		}
 		var b strings.Builder

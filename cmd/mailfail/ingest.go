@@ -61,7 +61,7 @@ are read, with their rotated generations.`,
 		},
 	}
 	flags.add(cmd.Flags())
-	old.add(cmd.Flags())
+	old.add(cmd.Flags(), "7d")
 	cmd.Flags().StringVar(&dbPath, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	cmd.Flags().StringVar(&flags.logZone, "tz", "", "the same as --log-tz")
 	_ = cmd.Flags().MarkHidden("tz") // its name in earlier versions

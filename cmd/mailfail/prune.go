@@ -20,9 +20,10 @@ import (
 )
 
 // keepFlags say for how long is kept what was read.
-type keepFlags struct{ rows, counts string }
+type keepFlags struct{ rows, counts, delivered string }
 
-func (f *keepFlags) add(flags *pflag.FlagSet) {
+func (f *keepFlags) add(flags *pflag.FlagSet, delivered string) {
+	flags.StringVar(&f.delivered, "keep-delivered", delivered, "how long mail delivered at once can be traced by address and queue id; 0: it is only counted")
 	flags.StringVar(&f.rows, "keep", "", "remove addresses, replies and messages older than this: 90d, 12w, 2y (else they are kept for ever)")
 	flags.StringVar(&f.counts, "keep-counts", "", "remove numbers older than this, likewise; no less than --keep")
 }
@@ -32,8 +33,8 @@ func (f *keepFlags) keep() (k ingest.Keep, err error) {
 	for _, flag := range []struct {
 		name, value string
 		into        *time.Duration
-	}{{"--keep", f.rows, &k.Rows}, {"--keep-counts", f.counts, &k.Counts}} {
-		if flag.value == "" {
+	}{{"--keep", f.rows, &k.Rows}, {"--keep-counts", f.counts, &k.Counts}, {"--keep-delivered", f.delivered, &k.Delivered}} {
+		if flag.value == "" || flag.value == "0" && flag.into == &k.Delivered {
 			continue
 		}
 		var ok bool
@@ -85,7 +86,7 @@ follow do the same once a day when --keep is set for them, in the configuration.
 		},
 	}
 	cmd.Flags().StringVar(&path, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
-	flags.add(cmd.Flags())
+	flags.add(cmd.Flags(), "")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would go, and remove nothing")
 	return cmd
 }
@@ -111,7 +112,7 @@ func prune(cmd *cobra.Command, path string, keep ingest.Keep) error {
 	if err := ro.Close(); err != nil {
 		return err
 	}
-	db, err := sqlite.Open(path)
+	db, err := openDatabase(cmd, path)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -17,8 +18,9 @@ func traceCommand() *cobra.Command {
 		Short: "The story of a message or a recipient",
 		Long: `Trace tells what happened to a message, named by its queue id or its message
 id, or to all mail for the address of a recipient: each failing attempt with
-its reply, and how it ended. Recipients that were delivered at once are only
-counted, so trace does not know them.`,
+its reply, and how it ended. Mail that was delivered at once is found for as long
+as ingest and follow keep it (--keep-delivered, 7 days unless said otherwise);
+trace says since when that is. With FILEs all of it is found.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			loc, err := location("--tz", logs.zone)
@@ -28,13 +30,14 @@ counted, so trace does not know them.`,
 			if err := output.check(); err != nil {
 				return err
 			}
+			logs.keep.Delivered = math.MaxInt64 // that of FILEs
 			db, err := openNumbers(cmd, args[1:], dbPath, &logs)
 			if err != nil {
 				return err
 			}
 			defer db.Close()
-			t := report.Trace{Query: args[0], Location: loc}
-			if t.Stories, t.Rejections, err = db.Trace(cmd.Context(), args[0]); err != nil {
+			t, err := report.NewTrace(cmd.Context(), db, args[0], loc)
+			if err != nil {
 				return err
 			}
 			write := t.WriteText

@@ -31,7 +31,7 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	if r.Outcome == registry.OutcomeDelivered {
 		t.w.Count(series, now, store.Counts{Delivered: 1})
 		if !rcpt.problem && rcpt.state != registry.StateDelivered {
-			t.row.delivery = store.Delivery{Time: now, Series: series, QueueID: m.id, Address: t.address}
+			t.row.delivery = store.Delivery{Time: now, Series: series, QueueID: m.id, Address: t.address, Domain: t.domain, MessageID: m.messageID}
 			t.w.AddDelivery(&t.row.delivery)
 		}
 		t.settle(rcpt, registry.StateDelivered, now, series)

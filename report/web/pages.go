@@ -196,11 +196,10 @@ func (s *server) message(w http.ResponseWriter, r *http.Request) error {
 	if id == "" || len(id) > maxInput {
 		return requestError{errorString("id: a queue id, a Message-ID or an address is wanted")}
 	}
-	stories, rejections, err := s.DB.Trace(r.Context(), id)
+	t, err := report.NewTrace(r.Context(), s.DB, id, s.Location)
 	if err != nil {
 		return err
 	}
-	t := report.Trace{Query: id, Stories: stories, Rejections: rejections, Location: s.Location}
 	var text bytes.Buffer
 	if err := t.WriteText(&text); err != nil {
 		return err

@@ -260,7 +260,7 @@ func (m *merging) add(p part) error {
 	for table, last := range m.lastID {
 		m.base[table] = last
 	}
-	for _, step := range []func() error{m.addNames, m.addRows, m.addCounts, m.addOtherSegments, func() error { return m.note(p) }} {
+	for _, step := range []func() error{m.addNames, m.addRows, m.addCounts, m.addOtherDeliveries, m.addOtherSegments, func() error { return m.note(p) }} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -418,6 +418,34 @@ func (m *merging) addCounts() error {
 	return err
 }
 
+func (m *merging) addOtherDeliveries() error {
+	hours := map[int64][]delivered{}
+	l := &m.deliveries
+	err := m.each("SELECT id, data FROM other.deliveries ORDER BY id", func(r *sql.Rows) error {
+		var id int64
+		var data []byte
+		if err := r.Scan(&id, &data); err != nil {
+			return err
+		}
+		hour := (id - mod(id, blocksPerHour)) / blocksPerHour
+		rows, err := l.read(hours[hour], hour, data)
+		hours[hour] = rows
+		return err
+	})
+	for hour, rows := range hours {
+		for i := range rows {
+			rows[i].series += m.base["series"]
+		}
+		for chunk := range slices.Chunk(rows, maxDeliveries) {
+			if err == nil {
+				err = m.addDeliveries(hour, chunk)
+			}
+		}
+	}
+	l.text = l.text[:0]
+	return err
+}
+
 // segmentColumns says what the columns of a segment are ids of.
 var segmentColumns = map[int64][]string{
 	segmentAttempts:   {"attempt_rows", "", "recipient_rows", "series", "causes", ""},
@@ -501,7 +529,7 @@ func (m *merging) note(p part) error {
 	}
 	m.PutMeta(metaParts, string(list))
 	m.PutMeta("rules", "") // it may have been filed by others
-	for _, name := range []string{metaRowsFrom, metaCountsFrom, metaLastMessage, metaPartSources} {
+	for _, name := range []string{metaRowsFrom, metaCountsFrom, metaDeliveriesFrom, metaLastMessage, metaPartSources} {
 		query := "SELECT IFNULL(max(CAST(value AS INTEGER)), 0) FROM other.meta WHERE name = ?"
 		switch name {
 		case metaLastMessage:

@@ -129,6 +129,7 @@ func makeRoom(ctx context.Context, conn *sql.Conn) error {
 		INSERT INTO series SELECT id, format, host, instance, sender, domain, relay, 0, 0 FROM old_series;
 		INSERT INTO causes SELECT id, reply, enhanced, mta_status, stage, source, provider, signature, reason, rule, 0, 0 FROM old_causes;
 		INSERT OR REPLACE INTO meta VALUES ('rules', ''), ('upgrade', '0 -1');
+		INSERT OR REPLACE INTO meta SELECT 'deliveries from', CAST((max(minute) + 1) * 60000000 AS TEXT) FROM lines HAVING max(minute) > 0;
 		DROP TABLE old_series; DROP TABLE old_causes`)
 	return err
 }

@@ -32,6 +32,9 @@ func (w *Writer) Prune(ctx context.Context, r store.Retention, messageOf func(st
 	if !r.Counts.IsZero() {
 		steps = slices.Insert(steps, 0, func() error { return p.counts(r.Counts) })
 	}
+	if !r.Deliveries.IsZero() {
+		steps = slices.Insert(steps, 0, func() error { return p.oldDeliveries(r.Deliveries.UnixMicro()) })
+	}
 	if !r.Rows.IsZero() {
 		steps = slices.Insert(steps, 0, func() error { return p.rows(r.Rows.UnixMicro()) })
 	}
@@ -132,10 +135,10 @@ const (
 )
 
 // noteHorizon notes that what is before a time is missing.
-func (p *pruning) noteHorizon(name string, before int64) error {
-	s, err := p.Meta(name)
+func (w *Writer) noteHorizon(name string, before int64) error {
+	s, err := w.Meta(name)
 	if old, _ := strconv.ParseInt(s, 10, 64); err == nil && old < before {
-		p.PutMeta(name, strconv.FormatInt(before, 10))
+		w.PutMeta(name, strconv.FormatInt(before, 10))
 	}
 	return err
 }
@@ -334,6 +337,16 @@ func (p *pruning) counts(before time.Time) error {
 		}
 		return nil
 	})
+}
+
+// oldDeliveries removes the deliveries of the hours before that of a time.
+func (p *pruning) oldDeliveries(before int64) error {
+	hour := int64(hourOf(int32(store.Minute(before))))
+	err := p.batch(func() error { return p.noteHorizon(metaDeliveriesFrom, hour*60*store.MinuteMicros) })
+	if err != nil {
+		return err
+	}
+	return p.removeBelow(&p.done.Other, "deliveries", "id", hour*blocksPerHour)
 }
 
 // textColumns are the columns that refer to texts.

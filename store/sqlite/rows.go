@@ -252,9 +252,6 @@ func (w *Writer) AddTrouble(t *store.Trouble) {
 		hourOf(int32(store.Minute(t.Time))), ids[0], ids[1], t.Kind, store.Clean(t.Signature), ids[2], t.Time, t.Time, store.Clean(t.Text))
 }
 
-// AddDelivery keeps a delivery for those who look for it.
-func (w *Writer) AddDelivery(d *store.Delivery) {}
-
 // AddConnection counts a connection.
 func (w *Writer) AddConnection(c *store.Connection) {
 	w.sink.exec(`INSERT INTO connections (minute, series, cause, session, n, messages, text) VALUES (?,?,?,?,1,?,?)

@@ -157,6 +157,15 @@ CREATE TABLE changed (
     PRIMARY KEY (kind, id)
 ) WITHOUT ROWID;
 
+-- Recipients that were delivered with nothing gone wrong, for some days; see
+-- deliveries.go.
+CREATE TABLE deliveries (
+    id     INTEGER PRIMARY KEY, -- hour * 1024 + number of the block
+    rows   INTEGER NOT NULL,
+    filter BLOB NOT NULL,
+    data   BLOB NOT NULL
+);
+
 -- Connections to next hops, from logs that tell of them without recipients.
 CREATE TABLE connections (
     minute   INTEGER NOT NULL,

@@ -40,6 +40,8 @@ type Writer struct {
 	respelled   []respelling
 	postponed   []func() error
 
+	deliveries deliveries
+
 	segmented map[int64]int64 // last id in a segment, by kind
 
 	failing []span // since Begin, see exact
@@ -203,6 +205,7 @@ func (w *Writer) discard() {
 	clear(w.submissions)
 	w.counts, w.lookups, w.failing, w.respelled = w.counts[:0], w.lookups[:0], w.failing[:0], w.respelled[:0]
 	w.countErr, w.rowErr, w.postponed = nil, nil, nil
+	w.deliveries.rows, w.deliveries.text, w.deliveries.lost = w.deliveries.rows[:0], w.deliveries.text[:0], 0
 }
 
 // restart begins anew from what is stored.
@@ -271,6 +274,9 @@ func (w *Writer) flush() error {
 		return err
 	}
 	w.flushLookups()
+	if err := w.flushDeliveries(); err != nil {
+		return err
+	}
 	return w.flushCounts()
 }
 

@@ -1,0 +1,249 @@
+package sqlite
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"slices"
+
+	"mailfail/store"
+)
+
+// Deliveries with nothing gone wrong are kept for some days, to be found by
+// address, queue id and Message-ID, in blocks of an hour (see block.go). A block
+// has as columns the series, the second of the hour, a hash of the Message-ID, and
+// the lengths of queue id and address, and behind them the ids, and then the
+// addresses, compressed. An address ends with @ where its domain is that of the
+// series. A filter beside it tells which of these are surely not in it.
+
+// delivered is a delivery that is not written yet. Its texts are in
+// deliveries.text.
+type delivered struct {
+	hour           int64
+	series, id     int64 // id is the hash of the Message-ID, 0 unknown
+	second         int32
+	text           int32 // where they begin
+	queueID, local int32 // lengths
+}
+
+// deliveries are those of a batch.
+type deliveries struct {
+	rows  []delivered
+	text  []byte
+	since int64 // time from which on they are kept
+	lost  int64 // time of the newest that was not
+}
+
+// maxDeliveries bounds those in memory, and those in a block.
+const maxDeliveries = 1 << 16
+
+// KeepDeliveries says from which time on deliveries are kept, in microseconds.
+func (w *Writer) KeepDeliveries(since int64) { w.deliveries.since = since }
+
+// AddDelivery keeps a delivery for those who look for it.
+func (w *Writer) AddDelivery(d *store.Delivery) {
+	l := &w.deliveries
+	if d.Time < l.since {
+		l.lost = max(l.lost, d.Time)
+		return
+	}
+	local := d.Address
+	if n := len(local) - len(d.Domain); n > 0 && len(d.Domain) > 0 && local[n-1] == '@' && bytes.HasSuffix(local, d.Domain) {
+		local = local[:n]
+	}
+	r := delivered{series: d.Series, id: idHash(d.MessageID), text: int32(len(l.text)), queueID: int32(len(d.QueueID)), local: int32(len(local))}
+	second := floor(d.Time, 1_000_000)
+	r.hour = floor(second, 3600)
+	r.second = int32(second - r.hour*3600)
+	l.text = append(append(l.text, d.QueueID...), local...)
+	l.rows = append(l.rows, r)
+	if len(l.rows) >= maxDeliveries && w.countErr == nil {
+		w.countErr = w.flushDeliveries()
+	}
+}
+
+func floor(v, n int64) int64 {
+	if v < 0 {
+		v -= n - 1
+	}
+	return v / n
+}
+
+// idHash returns what a Message-ID is known by, 0 for none.
+func idHash(id []byte) int64 {
+	if len(id) == 0 {
+		return 0
+	}
+	h := uint64(14695981039346656037) // FNV-1a, without a copy of id
+	for _, c := range id {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return int64(h>>16) | 1
+}
+
+func (l *deliveries) queueID(r *delivered) []byte { return l.text[r.text : r.text+r.queueID] }
+func (l *deliveries) local(r *delivered) []byte {
+	return l.text[r.text+r.queueID : r.text+r.queueID+r.local]
+}
+
+// flushDeliveries writes the deliveries, hour by hour.
+func (w *Writer) flushDeliveries() error {
+	l := &w.deliveries
+	if l.lost > 0 {
+		if err := w.noteHorizon(metaDeliveriesFrom, l.lost+1); err != nil {
+			return err
+		}
+		l.lost = 0
+	}
+	slices.SortFunc(l.rows, func(a, b delivered) int { return cmp.Compare(a.hour, b.hour) })
+	for rest := l.rows; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].hour == rest[0].hour {
+			n++
+		}
+		if err := w.addDeliveries(rest[0].hour, rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	l.rows, l.text = l.rows[:0], l.text[:0]
+	return nil
+}
+
+// metaDeliveriesFrom is the name in meta of the time from which on all deliveries
+// are kept, in microseconds.
+const metaDeliveriesFrom = "deliveries from"
+
+// addDeliveries adds rows to an hour, joined with those of the last blocks that
+// have no more rows.
+func (w *Writer) addDeliveries(hour int64, rows []delivered) error {
+	id := hour * blocksPerHour
+	rows = slices.Clip(rows)
+	for {
+		last, ok, err := w.find("SELECT max(id) FROM deliveries WHERE id >= ? AND id < ? HAVING max(id) IS NOT NULL", hour*blocksPerHour, (hour+1)*blocksPerHour)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		n, _, err := w.find("SELECT rows FROM deliveries WHERE id = ?", last)
+		if err != nil {
+			return err
+		}
+		if id = last + 1; n > int64(2*len(rows)) && id < (hour+1)*blocksPerHour || n+int64(len(rows)) > maxDeliveries {
+			break
+		}
+		var data []byte
+		if err := w.conn.QueryRowContext(context.Background(), "SELECT data FROM deliveries WHERE id = ?", last).Scan(&data); err != nil {
+			return err
+		}
+		if rows, err = w.deliveries.read(rows, hour, data); err != nil {
+			return err
+		}
+		id = last
+		w.sink.exec("DELETE FROM deliveries WHERE id = ?", id)
+	}
+	filter, data := w.deliveries.encode(rows)
+	w.sink.exec("INSERT INTO deliveries VALUES (?,?,?,?)", id, len(rows), filter, data)
+	return nil
+}
+
+// encode returns the filter and the block of rows, in the order of time.
+func (l *deliveries) encode(rows []delivered) (filter, data []byte) {
+	slices.SortFunc(rows, func(a, b delivered) int {
+		return cmp.Or(cmp.Compare(a.second, b.second), bytes.Compare(l.queueID(&a), l.queueID(&b)), bytes.Compare(l.local(&a), l.local(&b)), cmp.Compare(a.series, b.series))
+	})
+	var cols [5][]int64
+	for i := range cols {
+		cols[i] = make([]int64, len(rows))
+	}
+	filter = make([]byte, filterSize(len(rows)))
+	var texts []byte
+	for i := range rows {
+		r := &rows[i]
+		cols[0][i], cols[1][i], cols[2][i], cols[3][i], cols[4][i] = r.series, int64(r.second), r.id, int64(r.queueID), int64(r.local)
+		texts = append(texts, l.queueID(r)...)
+		addTo(filter, hashOf(l.local(r)))
+		addTo(filter, hashOf(l.queueID(r)))
+		if r.id != 0 {
+			addTo(filter, uint64(r.id)*mixer)
+		}
+	}
+	for i := range rows {
+		texts = append(texts, l.local(&rows[i])...)
+	}
+	head := appendBlock(nil, cols[:]...)
+	data = append(binary.AppendUvarint(nil, uint64(len(head))), head...)
+	return filter, compressor().EncodeAll(texts, data)
+}
+
+// read appends the rows of a block, with their texts in l.
+func (l *deliveries) read(rows []delivered, hour int64, data []byte) ([]delivered, error) {
+	size, n := binary.Uvarint(data)
+	if n <= 0 || size > uint64(len(data)-n) {
+		return nil, errBlock
+	}
+	var b block
+	if err := b.decode(data[n : n+int(size)]); err != nil {
+		return nil, err
+	}
+	texts, err := decompressor().DecodeAll(data[n+int(size):], nil)
+	if err != nil || len(b.cols) != 5 {
+		return nil, errBlock
+	}
+	var ids, total int64
+	for i := range b.rows {
+		if b.at(3, i) < 0 || b.at(4, i) < 0 || b.at(3, i) > maxBlock || b.at(4, i) > maxBlock {
+			return nil, errBlock
+		}
+		ids, total = ids+b.at(3, i), total+b.at(3, i)+b.at(4, i)
+	}
+	if total != int64(len(texts)) {
+		return nil, errBlock
+	}
+	id, local := texts[:ids], texts[ids:]
+	for i := range b.rows {
+		r := delivered{hour: hour, series: b.at(0, i), second: int32(b.at(1, i)), id: b.at(2, i), text: int32(len(l.text)), queueID: int32(b.at(3, i)), local: int32(b.at(4, i))}
+		l.text = append(append(l.text, id[:r.queueID]...), local[:r.local]...)
+		id, local = id[r.queueID:], local[r.local:]
+		rows = append(rows, r)
+	}
+	return rows, nil
+}
+
+// A filter has 24 bits for each row; 3 bits are set for each of what a row is
+// found by. What is not in a block is taken to be in one time of some forty.
+const filterBits = 3
+
+func filterSize(rows int) int { return 8 + 3*rows }
+
+const mixer = 0x9e3779b97f4a7c15
+
+func hashOf(s []byte) uint64 {
+	h := uint64(14695981039346656037)
+	for _, c := range s {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return h * mixer
+}
+
+func addTo(filter []byte, h uint64) {
+	for range filterBits {
+		bit := (h >> 20) % uint64(8*len(filter))
+		filter[bit/8] |= 1 << (bit % 8)
+		h *= mixer
+	}
+}
+
+func isIn(filter []byte, h uint64) bool {
+	for range filterBits {
+		bit := (h >> 20) % uint64(8*len(filter))
+		if filter[bit/8]&(1<<(bit%8)) == 0 {
+			return false
+		}
+		h *= mixer
+	}
+	return len(filter) > 0
+}

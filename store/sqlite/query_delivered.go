@@ -1,0 +1,140 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"slices"
+	"strings"
+	"time"
+
+	"mailfail/registry"
+	"mailfail/store"
+)
+
+// Delivered finds deliveries with nothing gone wrong by queue id or Message-ID, or
+// by the address of a recipient, oldest first.
+func (q *reader) Delivered(ctx context.Context, what string) (found store.Delivered, err error) {
+	err = q.read(ctx, func(t *tx) error {
+		found = store.Delivered{}
+		var from sql.NullInt64
+		if _, err := t.one("SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?", []any{metaDeliveriesFrom}, &from); err != nil {
+			return err
+		}
+		if from.Valid {
+			found.From = time.UnixMicro(from.Int64)
+		}
+		s := newDeliverySearch(what)
+		err := t.each("SELECT id, filter, data FROM deliveries ORDER BY id", nil, func(r *sql.Rows) error {
+			var id int64
+			var filter, data sql.RawBytes
+			if err := r.Scan(&id, &filter, &data); err != nil {
+				return err
+			}
+			if !s.mayBeIn(filter) {
+				return nil
+			}
+			return s.look((id-mod(id, blocksPerHour))/blocksPerHour, data)
+		})
+		if err != nil || len(s.rows) == 0 {
+			return err
+		}
+		cat, err := t.catalog()
+		if err != nil {
+			return err
+		}
+		for i := range s.rows {
+			if d, ok := s.delivery(cat, &s.rows[i]); ok {
+				found.Rows = append(found.Rows, d)
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// deliverySearch looks for deliveries in blocks.
+type deliverySearch struct {
+	queueID   string
+	addresses []string
+	id        int64 // hash of the Message-ID
+	hashes    []uint64
+	deliveries
+}
+
+func newDeliverySearch(what string) *deliverySearch {
+	bare := strings.Trim(what, "<>")
+	s := &deliverySearch{queueID: what, addresses: []string{bare, lowerDomain(bare), strings.ToLower(bare)}, id: idHash([]byte("<" + bare + ">"))}
+	s.hashes = append(s.hashes, hashOf([]byte(what)))
+	for _, a := range s.addresses {
+		s.hashes = append(s.hashes, hashOf([]byte(a)), hashOf([]byte(a[:strings.LastIndexByte(a, '@')+1])))
+	}
+	s.hashes = append(s.hashes, uint64(s.id)*mixer)
+	return s
+}
+
+func (s *deliverySearch) mayBeIn(filter []byte) bool {
+	for _, h := range s.hashes {
+		if isIn(filter, h) {
+			return true
+		}
+	}
+	return false
+}
+
+// look adds the rows of a block that may be wanted: of an address only what stands
+// before its domain is compared.
+func (s *deliverySearch) look(hour int64, data []byte) error {
+	n, used := len(s.rows), len(s.text)
+	rows, err := s.read(s.rows, hour, data)
+	if err != nil {
+		return err
+	}
+	kept := rows[:n]
+	for i := range rows[n:] {
+		if r := rows[n+i]; s.wants(&r) {
+			kept = append(kept, r)
+		}
+	}
+	if s.rows = kept; len(kept) == n {
+		s.text = s.text[:used]
+	}
+	return nil
+}
+
+func (s *deliverySearch) wants(r *delivered) bool {
+	if r.id == s.id || string(s.deliveries.queueID(r)) == s.queueID {
+		return true
+	}
+	local := s.local(r)
+	for _, a := range s.addresses {
+		if a == string(local) || bytes.HasSuffix(local, []byte("@")) && strings.HasPrefix(a, string(local)) {
+			return true
+		}
+	}
+	return false
+}
+
+// delivery returns what a row tells; ok is false when it is of another domain than
+// was asked for.
+func (s *deliverySearch) delivery(cat *catalog, r *delivered) (d store.DeliveredRow, ok bool) {
+	place, ok := cat.place(r.series)
+	if !ok {
+		return d, false
+	}
+	p := &cat.series[place]
+	address := string(s.local(r))
+	if strings.HasSuffix(address, "@") {
+		address += cat.names[p.domain]
+	}
+	queueID := string(s.deliveries.queueID(r))
+	if r.id != s.id && queueID != s.queueID && !slices.Contains(s.addresses, address) {
+		return d, false
+	}
+	name := func(id int32) registry.Foreign { return registry.Foreign(cat.names[id]) }
+	return store.DeliveredRow{
+		Time: time.Unix(r.hour*3600+int64(r.second), 0), Format: cat.names[p.format], Host: name(p.host), Instance: name(p.instance),
+		QueueID: registry.Foreign(queueID), SenderDomain: name(p.sender), Recipient: registry.Foreign(address),
+		Relay: name(p.relay), Direction: p.directionName(),
+	}, true
+}
