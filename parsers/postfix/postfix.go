@@ -267,7 +267,7 @@ func (l *line) withID(n int) parsers.Result {
 
 // sessions are the beginnings of lines about a session of smtpd that ended early,
 // with the queue id of its message or without (since Postfix 3.10).
-var sessions = []string{"lost connection after ", "timeout after ", "too many errors after ", "abort: "}
+var sessions = []string{"lost connection after ", "timeout after ", "too many errors after ", "improper command pipelining ", "abort: "}
 
 // asides are the beginnings of lines about a message that hold no record: an
 // outcome line says the same again, another host is tried, or nothing became
@@ -275,7 +275,7 @@ var sessions = []string{"lost connection after ", "timeout after ", "too many er
 var asides = []string{
 	// smtp, lmtp
 	"host ", "lost connection with ", "conversation with ", "Cannot start TLS", "TLS is required", "Server certificate ",
-	"SASL authentication failed", "Protocol error: ", "REQUIRETLS ", "enabling PIX workarounds", "breaking line ",
+	"SASL authentication failed", "Protocol error: ", "REQUIRETLS", "enabling PIX workarounds", "breaking line ",
 	// bounce: notifications to nobody, and others whose id cannot be read
 	"sender notification failed to ", "postmaster notification failed to ",
 	"sender non-delivery notification", "sender delay notification", "sender delivery status notification",
@@ -287,7 +287,7 @@ var asides = []string{
 	// cleanup, smtpd: actions that neither refuse nor swallow the message
 	"resent-message-id=", "info: ", "warn: ", "warning: ", "prepend: ", "replace: ", "strip: ", "bcc: ", "pass: ",
 	"hold: ", "milter-hold: ", "quarantine: ", "filter: ", "redirect: ", "delay: ", "trigger: ",
-	"permit: ",
+	"permit: ", "ignored: ", "TLS-Required: ",
 	"milter-header-", "milter-body", "reject_warning: ", "proxy-accept: ", "whitelisted: ",
 }
 
@@ -422,7 +422,7 @@ func (l *line) withoutID() parsers.Result {
 		return parsers.Understood
 	case has(b, tlsReports+": "):
 		return l.tlsReport(b[len(tlsReports)+2:])
-	case hasAny(b, chatter), isDetail(b), has(l.entry.Program, "postfix/postlog"):
+	case hasAny(b, chatter), isDetail(b), isDump(b), has(l.entry.Program, "postfix/postlog"):
 		return parsers.Irrelevant
 	}
 	return parsers.Unparsed
@@ -447,6 +447,20 @@ func isDetail(b []byte) bool {
 	}
 	_, _, rest, ok := host(b)
 	return ok && has(rest, ": ")
+}
+
+// isDump reports whether a line is of a dump of bytes, "0000 16 03 01 …", which
+// smtp_tls_loglevel = 4 gives.
+func isDump(b []byte) bool {
+	if len(b) < 8 || b[4] != ' ' {
+		return false
+	}
+	for _, c := range b[:4] {
+		if !isDigit(c) && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // withoutQueue reads what smtpd and postscreen say of mail that has no queue
@@ -503,10 +517,11 @@ var chatter = []string{
 	"entering STRESS mode", "leaving STRESS mode", "bare <LF> received ", "host ", "abort: ", "< ", "> ",
 	"See http", "To disable backwards compatibility use ", "CA certificate verification failed ",
 	"DATA without ", "BDAT without ", "addr ", "cache ", "close database ", "abusive ", "Peer ", "client ",
-	"CLIENT ", "open ", "certificate fingerprint ", "Reusing ",
+	"CLIENT ", "open ", "certificate fingerprint ", "Reusing ", "Trusted: ", "Untrusted: ", "Verified: ",
+	"lost connection from ", "Renegotiation ", "REQUIRETLS",
 	// of postfix -v
 	">>> ", "<<< ", "send attr ", "input attribute ", "private/", "public/", "mynetworks", "trying... ", "report ",
-	"process generation", "idle timeout", "proxymap stream", "rewrite stream", "got SIGHUP", "daemon started",
+	"connection established", "read from ", "write to ", "depth=", "before ", "process generation", "idle timeout", "proxymap stream", "rewrite stream", "got SIGHUP", "daemon started",
 	// compatibility_level, makedefs
 	"using backwards-compatible ", "Postfix is ", "Renamed to match ", "flushing queued mail",
 	"mail system startup failed",

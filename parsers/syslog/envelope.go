@@ -35,7 +35,8 @@ func init() { // the functions below and the table need each other
 		{"octet count", "215 <22>1 2026-11-19T11:37:15Z mx postfix/smtp 58 - - MESSAGE", true, (*Reader).openOctets},
 		{"priority", "<22>LINE", true, (*Reader).openPriority},
 		{"group", "[pod/mail-0/postfix] LINE", false, (*Reader).openGroup},
-		{"bar", "mail-1  | LINE", false, (*Reader).openBar},
+		{"bar", "mail_postfix.1.k2j3h4@node1  | LINE", false, (*Reader).openBar},
+		{"line number", "    12\tLINE", false, (*Reader).openNumber},
 		{"event stream", "data: LINE", false, (*Reader).openEvent},
 		{"CSV", `"2026-11-19T11:37:15.123Z","mx","LINE"`, false, (*Reader).openCSV},
 		{"file name", "/var/log/mail.log:12:LINE", false, (*Reader).openFile},
@@ -98,10 +99,10 @@ func (r *Reader) try(b []byte, inner, e *parsers.Entry, at place) bool {
 	return true
 }
 
-// tag reads "prog[pid]: message" of a known program, behind a time. Without the
-// process id a program's name may be any word.
+// tag reads "prog[pid]: message" of a known program, behind a time; Postfix's tag is
+// no other word's. Without the process id a program's name may be any word.
 func (r *Reader) tag(b []byte, e *parsers.Entry, at place) bool {
-	if e.Time.IsZero() && !at.timed {
+	if e.Time.IsZero() && !at.timed && (at.words > 0 || !parsers.Has(b, "postfix/")) {
 		return false
 	}
 	var t parsers.Entry
@@ -306,11 +307,22 @@ func bar(b []byte) int {
 		return 0
 	}
 	for _, c := range b[:i] {
-		if c != ' ' && !isNameByte(c) {
+		if c != ' ' && c != '@' && c != '/' && !isNameByte(c) {
 			return 0
 		}
 	}
 	return i + 1
+}
+
+// openNumber reads the number that cat -n and nl put before a line.
+func (r *Reader) openNumber(b []byte, e *parsers.Entry, at place) bool {
+	rest := bytes.TrimLeft(b, " ")
+	n := digitsLen(rest)
+	if n == 0 || n > 9 || n >= len(rest) || rest[n] != '\t' && !parsers.Has(rest[n:], "  ") {
+		return false
+	}
+	inner := r.inner(e, at)
+	return r.try(bytes.TrimLeft(rest[n:], " \t"), inner, e, at)
 }
 
 // openEvent reads "data: " of journalctl -o json-sse.
@@ -338,6 +350,9 @@ func (r *Reader) openFile(b []byte, e *parsers.Entry, at place) bool {
 			rest := b[i+1:]
 			if i == 0 || len(rest) == 0 {
 				return false
+			}
+			if after := bytes.TrimLeft(rest, " \t"); len(after) < len(rest) && c == ':' { // a host, of pdsh and the like
+				return len(after) > 0 && startsLine(after[0]) && r.try(after, inner, e, at)
 			}
 			if startsLine(rest[0]) && r.try(rest, inner, e, at) {
 				return true
@@ -524,10 +539,20 @@ func unitOf(program []byte) []byte {
 	return name
 }
 
-// mentions reports whether the tag of a known program stands somewhere at the
-// beginning of a message: a line in an envelope that is not known.
+// mentions reports whether the tag of a known program, or a line that needs none,
+// stands somewhere at the beginning of a message: a line in an envelope that is not
+// known.
 func (r *Reader) mentions(b []byte) bool {
 	head := b[:min(len(b), maxLead)]
+	for i := 4; i+7 < len(head); i++ {
+		n := bytes.IndexByte(head[i:], '-')
+		if n < 0 {
+			break
+		}
+		if i += n; i+7 < len(head) && beginsDate(head[i-4:]) && head[i+6] == ' ' && r.isKnown(nil, b[i-4:]) {
+			return true
+		}
+	}
 	for i := 0; ; {
 		n := bytes.Index(head[i:], []byte("]: "))
 		if n < 0 {
@@ -543,6 +568,11 @@ func (r *Reader) mentions(b []byte) bool {
 		}
 		i += 3
 	}
+}
+
+// beginsDate reports whether b begins with a date of ISO 8601.
+func beginsDate(b []byte) bool {
+	return len(b) >= 10 && b[4] == '-' && b[7] == '-' && parsers.IsDigit(b[0]) && parsers.IsDigit(b[3]) && parsers.IsDigit(b[9])
 }
 
 // tells reports whether a program logs what strangers wrote to it, so that

@@ -226,7 +226,7 @@ func splitHost(b []byte, e *parsers.Entry) bool {
 		}
 	}
 	splitProgram(b, e)
-	return true
+	return !beginsDate(e.Host) && !beginsDate(e.Program) // then another header follows
 }
 
 // splitProgram reads "prog[pid]: message". Without a program, as in "last

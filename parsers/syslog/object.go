@@ -35,13 +35,14 @@ const (
 //	rsyslog           msg rawmsg syslogtag programname hostname timereported
 //	syslog-ng         MESSAGE HOST PROGRAM PID ISODATE DATE
 //	Google, AWS       textPayload, message
+//	VictoriaLogs      _msg _time
 //	OpenTelemetry     body.stringValue timeUnixNano
 var fieldNames = [numRoles][]string{
 	message: {"message", "log", "msg", "line", "short_message", "full_message", "event.original", "original", "rawmsg",
-		"_raw", "textpayload", "body.stringvalue", "text", "body", "content", "syslog_message", "legacy_msghdr"},
+		"_raw", "_msg", "textpayload", "body.stringvalue", "text", "body", "content", "syslog_message", "legacy_msghdr"},
 	instant: {"__realtime_timestamp", "_source_realtime_timestamp", "@timestamp", "timestamp", "time", "timereported",
 		"isodate", "date", "datetime", "ts", "timegenerated", "eventtime", "_time", "timestamp_iso8601",
-		"timeunixnano", "observedtimeunixnano"},
+		"timeunixnano", "timestamp_nanos", "observedtimeunixnano"},
 	host: {"_hostname", "hostname", "host", "host.name", "host.hostname", "log.syslog.hostname", "syslog_hostname",
 		"logsource", "source", "syslog_host", "fromhost", "host_name", "kubernetes.host", "beat.hostname", "agent.hostname"},
 	program: {"syslogtag", "syslog_identifier", "program", "ident", "appname", "app_name", "app-name", "application_name",

@@ -3,6 +3,7 @@ package syslog
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -146,6 +147,14 @@ func TestEnvelopes(t *testing.T) {
 		{"stern -t", "mail-0 postfix 2026-11-19T12:37:15.000000000Z " + tagged, nohost},
 		{"stern -A", "mail mail-7c9f5d8b6d-x2x9k postfix " + inner, full},
 		{"docker compose", "mail-1  | " + inner, full},
+		{"docker service logs", "mail_postfix.1.k2j3h4@node1    | " + inner, full},
+		{"cat -n", "    12\t" + inner, full},
+		{"nl", "     3  2026-11-19T11:37:15.000000+00:00 mail " + tagged, full},
+		{"pdsh", "mx1: " + inner, full},
+		{"CloudWatch, tail", "2026-11-19T12:37:15.000000+00:00 mail/mail/abc 2026-11-19T11:37:15+00:00 mail " + tagged, full},
+		{"VictoriaLogs", `{"_msg":"` + inner + `","_time":"2026-11-19T12:37:15Z","_stream":"{}"}`, full},
+		{"no time at all", tagged, "2026-11-22T12:00:00Z  postfix/smtp[58] " + msg},
+		{"no time, compose", "mail-1  | " + tagged, "2026-11-22T12:00:00Z  postfix/smtp[58] " + msg},
 		{"docker compose, colours", "\x1b[36mmail-1  |\x1b[0m " + inner, full},
 		{"supervisord's listener", "postfix stdout | " + inner, full},
 		{"grep -n", "mail.log:123:" + inner, full},
@@ -177,6 +186,8 @@ func TestEnvelopes(t *testing.T) {
 		{"Exim, grep", "/var/log/exim_mainlog:" + exim, "-  [] " + exim},
 		{"Exim, compose", "exim-1  | " + exim, "-  [] " + exim},
 		{"Exim, docker logs -t", "2026-11-14T18:12:55.123456789Z " + exim, "2026-11-14T18:12:55.123456Z  [] " + exim},
+		{"Exim, a time before", "Nov 14 18:12:55 " + exim, "2026-11-14T18:12:55Z  [] " + exim},
+		{"Exim, cat -n", "     1\t" + exim, "-  [] " + exim},
 		{"Exim, CRI", "2026-11-14T18:12:55.123456789Z stdout F " + exim, "2026-11-14T18:12:55.123456Z  [] " + exim},
 		{"Exim, docker's syslog driver", "Nov 14 18:12:58 docker1 e8d820bf982c[1]: " + exim, "2026-11-14T18:12:58Z docker1 [] " + exim},
 	}
@@ -229,6 +240,7 @@ func TestOtherServices(t *testing.T) {
 		// What only looks like a line of a known program is counted as not understood.
 		{"Nov 19 12:37:15 mx proxy: (4) postfix/smtp[58]: " + msg, "odd"},
 		{"mail-1  | (4) Nov 19 12:37:15 mx postfix/smtp[58]: " + msg, "odd"},
+		{"2026-11-19T12:37:15Z app[1781] ams (4)" + exim, "odd"},
 		// Strangers choose what these programs log.
 		{"Nov 19 12:37:15 mx sshd[9]: Nov 19 12:37:15 mail postfix/smtp[58]: " + msg, "other"},
 		{"Nov 19 12:37:15 mx sshd[9]: Invalid user Nov 19 12:37:15 mail postfix/smtp[58]: " + msg, "other"},
@@ -381,5 +393,18 @@ func BenchmarkRead(b *testing.B) {
 				readOne(r, text, &e)
 			}
 		})
+	}
+}
+
+// TestDocumented looks for the example of every kind of envelope in the docs.
+func TestDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/containers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range envelopes {
+		if example := "`" + strings.ReplaceAll(v.example, "|", `\|`) + "` |"; !strings.Contains(string(page), example) {
+			t.Errorf("docs/containers.md lacks the envelope %q with the example %s", v.name, example)
+		}
 	}
 }
