@@ -32,11 +32,13 @@ var headings = []string{
 // services are the beginnings of lines that services write which stand beside a
 // mail server in a container: # is a digit, @ a letter, * anything.
 var services = []string{
-	"#:@ ## @@@ ####*",            // redis: 1:M 19 Nov 2026 12:37:15.123 * Ready
-	"##:@ ## @@@ ####*",           // with a process id of two digits
-	"#:@ (*",                      // redis before 4
-	"*[##/@@@/####:##:##:## *",    // the access log of a web server
-	"[   @@@@   ]  *",             // docker-mailserver
+	"#:@ ## @@@ ####*",         // redis: 1:M 19 Nov 2026 12:37:15.123 * Ready
+	"##:@ ## @@@ ####*",        // with a process id of two digits
+	"#:@ (*",                   // redis before 4
+	"*[##/@@@/####:##:##:## *", // the access log of a web server
+	"[   @@@@   ]  *",          // docker-mailserver
+	"[##-@@@-#### ##:##:##] *", // PHP
+	"<## *", "<### *", ">## *", // memcached -v
 	"[*] [INFO] *",                // gunicorn and the like
 	"[*] [ERROR] *", "[*] [WARN*", // mailu
 	"time=\"*", "level=*", "ts=*", // logfmt of programs in Go
@@ -134,6 +136,10 @@ func (r *Reader) beside(line []byte) bool {
 		if glob(s, line) {
 			return true
 		}
+	}
+	var tag parsers.Entry // of a program that writes no time: "opendkim[7]: text"
+	if splitProgram(line, &tag); tag.PID != nil && digitsLen(tag.PID) == len(tag.PID) && isName(tag.Program) {
+		return true
 	}
 	if n := group(line); n > 0 && line[0] == '[' {
 		if _, ok := r.timeOf(line[1:n-1], r.last); ok {
