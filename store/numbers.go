@@ -151,27 +151,34 @@ type SignatureRow struct {
 
 // AddRecipient counts a recipient by its state.
 func (t *Tally) AddRecipient(s registry.State, deferred bool) {
+	n := int64(0)
+	if deferred {
+		n = 1
+	}
+	t.AddRecipients(s, 1, n)
+}
+
+// AddRecipients counts n recipients by their state, some of which were deferred.
+func (t *Tally) AddRecipients(s registry.State, n, deferred int64) {
 	switch s {
 	case registry.StateHandedOver:
-		t.HandedOver++
+		t.HandedOver += n
 		return
 	case registry.StateReplaced:
 		return
 	case registry.StatePending:
-		t.Pending++
+		t.Pending += n
 	case registry.StateDelivered:
-		t.Delivered++
+		t.Delivered += n
 	case registry.StateBounced:
-		t.Bounced++
+		t.Bounced += n
 	case registry.StateExpired:
-		t.Expired++
+		t.Expired += n
 	case registry.StateRemoved:
-		t.Removed++
+		t.Removed += n
 	}
-	t.Recipients++
-	if deferred {
-		t.Deferred++
-	}
+	t.Recipients += n
+	t.Deferred += deferred
 }
 
 // LeftOut is what was left out of send logs beside message tracking logs, though

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"strings"
 
 	"mailfail/registry"
 	"mailfail/store"
@@ -16,6 +17,10 @@ type catalog struct {
 	places []int32 // of series by id, plus 1
 	causes map[int64]*cause
 	labels []label // of causes
+
+	codes, reasons []string // of labels
+	mtas           []string // of formats
+	mtaOf          []int32  // place in mtas by the name of a format
 
 	// noCause is the cause for what is known of no cause: a recipient that was
 	// given up without having been tried, or before this log.
@@ -32,7 +37,12 @@ type catalogKey struct {
 }
 
 // label is what groups are labelled with: the code and the reason of causes.
-type label struct{ code, reason string }
+type label struct {
+	code, reason string
+	both         string // as they are shown together
+	nCode        int32  // places in catalog.codes and catalog.reasons
+	nReason      int32
+}
 
 type series struct {
 	id                                            int64
@@ -118,6 +128,9 @@ func (t *tx) readRelays(c *catalog) error {
 func (t *tx) readSeries(c *catalog) error {
 	c.series = make([]series, 0, c.key.series)
 	c.places = make([]int32, c.key.series+1)
+	mtas := interner[string]{}
+	c.mtaOf = make([]int32, len(c.names))
+	defer func() { c.mtas = mtas.list }()
 	return t.eachRow(seriesTable, store.Window{}, func(b *block, _ []int64) error {
 		for i := range b.rows {
 			s := series{
@@ -133,6 +146,9 @@ func (t *tx) readSeries(c *catalog) error {
 			}
 			if s.id < 0 || s.id >= int64(len(c.places)) {
 				return errBlock
+			}
+			if c.mtaOf[s.format] == 0 {
+				c.mtaOf[s.format] = mtas.number(store.MTA(c.names[s.format])) + 1
 			}
 			c.series = append(c.series, s)
 			c.places[s.id] = int32(len(c.series))
@@ -151,14 +167,16 @@ func (c *catalog) name(id int64) int32 {
 
 func (t *tx) readCauses(c *catalog) error {
 	c.causes = make(map[int64]*cause, c.key.causes)
-	labels := map[label]int32{}
+	var labels interner[label]
+	var codes, reasons interner[string]
 	add := func(k *cause) {
-		l := label{k.code, k.reason}
-		if _, ok := labels[l]; !ok {
-			labels[l] = int32(len(c.labels))
-			c.labels = append(c.labels, l)
-		}
-		k.label = labels[l]
+		k.label = labels.number(label{
+			code:    k.code,
+			reason:  k.reason,
+			both:    strings.TrimSpace(k.code + " " + k.reason),
+			nCode:   codes.number(k.code),
+			nReason: reasons.number(k.reason),
+		})
 	}
 	err := t.each("SELECT id, reply, enhanced, provider, reason FROM causes", nil, func(r *sql.Rows) error {
 		k := &cause{}
@@ -171,7 +189,27 @@ func (t *tx) readCauses(c *catalog) error {
 	})
 	c.noCause = &cause{reason: "expired"}
 	add(c.noCause)
+	c.labels, c.codes, c.reasons = labels.list, codes.list, reasons.list
 	return err
+}
+
+// interner numbers values in the order in which they turn up.
+type interner[T comparable] struct {
+	numbers map[T]int32
+	list    []T
+}
+
+func (n *interner[T]) number(v T) int32 {
+	i, ok := n.numbers[v]
+	if !ok {
+		if n.numbers == nil {
+			n.numbers = map[T]int32{}
+		}
+		i = int32(len(n.list))
+		n.numbers[v] = i
+		n.list = append(n.list, v)
+	}
+	return i
 }
 
 // place returns the place of a series.
@@ -182,28 +220,72 @@ func (c *catalog) place(id int64) (int, bool) {
 	return int(c.places[id]) - 1, true
 }
 
-// value returns where a series stands in a dimension that is not of causes.
-func (c *catalog) value(s *series, d store.Dimension) string {
+// value returns where a series stands in a dimension that is not of causes, as a
+// number that text takes.
+func (c *catalog) value(s *series, d store.Dimension) int32 {
 	switch d {
 	case store.ByDomain:
-		return c.names[s.domain]
+		return s.domain
 	case store.ByProvider:
-		return c.names[c.relays[s.relay]]
+		return c.provider(s)
 	case store.BySender:
-		return c.names[s.sender]
+		return s.sender
 	case store.ByRelay:
-		return c.names[s.relay]
+		return s.relay
 	case store.ByHost:
-		return c.names[s.host]
+		return s.host
 	case store.ByInstance:
-		return c.names[s.instance]
+		return s.instance
 	case store.ByMTA:
-		return store.MTA(c.names[s.format])
+		return c.mtaOf[s.format] - 1
 	case store.ByDirection:
-		return s.directionName()
+		if s.own {
+			return ownDirection
+		}
+		return int32(s.direction)
 	}
-	return ""
+	return emptyName
 }
+
+const (
+	emptyName    = 1      // the id of ''
+	ownDirection = 1 << 8 // beside the values of registry.Direction
+	noValue      = -1     // of what succeeded in a dimension of causes
+)
+
+// provider returns the name of the operator of the relay.
+func (c *catalog) provider(s *series) int32 { return max(emptyName, int32(c.relays[s.relay])) }
+
+// labelValue returns where causes with a label stand in a dimension of causes.
+func (c *catalog) labelValue(l int32, d store.Dimension) int32 {
+	if d == store.ByCode {
+		return c.labels[l].nCode
+	}
+	return c.labels[l].nReason
+}
+
+// text returns a value of a dimension in words.
+func (c *catalog) text(d store.Dimension, value int32) string {
+	if value == noValue {
+		return ""
+	}
+	switch d {
+	case store.ByMTA:
+		return c.mtas[value]
+	case store.ByDirection:
+		if value == ownDirection {
+			return store.OwnDirection
+		}
+		return registry.Direction(value).String()
+	case store.ByCode:
+		return c.codes[value]
+	case store.ByReason:
+		return c.reasons[value]
+	}
+	return c.names[value]
+}
+
+func (c *catalog) valueText(s *series, d store.Dimension) string { return c.text(d, c.value(s, d)) }
 
 // directionName returns the name of the direction; messages that a server made
 // itself to report failures have one of their own.
@@ -226,7 +308,7 @@ func (f *filter) matchSeries(c *catalog, s *series) bool {
 		store.MatchDomain(f.Domains, c.names[s.domain]) &&
 		store.MatchDomain(f.Senders, c.names[s.sender]) &&
 		store.MatchName(f.Hosts, c.names[s.host]) &&
-		store.MatchName(f.Providers, c.names[c.relays[s.relay]]) &&
+		store.MatchName(f.Providers, c.names[c.provider(s)]) &&
 		store.MatchName(f.Directions, s.directionName()) &&
 		f.MatchFormat(format)
 }
@@ -272,7 +354,7 @@ func (f *filter) wanted(c *catalog) []bool {
 	})
 	for i := range c.series {
 		s := &c.series[i]
-		wanted[i] = domain(s.domain) && sender(s.sender) && host(s.host) && provider(int32(c.relays[s.relay])) && format(s.format) &&
+		wanted[i] = domain(s.domain) && sender(s.sender) && host(s.host) && provider(c.provider(s)) && format(s.format) &&
 			store.MatchName(f.Directions, s.directionName())
 	}
 	return wanted

@@ -47,11 +47,11 @@ func (c *counter) affected(each func(*store.Affected) error) error {
 			Tried:     p.cause != 0 || p.troubled,
 			FirstSeen: time.UnixMicro(p.first),
 			LastSeen:  time.UnixMicro(last),
-			MTA:       c.cat.value(series, store.ByMTA),
-			Host:      c.cat.value(series, store.ByHost),
-			Sender:    c.cat.value(series, store.BySender),
-			Domain:    c.cat.value(series, store.ByDomain),
-			Provider:  c.cat.value(series, store.ByProvider),
+			MTA:       c.cat.valueText(series, store.ByMTA),
+			Host:      c.cat.valueText(series, store.ByHost),
+			Sender:    c.cat.valueText(series, store.BySender),
+			Domain:    c.cat.valueText(series, store.ByDomain),
+			Provider:  c.cat.valueText(series, store.ByProvider),
 			Direction: series.direction,
 		}
 		if p.cause != 0 {

@@ -12,8 +12,8 @@ import (
 // hopTally adds up one next hop.
 type hopTally struct {
 	store.Hop
-	causes map[label]int64
-	texts  map[label]hopText
+	causes map[int32]int64 // by label
+	texts  map[int32]hopText
 }
 
 type hopText struct {
@@ -66,7 +66,7 @@ func (h *hopCounter) hop(series int64) *hopTally {
 	}
 	name := h.cat.names[s.relay]
 	if h.hops[name] == nil {
-		h.hops[name] = &hopTally{Hop: store.Hop{Name: name}, causes: map[label]int64{}, texts: map[label]hopText{}}
+		h.hops[name] = &hopTally{Hop: store.Hop{Name: name}, causes: map[int32]int64{}, texts: map[int32]hopText{}}
 	}
 	return h.hops[name]
 }
@@ -149,7 +149,7 @@ func (h *hopTally) fail(f *failedConnection, k *cause) {
 	if at.After(h.Last) {
 		h.Last = at
 	}
-	l := label{k.code, k.reason}
+	l := k.label
 	h.causes[l] += f.n
 	if last, ok := h.texts[l]; !ok || cmp.Or(cmp.Compare(last.minute, f.minute), cmp.Compare(f.text, last.text)) < 0 {
 		h.texts[l] = hopText{f.minute, f.text, k}
@@ -158,14 +158,18 @@ func (h *hopTally) fail(f *failedConnection, k *cause) {
 
 func (h *hopTally) finish(cat *catalog) store.Hop {
 	if h.Failed > 0 {
-		var most label
-		for l, n := range h.causes {
-			if cmp.Or(cmp.Compare(n, h.causes[most]), cmp.Compare(most.code, l.code), cmp.Compare(most.reason, l.reason)) > 0 {
-				most = l
+		most := int32(-1)
+		for i, n := range h.causes {
+			if most < 0 {
+				most = i
+			}
+			l, best := &cat.labels[i], &cat.labels[most]
+			if cmp.Or(cmp.Compare(n, h.causes[most]), cmp.Compare(best.code, l.code), cmp.Compare(best.reason, l.reason)) > 0 {
+				most = i
 			}
 		}
 		last := h.texts[most]
-		h.Code, h.Reply, h.Enhanced, h.Reason = most.code, last.cause.reply, last.cause.enhanced, most.reason
+		h.Code, h.Reply, h.Enhanced, h.Reason = cat.labels[most].code, last.cause.reply, last.cause.enhanced, cat.labels[most].reason
 		h.Provider, h.Example = cat.names[last.cause.provider], registry.Foreign(last.text)
 	}
 	return h.Hop

@@ -79,7 +79,7 @@ func (t *tx) minutes(w store.Window) (since, until int64, err error) {
 }
 
 // sumCounts adds up the counts of a window by the place of their series.
-func (t *tx) sumCounts(w store.Window, sums [][fields]int64) error {
+func (t *tx) sumCounts(w store.Window, sums []placeSums) error {
 	cat, err := t.catalog()
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (t *tx) sumCounts(w store.Window, sums [][fields]int64) error {
 			for _, i := range rows {
 				if n := column[i]; n != 0 {
 					if p, ok := cat.place(b.at(countSeries, int(i))); ok {
-						sums[p][f] += n
+						sums[p].counts[f] += n
 					}
 				}
 			}

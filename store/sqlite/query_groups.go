@@ -1,107 +1,228 @@
 package sqlite
 
 import (
-	"mailfail/store"
+	"cmp"
 	"slices"
-	"strings"
+
+	"mailfail/registry"
+	"mailfail/store"
 )
 
-// grouping adds numbers up by some dimensions. The key of a group has two
-// parts: what follows from the series and what follows from the cause.
-type grouping struct {
-	cat     *catalog
-	dims    []store.Dimension
-	ofCause bool // recipients are those that met a failure, see Numbers
-
-	bySeries []*tally // without causes: the group of a series, by place
-	series   []int32  // with causes: a part of the key by place, 0 not known yet
-	causes   map[int64]int32
-	parts    map[string]int32
-	values   [][]string // of a part
-	groups   map[[2]int32]*tally
-	order    []*tally
-	labels   map[groupLabel]int64 // failing attempts
+// combos numbers the combinations of values that dimensions have. The number 0 is
+// that of no dimension at all.
+type combos struct {
+	first   []int32 // number by the value of a first dimension
+	numbers map[combo]int32
+	list    []combo // by number
 }
 
-// groupLabel is a group and a label of the catalog.
-type groupLabel struct{ group, label int32 }
+// combo is a combination and the value of one more dimension.
+type combo struct{ rest, value int32 }
+
+func (c *combos) add(rest, value int32) int32 {
+	if rest == 0 {
+		if n := int(value) + 1 - len(c.first); n > 0 {
+			c.first = append(c.first, make([]int32, n)...)
+		}
+		if c.first[value] == 0 {
+			c.first[value] = c.append(combo{rest, value})
+		}
+		return c.first[value]
+	}
+	k := combo{rest, value}
+	n, ok := c.numbers[k]
+	if !ok {
+		if c.numbers == nil {
+			c.numbers = map[combo]int32{}
+		}
+		n = c.append(k)
+		c.numbers[k] = n
+	}
+	return n
+}
+
+func (c *combos) append(k combo) int32 {
+	if c.list == nil {
+		c.list = []combo{{}}
+	}
+	c.list = append(c.list, k)
+	return int32(len(c.list) - 1)
+}
+
+// grouping adds numbers up by some dimensions. A group is the combination of what
+// follows from the series, a part, and what follows from the label of the cause.
+type grouping struct {
+	cat      *catalog
+	dims     []store.Dimension
+	ofSeries []int // places in dims
+	ofLabel  []int
+	ofCause  bool // recipients are those that met a failure, see Numbers
+
+	combos combos
+	parts  []int32 // by place
+	groups []tally // by the number of their combination
+	met    pairs   // of recipients and groups, with ofCause
+}
 
 // tally is a group that is being counted.
 type tally struct {
 	store.Tally
-	place         int32
-	series, cause int32 // parts of the key
+	used bool
+	tops tops
 }
 
-// group adds a grouping; nil dimensions count everything together.
-func (c *counter) group(dims []store.Dimension) *grouping {
-	g := &grouping{cat: c.cat, dims: dims,
-		ofCause:  c.filter.OfCause() || slices.ContainsFunc(dims, store.Dimension.OfCause),
-		bySeries: make([]*tally, len(c.cat.series)), series: make([]int32, len(c.cat.series)), causes: map[int64]int32{},
-		parts: map[string]int32{}, values: [][]string{nil},
-		groups: map[[2]int32]*tally{}, labels: map[groupLabel]int64{}}
-	if dims != nil || c.totals == nil {
-		c.groupings = append(c.groupings, g)
+func newGrouping(cat *catalog, dims []store.Dimension, ofCause bool) *grouping {
+	g := &grouping{
+		cat:     cat,
+		dims:    dims,
+		ofCause: ofCause || slices.ContainsFunc(dims, store.Dimension.OfCause),
+		parts:   make([]int32, len(cat.series)),
+	}
+	for i, d := range dims {
+		if d.OfCause() {
+			g.ofLabel = append(g.ofLabel, i)
+		} else {
+			g.ofSeries = append(g.ofSeries, i)
+		}
+	}
+	for _, i := range g.ofSeries {
+		for p := range g.parts {
+			g.parts[p] = g.combos.add(g.parts[p], cat.value(&cat.series[p], dims[i]))
+		}
 	}
 	return g
 }
 
-// at returns the group of a series and a cause; k may be nil, and means
-// nothing to groupings without causes.
-func (g *grouping) at(series int, k *cause) *tally {
-	if !g.ofCause && g.bySeries[series] != nil {
-		return g.bySeries[series]
+// partOfRejection returns the part of a rejection, whose sender and direction do
+// not follow from its series.
+func (g *grouping) partOfRejection(place int, sender int32) (part int32) {
+	if !slices.Contains(g.dims, store.BySender) && !slices.Contains(g.dims, store.ByDirection) {
+		return g.parts[place]
 	}
-	if g.series[series] == 0 {
-		g.series[series] = g.part(func(d store.Dimension) string { return g.cat.value(&g.cat.series[series], d) })
-	}
-	t := g.atParts(g.series[series], k)
-	if !g.ofCause {
-		g.bySeries[series] = t
-	}
-	return t
-}
-
-func (g *grouping) atParts(series int32, k *cause) *tally {
-	key := [2]int32{series, 0}
-	if k != nil && g.ofCause {
-		if g.causes[k.id] == 0 {
-			g.causes[k.id] = g.part(k.value)
+	for _, i := range g.ofSeries {
+		value := int32(registry.DirectionIncoming)
+		switch d := g.dims[i]; d {
+		case store.BySender:
+			value = sender
+		case store.ByDirection:
+		default:
+			value = g.cat.value(&g.cat.series[place], d)
 		}
-		key[1] = g.causes[k.id]
+		part = g.combos.add(part, value)
 	}
-	t := g.groups[key]
-	if t == nil {
-		t = &tally{place: int32(len(g.order)), series: key[0], cause: key[1]}
-		g.groups[key] = t
-		g.order = append(g.order, t)
+	return part
+}
+
+// group returns the number of the group of a part and a label.
+func (g *grouping) group(part, label int32) int32 {
+	for _, i := range g.ofLabel {
+		part = g.combos.add(part, g.cat.labelValue(label, g.dims[i]))
 	}
+	return part
+}
+
+// at returns a group by its number, valid until at is called again.
+func (g *grouping) at(number int32) *tally {
+	if n := max(int(number)+1, len(g.combos.list)); n > len(g.groups) {
+		g.groups = append(g.groups, make([]tally, n-len(g.groups))...)
+	}
+	t := &g.groups[number]
+	t.used = true
 	return t
 }
 
-func (k *cause) value(d store.Dimension) string {
-	switch d {
-	case store.ByCode:
-		return k.code
-	case store.ByReason:
-		return k.reason
+// attempt counts a failing attempt of a recipient, with ofCause.
+func (g *grouping) attempt(place int, label, recipient int32, deferred bool) {
+	n := g.group(g.parts[place], label)
+	t := g.at(n)
+	t.Attempts++
+	if deferred {
+		t.Deferrals++
+	} else {
+		t.Failures++
 	}
-	return ""
+	g.met.add(recipient, n, deferred)
 }
 
-// part interns the values that one side, series or cause, has.
-func (g *grouping) part(value func(store.Dimension) string) int32 {
+// valuesOf returns the values of a group.
+func (g *grouping) valuesOf(number int32) []string {
 	values := make([]string, len(g.dims))
-	for i, d := range g.dims {
-		values[i] = value(d)
+	for _, dims := range [][]int{g.ofLabel, g.ofSeries} {
+		for _, i := range slices.Backward(dims) {
+			c := g.combos.list[number]
+			values[i], number = g.cat.text(g.dims[i], c.value), c.rest
+		}
 	}
-	key := strings.Join(values, "\x00")
-	if g.parts[key] == 0 {
-		g.parts[key] = int32(len(g.values))
-		g.values = append(g.values, values)
-	}
-	return g.parts[key]
+	return values
 }
 
-// label counts a failing attempt of a group by its label.
-func (g *grouping) label(t *tally, k *cause) { g.labels[groupLabel{t.place, k.label}]++ }
+// rows returns the groups, those with the most failures first, then by name.
+func (g *grouping) rows() []store.Group {
+	rows := []store.Group{}
+	for i := range g.groups {
+		t := &g.groups[i]
+		if !t.used {
+			continue
+		}
+		row := store.Group{Values: g.valuesOf(int32(i)), Tally: t.Tally, HasTop: t.tops.n > 0}
+		if row.HasTop {
+			row.TopCode, row.TopReason, row.TopCause = g.cat.codes[t.tops.code], g.cat.reasons[t.tops.reason], g.cat.labels[t.tops.label].both
+		}
+		rows = append(rows, row)
+	}
+	slices.SortFunc(rows, func(a, b store.Group) int {
+		return cmp.Or(cmp.Compare(b.Failures, a.Failures), slices.Compare(a.Values, b.Values))
+	})
+	return rows
+}
+
+// pairs counts pairs of a recipient and a number once, however often they occur.
+// Most recipients have one number only.
+type pairs struct {
+	only []pair // by recipient; number 0: none
+	more []morePair
+}
+
+type pair struct {
+	number int32 // plus 1
+	flag   bool
+}
+
+type morePair struct {
+	recipient int32
+	pair
+}
+
+// add adds a pair; its flag is set when one of those that are equal has it.
+func (p *pairs) add(recipient, number int32, flag bool) {
+	if n := int(recipient) + 1 - len(p.only); n > 0 {
+		p.only = append(p.only, make([]pair, n)...)
+	}
+	switch o := &p.only[recipient]; o.number {
+	case 0:
+		*o = pair{number + 1, flag}
+	case number + 1:
+		o.flag = o.flag || flag
+	default:
+		p.more = append(p.more, morePair{recipient, pair{number + 1, flag}})
+	}
+}
+
+// each calls f with each pair once.
+func (p *pairs) each(f func(recipient, number int32, flag bool)) {
+	for r, o := range p.only {
+		if o.number != 0 {
+			f(int32(r), o.number-1, o.flag)
+		}
+	}
+	slices.SortFunc(p.more, func(a, b morePair) int {
+		return cmp.Or(cmp.Compare(a.recipient, b.recipient), cmp.Compare(a.number, b.number))
+	})
+	for i := 0; i < len(p.more); {
+		m := p.more[i]
+		for i++; i < len(p.more) && p.more[i].recipient == m.recipient && p.more[i].number == m.number; i++ {
+			m.flag = m.flag || p.more[i].flag
+		}
+		f(m.recipient, m.number-1, m.flag)
+	}
+}

@@ -3,8 +3,10 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"mailfail/store"
 	"time"
+
+	"mailfail/registry"
+	"mailfail/store"
 )
 
 // Numbers counts what happened in a window, as a whole, by recipient domain,
@@ -23,20 +25,22 @@ func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*sto
 	if err != nil {
 		return nil, err
 	}
-	c := &counter{tx: t, cat: cat, window: w, asked: f, numbers: &store.Numbers{Window: w}, failing: newFailures(), failed: map[int64]int64{}, failedAt: map[labelDomain]int64{}}
+	c := &counter{tx: t, cat: cat, window: w, asked: f, numbers: &store.Numbers{Window: w}, failing: newFailures(cat)}
 	if err := c.choose(); err != nil {
 		return nil, err
 	}
+	c.places, c.failed = make([]placeSums, len(cat.series)), make([]int64, len(c.causes))
 	c.totals = c.group(nil)
 	c.domains = c.group([]store.Dimension{store.ByDomain})
-	c.by = c.group(by)
-	if by == nil {
+	if by != nil {
+		c.by = c.group(by)
+	} else {
 		c.senders = c.group([]store.Dimension{store.BySender})
 		c.providers = c.group([]store.Dimension{store.ByProvider})
 		c.hosts = c.group([]store.Dimension{store.ByHost})
 		c.directions = c.group([]store.Dimension{store.ByDirection})
 	}
-	for _, step := range []func() error{c.lines, c.counts, c.recipients, c.rejections, c.exact, c.connections, c.finish} {
+	for _, step := range []func() error{c.lines, c.counts, c.recipients, c.fold, c.rejections, c.exact, c.connections, c.finish} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -53,18 +57,35 @@ type counter struct {
 	filter  filter // asked, less what is counted elsewhere
 	numbers *store.Numbers
 
-	wanted              []bool   // by place in catalog.series
-	own                 []bool   // the same for the messages that servers made themselves
-	rejected            []bool   // the same for rejections, whose series have no sender
-	causes              []*cause // by id, nil unless wanted
-	groupings           []*grouping
-	totals, domains, by *grouping
+	wanted    []bool   // by place in catalog.series
+	own       []bool   // the same for the messages that servers made themselves
+	rejected  []bool   // the same for rejections, whose series have no sender
+	causes    []*cause // by id, nil unless wanted
+	groupings []*grouping
 
-	senders, providers, hosts, directions *grouping // nil: others were asked for
+	totals, domains, by                   *grouping // by may be nil
+	senders, providers, hosts, directions *grouping // nil unless by is
 
+	places   []placeSums // by place
 	failing  *failures
-	failed   map[int64]int64 // recipients that failed for good, by cause
-	failedAt map[labelDomain]int64
+	labels   labelled // of failing attempts
+	failed   []int64  // recipients that failed for good, by cause
+	failedAt labelled // the same
+}
+
+// placeSums is what was counted at a place.
+type placeSums struct {
+	counts              [fields]int64
+	states, deferred    [8]int32 // recipients with rows of their own, by their state
+	deferrals, failures int32
+	used                bool
+}
+
+// group adds a grouping.
+func (c *counter) group(dims []store.Dimension) *grouping {
+	g := newGrouping(c.cat, dims, c.filter.OfCause())
+	c.groupings = append(c.groupings, g)
+	return g
 }
 
 // choose decides which series and causes are counted.
@@ -134,12 +155,12 @@ func (c *counter) counts() error {
 	if c.filter.OfCause() {
 		return nil
 	}
-	sums := make([][fields]int64, len(c.cat.series))
-	if err := c.sumCounts(c.window, sums); err != nil {
+	if err := c.sumCounts(c.window, c.places); err != nil {
 		return err
 	}
-	for i := range sums {
-		n := &sums[i]
+	for i := range c.places {
+		p := &c.places[i]
+		n := &p.counts
 		if c.own[i] && *n != [fields]int64{} {
 			addCounts(&c.numbers.OwnBounces, n)
 		}
@@ -149,16 +170,38 @@ func (c *counter) counts() error {
 		c.numbers.Messages += n[fieldMessages]
 		c.numbers.Accepted += n[fieldAccepted]
 		c.numbers.Untried += n[fieldAccepted] - n[fieldHeard]
-		if *n = withoutArrivals(*n); *n == [fields]int64{} {
-			continue // arrivals have no recipient, hence no place in the tables
+		// Arrivals have no recipient, hence no place in the tables.
+		p.used = withoutArrivals(*n) != [fields]int64{}
+	}
+	return nil
+}
+
+// fold adds what was counted by place up to groups.
+func (c *counter) fold() error {
+	for i := range c.places {
+		p := &c.places[i]
+		if !p.used {
+			continue
 		}
 		for _, g := range c.groupings {
 			if !g.ofCause {
-				addCounts(&g.at(i, nil).Tally, n)
+				p.addTo(&g.at(g.parts[i]).Tally)
 			}
 		}
 	}
 	return nil
+}
+
+func (p *placeSums) addTo(t *store.Tally) {
+	addCounts(t, &p.counts)
+	t.Attempts += int64(p.deferrals) + int64(p.failures)
+	t.Deferrals += int64(p.deferrals)
+	t.Failures += int64(p.failures)
+	for state, n := range p.states {
+		if n > 0 {
+			t.AddRecipients(registry.State(state), int64(n), int64(p.deferred[state]))
+		}
+	}
 }
 
 // withoutArrivals returns what n tells of recipients.

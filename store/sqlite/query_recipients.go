@@ -7,21 +7,6 @@ import (
 	"slices"
 )
 
-// recipient is a row of recipients with what its attempts in the window were.
-type recipient struct {
-	id, series int64
-	cause      int64          // of the last failing attempt, 0 none
-	state      registry.State // at the window's end
-	deferred   bool
-	touched    []touch
-}
-
-// touch is a group of a recipient's attempts.
-type touch struct {
-	group    *tally
-	deferred bool
-}
-
 // failingAttempt is a row of attempt_rows in the window.
 type failingAttempt struct {
 	time, id, recipient int64
@@ -98,79 +83,109 @@ func (t *tx) eachRecipient(w store.Window, each func(r *livingRecipient) error) 
 
 // recipients counts recipients together with their attempts.
 func (c *counter) recipients() error {
-	var list []failingAttempt
-	err := c.eachAttempt(c.window, func(a *failingAttempt) error {
-		list = append(list, *a)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(list, func(a, b failingAttempt) int { return cmp.Compare(a.recipient, b.recipient) })
-	starts := startsOf(list)
 	_, until := c.window.Micros()
-	done := make([]bool, len(list))
-	var r recipient
-	err = c.eachRecipient(c.window, func(p *livingRecipient) error {
-		r = recipient{id: p.id, series: int64(p.series), state: p.at(until), cause: int64(p.cause), touched: r.touched[:0]}
-		for i := starts.first(p.id); i < len(list) && list[i].recipient == p.id; i++ {
-			done[i] = true
-			c.attempt(&r, &list[i])
-		}
-		c.recipient(&r)
+	var list recipientList
+	err := c.eachRecipient(c.window, func(p *livingRecipient) error {
+		list.add(p, until)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for i := range list { // those whose recipient does not live in the window
-		if !done[i] {
-			c.attempt(&recipient{id: list[i].recipient}, &list[i])
+	list.index()
+	deferred := make([]bool, len(list.rows))
+	err = c.eachAttempt(c.window, func(a *failingAttempt) error {
+		r := list.find(a.recipient)
+		isDeferral := a.flags&outcomeBits == attemptDeferred
+		if isDeferral && int(r) < len(deferred) {
+			deferred[r] = true
 		}
+		c.attempt(a, r, isDeferral)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := range list.rows {
+		c.recipient(&list.rows[i], deferred[i])
+	}
+	for _, g := range c.groupings {
+		g.met.each(func(r, group int32, deferred bool) {
+			if int(r) < len(list.rows) {
+				g.at(group).AddRecipient(list.rows[r].state(), deferred)
+			}
+		})
+		g.met = pairs{}
 	}
 	return nil
 }
 
-// starts finds the first attempt of a recipient in a sorted list.
-type starts struct {
-	list  []failingAttempt
-	dense []int32 // by recipient less that of the first attempt
+// recipientList holds the recipients of a window.
+type recipientList struct {
+	rows  []recipientRow
+	first int64   // the smallest id
+	dense []int32 // place in rows plus 1, by id less the smallest; nil: rows are sorted by id
+
+	others map[int64]int32 // those of attempts that do not live in the window
 }
 
-// startsOf indexes a list that is sorted by recipient. Ids are given one after the
-// other, so that the recipients of a window lie close together.
-func startsOf(list []failingAttempt) *starts {
-	s := &starts{list: list}
-	if len(list) == 0 {
-		return s
-	}
-	span := list[len(list)-1].recipient - list[0].recipient + 1
-	if span > 16*int64(len(list))+1<<16 {
-		return s
-	}
-	s.dense = make([]int32, span)
-	for i := len(list) - 1; i >= 0; i-- {
-		s.dense[list[i].recipient-list[0].recipient] = int32(i) + 1
-	}
-	return s
+// recipientRow is a recipient of a window: id, series, and cause and state.
+type recipientRow struct {
+	id     int64
+	series int32
+	bits   uint32 // 8 * cause of the last failing attempt + state at the window's end
 }
 
-func (s *starts) first(recipient int64) int {
-	if s.dense != nil {
-		n := recipient - s.list[0].recipient
-		if n < 0 || n >= int64(len(s.dense)) || s.dense[n] == 0 {
-			return len(s.list)
+func (r *recipientRow) state() registry.State { return registry.State(r.bits & 7) }
+func (r *recipientRow) cause() int64          { return int64(r.bits / 8) }
+
+func (l *recipientList) add(p *livingRecipient, until int64) {
+	l.rows = append(l.rows, recipientRow{p.id, p.series, uint32(p.cause)*8 + uint32(p.at(until))})
+}
+
+// index prepares l to find recipients. Ids are given one after the other, so that
+// those of a window lie close together.
+func (l *recipientList) index() {
+	if len(l.rows) == 0 {
+		return
+	}
+	byID := func(a, b recipientRow) int { return cmp.Compare(a.id, b.id) }
+	l.first = slices.MinFunc(l.rows, byID).id
+	span := slices.MaxFunc(l.rows, byID).id - l.first + 1
+	if span > 16*int64(len(l.rows))+1<<16 {
+		slices.SortFunc(l.rows, byID)
+		return
+	}
+	l.dense = make([]int32, span)
+	for i := range l.rows {
+		l.dense[l.rows[i].id-l.first] = int32(i) + 1
+	}
+}
+
+// find returns the place of a recipient in rows; one that is not there gets a
+// number behind them.
+func (l *recipientList) find(id int64) int32 {
+	if n := id - l.first; l.dense != nil && n >= 0 && n < int64(len(l.dense)) && l.dense[n] != 0 {
+		return l.dense[n] - 1
+	}
+	if l.dense == nil {
+		if i, ok := slices.BinarySearchFunc(l.rows, id, func(r recipientRow, id int64) int { return cmp.Compare(r.id, id) }); ok {
+			return int32(i)
 		}
-		return int(s.dense[n]) - 1
 	}
-	i, _ := slices.BinarySearchFunc(s.list, recipient, func(a failingAttempt, id int64) int { return cmp.Compare(a.recipient, id) })
+	i, ok := l.others[id]
+	if !ok {
+		if l.others == nil {
+			l.others = map[int64]int32{}
+		}
+		i = int32(len(l.rows) + len(l.others))
+		l.others[id] = i
+	}
 	return i
 }
 
-// attempt counts a failing attempt.
-func (c *counter) attempt(r *recipient, a *failingAttempt) {
-	deferred := a.flags&outcomeBits == attemptDeferred
-	r.deferred = r.deferred || deferred
+// attempt counts a failing attempt of a recipient.
+func (c *counter) attempt(a *failingAttempt, recipient int32, deferred bool) {
 	s, ok := c.place(int64(a.series))
 	k := c.cause(int64(a.cause))
 	if !ok || k == nil || a.cause == 0 {
@@ -179,33 +194,20 @@ func (c *counter) attempt(r *recipient, a *failingAttempt) {
 	if a.flags&exactBit != 0 && c.numbers.SendLogsLeftOut {
 		c.numbers.Exact++
 	}
-	for _, g := range c.groupings {
-		t := g.at(s, k)
-		t.Attempts++
-		if deferred {
-			t.Deferrals++
-		} else {
-			t.Failures++
-		}
-		if g.dims != nil {
-			g.label(t, k)
-		}
-		if g.ofCause {
-			r.touch(t, deferred)
-		}
-	}
-	t := c.failing.add(k, 1, a.time, a.time)
-	t.latest(a.time, a.id)
+	p := &c.places[s]
+	p.used = true
+	t := c.failing.add(k, 1, a.time, a.id)
 	if deferred {
+		p.deferrals++
 		t.deferrals++
+	} else {
+		p.failures++
 	}
-	for _, code := range t.in {
-		if deferred {
-			code.deferrals++
-		}
-		if code.lastRecipient != r.id {
-			code.lastRecipient = r.id
-			code.recipients++
+	c.failing.meet(k, recipient)
+	c.labels = append(c.labels, placeLabel{int32(s), k.label})
+	for _, g := range c.groupings {
+		if g.ofCause {
+			g.attempt(s, k.label, recipient, deferred)
 		}
 	}
 }
@@ -216,35 +218,24 @@ const (
 	attemptFailed   = 3
 )
 
-func (r *recipient) touch(t *tally, deferred bool) {
-	for i := range r.touched {
-		if r.touched[i].group == t {
-			r.touched[i].deferred = r.touched[i].deferred || deferred
-			return
-		}
-	}
-	r.touched = append(r.touched, touch{t, deferred})
-}
-
 // recipient counts a recipient once its attempts are counted.
-func (c *counter) recipient(r *recipient) {
-	for _, t := range r.touched {
-		t.group.AddRecipient(r.state, t.deferred)
-	}
-	s, ok := c.place(r.series)
+func (c *counter) recipient(r *recipientRow, deferred bool) {
+	state := r.state()
+	s, ok := c.place(int64(r.series))
 	if !ok {
-		if i, known := c.cat.place(r.series); known && c.own[i] {
-			c.numbers.OwnBounces.AddRecipient(r.state, r.deferred)
+		if i, known := c.cat.place(int64(r.series)); known && c.own[i] {
+			c.numbers.OwnBounces.AddRecipient(state, deferred)
 		}
 		return
 	}
-	for _, g := range c.groupings {
-		if !g.ofCause {
-			g.at(s, nil).AddRecipient(r.state, r.deferred)
-		}
+	p := &c.places[s]
+	p.used = true
+	p.states[state]++
+	if deferred {
+		p.deferred[state]++
 	}
-	if k := c.cause(r.cause); k != nil && (r.state == registry.StateExpired || r.state == registry.StateBounced && r.cause != 0) {
+	if k := c.cause(r.cause()); k != nil && (state == registry.StateExpired || state == registry.StateBounced && k.id != 0) {
 		c.failed[k.id]++
-		c.failedAt[labelDomain{k.label, c.cat.names[c.cat.series[s].domain]}]++
+		c.failedAt = append(c.failedAt, placeLabel{int32(s), k.label})
 	}
 }

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"mailfail/registry"
 	"mailfail/store"
 	"slices"
 )
@@ -37,8 +36,8 @@ func (t *tx) eachRejection(w store.Window, each func(r *refusedMail) error) erro
 // rejections counts what this host refused to take in. A rejection has no next
 // hop, hence no provider; its sender is that of the row, not of the series.
 func (c *counter) rejections() error {
-	failures, domains := newFailures(), map[codeDomain]bool{}
-	recipients, clients := distinct{}, distinct{}
+	f, met := newFailures(c.cat), map[*codeTally]*hashes{}
+	var labels labelled
 	senders := c.filter.wantedSenders(c.cat)
 	err := c.eachRejection(c.window, func(r *refusedMail) error {
 		s, ok := c.cat.place(r.series)
@@ -48,54 +47,54 @@ func (c *counter) rejections() error {
 		}
 		temporary := store.IsTemporary(k.reply, k.enhanced)
 		for _, g := range c.groupings {
-			if t := g.atSender(s, c.cat.names[c.cat.name(int64(r.sender))], k); temporary {
+			if t := g.at(g.group(g.partOfRejection(s, c.cat.name(int64(r.sender))), k.label)); temporary {
 				t.RejectedTemporary += r.n
 			} else {
 				t.Rejected += r.n
 			}
 		}
-		t := failures.add(k, r.n, r.time, r.time)
-		t.latest(r.time, r.id)
-		for _, code := range t.in {
-			if p := (codeDomain{code, c.cat.series[s].domain}); !domains[p] {
-				domains[p] = true
-				code.domains++
+		f.add(k, r.n, r.time, r.id)
+		labels = append(labels, placeLabel{int32(s), k.label})
+		for _, code := range f.tallies(k.label) {
+			if met[code] == nil {
+				met[code] = &hashes{}
 			}
-			recipients.add(code, r.recipient)
-			clients.add(code, r.client)
+			met[code].add(r)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for code := range recipients {
-		code.recipients = recipients.count(code)
+	for code, h := range met {
+		code.recipients, code.clients = distinct(h.recipients), distinct(h.clients)
 	}
-	for code := range clients {
-		code.clients = clients.count(code)
+	f.countDomains(c, labels.sorted(len(c.places)))
+	c.numbers.Rejections, c.numbers.UncodedRejections, err = c.codeRows(f, rejectionText)
+	for _, rows := range [][]store.CodeRow{c.numbers.Rejections, c.numbers.UncodedRejections} {
+		for i := range rows {
+			rows[i].TopDomain = "" // of failing attempts only
+		}
 	}
-	c.numbers.Rejections, c.numbers.UncodedRejections, err = c.codeRows(failures, rejectionText)
 	return err
 }
 
-type codeDomain struct {
-	code   *codeTally
-	domain int32
-}
+// hashes are those of the recipients and clients of some rejections.
+type hashes struct{ recipients, clients []int64 }
 
-// distinct counts the different hashes of each code.
-type distinct map[*codeTally][]int64
-
-func (d distinct) add(code *codeTally, hash int64) {
-	if hash != 0 {
-		d[code] = append(d[code], hash)
+func (h *hashes) add(r *refusedMail) {
+	if r.recipient != 0 {
+		h.recipients = append(h.recipients, r.recipient)
+	}
+	if r.client != 0 {
+		h.clients = append(h.clients, r.client)
 	}
 }
 
-func (d distinct) count(code *codeTally) int64 {
-	slices.Sort(d[code])
-	return int64(len(slices.Compact(d[code])))
+// distinct returns how many different hashes there are.
+func distinct(list []int64) int64 {
+	slices.Sort(list)
+	return int64(len(slices.Compact(list)))
 }
 
 // wantedSenders returns whether a name is that of a sender's domain that is
@@ -113,21 +112,4 @@ func (f *filter) wantedSenders(c *catalog) func(name int32) bool {
 		}
 		return wanted
 	}
-}
-
-// atSender is at, with the sender's domain and the direction of a rejection.
-func (g *grouping) atSender(series int, sender string, k *cause) *tally {
-	if !slices.Contains(g.dims, store.BySender) && !slices.Contains(g.dims, store.ByDirection) {
-		return g.at(series, k)
-	}
-	part := g.part(func(d store.Dimension) string {
-		switch d {
-		case store.BySender:
-			return sender
-		case store.ByDirection:
-			return registry.DirectionIncoming.String()
-		}
-		return g.cat.value(&g.cat.series[series], d)
-	})
-	return g.atParts(part, k)
 }

@@ -3,212 +3,185 @@ package sqlite
 import (
 	"cmp"
 	"database/sql"
+	"slices"
+	"time"
+
 	"mailfail/registry"
 	"mailfail/store"
-	"maps"
-	"slices"
-	"strings"
-	"time"
 )
 
 // failures adds up failing attempts, or rejections, by cause and by code.
 type failures struct {
-	causes  map[int64]*causeTally
-	codes   map[string]*codeTally
-	reasons map[string]*codeTally // of what has no code
+	cat     *catalog
+	causes  []*causeTally // by id; nil: none was counted
+	codes   []codeTally   // by place in catalog.codes
+	reasons []codeTally   // of what has no code, by place in catalog.reasons
+
+	met, uncoded pairs // of recipients, and codes or reasons
 }
 
 // causeTally counts the failures of one cause.
 type causeTally struct {
 	*cause
-	in          []*codeTally // that of its code and, without one, that of its reason
 	n           int64
 	deferrals   int64
 	first, last int64
-	newest      []int64 // ids of the rows with the time newestAt, which is the latest
-	newestAt    int64
+	newest      []int64 // ids of the rows with the time last
 	signature   string
-}
-
-// latest notes the id of a row, if none that was counted is later.
-func (t *causeTally) latest(time, id int64) {
-	if time > t.newestAt || len(t.newest) == 0 {
-		t.newest, t.newestAt = t.newest[:0], time
-	}
-	if time == t.newestAt {
-		t.newest = append(t.newest, id)
-	}
 }
 
 // codeTally counts the failures with one code, or without one for one reason.
 type codeTally struct {
-	recipients, domains, clients int64
-	deferrals                    int64
-	topDomain                    string
-	lastRecipient                int64 // whose attempts are being counted
+	causes     []*causeTally
+	recipients int64
+	places     spread
+	clients    int64
 }
 
-func newFailures() *failures {
-	return &failures{causes: map[int64]*causeTally{}, codes: map[string]*codeTally{}, reasons: map[string]*codeTally{}}
-}
-
-// tallies returns what a failure with a code and a reason is counted in.
-func (f *failures) tallies(code, reason string) []*codeTally {
-	in := []*codeTally{tallyOf(f.codes, code)}
-	if code == "" {
-		in = append(in, tallyOf(f.reasons, reason))
+func newFailures(cat *catalog) *failures {
+	return &failures{
+		cat:     cat,
+		causes:  make([]*causeTally, cat.key.causes+1),
+		codes:   make([]codeTally, len(cat.codes)),
+		reasons: make([]codeTally, len(cat.reasons)),
 	}
-	return in
 }
 
-func tallyOf(m map[string]*codeTally, key string) *codeTally {
-	if m[key] == nil {
-		m[key] = &codeTally{lastRecipient: -1}
-	}
-	return m[key]
-}
-
-// add counts n failures of a cause and returns its tally.
-func (f *failures) add(k *cause, n, first, last int64) *causeTally {
+// add counts n failures of a cause, which one row tells of, and returns its tally.
+func (f *failures) add(k *cause, n, time, id int64) *causeTally {
 	t := f.causes[k.id]
 	if t == nil {
-		t = &causeTally{cause: k, in: f.tallies(k.code, k.reason), first: first, last: last}
+		t = &causeTally{cause: k, first: time, last: time}
 		f.causes[k.id] = t
+		for _, code := range f.tallies(k.label) {
+			code.causes = append(code.causes, t)
+		}
 	}
 	t.n += n
-	t.first, t.last = min(t.first, first), max(t.last, last)
+	t.first = min(t.first, time)
+	if time > t.last {
+		t.last, t.newest = time, t.newest[:0]
+	}
+	if time == t.last {
+		t.newest = append(t.newest, id)
+	}
 	return t
+}
+
+// tallies returns what a failure with a label is counted in: that of its code and,
+// without one, that of its reason.
+func (f *failures) tallies(label int32) []*codeTally {
+	l := &f.cat.labels[label]
+	if l.code == "" {
+		return []*codeTally{&f.codes[l.nCode], &f.reasons[l.nReason]}
+	}
+	return []*codeTally{&f.codes[l.nCode]}
+}
+
+// meet notes that a recipient met a cause.
+func (f *failures) meet(k *cause, recipient int32) {
+	l := &f.cat.labels[k.label]
+	f.met.add(recipient, l.nCode, false)
+	if l.code == "" {
+		f.uncoded.add(recipient, l.nReason, false)
+	}
+}
+
+// countMet counts the recipients of each code.
+func (f *failures) countMet() {
+	f.met.each(func(_, code int32, _ bool) { f.codes[code].recipients++ })
+	f.uncoded.each(func(_, reason int32, _ bool) { f.reasons[reason].recipients++ })
+}
+
+// countDomains finds the domains in which each code occurred.
+func (f *failures) countDomains(c *counter, s *byPlace) {
+	var found []*codeTally
+	sums := map[*codeTally]int64{}
+	s.eachPart(c.domains, func(part int32, labels []int32, n []int64) {
+		domain := c.domains.valuesOf(part)[0]
+		found = found[:0]
+		for _, label := range labels {
+			for _, code := range f.tallies(label) {
+				if sums[code] == 0 {
+					found = append(found, code)
+				}
+				sums[code] += n[label]
+			}
+		}
+		for _, code := range found {
+			code.places.add(domain, sums[code])
+			sums[code] = 0
+		}
+	})
 }
 
 // finish turns what was added up into rows.
 func (c *counter) finish() (err error) {
-	n := c.numbers
-	for _, t := range c.totals.order {
-		n.Totals = t.Tally
+	n, attempts := c.numbers, c.labels.sorted(len(c.places))
+	for i := range c.totals.groups {
+		n.Totals = c.totals.groups[i].Tally
 	}
-	n.Domains = c.domains.rows()
-	if c.by.dims != nil {
-		n.Groups = c.by.rows()
-	} else if c.senders != nil {
-		n.Senders, n.Providers, n.Hosts, n.Directions = c.senders.rows(), c.providers.rows(), c.hosts.rows(), c.directions.rows()
+	for _, g := range []struct {
+		of   *grouping
+		into *[]store.Group
+	}{{c.domains, &n.Domains}, {c.by, &n.Groups}, {c.senders, &n.Senders}, {c.providers, &n.Providers}, {c.hosts, &n.Hosts}, {c.directions, &n.Directions}} {
+		if g.of != nil {
+			g.of.findTops(attempts)
+			*g.into = g.of.rows()
+		}
 	}
-	c.countDomains()
+	c.failing.countMet()
+	c.failing.countDomains(c, attempts)
 	if n.Codes, n.Uncoded, err = c.codeRows(c.failing, attemptText); err != nil {
 		return err
 	}
-	n.Failed = c.causeRows(c.failed, c.failedAt)
-	n.PutOff = c.putOff()
+	n.Failed = c.causeRows(c.failed, c.spreads(c.failedAt.sorted(len(c.places))))
+	n.PutOff = c.putOff(attempts)
 	n.Unknown, err = c.unknown()
 	return err
 }
 
-// countDomains finds the domains in which each code occurred.
-func (c *counter) countDomains() {
-	byCode := map[*codeTally]map[string]int64{}
-	for k, n := range c.domains.labels {
-		label, domain := c.cat.labels[k.label], c.domains.valuesOf(c.domains.order[k.group])[0]
-		for _, code := range c.failing.tallies(label.code, label.reason) {
-			if byCode[code] == nil {
-				byCode[code] = map[string]int64{}
-			}
-			byCode[code][domain] += n
-		}
-	}
-	for code, domains := range byCode {
-		code.domains, code.topDomain = int64(len(domains)), most(domains)
-	}
-}
-
 // putOff returns the temporary failures by code and reason. They are at home in
 // the domains where such failures were, temporary or not.
-func (c *counter) putOff() []store.CauseRow {
-	causes, domains := map[int64]int64{}, map[labelDomain]int64{}
+func (c *counter) putOff(attempts *byPlace) []store.CauseRow {
+	causes := make([]int64, len(c.failing.causes))
 	for id, t := range c.failing.causes {
-		if t.deferrals > 0 {
+		if t != nil {
 			causes[id] = t.deferrals
 		}
 	}
-	for k, n := range c.domains.labels {
-		domains[labelDomain{k.label, c.domains.valuesOf(c.domains.order[k.group])[0]}] += n
-	}
-	return c.causeRows(causes, domains)
+	return c.causeRows(causes, c.spreads(attempts))
 }
 
-// labelDomain is a label of the catalog and a domain.
-type labelDomain struct {
-	label  int32
-	domain string
-}
-
-// causeRows adds up what was counted by cause, most first, then by code.
-func (c *counter) causeRows(causes map[int64]int64, domains map[labelDomain]int64) []store.CauseRow {
-	rows := map[int32]*store.CauseRow{}
-	providers, places := map[int32]map[string]int64{}, map[int32]map[string]int64{}
+// causeRows adds up what was counted by cause, most first, then by code. domains
+// says by label where it was.
+func (c *counter) causeRows(causes []int64, domains []spread) []store.CauseRow {
+	rows := make([]*store.CauseRow, len(c.cat.labels))
+	providers := make([]map[string]int64, len(c.cat.labels))
 	for id, n := range causes {
-		k := c.cause(id)
+		if n == 0 {
+			continue
+		}
+		k := c.cause(int64(id))
 		if rows[k.label] == nil {
-			rows[k.label] = &store.CauseRow{Code: k.code, Reply: k.reply, Enhanced: k.enhanced, Reason: k.reason}
-			providers[k.label], places[k.label] = map[string]int64{}, map[string]int64{}
+			d := &domains[k.label]
+			rows[k.label] = &store.CauseRow{Code: k.code, Reply: k.reply, Enhanced: k.enhanced, Reason: k.reason, Domains: d.domains, TopDomain: d.top}
+			providers[k.label] = map[string]int64{}
 		}
 		rows[k.label].N += n
 		providers[k.label][c.cat.names[k.provider]] += n
 	}
-	for p, n := range domains {
-		if places[p.label] != nil {
-			places[p.label][p.domain] += n
-		}
-	}
-	list := make([]store.CauseRow, 0, len(rows))
+	list := []store.CauseRow{}
 	for label, row := range rows {
-		row.Provider, row.TopDomain, row.Domains = most(providers[label]), most(places[label]), int64(len(places[label]))
-		list = append(list, *row)
+		if row != nil {
+			row.Provider = most(providers[label])
+			list = append(list, *row)
+		}
 	}
 	slices.SortFunc(list, func(a, b store.CauseRow) int {
 		return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Reason, b.Reason))
 	})
 	return list
-}
-
-// rows returns the groups, those with the most failures first, then by name.
-func (g *grouping) rows() []store.Group {
-	rows := make([]store.Group, len(g.order))
-	for i, t := range g.order {
-		rows[i] = store.Group{Values: g.valuesOf(t), Tally: t.Tally}
-	}
-	g.top(rows)
-	slices.SortFunc(rows, func(a, b store.Group) int {
-		return cmp.Or(cmp.Compare(b.Failures, a.Failures), slices.Compare(a.Values, b.Values))
-	})
-	return rows
-}
-
-func (g *grouping) valuesOf(t *tally) []string {
-	values := slices.Clone(g.values[t.series])
-	for i, d := range g.dims {
-		if d.OfCause() && t.cause != 0 {
-			values[i] = g.values[t.cause][i]
-		}
-	}
-	return values
-}
-
-// top fills in the most frequent code and reason of each group.
-func (g *grouping) top(rows []store.Group) {
-	codes, reasons, causes := make([]map[string]int64, len(rows)), make([]map[string]int64, len(rows)), make([]map[string]int64, len(rows))
-	for k, n := range g.labels {
-		if codes[k.group] == nil {
-			codes[k.group], reasons[k.group], causes[k.group] = map[string]int64{}, map[string]int64{}, map[string]int64{}
-		}
-		label := g.cat.labels[k.label]
-		codes[k.group][label.code] += n
-		reasons[k.group][label.reason] += n
-		causes[k.group][strings.TrimSpace(label.code+" "+label.reason)] += n
-	}
-	for i := range rows {
-		if codes[i] != nil {
-			rows[i].TopCode, rows[i].TopReason, rows[i].TopCause, rows[i].HasTop = most(codes[i]), most(reasons[i]), most(causes[i]), true
-		}
-	}
 }
 
 // most returns the key with the greatest number; of several the smallest.
@@ -222,88 +195,104 @@ func most[K cmp.Ordered](m map[K]int64) (best K) {
 	return best
 }
 
-// signatures reads the signatures of causes.
-func (c *counter) signatures(causes map[int64]*causeTally) error {
-	return c.each("SELECT id, signature FROM causes WHERE id IN (SELECT value FROM json_each(?))",
-		[]any{list(slices.Collect(maps.Keys(causes)))}, func(r *sql.Rows) error {
-			var id int64
-			var signature string
-			err := r.Scan(&id, &signature)
-			causes[id].signature = signature
-			return err
-		})
+// signatures reads the signatures of the causes that were counted.
+func (c *counter) signatures(causes []*causeTally) error {
+	var ids []int64
+	for id, t := range causes {
+		if t != nil {
+			ids = append(ids, int64(id))
+		}
+	}
+	return c.each("SELECT id, signature FROM causes WHERE id IN (SELECT value FROM json_each(?))", []any{list(ids)}, func(r *sql.Rows) error {
+		var id int64
+		var signature string
+		err := r.Scan(&id, &signature)
+		causes[id].signature = signature
+		return err
+	})
 }
 
 // Where the text of a failure is.
 const (
-	attemptText   = "attempts"
-	rejectionText = "rejections"
+	attemptText = `SELECT a.id, t.text FROM attempt_rows AS a LEFT JOIN attempt_rows AS e ON e.id = a.exact
+		JOIN texts AS t ON t.id = IFNULL(e.text, a.text) WHERE a.id IN (SELECT value FROM json_each(?))`
+	rejectionText = "SELECT r.id, t.text FROM rejection_rows AS r JOIN texts AS t ON t.id = r.text WHERE r.id IN (SELECT value FROM json_each(?))"
 )
 
 // codeRows returns a row for each code and, of what has no code, one for each
 // reason; most attempts first, then by code and reason.
-func (c *counter) codeRows(f *failures, table string) (codes, uncoded []store.CodeRow, err error) {
+func (c *counter) codeRows(f *failures, texts string) (codes, uncoded []store.CodeRow, err error) {
 	if err := c.signatures(f.causes); err != nil {
 		return nil, nil, err
 	}
-	lists := map[*codeTally][]*causeTally{}
-	for _, k := range f.causes {
-		for _, t := range k.in {
-			lists[t] = append(lists[t], k)
-		}
-	}
-	if codes, err = c.tallyRows(f.codes, lists, table); err != nil {
+	e := &examples{}
+	codes, uncoded = c.tallyRows(f.codes, e), c.tallyRows(f.reasons, e)
+	if err := e.read(c.tx, texts); err != nil {
 		return nil, nil, err
 	}
-	uncoded, err = c.tallyRows(f.reasons, lists, table)
-	return codes, uncoded, err
+	sortCodeRows(codes)
+	sortCodeRows(uncoded)
+	return codes, uncoded, nil
 }
 
-func (c *counter) tallyRows(tallies map[string]*codeTally, lists map[*codeTally][]*causeTally, table string) ([]store.CodeRow, error) {
-	rows := make([]store.CodeRow, 0, len(tallies))
-	for _, t := range tallies {
-		list := lists[t]
-		if list == nil {
-			continue
+func (c *counter) tallyRows(tallies []codeTally, e *examples) []store.CodeRow {
+	n := 0
+	for i := range tallies {
+		if tallies[i].causes != nil {
+			n++
 		}
-		row := store.CodeRow{Code: list[0].code, Reply: list[0].reply, Enhanced: list[0].enhanced,
-			Deferrals: t.deferrals, Recipients: t.recipients, Domains: t.domains, TopDomain: t.topDomain, Clients: t.clients}
-		if err := c.describe(&row, list, table); err != nil {
-			return nil, err
-		}
-		rows = append(rows, row)
 	}
+	rows := make([]store.CodeRow, 0, n) // examples point into it
+	for i := range tallies {
+		if t := &tallies[i]; t.causes != nil {
+			rows = append(rows, store.CodeRow{})
+			c.describe(&rows[len(rows)-1], t, e)
+		}
+	}
+	return rows
+}
+
+func sortCodeRows(rows []store.CodeRow) {
 	slices.SortFunc(rows, func(a, b store.CodeRow) int {
 		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Reason, b.Reason))
 	})
-	return rows, nil
 }
 
-// describe fills in what follows from the causes of a row. The provider and
-// the example are of its reason, so that what is said about that fits them.
-func (c *counter) describe(row *store.CodeRow, list []*causeTally, table string) (err error) {
-	first, last := list[0].first, list[0].last
+// describe fills in a row. The provider and the example are of its reason, so that
+// what is said about that fits them.
+func (c *counter) describe(row *store.CodeRow, t *codeTally, e *examples) {
+	k := t.causes[0]
+	*row = store.CodeRow{Code: k.code, Reply: k.reply, Enhanced: k.enhanced, Recipients: t.recipients, Domains: t.places.domains,
+		TopDomain: t.places.top, Clients: t.clients}
+	first, last := k.first, k.last
 	reasons := map[string]int64{}
-	for _, k := range list {
+	for _, k := range t.causes {
 		row.Attempts += k.n
+		row.Deferrals += k.deferrals
 		first, last = min(first, k.first), max(last, k.last)
 		reasons[k.reason] += k.n
 	}
 	row.First, row.Last = time.UnixMicro(first), time.UnixMicro(last)
 	row.Reason = most(reasons)
-	list = slices.DeleteFunc(slices.Clone(list), func(k *causeTally) bool { return k.reason != row.Reason })
+	list := slices.DeleteFunc(slices.Clone(t.causes), func(k *causeTally) bool { return k.reason != row.Reason })
 	providers, signatures := map[string]int64{}, map[string]int64{}
 	for _, k := range list {
 		providers[c.cat.names[k.provider]] += k.n
 		signatures[k.signature] += k.n
 	}
 	row.Provider = most(providers)
-	row.Example, err = c.example(list, most(signatures), table)
-	return err
+	e.want(list, most(signatures), &row.Example)
 }
 
-// example returns the latest text with a signature, of several the smallest.
-func (c *counter) example(causes []*causeTally, signature, table string) (example registry.Foreign, err error) {
+// examples collects the rows of which the text is wanted, to read them together.
+type examples struct {
+	ids  []int64
+	rows map[int64][]*registry.Foreign // where the text of a row is wanted
+	seen map[*registry.Foreign]bool
+}
+
+// want asks for the latest text with a signature, of several the smallest.
+func (e *examples) want(causes []*causeTally, signature string, into *registry.Foreign) {
 	var ids []int64
 	var last int64 = -1 << 62
 	for _, k := range causes {
@@ -315,25 +304,39 @@ func (c *counter) example(causes []*causeTally, signature, table string) (exampl
 		}
 		ids = append(ids, k.newest...)
 	}
-	query := "SELECT min(t.text) FROM rejection_rows AS r JOIN texts AS t ON t.id = r.text WHERE r.id IN (SELECT value FROM json_each(?))"
-	if table == attemptText {
-		query = `SELECT min(t.text) FROM attempt_rows AS a LEFT JOIN attempt_rows AS e ON e.id = a.exact JOIN texts AS t ON t.id = IFNULL(e.text, a.text)
-			WHERE a.id IN (SELECT value FROM json_each(?))`
+	if e.rows == nil {
+		e.rows, e.seen = map[int64][]*registry.Foreign{}, map[*registry.Foreign]bool{}
 	}
-	var text sql.NullString
-	_, err = c.one(query, []any{list(ids)}, &text)
-	return registry.Foreign(text.String), err
+	for _, id := range ids {
+		e.rows[id] = append(e.rows[id], into)
+	}
+	e.ids = append(e.ids, ids...)
+}
+
+func (e *examples) read(t *tx, query string) error {
+	return t.each(query, []any{list(e.ids)}, func(r *sql.Rows) error {
+		var id int64
+		var text registry.Foreign
+		err := r.Scan(&id, &text)
+		for _, into := range e.rows[id] {
+			if !e.seen[into] || text < *into {
+				*into, e.seen[into] = text, true
+			}
+		}
+		return err
+	})
 }
 
 // unknown returns the signatures without a reason, most attempts first.
 func (c *counter) unknown() ([]store.SignatureRow, error) {
 	bySignature := map[string][]*causeTally{}
 	for _, k := range c.failing.causes {
-		if k.reason == "unknown" {
+		if k != nil && k.reason == "unknown" {
 			bySignature[k.signature] = append(bySignature[k.signature], k)
 		}
 	}
-	rows := make([]store.SignatureRow, 0, len(bySignature))
+	rows := make([]store.SignatureRow, 0, len(bySignature)) // examples point into it
+	e := &examples{}
 	for signature, list := range bySignature {
 		row := store.SignatureRow{Signature: signature}
 		codes := map[string]int64{}
@@ -342,11 +345,11 @@ func (c *counter) unknown() ([]store.SignatureRow, error) {
 			codes[k.code] += k.n
 		}
 		row.Code = most(codes)
-		var err error
-		if row.Example, err = c.example(list, signature, attemptText); err != nil {
-			return nil, err
-		}
 		rows = append(rows, row)
+		e.want(list, signature, &rows[len(rows)-1].Example)
+	}
+	if err := e.read(c.tx, attemptText); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(rows, func(a, b store.SignatureRow) int {
 		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), cmp.Compare(a.Signature, b.Signature))

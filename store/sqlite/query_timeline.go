@@ -109,14 +109,15 @@ func (t *timeline) values(place int, k *cause, sender *string) []string {
 	values := make([]string, len(t.by))
 	for i, d := range t.by {
 		switch {
-		case d.OfCause() && k != nil:
-			values[i] = k.value(d)
+		case d.OfCause() && k == nil:
+		case d.OfCause():
+			values[i] = t.cat.text(d, t.cat.labelValue(k.label, d))
 		case d == store.BySender && sender != nil:
 			values[i] = *sender
 		case d == store.ByDirection && sender != nil: // of rejections alone
 			values[i] = registry.DirectionIncoming.String()
 		default:
-			values[i] = t.cat.value(&t.cat.series[place], d)
+			values[i] = t.cat.valueText(&t.cat.series[place], d)
 		}
 	}
 	return values

@@ -91,9 +91,9 @@ func (r *recent) event(k *recentKey) *store.Event {
 	e := &store.Event{
 		Time:      time.UnixMicro(k.minute * store.MinuteMicros),
 		Format:    r.cat.names[s.format],
-		MTA:       r.cat.value(s, store.ByMTA),
+		MTA:       r.cat.valueText(s, store.ByMTA),
 		Host:      registry.Foreign(r.cat.names[s.host]),
-		Provider:  registry.Foreign(r.cat.value(s, store.ByProvider)),
+		Provider:  registry.Foreign(r.cat.valueText(s, store.ByProvider)),
 		Domain:    registry.Foreign(r.cat.names[s.domain]),
 		Direction: s.directionName(),
 		Outcome:   k.outcome.String(),
