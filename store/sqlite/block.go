@@ -19,8 +19,16 @@ import (
 // length of its bytes and the bytes. All behind the numbers is compressed.
 type block struct {
 	rows int
-	cols [][]int64 // nil: 0 throughout
+	cols [][]int64 // nil: 0 throughout, or not wanted
+
+	raw     []byte    // room for what decode reads
+	buffers [][]int64 // of columns
 }
+
+// columns is a set of columns of a block.
+type columns uint64
+
+const allColumns = ^columns(0)
 
 const blockVersion = 1
 
@@ -160,7 +168,10 @@ func varintLen(v int64) (n int) {
 }
 
 // decode reads a block into b, whose buffers are used again.
-func (b *block) decode(data []byte) error {
+func (b *block) decode(data []byte) error { return b.decodeOnly(data, allColumns) }
+
+// decodeOnly reads no more than some columns of a block.
+func (b *block) decodeOnly(data []byte, wanted columns) error {
 	if len(data) == 0 || data[0] != blockVersion {
 		return errBlock
 	}
@@ -174,31 +185,29 @@ func (b *block) decode(data []byte) error {
 	if n <= 0 || cols > 64 {
 		return errBlock
 	}
-	raw, err := decompressor().DecodeAll(data[n:], nil)
-	if err != nil {
+	raw, err := decompressor().DecodeAll(data[n:], b.raw[:0])
+	if err != nil || uint64(len(raw)) < cols {
 		return errBlock
 	}
-	if uint64(len(raw)) < cols {
-		return errBlock
-	}
-	b.rows = int(rows)
-	old := b.cols[:cap(b.cols)]
+	b.raw, b.rows = raw, int(rows)
+	b.buffers = append(b.buffers, make([][]int64, max(0, int(cols)-len(b.buffers)))...)
 	b.cols = b.cols[:0]
 	for i := range int(cols) {
-		var buf []int64
-		if i < len(old) {
-			buf = old[i]
-		}
-		c, rest, err := decodeColumn(raw, b.rows, buf)
+		c, rest, err := decodeColumn(raw, b.rows, b.buffers[i], wanted>>i&1 != 0)
 		if err != nil {
 			return err
+		}
+		if c != nil {
+			b.buffers[i] = c
 		}
 		b.cols, raw = append(b.cols, c), rest
 	}
 	return nil
 }
 
-func decodeColumn(raw []byte, rows int, buf []int64) (c []int64, rest []byte, err error) {
+// decodeColumn reads a column of which no more than its length is looked at unless
+// it is wanted.
+func decodeColumn(raw []byte, rows int, buf []int64, wanted bool) (c []int64, rest []byte, err error) {
 	if len(raw) == 0 {
 		return nil, nil, errBlock
 	}
@@ -211,6 +220,9 @@ func decodeColumn(raw []byte, rows int, buf []int64) (c []int64, rest []byte, er
 		return nil, nil, errBlock
 	}
 	raw, rest = raw[1+n:1+n+int(size)], raw[1+n+int(size):]
+	if !wanted {
+		return nil, rest, nil
+	}
 	c = slices.Grow(buf[:0], rows)[:rows]
 	if kind == columnSparse {
 		err = decodeSparse(raw, c)

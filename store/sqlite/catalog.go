@@ -250,18 +250,22 @@ func (c *catalog) value(s *series, d store.Dimension) int32 {
 const (
 	emptyName    = 1      // the id of ''
 	ownDirection = 1 << 8 // beside the values of registry.Direction
-	noValue      = -1     // of what succeeded in a dimension of causes
+	noValue      = -1     // of what succeeded, or has no code, in a dimension of causes
 )
 
 // provider returns the name of the operator of the relay.
 func (c *catalog) provider(s *series) int32 { return max(emptyName, int32(c.relays[s.relay])) }
 
 // labelValue returns where causes with a label stand in a dimension of causes.
-func (c *catalog) labelValue(l int32, d store.Dimension) int32 {
-	if d == store.ByCode {
-		return c.labels[l].nCode
+func (c *catalog) labelValue(label int32, d store.Dimension) int32 {
+	l := &c.labels[label]
+	switch {
+	case d == store.ByCode && l.code != "":
+		return l.nCode
+	case d == store.ByReason && l.reason != "":
+		return l.nReason
 	}
-	return c.labels[l].nReason
+	return noValue
 }
 
 // text returns a value of a dimension in words.

@@ -15,7 +15,7 @@ func (db *DB) EachCount(ctx context.Context, w store.Window, each func(*store.Co
 		if err != nil {
 			return err
 		}
-		return t.eachCounts(w, true, func(b *block, first, since, until int64) error {
+		return t.eachCounts(w, true, allColumns, func(b *block, first, since, until int64) error {
 			for i := range b.rows {
 				m := first + b.at(countMinute, i)
 				place, ok := cat.place(b.at(countSeries, i))

@@ -7,8 +7,8 @@ import (
 // eachCounts calls each with the blocks of counts that cover a window, and with
 // the span of minutes of which a block is to be used. Days that lie in the
 // window and are added up are one block, whose rows have no minute; hours says to
-// leave those alone. first is the minute that the minutes of a block count from.
-func (t *tx) eachCounts(w store.Window, hours bool, each func(b *block, first, since, until int64) error) error {
+// leave those alone. wanted says which columns are read. first is the minute that the minutes of a block count from.
+func (t *tx) eachCounts(w store.Window, hours bool, wanted columns, each func(b *block, first, since, until int64) error) error {
 	since, until, err := t.minutes(w)
 	if err != nil || since >= until {
 		return err
@@ -26,7 +26,7 @@ func (t *tx) eachCounts(w store.Window, hours bool, each func(b *block, first, s
 			return err
 		}
 		i := 0
-		err = t.eachBlock("SELECT data FROM days WHERE day >= ? AND day < ? ORDER BY day", []any{first, last}, func(b *block) error {
+		err = t.eachBlock("SELECT data FROM days WHERE day >= ? AND day < ? ORDER BY day", []any{first, last}, wanted, func(b *block) error {
 			day := list[i]
 			i++
 			return each(b, day*minutesPerDay, day*minutesPerDay, (day+1)*minutesPerDay)
@@ -35,11 +35,11 @@ func (t *tx) eachCounts(w store.Window, hours bool, each func(b *block, first, s
 			return err
 		}
 	}
-	return t.eachHour(since, until, days, each)
+	return t.eachHour(since, until, days, wanted, each)
 }
 
 // eachHour does the same by hours, but for the given days.
-func (t *tx) eachHour(since, until int64, days map[int64]bool, each func(b *block, first, since, until int64) error) error {
+func (t *tx) eachHour(since, until int64, days map[int64]bool, wanted columns, each func(b *block, first, since, until int64) error) error {
 	var ids, firsts []int64
 	err := t.ints("SELECT id FROM counts WHERE id >= ? AND id < ? ORDER BY id",
 		[]any{floorDiv(since, 60) * blocksPerHour, (floorDiv(until-1, 60) + 1) * blocksPerHour}, func(v []int64) error {
@@ -52,7 +52,7 @@ func (t *tx) eachHour(since, until int64, days map[int64]bool, each func(b *bloc
 		return err
 	}
 	i := 0
-	return t.eachBlock("SELECT data FROM counts WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id", []any{list(ids)}, func(b *block) error {
+	return t.eachBlock("SELECT data FROM counts WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id", []any{list(ids)}, wanted, func(b *block) error {
 		first := firsts[i]
 		i++
 		return each(b, first, since, until)
@@ -84,7 +84,7 @@ func (t *tx) sumCounts(w store.Window, sums []placeSums) error {
 	if err != nil {
 		return err
 	}
-	return t.eachCounts(w, false, func(b *block, first, since, until int64) error {
+	return t.eachCounts(w, false, allColumns&^(1<<countCause), func(b *block, first, since, until int64) error {
 		rows := rowsBetween(b, since-first, until-first)
 		for f := range fields {
 			column := b.cols[countFields+f]

@@ -11,7 +11,7 @@ import (
 // combos numbers the combinations of values that dimensions have. The number 0 is
 // that of no dimension at all.
 type combos struct {
-	first   []int32 // number by the value of a first dimension
+	first   []int32 // number by the value of a first dimension less noValue
 	numbers map[combo]int32
 	list    []combo // by number
 }
@@ -21,13 +21,14 @@ type combo struct{ rest, value int32 }
 
 func (c *combos) add(rest, value int32) int32 {
 	if rest == 0 {
-		if n := int(value) + 1 - len(c.first); n > 0 {
+		i := int(value) - noValue
+		if n := i + 1 - len(c.first); n > 0 {
 			c.first = append(c.first, make([]int32, n)...)
 		}
-		if c.first[value] == 0 {
-			c.first[value] = c.append(combo{rest, value})
+		if c.first[i] == 0 {
+			c.first[i] = c.append(combo{rest, value})
 		}
-		return c.first[value]
+		return c.first[i]
 	}
 	k := combo{rest, value}
 	n, ok := c.numbers[k]
@@ -109,6 +110,14 @@ func (g *grouping) partOfRejection(place int, sender int32) (part int32) {
 			value = g.cat.value(&g.cat.series[place], d)
 		}
 		part = g.combos.add(part, value)
+	}
+	return part
+}
+
+// bareGroup returns the number of the group of a part and of what has no cause.
+func (g *grouping) bareGroup(part int32) int32 {
+	for range g.ofLabel {
+		part = g.combos.add(part, noValue)
 	}
 	return part
 }

@@ -64,7 +64,7 @@ func (t *tx) hasNumbers(w store.Window, f *store.Filter, format string) (found b
 		is[id] = true
 	}
 	has := func(id int64) bool { return id >= 0 && id < int64(len(is)) && is[id] }
-	err = t.eachCounts(w, false, func(b *block, first, since, until int64) error {
+	err = t.eachCounts(w, false, 1<<countSeries|1<<countMinute, func(b *block, first, since, until int64) error {
 		for i := 0; i < b.rows && !found; i++ {
 			m := first + b.at(countMinute, i)
 			found = m >= since && m < until && has(b.at(countSeries, i))

@@ -1,10 +1,10 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"mailfail/registry"
@@ -21,7 +21,7 @@ func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, b
 		window: w.Minutes(),
 		by:     by,
 		step:   int64(step / time.Minute),
-		slices: map[string]*slice{},
+		cells:  map[uint64]int32{},
 	}
 	err := q.read(ctx, func(tx *tx) (err error) {
 		t.tx = tx
@@ -39,7 +39,7 @@ func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, b
 	return t.finish(), nil
 }
 
-// timeline adds up what happened by place and step.
+// timeline adds up what happened by group and step.
 type timeline struct {
 	*tx
 	cat    *catalog
@@ -47,31 +47,17 @@ type timeline struct {
 	filter filter
 	by     []store.Dimension
 	step   int64 // minutes
-	slices map[string]*slice
 	wanted []bool
-	bare   []*slice // of what has no cause, by place
-	caused map[[2]int32]*slice
-}
+	groups *grouping
+	bare   []int32 // group of what has no cause, by place
 
-type slice struct {
-	values []string
-	first  int64 // number of the step of points[0]
+	cells  map[uint64]int32 // place in points
+	keys   []uint64         // of points
 	points []store.Point
-}
-
-// at returns the point of the step with a number.
-func (s *slice) at(n int64) *store.Point {
-	switch {
-	case len(s.points) == 0:
-		s.first = n
-		s.points = append(s.points, store.Point{})
-	case n < s.first:
-		s.points = slices.Insert(s.points, 0, make([]store.Point, s.first-n)...)
-		s.first = n
-	case n >= s.first+int64(len(s.points)):
-		s.points = append(s.points, make([]store.Point, n-s.first-int64(len(s.points))+1)...)
+	last   struct { // that was asked for
+		key   uint64
+		point int32
 	}
-	return &s.points[n-s.first]
 }
 
 // origin is the minute in which a step begins.
@@ -82,56 +68,30 @@ func (t *timeline) origin() int64 {
 	return store.Minute(t.window.Since.UnixMicro())
 }
 
-// at returns the point of a place and a minute; k is nil for what has no cause.
-func (t *timeline) at(place int, k *cause, minute int64) *store.Point {
-	var s *slice
-	if k == nil {
-		if s = t.bare[place]; s == nil {
-			s = t.slice(t.values(place, nil, nil))
-			t.bare[place] = s
-		}
-	} else {
-		key := [2]int32{int32(place), k.label}
-		if s = t.caused[key]; s == nil {
-			s = t.slice(t.values(place, k, nil))
-			t.caused[key] = s
-		}
+// at returns the point of a group and a minute, valid until at is called again.
+func (t *timeline) at(group int32, minute int64) *store.Point {
+	key := cellKey(group, t.number(minute))
+	if key == t.last.key && len(t.points) > 0 {
+		return &t.points[t.last.point]
 	}
-	return s.at(t.number(minute))
+	i, ok := t.cells[key]
+	if !ok {
+		i = int32(len(t.points))
+		t.cells[key] = i
+		t.keys, t.points = append(t.keys, key), append(t.points, store.Point{})
+	}
+	t.last.key, t.last.point = key, i
+	return &t.points[i]
 }
+
+// cellKey returns what identifies the point of a group and a step. Keys sort as
+// groups, then as steps.
+func cellKey(group int32, step int64) uint64 { return uint64(group)<<32 | uint64(uint32(step+1<<31)) }
+
+func stepOf(key uint64) int64 { return int64(uint32(key)) - 1<<31 }
 
 // number returns the number of the step a minute lies in.
 func (t *timeline) number(minute int64) int64 { return floorDiv(minute-t.origin(), t.step) }
-
-// values returns the values of the dimensions; sender, if not nil, stands for that
-// of the series.
-func (t *timeline) values(place int, k *cause, sender *string) []string {
-	values := make([]string, len(t.by))
-	for i, d := range t.by {
-		switch {
-		case d.OfCause() && k == nil:
-		case d.OfCause():
-			values[i] = t.cat.text(d, t.cat.labelValue(k.label, d))
-		case d == store.BySender && sender != nil:
-			values[i] = *sender
-		case d == store.ByDirection && sender != nil: // of rejections alone
-			values[i] = registry.DirectionIncoming.String()
-		default:
-			values[i] = t.cat.valueText(&t.cat.series[place], d)
-		}
-	}
-	return values
-}
-
-func (t *timeline) slice(values []string) *slice {
-	key := strings.Join(values, "\x00")
-	s := t.slices[key]
-	if s == nil {
-		s = &slice{values: values}
-		t.slices[key] = s
-	}
-	return s
-}
 
 func mod(a, b int64) int64 { return (a%b + b) % b }
 
@@ -141,7 +101,11 @@ func (t *timeline) count() error {
 	for i := range t.wanted {
 		t.wanted[i] = t.wanted[i] && (!t.cat.series[i].own || len(t.filter.Directions) > 0)
 	}
-	t.bare, t.caused = make([]*slice, len(t.cat.series)), map[[2]int32]*slice{}
+	t.groups = newGrouping(t.cat, t.by, false)
+	t.bare = make([]int32, len(t.groups.parts))
+	for i, part := range t.groups.parts {
+		t.bare[i] = t.groups.bareGroup(part)
+	}
 	for _, count := range []func() error{t.counts, t.recipients, t.attempts, t.rejections} {
 		if err := count(); err != nil {
 			return err
@@ -161,26 +125,72 @@ func (t *timeline) counts() error {
 		return nil
 	}
 	whole := t.step%minutesPerDay == 0 && t.origin()%minutesPerDay == 0
-	return t.eachCounts(t.window, !whole, func(b *block, first, since, until int64) error {
+	wanted := allColumns &^ (1<<countCause | 1<<(countFields+fieldMessages) | 1<<(countFields+fieldExpected))
+	var sums pointSums
+	return t.eachCounts(t.window, !whole, wanted, func(b *block, first, since, until int64) error {
+		minutes := b.cols[countMinute]
+		if minutes != nil && t.number(first) == t.number(first+59) && since <= first && first+59 < until {
+			minutes = nil // the hour lies in one step
+		}
+		if minutes == nil && (first < since || first >= until) {
+			return nil
+		}
 		for i := range b.rows {
-			m := first + b.at(countMinute, i)
-			if m < since || m >= until {
-				continue
+			m := first
+			if minutes != nil {
+				if m += minutes[i]; m < since || m >= until {
+					continue
+				}
 			}
 			place, ok := t.place(b.at(countSeries, i))
 			if !ok {
 				continue
 			}
-			p := t.at(place, nil, m)
-			p.Delivered += b.at(countFields+fieldDelivered, i)
-			p.Recipients += b.at(countFields+fieldRecipients, i)
-			p.Suspended += b.at(countFields+fieldSuspended, i)
-			p.HandedOver += b.at(countFields+fieldHanded, i)
-			p.Accepted += b.at(countFields+fieldAccepted, i)
-			p.Untried += b.at(countFields+fieldAccepted, i) - b.at(countFields+fieldHeard, i)
+			if minutes == nil {
+				addPoint(sums.at(t.bare[place]), b, i)
+			} else {
+				addPoint(t.at(t.bare[place], m), b, i)
+			}
 		}
+		sums.flush(func(group int32, p *store.Point) { t.at(group, first).Add(p) })
 		return nil
 	})
+}
+
+func addPoint(p *store.Point, b *block, i int) {
+	p.Delivered += b.at(countFields+fieldDelivered, i)
+	p.Recipients += b.at(countFields+fieldRecipients, i)
+	p.Suspended += b.at(countFields+fieldSuspended, i)
+	p.HandedOver += b.at(countFields+fieldHanded, i)
+	p.Accepted += b.at(countFields+fieldAccepted, i)
+	p.Untried += b.at(countFields+fieldAccepted, i) - b.at(countFields+fieldHeard, i)
+}
+
+// pointSums are the points of one step.
+type pointSums struct {
+	points []store.Point // by group
+	used   []bool
+	groups []int32 // that are used
+}
+
+func (s *pointSums) at(group int32) *store.Point {
+	if n := int(group) + 1 - len(s.points); n > 0 {
+		s.points, s.used = append(s.points, make([]store.Point, n)...), append(s.used, make([]bool, n)...)
+	}
+	if !s.used[group] {
+		s.used[group] = true
+		s.groups = append(s.groups, group)
+	}
+	return &s.points[group]
+}
+
+// flush calls each with what there is and forgets it.
+func (s *pointSums) flush(each func(group int32, p *store.Point)) {
+	for _, g := range s.groups {
+		each(g, &s.points[g])
+		s.points[g], s.used[g] = store.Point{}, false
+	}
+	s.groups = s.groups[:0]
 }
 
 // recipients counts those with rows of their own when they were first heard of.
@@ -194,7 +204,7 @@ func (t *timeline) recipients() error {
 		if !ok || r.first < since || r.first >= until || r.state == registry.StateReplaced {
 			return nil
 		}
-		p := t.at(place, nil, store.Minute(r.first))
+		p := t.at(t.bare[place], store.Minute(r.first))
 		if r.state == registry.StateHandedOver {
 			p.HandedOver++
 		} else {
@@ -212,7 +222,7 @@ func (t *timeline) attempts() error {
 		if !ok || a.cause <= 0 || int(a.cause) >= len(causes) || causes[a.cause] == nil {
 			return nil
 		}
-		p := t.at(place, causes[a.cause], store.Minute(a.time))
+		p := t.at(t.groups.group(t.groups.parts[place], causes[a.cause].label), store.Minute(a.time))
 		if a.flags&firstBit != 0 {
 			p.First++
 		}
@@ -233,26 +243,44 @@ func (t *timeline) rejections() error {
 		if !ok || !wanted[place] || !senders(r.sender) || r.cause <= 0 || r.cause >= int64(len(causes)) || causes[r.cause] == nil {
 			return nil
 		}
-		sender := t.cat.names[t.cat.name(int64(r.sender))]
-		t.slice(t.values(place, causes[r.cause], &sender)).at(t.number(store.Minute(r.time))).Rejected += r.n
+		part := t.groups.partOfRejection(place, t.cat.name(int64(r.sender)))
+		t.at(t.groups.group(part, causes[r.cause].label), store.Minute(r.time)).Rejected += r.n
 		return nil
 	})
 }
 
 func (t *timeline) finish() *store.Timeline {
 	line := &store.Timeline{Window: t.window, Step: time.Duration(t.step) * time.Minute, By: t.by}
-	for _, s := range t.slices {
-		var points []store.Point
-		for i, p := range s.points {
-			if p != (store.Point{}) {
-				p.Time = time.UnixMicro((t.origin() + (s.first+int64(i))*t.step) * store.MinuteMicros)
+	points := make([]store.Point, 0, len(t.points))
+	for rest := t.sorted(); len(rest) > 0; {
+		group, first, n := rest[0].key>>32, len(points), 0
+		for ; n < len(rest) && rest[n].key>>32 == group; n++ {
+			if p := t.points[rest[n].point]; p != (store.Point{}) {
+				p.Time = time.UnixMicro((t.origin() + stepOf(rest[n].key)*t.step) * store.MinuteMicros)
 				points = append(points, p)
 			}
 		}
-		if points != nil {
-			line.Slices = append(line.Slices, store.Slice{Values: s.values, Points: points})
+		if len(points) > first {
+			line.Slices = append(line.Slices, store.Slice{Values: t.groups.valuesOf(int32(group)), Points: points[first:len(points):len(points)]})
 		}
+		rest = rest[n:]
 	}
 	slices.SortFunc(line.Slices, func(a, b store.Slice) int { return slices.Compare(a.Values, b.Values) })
 	return line
+}
+
+// cell is a point by its key.
+type cell struct {
+	key   uint64
+	point int32
+}
+
+func (t *timeline) sorted() []cell {
+	list := make([]cell, len(t.keys))
+	for i, key := range t.keys {
+		list[i] = cell{key, int32(i)}
+	}
+	t.cells, t.keys = nil, nil
+	slices.SortFunc(list, func(a, b cell) int { return cmp.Compare(a.key, b.key) })
+	return list
 }

@@ -62,7 +62,7 @@ func (r *recent) add(minute, series, cause int64, o registry.Outcome, n int64) {
 }
 
 func (r *recent) count(w store.Window) error {
-	err := r.eachCounts(w, true, func(b *block, first, since, until int64) error {
+	err := r.eachCounts(w, true, allColumns, func(b *block, first, since, until int64) error {
 		for i, n := range b.cols[countFields+fieldDelivered] {
 			if m := first + b.at(countMinute, i); n > 0 && m >= since && m < until {
 				r.add(m, b.at(countSeries, i), 0, registry.OutcomeDelivered, n)

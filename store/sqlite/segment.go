@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -353,64 +354,47 @@ func (w *Writer) Tidy(ctx context.Context) error {
 	return nil
 }
 
-// eachBlock calls each with the blocks that a query returns, in their order.
-// They are decompressed on all cores.
-func (t *tx) eachBlock(query string, args []any, each func(*block) error) error {
-	var blobs [][]byte
-	err := t.each(query, args, func(r *sql.Rows) error {
-		var data []byte
-		err := r.Scan(&data)
-		blobs = append(blobs, data)
-		return err
-	})
-	if err != nil {
+// eachBlock calls each with some columns of the blocks that a query returns, in
+// their order. They are decompressed on all cores, a few ahead of each.
+func (t *tx) eachBlock(query string, args []any, wanted columns, each func(*block) error) error {
+	var queue, free []*decoded
+	next := func() error {
+		d := queue[0]
+		queue = queue[1:]
+		if err := cmp.Or(<-d.done, t.ctx.Err()); err != nil {
+			return &readError{err}
+		}
+		err := each(&d.block)
+		free = append(free, d)
 		return err
 	}
-	return decodeInOrder(t.ctx, blobs, each)
+	err := t.each(query, args, func(r *sql.Rows) error {
+		var data sql.RawBytes
+		if err := r.Scan(&data); err != nil {
+			return &readError{err}
+		}
+		d := &decoded{done: make(chan error, 1)}
+		if n := len(free); n > 0 {
+			d, free = free[n-1], free[:n-1]
+		}
+		d.data = append(d.data[:0], data...)
+		go func() { d.done <- d.decodeOnly(d.data, wanted) }()
+		if queue = append(queue, d); len(queue) <= runtime.GOMAXPROCS(0) {
+			return nil
+		}
+		return next()
+	})
+	for err == nil && len(queue) > 0 {
+		err = next()
+	}
+	return err
 }
 
 // decoded is a block that is being decompressed.
 type decoded struct {
-	b    *block
-	err  error
-	done chan struct{}
-}
-
-func decodeInOrder(ctx context.Context, blobs [][]byte, each func(*block) error) error {
-	free := make(chan *block, runtime.GOMAXPROCS(0)+1)
-	for range cap(free) {
-		free <- &block{}
-	}
-	queue := make(chan *decoded, cap(free))
-	go func() {
-		defer close(queue)
-		for _, data := range blobs {
-			d := &decoded{b: <-free, done: make(chan struct{})}
-			go func() {
-				d.err = d.b.decode(data)
-				close(d.done)
-			}()
-			queue <- d
-		}
-	}()
-	var failed error
-	for d := range queue {
-		<-d.done
-		if failed == nil {
-			failed = d.err
-		}
-		if failed == nil {
-			failed = ctx.Err()
-		}
-		if failed == nil {
-			failed = each(d.b)
-		}
-		free <- d.b
-	}
-	if failed != nil {
-		return &readError{failed}
-	}
-	return nil
+	block
+	data []byte
+	done chan error
 }
 
 // eachRow calls each with blocks that have all rows of a table in them of which
@@ -425,7 +409,7 @@ func (t *tx) eachRow(s *segmented, w store.Window, each func(b *block, skip []in
 	}); err != nil {
 		return err
 	}
-	err := t.eachBlock("SELECT data FROM segments WHERE kind = ? AND high >= ? AND low < ? ORDER BY first", []any{s.kind, since, until}, func(b *block) error {
+	err := t.eachBlock("SELECT data FROM segments WHERE kind = ? AND high >= ? AND low < ? ORDER BY first", []any{s.kind, since, until}, allColumns, func(b *block) error {
 		return each(b, changed)
 	})
 	if err != nil {
