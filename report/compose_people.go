@@ -179,15 +179,14 @@ func (c *composer) failedAddresses() Section {
 // outside returns the recipients that failed outside the problems, the latest
 // first.
 func (c *composer) outside() (list []one) {
-	inside := map[place]bool{}
 	c.nOutside = c.trouble.nFailed
 	for _, l := range c.trouble.sorted() {
-		if inside[l.place] = c.inProblem(&l.place); inside[l.place] && l.ended {
+		if l.ended && c.inProblem(&l.place) {
 			c.nOutside -= l.n
 		}
 	}
 	for _, o := range latest(c.trouble.failed) {
-		if !inside[o.place] {
+		if !c.inProblem(&o.place) {
 			list = append(list, o)
 		}
 	}

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,8 +16,9 @@ import (
 // every question about causes: the cause of a row is that of the people in it.
 type trouble struct {
 	leaves  map[place]*leaf
-	failed  []one // no more than maxOnes
-	waiting []one // the oldest ones, no more than maxOnes
+	order   []*leaf // see sorted
+	failed  []one   // no more than maxOnes
+	waiting []one   // the oldest ones, no more than maxOnes
 	nFailed, nWaiting,
 	nUntried int64
 	oldest  time.Time // of those that wait
@@ -203,17 +205,27 @@ func piles(leaves []*leaf, by func(*leaf) string) []*pile {
 	return list
 }
 
-// sorted returns the leaves in an order that does not depend on the map.
+// sorted returns the leaves in an order that does not depend on the map. All
+// leaves must have been added.
 func (t *trouble) sorted() []*leaf {
-	list := make([]*leaf, 0, len(t.leaves))
-	for _, l := range t.leaves {
-		list = append(list, l)
+	if t.order == nil {
+		t.order = slices.SortedFunc(maps.Values(t.leaves), compareLeaves)
 	}
-	slices.SortFunc(list, func(a, b *leaf) int {
-		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.reason, b.reason), cmp.Compare(a.code, b.code), cmp.Compare(a.domain, b.domain),
-			cmp.Compare(a.sender, b.sender), cmp.Compare(a.provider, b.provider), cmp.Compare(a.host, b.host), compareBool(a.ended, b.ended), cmp.Compare(a.direction, b.direction))
-	})
-	return list
+	return t.order
+}
+
+// compareLeaves stops at the first difference: there may be as many leaves as
+// recipients.
+func compareLeaves(a, b *leaf) int {
+	if a.n != b.n {
+		return cmp.Compare(b.n, a.n)
+	}
+	for _, s := range [...][2]*string{{&a.reason, &b.reason}, {&a.code, &b.code}, {&a.domain, &b.domain}, {&a.sender, &b.sender}, {&a.provider, &b.provider}, {&a.host, &b.host}} {
+		if *s[0] != *s[1] {
+			return strings.Compare(*s[0], *s[1])
+		}
+	}
+	return cmp.Or(compareBool(a.ended, b.ended), cmp.Compare(a.direction, b.direction))
 }
 
 func compareBool(a, b bool) int {

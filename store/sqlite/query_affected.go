@@ -29,6 +29,7 @@ func (q *reader) Affected(ctx context.Context, w store.Window, f store.Filter, e
 // affected walks through the recipients that live in the window.
 func (c *counter) affected(each func(*store.Affected) error) error {
 	_, until := c.window.Micros()
+	var r store.Affected // of one recipient after the other
 	return c.eachRecipient(c.window, func(p *livingRecipient) error {
 		s, ok := c.place(int64(p.series))
 		k := c.cause(int64(p.cause))
@@ -41,7 +42,7 @@ func (c *counter) affected(each func(*store.Affected) error) error {
 		if state != registry.StatePending {
 			last = p.final
 		}
-		r := store.Affected{
+		r = store.Affected{
 			ID:        p.id,
 			State:     state,
 			Tried:     p.cause != 0 || p.troubled,

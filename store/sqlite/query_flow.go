@@ -108,7 +108,7 @@ func (f *flow) counts() error {
 	since, until, err := f.minutes(f.window)
 	for ; since < until && err == nil; since += minutesPerDay {
 		day := store.Window{Since: time.UnixMicro(since * store.MinuteMicros), Until: time.UnixMicro(min(until, since+minutesPerDay) * store.MinuteMicros)}
-		err = f.eachCounts(day, true, f.block)
+		err = f.eachCounts(day, true, allColumns&^(1<<countCause), f.block)
 	}
 	return err
 }
@@ -162,6 +162,42 @@ func (f *flow) recipients() error {
 		}
 	}
 	return err
+}
+
+// starts finds the first attempt of a recipient in a sorted list.
+type starts struct {
+	list  []failingAttempt
+	dense []int32 // by recipient less that of the first attempt
+}
+
+// startsOf indexes a list that is sorted by recipient. Ids are given one after the
+// other, so that the recipients of a window lie close together.
+func startsOf(list []failingAttempt) *starts {
+	s := &starts{list: list}
+	if len(list) == 0 {
+		return s
+	}
+	span := list[len(list)-1].recipient - list[0].recipient + 1
+	if span > 16*int64(len(list))+1<<16 {
+		return s
+	}
+	s.dense = make([]int32, span)
+	for i := len(list) - 1; i >= 0; i-- {
+		s.dense[list[i].recipient-list[0].recipient] = int32(i) + 1
+	}
+	return s
+}
+
+func (s *starts) first(recipient int64) int {
+	if s.dense != nil {
+		n := recipient - s.list[0].recipient
+		if n < 0 || n >= int64(len(s.dense)) || s.dense[n] == 0 {
+			return len(s.list)
+		}
+		return int(s.dense[n]) - 1
+	}
+	i, _ := slices.BinarySearchFunc(s.list, recipient, func(a failingAttempt, id int64) int { return cmp.Compare(a.recipient, id) })
+	return i
 }
 
 // firsts returns the first failures by recipient.
