@@ -25,8 +25,21 @@ type phrases struct {
 // sortedPhrases are phrases in the order of their texts.
 type sortedPhrases struct {
 	list  []phrase
-	first [256][2]uint16 // byte → range of the phrases that begin with it
+	first [256][2]uint16                   // byte → range of the phrases that begin with it
+	pairs [pairBytes * pairBytes][2]uint16 // two common bytes → range
+	short bool                             // there are phrases of one byte
 }
+
+// pairBytes is how many bytes pairOf numbers: letters, digits and the blank,
+// from 1; 0 stands for all others.
+const pairBytes = 38
+
+var pairOf = func() (of [256]uint8) {
+	for i, c := range []byte("abcdefghijklmnopqrstuvwxyz0123456789 ") {
+		of[c] = uint8(i + 1)
+	}
+	return of
+}()
 
 // phrase is one phrase with its ends.
 type phrase struct {
@@ -94,6 +107,7 @@ func newPhrases(texts []string) (*phrases, error) {
 		return nil, errors.New("too many phrases")
 	}
 	p := &phrases{}
+	p.words.list = make([]phrase, 0, len(texts))
 	for i, text := range texts {
 		ph := phrase{text: text, index: uint16(i)}
 		list := &p.words
@@ -128,7 +142,23 @@ func (s *sortedPhrases) sort() {
 			r[0] = uint16(i)
 		}
 		r[1] = uint16(i + 1)
+		s.short = s.short || len(s.list[i].text) == 1
+		if pair := pairAt(s.list[i].text, 0); pair != 0 {
+			r := &s.pairs[pair]
+			if r[1] == 0 {
+				r[0] = uint16(i)
+			}
+			r[1] = uint16(i + 1)
+		}
 	}
+}
+
+// pairAt returns the number of the two bytes at i, 0 unless both are common.
+func pairAt[T string | []byte](text T, i int) int {
+	if i+1 >= len(text) || pairOf[text[i]] == 0 || pairOf[text[i+1]] == 0 {
+		return 0
+	}
+	return int(pairOf[text[i]])*pairBytes + int(pairOf[text[i+1]])
 }
 
 // find adds the phrases in text to f.
@@ -151,8 +181,14 @@ func (p *phrases) find(text []byte, f *found) {
 
 // at adds the phrases that begin at start, in the word of that number.
 func (s *sortedPhrases) at(text []byte, start int, word uint16, f *found) {
-	low, high := int(s.first[text[start]][0]), int(s.first[text[start]][1])
-	for n := 1; low < high; n++ {
+	r, n := s.first[text[start]], 1
+	if r[1] == 0 {
+		return
+	}
+	if pair := pairAt(text, start); pair != 0 && !s.short {
+		r, n = s.pairs[pair], 2
+	}
+	for low, high := int(r[0]), int(r[1]); low < high; n++ {
 		// All phrases in the range agree with the text so far, so that one of
 		// n bytes is a hit, and is the first of them.
 		for low < high && len(s.list[low].text) == n {
@@ -221,6 +257,16 @@ func appendFolded(dst []byte, text string) []byte {
 		dst = append(dst, c)
 	}
 	return dst
+}
+
+// folded returns a text as appendFolded does, itself where nothing changes.
+func folded(text string) string {
+	for i := range len(text) {
+		if c := text[i]; c >= 'A' && c <= 'Z' || c >= 0x80 {
+			return string(appendFolded(nil, text))
+		}
+	}
+	return text
 }
 
 // foldedLatin are the letters from U+00C0 to U+017F without their accents.

@@ -331,6 +331,9 @@ var innerMarks = [...]string{
 //
 // What follows one of the known marks has to begin with a reply code.
 func InnerReply(text []byte) []byte {
+	if !hasInnerCode(text) {
+		return nil // as nearly all are
+	}
 	first := -1
 	for _, mark := range innerMarks {
 		for from := 0; ; {
@@ -359,6 +362,20 @@ func InnerReply(text []byte) []byte {
 		inner = untilQuote(inner, quote)
 	}
 	return bytes.TrimRight(inner, " \t\r\n")
+}
+
+// hasInnerCode reports whether a reply code stands within text, behind a blank
+// or a quote.
+func hasInnerCode(text []byte) bool {
+	for i := 1; i+2 < len(text); i++ {
+		if c := text[i]; c < '2' || c > '5' || text[i-1] != ' ' && text[i-1] != '"' && text[i-1] != '\'' {
+			continue
+		}
+		if _, n := scanReplyCode(text[i:]); n > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // quotedBehindCode finds NNN-'text' and returns it without its last quote.

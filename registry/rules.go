@@ -196,7 +196,7 @@ func (rr *ruleReader) field(r *rule, f field) (err error) {
 
 // phrases reads "one | another* | @class" and returns their indexes.
 func (rr *ruleReader) phrases(value string) ([]uint16, error) {
-	var group []uint16
+	group := make([]uint16, 0, 1+strings.Count(value, "|"))
 	for text := range strings.SplitSeq(value, "|") {
 		if class, ok := strings.CutPrefix(strings.TrimSpace(text), "@"); ok {
 			words, ok := rr.classes[class]
@@ -210,7 +210,7 @@ func (rr *ruleReader) phrases(value string) ([]uint16, error) {
 			group = append(group, more...)
 			continue
 		}
-		text = string(appendFolded(nil, strings.TrimSpace(text)))
+		text = folded(strings.TrimSpace(text))
 		if strings.Trim(text, "*") == "" {
 			return nil, fmt.Errorf("empty phrase in %q", value)
 		}
