@@ -184,3 +184,28 @@ func TestStages(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingIsUnknown has texts that say nothing: no rule may guess, and what
+// a code says of them is not sure.
+func TestNothingIsUnknown(t *testing.T) {
+	tests := []struct {
+		text string
+		want Reason
+		most Confidence
+	}{
+		{"550 zork grue", "unknown", ConfidenceLow},
+		{"554 5.0.0 E-4711", "unknown", ConfidenceLow},
+		{"571", "policy", ConfidenceLow},
+		{"550 5.7.1 qx", "policy", ConfidenceLow},
+		{"451 qx", "system", ConfidenceLow},
+		{"550 5.1.1 qx", "user-unknown", ConfidenceMedium},
+		{"550 see our web page", "unknown", ConfidenceLow},
+		{"550 please read the mail of the postmaster", "unknown", ConfidenceLow},
+	}
+	for _, test := range tests {
+		v := DefaultRules().Classify(FailureOf(test.text, "", StageUnknown))
+		if v.Reason != test.want || v.Confidence > test.most || v.DecidedBy == ByText {
+			t.Errorf("%q is %s by %s (%v, %v)", test.text, v.Reason, v.Rule, v.DecidedBy, v.Confidence)
+		}
+	}
+}
