@@ -16,7 +16,7 @@ import (
 func checkCommand() *cobra.Command {
 	var filter filterFlags
 	var output outputFlags
-	var dbPath, since, zone string
+	var dbPath, anonymize, since, zone string
 	var warnings, criticals []string
 	cmd := &cobra.Command{
 		Use:   "check",
@@ -64,7 +64,11 @@ and a log that nobody reads are reported.`,
 				return err
 			}
 			defer db.Close()
-			result, err := check.Run(cmd.Context(), db, opt)
+			names, err := anonymizer(anonymize, path)
+			if err != nil {
+				return err
+			}
+			result, err := check.Run(cmd.Context(), anonymized(db, names), opt)
 			if err != nil {
 				return err
 			}
@@ -75,6 +79,7 @@ and a log that nobody reads are reported.`,
 	filter.add(flags)
 	output.add(flags, "text", "json")
 	flags.StringVar(&dbPath, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
+	addAnonymize(flags, &anonymize)
 	flags.StringVar(&since, "since", "1h", "look at the time from then on: 1h, 1d, today")
 	flags.StringVar(&zone, "tz", "", "time zone of --since (else the local one)")
 	flags.StringArrayVar(&warnings, "warn", nil, "a limit that is a warning; may be given several times")

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 
 	"mailfail/ingest"
 	"mailfail/ingest/source"
+	"mailfail/store"
+	"mailfail/store/anonymous"
 	"mailfail/store/sqlite"
 )
 
@@ -67,10 +70,25 @@ func waitingFor(path string) error {
 
 // answers is what a command that reads FILEs or the database looks at.
 type answers struct {
-	*sqlite.DB
-	files  []string // that were read; nil: a database that is kept
-	lately bool     // the usual logs, because there is no database
-	failed error    // what the command has to end with after it has done the rest
+	store.Database
+	closing io.Closer
+	names   *anonymous.Names // nil: persons are shown
+	files   []string         // that were read; nil: a database that is kept
+	lately  bool             // the usual logs, because there is no database
+	failed  error            // what the command has to end with after it has done the rest
+}
+
+func (a *answers) Close() error { return a.closing.Close() }
+
+// newAnswers returns what db says, with pseudonyms if they are wanted.
+func newAnswers(db *sqlite.DB, logs *logFlags, n answers) (*answers, error) {
+	names, err := anonymizer(logs.anonymize, db.Path())
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	n.Database, n.closing, n.names = anonymized(db, names), db, names
+	return &n, nil
 }
 
 // openNumbers opens the database, or a temporary one with what is in the files.
@@ -104,7 +122,10 @@ func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFla
 		}
 	}
 	db, err := sqlite.OpenReadOnly(path)
-	return &answers{DB: db}, err
+	if err != nil {
+		return nil, err
+	}
+	return newAnswers(db, logs, answers{})
 }
 
 // lately is how far the logs in the usual places are read back.
@@ -124,8 +145,7 @@ func readNumbers(cmd *cobra.Command, logs *logFlags, families []source.Family, f
 		db.Close()
 		return nil, err
 	}
-	n.DB = db
-	return &n, nil
+	return newAnswers(db, logs, n)
 }
 
 // understood reports whether a line of files was understood.

@@ -15,15 +15,16 @@ import (
 
 // logFlags are the flags of every command that reads logs.
 type logFlags struct {
-	format  string
-	year    int
-	zone    string // of the times shown
-	logZone string // of logs that do not name one
-	host    string
-	rules   string
-	keep    ingest.Keep // of commands that write to the database
-	quiet   bool
-	verbose bool
+	format    string
+	year      int
+	zone      string // of the times shown
+	logZone   string // of logs that do not name one
+	host      string
+	rules     string
+	keep      ingest.Keep // of commands that write to the database
+	anonymize string      // of commands that read
+	quiet     bool
+	verbose   bool
 }
 
 func (f *logFlags) add(flags *pflag.FlagSet) {
@@ -99,6 +100,7 @@ func location(flag, name string) (*time.Location, error) {
 // addNumbersFlags adds the flags of a command that reads FILEs or the database.
 func addNumbersFlags(cmd *cobra.Command, logs *logFlags, dbPath *string) {
 	logs.add(cmd.Flags())
+	addAnonymize(cmd.Flags(), &logs.anonymize)
 	cmd.Flags().StringVar(dbPath, "db", "", "the database, when there is no FILE (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	cmd.Flags().StringVar(&logs.zone, "tz", "", "time zone of days and of the times shown (else the local one; --log-tz is that of logs)")
 }

@@ -23,6 +23,7 @@ type serveFlags struct {
 	withoutPasswords  bool
 	interval          time.Duration
 	rules, zone, path string
+	anonymize         string
 }
 
 func serveCommand() *cobra.Command {
@@ -47,6 +48,7 @@ proxy on this host.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.path, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
+	addAnonymize(flags, &f.anonymize)
 	flags.StringVar(&f.listen, "listen", "localhost:8525", "address and port, or unix:PATH")
 	flags.StringVar(&f.users, "users", "", "file of those who may read, as htpasswd -B writes it")
 	flags.BoolVar(&f.withoutPasswords, "no-users", false, "let anybody read who reaches the address")
@@ -77,7 +79,11 @@ func (f *serveFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer db.Close()
-	opt.DB = db
+	names, err := anonymizer(f.anonymize, path)
+	if err != nil {
+		return err
+	}
+	opt.DB = anonymized(db, names)
 	var mu sync.Mutex
 	opt.Warn = func(err error) {
 		mu.Lock()

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"math"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -39,6 +40,9 @@ trace says since when that is. With FILEs all of it is found.`,
 			t, err := report.NewTrace(cmd.Context(), db, args[0], loc)
 			if err != nil {
 				return err
+			}
+			if db.names != nil && strings.Contains(t.Query, "@") {
+				t.Query = db.names.Address(t.Query)
 			}
 			write := t.WriteText
 			if output.format == "json" {
