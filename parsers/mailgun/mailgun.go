@@ -62,6 +62,8 @@ type parser struct {
 	id    []byte
 	rec   parsers.Record
 	emit  func(*parsers.Record)
+
+	arrival parsers.Record
 }
 
 // New returns a parser of events.
@@ -271,15 +273,22 @@ func (p *parser) send() parsers.Result {
 	p.id = append(append(append(p.id[:0], '<'), v.messageID...), '>')
 	r.ID, r.MessageID, r.Address = v.messageID, p.id, v.recipient
 	r.HasSender, r.Sender = len(v.sender) > 0, v.sender
-	if r.Kind == parsers.Expected {
-		r.Kind, r.Address = parsers.Arrival, nil
-		r.ClientIP, r.Account, r.Size = v.clientIP, v.user, v.size
-		p.emit(r)
-		r.Kind, r.Address = parsers.Expected, v.recipient
-		r.ClientIP, r.Account, r.Size = nil, nil, 0
-	}
+	p.cameIn()
 	p.emit(r)
 	return parsers.Understood
+}
+
+// cameIn emits that Mailgun took the message: the event about it may come later, or
+// not at all.
+func (p *parser) cameIn() {
+	v, from, r := &p.event, &p.rec, &p.arrival
+	r.Reset()
+	r.Kind, r.Time, r.ID, r.MessageID = parsers.Arrival, from.Time, from.ID, from.MessageID
+	r.HasSender, r.Sender = from.HasSender, from.Sender
+	r.ClientIP, r.Account, r.Size = v.clientIP, v.user, v.size
+	if r.HasSender {
+		p.emit(r)
+	}
 }
 
 func (p *parser) attempt() parsers.Result {

@@ -96,6 +96,8 @@ type parser struct {
 	id    []byte
 	rec   parsers.Record
 	emit  func(*parsers.Record)
+
+	arrival parsers.Record
 }
 
 // New returns a parser of accounting files.
@@ -169,8 +171,25 @@ func (p *parser) attempt(outcome registry.Outcome) parsers.Result {
 	if outcome == registry.OutcomeFailed && isExpired(r, f(category)) {
 		r.Final = registry.StateExpired
 	}
+	p.cameIn()
 	p.emit(r)
 	return parsers.Understood
+}
+
+// cameIn emits that the message of an attempt came into the queue: few files have a
+// row of their own for it.
+func (p *parser) cameIn() {
+	from := &p.rec
+	r := &p.arrival
+	r.Reset()
+	r.Kind, r.ID, r.Recipients = parsers.Arrival, from.ID, 1
+	r.HasSender, r.Sender, r.MessageID = from.HasSender, from.Sender, from.MessageID
+	if r.Time = table.Time(p.table.Field(queued), &p.clock); r.Time.IsZero() {
+		r.Time = from.Time
+	}
+	if r.HasSender {
+		p.emit(r)
+	}
 }
 
 // received reads that a recipient came into the queue. Without the time by which

@@ -40,12 +40,18 @@ var log = []string{
 
 var want = []string{
 	"0",
-	`attempt job7-b1 delivered from=<a@snd.example> to=b@far.example relay=mx.far.example ip=192.0.2.25 service=v1 code=250/2.0.0 dsn=2.0.0 delay=10s "250 2.0.0 ok"`, "0",
-	`attempt job7-c1 failed from=<a@snd.example> to=c@far.example relay=mx.far.example ip=192.0.2.25 service=v1 at=/remote code=550/5.1.1 dsn=5.1.1 delay=10s "550 5.1.1 no \"c\", sorry"`, "0",
-	`attempt job7-d1 deferred from=<a@snd.example> to=d@far.example relay=mx.far.example ip=192.0.2.25 service=v1 at=connect/network dsn=4.4.1 delay=10s "4.4.1 (no answer from host)"`, "0",
-	`attempt job7-d1 deferred from=<a@snd.example> to=d@far.example relay=mx.far.example ip=192.0.2.25 service=v1 at=/remote code=421/4.7.0 dsn=4.2.1 delay=10s "421 4.7.0 [TS01] deferred"`, "0",
-	`attempt job7-d1 failed given-up from=<a@snd.example> to=d@far.example ip=192.0.2.25 service=v1 at=/local dsn=4.4.7 delay=10s "4.4.7 (delivery time expired)"`, "0",
-	`attempt job7-e1 failed from=<a@snd.example> to=e@nowhere.example ip=192.0.2.25 service=v1 at=dns/dns dsn=5.1.2 delay=10s "5.1.2 (bad destination system: no such domain)"`, "0",
+	"arrival job7-b1 from=<a@snd.example> recipients=1\n" +
+		`attempt job7-b1 delivered from=<a@snd.example> to=b@far.example relay=mx.far.example ip=192.0.2.25 service=v1 code=250/2.0.0 dsn=2.0.0 delay=10s "250 2.0.0 ok"`, "0",
+	"arrival job7-c1 from=<a@snd.example> recipients=1\n" +
+		`attempt job7-c1 failed from=<a@snd.example> to=c@far.example relay=mx.far.example ip=192.0.2.25 service=v1 at=/remote code=550/5.1.1 dsn=5.1.1 delay=10s "550 5.1.1 no \"c\", sorry"`, "0",
+	"arrival job7-d1 from=<a@snd.example> recipients=1\n" +
+		`attempt job7-d1 deferred from=<a@snd.example> to=d@far.example relay=mx.far.example ip=192.0.2.25 service=v1 at=connect/network dsn=4.4.1 delay=10s "4.4.1 (no answer from host)"`, "0",
+	"arrival job7-d1 from=<a@snd.example> recipients=1\n" +
+		`attempt job7-d1 deferred from=<a@snd.example> to=d@far.example relay=mx.far.example ip=192.0.2.25 service=v1 at=/remote code=421/4.7.0 dsn=4.2.1 delay=10s "421 4.7.0 [TS01] deferred"`, "0",
+	"arrival job7-d1 from=<a@snd.example> recipients=1\n" +
+		`attempt job7-d1 failed given-up from=<a@snd.example> to=d@far.example ip=192.0.2.25 service=v1 at=/local dsn=4.4.7 delay=10s "4.4.7 (delivery time expired)"`, "0",
+	"arrival job7-e1 from=<a@snd.example> recipients=1\n" +
+		`attempt job7-e1 failed from=<a@snd.example> to=e@nowhere.example ip=192.0.2.25 service=v1 at=dns/dns dsn=5.1.2 delay=10s "5.1.2 (bad destination system: no such domain)"`, "0",
 	"arrival job7-f1 from=<a@snd.example> size=1047 recipients=1 service=v1\nexpected job7-f1 from=<a@snd.example> to=f@far.example service=v1", "0",
 	`connection deferred relay=far.example at=connect/network "4.4.1 (no answer from host)"`, "0",
 	"1", "1", "2", "2", "0",

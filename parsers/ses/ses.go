@@ -63,6 +63,8 @@ type parser struct {
 	event event
 	rec   parsers.Record
 	emit  func(*parsers.Record)
+
+	arrival parsers.Record
 }
 
 // New returns a parser of events.
@@ -246,18 +248,27 @@ func (p *parser) begin() {
 
 // send reads that SES took a message.
 func (p *parser) send() parsers.Result {
-	v, r, s := &p.event, &p.rec, &p.json
 	p.begin()
-	r.Kind, r.Delay = parsers.Arrival, -1
-	r.ClientIP, r.Account = v.sourceIP, v.caller
+	p.rec.Kind, p.rec.Delay = parsers.Expected, -1
+	return p.each(p.event.destination)
+}
+
+// cameIn emits that SES took the message: each event says so, and the others may
+// come before the one that is about it.
+func (p *parser) cameIn() {
+	v, s, r := &p.event, &p.json, &p.arrival
+	r.Reset()
+	r.Kind, r.ID, r.MessageID = parsers.Arrival, v.id, v.messageID
+	r.HasSender, r.Sender, r.ClientIP, r.Account = len(v.source) > 0, v.source, v.sourceIP, v.caller
+	if r.Time = table.Time(v.sent, nil); r.Time.IsZero() || !r.HasSender {
+		return
+	}
 	s.Enter(v.destination)
 	for more := len(v.destination) > 0 && s.Array(); more; more = s.Element() {
 		s.Skip()
 		r.Recipients++
 	}
 	p.emit(r)
-	r.Kind, r.ClientIP, r.Account, r.Recipients = parsers.Expected, nil, nil, 0
-	return p.each(v.destination)
 }
 
 // each emits the record for each recipient of an array: addresses, or objects with
@@ -268,6 +279,7 @@ func (p *parser) each(recipients []byte) parsers.Result {
 		return parsers.Unparsed
 	}
 	result := parsers.Unparsed
+	p.cameIn()
 	at := r.Reply
 	s.Enter(recipients)
 	for more := s.Array(); more; more = s.Element() {
