@@ -3,6 +3,7 @@
 package all
 
 import (
+	_ "mailfail/parsers/bounces"
 	_ "mailfail/parsers/exchange"
 	_ "mailfail/parsers/exim"
 	_ "mailfail/parsers/haraka"

@@ -469,3 +469,37 @@ var eximQuote = lazy(`(?:SMTP|LMTP) error from remote .{0,400}?: (?:host \S+ \[[
 
 // embedded finds a reply anywhere by the two codes together.
 var embedded = lazy(`\b[45][0-9][0-9][ -]#?[45]\.[0-9]{1,3}\.[0-9]{1,3}\b`)
+
+// Header returns the value of a field of the message's header.
+func (b *Message) Header(name string) string { return b.header.Get(name) }
+
+// Reporter returns the server that reports, "" when no delivery report names it.
+func (b *Message) Reporter() string {
+	if m := reportingMTA().FindSubmatch(b.body()); m != nil {
+		return hostOf(string(m[1]))
+	}
+	return ""
+}
+
+// OriginalID returns the Message-ID of the message that a bounce is about, "" when
+// the bounce does not have its header.
+func (b *Message) OriginalID() string {
+	if m := originalID().FindSubmatch(b.body()); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
+
+// body returns the message without its header.
+func (b *Message) body() []byte {
+	_, body, _ := bytes.Cut(b.data[:min(len(b.data), MaxMessage)], []byte("\n\n"))
+	if len(body) == 0 {
+		_, body, _ = bytes.Cut(b.data, []byte("\r\n\r\n"))
+	}
+	return body
+}
+
+var (
+	reportingMTA = lazy(`(?mi)^Reporting-MTA:[ \t]*([^\r\n]{1,255})`)
+	originalID   = lazy(`(?mi)^[ \t>]*Message-ID:[ \t]*(<[^<>\s]{1,500}>)`)
+)
