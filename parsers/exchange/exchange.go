@@ -258,10 +258,10 @@ func isExtendedHeader(line []byte) bool {
 // of Get-MessageTrackingLog, in whatever choice of columns. A column that was made
 // from an expression is named after it ($_.Recipients).
 func isShellHeader(line []byte) bool {
-	if !contains(line, "EventId") {
+	if !contains(line, "EventId") && !contains(line, "RecipientStatus") {
 		return false
 	}
-	for _, name := range bytes.FieldsFunc(line, isDelimiter) {
+	for _, name := range headerNames(line) {
 		if !isNames(columnName(name)) {
 			return false
 		}
@@ -269,20 +269,60 @@ func isShellHeader(line []byte) bool {
 	return true
 }
 
-func isDelimiter(c rune) bool { return c == ',' || c == ';' || c == '\t' || c == '\r' }
+// headerNames divides a header at the delimiters that are not in quotes.
+func headerNames(line []byte) (names [][]byte) {
+	quoted, start := false, 0
+	for i, c := range line {
+		switch c {
+		case '"':
+			quoted = !quoted
+		case ',', ';', '\t', '\r':
+			if !quoted {
+				names, start = append(names, line[start:i]), i+1
+			}
+		}
+	}
+	return append(names, line[start:])
+}
 
-// columnName returns the name of a column without what an expression adds to it.
+// columnName returns the name of a column without what an expression adds to it:
+// $_.Recipients, $_.Recipients -join ';', [string]$_.RecipientStatus.
 func columnName(name []byte) []byte {
 	name = bytes.Trim(name, `"{} `)
-	return bytes.TrimPrefix(name, []byte("$_."))
+	i := bytes.Index(name, []byte("$_."))
+	if i < 0 {
+		return name
+	}
+	name = name[i+len("$_."):]
+	n := 0
+	for n < len(name) && parsers.IsAlnum(name[n]) {
+		n++
+	}
+	return name[:n]
+}
+
+// columnOf returns the column of a name in a header; PowerShell does not care for
+// the case of those in expressions.
+func columnOf(name []byte) (column, bool) {
+	plain := columnName(name)
+	col, ok := trackingColumns[string(plain)]
+	if ok || len(plain) == len(name) {
+		return col, ok
+	}
+	for known, col := range trackingColumns {
+		if bytes.EqualFold([]byte(known), plain) {
+			return col, true
+		}
+	}
+	return 0, false
 }
 
 // lackingColumns returns which of the columns that make a row of the tracking log
 // readable are not in a header.
 func lackingColumns(line []byte) (lacking []string) {
 	var has [nColumns]bool
-	for _, name := range bytes.FieldsFunc(line, isDelimiter) {
-		if col, ok := trackingColumns[string(columnName(name))]; ok {
+	for _, name := range headerNames(line) {
+		if col, ok := columnOf(name); ok {
 			has[col] = true
 		}
 	}
@@ -290,7 +330,7 @@ func lackingColumns(line []byte) (lacking []string) {
 	for _, c := range []struct {
 		col  column
 		name string
-	}{{colTime, "Timestamp"}, {colMessageID, "MessageId"}, {colRecipient, "Recipients"}, {colStatus, "RecipientStatus"}} {
+	}{{colTime, "Timestamp"}, {colEvent, "EventId"}, {colMessageID, "MessageId"}, {colRecipient, "Recipients"}, {colStatus, "RecipientStatus"}} {
 		if !has[c.col] {
 			lacking = append(lacking, c.name)
 		}

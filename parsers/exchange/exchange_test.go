@@ -852,11 +852,14 @@ func TestSubmitter(t *testing.T) {
 func TestSelect(t *testing.T) {
 	const row = `"11/20/2026 9:28:06 AM","FAIL","SMTP","s@x","a@x","550 5.1.1 User unknown","<m@x>"`
 	for header, want := range map[string]string{
-		`"Timestamp","EventId","Source","Sender","Recipients","RecipientStatus","MessageId"`:           "failed a@x 550 5.1.1 remote",
-		`"Timestamp","EventId","Source","Sender","$_.Recipients","$_.RecipientStatus","MessageId"`:     "failed a@x 550 5.1.1 remote",
-		`"Timestamp","EventId","Source","Sender","{$_.Recipients}","{$_.RecipientStatus}","MessageId"`: "failed a@x 550 5.1.1 remote",
-		`"Timestamp","EventId","Source","Sender","Recipients","RecipientStatus","TotalBytes"`:          "without MessageId",
-		`"Timestamp","EventId","Source","Sender","Recipients","MessageSubject","TotalBytes"`:           "without MessageId, RecipientStatus",
+		`"Timestamp","EventId","Source","Sender","Recipients","RecipientStatus","MessageId"`:                         "failed a@x 550 5.1.1 remote",
+		`"Timestamp","EventId","Source","Sender","$_.Recipients","$_.RecipientStatus","MessageId"`:                   "failed a@x 550 5.1.1 remote",
+		`"Timestamp","EventId","Source","Sender","{$_.Recipients}","{$_.RecipientStatus}","MessageId"`:               "failed a@x 550 5.1.1 remote",
+		`"Timestamp","EventId","Source","Sender","$_.recipients -join ';'","[string]$_.recipientStatus","MessageId"`: "failed a@x 550 5.1.1 remote",
+		`"Timestamp","EventId","Source","Sender","$($_.Recipients)","$($_.RecipientStatus)","MessageId"`:             "failed a@x 550 5.1.1 remote",
+		`"Timestamp","Sender","Source","Sender","Recipients","RecipientStatus","MessageId"`:                          "without EventId",
+		`"Timestamp","EventId","Source","Sender","Recipients","RecipientStatus","TotalBytes"`:                        "without MessageId",
+		`"Timestamp","EventId","Source","Sender","Recipients","MessageSubject","TotalBytes"`:                         "without MessageId, RecipientStatus",
 	} {
 		s := newStream(t, "auto")
 		var got []string

@@ -135,7 +135,7 @@ func (t *tracking) header(names [][]byte) bool {
 		c.at[i] = -1
 	}
 	for i, name := range names {
-		if col, ok := trackingColumns[string(columnName(name))]; ok && c.at[col] < 0 {
+		if col, ok := columnOf(name); ok && c.at[col] < 0 {
 			c.at[col] = int16(i)
 		}
 	}

@@ -1,11 +1,10 @@
-package detect_test
+package all_test
 
 import (
 	"fmt"
 	"time"
 
 	"mailfail/parsers"
-	_ "mailfail/parsers/all" // the formats
 	"mailfail/parsers/detect"
 )
 
