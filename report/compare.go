@@ -162,23 +162,57 @@ func (r *Report) timeline(ctx context.Context, q store.Reader) error {
 	default:
 		w.Since = w.Since.Truncate(time.Hour)
 	}
+	var err error
+	r.Line, err = r.line(ctx, q, w, step)
+	return err
+}
+
+// The trend behind a window of about a day goes back this far, where there is
+// enough to see.
+const (
+	trendDays  = 30
+	fewestDays = 5
+
+	// Counting thirty days of more recipients a day takes seconds.
+	mostTrended = 250_000
+)
+
+// trend counts attempts by day over the weeks before the window and in it.
+func (r *Report) trend(ctx context.Context, q store.Reader) (err error) {
+	since, until := r.Window.Since, r.end()
+	if since.IsZero() || until.Sub(since) < 23*time.Hour || until.Sub(since) > longestHours || r.Totals.Attempts == 0 || r.Totals.Recipients > mostTrended || r.Filter.OfCause() {
+		return nil
+	}
+	w := store.Window{Since: since, Until: until}
+	for n := 1; n < trendDays && r.Covered.First.Before(w.Since); n++ {
+		w.Since = since.In(r.location).AddDate(0, 0, -n)
+	}
+	if until.Sub(w.Since) < fewestDays*24*time.Hour {
+		return nil
+	}
+	r.Trend, err = r.line(ctx, q, w, 24*time.Hour)
+	return err
+}
+
+// line counts attempts over a time in equal steps.
+func (r *Report) line(ctx context.Context, q store.Reader, w store.Window, step time.Duration) (*Line, error) {
 	t, err := q.Timeline(ctx, w, r.Filter, nil, step)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.Line = &Line{step: step}
+	line := &Line{step: step}
 	for at := w.Since; at.Before(w.Until); at = at.Add(step) {
-		r.Line.points = append(r.Line.points, point{at: at})
+		line.points = append(line.points, point{at: at})
 	}
 	for _, s := range t.Slices {
 		for _, p := range s.Points {
-			if i := int(p.Time.Sub(w.Since) / step); i >= 0 && i < len(r.Line.points) {
-				at := &r.Line.points[i]
+			if i := int(p.Time.Sub(w.Since) / step); i >= 0 && i < len(line.points) {
+				at := &line.points[i]
 				at.delivered, at.deferred, at.failed = at.delivered+p.Delivered, at.deferred+p.Deferrals, at.failed+p.Failures
 			}
 		}
 	}
-	return nil
+	return line, nil
 }
 
 // investigate finds out what changed, where there are days to compare with.

@@ -220,22 +220,39 @@ func (c *composer) connected() (connected, bool) {
 // chart shows deliveries and failures over the window.
 func (c *composer) chart() Section {
 	s := Section{ID: "hours", Title: "Over the time"}
-	if c.Line == nil || len(c.Line.points) < 2 {
-		return s
+	if c.Line != nil && len(c.Line.points) > 1 {
+		s.Chart = c.chartOf(c.Line)
 	}
+	return s
+}
+
+// trendChart shows the same by day over the weeks until the window's end.
+func (c *composer) trendChart() Section {
+	s := Section{ID: "trend"}
+	if c.Trend != nil {
+		s.Title = fmt.Sprintf("The last %d days", len(c.Trend.points))
+		s.Chart = c.chartOf(c.Trend)
+	}
+	return s
+}
+
+// chartOf draws a line.
+func (c *composer) chartOf(l *Line) *Chart {
 	layout := "15:04"
-	if c.Line.step >= 24*time.Hour {
+	if l.step >= 24*time.Hour {
 		layout = "Jan 2"
 	}
-	chart := &Chart{Title: "Delivered, deferred and failed attempts by " + stepName(c.Line.step), Series: []Series{{Name: "delivered"}, {Name: "deferred"}, {Name: "failed"}}}
-	for _, p := range c.Line.points {
+	chart := &Chart{
+		Title:  "Delivered, deferred and failed attempts by " + stepName(l.step),
+		Series: []Series{{Name: "delivered"}, {Name: "deferred"}, {Name: "failed"}},
+	}
+	for _, p := range l.points {
 		chart.Labels = append(chart.Labels, p.at.In(c.location).Format(layout))
 		for i, n := range []int64{p.delivered, p.deferred, p.failed} {
 			chart.Series[i].Values = append(chart.Series[i].Values, n)
 		}
 	}
-	s.Chart = chart
-	return s
+	return chart
 }
 
 func stepName(d time.Duration) string {

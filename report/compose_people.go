@@ -37,7 +37,7 @@ func (c *composer) reasons() Section {
 		if c.Before != nil {
 			row.Cells = append(row.Cells, templates.Number(c.Before.Reasons[p.name]))
 		}
-		row.Cells = append(row.Cells, codesOf(p))
+		row.Cells = append(row.Cells, c.codesOf(p))
 		if i < advisedReasons && !c.isProblem(p.name) {
 			c.explain(&row, p)
 		}
@@ -65,9 +65,12 @@ func (c *composer) explain(row *Row, p *pile) {
 	row.Below = append(row.Below, templates.Words(c.advice(cause)))
 }
 
-// codesOf lists the most frequent codes of a pile.
-func codesOf(p *pile) templates.Text {
-	const shown = 2 // the column is not cut then
+// codesOf lists the most frequent codes of a pile, as many as there is room for.
+func (c *composer) codesOf(p *pile) templates.Text {
+	shown := 2
+	if c.Before != nil {
+		shown = 1
+	}
 	var codes []string
 	for _, c := range piles(p.leaves, func(l *leaf) string { return l.code }) {
 		if c.name != "" {

@@ -60,6 +60,7 @@ type Report struct {
 	Before     *Period             // the time before, nil unknown
 	Usual      *Period             // the median of earlier times, nil unknown
 	Line       *Line               // over the window, nil where it is too long
+	Trend      *Line               // by day over the weeks until its end, nil unknown
 	System     []store.TroubleRow  // what the mail systems report of themselves
 	Submitters []Submitter         // accounts that sent mail
 	Clients    []Client            // that were refused; known only by ByClient
@@ -107,7 +108,7 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 		}
 		return r, errors.Join(err, r.clients(ctx, q))
 	}
-	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.investigate, r.system, r.submitters, r.clients} {
+	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.trend, r.investigate, r.system, r.submitters, r.clients} {
 		if err := step(ctx, q); err != nil {
 			return nil, err
 		}

@@ -124,6 +124,10 @@ func sample() *Report {
 	for h := range 24 {
 		r.Line.points = append(r.Line.points, point{day.Add(time.Duration(h) * time.Hour), int64(1000 * h), int64(h % 5), int64(h * h % 7)})
 	}
+	r.Trend = &Line{step: 24 * time.Hour}
+	for d := range trendDays {
+		r.Trend.points = append(r.Trend.points, point{day.AddDate(0, 0, d-trendDays+1), int64(5000 + 100*d), int64(d % 9), int64(d * d % 13)})
+	}
 	return r
 }
 
