@@ -44,6 +44,7 @@ func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args
 		return err
 	}
 	defer l.w.Close()
+	defer l.memory.release()
 	f := &follower{loop: l, opt: opt, logs: map[*source.Reader]*log{}}
 	if opt.Observe != nil {
 		f.watch(rules)

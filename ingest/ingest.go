@@ -27,6 +27,9 @@ const (
 	// checkEvery is how many lines pass between two looks at others and the clock.
 	checkEvery = 1024
 
+	// boundEvery is how many pass between two looks at the memory.
+	boundEvery = 8 * checkEvery
+
 	// samples is how many lines that were not understood are kept to show.
 	samples = 5
 )
@@ -101,6 +104,7 @@ type loop struct {
 	last *detect.Stream // that was read to the end of its source
 
 	inBatch bool
+	memory  memory
 	lines   int       // in the batch
 	shown   time.Time // last call of Progress
 }
@@ -167,6 +171,7 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 		return res, err
 	}
 	defer l.w.Close()
+	defer l.memory.release()
 	l.alone = opt.Whole && len(families) == 1
 	l.tracker.Warn = func(err error) { res.Errs = append(res.Errs, err) }
 	for i := 0; i < len(families); i++ {
@@ -469,6 +474,9 @@ func (l *loop) pause(ctx context.Context, r *source.Reader, stream *detect.Strea
 		l.shown = now
 		read, size := r.Progress()
 		l.opt.Progress(r.Path(), read, size)
+	}
+	if l.lines%boundEvery == 0 {
+		l.memory.bound()
 	}
 	full, err := l.tracker.Full()
 	if err != nil {

@@ -22,10 +22,10 @@ import (
 const (
 	// keepInMemory is how many messages that have not ended are kept in
 	// memory, at about 1 KB each; others are read back when a line names them.
-	keepInMemory = 30_000
+	keepInMemory = 15_000
 
 	// maxDirty is how many messages may change in a batch.
-	maxDirty = 30_000
+	maxDirty = 20_000
 
 	// maxFree is how many are kept to be used again.
 	maxFree = 4096

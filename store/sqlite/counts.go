@@ -42,7 +42,7 @@ type countEntry struct {
 }
 
 // maxEntries is how many entries are kept in memory before they are written.
-const maxEntries = 1 << 19
+const maxEntries = 1 << 18
 
 // Count adds to the counts of a series in the minute of a time in microseconds.
 func (w *Writer) Count(series, time int64, c store.Counts) { w.count(series, 0, time, &c) }

@@ -10,7 +10,7 @@ import (
 // that are stored already are read. A text that is not found in memory is
 // stored once more: that costs a few bytes, where looking for it would cost time.
 const (
-	textLimit = 200_000
+	textLimit = 100_000
 	textLoad  = 20_000
 )
 
