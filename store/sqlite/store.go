@@ -69,7 +69,11 @@ func OpenTelling(path string, progress func(done, total int64)) (*DB, error) {
 		return nil, fmt.Errorf("create the folder of the database: %w", err)
 	}
 	create(path)
-	rw, err := connect(path, "_auto_vacuum=incremental&_txlock=immediate&_journal_mode=WAL&_synchronous=NORMAL&_cache_size=-16384", 1)
+	options := "_txlock=immediate&_journal_mode=WAL&_synchronous=NORMAL&_cache_size=-16384"
+	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
+		options = "_auto_vacuum=incremental&" + options // of an older one it takes the lock, and does nothing
+	}
+	rw, err := connect(path, options, 1)
 	if err != nil {
 		return nil, err
 	}
