@@ -145,7 +145,7 @@ func Analyze(d *Data) *Result {
 	}
 	r.finish()
 	r.NoiseFloor = m.noiseFloor()
-	r.MissingFloor = int(max(missingVisible, holeShare*m.total))
+	r.MissingFloor = int(min(silentVisible, max(missingVisible, holeShare*m.total)))
 	r.RuledOut = m.ruledOut(r, found, v)
 	if strongest != nil {
 		r.Strongest = &Strongest{Where: m.where(strongest), Reason: m.topReason(strongest.events), Recipients: int(strongest.f),

@@ -29,6 +29,7 @@ type plan struct {
 	waits   func(minute int64, p *Place) bool // is accepted and not tried
 	reports bool                              // what is accepted is logged
 	noDays  bool
+	shift   int64 // minutes that the window begins before the last day
 }
 
 func (w *world) is(what func(int64, *Place) bool, minute int64, p *Place) bool {
@@ -38,7 +39,7 @@ func (w *world) is(what func(int64, *Place) bool, minute int64, p *Place) bool {
 // newWorld makes a site.
 func newWorld(how plan) *world {
 	w := &world{r: rand.New(rand.NewPCG(1, 2)), places: map[Place]int32{}}
-	w.data = &Data{Since: begin, Until: begin + day, Causes: []Cause{{Reason: "user-unknown", Stage: "rcpt", Source: "remote"},
+	w.data = &Data{Since: begin - how.shift, Until: begin + day - how.shift, Causes: []Cause{{Reason: "user-unknown", Stage: "rcpt", Source: "remote"},
 		{Reason: "blocklist", Code: "550 5.7.1", Signature: "blocked", Stage: "rcpt", Source: "remote"}, {Reason: "connection", Stage: "connect", Source: "network"}}}
 	w.data.Details = func(ids []int64) map[int64]Detail {
 		found := map[int64]Detail{}
@@ -49,7 +50,7 @@ func newWorld(how plan) *world {
 	}
 	for i := range int64(8) {
 		if !how.noDays {
-			w.data.Days = append(w.data.Days, Span{begin - (8-i)*day, begin - (7-i)*day})
+			w.data.Days = append(w.data.Days, Span{begin - (8-i)*day - how.shift, begin - (7-i)*day - how.shift})
 		}
 	}
 	for minute := int64(begin - 8*day); minute < w.data.Until; minute++ {
@@ -153,6 +154,68 @@ func TestQuiet(t *testing.T) {
 	}
 	if r.NoiseFloor < leastEvents || r.NoiseFloor > 20 {
 		t.Errorf("noise floor %d", r.NoiseFloor)
+	}
+}
+
+// An outage that grows over hours is named like one that is there at once, and
+// its begin lies in the interval.
+func TestGradual(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	result := Analyze(newWorld(plan{fails: func(minute int64, p *Place) bool {
+		return p.Provider == "Google" && r.Float64() < float64(minute-noon)/(4*60)
+	}}).data)
+	if len(result.Problems) != 1 || result.Problems[0].Where != (Where{Provider: "Google"}) {
+		t.Fatalf("problems: %+v", result.Problems)
+	}
+	p := &result.Problems[0]
+	if first := p.BeganEarliest.Unix() / 60; first > noon+60 || p.BeganLatest.Unix()/60 < noon {
+		t.Errorf("began between %s and %s, want from noon on", p.BeganEarliest, p.BeganLatest)
+	}
+}
+
+// A new application whose addresses are as good as others is no problem.
+func TestNewApplication(t *testing.T) {
+	w := newWorld(plan{})
+	for minute := int64(noon); minute < begin+day; minute += 2 {
+		p := w.place()
+		p.Sender = "new.test"
+		w.arrive(minute, p)
+		if minute%100 == 0 {
+			w.fail(minute, p, 0)
+		}
+	}
+	if r := Analyze(w.data); len(r.Problems) != 0 {
+		t.Errorf("problems: %+v", r.Problems)
+	}
+}
+
+// A window that begins the evening before sees a holiday from midnight on.
+func TestHoliday(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	w := newWorld(plan{stays: func(int64, *Place) bool { return r.Float64() < 0.6 }, shift: 5 * 60})
+	result := Analyze(w.data)
+	if len(result.Problems) != 1 || result.Problems[0].Severity != Remark || result.Alarms() != 0 {
+		t.Errorf("problems: %+v", result.Problems)
+	}
+}
+
+// Of a large site's mail a silent sender is a small part.
+func TestSilentSender(t *testing.T) {
+	w := newWorld(plan{})
+	for minute := int64(begin - 8*day); minute < noon; minute++ {
+		p := w.place()
+		w.data.Arrive(minute, w.id(p), 8)
+		if minute%12 == 0 {
+			p.Sender = "small.test"
+			w.data.Arrive(minute, w.id(p), 1)
+		}
+	}
+	for minute := int64(noon); minute < begin+day; minute++ {
+		w.data.Arrive(minute, w.id(w.place()), 8)
+	}
+	r := Analyze(w.data)
+	if len(r.Problems) != 1 || r.Problems[0].Kind != MissingMail || r.Problems[0].Where != (Where{SenderDomain: "small.test"}) {
+		t.Errorf("problems: %+v", r.Problems)
 	}
 }
 

@@ -165,7 +165,7 @@ func (m *model) times(f *finding, p *Problem) {
 	}
 	half, ninety := m.back(f, w.from, math.Ln2/cost), m.back(f, w.from, 3/cost)
 	p.BeganEarliest, p.BeganLatest = m.time(ninety), m.time(first+1)
-	p.Began = m.time(max((half+first)/2, first-10))
+	p.Began = m.time(max((half+first)/2, first-9)) // the first failed some time within its minute
 	after := 0.0
 	for i := w.to; i < m.bins; i++ {
 		after += f.others[i] * cost

@@ -16,6 +16,8 @@ const (
 	mostLeft   = 0.72 // of the expected mail, for mail to be missing
 	leastHole  = 10   // recipients
 	holeShare  = 0.01 // of the recipients of the window
+	silentZ    = 5.0  // of a sender that is silent
+	silentLeft = 0.1  // of what is expected of it
 	levelPrior = 40   // recipients outside of the hole that the level of the day is taken from
 	hourSpread = 0.04 // squared variation of an hour's mail from day to day
 )
@@ -388,10 +390,9 @@ func (v *volume) missing(total float64) (found []*hole) {
 	}
 	least := max(leastHole, holeShare*total)
 	var top *hole
-	for _, streams := range v.slices(least) {
+	for _, streams := range v.slices(min(least, missingVisible)) {
 		h := v.find(streams.list, days)
-		gap := h.expected - h.observed
-		if h.z < leastZ || h.observed > mostLeft*h.expected || gap < least || h.z < overOthers*v.usualZ(streams.list) {
+		if !h.isHole(least) || h.z < overOthers*v.usualZ(streams.list) {
 			continue
 		}
 		if h.host, h.sender = streams.host, streams.sender; top == nil || h.llr > top.llr {
@@ -407,6 +408,16 @@ func (v *volume) missing(total float64) (found []*hole) {
 		found = append(found, top)
 	}
 	return found
+}
+
+// isHole reports whether a hole is deep and sure enough. Of a large site's mail
+// one sender is a small part: if hardly anything of it comes, less is enough.
+func (h *hole) isHole(least float64) bool {
+	gap := h.expected - h.observed
+	if gap < least {
+		return gap >= missingVisible && h.z >= silentZ && h.observed <= silentLeft*h.expected
+	}
+	return h.z >= leastZ && h.observed <= mostLeft*h.expected
 }
 
 // isEven reports whether a hole belongs to a day with less mail for everybody,
@@ -562,34 +573,31 @@ func (v *volume) slices(least float64) (list []group) {
 	return list
 }
 
-// begin finds the minute in which a hole begins: after the mail seen last, when
-// half a message more was to be expected.
+// begin finds the minute in which a hole begins: after the mail from which on so
+// much of the expected mail is missing that it is least likely by chance.
 func (v *volume) begin(h *hole, streams []*stream) {
 	minutes := v.minutes(streams)
 	rate := h.expected / float64((h.to-h.from)*quarter)
-	since := v.data.Since
-	rough := since + int64(h.from)*quarter
-	last := since
-	if left := h.observed / h.expected; left > 0.15 {
-		h.began, h.earliest, h.latest = rough, rough-2*quarter, rough+2*quarter
-		return
-	}
-	i, _ := slices.BinarySearch(minutes, rough+quarter)
-	for i < len(minutes) && minutes[i] < rough+2*quarter && float64(countWithin(minutes, minutes[i]-quarter, minutes[i])) > 0.5*rate*quarter {
-		i++
-	}
-	if i > 0 {
-		last = minutes[i-1]
+	rough, end := v.data.Since+int64(h.from)*quarter, v.data.Since+int64(h.to)*quarter
+	left := max(.02, h.observed/h.expected)
+	i, _ := slices.BinarySearch(minutes, rough-2*quarter)
+	until, _ := slices.BinarySearch(minutes, end)
+	last, most := v.data.Since, math.Inf(-1)
+	for ; i <= until; i++ {
+		at := v.data.Since
+		if i > 0 {
+			at = minutes[i-1]
+		}
+		if gain := float64(until-i)*math.Log(left) + rate*float64(end-at)*(1-left); gain > most {
+			most, last = gain, at
+		}
 	}
 	h.earliest = last - 1
 	h.began = last + int64(math.Min(1/rate, 10)) // the last message came a time of 1/rate before, on average
-	h.latest = last + int64(math.Min(2/rate, 240)) + 1
-}
-
-func countWithin(sorted []int64, from, to int64) int {
-	i, _ := slices.BinarySearch(sorted, from)
-	j, _ := slices.BinarySearch(sorted, to)
-	return j - i
+	h.latest = last + int64(math.Min(3/rate, 240)) + 1
+	if left > 0.15 { // the mail that still comes hides the begin
+		h.earliest, h.latest = min(h.earliest, rough-2*quarter), max(h.latest, rough+2*quarter)
+	}
 }
 
 // mostTried is the share of the accepted mail that may be tried in a hole of a
@@ -598,6 +606,7 @@ const (
 	mostTried      = 0.35
 	leastUntried   = 10 // log likelihood ratio
 	missingVisible = 30 // recipients of one sender that do not come are seen, more or less
+	silentVisible  = 50 // they are on a large site
 )
 
 // untried finds hosts that accept mail and do not try it: less is tried than
