@@ -104,10 +104,11 @@ func (v *volume) newStream(host, sender string) *stream {
 	return s
 }
 
-// add counts the mail of a flow.
+// add moves the mail of a flow to a stream.
 func (v *volume) add(s *stream, flow int32, t *tallies) {
 	s.flows = append(s.flows, flow)
 	t.each(func(at int, n float64) { s.days[at/v.quarters][at%v.quarters] += n })
+	*t = tallies{}
 }
 
 // minutes returns the minutes of the window in which mail of streams came, a
