@@ -60,11 +60,12 @@ var labelledSets = []struct {
 	least float64
 }{
 	{"replies-rules.txt", 99.0},
-	{"replies-measure.txt", 94.0},
+	{"replies-measure.txt", 95.0},
 	{"replies-batch-1.txt", 99.0},
 	{"replies-batch-2.txt", 96.0},
 	{"replies-batch-3.txt", 96.0},
 	{"replies-batch-4.txt", 97.0},
+	{"replies-batch-5.txt", 92.0},
 }
 
 // TestAccuracy publishes how many of the labelled replies are given the reason

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/bits"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -32,9 +33,10 @@ var rulesText string
 type Rules struct {
 	rules   []rule
 	phrases *phrases
-	always  ruleSet    // rules without text
-	weak    ruleSet    // rules that are asked after codes
-	of      [][]uint16 // phrase → rules it makes worth asking
+	always  ruleSet  // rules without text
+	weak    ruleSet  // rules that are asked after codes
+	from    []uint32 // phrase → where in of the rules begin that it makes worth asking
+	of      []uint16
 	version func() string
 }
 
@@ -97,7 +99,7 @@ func readRules(path string) ([]byte, error) {
 type source struct{ name, text string }
 
 func compileRules(sources ...source) (*Rules, error) {
-	rr := ruleReader{indexes: make(map[string]uint16, maxPhrases/2), names: map[string]bool{}, classes: map[string]string{}}
+	rr := ruleReader{rules: make([]rule, 0, 512), texts: make([]string, 0, maxPhrases/2), indexes: make(map[string]uint16, maxPhrases/2), names: map[string]bool{}, classes: map[string]string{}}
 	for _, s := range sources {
 		if err := rr.read(s.text); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
@@ -132,20 +134,28 @@ func version(sources []source) string {
 
 // index notes which rules each phrase makes worth asking.
 func (r *Rules) index(phrases int) {
-	r.of = make([][]uint16, phrases)
+	r.from = make([]uint32, phrases+1)
 	for i := range r.rules {
 		if r.rules[i].weak {
 			r.weak.add(i)
 		}
-		asks := r.rules[i].said
-		if len(r.rules[i].text) > 0 {
-			asks = r.rules[i].text[0]
-		}
+		asks := r.rules[i].asks()
 		if asks == nil {
 			r.always.add(i)
 		}
 		for _, phrase := range asks {
-			r.of[phrase] = append(r.of[phrase], uint16(i))
+			r.from[phrase+1]++
+		}
+	}
+	for i := range phrases {
+		r.from[i+1] += r.from[i]
+	}
+	r.of = make([]uint16, r.from[phrases])
+	next := slices.Clone(r.from)
+	for i := range r.rules {
+		for _, phrase := range r.rules[i].asks() {
+			r.of[next[phrase]] = uint16(i)
+			next[phrase]++
 		}
 	}
 }
@@ -165,7 +175,31 @@ func (r *Rules) Classify(f Failure) Verdict {
 	if start, inner := passedOn(text); inner != nil {
 		return r.forwarded(&f, text[:start], inner)
 	}
-	return atStage(&f, r.decide(&f, text), text)
+	v := r.decide(&f, text)
+	if why := r.senderRefused(&f, text); why.Reason != "" {
+		v = why
+	}
+	return atStage(&f, v, text)
+}
+
+// senderFrame is how Postfix refuses a sender.
+const senderFrame = "sender address rejected: "
+
+// senderRefused decides about a refused sender by what is said behind the
+// refusal, as far as that is clear: "Sender address rejected: too many messages
+// in an hour". What it says of an address or domain is about the sender's.
+func (r *Rules) senderRefused(f *Failure, text []byte) Verdict {
+	i := bytes.Index(text, []byte(senderFrame))
+	if i < 0 {
+		return Verdict{}
+	}
+	v := r.decide(&Failure{Reply: f.Reply, Source: f.Source}, text[i+len(senderFrame):])
+	reason := atMail(v.Reason)
+	if v.DecidedBy != ByText || v.Confidence < ConfidenceMedium || reason == "policy" || reason == "bad-sender" {
+		return Verdict{} // no more than that it is refused
+	}
+	v.Reason = reason
+	return v
 }
 
 // passedOn finds the reply of another server in a reply, and where it begins.
@@ -193,6 +227,9 @@ func (r *Rules) forwarded(f *Failure, outer, inner []byte) Verdict {
 	frame := atStage(f, r.decide(f, outer), outer)
 	if cause.Reason == "unknown" || cause.Confidence < frame.Confidence && frame.Reason != "expired" {
 		return frame
+	}
+	if frame.Reason == "bad-sender" || bytes.Contains(outer, []byte(senderFrame)) {
+		cause.Reason = atMail(cause.Reason) // the sender's host was asked about the sender
 	}
 	if f.Stage != StageUnknown && f.Stage <= StageRcpt {
 		return atStage(f, cause, inner) // what it could not know, it was not told either
@@ -233,9 +270,10 @@ func (r *Rules) decide(f *Failure, text []byte) Verdict {
 // asking.
 func (r *Rules) worth(found *found) ruleSet {
 	ask := r.always
-	for w, word := range found.phraseSet[:(len(r.of)+63)/64] {
+	for w, word := range found.phraseSet[:(len(r.from)+62)/64] {
 		for ; word != 0; word &= word - 1 {
-			for _, i := range r.of[w*64+bits.TrailingZeros64(word)] {
+			phrase := w*64 + bits.TrailingZeros64(word)
+			for _, i := range r.of[r.from[phrase]:r.from[phrase+1]] {
 				ask.add(int(i))
 			}
 		}

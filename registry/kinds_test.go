@@ -135,6 +135,12 @@ func TestKinds(t *testing.T) {
 			{"", StageEndOfData, "554 the mail was rejected by our spam filter", "spam-content"},
 			{"", StageEndOfData, "550 5.2.1 quarantined by content filtering", "spam-content"},
 		},
+		"why a sender is refused": {
+			{"", StageRcpt, "450 4.7.1 <web@birch.example>: Sender address rejected: too many messages in an hour", "rate-limited"},
+			{"", StageRcpt, "554 5.7.1 <web@birch.example>: Sender address rejected: Access denied", "bad-sender"},
+			{"", StageRcpt, "450 4.1.8 <web@birch.example>: Sender address rejected: Domain not found", "bad-sender"},
+			{"", StageRcpt, "554 5.7.1 <web@birch.example>: Sender address rejected: undeliverable address: host mx.birch.example[198.51.100.4] said: 550 5.1.1 no such user", "bad-sender"},
+		},
 		"hosts that send too much": {
 			{"", 0, "Domain birch.example has exceeded the max defers and failures per hour (7/5 (140%)) allowed. Message discarded.", "rate-limited"},
 			{"", 0, "Outgoing mail from \"ann@birch.example\" has been suspended.", "login"},

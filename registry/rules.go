@@ -70,6 +70,15 @@ func (r *rule) match(f *Failure, found *found) bool {
 	return !slices.ContainsFunc(r.not, found.has)
 }
 
+// asks returns the phrases of which one at least must be there, nil when the
+// rule needs none.
+func (r *rule) asks() []uint16 {
+	if len(r.text) > 0 {
+		return r.text[0]
+	}
+	return r.said
+}
+
 // decides says what a rule's decision rests on: without words it is the stage.
 func (r *rule) decides() DecidedBy {
 	if len(r.text)+len(r.near) == 0 {
