@@ -67,6 +67,8 @@ type parser struct {
 	text []byte // the reply, put together
 	rec  parsers.Record
 	emit func(*parsers.Record)
+
+	arrival parsers.Record
 }
 
 // New returns a parser of KumoMTA's records.
@@ -366,11 +368,26 @@ func (p *parser) each(kind parsers.Kind) parsers.Result {
 	s.Enter(p.line.recipient)
 	for more := s.Array(); more; more = s.Element() {
 		if p.rec.Address = bare(s.Text()); len(p.rec.Address) > 0 {
+			if result == parsers.Unparsed {
+				p.cameIn()
+			}
 			p.emit(&p.rec)
 			result = parsers.Understood
 		}
 	}
 	return result
+}
+
+// cameIn emits that the message was received: Reception may be in files of its own.
+func (p *parser) cameIn() {
+	from, r := &p.rec, &p.arrival
+	r.Reset()
+	r.Kind, r.ID, r.Time = parsers.Arrival, from.ID, from.Time
+	r.HasSender, r.Sender, r.MessageID = true, from.Sender, from.MessageID
+	if created := p.line.created; created > 0 {
+		r.Time = time.Unix(created, 0).UTC()
+	}
+	p.emit(r)
 }
 
 // eachRecipient calls do with each recipient.

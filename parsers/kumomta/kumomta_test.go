@@ -26,6 +26,7 @@ const (
 	nobody  = `"peer_address":null,`
 	unknown = `{"code":550,"enhanced_code":{"class":5,"subject":1,"detail":1},"content":"no \"b\" here\nsorry","command":"RCPT TO:<b@far.example>"}`
 	head    = "1d98076abbbc11ed940250ebf67f93bd"
+	in      = "arrival " + head + " from=<a@snd.example> id=<1@snd.example>\n"
 	of      = " from=<a@snd.example> to=b@far.example id=<1@snd.example>"
 )
 
@@ -34,25 +35,25 @@ var lines = []parserstest.Line{
 		Want: "arrival " + head + " from=<a@snd.example> account=acme client=app.snd.example clientip=192.0.2.1 id=<1@snd.example> size=1047 recipients=1\n" +
 			"expected " + head + of},
 	{Text: record("Delivery", `{"code":250,"enhanced_code":{"class":2,"subject":0,"detail":0},"content":"OK ids=8a5","command":"."}`, peer),
-		Want: "attempt " + head + " delivered" + of + ` relay=mx1.far.example ip=192.0.2.25 code=250/2.0.0 tls=TLSv1.3 delay=10s "250 2.0.0 OK ids=8a5"`},
+		Want: in + "attempt " + head + " delivered" + of + ` relay=mx1.far.example ip=192.0.2.25 code=250/2.0.0 tls=TLSv1.3 delay=10s "250 2.0.0 OK ids=8a5"`},
 	{Text: record("Bounce", unknown, peer),
-		Want: "attempt " + head + " failed" + of + ` relay=mx1.far.example ip=192.0.2.25 at=rcpt/remote code=550/5.1.1 tls=TLSv1.3 delay=10s "550 5.1.1 no \"b\" here\nsorry"`},
+		Want: in + "attempt " + head + " failed" + of + ` relay=mx1.far.example ip=192.0.2.25 at=rcpt/remote code=550/5.1.1 tls=TLSv1.3 delay=10s "550 5.1.1 no \"b\" here\nsorry"`},
 	{Text: record("TransientFailure", `{"code":421,"enhanced_code":null,"content":"too busy","command":"MAIL FROM:<a@snd.example>"}`, peer),
-		Want: "attempt " + head + " deferred" + of + ` relay=mx1.far.example ip=192.0.2.25 at=mail/remote code=421/ tls=TLSv1.3 delay=10s "421 too busy"`},
+		Want: in + "attempt " + head + " deferred" + of + ` relay=mx1.far.example ip=192.0.2.25 at=mail/remote code=421/ tls=TLSv1.3 delay=10s "421 too busy"`},
 	{Text: record("TransientFailure", `{"code":400,"enhanced_code":null,"content":"KumoMTA internal: failed to connect to any candidate hosts: connect to 192.0.2.25:25: Connection refused (os error 111)"}`, nobody),
-		Want: "attempt " + head + " deferred" + of + ` at=connect/network tls=TLSv1.3 delay=10s "failed to connect to any candidate hosts: connect to 192.0.2.25:25: Connection refused (os error 111)"`},
+		Want: in + "attempt " + head + " deferred" + of + ` at=connect/network tls=TLSv1.3 delay=10s "failed to connect to any candidate hosts: connect to 192.0.2.25:25: Connection refused (os error 111)"`},
 	{Text: record("TransientFailure", `{"code":451,"enhanced_code":{"class":4,"subject":4,"detail":4},"content":"KumoMTA internal: MX consisted solely of hosts on the skip_hosts list"}`, nobody),
-		Want: "attempt " + head + " deferred" + of + ` at=dns/dns dsn=4.4.4 tls=TLSv1.3 delay=10s "MX consisted solely of hosts on the skip_hosts list"`},
+		Want: in + "attempt " + head + " deferred" + of + ` at=dns/dns dsn=4.4.4 tls=TLSv1.3 delay=10s "MX consisted solely of hosts on the skip_hosts list"`},
 	{Text: record("Expiration", `{"code":551,"enhanced_code":{"class":5,"subject":4,"detail":7},"content":"Next delivery time would be at 2026-11-29T12:00:00Z which exceeds the expiry time EXPIRES"}`, nobody),
-		Want: "expired " + head + of + ` delay=10s "Next delivery time would be at 2026-11-29T12:00:00Z which exceeds the expiry time EXPIRES"`},
+		Want: in + "expired " + head + of + ` delay=10s "Next delivery time would be at 2026-11-29T12:00:00Z which exceeds the expiry time EXPIRES"`},
 	{Text: record("AdminBounce", `{"code":551,"enhanced_code":{"class":5,"subject":7,"detail":1},"content":"Administrator: cleaning up"}`, nobody),
-		Want: "discarded " + head + of + ` delay=10s "Administrator: cleaning up"`},
+		Want: in + "discarded " + head + of + ` delay=10s "Administrator: cleaning up"`},
 	{Text: record("Delayed", `{"code":451,"enhanced_code":{"class":4,"subject":4,"detail":1},"content":"KumoMTA internal: no sources for far.example pool=\"pool0\" are eligible for selection at this time"}`, nobody),
-		Want: "suspended " + head + of + ` at=route/local dsn=4.4.1 delay=10s "no sources for far.example pool=\"pool0\" are eligible for selection at this time"`},
+		Want: in + "suspended " + head + of + ` at=route/local dsn=4.4.1 delay=10s "no sources for far.example pool=\"pool0\" are eligible for selection at this time"`},
 	{Text: strings.Replace(record("Rejection", `{"code":550,"enhanced_code":{"class":5,"subject":7,"detail":1},"content":"relaying not permitted","command":"RCPT TO:<b@far.example>"}`, client), `"meta":{"authn_id":"acme"},"headers":{"Message-ID":"<1@snd.example>","Subject":"\"queue\" {"}`, `"meta":{},"headers":{}`, 1),
 		Want: `rejection from=<a@snd.example> to=b@far.example client=app.snd.example clientip=192.0.2.1 at=rcpt/local code=550/5.7.1 "550 5.7.1 relaying not permitted"`},
 	{Text: strings.Replace(record("XferOut", `{"code":250,"enhanced_code":null,"content":""}`, peer), `"b@far.example"`, `["b@far.example","<c@far.example>"]`, 1),
-		Want: "handed-over " + head + of + " delay=10s\nhanded-over " + head + " from=<a@snd.example> to=c@far.example id=<1@snd.example> delay=10s"},
+		Want: in + "handed-over " + head + of + " delay=10s\nhanded-over " + head + " from=<a@snd.example> to=c@far.example id=<1@snd.example> delay=10s"},
 	{Text: strings.Replace(record("Delivery", `{"code":200,"enhanced_code":null,"content":"OK"}`, nobody), `"reception_protocol":"ESMTP"`, `"reception_protocol":"LogRecord"`, 1), Result: parsers.Irrelevant},
 	{Text: record("Feedback", `{"code":0,"enhanced_code":null,"content":""}`, client), Result: parsers.Irrelevant},
 	{Text: record("Later", `{}`, ""), Result: parsers.Unparsed},
