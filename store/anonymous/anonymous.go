@@ -130,7 +130,7 @@ func (n *Names) word(s string) string {
 // replace puts a pseudonym where the name of a person stands alone in s: what is
 // before the @ of an address, or an account.
 func (n *Names) replace(s, person string) string {
-	bare := strings.Trim(person, "<>")
+	bare := strings.ToValidUTF8(strings.Trim(person, "<>"), "\uFFFD") // as in the database
 	local := bare
 	if at := strings.LastIndexByte(bare, '@'); at >= 0 {
 		local = bare[:at]
