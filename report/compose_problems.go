@@ -274,9 +274,9 @@ func (c *composer) hoursOf(leaves []*leaf) []int64 {
 	}
 	hours := make([]int64, to-from)
 	for _, l := range leaves {
-		for h, n := range l.hours {
-			if i := h - from; i >= 0 && i < int64(len(hours)) {
-				hours[i] += n
+		for _, h := range l.hours {
+			if i := h.hour - from; i >= 0 && i < int64(len(hours)) {
+				hours[i] += h.n
 			}
 		}
 	}

@@ -40,8 +40,24 @@ type leaf struct {
 	state       registry.State // of the last one
 	n           int64
 	first, last time.Time
-	hours       map[int64]int64 // by hour since 1970
+	hours       []hourCount // none twice
 	lastID      int64
+}
+
+// hourCount counts recipients in an hour since 1970. There may be as many leaves
+// as recipients, so that each has a short list instead of a map.
+type hourCount struct{ hour, n int64 }
+
+// countHour counts a recipient. Most come by time, so the last hours are tried
+// first.
+func (l *leaf) countHour(hour int64) {
+	for i := range slices.Backward(l.hours) {
+		if l.hours[i].hour == hour {
+			l.hours[i].n++
+			return
+		}
+	}
+	l.hours = append(l.hours, hourCount{hour, 1})
 }
 
 // one is a recipient of a list.
@@ -79,11 +95,11 @@ func (t *trouble) add(r *store.Affected, end time.Time) {
 	p := place{reason: reasonOf(r), code: r.Code(), sender: r.Sender, provider: r.Provider, domain: r.Domain, host: r.Host, ended: ended, direction: r.Direction}
 	l := t.leaves[p]
 	if l == nil {
-		l = &leaf{place: p, first: at, hours: map[int64]int64{}}
+		l = &leaf{place: p, first: at}
 		t.leaves[p] = l
 	}
 	l.n++
-	l.hours[r.LastSeen.Unix()/3600]++
+	l.countHour(r.LastSeen.Unix() / 3600)
 	if at.Before(l.first) {
 		l.first = at
 	}
