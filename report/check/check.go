@@ -228,7 +228,9 @@ func seconds(d time.Duration) *float64 {
 func (r *Result) Text() string {
 	var parts []templates.Text
 	for _, p := range r.Problems {
-		parts = append(parts, p.Text)
+		if p.State != OK {
+			parts = append(parts, p.Text)
+		}
 	}
 	for i, e := range r.exceeded {
 		if slices.ContainsFunc(r.exceeded[:i], func(o exceeded) bool { return o.Metric == e.Metric }) {
