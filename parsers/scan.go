@@ -71,3 +71,7 @@ func SkipQuoted(b []byte) int {
 	}
 	return 0
 }
+
+// IsLoopback reports whether ip is this host itself. Other addresses of 127.0.0.0/8
+// tell servers apart in containers and tests.
+func IsLoopback(ip []byte) bool { return string(ip) == "127.0.0.1" || string(ip) == "::1" }

@@ -1,6 +1,10 @@
 package exim
 
-import "bytes"
+import (
+	"bytes"
+
+	"mailfail/parsers"
+)
 
 // address takes apart what string_log_address in deliver.c wrote at the
 // beginning of s:
@@ -125,7 +129,7 @@ func quotedAddress(s []byte) (addr, rest []byte) {
 	if len(s) == 0 || s[0] != '"' {
 		return nil, nil
 	}
-	n := skipQuoted(s)
+	n := parsers.SkipQuoted(s)
 	if n == 0 || n == len(s) || s[n] != '@' {
 		return nil, nil
 	}
@@ -164,7 +168,7 @@ func unquotes(quoted, plain []byte) bool {
 	if len(quoted) == 0 || quoted[0] != '"' {
 		return false
 	}
-	n := skipQuoted(quoted)
+	n := parsers.SkipQuoted(quoted)
 	if n == 0 {
 		return false
 	}

@@ -39,11 +39,11 @@ func stampLen(b []byte) int {
 		binary.LittleEndian.Uint64(b[8:])&timeMask != timeForm || binary.LittleEndian.Uint64(b[11:])&timeMask != clockForm {
 		return 0
 	}
-	if len(b) <= n+1 || b[n] != '.' || !isDigit(b[n+1]) {
+	if len(b) <= n+1 || b[n] != '.' || !parsers.IsDigit(b[n+1]) {
 		return n
 	}
 	i := n + 1
-	for i < len(b) && isDigit(b[i]) {
+	for i < len(b) && parsers.IsDigit(b[i]) {
 		i++
 	}
 	return i
@@ -105,7 +105,7 @@ func (c *clock) setDate(b []byte) bool {
 
 // two reads two digits; it returns a negative number when they are none.
 func two(b []byte) int {
-	if !isDigit(b[0]) || !isDigit(b[1]) {
+	if !parsers.IsDigit(b[0]) || !parsers.IsDigit(b[1]) {
 		return -1000
 	}
 	return int(b[0]-'0')*10 + int(b[1]-'0')

@@ -114,7 +114,7 @@ func duration(b []byte) (time.Duration, bool) {
 	var total time.Duration
 	for len(b) > 0 {
 		v, i := 0, 0
-		for i < len(b) && i < 9 && isDigit(b[i]) {
+		for i < len(b) && i < 9 && parsers.IsDigit(b[i]) {
 			v = v*10 + int(b[i]-'0')
 			i++
 		}
@@ -124,7 +124,7 @@ func duration(b []byte) (time.Duration, bool) {
 		var frac time.Duration
 		if b[i] == '.' {
 			scale := 100 * time.Millisecond
-			for i++; i < len(b) && isDigit(b[i]); i++ {
+			for i++; i < len(b) && parsers.IsDigit(b[i]); i++ {
 				frac += time.Duration(b[i]-'0') * scale
 				scale /= 10
 			}
@@ -192,7 +192,7 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 		text, p.scratch = octal(p.scratch, text)
 		r.Reply = registry.ParseReply(text)
 		r.NextID = nextID(text)
-		if isLoopback(r.RelayIP) && bytes.Contains(text, []byte(" from MTA(")) {
+		if parsers.IsLoopback(r.RelayIP) && bytes.Contains(text, []byte(" from MTA(")) {
 			r.Settle(registry.StateHandedOver) // amavis on this host says that its own MTA took the message back
 		}
 	}
@@ -209,9 +209,6 @@ func (p *parser) direction() registry.Direction {
 	}
 	return registry.DirectionOutgoing
 }
-
-// isLoopback reports whether ip is this host itself.
-func isLoopback(ip []byte) bool { return string(ip) == "127.0.0.1" || string(ip) == "::1" }
 
 // swallowed tells the words that stand for an address when a router or a
 // filter threw the message away.
@@ -255,7 +252,7 @@ func nextID(reply []byte) []byte {
 // idWord takes an id: what ends at a blank or at punctuation.
 func idWord(s []byte) []byte {
 	n := 0
-	for n < len(s) && (isAlnum(s[n]) || s[n] == '-' || s[n] == '_' || s[n] == '.' && n+1 < len(s) && isAlnum(s[n+1])) {
+	for n < len(s) && (parsers.IsAlnum(s[n]) || s[n] == '-' || s[n] == '_' || s[n] == '.' && n+1 < len(s) && parsers.IsAlnum(s[n+1])) {
 		n++
 	}
 	if n == 0 {
@@ -387,7 +384,7 @@ func (p *parser) arrived(s []byte, emit func(*parsers.Record)) parsers.Result {
 	r.Kind, r.HasSender = parsers.Arrival, true
 	n := 0
 	if s[0] == '"' {
-		n = skipQuoted(s)
+		n = parsers.SkipQuoted(s)
 	}
 	n = endWord(s, n)
 	r.Sender, s = s[:n], s[n:]
@@ -419,7 +416,7 @@ func (p *parser) arrivalFields(s []byte) (recipients []byte) {
 		}
 		if s[0] == 'H' && len(s) > 1 && s[1] == '=' {
 			r.Client, r.ClientIP, s = client(s[2:])
-			r.Reinjected = r.Reinjected || isLoopback(r.ClientIP)
+			r.Reinjected = r.Reinjected || parsers.IsLoopback(r.ClientIP)
 			continue
 		}
 		if s[0] == 'f' && bytes.HasPrefix(s, []byte("for ")) && bytes.IndexByte(s, '@') >= 0 {
@@ -467,7 +464,7 @@ func lastList(s []byte) []byte {
 func size(b []byte) int64 {
 	var v int64
 	for _, c := range b {
-		if !isDigit(c) || v > 1<<50 {
+		if !parsers.IsDigit(c) || v > 1<<50 {
 			return 0
 		}
 		v = v*10 + int64(c-'0')
@@ -493,7 +490,7 @@ func skipQuotedAt(list []byte) int {
 	if list[0] != '"' {
 		return 0
 	}
-	return skipQuoted(list)
+	return parsers.SkipQuoted(list)
 }
 
 // expected reports the recipients that an arrival lists.

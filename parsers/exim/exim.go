@@ -83,7 +83,7 @@ func claim(e *parsers.Entry) parsers.Claim {
 // "exim-out").
 func isProgram(program []byte) bool {
 	rest, ok := bytes.CutPrefix(program, []byte("exim"))
-	return ok && (len(rest) == 0 || !isAlnum(rest[0]) || isDigit(rest[0]))
+	return ok && (len(rest) == 0 || !parsers.IsAlnum(rest[0]) || parsers.IsDigit(rest[0]))
 }
 
 // instanceOf returns the part of a program name that tells one of several
@@ -375,7 +375,7 @@ func idLen(b []byte) int {
 
 func allAlnum(b []byte) bool {
 	for _, c := range b {
-		if !alnum[c] {
+		if !parsers.IsAlnum(c) {
 			return false
 		}
 	}
@@ -388,7 +388,7 @@ func skipPID(b []byte) []byte {
 		return b
 	}
 	i := 1
-	for i < len(b) && isDigit(b[i]) {
+	for i < len(b) && parsers.IsDigit(b[i]) {
 		i++
 	}
 	if i == 1 || i+1 >= len(b) || b[i] != ']' || b[i+1] != ' ' {
@@ -396,17 +396,6 @@ func skipPID(b []byte) []byte {
 	}
 	return b[i+2:]
 }
-
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
-
-func isAlnum(c byte) bool { return alnum[c] }
-
-var alnum = func() (t [256]bool) {
-	for c := range t {
-		t[c] = c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-	}
-	return t
-}()
 
 // local marks r as a failure that this host decided on.
 func local(r *parsers.Record, s registry.Stage) { r.Stage, r.Source = s, registry.SourceLocal }

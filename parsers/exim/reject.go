@@ -325,7 +325,7 @@ func (p *parser) spokeTooSoon(s []byte, f *refusal) bool {
 	text, s := s[:i+1], s[i+len("): rejected "):]
 	f.stage, f.code, f.text = registry.StageBanner, 554, text
 	if len(s) > 0 && s[0] == '"' {
-		n := skipQuoted(s)
+		n := parsers.SkipQuoted(s)
 		if n == 0 {
 			return true
 		}

@@ -62,7 +62,7 @@ func pieceMark(b []byte) (number, total int, newline bool, rest []byte, ok bool)
 
 // count reads a number of up to four digits and returns its length.
 func count(b []byte) (v, n int) {
-	for n < len(b) && n < 4 && isDigit(b[n]) {
+	for n < len(b) && n < 4 && parsers.IsDigit(b[n]) {
 		v = v*10 + int(b[n]-'0')
 		n++
 	}

@@ -1,20 +1,10 @@
 package exim
 
-import "bytes"
+import (
+	"bytes"
 
-// skipQuoted returns the offset behind the quoted string that begins b, in
-// which a backslash quotes the next character, or 0 when it is not closed.
-func skipQuoted(b []byte) int {
-	for i := 1; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return 0
-}
+	"mailfail/parsers"
+)
 
 // angle takes the address in the angle brackets that begin b. A local part in
 // quotes may hold anything, brackets too (RFC 5321 section 4.1.2).
@@ -24,7 +14,7 @@ func angle(b []byte) (addr, rest []byte, ok bool) {
 	}
 	i := 1
 	if b[1] == '"' {
-		if n := skipQuoted(b[1:]); n > 0 {
+		if n := parsers.SkipQuoted(b[1:]); n > 0 {
 			i += n
 		}
 	}
@@ -46,7 +36,7 @@ func word(b []byte) (w, rest []byte) {
 	if eq := bytes.IndexByte(b[:end], '='); eq >= 0 && eq+1 < len(b) {
 		switch b[eq+1] {
 		case '"':
-			if n := skipQuoted(b[eq+1:]); n > 0 {
+			if n := parsers.SkipQuoted(b[eq+1:]); n > 0 {
 				end = endWord(b, eq+1+n)
 			}
 		case '<':

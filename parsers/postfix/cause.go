@@ -12,7 +12,7 @@ import (
 func (l *line) sent(text []byte) {
 	l.Outcome = registry.OutcomeDelivered
 	l.Reply = registry.Reply{Text: text}
-	if len(text) > 2 && text[0] == '2' && isDigit(text[1]) {
+	if len(text) > 2 && text[0] == '2' && parsers.IsDigit(text[1]) {
 		l.Reply = registry.ParseReply(text)
 		l.NextID = queuedAs(text)
 	}
@@ -32,7 +32,7 @@ func (l *line) isDropped(text []byte) bool {
 	if string(text) == "delivered to file: /dev/null" {
 		return true
 	}
-	return isLoopback(l.RelayIP) && containsAny(text, dropped)
+	return parsers.IsLoopback(l.RelayIP) && containsAny(text, dropped)
 }
 
 // dropped are parts of the replies with which content filters say that they threw
@@ -47,10 +47,10 @@ var dropped = []string{"discarded", "Discarded", "silently", "DISCARD(", ", DISC
 // another message. lmtp(8) delivers to mailboxes. Of others it shows when the queue
 // id that the next hop gave the message is one of this host.
 func (l *line) isFilter(text []byte) bool {
-	if isLoopback(l.RelayIP) {
+	if parsers.IsLoopback(l.RelayIP) {
 		return bytes.Contains(text, []byte(" from MTA(")) || string(l.daemon()) == "smtp" && l.unnamed() && !names(text)
 	}
-	if len(l.RelayIP) > 0 || !has(text, "delivered via ") {
+	if len(l.RelayIP) > 0 || !parsers.Has(text, "delivered via ") {
 		return false
 	}
 	switch string(l.Relay) {
@@ -64,7 +64,7 @@ func (l *line) isFilter(text []byte) bool {
 // unnamed reports whether the next hop goes by no name of its own: localhost, or an
 // address.
 func (l *line) unnamed() bool {
-	return bytes.Equal(l.Relay, l.RelayIP) || bytes.IndexByte(l.Relay, '.') < 0 || has(l.Relay, "localhost.")
+	return bytes.Equal(l.Relay, l.RelayIP) || bytes.IndexByte(l.Relay, '.') < 0 || parsers.Has(l.Relay, "localhost.")
 }
 
 // names reports whether a reply names the id that the next hop keeps the message
@@ -89,7 +89,7 @@ func queuedAs(text []byte) []byte {
 }
 
 func isNextIDByte(c byte) bool {
-	return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '-' || c == '_' || c == '.'
+	return parsers.IsDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '-' || c == '_' || c == '.'
 }
 
 // failed emits a bounce, or a bounce that soft_bounce turned into a deferral.
@@ -123,7 +123,7 @@ func (l *line) isSuspended(text []byte) bool {
 	case "":
 		return l.Stage == registry.StageRoute && !loops(text)
 	}
-	return hasAny(text, suspensions)
+	return parsers.HasAny(text, suspensions)
 }
 
 var suspensions = []string{
@@ -135,25 +135,25 @@ var suspensions = []string{
 func (l *line) cause(text []byte, whole bool) {
 	l.Reply.Text = text
 	switch {
-	case has(text, "host "):
+	case parsers.Has(text, "host "):
 		l.remote(text[len("host "):], whole)
-	case has(text, "Protocol error: host "):
+	case parsers.Has(text, "Protocol error: host "):
 		l.remote(text[len("Protocol error: host "):], whole)
-	case has(text, "connect to "):
+	case parsers.Has(text, "connect to "):
 		l.blame(registry.StageConnect, registry.SourceNetwork)
 		l.relayFrom(text[len("connect to "):])
-	case has(text, "lost connection with "):
+	case parsers.Has(text, "lost connection with "):
 		l.broken(text[len("lost connection with "):])
-	case has(text, "conversation with "):
+	case parsers.Has(text, "conversation with "):
 		l.broken(text[len("conversation with "):])
-	case hasAny(text, tlsFailures):
+	case parsers.HasAny(text, tlsFailures):
 		l.blame(registry.StageSTARTTLS, registry.SourceTLS)
 		l.said(text, "] refused to start TLS: ")
-	case hasAny(text, dnsFailures), has(text, "Domain ") && bytes.HasSuffix(text, []byte(" does not accept mail (nullMX)")):
+	case parsers.HasAny(text, dnsFailures), parsers.Has(text, "Domain ") && bytes.HasSuffix(text, []byte(" does not accept mail (nullMX)")):
 		l.blame(registry.StageDNS, registry.SourceDNS)
-	case has(text, "SASL authentication failed"):
+	case parsers.Has(text, "SASL authentication failed"):
 		l.authentication(text)
-	case has(text, "message size "), has(text, "SMTPUTF8 is required"):
+	case parsers.Has(text, "message size "), parsers.Has(text, "SMTPUTF8 is required"):
 		l.blame(registry.StageMail, registry.SourceLocal)
 	case l.noRelay(), loops(text):
 		l.blame(registry.StageRoute, registry.SourceLocal)
@@ -179,7 +179,7 @@ var (
 
 // loops reports whether a failure is that this host is its own next hop.
 func loops(text []byte) bool {
-	return has(text, "mail for ") && bytes.HasSuffix(text, []byte(" loops back to myself"))
+	return parsers.Has(text, "mail for ") && bytes.HasSuffix(text, []byte(" loops back to myself"))
 }
 
 func (l *line) blame(stage registry.Stage, source registry.Source) {
@@ -239,21 +239,21 @@ func inReplyTo(reply []byte) ([]byte, registry.Stage) {
 // (smtp/smtp_proto.c, xfer_request and smtp_helo).
 func commandStage(command []byte) registry.Stage {
 	switch {
-	case has(command, "RCPT TO"):
+	case parsers.Has(command, "RCPT TO"):
 		return registry.StageRcpt
-	case has(command, "end of DATA"), has(command, "end of data"), has(command, "message body"), has(command, "BDAT"):
+	case parsers.Has(command, "end of DATA"), parsers.Has(command, "end of data"), parsers.Has(command, "message body"), parsers.Has(command, "BDAT"):
 		return registry.StageEndOfData
-	case has(command, "MAIL FROM"), has(command, "XFORWARD"), has(command, "RSET"):
+	case parsers.Has(command, "MAIL FROM"), parsers.Has(command, "XFORWARD"), parsers.Has(command, "RSET"):
 		return registry.StageMail
-	case has(command, "DATA"):
+	case parsers.Has(command, "DATA"):
 		return registry.StageData
-	case has(command, "EHLO"), has(command, "HELO"), has(command, "LHLO"):
+	case parsers.Has(command, "EHLO"), parsers.Has(command, "HELO"), parsers.Has(command, "LHLO"):
 		return registry.StageEHLO
-	case has(command, "STARTTLS"):
+	case parsers.Has(command, "STARTTLS"):
 		return registry.StageSTARTTLS
-	case has(command, "AUTH"):
+	case parsers.Has(command, "AUTH"):
 		return registry.StageAuth
-	case has(command, "QUIT"):
+	case parsers.Has(command, "QUIT"):
 		return registry.StageQuit
 	}
 	return registry.StageUnknown
@@ -270,15 +270,15 @@ func (l *line) broken(b []byte) {
 	}
 	doing := b[i+len(" while "):]
 	switch {
-	case has(doing, "sending "):
+	case parsers.Has(doing, "sending "):
 		l.Stage = commandStage(doing[len("sending "):])
-	case has(doing, "receiving the initial "):
+	case parsers.Has(doing, "receiving the initial "):
 		l.Stage = registry.StageBanner
 	case bytes.Contains(doing, []byte("TLS")):
 		l.Stage = registry.StageSTARTTLS
 	case bytes.Contains(doing, []byte("uthenticat")), bytes.Contains(doing, []byte("SASL")):
 		l.Stage = registry.StageAuth
-	case has(doing, "performing the ") && bytes.HasSuffix(doing, []byte(" handshake")):
+	case parsers.Has(doing, "performing the ") && bytes.HasSuffix(doing, []byte(" handshake")):
 		l.Stage = registry.StageEHLO
 	}
 }

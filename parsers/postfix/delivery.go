@@ -34,7 +34,7 @@ func addressFrom(b []byte, i int, follow []string) (addr, rest []byte, ok bool) 
 			return nil, nil, false
 		}
 		i += j + 1
-		if rest := b[i:]; len(rest) == 0 || hasAny(rest, follow) {
+		if rest := b[i:]; len(rest) == 0 || parsers.HasAny(rest, follow) {
 			return b[:i-1], rest, true
 		}
 	}
@@ -43,7 +43,7 @@ func addressFrom(b []byte, i int, follow []string) (addr, rest []byte, ok bool) 
 // bareAddress reads an address without brackets.
 func bareAddress(b []byte, follow []string) (addr, rest []byte, ok bool) {
 	for i := range b {
-		if (b[i] == ',' || b[i] == ' ') && hasAny(b[i:], follow) {
+		if (b[i] == ',' || b[i] == ' ') && parsers.HasAny(b[i:], follow) {
 			return b[:i], b[i:], true
 		}
 	}
@@ -78,9 +78,9 @@ func host(b []byte) (name, ip, rest []byte, ok bool) {
 		return nil, nil, nil, false
 	}
 	name, ip, rest = b[:i], b[i+1:i+n], b[i+n+1:]
-	if len(rest) > 1 && rest[0] == ':' && isDigit(rest[1]) {
+	if len(rest) > 1 && rest[0] == ':' && parsers.IsDigit(rest[1]) {
 		j := 1
-		for j < len(rest) && isDigit(rest[j]) {
+		for j < len(rest) && parsers.IsDigit(rest[j]) {
 			j++
 		}
 		rest = rest[j:]
@@ -88,22 +88,16 @@ func host(b []byte) (name, ip, rest []byte, ok bool) {
 	return name, ip, rest, true
 }
 
-// isLoopback reports whether ip is this host itself. Other addresses of
-// 127.0.0.0/8 tell servers apart in containers and tests.
-func isLoopback(ip []byte) bool {
-	return string(ip) == "127.0.0.1" || string(ip) == "::1"
-}
-
 // seconds reads a delay such as 151541, 0.16 or 1.2; negative when it is none.
 func seconds(b []byte) time.Duration {
-	if len(b) == 0 || !isDigit(b[0]) {
+	if len(b) == 0 || !parsers.IsDigit(b[0]) {
 		return -1
 	}
 	whole, fraction, _ := bytes.Cut(b, dot)
-	d := time.Duration(min(number(whole), int64(1<<32))) * time.Second
+	d := time.Duration(min(parsers.Number(whole), int64(1<<32))) * time.Second
 	unit := time.Second / 10
 	for _, c := range fraction {
-		if !isDigit(c) {
+		if !parsers.IsDigit(c) {
 			break
 		}
 		d += time.Duration(c-'0') * unit
@@ -127,12 +121,12 @@ func (l *line) delivery(b []byte) parsers.Result {
 	if l.Address, b, ok = address(b, afterRecipient); !ok || len(l.Address) == 0 {
 		return parsers.Unparsed // Postfix delivers no mail to <> (empty_address_recipient)
 	}
-	if has(b, ", orig_to=") {
+	if parsers.Has(b, ", orig_to=") {
 		if l.Original, b, ok = address(b[len(", orig_to="):], afterOriginal); !ok {
 			return parsers.Unparsed
 		}
 	}
-	for has(b, ", ") {
+	for parsers.Has(b, ", ") {
 		b = b[2:]
 		eq := bytes.IndexByte(b, '=')
 		if eq < 0 {
@@ -204,11 +198,11 @@ func (l *line) status(b []byte) parsers.Result {
 // mailboxes, and a next hop that is a mailbox, a pipe or a socket has no address.
 func (l *line) direction(text []byte) registry.Direction {
 	switch {
-	case string(l.daemon()) == "lmtp", has(text, "User unknown in "):
+	case string(l.daemon()) == "lmtp", parsers.Has(text, "User unknown in "):
 		return registry.DirectionLocal
 	case l.noRelay():
 		return registry.DirectionOutgoing
-	case len(l.RelayIP) == 0, l.RelayIP[0] == '/', has(l.RelayIP, "private/"):
+	case len(l.RelayIP) == 0, l.RelayIP[0] == '/', parsers.Has(l.RelayIP, "private/"):
 		return registry.DirectionLocal
 	}
 	return registry.DirectionOutgoing

@@ -75,7 +75,7 @@ func TestInbound(t *testing.T) {
 			switch {
 			case r.Stage == registry.StageEndOfData:
 				key = fmt.Sprint(r.Stage)
-			case has(r.Reply.Text, "Illegal address syntax "):
+			case parsers.Has(r.Reply.Text, "Illegal address syntax "):
 				key = fmt.Sprint(r.Stage, " 501")
 			}
 			got[key]++

@@ -55,11 +55,11 @@ func isMessage(b []byte) bool {
 	}
 	b = b[n+2:]
 	switch {
-	case has(b, "to=<"):
+	case parsers.Has(b, "to=<"):
 		return bytes.Contains(b, []byte(", relay=")) && bytes.Contains(b, []byte(", status="))
-	case has(b, "from=<"):
+	case parsers.Has(b, "from=<"):
 		return bytes.Contains(b, []byte(", size=")) && bytes.Contains(b, []byte(", nrcpt=")) && bytes.HasSuffix(b, []byte("(queue active)"))
-	case has(b, "message-id=<"), has(b, "client="):
+	case parsers.Has(b, "message-id=<"), parsers.Has(b, "client="):
 		return bytes.IndexByte(b, ' ') < 0
 	}
 	return string(b) == "removed"
@@ -72,7 +72,7 @@ func isPostfix(program []byte) bool {
 	if rest, ok := bytes.CutPrefix(program, []byte("postfix")); ok {
 		return len(rest) == 0 || rest[0] == '/' || rest[0] == '-'
 	}
-	if has(program, "cyrus/") || has(program, "dovecot/") { // with a lmtp and a master of their own
+	if parsers.Has(program, "cyrus/") || parsers.Has(program, "dovecot/") { // with a lmtp and a master of their own
 		return false
 	}
 	i := bytes.LastIndexByte(program, '/')
@@ -221,7 +221,7 @@ const (
 var idBytes = func() (t [256]byte) {
 	for c := range t {
 		switch {
-		case isDigit(byte(c)):
+		case parsers.IsDigit(byte(c)):
 			t[c] = idDigit
 		case bytes.IndexByte([]byte("aeiou"), byte(c)) >= 0:
 			t[c] = idVowel
@@ -237,13 +237,13 @@ func (l *line) withID(n int) parsers.Result {
 	l.begin(l.entry.Message[:n])
 	b := l.entry.Message[n+2:]
 	switch {
-	case has(b, "to="):
+	case parsers.Has(b, "to="):
 		return l.delivery(b[len("to="):])
-	case has(b, "from="):
+	case parsers.Has(b, "from="):
 		return l.queued(b[len("from="):])
-	case has(b, "client="):
+	case parsers.Has(b, "client="):
 		return l.client(b[len("client="):])
-	case has(b, "message-id="):
+	case parsers.Has(b, "message-id="):
 		l.MessageID = b[len("message-id="):]
 		l.send(parsers.Arrival)
 		return parsers.Understood
@@ -251,7 +251,7 @@ func (l *line) withID(n int) parsers.Result {
 		return l.removed()
 	case string(b) == "canceled":
 		return l.deleted()
-	case has(b, "uid="):
+	case parsers.Has(b, "uid="):
 		return l.pickup(b)
 	case l.notified(b):
 		return parsers.Understood
@@ -259,7 +259,7 @@ func (l *line) withID(n int) parsers.Result {
 	if result, ok := l.action(b); ok {
 		return result
 	}
-	if hasAny(b, asides) || hasAny(b, sessions) || has(b, "status=deferred (bounce failed)") {
+	if parsers.HasAny(b, asides) || parsers.HasAny(b, sessions) || parsers.Has(b, "status=deferred (bounce failed)") {
 		return parsers.Understood
 	}
 	return parsers.Unparsed
@@ -328,16 +328,16 @@ func (l *line) queued(b []byte) parsers.Result {
 		return parsers.Unparsed
 	}
 	if status, ok := bytes.CutPrefix(rest, []byte(", status=")); ok {
-		if !has(status, "expired") && !has(status, "force-expired") {
+		if !parsers.Has(status, "expired") && !parsers.Has(status, "force-expired") {
 			return parsers.Unparsed
 		}
 		l.settle(registry.StateExpired)
 		return parsers.Understood
 	}
 	l.HasSender, l.Sender = true, sender
-	l.Size = number(rest[len(", size="):])
+	l.Size = parsers.Number(rest[len(", size="):])
 	if _, n, ok := bytes.Cut(rest, afterSize); ok {
-		l.Recipients = int(number(n))
+		l.Recipients = int(parsers.Number(n))
 	}
 	l.send(parsers.Arrival)
 	return parsers.Understood
@@ -348,7 +348,7 @@ var afterSize = []byte(", nrcpt=")
 // notified reads "sender non-delivery notification: QUEUEID": bounce made a
 // message that reports the end, the delay or the delivery of this one.
 func (l *line) notified(b []byte) bool {
-	if !has(b, "sender ") && !has(b, "postmaster ") {
+	if !parsers.Has(b, "sender ") && !parsers.Has(b, "postmaster ") {
 		return false
 	}
 	_, id, ok := bytes.Cut(b, []byte(" notification: "))
@@ -371,7 +371,7 @@ func (l *line) client(b []byte) parsers.Result {
 	if _, login, ok := bytes.Cut(rest, []byte(", sasl_username=")); ok {
 		l.Account = upTo(login, afterLogin)
 	}
-	l.Reinjected = isLoopback(ip)
+	l.Reinjected = parsers.IsLoopback(ip)
 	l.send(parsers.Arrival)
 	return parsers.Understood
 }
@@ -408,21 +408,21 @@ func (l *line) pickup(b []byte) parsers.Result {
 func (l *line) withoutID() parsers.Result {
 	b := l.entry.Message
 	switch {
-	case has(b, "connect from "), has(b, "disconnect from "):
+	case parsers.Has(b, "connect from "), parsers.Has(b, "disconnect from "):
 		return parsers.Irrelevant
-	case has(b, noQueue+": "):
+	case parsers.Has(b, noQueue+": "):
 		l.begin(nil)
 		return l.withoutQueue(b[len(noQueue)+2:])
-	case has(b, "warning: "):
+	case parsers.Has(b, "warning: "):
 		return l.warning(b[len("warning: "):])
-	case has(b, "proxy-reject: "), has(b, "reject: "):
+	case parsers.Has(b, "proxy-reject: "), parsers.Has(b, "reject: "):
 		l.begin(nil)
 		return l.rejected(b[bytes.IndexByte(b, ' ')+1:])
 	case l.gaveUp(b):
 		return parsers.Understood
-	case has(b, tlsReports+": "):
+	case parsers.Has(b, tlsReports+": "):
 		return l.tlsReport(b[len(tlsReports)+2:])
-	case hasAny(b, chatter), isDetail(b), isDump(b), has(l.entry.Program, "postfix/postlog"):
+	case parsers.HasAny(b, chatter), isDetail(b), isDump(b), parsers.Has(l.entry.Program, "postfix/postlog"):
 		return parsers.Irrelevant
 	}
 	return parsers.Unparsed
@@ -439,14 +439,14 @@ func isDetail(b []byte) bool {
 	word := b[:i]
 	if bytes.IndexByte(word, '_') > 0 {
 		for _, c := range word {
-			if c != '_' && !isDigit(c) && (c < 'a' || c > 'z') {
+			if c != '_' && !parsers.IsDigit(c) && (c < 'a' || c > 'z') {
 				return false
 			}
 		}
 		return true
 	}
 	_, _, rest, ok := host(b)
-	return ok && has(rest, ": ")
+	return ok && parsers.Has(rest, ": ")
 }
 
 // isDump reports whether a line is of a dump of bytes, "0000 16 03 01 …", which
@@ -456,7 +456,7 @@ func isDump(b []byte) bool {
 		return false
 	}
 	for _, c := range b[:4] {
-		if !isDigit(c) && (c < 'a' || c > 'f') {
+		if !parsers.IsDigit(c) && (c < 'a' || c > 'f') {
 			return false
 		}
 	}
@@ -469,7 +469,7 @@ func (l *line) withoutQueue(b []byte) parsers.Result {
 	if result, ok := l.action(b); ok {
 		return result
 	}
-	if has(b, "client=") || hasAny(b, sessions) || hasAny(b, asides) {
+	if parsers.Has(b, "client=") || parsers.HasAny(b, sessions) || parsers.HasAny(b, asides) {
 		return parsers.Understood
 	}
 	return parsers.Unparsed
@@ -487,7 +487,7 @@ func (l *line) warning(b []byte) parsers.Result {
 		return understoodIf(l.warned(b))
 	}
 	text := b[n+2:]
-	if string(text) != "queue file size limit exceeded" && !has(text, "message rejected: ") {
+	if string(text) != "queue file size limit exceeded" && !parsers.Has(text, "message rejected: ") {
 		return understoodIf(l.warned(text))
 	}
 	l.begin(b[:n])
@@ -531,30 +531,4 @@ var chatter = []string{
 	"waiting for the Postfix ", "aborting the Postfix ", "rebuilding ", "removing ", "deleting ", "symlink ", "Deleted: ",
 	"Requeued: ", "Placed on hold: ", "Released from hold: ", "Expired: ", "master exit time ", "master_", "postfix-script: ",
 	"name_mask: ", "Policy action=", "handler ", "dict_", "dsn_", "Library ", "queue is ", "updating ", "open database ", "new ",
-}
-
-// number reads the digits at the beginning of b.
-func number(b []byte) (v int64) {
-	for _, c := range b {
-		if !isDigit(c) || v > 1<<52 {
-			break
-		}
-		v = v*10 + int64(c-'0')
-	}
-	return v
-}
-
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
-
-func has(b []byte, prefix string) bool {
-	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
-}
-
-func hasAny(b []byte, prefixes []string) bool {
-	for _, p := range prefixes {
-		if has(b, p) {
-			return true
-		}
-	}
-	return false
 }

@@ -37,11 +37,11 @@ func (l *line) action(b []byte) (result parsers.Result, ok bool) {
 //	END-OF-MESSAGE: 550 5.7.1 text; from=<a> to=<b> proto=ESMTP helo=<c>
 func (l *line) rejected(b []byte) parsers.Result {
 	switch {
-	case hasAny(b, contents):
+	case parsers.HasAny(b, contents):
 		return l.rejectedContent(b)
-	case has(b, mimeError):
+	case parsers.Has(b, mimeError):
 		return l.rejectedMIME(b)
-	case has(b, "connect from "): // postscreen: all screening ports busy
+	case parsers.Has(b, "connect from "): // postscreen: all screening ports busy
 		return l.rejectedConnection(b[len("connect from "):])
 	}
 	i := 0
@@ -53,12 +53,12 @@ func (l *line) rejected(b []byte) parsers.Result {
 		return parsers.Unparsed
 	}
 	rest := b[i:]
-	if has(rest, " from ") {
+	if parsers.Has(rest, " from ") {
 		if l.Client, l.ClientIP, rest, ok = host(rest[len(" from "):]); !ok {
 			return parsers.Unparsed
 		}
 	}
-	if !has(rest, ": ") {
+	if !parsers.Has(rest, ": ") {
 		return parsers.Unparsed
 	}
 	reply, tail := splitReply(rest[2:])
@@ -73,7 +73,7 @@ func (l *line) rejected(b []byte) parsers.Result {
 // message too: the queue file is deleted without another word.
 func (l *line) sendRejection() {
 	l.Source = registry.SourceLocal
-	if l.Stage == registry.StageConnect && l.Reply.Code == 0 && hasAny(l.Reply.Text, overloads) {
+	if l.Stage == registry.StageConnect && l.Reply.Code == 0 && parsers.HasAny(l.Reply.Text, overloads) {
 		l.Reply.Code = 421
 	}
 	l.send(parsers.Rejection)
@@ -156,7 +156,7 @@ var (
 // splitReply divides "554 5.7.1 <addr>: text; from=<…" at the semicolon. The
 // address is the client's, and may itself hold what looks like the rest.
 func splitReply(b []byte) (reply, tail []byte) {
-	if hasAny(b, tails) { // a filter that refused without a word
+	if parsers.HasAny(b, tails) { // a filter that refused without a word
 		return nil, b[2:]
 	}
 	i := 0
@@ -171,7 +171,7 @@ func splitReply(b []byte) (reply, tail []byte) {
 			return b, nil
 		}
 		i += j
-		if hasAny(b[i:], tails) {
+		if parsers.HasAny(b[i:], tails) {
 			return b[:i], b[i+2:]
 		}
 		i++
@@ -181,24 +181,24 @@ func splitReply(b []byte) (reply, tail []byte) {
 // envelope reads "from=<a> to=<b> proto=ESMTP helo=<c>", each part of which
 // may be missing, and returns what follows.
 func (l *line) envelope(b []byte) []byte {
-	if has(b, "from=") {
+	if parsers.Has(b, "from=") {
 		if sender, rest, ok := address(b[len("from="):], afterFrom); ok {
 			l.HasSender, l.Sender, b = true, sender, skipComma(rest)
 		}
 	}
-	if has(b, "to=") {
+	if parsers.Has(b, "to=") {
 		if recipient, rest, ok := address(b[len("to="):], afterTo); ok {
 			l.Address, b = recipient, skipComma(rest)
 		}
 	}
-	if has(b, "proto=") {
+	if parsers.Has(b, "proto=") {
 		i := 0
 		for i < len(b) && b[i] != ' ' && b[i] != ':' && b[i] != ',' {
 			i++
 		}
 		b = skipComma(b[i:])
 	}
-	if has(b, "helo=") {
+	if parsers.Has(b, "helo=") {
 		if _, rest, ok := address(b[len("helo="):], afterHelo); ok {
 			return rest
 		}
@@ -264,7 +264,7 @@ func (l *line) rejectedMIME(b []byte) parsers.Result {
 func (l *line) rejectedConnection(b []byte) parsers.Result {
 	var rest []byte
 	var ok bool
-	if l.Client, l.ClientIP, rest, ok = host(b); !ok || !has(rest, ": ") {
+	if l.Client, l.ClientIP, rest, ok = host(b); !ok || !parsers.Has(rest, ": ") {
 		return parsers.Unparsed
 	}
 	l.Stage, l.Reply.Text = registry.StageConnect, rest[2:]
@@ -284,7 +284,7 @@ func (l *line) discarded(b []byte) parsers.Result {
 	l.HasSender, l.Sender, l.Client, l.ClientIP = false, nil, nil, nil
 	l.Reply.Text = text
 	l.settle(registry.StateRemoved)
-	if has(b, "END-OF-MESSAGE") || hasAny(b, contents) {
+	if parsers.Has(b, "END-OF-MESSAGE") || parsers.HasAny(b, contents) {
 		l.end() // cleanup throws the whole message away
 	}
 	return parsers.Understood

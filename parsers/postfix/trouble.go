@@ -113,7 +113,7 @@ var severities = []struct {
 // for other lines.
 func (l *line) gaveUp(b []byte) bool {
 	for _, s := range severities {
-		if !has(b, s.word) {
+		if !parsers.Has(b, s.word) {
 			continue
 		}
 		text := b[len(s.word):]
@@ -170,7 +170,7 @@ func (l *line) refusedByFault() {
 	switch {
 	case containsAny(text, blocklistErrors):
 		problem = parsers.ProblemResolver
-	case has(text, portsBusy), has(text, "all server ports busy"):
+	case parsers.Has(text, portsBusy), parsers.Has(text, "all server ports busy"):
 		problem = parsers.ProblemLimit
 	case status.Subject != 3:
 		return
@@ -201,7 +201,7 @@ func containsAny(b []byte, list []string) bool {
 //
 //	TLSRPT: status=failure, domain=a.example, receiving_mx=mx.a.example[192.0.2.1], failure_type=validation_failure, failure_reason=…
 func (l *line) tlsReport(b []byte) parsers.Result {
-	if !has(b, "status=failure, ") {
+	if !parsers.Has(b, "status=failure, ") {
 		return parsers.Understood
 	}
 	l.begin(nil)
