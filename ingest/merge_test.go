@@ -30,6 +30,9 @@ func hostLog(t *testing.T, dir, host string, seed uint64, messages int) string {
 // Databases of several hosts make one that is what reading all of their logs makes;
 // merging them again changes nothing, and a merge that is killed is done again.
 func TestMergeIsReadingAll(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	dir := t.TempDir()
 	var logs, parts []string
 	for i, host := range []string{"east", "west"} {

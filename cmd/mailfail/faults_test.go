@@ -92,6 +92,9 @@ func writeLog(t *testing.T, dir string, log []byte) string {
 }
 
 func TestDiskFull(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	log, _ := generate(t, 4000)
 	path := writeLog(t, t.TempDir(), log)
 	want := atOnce(t, log)
@@ -173,6 +176,9 @@ func TestDamagedDatabase(t *testing.T) {
 // A crash of the machine may tear the write-ahead log anywhere: what was
 // committed before is there, and what is lost is read again.
 func TestTornWAL(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	log, _ := generate(t, 2000)
 	dir := t.TempDir()
 	half := bytes.LastIndexByte(log[:len(log)/2], '\n') + 1

@@ -474,6 +474,9 @@ func difference(got, want string) string {
 // TestTogether lets several processes read the same logs into one database at
 // the same time: each does its part or waits, and nothing is read twice.
 func TestTogether(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	log, counts := generate(t, 10_000)
 	want := atOnce(t, log)
 	for round := range 3 {
@@ -504,6 +507,9 @@ func TestTogether(t *testing.T) {
 // process reads what there is of the same log, and is not kept from it. Nothing is
 // read twice, and nothing left out.
 func TestQuietStream(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	log, counts := generate(t, 2000)
 	log = append([]byte(strings.Repeat("no line of a log ", 200)+"\n"), log...)
 	counts.Lines++
@@ -545,6 +551,9 @@ func TestQuietStream(t *testing.T) {
 
 // TestInterruptedStream interrupts who waits for a stream. What was read is kept.
 func TestInterruptedStream(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	log, _ := generate(t, 100)
 	for _, name := range []string{"-", "pipe"} {
 		for _, n := range []int{0, 100, len(log) - 10} {
@@ -613,6 +622,9 @@ func startReading(t *testing.T, ctx context.Context, name, dir string) (p *proce
 // read into it: a report is never kept from it, and shows what was committed so
 // far, whole batches and no more.
 func TestReportBesideIngest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	log, counts := generate(t, 10_000)
 	dir := t.TempDir()
 	path, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "db")

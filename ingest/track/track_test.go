@@ -446,6 +446,9 @@ func TestEndWithLastRecipient(t *testing.T) {
 
 // A story told in any number of pieces is the same story.
 func TestPieces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, s := range stories {
 		t.Run(s.name, func(t *testing.T) {
 			rs := records(t, s.story)
@@ -460,6 +463,9 @@ func TestPieces(t *testing.T) {
 // The rows of a roaming message, which several servers wrote, may come in any
 // order.
 func TestAnyOrder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, s := range stories {
 		if !strings.HasPrefix(s.name, "roaming") {
 			continue
