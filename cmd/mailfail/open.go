@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"mailfail/store/sqlite"
+)
+
+// openDatabase opens the database at path to write to. It says so when that takes
+// its time: one of an older schema is brought up to date, another process writes.
+func openDatabase(cmd *cobra.Command, path string) (*sqlite.DB, error) {
+	const what = "bringing the database up to date"
+	bar := progressBar{w: cmd.ErrOrStderr()}
+	said := false
+	db, err := sqlite.OpenTelling(path, func(done, total int64) {
+		switch {
+		case isTerminal(bar.w):
+			bar.show(what, done, total)
+		case !said:
+			warn(cmd, fmt.Errorf("%s, once: %s", what, path))
+		}
+		said = true
+	})
+	bar.clear()
+	if err != nil {
+		return nil, err
+	}
+	db.Waiting = func() { warn(cmd, waitingFor(path)) }
+	return db, nil
+}
+
+func waitingFor(path string) error {
+	return fmt.Errorf("another process is writing to %s: waiting for it", path)
+}
