@@ -1,4 +1,4 @@
-// Mailfail reads the logs of Postfix, Exim and Microsoft Exchange and says what
+// Mailfail reads the logs of mail servers (Postfix, Exim, Exchange …) and says what
 // failed, why, and what changed.
 //
 // Exit codes: 0 done; 1 something could not be read or written (said on
@@ -90,7 +90,7 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "mailfail",
 		Short:         "What failed in your mail, why, and what changed",
-		Long:          "Mailfail reads the logs of Postfix, Exim and Microsoft Exchange and says what failed,\nwhy, and what changed: by domain, by code, by provider.",
+		Long:          "Mailfail reads the logs of mail servers (Postfix, Exim, Exchange, sendmail and others)\nand says what failed, why, and what changed: by domain, by code, by provider.",
 		Version:       versionText(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
