@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -359,11 +360,14 @@ func (w *world) prune(ctx *countdown) {
 // countdown is a context that ends when it was asked some times whether it has.
 type countdown struct {
 	context.Context
+	mu   sync.Mutex // database/sql asks from goroutines of its own
 	left int
 	done chan struct{}
 }
 
 func (c *countdown) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.left--; c.left == 0 {
 		close(c.done)
 	}

@@ -27,9 +27,10 @@ func (r *Report) View(top int) *View {
 // composer puts words around the numbers.
 type composer struct {
 	*Report
-	top      int
-	clusters []*cluster
-	nOutside int64 // recipients that failed outside the clusters
+	top       int
+	clusters  []*cluster
+	clustered map[place]bool // the places of those in the clusters
+	nOutside  int64          // recipients that failed outside the clusters
 }
 
 // rows is how many rows of a table are shown.

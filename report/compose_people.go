@@ -216,7 +216,7 @@ func (c *composer) wanted() (ids []int64) {
 		ids = append(ids, p.cause().lastID)
 	}
 	if c.Found == nil {
-		c.clusters = c.trouble.clusters(c.Totals.Recipients)
+		c.cluster()
 	}
 	for _, k := range c.clusters {
 		ids = append(ids, k.cause().lastID)

@@ -35,7 +35,7 @@ func (c *composer) problems() Section {
 	if c.trouble == nil {
 		return s
 	}
-	c.clusters = c.trouble.clusters(c.Totals.Recipients)
+	c.cluster()
 	for _, k := range c.clusters {
 		s.Problems = append(s.Problems, c.problem(k))
 	}
@@ -68,10 +68,21 @@ func belongs(l *place, p *investigate.Problem) bool {
 		is(w.SenderDomain, l.sender) && is(w.Host, l.host)
 }
 
+// cluster finds the largest groups in trouble.
+func (c *composer) cluster() {
+	c.clusters = c.trouble.clusters(c.Totals.Recipients)
+	c.clustered = map[place]bool{}
+	for _, k := range c.clusters {
+		for _, l := range k.leaves {
+			c.clustered[l.place] = true
+		}
+	}
+}
+
 // inProblem reports whether a place is one of a problem's.
 func (c *composer) inProblem(l *place) bool {
 	if c.Found == nil {
-		return slices.ContainsFunc(c.clusters, func(k *cluster) bool { return k.has(*l) })
+		return c.clustered[*l]
 	}
 	return slices.ContainsFunc(c.Found.Problems, func(p investigate.Problem) bool {
 		return p.Severity != investigate.Remark && belongs(l, &p)
@@ -119,11 +130,6 @@ func narrow(p *pile) *cluster {
 		k.where = append(k.where, narrowed{d, parts[0].name})
 	}
 	return k
-}
-
-// has reports whether a recipient is one of the cluster's.
-func (k *cluster) has(p place) bool {
-	return slices.ContainsFunc(k.leaves, func(l *leaf) bool { return l.place == p })
 }
 
 func (c *composer) problem(k *cluster) Problem {

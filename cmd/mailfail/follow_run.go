@@ -65,7 +65,9 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 		return err
 	}
 	defer db.Close()
-	db.Waiting = func() { f.warn(waitingFor(path)) }
+	if db.Waiting != nil {
+		db.Waiting = func() { f.warn(waitingFor(path)) } // the screen has a place for it
+	}
 
 	lately := store.Window{Since: f.now().Add(-24 * time.Hour)}
 	if f.twice, err = db.Repeats(f.cmd.Context(), lately, f.filter); err != nil {

@@ -152,6 +152,7 @@ func hostileRuns(dir string, logs []string) []hostileRun {
 	for _, form := range []string{"text", "html", "markdown", "json", "csv"} {
 		add(form, one("report", "--top", "0", "--format", form), db, window)
 		add(form, one("report", "--format", form), db, window)
+		add(form, one("report", "--anonymize=all", "--top", "0", "--format", form), db, window)
 		add(form, one("report", "--top", "0", "--format", form, "--year", "2026", "--tz", "UTC"), logs)
 	}
 	for _, form := range []string{"text", "html", "markdown", "json"} {
@@ -159,7 +160,7 @@ func hostileRuns(dir string, logs []string) []hostileRun {
 		add(form, one("investigate", "--format", form, "--year", "2026", "--tz", "UTC"), logs)
 	}
 	for _, form := range []string{"text", "json", "csv"} {
-		for _, by := range []string{"domain", "code", "provider", "sender", "relay", "host", "instance", "reason", "mta", "direction"} {
+		for _, by := range []string{"domain", "code", "provider", "sender", "relay", "host", "instance", "reason", "mta", "direction", "account", "client"} {
 			add(form, one("report", "--top", "0", "--by", by, "--format", form), db, window)
 		}
 		add(form, one("events", "--rejections", "--format", form), db, window)
@@ -184,6 +185,7 @@ func hostileRuns(dir string, logs []string) []hostileRun {
 	for _, form := range []string{"text", "json"} {
 		runs = append(runs, hostileRun{args: slices.Concat(one("check", "--since", "2026-11-19", "--format", form), db), form: form, codes: []int{0, 1, 2}})
 	}
+	add("text", one("prune", "--dry-run", "--keep", "90d"), db)
 	add("text", one("db", "size"), db)
 	add("csv", one("db", "export"), db)
 	// What serve shows is looked at in report/web; these are its messages.

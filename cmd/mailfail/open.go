@@ -27,7 +27,9 @@ func openDatabase(cmd *cobra.Command, path string) (*sqlite.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.Waiting = func() { warn(cmd, waitingFor(path)) }
+	if isTerminal(bar.w) { // a timer's run that waits for another is no news to anybody
+		db.Waiting = func() { warn(cmd, waitingFor(path)) }
+	}
 	return db, nil
 }
 
