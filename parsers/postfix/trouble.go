@@ -158,6 +158,13 @@ func (l *line) trouble(problem parsers.Problem, severity parsers.Severity, text 
 // serve: the client is on no list, and every client is refused.
 var blocklistErrors = []string{"Error: open resolver", "excessive number of queries", "127.255.255."}
 
+// isBlocklistError looks where smtpd and postscreen put what the list answered:
+// "… blocked using LIST; ANSWER". Most rejections have no semicolon.
+func isBlocklistError(text []byte) bool {
+	i := bytes.IndexByte(text, ';')
+	return i >= 0 && containsAny(text[i:], blocklistErrors)
+}
+
 // portsBusy is what postscreen logs when it has no process for a client.
 const portsBusy = "all screening ports busy"
 
@@ -168,7 +175,7 @@ func (l *line) refusedByFault() {
 	text, status := l.Reply.Text, l.Reply.Enhanced
 	problem := parsers.Problem("")
 	switch {
-	case containsAny(text, blocklistErrors):
+	case isBlocklistError(text):
 		problem = parsers.ProblemResolver
 	case parsers.Has(text, portsBusy), parsers.Has(text, "all server ports busy"):
 		problem = parsers.ProblemLimit
