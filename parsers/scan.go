@@ -1,5 +1,10 @@
 package parsers
 
+import (
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
 // Hand scanners that formats share. A line is read with these and with
 // package bytes; a regular expression costs thirty times as much.
 
@@ -75,3 +80,34 @@ func SkipQuoted(b []byte) int {
 // IsLoopback reports whether ip is this host itself. Other addresses of 127.0.0.0/8
 // tell servers apart in containers and tests.
 func IsLoopback(ip []byte) bool { return string(ip) == "127.0.0.1" || string(ip) == "::1" }
+
+// EscapedRune decodes the \u00e4 of JSON that begins b, or a pair of surrogates
+// (RFC 8259 section 7), and returns how long it is; 0 when b begins with none.
+func EscapedRune(b []byte) (r rune, n int) {
+	r, n = escapedUnit(b)
+	if utf16.IsSurrogate(r) {
+		low, m := escapedUnit(b[n:])
+		if pair := utf16.DecodeRune(r, low); m > 0 && pair != utf8.RuneError {
+			return pair, n + m
+		}
+	}
+	return r, n
+}
+
+func escapedUnit(b []byte) (r rune, n int) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, 0
+	}
+	for _, c := range b[2:6] {
+		switch {
+		case IsDigit(c):
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, 0
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, 6
+}

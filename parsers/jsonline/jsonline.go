@@ -20,7 +20,6 @@ package jsonline
 
 import (
 	"bytes"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"mailfail/parsers"
@@ -145,6 +144,24 @@ func (s *Scanner) Element() bool {
 		s.fail()
 	}
 	return false
+}
+
+// Each reads the elements of the array that comes next, and returns the best of
+// the results, or Unparsed as soon as one is.
+func (s *Scanner) Each(read func(element []byte) parsers.Result) parsers.Result {
+	result := parsers.Irrelevant
+	for more := s.Array(); more; more = s.Element() {
+		switch read(s.Raw()) {
+		case parsers.Unparsed:
+			return parsers.Unparsed
+		case parsers.Understood:
+			result = parsers.Understood
+		}
+	}
+	if !s.OK() {
+		return parsers.Unparsed
+	}
+	return result
 }
 
 // Raw returns the next value as it stands.
@@ -275,44 +292,15 @@ func (s *Scanner) escape(b []byte) int {
 	case i >= 0:
 		s.text = append(s.text, values[i])
 	case b[1] == 'u':
-		return s.escapedRune(b)
+		r, n := parsers.EscapedRune(b)
+		if n == 0 {
+			s.text = append(s.text, 'u')
+			return 2
+		}
+		s.text = utf8.AppendRune(s.text, r)
+		return n
 	default:
 		s.text = append(s.text, b[1])
 	}
 	return 2
-}
-
-// escapedRune decodes \u00e4, and a pair of surrogates.
-func (s *Scanner) escapedRune(b []byte) int {
-	r, n := runeOf(b)
-	if n == 0 {
-		s.text = append(s.text, 'u')
-		return 2
-	}
-	if utf16.IsSurrogate(r) {
-		low, m := runeOf(b[n:])
-		if pair := utf16.DecodeRune(r, low); m > 0 && pair != utf8.RuneError {
-			r, n = pair, n+m
-		}
-	}
-	s.text = utf8.AppendRune(s.text, r)
-	return n
-}
-
-func runeOf(b []byte) (r rune, n int) {
-	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
-		return 0, 0
-	}
-	for _, c := range b[2:6] {
-		switch {
-		case parsers.IsDigit(c):
-			c -= '0'
-		case c|0x20 >= 'a' && c|0x20 <= 'f':
-			c = c | 0x20 - 'a' + 10
-		default:
-			return 0, 0
-		}
-		r = r<<4 | rune(c)
-	}
-	return r, 6
 }

@@ -83,11 +83,11 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 	p.emit = emit
 	if parsers.Has(e.Message, "[") {
 		p.list.Reset(e.Message)
-		return p.events()
+		return p.list.Each(p.one)
 	}
 	result := p.one(e.Message)
 	if result == parsers.Unparsed && p.answer(e.Message) {
-		return p.events()
+		return p.list.Each(p.one)
 	}
 	return result
 }
@@ -104,23 +104,6 @@ func (p *parser) answer(line []byte) bool {
 		p.list.Skip()
 	}
 	return false
-}
-
-// events reads the events of an array. Of several the worst result counts.
-func (p *parser) events() parsers.Result {
-	result := parsers.Irrelevant
-	for more := p.list.Array(); more; more = p.list.Element() {
-		switch p.one(p.list.Raw()) {
-		case parsers.Unparsed:
-			return parsers.Unparsed
-		case parsers.Understood:
-			result = parsers.Understood
-		}
-	}
-	if !p.list.OK() {
-		return parsers.Unparsed
-	}
-	return result
 }
 
 // one reads an event.

@@ -92,20 +92,8 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 	if !parsers.Has(e.Message, "[") {
 		return p.one(e.Message)
 	}
-	result := parsers.Irrelevant
 	p.list.Reset(e.Message)
-	for more := p.list.Array(); more; more = p.list.Element() {
-		switch p.one(p.list.Raw()) {
-		case parsers.Unparsed:
-			return parsers.Unparsed
-		case parsers.Understood:
-			result = parsers.Understood
-		}
-	}
-	if !p.list.OK() {
-		return parsers.Unparsed
-	}
-	return result
+	return p.list.Each(p.one)
 }
 
 // one reads an event.

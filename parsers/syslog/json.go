@@ -3,7 +3,6 @@ package syslog
 import (
 	"bytes"
 	"time"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"mailfail/parsers"
@@ -216,37 +215,11 @@ func (s *jsonScanner) escape(b []byte) int {
 		s.buf = append(s.buf, values[i])
 		return 2
 	}
-	r, n := unicodeEscape(b)
-	if n == 0 {
-		return 0
+	r, n := parsers.EscapedRune(b)
+	if n > 0 {
+		s.buf = utf8.AppendRune(s.buf, r)
 	}
-	if utf16.IsSurrogate(r) {
-		low, m := unicodeEscape(b[n:])
-		if pair := utf16.DecodeRune(r, low); m > 0 && pair != utf8.RuneError {
-			r, n = pair, n+m
-		}
-	}
-	s.buf = utf8.AppendRune(s.buf, r)
 	return n
-}
-
-// unicodeEscape decodes \u00e4.
-func unicodeEscape(b []byte) (r rune, n int) {
-	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
-		return 0, 0
-	}
-	for _, c := range b[2:6] {
-		switch {
-		case parsers.IsDigit(c):
-			c -= '0'
-		case c|0x20 >= 'a' && c|0x20 <= 'f':
-			c = c | 0x20 - 'a' + 10
-		default:
-			return 0, 0
-		}
-		r = r<<4 | rune(c)
-	}
-	return r, 6
 }
 
 // journalFields are the fields of a journal entry that are used
