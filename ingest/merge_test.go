@@ -64,6 +64,9 @@ func TestMergeIsReadingAll(t *testing.T) {
 
 // What has grown since is merged anew, and what must not be merged is refused.
 func TestMergeAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	dir := t.TempDir()
 	east, west := hostLog(t, dir, "east", 1, 300), hostLog(t, dir, "west", 2, 300)
 	a, b, merged := filepath.Join(dir, "a.db"), filepath.Join(dir, "b.db"), filepath.Join(dir, "m.db")
