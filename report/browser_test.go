@@ -36,8 +36,8 @@ func TestBrowser(t *testing.T) {
 			Account:   registry.Foreign(text),
 			Text:      registry.Foreign(text),
 		}
-		r.Hosts = []store.Group{{Values: []string{text}, Tally: tally(1, 1, 0, 0)}}
-		r.Domains = append(r.Domains, store.Group{Values: []string{text}, Tally: tally(0, 9_999_999, 0, 0)})
+		r.Hosts = []store.Group{{Values: []registry.Foreign{registry.Foreign(text)}, Tally: tally(1, 1, 0, 0)}}
+		r.Domains = append(r.Domains, store.Group{Values: []registry.Foreign{registry.Foreign(text)}, Tally: tally(0, 9_999_999, 0, 0)})
 	}
 	for _, mail := range []bool{false, true} {
 		page := filepath.Join(t.TempDir(), fmt.Sprintf("mail-%v.html", mail))

@@ -98,7 +98,7 @@ func (c *composer) day() (time.Time, bool) {
 
 // host names the hosts of the logs, nil when they name none.
 func (c *composer) host() templates.Text {
-	var names []string
+	var names []registry.Foreign
 	for _, h := range c.Hosts {
 		if name := h.Values[0]; name != "" {
 			names = append(names, name)
@@ -318,7 +318,7 @@ func reasonName(reason string) string {
 }
 
 // dimensionValue is a value of a dimension, in words when it is empty.
-func dimensionValue(d store.Dimension, value string) templates.Text {
+func dimensionValue[S ~string](d store.Dimension, value S) templates.Text {
 	switch {
 	case value == "<>" && d == store.BySender:
 		return templates.Words("<> (bounces)")

@@ -43,7 +43,7 @@ func (r *Report) inTrouble(dims []store.Dimension, g *store.Group) (failed, wait
 	if r.ofCause(dims) || !r.knowsPeople(dims) {
 		return failed, g.Pending
 	}
-	if p := r.trouble.by(dims)[strings.Join(g.Values, "\x00")]; p != nil {
+	if p := r.trouble.by(dims)[placeKey(g.Values)]; p != nil {
 		return failed, p.waiting
 	}
 	return failed, 0
@@ -173,14 +173,26 @@ func (c *composer) causeText(dims []store.Dimension, g *store.Group) templates.T
 
 // causeOf returns what stands for the recipients in trouble of a row, nil when
 // there are none, or when they are not known by these dimensions.
-func (r *Report) causeOf(dims []store.Dimension, values []string) *leaf {
+func (r *Report) causeOf(dims []store.Dimension, values []registry.Foreign) *leaf {
 	if !r.knowsPeople(dims) {
 		return nil
 	}
-	if p := r.trouble.by(dims)[strings.Join(values, "\x00")]; p != nil {
+	if p := r.trouble.by(dims)[placeKey(values)]; p != nil {
 		return p.cause()
 	}
 	return nil
+}
+
+// placeKey is the name of a pile of recipients in trouble: its values.
+func placeKey[S ~string](values []S) string {
+	var b strings.Builder
+	for i, v := range values {
+		if i > 0 {
+			b.WriteByte(0)
+		}
+		b.WriteString(string(v))
+	}
+	return b.String()
 }
 
 func dimensionStrings(dims []store.Dimension) (names []string) {

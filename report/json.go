@@ -70,7 +70,7 @@ type jsonSystem struct {
 
 // jsonDirection counts the recipients elsewhere, and those of this server.
 type jsonDirection struct {
-	Direction string `json:"direction"`
+	Direction registry.Foreign `json:"direction"`
 	jsonCounts
 	jsonTop
 }
@@ -214,7 +214,7 @@ type jsonTop struct {
 }
 
 type jsonDomain struct {
-	Domain string `json:"domain"`
+	Domain registry.Foreign `json:"domain"`
 	jsonCounts
 	jsonTop
 }
@@ -308,7 +308,7 @@ type jsonUnknown struct {
 // jsonGroup has the dimensions as its first fields.
 type jsonGroup struct {
 	dims   []store.Dimension
-	values []string
+	values []registry.Foreign
 	rest   any
 }
 

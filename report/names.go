@@ -32,7 +32,7 @@ func CheckNames(ctx context.Context, q store.Reader, f store.Filter) error {
 	} {
 		var known []string
 		for _, g := range list.groups {
-			known = append(known, g.Values[0])
+			known = append(known, string(g.Values[0]))
 		}
 		for _, name := range list.names {
 			if !matchesAny(name, known, list.match) {

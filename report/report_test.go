@@ -68,7 +68,7 @@ func tally(delivered, bounced, expired, pending int64) store.Tally {
 // sample is a report with a bit of everything.
 func sample() *Report {
 	group := func(name string, t store.Tally, code, reason string) store.Group {
-		return store.Group{Values: []string{name}, Tally: t, TopCode: code, TopReason: reason, TopCause: strings.TrimSpace(code + " " + reason), HasTop: t.Deferrals+t.Failures > 0}
+		return store.Group{Values: []registry.Foreign{registry.Foreign(name)}, Tally: t, TopCode: code, TopReason: reason, TopCause: strings.TrimSpace(code + " " + reason), HasTop: t.Deferrals+t.Failures > 0}
 	}
 	totals := tally(1_234_567, 4_321, 87, 1_002)
 	totals.Recipients += 3
@@ -177,11 +177,11 @@ func TestText(t *testing.T) {
 
 	r := sample()
 	r.By = []store.Dimension{store.ByProvider, store.BySender}
-	r.Groups = []store.Group{{Values: []string{"Google", "<>"}, Tally: tally(10, 2, 0, 0), TopCode: "550", TopReason: "policy", HasTop: true}, {Values: []string{"", ""}, Tally: tally(5, 0, 0, 0)}}
+	r.Groups = []store.Group{{Values: []registry.Foreign{"Google", "<>"}, Tally: tally(10, 2, 0, 0), TopCode: "550", TopReason: "policy", HasTop: true}, {Values: []registry.Foreign{"", ""}, Tally: tally(5, 0, 0, 0)}}
 	golden(t, "report-by.txt", text(t, r, PageRows, TextOptions{}))
 	r.By = []store.Dimension{store.ByMTA, store.ByReason}
 	r.Filter = store.Filter{Codes: []string{"5xx"}, Domains: []string{"example.org", "*.example.org"}}
-	r.Groups = []store.Group{{Values: []string{"postfix", "policy"}, Tally: tally(0, 2, 0, 0), HasTop: true, TopCode: "550"}}
+	r.Groups = []store.Group{{Values: []registry.Foreign{"postfix", "policy"}, Tally: tally(0, 2, 0, 0), HasTop: true, TopCode: "550"}}
 	golden(t, "report-code.txt", text(t, r, PageRows, TextOptions{}))
 
 	r = sample()
@@ -407,7 +407,7 @@ func TestJSON(t *testing.T) {
 
 	b.Reset()
 	r.By = []store.Dimension{store.ByProvider, store.ByCode}
-	r.Groups = []store.Group{{Values: []string{"Google", "550 5.1.1"}, Tally: tally(0, 2, 0, 0), HasTop: true, TopCode: "550 5.1.1", TopReason: "user-unknown"}}
+	r.Groups = []store.Group{{Values: []registry.Foreign{"Google", "550 5.1.1"}, Tally: tally(0, 2, 0, 0), HasTop: true, TopCode: "550 5.1.1", TopReason: "user-unknown"}}
 	if err := r.WriteJSON(&b, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -424,7 +424,7 @@ func TestCSV(t *testing.T) {
 	for name, by := range map[string][]store.Dimension{"report-domains.csv": nil, "report-codes.csv": {store.ByCode}, "report-by.csv": {store.ByHost, store.ByReason}, "report-hops.csv": {ByNextHop}} {
 		r := sample()
 		r.By = by
-		r.Groups = []store.Group{{Values: []string{"@host", "-reason"}, Tally: tally(1, 2, 3, 4), HasTop: true, TopCode: "550", TopReason: "policy"}}
+		r.Groups = []store.Group{{Values: []registry.Foreign{"@host", "-reason"}, Tally: tally(1, 2, 3, 4), HasTop: true, TopCode: "550", TopReason: "policy"}}
 		var b bytes.Buffer
 		if err := r.WriteCSV(&b, 0); err != nil {
 			t.Fatal(err)

@@ -303,7 +303,7 @@ func (t *trouble) by(dims []store.Dimension) map[string]*pile {
 		for _, d := range dims {
 			values = append(values, l.dimension(d))
 		}
-		return strings.Join(values, "\x00")
+		return placeKey(values)
 	}) {
 		byName[p.name] = p
 	}

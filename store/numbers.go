@@ -1,8 +1,9 @@
 package store
 
 import (
-	"mailfail/registry"
 	"time"
+
+	"mailfail/registry"
 )
 
 // Hop holds the connections to one next hop: a server, or a domain whose
@@ -103,7 +104,7 @@ type Numbers struct {
 
 // Group holds the numbers of one combination of dimensions.
 type Group struct {
-	Values []string // as many as dimensions
+	Values []registry.Foreign // as many as dimensions
 	Tally
 	TopCode   string // of most failing attempts; see HasTop
 	TopReason string

@@ -1,6 +1,10 @@
 package store
 
-import "time"
+import (
+	"time"
+
+	"mailfail/registry"
+)
 
 // Timeline is what happened in a window, by some dimensions and by steps of
 // time.
@@ -13,8 +17,8 @@ type Timeline struct {
 
 // Slice is what happened at one combination of dimensions.
 type Slice struct {
-	Values []string // as many as dimensions
-	Points []Point  // those with anything in them, oldest first
+	Values []registry.Foreign // as many as dimensions
+	Points []Point            // those with anything in them, oldest first
 }
 
 // Point is what happened within one step of a timeline.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -88,12 +89,20 @@ func completeNames(of func(*store.Numbers) []store.Group) completion {
 			return nil
 		}
 		for _, g := range of(n) {
-			if g.Values[0] != "" {
-				names = append(names, g.Values[0])
+			if isPlain(string(g.Values[0])) {
+				names = append(names, string(g.Values[0]))
 			}
 		}
 		return names
 	}
+}
+
+// isPlain reports whether a name has nothing in it that a shell, or the script
+// that completes for it, could take for more than text.
+func isPlain(name string) bool {
+	return name != "" && name[0] != '-' && !strings.ContainsFunc(name, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" .-_@", r)
+	})
 }
 
 // completeFlags lets the shell complete the values of a command's flags.

@@ -142,7 +142,7 @@ func byReason(ctx context.Context, q store.Reader, list *[]prometheus.Metric) er
 	}
 	sums := map[string]store.Tally{}
 	for _, g := range n.Groups {
-		reason := g.Values[0]
+		reason := string(g.Values[0])
 		if !known[reason] { // of rules of the user's own
 			reason = "unknown"
 		}
@@ -168,7 +168,7 @@ func byProvider(ctx context.Context, q store.Reader, list *[]prometheus.Metric) 
 	}
 	sums := map[string]store.Tally{}
 	for _, g := range n.Groups {
-		name := g.Values[0]
+		name := string(g.Values[0])
 		if !registry.IsProvider(name) {
 			name = otherProviders
 		}

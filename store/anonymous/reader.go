@@ -76,12 +76,12 @@ func (r *reader) Numbers(ctx context.Context, w store.Window, f store.Filter, by
 }
 
 // values are those of any dimensions; codes have dots too.
-func (r *reader) values(list []string) {
+func (r *reader) values(list []registry.Foreign) {
 	for i, v := range list {
-		if v != "" && v[0] >= '0' && v[0] <= '9' && store.CheckCode(v) == nil {
+		if v != "" && v[0] >= '0' && v[0] <= '9' && store.CheckCode(string(v)) == nil {
 			continue
 		}
-		list[i] = r.n.Name(v)
+		list[i] = registry.Foreign(r.n.Name(string(v)))
 	}
 }
 

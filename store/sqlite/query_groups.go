@@ -154,12 +154,12 @@ func (g *grouping) attempt(place int, label, recipient int32, deferred bool) {
 }
 
 // valuesOf returns the values of a group.
-func (g *grouping) valuesOf(number int32) []string {
-	values := make([]string, len(g.dims))
+func (g *grouping) valuesOf(number int32) []registry.Foreign {
+	values := make([]registry.Foreign, len(g.dims))
 	for _, dims := range [][]int{g.ofLabel, g.ofSeries} {
 		for _, i := range slices.Backward(dims) {
 			c := g.combos.list[number]
-			values[i], number = g.cat.text(g.dims[i], c.value), c.rest
+			values[i], number = registry.Foreign(g.cat.text(g.dims[i], c.value)), c.rest
 		}
 	}
 	return values

@@ -109,7 +109,7 @@ func (f *failures) countDomains(c *counter, s *byPlace) {
 			}
 		}
 		for _, code := range found {
-			code.places.add(domain, sums[code])
+			code.places.add(string(domain), sums[code])
 			sums[code] = 0
 		}
 	})

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"mailfail/registry"
-	"mailfail/store"
 	"math/rand"
 	"path/filepath"
 	"reflect"
@@ -13,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mailfail/registry"
+	"mailfail/store"
 )
 
 // fixture is a database that is filled row by row, and remembers the rows.
@@ -585,7 +586,7 @@ func compareGroups(t *testing.T, name string, got []store.Group, want map[string
 	have := map[string]store.Tally{}
 	for _, g := range got {
 		if g.Tally != (store.Tally{}) {
-			have[strings.Join(g.Values, "|")] = g.Tally
+			have[valuesIn(g.Values)] = g.Tally
 		}
 	}
 	for k, v := range want {
@@ -827,4 +828,12 @@ func BenchmarkNumbers(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(attempts)*float64(b.N)/b.Elapsed().Seconds(), "attempts/s")
+}
+
+func valuesIn(values []registry.Foreign) string {
+	var list []string
+	for _, v := range values {
+		list = append(list, string(v))
+	}
+	return strings.Join(list, "|")
 }

@@ -59,7 +59,10 @@ func checkFlow(t *testing.T, r store.Reader, w store.Window, f store.Filter) {
 	}
 	want, firsts := map[store.FlowPlace]*store.Point{}, map[string]int64{}
 	for _, s := range line.Slices {
-		v := s.Values
+		v := make([]string, len(by))
+		for i := range v {
+			v[i] = string(s.Values[i])
+		}
 		place := store.FlowPlace{Host: v[0], Instance: v[1], Sender: v[2], Domain: v[3], Relay: v[4], Provider: v[5]}
 		for _, p := range s.Points {
 			if want[place] == nil {
