@@ -289,8 +289,8 @@ type jsonCause struct {
 }
 
 type jsonPlace struct {
-	Domains   int64  `json:"domains"`
-	TopDomain string `json:"top_domain"`
+	Domains   int64            `json:"domains"`
+	TopDomain registry.Foreign `json:"top_domain"`
 }
 
 func causeOf(c *store.CauseRow) jsonCause {
@@ -299,7 +299,7 @@ func causeOf(c *store.CauseRow) jsonCause {
 }
 
 type jsonUnknown struct {
-	Signature string           `json:"signature"`
+	Signature registry.Foreign `json:"signature"`
 	Code      string           `json:"code"`
 	Attempts  int64            `json:"attempts"`
 	Example   registry.Foreign `json:"example"`

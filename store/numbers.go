@@ -124,8 +124,8 @@ type CodeRow struct {
 	Deferrals   int64 // of them
 	Recipients  int64
 	Domains     int64
-	TopDomain   string // of failing attempts: where most of them were
-	Clients     int64  // of rejections
+	TopDomain   registry.Foreign // of failing attempts: where most of them were
+	Clients     int64            // of rejections
 	First, Last time.Time
 	Example     registry.Foreign // latest text of the most frequent signature
 }
@@ -139,12 +139,12 @@ type CauseRow struct {
 	Provider  string // that most of it came from
 	N         int64
 	Domains   int64
-	TopDomain string // where most of it was
+	TopDomain registry.Foreign // where most of it was
 }
 
 // SignatureRow holds the failures with one signature.
 type SignatureRow struct {
-	Signature string
+	Signature registry.Foreign
 	Code      string
 	Attempts  int64
 	Example   registry.Foreign
@@ -198,11 +198,11 @@ type CountRow struct {
 	Time     time.Time
 	SeriesID int64 // of its database
 	Format   string
-	Host     string
-	Instance string
-	Sender   string // domain
-	Domain   string
-	Relay    string
+	Host     registry.Foreign
+	Instance registry.Foreign
+	Sender   registry.Foreign // domain
+	Domain   registry.Foreign
+	Relay    registry.Foreign
 	Provider string
 
 	Direction registry.Direction

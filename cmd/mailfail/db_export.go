@@ -63,8 +63,8 @@ func exportCounts(cmd *cobra.Command, db *sqlite.DB, w store.Window, out io.Writ
 	}
 	err = db.EachCount(cmd.Context(), w, func(r *store.CountRow) error {
 		row := []string{r.Time.UTC().Format("2006-01-02T15:04Z"), r.Format}
-		for _, name := range []string{r.Host, r.Instance, r.Sender, r.Domain, r.Relay, r.Provider} {
-			row = append(row, templates.CSV(registry.Foreign(name)))
+		for _, name := range []registry.Foreign{r.Host, r.Instance, r.Sender, r.Domain, r.Relay, registry.Foreign(r.Provider)} {
+			row = append(row, templates.CSV(name))
 		}
 		row = append(row, r.Direction.String(), strconv.FormatBool(r.Own))
 		for _, n := range []int64{r.Delivered, r.Recipients, r.Suspended, r.Handed, r.Messages, r.Accepted} {

@@ -55,17 +55,19 @@ func (r *reader) Numbers(ctx context.Context, w store.Window, f store.Filter, by
 	}
 	for _, rows := range [][]store.CodeRow{n.Codes, n.Rejections, n.Uncoded, n.UncodedRejections} {
 		for i := range rows {
-			r.names(&rows[i].Provider, &rows[i].TopDomain)
+			r.names(&rows[i].Provider)
+			r.hosts(&rows[i].TopDomain)
 			r.text(&rows[i].Example)
 		}
 	}
 	for _, rows := range [][]store.CauseRow{n.Failed, n.PutOff} {
 		for i := range rows {
-			r.names(&rows[i].Provider, &rows[i].TopDomain)
+			r.names(&rows[i].Provider)
+			r.hosts(&rows[i].TopDomain)
 		}
 	}
 	for i := range n.Unknown {
-		n.Unknown[i].Signature = r.n.Text(n.Unknown[i].Signature)
+		r.text(&n.Unknown[i].Signature)
 		r.text(&n.Unknown[i].Example)
 	}
 	for i := range n.Hops {

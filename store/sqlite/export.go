@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -38,11 +39,11 @@ func (c *catalog) countRow(s *series, k *cause) *store.CountRow {
 	r := &store.CountRow{
 		SeriesID:  s.id,
 		Format:    c.names[s.format],
-		Host:      c.names[s.host],
-		Instance:  c.names[s.instance],
-		Sender:    c.names[s.sender],
-		Domain:    c.names[s.domain],
-		Relay:     c.names[s.relay],
+		Host:      registry.Foreign(c.names[s.host]),
+		Instance:  registry.Foreign(c.names[s.instance]),
+		Sender:    registry.Foreign(c.names[s.sender]),
+		Domain:    registry.Foreign(c.names[s.domain]),
+		Relay:     registry.Foreign(c.names[s.relay]),
 		Provider:  c.names[c.relays[s.relay]],
 		Direction: s.direction,
 		Own:       s.own,

@@ -165,7 +165,7 @@ func (c *counter) causeRows(causes []int64, domains []spread) []store.CauseRow {
 		k := c.cause(int64(id))
 		if rows[k.label] == nil {
 			d := &domains[k.label]
-			rows[k.label] = &store.CauseRow{Code: k.code, Reply: k.reply, Enhanced: k.enhanced, Reason: k.reason, Domains: d.domains, TopDomain: d.top}
+			rows[k.label] = &store.CauseRow{Code: k.code, Reply: k.reply, Enhanced: k.enhanced, Reason: k.reason, Domains: d.domains, TopDomain: registry.Foreign(d.top)}
 			providers[k.label] = map[string]int64{}
 		}
 		rows[k.label].N += n
@@ -263,7 +263,7 @@ func sortCodeRows(rows []store.CodeRow) {
 func (c *counter) describe(row *store.CodeRow, t *codeTally, e *examples) {
 	k := t.causes[0]
 	*row = store.CodeRow{Code: k.code, Reply: k.reply, Enhanced: k.enhanced, Recipients: t.recipients, Domains: t.places.domains,
-		TopDomain: t.places.top, Clients: t.clients}
+		TopDomain: registry.Foreign(t.places.top), Clients: t.clients}
 	first, last := k.first, k.last
 	reasons := map[string]int64{}
 	for _, k := range t.causes {
@@ -338,7 +338,7 @@ func (c *counter) unknown() ([]store.SignatureRow, error) {
 	rows := make([]store.SignatureRow, 0, len(bySignature)) // examples point into it
 	e := &examples{}
 	for signature, list := range bySignature {
-		row := store.SignatureRow{Signature: signature}
+		row := store.SignatureRow{Signature: registry.Foreign(signature)}
 		codes := map[string]int64{}
 		for _, k := range list {
 			row.Attempts += k.n
