@@ -34,9 +34,6 @@ var sentLine = regexp.MustCompile(`(\w+): to=<([^>]+)>.* status=(sent|deferred|b
 // Whoever was delivered at once is found by address and by queue id, however many
 // batches the log was read in, and nobody else is.
 func TestDelivered(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	log, _ := generated(t, 800)
 	outcomes := map[[2]string]string{} // by queue id and address
 	for _, m := range sentLine.FindAllStringSubmatch(string(log), -1) {

@@ -175,9 +175,6 @@ func failedWith(n *store.Numbers, code string) (sum int64) {
 // tracking log, and its failures with the stage and the reply of the send log,
 // in whatever order and pieces they are read.
 func TestSendLogsBesideTrackingLogs(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	l := newTwoLogs(150)
 	if l.exact < 50 || int(l.exact) == len(l.want) {
 		t.Fatalf("%d of %d failures have a reply: no test", l.exact, len(l.want))

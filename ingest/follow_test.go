@@ -251,9 +251,6 @@ func TestFollowStdinBesideFiles(t *testing.T) {
 
 // follow and ingest at the same time, on the same file and database.
 func TestFollowBesideIngest(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	log, c := generated(t, 400)
 	want := atOnce(t, log)
 	path := filepath.Join(t.TempDir(), "mail.log")

@@ -243,9 +243,6 @@ func TestRotation(t *testing.T) {
 
 // Two runs over the same files at the same time count every line once.
 func TestTwoRunsAtTheSameTime(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	log, _ := generated(t, 3000)
 	want := atOnce(t, log)
 	dir := t.TempDir()
@@ -278,9 +275,6 @@ func TestTwoRunsAtTheSameTime(t *testing.T) {
 // What was read of a stream before another process read on in the same log is in
 // the result, too: both together have every line.
 func TestResultWhenAnotherReadsOn(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	log, c := generated(t, 500)
 	cut := func(n int) int { return bytes.IndexByte(log[n:], '\n') + n + 1 }
 	first, second := cut(len(log)/3), cut(len(log)*2/3)
@@ -338,9 +332,6 @@ func TestResultWhenAnotherReadsOn(t *testing.T) {
 
 // A run that is told to stop keeps what it has read, and the next goes on.
 func TestInterrupted(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	log, _ := generated(t, 2000)
 	want := atOnce(t, log)
 	path := filepath.Join(t.TempDir(), "mail.log")

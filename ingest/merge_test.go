@@ -30,9 +30,6 @@ func hostLog(t *testing.T, dir, host string, seed uint64, messages int) string {
 // Databases of several hosts make one that is what reading all of their logs makes;
 // merging them again changes nothing, and a merge that is killed is done again.
 func TestMergeIsReadingAll(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	dir := t.TempDir()
 	var logs, parts []string
 	for i, host := range []string{"east", "west"} {
@@ -64,9 +61,6 @@ func TestMergeIsReadingAll(t *testing.T) {
 
 // What has grown since is merged anew, and what must not be merged is refused.
 func TestMergeAgain(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	dir := t.TempDir()
 	east, west := hostLog(t, dir, "east", 1, 300), hostLog(t, dir, "west", 2, 300)
 	a, b, merged := filepath.Join(dir, "a.db"), filepath.Join(dir, "b.db"), filepath.Join(dir, "m.db")

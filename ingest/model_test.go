@@ -49,10 +49,11 @@ var operations = []string{
 // that of all lines read once, at the end, in order: the model. A script that
 // fails is made as short as can be before it is shown.
 func TestModel(t *testing.T) {
+	seeds := *modelSeeds
 	if testing.Short() {
-		t.Skip("takes long")
+		seeds = min(seeds, 8)
 	}
-	for seed := range *modelSeeds {
+	for seed := range seeds {
 		script := randomScript(rand.New(rand.NewPCG(7, uint64(seed))))
 		if fault := play(t, script); fault != "" {
 			script = shrink(t, script)

@@ -144,9 +144,6 @@ func TestTwoLogsOfTheSameLines(t *testing.T) {
 // that holds all their lines. Identical lines are in the same file: nobody could tell
 // whether two files hold one of them each, or both the same one.
 func TestOverlappingFiles(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	lines := realLines(t)
 	want := mailOf(t, lines)
 	for seed := range uint64(20) {

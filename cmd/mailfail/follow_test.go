@@ -111,9 +111,6 @@ func TestFollowClosedPipe(t *testing.T) {
 
 // An alert is told once to people and programs.
 func TestFollowAlert(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	dir := t.TempDir()
 	page := filepath.Join(dir, "page")
 	if err := os.WriteFile(page, []byte("#!/bin/sh\ncat >> "+dir+"/paged\n"), 0o755); err != nil {

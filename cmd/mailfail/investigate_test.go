@@ -15,9 +15,6 @@ import (
 // From the logs alone the first five lines name the place of an incident, and
 // JSON its dimensions.
 func TestInvestigateFiles(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	for _, tt := range []struct {
 		mta, kind string
 		seed      uint64

@@ -253,9 +253,6 @@ func TestFollowUTF16FromTheFirstByte(t *testing.T) {
 }
 
 func TestFollowDirectory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	dir := t.TempDir()
 	var l log
 	var all []string

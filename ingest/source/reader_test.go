@@ -159,9 +159,6 @@ func TestLongLineThatGrows(t *testing.T) {
 }
 
 func TestDamagedCompression(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	lines := new(log).lines(20_000)
 	for suffix, pack := range packers {
 		t.Run(suffix, func(t *testing.T) {

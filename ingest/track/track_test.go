@@ -446,9 +446,6 @@ func TestEndWithLastRecipient(t *testing.T) {
 
 // A story told in any number of pieces is the same story.
 func TestPieces(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	for _, s := range stories {
 		t.Run(s.name, func(t *testing.T) {
 			rs := records(t, s.story)

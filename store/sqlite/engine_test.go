@@ -14,9 +14,6 @@ func TestEngine(t *testing.T) { runEngine(t, *update) }
 
 // The answers are the same when hardly anything is read row by row.
 func TestEngineWithSegments(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	defer func(a, b int64, c int) { segmentMin, segmentMax, manyChanged = a, b, c }(segmentMin, segmentMax, manyChanged)
 	segmentMin, segmentMax, manyChanged = 2, 3, 1
 	runEngine(t, false)

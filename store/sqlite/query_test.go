@@ -457,9 +457,6 @@ func (r *reference) putOff() map[string]int64 {
 func minute(n int64) time.Time { return time.UnixMicro(n * store.MinuteMicros).UTC() }
 
 func TestNumbersAgreeWithReference(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	windows := []store.Window{{}, {Since: minute(10)}, {Until: minute(20)}, {Since: minute(10), Until: minute(12)}, {Since: minute(15).Add(59 * time.Second), Until: minute(35).Add(time.Microsecond)}, {Since: minute(50)}}
 	filters := []store.Filter{{}, {Domains: []string{"A.test"}}, {Domains: []string{"*.a.test", "b.test"}}, {Providers: []string{"a"}},
 		{Senders: []string{"<>", "T.test"}}, {Hosts: []string{"h1"}}, {MTAs: []string{"exchange"}}, {MTAs: []string{"exchange-smtpsend", "exim"}},

@@ -287,9 +287,6 @@ func TestWritersTakeTurns(t *testing.T) {
 // Opening a new database, writing to it and closing it again, many at a time:
 // each waits for the others.
 func TestOpenTogether(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
 	for range 20 {
 		path := filepath.Join(t.TempDir(), "x.db")
 		errs := make(chan error)
