@@ -27,7 +27,7 @@ to be named then. A merge may be interrupted and done again.`,
 			if err != nil {
 				return err
 			}
-			db, err := openDatabase(cmd, into)
+			db, err := openDatabase(cmd, into, warner(cmd))
 			if err != nil {
 				return err
 			}

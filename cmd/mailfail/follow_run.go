@@ -60,14 +60,11 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(f.cmd, path)
+	db, err := openDatabase(f.cmd, path, func(err error) { f.warn(err) })
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	if db.Waiting != nil {
-		db.Waiting = func() { f.warn(waitingFor(path)) } // the screen has a place for it
-	}
 
 	lately := store.Window{Since: f.now().Add(-24 * time.Hour)}
 	if f.twice, err = db.Repeats(f.cmd.Context(), lately, f.filter); err != nil {

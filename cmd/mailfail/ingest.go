@@ -40,7 +40,7 @@ are read, with their rotated generations.`,
 			}
 			_, err = os.Stat(path)
 			isNew := errors.Is(err, fs.ErrNotExist)
-			db, err := openDatabase(cmd, path)
+			db, err := openDatabase(cmd, path, warner(cmd))
 			if err != nil {
 				return err
 			}

@@ -119,6 +119,9 @@ func warn(cmd *cobra.Command, err error) {
 	complain(cmd.ErrOrStderr(), err)
 }
 
+// warner returns what warns of errors as they come.
+func warner(cmd *cobra.Command) func(error) { return func(err error) { warn(cmd, err) } }
+
 // complain prints an error. It may quote strangers: the name of a file, the
 // bytes of a damaged database.
 func complain(w io.Writer, err error) {

@@ -9,8 +9,9 @@ import (
 )
 
 // openDatabase opens the database at path to write to. It says so when that takes
-// its time: one of an older schema is brought up to date, another process writes.
-func openDatabase(cmd *cobra.Command, path string) (*sqlite.DB, error) {
+// its time: one of an older schema is brought up to date. On a terminal say is told
+// of another process that is waited for; a timer's run that waits is no news.
+func openDatabase(cmd *cobra.Command, path string, say func(error)) (*sqlite.DB, error) {
 	const what = "bringing the database up to date"
 	bar := progressBar{w: cmd.ErrOrStderr()}
 	said := false
@@ -27,12 +28,8 @@ func openDatabase(cmd *cobra.Command, path string) (*sqlite.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if isTerminal(bar.w) { // a timer's run that waits for another is no news to anybody
-		db.Waiting = func() { warn(cmd, waitingFor(path)) }
+	if isTerminal(bar.w) {
+		db.Waiting = func() { say(fmt.Errorf("another process is writing to %s: waiting for it", path)) }
 	}
 	return db, nil
-}
-
-func waitingFor(path string) error {
-	return fmt.Errorf("another process is writing to %s: waiting for it", path)
 }

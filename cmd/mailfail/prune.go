@@ -81,7 +81,7 @@ func prune(cmd *cobra.Command, path string, keep ingest.Keep) error {
 	if err := ro.Close(); err != nil {
 		return err
 	}
-	db, err := openDatabase(cmd, path)
+	db, err := openDatabase(cmd, path, warner(cmd))
 	if err != nil {
 		return err
 	}
