@@ -99,7 +99,7 @@ func (r *Reader) nextOfJournal(line []byte, e *parsers.Entry) Answer {
 func (r *Reader) nextOfVerbose(line []byte, e *parsers.Entry) Answer {
 	x := &r.journal
 	if field, ok := bytes.CutPrefix(line, []byte("    ")); ok {
-		if key, value, ok := bytes.Cut(field, []byte("=")); ok && key[0] != ' ' {
+		if key, value, ok := bytes.Cut(field, []byte("=")); ok && len(key) > 0 && key[0] != ' ' {
 			x.keep(x.index(key), value, true)
 		}
 		return Part
