@@ -274,10 +274,10 @@ func (r *Reader) openGroup(b []byte, e *parsers.Entry, at place) bool {
 // has a blank behind it, 0 when there is none.
 func group(b []byte) int {
 	var end byte
-	switch b[0] {
-	case '[':
+	switch {
+	case parsers.Has(b, "["):
 		end = ']'
-	case '{':
+	case parsers.Has(b, "{"):
 		end = '}'
 	default:
 		return 0
