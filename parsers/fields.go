@@ -7,7 +7,7 @@ import "strings"
 const (
 	ofMessage   = "ID HasSender Sender Account Client ClientIP MessageID Size Recipients Reinjected BounceOf Own"
 	ofRecipient = "Address Original Direction"
-	ofContact   = "Outcome Relay RelayIP Stage Source Reply MTAStatus NextID TLS Nth"
+	ofContact   = "Outcome Relay RelayIP Stage Source Reply Then MTAStatus NextID TLS Nth"
 	ofTwin      = "Copy LineHash"
 )
 

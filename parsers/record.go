@@ -109,6 +109,7 @@ type Contact struct {
 	Source    registry.Source
 	Reply     registry.Reply    // the remote's, or the local text without codes
 	MTAStatus registry.Enhanced // the MTA's own (dsn=)
+	Then      []byte            // what came of a host that was tried after the one that gave Reply
 	Delay     time.Duration     // since arrival; negative when not given
 	NextID    []byte            // queue id at the next hop, from "queued as"
 	TLS       []byte            // protocol and cipher, where the line has them

@@ -64,7 +64,7 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 		Service:   r.Service,
 		IP:        store.Clean(string(r.RelayIP)),
 		Delay:     r.Delay,
-		Text:      store.Clean(string(r.Reply.Text)),
+		Text:      store.Clean(said(r)),
 		First:     rcpt.firstFor(cause.Reason),
 	}
 	if err := t.w.AddAttempt(&t.row.attempt); err != nil {
@@ -79,6 +79,15 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 		t.settle(rcpt, registry.StateBounced, now, series)
 	}
 	return nil
+}
+
+// said returns what is told of how an attempt ended: the reply, and what came of a
+// host that was tried after the one that gave it.
+func said(r *parsers.Record) string {
+	if len(r.Then) == 0 {
+		return string(r.Reply.Text)
+	}
+	return string(r.Reply.Text) + "; then " + string(r.Then)
 }
 
 // firstFor reports whether a failing attempt is the first of r for a reason.

@@ -48,6 +48,7 @@ func Show(r *parsers.Record) string {
 	w.add("session", r.Session)
 	w.when(r.Delay >= 0, "delay=%s", r.Delay)
 	w.when(len(r.Reply.Text) > 0, "%q", r.Reply.Text)
+	w.when(len(r.Then) > 0, "then %q", r.Then)
 	return strings.Join(w, " ")
 }
 

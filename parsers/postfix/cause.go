@@ -95,6 +95,7 @@ func isNextIDByte(c byte) bool {
 // failed emits a bounce, or a bounce that soft_bounce turned into a deferral.
 func (l *line) failed(text []byte, whole bool) {
 	l.cause(text, whole)
+	l.refusedBefore(text)
 	l.send(parsers.Attempt)
 }
 
@@ -109,6 +110,7 @@ func (l *line) deferred(text []byte, whole bool) {
 		l.send(parsers.Suspended)
 		return
 	}
+	l.refusedBefore(text)
 	l.send(parsers.Attempt)
 }
 

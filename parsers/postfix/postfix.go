@@ -107,8 +107,8 @@ func splitProgram(program []byte) (instance, service []byte) {
 	return instance, service
 }
 
-// A parser reads the lines of Postfix. It keeps nothing from one line to the
-// next but the memory of its record.
+// A parser reads the lines of Postfix. From one line to the next it keeps the memory
+// of its record, and what hosts said that were not the last.
 type parser struct{ line line }
 
 // New returns a parser of Postfix lines.
@@ -117,8 +117,9 @@ func New(parsers.Options) parsers.Parser { return &parser{} }
 // A line is an entry being read, with the record it makes.
 type line struct {
 	parsers.Record
-	entry *parsers.Entry
-	emit  func(*parsers.Record)
+	entry   *parsers.Entry
+	emit    func(*parsers.Record)
+	earlier earlier
 }
 
 // Parse reads one line. It does not fail: what it does not know is Unparsed,
@@ -259,6 +260,9 @@ func (l *line) withID(n int) parsers.Result {
 	if result, ok := l.action(b); ok {
 		return result
 	}
+	if parsers.Has(b, "host ") {
+		return l.refusal(b[len("host "):])
+	}
 	if parsers.HasAny(b, asides) || parsers.HasAny(b, sessions) || parsers.Has(b, "status=deferred (bounce failed)") {
 		return parsers.Understood
 	}
@@ -297,6 +301,7 @@ func (l *line) removed() parsers.Result {
 	if string(l.daemon()) == "postsuper" {
 		return l.deleted()
 	}
+	l.earlier.forget(l.entry.Host, l.ID)
 	l.send(parsers.End)
 	return parsers.Understood
 }
@@ -334,6 +339,7 @@ func (l *line) queued(b []byte) parsers.Result {
 		l.settle(registry.StateExpired)
 		return parsers.Understood
 	}
+	l.earlier.forget(l.entry.Host, l.ID)
 	l.HasSender, l.Sender = true, sender
 	l.Size = parsers.Number(rest[len(", size="):])
 	if _, n, ok := bytes.Cut(rest, afterSize); ok {
