@@ -31,7 +31,7 @@ func (c *composer) reasons() Section {
 		t.Columns = append(t.Columns, Column{Title: c.Before.Name, Number: true})
 	}
 	t.Columns = append(t.Columns, Column{Title: "Codes", Flex: true})
-	list := piles(c.trouble.sorted(), func(l *leaf) string { return l.reason })
+	list := piles(c.trouble.leaves, func(l *leaf) string { return l.reason })
 	for i, p := range top(list, c.rows(shownReasons)) {
 		row := Row{Cells: []templates.Text{templates.Words(reasonName(p.name)), templates.Number(p.failed), templates.Number(p.waiting)}}
 		if c.Before != nil {
@@ -100,7 +100,7 @@ func (c *composer) waiting() Section {
 		if who == nil {
 			break
 		}
-		s.Table.Rows = append(s.Table.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(o.at)), templates.Number(who.Tries), person(who.Address), reasonAndCode(&o.place)}})
+		s.Table.Rows = append(s.Table.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(o.time())), templates.Number(who.Tries), person(who.Address), reasonAndCode(o.why)}})
 	}
 	s.More = more(int(c.trouble.nWaiting)-len(s.Table.Rows), "recipient")
 	return s
@@ -115,23 +115,23 @@ func person(address registry.Foreign) templates.Text {
 }
 
 // reasonAndCode has the code first, so that it is never cut.
-func reasonAndCode(p *place) templates.Text {
-	return templates.Words(strings.TrimSpace(p.code + " " + reasonName(p.reason)))
+func reasonAndCode(y *why) templates.Text {
+	return templates.Words(strings.TrimSpace(y.code + " " + reasonName(y.reason)))
 }
 
 // briefCause is the same for where there is little room.
-func briefCause(p *place) templates.Text {
-	if p.reason == "" {
+func briefCause(y *why) templates.Text {
+	if y.reason == "" {
 		return templates.Words("not tried")
 	}
-	return templates.Words(strings.TrimSpace(p.code + " " + p.reason))
+	return templates.Words(strings.TrimSpace(y.code + " " + y.reason))
 }
 
 // waitingGroups is the same by domain, provider and reason, for when many wait.
 func (c *composer) waitingGroups() (*Table, templates.Text) {
 	t := &Table{Columns: []Column{{Title: "Since"}, {Title: "Waiting", Number: true}, {Title: "Where", Name: true}, {Title: "Cause", Flex: true}}}
 	var leaves []*leaf
-	for _, l := range c.trouble.sorted() {
+	for _, l := range c.trouble.leaves {
 		if !l.ended {
 			leaves = append(leaves, l)
 		}
@@ -140,7 +140,7 @@ func (c *composer) waitingGroups() (*Table, templates.Text) {
 	for _, p := range top(list, c.rows(shownWaiting)) {
 		first, _ := p.span()
 		name, _, _ := strings.Cut(p.name, "\x00")
-		t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(first)), templates.Number(p.waiting), dimensionValue(store.ByDomain, name), reasonAndCode(&p.cause().place)}})
+		t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(first)), templates.Number(p.waiting), dimensionValue(store.ByDomain, name), reasonAndCode(p.cause().why)}})
 	}
 	return t, more(len(list)-len(t.Rows), "place")
 }
@@ -171,7 +171,7 @@ func (c *composer) failedAddresses() Section {
 		if who == nil {
 			break
 		}
-		s.Table.Rows = append(s.Table.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(o.at)), person(who.Address), sender(who), briefCause(&o.place)}})
+		s.Table.Rows = append(s.Table.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(o.time())), person(who.Address), sender(who), briefCause(o.why)}})
 	}
 	if left := c.nOutside - int64(len(s.Table.Rows)); left > 0 && len(s.Table.Rows) > 0 {
 		s.More = templates.Say("… %v more: %v", left, c.events("--outcome failed"))
@@ -183,7 +183,7 @@ func (c *composer) failedAddresses() Section {
 // first.
 func (c *composer) outside() (list []one) {
 	c.nOutside = c.trouble.nFailed
-	for _, l := range c.trouble.sorted() {
+	for _, l := range c.trouble.leaves {
 		if l.ended && c.inProblem(&l.place) {
 			c.nOutside -= l.n
 		}
@@ -212,7 +212,7 @@ func sender(p *store.Person) templates.Text {
 // wanted returns the recipients whose details a view shows: those that stand
 // for a problem or a reason, and those that are listed.
 func (c *composer) wanted() (ids []int64) {
-	for _, p := range piles(c.trouble.sorted(), func(l *leaf) string { return l.reason }) {
+	for _, p := range piles(c.trouble.leaves, func(l *leaf) string { return l.reason }) {
 		ids = append(ids, p.cause().lastID)
 	}
 	if c.Found == nil {

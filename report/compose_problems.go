@@ -51,7 +51,7 @@ func (c *composer) leavesOf(p *investigate.Problem) (leaves []*leaf) {
 	if c.trouble == nil {
 		return nil
 	}
-	for _, l := range c.trouble.sorted() {
+	for _, l := range c.trouble.leaves {
 		if belongs(&l.place, p) {
 			leaves = append(leaves, l)
 		}
@@ -107,7 +107,7 @@ type narrowed struct {
 func (t *trouble) clusters(recipients int64) []*cluster {
 	var list []*cluster
 	least := max(leastTogether, recipients/100, (t.nFailed+t.nWaiting)/20)
-	for _, p := range piles(t.sorted(), func(l *leaf) string { return l.reason }) {
+	for _, p := range piles(t.leaves, func(l *leaf) string { return l.reason }) {
 		if p.all() < least || len(list) == maxProblems {
 			break
 		}
@@ -267,15 +267,22 @@ func shellWord(s string) string {
 // fewestHours is how many hours make a picture.
 const fewestHours = 6
 
+// hours returns the hours of the report's time since 1970, half-open; ok is false
+// for a time of a few hours, or of more than two days.
+func (r *Report) hours() (from, to int64, ok bool) {
+	since, until := r.Window.Since, r.end()
+	if since.IsZero() {
+		since = r.FirstLine
+	}
+	from, to = since.Unix()/3600, (until.Unix()+3599)/3600
+	return from, to, !since.IsZero() && to-from <= 49 && to-from >= fewestHours
+}
+
 // hoursOf returns the recipients in trouble by hour of the window, nil for a
 // window of a few hours or of more than two days.
 func (c *composer) hoursOf(leaves []*leaf) []int64 {
-	since, until := c.Window.Since, c.end()
-	if since.IsZero() {
-		since = c.FirstLine
-	}
-	from, to := since.Unix()/3600, (until.Unix()+3599)/3600
-	if since.IsZero() || to-from > 49 || to-from < fewestHours {
+	from, to, ok := c.hours()
+	if !ok {
 		return nil
 	}
 	hours := make([]int64, to-from)

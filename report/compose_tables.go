@@ -163,12 +163,12 @@ func (c *composer) groupTable(dims []store.Dimension, groups []store.Group) *Tab
 // the attempts.
 func (c *composer) causeText(dims []store.Dimension, g *store.Group) templates.Text {
 	if l := c.causeOf(dims, g.Values); l != nil {
-		return reasonAndCode(&l.place)
+		return reasonAndCode(l.why)
 	}
 	if g.TopReason == "" {
 		return nil
 	}
-	return reasonAndCode(&place{reason: g.TopReason, code: g.TopCode})
+	return reasonAndCode(&why{g.TopReason, g.TopCode})
 }
 
 // causeOf returns what stands for the recipients in trouble of a row, nil when
@@ -289,7 +289,7 @@ func (c *composer) hops() Section {
 		for _, title := range titles {
 			row.Cells = append(row.Cells, templates.Words(numbers[title]))
 		}
-		row.Cells = append(row.Cells, reasonAndCode(&place{reason: h.Reason, code: h.Code}))
+		row.Cells = append(row.Cells, reasonAndCode(&why{h.Reason, h.Code}))
 		t.Rows = append(t.Rows, row)
 	}
 	s.Table, s.More = t, left(len(failing)-len(t.Rows), len(c.Hops)-len(failing))

@@ -139,9 +139,15 @@ func (r *Report) note() {
 	}
 }
 
-// people finds out who is in trouble.
+// people finds out who failed in the window, and who waits at its end.
 func (r *Report) people(ctx context.Context, q store.Reader, rows int) (err error) {
-	if r.trouble, err = troubleOf(ctx, q, r.Window, r.Filter, r.end()); err != nil {
+	_, _, hourly := r.hours()
+	r.trouble = newTrouble(hourly)
+	err = q.Affected(ctx, r.Window, r.Filter, func(a *store.Affected) error {
+		r.trouble.add(a, r.end())
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	c := &composer{Report: r, top: rows}

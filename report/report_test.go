@@ -133,7 +133,7 @@ func sample() *Report {
 
 // sampleTrouble holds the recipients in trouble of sample, as far as it matters.
 func sampleTrouble() *trouble {
-	t := &trouble{leaves: map[place]*leaf{}, persons: map[int64]*store.Person{}}
+	t := newTrouble(true)
 	id := int64(0)
 	add := func(n int, r store.Affected, text string) {
 		for i := range n {

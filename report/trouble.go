@@ -2,8 +2,6 @@ package report
 
 import (
 	"cmp"
-	"context"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,24 +13,39 @@ import (
 // trouble is what is known of the recipients that failed or wait. It answers
 // every question about causes: the cause of a row is that of the people in it.
 type trouble struct {
-	leaves  map[place]*leaf
-	order   []*leaf // see sorted
-	failed  []one   // no more than maxOnes
-	waiting []one   // the oldest ones, no more than maxOnes
+	leaves  []*leaf // in no order
+	byPlace map[place]*leaf
+	hourly  bool  // leaves count by hour
+	failed  []one // no more than maxOnes
+	waiting []one // the oldest ones, no more than maxOnes
 	nFailed, nWaiting,
 	nUntried int64
 	oldest  time.Time // of those that wait
 	persons map[int64]*store.Person
 	piles   map[string]map[string]*pile // by dimensions and their values
+
+	spots   map[spot]*spot // of each one
+	reasons map[why]*why
+	spotOf  map[int64]*spot // by Affected.Place
+	whyOf   map[int64]*why  // by Affected.Cause
 }
 
-// place is where a recipient is in trouble, and why.
+// place is where a recipient is in trouble, and why. There may be as many as
+// recipients: those of one trouble are equal where their pointers are.
 type place struct {
-	reason, code                   string
+	*spot
+	*why
+	ended bool
+}
+
+// spot is where mail goes.
+type spot struct {
 	sender, provider, domain, host string
-	ended                          bool
 	direction                      registry.Direction
 }
+
+// why is the reason of trouble and its code.
+type why struct{ reason, code string }
 
 // leaf counts the recipients of a place.
 type leaf struct {
@@ -62,51 +75,93 @@ func (l *leaf) countHour(hour int64) {
 
 // one is a recipient of a list.
 type one struct {
-	id    int64
-	place place
-	at    time.Time // since when it waits, or when it failed
-	state registry.State
+	*leaf
+	id int64
+	at int64 // microseconds: since when it waits, or when it failed
 }
+
+func (o *one) time() time.Time { return time.UnixMicro(o.at) }
 
 const (
 	maxOnes   = 5000
 	untilLate = 10 * time.Minute // after which an untried recipient waits
 )
 
-// troubleOf reads who failed in a window and who waits at its end.
-func troubleOf(ctx context.Context, q store.Reader, w store.Window, f store.Filter, end time.Time) (*trouble, error) {
-	t := &trouble{leaves: map[place]*leaf{}, persons: map[int64]*store.Person{}}
-	err := q.Affected(ctx, w, f, func(r *store.Affected) error {
-		t.add(r, end)
-		return nil
-	})
-	return t, err
+func newTrouble(hourly bool) *trouble {
+	return &trouble{
+		byPlace: map[place]*leaf{},
+		hourly:  hourly,
+		persons: map[int64]*store.Person{},
+		spots:   map[spot]*spot{},
+		reasons: map[why]*why{},
+		spotOf:  map[int64]*spot{},
+		whyOf:   map[int64]*why{},
+	}
 }
 
 func (t *trouble) add(r *store.Affected, end time.Time) {
 	if !inTrouble(r, end) {
 		return
 	}
-	ended := r.State != registry.StatePending
 	at := r.LastSeen
-	if !ended {
+	if r.State == registry.StatePending {
 		at = r.FirstSeen
 	}
-	p := place{reason: reasonOf(r), code: r.Code(), sender: r.Sender, provider: r.Provider, domain: r.Domain, host: r.Host, ended: ended, direction: r.Direction}
-	l := t.leaves[p]
+	p := place{t.spot(r), t.why(r), r.State != registry.StatePending}
+	l := t.byPlace[p]
 	if l == nil {
 		l = &leaf{place: p, first: at}
-		t.leaves[p] = l
+		t.byPlace[p] = l
+		t.leaves = append(t.leaves, l)
 	}
 	l.n++
-	l.countHour(r.LastSeen.Unix() / 3600)
+	if t.hourly {
+		l.countHour(r.LastSeen.Unix() / 3600)
+	}
 	if at.Before(l.first) {
 		l.first = at
 	}
 	if !r.LastSeen.Before(l.last) {
 		l.last, l.lastID, l.state = r.LastSeen, r.ID, r.State
 	}
-	t.list(r, one{r.ID, p, at, r.State})
+	t.list(r, one{l, r.ID, at.UnixMicro()})
+}
+
+// spot returns the one spot of all recipients at a place.
+func (t *trouble) spot(r *store.Affected) *spot {
+	if s := t.spotOf[r.Place]; s != nil {
+		return s
+	}
+	s := unique(t.spots, spot{sender: r.Sender, provider: r.Provider, domain: r.Domain, host: r.Host, direction: r.Direction})
+	if r.Place != 0 {
+		t.spotOf[r.Place] = s
+	}
+	return s
+}
+
+// why returns the one why of all recipients with a reason and a code.
+func (t *trouble) why(r *store.Affected) *why {
+	if r.Reason == "" { // it depends on the state
+		return unique(t.reasons, why{reasonOf(r), r.Code()})
+	}
+	if y := t.whyOf[r.Cause]; y != nil {
+		return y
+	}
+	y := unique(t.reasons, why{r.Reason, r.Code()})
+	if r.Cause != 0 {
+		t.whyOf[r.Cause] = y
+	}
+	return y
+}
+
+// unique returns the pointer to a value that all its equals share.
+func unique[T comparable](known map[T]*T, v T) *T {
+	p := known[v]
+	if p == nil {
+		p = &v
+		known[v] = p
+	}
+	return p
 }
 
 // inTrouble reports whether a recipient failed or waits: what came in a moment
@@ -118,7 +173,7 @@ func inTrouble(r *store.Affected, end time.Time) bool {
 // list remembers the recipient itself.
 func (t *trouble) list(r *store.Affected, o one) {
 	switch {
-	case o.state != registry.StatePending:
+	case o.ended:
 		t.nFailed++
 		if t.failed = append(t.failed, o); len(t.failed) >= 2*maxOnes {
 			t.failed = latest(t.failed)
@@ -128,8 +183,8 @@ func (t *trouble) list(r *store.Affected, o one) {
 		if !r.Tried {
 			t.nUntried++
 		}
-		if t.oldest.IsZero() || o.at.Before(t.oldest) {
-			t.oldest = o.at
+		if at := o.time(); t.oldest.IsZero() || at.Before(t.oldest) {
+			t.oldest = at
 		}
 		if t.waiting = append(t.waiting, o); len(t.waiting) >= 2*maxOnes {
 			t.waiting = oldest(t.waiting)
@@ -138,12 +193,12 @@ func (t *trouble) list(r *store.Affected, o one) {
 }
 
 func latest(list []one) []one {
-	slices.SortFunc(list, func(a, b one) int { return cmp.Or(b.at.Compare(a.at), cmp.Compare(a.id, b.id)) })
+	slices.SortFunc(list, func(a, b one) int { return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(a.id, b.id)) })
 	return list[:min(len(list), maxOnes)]
 }
 
 func oldest(list []one) []one {
-	slices.SortFunc(list, func(a, b one) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id)) })
+	slices.SortFunc(list, func(a, b one) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
 	return list[:min(len(list), maxOnes)]
 }
 
@@ -221,17 +276,8 @@ func piles(leaves []*leaf, by func(*leaf) string) []*pile {
 	return list
 }
 
-// sorted returns the leaves in an order that does not depend on the map. All
-// leaves must have been added.
-func (t *trouble) sorted() []*leaf {
-	if t.order == nil {
-		t.order = slices.SortedFunc(maps.Values(t.leaves), compareLeaves)
-	}
-	return t.order
-}
-
-// compareLeaves stops at the first difference: there may be as many leaves as
-// recipients.
+// compareLeaves puts the leaf with the most recipients first, ties by what they
+// are.
 func compareLeaves(a, b *leaf) int {
 	if a.n != b.n {
 		return cmp.Compare(b.n, a.n)
@@ -255,26 +301,44 @@ func compareBool(a, b bool) int {
 }
 
 // cause returns the leaf that stands for a pile: of the most frequent reason of
-// those that failed, or, where none did, of those that wait.
-func (p *pile) cause() *leaf {
-	counted := p.leaves
-	if p.failed > 0 {
-		counted = nil
-		for _, l := range p.leaves {
-			if l.ended {
-				counted = append(counted, l)
-			}
+// those that failed, or, where none did, of those that wait, and there of the most
+// frequent code the largest.
+func (p *pile) cause() (largest *leaf) {
+	counted := func(l *leaf) bool { return l.ended || p.failed == 0 }
+	n := map[*why]int64{}
+	for _, l := range p.leaves {
+		if counted(l) {
+			n[l.why] += l.n
 		}
 	}
-	if len(counted) == 0 {
-		return nil
+	reasons, codes := map[string]int64{}, map[string]int64{}
+	for y, n := range n {
+		reasons[y.reason] += n
 	}
-	reason := piles(counted, func(l *leaf) string { return l.reason })[0]
-	return piles(reason.leaves, func(l *leaf) string { return l.code })[0].largest()
+	reason := mostFrequent(reasons)
+	for y, n := range n {
+		if y.reason == reason {
+			codes[y.code] += n
+		}
+	}
+	code := mostFrequent(codes)
+	for _, l := range p.leaves {
+		if counted(l) && l.reason == reason && l.code == code && (largest == nil || compareLeaves(l, largest) < 0) {
+			largest = l
+		}
+	}
+	return largest
 }
 
-func (p *pile) largest() *leaf {
-	return slices.MaxFunc(p.leaves, func(a, b *leaf) int { return cmp.Compare(a.n, b.n) })
+// mostFrequent returns the name with the greatest number, of several the first.
+func mostFrequent(n map[string]int64) (best string) {
+	most := int64(-1)
+	for name, n := range n {
+		if n > most || n == most && name < best {
+			best, most = name, n
+		}
+	}
+	return best
 }
 
 // span returns when the trouble of a pile was seen first and last.
@@ -298,7 +362,10 @@ func (t *trouble) by(dims []store.Dimension) map[string]*pile {
 		return t.piles[key]
 	}
 	byName := map[string]*pile{}
-	for _, p := range piles(t.sorted(), func(l *leaf) string {
+	for _, p := range piles(t.leaves, func(l *leaf) string {
+		if len(dims) == 1 {
+			return l.dimension(dims[0])
+		}
 		var values []string
 		for _, d := range dims {
 			values = append(values, l.dimension(d))

@@ -15,6 +15,11 @@ type Affected struct {
 	FirstSeen time.Time
 	LastSeen  time.Time // when it failed, or was heard of last
 
+	// Numbers of what is below, of one answer; 0 unknown. What has the same Place
+	// has the same MTA, Host, Sender, Domain, Provider and Direction; what has the
+	// same Cause the same Reply, Enhanced and Reason.
+	Place, Cause int64
+
 	MTA      string
 	Host     string
 	Sender   string // domain; "<>" the null sender, "" unknown

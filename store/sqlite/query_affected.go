@@ -48,6 +48,8 @@ func (c *counter) affected(each func(*store.Affected) error) error {
 			Tried:     p.cause != 0 || p.troubled,
 			FirstSeen: time.UnixMicro(p.first),
 			LastSeen:  time.UnixMicro(last),
+			Place:     int64(p.series),
+			Cause:     int64(p.cause),
 			MTA:       c.cat.valueText(series, store.ByMTA),
 			Host:      c.cat.valueText(series, store.ByHost),
 			Sender:    c.cat.valueText(series, store.BySender),

@@ -26,8 +26,9 @@ func (t *tx) eachAttempt(w store.Window, each func(a *failingAttempt) error) err
 	since, until := w.Micros()
 	return t.eachRow(attempts, w, func(b *block, skip []int64) error {
 		s := skipper{skip}
+		var a failingAttempt // one after the other: each keeps none
 		for i := range b.rows {
-			a := failingAttempt{id: b.at(0, i), time: b.at(1, i)}
+			a.id, a.time = b.at(0, i), b.at(1, i)
 			if s.has(a.id) || a.time < since || a.time >= until {
 				continue
 			}
@@ -61,8 +62,9 @@ func (t *tx) eachRecipient(w store.Window, each func(r *livingRecipient) error) 
 	since, until := w.Micros()
 	return t.eachRow(recipients, w, func(b *block, skip []int64) error {
 		s := skipper{skip}
+		var r livingRecipient // one after the other: each keeps none
 		for i := range b.rows {
-			r := livingRecipient{id: b.at(0, i), first: b.at(1, i)}
+			r.id, r.first, r.final = b.at(0, i), b.at(1, i), 0
 			r.last = r.first + b.at(2, i)
 			if s.has(r.id) || r.last < since || r.first >= until {
 				continue

@@ -18,8 +18,9 @@ func (t *tx) eachRejection(w store.Window, each func(r *refusedMail) error) erro
 	since, until := w.Micros()
 	return t.eachRow(rejections, w, func(b *block, skip []int64) error {
 		s := skipper{skip}
+		var r refusedMail // one after the other: each keeps none
 		for i := range b.rows {
-			r := refusedMail{id: b.at(0, i), time: b.at(1, i)}
+			r.id, r.time = b.at(0, i), b.at(1, i)
 			if s.has(r.id) || r.time < since || r.time >= until {
 				continue
 			}

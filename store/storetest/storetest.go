@@ -154,6 +154,7 @@ func ask(t *testing.T, b io.Writer, r store.Reader, w store.Window, f store.Filt
 	}
 	say(t, b, "timeline", line)
 	checkFlow(t, r, w, f)
+	checkAffected(t, r, w, f)
 	events := 0
 	left, err := r.Events(ctx, w, f, store.OutcomeNames, 2, func(e *store.Event) error {
 		events++
