@@ -163,7 +163,7 @@ func (c *composer) failedAddresses() Section {
 	if c.nOutside < c.trouble.nFailed {
 		s.Title += " outside the problems"
 	}
-	s.Table = &Table{Columns: []Column{{Title: "Time"}, {Title: "Recipient", Name: true}, {Title: "Sender", Flex: true, Name: true}, {Title: "Cause", Flex: true}}}
+	s.Table = &Table{Columns: []Column{{Title: "Time"}, {Title: "Recipient", Name: true}, {Title: "Sender", Flex: true, Name: true}, {Title: "Cause"}}}
 	shown := slices.Clone(top(outside, c.rows(shownFailed)))
 	slices.Reverse(shown) // the latest ones, the earliest of them first
 	for _, o := range shown {
@@ -174,7 +174,7 @@ func (c *composer) failedAddresses() Section {
 		s.Table.Rows = append(s.Table.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(o.time())), person(who.Address), sender(who), briefCause(o.why)}})
 	}
 	if left := c.nOutside - int64(len(s.Table.Rows)); left > 0 && len(s.Table.Rows) > 0 {
-		s.More = templates.Say("… %v more: %v", left, c.events("--outcome failed"))
+		s.More, s.See = templates.Say("… %v more:", left), c.events("--outcome failed")
 	}
 	return s
 }
@@ -209,6 +209,53 @@ func sender(p *store.Person) templates.Text {
 	return templates.Name(p.Sender)
 }
 
+// namedPeople is how many recipients a problem names.
+const namedPeople = 3
+
+// peopleAt returns some recipients of places, the latest of those that failed
+// first, then those that wait longest.
+func (c *composer) peopleAt(leaves []*leaf) (ids []int64) {
+	at := map[place]bool{}
+	for _, l := range leaves {
+		at[l.place] = true
+	}
+	for _, list := range [][]one{latest(c.trouble.failed), oldest(c.trouble.waiting)} {
+		for _, o := range list {
+			if len(ids) == namedPeople {
+				return ids
+			}
+			if at[o.place] {
+				ids = append(ids, o.id)
+			}
+		}
+	}
+	return ids
+}
+
+// people names some of the recipients of places, nil where none is known.
+func (c *composer) people(leaves []*leaf) templates.Text {
+	if len(leaves) == 0 {
+		return nil
+	}
+	var names []templates.Text
+	for _, id := range c.peopleAt(leaves) {
+		if who := c.trouble.persons[id]; who != nil && who.Address != "" {
+			names = append(names, templates.Name(who.Address))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	var all int64
+	for _, l := range leaves {
+		all += l.n
+	}
+	if left := all - int64(len(names)); left > 0 {
+		names = append(names, templates.Say("%v more", left))
+	}
+	return templates.Say("Recipients: %v.", templates.Join(names, ", "))
+}
+
 // wanted returns the recipients whose details a view shows: those that stand
 // for a problem or a reason, and those that are listed.
 func (c *composer) wanted() (ids []int64) {
@@ -219,7 +266,12 @@ func (c *composer) wanted() (ids []int64) {
 		c.cluster()
 	}
 	for _, k := range c.clusters {
-		ids = append(ids, k.cause().lastID)
+		ids = append(append(ids, k.cause().lastID), c.peopleAt(k.leaves)...)
+	}
+	if c.Found != nil {
+		for i := range c.Found.Problems {
+			ids = append(ids, c.peopleAt(c.leavesOf(&c.Found.Problems[i]))...)
+		}
 	}
 	for _, o := range top(oldest(c.trouble.waiting), c.rows(shownWaiting)) {
 		ids = append(ids, o.id)

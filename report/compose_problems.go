@@ -24,8 +24,11 @@ func (c *composer) problems() Section {
 	if c.Found != nil {
 		for i := range c.Found.Problems {
 			if p := &c.Found.Problems[i]; p.Severity != investigate.Remark {
-				problem := InvestigationProblem(p)
-				problem.Hours = c.hoursOf(c.leavesOf(p))
+				problem, leaves := InvestigationProblem(p), c.leavesOf(p)
+				problem.Hours, problem.See = c.hoursOf(leaves), c.here(problem.See)
+				if people := c.people(leaves); people != nil {
+					problem.Facts = append(problem.Facts, people)
+				}
 				s.Problems = append(s.Problems, problem)
 			}
 		}
@@ -139,6 +142,9 @@ func (c *composer) problem(k *cluster) Problem {
 	for _, d := range k.spreadOver() {
 		p.Facts = append(p.Facts, spread(k, d))
 	}
+	if people := c.people(k.leaves); people != nil {
+		p.Facts = append(p.Facts, people)
+	}
 	if who := c.trouble.persons[cause.lastID]; who != nil && who.Text != "" {
 		p.Quote = []registry.Foreign{who.Text}
 	}
@@ -245,14 +251,30 @@ func (c *composer) events(flags ...string) string {
 	words := []string{"mailfail events"}
 	if day, ok := c.day(); ok {
 		words = append(words, "--day "+day.Format(time.DateOnly))
-	} else if since := c.Window.Since; !since.IsZero() {
-		words = append(words, "--since "+since.In(c.location).Format("2006-01-02T15:04"))
+	} else {
+		const layout = "2006-01-02T15:04"
+		if since := c.Window.Since; !since.IsZero() {
+			words = append(words, "--since "+since.In(c.location).Format(layout))
+		}
+		if until := c.Window.Until; !until.IsZero() {
+			words = append(words, "--until "+until.In(c.location).Format(layout))
+		}
 	}
-	words = append(words, flags...)
+	return c.here(strings.Join(append(words, flags...), " "))
+}
+
+// here completes a command, so that it reads the report's logs in its zone.
+func (c *composer) here(command string) string {
+	if command == "" {
+		return ""
+	}
+	if end := c.end(); end.In(c.location).Format(time.RFC3339) != end.Local().Format(time.RFC3339) {
+		command += " --tz " + shellWord(c.location.String())
+	}
 	for _, f := range c.Files {
-		words = append(words, shellWord(f))
+		command += " " + shellWord(f)
 	}
-	return strings.Join(words, " ")
+	return command
 }
 
 // shellWord quotes a word for a shell. What could not be typed is left out.

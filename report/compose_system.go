@@ -34,7 +34,7 @@ func (c *composer) stuck() []Problem {
 		Title:    templates.Say("Accepted mail is not tried: %v of %v messages", c.Untried, c.Accepted),
 		Facts:    []templates.Text{templates.Words("They came into the queue, and the logs say nothing of them since.")},
 		Do:       "Look at the queue (mailq) and at the delivery processes: is the queue manager running, is the queue held, is the disk full?",
-		See:      "mailfail investigate",
+		See:      c.here("mailfail investigate"),
 	}}
 }
 
@@ -48,7 +48,7 @@ func (c *composer) systemTrouble() Section {
 	slices.SortStableFunc(rows, func(a, b store.TroubleRow) int {
 		return cmp.Or(cmp.Compare(gravity(a.Kind), gravity(b.Kind)), cmp.Compare(a.Kind, b.Kind), cmp.Compare(b.N, a.N))
 	})
-	t := &Table{Columns: []Column{{Title: "Kind"}, {Title: "Times", Number: true}, {Title: "First"}, {Title: "Last"}, {Title: "Service", Flex: true}}}
+	t := &Table{Columns: []Column{{Title: "Kind"}, {Title: "Times", Number: true}, {Title: "First"}, {Title: "Last"}, {Title: "Service", Name: true}}}
 	advised := ""
 	for _, r := range top(rows, c.rows(shownTroubles)) {
 		row := Row{

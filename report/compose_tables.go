@@ -130,7 +130,7 @@ func (c *composer) groupTable(dims []store.Dimension, groups []store.Group) *Tab
 	ofCause := c.ofCause(dims)
 	titles := []string{"Recipients", "Failed", "Waiting", "Trouble"}
 	if ofCause {
-		titles = []string{"Attempts", "Permanent", "Recipients", "Delivered", "Failed", "Waiting"}
+		titles = []string{"Attempts", "Recipients", "Failed", "Waiting"}
 	}
 	for _, title := range titles {
 		t.Columns = append(t.Columns, Column{Title: title, Number: true})
@@ -141,8 +141,8 @@ func (c *composer) groupTable(dims []store.Dimension, groups []store.Group) *Tab
 	for _, g := range groups {
 		failed, waiting := c.inTrouble(dims, &g)
 		numbers := map[string]string{
-			"Recipients": templates.Count(g.Recipients), "Delivered": templates.Count(g.Delivered), "Failed": templates.Count(failed), "Waiting": templates.Count(waiting),
-			"Trouble": templates.Percent(failed+waiting, g.Recipients), "Attempts": templates.Count(g.Attempts), "Permanent": templates.Count(g.Failures),
+			"Recipients": templates.Count(g.Recipients), "Failed": templates.Count(failed), "Waiting": templates.Count(waiting),
+			"Trouble": templates.Percent(failed+waiting, g.Recipients), "Attempts": templates.Count(g.Attempts),
 		}
 		var row Row
 		for i, d := range dims {

@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"io"
 
+	"mailfail/registry"
 	"mailfail/templates"
 )
 
@@ -33,10 +34,11 @@ type pageChart struct {
 // picture, no style sheet from elsewhere.
 func (v *View) WriteHTML(w io.Writer, opt HTMLOptions) error {
 	t, err := template.New("report").Funcs(template.FuncMap{
-		"say":  templates.Text.HTML,
-		"bars": newBars,
-		"last": func(s []string) string { return s[len(s)-1] },
-		"mail": func() bool { return opt.Mail },
+		"say":   templates.Text.HTML,
+		"bars":  newBars,
+		"reply": func(q registry.Foreign) []string { return replyLines(q.String()) },
+		"last":  func(s []string) string { return s[len(s)-1] },
+		"mail":  func() bool { return opt.Mail },
 	}).Parse(templates.ReportHTML)
 	if err != nil {
 		return fmt.Errorf("template of the HTML report: %w", err)

@@ -43,7 +43,7 @@ func markdownSection(b *strings.Builder, s *Section) {
 		markdownTable(b, s.Table)
 	}
 	if s.More != nil {
-		fmt.Fprintf(b, "\n%s\n", s.More.Markdown())
+		fmt.Fprintf(b, "\n%s\n", strings.TrimSpace(s.More.Markdown()+" "+templates.Markdown(s.See)))
 	}
 }
 

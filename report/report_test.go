@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 	advice = func(reason registry.Reason, s registry.Situation) string {
 		return fmt.Sprintf("Advice for %s that is %s and about as long as the longest of all advice.", reason, s.State)
 	}
+	time.Local = time.UTC // commands name another zone
 	os.Exit(m.Run())
 }
 
@@ -367,6 +368,68 @@ func TestTextIsNoWiderThanAsked(t *testing.T) {
 			if n := templates.Width(strings.TrimSuffix(line, "\n")); n > width {
 				t.Errorf("width %d: a line of %d cells: %q", width, n, line)
 			}
+		}
+	}
+}
+
+// Any two dimensions with names of usual length fit on a terminal.
+func TestTablesByTwoDimensionsFit(t *testing.T) {
+	for _, a := range store.Dimensions {
+		for _, b := range store.Dimensions {
+			if a == b {
+				continue
+			}
+			r := sample()
+			r.By = []store.Dimension{a, b}
+			r.Groups = []store.Group{{
+				Values: []registry.Foreign{longValue(a), longValue(b)},
+				Tally:  tally(1_000_000, 40_000, 0, 0),
+			}}
+			for line := range strings.Lines(text(t, r, PageRows, TextOptions{Width: 80})) {
+				if n := templates.Width(strings.TrimSuffix(line, "\n")); n > 80 {
+					t.Errorf("--by %s,%s: a line of %d cells: %q", a, b, n, line)
+				}
+			}
+		}
+	}
+}
+
+// longValue is a value of a dimension as long as they usually get.
+func longValue(d store.Dimension) registry.Foreign {
+	switch d {
+	case store.ByReason:
+		return "too-many-recipients"
+	case store.ByCode:
+		return "550 5.7.515"
+	case store.ByMTA, store.ByDirection:
+		return "exchange-smtpsend"
+	}
+	return "a-long-name.of-a-subdomain.example.org"
+}
+
+// Commands read what the report was made of, in its zone.
+func TestCommandsReadTheSame(t *testing.T) {
+	r := sample()
+	r.Files, r.location = []string{"/var/log/mail log"}, time.FixedZone("Etc/GMT-2", 2*3600)
+	got := text(t, r, PageRows, TextOptions{Width: 200})
+	for _, want := range []string{
+		"mailfail events --since 2026-11-21T02:00 --until 2026-11-22T02:00 --outcome failed --tz Etc/GMT-2 '/var/log/mail log'\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+func TestReplyLines(t *testing.T) {
+	for s, want := range map[string][]string{
+		`550-5.1.1 Try\n550-5.1.1 again\n550 5.1.1 later`: {"550-5.1.1 Try", "550-5.1.1 again", "550 5.1.1 later"},
+		`550 CORP\nancy has no mailbox`:                   {`550 CORP\nancy has no mailbox`},
+		`550 x\n550`:                                      {`550 x\n550`},
+		"":                                                {""},
+	} {
+		if got := replyLines(s); !slices.Equal(got, want) {
+			t.Errorf("replyLines(%q) = %q, want %q", s, got, want)
 		}
 	}
 }

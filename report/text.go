@@ -91,7 +91,11 @@ func (t *texter) section(s *Section) {
 	if s.Table != nil {
 		t.line(t.table(s.Table))
 	}
-	t.para(s.More, 0)
+	if s.See == "" {
+		t.para(s.More, 0)
+	} else {
+		t.line(t.command(s.More.String()+" ", s.See))
+	}
 }
 
 func (t *texter) problem(n int, p *Problem) {
@@ -110,14 +114,13 @@ func (t *texter) problem(n int, p *Problem) {
 		t.line(hang("   Do: ", p.Do, t.width))
 	}
 	if p.See != "" {
-		t.line(t.command(p.See))
+		t.line(t.command("   See: ", p.See))
 	}
 }
 
 // command breaks a command that does not fit so that a shell still takes it.
-func (t *texter) command(s string) string {
-	const label = "   See: "
-	text := templates.Wrap(s, len(label), t.width-2)
+func (t *texter) command(label, s string) string {
+	text := templates.Wrap(s, templates.Width(label), t.width-2)
 	return label + strings.TrimLeft(strings.ReplaceAll(text, "\n", " \\\n"), " ")
 }
 
@@ -128,11 +131,14 @@ func hang(label, s string, width int) string {
 }
 
 // maxQuote is how many lines of a reply are shown.
-const maxQuote = 4
+const maxQuote = 6
 
 func (t *texter) quote(s string, indent int) {
 	space := strings.Repeat(" ", indent)
-	lines := strings.Split(templates.Wrap(s, 0, t.width-indent-2), "\n")
+	var lines []string
+	for _, line := range replyLines(s) {
+		lines = append(lines, strings.Split(templates.Wrap(line, 0, t.width-indent-2), "\n")...)
+	}
 	for i, line := range lines {
 		if i == maxQuote {
 			t.line(space + "> …")
@@ -141,6 +147,20 @@ func (t *texter) quote(s string, indent int) {
 		t.line(space + "> " + templates.Fit(line, t.width-indent-2))
 	}
 }
+
+// replyLines returns the lines of a reply: Exim logs it with \n between them.
+func replyLines(s string) (lines []string) {
+	const codeAndMore = 4
+	from := 0
+	for i := 0; i+2+codeAndMore <= len(s); i++ {
+		if next := s[i+2:]; s[i:i+2] == `\n` && isDigits(next[:3]) && (next[3] == '-' || next[3] == ' ') {
+			lines, from = append(lines, s[from:i]), i+2
+		}
+	}
+	return append(lines, s[from:])
+}
+
+func isDigits(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
 // chart draws the failing series as a line of bars each; deliveries would hide
 // them.

@@ -27,6 +27,7 @@ type Section struct {
 	Chart    *Chart
 	Table    *Table
 	More     templates.Text // below
+	See      string         // a command behind More
 }
 
 // Problem is something to act on.
@@ -50,7 +51,7 @@ type Table struct {
 type Column struct {
 	Title  string
 	Number bool // right-aligned
-	Flex   bool // may be cut where there is not enough room
+	Flex   bool // may go on below where there is not enough room
 	Name   bool // may be cut in its middle where that is not enough
 }
 

@@ -133,7 +133,7 @@ type Table struct {
 type Column struct {
 	Title string
 	Right bool // numbers
-	Flex  bool // gives way when there is not enough room
+	Flex  bool // gives way when there is not enough room: goes on in the line below
 	Name  bool // gives way after those, and is cut in its middle
 }
 
@@ -163,7 +163,7 @@ func (t *Table) Render(width int) string {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		t.line(&b, widths, func(i int) string { return r.Cells[i] })
+		t.row(&b, widths, r.Cells)
 		for _, s := range r.Below {
 			b.WriteByte('\n')
 			b.WriteString("    " + Fit(s, width-4))
@@ -217,14 +217,45 @@ func (t *Table) shrink(widths []int, total, width, least int, may func(*Column) 
 	return total
 }
 
+// row writes cells: those that have to go on below take several lines.
+func (t *Table) row(b *strings.Builder, widths []int, row []string) {
+	lines, most := make([][]string, len(row)), 1
+	for i, s := range row {
+		lines[i] = t.Columns[i].lines(s, widths[i])
+		most = max(most, len(lines[i]))
+	}
+	for n := range most {
+		if n > 0 {
+			b.WriteByte('\n')
+		}
+		t.line(b, widths, func(i int) string {
+			if n < len(lines[i]) {
+				return lines[i][n]
+			}
+			return ""
+		})
+	}
+}
+
+// lines returns a cell as lines no wider than width. Numbers are never cut.
+func (c *Column) lines(s string, width int) []string {
+	switch {
+	case cells.StringWidth(s) <= width:
+		return []string{s}
+	case c.Name:
+		return []string{Middle(s, width)}
+	}
+	lines := strings.Split(Wrap(s, 0, width), "\n")
+	for i := range lines {
+		lines[i] = Fit(lines[i], width)
+	}
+	return lines
+}
+
 func (t *Table) line(b *strings.Builder, widths []int, cell func(int) string) {
 	var line strings.Builder
 	for i, c := range t.Columns {
-		fit := Fit
-		if c.Name {
-			fit = Middle
-		}
-		s := fit(cell(i), widths[i])
+		s := Fit(cell(i), widths[i])
 		space := strings.Repeat(" ", widths[i]-cells.StringWidth(s))
 		if i > 0 {
 			line.WriteString(strings.Repeat(" ", columnGap))

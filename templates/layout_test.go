@@ -36,6 +36,26 @@ func TestMiddle(t *testing.T) {
 	}
 }
 
+// Own words go on in the line below; names are cut in their middle.
+func TestTableGivesWay(t *testing.T) {
+	tab := Table{
+		Columns: []Column{{Title: "Domain", Name: true}, {Title: "Failed", Right: true}, {Title: "Cause", Flex: true}},
+		Rows: []TableRow{
+			{Cells: []string{"invoices.billing.harborline.example", "12", "550 5.7.1 Your server or domain is on a blocklist"}, Below: []string{"> 550"}},
+			{Cells: []string{"a.example", "1", "Loop"}},
+		},
+	}
+	const want = `Domain                            Failed  Cause
+invoices.billing…borline.example      12  550 5.7.1 Your
+                                          server or domain is
+                                          on a blocklist
+    > 550
+a.example                              1  Loop`
+	if got := tab.Render(61); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func FuzzTable(f *testing.F) {
 	f.Add("example.org", "550 5.1.1 user-unknown", "日本語", 80)
 	f.Add("=cmd|' /C calc'!A0 \x1b[2J\u202egnp.exe {{.Totals}}", "\xff\xfe", "🧑‍🤝‍🧑 e\u0301", 72)
