@@ -68,7 +68,7 @@ type follower struct {
 }
 
 func (f *follower) start(t *testing.T) {
-	f.cmd, f.ended, f.errs = exec.Command(program()+"-race", "follow", "--plain", "--db", f.db, f.log), make(chan error, 1), &bytes.Buffer{}
+	f.cmd, f.ended, f.errs = exec.Command(program()+"-race", "follow", "--plain", "--from-start", "--db", f.db, f.log), make(chan error, 1), &bytes.Buffer{}
 	out, err := os.OpenFile(f.db+".out", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		t.Fatal(err)

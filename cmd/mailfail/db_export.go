@@ -11,6 +11,7 @@ import (
 
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/anonymous"
 	"mailfail/store/sqlite"
 	"mailfail/templates"
 )
@@ -18,7 +19,7 @@ import (
 func dbExportCommand(open opener) *cobra.Command {
 	var window windowFlags
 	var output outputFlags
-	var zone string
+	var zone, anonymize string
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "The counts of deliveries as CSV, by minute",
@@ -43,16 +44,23 @@ SQL reads (the views failures, recipients and rejections), or "mailfail events".
 				return err
 			}
 			defer db.Close()
-			return output.write(cmd, func(out io.Writer) error { return exportCounts(cmd, db, w, out) })
+			names, err := anonymizer(anonymize, db.Path())
+			if err != nil {
+				return err
+			}
+			return output.write(cmd, func(out io.Writer) error { return exportCounts(cmd, db, names, w, out) })
 		},
 	}
 	window.add(cmd.Flags())
 	output.add(cmd.Flags(), "csv")
+	addAnonymize(cmd.Flags(), &anonymize)
 	cmd.Flags().StringVar(&zone, "tz", "", "time zone of days (else the local one); times are UTC")
 	return cmd
 }
 
-func exportCounts(cmd *cobra.Command, db *sqlite.DB, w store.Window, out io.Writer) error {
+// exportCounts writes the counts of a window. No person is in them; domains and hosts
+// are replaced if names says so, which may be nil.
+func exportCounts(cmd *cobra.Command, db *sqlite.DB, names *anonymous.Names, w store.Window, out io.Writer) error {
 	table := csv.NewWriter(out)
 	err := table.Write([]string{
 		"minute", "format", "host", "instance", "sender", "domain", "relay", "provider", "direction", "own",
@@ -64,6 +72,9 @@ func exportCounts(cmd *cobra.Command, db *sqlite.DB, w store.Window, out io.Writ
 	err = db.EachCount(cmd.Context(), w, func(r *store.CountRow) error {
 		row := []string{r.Time.UTC().Format("2006-01-02T15:04Z"), r.Format}
 		for _, name := range []registry.Foreign{r.Host, r.Instance, r.Sender, r.Domain, r.Relay, registry.Foreign(r.Provider)} {
+			if names != nil {
+				name = registry.Foreign(names.Name(string(name)))
+			}
 			row = append(row, templates.CSV(name))
 		}
 		row = append(row, r.Direction.String(), strconv.FormatBool(r.Own))

@@ -11,7 +11,7 @@ import (
 
 // followFlags are the flags of follow that no other command has.
 type followFlags struct {
-	fromStart, fromEnd bool
+	fromStart          bool
 	plain              bool
 	outcomes           []string
 	rejections         bool
@@ -31,15 +31,17 @@ func followCommand() *cobra.Command {
 		Short: "Read logs as they grow and show failures as they happen",
 		Long: `Follow reads what is new in the logs into the database, as ingest does, and goes
 on as they grow, whatever happens to them: rotation, truncation, compression,
-files that do not exist yet. It may run beside ingest and report. FILE is a log,
+files that do not exist yet. Of a log that is new to the database it reads what
+is written from now on, with --from-start all. It may run beside ingest and
+report. FILE is a log,
 a directory, a pattern, or - for standard input; without FILE the logs in the
 usual places are followed.
 
 On a terminal it shows the rates of the last minutes against the usual ones,
 what fails where and why, and the newest failures; ? explains the keys. Anywhere
 else, or with --plain, it prints one line a failure: time, outcome, provider,
-domain, recipient, code, reason, text; with --format json one object a line, as
-mailfail events does. SIGINT and SIGTERM end it: what was read is kept.
+domain, recipient, code, reason, sender, account, text; with --format json one
+object a line, as mailfail events does. SIGINT and SIGTERM end it: what was read is kept.
 
 An alert is a rule such as
 
@@ -67,11 +69,11 @@ are not told to be over.`,
 	set := cmd.Flags()
 	logs.add(set)
 	old.add(set, "7d")
+	addAnonymize(set, &logs.anonymize)
 	filter.add(set)
 	set.StringVar(&dbPath, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	set.StringVar(&logs.zone, "tz", "", "time zone of the times shown (else the local one; --log-tz is that of logs)")
-	set.BoolVar(&flags.fromStart, "from-start", false, "read logs that are new to the database from their beginning (as without this flag)")
-	set.BoolVar(&flags.fromEnd, "from-end", false, "read of logs that are new to the database only what is written from now on")
+	set.BoolVar(&flags.fromStart, "from-start", false, "read logs that are new to the database from their beginning, not from their end")
 	set.BoolVar(&flags.plain, "plain", false, "one line a failure, also on a terminal")
 	set.StringSliceVar(&flags.outcomes, "outcome", nil, "print only failures that ended so: "+strings.Join(store.OutcomeNames, ", ")+" (else deferred and failed)")
 	set.BoolVar(&flags.rejections, "rejections", false, "print also mail that was refused on its way in")

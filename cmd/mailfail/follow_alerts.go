@@ -47,6 +47,7 @@ func (f *follow) alerting(rules []*alert.Rule, receivers []alert.Receiver, tell 
 	ctx, cancel := context.WithCancel(context.WithoutCancel(f.cmd.Context()))
 	sender := alert.NewSender(ctx, receivers, f.warn)
 	f.watch = alert.NewWatch(rules, func(a alert.Alert) {
+		a.Example = f.public(a.Example)
 		tell(a)
 		sender.Send(a)
 	})

@@ -46,7 +46,7 @@ func (f *follow) lines(loop ingest.FollowOptions, look func(context.Context, ing
 	if err != nil {
 		return err
 	}
-	loop.Warn = f.warn
+	loop.Warn = f.about
 	loop.Failures = f.watch == nil // only alerts count deliveries
 	loop.Observe = func(t *store.Event) {
 		e := f.shown(t)
@@ -56,6 +56,7 @@ func (f *follow) lines(loop ingest.FollowOptions, look func(context.Context, ing
 		if f.watch != nil {
 			f.watch.Add(e, f.now())
 		}
+		e = f.public(e)
 		switch {
 		case !slices.Contains(outcomes, e.Outcome):
 		case format == "json":
@@ -85,6 +86,16 @@ func (f *follow) shown(e *store.Event) *store.Event {
 		return nil
 	}
 	return e
+}
+
+// public returns what may be shown of e, which may be nil.
+func (f *follow) public(e *store.Event) *store.Event {
+	if e == nil || f.names == nil {
+		return e
+	}
+	c := *e
+	f.names.Event(&c)
+	return &c
 }
 
 // sendLogs finds out whether failures of SMTP send logs are left out because of

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"mailfail/ingest/source"
 	"mailfail/report/alert"
 	"mailfail/store"
+	"mailfail/store/anonymous"
 )
 
 // follow is one run of the command.
@@ -23,8 +26,10 @@ type follow struct {
 	twice  *store.Repeats
 	alone  sendLogs
 	loc    *time.Location
-	watch  *alert.Watch // nil without alerts
+	watch  *alert.Watch     // nil without alerts
+	names  *anonymous.Names // nil: persons are shown
 	warn   func(error)
+	quiet  bool // no remarks
 }
 
 func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output *outputFlags, dbPath string) error {
@@ -35,15 +40,12 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 	if f.loc, err = location("--tz", logs.zone); err != nil {
 		return err
 	}
-	f.alone.said = logs.quiet
+	f.alone.said, f.quiet = logs.quiet, logs.quiet
 	if f.filter, err = filter.filter(); err != nil {
 		return err
 	}
 	if err := output.check(); err != nil {
 		return err
-	}
-	if f.flags.fromStart && f.flags.fromEnd {
-		return usageError("--from-start and --from-end exclude each other")
 	}
 	outcomes, err := outcomeList(f.flags.outcomes, f.flags.rejections)
 	if err != nil {
@@ -65,12 +67,15 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 		return err
 	}
 	defer db.Close()
+	if f.names, err = anonymizer(logs.anonymize, db.Path()); err != nil {
+		return err
+	}
 
 	lately := store.Window{Since: f.now().Add(-24 * time.Hour)}
 	if f.twice, err = db.Repeats(f.cmd.Context(), lately, f.filter); err != nil {
 		return err
 	}
-	loop := ingest.FollowOptions{Options: opt, FromEnd: f.flags.fromEnd, Stdin: f.cmd.InOrStdin()}
+	loop := ingest.FollowOptions{Options: opt, FromEnd: !f.flags.fromStart, Stdin: f.cmd.InOrStdin()}
 	reasons, err := logs.loadRules()
 	if err != nil {
 		return err
@@ -79,9 +84,21 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 		return ingest.Follow(ctx, db, reasons, args, loop)
 	}
 	if !f.flags.plain && output.format == "text" && isTerminal(f.cmd.OutOrStdout()) {
-		return f.screen(loop, look, db, slices.Contains(args, source.Stdin), output, rules, receivers)
+		return f.screen(loop, look, anonymized(db, f.names), slices.Contains(args, source.Stdin), output, rules, receivers)
 	}
 	return f.lines(loop, look, output.format, outcomes, rules, receivers)
+}
+
+// about takes what is said of a source.
+func (f *follow) about(err error) {
+	var skipped *source.SkippedError
+	if errors.As(err, &skipped) {
+		if f.quiet {
+			return
+		}
+		err = fmt.Errorf("%w (--from-start reads it)", err)
+	}
+	f.warn(err)
 }
 
 // followed returns what is to be followed: what is named, or the logs in the

@@ -17,14 +17,13 @@ import (
 	"mailfail/report/live"
 	"mailfail/report/live/screen"
 	"mailfail/store"
-	"mailfail/store/sqlite"
 )
 
 // usualDays is how many days are looked at to know what is usual.
 const usualDays = 7
 
 // screen shows what happens on the terminal.
-func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, ingest.FollowOptions) error, db *sqlite.DB, stdin bool, output *outputFlags,
+func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, ingest.FollowOptions) error, db store.Database, stdin bool, output *outputFlags,
 	rules []*alert.Rule, receivers []alert.Receiver) error {
 	ctx, cancel := context.WithCancel(f.cmd.Context())
 	defer cancel()
@@ -34,13 +33,21 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 		kept.add(err)
 		status.Warn(err.Error(), f.now())
 	}
-	loop.Warn = f.warn
+	loop.Warn = f.about
 	sums := &sums{began: f.now(), outcomes: map[string]int64{}}
-	query := store.Reader(db)
-	model := screen.New(screen.Options{Stats: stats, Status: status, Now: f.now, Location: f.loc, Look: f.look(output), Filter: live.FormatFilter(f.filter),
-		Explain: registry.Brief, Usual: func(ctx context.Context, at time.Time, filter store.Filter) (store.Usual, error) {
-			return query.Usual(ctx, at.In(f.loc), usualDays, both(f.filter, filter))
-		}, Story: f.story(query)})
+	narrow := &narrowing{f: f, db: db}
+	model := screen.New(screen.Options{
+		Stats:    stats,
+		Status:   status,
+		Now:      f.now,
+		Location: f.loc,
+		Look:     f.look(output),
+		Filter:   live.FormatFilter(f.filter),
+		Explain:  registry.Brief,
+		Usual:    f.usual(db),
+		Narrow:   narrow.to,
+		Story:    f.story(db),
+	})
 	stop := f.alerting(rules, receivers, func(a alert.Alert) {
 		if !a.Started {
 			status.Warn("alert over: "+a.String(), f.now())
@@ -53,9 +60,11 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 		status.Alerts(on)
 	})
 	loop.Observe = func(t *store.Event) {
+		narrow.begin()
 		if e := f.shown(t); e != nil {
 			now := f.now()
-			stats.Add(e, now)
+			narrow.add(e, now)
+			stats.Add(f.public(e), now)
 			sums.outcomes[e.Outcome]++
 			if f.watch != nil {
 				f.watch.Add(e, now)
@@ -63,6 +72,7 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 		}
 	}
 	loop.Committed = func(l store.Lines) {
+		narrow.end()
 		sums.lines += l.Read
 		status.Lines(l)
 	}
@@ -70,10 +80,11 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 	changes.Go(func() { f.investigating(ctx, db, status.Changes) })
 	followed := make(chan error, 1)
 	go func() {
-		if err := f.remember(ctx, query, stats); err != nil && ctx.Err() == nil {
+		if err := f.remember(ctx, db, f.filter, stats); err != nil && ctx.Err() == nil {
 			f.warn(err)
 		}
 		err := look(ctx, loop)
+		narrow.end()
 		status.Ended()
 		if err != nil || ctx.Err() != nil {
 			cancel() // there is nothing to look at any more
@@ -94,17 +105,28 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 	return err
 }
 
-// remember fills the counters with the last hour of the database, so that the
-// screen of one who comes to look at an incident is not empty.
-func (f *follow) remember(ctx context.Context, query store.Reader, stats *live.Stats) error {
+// usual reads what is usual, as a whole and by provider.
+func (f *follow) usual(query store.Reader) func(context.Context, time.Time, store.Filter) (screen.Usual, error) {
+	return func(ctx context.Context, at time.Time, filter store.Filter) (u screen.Usual, err error) {
+		filter = both(f.filter, filter)
+		if u.Usual, err = query.Usual(ctx, at.In(f.loc), usualDays, filter); err == nil {
+			u.Days, err = live.ReadDays(ctx, query, at.In(f.loc), usualDays, filter)
+		}
+		return u, err
+	}
+}
+
+// remember fills counters with the last hour of the database, so that the screen
+// of one who comes to look at an incident is not empty.
+func (f *follow) remember(ctx context.Context, query store.Reader, filter store.Filter, stats *live.Stats) error {
 	const newest = 100 // of each outcome
 	now := f.now()
 	window := store.Window{Since: now.Add(-live.Reach), Until: now}
-	if err := query.Recent(ctx, window, f.filter, func(e *store.Event, n int64) { stats.Remember(e, uint64(n), now) }); err != nil {
+	if err := query.Recent(ctx, window, filter, func(e *store.Event, n int64) { stats.Remember(e, uint64(n), now) }); err != nil {
 		return err
 	}
 	for _, outcome := range store.OutcomeNames {
-		_, err := query.Events(ctx, window, f.filter, []string{outcome}, newest, func(e *store.Event) error {
+		_, err := query.Events(ctx, window, filter, []string{outcome}, newest, func(e *store.Event) error {
 			stats.Keep(e)
 			return nil
 		})

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"mailfail/registry"
+	"mailfail/report/live"
 	"mailfail/store"
 )
 
@@ -60,7 +62,7 @@ func TestFollowUntilSignal(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		dir := t.TempDir()
 		log := filepath.Join(dir, "mail.log")
-		p := follower(t, "--plain", "--db", dir+"/db", log)
+		p := follower(t, "--plain", "--from-start", "--db", dir+"/db", log)
 		p.Stdout = nil
 		out, err := p.StdoutPipe()
 		line := lineReader(t, out, err)
@@ -91,12 +93,90 @@ func TestFollowUntilSignal(t *testing.T) {
 	}
 }
 
+// A log that is new is followed from its end, which is said.
+func TestFollowFromEnd(t *testing.T) {
+	dir := t.TempDir()
+	log := filepath.Join(dir, "mail.log")
+	write(t, log, []byte(failing(0)))
+	p := follower(t, "--db", dir+"/db", "--anonymize", log)
+	p.Stdout, p.Stderr = nil, nil
+	out, err := p.StdoutPipe()
+	line := lineReader(t, out, err)
+	errs, err := p.StderrPipe()
+	remark := lineReader(t, errs, err)
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	want := "mailfail: " + log + " is new to the database: what is in it so far is not read (--from-start reads it)"
+	if got := remark(); got != want {
+		t.Errorf("said %q, want %q", got, want)
+	}
+	extend(t, log, []byte(failing(1)))
+	if got := line(); !strings.Contains(got, " user-") || !strings.Contains(got, "@example.org ") {
+		t.Errorf("printed %q, want the failure of somebody", got)
+	}
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	rest, err := io.ReadAll(out)
+	if len(rest) > 0 || err != nil {
+		t.Errorf("also printed %q, %v", rest, err)
+	}
+	if err := p.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// recalled is a database that has counted some failures of a sender.
+type recalled struct {
+	store.Database
+	n     int64
+	asked []store.Filter
+}
+
+func (r *recalled) Recent(_ context.Context, w store.Window, f store.Filter, each func(*store.Event, int64)) error {
+	r.asked = append(r.asked, f)
+	each(&store.Event{Time: w.Until.Add(-time.Minute), Outcome: "failed"}, r.n)
+	return nil
+}
+
+func (r *recalled) Events(context.Context, store.Window, store.Filter, []string, int, func(*store.Event) error) (store.LeftOut, error) {
+	return store.LeftOut{}, nil
+}
+
+// Counters of what passes a typed filter begin with what the database holds, and
+// go on with what is read and passes.
+func TestNarrowing(t *testing.T) {
+	now := time.Now()
+	db := &recalled{n: 40}
+	n := narrowing{f: &follow{now: func() time.Time { return now }, filter: store.Filter{Hosts: []string{"mx1"}}}, db: db}
+	n.begin()
+	n.add(&store.Event{Time: now, Outcome: "failed"}, now) // nobody has asked
+	n.end()
+	stats, err := n.to(t.Context(), store.Filter{Senders: []string{"x.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sender := range []registry.Foreign{"a@x.example", "b@y.example", "c@X.example"} {
+		n.begin()
+		n.add(&store.Event{Time: now, Outcome: "failed", HasSender: true, Sender: sender}, now)
+	}
+	n.end()
+	v := stats.View(live.Query{Window: time.Hour, Outcomes: []live.Outcome{live.Failed}, Newest: 9}, now)
+	if got := v.Totals[live.Failed].Count; got != 42 || len(v.Newest) != 2 {
+		t.Errorf("counted %d failures and kept %d, want 42 and 2", got, len(v.Newest))
+	}
+	if f := db.asked[0]; len(db.asked) != 1 || live.FormatFilter(f) != "sender=x.example host=mx1" {
+		t.Errorf("asked the database for %q", live.FormatFilter(f))
+	}
+}
+
 // A reader that closes the pipe has seen enough.
 func TestFollowClosedPipe(t *testing.T) {
 	dir := t.TempDir()
 	log := filepath.Join(dir, "mail.log")
 	write(t, log, []byte(failing(0)))
-	p := follower(t, "--db", dir+"/db", log)
+	p := follower(t, "--from-start", "--db", dir+"/db", log)
 	p.Stdout = nil
 	out, err := p.StdoutPipe()
 	line := lineReader(t, out, err)

@@ -233,7 +233,7 @@ func TestKillFollow(t *testing.T) {
 		// How far the logs grow depends on what was committed, not on the time that
 		// took: who is slow finds no less to read.
 		next := share + (1-share)/float64(kills/2-committed+1)
-		p, ended := k.start(t, "follow", "--plain")
+		p, ended := k.start(t, "follow", "--from-start")
 		p.awaitReading(k.dir + "/logs/")
 		began, long := time.Now(), k.while()
 		for end := time.After(long); end != nil; {
@@ -257,7 +257,7 @@ func TestKillFollow(t *testing.T) {
 	}
 	t.Logf("%d runs killed, of which %d had committed something: %d of %d lines", k.killed, kills/2, lines, load.lines)
 	load.grow(t, 1)
-	p, ended := k.start(t, "follow", "--plain")
+	p, ended := k.start(t, "follow", "--from-start")
 	for linesIn(t, k.db) < load.lines && k.ctx.Err() == nil {
 		time.Sleep(10 * time.Millisecond) // between two looks
 	}

@@ -15,8 +15,9 @@ import (
 
 // FollowOptions say how a Follower works. The zero value is good.
 type FollowOptions struct {
-	// FromEnd begins at the end of the sources of which nothing is known
-	// when the Follower starts, instead of their beginning.
+	// FromEnd begins at the end of the logs of which nothing is known when the
+	// Follower starts, instead of their beginning, and reports a SkippedError for
+	// each. Generations of a log that is known are read as ever.
 	FromEnd bool
 
 	// Linger is how long a file that was rotated away must be quiet before
@@ -31,6 +32,13 @@ type FollowOptions struct {
 	// a few commits a second and not one a line: a fifth of a second. The
 	// first line after a pause does not wait. Negative is none.
 	Spacing time.Duration
+}
+
+// SkippedError says that a log is followed from its end.
+type SkippedError struct{ Log string }
+
+func (e *SkippedError) Error() string {
+	return fmt.Sprintf("%s is new to the database: what is in it so far is not read", e.Log)
 }
 
 // fullLook is how often the generations of a log are all looked at without a
@@ -396,7 +404,14 @@ func (l *followed) seen(info os.FileInfo) bool { return l.holding(info) != nil }
 
 // lookAround opens the generations that are new.
 func (l *followed) lookAround(w *walker) bool {
-	first := l.looked.IsZero()
+	var skipped bool
+	if l.looked.IsZero() && l.f.opt.FromEnd {
+		known, err := w.positions.ByFamily(w.ctx, l.family.Name)
+		if err != nil {
+			return w.yield(nil, err)
+		}
+		skipped = len(known) == 0
+	}
 	if time.Since(l.looked) > l.interval {
 		l.interval = min(2*l.interval, fullLook)
 	} else {
@@ -420,7 +435,7 @@ func (l *followed) lookAround(w *walker) bool {
 		// Where a file is not there any more, its lines come before those that are
 		// there now, and before those of the files that follow.
 		l.torn = l.movedOn(file)
-		if !l.torn && !l.lookAt(w, file, first) {
+		if !l.torn && !l.lookAt(w, file, skipped) {
 			return false
 		}
 		if l.torn {
@@ -430,7 +445,7 @@ func (l *followed) lookAround(w *walker) bool {
 	}
 	l.look = l.look || l.moved()
 	l.awaitLive()
-	return true
+	return !skipped || len(named) == 0 || w.yield(nil, &SkippedError{l.family.Name})
 }
 
 // movedOn reports whether what was listed is not there any more.
@@ -487,12 +502,12 @@ func (l *followed) awaitLive() {
 }
 
 // lookAt reads one generation, unless it is open or known, and keeps it open if
-// it may grow.
-func (l *followed) lookAt(w *walker, file File, first bool) bool {
+// it may grow. One that is to be skipped is read from its end.
+func (l *followed) lookAt(w *walker, file File, skip bool) bool {
 	info, err := os.Stat(file.Path)
 	if err != nil {
 		if packed, ok := packedForm(l.family.Name, file); ok {
-			return l.lookAt(w, packed, first)
+			return l.lookAt(w, packed, skip)
 		}
 		l.torn = l.movedOn(file)
 		return true // scan reports it
@@ -511,7 +526,7 @@ func (l *followed) lookAt(w *walker, file File, first bool) bool {
 	r, err := w.open(l.family.Name, file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // it was renamed or compressed under our eyes
-		return l.lookAt(w, file, first)
+		return l.lookAt(w, file, skip)
 	case r != nil && l.movedOn(file):
 		l.torn = true
 		return r.Close() == nil
@@ -529,7 +544,7 @@ func (l *followed) lookAt(w *walker, file File, first bool) bool {
 		l.examined[file.Path] = info
 		return r.Close() == nil
 	}
-	return l.begin(w, r, file, first)
+	return l.begin(w, r, file, skip)
 }
 
 // mayGrow reports whether a file is worth keeping open.
@@ -558,7 +573,7 @@ func (l *followed) keepUnchanged(w *walker, file File, info os.FileInfo) bool {
 }
 
 // begin reads a file for the first time.
-func (l *followed) begin(w *walker, r *Reader, file File, first bool) bool {
+func (l *followed) begin(w *walker, r *Reader, file File, skip bool) bool {
 	r.until(r.size)
 	if !l.drain(w, l.before) {
 		r.Close()
@@ -570,7 +585,7 @@ func (l *followed) begin(w *walker, r *Reader, file File, first bool) bool {
 		return w.yield(nil, err)
 	}
 	switch {
-	case first && l.f.opt.FromEnd && r.pos.ID == 0 && !r.closed:
+	case skip && r.pos.ID == 0 && !r.closed:
 		r.startAt(r.size)
 		r.pos.State = nil // what was open before is not what goes on there
 	case file.key.kind == live && l.moved(): // what was moved out of it comes first

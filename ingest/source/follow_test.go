@@ -204,6 +204,18 @@ func TestFollowFromEnd(t *testing.T) {
 	appendTo(t, path, join(all[5:]))
 	f.start(opt, path)
 	want(t, f.lines(10), all)
+	if len(f.errs) != 1 {
+		t.Errorf("reported %v, want one log that was skipped", f.errs)
+	}
+	// Nor is a generation that is new, of a log that is known.
+	f.end()
+	more := l.lines(10)
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, join(more))
+	f.start(opt, path)
+	want(t, f.lines(20), append(all, more...))
 }
 
 func TestFollowWhatIsNotThereYet(t *testing.T) {

@@ -12,6 +12,17 @@ import (
 // names.
 var FilterKeys = []string{"provider", "domain", "code", "reason", "sender", "host", "mta", "account"}
 
+// Counted splits a filter into what Stats count by, and the rest: that needs Stats
+// of what passes it alone.
+func Counted(f store.Filter) (counted, rest store.Filter) {
+	rest = f
+	for i := range Dimensions {
+		key := string(Dimensions[i])
+		*FilterList(&counted, key), *FilterList(&rest, key) = *FilterList(&f, key), nil
+	}
+	return counted, rest
+}
+
 // Words splits what a user typed at blanks. A part in double quotes keeps its
 // blanks: code="550 5.1.1".
 func Words(s string) ([]string, error) {

@@ -10,16 +10,16 @@ import (
 )
 
 // columns of AppendLine, and their widths; a longer value moves the rest.
-var columnWidths = [...]int{25, 8, 14, 22, 30, 9, 16}
+var columnWidths = [...]int{25, 8, 14, 22, 30, 9, 16, 30, 8}
 
 // AppendLine appends an event as one line for eyes and for grep: time, outcome,
-// provider, domain, recipient, code, reason, text, with at least two blanks
-// between them and - for what is not known. The text is last, and nothing in it
-// can move the cursor or begin a line.
+// provider, domain, recipient, code, reason, sender, account, text, with at least
+// two blanks between them and - for what is not known. The text is last, and
+// nothing in it can move the cursor or begin a line.
 func AppendLine(dst []byte, e *store.Event, loc *time.Location) []byte {
 	values := [...]registry.Foreign{
 		registry.Foreign(e.Time.In(loc).Format(time.RFC3339)), registry.Foreign(e.Outcome), e.Provider, e.Domain, e.Recipient,
-		registry.Foreign(e.Code()), registry.Foreign(e.Reason),
+		registry.Foreign(e.Code()), registry.Foreign(e.Reason), sender(e), e.Account,
 	}
 	for i, v := range values {
 		dst = appendColumn(dst, v, columnWidths[i])
@@ -29,6 +29,15 @@ func AppendLine(dst []byte, e *store.Event, loc *time.Location) []byte {
 		text = "-"
 	}
 	return append(append(dst, text.String()...), '\n')
+}
+
+// sender returns the sender of e, <> for the null sender, "" for one that is not
+// known.
+func sender(e *store.Event) registry.Foreign {
+	if e.HasSender && e.Sender == "" {
+		return "<>"
+	}
+	return e.Sender
 }
 
 func appendColumn(dst []byte, value registry.Foreign, width int) []byte {

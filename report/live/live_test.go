@@ -1,6 +1,7 @@
 package live
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -307,13 +308,63 @@ func TestLine(t *testing.T) {
 		e    store.Event
 		want string
 	}{
-		{store.Event{Time: noon, Outcome: "failed", Provider: "Google", Domain: "gmail.com", Recipient: "a@gmail.com", Reply: 550, Enhanced: "5.1.1", Reason: "user-unknown", Text: "550 5.1.1 gone"},
-			"2026-11-20T13:00:00+01:00  failed    Google          gmail.com               a@gmail.com                     550 5.1.1  user-unknown      550 5.1.1 gone\n"},
+		{store.Event{Time: noon, Outcome: "failed", Provider: "Google", Domain: "gmail.com", Recipient: "a@gmail.com", Reply: 550, Enhanced: "5.1.1", Reason: "user-unknown", HasSender: true, Account: "bob", Text: "550 5.1.1 gone"},
+			"2026-11-20T13:00:00+01:00  failed    Google          gmail.com               a@gmail.com                     550 5.1.1  user-unknown      <>                              bob       550 5.1.1 gone\n"},
 		{store.Event{Time: noon, Outcome: "deferred", Text: "a\n\x1b[2J\u202eb"},
-			"2026-11-20T13:00:00+01:00  deferred  -               -                       -                               -          -                 a\\n\\x1b[2J\\u202eb\n"},
+			"2026-11-20T13:00:00+01:00  deferred  -               -                       -                               -          -                 -                               -         a\\n\\x1b[2J\\u202eb\n"},
 	} {
 		if got := string(AppendLine(nil, &test.e, berlin)); got != test.want {
 			t.Errorf("line is\n%q, want\n%q", got, test.want)
+		}
+	}
+}
+
+// timelines answers with one timeline after the other.
+type timelines struct {
+	store.Reader
+	list  []store.Timeline
+	asked []store.Window
+}
+
+func (r *timelines) Timeline(_ context.Context, w store.Window, _ store.Filter, _ []store.Dimension, _ time.Duration) (*store.Timeline, error) {
+	r.asked = append(r.asked, w)
+	t := &r.list[len(r.asked)-1]
+	return t, nil
+}
+
+// The usual rate of a provider is the median over the days on which it got mail.
+func TestUsualShare(t *testing.T) {
+	google := func(delivered, deferred, failed, rejected int64) store.Slice {
+		half := store.Point{Delivered: delivered, Deferrals: deferred}
+		return store.Slice{Values: []registry.Foreign{"Google"}, Points: []store.Point{half, {Failures: failed, Rejected: rejected}}}
+	}
+	r := &timelines{list: []store.Timeline{
+		{Slices: []store.Slice{google(90, 4, 6, 9)}},
+		{},
+		{Slices: []store.Slice{google(99, 0, 1, 0)}},
+		{Slices: []store.Slice{google(50, 30, 20, 0), {Values: []registry.Foreign{"Yahoo"}, Points: []store.Point{{Rejected: 3}}}}},
+	}}
+	days, err := ReadDays(t.Context(), r, noon, len(r.list), store.Filter{})
+	if err != nil || len(days) != 3 {
+		t.Fatalf("%d days, %v", len(days), err)
+	}
+	if w := r.asked[2]; w.Since != noon.AddDate(0, 0, -3).Add(-30*time.Minute) || w.Until != noon.AddDate(0, 0, -3).Add(30*time.Minute) {
+		t.Errorf("the third day is %v", w)
+	}
+	for _, test := range []struct {
+		provider string
+		failures []Outcome
+		share    float64
+		ok       bool
+	}{
+		{"Google", []Outcome{Deferred, Failed}, 0.1, true},
+		{"Google", []Outcome{Failed}, 0.06, true},
+		{"Google", []Outcome{Rejected}, 0, false},
+		{"Yahoo", []Outcome{Failed}, 0, false},
+		{"Microsoft", []Outcome{Failed}, 0, false},
+	} {
+		if share, ok := days.Share(test.provider, test.failures); share != test.share || ok != test.ok {
+			t.Errorf("%s, %v: got %v, %v", test.provider, test.failures, share, ok)
 		}
 	}
 }

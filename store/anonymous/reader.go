@@ -179,16 +179,21 @@ func (r *reader) Events(ctx context.Context, w store.Window, f store.Filter, out
 	})
 }
 
-func (r *reader) event(e *store.Event) {
+func (r *reader) event(e *store.Event) { r.n.Event(e) }
+
+// Event puts pseudonyms into an event.
+func (n *Names) Event(e *store.Event) {
 	known := []string{string(e.Recipient), string(e.Sender), string(e.Account)}
 	for _, f := range []*registry.Foreign{&e.Text, &e.Signature, &e.Line} {
-		r.n.foreign(f, func(s string) string { return r.n.Text(s, known...) })
+		n.foreign(f, func(s string) string { return n.Text(s, known...) })
 	}
 	for _, f := range []*registry.Foreign{&e.Recipient, &e.Sender, &e.Account} {
-		r.n.foreign(f, r.n.Address)
+		n.foreign(f, n.Address)
 	}
-	r.n.foreign(&e.MessageID, r.n.messageID)
-	r.hosts(&e.Host, &e.Domain, &e.Relay, &e.IP, &e.Provider, &e.Client, &e.ClientIP)
+	n.foreign(&e.MessageID, n.messageID)
+	for _, f := range []*registry.Foreign{&e.Host, &e.Domain, &e.Relay, &e.IP, &e.Provider, &e.Client, &e.ClientIP} {
+		n.foreign(f, n.Name)
+	}
 }
 
 func (r *reader) Trace(ctx context.Context, what string) ([]*store.Story, []*store.Event, error) {

@@ -6,6 +6,7 @@ package screen
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -44,11 +45,21 @@ type Options struct {
 	Explain func(reply uint16, enhanced registry.Enhanced, provider string, reason registry.Reason) (name, advice string)
 
 	// Usual returns what is usual around a time of day; nil when nobody knows.
-	Usual func(ctx context.Context, at time.Time, f store.Filter) (store.Usual, error)
+	Usual func(ctx context.Context, at time.Time, f store.Filter) (Usual, error)
+
+	// Narrow returns counters of what passes a filter that Stats do not count by;
+	// those that it returned before are not kept up any more. nil when there are none.
+	Narrow func(ctx context.Context, f store.Filter) (*live.Stats, error)
 
 	// Story returns what is known of the message of a failure, a line each; nil
 	// when nobody knows.
 	Story func(ctx context.Context, e *store.Event) ([]string, error)
+}
+
+// Usual is what is usual around a time of day, as a whole and by provider.
+type Usual struct {
+	store.Usual
+	Days live.Days
 }
 
 // mode is what the screen is used for.
@@ -90,9 +101,14 @@ type Model struct {
 	filter store.Filter
 	undo   []store.Filter // what the filter was before
 
+	stats    *live.Stats // that are shown
+	narrowed string      // the filter, as text, of what they count
+	asking   string      // the filter of those that are asked for
+
 	focus   int    // table or failures
 	row     int    // selected, 0 first
-	name    string // of the row selected in a table, "" the first
+	named   bool   // a row of a table is selected by its name; else the first
+	name    string // of that row
 	seq     uint64 // of the failure selected, 0 the newest
 	opened  live.Failure
 	story   []string
@@ -107,7 +123,7 @@ type Model struct {
 	speed              float64 // lines a second
 	speedAt            time.Time
 	speedLines         int64
-	usual              store.Usual
+	usual              Usual
 	usualAt            time.Time
 	usualAsked         time.Time
 	usualFor, askedFor string // filter
@@ -115,7 +131,7 @@ type Model struct {
 
 // New returns a screen.
 func New(opt Options) *Model {
-	m := &Model{opt: opt, width: 80, height: 24, window: 1, focus: failures}
+	m := &Model{opt: opt, width: 80, height: 24, window: 1, focus: failures, stats: opt.Stats}
 	m.look()
 	return m
 }
@@ -124,10 +140,42 @@ type tick time.Time
 
 // usualRead brings what is usual.
 type usualRead struct {
-	usual  store.Usual
+	usual  Usual
 	err    error
 	at     time.Time
 	filter string
+}
+
+// narrowRead brings counters of what passes a filter.
+type narrowRead struct {
+	stats  *live.Stats
+	err    error
+	filter string
+}
+
+// askNarrow asks for counters of what passes the filter, when those that are shown
+// count something else.
+func (m *Model) askNarrow() tea.Cmd {
+	_, rest := live.Counted(m.filter)
+	filter := live.FormatFilter(rest)
+	if filter == m.asking || m.opt.Narrow == nil {
+		return nil
+	}
+	m.asking = filter
+	if filter == "" {
+		m.count(m.opt.Stats, "")
+		return nil
+	}
+	return func() tea.Msg {
+		stats, err := m.opt.Narrow(context.Background(), rest)
+		return narrowRead{stats, err, filter}
+	}
+}
+
+// count shows other counters, which number their events in their own way.
+func (m *Model) count(stats *live.Stats, filter string) {
+	m.stats, m.narrowed, m.seq = stats, filter, 0
+	m.look()
 }
 
 // storyRead brings the story of a message.
@@ -197,12 +245,22 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		case m.mode == opened && msg.seq == m.opened.Seq:
 			m.mode, m.story, m.scroll = telling, msg.lines, 0
 		}
+	case narrowRead:
+		switch {
+		case msg.filter != m.asking: // it is not wanted any more
+		case msg.err != nil:
+			m.opt.Status.Warn(msg.err.Error(), m.opt.Now())
+			m.unfilter()
+			return m, m.askNarrow()
+		default:
+			m.count(msg.stats, msg.filter)
+		}
 	case tea.KeyPressMsg:
 		if cmd := m.key(msg); cmd != nil {
 			return m, cmd
 		}
 		m.look()
-		return m, m.askUsual()
+		return m, tea.Batch(m.askNarrow(), m.askUsual())
 	}
 	return m, nil
 }
@@ -221,10 +279,17 @@ func (m *Model) look() {
 		return
 	}
 	l := m.layout()
-	m.view = m.opt.Stats.View(live.Query{Window: windows[m.window], Outcomes: shows[m.show].outcomes, Filter: m.filter, Sort: m.sort,
-		Rows: l.rows, Newest: max(l.newest, 1), Columns: l.columns}, now)
+	q := m.query()
+	q.Sort, q.Rows, q.Newest, q.Columns = m.sort, l.rows, max(l.newest, 1), l.columns
+	m.view = m.stats.View(q, now)
 	m.took = m.opt.Now().Sub(now)
 	m.follow()
+}
+
+// query asks the counters for what the screen is about.
+func (m *Model) query() live.Query {
+	counted, _ := live.Counted(m.filter)
+	return live.Query{Window: windows[m.window], Outcomes: shows[m.show].outcomes, Filter: counted}
 }
 
 // follow keeps the same row selected while others come in.
@@ -237,7 +302,7 @@ func (m *Model) follow() {
 		}
 		return
 	}
-	m.row = max(0, slices.IndexFunc(m.view.Tables[m.focus].Rows, func(r live.Row) bool { return r.Name == m.name }))
+	m.row = max(0, slices.IndexFunc(m.view.Tables[m.focus].Rows, func(r live.Row) bool { return m.named && r.Name == m.name }))
 }
 
 func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
@@ -288,8 +353,10 @@ func (m *Model) keyWatching(k string) tea.Cmd {
 		m.move(-1)
 	case "enter":
 		m.open()
+	case "e":
+		m.example()
 	case "t":
-		if m.open(); m.mode == opened {
+		if m.example(); m.mode == opened {
 			return m.askStory()
 		}
 	}
@@ -301,7 +368,7 @@ func (m *Model) keyWatching(k string) tea.Cmd {
 
 func (m *Model) turn(by int) {
 	m.focus = (m.focus + by) % (failures + 1)
-	m.row, m.name, m.seq = 0, "", 0
+	m.row, m.named, m.seq = 0, false, 0
 }
 
 func (m *Model) move(by int) {
@@ -315,8 +382,7 @@ func (m *Model) move(by int) {
 	}
 	rows := m.view.Tables[m.focus].Rows
 	m.row = max(0, min(m.row+by, len(rows)-1))
-	m.name = ""
-	if len(rows) > 0 {
+	if m.named = m.row > 0; m.named {
 		m.name = rows[m.row].Name
 	}
 }
@@ -333,15 +399,39 @@ func (m *Model) open() {
 	if m.row >= len(rows) {
 		return
 	}
-	value := rows[m.row].Name
-	f := m.filter
-	list := live.FilterList(&f, string(live.Dimensions[m.focus]))
-	if live.Dimensions[m.focus] == store.ByCode && value == "" {
-		value = "none"
+	m.setFilter(m.only(m.filter, rows[m.row].Name))
+	m.named, m.name = true, rows[m.row].Name
+}
+
+// only returns f, narrowed down to the row with a name in the table that has the
+// focus.
+func (m *Model) only(f store.Filter, name string) store.Filter {
+	if live.Dimensions[m.focus] == store.ByCode && name == "" {
+		name = "none"
 	}
-	*list = []string{value}
-	m.setFilter(f)
-	m.name = value
+	*live.FilterList(&f, string(live.Dimensions[m.focus])) = []string{name}
+	return f
+}
+
+// example opens the failure that is selected, or the newest one of the row that is:
+// that explains a code and a reason.
+func (m *Model) example() {
+	if m.focus == failures {
+		m.open()
+		return
+	}
+	rows := m.view.Tables[m.focus].Rows
+	if m.row >= len(rows) {
+		return
+	}
+	q := m.query()
+	q.Filter, q.Newest = m.only(q.Filter, rows[m.row].Name), 1
+	newest := m.stats.View(q, m.opt.Now()).Newest
+	if len(newest) == 0 {
+		m.opt.Status.Warn("no failure of it is kept: mailfail events lists them", m.opt.Now())
+		return
+	}
+	m.mode, m.opened, m.scroll = opened, newest[0], 0
 }
 
 func (m *Model) setFilter(f store.Filter) {
@@ -381,7 +471,7 @@ func (m *Model) keyTyping(k tea.KeyPressMsg) {
 	case "esc":
 		m.mode = watching
 	case "enter":
-		f, err := parseFilter(m.typed)
+		f, err := m.parseFilter(m.typed)
 		if err != nil {
 			m.problem = err.Error()
 			return
@@ -401,19 +491,20 @@ func (m *Model) keyTyping(k tea.KeyPressMsg) {
 	}
 }
 
-// screenKeys are what the counters can be filtered by.
-var screenKeys = live.FilterKeys[:4]
-
-func parseFilter(s string) (f store.Filter, err error) {
+// parseFilter reads what was typed. A word alone is a value of what it looks like.
+func (m *Model) parseFilter(s string) (f store.Filter, err error) {
 	words, err := live.Words(s)
 	if err != nil {
 		return f, err
 	}
 	for _, w := range words {
-		if !strings.Contains(w, "=") {
-			w = meant(w) + "=" + w
+		if strings.Contains(w, "@") {
+			return f, fmt.Errorf("%q is an address: mailfail trace shows what happened to it; sender=DOMAIN and domain=DOMAIN filter", w)
 		}
-		if err := live.AddCondition(&f, w, screenKeys); err != nil {
+		if !strings.Contains(w, "=") {
+			w = m.meant(w) + "=" + w
+		}
+		if err := live.AddCondition(&f, w, live.FilterKeys); err != nil {
 			return f, err
 		}
 	}
@@ -421,12 +512,14 @@ func parseFilter(s string) (f store.Filter, err error) {
 }
 
 // meant returns what a word without a key is a value of.
-func meant(word string) string {
+func (m *Model) meant(word string) string {
 	switch {
 	case store.CheckCode(word) == nil:
 		return "code"
 	case registry.Reason(word).Info().Name != registry.Reason("unknown").Info().Name:
 		return "reason"
+	case slices.ContainsFunc(m.view.Newest, func(f live.Failure) bool { return strings.EqualFold(string(f.Host), word) }):
+		return "host"
 	case strings.Contains(word, "."):
 		return "domain"
 	}

@@ -167,10 +167,13 @@ func TestEmpty(t *testing.T) {
 	eachSize(t, func(t *testing.T, m *Model, c *clock) { golden(t, m) })
 }
 
+// usualDays are what happened on three days: Google's median rate is 10 %.
+var usualDays = live.Days{{"Google": {90, 4, 6, 0}, "Microsoft": {999, 1, 0, 0}}, {"Google": {99, 1, 0, 0}}, {"Google": {60, 30, 10, 0}}}
+
 func TestScreen(t *testing.T) {
 	eachSize(t, func(t *testing.T, m *Model, c *clock) {
 		feed(m, c)
-		m.Update(usualRead{usual: store.Usual{Days: 7, Delivered: 33, Deferred: 4, Failed: 0.3, Rejected: 1.2}, at: noon})
+		m.Update(usualRead{usual: Usual{store.Usual{Days: 7, Delivered: 33, Deferred: 4, Failed: 0.3, Rejected: 1.2}, usualDays}, at: noon})
 		golden(t, m)
 	})
 }
@@ -234,13 +237,89 @@ func TestHostile(t *testing.T) {
 
 // A word alone is a value of what it looks like.
 func TestWordsAsFilter(t *testing.T) {
+	m, c := newModel(80, 24, Look{})
+	feed(m, c)
 	for word, want := range map[string]string{
 		"Google": "provider=Google", "example.org": "domain=example.org", "user-unknown": "reason=user-unknown", "550": "code=550", "5.7.x": "code=5.7.x",
-		"domain=a.b 5xx": "domain=a.b code=5xx",
+		"domain=a.b 5xx": "domain=a.b code=5xx", "MX1": "host=MX1", "sender=news.example host=mx2": "sender=news.example host=mx2",
+		"account=bob mta=exim": "mta=exim account=bob",
 	} {
-		f, err := parseFilter(word)
+		f, err := m.parseFilter(word)
 		if got := live.FormatFilter(f); err != nil || got != want {
 			t.Errorf("%q filters by %q (%v), want %q", word, got, err, want)
+		}
+	}
+}
+
+// What the counters do not count by is counted anew, from the day it is asked for.
+func TestNarrow(t *testing.T) {
+	m, c := newModel(80, 40, Look{Unicode: true})
+	feed(m, c)
+	narrow := live.NewStats()
+	narrow.Add(&store.Event{Time: noon, Outcome: "failed", Provider: "Elsewhere", Reply: 550, Sender: "a@news.example", HasSender: true, Text: "550 no"}, noon)
+	var asked []string
+	fail := errors.New("locked")
+	m.opt.Narrow = func(_ context.Context, f store.Filter) (*live.Stats, error) {
+		asked = append(asked, live.FormatFilter(f))
+		return narrow, fail
+	}
+	filter := func(text string) {
+		t.Helper()
+		press(m, "/")
+		m.typed = text
+		_, cmd := m.Update(keyOf("enter"))
+		if got := check(t, m); !strings.Contains(got, "counting") {
+			t.Errorf("it is not said that %q is being counted:\n%s", text, got)
+		}
+		m.Update(cmd())
+	}
+	filter("sender=news.example") // it fails: the screen is as before
+	if got := check(t, m); strings.Contains(got, "counting") || strings.Contains(got, "only sender") || !strings.Contains(got, "locked") {
+		t.Errorf("after an error:\n%s", got)
+	}
+	fail = nil
+	filter("sender=news.example 550")
+	got := check(t, m)
+	for _, want := range []string{"only code=550 sender=news.example", "Elsewhere", "from a@news.example: 550 no"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not on the screen:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "Google") {
+		t.Errorf("failures of others are on the screen:\n%s", got)
+	}
+	press(m, "esc")
+	if got := check(t, m); !strings.Contains(got, "Google") || strings.Contains(got, "counting") {
+		t.Errorf("esc does not take the filter back:\n%s", got)
+	}
+	if want := `["sender=news.example" "sender=news.example"]`; fmt.Sprintf("%q", asked) != want {
+		t.Errorf("asked for %q, want %s", asked, want)
+	}
+}
+
+// A row is explained by its newest failure.
+func TestExplain(t *testing.T) {
+	m, c := newModel(80, 40, Look{Unicode: true})
+	feed(m, c)
+	press(m, "tab", "tab", "tab", "down", "e")
+	code := m.view.Tables[2].Rows[1].Name // the second, though the fourth has no name
+	if got := check(t, m); m.opened.Event.Code() != code || !strings.Contains(got, "what to do") || !strings.Contains(got, " meaning     Meaning of ") {
+		t.Errorf("code %s is not explained:\n%s", code, got)
+	}
+	press(m, "esc")
+	if got := check(t, m); strings.Contains(got, "only ") {
+		t.Errorf("explaining has set a filter:\n%s", got)
+	}
+}
+
+// However narrow a table is, it shows whole codes.
+func TestCodesAreWhole(t *testing.T) {
+	for width := 70; width < 200; width++ {
+		m, _ := newModel(width, 40, Look{Unicode: true})
+		m.opt.Stats.Add(&store.Event{Time: noon, Outcome: "failed", Reply: 550, Enhanced: "5.700.123"}, noon)
+		m.Update(tick(noon))
+		if got := check(t, m); strings.Count(got, "550 5.700.123") != 2 {
+			t.Errorf("at %d columns the code is cut:\n%s", width, got)
 		}
 	}
 }
@@ -387,9 +466,9 @@ func TestSelectionStays(t *testing.T) {
 func TestUsualAsked(t *testing.T) {
 	m, c := newModel(80, 24, Look{})
 	asked := []string{}
-	m.opt.Usual = func(_ context.Context, at time.Time, f store.Filter) (store.Usual, error) {
+	m.opt.Usual = func(_ context.Context, at time.Time, f store.Filter) (Usual, error) {
 		asked = append(asked, live.FormatFilter(f))
-		return store.Usual{}, errors.New("locked")
+		return Usual{}, errors.New("locked")
 	}
 	ask := func() {
 		if cmd := m.askUsual(); cmd != nil {

@@ -34,7 +34,7 @@ func (m *Model) layout() layout {
 	if m.width >= 100 && windows[m.window] >= 20*live.Step {
 		l.columns = 20
 	}
-	if m.width >= 110 {
+	if m.width >= senderFrom {
 		l.tall = 1
 	}
 	rest := m.height - 2 // title, keys
@@ -130,6 +130,8 @@ func (m *Model) state() string {
 	switch {
 	case m.paused:
 		return "PAUSED (p goes on)"
+	case m.asking != m.narrowed:
+		return "counting"
 	case m.status.ended:
 		return "END OF INPUT"
 	case m.view.Behind > 2*time.Minute:
@@ -143,7 +145,7 @@ func (m *Model) totals(l layout) []string {
 	look := m.opt.Look
 	columns := l.columns
 	usual := [...]float64{m.usual.Delivered, m.usual.Deferred, m.usual.Failed, m.usual.Rejected}
-	known := m.usual.Days > 0 && m.usualFor == live.FormatFilter(m.filter)
+	known := m.usual.Usual.Days > 0 && m.usualFor == live.FormatFilter(m.filter)
 	heading := fmt.Sprintf("%-11s%8s%9s%8s%8s  %s", "", "a minute", "usual", "share", "usual", look.left("history", columns+2))
 	switch {
 	case m.view.Empty:
@@ -151,7 +153,7 @@ func (m *Model) totals(l layout) []string {
 	case !known && !m.usualAt.IsZero():
 		heading += "no history yet"
 	case known:
-		heading += fmt.Sprintf("usual: %d days", m.usual.Days)
+		heading += fmt.Sprintf("usual: %d days", m.usual.Usual.Days)
 	}
 	lines := []string{look.style(dim, look.text(heading, m.width))}
 	now := shares(m.view.Totals)
@@ -256,7 +258,7 @@ var headings = [...]string{"PROVIDERS", "DOMAINS", "CODES", "REASONS"}
 func (m *Model) table(i, width int, l layout) []string {
 	look := m.opt.Look
 	t := m.view.Tables[i]
-	name := width - 1 - 1 - 6 - 1 - 5 - 1 - l.columns
+	name, usual, history := m.columns(i, width, l)
 	of := "rate"
 	if live.Dimensions[i].OfCause() {
 		of = "part"
@@ -269,13 +271,21 @@ func (m *Model) table(i, width int, l layout) []string {
 	if t.More > 0 {
 		heading += fmt.Sprintf(" +%d", t.More)
 	}
-	lines := []string{look.style(style, mark+look.left(heading, name)+fmt.Sprintf(" %6s %5s ", m.sorted("count", live.ByCount), m.sorted(of, live.ByShare))+look.left(m.sorted("history", live.ByRise), l.columns))}
+	head := mark + look.left(heading, name) + fmt.Sprintf(" %6s %5s ", m.sorted("count", live.ByCount), m.sorted(of, live.ByShare))
+	if usual > 0 {
+		head += fmt.Sprintf("%5s ", "usual")
+	}
+	lines := []string{look.style(style, head+look.left(m.sorted("history", live.ByRise), history))}
 	for j, r := range t.Rows {
 		mark, style := " ", plain
 		if m.focus == i && m.row == j {
 			mark, style = look.glyph("▸", ">"), reverse
 		}
-		lines = append(lines, look.style(style, mark+look.left(named(r.Name), name)+fmt.Sprintf(" %6s %5s ", count(r.Count), percent(r.Share())))+look.spark(r.History))
+		row := mark + look.left(named(r.Name), name) + fmt.Sprintf(" %6s %5s ", count(r.Count), percent(r.Share()))
+		if usual > 0 {
+			row += fmt.Sprintf("%5s ", m.usually(r.Name))
+		}
+		lines = append(lines, look.style(style, row)+look.spark(r.History[len(r.History)-history:]))
 	}
 	if len(t.Rows) == 0 {
 		lines = append(lines, look.style(dim, look.left(" none", width)))
@@ -284,6 +294,38 @@ func (m *Model) table(i, width int, l layout) []string {
 		lines = append(lines, strings.Repeat(" ", width))
 	}
 	return lines[:l.rows+1]
+}
+
+// columns returns the widths of the name, of what is usual (0 without it), and of
+// the history in a table. A code is never cut, and what is usual is always shown:
+// history is what has less room.
+func (m *Model) columns(table, width int, l layout) (name, usual, history int) {
+	const least = 11 // columns of a name that has a shorter history instead
+	history = l.columns
+	if live.Dimensions[table] == store.ByProvider {
+		usual = 6
+	}
+	name = width - 1 - 1 - 6 - 1 - 5 - 1 - usual - history
+	want := least
+	if live.Dimensions[table] == store.ByCode {
+		for _, r := range m.view.Tables[table].Rows {
+			want = max(want, m.opt.Look.width(templates.Printable(named(r.Name))))
+		}
+	}
+	if more := min(want-name, history); more > 0 {
+		name, history = name+more, history-more
+	}
+	return name, usual, history
+}
+
+// usually is the usual rate of a provider.
+func (m *Model) usually(provider string) string {
+	if m.usualFor == live.FormatFilter(m.filter) {
+		if share, ok := m.usual.Days.Share(provider, shows[m.show].outcomes); ok {
+			return percent(share)
+		}
+	}
+	return "-"
 }
 
 // sorted marks the heading of the column that rows are sorted by.
@@ -338,32 +380,36 @@ func (m *Model) short(e *store.Event, l layout, selected bool) []string {
 	}
 	width := max(codeWidth, look.width(templates.Printable(code))) // a code is never cut
 	if l.tall == 1 {
-		r := max(24, m.width/6)
-		n := max(20, m.width/6)
-		sender := 0
-		if m.width >= senderFrom {
-			sender = m.width / 7
-			head += look.left(senderOf(e), sender) + " "
-			sender++
-		}
-		head += look.left(recipient, r) + " " + look.left(code, width) + " " + look.left(name, n) + " "
-		room := m.width - (1 + 9 + 9 + sender + r + 1 + width + 1 + n + 1)
+		r, n, from := max(24, m.width/6), max(20, m.width/6), m.width/7
+		head += look.left(submitter(e), from) + " " + look.left(recipient, r) + " " + look.left(code, width) + " " + look.left(name, n) + " "
+		room := m.width - (1 + 9 + 9 + from + 1 + r + 1 + width + 1 + n + 1)
 		return []string{look.style(style, head) + look.text(e.Text.String(), max(0, room))}
 	}
+	from := "   from " + look.text(submitter(e), m.width/3) + ": "
 	room := m.width - (1 + 9 + 9)
 	n := min(28, room*2/5)
 	r := room - n - 1 - width - 1
 	if r < 10 {
 		return []string{look.style(style, look.text(head+recipient, m.width)), look.text("   "+code+" "+e.Text.String(), m.width)}
 	}
-	return []string{look.style(style, head+look.left(recipient, r)+" "+look.left(code, width)+" "+look.left(name, n)),
-		look.style(dim, "   "+look.text(e.Text.String(), m.width-3))}
+	return []string{
+		look.style(style, head+look.left(recipient, r)+" "+look.left(code, width)+" "+look.left(name, n)),
+		look.style(dim, look.text(from+e.Text.String(), m.width)),
+	}
 }
 
 const (
 	codeWidth  = 11
-	senderFrom = 150 // columns from which the sender is shown too
+	senderFrom = 150 // columns from which a failure, with its sender, has room on one line
 )
+
+// submitter is the sender of a failure, and the account that submitted its message.
+func submitter(e *store.Event) string {
+	if e.Account != "" && e.Account != e.Sender {
+		return senderOf(e) + " (" + e.Account.String() + ")"
+	}
+	return senderOf(e)
+}
 
 // senderOf is the sender of a failure in words.
 func senderOf(e *store.Event) string {
@@ -404,6 +450,7 @@ func (m *Model) failure() []string {
 		{"time", e.Time.In(m.opt.Location).Format("2006-01-02 15:04:05.999 -0700")},
 		{"recipient", e.Recipient.String()},
 		{"sender", senderOf(e)},
+		{"account", e.Account.String()},
 		{"provider", e.Provider.String()},
 		{"domain", e.Domain.String()},
 		{"relay", e.Relay.String()},
@@ -450,7 +497,7 @@ func (l Look) field(name, value string, width int) []string {
 	if value == "" {
 		return nil
 	}
-	const indent = 12
+	const indent = 13
 	lines := l.wrap(value, width-indent-1)
 	for i := range lines {
 		if i == 0 {
@@ -469,8 +516,9 @@ func (m *Model) help() []string {
 		{"up, down", "select a row"},
 		{"enter", "on a row: show only these; on a failure: all about it"},
 		{"esc", "take the last filter back"},
-		{"/", "type a filter: provider= domain= code= reason=, or just a word"},
-		{"t", "on a failure: the story of its message"},
+		{"e", "explain: the code and reason of the newest failure of a row, and what to do"},
+		{"t", "the story of its message"},
+		{"/", "type a filter: " + strings.Join(live.FilterKeys, "= ") + "=, or just a word"},
 		{"s", "sort by count, share, rise within the window, name"},
 		{"w", "last 5, 10, 30, 60 minutes"},
 		{"o", "deferred and failed; failed; deferred; rejected"},
@@ -480,7 +528,7 @@ func (m *Model) help() []string {
 		lines = append(lines, m.opt.Look.text(fmt.Sprintf(" %-18s%s", h[0], h[1]), m.width))
 	}
 	lines = append(lines, "")
-	for _, s := range m.opt.Look.wrap("Rate: failures of the attempts to that provider or domain. Part: of all failures shown. The share of what failed is "+
+	for _, s := range m.opt.Look.wrap("Rate: failures of the attempts to that provider or domain. Part: of all failures shown. Usual of a provider: the median rate. The share of what failed is "+
 		"failed / (delivered + failed), of what was deferred: deferred / all attempts. Usual: the median of the hour around this time of day on the last days.", m.width-2) {
 		lines = append(lines, " "+s)
 	}
@@ -506,5 +554,5 @@ func (m *Model) footer() string {
 	case m.mode == opened:
 		return look.style(dim, look.text(" up, down scroll   t story of the message   any other key goes back", m.width))
 	}
-	return look.style(dim, look.text(" q quit  ? help  tab go  enter open  / filter  s sort  w time  o which  p pause", m.width))
+	return look.style(dim, look.text(" q quit  ? help  tab go  enter open  e explain  t story  / filter  s w o p", m.width))
 }
