@@ -5,7 +5,7 @@ import "strings"
 // The fields of a Record by subject. Kind, Format, Time, Host, Instance, Service
 // and Delay may be in every record.
 const (
-	ofMessage   = "ID HasSender Sender Account Client ClientIP MessageID Size Recipients Reinjected BounceOf Own"
+	ofMessage   = "ID HasSender Sender Account Client ClientIP MessageID Size Recipients Reinjected BounceOf Own QueueIDs"
 	ofRecipient = "Address Original Direction"
 	ofContact   = "Outcome Relay RelayIP Stage Source Reply Then MTAStatus NextID TLS Nth"
 	ofTwin      = "Copy LineHash"
@@ -29,6 +29,7 @@ var KindFields = map[Kind]Fields{
 	Rejection:  fieldsOf("", ofMessage, ofRecipient, "Outcome Relay RelayIP Stage Source Reply", ofTwin),
 	Connection: fieldsOf("Outcome", "Relay RelayIP Stage Source Reply Messages Session"),
 	Trouble:    fieldsOf("Problem", "Severity Domain Relay RelayIP Stage Source Reply", ofTwin),
+	Complaint:  fieldsOf("ID Reply", ofMessage, ofRecipient, "Relay RelayIP"),
 }
 
 func fieldsOf(must string, may ...string) Fields {

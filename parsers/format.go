@@ -140,7 +140,23 @@ type Format struct {
 // report better.
 type Overlap struct {
 	Kind   Kind   // Attempt or Connection
-	Format string // whose records count
+	Format string // whose records count, or AnyLog
+}
+
+// AnyLog stands for the formats of all logs of servers, in an Overlap of what is
+// none itself: messages that servers send to report failures. The log that reports
+// the same failure counts, or the same mail as delivered; it is known by Message-ID
+// or queue id, and recipient.
+const AnyLog = "*"
+
+// IsRepeated reports whether any log may report what records of a kind do.
+func (f *Format) IsRepeated(k Kind) bool {
+	for _, o := range f.Overlaps {
+		if o.Kind == k && o.Format == AnyLog {
+			return true
+		}
+	}
+	return false
 }
 
 var formats []Format

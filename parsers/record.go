@@ -32,10 +32,13 @@ const (
 	Connection
 	// Trouble: the mail system itself is in trouble, as Fault says.
 	Trouble
+	// Complaint: a recipient has complained about the message. Reply.Text is the type
+	// of the complaint (abuse, fraud …), Relay who reports it.
+	Complaint
 )
 
 var kindNames = [...]string{
-	"", "arrival", "expected", "attempt", "suspended", "settled", "end", "rejection", "connection", "trouble",
+	"", "arrival", "expected", "attempt", "suspended", "settled", "end", "rejection", "connection", "trouble", "complaint",
 }
 
 // String returns the name of a kind.
@@ -85,12 +88,16 @@ type Message struct {
 	// made it. Own is set too when the log does not say of which.
 	BounceOf []byte
 	Own      bool
+
+	// QueueIDs are ids that servers gave the message before, separated by blanks. Of
+	// a report about a message: its log may have it under one of them.
+	QueueIDs []byte
 }
 
 // Recipient is the recipient a record is about.
 type Recipient struct {
 	Address   []byte // without angle brackets
-	Original  []byte // the address before rewriting or expansion (orig_to=)
+	Original  []byte // the address before rewriting or expansion (orig_to=); in a report about a message another one that it has
 	Kept      bool   // with Expected: it stays a recipient, though other records say it was replaced
 	Direction registry.Direction
 

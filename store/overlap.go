@@ -16,4 +16,8 @@ const (
 	ConnectivityFormat = "exchange-connectivity"
 	TraceFormat        = "exchange-online-trace"
 	SummaryFormat      = "exchange-online-summary"
+
+	// BouncesFormat reports failures that any log of a server may report, and
+	// deliveries none: where there is a log, what bounces report is in no rate.
+	BouncesFormat = "bounces"
 )

@@ -46,6 +46,10 @@ type Reader interface {
 	// window, most messages first. Of f, hosts and senders matter.
 	Submissions(ctx context.Context, w Window, f Filter) ([]SubmissionRow, error)
 
+	// Feedback returns what was reported within a window of mail that was sent
+	// before: bounces and complaints, the most frequent first.
+	Feedback(ctx context.Context, w Window, f Filter) ([]FeedbackRow, error)
+
 	// Events calls each with the failures in a window that have one of outcomes,
 	// oldest first, and returns what was left out of that time. With newest > 0
 	// it does so for no more than the newest ones.

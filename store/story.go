@@ -29,4 +29,8 @@ type StoryRecipient struct {
 	FirstSeen, LastSeen time.Time
 	Final               time.Time // zero while pending
 	Attempts            []*Event  // failing ones, oldest first
+
+	// Accepted is when the next hop took the mail that a bounce reports as failed,
+	// as a log has it; zero: no log has, or this is no bounce.
+	Accepted time.Time `json:",omitzero"`
 }

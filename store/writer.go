@@ -71,6 +71,7 @@ type Writer interface {
 	AddConnection(*Connection)
 	AddSubmission(*Submission)
 	AddTrouble(*Trouble)
+	AddComplaint(*Complaint)
 	KeepDeliveries(since int64)
 	AddDelivery(*Delivery)
 
@@ -224,6 +225,10 @@ type Attempt struct {
 	Delay     time.Duration // negative when unknown
 	Text      string
 	First     bool // of its recipient for its reason
+
+	// Bounce is not nil when a bounce reports the failure. A log that reports the
+	// same counts instead, whichever is read first.
+	Bounce *Bounce
 }
 
 // Rejection is a row of the table rejections.

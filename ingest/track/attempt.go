@@ -67,6 +67,9 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 		Text:      store.Clean(said(r)),
 		First:     rcpt.firstFor(cause.Reason),
 	}
+	if r.Format.IsRepeated(parsers.Attempt) {
+		t.row.attempt.Bounce = &store.Bounce{QueueIDs: r.QueueIDs, Original: r.Original}
+	}
 	if err := t.w.AddAttempt(&t.row.attempt); err != nil {
 		return err
 	}
@@ -303,6 +306,34 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 		LineHash:  r.LineHash,
 		Copy:      r.Copy,
 	})
+}
+
+// complain adds a complaint. Its Relay is who reports it.
+func (t *Tracker) complain(r *parsers.Record, now int64) error {
+	t.address = appendAddress(t.address[:0], r.Address)
+	t.domain = appendDomain(t.domain[:0], t.address)
+	t.relay = appendLower(t.relay[:0], r.Relay)
+	sender := message{hasSender: r.HasSender, sender: r.Sender}
+	sender.setSenderDomain()
+	series, err := t.w.Series(&store.SeriesKey{
+		Format:    r.Format.Name,
+		Host:      r.Host,
+		Instance:  r.Instance,
+		Sender:    sender.senderDomain,
+		Domain:    t.domain,
+		Relay:     t.relay,
+		Provider:  t.meaning.provider(t.relay),
+		Direction: r.Direction,
+	})
+	if err != nil {
+		return err
+	}
+	id := r.MessageID
+	if len(id) == 0 {
+		id = r.ID
+	}
+	t.w.AddComplaint(&store.Complaint{Time: now, Series: series, Type: string(r.Reply.Text), MessageID: id, Address: t.address})
+	return nil
 }
 
 // trouble counts a line in which the mail system reports trouble of its own.

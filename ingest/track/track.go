@@ -142,6 +142,8 @@ func (t *Tracker) record(r *parsers.Record) error {
 	case parsers.Trouble:
 		t.trouble(r, now)
 		return nil
+	case parsers.Complaint:
+		return t.complain(r, now)
 	}
 	if len(r.ID) == 0 {
 		return nil

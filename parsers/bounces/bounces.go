@@ -42,6 +42,9 @@ func init() {
 		Scope: "bounces",
 		Claim: claim,
 		New:   New,
+		Overlaps: []parsers.Overlap{
+			{Kind: parsers.Attempt, Format: parsers.AnyLog},
+		},
 	})
 }
 
@@ -228,13 +231,12 @@ func (p *parser) end(emit func(*parsers.Record)) {
 // report emits the recipients that the held message reports.
 func (p *parser) report(emit func(*parsers.Record)) {
 	head := readHeader(p.held)
-	m := dsn.Read(p.held)
-	if head == nil || !isBounce(head, m) {
+	if head == nil {
 		return
 	}
+	m := dsn.Read(p.held)
 	r := &p.rec
 	r.Reset()
-	r.Kind, r.Nth = parsers.Attempt, 1
 	if r.Time = p.timeOf(head); r.Time.IsZero() {
 		return
 	}
@@ -243,6 +245,16 @@ func (p *parser) report(emit func(*parsers.Record)) {
 	if host := m.Reporter(); host != "" {
 		r.Host = []byte(strings.ToLower(host))
 	}
+	if f := m.Feedback(); f != nil {
+		p.complain(head, f)
+		emit(r)
+		return
+	}
+	if !isBounce(head, m) {
+		return
+	}
+	r.Kind, r.Nth = parsers.Attempt, 1
+	r.QueueIDs = []byte(strings.Join(m.QueueIDs(), " "))
 	if to, err := mail.ParseAddress(head.Header.Get("To")); err == nil {
 		r.HasSender, r.Sender = true, []byte(to.Address)
 	}
@@ -250,6 +262,21 @@ func (p *parser) report(emit func(*parsers.Record)) {
 		if p.recipient(f) {
 			emit(r)
 		}
+	}
+}
+
+// complain makes the record a complaint. Who reports it is the domain of its sender.
+func (p *parser) complain(head *mail.Message, f *dsn.Feedback) {
+	r := &p.rec
+	r.Kind = parsers.Complaint
+	r.HasSender, r.Sender = f.HasSender, []byte(f.Sender)
+	r.Address, r.Reply.Text = []byte(f.Recipient), []byte(f.Type)
+	if from, err := mail.ParseAddress(head.Header.Get("From")); err == nil {
+		_, domain, _ := strings.Cut(from.Address, "@")
+		r.Relay = []byte(strings.ToLower(domain))
+	}
+	if len(r.Host) == 0 {
+		r.Host = r.Relay
 	}
 }
 
@@ -295,7 +322,7 @@ func (p *parser) recipient(f dsn.Recipient) bool {
 	if f.Address == "" || strings.ContainsAny(f.Address, " \t\n") {
 		return false
 	}
-	r.Address, r.Relay = []byte(f.Address), []byte(f.Remote)
+	r.Address, r.Original, r.Relay = []byte(f.Address), []byte(f.Final), []byte(f.Remote)
 	r.Reply = registry.ParseReply([]byte(dsn.Quoted(strings.Join(strings.Fields(f.Diagnostic), " "))))
 	r.MTAStatus, _ = registry.ParseEnhanced(f.Status)
 	r.Source = registry.SourceUnknown
@@ -314,7 +341,7 @@ func (p *parser) recipient(f dsn.Recipient) bool {
 func isBounce(head *mail.Message, m *dsn.Message) bool {
 	kind, params, _ := mime.ParseMediaType(head.Header.Get("Content-Type"))
 	if kind == "multipart/report" {
-		return params["report-type"] == "" || params["report-type"] == "delivery-status"
+		return params["report-type"] == "" || strings.EqualFold(params["report-type"], "delivery-status")
 	}
 	if m.Reporter() != "" || head.Header.Get("X-Failed-Recipients") != "" || head.Header.Get("Return-Path") == "<>" {
 		return true

@@ -12,7 +12,7 @@ import (
 )
 
 // mailbox returns the lines of testdata/mbox: a report of the sending server, one of
-// a server behind the next hop, a delay, a question of a person, and a text of qmail.
+// a server behind the next hop, a delay, a question of a person, a complaint, and a text of qmail.
 func mailbox(t testing.TB) []string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/mbox")
@@ -23,9 +23,10 @@ func mailbox(t testing.TB) []string {
 }
 
 var told = []string{
-	"mx1.snd.example 06:40 attempt m0@snd.example failed from=<a@snd.example> to=u0@far.example id=<m0@snd.example> relay=mx.far.example at=/remote code=550/5.1.1 dsn=5.1.1 nth=1",
-	"relay.far.example 06:50 attempt m6@snd.example failed from=<a@snd.example> to=v@far.example id=<m6@snd.example> relay=mx.far.example at=/remote code=552/5.2.2 dsn=5.2.2 nth=1",
-	"mx1.snd.example 06:51 attempt m7@snd.example deferred from=<a@snd.example> to=w@far.example id=<m7@snd.example> relay=mx.far.example at=/remote code=450/4.2.0 dsn=4.4.1 nth=1",
+	"mx1.snd.example 06:40 attempt m0@snd.example failed from=<a@snd.example> to=u0@far.example id=<m0@snd.example> ids=4F2A0 relay=mx.far.example at=/remote code=550/5.1.1 dsn=5.1.1 nth=1",
+	"relay.far.example 06:50 attempt m6@snd.example failed from=<a@snd.example> to=v@far.example id=<m6@snd.example> ids=4F2A6 relay=mx.far.example at=/remote code=552/5.2.2 dsn=5.2.2 nth=1",
+	"mx1.snd.example 06:51 attempt m7@snd.example deferred from=<a@snd.example> to=w@far.example id=<m7@snd.example> ids=4F2A7 relay=mx.far.example at=/remote code=450/4.2.0 dsn=4.4.1 nth=1",
+	"far.example 06:52 complaint m8@snd.example from=<news@snd.example> to=x@far.example id=<m8@snd.example> relay=far.example",
 	" 06:53 attempt m9@snd.example failed from=<a@snd.example> to=y@far.example id=<m9@snd.example> code=0/5.1.1 nth=1",
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -38,6 +39,31 @@ var queueIDs = sync.OnceValue(func() []*regexp.Regexp {
 		regexp.MustCompile(`(?m)^Received:[^;]{0,400}\(8\.[0-9][^;]{0,200}\sid ([0-9A-Za-z]{10,16})\b`),
 	}
 })
+
+// receivedID finds the ids that servers gave a message, which their fields Received
+// have.
+var receivedID = lazy(`(?mi)^[ \t>]*Received:[^;]{0,500}?\sid ([0-9A-Za-z][0-9A-Za-z._-]{4,40})`)
+
+// maxIDs is how many servers a message goes through at most.
+const maxIDs = 16
+
+// QueueIDs returns the ids that servers gave the message that a bounce is about,
+// as far as the bounce has them.
+func (b *Message) QueueIDs() (ids []string) {
+	add := func(id []byte) {
+		if !slices.Contains(ids, string(id)) {
+			ids = append(ids, string(id))
+		}
+	}
+	body := b.body()
+	if m := queueIDs()[0].FindSubmatch(body); m != nil {
+		add(m[1])
+	}
+	for _, m := range receivedID().FindAllSubmatch(body, maxIDs) {
+		add(m[1])
+	}
+	return ids
+}
 
 // QueueID returns the queue id of the message that a bounce is about, "" when
 // the bounce does not tell.
@@ -77,6 +103,7 @@ var headerField = lazy(`^[!-9;-~]+:`)
 // Recipient is a recipient as a bounce message reports it.
 type Recipient struct {
 	Address    string
+	Final      string // the address that the reporting server had, where it is another
 	Action     string // failed, delayed, delivered …; "" when only a text says so
 	Status     string
 	Remote     string // the server that refused it
@@ -88,11 +115,12 @@ type Message struct {
 	// IsMessage is false for a text without a header.
 	IsMessage bool
 
-	data    []byte
-	reports []Recipient // of message/delivery-status parts
-	text    string      // of the parts for humans
-	header  message.Header
-	parts   int
+	data     []byte
+	reports  []Recipient // of message/delivery-status parts
+	feedback *Feedback   // of a message/feedback-report part
+	text     string      // of the parts for humans
+	header   message.Header
+	parts    int
 }
 
 // Read reads a message as mail programs save it, or a text.
@@ -149,6 +177,8 @@ func (b *Message) part(e *message.Entity, depth int) {
 	switch {
 	case strings.HasSuffix(kind, "/delivery-status"):
 		b.reports = append(b.reports, readReport(io.LimitReader(e.Body, maxPart))...)
+	case kind == "message/feedback-report":
+		b.feedback = readFeedback(io.LimitReader(e.Body, maxPart))
 	case kind == "message/rfc822":
 		b.inner(e, depth)
 	case kind == "text/html":
@@ -281,7 +311,7 @@ func readReport(r io.Reader) []Recipient {
 			Remote: hostOf(h.Get("Remote-MTA")), Diagnostic: Cut(h.Get("Diagnostic-Code")),
 		}
 		if original := typed(h.Get("Original-Recipient")); original != "" && strings.Contains(original, "@") || f.Address == "" {
-			f.Address = original
+			f.Address, f.Final = original, f.Address
 		}
 		var remark string
 		f.Status, remark, _ = strings.Cut(h.Get("Status"), " ")

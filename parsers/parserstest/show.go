@@ -3,6 +3,7 @@
 package parserstest
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -32,6 +33,7 @@ func Show(r *parsers.Record) string {
 	w.add("clientip", r.ClientIP)
 	w.add("id", r.MessageID)
 	w.add("bounce-of", r.BounceOf)
+	w.add("ids", bytes.ReplaceAll(r.QueueIDs, []byte(" "), []byte(",")))
 	w.when(r.Size != 0, "size=%d", r.Size)
 	w.when(r.Recipients != 0, "recipients=%d", r.Recipients)
 	w.add("domain", r.Domain)

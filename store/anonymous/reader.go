@@ -172,6 +172,15 @@ func (r *reader) Submissions(ctx context.Context, w store.Window, f store.Filter
 	return list, err
 }
 
+func (r *reader) Feedback(ctx context.Context, w store.Window, f store.Filter) ([]store.FeedbackRow, error) {
+	list, err := r.Reader.Feedback(ctx, w, f)
+	for i := range list {
+		r.hosts(&list[i].Host, &list[i].Sender, &list[i].Domain, &list[i].Provider)
+		r.text(&list[i].Example)
+	}
+	return list, err
+}
+
 func (r *reader) Events(ctx context.Context, w store.Window, f store.Filter, outcomes []string, newest int, each func(*store.Event) error) (store.LeftOut, error) {
 	return r.Reader.Events(ctx, w, f, outcomes, newest, func(e *store.Event) error {
 		r.event(e)

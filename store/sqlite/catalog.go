@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"slices"
 	"strings"
 
 	"mailfail/registry"
@@ -303,12 +304,12 @@ func (s *series) directionName() string {
 // filter is what was asked for, less what is counted elsewhere.
 type filter struct {
 	store.Filter
-	without string // format whose attempts another log reports too, see leaveOut
+	without []string // formats whose attempts another log reports too, see leaveOut
 }
 
 func (f *filter) matchSeries(c *catalog, s *series) bool {
 	format := c.names[s.format]
-	return (f.without == "" || format != f.without) &&
+	return !slices.Contains(f.without, format) &&
 		store.MatchDomain(f.Domains, c.names[s.domain]) &&
 		store.MatchDomain(f.Senders, c.names[s.sender]) &&
 		store.MatchName(f.Hosts, c.names[s.host]) &&
@@ -354,7 +355,7 @@ func (f *filter) wanted(c *catalog) []bool {
 	domain, sender := match(f.Domains, store.MatchDomain), match(f.Senders, store.MatchDomain)
 	host, provider := match(f.Hosts, store.MatchName), match(f.Providers, store.MatchName)
 	format := match([]string{""}, func(_ []string, name string) bool {
-		return (f.without == "" || name != f.without) && f.MatchFormat(name)
+		return !slices.Contains(f.without, name) && f.MatchFormat(name)
 	})
 	for i := range c.series {
 		s := &c.series[i]

@@ -43,6 +43,7 @@ func (w *Writer) KeepDeliveries(since int64) { w.deliveries.since = since }
 
 // AddDelivery keeps a delivery for those who look for it.
 func (w *Writer) AddDelivery(d *store.Delivery) {
+	w.deliveredBefore(d)
 	l := &w.deliveries
 	if d.Time < l.since {
 		l.lost = max(l.lost, d.Time)

@@ -121,10 +121,15 @@ func (w *Writer) exact() error {
 		return err
 	}
 	w.sink.exec(findExact, store.ExactWithin.Microseconds(), list(attempts))
+	w.takeWords(attempts)
+	return nil
+}
+
+// takeWords lets attempts have the cause of the better ones that were found for them.
+func (w *Writer) takeWords(attempts []int64) {
 	w.sink.exec(takeExact, list(attempts))
 	w.sink.exec(lastExact, list(attempts))
 	w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, value FROM json_each(?) WHERE value <= ?", segmentAttempts, list(attempts), w.segmented[segmentAttempts])
 	w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, id FROM recipient_rows WHERE id IN (SELECT recipient FROM attempt_rows WHERE id IN (SELECT value FROM json_each(?))) AND id <= ?",
 		segmentRecipients, list(attempts), w.segmented[segmentRecipients])
-	return nil
 }

@@ -265,7 +265,11 @@ func (m *merging) add(p part) error {
 			return err
 		}
 	}
-	return m.restart()
+	if err := m.restart(); err != nil {
+		return err
+	}
+	m.searchAll()
+	return nil
 }
 
 // refuseRepeats refuses a database that has read lines that were read here too.
@@ -343,6 +347,7 @@ var mergedTables = []struct {
 	{"lines", "minute read understood irrelevant unparsed",
 		`ON CONFLICT DO UPDATE SET read = read + excluded.read, understood = understood + excluded.understood,
 		irrelevant = irrelevant + excluded.irrelevant, unparsed = unparsed + excluded.unparsed`},
+	{"feedback", "id:feedback kind time series:series cause:causes attempt:attempt_rows sent:series sent_at ids addresses text hash", "ON CONFLICT DO NOTHING"},
 	{"sources", "id:sources fingerprint fingerprint_len offset line family path device inode size modified state", ""},
 }
 

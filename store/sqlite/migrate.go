@@ -25,7 +25,17 @@ var migrations = map[int]func(ctx context.Context, conn *sql.Conn) error{
 		return err
 	},
 	2: makeRoom,
+	3: func(ctx context.Context, conn *sql.Conn) error {
+		_, err := conn.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS feedback (
+			id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, time INTEGER NOT NULL, series INTEGER NOT NULL, cause INTEGER NOT NULL,
+			attempt INTEGER, sent INTEGER, sent_at INTEGER, ids TEXT NOT NULL, addresses TEXT NOT NULL, text TEXT NOT NULL, hash INTEGER UNIQUE);
+			CREATE INDEX IF NOT EXISTS feedback_time ON feedback (time)`)
+		return err
+	},
 }
+
+// makesRoom is the last schema from which all rows are brought over.
+const makesRoom = 2
 
 // migrate creates the tables of a new database and begins to bring those of an
 // old one up to date.
@@ -45,8 +55,10 @@ func (db *DB) migrate() error {
 		if _, old := err.(oldSchema); !old {
 			return err
 		}
-		if err := db.checkSpace(ctx, conn); err != nil {
-			return err
+		if version <= makesRoom {
+			if err := db.checkSpace(ctx, conn); err != nil {
+				return err
+			}
 		}
 	}
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {

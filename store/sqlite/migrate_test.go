@@ -55,8 +55,12 @@ func TestMigrate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		recipient := "INSERT INTO recipients (id, message, series, address, state, first_seen, last_seen) VALUES (7, 1, 1, 'a@x.example', 0, 1, 1);"
+		if version >= "3" {
+			recipient = "INSERT INTO texts VALUES (1, ''); INSERT INTO recipient_rows (id, message, series, address, state, first_seen, last_seen, troubled) VALUES (7, 1, 1, 1, 0, 1, 1, 0);"
+		}
 		if _, err := raw.Exec(string(old) + "; PRAGMA user_version = " + version + "; PRAGMA application_id = 1835426914;" +
-			"INSERT INTO names VALUES (1, ''), (2, 'x.example'); INSERT INTO recipients (id, message, series, address, state, first_seen, last_seen) VALUES (7, 1, 1, 'a@x.example', 0, 1, 1);" +
+			"INSERT INTO names VALUES (1, ''), (2, 'x.example');" + recipient +
 			"INSERT INTO meta VALUES ('rules', 'old')"); err != nil {
 			t.Fatal(err)
 		}

@@ -123,6 +123,12 @@ func (p *pruning) rows(before int64) error {
 		}
 	}
 	if err == nil {
+		err = p.batch(func() error {
+			p.sink.exec("UPDATE feedback SET ids = '', addresses = '', text = '', attempt = NULL WHERE time < ? AND ids || addresses || text <> ''", before)
+			return nil
+		})
+	}
+	if err == nil {
 		err = p.lookups(dayOf(before))
 	}
 	return err
@@ -314,7 +320,7 @@ func (p *pruning) counts(before time.Time) error {
 	for _, t := range []struct {
 		table, column string
 		below         int64
-	}{{"counts", "id", day * 24 * blocksPerHour}, {"days", "day", day}, {"lines", "minute", day * minutesPerDay}} {
+	}{{"counts", "id", day * 24 * blocksPerHour}, {"days", "day", day}, {"lines", "minute", day * minutesPerDay}, {"feedback", "time", micros}} {
 		n := new(int64)
 		if t.table == "counts" {
 			n = &p.done.Counts

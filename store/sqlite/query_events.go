@@ -86,12 +86,18 @@ func (r *eventReader) wants(o registry.Outcome) bool { return slices.Contains(r.
 
 // find returns the failures that are wanted by time.
 func (r *eventReader) find(w store.Window) (found []candidate, err error) {
-	wanted, causes := r.filter.wanted(r.cat), r.filter.wantedCauses(r.cat)
+	f := r.filter
+	f.without = slices.DeleteFunc(slices.Clone(f.without), func(name string) bool { return name == store.BouncesFormat })
+	repeated, err := r.repeatedBounces(w)
+	if err != nil {
+		return nil, err
+	}
+	wanted, causes := f.wanted(r.cat), f.wantedCauses(r.cat)
 	isCause := func(id int64) bool { return id > 0 && id < int64(len(causes)) && causes[id] != nil }
 	if r.wants(registry.OutcomeDeferred) || r.wants(registry.OutcomeFailed) {
 		err = r.eachAttempt(w, func(a *failingAttempt) error {
 			outcome := outcomeOf(int64(a.flags))
-			if place, ok := r.cat.place(int64(a.series)); ok && wanted[place] && isCause(int64(a.cause)) && r.wants(outcome) {
+			if place, ok := r.cat.place(int64(a.series)); ok && wanted[place] && isCause(int64(a.cause)) && r.wants(outcome) && !repeated[a.id] {
 				found = append(found, candidate{a.time, a.id, int32(place), a.cause, outcome})
 			}
 			return nil

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"mailfail/registry"
@@ -94,7 +95,7 @@ func (c *counter) choose() error {
 	if c.filter, err = c.leaveOut(c.window, c.asked); err != nil {
 		return err
 	}
-	c.numbers.SendLogsLeftOut = c.filter.without != ""
+	c.numbers.SendLogsLeftOut = slices.Contains(c.filter.without, store.SendFormat)
 	if c.numbers.Traces, err = c.hasTraces(c.window, &c.asked); err != nil {
 		return err
 	}

@@ -12,14 +12,39 @@ import (
 
 // leaveOut returns f without the attempts of send logs, when message tracking
 // logs report the same mail: when both are asked for, and there are numbers of
-// the better one in the window.
+// the better one in the window. Bounces are left out beside any log: they are
+// feedback.
 func (t *tx) leaveOut(w store.Window, asked store.Filter) (filter, error) {
 	f := filter{Filter: asked}
 	twice, err := t.isBetter(w, &asked, store.TrackingFormat)
 	if twice {
-		f.without = store.SendFormat
+		f.without = append(f.without, store.SendFormat)
+	}
+	if err != nil {
+		return f, err
+	}
+	if twice, err = t.hasLogBesideBounces(&asked); twice {
+		f.without = append(f.without, store.BouncesFormat)
 	}
 	return f, err
+}
+
+// hasLogBesideBounces reports whether both bounces and the log of a server are
+// asked for.
+func (t *tx) hasLogBesideBounces(f *store.Filter) (bool, error) {
+	ids, err := t.hosts(f, store.BouncesFormat)
+	if err != nil || ids == nil {
+		return false, err
+	}
+	found := false
+	err = t.each(`SELECT DISTINCT f.text, h.text FROM series AS s JOIN names AS f ON f.id = s.format JOIN names AS h ON h.id = s.host
+		WHERE f.text <> ?`, []any{store.BouncesFormat}, func(r *sql.Rows) error {
+		var format, host string
+		err := r.Scan(&format, &host)
+		found = found || f.MatchFormat(format) && store.MatchName(f.Hosts, host)
+		return err
+	})
+	return found, err
 }
 
 // hasTraces reports whether message traces of Exchange Online and message tracking
@@ -126,14 +151,14 @@ func (t *tx) hosts(f *store.Filter, format string) (ids []int64, err error) {
 // tracking log when that has one of the same message, recipient and outcome at
 // that time, even if it took the reply of another, or there is none.
 func (t *tx) leftOut(cat *catalog, w store.Window, asked *store.Filter, f *filter, outcomes []string) (l store.LeftOut, err error) {
-	if f.without == "" {
+	if !slices.Contains(f.without, store.SendFormat) {
 		return l, nil
 	}
 	wanted, causes := (&filter{Filter: *asked}).wanted(cat), (&filter{Filter: *asked}).wantedCauses(cat)
 	var ids []int64
 	err = t.eachAttempt(w, func(a *failingAttempt) error {
 		place, ok := cat.place(int64(a.series))
-		if ok && wanted[place] && cat.names[cat.series[place].format] == f.without && a.cause > 0 && int(a.cause) < len(causes) && causes[a.cause] != nil &&
+		if ok && wanted[place] && cat.names[cat.series[place].format] == store.SendFormat && a.cause > 0 && int(a.cause) < len(causes) && causes[a.cause] != nil &&
 			slices.Contains(outcomes, outcomeOf(int64(a.flags)).String()) {
 			ids = append(ids, a.id)
 		}

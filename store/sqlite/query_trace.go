@@ -130,6 +130,13 @@ func (r *eventReader) story(stories []*store.Story, id int64, recipients []int64
 	if recipients != nil {
 		cond, args = "id IN (SELECT value FROM json_each(?))", []any{list(recipients)}
 	}
+	var told map[int64]toldBounce
+	if s.Format == store.BouncesFormat {
+		var err error
+		if told, err = r.bouncesOf(cond, args); err != nil {
+			return nil, err
+		}
+	}
 	err := r.each("SELECT id, address, state, first_seen, last_seen, final_at FROM recipients WHERE "+cond+" ORDER BY address, first_seen, id", args, func(rows *sql.Rows) error {
 		var p store.StoryRecipient
 		var rowid, first, last int64
@@ -141,11 +148,19 @@ func (r *eventReader) story(stories []*store.Story, id int64, recipients []int64
 		if final.Valid {
 			p.Final = time.UnixMicro(final.Int64)
 		}
+		b := told[rowid]
+		if b.repeated {
+			return nil
+		}
+		p.Accepted = b.accepted
 		var err error
 		p.Attempts, err = r.attemptsOf(rowid)
 		s.Recipients = append(s.Recipients, p)
 		return err
 	})
+	if err == nil && len(told) > 0 && len(s.Recipients) == 0 {
+		return stories, nil // the log tells the same
+	}
 	return append(stories, s), err
 }
 

@@ -31,6 +31,7 @@ func (w *Writer) AddMessage(m *store.Message) (int64, error) {
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`, id, n[0], n[1], n[2], m.QueueID, m.MessageID, nullable(t[0], m.HasSender), t[1], t[2], n[3], m.Size, m.FirstSeen, m.Own)
 	w.findMessage(m.QueueID, m.FirstSeen, id)
 	w.findMessage(m.MessageID, m.FirstSeen, id)
+	w.bounces.heardOf(m)
 	return id, nil
 }
 
@@ -43,6 +44,7 @@ func (w *Writer) UpdateMessage(id int64, m *store.Message) error {
 	w.sink.exec("UPDATE message_rows SET host=?, message_id=?, sender=?, client=?, client_ip=?, account=?, size=?, first_seen=?, own=? WHERE id=?",
 		n[1], m.MessageID, nullable(t[0], m.HasSender), t[1], t[2], n[3], m.Size, m.FirstSeen, m.Own, id)
 	w.findMessage(m.MessageID, m.FirstSeen, id)
+	w.bounces.heardOf(m)
 	return nil
 }
 
@@ -145,10 +147,14 @@ func (w *Writer) AddAttempt(a *store.Attempt) error {
 		return err
 	}
 	pair, ok := pairOf(a)
+	id := w.nextID("attempt_rows")
 	w.sink.exec("INSERT INTO attempt_rows (id, time, recipient, series, outcome, cause, service, ip, delay, text, first, pair) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-		w.nextID("attempt_rows"), a.Time, a.Recipient, a.Series, a.Outcome, a.Cause, service, t[0], nullable(a.Delay.Microseconds(), a.Delay >= 0), t[1], a.First, nullable(pair, ok))
+		id, a.Time, a.Recipient, a.Series, a.Outcome, a.Cause, service, t[0], nullable(a.Delay.Microseconds(), a.Delay >= 0), t[1], a.First, nullable(pair, ok))
 	if ok {
 		w.added(pair, a.Time)
+	}
+	if a.Bounce != nil && a.Outcome == uint8(registry.OutcomeFailed) {
+		w.addBounce(a, id)
 	}
 	return nil
 }

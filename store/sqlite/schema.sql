@@ -1,4 +1,4 @@
--- Schema 3. Times are microseconds since 1970 UTC unless a column says minute,
+-- Schema 4. Times are microseconds since 1970 UTC unless a column says minute,
 -- hour or day: those are minutes, hours or days since 1970 UTC. Reports see the same
 -- numbers whatever order the rows were written in.
 --
@@ -100,7 +100,7 @@ CREATE TABLE attempt_rows (
     delay     INTEGER,          -- microseconds since arrival
     text      INTEGER NOT NULL, -- text: the reply, as logged
     first     INTEGER NOT NULL, -- 1: of its recipient for its reason
-    exact     INTEGER,          -- attempt of a send log that reports the same failure, with its stage and the reply as it came
+    exact     INTEGER,          -- attempt of a send log or a bounce that reports the same failure, with the reply as it came
     own_cause INTEGER,          -- what cause was without exact
     pair      INTEGER           -- of tracking logs and send logs: hash of Message-ID, address and outcome, and which log it is
 );
@@ -204,6 +204,23 @@ CREATE TABLE troubles (
     text      TEXT NOT NULL,    -- of several the smallest
     PRIMARY KEY (hour, format, host, kind, signature)
 ) WITHOUT ROWID;
+
+-- What bounces and complaints report of mail that was sent before.
+CREATE TABLE feedback (
+    id        INTEGER PRIMARY KEY,
+    kind      INTEGER NOT NULL, -- 1 bounce, in no log 2 of mail that a log has as delivered 3 of a failure that a log has too 4 complaint
+    time      INTEGER NOT NULL,
+    series    INTEGER NOT NULL, -- as the report has it
+    cause     INTEGER NOT NULL, -- 0 of a complaint
+    attempt   INTEGER,          -- of a bounce
+    sent      INTEGER,          -- of kind 2: series of the delivery
+    sent_at   INTEGER,          -- likewise, its time in whole seconds
+    ids       TEXT NOT NULL,    -- Message-ID and queue ids of the mail, separated by blanks
+    addresses TEXT NOT NULL,    -- of the recipient, in lower case, likewise
+    text      TEXT NOT NULL,    -- reply, or type of a complaint
+    hash      INTEGER UNIQUE    -- of a complaint: of Message-ID and recipient
+);
+CREATE INDEX feedback_time ON feedback (time);
 
 -- What the reason of a failure is found from, and the reason.
 CREATE TABLE causes (

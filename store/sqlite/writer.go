@@ -45,6 +45,8 @@ type Writer struct {
 	segmented map[int64]int64 // last id in a segment, by kind
 
 	failing []span // since Begin, see exact
+
+	bounces bounces
 }
 
 // Writer returns the writer of the database.
@@ -211,7 +213,7 @@ func (w *Writer) discard() {
 // restart begins anew from what is stored.
 func (w *Writer) restart() error {
 	w.forget()
-	for _, table := range []string{"names", "texts", "series", "causes", "message_rows", "recipient_rows", "attempt_rows", "rejection_rows", "sources"} {
+	for _, table := range []string{"names", "texts", "series", "causes", "message_rows", "recipient_rows", "attempt_rows", "rejection_rows", "feedback", "sources"} {
 		last, _, err := w.find("SELECT coalesce(max(id), 0) FROM " + table)
 		if err != nil {
 			return err
@@ -225,6 +227,9 @@ func (w *Writer) restart() error {
 		w.segmented[kind] = last
 		return err
 	}); err != nil {
+		return err
+	}
+	if err := w.loadBounces(); err != nil {
 		return err
 	}
 	return w.skipPruned()
@@ -245,6 +250,9 @@ func (w *Writer) Commit() error {
 	err := w.flush()
 	if err == nil {
 		err = w.exact()
+	}
+	if err == nil {
+		err = w.settleBounces()
 	}
 	if err == nil {
 		err = w.addSegments()

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"fmt"
+	"math/rand"
 	"reflect"
 	"testing"
 	"time"
@@ -114,6 +116,128 @@ func content(t *testing.T, e Engine) {
 		})
 		check(err)
 		same(t, "failures of "+account, n, want)
+	}
+}
+
+// feedback checks that what bounces report counts once, whichever of a bounce and the
+// log is read first, and that it is told what the log says.
+func feedback(t *testing.T, open func(testing.TB) Engine) {
+	steps := []func(*feeder){
+		func(f *feeder) { f.delivered("<1@s.test>", "u1@a.test", 1) },
+		func(f *feeder) { f.failed("postfix", "h1", "<2@s.test>", "u2@a.test", 2, nil) },
+		func(f *feeder) { f.failed("postfix", "h1", "<3@s.test>", "u3@a.test", 3, nil) }, // no bounce
+		func(f *feeder) { f.delivered("", "u5@a.test", 1) },
+		func(f *feeder) { f.delivered("<6@s.test>", "u6@a.test", 1) },
+		func(f *feeder) { f.failed("postfix", "h2", "<6@s.test>", "u6@a.test", 6, nil) }, // the next hop, whose log is here too
+		func(f *feeder) {
+			for n, id := range []string{"<1@s.test>", "<2@s.test>", "", "<4@s.test>", "Q5", "<6@s.test>"} {
+				if id == "" {
+					continue
+				}
+				b := &store.Bounce{}
+				if id[0] == 'Q' {
+					id, b.QueueIDs = "", []byte("OTHER "+id)
+				}
+				f.failed(store.BouncesFormat, "far", id, fmt.Sprintf("U%d@a.test", n+1), 10+n, b)
+			}
+		},
+		func(f *feeder) {
+			for range 2 {
+				f.w.AddComplaint(&store.Complaint{Time: micros(20), Series: f.series("bounces", "far"), Type: "abuse", MessageID: []byte("<1@s.test>"), Address: []byte("u1@a.test")})
+			}
+		},
+	}
+	want := map[string]int64{"unmatched far no such user 4": 1, "refused h1 no such user 1": 2, "repeated far no such user 2": 2, "complaint far abuse": 1}
+	for seed := range int64(6) {
+		e := open(t)
+		order := rand.New(rand.NewSource(seed)).Perm(len(steps))
+		for _, i := range order {
+			f := newFeeder(t, e)
+			steps[i](f)
+			f.close()
+		}
+		rows, err := e.Feedback(t.Context(), store.Window{}, store.Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]int64{}
+		for _, r := range rows {
+			got[fmt.Sprintf("%s %s %s", r.Kind, r.Host, r.Example)] += r.N
+		}
+		same(t, fmt.Sprint("feedback, order ", order), got, want)
+		n, err := e.Numbers(t.Context(), store.Window{}, store.Filter{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "recipients", [3]int64{n.Totals.Recipients, n.Totals.Delivered, n.Totals.Bounced}, [3]int64{6, 3, 3})
+		events := 0
+		if _, err := e.Events(t.Context(), store.Window{}, store.Filter{}, store.OutcomeNames, 0, func(*store.Event) error { events++; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		same(t, "events", events, 3+3)
+		n, err = e.Numbers(t.Context(), store.Window{}, store.Filter{MTAs: []string{"bounces"}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "recipients of bounces alone", n.Totals.Bounced, int64(5))
+	}
+}
+
+// feeder writes a batch.
+type feeder struct {
+	t *testing.T
+	w store.Writer
+}
+
+func newFeeder(t *testing.T, e Engine) *feeder {
+	t.Helper()
+	w, err := e.Writer()
+	if err == nil {
+		_, err = w.Begin(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &feeder{t, w}
+}
+
+func (f *feeder) close() {
+	f.t.Helper()
+	if err := f.w.Commit(); err != nil {
+		f.t.Fatal(err)
+	}
+	f.w.Close()
+}
+
+func (f *feeder) series(format, host string) int64 {
+	id, err := f.w.Series(&store.SeriesKey{Format: format, Host: []byte(host), Sender: []byte("s.test"), Domain: []byte("a.test"), Relay: []byte("mx.a.test"), Provider: "A"})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return id
+}
+
+func (f *feeder) delivered(messageID, address string, at int) {
+	s := f.series("postfix", "h1")
+	f.w.Count(s, micros(at), store.Counts{Delivered: 1, Recipients: 1, Messages: 1})
+	f.w.AddDelivery(&store.Delivery{Time: micros(at), Series: s, QueueID: []byte("Q" + address[1:2]), Address: []byte(address), Domain: []byte("a.test"), MessageID: []byte(messageID)})
+}
+
+func (f *feeder) failed(format, host, messageID, address string, at int, b *store.Bounce) {
+	cause, err := f.w.Cause(&causes[0])
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	s := f.series(format, host)
+	message, err := f.w.AddMessage(&store.Message{Format: format, Host: host, QueueID: "QX" + address, MessageID: messageID, FirstSeen: micros(at)})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	recipient := f.w.AddRecipient(&store.Recipient{Message: message, Series: s, Address: address, State: registry.StateBounced,
+		FirstSeen: micros(at), LastSeen: micros(at), FinalAt: micros(at), Cause: cause, Troubled: true})
+	if err := f.w.AddAttempt(&store.Attempt{Format: format, MessageID: []byte(messageID), Address: []byte(address), Time: micros(at), Recipient: recipient, Series: s,
+		Outcome: uint8(registry.OutcomeFailed), Cause: cause, Text: "no such user " + address[1:2], First: true, Bounce: b}); err != nil {
+		f.t.Fatal(err)
 	}
 }
 

@@ -1,0 +1,69 @@
+package store
+
+import (
+	"time"
+
+	"mailfail/registry"
+)
+
+// FeedbackKind says what a report about mail that was sent before means. The numbers
+// are stored in databases.
+type FeedbackKind uint8
+
+// The kinds of feedback.
+const (
+	// FeedbackUnmatched is a bounce about mail that no log tells of.
+	FeedbackUnmatched FeedbackKind = 1
+	// FeedbackRefused is a bounce about mail that was delivered, as a log reports:
+	// the next hop accepted it, and a server refused it later.
+	FeedbackRefused FeedbackKind = 2
+	// FeedbackRepeated is a bounce about a failure that a log reports too.
+	FeedbackRepeated FeedbackKind = 3
+	// FeedbackComplaint is a complaint of a recipient.
+	FeedbackComplaint FeedbackKind = 4
+)
+
+// String returns the name of a kind.
+func (k FeedbackKind) String() string {
+	return [...]string{"", "unmatched", "refused", "repeated", "complaint"}[k]
+}
+
+// Bounce is what a bounce says of the mail that it reports, besides what an Attempt
+// has.
+type Bounce struct {
+	QueueIDs []byte // under which servers had the message, separated by blanks
+	Original []byte // address of the recipient before others changed it, or nil
+}
+
+// Complaint is a complaint about a message.
+type Complaint struct {
+	Time      int64
+	Series    int64
+	Type      string // abuse, fraud …
+	MessageID []byte // what the message is known by
+	Address   []byte // of the recipient, empty when the report hides it
+}
+
+// FeedbackRow counts the reports of one kind that have all of the fields in common.
+//
+// Host, sender, domain and provider of mail that was refused after it had been
+// delivered are those of the delivery; else they are what the report says.
+type FeedbackRow struct {
+	Kind     FeedbackKind
+	Format   string // of the report
+	Host     registry.Foreign
+	Sender   registry.Foreign // domain
+	Domain   registry.Foreign // of the recipient
+	Provider registry.Foreign
+
+	Reply    int    // of a bounce, 0 none
+	Enhanced string // likewise, "" none
+	Reason   string // likewise
+
+	N           int64 // recipients, or complaints
+	First, Last time.Time
+	Example     registry.Foreign // reply of a bounce, or type of a complaint: of several the smallest
+}
+
+// Code returns the code of a bounce.
+func (r *FeedbackRow) Code() string { return Code(r.Reply, r.Enhanced) }
