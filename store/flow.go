@@ -6,8 +6,9 @@ import (
 	"mailfail/registry"
 )
 
-// A FlowSink is told what happened in a window, row by row. Whoever asks keeps
-// no more of it than needed: a month of a large site has tens of millions of rows.
+// A FlowSink is told what happened in some windows, some rows at a time. Whoever asks
+// keeps no more of it than needed: a month of a large site has tens of millions of
+// rows.
 //
 // Messages that a server made itself to report failures are left out.
 type FlowSink interface {
@@ -17,9 +18,9 @@ type FlowSink interface {
 	// AddCause is called with each cause before the failures of it; causes are
 	// numbered as places are.
 	AddCause(c *FlowCause)
-	// AddCounts is called with what was counted at a place in a minute since
-	// 1970. There may be several calls with the same place and minute.
-	AddCounts(place int32, minute int64, n *FlowCounts)
+	// AddCounts is called with what was counted at places in minutes. There may be
+	// several rows with the same place and minute. They are valid during the call.
+	AddCounts(rows *FlowRows)
 	// AddFailure is called with the first failing attempt of a recipient for a
 	// reason.
 	AddFailure(f *FlowFailure)
@@ -39,9 +40,12 @@ type FlowCause struct {
 	Signature string
 }
 
-// FlowCounts are like those of a Point.
-type FlowCounts struct {
-	Accepted, Recipients, Delivered, Suspended int64
+// FlowRows are rows of counts, column by column. A column of numbers is as long
+// as Place, or nil: 0 throughout. The numbers are like those of a Point.
+type FlowRows struct {
+	Place                                      []int32
+	Minute                                     []int64 // since 1970
+	Accepted, Recipients, Delivered, Suspended []int64
 }
 
 // FlowFailure is the first failing attempt of a recipient for a reason.
@@ -51,7 +55,7 @@ type FlowFailure struct {
 	Place, Cause int32
 	Time         time.Time
 	Arrived      time.Time      // when the recipient was first heard of
-	State        registry.State // of the recipient at the end of the window
+	State        registry.State // of the recipient at the end of the last window
 }
 
 // Reply is what is known of one failing attempt, and of its message.

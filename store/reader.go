@@ -17,9 +17,10 @@ type Reader interface {
 	// steps of time, which are whole minutes.
 	Timeline(ctx context.Context, w Window, f Filter, by []Dimension, step time.Duration) (*Timeline, error)
 
-	// Flow reports to a sink what happened in a window, by place and minute, and
-	// each first failure. What f asks of causes is about failures only.
-	Flow(ctx context.Context, w Window, f Filter, to FlowSink) error
+	// Flow reports to a sink what happened in some windows, by place and minute,
+	// and each first failure. The windows are in order and do not overlap. What f
+	// asks of causes is about failures only.
+	Flow(ctx context.Context, windows []Window, f Filter, to FlowSink) error
 
 	// Replies returns what is known of failing attempts with some ids (of
 	// FlowFailure) alone: replies, addresses and clients, in no order. ID is set.

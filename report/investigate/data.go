@@ -124,45 +124,80 @@ func (d *Data) dayOf(minute int64) int {
 	return -1
 }
 
-// start returns the first minute of a day, or of the window.
-func (d *Data) start(day int) int64 {
+// span returns the minutes of a day, or of the window.
+func (d *Data) span(day int) Span {
 	if day == len(d.Days) {
-		return d.Since
+		return Span{d.Since, d.Until}
 	}
-	return d.Days[day].Since
+	return d.Days[day]
 }
 
 // Arrive adds recipients that were first seen at a place in a minute.
 func (d *Data) Arrive(minute int64, place, n int32) {
-	day := d.dayOf(minute)
-	switch {
-	case day < 0:
-		return
-	case day == len(d.Days):
-		d.arrivals = append(d.arrivals, arrival{int32(minute - d.Since), place, n})
-	default:
+	d.AddRows([]int32{place}, []int64{minute}, []int64{int64(n)}, nil)
+}
+
+// Accept adds messages that came into the queue of a host in a minute.
+func (d *Data) Accept(minute int64, place, n int32) {
+	d.AddRows([]int32{place}, []int64{minute}, nil, []int64{int64(n)})
+}
+
+// AddRows adds rows of recipients that were first seen at a place in a minute, and
+// of messages that came into the queue of its host, for servers whose log reports
+// that apart from the first attempt: of their place only host and sender matter.
+// A column that is nil is 0 throughout.
+func (d *Data) AddRows(places []int32, minutes, recipients, accepted []int64) {
+	day, span := -1, Span{}
+	for i, place := range places {
+		came, tried := int32(number(accepted, i)), int32(number(recipients, i))
+		if came == 0 && tried == 0 {
+			continue
+		}
+		minute := minutes[i]
+		if minute < span.Since || minute >= span.Until {
+			if day = d.dayOf(minute); day < 0 {
+				span = Span{}
+				continue
+			}
+			span = d.span(day)
+		}
+		if came > 0 {
+			d.mail.accept(d, place, day, minute-span.Since, came)
+		}
+		if tried > 0 {
+			d.arrive(place, day, minute-span.Since, tried)
+		}
+	}
+}
+
+// number returns a number of a column that may be nil.
+func number(column []int64, i int) int64 {
+	if column == nil {
+		return 0
+	}
+	return column[i]
+}
+
+// arrive adds recipients in a minute of a day.
+func (d *Data) arrive(place int32, day int, minute int64, n int32) {
+	if day == len(d.Days) {
+		d.arrivals = append(d.arrivals, arrival{int32(minute), place, n})
+	} else {
 		d.addBefore(day, place, n)
 	}
-	d.mail.arrive(d, place, day, minute-d.start(day), n)
+	d.mail.arrive(d, place, day, minute, n)
 }
 
 func (d *Data) addBefore(day int, place, n int32) {
 	if d.before == nil {
 		d.before = make([][]int32, len(d.Days))
 	}
-	if list := d.before[day]; int(place) >= len(list) {
-		d.before[day] = append(list, make([]int32, len(d.Places)-len(list))...)
+	list := d.before[day]
+	if int(place) >= len(list) {
+		list = append(list, make([]int32, len(d.Places)-len(list))...)
+		d.before[day] = list
 	}
-	d.before[day][place] += n
-}
-
-// Accept adds messages that came into the queue of a host in a minute, for
-// servers whose log reports that apart from the first attempt. Of the place only
-// host and sender matter.
-func (d *Data) Accept(minute int64, place, n int32) {
-	if day := d.dayOf(minute); day >= 0 {
-		d.mail.accept(d, place, day, minute-d.start(day), n)
-	}
+	list[place] += n
 }
 
 // Fail adds an event. Those of the window may come in any order.

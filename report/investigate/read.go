@@ -73,13 +73,12 @@ func read(ctx context.Context, r store.Reader, opt Options) (*Data, error) {
 	}
 	w := opt.window(last)
 	d := &Data{Since: w.Since.Unix() / 60, Until: w.Until.Unix() / 60, Location: opt.location()}
-	all := w
-	for _, day := range opt.days(w, first) {
+	days := opt.days(w, first)
+	for _, day := range days {
 		d.Days = append(d.Days, Span{day.Since.Unix() / 60, day.Until.Unix() / 60})
-		all.Since = time.Unix(min(all.Since.Unix(), day.Since.Unix()), 0)
 	}
 	c := &collector{data: d, suspended: map[[2]int32]*suspension{}}
-	if err := r.Flow(ctx, all, opt.Filter, c); err != nil {
+	if err := r.Flow(ctx, append(days, w), opt.Filter, c); err != nil {
 		return nil, err
 	}
 	c.finish()
@@ -176,27 +175,29 @@ func (c *collector) AddCause(k *store.FlowCause) {
 }
 
 // AddCounts adds recipients and accepted messages.
-func (c *collector) AddCounts(place int32, minute int64, n *store.FlowCounts) {
-	d := c.data
-	if n.Accepted > 0 {
-		d.Accept(minute, place, int32(n.Accepted))
-	}
-	if n.Recipients > 0 {
-		d.Arrive(minute, place, int32(n.Recipients))
-	}
-	if minute < d.Since {
+func (c *collector) AddCounts(rows *store.FlowRows) {
+	c.data.AddRows(rows.Place, rows.Minute, rows.Recipients, rows.Accepted)
+	if rows.Suspended == nil && len(c.suspended) == 0 {
 		return
 	}
-	at := [2]int32{place, int32(minute - d.Since)}
+	for i, minute := range rows.Minute {
+		if minute >= c.data.Since {
+			c.suspend([2]int32{rows.Place[i], int32(minute - c.data.Since)}, number(rows.Suspended, i), number(rows.Recipients, i), number(rows.Delivered, i))
+		}
+	}
+}
+
+// suspend counts what was put off at a place in a minute, from the first on.
+func (c *collector) suspend(at [2]int32, suspended, recipients, delivered int64) {
 	s := c.suspended[at]
 	switch {
-	case s == nil && n.Suspended == 0:
+	case s == nil && suspended == 0:
 		return
 	case s == nil:
 		s = &suspension{}
 		c.suspended[at] = s
 	}
-	s.suspended, s.recipients, s.delivered = s.suspended+n.Suspended, s.recipients+n.Recipients, s.delivered+n.Delivered
+	s.suspended, s.recipients, s.delivered = s.suspended+suspended, s.recipients+recipients, s.delivered+delivered
 }
 
 // AddFailure adds a first failure.

@@ -145,7 +145,7 @@ func (v *volume) weekends() {
 		loc = time.UTC
 	}
 	for day := range len(v.data.Days) + 1 {
-		since := v.data.start(day)
+		since := v.data.span(day).Since
 		hours := make([]bool, (v.quarters+3)/4)
 		for h := range hours {
 			weekday := time.Unix((since+int64(h)*60)*60, 0).In(loc).Weekday()

@@ -115,8 +115,8 @@ func (s flow) AddCause(c *store.FlowCause) {
 	s.FlowSink.AddCause(&q)
 }
 
-func (r *reader) Flow(ctx context.Context, w store.Window, f store.Filter, to store.FlowSink) error {
-	return r.Reader.Flow(ctx, w, f, flow{to, r})
+func (r *reader) Flow(ctx context.Context, windows []store.Window, f store.Filter, to store.FlowSink) error {
+	return r.Reader.Flow(ctx, windows, f, flow{to, r})
 }
 
 func (r *reader) Replies(ctx context.Context, ids []int64) ([]store.Reply, error) {

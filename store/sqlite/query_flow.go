@@ -11,15 +11,25 @@ import (
 	"mailfail/store"
 )
 
-// Flow reports to a sink what happened in a window.
-func (q *reader) Flow(ctx context.Context, w store.Window, f store.Filter, to store.FlowSink) error {
-	fl := &flow{window: w.Minutes(), to: to, places: map[flowKey]int32{}, causes: map[int32]int32{}}
+// Flow reports to a sink what happened in some windows.
+func (q *reader) Flow(ctx context.Context, windows []store.Window, f store.Filter, to store.FlowSink) error {
+	if len(windows) == 0 {
+		return nil
+	}
+	fl := &flow{to: to, places: map[flowKey]int32{}, causes: map[int32]int32{}}
+	for _, w := range windows {
+		w = w.Minutes()
+		fl.windows = append(fl.windows, w)
+		since, until := w.Micros()
+		fl.spans = append(fl.spans, [2]int64{since, until})
+	}
+	fl.all = store.Window{Since: fl.windows[0].Since, Until: fl.windows[len(windows)-1].Until}
 	return q.read(ctx, func(t *tx) (err error) {
 		fl.tx = t
 		if fl.cat, err = t.catalog(); err != nil {
 			return err
 		}
-		if fl.filter, err = t.leaveOut(fl.window, f); err != nil {
+		if fl.filter, err = t.leaveOut(fl.all, f); err != nil {
 			return err
 		}
 		fl.wanted = fl.filter.wanted(fl.cat)
@@ -40,17 +50,31 @@ func (q *reader) Flow(ctx context.Context, w store.Window, f store.Filter, to st
 type flow struct {
 	*tx
 	cat     *catalog
-	window  store.Window
+	windows []store.Window
+	spans   [][2]int64   // the same in microseconds
+	all     store.Window // from the first to the last
 	filter  filter
 	to      store.FlowSink
 	wanted  []bool
 	numbers []int32 // of places by series, plus 1; 0 unknown
 	places  map[flowKey]int32
 	causes  map[int32]int32 // number by id
+	rows    store.FlowRows  // that are being reported
 }
 
 // notWanted is the number of a series that is not asked for.
 const notWanted = -1
+
+// within reports whether a time lies in one of the windows.
+func (f *flow) within(time int64) bool {
+	i, _ := slices.BinarySearchFunc(f.spans, time, func(s [2]int64, t int64) int {
+		if s[1] <= t {
+			return -1
+		}
+		return 1
+	})
+	return i < len(f.spans) && f.spans[i][0] <= time
+}
 
 // place returns the number of the place of a series that is wanted.
 func (f *flow) place(series int64) (int32, bool) {
@@ -102,37 +126,66 @@ func (f *flow) readCauses() error {
 	})
 }
 
-// counts reports what was only counted, day by day: all that belongs to a
-// question is read before the first of it is decompressed.
+// counts reports what was only counted, no more than a day together: all that
+// belongs to a question is read before the first of it is decompressed.
 func (f *flow) counts() error {
-	since, until, err := f.minutes(f.window)
-	for ; since < until && err == nil; since += minutesPerDay {
-		day := store.Window{Since: time.UnixMicro(since * store.MinuteMicros), Until: time.UnixMicro(min(until, since+minutesPerDay) * store.MinuteMicros)}
-		err = f.eachCounts(day, true, allColumns&^(1<<countCause), f.block)
+	for _, w := range f.windows {
+		since, until, err := f.minutes(w)
+		for ; since < until && err == nil; since += minutesPerDay {
+			day := store.Window{Since: time.UnixMicro(since * store.MinuteMicros), Until: time.UnixMicro(min(until, since+minutesPerDay) * store.MinuteMicros)}
+			err = f.eachCounts(day, true, allColumns&^(1<<countCause), f.block)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
+// block reports the rows of a block that are wanted; they move up in its columns.
 func (f *flow) block(b *block, first, since, until int64) error {
-	var n store.FlowCounts
+	places, minutes := slices.Grow(f.rows.Place[:0], b.rows), slices.Grow(f.rows.Minute[:0], b.rows)
+	columns := [...][]int64{b.cols[countFields+fieldAccepted], b.cols[countFields+fieldRecipients],
+		b.cols[countFields+fieldDelivered], b.cols[countFields+fieldSuspended]}
 	for i := range b.rows {
 		m := first + b.at(countMinute, i)
 		if m < since || m >= until {
 			continue
 		}
-		n.Accepted = b.at(countFields+fieldAccepted, i)
-		n.Recipients = b.at(countFields+fieldRecipients, i)
-		n.Delivered = b.at(countFields+fieldDelivered, i)
-		n.Suspended = b.at(countFields+fieldSuspended, i)
-		if n.Accepted|n.Recipients|n.Delivered|n.Suspended == 0 {
+		any := int64(0)
+		for _, c := range columns {
+			if c != nil {
+				any |= c[i]
+			}
+		}
+		place, ok := int32(0), false
+		if any != 0 {
+			place, ok = f.place(b.at(countSeries, i))
+		}
+		if !ok {
 			continue
 		}
-		if place, ok := f.place(b.at(countSeries, i)); ok {
-			f.to.AddCounts(place, m, &n)
+		for _, c := range columns {
+			if c != nil {
+				c[len(places)] = c[i]
+			}
 		}
+		places, minutes = append(places, place), append(minutes, m)
+	}
+	for i, c := range columns {
+		if c != nil {
+			columns[i] = c[:len(places)]
+		}
+	}
+	f.rows = store.FlowRows{Place: places, Minute: minutes, Accepted: columns[0], Recipients: columns[1], Delivered: columns[2], Suspended: columns[3]}
+	if len(places) > 0 {
+		f.to.AddCounts(&f.rows)
 	}
 	return nil
 }
+
+// flowRows is how many recipients are reported together.
+const flowRows = 4096
 
 // recipients reports those with rows of their own, and their first failures.
 func (f *flow) recipients() error {
@@ -140,22 +193,29 @@ func (f *flow) recipients() error {
 	if err != nil {
 		return err
 	}
-	since, until := f.window.Micros()
+	_, until := f.all.Micros()
 	starts := startsOf(list)
-	one := store.FlowCounts{Recipients: 1}
-	err = f.eachRecipient(f.window, func(r *livingRecipient) error {
+	var rows store.FlowRows
+	err = f.eachRecipient(f.all, func(r *livingRecipient) error {
 		for i := starts.first(r.id); i < len(list) && list[i].recipient == r.id; i++ {
 			f.failure(&list[i], r.first, r.at(until))
 			list[i].cause = 0
 		}
-		if r.first < since || r.first >= until || r.state == registry.StateReplaced || r.state == registry.StateHandedOver {
+		if !f.within(r.first) || r.state == registry.StateReplaced || r.state == registry.StateHandedOver {
 			return nil
 		}
 		if place, ok := f.place(int64(r.series)); ok {
-			f.to.AddCounts(place, store.Minute(r.first), &one)
+			rows.Place, rows.Minute, rows.Recipients = append(rows.Place, place), append(rows.Minute, store.Minute(r.first)), append(rows.Recipients, 1)
+		}
+		if len(rows.Place) == flowRows {
+			f.to.AddCounts(&rows)
+			rows.Place, rows.Minute, rows.Recipients = rows.Place[:0], rows.Minute[:0], rows.Recipients[:0]
 		}
 		return nil
 	})
+	if len(rows.Place) > 0 {
+		f.to.AddCounts(&rows)
+	}
 	for i := range list { // those whose recipient does not live in the window
 		if a := &list[i]; a.cause != 0 {
 			f.failure(a, a.time, registry.StatePending)
@@ -202,8 +262,8 @@ func (s *starts) first(recipient int64) int {
 
 // firsts returns the first failures by recipient.
 func (f *flow) firsts() (list []failingAttempt, err error) {
-	err = f.eachAttempt(f.window, func(a *failingAttempt) error {
-		if a.flags&firstBit != 0 {
+	err = f.eachAttempt(f.all, func(a *failingAttempt) error {
+		if a.flags&firstBit != 0 && f.within(a.time) {
 			if _, ok := f.causes[a.cause]; ok {
 				list = append(list, *a)
 			}
