@@ -33,13 +33,17 @@ const mostAccounted = 100_000
 func (r *Report) submitters(ctx context.Context, q store.Reader) error {
 	w := store.Window{Since: r.Window.Since, Until: r.end()}
 	short := !w.Since.IsZero() && w.Until.Sub(w.Since) <= longestCompared
-	if r.Filter.OfCause() || !short && !r.isBy(ByAccount) && !r.FromFiles {
+	asked := r.accountsAsked()
+	if len(r.Filter.Codes)+len(r.Filter.Reasons) > 0 || !short && !asked && !r.FromFiles {
 		return nil
 	}
 	accounts := map[registry.Foreign]*Submitter{}
 	count := func(w store.Window, of func(*Submitter, *store.SubmissionRow)) error {
 		rows, err := q.Submissions(ctx, w, r.Filter)
 		for i := range rows {
+			if !store.MatchName(r.Filter.Accounts, rows[i].Account) {
+				continue
+			}
 			if s := accountOf(accounts, registry.Foreign(rows[i].Account)); s != nil {
 				of(s, &rows[i])
 			}
@@ -57,7 +61,7 @@ func (r *Report) submitters(ctx context.Context, q store.Reader) error {
 		}
 		err = count(before, func(s *Submitter, row *store.SubmissionRow) { s.Before += row.Messages })
 	}
-	if err == nil && r.isBy(ByAccount) {
+	if err == nil && asked {
 		err = r.accountsInTrouble(ctx, q, accounts)
 	}
 	for _, s := range accounts {
@@ -71,6 +75,10 @@ func (r *Report) submitters(ctx context.Context, q store.Reader) error {
 	})
 	return err
 }
+
+// accountsAsked reports whether it is known who of the recipients of an account
+// is in trouble.
+func (r *Report) accountsAsked() bool { return len(r.Filter.Accounts) > 0 || r.isBy(ByAccount) }
 
 // accountOf returns the submitter of a name, nil when it names no account: some
 // logs give the address of the client in its place.
@@ -142,7 +150,7 @@ type jsonAccount struct {
 func (r *Report) jsonAccounts(n int) (list []jsonAccount) {
 	for _, a := range top(r.Submitters, n) {
 		j := jsonAccount{Account: a.Account, Messages: a.Messages, Recipients: a.Recipients, Before: a.Before}
-		if r.isBy(ByAccount) {
+		if r.accountsAsked() {
 			j.Failed, j.Waiting = &a.Failed, &a.Waiting
 		}
 		list = append(list, j)
@@ -154,7 +162,7 @@ func (r *Report) jsonAccounts(n int) (list []jsonAccount) {
 // those that send more than before, as a stolen password does.
 func (c *composer) accounts() Section {
 	s := Section{ID: string(ByAccount), Title: "By account"}
-	if len(c.Submitters) == 0 || c.By != nil && !c.isBy(ByAccount) {
+	if len(c.Submitters) == 0 || c.By != nil && !c.accountsAsked() {
 		return s
 	}
 	t := &Table{Columns: []Column{{Title: "Account", Name: true}, {Title: "Messages", Number: true}, {Title: "Recipients", Number: true}}}
@@ -162,7 +170,7 @@ func (c *composer) accounts() Section {
 		t.Columns = append(t.Columns, Column{Title: "Messages " + c.Before.Name, Number: true})
 	}
 	rows := fewRows
-	if c.isBy(ByAccount) {
+	if c.accountsAsked() {
 		rows = DefaultTop
 		t.Columns = append(t.Columns, Column{Title: "Failed", Number: true}, Column{Title: "Waiting", Number: true})
 	}
@@ -171,7 +179,7 @@ func (c *composer) accounts() Section {
 		if c.Before != nil {
 			row.Cells = append(row.Cells, templates.Number(a.Before))
 		}
-		if c.isBy(ByAccount) {
+		if c.accountsAsked() {
 			row.Cells = append(row.Cells, templates.Number(a.Failed), templates.Number(a.Waiting))
 		}
 		t.Rows = append(t.Rows, row)

@@ -260,7 +260,17 @@ func (c *composer) events(flags ...string) string {
 			words = append(words, "--until "+until.In(c.location).Format(layout))
 		}
 	}
-	return c.here(strings.Join(append(words, flags...), " "))
+	words = append(words, flags...)
+	for _, f := range filterLists(&c.Filter) {
+		flag := "--" + f.name + " "
+		if slices.ContainsFunc(flags, func(s string) bool { return strings.HasPrefix(s, flag) }) {
+			continue
+		}
+		for _, v := range *f.list {
+			words = append(words, flag+shellWord(v))
+		}
+	}
+	return c.here(strings.Join(words, " "))
 }
 
 // here completes a command, so that it reads the report's logs in its zone.

@@ -9,13 +9,13 @@ import (
 	"mailfail/store"
 )
 
-// CheckNames returns an error when a filter names a domain, sender, provider or
-// host that nothing was ever read of: a typing error must not look like a time
+// CheckNames returns an error when a filter names a domain, sender, provider,
+// host or account that nothing was ever read of: a typing error must not look like a time
 // without mail.
 func CheckNames(ctx context.Context, q store.Reader, f store.Filter) error {
 	asked := store.Filter{Domains: f.Domains, Senders: f.Senders, Providers: f.Providers, Hosts: f.Hosts}
 	if !asked.Any() {
-		return nil
+		return checkAccounts(ctx, q, f.Accounts)
 	}
 	n, err := q.Numbers(ctx, store.Window{}, store.Filter{}, nil)
 	if err != nil {
@@ -38,6 +38,27 @@ func CheckNames(ctx context.Context, q store.Reader, f store.Filter) error {
 			if !matchesAny(name, known, list.match) {
 				return unknownName(list.what, name, known)
 			}
+		}
+	}
+	return checkAccounts(ctx, q, f.Accounts)
+}
+
+// checkAccounts returns an error when an account never submitted anything.
+func checkAccounts(ctx context.Context, q store.Reader, accounts []string) error {
+	if len(accounts) == 0 {
+		return nil
+	}
+	rows, err := q.Submissions(ctx, store.Window{}, store.Filter{})
+	if err != nil {
+		return err
+	}
+	var known []string
+	for i := range rows {
+		known = append(known, string(rows[i].Account))
+	}
+	for _, name := range accounts {
+		if !matchesAny(name, known, store.MatchName[string]) {
+			return unknownName("account", name, known)
 		}
 	}
 	return nil

@@ -24,7 +24,7 @@ type Filter struct {
 	MTAs      []string // or formats
 	Codes     []string // "550", "5.1.1", "550 5.1.1", "5xx", "5.7.x", "none"
 	Reasons   []string
-	Accounts  []string // that submitted the message; only failures know them
+	Accounts  []string // that submitted the message; deliveries are not counted by them
 
 	// Directions are "outgoing", "local", "incoming", and "own" for messages that
 	// a server made itself to report failures. Those are left out of numbers
@@ -39,8 +39,8 @@ const OwnDirection = "own"
 // DirectionNames lists what Filter.Directions may have.
 var DirectionNames = []string{registry.DirectionOutgoing.String(), registry.DirectionLocal.String(), registry.DirectionIncoming.String(), OwnDirection}
 
-// OfCause reports whether f asks for something only a failure has.
-func (f *Filter) OfCause() bool { return len(f.Codes)+len(f.Reasons) > 0 }
+// OfCause reports whether f asks for something that is kept with failures alone.
+func (f *Filter) OfCause() bool { return len(f.Codes)+len(f.Reasons)+len(f.Accounts) > 0 }
 
 // MatchFormat reports whether f asks for logs of a format.
 func (f *Filter) MatchFormat(format string) bool {
@@ -55,7 +55,7 @@ func (f *Filter) MatchCause(reply int, enhanced, reason string) bool {
 
 // Any reports whether f asks for anything less than everything.
 func (f *Filter) Any() bool {
-	return f.OfCause() || len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs)+len(f.Directions)+len(f.Accounts) > 0
+	return f.OfCause() || len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs)+len(f.Directions) > 0
 }
 
 // MatchName reports whether a list of a Filter is empty or contains a name.

@@ -104,7 +104,7 @@ func investigateOptions(logs *logFlags, window *windowFlags, filter *filterFlags
 	if opt.Filter, err = filter.filter(); err != nil {
 		return opt, err
 	}
-	if err := checkCounted(&opt.Filter); err != nil {
+	if err := checkCompared(&opt.Filter); err != nil {
 		return opt, err
 	}
 	opt.Silent = window.until != ""

@@ -116,7 +116,7 @@ func (f *reportFlags) options(cmd *cobra.Command) (opt report.Options, err error
 	if opt, err = reportOptions(&f.logs, &f.window, &f.filter, f.by); err != nil {
 		return opt, err
 	}
-	for _, check := range []func() error{func() error { return checkCounted(&opt.Filter) }, func() error { return checkMinutes(opt.Window) }, f.output.check, f.mail.check} {
+	for _, check := range []func() error{func() error { return checkMinutes(opt.Window) }, f.output.check, f.mail.check} {
 		if err := check(); err != nil {
 			return opt, err
 		}

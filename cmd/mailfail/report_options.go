@@ -34,12 +34,12 @@ func checkMinutes(w store.Window) error {
 	return nil
 }
 
-// checkCounted refuses to count by what only failures know.
-func checkCounted(f *store.Filter) error {
+// checkCompared refuses to compare by what only failures know.
+func checkCompared(f *store.Filter) error {
 	if len(f.Accounts) == 0 {
 		return nil
 	}
-	return usageError("--account: deliveries are not counted by account (try `mailfail report --by account`, or `mailfail events --account %s`)",
+	return usageError("--account: deliveries are not counted by account (try `mailfail report --account %s`)",
 		registry.Foreign(f.Accounts[0]))
 }
 

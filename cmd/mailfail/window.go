@@ -70,7 +70,7 @@ func (f *filterFlags) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.Codes, "code", nil, "only failures with this code: 550, 5.1.1, \"550 5.1.1\", 5xx, 5.7.x, none")
 	flags.StringSliceVar(&f.Reasons, "reason", nil, "only failures with this reason (user-unknown, rate-limited, ...)")
 	flags.StringSliceVar(&f.Senders, "sender", nil, "only senders in this domain; <> for bounces")
-	flags.StringSliceVar(&f.Accounts, "account", nil, "only failures of mail that this account submitted (SASL login, local user)")
+	flags.StringSliceVar(&f.Accounts, "account", nil, "only mail that this account submitted (SASL login, local user); deliveries are not counted by it")
 	flags.StringSliceVar(&f.Hosts, "host", nil, "only what this host logged")
 	flags.StringSliceVar(&f.Directions, "direction", nil, "only this direction: "+strings.Join(store.DirectionNames, ", ")+" (reports of failures that the servers made)")
 	flags.StringSliceVar(&f.MTAs, "mta", nil, "only this mail server: "+strings.Join(mtaNames(), ", "))

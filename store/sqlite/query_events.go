@@ -9,7 +9,6 @@ import (
 	"mailfail/store"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -28,13 +27,11 @@ func (q *reader) Events(ctx context.Context, w store.Window, f store.Filter, out
 		if r.filter, err = t.leaveOut(w, f); err != nil {
 			return err
 		}
-		if found, err = r.find(w); err != nil {
+		if err = t.ofAccounts(f.Accounts); err != nil {
 			return err
 		}
-		if len(f.Accounts) > 0 {
-			if found, err = r.ofAccounts(found, f.Accounts); err != nil {
-				return err
-			}
+		if found, err = r.find(w); err != nil {
+			return err
 		}
 		if newest > 0 && len(found) >= newest {
 			found = found[len(found)-newest:]
@@ -118,23 +115,6 @@ func (r *eventReader) find(w store.Window) (found []candidate, err error) {
 			cmp.Compare(a.outcome/registry.OutcomeRejected, b.outcome/registry.OutcomeRejected), cmp.Compare(a.id, b.id))
 	})
 	return found, err
-}
-
-// ofAccounts leaves the attempts whose message some accounts submitted.
-func (r *eventReader) ofAccounts(found []candidate, accounts []string) ([]candidate, error) {
-	names := make([]string, len(accounts))
-	for i, a := range accounts {
-		names[i] = strings.ToLower(a)
-	}
-	theirs := map[int64]bool{}
-	err := r.ints(`SELECT a.id FROM message_rows AS m JOIN recipient_rows AS p ON p.message = m.id JOIN attempt_rows AS a ON a.recipient = p.id
-		WHERE m.account IN (SELECT id FROM names WHERE lower(text) IN (SELECT value FROM json_each(?)))`, []any{list(names)}, func(v []int64) error {
-		theirs[v[0]] = true
-		return nil
-	})
-	return slices.DeleteFunc(found, func(c candidate) bool {
-		return c.outcome == registry.OutcomeRejected || !theirs[c.id]
-	}), err
 }
 
 // outcomeOf returns the outcome of an attempt by its flags, or by its column.

@@ -91,7 +91,10 @@ func (c *counter) group(dims []store.Dimension) *grouping {
 
 // choose decides which series and causes are counted.
 func (c *counter) choose() error {
-	var err error
+	err := c.ofAccounts(c.asked.Accounts)
+	if err != nil {
+		return err
+	}
 	if c.filter, err = c.leaveOut(c.window, c.asked); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"mailfail/registry"
 	"mailfail/store"
 	"slices"
+	"strings"
 )
 
 // failingAttempt is a row of attempt_rows in the window.
@@ -32,11 +33,33 @@ func (t *tx) eachAttempt(w store.Window, each func(a *failingAttempt) error) err
 			if s.has(a.id) || a.time < since || a.time >= until {
 				continue
 			}
-			a.recipient, a.series, a.cause, a.flags = b.at(2, i), int32(b.at(3, i)), int32(b.at(4, i)), int32(b.at(5, i))
+			a.recipient = b.at(2, i)
+			if t.only != nil && !t.only[a.recipient] {
+				continue
+			}
+			a.series, a.cause, a.flags = int32(b.at(3, i)), int32(b.at(4, i)), int32(b.at(5, i))
 			if err := each(&a); err != nil {
 				return err
 			}
 		}
+		return nil
+	})
+}
+
+// ofAccounts lets t see no recipients but those of messages that some accounts
+// submitted, and no rejections; all when there are no accounts.
+func (t *tx) ofAccounts(accounts []string) error {
+	if len(accounts) == 0 {
+		return nil
+	}
+	names := make([]string, len(accounts))
+	for i, a := range accounts {
+		names[i] = strings.ToLower(a)
+	}
+	t.only = map[int64]bool{}
+	return t.ints(`SELECT r.id FROM message_rows AS m JOIN recipient_rows AS r ON r.message = m.id
+		WHERE m.account IN (SELECT id FROM names WHERE lower(text) IN (SELECT value FROM json_each(?)))`, []any{list(names)}, func(v []int64) error {
+		t.only[v[0]] = true
 		return nil
 	})
 }
@@ -66,7 +89,7 @@ func (t *tx) eachRecipient(w store.Window, each func(r *livingRecipient) error) 
 		for i := range b.rows {
 			r.id, r.first, r.final = b.at(0, i), b.at(1, i), 0
 			r.last = r.first + b.at(2, i)
-			if s.has(r.id) || r.last < since || r.first >= until {
+			if s.has(r.id) || r.last < since || r.first >= until || t.only != nil && !t.only[r.id] {
 				continue
 			}
 			flags := b.at(4, i)

@@ -97,6 +97,9 @@ func mod(a, b int64) int64 { return (a%b + b) % b }
 
 // count adds up everything.
 func (t *timeline) count() error {
+	if err := t.ofAccounts(t.filter.Accounts); err != nil {
+		return err
+	}
 	t.wanted = t.filter.wanted(t.cat)
 	for i := range t.wanted {
 		t.wanted[i] = t.wanted[i] && (!t.cat.series[i].own || len(t.filter.Directions) > 0)

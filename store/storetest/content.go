@@ -116,6 +116,11 @@ func content(t *testing.T, e Engine) {
 		})
 		check(err)
 		same(t, "failures of "+account, n, want)
+		numbers, err := e.Numbers(t.Context(), store.Window{}, store.Filter{Accounts: []string{account}}, nil)
+		check(err)
+		same(t, "recipients of "+account, numbers.Totals.Recipients, int64(want))
+		same(t, "failing attempts of "+account, numbers.Totals.Attempts, int64(want))
+		same(t, "rejections of "+account, numbers.Totals.Rejected+numbers.Totals.RejectedTemporary, 0)
 	}
 }
 
