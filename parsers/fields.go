@@ -28,6 +28,7 @@ var KindFields = map[Kind]Fields{
 	End:        fieldsOf("ID"),
 	Rejection:  fieldsOf("", ofMessage, ofRecipient, "Outcome Relay RelayIP Stage Source Reply", ofTwin),
 	Connection: fieldsOf("Outcome", "Relay RelayIP Stage Source Reply Messages Session"),
+	Placed:     fieldsOf("Address Place", "ID MessageID Final"),
 	Trouble:    fieldsOf("Problem", "Severity Domain Relay RelayIP Stage Source Reply", ofTwin),
 	Complaint:  fieldsOf("ID Reply", ofMessage, ofRecipient, "Relay RelayIP"),
 }

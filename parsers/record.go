@@ -35,10 +35,14 @@ const (
 	// Complaint: a recipient has complained about the message. Reply.Text is the type
 	// of the complaint (abuse, fraud …), Relay who reports it.
 	Complaint
+	// Placed: a filter or a mailbox behind the MTA says in Place where mail went that
+	// it took, before the MTA reports the delivery. Final is removed when it was
+	// thrown away or is kept back.
+	Placed
 )
 
 var kindNames = [...]string{
-	"", "arrival", "expected", "attempt", "suspended", "settled", "end", "rejection", "connection", "trouble", "complaint",
+	"", "arrival", "expected", "attempt", "suspended", "settled", "end", "rejection", "connection", "trouble", "complaint", "placed",
 }
 
 // String returns the name of a kind.
@@ -100,6 +104,7 @@ type Recipient struct {
 	Original  []byte // the address before rewriting or expansion (orig_to=); in a report about a message another one that it has
 	Kept      bool   // with Expected: it stays a recipient, though other records say it was replaced
 	Direction registry.Direction
+	Place     []byte // "dovecot: stored in Junk"
 
 	// Final is the state reached, with Settled. With a failed Attempt it is how
 	// the recipient ended unless it was bounced: expired, removed.

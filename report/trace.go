@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,25 +62,92 @@ func (t *Trace) WriteText(w io.Writer) error {
 		}
 		b.WriteByte('\n')
 	}
-	if len(t.Delivered.Rows) > 0 {
-		b.WriteString("Delivered at once\n")
-		for i := range t.Delivered.Rows {
-			t.delivered(&b, &t.Delivered.Rows[i])
-		}
-		b.WriteByte('\n')
-	}
+	t.way(&b)
 	_, err := fmt.Fprintf(w, "%s%s\n", b.String(), t.note())
 	return err
 }
 
-func (t *Trace) delivered(b *strings.Builder, d *store.DeliveredRow) {
-	fmt.Fprintf(b, "  %s %s", d.Time.In(t.Location).Format(time.DateTime), templates.Printable(d.QueueID))
-	if d.Host != "" {
-		fmt.Fprintf(b, " on %s", templates.Printable(d.Host))
+// way tells step by step where the mail went that was passed on, and, of one message,
+// where the legs of the stories ended.
+func (t *Trace) way(b *strings.Builder) {
+	rows, ends := t.Delivered.Rows, t.oneMessage()
+	if len(rows) == 0 && len(ends) < 2 {
+		return
 	}
+	isOther := func(d store.DeliveredRow) bool { return d.Step != store.StepDelivered }
+	if len(ends) == 0 && !slices.ContainsFunc(rows, isOther) {
+		b.WriteString("Delivered at once\n")
+	} else {
+		b.WriteString("Step by step\n")
+	}
+	for i := range rows {
+		for len(ends) > 0 && ends[0].at.Before(rows[i].Time) {
+			b.WriteString(ends[0].line)
+			ends = ends[1:]
+		}
+		t.step(b, &rows[i])
+	}
+	for _, e := range ends {
+		b.WriteString(e.line)
+	}
+	b.WriteByte('\n')
+}
+
+// end is how a recipient of a story ended, as a line.
+type end struct {
+	at   time.Time
+	line string
+}
+
+// oneMessage returns the ends of the stories, in their order, when they are legs of
+// one message.
+func (t *Trace) oneMessage() (ends []end) {
+	if len(t.Stories)+len(t.Delivered.Rows) < 2 {
+		return nil
+	}
+	for _, s := range t.Stories {
+		if s.MessageID == "" || s.MessageID != t.Stories[0].MessageID {
+			return nil
+		}
+		for _, r := range s.Recipients {
+			at := r.Final
+			if at.IsZero() {
+				at = r.LastSeen
+			}
+			var b strings.Builder
+			t.where(&b, at, s.QueueID, s.Host)
+			fmt.Fprintf(&b, " to %s: %s\n", templates.Printable(r.Address), r.State)
+			ends = append(ends, end{at, b.String()})
+		}
+	}
+	slices.SortStableFunc(ends, func(a, b end) int { return a.at.Compare(b.at) })
+	return ends
+}
+
+// where begins the line of a step.
+func (t *Trace) where(b *strings.Builder, at time.Time, queueID, host registry.Foreign) {
+	fmt.Fprintf(b, "  %s", at.In(t.Location).Format(time.DateTime))
+	if queueID != "" {
+		fmt.Fprintf(b, " %s", templates.Printable(queueID))
+	}
+	if host != "" {
+		fmt.Fprintf(b, " on %s", templates.Printable(host))
+	}
+}
+
+func (t *Trace) step(b *strings.Builder, d *store.DeliveredRow) {
+	t.where(b, d.Time, d.QueueID, d.Host)
 	fmt.Fprintf(b, " to %s", templates.Printable(d.Recipient))
-	if d.Relay != "" {
-		fmt.Fprintf(b, " via %s", templates.Printable(d.Relay))
+	switch {
+	case d.Step == store.StepPlaced:
+		fmt.Fprintf(b, ": %s\n", templates.Printable(d.Place))
+		return
+	case d.Step == store.StepHandedOver && d.Relay != "":
+		fmt.Fprintf(b, ": handed over to %s", templates.Printable(d.Relay))
+	case d.Step == store.StepHandedOver:
+		b.WriteString(": handed over")
+	case d.Relay != "":
+		fmt.Fprintf(b, ": delivered via %s", templates.Printable(d.Relay))
 	}
 	if d.SenderDomain == "<>" {
 		b.WriteString(", a bounce")
@@ -145,6 +213,7 @@ type jsonTrace struct {
 	Rejections []jsonEvent `json:"rejections"`
 
 	Delivered     []jsonDelivered `json:"delivered"`
+	Steps         []jsonStep      `json:"steps"`
 	DeliveredFrom *string         `json:"delivered_from"`
 }
 
@@ -158,6 +227,14 @@ type jsonDelivered struct {
 	Recipient    registry.Foreign `json:"recipient"`
 	Relay        registry.Foreign `json:"relay"`
 	Direction    string           `json:"direction"`
+}
+
+// jsonStep is a step on the way of a message that was passed on: delivered, handed
+// over to a filter, or placed by what took it.
+type jsonStep struct {
+	Step  string           `json:"step"`
+	Place registry.Foreign `json:"place"`
+	jsonDelivered
 }
 
 type jsonStory struct {
@@ -185,7 +262,7 @@ type jsonStoryRecipient struct {
 
 // WriteJSON writes the story as one object.
 func (t *Trace) WriteJSON(w io.Writer) error {
-	j := jsonTrace{Schema: TraceSchema, Query: t.Query, Note: t.note(), Messages: make([]jsonStory, 0), Rejections: t.events(t.Rejections), Delivered: make([]jsonDelivered, 0)}
+	j := jsonTrace{Schema: TraceSchema, Query: t.Query, Note: t.note(), Messages: make([]jsonStory, 0), Rejections: t.events(t.Rejections), Delivered: make([]jsonDelivered, 0), Steps: make([]jsonStep, 0)}
 	for _, s := range t.Stories {
 		m := jsonStory{
 			Message:    s.QueueID,
@@ -219,7 +296,11 @@ func (t *Trace) WriteJSON(w io.Writer) error {
 		j.Messages = append(j.Messages, m)
 	}
 	for _, d := range t.Delivered.Rows {
-		j.Delivered = append(j.Delivered, jsonDelivered{t.time(d.Time), d.QueueID, d.Format, d.Host, d.Instance, d.SenderDomain, d.Recipient, d.Relay, d.Direction})
+		row := jsonDelivered{t.time(d.Time), d.QueueID, d.Format, d.Host, d.Instance, d.SenderDomain, d.Recipient, d.Relay, d.Direction}
+		if d.Step == store.StepDelivered {
+			j.Delivered = append(j.Delivered, row)
+		}
+		j.Steps = append(j.Steps, jsonStep{store.Steps[d.Step], d.Place, row})
 	}
 	if !t.Delivered.From.IsZero() {
 		from := t.time(t.Delivered.From)

@@ -6,7 +6,8 @@ import (
 	"mailfail/registry"
 )
 
-// Delivered are deliveries with nothing gone wrong before.
+// Delivered are deliveries with nothing gone wrong before, and the other steps of the
+// way of messages.
 type Delivered struct {
 	Rows []DeliveredRow // oldest first
 	From time.Time      // since when all are kept; zero: since the beginning
@@ -22,4 +23,6 @@ type DeliveredRow struct {
 	Recipient      registry.Foreign
 	Relay          registry.Foreign
 	Direction      string // of DirectionNames
+	Step           Step
+	Place          registry.Foreign // "dovecot: stored in Junk", of StepPlaced
 }

@@ -288,7 +288,22 @@ type Delivery struct {
 	Domain  []byte // of Address, that of Series
 
 	MessageID []byte // of the header
+	Step      Step
+	Place     []byte // of StepPlaced, which has no QueueID
 }
+
+// Step is what a Delivery is on the way of a message.
+type Step uint8
+
+// The steps, in the order in which they come when they have the same time.
+const (
+	StepDelivered  Step = iota
+	StepHandedOver      // to a content filter of this host
+	StepPlaced          // what took the message says where it is now
+)
+
+// Steps are the names of the steps.
+var Steps = [...]string{"delivered", "handed over", "placed"}
 
 // Clean makes the text of a log fit for the database: what is not valid UTF-8,
 // and NUL bytes, which SQLite's functions take for the end of a string, become

@@ -12,6 +12,9 @@ import (
 
 func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	if r.Outcome == registry.OutcomeDelivered {
+		if m.isDropped(r) {
+			return t.finish(m, r, registry.StateRemoved, now)
+		}
 		if filtered, err := t.isFilter(m, r); err != nil {
 			return err
 		} else if filtered {
@@ -31,8 +34,7 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	if r.Outcome == registry.OutcomeDelivered {
 		t.w.Count(series, now, store.Counts{Delivered: 1})
 		if !rcpt.problem && rcpt.state != registry.StateDelivered {
-			t.row.delivery = store.Delivery{Time: now, Series: series, QueueID: m.id, Address: t.address, Domain: t.domain, MessageID: m.messageID}
-			t.w.AddDelivery(&t.row.delivery)
+			t.step(m, store.StepDelivered, now, series)
 		}
 		t.settle(rcpt, registry.StateDelivered, now, series)
 		if !t.FailuresOnly {
@@ -211,6 +213,9 @@ func (t *Tracker) handOver(m *message, r *parsers.Record, now int64) error {
 		return err
 	}
 	if !m.roaming {
+		if rcpt.state != registry.StateHandedOver {
+			t.step(m, store.StepHandedOver, now, rcpt.series)
+		}
 		t.settle(rcpt, registry.StateHandedOver, now, rcpt.series)
 		return nil
 	}

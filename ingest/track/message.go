@@ -38,6 +38,8 @@ type message struct {
 	submission             []byte // by whom, as submissionOf has it
 	heard                  bool   // something was heard of it since
 
+	dropped [][]byte // addresses whose mail was dropped by what took it
+
 	row                   int64 // in the table messages, 0 none
 	recipients            []recipient
 	index                 map[string]int // of recipients by address, when they are many
@@ -171,12 +173,12 @@ func (m *message) indexKey(address []byte) []byte {
 // The state of an open message as it is stored: flags, then the fields in the
 // order of message.fields, then the recipients.
 
-const stateVersion = 3
+const stateVersion = 4
 
 // isFinishedState reports whether a stored state is that of a message that was
 // finished, without restoring it.
 func isFinishedState(state []byte) bool {
-	return len(state) > 1 && state[0] == stateVersion && state[1]&finishedFlag != 0
+	return len(state) > 1 && state[0] >= 3 && state[0] <= stateVersion && state[1]&finishedFlag != 0
 }
 
 // finishedFlag is the place of finished in the first flags of a state.
@@ -222,6 +224,10 @@ func (m *message) appendTo(b []byte) []byte {
 		for _, v := range r.reasons {
 			b = binary.BigEndian.AppendUint16(b, v)
 		}
+	}
+	b = binary.AppendUvarint(b, uint64(len(m.dropped)))
+	for _, a := range m.dropped {
+		b = appendBytes(b, a)
 	}
 	return b
 }
@@ -340,6 +346,11 @@ func (m *message) restore(state []byte) error {
 			if r.state == registry.StateReplaced {
 				r.state, r.replaced, r.final = registry.StatePending, r.final, 0
 			}
+		}
+	}
+	if version >= 4 {
+		for n := d.length(); n > 0 && d.err == nil; n-- {
+			m.dropped = append(m.dropped, bytes.Clone(d.bytes()))
 		}
 	}
 	m.setSenderDomain()

@@ -62,7 +62,8 @@ type Tracker struct {
 	listed map[int64]int       // how many of those have the Message-ID with a hash
 
 	scratch  message
-	finished agenda // messages that are in the store and finished
+	probe    message // what namesake is asked for
+	finished agenda  // messages that are in the store and finished
 
 	twins   twins
 	touched []*message // since the last commit
@@ -144,6 +145,8 @@ func (t *Tracker) record(r *parsers.Record) error {
 		return nil
 	case parsers.Complaint:
 		return t.complain(r, now)
+	case parsers.Placed:
+		return t.placed(r, now)
 	}
 	if len(r.ID) == 0 {
 		return nil
@@ -189,6 +192,9 @@ func (t *Tracker) record(r *parsers.Record) error {
 func (t *Tracker) settled(m *message, r *parsers.Record, now int64) error {
 	switch r.Final {
 	case registry.StateHandedOver:
+		if m.isDropped(r) {
+			return t.finish(m, r, registry.StateRemoved, now)
+		}
 		return t.handOver(m, r, now)
 	case registry.StateReplaced:
 		return t.replace(m, r, now)

@@ -6,6 +6,7 @@ import (
 	_ "mailfail/parsers/bounces"
 	_ "mailfail/parsers/exchange"
 	_ "mailfail/parsers/exim"
+	_ "mailfail/parsers/filters"
 	_ "mailfail/parsers/haraka"
 	_ "mailfail/parsers/kumomta"
 	_ "mailfail/parsers/mailgun"

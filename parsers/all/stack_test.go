@@ -46,7 +46,7 @@ postfix|Nov 19 12:37:15 mail postfix/cleanup[62]: warning: connect to Milter ser
 postfix|Nov 19 12:37:15 mail postfix/qmgr[59]: 3A3D26C44C: removed`
 
 // TestMailStack reads the lines of a whole stack in the envelopes of what collects
-// them: they give the records of Postfix's plain log, and no line is not understood.
+// them: they give the records of the plain logs of Postfix and Dovecot, and no line is not understood.
 func TestMailStack(t *testing.T) {
 	const stamp = "2026-11-19T12:37:15.123456789Z"
 	asJSON := func(v any) string {
@@ -56,7 +56,7 @@ func TestMailStack(t *testing.T) {
 		}
 		return string(b)
 	}
-	want, _ := readStack(t, func(_, line string) string { return line }, func(service string) bool { return service == "postfix" })
+	want, _ := readStack(t, func(_, line string) string { return line }, func(service string) bool { return service == "postfix" || service == "dovecot" })
 	if len(want) < 5 {
 		t.Fatalf("the plain log gives %q", want)
 	}

@@ -43,6 +43,7 @@ func Show(r *parsers.Record) string {
 	w.when(r.Stage != 0 || r.Source != 0, "at=%s/%s", r.Stage, r.Source)
 	w.when(r.Reply.Code != 0 || !r.Reply.Enhanced.IsZero(), "code=%d/%s", r.Reply.Code, r.Reply.Enhanced)
 	w.when(!r.MTAStatus.IsZero(), "dsn=%s", r.MTAStatus)
+	w.when(len(r.Place) > 0, "place=%q", r.Place)
 	w.add("next", r.NextID)
 	w.add("tls", r.TLS)
 	w.when(r.Nth != 0, "nth=%d", r.Nth)

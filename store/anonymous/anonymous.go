@@ -68,6 +68,20 @@ func (n *Names) messageID(s string) string {
 	return "<" + n.of("id", bare) + domain + ">"
 }
 
+// place returns where a mailbox put mail without the name of a folder, unless it is
+// one that everybody has, and without addresses.
+func (n *Names) place(s string) string {
+	const stored = ": stored in "
+	if program, folder, ok := strings.Cut(s, stored); ok {
+		switch strings.ToLower(folder) {
+		case "inbox", "junk", "spam", "trash":
+			return s
+		}
+		return program + stored + n.of("folder", folder)
+	}
+	return n.Text(s)
+}
+
 // In texts a person is an address, what stands in angle brackets or quotes, and
 // what follows the words by which servers name accounts.
 var (

@@ -229,6 +229,7 @@ func (r *reader) Delivered(ctx context.Context, what string) (store.Delivered, e
 	d, err := r.Reader.Delivered(ctx, what)
 	for i := range d.Rows {
 		r.n.foreign(&d.Rows[i].Recipient, r.n.Address)
+		r.n.foreign(&d.Rows[i].Place, r.n.place)
 		r.hosts(&d.Rows[i].Host, &d.Rows[i].SenderDomain, &d.Rows[i].Relay)
 	}
 	return d, err

@@ -12,7 +12,7 @@ import (
 
 // Deliveries with nothing gone wrong are kept for some days, to be found by
 // address, queue id and Message-ID, in blocks of an hour (see block.go). A block
-// has as columns the series, the second of the hour, a hash of the Message-ID, and
+// has as columns the series, the second of the hour and the step, a hash of the Message-ID, and
 // the lengths of queue id and address, and behind them the ids, and then the
 // addresses, compressed. An address ends with @ where its domain is that of the
 // series. A filter beside it tells which of these are surely not in it.
@@ -22,7 +22,7 @@ import (
 type delivered struct {
 	hour           int64
 	series, id     int64 // id is the hash of the Message-ID, 0 unknown
-	second         int32
+	second         int32 // and 3600 for each value of step
 	text           int32 // where they begin
 	queueID, local int32 // lengths
 }
@@ -49,20 +49,27 @@ func (w *Writer) AddDelivery(d *store.Delivery) {
 		l.lost = max(l.lost, d.Time)
 		return
 	}
-	local := d.Address
+	local, id := d.Address, d.QueueID
+	if d.Step == store.StepPlaced {
+		id = d.Place
+	}
 	if n := len(local) - len(d.Domain); n > 0 && len(d.Domain) > 0 && local[n-1] == '@' && bytes.HasSuffix(local, d.Domain) {
 		local = local[:n]
 	}
-	r := delivered{series: d.Series, id: idHash(d.MessageID), text: int32(len(l.text)), queueID: int32(len(d.QueueID)), local: int32(len(local))}
+	r := delivered{series: d.Series, id: idHash(d.MessageID), text: int32(len(l.text)), queueID: int32(len(id)), local: int32(len(local))}
 	second := floor(d.Time, 1_000_000)
 	r.hour = floor(second, 3600)
-	r.second = int32(second - r.hour*3600)
-	l.text = append(append(l.text, d.QueueID...), local...)
+	r.second = int32(second-r.hour*3600) + 3600*int32(d.Step)
+	l.text = append(append(l.text, id...), local...)
 	l.rows = append(l.rows, r)
 	if len(l.rows) >= maxDeliveries && w.countErr == nil {
 		w.countErr = w.flushDeliveries()
 	}
 }
+
+// step returns what a delivery is on the way of its message. Where a message was put
+// stands in place of the queue id.
+func (r *delivered) step() store.Step { return store.Step(r.second / 3600) }
 
 func floor(v, n int64) int64 {
 	if v < 0 {

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"slices"
@@ -25,17 +26,12 @@ func (q *reader) Delivered(ctx context.Context, what string) (found store.Delive
 			found.From = time.UnixMicro(from.Int64)
 		}
 		s := newDeliverySearch(what)
-		err := t.each("SELECT id, filter, data FROM deliveries ORDER BY id", nil, func(r *sql.Rows) error {
-			var id int64
-			var filter, data sql.RawBytes
-			if err := r.Scan(&id, &filter, &data); err != nil {
-				return err
-			}
-			if !s.mayBeIn(filter) {
-				return nil
-			}
-			return s.look((id-mod(id, blocksPerHour))/blocksPerHour, data)
-		})
+		legs, err := t.legs(what)
+		if err != nil {
+			return err
+		}
+		s.follow(legs)
+		err = t.search(s)
 		if err != nil || len(s.rows) == 0 {
 			return err
 		}
@@ -48,29 +44,57 @@ func (q *reader) Delivered(ctx context.Context, what string) (found store.Delive
 				found.Rows = append(found.Rows, d)
 			}
 		}
+		slices.SortStableFunc(found.Rows, func(a, b store.DeliveredRow) int {
+			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(order[a.Step], order[b.Step]))
+		})
 		return nil
 	})
 	return found, err
+}
+
+// order is that of steps with the same time.
+var order = [...]int{store.StepHandedOver: 0, store.StepDelivered: 1, store.StepPlaced: 2}
+
+// search looks through all deliveries that are kept.
+func (t *tx) search(s *deliverySearch) error {
+	return t.each("SELECT id, filter, data FROM deliveries ORDER BY id", nil, func(r *sql.Rows) error {
+		var id int64
+		var filter, data sql.RawBytes
+		if err := r.Scan(&id, &filter, &data); err != nil {
+			return err
+		}
+		if !s.mayBeIn(filter) {
+			return nil
+		}
+		return s.look((id-mod(id, blocksPerHour))/blocksPerHour, data)
+	})
 }
 
 // deliverySearch looks for deliveries in blocks.
 type deliverySearch struct {
 	queueID   string
 	addresses []string
-	id        int64 // hash of the Message-ID
+	ids       []int64 // hashes of Message-IDs
 	hashes    []uint64
 	deliveries
 }
 
 func newDeliverySearch(what string) *deliverySearch {
 	bare := strings.Trim(what, "<>")
-	s := &deliverySearch{queueID: what, addresses: []string{bare, lowerDomain(bare), strings.ToLower(bare)}, id: idHash([]byte("<" + bare + ">"))}
+	s := &deliverySearch{queueID: what, addresses: []string{bare, lowerDomain(bare), strings.ToLower(bare)}, ids: []int64{idHash([]byte("<" + bare + ">"))}}
 	s.hashes = append(s.hashes, hashOf([]byte(what)))
 	for _, a := range s.addresses {
 		s.hashes = append(s.hashes, hashOf([]byte(a)), hashOf([]byte(a[:strings.LastIndexByte(a, '@')+1])))
 	}
-	s.hashes = append(s.hashes, uint64(s.id)*mixer)
+	s.hashes = append(s.hashes, uint64(s.ids[0])*mixer)
 	return s
+}
+
+// follow looks for messages with some hashes of Message-IDs too.
+func (s *deliverySearch) follow(ids []int64) {
+	for _, id := range ids {
+		s.ids, s.hashes = append(s.ids, id), append(s.hashes, uint64(id)*mixer)
+	}
 }
 
 func (s *deliverySearch) mayBeIn(filter []byte) bool {
@@ -103,7 +127,7 @@ func (s *deliverySearch) look(hour int64, data []byte) error {
 }
 
 func (s *deliverySearch) wants(r *delivered) bool {
-	if r.id == s.id || string(s.deliveries.queueID(r)) == s.queueID {
+	if slices.Contains(s.ids, r.id) || string(s.deliveries.queueID(r)) == s.queueID {
 		return true
 	}
 	local := s.local(r)
@@ -128,13 +152,17 @@ func (s *deliverySearch) delivery(cat *catalog, r *delivered) (d store.Delivered
 		address += cat.names[p.domain]
 	}
 	queueID := string(s.deliveries.queueID(r))
-	if r.id != s.id && queueID != s.queueID && !slices.Contains(s.addresses, address) {
+	if !slices.Contains(s.ids, r.id) && queueID != s.queueID && !slices.Contains(s.addresses, address) {
 		return d, false
 	}
 	name := func(id int32) registry.Foreign { return registry.Foreign(cat.names[id]) }
-	return store.DeliveredRow{
-		Time: time.Unix(r.hour*3600+int64(r.second), 0), Format: cat.names[p.format], Host: name(p.host), Instance: name(p.instance),
+	d = store.DeliveredRow{
+		Time: time.Unix(r.hour*3600+int64(r.second%3600), 0), Step: min(r.step(), store.StepPlaced), Format: cat.names[p.format], Host: name(p.host), Instance: name(p.instance),
 		QueueID: registry.Foreign(queueID), SenderDomain: name(p.sender), Recipient: registry.Foreign(address),
 		Relay: name(p.relay), Direction: p.directionName(),
-	}, true
+	}
+	if d.Step == store.StepPlaced {
+		d.QueueID, d.Place = "", d.QueueID
+	}
+	return d, true
 }

@@ -28,7 +28,15 @@ func (q *reader) Trace(ctx context.Context, what string) (stories []*store.Story
 		if err != nil {
 			return err
 		}
-		if stories, err = r.stories(what, messages); err != nil {
+		legs, err := t.legs(what)
+		if err != nil {
+			return err
+		}
+		others, err := t.withIDs(legs)
+		if err != nil {
+			return err
+		}
+		if stories, err = r.stories(what, messages, others); err != nil {
 			return err
 		}
 		rejections, err = r.rejectionsOf(what, refused)
@@ -58,8 +66,8 @@ func (t *tx) lookup(names ...string) (messages, rejections []int64, err error) {
 	return messages, rejections, err
 }
 
-// stories returns those of some messages that what names.
-func (r *eventReader) stories(what string, messages []int64) ([]*store.Story, error) {
+// stories returns those of some messages that what names, and the other legs of it.
+func (r *eventReader) stories(what string, messages, legs []int64) ([]*store.Story, error) {
 	bare, ids := strings.Trim(what, "<>"), list(messages)
 	found, err := r.recipientsOf(`SELECT r.message, r.id FROM recipient_rows AS r JOIN texts AS t ON t.id = r.address
 		WHERE r.message IN (SELECT value FROM json_each(?)) AND t.text IN (?, ?, ?)`, ids, bare, lowerDomain(bare), strings.ToLower(bare))
@@ -73,6 +81,9 @@ func (r *eventReader) stories(what string, messages []int64) ([]*store.Story, er
 	}
 	for id := range byID {
 		found[id] = nil // all of its recipients
+	}
+	for _, id := range legs {
+		found[id] = nil
 	}
 	var stories []*store.Story
 	for _, id := range slices.Sorted(maps.Keys(found)) {
