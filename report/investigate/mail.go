@@ -1,95 +1,92 @@
 package investigate
 
+import "slices"
+
 // mail counts what came, by the domains of senders and their hosts.
 type mail struct {
-	flows   []*mailFlow
-	byName  map[[2]string]int32
+	flows   []mailFlow
+	byName  map[mailFlow]int32
 	ofPlace []int32         // number of the flow by place, plus 1
 	reports map[string]bool // hosts whose log reports what was accepted
 
 	accepted []arrival // in the window; place is a flow
 
-	tried, came pending
-}
-
-// pending counts two hours before their numbers go to the flows: mail comes hour
-// by hour, and in an hour in no order.
-type pending struct {
-	first int32                  // quarter of an hour
-	n     [][pendingLength]int32 // by flow
-	flows []int32                // that have any
-}
-
-const pendingLength = 8 // quarters
-
-// reaches reports whether a quarter of an hour is among those that are pending.
-func (p *pending) reaches(at int32) bool { return at >= p.first && at < p.first+pendingLength }
-
-func (p *pending) add(flow, at, n int32) {
-	for len(p.n) <= int(flow) {
-		p.n = append(p.n, [pendingLength]int32{})
-	}
-	if p.n[flow] == ([pendingLength]int32{}) {
-		p.flows = append(p.flows, flow)
-	}
-	p.n[flow][at-p.first] += n
-}
-
-// flush hands over what was counted.
-func (p *pending) flush(each func(flow, at, n int32)) {
-	for _, f := range p.flows {
-		for i, n := range p.n[f] {
-			if n != 0 {
-				each(f, p.first+int32(i), n)
-			}
-		}
-		p.n[f] = [pendingLength]int32{}
-	}
-	p.flows = p.flows[:0]
+	tried, came ledger
 }
 
 // mailFlow is the mail of a sender's domain at a host.
-type mailFlow struct {
-	host, sender    string
-	tried, accepted tallies
+type mailFlow struct{ host, sender string }
+
+// ledger counts by flow and quarter of an hour of all days. Mail comes hour by
+// hour, and in an hour in no order: the pages of two hours are open, and of those
+// that were closed is kept what is not zero. A quarter may have several pages.
+type ledger struct {
+	first  int32 // quarter of the first open page
+	open   [openPages]page
+	filled []filledPage
+	few    []entry // of pages with little on them
 }
 
-// tallies are numbers by day and quarter of an hour. Most senders have little
-// mail: theirs are a list of what is not zero.
-type tallies struct {
-	list  []tallyAt
-	dense []int32
+const openPages = 8
+
+// page counts by flow.
+type page struct {
+	n     []int32
+	flows []int32 // that have any
 }
 
-type tallyAt struct{ at, n int32 }
+type filledPage struct {
+	at int32
+	n  []int32 // by flow
+}
 
-func (t *tallies) add(at, n int32, size int) {
-	switch last := len(t.list) - 1; {
-	case t.dense != nil:
-		t.dense[at] += n
-	case last >= 0 && t.list[last].at == at:
-		t.list[last].n += n
-	default:
-		t.list = append(t.list, tallyAt{at, n})
-		if 2*len(t.list) > size {
-			t.dense = make([]int32, size)
-			for _, x := range t.list {
-				t.dense[x.at] += x.n
+type entry struct{ at, flow, n int32 }
+
+func (l *ledger) add(at, flow, n int32) {
+	if at < l.first || at >= l.first+openPages {
+		l.close()
+		l.first = at - openPages/2
+	}
+	p := &l.open[at-l.first]
+	if more := int(flow) + 1 - len(p.n); more > 0 {
+		p.n = append(p.n, make([]int32, more)...)
+	}
+	if p.n[flow] == 0 {
+		p.flows = append(p.flows, flow)
+	}
+	p.n[flow] += n
+}
+
+// close closes the open pages.
+func (l *ledger) close() {
+	for i := range l.open {
+		p, at := &l.open[i], l.first+int32(i)
+		if 2*len(p.flows) > len(p.n) {
+			l.filled = append(l.filled, filledPage{at, slices.Clone(p.n)})
+		} else {
+			for _, flow := range p.flows {
+				l.few = append(l.few, entry{at, flow, p.n[flow]})
 			}
-			t.list = nil
 		}
+		for _, flow := range p.flows {
+			p.n[flow] = 0
+		}
+		p.flows = p.flows[:0]
 	}
 }
 
-// each calls f with the numbers that are not zero; there may be several of a time.
-func (t *tallies) each(f func(at int, n float64)) {
-	for _, x := range t.list {
-		f(int(x.at), float64(x.n))
-	}
-	for at, n := range t.dense {
-		if n != 0 {
-			f(at, float64(n))
+// each calls f with all that was counted. Nothing may be added while it does.
+func (l *ledger) each(f func(at, flow, n int32)) {
+	l.close()
+	for _, p := range l.filled {
+		for flow, n := range p.n {
+			if n != 0 {
+				f(p.at, int32(flow), n)
+			}
 		}
+	}
+	for _, e := range l.few {
+		f(e.at, e.flow, e.n)
 	}
 }
 
@@ -105,14 +102,14 @@ func (m *mail) flow(d *Data, place int32) int32 {
 		return n - 1
 	}
 	if m.byName == nil {
-		m.byName, m.reports = map[[2]string]int32{}, map[string]bool{}
+		m.byName, m.reports = map[mailFlow]int32{}, map[string]bool{}
 	}
-	name := [2]string{d.Places[place].Host, d.Places[place].Sender}
-	n, ok := m.byName[name]
+	f := mailFlow{d.Places[place].Host, d.Places[place].Sender}
+	n, ok := m.byName[f]
 	if !ok {
 		n = int32(len(m.flows))
-		m.byName[name] = n
-		m.flows = append(m.flows, &mailFlow{host: name[0], sender: name[1]})
+		m.byName[f] = n
+		m.flows = append(m.flows, f)
 	}
 	m.ofPlace[place] = n + 1
 	return n
@@ -121,11 +118,7 @@ func (m *mail) flow(d *Data, place int32) int32 {
 // arrive counts recipients in a minute of a day.
 func (m *mail) arrive(d *Data, place int32, day int, minute int64, n int32) {
 	if at, ok := d.quarterOf(day, minute); ok {
-		if !m.tried.reaches(at) {
-			m.flush(d)
-			m.tried.first = at - pendingLength/2
-		}
-		m.tried.add(m.flow(d, place), at, n)
+		m.tried.add(at, m.flow(d, place), n)
 	}
 }
 
@@ -137,19 +130,8 @@ func (m *mail) accept(d *Data, place int32, day int, minute int64, n int32) {
 		m.accepted = append(m.accepted, arrival{int32(minute), flow, n})
 	}
 	if at, ok := d.quarterOf(day, minute); ok {
-		if !m.came.reaches(at) {
-			m.flush(d)
-			m.came.first = at - pendingLength/2
-		}
-		m.came.add(flow, at, n)
+		m.came.add(at, flow, n)
 	}
-}
-
-// flush hands what is pending over to the flows.
-func (m *mail) flush(d *Data) {
-	size := d.quarters() * (len(d.Days) + 1)
-	m.tried.flush(func(flow, at, n int32) { m.flows[flow].tried.add(at, n, size) })
-	m.came.flush(func(flow, at, n int32) { m.flows[flow].accepted.add(at, n, size) })
 }
 
 // quarterOf numbers the quarters of an hour of all days.

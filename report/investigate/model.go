@@ -338,9 +338,11 @@ const (
 
 // history holds the recipients and events before the window.
 type history struct {
-	days   int
-	n      []float32 // by leaf and day
-	events [][]past  // by reason, sorted by leaf and day
+	days       int
+	n          []float32 // by leaf and day
+	all        []float64 // by leaf
+	byProvider []float32 // by provider and day
+	events     [][]past  // by reason, sorted by leaf and day
 }
 
 // past counts the events of a leaf on a day.
@@ -351,6 +353,14 @@ type past struct {
 
 // at returns the recipients of a leaf by day.
 func (h *history) at(leaf int) []float32 { return h.n[leaf*h.days : (leaf+1)*h.days] }
+
+// but returns the recipients of a leaf on all days but one, -1 for none.
+func (h *history) but(leaf, skip int) float64 {
+	if skip < 0 {
+		return h.all[leaf]
+	}
+	return h.all[leaf] - float64(h.n[leaf*h.days+skip])
+}
 
 func (m *model) history() *history {
 	d := m.data
@@ -375,7 +385,16 @@ func (m *model) history() *history {
 		m.firstThird(h, add)
 	}
 	for _, list := range h.events {
-		slices.SortFunc(list, func(a, b past) int { return cmp.Or(cmp.Compare(a.leaf, b.leaf), cmp.Compare(a.day, b.day)) })
+		slices.SortFunc(list, func(a, b past) int { return comparePairs(a.leaf, a.day, b.leaf, b.day) })
+	}
+	h.all = make([]float64, len(m.leaves))
+	h.byProvider = make([]float32, len(m.names[dimProvider].names)*h.days)
+	for l := range m.leaves {
+		h.all[l] = sumBut(h.at(l), -1)
+		days := h.byProvider[int(m.leaves[l][dimProvider])*h.days:]
+		for day, x := range h.at(l) {
+			days[day] += x
+		}
 	}
 	return h
 }
@@ -401,7 +420,7 @@ func (m *model) rates() {
 	h := m.history()
 	m.all = slices.Clone(m.today)
 	for l := range m.all {
-		m.all[l] += sumBut(h.at(l), -1)
+		m.all[l] += h.all[l]
 	}
 	m.p = make([][]float32, len(m.reasons))
 	for r := range m.reasons {
@@ -441,7 +460,7 @@ func (m *model) rate(h *history, events []past, ofAddress bool) []float32 {
 	}
 	for l := range m.leaves {
 		k := &m.leaves[l]
-		n := sumBut(h.at(l), providers[k[dimProvider]].skip)
+		n := h.but(l, providers[k[dimProvider]].skip)
 		each(k, func(t *tally) { t.n, t.expected = t.n+n, t.expected+n*pProvider[k[dimProvider]] })
 	}
 	var days []past // by domain
@@ -465,7 +484,7 @@ func (m *model) rate(h *history, events []past, ofAddress bool) []float32 {
 			rate *= domainFactor(d, worst[k[dimDomain]], h.days)
 		}
 		p[l] = float32(rate)
-		sum[k[dimProvider]] += rate * sumBut(h.at(l), providers[k[dimProvider]].skip)
+		sum[k[dimProvider]] += rate * h.but(l, providers[k[dimProvider]].skip)
 	}
 	for l := range p {
 		scaled, of := 1.0, m.leaves[l][dimProvider]
@@ -479,7 +498,7 @@ func (m *model) rate(h *history, events []past, ofAddress bool) []float32 {
 
 // worstDays returns the events of the day with most of them, by leaf of days.
 func worstDays(days []past, size int) []float64 {
-	slices.SortFunc(days, func(a, b past) int { return cmp.Or(cmp.Compare(a.leaf, b.leaf), cmp.Compare(a.day, b.day)) })
+	slices.SortFunc(days, func(a, b past) int { return comparePairs(a.leaf, a.day, b.leaf, b.day) })
 	worst := make([]float64, size)
 	sum := 0.0
 	for i, d := range days {
@@ -517,18 +536,12 @@ type provider struct {
 // other was an incident, and not what is usual.
 func (m *model) quietProviders(h *history, events []past) []provider {
 	of := make([]provider, len(m.names[dimProvider].names))
-	n, f := make([]float32, len(of)*h.days), make([]float32, len(of)*h.days)
-	for l := range m.leaves {
-		days := n[int(m.leaves[l][dimProvider])*h.days:]
-		for day, x := range h.at(l) {
-			days[day] += x
-		}
-	}
+	f := make([]float32, len(of)*h.days)
 	for _, e := range events {
 		f[int(m.leaves[e.leaf][dimProvider])*h.days+int(e.day)] += float32(e.n)
 	}
 	for i := range of {
-		n, f := n[i*h.days:(i+1)*h.days], f[i*h.days:(i+1)*h.days]
+		n, f := h.byProvider[i*h.days:(i+1)*h.days], f[i*h.days:(i+1)*h.days]
 		of[i].skip = -1
 		if len(f) > 2 {
 			sorted := slices.Sorted(slices.Values(f))

@@ -74,8 +74,13 @@ func (o *owners) weigh() (hosts int) {
 // most mail of the provider with most mail.
 func most(uses []use, found func(*use)) {
 	slices.SortFunc(uses, func(a, b use) int {
-		return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.domain, b.domain), cmp.Compare(a.provider, b.provider),
-			cmp.Compare(a.relay, b.relay), cmp.Compare(a.place, b.place))
+		if c := comparePairs(a.host, a.domain, b.host, b.domain); c != 0 {
+			return c
+		}
+		if c := comparePairs(a.provider, a.relay, b.provider, b.relay); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.place, b.place)
 	})
 	for len(uses) > 0 {
 		var domain, provider []use
@@ -89,6 +94,11 @@ func most(uses []use, found func(*use)) {
 		}
 		found(&best)
 	}
+}
+
+// comparePairs compares two pairs of numbers, none of which is negative.
+func comparePairs(a1, a2, b1, b2 int32) int {
+	return cmp.Compare(int64(a1)<<32|int64(a2), int64(b1)<<32|int64(b2))
 }
 
 // topRelay returns the mail of all, and the relay with most of it.
@@ -120,7 +130,10 @@ func run(uses []use, key func(*use) [2]int32) (same, rest []use) {
 // its domain.
 func (o *owners) smarthosts(uses []use) {
 	slices.SortFunc(uses, func(a, b use) int {
-		return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.relay, b.relay), cmp.Compare(a.domain, b.domain))
+		if c := comparePairs(a.host, a.relay, b.host, b.relay); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.domain, b.domain)
 	})
 	for len(uses) > 0 {
 		var host, relay []use

@@ -44,23 +44,23 @@ type volume struct {
 // newVolume adds up what came into the queue or, where the logs do not tell,
 // what was first tried. Senders with little mail are one stream.
 func newVolume(d *Data) *volume {
-	d.mail.flush(d)
 	v := &volume{data: d, quarters: d.quarters(), tried: map[string]*stream{}}
 	much := d.mail.frequent(leastHole * float64(len(d.Days)+1))
-	byName := map[[2]string]*stream{}
+	byName := map[mailFlow]*stream{}
+	of, triedOf := make([]*stream, len(d.mail.flows)), make([]*stream, len(d.mail.flows))
 	for i, f := range d.mail.flows {
 		if d.mail.reports[f.host] {
 			if v.tried[f.host] == nil {
 				v.tried[f.host] = v.newStream(f.host, "")
 			}
-			v.add(v.tried[f.host], int32(i), &f.tried)
+			triedOf[i] = v.tried[f.host].with(int32(i))
 		}
 		if f.sender == "<>" {
 			continue
 		}
-		name := [2]string{f.host, f.sender}
+		name := f
 		if !much[f.sender] {
-			name[1] = "<>" // no stream is that of bounces
+			name.sender = "<>" // no stream is that of bounces
 		}
 		s := byName[name]
 		if s == nil {
@@ -69,31 +69,51 @@ func newVolume(d *Data) *volume {
 			byName[name] = s
 			v.streams = append(v.streams, s)
 		}
-		v.add(s, int32(i), f.came(d.mail.reports[f.host]))
+		of[i] = s.with(int32(i))
 	}
+	v.fill(of, triedOf)
 	v.weekends()
 	v.rest()
 	return v
 }
 
+// fill moves the mail of flows to their streams: what was accepted where that is
+// known, else what was tried. triedOf are the streams of what was tried of these.
+func (v *volume) fill(of, triedOf []*stream) {
+	m := &v.data.mail
+	add := func(s *stream, at, n int32) {
+		if s != nil {
+			s.days[int(at)/v.quarters][int(at)%v.quarters] += float64(n)
+		}
+	}
+	m.tried.each(func(at, flow, n int32) {
+		if reported := triedOf[flow]; reported != nil {
+			add(reported, at, n)
+		} else {
+			add(of[flow], at, n)
+		}
+	})
+	m.came.each(func(at, flow, n int32) { add(of[flow], at, n) })
+	m.tried, m.came = ledger{}, ledger{}
+}
+
 // frequent returns the senders with at least so much mail.
 func (m *mail) frequent(least float64) map[string]bool {
+	came := make([]float64, len(m.flows))
+	m.tried.each(func(_, flow, n int32) {
+		if !m.reports[m.flows[flow].host] {
+			came[flow] += float64(n)
+		}
+	})
+	m.came.each(func(_, flow, n int32) { came[flow] += float64(n) })
 	sums, much := map[string]float64{}, map[string]bool{}
-	for _, f := range m.flows {
-		f.came(m.reports[f.host]).each(func(_ int, n float64) { sums[f.sender] += n })
+	for i, n := range came {
+		sums[m.flows[i].sender] += n
 	}
 	for sender, n := range sums {
 		much[sender] = n >= least
 	}
 	return much
-}
-
-// came returns what is counted as having come.
-func (f *mailFlow) came(reported bool) *tallies {
-	if reported {
-		return &f.accepted
-	}
-	return &f.tried
 }
 
 func (v *volume) newStream(host, sender string) *stream {
@@ -104,11 +124,10 @@ func (v *volume) newStream(host, sender string) *stream {
 	return s
 }
 
-// add moves the mail of a flow to a stream.
-func (v *volume) add(s *stream, flow int32, t *tallies) {
+// with notes that a flow is part of s.
+func (s *stream) with(flow int32) *stream {
 	s.flows = append(s.flows, flow)
-	t.each(func(at int, n float64) { s.days[at/v.quarters][at%v.quarters] += n })
-	*t = tallies{}
+	return s
 }
 
 // minutes returns the minutes of the window in which mail of streams came, a

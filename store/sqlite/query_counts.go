@@ -85,31 +85,34 @@ func (t *tx) sumCounts(w store.Window, sums []placeSums) error {
 		return err
 	}
 	return t.eachCounts(w, false, allColumns&^(1<<countCause), func(b *block, first, since, until int64) error {
-		rows := rowsBetween(b, since-first, until-first)
+		minutes := b.cols[countMinute]
+		if first >= since && first+59 < until || len(minutes) == 0 && first >= since && first < until {
+			minutes = nil // all of it
+		} else if minutes == nil {
+			return nil
+		}
+		type column struct {
+			field int
+			n     []int64
+		}
+		var columns []column
 		for f := range fields {
-			column := b.cols[countFields+f]
-			if column == nil {
+			if n := b.cols[countFields+f]; n != nil {
+				columns = append(columns, column{f, n})
+			}
+		}
+		for i, id := range b.cols[countSeries] {
+			if minutes != nil && (first+minutes[i] < since || first+minutes[i] >= until) {
 				continue
 			}
-			for _, i := range rows {
-				if n := column[i]; n != 0 {
-					if p, ok := cat.place(b.at(countSeries, int(i))); ok {
-						sums[p].counts[f] += n
-					}
-				}
+			p, ok := cat.place(id)
+			if !ok {
+				continue
+			}
+			for _, c := range columns {
+				sums[p].counts[c.field] += c.n[i]
 			}
 		}
 		return nil
 	})
-}
-
-// rowsBetween returns the rows of a block whose minutes lie in a span.
-func rowsBetween(b *block, since, until int64) []int32 {
-	rows := make([]int32, 0, b.rows)
-	for i := range b.rows {
-		if m := b.at(countMinute, i); m >= since && m < until {
-			rows = append(rows, int32(i))
-		}
-	}
-	return rows
 }

@@ -81,15 +81,21 @@ func (f *flow) place(series int64) (int32, bool) {
 	if uint64(series) >= uint64(len(f.numbers)) {
 		return 0, false
 	}
-	if n := f.numbers[series]; n != 0 {
-		return n - 1, n != notWanted
+	n := f.numbers[series]
+	if n == 0 {
+		n = f.find(series)
 	}
+	return n - 1, n != notWanted
+}
+
+// find fills in the number of a series, plus 1.
+func (f *flow) find(series int64) int32 {
 	n := int32(notWanted)
 	if i, ok := f.cat.place(series); ok && f.wanted[i] {
 		n = f.number(&f.cat.series[i]) + 1
 	}
 	f.numbers[series] = n
-	return n - 1, n != notWanted
+	return n
 }
 
 // flowKey is a place by the ids of its names.
@@ -144,44 +150,57 @@ func (f *flow) counts() error {
 
 // block reports the rows of a block that are wanted; they move up in its columns.
 func (f *flow) block(b *block, first, since, until int64) error {
-	places, minutes := slices.Grow(f.rows.Place[:0], b.rows), slices.Grow(f.rows.Minute[:0], b.rows)
+	series, minutes := b.cols[countSeries], b.cols[countMinute]
+	if minutes == nil {
+		minutes = make([]int64, len(series))
+	}
 	columns := [...][]int64{b.cols[countFields+fieldAccepted], b.cols[countFields+fieldRecipients],
 		b.cols[countFields+fieldDelivered], b.cols[countFields+fieldSuspended]}
-	for i := range b.rows {
-		m := first + b.at(countMinute, i)
-		if m < since || m >= until {
+	filled := make([][]int64, 0, len(columns))
+	for _, c := range columns {
+		if c != nil {
+			filled = append(filled, c)
+		}
+	}
+	places, n := slices.Grow(f.rows.Place[:0], len(series))[:len(series)], 0
+	for i, id := range series {
+		m := first + minutes[i]
+		if m < since || m >= until || uint64(id) >= uint64(len(f.numbers)) {
 			continue
 		}
-		any := int64(0)
-		for _, c := range columns {
-			if c != nil {
-				any |= c[i]
-			}
+		place := f.numbers[id]
+		if place == 0 && anyOf(filled, i) {
+			place = f.find(id)
 		}
-		place, ok := int32(0), false
-		if any != 0 {
-			place, ok = f.place(b.at(countSeries, i))
-		}
-		if !ok {
+		if place <= 0 {
 			continue
 		}
-		for _, c := range columns {
-			if c != nil {
-				c[len(places)] = c[i]
-			}
+		places[n], minutes[n] = place-1, m
+		for _, c := range filled {
+			c[n] = c[i]
 		}
-		places, minutes = append(places, place), append(minutes, m)
+		n++
 	}
 	for i, c := range columns {
 		if c != nil {
-			columns[i] = c[:len(places)]
+			columns[i] = c[:n]
 		}
 	}
-	f.rows = store.FlowRows{Place: places, Minute: minutes, Accepted: columns[0], Recipients: columns[1], Delivered: columns[2], Suspended: columns[3]}
-	if len(places) > 0 {
+	f.rows = store.FlowRows{Place: places[:n], Minute: minutes[:n], Accepted: columns[0], Recipients: columns[1], Delivered: columns[2], Suspended: columns[3]}
+	if n > 0 {
 		f.to.AddCounts(&f.rows)
 	}
 	return nil
+}
+
+// anyOf reports whether a row has anything in some columns.
+func anyOf(columns [][]int64, row int) bool {
+	for _, c := range columns {
+		if c[row] != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // flowRows is how many recipients are reported together.
