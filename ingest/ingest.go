@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"mailfail/ingest/source"
@@ -173,6 +174,9 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 	defer l.w.Close()
 	defer l.memory.release()
 	l.alone = opt.Whole && len(families) == 1
+	if opt.Whole && opt.Keep.Delivered == 0 {
+		families = reportsFirst(families)
+	}
 	l.tracker.Warn = func(err error) { res.Errs = append(res.Errs, err) }
 	for i := 0; i < len(families); i++ {
 		again, err := l.family(ctx, families[i:i+1], &res)
@@ -202,6 +206,30 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 		return res, err
 	}
 	return res, l.prune(ctx)
+}
+
+// reportsFirst puts the files that report about mail of other logs first: those are
+// compared with deliveries as they are read, where none are kept.
+func reportsFirst(families []source.Family) []source.Family {
+	if len(families) == 1 {
+		return families
+	}
+	var reports, logs []source.Family
+	for _, f := range families {
+		if !f.Stream() && len(f.Files) > 0 && isReport(source.FirstLine(f.Files[0].Path)) {
+			reports = append(reports, f)
+		} else {
+			logs = append(logs, f)
+		}
+	}
+	return append(reports, logs...)
+}
+
+// isReport reports whether a line begins what any log may report too.
+func isReport(line []byte) bool {
+	return slices.ContainsFunc(parsers.Formats(), func(f parsers.Format) bool {
+		return f.IsRepeated(parsers.Attempt) && f.Claim(&parsers.Entry{Message: line}) == parsers.MineFromHereOn
+	})
 }
 
 // sweep forgets messages that will never end, at most once a day: all that are open

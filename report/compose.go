@@ -53,7 +53,7 @@ func (c *composer) view() *View {
 	v.Problems = len(problems.Problems)
 	v.Subject, v.Verdict = c.verdict(v.Problems)
 	v.Alarm = v.Problems > 0 || c.systemAlarms() || c.unusual() || c.Unread() != ""
-	sections := []Section{problems, c.systemTrouble(), c.figures(), c.chart(), c.trendChart(), c.reasons(), c.waiting(), c.failedAddresses()}
+	sections := []Section{problems, c.systemTrouble(), c.figures(), c.chart(), c.trendChart(), c.reasons(), c.waiting(), c.failedAddresses(), c.refused(), c.complaints()}
 	sections = append(sections, c.tables()...)
 	sections = append(sections, c.accounts(), c.refusedClients(), c.codes(), c.rejections(), c.hops(), c.unknown(), c.lines())
 	for _, s := range sections {

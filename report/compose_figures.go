@@ -72,6 +72,9 @@ func (c *composer) figures() Section {
 	if n := c.OwnBounces.Recipients; n > 0 && !c.ofCause(nil) {
 		row("Own bounces", n, func(p *Period) int64 { return p.OwnBounces }, templates.Words("sent by this server, in no rate"))
 	}
+	for _, f := range c.feedbackFigures() {
+		t.Rows = append(t.Rows, Row{Cells: append(append([]templates.Text{templates.Words(f.name), templates.Number(f.n)}, make([]templates.Text, len(periods))...), f.note)})
+	}
 	if f, ok := c.connected(); ok {
 		t.Rows = append(t.Rows, Row{Cells: append(append([]templates.Text{templates.Words("Connections"), templates.Number(f.n)}, make([]templates.Text, len(periods))...), f.note)})
 	}

@@ -24,6 +24,8 @@ func (r *Report) WriteCSV(w io.Writer, n int) error {
 		r.csvClients(c, n)
 	case r.isBy(ByAccount):
 		r.csvAccounts(c, n)
+	case r.isBy(ByFeedback):
+		r.csvFeedback(c, n)
 	case r.By == nil:
 		domains := slices.Clone(r.Domains)
 		(&composer{Report: r}).byTrouble([]store.Dimension{store.ByDomain}, domains)

@@ -64,6 +64,7 @@ type Report struct {
 	System     []store.TroubleRow  // what the mail systems report of themselves
 	Submitters []Submitter         // accounts that sent mail
 	Clients    []Client            // that were refused; known only by ByClient
+	Feedback   []store.FeedbackRow // bounces and complaints about mail that was sent before
 	Found      *investigate.Result // what changed, nil where there is nothing to compare with
 
 	location *time.Location
@@ -106,9 +107,9 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 		if r.isBy(ByAccount) {
 			err = r.submitters(ctx, q)
 		}
-		return r, errors.Join(err, r.clients(ctx, q))
+		return r, errors.Join(err, r.clients(ctx, q), r.feedback(ctx, q))
 	}
-	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.trend, r.investigate, r.system, r.submitters, r.clients} {
+	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.trend, r.investigate, r.system, r.submitters, r.clients, r.feedback} {
 		if err := step(ctx, q); err != nil {
 			return nil, err
 		}
@@ -169,7 +170,7 @@ func (r *Report) ConnectionsAlone() bool {
 
 // Alone lists what --by takes beside the dimensions of the store, each only by
 // itself.
-var Alone = []store.Dimension{ByNextHop, ByAccount, ByClient}
+var Alone = []store.Dimension{ByNextHop, ByAccount, ByClient, ByFeedback}
 
 // sendLogsNote says what became of SMTP send logs beside message tracking logs.
 func sendLogsNote(n *store.Numbers) string {

@@ -178,6 +178,9 @@ func (t *Trace) story(b *strings.Builder, s *store.Story) {
 	}
 	for _, r := range s.Recipients {
 		fmt.Fprintf(b, "  To %s: %s\n", templates.Printable(r.Address), t.end(&r))
+		if !r.Accepted.IsZero() {
+			fmt.Fprintf(b, "    refused after the next hop had accepted it at %s\n", r.Accepted.In(t.Location).Format(time.DateTime))
+		}
 		for _, e := range r.Attempts {
 			fmt.Fprintf(b, "    %s\n", t.attempt(e))
 		}
@@ -257,6 +260,7 @@ type jsonStoryRecipient struct {
 	FirstSeen string           `json:"first_seen"`
 	LastSeen  string           `json:"last_seen"`
 	Final     *string          `json:"final"`
+	Accepted  *string          `json:"accepted,omitempty"` // by the next hop, before a bounce reported that it failed
 	Attempts  []jsonEvent      `json:"attempts"`
 }
 
@@ -290,6 +294,10 @@ func (t *Trace) WriteJSON(w io.Writer) error {
 			if !r.Final.IsZero() {
 				final := t.time(r.Final)
 				p.Final = &final
+			}
+			if !r.Accepted.IsZero() {
+				accepted := t.time(r.Accepted)
+				p.Accepted = &accepted
 			}
 			m.Recipients = append(m.Recipients, p)
 		}

@@ -96,6 +96,10 @@ type Numbers struct {
 	Exact           int64
 	LeftOut         LeftOut
 
+	// BouncesLeftOut is set when what bounces report is in no number, because there
+	// is the log of a server: see Reader.Feedback.
+	BouncesLeftOut bool `json:",omitempty"`
+
 	// Traces is set when message traces of Exchange Online and message tracking
 	// logs, of which one may be its extended report, are in the same window. Mail
 	// that is in both is counted twice.

@@ -130,6 +130,18 @@ func openFile(path string) (*Reader, error) {
 	return r, nil
 }
 
+// FirstLine returns the first line of the file at path as it is read, or the
+// beginning of it; nil when it cannot be read.
+func FirstLine(path string) []byte {
+	r, err := openFile(path)
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	line, _, _ := bytes.Cut(r.head, []byte("\n"))
+	return bytes.TrimSuffix(line, []byte("\r"))
+}
+
 // errBeingPacked is returned for a compressed file that has just been begun beside
 // the file it is made of.
 var errBeingPacked = errors.New("it is being compressed")

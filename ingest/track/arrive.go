@@ -47,6 +47,15 @@ func (t *Tracker) arrive(m *message, r *parsers.Record, now int64) error {
 	return nil
 }
 
+// known notes what a report says of its message, which has no arrival.
+func (m *message) known(r *parsers.Record) {
+	if r.HasSender && !m.hasSender {
+		m.hasSender, m.sender = true, append(m.sender[:0], r.Sender...)
+		m.setSenderDomain()
+	}
+	m.messageID = append(m.messageID[:0], r.MessageID...)
+}
+
 // accept counts that a message came into the queue, which the first line with its
 // sender says: Postfix's "queue active", Exim's "<=", Exchange's RECEIVE. Of a
 // message that roams the earliest one counts. One that a content filter handed back

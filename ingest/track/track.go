@@ -179,6 +179,9 @@ func (t *Tracker) record(r *parsers.Record) error {
 		}
 		return err
 	case parsers.Attempt:
+		if r.Format.IsRepeated(parsers.Attempt) {
+			m.known(r)
+		}
 		return t.attempt(m, r, now)
 	case parsers.Suspended:
 		return t.suspend(m, r, now)

@@ -11,13 +11,13 @@
 // could not deliver what it had accepted. No log of the sending server has that.
 //
 // A message is known by the Message-ID of what was returned, so that a bounce that
-// lies in two folders counts once.
+// lies in two folders counts once. What a log has too counts there.
+//
+// A complaint (ARF, RFC 5965) is a complaint of its recipient.
 //
 // # What a mailbox does not say
 //
-// What was delivered. The failures that the sending server's own log has too are not
-// matched with it: read one of them, or tell them apart by --mta bounces and --host.
-// A bounce that is plain text, without parts, ends only where the next message of
+// What was delivered. A bounce that is plain text, without parts, ends only where the next message of
 // the mbox begins, or with the last file of a report.
 package bounces
 
@@ -323,7 +323,7 @@ func (p *parser) recipient(f dsn.Recipient) bool {
 		return false
 	}
 	r.Address, r.Original, r.Relay = []byte(f.Address), []byte(f.Final), []byte(f.Remote)
-	r.Reply = registry.ParseReply([]byte(dsn.Quoted(strings.Join(strings.Fields(f.Diagnostic), " "))))
+	r.Reply = registry.ParseReply([]byte(dsn.Quoted(withoutType(strings.Join(strings.Fields(f.Diagnostic), " ")))))
 	r.MTAStatus, _ = registry.ParseEnhanced(f.Status)
 	r.Source = registry.SourceUnknown
 	if r.Reply.Code != 0 {
@@ -333,6 +333,15 @@ func (p *parser) recipient(f dsn.Recipient) bool {
 		r.Final = registry.StateExpired
 	}
 	return true
+}
+
+// withoutType returns a diagnostic without its type, where that says that it is the
+// reply of a server.
+func withoutType(s string) string {
+	if kind, reply, ok := strings.Cut(s, ";"); ok && strings.EqualFold(strings.TrimSpace(kind), "smtp") {
+		return strings.TrimSpace(reply)
+	}
+	return s
 }
 
 // isBounce reports whether a message reports a failure: it has a report, or no

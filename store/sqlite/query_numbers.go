@@ -116,6 +116,7 @@ func (c *counter) choose() error {
 		return err
 	}
 	c.numbers.SendLogsLeftOut = slices.Contains(c.filter.without, store.SendFormat)
+	c.numbers.BouncesLeftOut = slices.Contains(c.filter.without, store.BouncesFormat)
 	if c.numbers.Traces, err = c.hasTraces(c.window, &c.asked); err != nil {
 		return err
 	}
