@@ -66,6 +66,8 @@ var labelledSets = []struct {
 	{"replies-batch-3.txt", 96.0},
 	{"replies-batch-4.txt", 97.0},
 	{"replies-batch-5.txt", 92.0},
+	{"replies-batch-6.txt", 95.0},
+	{"replies-batch-7.txt", 90.0},
 }
 
 // TestAccuracy publishes how many of the labelled replies are given the reason

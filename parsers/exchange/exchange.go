@@ -338,6 +338,21 @@ func lackingColumns(line []byte) (lacking []string) {
 	return lacking
 }
 
+// isShellTable recognises the headings of what Format-Table prints of the tracking log,
+// which it does when nothing else is asked for.
+func isShellTable(line []byte) bool {
+	if !parsers.Has(line, "EventId ") && !parsers.Has(line, "Timestamp ") {
+		return false
+	}
+	known := 0
+	for name := range bytes.FieldsSeq(line) {
+		if _, ok := trackingColumns[string(name)]; ok {
+			known++
+		}
+	}
+	return known >= 3
+}
+
 // matchTracking recognises a row of the tracking log without its header: a
 // time, a known source, a known event and the number of fields of a version.
 func matchTracking(line []byte) bool {
@@ -397,6 +412,8 @@ func LookAlike(line []byte) string {
 		return "statuses of recipients without the rows they are from (give them to mailfail explain, or the whole log)"
 	case isShellHeader(line):
 		return "rows of Get-MessageTrackingLog without " + strings.Join(lackingColumns(line), ", ") + " (add that to Select-Object)"
+	case isShellTable(line):
+		return "a table of Get-MessageTrackingLog, which leaves out what does not fit (use Format-List or Export-Csv instead of Format-Table)"
 	case isOtherList(line):
 		return "what a PowerShell command prints with Format-List (only Get-MessageTrackingLog is read; of others give Export-Csv)"
 	case bytes.HasPrefix(bytes.TrimLeft(line, " "), []byte(`"RecipientAddress": `)):

@@ -879,6 +879,22 @@ func TestSelect(t *testing.T) {
 	}
 }
 
+// TestFormatTable names what cannot be read.
+func TestFormatTable(t *testing.T) {
+	for _, header := range []string{
+		"EventId  Source   Sender                    Recipients                MessageSubject",
+		"Timestamp             EventId Source Sender  Recipients",
+	} {
+		s := newStream(t, "auto")
+		for _, line := range []string{"", header, strings.Repeat("-", 70), "FAIL     SMTP     a@x   {b@y}  hello", ""} {
+			s.Parse([]byte(line), func(r *parsers.Record) { t.Errorf("a record: %s", brief(r)) })
+		}
+		if got := s.Refusal(); !strings.Contains(got, "a table of Get-MessageTrackingLog") {
+			t.Errorf("%s: got %q", header, got)
+		}
+	}
+}
+
 func TestNoAllocationPerRow(t *testing.T) {
 	s := newStream(t, "auto")
 	for line := range strings.SplitSeq(strings.TrimSpace(header2007), "\n") {
