@@ -10,7 +10,6 @@ import (
 
 	"mailfail/report/check"
 	"mailfail/store"
-	"mailfail/store/sqlite"
 )
 
 func checkCommand() *cobra.Command {
@@ -30,7 +29,8 @@ A limit is a metric, a sign and a number, such as "failure-rate>5%", "age>15m" o
 "recipients<10"; "min 50" behind it asks for so many recipients. The metrics are
 ` + strings.Join(check.MetricNames(), ", ") + `: untried
 recipients came into the queue at least ten minutes ago and were never tried; age
-is the time since the last line that was read. Without limits the problems that
+is the time since the last line that was read; unsent are rows that wait for
+"mailfail push". Without limits the problems that
 "mailfail investigate" finds in the last 24 hours and that go on, a stuck queue
 and a log that nobody reads are reported.`,
 		Example: `  mailfail check
@@ -55,16 +55,16 @@ and a log that nobody reads are reported.`,
 			if opt.Window, err = untilNow(since, opt.Location); err != nil {
 				return err
 			}
-			path, err := databasePath(dbPath)
+			path, err := keptPath(dbPath)
 			if err != nil {
 				return err
 			}
-			db, err := sqlite.OpenReadOnly(path)
+			db, key, err := openKept(cmd.Context(), path)
 			if err != nil {
 				return err
 			}
 			defer db.Close()
-			names, err := anonymizer(anonymize, path)
+			names, err := anonymizer(anonymize, key)
 			if err != nil {
 				return err
 			}

@@ -15,11 +15,22 @@ import (
 	"mailfail/ingest/source"
 	"mailfail/store"
 	"mailfail/store/anonymous"
+	"mailfail/store/clickhouse"
 	"mailfail/store/sqlite"
 )
 
-// databasePath is where the database is unless --db says otherwise.
+// databasePath is where the database of this host is unless --db says otherwise.
 func databasePath(flag string) (string, error) {
+	path, err := keptPath(flag)
+	if err == nil && clickhouse.IsURL(path) {
+		return "", usageError("%s is the database of a fleet: it can be read, and `mailfail push` writes to it; name one of this host with --db", path)
+	}
+	return path, err
+}
+
+// keptPath is where the database is that commands read: the URL of a fleet's is one
+// too.
+func keptPath(flag string) (string, error) {
 	const system = "/var/lib/mailfail/mailfail.db"
 	if flag != "" {
 		return flag, nil
@@ -53,8 +64,8 @@ type answers struct {
 func (a *answers) Close() error { return a.closing.Close() }
 
 // newAnswers returns what db says, with pseudonyms if they are wanted.
-func newAnswers(db *sqlite.DB, logs *logFlags, n answers) (*answers, error) {
-	names, err := anonymizer(logs.anonymize, db.Path())
+func newAnswers(db kept, key string, logs *logFlags, n answers) (*answers, error) {
+	names, err := anonymizer(logs.anonymize, key)
 	if err != nil {
 		db.Close()
 		return nil, err
@@ -81,7 +92,7 @@ func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFla
 		}
 		return readNumbers(cmd, logs, families, failed, answers{files: files})
 	}
-	path, err := databasePath(dbPath)
+	path, err := keptPath(dbPath)
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +104,11 @@ func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFla
 			return readNumbers(cmd, logs, families, nil, answers{lately: true})
 		}
 	}
-	db, err := sqlite.OpenReadOnly(path)
+	db, key, err := openKept(cmd.Context(), path)
 	if err != nil {
 		return nil, err
 	}
-	return newAnswers(db, logs, answers{})
+	return newAnswers(db, key, logs, answers{})
 }
 
 // lately is how far the logs in the usual places are read back.
@@ -117,7 +128,7 @@ func readNumbers(cmd *cobra.Command, logs *logFlags, families []source.Family, f
 		db.Close()
 		return nil, err
 	}
-	return newAnswers(db, logs, n)
+	return newAnswers(db, "", logs, n)
 }
 
 // understood reports whether a line of files was understood.

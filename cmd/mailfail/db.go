@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +38,7 @@ database it goes on from there, and no line counts twice.`,
 		}
 		return sqlite.OpenReadOnly(path)
 	}
-	cmd.AddCommand(dbCheckCommand(open), dbBackupCommand(open), dbSizeCommand(open), dbExportCommand(open), dbMergeCommand(&path))
+	cmd.AddCommand(dbCheckCommand(open), dbBackupCommand(open), dbSizeCommand(open), dbExportCommand(open), dbMergeCommand(&path), dbInitCommand())
 	return cmd
 }
 
@@ -101,9 +102,23 @@ func dbSizeCommand(open opener) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return writeSizes(cmd.OutOrStdout(), db.Path(), sizes)
+			if err := writeSizes(cmd.OutOrStdout(), db.Path(), sizes); err != nil {
+				return err
+			}
+			unsent, err := db.Unsent(cmd.Context())
+			if err == nil && unsent.Target != "" {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "\n%15s rows were not sent yet to %s (%s)\n", templates.Count(unsent.Rows), templates.Printable(unsent.Target), lastPush(unsent.Since))
+			}
+			return err
 		},
 	}
+}
+
+func lastPush(t time.Time) string {
+	if t.IsZero() {
+		return "nothing was"
+	}
+	return "all was at " + t.Local().Format("2006-01-02 15:04")
 }
 
 // writeSizes prints the files of the database, and what is in its tables.

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailfail/report/web"
-	"mailfail/store/sqlite"
 	"mailfail/templates"
 )
 
@@ -70,16 +69,16 @@ func (f *serveFlags) run(cmd *cobra.Command) error {
 	if opt.Rules, err = rules.loadRules(); err != nil {
 		return err
 	}
-	path, err := databasePath(f.path)
+	path, err := keptPath(f.path)
 	if err != nil {
 		return err
 	}
-	db, err := sqlite.OpenReadOnly(path)
+	db, key, err := openKept(cmd.Context(), path)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	names, err := anonymizer(f.anonymize, path)
+	names, err := anonymizer(f.anonymize, key)
 	if err != nil {
 		return err
 	}

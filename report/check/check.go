@@ -83,14 +83,18 @@ var errNothing = errors.New("the database holds no lines of a log: run `mailfail
 
 // Run checks a window. An error means that nothing is known; it is Unknown.
 func Run(ctx context.Context, db store.Database, opt Options) (r *Result, err error) {
+	unsent, err := store.UnsentOf(ctx, db)
+	if err != nil {
+		return nil, err
+	}
 	err = db.Snapshot(ctx, func(q store.Reader) error {
-		r, err = run(ctx, q, opt)
+		r, err = run(ctx, q, unsent, opt)
 		return err
 	})
 	return r, err
 }
 
-func run(ctx context.Context, q store.Reader, opt Options) (*Result, error) {
+func run(ctx context.Context, q store.Reader, unsent store.Unsent, opt Options) (*Result, error) {
 	_, last, err := q.Covered(ctx)
 	if err != nil {
 		return nil, err
@@ -118,6 +122,9 @@ func run(ctx context.Context, q store.Reader, opt Options) (*Result, error) {
 		"rejected":      number(t.Rejected + t.RejectedTemporary),
 		// A minute that was read is read until its end.
 		"age": seconds(max(0, opt.Window.Until.Sub(last.Add(time.Minute)))),
+	}
+	if unsent.Target != "" {
+		values["unsent"] = number(unsent.Rows)
 	}
 	r := &Result{Window: opt.Window}
 	if opt.Thresholds == nil {
@@ -191,6 +198,9 @@ func (r *Result) judge(values map[string]*float64, recipients int64, thresholds 
 				r.exceeded = append(r.exceeded, exceeded{*t, *metric.Value})
 				r.worsen(t.State)
 			}
+		}
+		if metric.Value == nil && m.ofFleet && metric.Warning == nil && metric.Critical == nil {
+			continue
 		}
 		r.Metrics = append(r.Metrics, metric)
 	}

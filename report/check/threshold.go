@@ -19,17 +19,19 @@ const (
 
 // metrics are the numbers that can be checked, in the order they are shown.
 var metrics = []struct {
-	name string
-	unit Unit
+	name    string
+	unit    Unit
+	ofFleet bool // shown where there is one
 }{
-	{"failure-rate", Percent},
-	{"deferral-rate", Percent},
-	{"recipients", Number},
-	{"failed", Number},
-	{"waiting", Number},
-	{"untried", Number},
-	{"rejected", Number},
-	{"age", Seconds},
+	{"failure-rate", Percent, false},
+	{"deferral-rate", Percent, false},
+	{"recipients", Number, false},
+	{"failed", Number, false},
+	{"waiting", Number, false},
+	{"untried", Number, false},
+	{"rejected", Number, false},
+	{"age", Seconds, false},
+	{"unsent", Number, true},
 }
 
 // MetricNames lists what a threshold can be about.

@@ -43,11 +43,13 @@ var (
 	descAttempts   = describe("attempts_total", "Attempts to deliver one recipient.", "outcome")
 	descRejections = describe("rejections_total", "Incoming mail that was refused.", "kind")
 	descReasons    = describe("failing_attempts_total", "Failing attempts by reason.", "reason", "kind")
+	descUnsent     = describe("unsent_rows", "Rows that were not sent to the database of a fleet yet; only where there is one.")
+	descPushed     = describe("last_push_timestamp_seconds", "When all rows had last been sent there.")
 	descProviders  = describe("provider_recipients_total", "Recipients by the provider that was to take them; other for those that the registry does not know.", "provider", "state")
 )
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descLastLine, descLines, descRecipients, descPending, descWaiting, descAttempts, descRejections, descReasons, descProviders} {
+	for _, d := range []*prometheus.Desc{descUp, descLastLine, descLines, descRecipients, descPending, descWaiting, descAttempts, descRejections, descReasons, descProviders, descUnsent, descPushed} {
 		ch <- d
 	}
 }
@@ -78,6 +80,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 
 // count makes the metrics of one moment.
 func (c *collector) count(ctx context.Context) (list []prometheus.Metric, err error) {
+	unsent, err := store.UnsentOf(ctx, c.db)
+	if err != nil {
+		return nil, err
+	}
 	err = c.db.Snapshot(ctx, func(q store.Reader) error {
 		list = nil
 		for _, step := range []func(context.Context, store.Reader, *[]prometheus.Metric) error{totals, byReason, byProvider, c.queue} {
@@ -87,6 +93,12 @@ func (c *collector) count(ctx context.Context) (list []prometheus.Metric, err er
 		}
 		return nil
 	})
+	if unsent.Target != "" {
+		add(&list, descUnsent, prometheus.GaugeValue, unsent.Rows)
+		if !unsent.Since.IsZero() {
+			add(&list, descPushed, prometheus.GaugeValue, unsent.Since.Unix())
+		}
+	}
 	return list, err
 }
 

@@ -17,6 +17,10 @@ type database struct {
 	db store.Database
 }
 
+func (d *database) Unsent(ctx context.Context) (store.Unsent, error) {
+	return store.UnsentOf(ctx, d.db)
+}
+
 func (d *database) Snapshot(ctx context.Context, f func(store.Reader) error) error {
 	return d.db.Snapshot(ctx, func(r store.Reader) error { return f(&reader{r, d.n}) })
 }

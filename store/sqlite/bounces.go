@@ -9,6 +9,7 @@ import (
 
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // What a bounce reports, the log of the server that sent the mail may report too, as
@@ -118,6 +119,7 @@ func (w *Writer) addBounce(a *store.Attempt, attempt int64) {
 	b.id, b.time, b.attempt, b.kind = w.nextID("feedback"), a.Time, attempt, store.FeedbackUnmatched
 	w.sink.exec("INSERT INTO feedback (id, kind, time, series, cause, attempt, ids, addresses, text) VALUES (?,?,?,?,?,?,?,?,?)",
 		b.id, int64(b.kind), a.Time, a.Series, a.Cause, attempt, strings.Join(b.ids, " "), strings.Join(b.addresses, " "), a.Text)
+	w.note(fleet.Feedback, b.id)
 	w.bounces.add(b)
 	w.bounces.unsought = append(w.bounces.unsought, b)
 }
@@ -125,6 +127,7 @@ func (w *Writer) addBounce(a *store.Attempt, attempt int64) {
 // AddComplaint adds a complaint, once.
 func (w *Writer) AddComplaint(c *store.Complaint) {
 	id, address := store.Clean(string(c.MessageID)), strings.ToLower(store.Clean(string(c.Address)))
+	w.note(fleet.Feedback, w.lastID["feedback"]+1)
 	w.sink.exec("INSERT INTO feedback (id, kind, time, series, cause, ids, addresses, text, hash) VALUES (?,?,?,?,0,?,?,?,?) ON CONFLICT (hash) DO NOTHING",
 		w.nextID("feedback"), int64(store.FeedbackComplaint), c.Time, c.Series, id, address, store.Clean(c.Type), int64(hash64(id+"\x00"+address)))
 }
@@ -151,6 +154,7 @@ func (w *Writer) accepted(b *bounce, series, time int64) {
 		return
 	}
 	b.kind, b.sent, b.sentAt = store.FeedbackRefused, series, time
+	w.note(fleet.Feedback, b.id)
 	w.sink.exec("UPDATE feedback SET kind = ?, sent = ?, sent_at = ? WHERE id = ?", int64(b.kind), series, time, b.id)
 }
 
@@ -158,6 +162,7 @@ func (w *Writer) accepted(b *bounce, series, time int64) {
 // has no reply, it gets that of the bounce.
 func (w *Writer) failed(b *bounce, recipient int64) error {
 	b.kind = store.FeedbackRepeated
+	w.note(fleet.Feedback, b.id)
 	w.sink.exec("UPDATE feedback SET kind = ?, sent = NULL, sent_at = NULL WHERE id = ?", int64(b.kind), b.id)
 	attempt, ok, err := w.find(`SELECT a.id FROM attempt_rows AS a JOIN causes AS k ON k.id = a.cause
 		WHERE a.recipient = ? AND a.outcome = ? AND a.exact IS NULL AND k.reply = 0 AND k.enhanced = '' AND EXISTS (SELECT 1 FROM attempt_rows AS o

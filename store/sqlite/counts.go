@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // Counts are kept in blocks, one or a few an hour. The columns of a block are
@@ -150,8 +151,10 @@ func (w *Writer) addHour(hour int64, rows []countRow) error {
 		rows = foldRows(appendCountRows(rows, &b))
 		id, data = blocks[i].id, appendCounts(nil, rows)
 		w.sink.exec("DELETE FROM counts WHERE id = ?", id)
+		w.noteDeleted(fleet.Counts, id)
 	}
 	w.sink.exec("INSERT INTO counts VALUES (?,?)", id, data)
+	w.note(fleet.Counts, id)
 	w.sink.exec("DELETE FROM days WHERE day = ?", (hour-mod(hour, 24))/24)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // Deliveries with nothing gone wrong are kept for some days, to be found by
@@ -77,6 +78,9 @@ func floor(v, n int64) int64 {
 	}
 	return v / n
 }
+
+// IDHash returns what a Message-ID is known by in the tables of a fleet, 0 for none.
+func IDHash(id string) int64 { return idHash([]byte(id)) }
 
 // idHash returns what a Message-ID is known by, 0 for none.
 func idHash(id []byte) int64 {
@@ -152,9 +156,11 @@ func (w *Writer) addDeliveries(hour int64, rows []delivered) error {
 		}
 		id = last
 		w.sink.exec("DELETE FROM deliveries WHERE id = ?", id)
+		w.noteDeleted(fleet.Deliveries, id)
 	}
 	filter, data := w.deliveries.encode(rows)
 	w.sink.exec("INSERT INTO deliveries VALUES (?,?,?,?)", id, len(rows), filter, data)
+	w.note(fleet.Deliveries, id)
 	return nil
 }
 
@@ -243,6 +249,15 @@ func addTo(filter []byte, h uint64) {
 		filter[bit/8] |= 1 << (bit % 8)
 		h *= mixer
 	}
+}
+
+// FilterBits returns the bits of what has a hash, modulo the bits that a filter has.
+func FilterBits(h uint64) (bits [filterBits]uint64) {
+	for i := range bits {
+		bits[i] = h >> 20
+		h *= mixer
+	}
+	return bits
 }
 
 func isIn(filter []byte, h uint64) bool {

@@ -9,6 +9,7 @@ import (
 
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // cacheLimit bounds the entries of each cache of a dictionary. Beyond it names
@@ -306,6 +307,7 @@ func (w *Writer) reclassify(c store.Classifier) error {
 	}
 	for id, v := range verdicts {
 		w.sink.exec("UPDATE causes SET reason = ?, rule = ?, decided = ?, confidence = ? WHERE id = ?", string(v.Reason), v.Rule, uint8(v.DecidedBy), uint8(v.Confidence), id)
+		w.note(fleet.Causes, id)
 	}
 	w.sink.exec("INSERT OR REPLACE INTO meta VALUES ('rules', ?)", c.Version())
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"mailfail/store"
+	"mailfail/store/fleet"
 	"slices"
 )
 
@@ -129,6 +130,8 @@ func (w *Writer) exact() error {
 func (w *Writer) takeWords(attempts []int64) {
 	w.sink.exec(takeExact, list(attempts))
 	w.sink.exec(lastExact, list(attempts))
+	w.noteRows(fleet.Attempts, "SELECT value AS id FROM json_each(?)", list(attempts))
+	w.noteRows(fleet.Recipients, "SELECT recipient AS id FROM attempt_rows WHERE id IN (SELECT value FROM json_each(?))", list(attempts))
 	w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, value FROM json_each(?) WHERE value <= ?", segmentAttempts, list(attempts), w.segmented[segmentAttempts])
 	w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, id FROM recipient_rows WHERE id IN (SELECT recipient FROM attempt_rows WHERE id IN (SELECT value FROM json_each(?))) AND id <= ?",
 		segmentRecipients, list(attempts), w.segmented[segmentRecipients])

@@ -534,6 +534,12 @@ func (m *merging) note(p part) error {
 	}
 	m.PutMeta(metaParts, string(list))
 	m.PutMeta("rules", "") // it may have been filed by others
+	if m.push != nil {
+		m.push.Whole = false // what has no rising ids is sent anew
+		if err := m.putPush(m.push); err != nil {
+			return err
+		}
+	}
 	for _, name := range []string{metaRowsFrom, metaCountsFrom, metaDeliveriesFrom, metaLastMessage, metaPartSources} {
 		query := "SELECT IFNULL(max(CAST(value AS INTEGER)), 0) FROM other.meta WHERE name = ?"
 		switch name {

@@ -52,6 +52,7 @@ type tx struct {
 	cache *atomic.Pointer[catalog] // of the last answer; nil: there is none
 	rows  int64                    // that were read; see TestRowsReadPerReport
 	only  map[int64]bool           // recipients that are asked for, nil: all; see ofAccounts
+	view  *View                    // nil, or where rows come from
 }
 
 // readError is what went wrong while the database was read; what the reader's

@@ -73,6 +73,9 @@ func (q *reader) Persons(ctx context.Context, ids []int64, before time.Time) (pe
 			(SELECT count(*) FROM attempts AS a WHERE a.recipient = r.id AND a.time < ?),
 			(SELECT a.text FROM attempts AS a WHERE a.recipient = r.id AND a.time < ? ORDER BY a.time DESC, a.id DESC LIMIT 1)
 			FROM recipients AS r JOIN messages AS m ON m.id = r.message WHERE r.id IN (SELECT value FROM json_each(?)) ORDER BY r.id`
+		if err := t.needPersons(ids); err != nil {
+			return err
+		}
 		return t.each(query, []any{until, until, list(ids)}, func(r *sql.Rows) error {
 			var p store.Person
 			var sender, text sql.NullString

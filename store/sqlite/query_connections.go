@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/fleet"
 	"slices"
 	"time"
 )
@@ -31,6 +32,9 @@ func (c *counter) connections() error {
 	}
 	twice, err := c.isBetter(c.window, &c.asked, store.ConnectivityFormat)
 	if err != nil {
+		return err
+	}
+	if err := c.need(fleet.Connections, c.window); err != nil {
 		return err
 	}
 	h := &hopCounter{counter: c, twice: twice, hops: map[string]*hopTally{}}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // eachCounts calls each with the blocks of counts that cover a window, and with
@@ -9,6 +10,9 @@ import (
 // window and are added up are one block, whose rows have no minute; hours says to
 // leave those alone. wanted says which columns are read. first is the minute that the minutes of a block count from.
 func (t *tx) eachCounts(w store.Window, hours bool, wanted columns, each func(b *block, first, since, until int64) error) error {
+	if err := t.need(fleet.Counts, w); err != nil {
+		return err
+	}
 	since, until, err := t.minutes(w)
 	if err != nil || since >= until {
 		return err

@@ -57,6 +57,9 @@ var order = [...]int{store.StepHandedOver: 0, store.StepDelivered: 1, store.Step
 
 // search looks through all deliveries that are kept.
 func (t *tx) search(s *deliverySearch) error {
+	if err := t.needDeliveries(s.hashes); err != nil {
+		return err
+	}
 	return t.each("SELECT id, filter, data FROM deliveries ORDER BY id", nil, func(r *sql.Rows) error {
 		var id int64
 		var filter, data sql.RawBytes

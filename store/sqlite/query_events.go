@@ -7,6 +7,7 @@ import (
 	"errors"
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/fleet"
 	"maps"
 	"slices"
 	"time"
@@ -21,6 +22,11 @@ func (q *reader) Events(ctx context.Context, w store.Window, f store.Filter, out
 	r := &eventReader{outcomes: outcomes}
 	err = q.read(ctx, func(t *tx) error {
 		r.tx = t
+		if r.wants(registry.OutcomeRejected) {
+			if err := t.need(fleet.Rejections, w); err != nil { // they have names of their own
+				return err
+			}
+		}
 		if r.cat, err = t.catalog(); err != nil {
 			return err
 		}
@@ -175,9 +181,13 @@ func (r *eventReader) readAttempts(events map[int64]*store.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
+	ids := slices.Collect(maps.Keys(events))
+	if err := r.needRows(fleet.Attempts, ids); err != nil {
+		return err
+	}
 	// Where the reply is that of a send log, the MTA's status is what the
 	// tracking log said itself.
-	return r.each(`SELECT a.id, a.service, i.text, a.delay, t.text, IFNULL(d.text, ''), IFNULL(m.queue_id, ''), IFNULL(m.message_id, ''),
+	return r.each(`SELECT a.id, IFNULL(sv.text, ''), i.text, a.delay, t.text, IFNULL(d.text, ''), IFNULL(m.queue_id, ''), IFNULL(m.message_id, ''),
 			CASE WHEN m.sender IS NULL THEN NULL ELSE s.text END, IFNULL(c.text, ''), IFNULL(ci.text, ''), IFNULL(n.text, ''),
 			CASE WHEN o.id IS NULL THEN k.mta_status WHEN o.mta_status <> '' THEN o.mta_status
 			WHEN o.enhanced <> k.enhanced THEN o.enhanced ELSE '' END, `+causeColumns+`
@@ -185,10 +195,11 @@ func (r *eventReader) readAttempts(events map[int64]*store.Event) error {
 		LEFT JOIN attempt_rows AS e ON e.id = a.exact JOIN texts AS t ON t.id = IFNULL(e.text, a.text) LEFT JOIN causes AS o ON o.id = a.own_cause
 		LEFT JOIN recipient_rows AS p ON p.id = a.recipient LEFT JOIN texts AS d ON d.id = p.address LEFT JOIN message_rows AS m ON m.id = p.message
 		LEFT JOIN texts AS s ON s.id = m.sender LEFT JOIN texts AS c ON c.id = m.client LEFT JOIN texts AS ci ON ci.id = m.client_ip
-		LEFT JOIN names AS n ON n.id = m.account
-		WHERE a.id IN (SELECT value FROM json_each(?))`, []any{list(slices.Collect(maps.Keys(events)))}, func(rows *sql.Rows) error {
+		LEFT JOIN names AS n ON n.id = m.account LEFT JOIN names AS sv ON sv.id = a.service
+		WHERE a.id IN (SELECT value FROM json_each(?))`, []any{list(ids)}, func(rows *sql.Rows) error {
 		var e store.Event
-		var id, service int64
+		var id int64
+		var service string
 		var delay sql.NullInt64
 		var sender sql.NullString
 		if err := rows.Scan(append([]any{&id, &service, &e.IP, &delay, &e.Text, &e.Recipient, &e.Message, &e.MessageID, &sender, &e.Client, &e.ClientIP, &e.Account,
@@ -200,7 +211,7 @@ func (r *eventReader) readAttempts(events map[int64]*store.Event) error {
 			e.Delay = time.Duration(delay.Int64) * time.Microsecond
 		}
 		e.Times = 1
-		fill(events[id], &e, r.cat.names[r.cat.name(service)], sender)
+		fill(events[id], &e, service, sender)
 		return nil
 	})
 }
@@ -209,11 +220,16 @@ func (r *eventReader) readRejections(events map[int64]*store.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	return r.each(`SELECT j.id, j.service, j.client_ip, j.client, j.text, j.recipient, j.queue_id, j.sender, j.n, k.mta_status, `+causeColumns+`
-		FROM rejections AS j JOIN causes AS k ON k.id = j.cause WHERE j.id IN (SELECT value FROM json_each(?))`,
-		[]any{list(slices.Collect(maps.Keys(events)))}, func(rows *sql.Rows) error {
+	ids := slices.Collect(maps.Keys(events))
+	if err := r.needRows(fleet.Rejections, ids); err != nil {
+		return err
+	}
+	return r.each(`SELECT j.id, IFNULL(sv.text, ''), j.client_ip, j.client, j.text, j.recipient, j.queue_id, j.sender, j.n, k.mta_status, `+causeColumns+`
+		FROM rejections AS j JOIN causes AS k ON k.id = j.cause LEFT JOIN names AS sv ON sv.id = j.service WHERE j.id IN (SELECT value FROM json_each(?))`,
+		[]any{list(ids)}, func(rows *sql.Rows) error {
 			var e store.Event
-			var id, service int64
+			var id int64
+			var service string
 			var sender sql.NullString
 			if err := rows.Scan(append([]any{&id, &service, &e.ClientIP, &e.Client, &e.Text, &e.Recipient, &e.Message, &sender, &e.Times, &e.MTAStatus}, causeFields(&e)...)...); err != nil {
 				return err
@@ -222,7 +238,7 @@ func (r *eventReader) readRejections(events map[int64]*store.Event) error {
 			if e.Message == "NOQUEUE" {
 				e.Message = ""
 			}
-			fill(events[id], &e, r.cat.names[r.cat.name(service)], sender)
+			fill(events[id], &e, service, sender)
 			return nil
 		})
 }

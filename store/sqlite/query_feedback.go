@@ -9,6 +9,7 @@ import (
 
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // Feedback returns what was reported within a window of mail that was sent before,
@@ -23,6 +24,9 @@ func (q *reader) Feedback(ctx context.Context, w store.Window, f store.Filter) (
 }
 
 func (t *tx) feedback(w store.Window, f *store.Filter) ([]store.FeedbackRow, error) {
+	if err := t.need(fleet.Feedback, w); err != nil {
+		return nil, err
+	}
 	where, args := within(w, "time", 1)
 	var cat *catalog
 	sums := map[store.FeedbackRow]*store.FeedbackRow{}
@@ -103,6 +107,9 @@ func compareFeedback(a, b store.FeedbackRow) int {
 
 // repeatedBounces returns the attempts that bounces of a window report and a log too.
 func (t *tx) repeatedBounces(w store.Window) (map[int64]bool, error) {
+	if err := t.need(fleet.Feedback, w); err != nil {
+		return nil, err
+	}
 	where, args := within(w, "time", 1)
 	repeated := map[int64]bool{}
 	err := t.ints("SELECT attempt FROM feedback WHERE "+where+" AND kind = ? AND attempt IS NOT NULL", append(args, store.FeedbackRepeated), func(v []int64) error {
@@ -120,6 +127,9 @@ type toldBounce struct {
 
 // bouncesOf returns what logs report of the recipients with a condition.
 func (t *tx) bouncesOf(cond string, args []any) (map[int64]toldBounce, error) {
+	if err := t.need(fleet.Feedback, store.Window{}); err != nil {
+		return nil, err
+	}
 	found := map[int64]toldBounce{}
 	err := t.ints(`SELECT a.recipient, f.kind, f.sent_at FROM feedback AS f JOIN attempt_rows AS a ON a.id = f.attempt
 		WHERE f.attempt IN (SELECT id FROM attempt_rows WHERE recipient IN (SELECT id FROM recipient_rows WHERE `+cond+"))", args, func(v []int64) error {

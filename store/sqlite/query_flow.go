@@ -9,6 +9,7 @@ import (
 
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // Flow reports to a sink what happened in some windows.
@@ -114,10 +115,13 @@ func (f *flow) number(s *series) int32 {
 	return n
 }
 
-// readCauses reports the causes that are wanted.
+// readCauses reports the causes that are wanted, in an order that depends on nothing
+// but what they are. Merged databases have the same one several times.
 func (f *flow) readCauses() error {
 	wanted := f.filter.wantedCauses(f.cat)
-	return f.each("SELECT id, stage, source, signature FROM causes ORDER BY id", nil, func(r *sql.Rows) error {
+	var ids []int32
+	causes := map[int32]store.FlowCause{}
+	err := f.each("SELECT id, stage, source, signature FROM causes", nil, func(r *sql.Rows) error {
 		var id int64
 		var c store.FlowCause
 		if err := r.Scan(&id, &c.Stage, &c.Source, &c.Signature); err != nil {
@@ -125,17 +129,35 @@ func (f *flow) readCauses() error {
 		}
 		if id < int64(len(wanted)) && wanted[id] != nil {
 			c.Reason, c.Code = wanted[id].reason, wanted[id].code
-			f.causes[int32(id)] = int32(len(f.causes))
-			f.to.AddCause(&c)
+			ids, causes[int32(id)] = append(ids, int32(id)), c
 		}
 		return nil
 	})
+	slices.SortFunc(ids, func(a, b int32) int { return compareCauses(causes[a], causes[b]) })
+	n := int32(-1)
+	for i, id := range ids {
+		c := causes[id]
+		if i == 0 || c != causes[ids[i-1]] {
+			n++
+			f.to.AddCause(&c)
+		}
+		f.causes[id] = n
+	}
+	return err
+}
+
+func compareCauses(a, b store.FlowCause) int {
+	return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Source, b.Source),
+		cmp.Compare(a.Signature, b.Signature))
 }
 
 // counts reports what was only counted, no more than a day together: all that
 // belongs to a question is read before the first of it is decompressed.
 func (f *flow) counts() error {
 	for _, w := range f.windows {
+		if err := f.need(fleet.Counts, w); err != nil {
+			return err
+		}
 		since, until, err := f.minutes(w)
 		for ; since < until && err == nil; since += minutesPerDay {
 			day := store.Window{Since: time.UnixMicro(since * store.MinuteMicros), Until: time.UnixMicro(min(until, since+minutesPerDay) * store.MinuteMicros)}

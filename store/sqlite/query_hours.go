@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // wholeHours returns the condition that the column hour has something of a window.
@@ -22,6 +23,9 @@ func wholeHours(w store.Window) (string, []any) {
 // window, the most frequent first.
 func (q *reader) Troubles(ctx context.Context, w store.Window, f store.Filter) (list []store.TroubleRow, err error) {
 	err = q.read(ctx, func(t *tx) error {
+		if err := t.need(fleet.Troubles, w); err != nil {
+			return err
+		}
 		where, args := wholeHours(w)
 		return t.each(`SELECT f.text, h.text, min(s.text), t.kind, min(t.text), t.signature, sum(t.n), min(t.first), max(t.last) FROM troubles AS t
 			JOIN names AS f ON f.id = t.format JOIN names AS h ON h.id = t.host JOIN names AS s ON s.id = t.service
@@ -47,6 +51,9 @@ func (q *reader) Troubles(ctx context.Context, w store.Window, f store.Filter) (
 // most messages first.
 func (q *reader) Submissions(ctx context.Context, w store.Window, f store.Filter) (list []store.SubmissionRow, err error) {
 	err = q.read(ctx, func(t *tx) error {
+		if err := t.need(fleet.Submissions, w); err != nil {
+			return err
+		}
 		where, args := wholeHours(w)
 		return t.each(`SELECT h.text, s.text, a.text, c.text, u.messages, u.recipients FROM (SELECT host, sender, account, client,
 			sum(messages) AS messages, sum(recipients) AS recipients FROM submissions WHERE `+where+` GROUP BY host, sender, account, client) AS u

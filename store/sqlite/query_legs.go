@@ -23,6 +23,9 @@ func (t *tx) legs(queueID string) (ids []int64, err error) {
 			ids = append(ids, id)
 		}
 	}
+	if err := t.needFound(queueID); err != nil {
+		return nil, err
+	}
 	s := newDeliverySearch(queueID)
 	if err := t.search(s); err != nil {
 		return nil, err
@@ -46,6 +49,9 @@ func (t *tx) legs(queueID string) (ids []int64, err error) {
 
 // withIDs returns the messages whose Message-IDs have some hashes.
 func (t *tx) withIDs(ids []int64) (found []int64, err error) {
+	if err := t.needIDs(ids); err != nil {
+		return nil, err
+	}
 	for _, id := range ids {
 		// The hashes of lookup have 16 bits in common with these, of which one is lost.
 		low := int64(int32(uint32(id&0xfffe) << 16))

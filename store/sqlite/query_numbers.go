@@ -9,6 +9,7 @@ import (
 
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // Numbers counts what happened in a window, as a whole, by recipient domain,
@@ -23,6 +24,9 @@ func (q *reader) Numbers(ctx context.Context, w store.Window, f store.Filter, by
 }
 
 func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*store.Numbers, error) {
+	if err := t.need(fleet.Rejections, w); err != nil { // they have names of their own
+		return nil, err
+	}
 	cat, err := t.catalog()
 	if err != nil {
 		return nil, err
@@ -160,6 +164,9 @@ func (c *counter) exact() (err error) {
 
 // lines counts the lines that were read. No filter applies to them.
 func (c *counter) lines() error {
+	if err := c.need(fleet.Lines, c.window); err != nil {
+		return err
+	}
 	l := &c.numbers.Lines
 	where, args := within(c.window, "minute", store.MinuteMicros)
 	var first, last sql.NullInt64

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/fleet"
 	"slices"
 	"strings"
 )
@@ -24,6 +25,9 @@ const (
 
 // eachAttempt calls each with the failing attempts of a window, in no order.
 func (t *tx) eachAttempt(w store.Window, each func(a *failingAttempt) error) error {
+	if err := t.need(fleet.Attempts, w); err != nil {
+		return err
+	}
 	since, until := w.Micros()
 	return t.eachRow(attempts, w, func(b *block, skip []int64) error {
 		s := skipper{skip}
@@ -56,6 +60,9 @@ func (t *tx) ofAccounts(accounts []string) error {
 	for i, a := range accounts {
 		names[i] = strings.ToLower(a)
 	}
+	if err := t.needAccounts(names); err != nil {
+		return err
+	}
 	t.only = map[int64]bool{}
 	return t.ints(`SELECT r.id FROM message_rows AS m JOIN recipient_rows AS r ON r.message = m.id
 		WHERE m.account IN (SELECT id FROM names WHERE lower(text) IN (SELECT value FROM json_each(?)))`, []any{list(names)}, func(v []int64) error {
@@ -82,6 +89,9 @@ func (r *livingRecipient) at(until int64) registry.State {
 
 // eachRecipient calls each with the recipients that live in a window, in no order.
 func (t *tx) eachRecipient(w store.Window, each func(r *livingRecipient) error) error {
+	if err := t.need(fleet.Recipients, w); err != nil {
+		return err
+	}
 	since, until := w.Micros()
 	return t.eachRow(recipients, w, func(b *block, skip []int64) error {
 		s := skipper{skip}

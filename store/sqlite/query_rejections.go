@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"mailfail/store"
+	"mailfail/store/fleet"
 	"slices"
 )
 
@@ -17,6 +18,9 @@ type refusedMail struct {
 func (t *tx) eachRejection(w store.Window, each func(r *refusedMail) error) error {
 	if t.only != nil {
 		return nil
+	}
+	if err := t.need(fleet.Rejections, w); err != nil {
+		return err
 	}
 	since, until := w.Micros()
 	return t.eachRow(rejections, w, func(b *block, skip []int64) error {

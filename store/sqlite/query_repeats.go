@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"mailfail/store"
+	"mailfail/store/fleet"
 	"slices"
 )
 
@@ -80,6 +81,9 @@ func (t *tx) hasNumbers(w store.Window, f *store.Filter, format string) (found b
 		return false, err
 	}
 	if format == store.ConnectivityFormat {
+		if err := t.need(fleet.Connections, w); err != nil {
+			return false, err
+		}
 		where, args := within(w, "minute", store.MinuteMicros)
 		_, err = t.one("SELECT EXISTS (SELECT 1 FROM connections WHERE "+where+" AND series IN (SELECT value FROM json_each(?)))", append(args, list(ids)), &found)
 		return found, err
@@ -165,6 +169,9 @@ func (t *tx) leftOut(cat *catalog, w store.Window, asked *store.Filter, f *filte
 		return nil
 	})
 	if err != nil || ids == nil {
+		return l, err
+	}
+	if err := t.needPairs(ids); err != nil {
 		return l, err
 	}
 	within := store.ExactWithin.Microseconds()

@@ -8,6 +8,7 @@ import (
 
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // failures adds up failing attempts, or rejections, by cause and by code.
@@ -314,6 +315,13 @@ func (e *examples) want(causes []*causeTally, signature string, into *registry.F
 }
 
 func (e *examples) read(t *tx, query string) error {
+	table := fleet.Attempts
+	if query == rejectionText {
+		table = fleet.Rejections
+	}
+	if err := t.needRows(table, e.ids); err != nil {
+		return err
+	}
 	return t.each(query, []any{list(e.ids)}, func(r *sql.Rows) error {
 		var id int64
 		var text registry.Foreign

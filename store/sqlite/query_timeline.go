@@ -9,6 +9,7 @@ import (
 
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // Timeline counts what happened in a window by some dimensions and by steps of
@@ -25,6 +26,9 @@ func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, b
 	}
 	err := q.read(ctx, func(tx *tx) (err error) {
 		t.tx = tx
+		if err := tx.need(fleet.Rejections, t.window); err != nil { // they have names of their own
+			return err
+		}
 		if t.cat, err = tx.catalog(); err != nil {
 			return err
 		}

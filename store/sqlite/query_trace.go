@@ -18,11 +18,9 @@ import (
 // recipient of a message is told.
 func (q *reader) Trace(ctx context.Context, what string) (stories []*store.Story, rejections []*store.Event, err error) {
 	err = q.read(ctx, func(t *tx) error {
-		cat, err := t.catalog()
-		if err != nil {
+		if err := t.needFound(what); err != nil {
 			return err
 		}
-		r := &eventReader{tx: t, cat: cat, outcomes: store.OutcomeNames}
 		bare := strings.Trim(what, "<>")
 		messages, refused, err := t.lookup(what, "<"+bare+">", bare, lowerDomain(bare), strings.ToLower(bare))
 		if err != nil {
@@ -36,6 +34,11 @@ func (q *reader) Trace(ctx context.Context, what string) (stories []*store.Story
 		if err != nil {
 			return err
 		}
+		cat, err := t.catalog()
+		if err != nil {
+			return err
+		}
+		r := &eventReader{tx: t, cat: cat, outcomes: store.OutcomeNames}
 		if stories, err = r.stories(what, messages, others); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/fleet"
 	"slices"
 	"time"
 )
@@ -150,6 +151,9 @@ type usual struct {
 
 // count counts what was logged in a window; logged is false when nothing was.
 func (u *usual) count(w store.Window) (n store.Tally, logged bool, err error) {
+	if err := u.need(fleet.Lines, w); err != nil {
+		return n, false, err
+	}
 	minutes, args := within(w, "minute", store.MinuteMicros)
 	var lines sql.NullInt64
 	if _, err := u.one("SELECT SUM(read) FROM lines WHERE "+minutes, args, &lines); err != nil || lines.Int64 == 0 {

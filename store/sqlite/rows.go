@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/fleet"
 	"strings"
 
 	"database/sql"
@@ -32,6 +33,7 @@ func (w *Writer) AddMessage(m *store.Message) (int64, error) {
 	w.findMessage(m.QueueID, m.FirstSeen, id)
 	w.findMessage(m.MessageID, m.FirstSeen, id)
 	w.bounces.heardOf(m)
+	w.note(fleet.Messages, id)
 	return id, nil
 }
 
@@ -45,6 +47,7 @@ func (w *Writer) UpdateMessage(id int64, m *store.Message) error {
 		n[1], m.MessageID, nullable(t[0], m.HasSender), t[1], t[2], n[3], m.Size, m.FirstSeen, m.Own, id)
 	w.findMessage(m.MessageID, m.FirstSeen, id)
 	w.bounces.heardOf(m)
+	w.note(fleet.Messages, id)
 	return nil
 }
 
@@ -63,6 +66,7 @@ func (w *Writer) messageIDs(m *store.Message) (names [4]int64, texts [4]int64, e
 // DeleteMessage removes a message that has no recipients any more.
 func (w *Writer) DeleteMessage(id int64) {
 	w.sink.exec("DELETE FROM message_rows WHERE id = ?", id)
+	w.noteDeleted(fleet.Messages, id)
 }
 
 // AddRecipient writes a recipient and returns its id.
@@ -73,6 +77,7 @@ func (w *Writer) AddRecipient(r *store.Recipient) int64 {
 		VALUES (?,?,?,?,?,?,?,?,?,?)`, id, r.Message, r.Series, address, r.State, r.FirstSeen, r.LastSeen,
 		nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0), r.Troubled)
 	w.findMessage(r.Address, r.FirstSeen, r.Message)
+	w.note(fleet.Recipients, id)
 	return id
 }
 
@@ -91,12 +96,14 @@ func (w *Writer) UpdateRecipient(id int64, r *store.Recipient) {
 	w.sink.exec("UPDATE recipient_rows SET series=?, state=?, first_seen=?, last_seen=?, final_at=?, cause=?, troubled=? WHERE id=?",
 		r.Series, r.State, r.FirstSeen, r.LastSeen, nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0), r.Troubled, id)
 	w.change(id)
+	w.note(fleet.Recipients, id)
 }
 
 // RespellRecipient writes another spelling of a recipient's address.
 func (w *Writer) RespellRecipient(id int64, address string) {
 	w.sink.exec("UPDATE recipient_rows SET address=? WHERE id=?", w.address(address), id)
 	w.respelled = append(w.respelled, respelling{id, address})
+	w.note(fleet.Recipients, id)
 }
 
 // respelling is an address that a recipient is to be found by too.
@@ -126,6 +133,7 @@ func (w *Writer) findRespelled() error {
 func (w *Writer) DeleteRecipient(id int64) {
 	w.change(id)
 	w.sink.exec("DELETE FROM recipient_rows WHERE id = ?", id)
+	w.noteDeleted(fleet.Recipients, id)
 }
 
 // change notes that a recipient is not, or soon will not be, as its segment has
@@ -148,6 +156,7 @@ func (w *Writer) AddAttempt(a *store.Attempt) error {
 	}
 	pair, ok := pairOf(a)
 	id := w.nextID("attempt_rows")
+	w.note(fleet.Attempts, id)
 	w.sink.exec("INSERT INTO attempt_rows (id, time, recipient, series, outcome, cause, service, ip, delay, text, first, pair) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
 		id, a.Time, a.Recipient, a.Series, a.Outcome, a.Cause, service, t[0], nullable(a.Delay.Microseconds(), a.Delay >= 0), t[1], a.First, nullable(pair, ok))
 	if ok {
@@ -191,6 +200,10 @@ func (w *Writer) AddRejection(r *store.Rejection) error {
 		nullable(int64(r.LineHash), r.LineHash != 0), main, copied)
 	if last := w.segmented[segmentRejections]; r.LineHash != 0 && last > 0 {
 		w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, id FROM rejection_rows WHERE line_hash = ? AND id <= ?", segmentRejections, int64(r.LineHash), last)
+	}
+	w.note(fleet.Rejections, id)
+	if r.LineHash != 0 {
+		w.noteRows(fleet.Rejections, "SELECT id FROM rejection_rows WHERE line_hash = ?", int64(r.LineHash))
 	}
 	if r.QueueID != "NOQUEUE" {
 		w.findRejection(r.QueueID, r.Time, id)
@@ -238,6 +251,7 @@ func (w *Writer) flushSubmissions() {
 		w.sink.exec(`INSERT INTO submissions VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET
 			messages = messages + excluded.messages, recipients = recipients + excluded.recipients`,
 			k.hour, k.names[0], k.names[1], k.names[2], k.names[3], n[0], n[1])
+		w.note(fleet.Submissions, k.hour)
 	}
 	clear(w.submissions)
 }
@@ -252,6 +266,7 @@ func (w *Writer) AddTrouble(t *store.Trouble) {
 		}
 		ids[i] = id
 	}
+	w.note(fleet.Troubles, int64(hourOf(int32(store.Minute(t.Time)))))
 	w.sink.exec(`INSERT INTO troubles (hour, format, host, kind, signature, service, n, first, last, text) VALUES (?,?,?,?,?,?,1,?,?,?)
 		ON CONFLICT DO UPDATE SET n = n + 1, first = min(first, excluded.first), last = max(last, excluded.last),
 		text = min(text, excluded.text), service = min(service, excluded.service)`,
@@ -260,6 +275,7 @@ func (w *Writer) AddTrouble(t *store.Trouble) {
 
 // AddConnection counts a connection.
 func (w *Writer) AddConnection(c *store.Connection) {
+	w.note(fleet.Connections, store.Minute(c.Time))
 	w.sink.exec(`INSERT INTO connections (minute, series, cause, session, n, messages, text) VALUES (?,?,?,?,1,?,?)
 		ON CONFLICT (minute, series, cause, session) DO UPDATE SET n = n + 1, messages = messages + excluded.messages, text = min(text, excluded.text)`,
 		store.Minute(c.Time), c.Series, c.Cause, c.Session, c.Messages, c.Text)

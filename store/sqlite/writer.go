@@ -11,6 +11,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // Writer writes to a database in batches. It is used by one goroutine. Rows are
@@ -47,6 +48,9 @@ type Writer struct {
 	failing []span // since Begin, see exact
 
 	bounces bounces
+
+	push  *pushState            // nil: nothing is sent to the database of a fleet
+	noted map[[2]int64]struct{} // of changes, since Begin
 }
 
 // Writer returns the writer of the database.
@@ -67,7 +71,7 @@ func (db *DB) writer() (*Writer, error) {
 		return nil, db.explain("open", err)
 	}
 	w := &Writer{db: db, conn: conn, stmts: map[string]*sql.Stmt{}, lastID: map[string]int64{},
-		lines: map[int64]*store.Lines{}, submissions: map[submissionKey][2]int64{}, segmented: map[int64]int64{}, version: -1}
+		lines: map[int64]*store.Lines{}, submissions: map[submissionKey][2]int64{}, segmented: map[int64]int64{}, noted: map[[2]int64]struct{}{}, version: -1}
 	w.forget()
 	// conn is ours until Close, and so is the connection below it.
 	err = conn.Raw(func(c any) error { w.sink = newSink(c.(driver.Conn)); return nil })
@@ -205,6 +209,7 @@ func (w *Writer) discard() {
 	w.forget()
 	clear(w.lines)
 	clear(w.submissions)
+	clear(w.noted)
 	w.counts, w.lookups, w.failing, w.respelled = w.counts[:0], w.lookups[:0], w.failing[:0], w.respelled[:0]
 	w.countErr, w.rowErr, w.postponed = nil, nil, nil
 	w.deliveries.rows, w.deliveries.text, w.deliveries.lost = w.deliveries.rows[:0], w.deliveries.text[:0], 0
@@ -232,6 +237,9 @@ func (w *Writer) restart() error {
 	if err := w.loadBounces(); err != nil {
 		return err
 	}
+	if err := w.loadPush(); err != nil {
+		return err
+	}
 	return w.skipPruned()
 }
 
@@ -255,6 +263,7 @@ func (w *Writer) Commit() error {
 		err = w.settleBounces()
 	}
 	if err == nil {
+		w.flushNoted()
 		err = w.addSegments()
 	}
 	if err == nil {
@@ -294,6 +303,7 @@ func (w *Writer) flushLines() {
 			read = read + excluded.read, understood = understood + excluded.understood,
 			irrelevant = irrelevant + excluded.irrelevant, unparsed = unparsed + excluded.unparsed`,
 			minute, l.Read, l.Understood, l.Irrelevant, l.Unparsed)
+		w.note(fleet.Lines, minute)
 	}
 	clear(w.lines)
 }

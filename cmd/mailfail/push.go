@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mailfail/store/clickhouse"
+	"mailfail/store/sqlite"
+	"mailfail/templates"
+)
+
+// pushFlags are the flags of push.
+type pushFlags struct {
+	path, to, anonymize string
+	every               time.Duration
+	quiet               bool
+}
+
+func pushCommand() *cobra.Command {
+	var f pushFlags
+	cmd := &cobra.Command{
+		Use:   "push",
+		Short: "Send what is new in the database to that of many hosts",
+		Long: `Push sends the rows of the database that are not there yet to a ClickHouse that
+many hosts share; "mailfail db init" makes its tables. The database stays what it
+is: it knows what was sent, and keeps what was not while the server is away. It
+does not matter how often, in which pieces or how late something is sent, nor
+what ends a push midway: nothing is lost, nothing counts twice.
+
+The server is clickhouse://user@host:8443/database, or clickhouse+http://… without
+TLS. The password is read from $` + clickhouse.PasswordVariable + `, or from the file
+that $` + clickhouse.PasswordFileVariable + ` names; $` + clickhouse.CAVariable + `
+names a file of certificates (PEM) that the server's has to be signed by. The same
+URL and variables serve "mailfail report --db" and all commands that read.`,
+		Example: `  mailfail push --to clickhouse://mailfail@ch.example.org:8443/mailfail
+  mailfail push --to clickhouse://mailfail@ch.example.org:8443/mailfail --every 1m`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.path, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
+	flags.StringVar(&f.to, "to", "", "where to: clickhouse://user@host:8443/database")
+	flags.DurationVar(&f.every, "every", 0, "go on, and send what is new at this interval (else once)")
+	addAnonymize(flags, &f.anonymize)
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing of what was sent")
+	return cmd
+}
+
+func (f *pushFlags) run(cmd *cobra.Command) error {
+	if f.to == "" {
+		return usageError("say where to: --to clickhouse://user@host:8443/database")
+	}
+	if f.every < 0 || f.every > 0 && f.every < time.Second {
+		return usageError("--every %s is too often", f.every)
+	}
+	client, err := newClient("--to", f.to)
+	if err != nil {
+		return err
+	}
+	path, err := databasePath(f.path)
+	if err != nil {
+		return err
+	}
+	ro, err := sqlite.OpenReadOnly(path) // makes no database
+	if err != nil {
+		return err
+	}
+	ro.Close()
+	db, err := openDatabase(cmd, path, warner(cmd))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	names, err := anonymizer(f.anonymize, path)
+	if err != nil {
+		return err
+	}
+	opt := clickhouse.PushOptions{}
+	opt.Host, _ = os.Hostname() // without one it stays unknown
+	if names != nil {
+		opt.Hide = names.Row
+		opt.Host = names.Name(opt.Host)
+	}
+	send := func(ctx context.Context) error {
+		n, err := clickhouse.Send(ctx, client, db, opt)
+		if err == nil && n.Rows > 0 && !f.quiet {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s rows sent to %s\n", templates.Count(n.Rows), client)
+		}
+		return err
+	}
+	if f.every == 0 {
+		return send(cmd.Context())
+	}
+	return f.loop(cmd, send)
+}
+
+// loop sends at an interval until the command is to end. What goes wrong is said
+// when it begins: what waits is sent when the server is back.
+func (f *pushFlags) loop(cmd *cobra.Command, send func(context.Context) error) error {
+	ctx, said := cmd.Context(), ""
+	tick := time.NewTicker(f.every)
+	defer tick.Stop()
+	for {
+		err := send(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			said = ""
+		case err.Error() != said:
+			said = err.Error()
+			warn(cmd, err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// newClient returns a client for the URL that a flag has.
+func newClient(flag, url string) (*clickhouse.Client, error) {
+	if !clickhouse.IsURL(url) {
+		return nil, usageError("%s %q: want clickhouse://user@host:8443/database", flag, url)
+	}
+	c, err := clickhouse.NewClient(url, os.Getenv)
+	if err != nil {
+		return nil, usageError("%s: %w", flag, err)
+	}
+	return c, nil
+}
+
+// dbInitCommand makes the tables of a fleet.
+func dbInitCommand() *cobra.Command {
+	var to, cluster string
+	var dry bool
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Make the tables of a ClickHouse that many hosts share",
+		Long: `Init shows the SQL that makes the database of a fleet and its tables, and has the
+server run it; with --cluster, tables that are replicated and spread over the
+shards of a cluster. What is there stays as it is. The user needs to be allowed to
+create databases and tables; with --dry-run nothing is asked of the server, and
+the SQL may be given to whoever is.`,
+		Example: `  mailfail db init --to clickhouse://admin@ch.example.org:8443/mailfail
+  mailfail db init --to clickhouse://admin@ch.example.org:8443/mailfail --cluster mail --dry-run`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if to == "" {
+				return usageError("say where: --to clickhouse://user@host:8443/database")
+			}
+			client, err := newClient("--to", to)
+			if err != nil {
+				return err
+			}
+			for _, s := range clickhouse.Statements(client.Database(), cluster) {
+				for line := range strings.SplitSeq(s+";", "\n") {
+					if _, err := fmt.Fprintln(cmd.OutOrStdout(), templates.Printable(line)); err != nil {
+						return err
+					}
+				}
+			}
+			if dry {
+				return nil
+			}
+			return clickhouse.Init(cmd.Context(), client, cluster)
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", "the server and the database: clickhouse://user@host:8443/database")
+	cmd.Flags().StringVar(&cluster, "cluster", "", "make replicated tables on this cluster")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "show the SQL, and do nothing")
+	return cmd
+}

@@ -1,0 +1,314 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"mailfail/store"
+	"mailfail/store/fleet"
+	"mailfail/store/sqlite"
+)
+
+// DB answers questions over the rows of all hosts. It is a store.Database, and safe
+// for use by several goroutines. Each question is answered by a view of its own, so
+// that it knows all that has arrived; the questions of a snapshot share one.
+type DB struct{ client *Client }
+
+// Open returns the database of a client.
+func Open(ctx context.Context, c *Client) (*DB, error) {
+	if _, err := c.origins(ctx); err != nil {
+		return nil, err
+	}
+	return &DB{c}, nil
+}
+
+// Close does nothing: nothing is open between questions.
+func (db *DB) Close() error {
+	db.client.http.CloseIdleConnections()
+	return nil
+}
+
+// String returns where the database is.
+func (db *DB) String() string { return db.client.String() }
+
+// Snapshot calls f with a reader of what had arrived when it was first asked for.
+func (db *DB) Snapshot(ctx context.Context, f func(store.Reader) error) error {
+	origins, err := db.client.origins(ctx)
+	if err != nil {
+		return err
+	}
+	v, err := sqlite.OpenView(ctx, &source{db.client, origins})
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	return f(v)
+}
+
+// origin is a database that rows come from.
+type origin struct {
+	name           string
+	from           int64 // the first version that holds
+	deliveriesFrom int64
+}
+
+// origins returns the databases that rows have come from.
+func (c *Client) origins(ctx context.Context) (list []origin, err error) {
+	query := fmt.Sprintf("SELECT origin, `from`, deliveries_from FROM %s FINAL WHERE deleted = 0 ORDER BY origin FORMAT RowBinary", c.table(fleet.Origins))
+	err = c.eachRow(ctx, query, []fleet.Type{fleet.Text, fleet.Int, fleet.Int}, func(r fleet.Row) error {
+		list = append(list, origin{r[0].Text, r[1].Int, r[2].Int})
+		return nil
+	})
+	return list, err
+}
+
+// source reads the rows of all origins.
+type source struct {
+	client  *Client
+	origins []origin
+}
+
+// DeliveriesFrom returns since when all origins keep deliveries.
+func (s *source) DeliveriesFrom() (from int64) {
+	for _, o := range s.origins {
+		from = max(from, o.deliveriesFrom)
+	}
+	return from
+}
+
+// Covered returns the minutes of the first and the last line that was read.
+func (s *source) Covered(ctx context.Context) (first, last int64, err error) {
+	query := fmt.Sprintf("SELECT min(minute), max(minute) FROM %s WHERE minute > 0 AND %s FORMAT RowBinary", s.client.table(fleet.Lines), s.valid())
+	err = s.client.eachRow(ctx, query, []fleet.Type{fleet.Int, fleet.Int}, func(r fleet.Row) error {
+		first, last = r[0].Int, r[1].Int
+		return nil
+	})
+	return first, last, err
+}
+
+// Rows calls each with the rows that a query is for.
+func (s *source) Rows(ctx context.Context, t *fleet.Table, columns []string, q sqlite.RowsQuery, each func(origin int64, row fleet.Row) error) error {
+	if len(s.origins) == 0 {
+		return nil
+	}
+	query, err := s.sql(t, columns, &q)
+	if err != nil {
+		return err
+	}
+	types := []fleet.Type{fleet.Int}
+	for _, name := range columns {
+		i := slices.IndexFunc(t.Columns, func(c fleet.Column) bool { return c.Name == name })
+		types = append(types, t.Columns[i].Type)
+	}
+	return s.client.eachRow(ctx, query, types, func(r fleet.Row) error { return each(r[0].Int, r[1:]) })
+}
+
+// sql returns a query in SQL: the first column is the number of the origin.
+func (s *source) sql(t *fleet.Table, columns []string, q *sqlite.RowsQuery) (string, error) {
+	names := make([]string, len(columns))
+	for i, name := range columns {
+		names[i] = quoteName(name)
+	}
+	conditions := []string{"deleted = 0", s.valid()}
+	if q.Within {
+		conditions = append(conditions, within(t, q))
+	}
+	switch {
+	case len(q.Hashes) > 0:
+		conditions = append(conditions, mayHave(q.Hashes))
+	case len(q.IDs) > 0:
+		cond, err := s.ofIDs(q)
+		if err != nil {
+			return "", err
+		}
+		conditions = append(conditions, cond)
+	case q.By != "":
+		conditions = append(conditions, ofTexts(t, q))
+	}
+	query := fmt.Sprintf("SELECT toInt64(indexOf(%s, origin) - 1), %s FROM %s FINAL WHERE %s",
+		s.list(), strings.Join(names, ", "), s.client.table(t), strings.Join(conditions, " AND "))
+	if q.Order != "" {
+		query += " ORDER BY " + quoteName(q.Order)
+	}
+	return query + " FORMAT RowBinary", nil
+}
+
+// list returns the origins as an array.
+func (s *source) list() string {
+	names := make([]string, len(s.origins))
+	for i, o := range s.origins {
+		names[i] = quote(o.name)
+	}
+	return "[" + strings.Join(names, ",") + "]"
+}
+
+// valid returns the condition that a row is of one of the origins, and of the state
+// that holds of it.
+func (s *source) valid() string {
+	if len(s.origins) == 0 {
+		return "0"
+	}
+	conditions := []string{"has(" + s.list() + ", origin)"}
+	for _, o := range s.origins {
+		if o.from > 0 {
+			conditions = append(conditions, fmt.Sprintf("NOT (origin = %s AND version < %d)", quote(o.name), o.from))
+		}
+	}
+	return strings.Join(conditions, " AND ")
+}
+
+// within returns the condition that a row lies in a span of time. Open ends are left
+// out: old servers reckon wrongly with numbers that are no times.
+func within(t *fleet.Table, q *sqlite.RowsQuery) string {
+	from, to := t.Key[0], t.Key[0]
+	if t == fleet.Recipients {
+		from, to = "last_seen", "first_seen"
+	}
+	conditions := []string{"1"}
+	if q.Since != math.MinInt64 {
+		conditions = append(conditions, fmt.Sprintf("%s >= %d", quoteName(from), q.Since))
+	}
+	if q.Until != math.MaxInt64 {
+		conditions = append(conditions, fmt.Sprintf("%s < %d", quoteName(to), q.Until))
+	}
+	return strings.Join(conditions, " AND ")
+}
+
+// ofIDs returns the condition that a column is one of some ids, by origin.
+func (s *source) ofIDs(q *sqlite.RowsQuery) (string, error) {
+	byOrigin := make([][]string, len(s.origins))
+	for _, id := range q.IDs {
+		o, own := sqlite.RowID(id)
+		if o < 0 || o >= int64(len(s.origins)) {
+			return "", errors.New("a row of no origin was asked for")
+		}
+		byOrigin[o] = append(byOrigin[o], fmt.Sprint(own))
+	}
+	var list []string
+	for o, ids := range byOrigin {
+		if ids != nil {
+			list = append(list, fmt.Sprintf("(origin = %s AND %s IN (%s))", quote(s.origins[o].name), quoteName(q.By), strings.Join(ids, ",")))
+		}
+	}
+	return "(" + strings.Join(list, " OR ") + ")", nil
+}
+
+// ofTexts returns the condition that a column is one of some texts.
+func ofTexts(t *fleet.Table, q *sqlite.RowsQuery) string {
+	if len(q.Texts) == 0 {
+		return "0"
+	}
+	column, list := quoteName(q.By), make([]string, len(q.Texts))
+	i := slices.IndexFunc(t.Columns, func(c fleet.Column) bool { return c.Name == q.By })
+	for n, text := range q.Texts {
+		list[n] = text
+		if c := t.Columns[i].Type; c == fleet.Text || c == fleet.MaybeText {
+			list[n] = quote(text)
+		}
+	}
+	if q.Fold {
+		column = "lower(" + column + ")"
+	}
+	return column + " IN (" + strings.Join(list, ",") + ")"
+}
+
+// mayHave returns the condition that a filter of deliveries may have one of some
+// hashes: three bits are set for each, see store/sqlite.
+func mayHave(hashes []uint64) string {
+	var any []string
+	for _, h := range hashes {
+		var all []string
+		for _, bit := range sqlite.FilterBits(h) {
+			all = append(all, fmt.Sprintf("bitAnd(bitShiftRight(reinterpretAsUInt8(substring(filter, intDiv(%d %% (8 * length(filter)), 8) + 1, 1)), (%d %% (8 * length(filter))) %% 8), 1) = 1", bit, bit))
+		}
+		any = append(any, strings.Join(all, " AND "))
+	}
+	return "length(filter) > 0 AND ((" + strings.Join(any, ") OR (") + "))"
+}
+
+// with answers one question.
+func with[T any](ctx context.Context, db *DB, ask func(store.Reader) (T, error)) (answer T, err error) {
+	err = db.Snapshot(ctx, func(r store.Reader) error {
+		answer, err = ask(r)
+		return err
+	})
+	return answer, err
+}
+
+// Numbers is that of store.Reader, as are those that follow.
+func (db *DB) Numbers(ctx context.Context, w store.Window, f store.Filter, by []store.Dimension) (*store.Numbers, error) {
+	return with(ctx, db, func(r store.Reader) (*store.Numbers, error) { return r.Numbers(ctx, w, f, by) })
+}
+
+func (db *DB) Timeline(ctx context.Context, w store.Window, f store.Filter, by []store.Dimension, step time.Duration) (*store.Timeline, error) {
+	return with(ctx, db, func(r store.Reader) (*store.Timeline, error) { return r.Timeline(ctx, w, f, by, step) })
+}
+
+func (db *DB) Flow(ctx context.Context, windows []store.Window, f store.Filter, to store.FlowSink) error {
+	return db.Snapshot(ctx, func(r store.Reader) error { return r.Flow(ctx, windows, f, to) })
+}
+
+func (db *DB) Replies(ctx context.Context, ids []int64) ([]store.Reply, error) {
+	return with(ctx, db, func(r store.Reader) ([]store.Reply, error) { return r.Replies(ctx, ids) })
+}
+
+func (db *DB) Affected(ctx context.Context, w store.Window, f store.Filter, each func(*store.Affected) error) error {
+	return db.Snapshot(ctx, func(r store.Reader) error { return r.Affected(ctx, w, f, each) })
+}
+
+func (db *DB) Persons(ctx context.Context, ids []int64, before time.Time) ([]store.Person, error) {
+	return with(ctx, db, func(r store.Reader) ([]store.Person, error) { return r.Persons(ctx, ids, before) })
+}
+
+func (db *DB) Covered(ctx context.Context) (first, last time.Time, err error) {
+	err = db.Snapshot(ctx, func(r store.Reader) error {
+		first, last, err = r.Covered(ctx)
+		return err
+	})
+	return first, last, err
+}
+
+func (db *DB) Troubles(ctx context.Context, w store.Window, f store.Filter) ([]store.TroubleRow, error) {
+	return with(ctx, db, func(r store.Reader) ([]store.TroubleRow, error) { return r.Troubles(ctx, w, f) })
+}
+
+func (db *DB) Feedback(ctx context.Context, w store.Window, f store.Filter) ([]store.FeedbackRow, error) {
+	return with(ctx, db, func(r store.Reader) ([]store.FeedbackRow, error) { return r.Feedback(ctx, w, f) })
+}
+
+func (db *DB) Submissions(ctx context.Context, w store.Window, f store.Filter) ([]store.SubmissionRow, error) {
+	return with(ctx, db, func(r store.Reader) ([]store.SubmissionRow, error) { return r.Submissions(ctx, w, f) })
+}
+
+func (db *DB) Events(ctx context.Context, w store.Window, f store.Filter, outcomes []string, newest int, each func(*store.Event) error) (store.LeftOut, error) {
+	return with(ctx, db, func(r store.Reader) (store.LeftOut, error) { return r.Events(ctx, w, f, outcomes, newest, each) })
+}
+
+func (db *DB) Trace(ctx context.Context, what string) (stories []*store.Story, rejections []*store.Event, err error) {
+	err = db.Snapshot(ctx, func(r store.Reader) error {
+		stories, rejections, err = r.Trace(ctx, what)
+		return err
+	})
+	return stories, rejections, err
+}
+
+func (db *DB) Delivered(ctx context.Context, what string) (store.Delivered, error) {
+	return with(ctx, db, func(r store.Reader) (store.Delivered, error) { return r.Delivered(ctx, what) })
+}
+
+func (db *DB) Recent(ctx context.Context, w store.Window, f store.Filter, each func(*store.Event, int64)) error {
+	return db.Snapshot(ctx, func(r store.Reader) error { return r.Recent(ctx, w, f, each) })
+}
+
+func (db *DB) Usual(ctx context.Context, now time.Time, days int, f store.Filter) (store.Usual, error) {
+	return with(ctx, db, func(r store.Reader) (store.Usual, error) { return r.Usual(ctx, now, days, f) })
+}
+
+func (db *DB) Repeats(ctx context.Context, w store.Window, f store.Filter) (*store.Repeats, error) {
+	return with(ctx, db, func(r store.Reader) (*store.Repeats, error) { return r.Repeats(ctx, w, f) })
+}

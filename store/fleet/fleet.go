@@ -1,0 +1,160 @@
+// Package fleet describes the tables of a database that many hosts send their rows
+// to. A row is known by the origin, which is the database it comes from, and its
+// key; of rows with the same key the one with the greatest version holds.
+package fleet
+
+import "strings"
+
+// Type is what a column holds.
+type Type uint8
+
+// The types of columns.
+const (
+	Int       Type = iota
+	Text           // bytes
+	MaybeInt       // or nothing
+	MaybeText      // or nothing
+	Ints           // a list
+)
+
+// Column is a column of a table. Each table also has origin, version and deleted.
+type Column struct {
+	Name string
+	Type Type
+}
+
+// Value is a value of a column: of its fields one is used.
+type Value struct {
+	Int  int64
+	Text string
+	Null bool // of MaybeInt and MaybeText
+	Ints []int64
+}
+
+// Row are the values of a row, one for each column.
+type Row []Value
+
+// Table is a table of a fleet.
+type Table struct {
+	Name    string
+	Columns []Column
+	Key     []string // besides the origin, in the order by which rows are kept
+	Day     string   // of a row, an expression over what never changes of it; "" for none
+}
+
+// suffixes are those of the names in columns.
+var suffixes = map[byte]Type{'$': Text, '?': MaybeInt, '~': MaybeText, '*': Ints}
+
+// columns reads names: without a suffix the column holds integers.
+func columns(names string) (list []Column) {
+	for _, name := range strings.Fields(names) {
+		last := name[len(name)-1]
+		t, ok := suffixes[last]
+		if ok {
+			name = name[:len(name)-1]
+		}
+		list = append(list, Column{name, t})
+	}
+	return list
+}
+
+// Days since 1970, of times in microseconds, of minutes, of hours and of blocks.
+const (
+	dayOfTime   = "intDiv(time, 86400000000)"
+	dayOfMinute = "intDiv(minute, 1440)"
+	dayOfHour   = "intDiv(hour, 24)"
+	dayOfBlock  = "intDiv(id, 24576)" // 1024 an hour
+)
+
+// The tables. Names are spelled out; numbers named after a table are ids of it,
+// of the same origin. Times are in microseconds since 1970.
+var (
+	Causes = &Table{
+		Name:    "causes",
+		Columns: columns("id reply enhanced$ mta_status$ stage source provider$ signature$ reason$ rule$ decided confidence"),
+		Key:     []string{"id"},
+	}
+	Series = &Table{
+		Name:    "series",
+		Columns: columns("id format$ host$ instance$ sender$ domain$ relay$ provider$ direction own"),
+		Key:     []string{"id"},
+	}
+	// id_hash is that of message_id, by which the legs of a message are found.
+	Messages = &Table{
+		Name:    "messages",
+		Columns: columns("id format$ host$ instance$ queue_id$ message_id$ sender~ client$ client_ip$ account$ size first_seen own id_hash"),
+		Key:     []string{"id"},
+	}
+	Recipients = &Table{
+		Name:    "recipients",
+		Columns: columns("id message series address$ state first_seen last_seen final_at? cause? exact_cause? troubled"),
+		Key:     []string{"id"},
+	}
+	Attempts = &Table{
+		Name:    "attempts",
+		Columns: columns("id time recipient series outcome cause service$ ip$ delay? text$ first exact? own_cause? pair?"),
+		Key:     []string{"time", "id"},
+		Day:     dayOfTime,
+	}
+	Rejections = &Table{
+		Name:    "rejections",
+		Columns: columns("id time series cause service$ queue_id$ client$ client_ip$ sender~ sender_domain$ recipient$ text$ line_hash? n n_main n_copy"),
+		Key:     []string{"time", "id"},
+		Day:     dayOfTime,
+	}
+	Feedback = &Table{
+		Name:    "feedback",
+		Columns: columns("id kind time series cause attempt? sent? sent_at? ids$ addresses$ text$ hash?"),
+		Key:     []string{"time", "id"},
+		Day:     dayOfTime,
+	}
+	Connections = &Table{
+		Name:    "connections",
+		Columns: columns("minute series cause session$ n messages text$"),
+		Key:     []string{"minute", "series", "cause", "session"},
+		Day:     dayOfMinute,
+	}
+	// The columns of a block of counts are lists of the same length.
+	Counts = &Table{
+		Name:    "counts",
+		Columns: columns("id series* cause* minute* delivered* recipients* suspended* handed* messages* accepted* expected* heard*"),
+		Key:     []string{"id"},
+		Day:     dayOfBlock,
+	}
+	Deliveries = &Table{
+		Name:    "deliveries",
+		Columns: columns("id rows filter$ data$"),
+		Key:     []string{"id"},
+		Day:     dayOfBlock,
+	}
+	Submissions = &Table{
+		Name:    "submissions",
+		Columns: columns("hour host$ sender$ account$ client$ messages recipients"),
+		Key:     []string{"hour", "host", "sender", "account", "client"},
+		Day:     dayOfHour,
+	}
+	Troubles = &Table{
+		Name:    "troubles",
+		Columns: columns("hour format$ host$ kind$ signature$ service$ n first last text$"),
+		Key:     []string{"hour", "format", "host", "kind", "signature"},
+		Day:     dayOfHour,
+	}
+	Lines = &Table{
+		Name:    "lines",
+		Columns: columns("minute read understood irrelevant unparsed"),
+		Key:     []string{"minute"},
+		Day:     dayOfMinute,
+	}
+	// A row for each origin, which is sent last: what it was sent up to.
+	Origins = &Table{
+		Name:    "origins",
+		Columns: columns("host$ pushed from deliveries_from"),
+	}
+)
+
+// Tables lists the tables in the order in which they are sent.
+var Tables = []*Table{Causes, Series, Messages, Recipients, Attempts, Rejections, Feedback, Connections, Counts, Deliveries, Submissions, Troubles, Lines}
+
+// EpochBits is how many bits of a version count batches. Those above count how
+// often a database was put back to an earlier state.
+const EpochBits = 40

@@ -1,0 +1,450 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mailfail/store"
+	"mailfail/store/fleet"
+)
+
+// A database whose rows are sent to that of a fleet is a spool: nothing is sent
+// but what is committed, and nothing of it is forgotten before it has arrived.
+//
+// Rows have rising ids. Those with greater ids than were sent are new; the table
+// changes has the others that were written since. A push first says, in a
+// transaction, up to which ids it sends, so that whoever writes later knows
+// which rows to note. Its number is the version of all rows it sends: what it
+// reads is the state of that transaction, so that a greater version is never
+// older. Where no push was ever made, nothing is noted.
+
+// metaPush is the name in meta of the state of a spool.
+const metaPush = "push"
+
+// pushState is what is known of what was sent.
+type pushState struct {
+	Target  string           // where to
+	Epoch   int64            // how often the database was put back to an earlier state
+	Batch   int64            // number of the last push that began
+	Acked   int64            // version of the last push that ended
+	Claimed map[string]int64 // by table the last id that a push sends or sent
+	Sent    map[string]int64 // by table the last id that has arrived
+	Whole   bool             // tables whose rows have no rising ids have arrived
+	Done    time.Time        // when the last push ended
+}
+
+func (s *pushState) version() int64 { return s.Epoch<<fleet.EpochBits | s.Batch }
+
+// spooled says how rows of a table are read to be sent.
+type spooled struct {
+	*fleet.Table
+	kind  int64  // in changes, plus 64 for rows that were removed
+	rows  string // table with rising ids, "" for others
+	from  string // what the columns are selected from
+	where string // column that changes.id is about
+	exprs string // columns, where they are not those of where
+}
+
+// deletedKind is added to the kind of rows that were removed.
+const deletedKind = 64
+
+var spooledTables = []*spooled{
+	{fleet.Causes, 1, "causes", "causes AS x JOIN names AS p ON p.id = x.provider", "x.id",
+		"x.id, reply, enhanced, mta_status, stage, source, p.text, signature, reason, rule, decided, confidence"},
+	{fleet.Series, 2, "series", `series AS x JOIN names AS f ON f.id = x.format JOIN names AS h ON h.id = x.host JOIN names AS i ON i.id = x.instance
+		JOIN names AS s ON s.id = x.sender JOIN names AS d ON d.id = x.domain JOIN names AS r ON r.id = x.relay
+		LEFT JOIN relays AS o ON o.relay = x.relay LEFT JOIN names AS p ON p.id = o.provider`, "x.id",
+		"x.id, f.text, h.text, i.text, s.text, d.text, r.text, IFNULL(p.text, ''), direction, own"},
+	{fleet.Messages, 3, "message_rows", "messages AS x JOIN names AS f ON f.id = x.format JOIN names AS h ON h.id = x.host JOIN names AS i ON i.id = x.instance", "x.id",
+		"x.id, f.text, h.text, i.text, queue_id, message_id, x.sender, client, client_ip, account, size, first_seen, own, 0"},
+	{fleet.Recipients, 4, "recipient_rows", "recipients AS x", "x.id",
+		"x.id, message, series, address, state, first_seen, last_seen, final_at, cause, exact_cause, troubled"},
+	{fleet.Attempts, 5, "attempt_rows", "attempts AS x JOIN names AS s ON s.id = x.service", "x.id",
+		"x.id, time, recipient, series, outcome, cause, s.text, ip, delay, x.text, first, exact, own_cause, pair"},
+	{fleet.Rejections, 6, "rejection_rows", `rejections AS x JOIN rejection_rows AS y ON y.id = x.id JOIN names AS s ON s.id = x.service
+		JOIN names AS d ON d.id = y.sender_domain`, "x.id",
+		"x.id, x.time, x.series, x.cause, s.text, x.queue_id, x.client, x.client_ip, x.sender, d.text, x.recipient, x.text, x.line_hash, x.n, x.n_main, x.n_copy"},
+	{fleet.Feedback, 13, "feedback", "feedback AS x", "x.id", "id, kind, time, series, cause, attempt, sent, sent_at, ids, addresses, text, hash"},
+	{fleet.Connections, 7, "", "connections AS x", "x.minute", "minute, series, cause, session, n, messages, text"},
+	{fleet.Counts, 8, "", "counts AS x", "x.id", "id, data"},
+	{fleet.Deliveries, 9, "", "deliveries AS x", "x.id", "id, rows, filter, data"},
+	{fleet.Submissions, 10, "", `submissions AS x JOIN names AS h ON h.id = x.host JOIN names AS s ON s.id = x.sender
+		JOIN names AS a ON a.id = x.account JOIN names AS c ON c.id = x.client`, "x.hour", "hour, h.text, s.text, a.text, c.text, messages, recipients"},
+	{fleet.Troubles, 11, "", "troubles AS x JOIN names AS f ON f.id = x.format JOIN names AS h ON h.id = x.host JOIN names AS s ON s.id = x.service", "x.hour",
+		"hour, f.text, h.text, kind, signature, s.text, n, first, last, x.text"},
+	{fleet.Lines, 12, "", "lines AS x", "x.minute", "minute, read, understood, irrelevant, unparsed"},
+}
+
+func spooledOf(t *fleet.Table) *spooled {
+	i := slices.IndexFunc(spooledTables, func(s *spooled) bool { return s.Table == t })
+	return spooledTables[i]
+}
+
+// note notes that a row of a table that may have been sent was written.
+func (w *Writer) note(t *fleet.Table, id int64) { w.noteAs(t, id, 0) }
+
+// noteDeleted notes that a row of a table was removed, though it stays true that
+// it was there: what is pruned stays in the database of a fleet.
+func (w *Writer) noteDeleted(t *fleet.Table, id int64) { w.noteAs(t, id, deletedKind) }
+
+func (w *Writer) noteAs(t *fleet.Table, id, plus int64) {
+	if w.push == nil {
+		return
+	}
+	s := spooledOf(t)
+	if s.rows == "" || id <= w.push.Claimed[t.Name] {
+		w.noted[[2]int64{s.kind + plus, id}] = struct{}{}
+	}
+}
+
+// noteRows notes the rows of a table whose ids a query gives.
+func (w *Writer) noteRows(t *fleet.Table, query string, args ...any) {
+	if w.push != nil {
+		w.sink.exec(fmt.Sprintf("INSERT OR REPLACE INTO changes SELECT %d, id, %d FROM (%s) WHERE id <= %d", spooledOf(t).kind, w.push.Batch, query, w.push.Claimed[t.Name]), args...)
+	}
+}
+
+// flushNoted writes what was noted since Begin.
+func (w *Writer) flushNoted() {
+	for c := range w.noted {
+		w.sink.exec("INSERT OR REPLACE INTO changes VALUES (?,?,?)", c[0], c[1], w.push.Batch)
+	}
+	clear(w.noted)
+}
+
+// loadPush reads the state of the spool, if the database is one.
+func (w *Writer) loadPush() error {
+	w.push = nil
+	text, err := w.Meta(metaPush)
+	if err != nil || text == "" {
+		return err
+	}
+	w.push = &pushState{}
+	return json.Unmarshal([]byte(text), w.push)
+}
+
+func (w *Writer) putPush(s *pushState) error {
+	text, err := json.Marshal(s)
+	if err == nil {
+		w.PutMeta(metaPush, string(text))
+	}
+	return err
+}
+
+// Push is a state of the database that is being sent to that of a fleet.
+type Push struct {
+	Origin  string
+	Version int64
+
+	db    *DB
+	conn  *sql.Conn // in a read transaction
+	state pushState
+}
+
+// PushedTo says up to which version a target has the rows of this database: what
+// it says, 0 nothing. Rows are sent again from the first on when the target has
+// another version than was sent to it, which happens when either was put back to
+// an earlier state.
+type PushedTo struct {
+	Target  string
+	Version int64
+}
+
+// Origin returns what tells the database from all others.
+func (db *DB) Origin(ctx context.Context) (origin string, err error) {
+	err = db.ro.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'origin'").Scan(&origin)
+	return origin, db.explain("read", err)
+}
+
+// BeginPush begins a push of all that the target does not have. The snapshot that it
+// is of costs other processes nothing but space.
+func (db *DB) BeginPush(ctx context.Context, to PushedTo) (p *Push, err error) {
+	w, err := db.writer()
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	if _, err := w.Begin(ctx); err != nil {
+		return nil, err
+	}
+	p = &Push{db: db}
+	if p.Origin, err = w.Meta("origin"); err == nil && p.Origin == "" {
+		err = errors.New("it has no origin")
+	}
+	if err == nil {
+		p.state = w.nextPush(to)
+		p.Version = p.state.version()
+		err = w.putPush(&p.state)
+	}
+	if err == nil {
+		err = w.sink.wait()
+	}
+	if err == nil {
+		p.conn, err = db.snapshot(ctx)
+	}
+	if err != nil {
+		w.Rollback()
+		return nil, db.explain("push", err)
+	}
+	if err := w.Commit(); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// nextPush returns the state of a push that begins.
+func (w *Writer) nextPush(to PushedTo) pushState {
+	var s pushState
+	if w.push != nil {
+		s = *w.push
+	}
+	fresh := s.Target != to.Target || s.Sent == nil || to.Version < s.Acked
+	if to.Version > s.version() { // this database was put back to an earlier state
+		s.Epoch = to.Version>>fleet.EpochBits + 1
+		fresh = true
+	}
+	if fresh {
+		s.Target, s.Sent, s.Whole, s.Acked = to.Target, map[string]int64{}, false, 0
+	}
+	s.Batch++
+	s.Claimed = map[string]int64{}
+	for _, t := range spooledTables {
+		if t.rows != "" {
+			s.Claimed[t.Name] = w.lastID[t.rows]
+		}
+	}
+	return s
+}
+
+// snapshot returns a connection in a read transaction that sees what is committed
+// now.
+func (db *DB) snapshot(ctx context.Context) (*sql.Conn, error) {
+	conn, err := db.ro.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var n int
+	if _, err = conn.ExecContext(ctx, "BEGIN DEFERRED"); err == nil {
+		err = conn.QueryRowContext(ctx, "SELECT count(*) FROM meta").Scan(&n)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// Close gives up what is left of a push: it is sent by the next one.
+func (p *Push) Close() {
+	if p.conn != nil {
+		p.conn.ExecContext(context.Background(), "ROLLBACK")
+		p.conn.Close()
+		p.conn = nil
+	}
+}
+
+// Done says that all rows have arrived.
+func (p *Push) Done(ctx context.Context) error {
+	p.Close()
+	w, err := p.db.writer()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if _, err := w.Begin(ctx); err != nil {
+		return err
+	}
+	s := w.push
+	if s == nil || s.Epoch != p.state.Epoch || s.Target != p.state.Target || s.Acked >= p.Version {
+		w.Rollback() // somebody else began anew, or was faster
+		return nil
+	}
+	s.Acked, s.Sent, s.Whole, s.Done = p.Version, p.state.Claimed, true, time.Now().UTC()
+	if err := w.putPush(s); err != nil {
+		w.Rollback()
+		return err
+	}
+	w.sink.exec("DELETE FROM changes WHERE batch < ?", p.state.Batch)
+	return w.Commit()
+}
+
+// Epoch returns the first version that rows of the database have now: others of the
+// same origin are of a state that was given up.
+func (p *Push) Epoch() int64 { return p.state.Epoch << fleet.EpochBits }
+
+// DeliveriesFrom returns since when all deliveries are kept, 0 since the beginning.
+func (p *Push) DeliveriesFrom(ctx context.Context) (from int64, err error) {
+	err = p.conn.QueryRowContext(ctx, "SELECT IFNULL((SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?), 0)", metaDeliveriesFrom).Scan(&from)
+	return from, err
+}
+
+// EachRow calls each with the rows of a table that are to be sent; those that were
+// removed have no values but their key.
+func (p *Push) EachRow(ctx context.Context, t *fleet.Table, each func(row fleet.Row, deleted bool) error) error {
+	s := spooledOf(t)
+	query := fmt.Sprintf("SELECT %s FROM %s", s.exprs, s.from)
+	conditions := []string{fmt.Sprintf("%s IN (SELECT id FROM changes WHERE kind = %d)", s.where, s.kind)}
+	switch sent := p.state.Sent[t.Name]; {
+	case s.rows == "" && !p.state.Whole:
+		conditions = []string{"true"}
+	case s.rows != "":
+		conditions[0] += fmt.Sprintf(" AND %s <= %d", s.where, sent)
+		conditions = append(conditions, fmt.Sprintf("%s > %d AND %s <= %d ORDER BY %s", s.where, sent, s.where, p.state.Claimed[t.Name], s.where))
+	}
+	for _, where := range conditions {
+		if err := p.each(ctx, s, query+" WHERE "+where, each); err != nil {
+			return p.db.explain("push", err)
+		}
+	}
+	return p.db.explain("push", p.eachDeleted(ctx, s, each))
+}
+
+func (p *Push) each(ctx context.Context, s *spooled, query string, each func(fleet.Row, bool) error) error {
+	rows, err := p.conn.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	columns := s.Columns
+	if s.Table == fleet.Counts {
+		columns = []fleet.Column{{Name: "id"}, {Name: "data", Type: fleet.Text}}
+	}
+	row, into := make(fleet.Row, len(columns)), make([]any, len(columns))
+	for i, c := range columns {
+		into[i] = &scanned{c.Type, &row[i]}
+	}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		out := row
+		if s.Table == fleet.Counts {
+			if out, err = countsRow(row); err != nil {
+				return err
+			}
+		}
+		if err := each(out, false); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (p *Push) eachDeleted(ctx context.Context, s *spooled, each func(fleet.Row, bool) error) error {
+	table := s.rows
+	if table == "" {
+		table, _, _ = strings.Cut(s.from, " ")
+	}
+	if len(s.Key) != 1 || s.Key[0] != "id" {
+		return nil // nothing else is removed
+	}
+	rows, err := p.conn.QueryContext(ctx, fmt.Sprintf("SELECT id FROM changes WHERE kind = %d AND id NOT IN (SELECT id FROM %s)", s.kind+deletedKind, table))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		row := make(fleet.Row, len(s.Columns))
+		for i, c := range s.Columns {
+			row[i].Null = c.Type == fleet.MaybeInt || c.Type == fleet.MaybeText
+		}
+		if err := rows.Scan(&row[0].Int); err != nil {
+			return err
+		}
+		if err := each(row, true); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// countsRow takes a block of counts apart.
+func countsRow(row fleet.Row) (fleet.Row, error) {
+	var b block
+	if err := b.decode([]byte(row[1].Text)); err != nil {
+		return nil, err
+	}
+	out := make(fleet.Row, 1+len(b.cols))
+	out[0] = row[0]
+	for c := range b.cols {
+		list := make([]int64, b.rows)
+		for i := range list {
+			list[i] = b.at(c, i)
+		}
+		out[1+c].Ints = list
+	}
+	return out, nil
+}
+
+// scanned is a value that is read from a row.
+type scanned struct {
+	t fleet.Type
+	v *fleet.Value
+}
+
+// Scan implements sql.Scanner.
+func (s *scanned) Scan(src any) error {
+	*s.v = fleet.Value{}
+	switch src := src.(type) {
+	case nil:
+		s.v.Null = true
+	case int64:
+		s.v.Int = src
+	case bool:
+		if src {
+			s.v.Int = 1
+		}
+	case []byte:
+		s.v.Text = string(src)
+	case string:
+		s.v.Text = src
+	default:
+		return fmt.Errorf("a value of type %T", src)
+	}
+	return nil
+}
+
+// Unsent returns what has not arrived yet.
+func (db *DB) Unsent(ctx context.Context) (n store.Unsent, err error) {
+	err = db.transaction(ctx, func(t *tx) error {
+		var text string
+		if ok, err := t.one("SELECT value FROM meta WHERE name = ?", []any{metaPush}, &text); err != nil || !ok {
+			return err
+		}
+		var s pushState
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			return err
+		}
+		n = store.Unsent{Target: s.Target, Since: s.Done}
+		for _, table := range spooledTables {
+			var rows int64
+			query, args := s.unsent(table)
+			if _, err := t.one(query, args, &rows); err != nil {
+				return err
+			}
+			n.Rows += rows
+		}
+		return nil
+	})
+	return n, err
+}
+
+// unsent returns a query for how much of a table has not arrived.
+func (s *pushState) unsent(t *spooled) (string, []any) {
+	name, _, _ := strings.Cut(t.from, " ")
+	switch {
+	case t.rows != "":
+		sent := s.Sent[t.Name]
+		return fmt.Sprintf("SELECT (SELECT count(*) FROM changes WHERE kind = ? AND id <= ?) + (SELECT count(*) FROM %s WHERE id > ?)", t.rows), []any{t.kind, sent, sent}
+	case !s.Whole:
+		return "SELECT count(*) FROM " + name, nil
+	}
+	return "SELECT count(*) FROM changes WHERE kind = ?", []any{t.kind}
+}

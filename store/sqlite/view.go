@@ -1,0 +1,685 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mailfail/registry"
+	"mailfail/store"
+	"mailfail/store/fleet"
+)
+
+// A View answers questions about rows that another engine keeps, in the tables of
+// package fleet. It is a temporary database: what a question needs of a window is
+// read when it is asked for the first time, as segments, and the rows themselves
+// only of what is shown one by one. So the answers are those of a database that
+// has the same rows. It is used by one goroutine.
+type View struct {
+	*reader
+	w      *Writer
+	from   ViewSource
+	series map[int64]int64 // by the id of a row
+	causes map[int64]int64
+	ids    map[store.Cause]int64
+	had    map[*fleet.Table][]span         // what was read, in the units of the table
+	rows   map[*fleet.Table]map[int64]bool // that were read one by one
+	found  map[string]bool                 // ids and addresses that were looked for
+	blocks int64                           // segments so far
+}
+
+// ViewSource is an engine that a View is about.
+type ViewSource interface {
+	// Rows calls each with some columns of the rows of a table that a query is for.
+	// origin is a number from 0.
+	Rows(ctx context.Context, t *fleet.Table, columns []string, q RowsQuery, each func(origin int64, row fleet.Row) error) error
+	// DeliveriesFrom returns since when all deliveries are kept.
+	DeliveriesFrom() int64
+	// Covered returns the first and the last minute above 0 of which lines were read.
+	Covered(ctx context.Context) (first, last int64, err error)
+}
+
+// RowsQuery says which rows of a table are wanted; without anything all are.
+type RowsQuery struct {
+	Within       bool
+	Since, Until int64 // of a time, minute, hour or block, of recipients their life; the least and the greatest number are open ends
+
+	By    string // the column that the others are about
+	IDs   []int64
+	Texts []string
+	Fold  bool // case does not matter
+
+	Hashes []uint64 // of deliveries: the filter may have one of them
+	Order  string   // column
+}
+
+// originBits is how many bits of an id of a View tell the row from others of its origin.
+const originBits = 40
+
+func viewID(origin, id int64) int64 {
+	if id == 0 {
+		return 0
+	}
+	return origin<<originBits | id
+}
+
+// RowID returns the number of an origin and what id is there.
+func RowID(id int64) (origin, own int64) { return id >> originBits, id & (1<<originBits - 1) }
+
+// OpenView opens a view of what an engine keeps.
+func OpenView(ctx context.Context, from ViewSource) (*View, error) {
+	db, err := OpenTemporary()
+	if err != nil {
+		return nil, err
+	}
+	v := &View{from: from, series: map[int64]int64{}, causes: map[int64]int64{}, ids: map[store.Cause]int64{},
+		had: map[*fleet.Table][]span{}, rows: map[*fleet.Table]map[int64]bool{}, found: map[string]bool{}}
+	if v.w, err = db.writer(); err != nil {
+		db.Close()
+		return nil, err
+	}
+	v.reader = &reader{func(ctx context.Context, f func(*tx) error) error {
+		return f(&tx{ctx: ctx, conn: v.w.conn, cache: &db.cache, view: v})
+	}}
+	_, err = v.w.conn.ExecContext(ctx, "BEGIN")
+	for _, step := range []func(context.Context) error{
+		func(context.Context) error { return v.w.restart() },
+		v.readCauses,
+		v.readSeries,
+		func(context.Context) error { return v.w.sink.wait() },
+	} {
+		if err == nil {
+			err = step(ctx)
+		}
+	}
+	if err != nil {
+		v.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+// Close gives back the room that v takes.
+func (v *View) Close() error {
+	db := v.w.db
+	err := v.w.Close()
+	if e := db.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// names returns the columns of a table.
+func namesOf(t *fleet.Table) (list []string) {
+	for _, c := range t.Columns {
+		list = append(list, c.Name)
+	}
+	return list
+}
+
+// read reads whole rows.
+func (v *View) read(ctx context.Context, t *fleet.Table, q RowsQuery, each func(origin int64, row fleet.Row) error) error {
+	return v.from.Rows(ctx, t, namesOf(t), q, each)
+}
+
+func (v *View) readCauses(ctx context.Context) error {
+	return v.read(ctx, fleet.Causes, RowsQuery{}, func(origin int64, r fleet.Row) error {
+		k := store.Cause{
+			Failure: registry.Failure{Reply: uint16(r[1].Int), Stage: registry.Stage(r[4].Int), Source: registry.Source(r[5].Int), Provider: r[6].Text, Signature: r[7].Text},
+			Verdict: registry.Verdict{Reason: registry.Reason(r[8].Text), Rule: r[9].Text, DecidedBy: registry.DecidedBy(r[10].Int), Confidence: registry.Confidence(r[11].Int)},
+		}
+		k.Enhanced, _ = registry.ParseEnhanced(r[2].Text)
+		k.MTAStatus, _ = registry.ParseEnhanced(r[3].Text)
+		id, ok := v.ids[k]
+		if !ok {
+			provider, err := v.w.Name([]byte(k.Provider))
+			if err != nil {
+				return err
+			}
+			id = v.w.nextID("causes")
+			v.ids[k] = id
+			v.w.sink.exec(`INSERT INTO causes (id, signature, reply, enhanced, mta_status, stage, source, provider, reason, rule, decided, confidence)
+				VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`, id, k.Signature, k.Reply, r[2].Text, r[3].Text, k.Stage, k.Source, provider, string(k.Reason), k.Rule,
+				uint8(k.DecidedBy), uint8(k.Confidence))
+		}
+		v.causes[viewID(origin, r[0].Int)] = id
+		return nil
+	})
+}
+
+func (v *View) readSeries(ctx context.Context) error {
+	return v.read(ctx, fleet.Series, RowsQuery{}, func(origin int64, r fleet.Row) error {
+		id, err := v.w.Series(&store.SeriesKey{Format: r[1].Text, Host: []byte(r[2].Text), Instance: []byte(r[3].Text), Sender: []byte(r[4].Text),
+			Domain: []byte(r[5].Text), Relay: []byte(r[6].Text), Provider: r[7].Text, Direction: registry.Direction(r[8].Int), Own: r[9].Int != 0})
+		v.series[viewID(origin, r[0].Int)] = id
+		return err
+	})
+}
+
+// Covered returns the minutes of the first and the last line that was read.
+func (v *View) Covered(ctx context.Context) (first, last time.Time, err error) {
+	a, b, err := v.from.Covered(ctx)
+	if err == nil && a > 0 {
+		first, last = time.UnixMicro(a*store.MinuteMicros), time.UnixMicro(b*store.MinuteMicros)
+	}
+	return first, last, err
+}
+
+// need sees to it that what a window has of a table is there.
+func (t *tx) need(table *fleet.Table, w store.Window) error {
+	if t.view == nil {
+		return nil
+	}
+	since, until := w.Micros()
+	switch table {
+	case fleet.Lines, fleet.Connections:
+		since, until = store.Minute(since), ceiling(until, store.MinuteMicros)
+	case fleet.Counts:
+		const hour = 60 * store.MinuteMicros
+		since, until = floorDiv(since, hour)*blocksPerHour, ceiling(until, hour)*blocksPerHour
+	case fleet.Submissions, fleet.Troubles:
+		const hour = 60 * store.MinuteMicros
+		since, until = floorDiv(since, hour), ceiling(until, hour)
+	}
+	if w.Since.IsZero() {
+		since = math.MinInt64
+	}
+	if w.Until.IsZero() {
+		until = math.MaxInt64
+	}
+	v := t.view
+	if table == fleet.Recipients {
+		return v.needLiving(t.ctx, span{from: since, to: until})
+	}
+	for _, gap := range gaps(v.had[table], span{from: since, to: until}) {
+		if err := v.load(t.ctx, table, gap); err != nil {
+			return err
+		}
+		v.had[table] = append(v.had[table], gap)
+	}
+	return v.w.sink.wait()
+}
+
+func ceiling(v, unit int64) int64 { return floorDiv(v+unit-1, unit) }
+
+// gaps returns what of a span is in none of others.
+func gaps(had []span, s span) (list []span) {
+	had = slices.Clone(had)
+	slices.SortFunc(had, func(a, b span) int { return int(min(max(a.from-b.from, -1), 1)) })
+	for _, h := range had {
+		if h.to <= s.from || h.from >= s.to {
+			continue
+		}
+		if h.from > s.from {
+			list = append(list, span{from: s.from, to: h.from})
+		}
+		s.from = h.to
+	}
+	if s.from < s.to {
+		list = append(list, s)
+	}
+	return list
+}
+
+// needLiving sees to it that the recipients that live in a window are there. They
+// live in several: what was read is read again with what is near.
+func (v *View) needLiving(ctx context.Context, s span) error {
+	for _, h := range v.had[fleet.Recipients] {
+		if h.from <= s.from && s.to <= h.to {
+			return nil
+		}
+		s = span{from: min(s.from, h.from), to: max(s.to, h.to)}
+	}
+	v.w.sink.exec("DELETE FROM segments WHERE kind = ?", segmentRecipients)
+	v.had[fleet.Recipients] = nil
+	if err := v.load(ctx, fleet.Recipients, s); err != nil {
+		return err
+	}
+	v.had[fleet.Recipients] = []span{s}
+	return v.w.sink.wait()
+}
+
+// load reads what a span has of a table.
+func (v *View) load(ctx context.Context, t *fleet.Table, s span) error {
+	q := RowsQuery{Within: true, Since: s.from, Until: s.to}
+	switch t {
+	case fleet.Attempts, fleet.Recipients, fleet.Rejections:
+		return v.loadSegments(ctx, t, q)
+	case fleet.Counts:
+		return v.loadCounts(ctx, q)
+	}
+	return v.read(ctx, t, q, func(origin int64, r fleet.Row) error { return v.put(t, origin, r) })
+}
+
+// segmentsOf says what segments have of the rows of a table.
+var segmentsOf = map[*fleet.Table]struct {
+	*segmented
+	columns string
+}{
+	fleet.Attempts:   {attempts, "id time recipient series cause outcome first exact"},
+	fleet.Recipients: {recipients, "id first_seen last_seen final_at state troubled series cause exact_cause"},
+	fleet.Rejections: {rejections, "id time series cause n sender_domain recipient client_ip"},
+}
+
+func (v *View) loadSegments(ctx context.Context, t *fleet.Table, q RowsQuery) error {
+	s := segmentsOf[t]
+	b := &block{}
+	flush := func() {
+		if b.rows == 0 {
+			return
+		}
+		low, high := int64(math.MaxInt64), int64(math.MinInt64)
+		for i := range b.rows {
+			from, to := s.span(b, i)
+			low, high = min(low, from), max(high, to)
+		}
+		v.blocks++
+		// No row of the table comes behind.
+		v.w.sink.exec("INSERT INTO segments VALUES (?,?,?,?,?,?)", s.kind, v.blocks, int64(1)<<62, low, high, appendBlock(nil, b.cols...))
+		b = &block{}
+	}
+	err := v.from.Rows(ctx, t, strings.Fields(s.columns), q, func(origin int64, r fleet.Row) error {
+		row, err := v.segmentRow(t, origin, r)
+		if b.cols == nil {
+			b.cols = make([][]int64, len(row))
+		}
+		for i, n := range row {
+			b.cols[i] = append(b.cols[i], n)
+		}
+		if b.rows++; int64(b.rows) >= segmentMax {
+			flush()
+		}
+		return err
+	})
+	flush()
+	return err
+}
+
+// segmentRow returns a row as its segment has it.
+func (v *View) segmentRow(t *fleet.Table, origin int64, r fleet.Row) ([]int64, error) {
+	id := viewID(origin, r[0].Int)
+	series := func(n int64) int64 { return v.series[viewID(origin, n)] }
+	cause := func(n int64) int64 { return v.causes[viewID(origin, n)] }
+	switch t {
+	case fleet.Attempts:
+		flags := r[5].Int + firstBit*r[6].Int
+		if !r[7].Null {
+			flags += exactBit
+		}
+		return []int64{id, r[1].Int, viewID(origin, r[2].Int), series(r[3].Int), cause(r[4].Int), flags}, nil
+	case fleet.Recipients:
+		final, k := r[2].Int, r[7].Int
+		if !r[3].Null {
+			final = r[3].Int
+		}
+		if !r[8].Null {
+			k = r[8].Int
+		}
+		return []int64{id, r[1].Int, r[2].Int - r[1].Int, r[2].Int - final, r[4].Int + 8*r[5].Int, series(r[6].Int), cause(k)}, nil
+	}
+	domain, err := v.w.Name([]byte(r[5].Text))
+	row := []int64{id, r[1].Int, series(r[2].Int), cause(r[3].Int), r[4].Int, domain, 0, 0}
+	for i, text := range []string{r[6].Text, r[7].Text} {
+		if text != "" {
+			row[6+i] = int64(hash64(text))
+		}
+	}
+	return row, err
+}
+
+// loadCounts reads blocks of counts, hour by hour.
+func (v *View) loadCounts(ctx context.Context, q RowsQuery) error {
+	var rows []countRow
+	hour := int64(0)
+	flush := func() {
+		if rows = foldRows(rows); len(rows) > 0 {
+			v.w.sink.exec("INSERT INTO counts VALUES (?,?)", hour*blocksPerHour, appendCounts(nil, rows))
+		}
+		rows = rows[:0]
+	}
+	q.Order = "id"
+	err := v.read(ctx, fleet.Counts, q, func(origin int64, r fleet.Row) error {
+		if h := floorDiv(r[0].Int, blocksPerHour); h != hour {
+			flush()
+			hour = h
+		}
+		n := len(r[1].Ints)
+		for _, c := range r[1:] {
+			if len(c.Ints) != n {
+				return errBlock
+			}
+		}
+		for i := range n {
+			c := countRow{series: v.series[viewID(origin, r[1].Ints[i])], cause: v.causes[viewID(origin, r[2].Ints[i])], minute: r[3].Ints[i]}
+			for f := range c.n {
+				c.n[f] = r[4+f].Ints[i]
+			}
+			rows = append(rows, c)
+		}
+		return nil
+	})
+	flush()
+	return err
+}
+
+// put writes a row, with ids of this view.
+func (v *View) put(t *fleet.Table, origin int64, r fleet.Row) error {
+	s := viewRows[t]
+	values := make([]any, 0, len(r))
+	for i, word := range strings.Fields(s.columns) {
+		_, of, _ := strings.Cut(word, ":")
+		n, err := v.value(origin, of, &r[i], t.Columns[i].Type)
+		if err != nil {
+			return err
+		}
+		values = append(values, n)
+	}
+	v.w.sink.exec(s.insert, values...)
+	return nil
+}
+
+// value returns what a value is here: "name" and "text" are found in these tables,
+// others are ids of a table.
+func (v *View) value(origin int64, of string, c *fleet.Value, t fleet.Type) (any, error) {
+	if c.Null {
+		return nil, nil
+	}
+	switch of {
+	case "name":
+		return v.w.Name([]byte(c.Text))
+	case "text":
+		return v.w.text(c.Text)
+	case "series":
+		return v.series[viewID(origin, c.Int)], nil
+	case "causes":
+		return v.causes[viewID(origin, c.Int)], nil
+	case "id":
+		return viewID(origin, c.Int), nil
+	}
+	if t == fleet.Text || t == fleet.MaybeText {
+		return c.Text, nil
+	}
+	return c.Int, nil
+}
+
+// viewRow says what becomes of the columns of a table, and how a row is written.
+type viewRow struct{ columns, insert string }
+
+// viewRows are the tables of which rows are written one by one; they have the
+// columns of the tables of package fleet.
+var viewRows = map[*fleet.Table]viewRow{
+	fleet.Messages:   insertion("message_rows", "id:id format:name host:name instance:name queue_id message_id sender:text client:text client_ip:text account:name size first_seen own", ""),
+	fleet.Recipients: insertion("recipient_rows", "id:id message:id series:series address:text state first_seen last_seen final_at cause:causes exact_cause:causes troubled", ""),
+	fleet.Attempts:   insertion("attempt_rows", "id:id time recipient:id series:series outcome cause:causes service:name ip:text delay text:text first exact:id own_cause:causes pair", ""),
+	fleet.Rejections: insertion("rejection_rows", "id:id time series:series cause:causes service:name queue_id client:text client_ip:text sender:text sender_domain:name recipient:text text:text line_hash n n_main n_copy", ""),
+	fleet.Feedback:   insertion("feedback", "id:id kind time series:series cause:causes attempt:id sent:series sent_at ids addresses text hash", "ON CONFLICT DO NOTHING"),
+	fleet.Connections: insertion("connections", "minute series:series cause:causes session n messages text",
+		"ON CONFLICT DO UPDATE SET n = n + excluded.n, messages = messages + excluded.messages, text = min(text, excluded.text)"),
+	fleet.Submissions: insertion("submissions", "hour host:name sender:name account:name client:name messages recipients",
+		"ON CONFLICT DO UPDATE SET messages = messages + excluded.messages, recipients = recipients + excluded.recipients"),
+	fleet.Troubles: insertion("troubles", "hour format:name host:name kind signature service:name n first last text",
+		`ON CONFLICT DO UPDATE SET n = n + excluded.n, first = min(first, excluded.first), last = max(last, excluded.last),
+		text = min(text, excluded.text), service = min(service, excluded.service)`),
+	fleet.Lines: insertion("lines", "minute read understood irrelevant unparsed",
+		`ON CONFLICT DO UPDATE SET read = read + excluded.read, understood = understood + excluded.understood,
+		irrelevant = irrelevant + excluded.irrelevant, unparsed = unparsed + excluded.unparsed`),
+}
+
+func insertion(table, columns, end string) viewRow {
+	verb := "INSERT"
+	if end == "" {
+		verb = "INSERT OR REPLACE"
+	}
+	var names []string
+	for _, word := range strings.Fields(columns) {
+		name, _, _ := strings.Cut(word, ":")
+		names = append(names, `"`+name+`"`)
+	}
+	return viewRow{columns, fmt.Sprintf("%s INTO %s (%s) VALUES (?%s) %s", verb, table, strings.Join(names, ", "), strings.Repeat(",?", len(names)-1), end)}
+}
+
+// needRows sees to it that some rows are there, with what they refer to.
+func (t *tx) needRows(table *fleet.Table, ids []int64) error {
+	if t.view == nil || len(ids) == 0 {
+		return nil
+	}
+	if err := t.view.fetch(t.ctx, table, "id", ids); err != nil {
+		return err
+	}
+	return t.view.w.sink.wait()
+}
+
+// fetchSize is how many ids are asked for at a time.
+const fetchSize = 2_000
+
+// fetch writes the rows of a table whose column by has one of some values, and the
+// rows that they refer to.
+func (v *View) fetch(ctx context.Context, t *fleet.Table, by string, ids []int64) error {
+	if by == "id" {
+		ids = slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return id == 0 || v.rows[t][id] })
+	}
+	slices.Sort(ids)
+	for chunk := range slices.Chunk(slices.Compact(ids), fetchSize) {
+		if _, err := v.fetchBy(ctx, t, RowsQuery{By: by, IDs: chunk}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetchBy writes the rows that a query is for, and those that they refer to, and
+// returns their ids.
+func (v *View) fetchBy(ctx context.Context, t *fleet.Table, q RowsQuery) (ids []int64, err error) {
+	refers := map[*fleet.Table][]int64{}
+	if v.rows[t] == nil {
+		v.rows[t] = map[int64]bool{}
+	}
+	err = v.read(ctx, t, q, func(origin int64, r fleet.Row) error {
+		id := viewID(origin, r[0].Int)
+		v.rows[t][id] = true
+		ids = append(ids, id)
+		switch t {
+		case fleet.Attempts:
+			refers[fleet.Recipients] = append(refers[fleet.Recipients], viewID(origin, r[2].Int))
+			if exact := &r[11]; !exact.Null {
+				refers[fleet.Attempts] = append(refers[fleet.Attempts], viewID(origin, exact.Int))
+			}
+		case fleet.Recipients:
+			refers[fleet.Messages] = append(refers[fleet.Messages], viewID(origin, r[1].Int))
+		}
+		return v.put(t, origin, r)
+	})
+	for _, other := range []*fleet.Table{fleet.Attempts, fleet.Recipients, fleet.Messages} {
+		if err == nil && len(refers[other]) > 0 {
+			err = v.fetch(ctx, other, "id", refers[other])
+		}
+	}
+	return ids, err
+}
+
+// needPersons sees to it that some recipients are there, with their attempts.
+func (t *tx) needPersons(ids []int64) error {
+	if err := t.needRows(fleet.Recipients, ids); err != nil || t.view == nil {
+		return err
+	}
+	if err := t.view.fetch(t.ctx, fleet.Attempts, "recipient", slices.Clone(ids)); err != nil {
+		return err
+	}
+	return t.view.w.sink.wait()
+}
+
+// needAccounts sees to it that the attempts of messages are there that some accounts
+// submitted, by their names in lower case.
+func (t *tx) needAccounts(names []string) error {
+	if t.view == nil {
+		return nil
+	}
+	messages, err := t.view.fetchBy(t.ctx, fleet.Messages, RowsQuery{By: "account", Texts: names, Fold: true})
+	if err == nil {
+		err = t.view.needStories(t.ctx, messages)
+	}
+	if err != nil {
+		return err
+	}
+	return t.view.w.sink.wait()
+}
+
+// needStories reads the recipients of messages and their attempts.
+func (v *View) needStories(ctx context.Context, messages []int64) error {
+	var recipients []int64
+	for chunk := range slices.Chunk(messages, fetchSize) {
+		ids, err := v.fetchBy(ctx, fleet.Recipients, RowsQuery{By: "message", IDs: chunk})
+		if err != nil {
+			return err
+		}
+		recipients = append(recipients, ids...)
+	}
+	return v.fetch(ctx, fleet.Attempts, "recipient", recipients)
+}
+
+// needFound sees to it that what has an id or an address is there, and can be
+// found by it.
+func (t *tx) needFound(what string) error {
+	v := t.view
+	if v == nil || v.found[what] {
+		return nil
+	}
+	v.found[what] = true
+	bare := strings.Trim(what, "<>")
+	addresses := []string{bare, lowerDomain(bare), strings.ToLower(bare)}
+	var messages, refused []int64
+	for _, q := range []struct {
+		table *fleet.Table
+		by    string
+		texts []string
+	}{
+		{fleet.Messages, "queue_id", []string{what}},
+		{fleet.Messages, "message_id", []string{"<" + bare + ">"}},
+		{fleet.Recipients, "address", addresses},
+		{fleet.Rejections, "queue_id", []string{what}},
+		{fleet.Rejections, "recipient", addresses},
+	} {
+		err := v.from.Rows(t.ctx, q.table, []string{"id", map[bool]string{true: "message", false: "id"}[q.table == fleet.Recipients]}, RowsQuery{By: q.by, Texts: q.texts},
+			func(origin int64, r fleet.Row) error {
+				if id := viewID(origin, r[1].Int); q.table == fleet.Rejections {
+					refused = append(refused, id)
+				} else {
+					messages = append(messages, id)
+				}
+				return nil
+			})
+		if err != nil {
+			return err
+		}
+	}
+	err := v.fetch(t.ctx, fleet.Messages, "id", messages)
+	if err == nil {
+		err = v.needStories(t.ctx, messages)
+	}
+	if err == nil {
+		err = v.fetch(t.ctx, fleet.Rejections, "id", refused)
+	}
+	for _, id := range messages {
+		v.w.sink.exec("INSERT OR IGNORE INTO lookup VALUES (0,?,?)", int64(lookupHash(what)), 2*id)
+	}
+	for _, id := range refused {
+		v.w.sink.exec("INSERT OR IGNORE INTO lookup VALUES (0,?,?)", int64(lookupHash(what)), 2*id+1)
+	}
+	if err != nil {
+		return err
+	}
+	return v.w.sink.wait()
+}
+
+// needIDs sees to it that the messages are there whose Message-IDs have some hashes,
+// and can be found by them.
+func (t *tx) needIDs(hashes []int64) error {
+	v := t.view
+	if v == nil || len(hashes) == 0 {
+		return nil
+	}
+	var messages []int64
+	q := RowsQuery{By: "id_hash"}
+	for _, h := range hashes {
+		q.Texts = append(q.Texts, strconv.FormatInt(h, 10))
+	}
+	err := v.from.Rows(t.ctx, fleet.Messages, []string{"id", "message_id"}, q, func(origin int64, r fleet.Row) error {
+		id := viewID(origin, r[0].Int)
+		messages = append(messages, id)
+		v.w.sink.exec("INSERT OR IGNORE INTO lookup VALUES (0,?,?)", int64(lookupHash(r[1].Text)), 2*id)
+		return nil
+	})
+	if err == nil {
+		err = v.fetch(t.ctx, fleet.Messages, "id", messages)
+	}
+	if err == nil {
+		err = v.needStories(t.ctx, messages)
+	}
+	if err != nil {
+		return err
+	}
+	return v.w.sink.wait()
+}
+
+// needPairs sees to it that some failing attempts are there, with those of tracking
+// logs that may be the same.
+func (t *tx) needPairs(ids []int64) error {
+	if err := t.needRows(fleet.Attempts, ids); err != nil || t.view == nil {
+		return err
+	}
+	var pairs []int64
+	if err := t.ints("SELECT DISTINCT (pair & ~?) + ? FROM attempt_rows WHERE pair IS NOT NULL AND id IN (SELECT value FROM json_each(?))",
+		[]any{pairKinds, pairTracking, list(ids)}, func(v []int64) error {
+			pairs = append(pairs, v[0])
+			return nil
+		}); err != nil {
+		return err
+	}
+	texts := make([]string, len(pairs))
+	for i, p := range pairs {
+		texts[i] = strconv.FormatInt(p, 10)
+	}
+	for chunk := range slices.Chunk(texts, fetchSize) {
+		if _, err := t.view.fetchBy(t.ctx, fleet.Attempts, RowsQuery{By: "pair", Texts: chunk}); err != nil {
+			return err
+		}
+	}
+	return t.view.w.sink.wait()
+}
+
+// needDeliveries sees to it that the blocks are there that may have a delivery with
+// one of some hashes.
+func (t *tx) needDeliveries(hashes []uint64) error {
+	v := t.view
+	if v == nil {
+		return nil
+	}
+	v.w.sink.exec("DELETE FROM deliveries")
+	next := map[int64]int64{} // by hour
+	if from := v.from.DeliveriesFrom(); from > 0 {
+		v.w.sink.exec("INSERT OR REPLACE INTO meta VALUES (?,?)", metaDeliveriesFrom, strconv.FormatInt(from, 10))
+	}
+	err := v.read(t.ctx, fleet.Deliveries, RowsQuery{Hashes: hashes}, func(origin int64, r fleet.Row) error {
+		hour := floorDiv(r[0].Int, blocksPerHour)
+		var l deliveries
+		rows, err := l.read(nil, hour, []byte(r[3].Text))
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			rows[i].series = v.series[viewID(origin, rows[i].series)]
+		}
+		filter, data := l.encode(rows)
+		v.w.sink.exec("INSERT INTO deliveries VALUES (?,?,?,?)", hour*blocksPerHour+next[hour], len(rows), filter, data)
+		next[hour]++
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return v.w.sink.wait()
+}
