@@ -138,9 +138,33 @@ func (r *Report) note() {
 	case f.OfCause():
 		r.Notes = append(r.Notes, "With a code or a reason asked for, only the recipients that met such a failure are counted. Deliveries carry no code, so there are no rates.")
 	}
+	r.noteRemoved()
 	if l := n.Lines; l.Unparsed*100 > l.Read {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s of the lines of the log were not understood, so something may be missing here; `mailfail ingest --verbose` shows such lines.", templates.Percent(l.Unparsed, l.Read)))
 	}
+}
+
+// noteRemoved says what was removed of the time of the report.
+func (r *Report) noteRemoved() {
+	const layout = "2006-01-02 15:04"
+	gone := func(from time.Time) bool { return r.Window.Since.Before(from) && r.Covered.First.Before(from) }
+	if from := r.Kept.Rows; gone(from) {
+		r.Notes = append(r.Notes, "Messages, addresses and replies of before "+from.In(r.location).Format(layout)+
+			" were removed (mailfail prune). What failed then is counted here, without names.")
+	}
+	// Numbers are removed by whole days, so the first line left is the first of them.
+	if from := r.Kept.Counts; r.Window.Since.Before(from) && !from.IsZero() {
+		r.Notes = append(r.Notes, "Numbers of before "+from.In(r.location).Format(layout)+" were removed (mailfail prune).")
+	}
+}
+
+// RemovedRemark says of failures shown one by one that some were removed, "" when
+// none was.
+func RemovedRemark(l store.LeftOut, loc *time.Location) string {
+	if l.Before.IsZero() {
+		return ""
+	}
+	return "failures of before " + l.Before.In(loc).Format("2006-01-02 15:04") + " were removed (mailfail prune); mailfail report counts them"
 }
 
 // people finds out who failed in the window, and who waits at its end.

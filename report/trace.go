@@ -38,11 +38,15 @@ func NewTrace(ctx context.Context, q store.Reader, query string, loc *time.Locat
 // note is what everyone who looks for a message has to know: of older mail nothing
 // being listed means nothing.
 func (t *Trace) note() string {
-	if t.Delivered.From.IsZero() {
-		return "Mail that was delivered at once is listed too, as far as it was read."
+	const layout = "2006-01-02 15:04 MST"
+	note := "Mail that was delivered at once is listed too, as far as it was read."
+	if from := t.Delivered.From; !from.IsZero() {
+		note = "Mail that was delivered at once is listed from " + from.In(t.Location).Format(layout) + " on; before then it was only counted."
 	}
-	return "Mail that was delivered at once is listed from " + t.Delivered.From.In(t.Location).Format("2006-01-02 15:04 MST") +
-		" on; before then it was only counted."
+	if from := t.Delivered.Kept.Rows; !from.IsZero() {
+		note += " What failed is listed from " + from.In(t.Location).Format(layout) + " on; what is older was removed."
+	}
+	return note
 }
 
 // WriteText tells the story.

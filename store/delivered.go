@@ -11,6 +11,7 @@ import (
 type Delivered struct {
 	Rows []DeliveredRow // oldest first
 	From time.Time      // since when all are kept; zero: since the beginning
+	Kept Kept           `json:",omitzero"` // of what failed
 }
 
 // DeliveredRow is one of them, a recipient.

@@ -100,6 +100,8 @@ type Numbers struct {
 	// is the log of a server: see Reader.Feedback.
 	BouncesLeftOut bool `json:",omitempty"`
 
+	Kept Kept `json:",omitzero"`
+
 	// Traces is set when message traces of Exchange Online and message tracking
 	// logs, of which one may be its extended report, are in the same window. Mail
 	// that is in both is counted twice.
@@ -191,10 +193,21 @@ func (t *Tally) AddRecipients(s registry.State, n, deferred int64) {
 type LeftOut struct {
 	Untracked int64 // failing attempts that are in no tracking log
 	Unnamed   int64 // those that do not name their message, so that it is not known
+
+	// Before is set when what failed before then, in the time that was asked for, was
+	// removed.
+	Before time.Time `json:",omitzero"`
 }
 
-// Any reports whether there is anything.
-func (l LeftOut) Any() bool { return l != LeftOut{} }
+// Any reports whether anything of send logs was left out.
+func (l LeftOut) Any() bool { return l.Untracked+l.Unnamed > 0 }
+
+// Kept says since when there is everything; what is older may have been removed.
+// Zero: since the beginning.
+type Kept struct {
+	Rows   time.Time // messages, addresses and replies
+	Counts time.Time // numbers
+}
 
 // CountRow is what was counted in a minute at one place. Of Counts the fields
 // say what each number is.

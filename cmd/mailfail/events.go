@@ -69,6 +69,9 @@ same "contact".`,
 			if left.Any() && !logs.quiet {
 				warn(cmd, errors.New(report.SendLogsRemark(left)))
 			}
+			if removed := report.RemovedRemark(left, opt.Location); removed != "" && !logs.quiet {
+				warn(cmd, errors.New(removed))
+			}
 			return db.failed
 		},
 	}

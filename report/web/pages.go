@@ -147,6 +147,7 @@ type eventsPage struct {
 	Newest  int
 	Events  []eventRow
 	LeftOut bool
+	Removed string // what is missing, in words
 }
 
 type eventRow struct {
@@ -180,7 +181,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page.LeftOut = left.Any()
+	page.LeftOut, page.Removed = left.Any(), report.RemovedRemark(left, s.Location)
 	slices.Reverse(page.Events) // on a page the newest is read first
 	return s.show(w, "events.html", page)
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"mailfail/store"
 )
@@ -53,8 +54,9 @@ func (db *DB) Backup(ctx context.Context, path string) error {
 		}
 		return fmt.Errorf("back up to %s: %w", path, err)
 	}
+	removeInterrupted(filepath.Dir(path))
 	// In a folder that strangers cannot look into, because SQLite makes the file.
-	dir, err := os.MkdirTemp(filepath.Dir(path), ".mailfail-backup-*")
+	dir, err := os.MkdirTemp(filepath.Dir(path), backupFolder)
 	if err != nil {
 		return fmt.Errorf("back up to %s: %w", path, err)
 	}
@@ -73,6 +75,19 @@ func (db *DB) Backup(ctx context.Context, path string) error {
 		}
 	}
 	return nil
+}
+
+const backupFolder = ".mailfail-backup-*"
+
+// removeInterrupted removes from a folder what backups have left that were killed a
+// day ago or earlier, so that they do not fill the disk.
+func removeInterrupted(dir string) {
+	left, _ := filepath.Glob(filepath.Join(dir, backupFolder)) // a [ in dir: none
+	for _, folder := range left {
+		if info, err := os.Lstat(folder); err == nil && info.IsDir() && time.Since(info.ModTime()) > 24*time.Hour {
+			_ = os.RemoveAll(folder)
+		}
+	}
 }
 
 func syncFile(path string) error {

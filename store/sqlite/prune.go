@@ -149,6 +149,22 @@ func (w *Writer) noteHorizon(name string, before int64) error {
 	return err
 }
 
+// kept returns since when there is everything.
+func (t *tx) kept() (k store.Kept, err error) {
+	err = t.each("SELECT name, CAST(value AS INTEGER) FROM meta WHERE name IN (?, ?)", []any{metaRowsFrom, metaCountsFrom}, func(r *sql.Rows) error {
+		var name string
+		var micros int64
+		err := r.Scan(&name, &micros)
+		into := &k.Rows
+		if name == metaCountsFrom {
+			into = &k.Counts
+		}
+		*into = time.UnixMicro(micros)
+		return err
+	})
+	return k, err
+}
+
 // time returns the column of the table by which a row is old.
 func (s *segmented) time() string {
 	if s == recipients {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -19,15 +20,83 @@ func pages(t *testing.T, db *DB) int64 {
 	return one(t, db, "SELECT page_count FROM pragma_page_count") - one(t, db, "SELECT freelist_count FROM pragma_freelist_count")
 }
 
+// bytesRead returns how many bytes this process has read from files so far, from
+// the disk or the cache; 0 where the system does not say.
+func bytesRead(t *testing.T) int64 {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		return 0
+	}
+	var n int64
+	if _, err := fmt.Sscanf(string(data), "rchar: %d", &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// questions are what is asked of a pruned database every day.
+var questions = map[string]func(ctx context.Context, db *DB, now time.Time) error{
+	"yesterday": func(ctx context.Context, db *DB, now time.Time) error {
+		_, err := db.Numbers(ctx, store.Window{Since: now.AddDate(0, 0, -1), Until: now}, store.Filter{}, nil)
+		return err
+	},
+	"a month": func(ctx context.Context, db *DB, now time.Time) error {
+		_, err := db.Numbers(ctx, store.Window{Since: now.AddDate(0, 0, -30), Until: now}, store.Filter{}, []store.Dimension{store.ByProvider})
+		return err
+	},
+	"a week by day": func(ctx context.Context, db *DB, now time.Time) error {
+		_, err := db.Timeline(ctx, store.Window{Since: now.AddDate(0, 0, -7), Until: now}, store.Filter{}, []store.Dimension{store.ByProvider}, 24*time.Hour)
+		return err
+	},
+	"failures of yesterday": func(ctx context.Context, db *DB, now time.Time) error {
+		_, err := db.Events(ctx, store.Window{Since: now.AddDate(0, 0, -1), Until: now}, store.Filter{}, store.OutcomeNames, 0, func(*store.Event) error { return nil })
+		return err
+	},
+	"a message": func(ctx context.Context, db *DB, now time.Time) error {
+		_, _, err := db.Trace(ctx, "nobody@example.org")
+		return err
+	},
+	"the database": func(ctx context.Context, db *DB, now time.Time) error { // all of it
+		_, err := db.Numbers(ctx, store.Window{}, store.Filter{}, nil)
+		return err
+	},
+}
+
+// readFor returns how many bytes each of the questions reads, asked of a database
+// that is opened for it.
+func readFor(t *testing.T, path string, now time.Time) map[string]int64 {
+	t.Helper()
+	read := map[string]int64{}
+	for name, ask := range questions {
+		db, err := OpenReadOnly(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := bytesRead(t)
+		if err := ask(t.Context(), db, now); err != nil {
+			t.Fatal(err)
+		}
+		read[name] = bytesRead(t) - before
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return read
+}
+
 // What is pruned each day keeps a database at the size that it has when the first
-// day is old enough, however long it is used, and what it counts stays right.
+// day is old enough, however long it is used, and what is asked of it reads no more;
+// what it counts stays right.
 func TestPruneKeepsSize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("fills a database, 400 days")
 	}
 	const days, rows, counts = 400, 30, 100
-	db, w := open(t, filepath.Join(t.TempDir(), "p.db"))
+	path := filepath.Join(t.TempDir(), "p.db")
+	db, w := open(t, path)
 	m := &monthWriter{Writer: w, rng: rand.New(rand.NewSource(1)), series: make([]int64, 100)}
+	var read map[string]int64
 	begun := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 	var full, most int64
 	for day := range days {
@@ -55,10 +124,17 @@ func TestPruneKeepsSize(t *testing.T) {
 			t.Fatal(err)
 		}
 		if day == counts+10 {
-			full = pages(t, db)
+			full, read = pages(t, db), readFor(t, path, now)
 		}
 		most = max(most, pages(t, db))
 	}
+	for name, n := range readFor(t, path, begun.AddDate(0, 0, days)) {
+		t.Logf("%s: %d bytes read, %d when the first days had gone", name, n, read[name])
+		if n > read[name]*115/100 {
+			t.Errorf("%s: %d bytes read, %d when the first days had gone", name, n, read[name])
+		}
+	}
+	t.Logf("%d pages at most, %d when the first days had gone", most, full)
 	if most > full*115/100 {
 		t.Errorf("%d pages at most, %d when the first days had gone", most, full)
 	}

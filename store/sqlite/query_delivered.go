@@ -25,6 +25,9 @@ func (q *reader) Delivered(ctx context.Context, what string) (found store.Delive
 		if from.Valid {
 			found.From = time.UnixMicro(from.Int64)
 		}
+		if found.Kept, err = t.kept(); err != nil {
+			return err
+		}
 		s := newDeliverySearch(what)
 		legs, err := t.legs(what)
 		if err != nil {

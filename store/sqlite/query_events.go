@@ -43,7 +43,13 @@ func (q *reader) Events(ctx context.Context, w store.Window, f store.Filter, out
 			found = found[len(found)-newest:]
 			w.Since = time.UnixMicro(found[0].time)
 		}
-		left, err = t.leftOut(r.cat, w, &f, &r.filter, outcomes)
+		if left, err = t.leftOut(r.cat, w, &f, &r.filter, outcomes); err != nil {
+			return err
+		}
+		kept, err := t.kept()
+		if w.Since.Before(kept.Rows) {
+			left.Before = kept.Rows
+		}
 		return err
 	})
 	for len(found) > 0 && err == nil {

@@ -35,6 +35,9 @@ func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*sto
 	if err := c.choose(); err != nil {
 		return nil, err
 	}
+	if c.numbers.Kept, err = t.kept(); err != nil {
+		return nil, err
+	}
 	c.places, c.failed = borrowPlaces(len(cat.series)), make([]int64, len(c.causes))
 	defer returnPlaces(c.places)
 	c.totals = c.group(nil)
