@@ -174,9 +174,18 @@ func (c *composer) failedAddresses() Section {
 		s.Table.Rows = append(s.Table.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(o.time())), person(who.Address), sender(who), briefCause(o.why)}})
 	}
 	if left := c.nOutside - int64(len(s.Table.Rows)); left > 0 && len(s.Table.Rows) > 0 {
-		s.More, s.See = templates.Say("… %v more:", left), c.events("--outcome failed")
+		s.More, s.See = templates.Say("… %v more:", left), c.events(c.failures()...)
 	}
 	return s
+}
+
+// failures are the flags for events that show all recipients that failed: those
+// that expired had no attempt that failed permanently.
+func (c *composer) failures() []string {
+	if c.Totals.Expired > 0 {
+		return nil
+	}
+	return []string{"--outcome failed"}
 }
 
 // outside returns the recipients that failed outside the problems, the latest

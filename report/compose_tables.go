@@ -218,7 +218,7 @@ func (c *composer) codes() Section {
 	t := &Table{Columns: []Column{{Title: "Code"}, {Title: "Attempts", Number: true}, {Title: "Recipients", Number: true}, {Title: "Domains", Number: true}, {Title: "Meaning", Flex: true}}}
 	codes := split(c.Codes, c.Uncoded)
 	for _, k := range top(codes, c.rows(DefaultTop)) {
-		name, advice := meaningOf(&k)
+		name, advice := meaningOf(&k, false)
 		row := Row{Cells: []templates.Text{dimensionValue(store.ByCode, k.Code), templates.Number(k.Attempts), templates.Number(k.Recipients), templates.Number(k.Domains), templates.Words(name)}}
 		row.Below = []templates.Text{templates.Words(k.Reason + ": " + advice)}
 		row.Quote = quote(k.Example)

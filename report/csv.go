@@ -65,7 +65,7 @@ func (c *csvWriter) flush() error {
 func (r *Report) csvCodes(c *csvWriter, n int) {
 	c.row("code", "reply", "enhanced", "name", "reason", "advice", "attempts", "deferrals", "failures", "recipients", "domains", "first_seen", "last_seen", "example")
 	for _, row := range top(r.Codes, n) {
-		name, advice := meaningOf(&row)
+		name, advice := meaningOf(&row, false)
 		reply := ""
 		if row.Reply != 0 {
 			reply = strconv.Itoa(row.Reply)

@@ -28,7 +28,11 @@ type pageSection struct {
 type pageChart struct {
 	*Chart
 	Table *Table
+	Wide  int // in pixels, where a table is its picture
 }
+
+// cellWidth is how wide a bar and its margins are, as the template has it.
+const cellWidth = 12
 
 // WriteHTML writes the view as one page that needs nothing else: no script, no
 // picture, no style sheet from elsewhere.
@@ -47,7 +51,7 @@ func (v *View) WriteHTML(w io.Writer, opt HTMLOptions) error {
 	for _, s := range v.Sections {
 		ps := pageSection{Section: s}
 		if s.Chart != nil {
-			ps.Chart = &pageChart{s.Chart, s.Chart.table()}
+			ps.Chart = &pageChart{s.Chart, s.Chart.table(), cellWidth * len(s.Chart.Labels)}
 		}
 		p.Sections = append(p.Sections, ps)
 	}

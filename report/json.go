@@ -294,9 +294,11 @@ type jsonPlace struct {
 	TopDomain registry.Foreign `json:"top_domain"`
 }
 
-func causeOf(c *store.CauseRow) jsonCause {
-	name, advice := meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
-	return jsonCause{c.Code, given(c.Reply), given(c.Enhanced), name, c.Reason, advice}
+// causeOf describes a cause of recipients that have a state now.
+func causeOf(c *store.CauseRow, state registry.State) jsonCause {
+	name, _ := meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
+	line := advice(registry.Reason(c.Reason), registry.Situation{Provider: c.Provider, State: state})
+	return jsonCause{c.Code, given(c.Reply), given(c.Enhanced), name, c.Reason, line}
 }
 
 type jsonUnknown struct {
@@ -356,10 +358,10 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 		j.Domains = append(j.Domains, jsonDomain{d.Values[0], r.countsOf([]store.Dimension{store.ByDomain}, &d), r.tops([]store.Dimension{store.ByDomain}, &d)})
 	}
 	for _, f := range top(r.Failed, n) {
-		j.Failed = append(j.Failed, jsonFailed{causeOf(&f), f.N, jsonPlace{f.Domains, f.TopDomain}})
+		j.Failed = append(j.Failed, jsonFailed{causeOf(&f, registry.StateBounced), f.N, jsonPlace{f.Domains, f.TopDomain}})
 	}
 	for _, f := range top(r.PutOff, n) {
-		j.PutOff = append(j.PutOff, jsonPutOff{causeOf(&f), f.N, jsonPlace{f.Domains, f.TopDomain}})
+		j.PutOff = append(j.PutOff, jsonPutOff{causeOf(&f, registry.StatePending), f.N, jsonPlace{f.Domains, f.TopDomain}})
 	}
 	for _, u := range top(r.Unknown, n) {
 		j.Unknown = append(j.Unknown, jsonUnknown(u))
@@ -429,7 +431,7 @@ func (r *Report) jsonCodes(rows []store.CodeRow, n int, rejections bool) []jsonC
 			j.Failures, j.Clients = 0, &c.Clients
 		}
 		j.Reply, j.Enhanced = given(c.Reply), given(c.Enhanced)
-		j.Name, j.Advice = meaningOf(&c)
+		j.Name, j.Advice = meaningOf(&c, rejections)
 		list = append(list, j)
 	}
 	return list

@@ -260,8 +260,20 @@ func meaning(reply int, enhanced, provider, reason string) (name, advice string)
 	return brief(uint16(reply), e, provider, registry.Reason(reason))
 }
 
-func meaningOf(c *store.CodeRow) (name, advice string) {
-	return meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
+// meaningOf is the same for attempts, or for mail that was refused here. Advice
+// depends on whether they are tried again, as far as all of them are or none is.
+func meaningOf(c *store.CodeRow, incoming bool) (name, line string) {
+	name, line = meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
+	s := registry.Situation{Provider: c.Provider}
+	switch {
+	case incoming:
+		s.Direction = registry.DirectionIncoming
+	case c.Deferrals == 0:
+		s.State = registry.StateBounced
+	case c.Deferrals < c.Attempts:
+		return name, line
+	}
+	return name, advice(registry.Reason(c.Reason), s)
 }
 
 // ofCause reports whether a table by dims shows failures alone.

@@ -413,7 +413,7 @@ func TestCommandsReadTheSame(t *testing.T) {
 	r.Files, r.location = []string{"/var/log/mail log"}, time.FixedZone("Etc/GMT-2", 2*3600)
 	got := text(t, r, PageRows, TextOptions{Width: 200})
 	for _, want := range []string{
-		"mailfail events --since 2026-11-21T02:00 --until 2026-11-22T02:00 --outcome failed --tz Etc/GMT-2 '/var/log/mail log'\n",
+		"mailfail events --since 2026-11-21T02:00 --until 2026-11-22T02:00 --tz Etc/GMT-2 '/var/log/mail log'\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)

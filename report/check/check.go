@@ -160,10 +160,11 @@ func investigated(ctx context.Context, q store.Reader, opt Options) (problems []
 const longestSilence = 24 * time.Hour
 
 // queue counts the recipients that wait at the end of the window, and those of
-// them that were never tried.
+// them that were never tried: messages, where more of them are untried, since a
+// log may name no recipient before it is tried.
 func queue(ctx context.Context, q store.Reader, opt Options) (waiting, untried int64, err error) {
 	w := opt.Window
-	if earliest := w.Until.Add(-longestSilence); earliest.Before(w.Since) {
+	if earliest := w.Until.Add(-longestSilence); w.Since.IsZero() || earliest.Before(w.Since) {
 		w.Since = earliest
 	}
 	err = q.Affected(ctx, w, opt.Filter, func(a *store.Affected) error {
@@ -177,7 +178,30 @@ func queue(ctx context.Context, q store.Reader, opt Options) (waiting, untried i
 		}
 		return nil
 	})
-	return waiting, untried, err
+	if err != nil || opt.Filter.OfCause() {
+		return waiting, untried, err
+	}
+	messages, err := untriedMessages(ctx, q, store.Window{Since: w.Since, Until: w.Until.Add(-untilLate)}, opt.Filter)
+	more := max(0, messages-untried)
+	return waiting + more, untried + more, err
+}
+
+// untriedMessages counts the messages that came into the queue in a window, and
+// of which nothing was heard since.
+func untriedMessages(ctx context.Context, q store.Reader, w store.Window, f store.Filter) (n int64, err error) {
+	if !w.Since.Before(w.Until) {
+		return 0, nil
+	}
+	t, err := q.Timeline(ctx, w, f, nil, time.Hour)
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range t.Slices {
+		for _, p := range s.Points {
+			n += p.Untried
+		}
+	}
+	return n, nil
 }
 
 // judge compares the values with the thresholds and the problems.

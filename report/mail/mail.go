@@ -44,7 +44,7 @@ const maxSubject = 200
 // above 7 bits, and body checks of the servers on the way, which look for the
 // very replies that a report quotes, find no lines that they know.
 func (m *Message) build() (*gomail.Msg, error) {
-	msg := gomail.NewMsg(gomail.WithEncoding(gomail.EncodingB64), gomail.WithCharset(gomail.CharsetUTF8))
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithEncoding(gomail.EncodingB64), gomail.WithCharset(gomail.CharsetUTF8))
 	if err := msg.From(m.From); err != nil {
 		return nil, fmt.Errorf("sender %q: %w", m.From, err)
 	}
