@@ -30,7 +30,7 @@ var KindFields = map[Kind]Fields{
 	Connection: fieldsOf("Outcome", "Relay RelayIP Stage Source Reply Messages Session"),
 	Placed:     fieldsOf("Address Place", "ID MessageID Final"),
 	Trouble:    fieldsOf("Problem", "Severity Domain Relay RelayIP Stage Source Reply", ofTwin),
-	Complaint:  fieldsOf("ID Reply", ofMessage, ofRecipient, "Relay RelayIP"),
+	Complaint:  fieldsOf("ID", ofMessage, ofRecipient, "Relay RelayIP Reply"),
 }
 
 func fieldsOf(must string, may ...string) Fields {

@@ -17,8 +17,9 @@
 //
 // # What a mailbox does not say
 //
-// What was delivered. A bounce that is plain text, without parts, ends only where the next message of
-// the mbox begins, or with the last file of a report.
+// What was delivered. A bounce that is plain text, without parts, and returns no
+// header, ends only where the next message of the mbox begins, or with the last file
+// of a report.
 package bounces
 
 import (
@@ -111,6 +112,8 @@ const (
 	between phase = iota // of an mbox, or after the last part
 	header
 	body
+	copied // the header of the message that a bounce without parts returns
+	rest   // of a bounce that was reported
 	numPhases
 )
 
@@ -129,7 +132,7 @@ func New(parsers.Options) parsers.Parser { return &parser{} }
 // Parse reads one line.
 func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
 	line := bytes.TrimSuffix(e.Message, []byte("\r"))
-	if (p.phase != body || p.blank) && isEnvelope(line) {
+	if (p.phase < body || p.blank) && isEnvelope(line) {
 		p.end(emit)
 		p.phase = header
 		p.hold(line)
@@ -140,9 +143,18 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 		return p.begin(line)
 	case header:
 		return p.field(line)
+	case copied:
+		p.copy(line, emit)
+		return parsers.Understood
+	case rest:
+		p.blank = len(line) == 0
+		return parsers.Understood
 	}
 	p.hold(line)
 	p.blank = len(line) == 0
+	if p.boundary == nil && dsn.IsReturned(line) {
+		p.phase, p.blank = copied, true
+	}
 	if p.boundary != nil && bytes.Equal(bytes.TrimRight(line, " \t"), p.boundary) {
 		p.end(emit)
 	}
@@ -184,6 +196,22 @@ func isField(line []byte) bool {
 	return i > 0 && i < 80 && bytes.IndexByte(line[:i], ' ') < 0
 }
 
+// copy reads a line of a returned message. Its header ends what a bounce without
+// parts reports: nothing may follow in the file.
+func (p *parser) copy(line []byte, emit func(*parsers.Record)) {
+	p.hold(line)
+	if len(line) > 0 {
+		p.blank = false
+		return
+	}
+	if p.blank {
+		return // before the header
+	}
+	p.report(emit)
+	p.release()
+	p.phase, p.blank = rest, true
+}
+
 func (p *parser) hold(line []byte) {
 	if len(p.held)+len(line) < maxHeld {
 		p.held = append(append(p.held, line...), '\n')
@@ -222,7 +250,7 @@ func readHeader(held []byte) *mail.Message {
 
 // end ends the message that is held, and emits what it reports.
 func (p *parser) end(emit func(*parsers.Record)) {
-	if p.phase == body {
+	if p.phase == body || p.phase == copied {
 		p.report(emit)
 	}
 	p.release()

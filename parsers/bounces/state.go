@@ -9,7 +9,7 @@ import (
 const stateVersion = 1
 
 // Open reports whether a line is within the body of a message.
-func (p *parser) Open() bool { return p.phase == body }
+func (p *parser) Open() bool { return p.phase >= body }
 
 // End reads the message that was held.
 func (p *parser) End(emit func(*parsers.Record)) parsers.Result {

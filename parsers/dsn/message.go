@@ -289,6 +289,12 @@ func indexFold(s, tag string) int {
 // original begins the returned message in the text of a bounce.
 var original = lazy(`(?mi)^-+ ?(?:Below this line is a copy of the message|This is a copy of (?:the|your) message.*|Original message|The header of the original message.*|Returned message|Unsent message follows|Message (?:header|text|body) follows).*$`)
 
+// IsReturned reports whether a line stands between the text of a bounce and the
+// message that it returns.
+func IsReturned(line []byte) bool {
+	return bytes.HasPrefix(line, []byte("-")) && original().Match(line)
+}
+
 func withoutOriginal(s string) string {
 	if m := original().FindStringIndex(s); m != nil {
 		return s[:m[0]]

@@ -84,6 +84,11 @@ type line struct {
 	code, size, created          int64
 	enhanced                     registry.Enhanced
 	content, command, timestamp  []byte
+
+	complaint, reporter []byte // its type, and who reports it
+	complainedOf        []byte // sender of the message
+	complainedID        []byte // Message-ID of the message
+	complainants        []byte // an array, as it stands
 }
 
 // Parse reads one record.
@@ -126,6 +131,8 @@ func (p *parser) field(key []byte) {
 		l.tls = s.Text()
 	case "reception_protocol":
 		l.protocol = s.Text()
+	case "feedback_report":
+		p.report()
 	case "headers", "meta":
 		p.extra()
 	default:
@@ -188,6 +195,49 @@ func (p *parser) peer() {
 	}
 }
 
+// report reads the complaint that a record of the type Feedback has (RFC 5965).
+func (p *parser) report() {
+	l, s := &p.line, &p.json
+	for key := s.Object(); key != nil; key = s.Key() {
+		switch string(key) {
+		case "feedback_type":
+			l.complaint = s.Text()
+		case "original_mail_from":
+			l.complainedOf = s.Text()
+		case "original_rcpt_to", "original_rcpto_to": // as the documentation spells it
+			l.complainants = s.Raw()
+		case "reporting_mta":
+			for key := s.Object(); key != nil; key = s.Key() {
+				if string(key) == "name" {
+					l.reporter = s.Text()
+				} else {
+					s.Skip()
+				}
+			}
+		case "original_message":
+			l.complainedID = messageIDOf(s.Text())
+		default:
+			s.Skip()
+		}
+	}
+}
+
+// messageIDOf returns the Message-ID in the header of a message, nil for none.
+func messageIDOf(message []byte) []byte {
+	for len(message) > 0 {
+		line, rest, _ := bytes.Cut(message, []byte("\n"))
+		if line = bytes.TrimSuffix(line, []byte("\r")); len(line) == 0 {
+			return nil
+		}
+		const name = "message-id:"
+		if len(line) > len(name) && bytes.EqualFold(line[:len(name)], []byte(name)) {
+			return bytes.TrimSpace(line[len(name):])
+		}
+		message = rest
+	}
+	return nil
+}
+
 // extra reads the headers and meta values that the configuration selects.
 func (p *parser) extra() {
 	l, s := &p.line, &p.json
@@ -230,10 +280,37 @@ func (p *parser) record() parsers.Result {
 		return p.settle(registry.StateRemoved)
 	case "XferOut": // to another node, which logs what becomes of it
 		return p.settle(registry.StateHandedOver)
-	case "OOB", "Feedback", "AdminRebind", "DeferredInjectionRebind":
+	case "Feedback":
+		return p.feedback()
+	case "OOB", "AdminRebind", "DeferredInjectionRebind":
 		return parsers.Irrelevant
 	}
 	return parsers.Unparsed
+}
+
+// feedback reads that a recipient has complained. The peer is who sent the report.
+func (p *parser) feedback() parsers.Result {
+	l, r := &p.line, &p.rec
+	if len(l.id) == 0 || len(l.complaint) == 0 {
+		return parsers.Irrelevant // the report could not be read
+	}
+	r.ID, r.MessageID = l.id, l.complainedID
+	r.HasSender, r.Sender = len(l.complainedOf) > 0, bare(l.complainedOf)
+	r.Relay, r.RelayIP, r.Reply.Text = l.reporter, l.peerIP, l.complaint
+	if len(r.Relay) == 0 {
+		r.Relay = l.peer
+	}
+	sent := false
+	l.recipient = l.complainants
+	p.eachRecipient(func(p *parser, address []byte) {
+		p.rec.Address = address
+		p.send(parsers.Complaint)
+		sent = true
+	})
+	if !sent {
+		p.send(parsers.Complaint)
+	}
+	return parsers.Understood
 }
 
 // reception reads that a message came in.

@@ -56,6 +56,11 @@ var lines = []parserstest.Line{
 		Want: in + "handed-over " + head + of + " delay=10s\nhanded-over " + head + " from=<a@snd.example> to=c@far.example id=<1@snd.example> delay=10s"},
 	{Text: strings.Replace(record("Delivery", `{"code":200,"enhanced_code":null,"content":"OK"}`, nobody), `"reception_protocol":"ESMTP"`, `"reception_protocol":"LogRecord"`, 1), Result: parsers.Irrelevant},
 	{Text: record("Feedback", `{"code":0,"enhanced_code":null,"content":""}`, client), Result: parsers.Irrelevant},
+	{Text: strings.Replace(record("Feedback", `{"code":0,"enhanced_code":null,"content":""}`, client), `"feedback_report":null`, `"feedback_report":{"feedback_type":"abuse",`+
+		`"user_agent":"Example-FBL/1.0","version":1,"arrival_date":"2026-11-22T06:00:00Z","original_mail_from":"<news@snd.example>",`+
+		`"reporting_mta":{"mta_type":"dns","name":"mx1.far.example"},"original_rcpto_to":["<b@far.example>"],"extensions":{},`+
+		`"original_message":"From: <news@snd.example>\r\nMessage-ID: <7@snd.example>\r\n\r\nMessage-ID: <8@snd.example>\r\n"}`, 1),
+		Want: "complaint " + head + ` from=<news@snd.example> to=b@far.example id=<7@snd.example> relay=mx1.far.example ip=192.0.2.1 "abuse"`},
 	{Text: record("Later", `{}`, ""), Result: parsers.Unparsed},
 	{Text: record("Delivery", `{`, ""), Result: parsers.Unparsed},
 	{Text: `{"queue":"","num_attempts":0,"bounce_classification":"","site":""}`, Result: parsers.Unparsed},

@@ -240,7 +240,9 @@ func (p *parser) record() parsers.Result {
 		return p.attempt()
 	case "rejected":
 		return p.rejection()
-	case "complained", "opened", "clicked", "unsubscribed", "stored", "list_member_uploaded",
+	case "complained":
+		return p.complaint()
+	case "opened", "clicked", "unsubscribed", "stored", "list_member_uploaded",
 		"list_member_upload_error", "list_uploaded", "email_validation":
 		return parsers.Irrelevant
 	}
@@ -273,6 +275,22 @@ func (p *parser) cameIn() {
 		p.emit(r)
 	}
 }
+
+// complaint reads that a recipient has called the mail spam.
+func (p *parser) complaint() parsers.Result {
+	v, r := &p.event, &p.rec
+	if len(v.recipient) == 0 || len(v.messageID) == 0 {
+		return parsers.Unparsed
+	}
+	p.id = append(append(append(p.id[:0], '<'), v.messageID...), '>')
+	r.Kind, r.ID, r.MessageID, r.Address, r.Reply.Text = parsers.Complaint, v.messageID, p.id, v.recipient, abuse
+	r.HasSender, r.Sender = len(v.sender) > 0, v.sender
+	p.emit(r)
+	return parsers.Understood
+}
+
+// abuse is the type of complaints (RFC 5965).
+var abuse = []byte("abuse")
 
 func (p *parser) attempt() parsers.Result {
 	r := &p.rec

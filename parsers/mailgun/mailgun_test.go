@@ -46,7 +46,7 @@ var lines = []parserstest.Line{
 	{Text: `[` + text("opened", "", "{}") + `]`, Result: parsers.Irrelevant},
 	{Text: `[` + text("opened", "", "{}") + `,`, Result: parsers.Unparsed},
 	{Text: text("opened", "", "{}"), Result: parsers.Irrelevant},
-	{Text: text("complained", "", "{}"), Result: parsers.Irrelevant},
+	{Text: text("complained", "", "{}"), Want: "complaint 1@snd.example" + of + ` "abuse"`},
 	{Text: text("vanished", "", "{}"), Result: parsers.Unparsed},
 	{Text: text("failed", "", "{"), Result: parsers.Unparsed},
 	{Text: strings.Replace(text("failed", "", "{}"), "1795329600.25", `"now"`, 1), Result: parsers.Unparsed},

@@ -116,7 +116,7 @@ func (p *parser) object() {
 			p.event.kind = s.Text()
 		case "mail":
 			p.mail()
-		case "bounce", "delivery", "deliveryDelay", "reject", "failure":
+		case "bounce", "delivery", "deliveryDelay", "reject", "failure", "complaint":
 			p.details()
 		case "detail":
 			p.object()
@@ -163,11 +163,11 @@ func (p *parser) details() {
 		switch string(key) {
 		case "timestamp":
 			v.at = s.Text()
-		case "bouncedRecipients", "delayedRecipients", "recipients":
+		case "bouncedRecipients", "delayedRecipients", "complainedRecipients", "recipients":
 			v.recipients = s.Raw()
 		case "smtpResponse":
 			v.reply = s.Text()
-		case "reason", "errorMessage":
+		case "reason", "errorMessage", "complaintFeedbackType":
 			v.text = s.Text()
 		case "bounceType", "delayType":
 			v.bounceType = s.Text()
@@ -208,12 +208,37 @@ func (p *parser) record() parsers.Result {
 		r.Outcome, r.Reply.Text = registry.OutcomeFailed, p.event.text
 		r.Stage, r.Source = registry.StageRoute, registry.SourceLocal
 		return p.each(p.event.destination)
-	case "Complaint", "Open", "Click", "Subscription":
+	case "Complaint":
+		return p.complaint()
+	case "Open", "Click", "Subscription":
 		return parsers.Irrelevant
 	case "AmazonSnsSubscriptionSucceeded":
 		return parsers.Irrelevant
 	}
 	return parsers.Unparsed
+}
+
+// complaint reads that the provider of recipients passed their complaint on. It names
+// all recipients of the provider that the message had.
+func (p *parser) complaint() parsers.Result {
+	p.begin()
+	s, r := &p.json, &p.rec
+	r.Kind, r.Delay, r.Reply.Text = parsers.Complaint, -1, p.event.text
+	result := parsers.Unparsed
+	s.Enter(p.event.recipients)
+	for more := len(p.event.recipients) > 0 && s.Array(); more; more = s.Element() {
+		p.item.Reset(s.Raw())
+		for key := p.item.Object(); key != nil; key = p.item.Key() {
+			if string(key) != "emailAddress" {
+				p.item.Skip()
+				continue
+			}
+			r.Address = addressOf(p.item.Text())
+			p.emit(r)
+			result = parsers.Understood
+		}
+	}
+	return result
 }
 
 // begin sets what every record says of the message.

@@ -50,7 +50,10 @@ var lines = []parserstest.Line{
 	{Text: "[" + bounce("Permanent", "General", unknown, "") + `,{"eventType":"Open",` + mail + "}]",
 		Want: in + "attempt " + of + " failed" + msg + ` at=/remote code=550/5.1.1 dsn=5.1.1 delay=2.657s "550 5.1.1 user unknown"`},
 	{Text: `[{"eventType":"Open",` + mail + "}", Result: parsers.Unparsed},
-	{Text: `{"eventType":"Complaint",` + mail + `,"complaint":{"complainedRecipients":[{"emailAddress":"b@far.example"}]}}`, Result: parsers.Irrelevant},
+	{Text: `{"eventType":"Complaint",` + mail + `,"complaint":{"complainedRecipients":[{"emailAddress":"b@far.example"}],` +
+		`"timestamp":"2026-11-22T08:00:00.000Z","feedbackId":"0100","userAgent":"Far Feedback","complaintFeedbackType":"abuse"}}`,
+		Want: "complaint " + of + msg + ` "abuse"`},
+	{Text: `{"eventType":"Complaint",` + mail + `,"complaint":{}}`, Result: parsers.Unparsed},
 	{Text: `{"eventType":"Bounce",` + mail + `}`, Result: parsers.Unparsed},
 	{Text: `{"eventType":"Later",` + mail + `}`, Result: parsers.Unparsed},
 	{Text: `{"eventType":"Bounce",` + mail, Result: parsers.Unparsed},
