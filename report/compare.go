@@ -70,15 +70,11 @@ func (r *Report) stepBack() (days int, name string) {
 
 // period counts a time, nil when nothing was read of it.
 func period(ctx context.Context, q store.Reader, w store.Window, f store.Filter) (*Period, error) {
-	n, err := q.Numbers(ctx, w, f, []store.Dimension{store.ByMTA})
+	n, err := q.Sums(ctx, w, f)
 	if err != nil || n.Lines.Read == 0 {
 		return nil, err
 	}
-	p := &Period{Tally: n.Totals, Messages: n.Messages, Accepted: n.Accepted, OwnBounces: n.OwnBounces.Recipients, Reasons: map[string]int64{}}
-	for _, c := range n.Failed {
-		p.Reasons[c.Reason] += c.N
-	}
-	return p, nil
+	return &Period{Tally: n.Totals, Messages: n.Messages, Accepted: n.Accepted, OwnBounces: n.OwnBounces.Recipients, Reasons: n.Failed}, nil
 }
 
 // medianOf returns the median of every number, nil of less than two periods.

@@ -108,6 +108,24 @@ type Numbers struct {
 	Traces bool
 }
 
+// Sums are what Numbers has without any table.
+type Sums struct {
+	Totals             Tally
+	Messages, Accepted int64
+	OwnBounces         Tally
+	Lines              Lines
+	Failed             map[string]int64 // recipients that bounced or expired, by the reason of their last failure
+}
+
+// Sums returns the sums of n.
+func (n *Numbers) Sums() *Sums {
+	s := &Sums{Totals: n.Totals, Messages: n.Messages, Accepted: n.Accepted, OwnBounces: n.OwnBounces, Lines: n.Lines, Failed: map[string]int64{}}
+	for _, c := range n.Failed {
+		s.Failed[c.Reason] += c.N
+	}
+	return s
+}
+
 // Group holds the numbers of one combination of dimensions.
 type Group struct {
 	Values []registry.Foreign // as many as dimensions

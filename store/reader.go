@@ -13,6 +13,9 @@ type Reader interface {
 	// domain, by code, and by the dimensions of by.
 	Numbers(ctx context.Context, w Window, f Filter, by []Dimension) (*Numbers, error)
 
+	// Sums counts the same as a whole.
+	Sums(ctx context.Context, w Window, f Filter) (*Sums, error)
+
 	// Timeline counts what happened in a window by the dimensions of by and by
 	// steps of time, which are whole minutes.
 	Timeline(ctx context.Context, w Window, f Filter, by []Dimension, step time.Duration) (*Timeline, error)

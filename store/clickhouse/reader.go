@@ -245,6 +245,10 @@ func (db *DB) Numbers(ctx context.Context, w store.Window, f store.Filter, by []
 	return with(ctx, db, func(r store.Reader) (*store.Numbers, error) { return r.Numbers(ctx, w, f, by) })
 }
 
+func (db *DB) Sums(ctx context.Context, w store.Window, f store.Filter) (*store.Sums, error) {
+	return with(ctx, db, func(r store.Reader) (*store.Sums, error) { return r.Sums(ctx, w, f) })
+}
+
 func (db *DB) Timeline(ctx context.Context, w store.Window, f store.Filter, by []store.Dimension, step time.Duration) (*store.Timeline, error) {
 	return with(ctx, db, func(r store.Reader) (*store.Timeline, error) { return r.Timeline(ctx, w, f, by, step) })
 }

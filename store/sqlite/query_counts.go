@@ -82,12 +82,9 @@ func (t *tx) minutes(w store.Window) (since, until int64, err error) {
 	return since, until, nil
 }
 
-// sumCounts adds up the counts of a window by the place of their series.
-func (t *tx) sumCounts(w store.Window, sums []placeSums) error {
-	cat, err := t.catalog()
-	if err != nil {
-		return err
-	}
+// sumCounts adds up the counts of a window. sums has a place for each series, by
+// its id, plus 1; 0 none.
+func (t *tx) sumCounts(w store.Window, places []int32, sums []placeSums) error {
 	return t.eachCounts(w, false, allColumns&^(1<<countCause), func(b *block, first, since, until int64) error {
 		minutes := b.cols[countMinute]
 		if first >= since && first+59 < until || len(minutes) == 0 && first >= since && first < until {
@@ -109,12 +106,12 @@ func (t *tx) sumCounts(w store.Window, sums []placeSums) error {
 			if minutes != nil && (first+minutes[i] < since || first+minutes[i] >= until) {
 				continue
 			}
-			p, ok := cat.place(id)
-			if !ok {
+			if uint64(id) >= uint64(len(places)) || places[id] == 0 {
 				continue
 			}
+			sum := &sums[places[id]-1]
 			for _, c := range columns {
-				sums[p].counts[c.field] += c.n[i]
+				sum.counts[c.field] += c.n[i]
 			}
 		}
 		return nil

@@ -187,7 +187,7 @@ func (c *counter) counts() error {
 	if c.filter.OfCause() {
 		return nil
 	}
-	if err := c.sumCounts(c.window, c.places); err != nil {
+	if err := c.sumCounts(c.window, c.cat.places, c.places); err != nil {
 		return err
 	}
 	for i := range c.places {

@@ -116,28 +116,34 @@ func (t *tx) eachRecipient(w store.Window, each func(r *livingRecipient) error) 
 	})
 }
 
-// recipients counts recipients together with their attempts.
-func (c *counter) recipients() error {
+// livingRecipients returns the recipients of the window, and of each whether it was
+// deferred within it, and calls each with its failing attempts.
+func (c *counter) livingRecipients(each func(a *failingAttempt, recipient int32, deferred bool)) (list recipientList, deferred []bool, err error) {
 	_, until := c.window.Micros()
-	var list recipientList
-	err := c.eachRecipient(c.window, func(p *livingRecipient) error {
+	err = c.eachRecipient(c.window, func(p *livingRecipient) error {
 		list.add(p, until)
 		return nil
 	})
 	if err != nil {
-		return err
+		return list, nil, err
 	}
 	list.index()
-	deferred := make([]bool, len(list.rows))
+	deferred = make([]bool, len(list.rows))
 	err = c.eachAttempt(c.window, func(a *failingAttempt) error {
 		r := list.find(a.recipient)
 		isDeferral := a.flags&outcomeBits == attemptDeferred
 		if isDeferral && int(r) < len(deferred) {
 			deferred[r] = true
 		}
-		c.attempt(a, r, isDeferral)
+		each(a, r, isDeferral)
 		return nil
 	})
+	return list, deferred, err
+}
+
+// recipients counts recipients together with their attempts.
+func (c *counter) recipients() error {
+	list, deferred, err := c.livingRecipients(c.attempt)
 	if err != nil {
 		return err
 	}
@@ -269,8 +275,14 @@ func (c *counter) recipient(r *recipientRow, deferred bool) {
 	if deferred {
 		p.deferred[state]++
 	}
-	if k := c.cause(r.cause()); k != nil && (state == registry.StateExpired || state == registry.StateBounced && k.id != 0) {
+	if k := c.cause(r.cause()); k.failed(state) {
 		c.failed[k.id]++
 		c.failedAt = append(c.failedAt, placeLabel{int32(s), k.label})
 	}
+}
+
+// failed reports whether a recipient with a state counts as failed for k, its last
+// failure; nil is none that is asked for.
+func (k *cause) failed(state registry.State) bool {
+	return k != nil && (state == registry.StateExpired || state == registry.StateBounced && k.id != 0)
 }

@@ -46,13 +46,7 @@ func (t *tx) eachRejection(w store.Window, each func(r *refusedMail) error) erro
 func (c *counter) rejections() error {
 	f, met := newFailures(c.cat), map[*codeTally]*hashes{}
 	var labels labelled
-	senders := c.filter.wantedSenders(c.cat)
-	err := c.eachRejection(c.window, func(r *refusedMail) error {
-		s, ok := c.cat.place(r.series)
-		k := c.cause(r.cause)
-		if !ok || !c.rejected[s] || k == nil || r.cause == 0 || !senders(r.sender) {
-			return nil
-		}
+	err := c.eachWantedRejection(func(r *refusedMail, s int, k *cause) {
 		temporary := store.IsTemporary(k.reply, k.enhanced)
 		for _, g := range c.groupings {
 			if t := g.at(g.group(g.partOfRejection(s, c.cat.name(int64(r.sender))), k.label)); temporary {
@@ -69,7 +63,6 @@ func (c *counter) rejections() error {
 			}
 			met[code].add(r)
 		}
-		return nil
 	})
 	if err != nil {
 		return err
@@ -85,6 +78,19 @@ func (c *counter) rejections() error {
 		}
 	}
 	return err
+}
+
+// eachWantedRejection calls each with the rejections that are asked for.
+func (c *counter) eachWantedRejection(each func(r *refusedMail, place int, k *cause)) error {
+	senders := c.filter.wantedSenders(c.cat)
+	return c.eachRejection(c.window, func(r *refusedMail) error {
+		s, ok := c.cat.place(r.series)
+		k := c.cause(r.cause)
+		if ok && c.rejected[s] && k != nil && r.cause != 0 && senders(r.sender) {
+			each(r, s, k)
+		}
+		return nil
+	})
 }
 
 // hashes are those of the recipients and clients of some rejections.

@@ -11,6 +11,7 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -145,6 +146,11 @@ func ask(t *testing.T, b io.Writer, r store.Reader, w store.Window, f store.Filt
 	check(err)
 	utc(n)
 	say(t, b, "numbers", n)
+	sums, err := r.Sums(ctx, w, f)
+	check(err)
+	if want := n.Sums(); !reflect.DeepEqual(sums, want) {
+		t.Errorf("sums of %v, %+v: %+v, want %+v", w, f, sums, want)
+	}
 	line, err := r.Timeline(ctx, w, f, by, time.Hour)
 	check(err)
 	for i := range line.Slices {

@@ -1,0 +1,135 @@
+package sqlite
+
+import (
+	"context"
+
+	"mailfail/registry"
+	"mailfail/store"
+)
+
+// Sums counts what happened in a window as a whole.
+func (q *reader) Sums(ctx context.Context, w store.Window, f store.Filter) (s *store.Sums, err error) {
+	err = q.read(ctx, func(t *tx) error {
+		if f.OfCause() {
+			n, err := t.numbers(w.Minutes(), f, []store.Dimension{})
+			if err == nil {
+				s = n.Sums()
+			}
+			return err
+		}
+		s, err = t.sums(w.Minutes(), f)
+		return err
+	})
+	return s, err
+}
+
+// The places of a summer.
+const (
+	sumOfAll = iota
+	sumOfOwn // messages that servers made themselves
+)
+
+// summer adds up to two places.
+type summer struct {
+	*counter
+	places []int32 // by series, plus 1; 0: not wanted
+	sums   [2]placeSums
+}
+
+func (t *tx) sums(w store.Window, f store.Filter) (*store.Sums, error) {
+	cat, err := t.catalog()
+	if err != nil {
+		return nil, err
+	}
+	s := &summer{counter: &counter{tx: t, cat: cat, window: w, asked: f, numbers: &store.Numbers{}}}
+	if err := s.choose(); err != nil {
+		return nil, err
+	}
+	s.places, s.failed = make([]int32, len(cat.places)), make([]int64, len(s.causes))
+	for id, place := range cat.places {
+		switch {
+		case place == 0:
+		case s.wanted[place-1]:
+			s.places[id] = sumOfAll + 1
+		case s.own[place-1]:
+			s.places[id] = sumOfOwn + 1
+		}
+	}
+	for _, step := range []func() error{s.lines, s.counts, s.recipients, s.rejections} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return s.finish(), nil
+}
+
+func (s *summer) counts() error { return s.sumCounts(s.window, s.places, s.sums[:]) }
+
+// at returns the sums that a series adds to, nil when it is not asked for.
+func (s *summer) at(series int32) *placeSums {
+	if uint32(series) >= uint32(len(s.places)) || s.places[series] == 0 {
+		return nil
+	}
+	return &s.sums[s.places[series]-1]
+}
+
+func (s *summer) recipients() error {
+	list, deferred, err := s.livingRecipients(func(a *failingAttempt, _ int32, deferred bool) {
+		sum := s.at(a.series)
+		switch {
+		case sum == nil || a.cause == 0 || s.cause(int64(a.cause)) == nil:
+		case deferred:
+			sum.deferrals++
+		default:
+			sum.failures++
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for i := range list.rows {
+		r := &list.rows[i]
+		sum, state := s.at(r.series), r.state()
+		if sum == nil {
+			continue
+		}
+		sum.states[state]++
+		if deferred[i] {
+			sum.deferred[state]++
+		}
+		if k := s.cause(r.cause()); sum == &s.sums[sumOfAll] && k.failed(state) {
+			s.failed[k.id]++
+		}
+	}
+	return nil
+}
+
+func (s *summer) rejections() error {
+	t := &s.numbers.Totals
+	return s.eachWantedRejection(func(r *refusedMail, _ int, k *cause) {
+		if store.IsTemporary(k.reply, k.enhanced) {
+			t.RejectedTemporary += r.n
+		} else {
+			t.Rejected += r.n
+		}
+	})
+}
+
+func (s *summer) finish() *store.Sums {
+	n, all, own := s.numbers, &s.sums[sumOfAll], &s.sums[sumOfOwn]
+	all.addTo(&n.Totals)
+	addCounts(&n.OwnBounces, &own.counts)
+	for state, k := range own.states {
+		if k > 0 {
+			n.OwnBounces.AddRecipients(registry.State(state), int64(k), int64(own.deferred[state]))
+		}
+	}
+	sums := &store.Sums{Totals: n.Totals, Messages: all.counts[fieldMessages], Accepted: all.counts[fieldAccepted], OwnBounces: n.OwnBounces,
+		Lines: n.Lines, Failed: map[string]int64{}}
+	for id, failed := range s.failed {
+		if failed > 0 {
+			sums.Failed[s.cause(int64(id)).reason] += failed
+		}
+	}
+	return sums
+}
