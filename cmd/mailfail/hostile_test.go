@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 	"testing"
 	"unicode"
@@ -37,6 +37,7 @@ var hostileTexts = []string{
 	"a\x00%s",                                // NUL
 	"a\xff\xfe%s\xc3",                        // invalid UTF-8
 	"a\rb%s",                                 // carriage return
+	"a\n\nb%s",                               // newlines
 	"a\b\b%s\x7f",                            // backspace, DEL
 	"a\u2028%s\u2029",                        // line separators
 	"a\u0085%s",                              // next line
@@ -56,80 +57,6 @@ var hostileTexts = []string{
 	"e\u0301\u0301\u0301\u0301\u0301\u0301\u0301\u0301%s",
 }
 
-// hostileLogs writes a log of each kind with every hostile text in every field
-// that a stranger controls, and returns their names.
-func hostileLogs(t *testing.T, dir string) []string {
-	t.Helper()
-	logs := map[string]*bytes.Buffer{}
-	add := func(name, format string, args ...any) {
-		if logs[name] == nil {
-			logs[name] = &bytes.Buffer{}
-		}
-		fmt.Fprintf(logs[name], format+"\n", args...)
-	}
-	add("MSGTRK20261120-1.LOG", "#Software: Microsoft Exchange Server\r\n#Version: 15.02.0986.000\r\n#Log-type: Message Tracking Log\r\n"+
-		"#Date: 2026-11-20T00:00:00.000Z\r\n#Fields: date-time,client-ip,client-hostname,server-ip,server-hostname,source-context,connector-id,"+
-		"source,event-id,internal-message-id,message-id,recipient-address,recipient-status,total-bytes,recipient-count,"+
-		"related-recipient-address,reference,message-subject,sender-address,return-path,message-info\r")
-	n := 0
-	for _, text := range hostileTexts {
-		for field := range 8 {
-			n++
-			mark := fmt.Sprintf("hm%dx", n)
-			f := []string{"sender@far.example", "rcpt@near.example", "mx.near.example", "550 5.1.1 no such user", "client.example", "<id@far.example>", "smtp", "mx1"}
-			evil := fmt.Sprintf(text, mark)
-			switch field {
-			case 0, 1:
-				f[field] = evil + "@evil.example"
-			case 3:
-				f[field] = "550 5.7.1 " + evil
-			case 5:
-				f[field] = "<" + evil + "@evil.example>"
-			case 6:
-				f[field] = "smtp" + strings.ReplaceAll(evil, " ", "")
-			case 7:
-				f[field] = strings.ReplaceAll(evil, " ", "")
-			default:
-				f[field] = evil
-			}
-			clock := fmt.Sprintf("%02d:%02d:%02d", n/3600, n/60%60, n%60)
-			id := fmt.Sprintf("4jXJzW%05dz", n)
-			pre := "Nov 20 " + clock + " " + f[7] + " postfix/"
-			add("mail.log", "%ssmtpd[10]: %s: client=%s[192.0.2.9], sasl_username=%s", pre, id, f[4], f[4])
-			add("mail.log", "%scleanup[11]: %s: message-id=%s", pre, id, f[5])
-			add("mail.log", "%sqmgr[12]: %s: from=<%s>, size=100, nrcpt=1 (queue active)", pre, id, f[0])
-			add("mail.log", "%s%s[13]: %s: to=<%s>, relay=%s[192.0.2.1]:25, delay=1, delays=0/0/1/0, dsn=5.7.1, status=bounced (host %s[192.0.2.1] said: %s (in reply to RCPT TO command))",
-				pre, f[6], id, f[1], f[2], f[2], f[3])
-			if n%2 == 0 { // others stay open, and wait
-				add("mail.log", "%sqmgr[12]: %s: removed", pre, id)
-			}
-			add("mail.log", "%ssmtpd[14]: NOQUEUE: reject: RCPT from %s[192.0.2.9]: %s; from=<%s> to=<%s> proto=ESMTP helo=<%s>", pre, f[4], f[3], f[0], f[1], f[4])
-			add("mail.log", "%ssmtpd[14]: fatal: open %s: No space left on device", pre, f[4])
-
-			xid := fmt.Sprintf("1xV1Fu-%010dK-0byR", n)
-			at := "2026-11-20 " + clock + " "
-			add("mainlog", "%s%s <= %s H=(%s) [192.0.2.9] P=esmtp A=plain:%s S=875 id=%s", at, xid, f[0], f[4], f[4], f[5])
-			add("mainlog", "%s%s ** %s R=dnslookup T=remote_smtp H=%s [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<%s>: %s", at, xid, f[1], f[2], f[1], f[3])
-			add("mainlog", "%s%s Completed", at, xid)
-			add("mainlog", "%sH=(%s) [192.0.2.9] F=<%s> rejected RCPT <%s>: %s", at, f[4], f[0], f[1], f[3])
-
-			q := func(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
-			add("MSGTRK20261120-1.LOG", "2026-11-20T%s.000Z,192.0.2.9,%s,192.0.2.1,%s,%s,Out,SMTP,FAIL,%d,%s,%s,%s,100,1,,,subject,%s,%s,04I:\r",
-				clock, q(f[4]), q(f[2]), q(f[4]), n, q(f[5]), q(f[1]), q("[{LRT=};{LED="+f[3]+"};{FQDN="+f[2]+"};{IP=192.0.2.1}]"), q(f[0]), q(f[0]))
-		}
-	}
-	var names []string
-	for name, b := range logs {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, path)
-	}
-	sort.Strings(names)
-	return names
-}
-
 // hostileRun is one call of the program whose output is looked at.
 type hostileRun struct {
 	args  []string
@@ -140,7 +67,7 @@ type hostileRun struct {
 
 // hostileRuns calls every command in every form. A command or a form that is
 // missing here fails TestHostileTexts.
-func hostileRuns(dir string, logs []string) []hostileRun {
+func hostileRuns(t *testing.T, dir string, logs []string) []hostileRun {
 	db := []string{"--db", filepath.Join(dir, "m.db")}
 	window := []string{"--tz", "UTC", "--since", "2026-11-19", "--until", "2026-11-20 03:00"}
 	var runs []hostileRun
@@ -160,15 +87,27 @@ func hostileRuns(dir string, logs []string) []hostileRun {
 		add(form, one("investigate", "--format", form, "--year", "2026", "--tz", "UTC"), logs)
 	}
 	for _, form := range []string{"text", "json", "csv"} {
-		for _, by := range []string{"domain", "code", "provider", "sender", "relay", "host", "instance", "reason", "mta", "direction", "account", "client"} {
+		for _, by := range []string{"domain", "code", "provider", "sender", "relay", "host", "instance", "reason", "mta", "direction", "account", "client", "next-hop"} {
 			add(form, one("report", "--top", "0", "--by", by, "--format", form), db, window)
 		}
-		add(form, one("events", "--rejections", "--format", form), db, window)
+		add(form, one("events", "--rejections", "--top", "0", "--format", form), db, window)
+		add(form, one("events", "--anonymize=all", "--rejections", "--top", "500", "--format", form), db, window)
 	}
 	for _, form := range []string{"text", "json", "csv", "markdown"} {
 		add(form, one("codes", "--format", form))
 	}
+	for _, log := range logs { // what the screen shows is looked at in report/live/screen
+		for _, form := range []string{"text", "json"} {
+			text, err := os.ReadFile(log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			args := one("follow", "--plain", "--rejections", "--format", form, "--year", "2026", "--tz", "UTC", "--db", log+"."+form+".db", "-")
+			runs = append(runs, hostileRun{args: args, stdin: string(text), form: form})
+		}
+	}
 	for _, form := range []string{"text", "json"} {
+		add(form, one("trace", "--anonymize=all", "--format", form, "4jXJzW00009z"), db, one("--tz", "UTC"))
 		add(form, one("trace", "--format", form, "rcpt@near.example"), db, one("--tz", "UTC"))
 		add(form, one("trace", "--format", form, "4jXJzW00009z"), db, one("--tz", "UTC"))
 		for i, text := range hostileTexts {
@@ -187,6 +126,9 @@ func hostileRuns(dir string, logs []string) []hostileRun {
 	}
 	add("text", one("prune", "--dry-run", "--keep", "90d"), db)
 	add("text", one("db", "size"), db)
+	add("text", one("db", "check"), db)
+	add("text", one("db", "backup", filepath.Join(dir, "copy.db")), db)
+	add("text", one("db", "merge", "--db", filepath.Join(dir, "all.db"), filepath.Join(dir, "copy.db")))
 	add("csv", one("db", "export"), db)
 	// What serve shows is looked at in report/web; these are its messages.
 	for _, text := range hostileTexts {
@@ -234,11 +176,13 @@ func TestHostileTexts(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("HOME", dir)
 	t.Setenv("MAILFAIL_CONFIG", os.DevNull)
-	logs := hostileLogs(t, dir)
-	runs := hostileRuns(dir, logs)
+	logs := slices.Sorted(maps.Values(hostileLogs(t, dir)))
+	runs := hostileRuns(t, dir, logs)
 	covered, arrived := map[string]bool{}, 0
 	for _, r := range runs {
-		covered[r.args[0]+" "+r.form] = true
+		covered[r.args[0]], covered[r.args[0]+" "+r.form] = true, true
+		two := strings.Join(r.args[:min(2, len(r.args))], " ")
+		covered[two], covered[two+" "+r.form] = true, true
 		var out, errs bytes.Buffer
 		code := run(r.args, strings.NewReader(r.stdin), &out, &errs)
 		if r.codes == nil {
@@ -267,19 +211,15 @@ func TestHostileTexts(t *testing.T) {
 }
 
 // uncovered returns the commands and their forms of output that are not covered.
-func uncovered(root *cobra.Command, covered map[string]bool) (missing []string) {
-	for _, c := range root.Commands() {
-		forms := []string{"text"}
-		if f := c.Flags().Lookup("format"); f != nil {
-			forms = nil
-			for _, form := range []string{"text", "json", "csv", "html", "markdown"} {
-				if strings.Contains(f.Usage, form) {
-					forms = append(forms, form)
-				}
-			}
+func uncovered(parent *cobra.Command, covered map[string]bool) (missing []string) {
+	for _, c := range parent.Commands() {
+		if c.HasSubCommands() {
+			missing = append(missing, uncovered(c, covered)...)
+			continue
 		}
-		for _, form := range forms {
-			if name := c.Name() + " " + form; !covered[name] && !hostileElsewhere[c.Name()] {
+		_, name, _ := strings.Cut(c.CommandPath(), " ")
+		for _, form := range forms(c) {
+			if name := strings.TrimSpace(name + " " + form); !covered[name] && !hostileElsewhere[name] {
 				missing = append(missing, name)
 			}
 		}
@@ -287,13 +227,22 @@ func uncovered(root *cobra.Command, covered map[string]bool) (missing []string) 
 	return missing
 }
 
-// hostileElsewhere lists commands whose output another test of this kind looks
-// at, or that print no text of strangers.
-var hostileElsewhere = map[string]bool{
-	"help":       true,
-	"completion": true, // its own texts
-	"follow":     true, // the screen: report/live/screen; lines: AppendLine, as events prints them
+// forms returns the forms of output that a command has, "" for the only one.
+func forms(c *cobra.Command) (list []string) {
+	f := c.Flags().Lookup("format")
+	if f == nil {
+		return []string{""}
+	}
+	for _, form := range []string{"text", "json", "csv", "html", "markdown"} {
+		if strings.Contains(f.Usage, form) {
+			list = append(list, form)
+		}
+	}
+	return list
 }
+
+// hostileElsewhere lists commands that print no text of strangers.
+var hostileElsewhere = map[string]bool{"help": true}
 
 // harm returns what in an output can do something to its reader, "" for nothing.
 func harm(form string, out []byte) string {
