@@ -90,6 +90,9 @@ var (
 // one of its own. It counts only for lines that no format claims.
 func Stranger(name string) Claim { return Claim{strangers, name} }
 
+// IsMine reports whether a claim is Mine. It is asked for every line.
+func (c Claim) IsMine() bool { return c.whose == mine }
+
 // Stranger returns the name of the log that a line is of, "" unless the claim
 // is a Stranger.
 func (c Claim) Stranger() string { return c.stranger }
@@ -123,6 +126,10 @@ type Format struct {
 	// Overlaps names the formats that report the same in better detail: where
 	// both are read, only theirs count.
 	Overlaps []Overlap
+
+	// Native: no line of the log comes through syslog or the journal, so Claim
+	// is asked about whole lines only.
+	Native bool
 
 	// Claim reports whether a line is one of this format: enough to tell it
 	// from all others, not that it can be read. An entry with a Program has a

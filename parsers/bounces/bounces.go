@@ -38,11 +38,12 @@ import (
 
 func init() {
 	parsers.Register(parsers.Format{
-		Name:  "bounces",
-		MTA:   "bounces",
-		Scope: "bounces",
-		Claim: claim,
-		New:   New,
+		Name:   "bounces",
+		MTA:    "bounces",
+		Native: true,
+		Scope:  "bounces",
+		Claim:  claim,
+		New:    New,
 		Overlaps: []parsers.Overlap{
 			{Kind: parsers.Attempt, Format: parsers.AnyLog},
 		},
@@ -52,7 +53,7 @@ func init() {
 // claim recognises the line that begins a message: that of an mbox, or the first
 // field that a delivery agent or a mail program writes.
 func claim(e *parsers.Entry) parsers.Claim {
-	if e.Program == nil && e.Host == nil && begins(e.Message) {
+	if e.Host == nil && begins(e.Message) {
 		return parsers.MineFromHereOn
 	}
 	return parsers.NotMine

@@ -31,7 +31,10 @@ type Stream struct {
 	time   time.Time // in the last line that had one
 	native int       // index of the format of the last line without a prefix, or -1
 	bound  int       // index of the format whose header was seen, or -1
-	last   int       // index of the format that claimed the last line with a program
+
+	// logging holds the formats that come through syslog, first that of the last
+	// line with a program.
+	logging []logging
 
 	entry    parsers.Entry
 	line     Line // whose records are passed on
@@ -48,6 +51,13 @@ type reader struct {
 	parser parsers.Parser // nil until its first line
 	keeper parsers.Keeper // the parser, when it is one
 	seen   Seen
+}
+
+// A logging is a format that comes through syslog: what is asked of it for each line
+// of another program, and the index of its reader.
+type logging struct {
+	claim func(*parsers.Entry) parsers.Claim
+	index int
 }
 
 // begin makes the parser of a reader.
@@ -84,6 +94,9 @@ func NewStream(opts parsers.Options, format string, year int, modified time.Time
 	formats := parsers.Formats()
 	for i := range formats {
 		s.readers = append(s.readers, reader{format: &formats[i], seen: Seen{Format: &formats[i]}})
+		if !formats[i].Native {
+			s.logging = append(s.logging, logging{formats[i].Claim, i})
+		}
 	}
 	if format == "" || format == "auto" {
 		return s, nil
@@ -264,14 +277,7 @@ func (s *Stream) Lost() int {
 }
 
 // known reports whether a format reads an entry: by its program, or by itself.
-func (s *Stream) known(e *parsers.Entry) bool {
-	for i := range s.readers {
-		if s.readers[i].format.Claim(e) == parsers.Mine {
-			return true
-		}
-	}
-	return false
-}
+func (s *Stream) known(e *parsers.Entry) bool { return s.claimant(e) >= 0 }
 
 // parseBound reads a line below a header: it is of the header's format unless
 // it is itself the header of another. No header begins with a digit, as nearly
@@ -307,12 +313,12 @@ func (s *Stream) isOther(line []byte) bool {
 	if answer == syslog.Bare {
 		answer = s.lines.Unwrap(line, &s.entry)
 	}
-	prefixed := answer == syslog.Line
+	if answer == syslog.Line {
+		i := s.claimant(&s.entry)
+		return i >= 0 && i != s.bound && s.allowed(i)
+	}
 	for i := range s.readers {
-		if i == s.bound || !s.allowed(i) {
-			continue
-		}
-		if prefixed && s.readers[i].format.Claim(&s.entry) == parsers.Mine || !prefixed && s.claim(i, line) == parsers.Mine {
+		if i != s.bound && s.allowed(i) && s.claim(i, line).IsMine() {
 			return true
 		}
 	}
@@ -479,15 +485,21 @@ func (s *Stream) parseClaimed(e *parsers.Entry) (parsers.Result, bool) {
 }
 
 // claimant returns the index of the format that claims e, -1 for none. Most lines
-// with a program are of the format of the one before; no two claim one program.
+// with a program are of the format of the one before, which is asked first; no two
+// claim one program.
 func (s *Stream) claimant(e *parsers.Entry) int {
-	if e.Program != nil && s.last < len(s.readers) && s.readers[s.last].format.Claim(e) == parsers.Mine {
-		return s.last
+	if e.Program == nil {
+		for i := range s.readers {
+			if s.readers[i].format.Claim(e).IsMine() {
+				return i
+			}
+		}
+		return -1
 	}
-	for i := range s.readers {
-		if s.readers[i].format.Claim(e) == parsers.Mine {
-			s.last = i
-			return i
+	for i, f := range s.logging {
+		if f.claim(e).IsMine() {
+			s.logging[0], s.logging[i] = f, s.logging[0]
+			return f.index
 		}
 	}
 	return -1

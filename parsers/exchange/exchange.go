@@ -107,16 +107,18 @@ const (
 
 func init() {
 	parsers.Register(parsers.Format{
-		Name:  "exchange-tracking",
-		MTA:   "exchange",
-		Scope: scopeTracking,
-		Claim: claim(isTrackingHeader, matchTracking, LookAlike),
-		New:   func(o parsers.Options) parsers.Parser { return newTrackingParser(o) },
+		Name:   "exchange-tracking",
+		MTA:    "exchange",
+		Native: true,
+		Scope:  scopeTracking,
+		Claim:  claim(isTrackingHeader, matchTracking, LookAlike),
+		New:    func(o parsers.Options) parsers.Parser { return newTrackingParser(o) },
 	})
 	parsers.Register(parsers.Format{
-		Name:  "exchange-smtpsend",
-		MTA:   "exchange",
-		Scope: scopeSend,
+		Name:   "exchange-smtpsend",
+		MTA:    "exchange",
+		Native: true,
+		Scope:  scopeSend,
 		Overlaps: []parsers.Overlap{
 			{Kind: parsers.Attempt, Format: "exchange-tracking"},
 			{Kind: parsers.Connection, Format: "exchange-connectivity"},
@@ -130,6 +132,7 @@ func init() {
 	parsers.Register(parsers.Format{
 		Name:   "exchange-smtpreceive",
 		MTA:    "exchange",
+		Native: true,
 		Scope:  scopeReceive,
 		Claim:  claim(headerOf(typeReceive), func(line []byte) bool { return matchProtocol(line, true) }, nil),
 		Redact: withoutData,
@@ -138,18 +141,20 @@ func init() {
 		},
 	})
 	parsers.Register(parsers.Format{
-		Name:  "exchange-connectivity",
-		MTA:   "exchange",
-		Claim: claim(headerOf(typeConnectivity), matchConnectivity, nil),
+		Name:   "exchange-connectivity",
+		MTA:    "exchange",
+		Native: true,
+		Claim:  claim(headerOf(typeConnectivity), matchConnectivity, nil),
 		New: func(o parsers.Options) parsers.Parser {
 			return newParser(&connectivity{ownHost: []byte(o.Host)}, typeConnectivity)
 		},
 	})
 	parsers.Register(parsers.Format{
-		Name:  "exchange-online-trace",
-		MTA:   "exchange",
-		Scope: scopeOnline,
-		Claim: claim(isTraceHeader, matchTraceJSON, nil),
+		Name:   "exchange-online-trace",
+		MTA:    "exchange",
+		Native: true,
+		Scope:  scopeOnline,
+		Claim:  claim(isTraceHeader, matchTraceJSON, nil),
 		New: func(parsers.Options) parsers.Parser {
 			p := &onlineParser{parser: parser{table: &onlineTrace{}, isHeader: isTraceHeader, delimiter: ','}}
 			p.trace = p.table.(*onlineTrace)
@@ -157,10 +162,11 @@ func init() {
 		},
 	})
 	parsers.Register(parsers.Format{
-		Name:  "exchange-online-summary",
-		MTA:   "exchange",
-		Scope: scopeOnline,
-		Claim: claim(isSummaryHeader, nil, nil),
+		Name:   "exchange-online-summary",
+		MTA:    "exchange",
+		Native: true,
+		Scope:  scopeOnline,
+		Claim:  claim(isSummaryHeader, nil, nil),
 		New: func(parsers.Options) parsers.Parser {
 			return &parser{table: &onlineSummary{}, isHeader: isSummaryHeader, delimiter: ','}
 		},
@@ -173,7 +179,6 @@ func init() {
 func claim(header, row func(line []byte) bool, lookAlike func(line []byte) string) func(*parsers.Entry) parsers.Claim {
 	return func(e *parsers.Entry) parsers.Claim {
 		switch {
-		case e.Program != nil:
 		case header(e.Message):
 			return parsers.MineFromHereOn
 		case row != nil && row(e.Message):

@@ -11,10 +11,11 @@ import (
 
 func init() {
 	parsers.Register(parsers.Format{
-		Name:  "haraka-accounting",
-		MTA:   "haraka",
-		Claim: claimHeader,
-		New:   newAccounting,
+		Name:   "haraka-accounting",
+		MTA:    "haraka",
+		Native: true,
+		Claim:  claimHeader,
+		New:    newAccounting,
 	})
 }
 
@@ -22,7 +23,7 @@ func init() {
 // accounting_files.ini; those that PowerMTA has not are dsnMsg and srcIp.
 func claimHeader(e *parsers.Entry) parsers.Claim {
 	line := e.Message
-	if e.Program != nil || !bytes.Contains(line, []byte("type")) || !table.IsHeader(line, "type", "timeLogged", "rcpt") {
+	if !bytes.Contains(line, []byte("type")) || !table.IsHeader(line, "type", "timeLogged", "rcpt") {
 		return parsers.NotMine
 	}
 	if table.IsHeader(line, "dsnMsg") || table.IsHeader(line, "srcIp") {

@@ -36,17 +36,18 @@ import (
 
 func init() {
 	parsers.Register(parsers.Format{
-		Name:  "kumomta",
-		MTA:   "kumomta",
-		Claim: claim,
-		New:   New,
+		Name:   "kumomta",
+		MTA:    "kumomta",
+		Native: true,
+		Claim:  claim,
+		New:    New,
 	})
 }
 
 // claim takes an object with KumoMTA's fields.
 func claim(e *parsers.Entry) parsers.Claim {
 	line := e.Message
-	if e.Program != nil || len(line) == 0 || line[0] != '{' {
+	if len(line) == 0 || line[0] != '{' {
 		return parsers.NotMine
 	}
 	for _, field := range claimed {

@@ -32,11 +32,12 @@ import (
 
 func init() {
 	parsers.Register(parsers.Format{
-		Name:  "mailgun",
-		MTA:   "mailgun",
-		Scope: "mailgun",
-		Claim: claim,
-		New:   New,
+		Name:   "mailgun",
+		MTA:    "mailgun",
+		Native: true,
+		Scope:  "mailgun",
+		Claim:  claim,
+		New:    New,
 	})
 }
 
@@ -44,7 +45,7 @@ func init() {
 // event-data, a list of them.
 func claim(e *parsers.Entry) parsers.Claim {
 	line := e.Message
-	if e.Program != nil || len(line) == 0 || line[0] != '{' && line[0] != '[' || !bytes.Contains(line, []byte(`"event"`)) {
+	if len(line) == 0 || line[0] != '{' && line[0] != '[' || !bytes.Contains(line, []byte(`"event"`)) {
 		return parsers.NotMine
 	}
 	if bytes.Contains(line, []byte(`"log-level"`)) && bytes.Contains(line, []byte(`"timestamp"`)) {

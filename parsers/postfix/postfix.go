@@ -72,11 +72,10 @@ func isPostfix(program []byte) bool {
 	if rest, ok := bytes.CutPrefix(program, []byte("postfix")); ok {
 		return len(rest) == 0 || rest[0] == '/' || rest[0] == '-'
 	}
-	if parsers.Has(program, "cyrus/") || parsers.Has(program, "dovecot/") { // with a lmtp and a master of their own
-		return false
+	if bytes.IndexByte(program, '/') <= 0 || parsers.Has(program, "cyrus/") || parsers.Has(program, "dovecot/") {
+		return false // the latter have a lmtp and a master of their own
 	}
-	i := bytes.LastIndexByte(program, '/')
-	return i > 0 && isDaemon(program[i+1:])
+	return isDaemon(program[bytes.LastIndexByte(program, '/')+1:])
 }
 
 // isDaemon reports whether name is that of a Postfix daemon or command.

@@ -36,13 +36,8 @@ func (l *line) action(b []byte) (result parsers.Result, ok bool) {
 //
 //	END-OF-MESSAGE: 550 5.7.1 text; from=<a> to=<b> proto=ESMTP helo=<c>
 func (l *line) rejected(b []byte) parsers.Result {
-	switch {
-	case parsers.HasAny(b, contents):
-		return l.rejectedContent(b)
-	case parsers.Has(b, mimeError):
-		return l.rejectedMIME(b)
-	case parsers.Has(b, "connect from "): // postscreen: all screening ports busy
-		return l.rejectedConnection(b[len("connect from "):])
+	if len(b) > 0 && b[0] >= 'a' {
+		return l.rejectedOtherwise(b)
 	}
 	i := 0
 	for i < len(b) && (b[i] >= 'A' && b[i] <= 'Z' || b[i] == '-') {
@@ -67,6 +62,19 @@ func (l *line) rejected(b []byte) parsers.Result {
 	l.Reply = registry.ParseReply(reply)
 	l.sendRejection()
 	return parsers.Understood
+}
+
+// rejectedOtherwise reads a rejection that does not name a stage of SMTP.
+func (l *line) rejectedOtherwise(b []byte) parsers.Result {
+	switch {
+	case parsers.HasAny(b, contents):
+		return l.rejectedContent(b)
+	case parsers.Has(b, mimeError):
+		return l.rejectedMIME(b)
+	case parsers.Has(b, "connect from "): // postscreen: all screening ports busy
+		return l.rejectedConnection(b[len("connect from "):])
+	}
+	return parsers.Unparsed
 }
 
 // sendRejection emits a rejection. One at DATA or later is the end of the

@@ -36,10 +36,11 @@ import (
 
 func init() {
 	parsers.Register(parsers.Format{
-		Name:  "powermta",
-		MTA:   "powermta",
-		Claim: claim,
-		New:   New,
+		Name:   "powermta",
+		MTA:    "powermta",
+		Native: true,
+		Claim:  claim,
+		New:    New,
 	})
 }
 
@@ -47,7 +48,7 @@ func init() {
 // names, but no file of PowerMTA has dsnMsg.
 func claim(e *parsers.Entry) parsers.Claim {
 	line := e.Message
-	if e.Program != nil || !bytes.Contains(line, []byte("type")) || !bytes.Contains(line, []byte("time")) {
+	if !bytes.Contains(line, []byte("type")) || !bytes.Contains(line, []byte("time")) {
 		return parsers.NotMine
 	}
 	if !table.IsHeader(line, "type", "rcpt") || table.IsHeader(line, "dsnMsg") || table.IsHeader(line, "srcIp") {

@@ -34,18 +34,19 @@ import (
 
 func init() {
 	parsers.Register(parsers.Format{
-		Name:  "ses",
-		MTA:   "ses",
-		Scope: "ses",
-		Claim: claim,
-		New:   New,
+		Name:   "ses",
+		MTA:    "ses",
+		Native: true,
+		Scope:  "ses",
+		Claim:  claim,
+		New:    New,
 	})
 }
 
 // claim takes what has the fields of an event: an event, a list of them.
 func claim(e *parsers.Entry) parsers.Claim {
 	line := e.Message
-	if e.Program != nil || len(line) == 0 || line[0] != '{' && line[0] != '[' {
+	if len(line) == 0 || line[0] != '{' && line[0] != '[' {
 		return parsers.NotMine
 	}
 	if bytes.Contains(line, []byte(`"mail"`)) && bytes.Contains(line, []byte(`"messageId"`)) &&
