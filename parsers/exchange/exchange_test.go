@@ -282,13 +282,13 @@ func TestSend(t *testing.T) {
 			[]string{"no connection x connect network"}},
 		{"refused to talk", "+\n< 554 5.7.1 go away\n> QUIT\n< 221 bye\n-", []string{"no connection 554 5.7.1 banner remote"}},
 		{"lost before the greeting", "+\n- Remote", []string{"no connection banner network"}},
-		{"EHLO refused", "+\n< 220 mx\n> EHLO a\n< 501 5.5.4 bad\n> HELO a\n< 550 5.7.1 you again\n-", []string{"no connection mx 550 5.7.1 ehlo remote"}},
+		{"EHLO refused", "+\n< 220 mx.example\n> EHLO a\n< 501 5.5.4 bad\n> HELO a\n< 550 5.7.1 you again\n-", []string{"no connection mx.example 550 5.7.1 ehlo remote"}},
 		{"HELO taken", "+\n< 220 mx\n> EHLO a\n< 501 5.5.4 bad\n> HELO a\n< 250 mx\n> QUIT\n-", nil},
 		{"STARTTLS refused", start + "> STARTTLS\n< 454 4.7.0 TLS not available\n> QUIT\n-", []string{"no connection mx.example 454 4.7.0 starttls remote"}},
 		{"STARTTLS refused, goes on", start + "> STARTTLS\n< 454 4.7.0 no\n> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 550 5.1.1 no\n-",
 			[]string{"failed a@x 550 5.1.1 rcpt remote"}},
-		{"TLS failed", "+\n< 220 mx\n> EHLO a\n< 250 STARTTLS\n> STARTTLS\n< 220 go\n* TLS negotiation failed with error CertUnknown\n- Local",
-			[]string{"no connection mx starttls tls"}},
+		{"TLS failed", "+\n< 220 mx.example\n> EHLO a\n< 250 STARTTLS\n> STARTTLS\n< 220 go\n* TLS negotiation failed with error CertUnknown\n- Local",
+			[]string{"no connection mx.example starttls tls"}},
 		{"AUTH refused", start + "> AUTH LOGIN\n< 334 <authentication response>\n> <Binary Data>\n< 535 5.7.8 no\n> QUIT\n-",
 			[]string{"no connection mx.example 535 5.7.8 auth remote"}},
 		{"the beginning is in another file", "> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 550 5.1.1 no\n-",
@@ -301,6 +301,28 @@ func TestSend(t *testing.T) {
 	t.Run("internal connector", func(t *testing.T) {
 		check(t, dialogue(headerSend, "Intra-Organization SMTP Send Connector", start+"> MAIL FROM:<s@x>\n> RCPT TO:<a@x>\n< 250 ok\n< 550 5.1.1 no\n-"), nil, 0)
 	})
+}
+
+// TestServerName takes no other words for the name of a server.
+func TestServerName(t *testing.T) {
+	for greeting, want := range map[string]string{
+		"220 mx.birch.example ESMTP":       "mx.birch.example",
+		"220-mx1.birch.example Welcome":    "mx1.birch.example",
+		"220 ************":                 "",
+		"220 **.*****":                     "",
+		"220 Welcome to our server":        "",
+		"220 ESMTP ready":                  "",
+		"220 Go ahead":                     "",
+		"220 Hello. Who are you?":          "",
+		"220":                              "",
+		"250-mx.birch.example Hello [1.2]": "mx.birch.example",
+	} {
+		if got := string(exchange.ServerName([]byte(greeting))); got != want {
+			t.Errorf("%s: got %q, want %q", greeting, got, want)
+		}
+	}
+	const log = "+\n< 220 ************\n> EHLO a\n< 250-mx.birch.example Hello\n< 250 SIZE\n> MAIL FROM:<s@x>\n< 550 5.7.1 no\n-"
+	check(t, dialogue(headerSend, "Outbound", log), []string{"no connection mx.birch.example 550 5.7.1 mail remote"}, 0)
 }
 
 func TestReceive(t *testing.T) {

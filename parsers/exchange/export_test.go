@@ -12,3 +12,6 @@ func Members(addresses, statuses string) (a, s []string) {
 	}
 	return a, s
 }
+
+// ServerName is serverName.
+var ServerName = serverName

@@ -293,6 +293,10 @@ func (p *protocol) answer(text []byte) {
 		p.note(command.command, text, refused)
 	}
 	switch command.command {
+	case cmdHello:
+		if !p.receives && !refused && len(x.peer) == 0 {
+			x.peer = serverName(text)
+		}
 	case cmdMail:
 		if refused {
 			p.refuseMail(text)
@@ -319,7 +323,7 @@ func (p *protocol) answer(text []byte) {
 func (p *protocol) greeting(text []byte) {
 	switch welcome := outcomeOf(text) == registry.OutcomeDelivered; {
 	case welcome && !p.receives:
-		p.x.peer = peerName(text)
+		p.x.peer = serverName(text)
 	case welcome:
 	case p.receives:
 		p.report(nil, text, registry.StageConnect)

@@ -399,8 +399,27 @@ func outcomeOf(text []byte) registry.Outcome {
 	return registry.OutcomeDelivered
 }
 
-// peerName returns the host name in a greeting, "220 mx.example ESMTP", or in
-// EHLO.
+// serverName returns the host name that a server gives in its greeting, "220
+// mx.example ESMTP", or in its answer to EHLO. What has no dot is none: firewalls write
+// asterisks over it, and servers begin with Welcome.
+func serverName(text []byte) []byte {
+	if len(text) < len("220 a") {
+		return nil
+	}
+	name, _, _ := bytes.Cut(text[len("220 "):], []byte(" "))
+	dot := bytes.IndexByte(name, '.')
+	if dot < 1 || dot == len(name)-1 {
+		return nil
+	}
+	for _, c := range name {
+		if !parsers.IsAlnum(c) && c != '.' && c != '-' && c != '_' {
+			return nil
+		}
+	}
+	return cloneName(name)
+}
+
+// peerName returns the name that a client gives in EHLO.
 func peerName(text []byte) []byte {
 	if i := bytes.IndexByte(text, ' '); i >= 0 {
 		text = text[i+1:]
