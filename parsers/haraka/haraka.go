@@ -1,4 +1,4 @@
-// Package haraka reads the log of Haraka 2.8 to 3.3 in its default format, and the
+// Package haraka reads the log of Haraka 2.8 to 3.3 in its three formats, and the
 // files of its accounting_files plugin.
 //
 // The sources of the facts are Haraka's source and a run of Haraka 3.3.4 against a
@@ -49,7 +49,7 @@ func init() {
 // claim takes lines of Haraka's form, whatever program wrote them: without its
 // syslog plugin it may be any.
 func claim(e *parsers.Entry) parsers.Claim {
-	if _, ok := split(e); ok {
+	if _, ok := split(e, nil); ok {
 		return parsers.Mine
 	}
 	return parsers.NotMine
@@ -65,8 +65,9 @@ type line struct {
 var levels = []string{"[NOTICE]", "[INFO]", "[WARN]", "[ERROR]", "[CRIT]", "[ALERT]", "[EMERG]", "[DEBUG]", "[PROTOCOL]", "[DATA]"}
 
 // split takes a line apart; it reports false for one that is not of Haraka. The
-// level of one with a time looks like the host behind the time of syslog.
-func split(e *parsers.Entry) (l line, ok bool) {
+// level of one with a time looks like the host behind the time of syslog. Without s, of
+// a line in another format only the beginning is looked at.
+func split(e *parsers.Entry, s *structured) (l line, ok bool) {
 	b := e.Message
 	switch {
 	case e.Program == nil && len(e.Host) > 0 && e.Host[0] == '[':
@@ -74,6 +75,9 @@ func split(e *parsers.Entry) (l line, ok bool) {
 			return l, false
 		}
 		l.native, l.time = true, e.Time
+	case isLevelAsHost(e):
+		l.native, l.time = true, e.Time
+		return l, s == nil || s.read(b, &l) && isID(l.id)
 	case len(b) > 25 && parsers.IsDigit(b[0]):
 		stamp, rest, _ := bytes.Cut(b, []byte(" "))
 		if l.time = stampOf(stamp); l.time.IsZero() {
@@ -82,6 +86,10 @@ func split(e *parsers.Entry) (l line, ok bool) {
 		l.native, b = e.Program == nil, rest
 		fallthrough
 	default:
+		if isStructured(b) {
+			l.native = e.Program == nil
+			return l, s == nil || s.read(b, &l) && isID(l.id)
+		}
 		if len(b) == 0 || b[0] != '[' || !parsers.HasAny(b, levels) {
 			return l, false
 		}
@@ -91,8 +99,10 @@ func split(e *parsers.Entry) (l line, ok bool) {
 	l.id, b, ok1 = bracketed(b)
 	l.origin, b, ok2 = bracketed(b)
 	l.msg = bytes.TrimSpace(b)
-	return l, ok1 && ok2 && (string(l.id) == "-" || connectionLen(l.id) > 0)
+	return l, ok1 && ok2 && isID(l.id)
 }
+
+func isID(id []byte) bool { return string(id) == "-" || connectionLen(id) > 0 }
 
 // bracketed takes "[WORD] ".
 func bracketed(b []byte) (word, rest []byte, ok bool) {
@@ -153,6 +163,8 @@ type parser struct {
 	line line
 	rec  parsers.Record
 	emit func(*parsers.Record)
+
+	structured
 }
 
 // New returns a parser of Haraka's log.
@@ -162,7 +174,7 @@ func New(o parsers.Options) parsers.Parser { return &parser{host: []byte(o.Host)
 func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
 	p.emit = emit
 	var ok bool
-	if p.line, ok = split(e); !ok {
+	if p.line, ok = split(e, &p.structured); !ok {
 		return parsers.Irrelevant // a stack trace, what libraries print
 	}
 	p.reset()

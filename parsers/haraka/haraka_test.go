@@ -203,12 +203,104 @@ func TestAccounting(t *testing.T) {
 
 func TestSplit(t *testing.T) { parserstest.Split(t, "haraka", "", story...) }
 
-func TestNoAllocations(t *testing.T) { parserstest.NoAlloc(t, "haraka", "", story...) }
+func TestNoAllocations(t *testing.T) {
+	parserstest.NoAlloc(t, "haraka", "", story...)
+	logfmt, objects := inOtherFormats(t)
+	parserstest.NoAlloc(t, "haraka", "haraka", logfmt...)
+	parserstest.NoAlloc(t, "haraka", "haraka", objects...)
+}
+
+// inOtherFormats returns the story in logfmt and in JSON.
+func inOtherFormats(t testing.TB) (logfmt, objects []string) {
+	t.Helper()
+	for _, l := range story[:len(story)-1] {
+		a, b := otherFormats(t, l)
+		logfmt, objects = append(logfmt, a), append(objects, b)
+	}
+	return logfmt, objects
+}
 
 func BenchmarkLines(b *testing.B) { parserstest.Bench(b, "haraka", "", story...) }
 
-func FuzzLines(f *testing.F) { parserstest.Fuzz(f, "haraka", "", strings.Join(story, "\n")) }
+func FuzzLines(f *testing.F) {
+	logfmt, objects := inOtherFormats(f)
+	parserstest.Fuzz(f, "haraka", "", strings.Join(story, "\n"), strings.Join(logfmt, "\n"), strings.Join(objects, "\n"))
+}
 
 func FuzzAccounting(f *testing.F) {
 	parserstest.Fuzz(f, "haraka-accounting", "", strings.Join(accounts, "\n"))
+}
+
+// otherFormats returns a line as Haraka writes it with format=logfmt and json. In the
+// fields of the default format what stands behind the last word of the message is a
+// field.
+func otherFormats(t testing.TB, text string) (logfmt, object string) {
+	t.Helper()
+	level, rest, _ := strings.Cut(strings.TrimPrefix(text, "["), "] [")
+	uuid, rest, _ := strings.Cut(rest, "] [")
+	origin, message, _ := strings.Cut(rest, "] ")
+	message, fields := strings.TrimSpace(message), ""
+	for _, first := range []string{" code=", " ip=", " mid=", "delivered file="} {
+		if i := strings.Index(message, first); i >= 0 && origin == "core" || i == 0 {
+			message, fields = message[:i], strings.TrimSpace(message[i:])
+		}
+	}
+	logfmt = strings.TrimSpace("level=" + level + " uuid=" + uuid + " origin=" + origin + " message=" + quoted(message) + " " + fields)
+	object = `{"level":` + text2json(level) + `,"uuid":` + text2json(uuid) + `,"origin":` + text2json(origin) + `,"message":` + text2json(message)
+	for _, f := range fieldsOf(fields) {
+		object += "," + text2json(f[0]) + ":" + text2json(f[1])
+	}
+	return logfmt, object + "}"
+}
+
+func text2json(s string) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s)
+	return strings.TrimSpace(b.String())
+}
+
+// quoted quotes a value as Haraka does.
+func quoted(s string) string {
+	if s != "" && !strings.ContainsAny(s, " =\"\\") {
+		return s
+	}
+	return `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`).Replace(s) + `"`
+}
+
+// fieldsOf takes fields apart. A key may be two words.
+func fieldsOf(s string) (list [][2]string) {
+	for s != "" {
+		key, rest, _ := strings.Cut(s, "=")
+		value := rest
+		if strings.HasPrefix(rest, `"`) {
+			n := parsers.SkipQuoted([]byte(rest))
+			value, s = strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(rest[1:n-1]), strings.TrimSpace(rest[n:])
+		} else {
+			value, s, _ = strings.Cut(rest, " ")
+		}
+		list = append(list, [2]string{key, value})
+	}
+	return list
+}
+
+// TestFormats: the three formats of the log report the same.
+func TestFormats(t *testing.T) {
+	logfmt, objects := inOtherFormats(t)
+	for name, lines := range map[string][]string{"logfmt": logfmt, "json": objects} {
+		var got []string
+		p := New(parsers.Options{Location: time.UTC})
+		for _, l := range lines {
+			e := &parsers.Entry{Program: []byte("haraka"), Message: []byte(l)}
+			if claim(e) != parsers.Mine {
+				t.Errorf("not claimed: %s", l)
+			}
+			p.Parse(e, func(r *parsers.Record) { got = append(got, parserstest.Show(r)) })
+		}
+		if !slices.Equal(got, told) {
+			t.Errorf("%s:\n%s\nwant\n%s", name, strings.Join(got, "\n"), strings.Join(told, "\n"))
+		}
+		parserstest.Split(t, "haraka", "haraka", lines...)
+	}
 }
