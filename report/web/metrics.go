@@ -61,7 +61,7 @@ const scrapeTime = 30 * time.Second
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.now(); c.metrics == nil || now.Sub(c.counted) >= c.every {
+	if c.metrics == nil || c.now().Sub(c.counted) >= c.every {
 		ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
 		defer cancel()
 		metrics, err := c.count(ctx)
@@ -70,7 +70,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, 0)
 			return
 		}
-		c.metrics, c.counted = metrics, now
+		// Those who have waited for this count take it: else a server that is asked
+		// faster than it counts would never be done.
+		c.metrics, c.counted = metrics, c.now()
 	}
 	ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, 1)
 	for _, m := range c.metrics {
