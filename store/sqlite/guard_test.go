@@ -82,10 +82,59 @@ func TestRowsReadPerReport(t *testing.T) {
 			if tx.rows > test.most {
 				t.Errorf("%s: %d rows were read, want no more than %d", test.name, tx.rows, test.most)
 			}
+			if err != nil {
+				return err
+			}
+			before := tx.rows
+			_, err = tx.sums(test.window, store.Filter{})
+			if n := tx.rows - before; n > test.most {
+				t.Errorf("%s: %d rows were read for sums, want no more than %d", test.name, n, test.most)
+			}
 			return err
 		})
 		if err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// Answers take memory for what they say, and none for each row of a block. Most
+// rows of a database as small as this one lie behind the last block: reading one
+// takes an allocation.
+func TestAllocationsPerReport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills a database")
+	}
+	db, attempts := guarded(t)
+	all := store.Window{Since: monthBegin, Until: monthBegin.AddDate(0, 0, monthDays)}
+	for _, test := range []struct {
+		name string
+		most uint64 // allocations for a hundred failing attempts
+		ask  func() error
+	}{
+		{"numbers", 275, func() error {
+			_, err := db.Numbers(t.Context(), all, store.Filter{}, []store.Dimension{store.ByProvider})
+			return err
+		}},
+		{"sums", 180, func() error {
+			_, err := db.Sums(t.Context(), all, store.Filter{})
+			return err
+		}},
+		{"affected", 170, func() error {
+			return db.Affected(t.Context(), all, store.Filter{}, func(*store.Affected) error { return nil })
+		}},
+		{"flow", 315, func() error { return db.Flow(t.Context(), []store.Window{all}, store.Filter{}, &flowTotals{}) }},
+	} {
+		var before, after runtime.MemStats
+		for range 2 { // the first reads the dictionaries too
+			runtime.ReadMemStats(&before)
+			if err := test.ask(); err != nil {
+				t.Fatal(err)
+			}
+			runtime.ReadMemStats(&after)
+		}
+		if n := 100 * (after.Mallocs - before.Mallocs) / uint64(attempts); n > test.most {
+			t.Errorf("%s: %d allocations for a hundred of %d failing attempts, want no more than %d", test.name, n, attempts, test.most)
 		}
 	}
 }
