@@ -14,13 +14,16 @@ import (
 	"mailfail/templates"
 )
 
-// ByClient asks for the clients whose mail was refused. It stands alone, since
-// only refusals know their client.
-const ByClient store.Dimension = "client"
+// ByClient asks for the clients whose mail was refused, ByList for the block lists
+// because of which it was. They stand alone, since only refusals know them.
+const (
+	ByClient store.Dimension = "client"
+	ByList   store.Dimension = "list"
+)
 
-// Client is a client whose mail was refused.
+// Client is a client whose mail was refused, or a block list.
 type Client struct {
-	Name, IP    registry.Foreign
+	Name, IP    registry.Foreign // of a list no IP
 	Times       int64
 	First, Last time.Time
 	Code        string // with the reason of most refusals
@@ -35,25 +38,37 @@ type clientCause struct{ code, reason string }
 // together.
 const mostClients = 50_000
 
-// clients counts refusals by client.
+// clientOf returns what a refusal is counted by; ok is false where a list is asked
+// for and none had a part in it.
+func (r *Report) clientOf(e *store.Event) (c Client, ok bool) {
+	if r.isBy(ByClient) {
+		return Client{Name: e.Client, IP: e.ClientIP}, true
+	}
+	c.Name = registry.Foreign(strings.ToLower(registry.ListIn(string(e.Text))))
+	return c, c.Name != "" || e.Reason == "blocklist"
+}
+
+// clients counts refusals by client, or by list.
 func (r *Report) clients(ctx context.Context, q store.Reader) error {
-	if !r.isBy(ByClient) {
+	if !r.isBy(ByClient) && !r.isBy(ByList) {
 		return nil
 	}
 	found := map[registry.Foreign]*Client{}
 	others := int64(0)
 	_, err := q.Events(ctx, r.Window, r.Filter, []string{"rejected"}, 0, func(e *store.Event) error {
-		key := e.ClientIP
-		if key == "" {
-			key = e.Client
+		of, ok := r.clientOf(e)
+		if !ok {
+			return nil
 		}
+		key := cmp.Or(of.IP, of.Name)
 		c := found[key]
 		switch {
 		case c == nil && len(found) >= mostClients:
 			others += e.Times
 			return nil
 		case c == nil:
-			c = &Client{Name: e.Client, IP: e.ClientIP, First: e.Time, causes: map[clientCause]int64{}}
+			c = &of
+			c.First, c.causes = e.Time, map[clientCause]int64{}
 			found[key] = c
 		}
 		c.Times, c.Last = c.Times+e.Times, e.Time
@@ -99,12 +114,15 @@ func (c *Client) name() templates.Text {
 
 // refusedClients is the table of clients whose mail was refused.
 func (c *composer) refusedClients() Section {
-	s := Section{ID: string(ByClient), Title: "Refused, by client"}
+	s, what := Section{ID: string(ByClient), Title: "Refused, by client"}, "client"
+	if c.isBy(ByList) {
+		s, what = Section{ID: string(ByList), Title: "Refused, by block list"}, "list"
+	}
 	if len(c.Clients) == 0 {
 		return s
 	}
 	t := &Table{Columns: []Column{
-		{Title: "Client", Name: true}, {Title: "Times", Number: true}, {Title: "First"}, {Title: "Last"}, {Title: "Cause", Flex: true},
+		{Title: titleOfDimension(store.Dimension(what)), Name: true}, {Title: "Times", Number: true}, {Title: "First"}, {Title: "Last"}, {Title: "Cause", Flex: true},
 	}}
 	for _, k := range top(c.Clients, c.rows(DefaultTop)) {
 		cause := strings.TrimSpace(k.Code + " " + registry.Reason(k.Reason).Info().Incoming)
@@ -112,11 +130,18 @@ func (c *composer) refusedClients() Section {
 			k.name(), templates.Number(k.Times), templates.Words(c.clock(k.First)), templates.Words(c.clock(k.Last)), templates.Words(cause),
 		}})
 	}
-	s.Table, s.More = t, more(len(c.Clients)-len(t.Rows), "client")
+	s.Table, s.More = t, more(len(c.Clients)-len(t.Rows), what)
 	return s
 }
 
 func (r *Report) csvClients(c *csvWriter, n int) {
+	if r.isBy(ByList) {
+		c.row("list", "times", "first_seen", "last_seen", "top_code", "top_reason")
+		for _, k := range top(r.Clients, n) {
+			c.row(templates.CSV(k.Name), strconv.FormatInt(k.Times, 10), *r.time(k.First), *r.time(k.Last), templates.CSV(k.Code), k.Reason)
+		}
+		return
+	}
 	c.row("client", "client_ip", "times", "first_seen", "last_seen", "top_code", "top_reason")
 	for _, k := range top(r.Clients, n) {
 		c.row(templates.CSV(k.Name), templates.CSV(k.IP), strconv.FormatInt(k.Times, 10), *r.time(k.First), *r.time(k.Last),
@@ -135,7 +160,30 @@ type jsonClient struct {
 	TopReason string           `json:"top_reason"`
 }
 
+// jsonList is a block list because of which mail was refused.
+type jsonList struct {
+	List      registry.Foreign `json:"list"` // "" not named
+	Times     int64            `json:"times"`
+	FirstSeen *string          `json:"first_seen"`
+	LastSeen  *string          `json:"last_seen"`
+	TopCode   string           `json:"top_code"`
+	TopReason string           `json:"top_reason"`
+}
+
+func (r *Report) jsonLists(n int) (list []jsonList) {
+	if !r.isBy(ByList) {
+		return nil
+	}
+	for _, k := range top(r.Clients, n) {
+		list = append(list, jsonList{k.Name, k.Times, r.time(k.First), r.time(k.Last), k.Code, k.Reason})
+	}
+	return list
+}
+
 func (r *Report) jsonClients(n int) (list []jsonClient) {
+	if !r.isBy(ByClient) {
+		return nil
+	}
 	for _, k := range top(r.Clients, n) {
 		list = append(list, jsonClient{k.Name, k.IP, k.Times, r.time(k.First), r.time(k.Last), k.Code, k.Reason})
 	}

@@ -20,7 +20,7 @@ func (r *Report) WriteCSV(w io.Writer, n int) error {
 		r.csvCodes(c, n)
 	case r.isBy(ByNextHop):
 		r.csvHops(c, n)
-	case r.isBy(ByClient):
+	case r.isBy(ByClient), r.isBy(ByList):
 		r.csvClients(c, n)
 	case r.isBy(ByAccount):
 		r.csvAccounts(c, n)

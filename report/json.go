@@ -39,6 +39,7 @@ type jsonReport struct {
 	Directions []jsonDirection `json:"directions"`
 	Accounts   []jsonAccount   `json:"accounts,omitempty"` // that submitted mail
 	Clients    []jsonClient    `json:"clients,omitempty"`  // that were refused
+	Lists      []jsonList      `json:"lists,omitempty"`    // because of which mail was refused
 	Feedback   *jsonFeedbacks  `json:"feedback,omitempty"` // bounces and complaints
 	By         []string        `json:"by,omitempty"`
 	Groups     []jsonGroup     `json:"groups,omitempty"`
@@ -348,7 +349,7 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 	}
 	j.people(r, n)
 	j.system(r, n)
-	j.Accounts, j.Clients, j.Feedback = r.jsonAccounts(n), r.jsonClients(n), r.jsonFeedbacks(n)
+	j.Accounts, j.Clients, j.Lists, j.Feedback = r.jsonAccounts(n), r.jsonClients(n), r.jsonLists(n), r.jsonFeedbacks(n)
 	domains := slices.Clone(r.Domains)
 	(&composer{Report: r}).byTrouble([]store.Dimension{store.ByDomain}, domains)
 	for _, h := range top(r.Hops, n) {

@@ -63,7 +63,7 @@ type Report struct {
 	Trend      *Line               // by day over the weeks until its end, nil unknown
 	System     []store.TroubleRow  // what the mail systems report of themselves
 	Submitters []Submitter         // accounts that sent mail
-	Clients    []Client            // that were refused; known only by ByClient
+	Clients    []Client            // that were refused, or block lists; known only by ByClient or ByList
 	Feedback   []store.FeedbackRow // bounces and complaints about mail that was sent before
 	Found      *investigate.Result // what changed, nil where there is nothing to compare with
 
@@ -194,7 +194,7 @@ func (r *Report) ConnectionsAlone() bool {
 
 // Alone lists what --by takes beside the dimensions of the store, each only by
 // itself.
-var Alone = []store.Dimension{ByNextHop, ByAccount, ByClient, ByFeedback}
+var Alone = []store.Dimension{ByNextHop, ByAccount, ByClient, ByList, ByFeedback}
 
 // sendLogsNote says what became of SMTP send logs beside message tracking logs.
 func sendLogsNote(n *store.Numbers) string {

@@ -76,14 +76,15 @@ func console(t *testing.T, line string) string {
 	if code := run(words[1:], strings.NewReader(""), &stdout, &stderr); code != 0 || stderr.Len() > 0 {
 		t.Errorf("%s: exit code %d, %s", line, code, stderr.String())
 	}
-	if lines := strings.SplitAfter(stdout.String(), "\n"); cut {
+	text := strings.ReplaceAll(stdout.String(), "\r\n", "\n") // of CSV: editors drop it from pages
+	if lines := strings.SplitAfter(text, "\n"); cut {
 		n, err := strconv.Atoi(head)
 		if err != nil {
 			t.Fatalf("head -n %s: %v", head, err)
 		}
 		return strings.Join(lines[:min(n, len(lines))], "")
 	}
-	return stdout.String()
+	return text
 }
 
 // TestPagesLinks checks that the links between pages lead somewhere.

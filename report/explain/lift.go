@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"mailfail/parsers/dsn"
+	"mailfail/registry"
 )
 
 // Contains is what a reply itself tells beside its codes: whom to look up, and
@@ -19,8 +20,7 @@ type Contains struct {
 }
 
 // patterns are compiled when a reply is looked at for the first time.
-var patterns = sync.OnceValue(func() (p struct{ list, link, contact, refused, bracketed *regexp.Regexp }) {
-	p.list = regexp.MustCompile(`(?i)\b(?:blocked using|rejected using|listed (?:at|by|in|on)|black ?list(?:ed)? (?:at|by|in)|list(?:ed)? in an? rbl at|found on)\s+(?:the\s+)?([a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+|spamhaus|spamcop|barracuda|sorbs)\b`)
+var patterns = sync.OnceValue(func() (p struct{ link, contact, refused, bracketed *regexp.Regexp }) {
 	p.link = regexp.MustCompile(`(?i)\bhttps?://[^\s<>"'()\\]+`)
 	p.contact = regexp.MustCompile(`(?i)(?:contact|write to|mail to|mailto:|e-?mail|forward (?:this|the) (?:error|message) to|forward[a-z ]* to|report[a-z ]* to|questions?:?)\s*<?([a-z0-9._+-]+@[a-z0-9.-]+\.[a-z]+)`)
 	p.refused = regexp.MustCompile(`(?i)(?:RCPT TO:|MAIL FROM:)?<([^<>\s@]+@[^<>\s]+)>`)
@@ -38,10 +38,7 @@ const maxLinks = 5
 func lift(text string) *Contains {
 	p := patterns()
 	quote := dsn.Quoted(text)
-	var c Contains
-	if m := p.list.FindStringSubmatch(quote); m != nil {
-		c.List = strings.Trim(m[1], ".")
-	}
+	c := Contains{List: registry.ListIn(quote)}
 	for _, link := range p.link.FindAllString(quote, maxLinks) {
 		c.Links = append(c.Links, strings.TrimRight(link, ".,;:!?"))
 	}
