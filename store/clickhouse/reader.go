@@ -114,7 +114,7 @@ func (s *source) sql(t *fleet.Table, columns []string, q *sqlite.RowsQuery) (str
 	for i, name := range columns {
 		names[i] = quoteName(name)
 	}
-	conditions := []string{"deleted = 0", s.valid()}
+	conditions := []string{s.valid()}
 	if q.Within {
 		conditions = append(conditions, within(t, q))
 	}
@@ -130,8 +130,19 @@ func (s *source) sql(t *fleet.Table, columns []string, q *sqlite.RowsQuery) (str
 	case q.By != "":
 		conditions = append(conditions, ofTexts(t, q))
 	}
-	query := fmt.Sprintf("SELECT toInt64(indexOf(%s, origin) - 1), %s FROM %s FINAL WHERE %s",
-		s.list(), strings.Join(names, ", "), s.client.table(t), strings.Join(conditions, " AND "))
+	from := fmt.Sprintf("%s FINAL WHERE deleted = 0 AND %s", s.client.table(t), strings.Join(conditions, " AND "))
+	if q.By != "" {
+		// FINAL would read all rows to find a few.
+		wanted := slices.Clone(names)
+		for _, k := range t.Key {
+			if !slices.Contains(columns, k) {
+				wanted = append(wanted, quoteName(k))
+			}
+		}
+		from = fmt.Sprintf("(SELECT origin, version, deleted, %s FROM %s WHERE %s ORDER BY version DESC LIMIT 1 BY origin, %s) WHERE deleted = 0",
+			strings.Join(wanted, ", "), s.client.table(t), strings.Join(conditions, " AND "), strings.Join(t.Key, ", "))
+	}
+	query := fmt.Sprintf("SELECT toInt64(indexOf(%s, origin) - 1), %s FROM %s", s.list(), strings.Join(names, ", "), from)
 	if q.Order != "" {
 		query += " ORDER BY " + quoteName(q.Order)
 	}

@@ -48,7 +48,9 @@ type RowsQuery struct {
 	Within       bool
 	Since, Until int64 // of a time, minute, hour or block, of recipients their life; the least and the greatest number are open ends
 
-	By    string // the column that the others are about
+	// The column that the others are about. Where its value may have changed, rows
+	// with an earlier one are among the answers: those are to be asked for again by id.
+	By    string
 	IDs   []int64
 	Texts []string
 	Fold  bool // case does not matter
@@ -518,7 +520,14 @@ func (t *tx) needAccounts(names []string) error {
 	if t.view == nil {
 		return nil
 	}
-	messages, err := t.view.fetchBy(t.ctx, fleet.Messages, RowsQuery{By: "account", Texts: names, Fold: true})
+	var messages []int64
+	err := t.view.from.Rows(t.ctx, fleet.Messages, []string{"id"}, RowsQuery{By: "account", Texts: names, Fold: true}, func(origin int64, r fleet.Row) error {
+		messages = append(messages, viewID(origin, r[0].Int))
+		return nil
+	})
+	if err == nil {
+		err = t.view.fetch(t.ctx, fleet.Messages, "id", messages)
+	}
 	if err == nil {
 		err = t.view.needStories(t.ctx, messages)
 	}
