@@ -233,7 +233,10 @@ func (p *parser) cause(d *delivery, text []byte) {
 	}
 	r.Reply = registry.ParseReply(text)
 	switch words := withoutCodes(text); {
-	case r.Reply.Code == 0, r.Direction == registry.DirectionLocal, isConnection(words):
+	case isConnection(words): // the codes are sendmail's own
+		r.Reply = registry.Reply{Text: words}
+		r.Stage, r.Source = p.origin(words)
+	case r.Reply.Code == 0, r.Direction == registry.DirectionLocal:
 		r.Stage, r.Source = p.origin(words)
 	case parsers.Has(text, "403 4.7.0 "): // sendmail's own word for a handshake that failed
 		r.Stage, r.Source = registry.StageSTARTTLS, registry.SourceTLS
