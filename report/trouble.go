@@ -38,7 +38,8 @@ type place struct {
 	ended bool
 }
 
-// spot is where mail goes.
+// spot is where mail goes. Its texts are of strangers, and only compared here: a
+// View holds them in types that escape.
 type spot struct {
 	sender, provider, domain, host string
 	direction                      registry.Direction
@@ -132,7 +133,13 @@ func (t *trouble) spot(r *store.Affected) *spot {
 	if s := t.spotOf[r.Place]; s != nil {
 		return s
 	}
-	s := unique(t.spots, spot{sender: r.Sender, provider: r.Provider, domain: r.Domain, host: r.Host, direction: r.Direction})
+	s := unique(t.spots, spot{
+		sender:    string(r.Sender),
+		provider:  string(r.Provider),
+		domain:    string(r.Domain),
+		host:      string(r.Host),
+		direction: r.Direction,
+	})
 	if r.Place != 0 {
 		t.spotOf[r.Place] = s
 	}

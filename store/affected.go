@@ -21,10 +21,10 @@ type Affected struct {
 	Place, Cause int64
 
 	MTA      string
-	Host     string
-	Sender   string // domain; "<>" the null sender, "" unknown
-	Domain   string
-	Provider string
+	Host     registry.Foreign
+	Sender   registry.Foreign // domain; "<>" the null sender, "" unknown
+	Domain   registry.Foreign
+	Provider registry.Foreign
 
 	Direction registry.Direction
 

@@ -28,7 +28,7 @@ type FlowSink interface {
 
 // FlowPlace is a combination of dimensions that every recipient has.
 type FlowPlace struct {
-	Host, Instance, Sender, Domain, Relay, Provider string
+	Host, Instance, Sender, Domain, Relay, Provider registry.Foreign
 }
 
 // FlowCause is what a failure is filed under.
@@ -37,7 +37,7 @@ type FlowCause struct {
 	Code      string // "550 5.1.1", "" when none was given
 	Stage     registry.Stage
 	Source    registry.Source
-	Signature string
+	Signature registry.Foreign
 }
 
 // FlowRows are rows of counts, column by column. A column of numbers is as long

@@ -156,8 +156,15 @@ type suspension struct{ suspended, recipients, delivered int64 }
 
 // AddPlace adds a place.
 func (c *collector) AddPlace(p *store.FlowPlace) {
-	c.data.Places = append(c.data.Places, Place{Host: p.Host, Instance: p.Instance, Sender: p.Sender, Domain: p.Domain, Relay: p.Relay,
-		Provider: p.Provider, Local: isLocal(p.Relay)})
+	c.data.Places = append(c.data.Places, Place{
+		Host:     string(p.Host),
+		Instance: string(p.Instance),
+		Sender:   string(p.Sender),
+		Domain:   string(p.Domain),
+		Relay:    string(p.Relay),
+		Provider: string(p.Provider),
+		Local:    isLocal(string(p.Relay)),
+	})
 }
 
 // isLocal reports whether what a log names as relay is a mailbox on the host.
@@ -171,7 +178,7 @@ func isLocal(relay string) bool {
 
 // AddCause adds a cause.
 func (c *collector) AddCause(k *store.FlowCause) {
-	c.data.Causes = append(c.data.Causes, Cause{Reason: k.Reason, Code: k.Code, Stage: k.Stage.String(), Source: k.Source.String(), Signature: k.Signature})
+	c.data.Causes = append(c.data.Causes, Cause{Reason: k.Reason, Code: k.Code, Stage: k.Stage.String(), Source: k.Source.String(), Signature: string(k.Signature)})
 }
 
 // AddCounts adds recipients and accepted messages.

@@ -109,13 +109,13 @@ type flow struct {
 
 func (s flow) AddPlace(p *store.FlowPlace) {
 	q := *p
-	s.r.names(&q.Host, &q.Sender, &q.Domain, &q.Relay, &q.Provider)
+	s.r.hosts(&q.Host, &q.Sender, &q.Domain, &q.Relay, &q.Provider)
 	s.FlowSink.AddPlace(&q)
 }
 
 func (s flow) AddCause(c *store.FlowCause) {
 	q := *c
-	q.Signature = s.r.n.Text(q.Signature)
+	s.r.text(&q.Signature)
 	s.FlowSink.AddCause(&q)
 }
 
@@ -138,7 +138,7 @@ func (r *reader) Replies(ctx context.Context, ids []int64) ([]store.Reply, error
 func (r *reader) Affected(ctx context.Context, w store.Window, f store.Filter, each func(*store.Affected) error) error {
 	return r.Reader.Affected(ctx, w, f, func(a *store.Affected) error {
 		b := *a
-		r.names(&b.Host, &b.Sender, &b.Domain, &b.Provider)
+		r.hosts(&b.Host, &b.Sender, &b.Domain, &b.Provider)
 		return each(&b)
 	})
 }

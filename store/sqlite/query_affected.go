@@ -51,10 +51,10 @@ func (c *counter) affected(each func(*store.Affected) error) error {
 			Place:     int64(p.series),
 			Cause:     int64(p.cause),
 			MTA:       c.cat.valueText(series, store.ByMTA),
-			Host:      c.cat.valueText(series, store.ByHost),
-			Sender:    c.cat.valueText(series, store.BySender),
-			Domain:    c.cat.valueText(series, store.ByDomain),
-			Provider:  c.cat.valueText(series, store.ByProvider),
+			Host:      registry.Foreign(c.cat.valueText(series, store.ByHost)),
+			Sender:    registry.Foreign(c.cat.valueText(series, store.BySender)),
+			Domain:    registry.Foreign(c.cat.valueText(series, store.ByDomain)),
+			Provider:  registry.Foreign(c.cat.valueText(series, store.ByProvider)),
 			Direction: series.direction,
 		}
 		if p.cause != 0 {

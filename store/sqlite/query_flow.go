@@ -108,9 +108,9 @@ func (f *flow) number(s *series) int32 {
 	if !ok {
 		n = int32(len(f.places))
 		f.places[key] = n
-		name := f.cat.names
-		f.to.AddPlace(&store.FlowPlace{Host: name[s.host], Instance: name[s.instance], Sender: name[s.sender], Domain: name[s.domain],
-			Relay: name[s.relay], Provider: name[f.cat.relays[s.relay]]})
+		name := func(id int64) registry.Foreign { return registry.Foreign(f.cat.names[id]) }
+		f.to.AddPlace(&store.FlowPlace{Host: name(int64(s.host)), Instance: name(int64(s.instance)), Sender: name(int64(s.sender)), Domain: name(int64(s.domain)),
+			Relay: name(int64(s.relay)), Provider: name(f.cat.relays[s.relay])})
 	}
 	return n
 }

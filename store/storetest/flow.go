@@ -71,17 +71,14 @@ func checkFlow(t *testing.T, r store.Reader, w store.Window, f store.Filter) {
 	}
 	want, firsts := map[store.FlowPlace]*store.Point{}, map[string]int64{}
 	for _, s := range line.Slices {
-		v := make([]string, len(by))
-		for i := range v {
-			v[i] = string(s.Values[i])
-		}
+		v := s.Values
 		place := store.FlowPlace{Host: v[0], Instance: v[1], Sender: v[2], Domain: v[3], Relay: v[4], Provider: v[5]}
 		for _, p := range s.Points {
 			if want[place] == nil {
 				want[place] = &store.Point{}
 			}
 			want[place].Add(&store.Point{Accepted: p.Accepted, Recipients: p.Recipients, Delivered: p.Delivered, Suspended: p.Suspended, First: p.First})
-			firsts[v[6]] += p.First
+			firsts[string(v[6])] += p.First
 		}
 	}
 	for place, p := range want {
