@@ -90,6 +90,12 @@ func OpenView(ctx context.Context, from ViewSource) (*View, error) {
 	_, err = v.w.conn.ExecContext(ctx, "BEGIN")
 	for _, step := range []func(context.Context) error{
 		func(context.Context) error { return v.w.restart() },
+		func(context.Context) error {
+			if from := v.from.DeliveriesFrom(); from > 0 {
+				v.w.PutMeta(metaDeliveriesFrom, strconv.FormatInt(from, 10))
+			}
+			return nil
+		},
 		v.readCauses,
 		v.readSeries,
 		func(context.Context) error { return v.w.sink.wait() },
@@ -669,9 +675,6 @@ func (t *tx) needDeliveries(hashes []uint64) error {
 	}
 	v.w.sink.exec("DELETE FROM deliveries")
 	next := map[int64]int64{} // by hour
-	if from := v.from.DeliveriesFrom(); from > 0 {
-		v.w.sink.exec("INSERT OR REPLACE INTO meta VALUES (?,?)", metaDeliveriesFrom, strconv.FormatInt(from, 10))
-	}
 	err := v.read(t.ctx, fleet.Deliveries, RowsQuery{Hashes: hashes}, func(origin int64, r fleet.Row) error {
 		hour := floorDiv(r[0].Int, blocksPerHour)
 		var l deliveries
