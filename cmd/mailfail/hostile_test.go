@@ -159,6 +159,8 @@ func hostileNames(dir string, logs []string) []hostileRun {
 			{"report", "--since", name, logs[0]}, {"report", "--tz", name, logs[0]}, {"report", "--by", name, logs[0]},
 			{"report", "--provider", name, logs[0]}, {"report", "--domain", name, "--year", "2026", logs[0]},
 			{"events", "--db", filepath.Join(dir, "m.db"), "--outcome", name}, {"trace", "--db", filepath.Join(dir, "m.db"), "--", name},
+			{"push", "--db", filepath.Join(dir, "m.db"), "--to", "clickhouse://" + name + "@127.0.0.1:1/" + name},
+			{"db", "init", "--to", "clickhouse://" + name + "@127.0.0.1:1/" + name, "--cluster", name, "--dry-run"},
 			{"--" + name}, {name},
 		} {
 			runs = append(runs, hostileRun{args: args, form: "text", codes: []int{0, 1, 2, 3}})
