@@ -55,7 +55,11 @@ begin retry
 * * F,12s,2s
 `
 
-func (exim) start(t *testing.T) {
+func (e exim) start(t *testing.T) { e.configure(t, eximConf) }
+
+// configure starts Exim with a configuration that names its logs and the port of the
+// sink.
+func (exim) configure(t *testing.T, config string) {
 	if err := os.Mkdir(eximLogs, 0o750); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +69,7 @@ func (exim) start(t *testing.T) {
 		fmt.Fprintf(&routes, "%s: mx.%s byname\n", s.domain, s.domain)
 	}
 	write(t, "/etc/exim4/routes", routes.String())
-	write(t, "/etc/exim4/exim4.conf", fmt.Sprintf(eximConf, eximLogs, sinkPort))
+	write(t, "/etc/exim4/exim4.conf", fmt.Sprintf(config, eximLogs, sinkPort))
 	daemon := exec.Command("exim4", "-bdf", "-q2s")
 	daemon.Stdout, daemon.Stderr = os.Stdout, os.Stderr
 	startProcess(t, daemon)

@@ -64,7 +64,10 @@ anvil     unix  - - n - 1 anvil
 scache    unix  - - n - 1 scache
 `
 
-func (postfix) start(t *testing.T) {
+func (p postfix) start(t *testing.T) { p.configure(t, "", "") }
+
+// configure starts Postfix with more settings and services.
+func (postfix) configure(t *testing.T, settings, services string) {
 	var routes strings.Builder
 	for i, s := range sinkServers {
 		service := "smtp"
@@ -73,8 +76,8 @@ func (postfix) start(t *testing.T) {
 		}
 		fmt.Fprintf(&routes, "%s %s:[mx.%s]:%d\n", s.domain, service, s.domain, sinkPort)
 	}
-	write(t, "/etc/postfix/main.cf", postfixMain)
-	write(t, "/etc/postfix/master.cf", postfixMaster)
+	write(t, "/etc/postfix/main.cf", postfixMain+settings)
+	write(t, "/etc/postfix/master.cf", postfixMaster+services)
 	write(t, "/etc/postfix/transport", routes.String())
 	write(t, "/etc/postfix/refused", "refused@oak.test 550 5.7.1 not this one\n")
 	run(t, "postfix", "check")

@@ -18,7 +18,8 @@ import (
 // STAGE-CODE-ENHANCED-TIMES.SERIAL, as in "rcpt-450-4.7.1-2.17": refuse at RCPT
 // with 450 4.7.1, twice, then accept. TIMES 0 is always; CODE "drop" closes the
 // connection; ENHANCED "x" is none. The fate of MAIL FROM stands in the
-// sender's local part. Every other address is accepted.
+// sender's local part. At the stage "later" the recipient is accepted, and a bounce
+// sent. Every other address is accepted.
 type fate struct {
 	stage, code, enhanced string
 	times                 int
@@ -94,6 +95,8 @@ type sink struct {
 	mu      sync.Mutex
 	refused map[string]int // how often an address or a server has been
 	said    []said
+	later   []said // what bounces have reported
+	waiting int    // bounces that are still to be sent
 	log     *json.Encoder
 }
 
@@ -169,6 +172,7 @@ type session struct {
 	w      io.Writer
 	mail   bool     // MAIL FROM was accepted
 	bounce bool     // it was <>
+	sender string   // in MAIL FROM
 	rcpts  []string // those that were
 }
 
@@ -204,7 +208,7 @@ func (c *session) command(line string) bool {
 		if f, ok := parseFate(sender); ok && f.stage == "mail" && c.sink.refuses(sender, f) {
 			return c.refuse(f, "mail", sender)
 		}
-		c.mail, c.bounce = true, sender == ""
+		c.mail, c.bounce, c.sender = true, sender == "", sender
 		c.reply("250 2.1.0 Ok")
 	case "RCPT":
 		return c.rcpt(path(line))
@@ -241,6 +245,7 @@ func (c *session) data() bool {
 		return goOn
 	}
 	c.reply("354 go ahead")
+	var text strings.Builder
 	for {
 		line, err := c.r.ReadString('\n')
 		if err != nil {
@@ -249,12 +254,16 @@ func (c *session) data() bool {
 		if line == ".\r\n" {
 			break
 		}
+		text.WriteString(line)
 	}
 	if refused, goOn := c.refuseAll("eod"); refused {
 		return goOn
 	}
 	for _, r := range c.rcpts {
 		c.sink.note(said{Domain: c.server.domain, Stage: "eod", Recipient: r, Code: "250", Bounce: c.bounce})
+		if f, ok := parseFate(r); ok && f.stage == "later" {
+			c.sink.bounceLater(c.server, c.sender, r, f, text.String())
+		}
 	}
 	c.mail, c.rcpts = false, nil
 	c.reply("250 2.0.0 Ok: queued as 4ABCDE")
