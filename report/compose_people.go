@@ -218,8 +218,12 @@ func sender(p *store.Person) templates.Text {
 	return templates.Name(p.Sender)
 }
 
-// namedPeople is how many recipients a problem names.
-const namedPeople = 3
+// namedPeople is how many recipients a problem names: of knownPeople, since one
+// address may be that of many.
+const (
+	namedPeople = 3
+	knownPeople = 12
+)
 
 // peopleAt returns some recipients of places, the latest of those that failed
 // first, then those that wait longest.
@@ -230,7 +234,7 @@ func (c *composer) peopleAt(leaves []*leaf) (ids []int64) {
 	}
 	for _, list := range [][]one{latest(c.trouble.failed), oldest(c.trouble.waiting)} {
 		for _, o := range list {
-			if len(ids) == namedPeople {
+			if len(ids) == knownPeople {
 				return ids
 			}
 			if at[o.place] {
@@ -241,25 +245,33 @@ func (c *composer) peopleAt(leaves []*leaf) (ids []int64) {
 	return ids
 }
 
-// people names some of the recipients of places, nil where none is known.
+// people names some of the recipients of places, each address once, nil where none
+// is known.
 func (c *composer) people(leaves []*leaf) templates.Text {
 	if len(leaves) == 0 {
 		return nil
 	}
 	var names []templates.Text
+	var left int64
+	for _, l := range leaves {
+		left += l.n
+	}
+	named := map[registry.Foreign]bool{}
 	for _, id := range c.peopleAt(leaves) {
-		if who := c.trouble.persons[id]; who != nil && who.Address != "" {
+		who := c.trouble.persons[id]
+		switch {
+		case who == nil || who.Address == "" || !named[who.Address] && len(names) == namedPeople:
+			continue
+		case !named[who.Address]:
+			named[who.Address] = true
 			names = append(names, templates.Name(who.Address))
 		}
+		left--
 	}
 	if len(names) == 0 {
 		return nil
 	}
-	var all int64
-	for _, l := range leaves {
-		all += l.n
-	}
-	if left := all - int64(len(names)); left > 0 {
+	if left > 0 {
 		names = append(names, templates.Say("%v more", left))
 	}
 	return templates.Say("Recipients: %v.", templates.Join(names, ", "))
