@@ -86,9 +86,19 @@ type message struct {
 	Error  json.RawMessage `json:"error,omitempty"`
 }
 
-// call calls a method and returns its result. Events that come meanwhile are
-// watched.
+// call calls a method and returns its result.
 func (b *browser) call(method string, params any) json.RawMessage {
+	b.t.Helper()
+	result, err := b.try(method, params)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return result
+}
+
+// try calls a method and returns its result, or what the browser has against it:
+// a page that is being left answers nothing. Events that come meanwhile are watched.
+func (b *browser) try(method string, params any) (json.RawMessage, error) {
 	b.t.Helper()
 	b.id++
 	text, err := json.Marshal(params)
@@ -105,14 +115,14 @@ func (b *browser) call(method string, params any) json.RawMessage {
 		}
 		if m.ID == b.id {
 			if m.Error != nil {
-				b.t.Fatalf("%s: %s", method, m.Error)
+				err = fmt.Errorf("%s: %s", method, m.Error)
 			}
-			return m.Result
+			return m.Result, err
 		}
 		b.watch(&m)
 	}
 	b.t.Fatalf("%s: %v", method, err)
-	return nil
+	return nil, nil
 }
 
 // watch notes what must not happen.
@@ -145,28 +155,50 @@ func (b *browser) watch(m *message) {
 // nil.
 func (b *browser) eval(expression string, into any) {
 	b.t.Helper()
+	if err := b.tryEval(expression, into); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *browser) tryEval(expression string, into any) error {
+	b.t.Helper()
 	var answer struct {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails json.RawMessage
 	}
-	result := b.call("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true})
-	if err := json.Unmarshal(result, &answer); err != nil || answer.ExceptionDetails != nil {
-		b.t.Fatalf("%s: %v %s", expression, err, answer.ExceptionDetails)
+	result, err := b.try("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true})
+	if err == nil {
+		err = json.Unmarshal(result, &answer)
 	}
-	if into != nil {
-		if err := json.Unmarshal(answer.Result.Value, into); err != nil {
-			b.t.Fatalf("%s: %v in %s", expression, err, answer.Result.Value)
-		}
+	if err == nil && answer.ExceptionDetails != nil {
+		err = fmt.Errorf("%s: %s", expression, answer.ExceptionDetails)
 	}
+	if err == nil && into != nil {
+		err = json.Unmarshal(answer.Result.Value, into)
+	}
+	return err
 }
 
 // is waits until an expression of JavaScript is true.
 func (b *browser) is(what, expression string) {
 	b.t.Helper()
+	var last error
+	defer func() {
+		if b.t.Failed() && last != nil {
+			b.t.Log(last)
+		}
+	}()
 	eventually(b.t, what, func() (yes bool) {
-		b.eval("!!("+expression+")", &yes)
-		return yes
+		last = b.tryEval("!!("+expression+")", &yes) // fails while a page is left
+		return last == nil && yes
 	})
+}
+
+// press does what a person does, and does not wait for what comes of it: the page
+// may be left.
+func (b *browser) press(statement string) {
+	b.t.Helper()
+	b.eval("setTimeout(() => { "+statement+" }, 0), 0", nil)
 }
 
 // text returns what a page shows.
@@ -221,7 +253,7 @@ func (b *browser) click(text string) {
 		var found bool
 		b.eval(fmt.Sprintf(`(() => {
 			const link = [...document.querySelectorAll("main a")].find((a) => a.textContent.includes(%q));
-			if (link) { link.click(); }
+			if (link) { setTimeout(() => link.click(), 0); }
 			return !!link;
 		})()`, text), &found)
 		if !found {

@@ -153,11 +153,9 @@ func look(b *browser, name, scheme string) {
 // reply means.
 func drill(b *browser) {
 	b.leave(func() {
-		b.eval(`(() => {
-			const form = document.querySelector("form.filters");
+		b.press(`const form = document.querySelector("form.filters");
 			form.filter.value = "domain"; form.value.value = "one.example";
-			form.querySelector("button").click();
-		})()`, nil)
+			form.querySelector("button").click();`)
 	})
 	b.shows("one.example ✕")
 	if q := b.query(); q.Get("value") != "one.example" || q.Get("since") != "2026-11-20" {
@@ -166,7 +164,7 @@ func drill(b *browser) {
 	b.click("by reason")
 	b.shows("No such user")
 	b.leave(func() {
-		b.eval(`[...document.querySelectorAll("header a")].find((a) => a.textContent === "Failures").click()`, nil)
+		b.press(`[...document.querySelectorAll("header a")].find((a) => a.textContent === "Failures").click()`)
 	})
 	b.shows(evil) // as text
 	b.shows(`x"><svg/onload=document.title=1>@one.example`)
@@ -176,7 +174,7 @@ func drill(b *browser) {
 	b.click("A1B2C3D4E6")
 	b.shows("news@list.example")
 	b.open("/events?since=2026-11-20&domain=one.example")
-	b.leave(func() { b.eval(`document.querySelector('main a[href^="/explain"]').click()`, nil) })
+	b.leave(func() { b.press(`document.querySelector('main a[href^="/explain"]').click()`) })
 	b.shows("5.1.1")
 	b.open("/?since=2026-11-20&domain=one.example")
 	b.click("✕")
