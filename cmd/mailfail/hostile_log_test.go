@@ -166,7 +166,13 @@ func TestSpecimens(t *testing.T) {
 		}
 		for _, field := range []string{"sender", "rcpt", "relay", "reply"} {
 			used := strings.Contains(string(text), "hm"+field)
-			if want := len(hostileTexts) / 3; used && arrived[field] < want {
+			want := len(hostileTexts) / 3
+			switch {
+			case used && format == "exchange-smtpsend" && field == "relay": // takes nothing but names of hosts
+				if arrived[field] > 0 {
+					t.Errorf("%s: %d records hold the hostile %s", format, arrived[field], field)
+				}
+			case used && arrived[field] < want:
 				t.Errorf("%s: %d records hold the hostile %s, want %d", format, arrived[field], field, want)
 			}
 		}
