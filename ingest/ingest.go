@@ -104,10 +104,11 @@ type loop struct {
 
 	last *detect.Stream // that was read to the end of its source
 
-	inBatch bool
-	memory  memory
-	lines   int       // in the batch
-	shown   time.Time // last call of Progress
+	inBatch   bool
+	remembers bool // deliveries are kept for the bounces of the same log
+	memory    memory
+	lines     int       // in the batch
+	shown     time.Time // last call of Progress
 }
 
 func newLoop(ctx context.Context, db store.Writable, rules store.Classifier, opt Options) (*loop, error) {
@@ -132,10 +133,20 @@ func newLoop(ctx context.Context, db store.Writable, rules store.Classifier, opt
 	l.once.forget()
 	l.emit = func(r *parsers.Record) {
 		if l.isNew() {
+			l.remember(r.Format)
 			l.err = l.tracker.Record(r)
 		}
 	}
 	return l, nil
+}
+
+// remember keeps the deliveries of a log that is read once and for all, where bounces
+// about them may follow in it.
+func (l *loop) remember(f *parsers.Format) {
+	if f.HasBounces && l.opt.Whole && l.opt.Keep.Delivered == 0 && !l.remembers {
+		l.remembers = true
+		l.w.KeepDeliveries(0)
+	}
 }
 
 // isNew reports whether a record is to be counted: nothing went wrong, and no

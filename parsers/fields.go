@@ -22,7 +22,7 @@ type Fields struct {
 var KindFields = map[Kind]Fields{
 	Arrival:    fieldsOf("ID", ofMessage),
 	Expected:   fieldsOf("ID Address", ofMessage, ofRecipient, "Kept"),
-	Attempt:    fieldsOf("ID Address Outcome", ofMessage, ofRecipient, ofContact, "Final"),
+	Attempt:    fieldsOf("ID Address Outcome", ofMessage, ofRecipient, ofContact, "Final FromBounce"),
 	Suspended:  fieldsOf("ID Address", ofMessage, ofRecipient, ofContact),
 	Settled:    fieldsOf("ID Final", ofMessage, ofRecipient, ofContact),
 	End:        fieldsOf("ID"),

@@ -123,6 +123,10 @@ type Format struct {
 	// Where it does not, a message ends with its last recipient.
 	Ends bool
 
+	// HasBounces: the log reports bounces about the mail that it has as delivered
+	// (Record.FromBounce).
+	HasBounces bool
+
 	// Overlaps names the formats that report the same in better detail: where
 	// both are read, only theirs count.
 	Overlaps []Overlap

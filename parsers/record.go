@@ -64,6 +64,10 @@ type Record struct {
 	Instance []byte // "postfix-out" of several MTAs on one host; "" for the usual one
 	Service  []byte // "smtp", "relay/smtp", "submission/smtpd"; Exim's transport
 
+	// FromBounce: a bounce reports it that came in at the server whose log is read.
+	// The stream makes it a record of the format of bounces: see ReportedByBounce.
+	FromBounce bool
+
 	Message
 	Recipient
 	Contact
@@ -146,6 +150,19 @@ type Twin struct {
 // Reset makes r ready for the next line.
 func (r *Record) Reset() {
 	*r = Record{Contact: Contact{Delay: -1}}
+}
+
+// ReportedByBounce makes r a failure that a bounce reports, of which a log has a line.
+// Reply and MTAStatus are set, and what is set of the message is that of what was
+// returned: r means what a bounce in a mailbox does.
+func (r *Record) ReportedByBounce() {
+	r.Kind, r.FromBounce, r.Outcome, r.Nth = Attempt, true, registry.OutcomeFailed, 1
+	if r.Reply.Code != 0 {
+		r.Source = registry.SourceRemote
+	}
+	if status := r.MTAStatus; status.Class == 4 || status.Subject == 4 && status.Detail == 7 {
+		r.Final = registry.StateExpired
+	}
 }
 
 // Settle makes r one that reports a final state without an attempt.

@@ -77,6 +77,17 @@ func SkipQuoted(b []byte) int {
 	return 0
 }
 
+// AppendLower appends b with its ASCII letters in lower case.
+func AppendLower(dst, b []byte) []byte {
+	for _, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
 // IsLoopback reports whether ip is this host itself. Other addresses of 127.0.0.0/8
 // tell servers apart in containers and tests.
 func IsLoopback(ip []byte) bool { return string(ip) == "127.0.0.1" || string(ip) == "::1" }

@@ -41,6 +41,7 @@ type Stream struct {
 	lineRead bool // line is set
 	emit     func(*parsers.Record)
 	current  *parsers.Format
+	bounces  *parsers.Format       // of which records are that a bounce reports, nil when it is not registered
 	deliver  func(*parsers.Record) // s.stamp, bound once so that no line allocates it
 	stranger lookalikes
 }
@@ -94,6 +95,9 @@ func NewStream(opts parsers.Options, format string, year int, modified time.Time
 	formats := parsers.Formats()
 	for i := range formats {
 		s.readers = append(s.readers, reader{format: &formats[i], seen: Seen{Format: &formats[i]}})
+		if formats[i].IsRepeated(parsers.Attempt) {
+			s.bounces = &formats[i]
+		}
 		if !formats[i].Native {
 			s.logging = append(s.logging, logging{formats[i].Claim, i})
 		}
@@ -140,6 +144,9 @@ func (s *Stream) index(format string) int {
 // the line where the parser knew no better.
 func (s *Stream) stamp(r *parsers.Record) {
 	r.Format = s.current
+	if r.FromBounce && s.bounces != nil {
+		r.Format = s.bounces
+	}
 	if r.Time.IsZero() {
 		if r.Time = s.entry.Time; r.Time.IsZero() {
 			r.Time = s.lines.Likely() // of journalctl -o cat

@@ -23,6 +23,18 @@
 //
 // The log of a node whose per_record settings disable a type lacks these events.
 // A record without a peer does not say how far an attempt came.
+//
+// # Bounces that came in
+//
+// OOB is written for each recipient that a report of RFC 3464 calls failed, where
+// log_oob takes such mail. By KumoMTA's source the fields are those of the report: id
+// is its own, sender whom it was sent to (the sender of what was returned), recipient
+// the original one, the peer's name the server that reports, timestamp when that tried
+// last. So none names the message that was returned, but the headers In-Reply-To and
+// References of the report, where its writer set them and the configuration of the log
+// selects them. Without them the record stays a bounce about mail of no log. Where the
+// report has no diagnostic of SMTP, KumoMTA writes the code 550 of its own, which is
+// not taken for a reply; before a diagnostic without a code it cannot be told from one.
 package kumomta
 
 import (
@@ -36,11 +48,12 @@ import (
 
 func init() {
 	parsers.Register(parsers.Format{
-		Name:   "kumomta",
-		MTA:    "kumomta",
-		Native: true,
-		Claim:  claim,
-		New:    New,
+		Name:       "kumomta",
+		MTA:        "kumomta",
+		Native:     true,
+		Claim:      claim,
+		New:        New,
+		HasBounces: true,
 	})
 }
 
@@ -66,6 +79,7 @@ type parser struct {
 	json jsonline.Scanner
 	line line
 	text []byte // the reply, put together
+	host []byte // the server that reports, in lower case
 	rec  parsers.Record
 	emit func(*parsers.Record)
 
@@ -80,6 +94,7 @@ type line struct {
 	kind, id, sender             []byte
 	recipient                    []byte // a string or an array, as it stands
 	messageID, account, protocol []byte
+	repliesTo, references        []byte // headers of a report: Message-IDs
 	peer, peerIP                 []byte
 	tls                          []byte
 	code, size, created          int64
@@ -246,6 +261,10 @@ func (p *parser) extra() {
 		switch {
 		case bytes.EqualFold(key, []byte("Message-ID")):
 			l.messageID = bytes.TrimSpace(s.Text())
+		case bytes.EqualFold(key, []byte("In-Reply-To")):
+			l.repliesTo = s.Text()
+		case bytes.EqualFold(key, []byte("References")):
+			l.references = s.Text()
 		case string(key) == "authn_id":
 			l.account = s.Text()
 		default:
@@ -283,10 +302,57 @@ func (p *parser) record() parsers.Result {
 		return p.settle(registry.StateHandedOver)
 	case "Feedback":
 		return p.feedback()
-	case "OOB", "AdminRebind", "DeferredInjectionRebind":
+	case "OOB":
+		return p.outOfBand()
+	case "AdminRebind", "DeferredInjectionRebind":
 		return parsers.Irrelevant
 	}
 	return parsers.Unparsed
+}
+
+// outOfBand reads that a bounce came in. A message is known by the Message-ID of what
+// was returned, as one of which the bounce lies in a mailbox; else the report itself is.
+func (p *parser) outOfBand() parsers.Result {
+	l, r := &p.line, &p.rec
+	if len(l.id) == 0 {
+		return parsers.Unparsed
+	}
+	if r.MessageID = lastID(l.repliesTo); r.MessageID == nil {
+		r.MessageID = lastID(l.references)
+	}
+	if r.ID = l.id; r.MessageID != nil {
+		r.ID = bytes.Trim(r.MessageID, "<>")
+	}
+	r.HasSender, r.Sender = len(l.sender) > 0, bare(l.sender)
+	if host, _, _ := bytes.Cut(l.peer, []byte(" ")); len(host) > 0 {
+		p.host = parsers.AppendLower(p.host[:0], host)
+		r.Host = p.host
+	}
+	p.diagnostic()
+	r.ReportedByBounce()
+	result := parsers.Irrelevant // whose it is could not be read
+	p.eachRecipient(func(p *parser, address []byte) {
+		if bytes.ContainsAny(address, " \t\n") {
+			return
+		}
+		p.rec.Address, result = address, parsers.Understood
+		p.emit(&p.rec)
+	})
+	return result
+}
+
+// diagnostic sets the reply that a bounce quotes, and its status. KumoMTA parts the
+// code and the words of a reply of one line; of others both are in the words.
+func (p *parser) diagnostic() {
+	l, r := &p.line, &p.rec
+	r.MTAStatus, l.enhanced = l.enhanced, registry.Enhanced{}
+	switch {
+	case len(l.content) == 0:
+	case len(l.content) > 3 && l.content[3] == '-' && registry.ParseReply(l.content).Code != 0:
+		r.Reply = registry.ParseReply(l.content)
+	default:
+		r.Reply = p.reply()
+	}
 }
 
 // feedback reads that a recipient has complained. The peer is who sent the report.

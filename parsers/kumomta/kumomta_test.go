@@ -20,6 +20,13 @@ func record(kind, response, more string) string {
 		`"tls_protocol_version":"TLSv1.3","tls_peer_subject_name":["C=US","CN=mx1.far.example"],"session_id":"9bcd689e-23d9-41b7-a015-63a1382f8b57"}`
 }
 
+// oob returns the record of a bounce that came in, with the reply that it quotes; more
+// are further headers of it.
+func oob(response, more string) string {
+	text := record("OOB", response, `"peer_address":{"name":"MX9.far.example","addr":"0.0.0.0"},`)
+	return strings.Replace(text, `"\"queue\" {"`, `"failed"`+more, 1)
+}
+
 const (
 	peer    = `"peer_address":{"name":"mx1.far.example.","addr":"192.0.2.25"},`
 	client  = `"peer_address":{"name":"app.snd.example","addr":"192.0.2.1"},`
@@ -61,12 +68,36 @@ var lines = []parserstest.Line{
 		`"reporting_mta":{"mta_type":"dns","name":"mx1.far.example"},"original_rcpto_to":["<b@far.example>"],"extensions":{},`+
 		`"original_message":"From: <news@snd.example>\r\nMessage-ID: <7@snd.example>\r\n\r\nMessage-ID: <8@snd.example>\r\n"}`, 1),
 		Want: "complaint " + head + ` from=<news@snd.example> to=b@far.example id=<7@snd.example> relay=mx1.far.example ip=192.0.2.1 "abuse"`},
+	// A bounce that came in: its Message-ID is not that of what it returns.
+	{Text: oob(`{"code":552,"enhanced_code":{"class":5,"subject":2,"detail":2},"content":"5.2.2 mailbox full","command":null}`, ""),
+		Want: "attempt " + head + ` failed from-bounce from=<a@snd.example> to=b@far.example at=/remote code=552/5.2.2 dsn=5.2.2 nth=1 "552 5.2.2 mailbox full"`},
+	{Text: oob(`{"code":552,"enhanced_code":{"class":5,"subject":2,"detail":2},"content":"full","command":null}`, `,"In-Reply-To":"<7@snd.example>"`),
+		Want: `attempt 7@snd.example failed from-bounce from=<a@snd.example> to=b@far.example id=<7@snd.example> at=/remote code=552/ dsn=5.2.2 nth=1 "552 full"`},
+	{Text: oob(`{"code":550,"enhanced_code":{"class":4,"subject":4,"detail":7},"content":"","command":null}`, `,"references":"<6@snd.example>\r\n <7@snd.example>"`),
+		Want: `attempt 7@snd.example failed given-up from-bounce from=<a@snd.example> to=b@far.example id=<7@snd.example> dsn=4.4.7 nth=1`},
+	{Text: oob(`{"code":550,"enhanced_code":{"class":5,"subject":1,"detail":1},"content":"554-5.7.1 no\n554 5.7.1 spam","command":null}`, `,"References":["<6@snd.example>"],"In-Reply-To":"<no id>"`),
+		Want: "attempt " + head + ` failed from-bounce from=<a@snd.example> to=b@far.example at=/remote code=554/5.7.1 dsn=5.1.1 nth=1 "554-5.7.1 no\n554 5.7.1 spam"`},
+	{Text: strings.Replace(oob(`{"code":550,"enhanced_code":null,"content":"no"}`, ""), `"b@far.example"`, `"b c@far.example"`, 1), Result: parsers.Irrelevant},
+	{Text: strings.Replace(oob(`{"code":550,"enhanced_code":null,"content":"no"}`, ""), `"id":"`, `"ids":"`, 1), Result: parsers.Unparsed},
 	{Text: record("Later", `{}`, ""), Result: parsers.Unparsed},
 	{Text: record("Delivery", `{`, ""), Result: parsers.Unparsed},
 	{Text: `{"queue":"","num_attempts":0,"bounce_classification":"","site":""}`, Result: parsers.Unparsed},
 }
 
 func TestLines(t *testing.T) { parserstest.Lines(t, "kumomta", lines) }
+
+// TestReporter: the host of a bounce is the server that reports.
+func TestReporter(t *testing.T) {
+	p, n := New(parsers.Options{}), 0
+	p.Parse(&parsers.Entry{Message: []byte(oob(unknown, ""))}, func(r *parsers.Record) {
+		if n++; string(r.Host) != "mx9.far.example" {
+			t.Errorf("host %q", r.Host)
+		}
+	})
+	if n != 1 {
+		t.Errorf("%d records", n)
+	}
+}
 
 func TestTime(t *testing.T) {
 	for in, want := range map[string]string{

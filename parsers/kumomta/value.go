@@ -64,6 +64,19 @@ func bare(address []byte) []byte {
 	return address
 }
 
+// lastID returns the last Message-ID in a list, nil when it has none.
+func lastID(list []byte) []byte {
+	i := bytes.LastIndexByte(list, '<')
+	if i < 0 {
+		return nil
+	}
+	end := bytes.IndexByte(list[i:], '>')
+	if end < 2 || bytes.ContainsAny(list[i:i+end], " \t\r\n") {
+		return nil
+	}
+	return list[i : i+end+1]
+}
+
 // timeOf reads seconds since 1970 with or without a fraction, or a time of RFC 3339,
 // which is in event_time of templates; zero for anything else.
 func timeOf(b []byte) time.Time {

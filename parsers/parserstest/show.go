@@ -22,6 +22,7 @@ func Show(r *parsers.Record) string {
 	w.when(r.Own, "own")
 	w.when(r.Kept, "kept")
 	w.when(r.Copy, "copy")
+	w.when(r.FromBounce, "from-bounce")
 	w.when(r.Problem != "", "%s/%s", r.Problem, r.Severity)
 	w.add("instance", r.Instance)
 	w.when(r.HasSender, "from=<%s>", r.Sender)

@@ -17,6 +17,18 @@
 //	rb  a bounce came in for mail that was delivered (rs: another report)
 //	f   a complaint
 //
+// By the user's guide of 5.0 (Remote Bounce, Feedback Loop), orig and rcpt of rb and f
+// are those of the original mail, dsnMta is the server that refused it,
+// dsnReportingMta the one that sent the bounce. What names the mail is its Message-ID
+// alone, in header_Message-Id. The guide has the headers of the original mail in f; in
+// rb it does not list them, though published configurations log them there. So without
+// this column in both d and rb, a bounce stays one about mail of no log. envId is not
+// used: nothing says that an ENVID is of one message.
+//
+// In f all but the type may be empty, and files that hold nothing else may have no
+// rcpt: then who complained is not known. feedbackType is that of ARF; reports in
+// another format (jmrp: of Outlook.com) have none, and the format stands for it.
+//
 // # What a file does not say
 //
 // Rows do not name a message: each recipient is counted as a message. A file has
@@ -36,11 +48,12 @@ import (
 
 func init() {
 	parsers.Register(parsers.Format{
-		Name:   "powermta",
-		MTA:    "powermta",
-		Native: true,
-		Claim:  claim,
-		New:    New,
+		Name:       "powermta",
+		MTA:        "powermta",
+		Native:     true,
+		Claim:      claim,
+		New:        New,
+		HasBounces: true,
 	})
 }
 
@@ -51,13 +64,23 @@ func claim(e *parsers.Entry) parsers.Claim {
 	if !bytes.Contains(line, []byte("type")) || !bytes.Contains(line, []byte("time")) {
 		return parsers.NotMine
 	}
-	if !table.IsHeader(line, "type", "rcpt") || table.IsHeader(line, "dsnMsg") || table.IsHeader(line, "srcIp") {
+	if !table.IsHeader(line, "type") || !hasOne(line, "rcpt", "feedbackType", "reportedDomain") || table.IsHeader(line, "dsnMsg") || table.IsHeader(line, "srcIp") {
 		return parsers.NotMine
 	}
 	if !table.IsHeader(line, "timeLogged") && !table.IsHeader(line, "timeQueued") {
 		return parsers.NotMine
 	}
 	return parsers.MineFromHereOn
+}
+
+// hasOne reports whether a header has one of several columns.
+func hasOne(line []byte, names ...string) bool {
+	for _, name := range names {
+		if table.IsHeader(line, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // The columns that are read.
@@ -80,6 +103,12 @@ const (
 	account
 	source
 	queue
+	original
+	reporter
+	complaint
+	complainer
+	complainerIP
+	format
 )
 
 // columns are their names.
@@ -87,7 +116,8 @@ var columns = []string{
 	kind: "type", logged: "timeLogged", queued: "timeQueued", sender: "orig", rcpt: "rcpt", status: "dsnStatus",
 	diagnostic: "dsnDiag", mta: "dsnMta", category: "bounceCat", destination: "dlvDestinationIp", size: "dlvSize",
 	vmta: "vmta", job: "jobId", envelope: "envId", messageID: "header_Message-Id", account: "authUser",
-	source: "rcvSourceIp", queue: "queue",
+	source: "rcvSourceIp", queue: "queue", original: "orcpt", reporter: "dsnReportingMta",
+	complaint: "feedbackType", complainer: "reportingMta", complainerIP: "dlvSourceIp", format: "format",
 }
 
 // A parser reads the rows of an accounting file. It keeps the header.
@@ -95,6 +125,7 @@ type parser struct {
 	table *table.Table
 	clock parsers.Clock
 	id    []byte
+	host  []byte // the server that reports, in lower case
 	rec   parsers.Record
 	emit  func(*parsers.Record)
 
@@ -121,11 +152,11 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 	case !p.table.Row(line):
 		return parsers.Unparsed
 	}
-	return p.row()
+	return p.row(line)
 }
 
-// row reads a row.
-func (p *parser) row() parsers.Result {
+// row reads a row, which line is.
+func (p *parser) row(line []byte) parsers.Result {
 	r, f := &p.rec, p.table.Field
 	r.Reset()
 	if r.Time = table.Time(f(logged), &p.clock); r.Time.IsZero() {
@@ -145,7 +176,11 @@ func (p *parser) row() parsers.Result {
 		return p.received()
 	case "tq", "transient-queue":
 		return p.trouble()
-	case "rb", "remote-bounce", "rs", "remote-status", "f", "feedback-loop":
+	case "rb", "remote-bounce":
+		return p.cameBack(line)
+	case "f", "feedback-loop":
+		return p.complain(line)
+	case "rs", "remote-status":
 		return parsers.Irrelevant
 	}
 	return parsers.Unparsed
@@ -227,6 +262,63 @@ func (p *parser) trouble() parsers.Result {
 	return parsers.Understood
 }
 
+// cameBack reads that a bounce came in.
+func (p *parser) cameBack(line []byte) parsers.Result {
+	r, f := &p.rec, p.table.Field
+	r.Address = bytes.Trim(f(rcpt), "<>")
+	if len(r.Address) == 0 || bytes.ContainsAny(r.Address, " \t") {
+		return parsers.Irrelevant // whose it is could not be read
+	}
+	if r.Original = typed(f(original)); bytes.Equal(r.Original, r.Address) {
+		r.Original = nil
+	}
+	p.returned(line)
+	r.Relay, r.RelayIP = hop(f(mta))
+	if host, _ := hop(f(reporter)); len(host) > 0 {
+		p.host = parsers.AppendLower(p.host[:0], host)
+		r.Host = p.host
+	}
+	p.reply()
+	r.ReportedByBounce()
+	p.emit(r)
+	return parsers.Understood
+}
+
+// complain reads that a recipient has complained.
+func (p *parser) complain(line []byte) parsers.Result {
+	r, f := &p.rec, p.table.Field
+	p.returned(line)
+	r.Address = bytes.Trim(f(rcpt), "<>")
+	r.Relay, _ = hop(typed(f(complainer)))
+	r.RelayIP, r.Reply.Text = f(complainerIP), f(complaint)
+	if len(r.Reply.Text) == 0 {
+		r.Reply.Text = f(format)
+	}
+	r.Kind = parsers.Complaint
+	p.emit(r)
+	return parsers.Understood
+}
+
+// returned sets what a report says of the mail that it is about. That is known by its
+// Message-ID, else the report itself is, by its row.
+func (p *parser) returned(line []byte) {
+	r, f := &p.rec, p.table.Field
+	r.HasSender, r.Sender = len(f(sender)) > 0, bytes.Trim(f(sender), "<>")
+	r.MessageID = f(messageID)
+	if r.ID = bytes.Trim(r.MessageID, "<> "); len(r.ID) == 0 {
+		p.id = strconv.AppendUint(p.id[:0], hashOf(offset, line), 36)
+		r.ID, r.MessageID = p.id, nil
+	}
+}
+
+// typed returns a value behind its type ("rfc822;b@far.example", "dns; mx.far.example").
+func typed(b []byte) []byte {
+	if _, rest, ok := bytes.Cut(b, []byte(";")); ok {
+		b = bytes.TrimLeft(rest, " ")
+	}
+	return b
+}
+
 // message sets what a row says of the message and the recipient, and reports false
 // when it names none.
 func (p *parser) message() bool {
@@ -241,15 +333,26 @@ func (p *parser) message() bool {
 	return true
 }
 
+// The constants of FNV-1a.
+const (
+	offset uint64 = 14695981039346656037
+	prime  uint64 = 1099511628211
+)
+
+// hashOf goes on with a hash.
+func hashOf(h uint64, b []byte) uint64 {
+	for _, c := range b {
+		h = (h ^ uint64(c)) * prime
+	}
+	return h
+}
+
 // messageOf returns a name for the recipient's message: the job, and a hash of what
 // all of its rows have in common.
 func (p *parser) messageOf() []byte {
-	h := uint64(14695981039346656037)
+	h := offset
 	for _, column := range [...]int{envelope, queued, sender, rcpt, messageID} {
-		for _, c := range p.table.Field(column) {
-			h = (h ^ uint64(c)) * 1099511628211
-		}
-		h = (h ^ 0xff) * 1099511628211
+		h = (hashOf(h, p.table.Field(column)) ^ 0xff) * prime
 	}
 	p.id = p.id[:0]
 	if name := p.table.Field(job); len(name) > 0 {

@@ -5,6 +5,7 @@ package table
 
 import (
 	"bytes"
+	"strings"
 
 	"mailfail/parsers"
 )
@@ -95,7 +96,8 @@ func clean(line []byte) []byte {
 	return bytes.TrimPrefix(bytes.TrimSuffix(line, []byte("\r")), []byte("\xef\xbb\xbf"))
 }
 
-// SetHeader sets the header. It reports false for a line that cannot be split.
+// SetHeader sets the header. It reports false for a line that cannot be split. Names
+// are known in any case: those of header fields are as the configuration spells them.
 func (t *Table) SetHeader(line []byte) bool {
 	line = clean(line)
 	t.separator = separatorOf(line)
@@ -106,7 +108,7 @@ func (t *Table) SetHeader(line []byte) bool {
 	for i, name := range t.names {
 		t.places[i] = -1
 		for j, field := range t.fields {
-			if string(bytes.Trim(field, " ")) == name {
+			if strings.EqualFold(string(bytes.Trim(field, " ")), name) {
 				t.places[i] = j
 				break
 			}
