@@ -208,6 +208,7 @@ func TestNoAllocations(t *testing.T) {
 	logfmt, objects := inOtherFormats(t)
 	parserstest.NoAlloc(t, "haraka", "haraka", logfmt...)
 	parserstest.NoAlloc(t, "haraka", "haraka", objects...)
+	parserstest.NoAllocFile(t, "haraka-accounting", accounts...)
 }
 
 // inOtherFormats returns the story in logfmt and in JSON.
@@ -221,6 +222,10 @@ func inOtherFormats(t testing.TB) (logfmt, objects []string) {
 }
 
 func BenchmarkLines(b *testing.B) { parserstest.Bench(b, "haraka", "", story...) }
+
+func BenchmarkAccounting(b *testing.B) {
+	parserstest.Bench(b, "haraka-accounting", "", accounts[:len(accounts)-1]...)
+}
 
 func FuzzLines(f *testing.F) {
 	logfmt, objects := inOtherFormats(f)

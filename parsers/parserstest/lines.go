@@ -168,6 +168,26 @@ func NoAlloc(t *testing.T, name, program string, lines ...string) {
 	}
 }
 
+// NoAllocFile reads a whole file often, in which no line means anything without the
+// header, and fails when that allocates memory.
+func NoAllocFile(t *testing.T, name string, lines ...string) {
+	t.Helper()
+	var entries []*parsers.Entry
+	for _, l := range lines {
+		entries = append(entries, entry("", l))
+	}
+	p, emit := format(t, name).New(parsers.Options{Location: time.UTC}), func(*parsers.Record) {}
+	read := func() {
+		for _, e := range entries {
+			p.Parse(e, emit)
+		}
+	}
+	read()
+	if n := testing.AllocsPerRun(100, read); n > 0 {
+		t.Errorf("%v allocations a file", n)
+	}
+}
+
 // Bench measures the lines of a log.
 func Bench(b *testing.B, name, program string, lines ...string) {
 	f := format(b, name)

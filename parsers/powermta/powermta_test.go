@@ -166,20 +166,6 @@ func FuzzLines(f *testing.F) {
 	parserstest.Fuzz(f, "powermta", "", strings.Join(log, "\n"), strings.Join(rows(), "\n"))
 }
 
-// TestNoAllocations reads all of the file: a row means nothing without the header.
 func TestNoAllocations(t *testing.T) {
-	var entries []*parsers.Entry
-	for _, line := range append(rows(), log...) {
-		entries = append(entries, &parsers.Entry{Message: []byte(line)})
-	}
-	p, emit := New(parsers.Options{Location: time.UTC}), func(*parsers.Record) {}
-	read := func() {
-		for _, e := range entries {
-			p.Parse(e, emit)
-		}
-	}
-	read()
-	if n := testing.AllocsPerRun(100, read); n > 0 {
-		t.Errorf("%v allocations a file", n)
-	}
+	parserstest.NoAllocFile(t, "powermta", append(rows(), log...)...)
 }
