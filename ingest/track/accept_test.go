@@ -134,6 +134,28 @@ func TestAccepted(t *testing.T) {
 			A arrive <> nrcpt=1
 			A sent s@x.example`,
 			[]string{"mx1 from <> at 1 own: 1 for 1, heard 1"}},
+		{"own bounce that is said to be one when it has left", `
+			A arrive id=<A@mx1>
+			A arrive <> nrcpt=1
+			A sent s@x.example
+			A end
+			A arrive own
+			B arrive id=<20261122060000.B@mx1>
+			B arrive <> nrcpt=1`,
+			[]string{"mx1 from <> at 1 own: 1 for 1, heard 1", "mx1 from <> at 6 own: 1 for 1, heard 0"}},
+		{"bounces that others bring, without a Message-ID", `
+			A arrive client=192.0.2.1
+			A arrive id=<A@mx1>
+			A arrive <> nrcpt=1
+			A sent s@x.example
+			B arrive <> again id=<B@mx1>
+			B arrive <> nrcpt=1
+			B sent s@x.example
+			C arrive id=<AC@mx1>
+			C arrive <> nrcpt=1
+			C sent s@x.example`,
+			[]string{"by mx1 <>  192.0.2.1: 1 for 1", "by mx1 <>  : 2 for 1", "mx1 from <> at 2: 1 for 1, heard 1",
+				"mx1 from <> at 4: 1 for 0, heard 1", "mx1 from <> at 8: 1 for 1, heard 1"}},
 		{"content filter", `
 			A arrive id=<1@x> client=192.0.2.1
 			A arrive s@x.example nrcpt=1

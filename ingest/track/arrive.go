@@ -42,9 +42,23 @@ func (t *Tracker) arrive(m *message, r *parsers.Record, now int64) error {
 	}
 	m.stale = m.stale || changed && m.row != 0
 	if r.HasSender {
+		m.own = m.own || m.madeHere()
 		return t.accept(m, r, now)
 	}
 	return nil
+}
+
+// madeHere reports whether the server made a message itself, of which it may speak only
+// when that has left: Postfix's bounce(8) says "sender non-delivery notification" of a
+// message that is in the queue already. Its sender is <>, nobody brought it, and its
+// Message-ID is made of its queue id.
+func (m *message) madeHere() bool {
+	if !m.hasSender || len(m.sender) > 0 || len(m.client) > 0 || len(m.clientIP) > 0 || m.reinjected || m.roaming {
+		return false
+	}
+	local, _, ok := bytes.Cut(m.messageID, []byte("@"))
+	rest, of := bytes.CutSuffix(local, m.id)
+	return ok && of && len(m.id) > 0 && (string(rest) == "<" || bytes.HasSuffix(rest, []byte(".")))
 }
 
 // known notes what a report says of its message, which has no arrival.
