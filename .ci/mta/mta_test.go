@@ -1,7 +1,7 @@
-// Package mta tests mailfail with real mail servers: Debian's Postfix and Exim
-// relay messages to a scripted server that refuses as told and writes down what
-// it said, logrotate rotates the logs, `mailfail follow` reads them live, is
-// killed and goes on. In the end the reports equal the refusals.
+// Package mta tests mailfail with real mail servers: Debian's Postfix, Exim and
+// sendmail relay messages to a scripted server that refuses as told and writes
+// down what it said, logrotate rotates the logs, `mailfail follow` reads them live,
+// is killed and goes on. In the end the reports equal the refusals.
 //
 //	go test -v ./.ci/mta
 //
