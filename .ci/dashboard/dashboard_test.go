@@ -65,7 +65,7 @@ type site struct {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
-		t.Skip("no chromium here")
+		t.Fatal("no chromium here: .ci/browser installs it")
 	}
 	s := &site{t: t, dir: t.TempDir()}
 	if out, err := exec.Command("go", "build", "-o", s.dir+"/mailfail", "mailfail/cmd/mailfail").CombinedOutput(); err != nil {

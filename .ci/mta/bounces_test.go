@@ -197,13 +197,12 @@ func together(t *testing.T, what string, want numbers, both feedback, args ...st
 	t.Logf("%s: feedback %+v", what, f)
 }
 
-// bounceLater sends a bounce about a recipient that was accepted.
-func (s *sink) bounceLater(v server, sender, recipient string, f fate, text string) {
+// bounceLater returns what sends a bounce about a recipient that was accepted.
+func (s *sink) bounceLater(v server, sender, recipient string, f fate, text string) func() {
 	s.mu.Lock()
 	s.waiting++
 	s.mu.Unlock()
-	go func() {
-		time.Sleep(time.Second) // it is accepted first
+	return func() {
 		err := sendBounce(v, sender, recipient, f, text)
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -214,7 +213,7 @@ func (s *sink) bounceLater(v server, sender, recipient string, f fate, text stri
 		}
 		s.later = append(s.later, x)
 		s.log.Encode(x)
-	}()
+	}
 }
 
 // unsent is how many bounces are still to be sent.

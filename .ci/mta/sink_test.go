@@ -259,14 +259,18 @@ func (c *session) data() bool {
 	if refused, goOn := c.refuseAll("eod"); refused {
 		return goOn
 	}
+	var bounces []func()
 	for _, r := range c.rcpts {
 		c.sink.note(said{Domain: c.server.domain, Stage: "eod", Recipient: r, Code: "250", Bounce: c.bounce})
 		if f, ok := parseFate(r); ok && f.stage == "later" {
-			c.sink.bounceLater(c.server, c.sender, r, f, text.String())
+			bounces = append(bounces, c.sink.bounceLater(c.server, c.sender, r, f, text.String()))
 		}
 	}
 	c.mail, c.rcpts = false, nil
 	c.reply("250 2.0.0 Ok: queued as 4ABCDE")
+	for _, send := range bounces {
+		go send()
+	}
 	return true
 }
 
