@@ -283,6 +283,7 @@ func (p *parser) deferred(l *line, s []byte, emit func(*parsers.Record)) parsers
 		return parsers.Understood
 	}
 	p.diagnose(&f)
+	p.refusedBefore(f.message)
 	r.Kind, r.Outcome = parsers.Attempt, registry.OutcomeDeferred
 	emit(r)
 	return parsers.Understood
@@ -341,6 +342,7 @@ func (p *parser) failed(l *line, s []byte, emit func(*parsers.Record)) parsers.R
 		return parsers.Understood
 	}
 	p.diagnose(&f)
+	p.refusedBefore(f.message)
 	r.Kind, r.Outcome = parsers.Attempt, registry.OutcomeFailed
 	if timedOut {
 		r.Final = registry.StateExpired

@@ -147,6 +147,7 @@ type parser struct {
 	continued int // how many more lines may belong to the last entry
 	pieces    pieces
 	twins     twins
+	earlier   parsers.Refusals
 
 	rec     parsers.Record
 	scratch []byte // what had to be put together for the current line
@@ -248,6 +249,7 @@ func (p *parser) dispatch(l *line, emit func(*parsers.Record)) parsers.Result {
 		}
 	}
 	if string(l.text) == "Completed" || bytes.HasPrefix(l.text, []byte("Completed QT=")) {
+		p.earlier.Forget(p.rec.Host, l.id)
 		p.rec.Kind = parsers.End
 		emit(&p.rec)
 		return parsers.Understood
@@ -264,6 +266,9 @@ func (p *parser) unflagged(l *line, emit func(*parsers.Record)) parsers.Result {
 		return parsers.Understood
 	}
 	switch {
+	case l.id != nil && p.role == mainLog && bytes.HasPrefix(l.text, []byte("H=")):
+		p.ofHost(l)
+		return parsers.Understood
 	case l.id != nil && len(l.text) > 0 && len(bytes.TrimSpace(l.text)) == 0:
 		return parsers.Unparsed // Exim 4.98.2 writes some lines blank
 	case l.id != nil, startsKnown(l.text):

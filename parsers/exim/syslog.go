@@ -250,7 +250,8 @@ func (p *parser) End(func(*parsers.Record)) parsers.Result { return parsers.Unde
 
 // AppendBinary appends the state of p to b.
 func (p *parser) AppendBinary(b []byte) ([]byte, error) {
-	if p.clock.local.Last() == 0 && p.continued == 0 && len(p.pieces) == 0 && len(p.twins.waiting) == 0 && p.twins.mode == twinsUnknown {
+	if p.clock.local.Last() == 0 && p.continued == 0 && len(p.pieces) == 0 && len(p.twins.waiting) == 0 && p.twins.mode == twinsUnknown &&
+		p.earlier.Len() == 0 {
 		return b, nil
 	}
 	b = append(b, stateVersion)
@@ -272,7 +273,7 @@ func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 		b = binary.AppendUvarint(b, uint64(o.total))
 		b = parsers.AppendBool(b, o.whole)
 	}
-	return b, nil
+	return p.earlier.Append(b), nil
 }
 
 // UnmarshalBinary sets a new parser to a state that AppendBinary wrote.
@@ -298,6 +299,7 @@ func (p *parser) UnmarshalBinary(state []byte) error {
 		o.whole = r.Bool()
 		p.pieces = append(p.pieces, o)
 	}
+	p.earlier.Read(&r)
 	if r.End() != nil {
 		return errState
 	}

@@ -118,7 +118,7 @@ type line struct {
 	parsers.Record
 	entry   *parsers.Entry
 	emit    func(*parsers.Record)
-	earlier earlier
+	earlier parsers.Refusals
 }
 
 // Parse reads one line. It does not fail: what it does not know is Unparsed,
@@ -300,7 +300,7 @@ func (l *line) removed() parsers.Result {
 	if string(l.daemon()) == "postsuper" {
 		return l.deleted()
 	}
-	l.earlier.forget(l.entry.Host, l.ID)
+	l.earlier.Forget(l.entry.Host, l.ID)
 	l.send(parsers.End)
 	return parsers.Understood
 }
@@ -338,7 +338,7 @@ func (l *line) queued(b []byte) parsers.Result {
 		l.settle(registry.StateExpired)
 		return parsers.Understood
 	}
-	l.earlier.forget(l.entry.Host, l.ID)
+	l.earlier.Forget(l.entry.Host, l.ID)
 	l.HasSender, l.Sender = true, sender
 	l.Size = parsers.Number(rest[len(", size="):])
 	if _, n, ok := bytes.Cut(rest, afterSize); ok {
