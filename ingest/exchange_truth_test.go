@@ -27,6 +27,9 @@ type truth struct {
 // Every set of Exchange logs gives the numbers that were noted when it was
 // made.
 func TestExchangeTruth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	sets, _ := filepath.Glob("../../shared/corpus-real/exchange/*/truth.json")
 	if len(sets) == 0 {
 		t.Skip("../shared/corpus-real/exchange is not here")

@@ -44,6 +44,9 @@ type fates struct{ recipients, delivered int64 }
 // the other servers accepted (truth.jsonl), by domain. All other recipients
 // have to be bounced or expired: every run was left to end.
 func TestRecipientsTruth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	var runs []string
 	for _, pattern := range []string{"postfix*", "exim*"} {
 		found, _ := filepath.Glob("../../shared/corpus-real/" + pattern)

@@ -146,7 +146,11 @@ func TestTwoLogsOfTheSameLines(t *testing.T) {
 func TestOverlappingFiles(t *testing.T) {
 	lines := realLines(t)
 	want := mailOf(t, lines)
-	for seed := range uint64(20) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 4
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 5))
 			dir, db := t.TempDir(), openStore(t)

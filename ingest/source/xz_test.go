@@ -45,6 +45,9 @@ func askFor(packed []byte, size byte) []byte {
 
 // What the guard passes on is the file, whatever its blocks, checksums and streams.
 func TestXZGuard(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	r := rand.New(rand.NewPCG(1, 2))
 	noise := make([]byte, 300_000) // is stored in chunks that are not compressed
 	for i := range noise {

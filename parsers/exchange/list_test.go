@@ -152,6 +152,9 @@ func every(rows [][]string, n int) (some [][]string) {
 // TestListIsTheLog prints the rows of the sets as lists, in windows of many
 // kinds: each gives the records that the log gives.
 func TestListIsTheLog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, dir := range sets(t) {
 		if !strings.HasPrefix(filepath.Base(dir), "tracking-") {
 			continue
