@@ -70,7 +70,8 @@ type outcome struct {
 	began             bool // within ten minutes
 	dense             bool // ten recipients or more met it in its first hour
 	error             float64
-	covered           bool // the begin lies in the interval
+	knowable          float64 // how likely the best estimate lies within ten minutes of the begin
+	covered           bool    // the begin lies in the interval
 	alarms            int
 	superfluous       int
 	took              time.Duration
@@ -249,6 +250,7 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 				o.error = p.Began.Sub(truth.Begin).Minutes()
 				o.began = math.Abs(o.error) <= 10
 				o.dense = metBefore(s, truth, truth.Begin.Add(time.Hour)) >= 10
+				o.knowable = knowable(truth)
 				o.covered = !truth.Begin.Before(p.BeganEarliest) && !truth.Begin.After(p.BeganLatest)
 			}
 			if j == 0 || i == 0 {
@@ -260,6 +262,17 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 		}
 	}
 	return o
+}
+
+// knowable is how likely the best estimate of a begin can be within ten minutes
+// of it. What a log tells is that it lies between the last recipient who was fine
+// and the first who was met; a longer gap than twenty minutes leaves a choice.
+func knowable(t *sites.Truth) float64 {
+	if t.Missing || t.Fine.IsZero() || len(t.Met) == 0 {
+		return 1
+	}
+	first := slices.MinFunc(t.Met, time.Time.Compare)
+	return min(1, 20/max(1, first.Sub(t.Fine).Minutes()))
 }
 
 // metBefore returns how many recipients an incident met until a time.
@@ -278,12 +291,12 @@ type table struct{ all []outcome }
 func (t *table) add(o outcome) { t.all = append(t.all, o) }
 
 func (t *table) print() {
-	fmt.Println("| incidents | sites | above the floor | first cause right | and its level | among three | begin within 10 min | of those that ten met in the first hour | begin in its interval | causes too many |")
-	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	fmt.Println("| incidents | sites | above the floor | first cause right | and its level | among three | begin within 10 min | at best | of those that ten met in the first hour | begin in its interval | causes too many |")
+	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, kind := range sites.Incidents {
 		t.incidents(kind, func(o *outcome) bool { return o.kind == kind })
 	}
-	for _, size := range [][2]int{{0, 1500}, {1500, 8000}, {8000, 1 << 30}} {
+	for _, size := range [][2]int{{0, 1500}, {1500, 8000}, {8000, 100_000}, {100_000, 1 << 30}} {
 		t.incidents(fmt.Sprintf("%d messages a day or more", size[0]), func(o *outcome) bool { return o.messages >= size[0] && o.messages < size[1] })
 	}
 	t.incidents("missing mail", func(o *outcome) bool { return o.missing })
@@ -315,6 +328,7 @@ func (t *table) print() {
 
 func (t *table) incidents(name string, want func(*outcome) bool) {
 	var n, seen, hit1, level, hit3, abrupt, began, dense, denseBegan, covered, many int
+	knowable := 0.0
 	for i := range t.all {
 		o := &t.all[i]
 		if !o.incident || !want(o) {
@@ -331,6 +345,7 @@ func (t *table) incidents(name string, want func(*outcome) bool) {
 		if o.abrupt && o.hit1 {
 			abrupt++
 			began += one(o.began)
+			knowable += o.knowable
 			dense += one(o.dense)
 			denseBegan += one(o.dense && o.began)
 			covered += one(o.covered)
@@ -338,8 +353,15 @@ func (t *table) incidents(name string, want func(*outcome) bool) {
 		many += one(o.superfluous > 0)
 	}
 	if n > 0 {
-		fmt.Printf("| %s | %d | %d | %s | %s | %s | %s | %s | %s | %s |\n", name, n, seen, share(hit1, seen), share(level, seen), share(hit3, seen), share(began, abrupt), share(denseBegan, dense), share(covered, abrupt), share(many, seen))
+		fmt.Printf("| %s | %d | %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", name, n, seen, share(hit1, seen), share(level, seen), share(hit3, seen), share(began, abrupt), atBest(knowable, abrupt), share(denseBegan, dense), share(covered, abrupt), share(many, seen))
 	}
+}
+
+func atBest(sum float64, n int) string {
+	if n == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f %%", 100*sum/float64(n))
 }
 
 func one(b bool) int {

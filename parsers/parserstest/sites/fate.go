@@ -146,6 +146,9 @@ func (m *maker) count(t *Truth, at time.Time, n int) {
 func (m *maker) fails(msg *Message, r *Recipient, at time.Time) (Reply, bool, *Truth) {
 	for i := range m.hits {
 		h := &m.hits[i]
+		if t := h.truth; t != nil && t.Fine.Before(at) && at.After(h.from.AddDate(0, 0, -1)) && at.Before(h.from) && h.match(msg, r) {
+			t.Fine = at
+		}
 		if h.holds(at) && h.match(msg, r) && m.r.Float64() < h.share {
 			return h.reply(msg, r), true, h.truth
 		}

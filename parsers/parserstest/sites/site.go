@@ -100,6 +100,7 @@ type Truth struct {
 	Begin    time.Time
 	End      time.Time
 	Met      []time.Time // of each recipient that the incident met, or that is missing
+	Fine     time.Time   // when it would last have met a recipient before it began; zero: not known
 	Remark   bool        // it may be told as a remark
 	Second   *Truth
 }
