@@ -111,18 +111,27 @@ func (l Look) left(s string, n int) string {
 	return s + strings.Repeat(" ", max(0, n-used))
 }
 
-// wrap breaks s into lines of n columns at blanks where it can.
+// wrap breaks s into lines of n columns at blanks where it can. Characters of no
+// width are many to a column, and so each line is cut from what may be one: widths are
+// measured by grapheme, and a word of 64 kB that is measured for every line takes 40 s.
 func (l Look) wrap(s string, n int) []string {
 	n = max(n, 8)
 	var lines []string
 	for _, word := range strings.Fields(l.text(s, len(s)*len(`\x00`)+1)) {
 		for {
-			last := len(lines) - 1
-			if last >= 0 && l.width(lines[last])+1+l.width(word) <= n {
+			last, most := len(lines)-1, n*bytesPerColumn
+			if last >= 0 && len(lines[last])+len(word) < most && l.width(lines[last])+1+l.width(word) <= n {
 				lines[last] += " " + word
 				break
 			}
-			head := widths.Truncate(word, n, "")
+			head := word
+			if len(head) > most {
+				for most > 0 && !utf8.RuneStart(head[most]) {
+					most--
+				}
+				head = head[:most]
+			}
+			head = widths.Truncate(head, n, "")
 			lines = append(lines, head)
 			if word = word[len(head):]; word == "" || head == "" {
 				break
@@ -131,6 +140,9 @@ func (l Look) wrap(s string, n int) []string {
 	}
 	return lines
 }
+
+// bytesPerColumn is how many bytes a column may have.
+const bytesPerColumn = 16
 
 func (l Look) width(s string) int { return widths.StringWidth(s) }
 
