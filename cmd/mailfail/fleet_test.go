@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"mailfail/parsers/parserstest/loggen"
+	"mailfail/parsers/parserstest/sites"
 )
 
 // fleetURL returns the URL of a database of a fleet with empty tables.
@@ -98,41 +99,131 @@ func anyhow(args ...string) string {
 	return fmt.Sprint(out.String(), errs.String(), code)
 }
 
-// Many hosts make one report, which is that of their merged databases, and an
-// incident at one provider is named once for all of them.
+// What ingest reads is sent with it where --push-to, or the configuration, says so.
+func TestFleetIngest(t *testing.T) {
+	t.Setenv("TZ", "UTC")
+	t.Chdir("../..")
+	url, dir := fleetURL(t), t.TempDir()
+	db, config := filepath.Join(dir, "host.db"), filepath.Join(dir, "mailfail.conf")
+	must(t, os.WriteFile(config, []byte("db = "+db+"\npush-to = "+url+"\n"), 0o600))
+	t.Setenv("MAILFAIL_CONFIG", config)
+	said(t, "ingest", "-q", "--year", "2026", "testdata/postfix/plain/mail.log")
+	if got, want := anyhow("report", "--db", url), anyhow("report", "--db", db); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	if got := said(t, "db", "size"); !strings.Contains(got, "0 rows were not sent yet") {
+		t.Error(got)
+	}
+}
+
+// A server that is away is no failure of ingest: what was read is kept.
+func TestPushToNobody(t *testing.T) {
+	t.Setenv("TZ", "UTC")
+	t.Chdir("../..")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	nobody := l.Addr().String()
+	must(t, l.Close())
+	db := filepath.Join(t.TempDir(), "host.db")
+	var out, errs bytes.Buffer
+	code := run([]string{"ingest", "-q", "--year", "2026", "--db", db, "--push-to", "clickhouse+http://" + nobody, "testdata/postfix/plain/mail.log"}, strings.NewReader(""), &out, &errs)
+	if code != 0 || !strings.Contains(errs.String(), "sent the next time") {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+	if got := anyhow("report", "--db", db); !strings.Contains(got, "bounced") {
+		t.Error(got)
+	}
+	for _, command := range []string{"ingest", "follow"} {
+		if got := anyhow(command, "--db", db+"2", "--push-to", "http://x", "testdata/postfix/plain/mail.log"); !strings.Contains(got, "want clickhouse://") || !strings.HasSuffix(got, "2") {
+			t.Errorf("%s: %s", command, got)
+		}
+	}
+}
+
+// Twenty hosts with three kinds of servers make one report, which is that of their
+// merged databases, and an incident at one provider over all of them is named once.
 func TestFleetOfHosts(t *testing.T) {
 	t.Setenv("TZ", "UTC")
 	const hosts = 20
+	site := sites.Make(sites.Options{Seed: 2, Kind: "provider-block", Messages: 1200, Hosts: 1, Days: 4})
+	spread := site.Hosts[0]
 	url, dir := fleetURL(t), t.TempDir()
 	var parts []string
 	for i := range hosts {
-		host := fmt.Sprintf("mx%d", 101+i)
-		var b bytes.Buffer
-		if _, err := loggen.Generate(&b, loggen.Options{Seed: uint64(i) + 1, Messages: 60}); err != nil {
-			t.Fatal(err)
+		host, mta := fmt.Sprintf("mx%d", 101+i), sites.MTAs[i%len(sites.MTAs)]
+		part := *site
+		part.Messages = nil
+		for n, m := range site.Messages {
+			if n%hosts == i {
+				part.Messages = append(part.Messages, m)
+			}
 		}
 		log, db := filepath.Join(dir, host+".log"), filepath.Join(dir, host+".db")
-		if err := os.WriteFile(log, bytes.ReplaceAll(b.Bytes(), []byte(" mx1 "), []byte(" "+host+" ")), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		said(t, "ingest", "-q", "--year", "2026", "--db", db, log)
+		writeSite(t, &part, log, mta, site.End)
+		text, err := os.ReadFile(log)
+		must(t, err)
+		must(t, os.WriteFile(log, bytes.ReplaceAll(text, []byte(spread), []byte(host)), 0o600))
+		said(t, "ingest", "-q", "--year", "2026", "--log-host", host, "--log-tz", "UTC", "--db", db, log)
 		said(t, "push", "--db", db, "--to", url)
 		parts = append(parts, db)
 	}
 	merged := filepath.Join(dir, "all.db")
 	said(t, append([]string{"db", "merge", "--db", merged}, parts...)...)
+	day := site.Last.Format(time.DateOnly)
 	for _, question := range [][]string{
-		{"report", "--format", "json"}, {"report", "--by", "host", "--format", "json"}, {"report", "--host", "mx107"}, {"investigate", "--format", "json"},
+		{"report", "--format", "json"}, {"report", "--by", "host", "--format", "json"}, {"report", "--by", "mta"}, {"report", "--host", "mx107"},
+		{"report", "--day", day}, {"investigate", "--day", day},
 	} {
 		want, got := anyhow(append(question, "--db", merged)...), anyhow(append(question, "--db", url)...)
 		if got != want {
 			t.Errorf("%v:\n%.3000s\nwant\n%.3000s", question, got, want)
 		}
 	}
+	checkHosts(t, url, hosts)
+	checkIncident(t, url, day, site.Truth.Where[0])
+}
+
+// checkHosts wants a report by host to tell all hosts apart.
+func checkHosts(t *testing.T, url string, hosts int) {
+	t.Helper()
 	var report struct {
-		Groups []struct{ Values []string }
+		Groups []struct{ Host string }
 	}
-	if err := json.Unmarshal([]byte(said(t, "report", "--by", "host", "--format", "json", "--db", url)), &report); err == nil && report.Groups != nil && len(report.Groups) != hosts {
-		t.Errorf("%d hosts, want %d", len(report.Groups), hosts)
+	must(t, json.Unmarshal([]byte(said(t, "report", "--by", "host", "--format", "json", "--db", url)), &report))
+	names := map[string]bool{}
+	for _, g := range report.Groups {
+		names[g.Host] = true
+	}
+	if len(names) != hosts {
+		t.Errorf("%d hosts, want %d: %v", len(names), hosts, names)
+	}
+}
+
+// checkIncident wants one cause that names a place, and no other that does.
+func checkIncident(t *testing.T, url, day string, place map[string]string) {
+	t.Helper()
+	var got struct {
+		Causes []struct{ Where map[string]string }
+	}
+	must(t, json.Unmarshal([]byte(said(t, "investigate", "--day", day, "--format", "json", "--db", url)), &got))
+	named := 0
+	for _, c := range got.Causes {
+		is := true
+		for key, value := range place {
+			is = is && c.Where[key] == value
+		}
+		if is {
+			named++
+		}
+	}
+	if named != 1 {
+		t.Errorf("%d causes name %v, want 1: %+v", named, place, got.Causes)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

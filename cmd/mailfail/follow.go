@@ -17,6 +17,7 @@ type followFlags struct {
 	rejections         bool
 	alerts             []string
 	programs, webhooks []string
+	pushTo             string
 }
 
 func followCommand() *cobra.Command {
@@ -70,6 +71,7 @@ are not told to be over.`,
 	logs.add(set)
 	old.add(set, "7d")
 	addAnonymize(set, &logs.anonymize)
+	addPushTo(set, &flags.pushTo)
 	filter.add(set)
 	set.StringVar(&dbPath, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	set.StringVar(&logs.zone, "tz", "", "time zone of the times shown (else the local one; --log-tz is that of logs)")

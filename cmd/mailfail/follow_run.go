@@ -55,6 +55,9 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 	if err != nil {
 		return err
 	}
+	if err := checkPushTo(f.flags.pushTo); err != nil {
+		return err
+	}
 	if args, err = followed(f.cmd, args); err != nil {
 		return err
 	}
@@ -81,6 +84,11 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 		return err
 	}
 	look := func(ctx context.Context, loop ingest.FollowOptions) error {
+		stop, err := pushing(f.cmd, f.flags.pushTo, path, logs.anonymize, loop.Warn)
+		if err != nil {
+			return err
+		}
+		defer stop()
 		return ingest.Follow(ctx, db, reasons, args, loop)
 	}
 	if !f.flags.plain && output.format == "text" && isTerminal(f.cmd.OutOrStdout()) {

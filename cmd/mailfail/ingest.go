@@ -14,7 +14,7 @@ import (
 func ingestCommand() *cobra.Command {
 	var flags logFlags
 	var old keepFlags
-	var dbPath string
+	var dbPath, pushTo string
 	cmd := &cobra.Command{
 		Use:   "ingest [FILE...]",
 		Short: "Read new lines of logs into the database",
@@ -25,6 +25,9 @@ a pattern, or - for standard input. Without FILE the logs in the usual places
 are read, with their rotated generations.`,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if flags.keep, err = old.keep(); err != nil {
+				return err
+			}
+			if err = checkPushTo(pushTo); err != nil {
 				return err
 			}
 			families, failed, err := findLogs(cmd, args, flags.quiet)
@@ -57,11 +60,19 @@ are read, with their rotated generations.`,
 			if flags.verbose {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%d new lines read into %s\n", res.Lines.Read, templates.Printable(path))
 			}
+			if pushTo != "" {
+				if err := pushOnce(cmd, pushTo, path, flags.anonymize); err != nil {
+					return err
+				}
+			}
 			return worse(failed, unread)
 		},
 	}
 	flags.add(cmd.Flags())
 	old.add(cmd.Flags(), "7d")
+	addPushTo(cmd.Flags(), &pushTo)
+	addAnonymize(cmd.Flags(), &flags.anonymize)
+	cmd.Flags().Lookup("anonymize").Usage = "of what --push-to sends: " + cmd.Flags().Lookup("anonymize").Usage
 	cmd.Flags().StringVar(&dbPath, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	cmd.Flags().StringVar(&flags.logZone, "tz", "", "the same as --log-tz")
 	_ = cmd.Flags().MarkHidden("tz") // its name in earlier versions

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"mailfail/store/clickhouse"
 	"mailfail/store/sqlite"
@@ -58,10 +60,6 @@ func (f *pushFlags) run(cmd *cobra.Command) error {
 	if f.every < 0 || f.every > 0 && f.every < time.Second {
 		return usageError("--every %s is too often", f.every)
 	}
-	client, err := newClient("--to", f.to)
-	if err != nil {
-		return err
-	}
 	path, err := databasePath(f.path)
 	if err != nil {
 		return err
@@ -71,57 +69,138 @@ func (f *pushFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	ro.Close()
-	db, err := openDatabase(cmd, path, warner(cmd))
+	p, err := newPusher(cmd, "--to", f.to, path, f.anonymize)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	names, err := anonymizer(f.anonymize, path)
-	if err != nil {
-		return err
-	}
-	opt := clickhouse.PushOptions{}
-	opt.Host, _ = os.Hostname() // without one it stays unknown
-	if names != nil {
-		opt.Hide = names.Row
-		opt.Host = names.Name(opt.Host)
-	}
+	defer p.close()
 	send := func(ctx context.Context) error {
-		n, err := clickhouse.Send(ctx, client, db, opt)
+		n, err := p.send(ctx)
 		if err == nil && n.Rows > 0 && !f.quiet {
-			fmt.Fprintf(cmd.OutOrStdout(), "%s rows sent to %s\n", templates.Count(n.Rows), client)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s rows sent to %s\n", templates.Count(n.Rows), p.client)
 		}
 		return err
 	}
 	if f.every == 0 {
 		return send(cmd.Context())
 	}
-	return f.loop(cmd, send)
+	pushLoop(cmd.Context(), f.every, send, warner(cmd))
+	return nil
 }
 
-// loop sends at an interval until the command is to end. What goes wrong is said
-// when it begins: what waits is sent when the server is back.
-func (f *pushFlags) loop(cmd *cobra.Command, send func(context.Context) error) error {
-	ctx, said := cmd.Context(), ""
-	tick := time.NewTicker(f.every)
+// pusher sends what is new in a database to that of many hosts.
+type pusher struct {
+	client *clickhouse.Client
+	db     *sqlite.DB
+	opt    clickhouse.PushOptions
+}
+
+// newPusher returns a pusher of a database to the URL that a flag has, with a
+// connection of its own: it may be used beside a writer.
+func newPusher(cmd *cobra.Command, flag, url, path, anonymize string) (*pusher, error) {
+	client, err := newClient(flag, url)
+	if err != nil {
+		return nil, err
+	}
+	names, err := anonymizer(anonymize, path)
+	if err != nil {
+		return nil, err
+	}
+	p := &pusher{client: client}
+	p.opt.Host, _ = os.Hostname() // without one it stays unknown
+	if names != nil {
+		p.opt.Hide, p.opt.Host = names.Row, names.Name(p.opt.Host)
+	}
+	p.db, err = openDatabase(cmd, path, warner(cmd))
+	return p, err
+}
+
+func (p *pusher) close() error { return p.db.Close() }
+
+func (p *pusher) send(ctx context.Context) (clickhouse.Pushed, error) {
+	return clickhouse.Send(ctx, p.client, p.db, p.opt)
+}
+
+// pushLoop sends at an interval until ctx is done. An error is reported when it
+// begins: what waits is sent when the server is back.
+func pushLoop(ctx context.Context, every time.Duration, send func(context.Context) error, report func(error)) {
+	said := ""
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		err := send(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return
 		case err == nil:
 			said = ""
 		case err.Error() != said:
 			said = err.Error()
-			warn(cmd, err)
+			report(err)
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
+}
+
+// addPushTo adds the flag of commands that read logs into the database.
+func addPushTo(flags *pflag.FlagSet, to *string) {
+	flags.StringVar(to, "push-to", "", "send what is new also to this ClickHouse, as mailfail push --to does")
+}
+
+// checkPushTo reports what is wrong with a value of --push-to, before anything is read.
+func checkPushTo(to string) error {
+	if to == "" {
+		return nil
+	}
+	_, err := newClient("--push-to", to)
+	return err
+}
+
+// pushOnce sends what was read to the URL of --push-to. A server that is away is no
+// failure of ingest: what waits is sent the next time.
+func pushOnce(cmd *cobra.Command, to, path, anonymize string) error {
+	p, err := newPusher(cmd, "--push-to", to, path, anonymize)
+	if err != nil {
+		return err
+	}
+	if _, err = p.send(cmd.Context()); err != nil {
+		warn(cmd, fmt.Errorf("%w (what was read is kept, and sent the next time)", err))
+	}
+	return p.close()
+}
+
+// pushInterval is how often follow sends.
+const pushInterval = time.Minute
+
+// pushing sends in the background to the URL of --push-to, if there is one, until
+// the function it returns is called.
+func pushing(cmd *cobra.Command, to, path, anonymize string, report func(error)) (stop func(), err error) {
+	if to == "" {
+		return func() {}, nil
+	}
+	p, err := newPusher(cmd, "--push-to", to, path, anonymize)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(cmd.Context())
+	var done sync.WaitGroup
+	done.Go(func() {
+		pushLoop(ctx, pushInterval, func(ctx context.Context) error {
+			_, err := p.send(ctx)
+			return err
+		}, report)
+	})
+	return func() {
+		cancel()
+		done.Wait()
+		if err := p.close(); err != nil {
+			report(err)
+		}
+	}, nil
 }
 
 // newClient returns a client for the URL that a flag has.
