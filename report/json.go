@@ -256,7 +256,7 @@ type jsonPutOff struct {
 // jsonHop are the connections to a next hop. What is said of failures is of
 // those with the most frequent code and reason.
 type jsonHop struct {
-	NextHop     string           `json:"next_hop"`
+	NextHop     registry.Foreign `json:"next_hop"`
 	Connections *int64           `json:"connections"` // null when only failures were looked at
 	Failed      int64            `json:"failed"`
 	Messages    *int64           `json:"messages"` // likewise
@@ -298,7 +298,7 @@ type jsonPlace struct {
 // causeOf describes a cause of recipients that have a state now.
 func causeOf(c *store.CauseRow, state registry.State) jsonCause {
 	name, _ := meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
-	line := advice(registry.Reason(c.Reason), registry.Situation{Provider: c.Provider, State: state})
+	line := advice(registry.Reason(c.Reason), registry.Situation{Provider: string(c.Provider), State: state})
 	return jsonCause{c.Code, given(c.Reply), given(c.Enhanced), name, c.Reason, line}
 }
 

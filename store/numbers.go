@@ -10,7 +10,7 @@ import (
 // servers were looked up. The failures are described by those of the most
 // frequent code and reason.
 type Hop struct {
-	Name        string
+	Name        registry.Foreign
 	Connections int64 // with a filter of causes no more than Failed
 	Failed      int64 // not made, or ended before a recipient was named
 	Messages    int64 // that the next hop took
@@ -19,7 +19,7 @@ type Hop struct {
 	Reply    int    // 0 none
 	Enhanced string // "" none
 	Reason   string
-	Provider string
+	Provider registry.Foreign
 	Example  registry.Foreign // of the texts of the latest minute the smallest
 
 	First, Last time.Time // minutes of the first and the last failure
@@ -139,10 +139,10 @@ type Group struct {
 // CodeRow holds what is known of the failures with one code.
 type CodeRow struct {
 	Code     string
-	Reply    int    // 0 none
-	Enhanced string // "" none
-	Reason   string // the most frequent
-	Provider string // that most of them came from
+	Reply    int              // 0 none
+	Enhanced string           // "" none
+	Reason   string           // the most frequent
+	Provider registry.Foreign // that most of them came from
 
 	Attempts    int64 // failing ones, or rejections
 	Deferrals   int64 // of them
@@ -160,7 +160,7 @@ type CauseRow struct {
 	Reply     int
 	Enhanced  string
 	Reason    string
-	Provider  string // that most of it came from
+	Provider  registry.Foreign // that most of it came from
 	N         int64
 	Domains   int64
 	TopDomain registry.Foreign // where most of it was
@@ -238,7 +238,7 @@ type CountRow struct {
 	Sender   registry.Foreign // domain
 	Domain   registry.Foreign
 	Relay    registry.Foreign
-	Provider string
+	Provider registry.Foreign
 
 	Direction registry.Direction
 	Own       bool // of messages that the server made to report failures

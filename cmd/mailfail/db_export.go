@@ -71,7 +71,7 @@ func exportCounts(cmd *cobra.Command, db *sqlite.DB, names *anonymous.Names, w s
 	}
 	err = db.EachCount(cmd.Context(), w, func(r *store.CountRow) error {
 		row := []string{r.Time.UTC().Format("2006-01-02T15:04Z"), r.Format}
-		for _, name := range []registry.Foreign{r.Host, r.Instance, r.Sender, r.Domain, r.Relay, registry.Foreign(r.Provider)} {
+		for _, name := range []registry.Foreign{r.Host, r.Instance, r.Sender, r.Domain, r.Relay, r.Provider} {
 			if names != nil {
 				name = registry.Foreign(names.Name(string(name)))
 			}

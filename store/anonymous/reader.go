@@ -35,12 +35,6 @@ func (r *reader) text(f *registry.Foreign) {
 	r.n.foreign(f, func(s string) string { return r.n.Text(s) })
 }
 
-func (r *reader) names(list ...*string) {
-	for _, s := range list {
-		*s = r.n.Name(*s)
-	}
-}
-
 func (r *reader) hosts(list ...*registry.Foreign) {
 	for _, f := range list {
 		r.n.foreign(f, r.n.Name)
@@ -59,15 +53,13 @@ func (r *reader) Numbers(ctx context.Context, w store.Window, f store.Filter, by
 	}
 	for _, rows := range [][]store.CodeRow{n.Codes, n.Rejections, n.Uncoded, n.UncodedRejections} {
 		for i := range rows {
-			r.names(&rows[i].Provider)
-			r.hosts(&rows[i].TopDomain)
+			r.hosts(&rows[i].Provider, &rows[i].TopDomain)
 			r.text(&rows[i].Example)
 		}
 	}
 	for _, rows := range [][]store.CauseRow{n.Failed, n.PutOff} {
 		for i := range rows {
-			r.names(&rows[i].Provider)
-			r.hosts(&rows[i].TopDomain)
+			r.hosts(&rows[i].Provider, &rows[i].TopDomain)
 		}
 	}
 	for i := range n.Unknown {
@@ -75,7 +67,7 @@ func (r *reader) Numbers(ctx context.Context, w store.Window, f store.Filter, by
 		r.text(&n.Unknown[i].Example)
 	}
 	for i := range n.Hops {
-		r.names(&n.Hops[i].Name, &n.Hops[i].Provider)
+		r.hosts(&n.Hops[i].Name, &n.Hops[i].Provider)
 		r.text(&n.Hops[i].Example)
 	}
 	return n, nil

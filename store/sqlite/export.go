@@ -44,7 +44,7 @@ func (c *catalog) countRow(s *series, k *cause) *store.CountRow {
 		Sender:    registry.Foreign(c.names[s.sender]),
 		Domain:    registry.Foreign(c.names[s.domain]),
 		Relay:     registry.Foreign(c.names[s.relay]),
-		Provider:  c.names[c.relays[s.relay]],
+		Provider:  registry.Foreign(c.names[c.relays[s.relay]]),
 		Direction: s.direction,
 		Own:       s.own,
 	}

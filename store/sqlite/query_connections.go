@@ -73,7 +73,7 @@ func (h *hopCounter) hop(series int64) *hopTally {
 	}
 	name := h.cat.names[s.relay]
 	if h.hops[name] == nil {
-		h.hops[name] = &hopTally{Hop: store.Hop{Name: name}, causes: map[int32]int64{}, texts: map[int32]hopText{}}
+		h.hops[name] = &hopTally{Hop: store.Hop{Name: registry.Foreign(name)}, causes: map[int32]int64{}, texts: map[int32]hopText{}}
 	}
 	return h.hops[name]
 }
@@ -177,7 +177,7 @@ func (h *hopTally) finish(cat *catalog) store.Hop {
 		}
 		last := h.texts[most]
 		h.Code, h.Reply, h.Enhanced, h.Reason = cat.labels[most].code, last.cause.reply, last.cause.enhanced, cat.labels[most].reason
-		h.Provider, h.Example = cat.names[last.cause.provider], registry.Foreign(last.text)
+		h.Provider, h.Example = registry.Foreign(cat.names[last.cause.provider]), registry.Foreign(last.text)
 	}
 	return h.Hop
 }

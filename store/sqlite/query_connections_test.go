@@ -154,8 +154,8 @@ func TestConnectionsAgreeWithReference(t *testing.T) {
 				}
 				want := f.referenceHops(rows, w, filter)
 				for _, h := range n.Hops {
-					if h.Failed != want[h.Name] {
-						t.Errorf("seed %d, %v, %+v: %d connections to %s failed, want %d", seed, w, filter, h.Failed, h.Name, want[h.Name])
+					if h.Failed != want[string(h.Name)] {
+						t.Errorf("seed %d, %v, %+v: %d connections to %s failed, want %d", seed, w, filter, h.Failed, h.Name, want[string(h.Name)])
 					}
 					if key := fmt.Sprintf("%s %s %s", h.Name, h.Reason, h.Example); h.Failed > 0 && want[key] == 0 {
 						t.Errorf("seed %d, %v, %+v: no %s", seed, w, filter, key)

@@ -175,7 +175,7 @@ func (c *counter) causeRows(causes []int64, domains []spread) []store.CauseRow {
 	list := []store.CauseRow{}
 	for label, row := range rows {
 		if row != nil {
-			row.Provider = most(providers[label])
+			row.Provider = registry.Foreign(most(providers[label]))
 			list = append(list, *row)
 		}
 	}
@@ -281,7 +281,7 @@ func (c *counter) describe(row *store.CodeRow, t *codeTally, e *examples) {
 		providers[c.cat.names[k.provider]] += k.n
 		signatures[k.signature] += k.n
 	}
-	row.Provider = most(providers)
+	row.Provider = registry.Foreign(most(providers))
 	e.want(list, most(signatures), &row.Example)
 }
 
