@@ -145,6 +145,14 @@ func (w *tortured) rotateOnce(way string) {
 			w.add(old, 20)
 		}
 		old.Close()
+	case "dateext":
+		day := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, len(w.starts))
+		if err := os.Rename(w.log, w.log+day.Format("-20060102")); err != nil {
+			w.t.Fatal(err)
+		}
+		w.file.Close()
+		w.file = w.open()
+		_ = os.Remove(w.log + day.AddDate(0, 0, -20).Format("-20060102"))
 	case "compress":
 		for n := 20; n > 1; n-- {
 			_ = os.Rename(fmt.Sprintf("%s.%d.gz", w.log, n), fmt.Sprintf("%s.%d.gz", w.log, n+1))
@@ -221,7 +229,7 @@ func TestTorture(t *testing.T) {
 		}
 		rotations = n
 	}
-	for _, way := range []string{"rename", "late", "compress", "copytruncate", "delete", "link"} {
+	for _, way := range []string{"rename", "late", "dateext", "compress", "copytruncate", "delete", "link"} {
 		t.Run(way, func(t *testing.T) { torture(t, way, rotations) })
 	}
 }

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"mailfail/registry"
 )
@@ -314,6 +316,24 @@ func Clean(s string) string {
 		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
 	}
 	return s
+}
+
+// MaxReply bounds what is kept of a reply, in bytes. A line of a reply has 512 at
+// most (RFC 5321); replies of several lines with advice have about a thousand.
+const MaxReply = 4 << 10
+
+// CleanReply makes the text of a reply fit for the database, like Clean. Of a longer
+// one it keeps the beginning, and says how long the whole was.
+func CleanReply(text []byte) string {
+	s := Clean(string(text))
+	if len(s) <= MaxReply {
+		return s
+	}
+	end := MaxReply
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s [cut: %d bytes in all]", s[:end], len(text))
 }
 
 // Source is a row of the table sources. It has the fields of source.Position,

@@ -66,7 +66,7 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 		Service:   r.Service,
 		IP:        store.Clean(string(r.RelayIP)),
 		Delay:     r.Delay,
-		Text:      store.Clean(said(r)),
+		Text:      said(r),
 		First:     rcpt.firstFor(cause.Reason),
 	}
 	if r.Format.IsRepeated(parsers.Attempt) {
@@ -90,9 +90,9 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 // host that was tried after the one that gave it.
 func said(r *parsers.Record) string {
 	if len(r.Then) == 0 {
-		return string(r.Reply.Text)
+		return store.CleanReply(r.Reply.Text)
 	}
-	return string(r.Reply.Text) + "; then " + string(r.Then)
+	return store.CleanReply(r.Reply.Text) + "; then " + store.CleanReply(r.Then)
 }
 
 // firstFor reports whether a failing attempt is the first of r for a reason.
@@ -307,7 +307,7 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 		Sender:    store.Clean(string(r.Sender)),
 		HasSender: r.HasSender,
 		Recipient: store.Clean(string(t.address)),
-		Text:      store.Clean(string(r.Reply.Text)),
+		Text:      store.CleanReply(r.Reply.Text),
 		LineHash:  r.LineHash,
 		Copy:      r.Copy,
 	})
@@ -337,7 +337,7 @@ func (t *Tracker) complain(r *parsers.Record, now int64) error {
 	if len(id) == 0 {
 		id = r.ID
 	}
-	t.w.AddComplaint(&store.Complaint{Time: now, Series: series, Type: string(r.Reply.Text), MessageID: id, Address: t.address})
+	t.w.AddComplaint(&store.Complaint{Time: now, Series: series, Type: store.CleanReply(r.Reply.Text), MessageID: id, Address: t.address})
 	return nil
 }
 
@@ -350,7 +350,7 @@ func (t *Tracker) trouble(r *parsers.Record, now int64) {
 		Host:      r.Host,
 		Service:   r.Service,
 		Kind:      string(r.Problem),
-		Text:      store.Clean(string(r.Reply.Text)),
+		Text:      store.CleanReply(r.Reply.Text),
 		Signature: store.Clean(string(t.text)),
 	})
 }
@@ -372,7 +372,7 @@ func (t *Tracker) connection(r *parsers.Record, now int64) (err error) {
 		if err != nil {
 			return err
 		}
-		c.Cause, c.Text, c.Session = cause.id, store.Clean(string(r.Reply.Text)), store.Clean(string(r.Session))
+		c.Cause, c.Text, c.Session = cause.id, store.CleanReply(r.Reply.Text), store.Clean(string(r.Session))
 	}
 	t.w.AddConnection(&c)
 	return nil

@@ -57,7 +57,7 @@ func (t *Tracker) observe(m *message, r *parsers.Record, k *cause) {
 		Reply:     int(r.Reply.Code),
 		Enhanced:  r.Reply.Enhanced.String(),
 		MTAStatus: r.MTAStatus.String(),
-		Text:      registry.Foreign(store.Clean(said(r))),
+		Text:      registry.Foreign(said(r)),
 		Delay:     r.Delay,
 		Times:     1,
 	}
