@@ -332,7 +332,13 @@ func (p *pruning) lookupsFrom(day, hash int64) (next int64, more bool, err error
 func (p *pruning) counts(before time.Time) error {
 	day := dayOf(before.UnixMicro())
 	micros := day * minutesPerDay * store.MinuteMicros
-	err := p.batch(func() error { return p.noteHorizon(metaCountsFrom, micros) })
+	err := p.batch(func() error {
+		_, some, err := p.find("SELECT 1 FROM counts WHERE id < ? UNION ALL SELECT 1 FROM lines WHERE minute < ? LIMIT 1", day*24*blocksPerHour, day*minutesPerDay)
+		if err != nil || !some { // a report would tell of numbers that there never were
+			return err
+		}
+		return p.noteHorizon(metaCountsFrom, micros)
+	})
 	for _, t := range []struct {
 		table, column string
 		below         int64
