@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/textproto"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ type Way struct {
 	User     string // logs in; "" does not
 	Password string
 	Sendmail string // path of the program
+	Bounces  bool   // Sendmail is told that bounces go to From, not to who runs it
 	Roots    *tls.Config
 }
 
@@ -87,10 +89,7 @@ func Send(ctx context.Context, m *Message, way Way) error {
 		return fmt.Errorf("make the mail: %w", err)
 	}
 	if way.Server == "" {
-		if err := msg.WriteToSendmailWithContext(ctx, way.Sendmail); err != nil {
-			return fmt.Errorf("send the mail with %s: %w", way.Sendmail, err)
-		}
-		return nil
+		return way.pipe(ctx, msg)
 	}
 	client, err := way.client()
 	if err != nil {
@@ -98,6 +97,22 @@ func Send(ctx context.Context, m *Message, way Way) error {
 	}
 	if err := client.DialAndSendWithContext(ctx, msg); err != nil {
 		return explained(err, way.Server)
+	}
+	return nil
+}
+
+// pipe gives a message to the local sendmail.
+func (w *Way) pipe(ctx context.Context, msg *gomail.Msg) error {
+	var args []string
+	if w.Bounces {
+		sender, err := msg.GetSender(false)
+		if err != nil {
+			return fmt.Errorf("make the mail: %w", err)
+		}
+		args = []string{"-f", strings.Trim(sender, "<>")}
+	}
+	if err := msg.WriteToSendmailWithContext(ctx, w.Sendmail, args...); err != nil {
+		return fmt.Errorf("send the mail with %s: %w", w.Sendmail, err)
 	}
 	return nil
 }
@@ -141,14 +156,20 @@ func isLoopback(host string) bool {
 
 // explained adds to the error of a server what it means and what to do.
 func explained(err error, server string) error {
-	text := err.Error()
+	failure := registry.FailureOf(err.Error(), server, registry.StageUnknown)
 	var refused *gomail.SendError
-	if !errors.As(err, &refused) || refused.ErrorCode() == 0 {
+	var answer *textproto.Error // to the greeting, EHLO, STARTTLS and the login
+	switch {
+	case errors.As(err, &refused) && refused.ErrorCode() != 0:
+		failure.Reply = uint16(refused.ErrorCode())
+		failure.Enhanced, _ = registry.ParseEnhanced(refused.EnhancedStatusCode())
+	case errors.As(err, &answer):
+		code, _, _ := strings.Cut(answer.Msg, " ")
+		failure.Reply = uint16(answer.Code)
+		failure.Enhanced, _ = registry.ParseEnhanced(code)
+	default:
 		return fmt.Errorf("send the mail through %s: %w", server, err)
 	}
-	enhanced, _ := registry.ParseEnhanced(refused.EnhancedStatusCode())
-	failure := registry.FailureOf(text, server, registry.StageUnknown)
-	failure.Reply, failure.Enhanced = uint16(refused.ErrorCode()), enhanced
 	reason := registry.DefaultRules().Classify(failure).Reason
 	situation := registry.Situation{Provider: failure.Provider, State: registry.StateBounced}
 	return fmt.Errorf("send the mail through %s: %w\n  %s: %s", server, err, reason.Info().Name, registry.Advice(reason, situation))

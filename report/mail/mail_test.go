@@ -150,17 +150,24 @@ func TestRefused(t *testing.T) {
 func TestSendmail(t *testing.T) {
 	dir := t.TempDir()
 	program, out := filepath.Join(dir, "sendmail"), filepath.Join(dir, "out")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\nexec cat > "+out+"\n"), 0o755); err != nil {
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"$@\" >"+out+".args\nexec cat > "+out+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := Send(context.Background(), message(), Way{Sendmail: program}); err != nil {
-		t.Fatal(err)
+	m := message()
+	m.From = "Reports <reports@mx1.example>"
+	for bounces, want := range map[bool]string{false: "-oi -t\n", true: "-oi -t -f reports@mx1.example\n"} {
+		if err := Send(context.Background(), m, Way{Sendmail: program, Bounces: bounces}); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, raw)
+		if args, err := os.ReadFile(out + ".args"); err != nil || string(args) != want {
+			t.Errorf("with Bounces %v it was run with %q, want %q (%v)", bounces, args, want, err)
+		}
 	}
-	raw, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	check(t, raw)
 	if err := Send(context.Background(), message(), Way{Sendmail: filepath.Join(dir, "none")}); err == nil {
 		t.Error("no error without the program")
 	}
