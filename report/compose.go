@@ -219,6 +219,8 @@ func (c *composer) share(problems int) string {
 	quiet := problems == 0 && !c.unusual() && !c.systemAlarms() && (failed+waiting)*quietShare <= n.Recipients
 	var said string
 	switch ended := n.Delivered + failed; {
+	case n.Recipients == 0:
+		said = "no delivery was tried"
 	case failed == 0:
 		said = "none of " + templates.Count(n.Recipients) + " failed"
 	case quiet || ended < fewForAPercent:
