@@ -15,7 +15,6 @@ func TestAnonymizeEverywhere(t *testing.T) {
 		"mailfail":           "which logs there are",
 		"mailfail codes":     "the registry of codes",
 		"mailfail explain":   "meanings of a reply or bounce that the user gives, for the user",
-		"mailfail ingest":    "how many lines were read",
 		"mailfail prune":     "how many rows were removed",
 		"mailfail db":        "its help",
 		"mailfail db backup": "nothing",
