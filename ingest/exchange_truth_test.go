@@ -28,7 +28,7 @@ type truth struct {
 // made.
 func TestExchangeTruth(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("reads the logs of all sets: left to the tests without -short")
 	}
 	sets, _ := filepath.Glob("../../shared/corpus-real/exchange/*/truth.json")
 	if len(sets) == 0 {

@@ -45,7 +45,7 @@ type fates struct{ recipients, delivered int64 }
 // have to be bounced or expired: every run was left to end.
 func TestRecipientsTruth(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("reads the logs of all runs: left to the tests without -short")
 	}
 	var runs []string
 	for _, pattern := range []string{"postfix*", "exim*"} {

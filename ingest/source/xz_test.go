@@ -46,7 +46,7 @@ func askFor(packed []byte, size byte) []byte {
 // What the guard passes on is the file, whatever its blocks, checksums and streams.
 func TestXZGuard(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("packs and unpacks in every way: left to the tests without -short")
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	noise := make([]byte, 300_000) // is stored in chunks that are not compressed

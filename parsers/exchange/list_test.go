@@ -153,7 +153,7 @@ func every(rows [][]string, n int) (some [][]string) {
 // kinds: each gives the records that the log gives.
 func TestListIsTheLog(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("makes a second log of every set: left to the tests without -short")
 	}
 	for _, dir := range sets(t) {
 		if !strings.HasPrefix(filepath.Base(dir), "tracking-") {

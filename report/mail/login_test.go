@@ -23,18 +23,8 @@ func loginServer(t *testing.T) (address string, trust *tls.Config, received <-ch
 	t.Cleanup(web.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(web.Certificate())
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
 	mails := make(chan []byte, 1)
-	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
+	address = listenOnce(t, func(conn net.Conn) {
 		fmt.Fprint(conn, "220 sink.example ESMTP\r\n")
 		if !startTLS(conn) {
 			return
@@ -42,8 +32,8 @@ func loginServer(t *testing.T) (address string, trust *tls.Config, received <-ch
 		session := tls.Server(conn, &tls.Config{Certificates: web.TLS.Certificates})
 		defer session.Close()
 		takeMail(session, mails)
-	}()
-	return l.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}, mails
+	})
+	return address, &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}, mails
 }
 
 // startTLS answers until the client asks for TLS.

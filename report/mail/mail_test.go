@@ -86,22 +86,31 @@ func check(t *testing.T, raw []byte) {
 	}
 }
 
-// server speaks SMTP once, refuses RCPT with rcpt if it is not "", and returns
-// what it was sent.
-func server(t *testing.T, rcpt string) (address string, received <-chan []byte) {
+// listenOnce serves one connection on loopback and returns its address.
+func listenOnce(t *testing.T, serve func(net.Conn)) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	mails := make(chan []byte, 1)
 	go func() {
 		conn, err := l.Accept()
 		if err != nil {
 			return
 		}
 		defer conn.Close()
+		serve(conn)
+	}()
+	return l.Addr().String()
+}
+
+// server speaks SMTP once, refuses RCPT with rcpt if it is not "", and returns
+// what it was sent.
+func server(t *testing.T, rcpt string) (address string, received <-chan []byte) {
+	t.Helper()
+	mails := make(chan []byte, 1)
+	address = listenOnce(t, func(conn net.Conn) {
 		fmt.Fprint(conn, "220 sink.example\r\n")
 		in := textproto.NewReader(bufio.NewReader(conn))
 		for {
@@ -127,8 +136,8 @@ func server(t *testing.T, rcpt string) (address string, received <-chan []byte) 
 				fmt.Fprintf(conn, "%s\r\n", answer)
 			}
 		}
-	}()
-	return l.Addr().String(), mails
+	})
+	return address, mails
 }
 
 func TestServer(t *testing.T) {
