@@ -15,13 +15,21 @@ import (
 	"mailfail/store"
 )
 
+// chromium returns the path of the browser. Where there is none .ci/browser installs
+// it and runs these tests.
+func chromium(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil || testing.Short() {
+		t.Skip("no chromium here, or -short: .ci/browser runs this")
+	}
+	return path
+}
+
 // TestBrowser shows pages with hostile texts in a real browser: none of them
 // may run, load or change anything.
 func TestBrowser(t *testing.T) {
-	browser, err := exec.LookPath("chromium")
-	if err != nil || testing.Short() {
-		t.Skip("no chromium here, or -short")
-	}
+	browser := chromium(t)
 	r := sample()
 	for i, text := range []string{
 		"<script>document.title='owned'</script>", `<img src=x onerror="document.title='owned'">`, `"><svg onload="document.title='owned'">`,
@@ -89,10 +97,7 @@ const probe = `<script>parent.document.title = document.documentElement.scrollWi
 // TestNothingToScroll shows long names at the width of a phone and of a desk: a
 // page is never wider than its window.
 func TestNothingToScroll(t *testing.T) {
-	browser, err := exec.LookPath("chromium")
-	if err != nil || testing.Short() {
-		t.Skip("no chromium here, or -short")
-	}
+	browser := chromium(t)
 	r := sample()
 	r.Hosts = []store.Group{{Values: []registry.Foreign{longValue(store.ByHost)}, Tally: tally(1, 1, 0, 0)}}
 	r.Domains = append(r.Domains, store.Group{Values: []registry.Foreign{longValue(store.ByDomain)}, Tally: tally(0, 9_999_999, 0, 0)})
