@@ -179,7 +179,7 @@ func (c *composer) short(problems int) string {
 	case c.ofCause(nil):
 		return fmt.Sprintf("%s %s met such a failure", templates.Count(n.Recipients), templates.Plural(n.Recipients, "recipient"))
 	case n.Recipients+n.Attempts+n.Suspended+n.HandedOver == 0 && c.Untried == 0:
-		return c.nothing()
+		return c.nothing() + c.refusals()
 	}
 	said := c.share(problems)
 	if c.systemAlarms() {
@@ -216,7 +216,8 @@ const (
 func (c *composer) share(problems int) string {
 	n := &c.Totals
 	failed, waiting := n.Bounced+n.Expired, c.waits()
-	quiet := problems == 0 && !c.unusual() && !c.systemAlarms() && (failed+waiting)*quietShare <= n.Recipients
+	refused := c.refusals()
+	quiet := problems == 0 && refused == "" && !c.unusual() && !c.systemAlarms() && (failed+waiting)*quietShare <= n.Recipients
 	var said string
 	switch ended := n.Delivered + failed; {
 	case n.Recipients == 0:
@@ -234,10 +235,27 @@ func (c *composer) share(problems int) string {
 	if waiting > 0 {
 		said += fmt.Sprintf(", %s %s", templates.Count(waiting), waitWord(waiting))
 	}
+	said += refused
 	if quiet {
 		return "all quiet, " + said
 	}
 	return said
+}
+
+// refusals says how much incoming mail was refused, "" where that is little, or as
+// usual.
+func (c *composer) refusals() string {
+	n := c.Totals.Rejected + c.Totals.RejectedTemporary
+	switch u := c.Usual; {
+	case n < leastTogether || u == nil && n*quietShare <= c.Totals.Recipients:
+		return ""
+	case u == nil:
+		return fmt.Sprintf(", %s incoming refused", templates.Count(n))
+	case n <= 2*u.refused()+leastTogether:
+		return ""
+	default:
+		return fmt.Sprintf(", %s incoming refused (usual %s)", templates.Count(n), templates.Count(u.refused()))
+	}
 }
 
 // unusual reports whether clearly more recipients failed than usual.

@@ -23,6 +23,9 @@ type Period struct {
 // Failed is how many recipients failed.
 func (p *Period) Failed() int64 { return p.Bounced + p.Expired }
 
+// refused is how often incoming mail was refused.
+func (p *Period) refused() int64 { return p.Rejected + p.RejectedTemporary }
+
 // figure is a row of the figures.
 type figure struct {
 	name   string

@@ -64,7 +64,7 @@ password of --smtp-user is read from $MAILFAIL_SMTP_PASSWORD or a file.`,
 	flags.IntVar(&f.top, "top", 0, "rows of each table; 0: all (the default of JSON and CSV; else as many as suit a page)")
 	f.output.add(flags, "text", "html", "markdown", "json", "csv")
 	flags.StringVar(&f.template, "template", "", "render with this template: html/template for .html, else text/template")
-	flags.IntVar(&f.width, "width", 0, "columns of the text (else $COLUMNS, else those of the terminal, else 80)")
+	flags.IntVar(&f.width, "width", 0, "columns of the text, from 60 to 200 (else $COLUMNS, else those of the terminal, else 80)")
 	flags.BoolVar(&f.noPager, "no-pager", false, "do not show a long text through $PAGER on a terminal")
 	f.mail.add(flags)
 	return cmd
@@ -124,8 +124,8 @@ func (f *reportFlags) options(cmd *cobra.Command) (opt report.Options, err error
 	switch {
 	case f.top < 0:
 		return opt, usageError("--top %d: a number of rows, or 0 for all", f.top)
-	case f.width < 0 || f.width > 0 && f.width < 60:
-		return opt, usageError("--width %d: 60 columns or more", f.width)
+	case f.width < 0 || f.width == 0 && cmd.Flags().Changed("width"):
+		return opt, usageError("--width %d: a number of columns", f.width)
 	case f.output.format == "json" || f.output.format == "csv":
 		opt.Alone = f.output.format == "csv" && f.by != nil
 	case !cmd.Flags().Changed("top"):
