@@ -102,7 +102,8 @@ func sinceOf(s *sites.Site, seed uint64, until time.Time) time.Time {
 	if rand.New(rand.NewPCG(seed, 98)).IntN(2) == 0 {
 		return s.Last
 	}
-	return until.AddDate(0, 0, -1)
+	const quarter = 15 * time.Minute // a window begins on one
+	return until.AddDate(0, 0, -1).Add(quarter - 1).Truncate(quarter)
 }
 
 func measure(opt sites.Options, mta string, verbose bool) outcome {

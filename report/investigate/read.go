@@ -106,16 +106,34 @@ func (o *Options) window(last time.Time) store.Window {
 	if w.Since.IsZero() {
 		w.Since = w.Until.In(o.location()).AddDate(0, 0, -1)
 	}
+	w.Since = o.onQuarter(w)
 	return w.Minutes()
+}
+
+// onQuarter moves the begin of a window to a quarter of an hour, so that stores can
+// answer from sums of quarters: to the one before or, when that made the window
+// longer than so many days, to the one after.
+func (o *Options) onQuarter(w store.Window) time.Time {
+	before := w.Since.Truncate(quarter * time.Minute)
+	if o.lengthOf(store.Window{Since: before, Until: w.Until}) > o.lengthOf(w) {
+		return before.Add(quarter * time.Minute)
+	}
+	return before
+}
+
+// lengthOf returns how many days a period needs that holds a window.
+func (o *Options) lengthOf(w store.Window) int {
+	length, since := 1, w.Since.In(o.location())
+	for since.AddDate(0, 0, length).Before(w.Until) {
+		length++
+	}
+	return length
 }
 
 // days returns the periods that the window is compared with, oldest first.
 func (o *Options) days(w store.Window, first time.Time) (list []store.Window) {
 	first = first.Add(-time.Hour) // nights may be without a line
-	length, since := 1, w.Since.In(o.location())
-	for since.AddDate(0, 0, length).Before(w.Until) {
-		length++ // days that a period has
-	}
+	length, since := o.lengthOf(w), w.Since.In(o.location())
 	n := cmp.Or(o.Baseline.Days, usualDays)
 	switch b := o.Baseline.Window; {
 	case o.Baseline.Previous:
