@@ -36,7 +36,9 @@ func TestBrowser(t *testing.T) {
 		"</title><script>document.title='owned'</script>", "{{.Title}}", "</style><script>document.title='owned'</script>", "javascript:document.title='owned'",
 	} {
 		id := int64(1e6 + i)
-		r.trouble.add(&store.Affected{ID: id, State: registry.StateBounced, Tried: true, LastSeen: day, Host: registry.Foreign(text), Sender: registry.Foreign(text), Domain: registry.Foreign(text), Provider: registry.Foreign(text), Reason: text}, day)
+		r.trouble.add(&store.Affected{ID: id, State: registry.StateBounced, Tried: true, LastSeen: day,
+			Destination: &store.Destination{Host: registry.Foreign(text), Sender: registry.Foreign(text), Domain: registry.Foreign(text), Provider: registry.Foreign(text)},
+			LastFailure: &store.LastFailure{Reason: text}}, day)
 		r.trouble.persons[id] = &store.Person{
 			ID:        id,
 			Address:   registry.Foreign(text),

@@ -31,7 +31,7 @@ func (c *composer) reasons() Section {
 		t.Columns = append(t.Columns, Column{Title: c.Before.Name, Number: true})
 	}
 	t.Columns = append(t.Columns, Column{Title: "Codes", Flex: true})
-	list := piles(c.trouble.leaves, func(l *leaf) string { return l.reason })
+	list := c.trouble.pilesBy(c.trouble.leaves, store.ByReason)
 	for i, p := range top(list, c.rows(shownReasons)) {
 		row := Row{Cells: []templates.Text{templates.Words(reasonName(p.name)), templates.Number(p.failed), templates.Number(p.waiting)}}
 		if c.Before != nil {
@@ -72,7 +72,7 @@ func (c *composer) codesOf(p *pile) templates.Text {
 		shown = 1
 	}
 	var codes []string
-	for _, c := range piles(p.leaves, func(l *leaf) string { return l.code }) {
+	for _, c := range c.trouble.pilesBy(p.leaves, store.ByCode) {
 		if c.name != "" {
 			codes = append(codes, c.name)
 		}
@@ -280,7 +280,7 @@ func (c *composer) people(leaves []*leaf) templates.Text {
 // wanted returns the recipients whose details a view shows: those that stand
 // for a problem or a reason, and those that are listed.
 func (c *composer) wanted() (ids []int64) {
-	for _, p := range piles(c.trouble.leaves, func(l *leaf) string { return l.reason }) {
+	for _, p := range c.trouble.pilesBy(c.trouble.leaves, store.ByReason) {
 		ids = append(ids, p.cause().lastID)
 	}
 	if c.Found == nil {

@@ -110,11 +110,11 @@ type narrowed struct {
 func (t *trouble) clusters(recipients int64) []*cluster {
 	var list []*cluster
 	least := max(leastTogether, recipients/100, (t.nFailed+t.nWaiting)/20)
-	for _, p := range piles(t.leaves, func(l *leaf) string { return l.reason }) {
+	for _, p := range t.pilesBy(t.leaves, store.ByReason) {
 		if p.all() < least || len(list) == maxProblems {
 			break
 		}
-		if k := narrow(p); k.all() >= least {
+		if k := t.narrow(p); k.all() >= least {
 			list = append(list, k)
 		}
 	}
@@ -122,10 +122,10 @@ func (t *trouble) clusters(recipients int64) []*cluster {
 }
 
 // narrow keeps of a pile what nearly all of it has in common.
-func narrow(p *pile) *cluster {
+func (t *trouble) narrow(p *pile) *cluster {
 	k := &cluster{pile: p}
 	for _, d := range []store.Dimension{store.BySender, store.ByProvider, store.ByDomain, store.ByHost} {
-		parts := piles(k.leaves, func(l *leaf) string { return l.dimension(d) })
+		parts := t.pilesBy(k.leaves, d)
 		if len(parts) == 0 || parts[0].name == "" || parts[0].all()*10 < k.all()*8 {
 			continue
 		}

@@ -115,11 +115,23 @@ func left(more, fine int) templates.Text {
 // byTrouble sorts groups: where most people are in trouble first, then where
 // most attempts failed, then by name.
 func (c *composer) byTrouble(dims []store.Dimension, groups []store.Group) {
-	slices.SortStableFunc(groups, func(a, b store.Group) int {
-		af, aw := c.inTrouble(dims, &a)
-		bf, bw := c.inTrouble(dims, &b)
-		return cmp.Or(cmp.Compare(bf+bw, af+aw), cmp.Compare(b.Deferrals+b.Failures, a.Deferrals+a.Failures), slices.Compare(a.Values, b.Values))
+	type ranked struct {
+		*store.Group
+		trouble int64
+	}
+	list := make([]ranked, len(groups))
+	for i := range groups {
+		failed, waiting := c.inTrouble(dims, &groups[i])
+		list[i] = ranked{&groups[i], failed + waiting}
+	}
+	slices.SortStableFunc(list, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(b.trouble, a.trouble), cmp.Compare(b.Deferrals+b.Failures, a.Deferrals+a.Failures), slices.Compare(a.Values, b.Values))
 	})
+	sorted := make([]store.Group, len(groups))
+	for i := range list {
+		sorted[i] = *list[i].Group
+	}
+	copy(groups, sorted)
 }
 
 func (c *composer) groupTable(dims []store.Dimension, groups []store.Group) *Table {
@@ -168,7 +180,7 @@ func (c *composer) causeText(dims []store.Dimension, g *store.Group) templates.T
 	if g.TopReason == "" {
 		return nil
 	}
-	return reasonAndCode(&why{g.TopReason, g.TopCode})
+	return reasonAndCode(&why{reason: g.TopReason, code: g.TopCode})
 }
 
 // causeOf returns what stands for the recipients in trouble of a row, nil when
@@ -289,7 +301,7 @@ func (c *composer) hops() Section {
 		for _, title := range titles {
 			row.Cells = append(row.Cells, templates.Words(numbers[title]))
 		}
-		row.Cells = append(row.Cells, reasonAndCode(&why{h.Reason, h.Code}))
+		row.Cells = append(row.Cells, reasonAndCode(&why{reason: h.Reason, code: h.Code}))
 		t.Rows = append(t.Rows, row)
 	}
 	s.Table, s.More = t, left(len(failing)-len(t.Rows), len(c.Hops)-len(failing))

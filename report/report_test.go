@@ -151,12 +151,12 @@ func sampleTrouble() *trouble {
 			}
 		}
 	}
-	add(4_000, store.Affected{State: registry.StateBounced, Tried: true, Host: "mx1", Sender: "shop.example", Domain: "example.org", Provider: "Google", Reply: 550, Enhanced: "5.1.1", Reason: "user-unknown"},
+	add(4_000, store.Affected{State: registry.StateBounced, Tried: true, Destination: &store.Destination{Host: "mx1", Sender: "shop.example", Domain: "example.org", Provider: "Google"}, LastFailure: &store.LastFailure{Reply: 550, Enhanced: "5.1.1", Reason: "user-unknown"}},
 		"550-5.1.1 The email account that you tried to reach does not exist. Please try double-checking the recipient's email address for typos or unnecessary spaces.")
-	add(320, store.Affected{State: registry.StateBounced, Tried: true, Host: "mx2", Sender: "<>", Domain: "a-domain-with-a-name-that-is-much-longer-than-any-column-should-be.example.com", Reply: 421, Enhanced: "4.7.28", Reason: "rate-limited"}, hostile)
-	add(7, store.Affected{State: registry.StateExpired, Sender: "shop.example", Domain: "日本語のドメイン名前.jp", Provider: hostile}, "")
-	add(3, store.Affected{State: registry.StatePending, Tried: true, Sender: hostile, Domain: hostile, Provider: hostile, Reply: 450, Reason: "greylisted"}, hostile)
-	add(1, store.Affected{State: registry.StatePending, Sender: "", Domain: "example.org"}, "")
+	add(320, store.Affected{State: registry.StateBounced, Tried: true, Destination: &store.Destination{Host: "mx2", Sender: "<>", Domain: "a-domain-with-a-name-that-is-much-longer-than-any-column-should-be.example.com"}, LastFailure: &store.LastFailure{Reply: 421, Enhanced: "4.7.28", Reason: "rate-limited"}}, hostile)
+	add(7, store.Affected{State: registry.StateExpired, Destination: &store.Destination{Sender: "shop.example", Domain: "日本語のドメイン名前.jp", Provider: hostile}, LastFailure: &store.LastFailure{}}, "")
+	add(3, store.Affected{State: registry.StatePending, Tried: true, Destination: &store.Destination{Sender: hostile, Domain: hostile, Provider: hostile}, LastFailure: &store.LastFailure{Reply: 450, Reason: "greylisted"}}, hostile)
+	add(1, store.Affected{State: registry.StatePending, Destination: &store.Destination{Sender: "", Domain: "example.org"}, LastFailure: &store.LastFailure{}}, "")
 	return t
 }
 

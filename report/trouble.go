@@ -12,22 +12,63 @@ import (
 
 // trouble is what is known of the recipients that failed or wait. It answers
 // every question about causes: the cause of a row is that of the people in it.
+// There may be a million of them, so that nothing is looked up by its text: places,
+// causes and names have numbers.
 type trouble struct {
 	leaves  []*leaf // in no order
-	byPlace map[place]*leaf
-	hourly  bool  // leaves count by hour
-	failed  []one // no more than maxOnes
-	waiting []one // the oldest ones, no more than maxOnes
+	hourly  bool    // leaves count by hour
+	failed  []one   // no more than maxOnes
+	waiting []one   // the oldest ones, no more than maxOnes
 	nFailed, nWaiting,
 	nUntried int64
 	oldest  time.Time // of those that wait
 	persons map[int64]*store.Person
 	piles   map[string]map[string]*pile // by dimensions and their values
 
-	spots   map[spot]*spot // of each one
+	byPlace map[uint64]int32 // place in leaves by the numbers of a place
+	free    []leaf           // room for some more
+	spots   map[spotKey]*spot
 	reasons map[why]*why
-	spotOf  map[int64]*spot // by Affected.Place
-	whyOf   map[int64]*why  // by Affected.Cause
+	spotOf  []*spot // by Destination.Place
+	whyOf   []*why  // by LastFailure.Cause
+	names   names
+}
+
+// names numbers texts.
+type names struct {
+	list    []string
+	numbers map[string]int32
+	known   []int32 // number plus 1 by that of the store
+}
+
+func (n *names) number(text string) int32 {
+	i, ok := n.numbers[text]
+	if !ok {
+		i = int32(len(n.list))
+		n.numbers[text] = i
+		n.list = append(n.list, text)
+	}
+	return i
+}
+
+// numberOf is the same for a name that the store numbers too; 0 is none.
+func (n *names) numberOf(stored int32, text registry.Foreign) int32 {
+	if stored <= 0 {
+		return n.number(string(text))
+	}
+	known := at(&n.known, int64(stored))
+	if *known == 0 {
+		*known = n.number(string(text)) + 1
+	}
+	return *known - 1
+}
+
+// at returns an element of a list that grows with the numbers that are asked for.
+func at[T any](list *[]T, i int64) *T {
+	if more := int(i) + 1 - len(*list); more > 0 {
+		*list = append(*list, make([]T, more)...)
+	}
+	return &(*list)[i]
 }
 
 // place is where a recipient is in trouble, and why. There may be as many as
@@ -38,22 +79,42 @@ type place struct {
 	ended bool
 }
 
+// key tells places apart.
+func (p *place) key() uint64 {
+	k := uint64(p.spot.number)<<33 | uint64(p.why.number)<<1
+	if p.ended {
+		k++
+	}
+	return k
+}
+
 // spot is where mail goes. Its texts are of strangers, and only compared here: a
 // View holds them in types that escape.
 type spot struct {
 	sender, provider, domain, host string
-	direction                      registry.Direction
+	spotKey
+	number int32
+}
+
+// spotKey holds the numbers of the names of a spot.
+type spotKey struct {
+	nHost, nSender, nDomain, nProvider int32
+	direction                          registry.Direction
 }
 
 // why is the reason of trouble and its code.
-type why struct{ reason, code string }
+type why struct {
+	reason, code   string
+	nReason, nCode int32
+	number         int32
+}
 
 // leaf counts the recipients of a place.
 type leaf struct {
 	place
 	state       registry.State // of the last one
 	n           int64
-	first, last time.Time
+	first, last int64       // microseconds since 1970
 	hours       []hourCount // none twice
 	lastID      int64
 }
@@ -90,13 +151,12 @@ const (
 
 func newTrouble(hourly bool) *trouble {
 	return &trouble{
-		byPlace: map[place]*leaf{},
+		byPlace: map[uint64]int32{},
 		hourly:  hourly,
 		persons: map[int64]*store.Person{},
-		spots:   map[spot]*spot{},
+		spots:   map[spotKey]*spot{},
 		reasons: map[why]*why{},
-		spotOf:  map[int64]*spot{},
-		whyOf:   map[int64]*why{},
+		names:   names{numbers: map[string]int32{}},
 	}
 }
 
@@ -104,71 +164,89 @@ func (t *trouble) add(r *store.Affected, end time.Time) {
 	if !inTrouble(r, end) {
 		return
 	}
-	at := r.LastSeen
+	last := r.LastSeen.UnixMicro()
+	at := last
 	if r.State == registry.StatePending {
-		at = r.FirstSeen
+		at = r.FirstSeen.UnixMicro()
 	}
-	p := place{t.spot(r), t.why(r), r.State != registry.StatePending}
-	l := t.byPlace[p]
-	if l == nil {
-		l = &leaf{place: p, first: at}
-		t.byPlace[p] = l
-		t.leaves = append(t.leaves, l)
+	l := t.leaf(place{t.spot(r.Destination), t.why(r), r.State != registry.StatePending})
+	if l.n == 0 {
+		l.first = at
 	}
 	l.n++
 	if t.hourly {
 		l.countHour(r.LastSeen.Unix() / 3600)
 	}
-	if at.Before(l.first) {
-		l.first = at
+	l.first = min(l.first, at)
+	if last >= l.last || l.n == 1 {
+		l.last, l.lastID, l.state = last, r.ID, r.State
 	}
-	if !r.LastSeen.Before(l.last) {
-		l.last, l.lastID, l.state = r.LastSeen, r.ID, r.State
+	t.list(r, one{l, r.ID, at})
+}
+
+// leaf returns the leaf of a place.
+func (t *trouble) leaf(p place) *leaf {
+	key := p.key()
+	i, ok := t.byPlace[key]
+	if !ok {
+		if len(t.free) == 0 {
+			t.free = make([]leaf, 256)
+		}
+		l := &t.free[0]
+		t.free, l.place, i = t.free[1:], p, int32(len(t.leaves))
+		t.byPlace[key], t.leaves = i, append(t.leaves, l)
 	}
-	t.list(r, one{l, r.ID, at.UnixMicro()})
+	return t.leaves[i]
 }
 
 // spot returns the one spot of all recipients at a place.
-func (t *trouble) spot(r *store.Affected) *spot {
-	if s := t.spotOf[r.Place]; s != nil {
-		return s
+func (t *trouble) spot(to *store.Destination) *spot {
+	if to.Place > 0 {
+		known := at(&t.spotOf, to.Place)
+		if *known == nil {
+			*known = t.newSpot(to)
+		}
+		return *known
 	}
-	s := unique(t.spots, spot{
-		sender:    string(r.Sender),
-		provider:  string(r.Provider),
-		domain:    string(r.Domain),
-		host:      string(r.Host),
-		direction: r.Direction,
-	})
-	if r.Place != 0 {
-		t.spotOf[r.Place] = s
+	return t.newSpot(to)
+}
+
+func (t *trouble) newSpot(to *store.Destination) *spot {
+	k := spotKey{
+		nHost:     t.names.numberOf(to.Names[0], to.Host),
+		nSender:   t.names.numberOf(to.Names[1], to.Sender),
+		nDomain:   t.names.numberOf(to.Names[2], to.Domain),
+		nProvider: t.names.numberOf(to.Names[3], to.Provider),
+		direction: to.Direction,
+	}
+	s := t.spots[k]
+	if s == nil {
+		s = &spot{sender: string(to.Sender), provider: string(to.Provider), domain: string(to.Domain), host: string(to.Host), spotKey: k, number: int32(len(t.spots))}
+		t.spots[k] = s
 	}
 	return s
 }
 
 // why returns the one why of all recipients with a reason and a code.
 func (t *trouble) why(r *store.Affected) *why {
-	if r.Reason == "" { // it depends on the state
-		return unique(t.reasons, why{reasonOf(r), r.Code()})
+	if r.Reason == "" || r.Cause <= 0 { // without a reason it depends on the state
+		return t.newWhy(reasonOf(r), r.Code())
 	}
-	if y := t.whyOf[r.Cause]; y != nil {
-		return y
+	known := at(&t.whyOf, r.Cause)
+	if *known == nil {
+		*known = t.newWhy(r.Reason, r.Code())
 	}
-	y := unique(t.reasons, why{r.Reason, r.Code()})
-	if r.Cause != 0 {
-		t.whyOf[r.Cause] = y
-	}
-	return y
+	return *known
 }
 
-// unique returns the pointer to a value that all its equals share.
-func unique[T comparable](known map[T]*T, v T) *T {
-	p := known[v]
-	if p == nil {
-		p = &v
-		known[v] = p
+func (t *trouble) newWhy(reason, code string) *why {
+	k := why{reason: reason, code: code}
+	y := t.reasons[k]
+	if y == nil {
+		y = &why{reason, code, t.names.number(reason), t.names.number(code), int32(len(t.reasons))}
+		t.reasons[k] = y
 	}
-	return p
+	return y
 }
 
 // inTrouble reports whether a recipient failed or waits: what came in a moment
@@ -183,7 +261,7 @@ func (t *trouble) list(r *store.Affected, o one) {
 	case o.ended:
 		t.nFailed++
 		if t.failed = append(t.failed, o); len(t.failed) >= 2*maxOnes {
-			t.failed = latest(t.failed)
+			t.failed = first(t.failed, maxOnes, byLatest)
 		}
 	default:
 		t.nWaiting++
@@ -194,19 +272,52 @@ func (t *trouble) list(r *store.Affected, o one) {
 			t.oldest = at
 		}
 		if t.waiting = append(t.waiting, o); len(t.waiting) >= 2*maxOnes {
-			t.waiting = oldest(t.waiting)
+			t.waiting = first(t.waiting, maxOnes, byOldest)
 		}
 	}
 }
 
+func byLatest(a, b one) int { return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(a.id, b.id)) }
+
+func byOldest(a, b one) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) }
+
 func latest(list []one) []one {
-	slices.SortFunc(list, func(a, b one) int { return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(a.id, b.id)) })
+	slices.SortFunc(list, byLatest)
 	return list[:min(len(list), maxOnes)]
 }
 
 func oldest(list []one) []one {
-	slices.SortFunc(list, func(a, b one) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
+	slices.SortFunc(list, byOldest)
 	return list[:min(len(list), maxOnes)]
+}
+
+// first returns the n first elements in some order, themselves in no order: it is
+// a quicksort that leaves alone what does not matter.
+func first[T any](list []T, n int, compare func(a, b T) int) []T {
+	for from, to := 0, len(list); to-from > 1; {
+		pivot, i, j := list[(from+to)/2], from, to-1
+		for i <= j {
+			for compare(list[i], pivot) < 0 {
+				i++
+			}
+			for compare(list[j], pivot) > 0 {
+				j--
+			}
+			if i <= j {
+				list[i], list[j] = list[j], list[i]
+				i, j = i+1, j-1
+			}
+		}
+		switch {
+		case n <= j:
+			to = j + 1
+		case n >= i:
+			from = i
+		default:
+			return list[:n]
+		}
+	}
+	return list[:min(n, len(list))]
 }
 
 // reasonOf returns the reason of the last failure. Without one the recipient
@@ -265,17 +376,61 @@ func (p *pile) all() int64 { return p.failed + p.waiting }
 // piles sorts leaves by a property: the pile with the most trouble first, ties
 // by name.
 func piles(leaves []*leaf, by func(*leaf) string) []*pile {
-	byName := map[string]*pile{}
-	var list []*pile
-	for _, l := range leaves {
-		name := by(l)
-		p := byName[name]
-		if p == nil {
-			p = &pile{name: name}
-			byName[name] = p
-			list = append(list, p)
+	n := names{numbers: map[string]int32{}}
+	numbers := make([]int32, len(leaves))
+	for i, l := range leaves {
+		numbers[i] = n.number(by(l))
+	}
+	return pileUp(leaves, numbers, n.list)
+}
+
+// pilesBy does the same by a dimension.
+func (t *trouble) pilesBy(leaves []*leaf, d store.Dimension) []*pile {
+	number := numberIn(d)
+	if number == nil {
+		return piles(leaves, func(l *leaf) string { return l.dimension(d) })
+	}
+	numbers := make([]int32, len(leaves))
+	for i, l := range leaves {
+		numbers[i] = number(l)
+	}
+	return pileUp(leaves, numbers, t.names.list)
+}
+
+// numberIn returns what tells the number of the name of a place in a dimension,
+// nil for one whose names have none.
+func numberIn(d store.Dimension) func(*leaf) int32 {
+	switch d {
+	case store.BySender:
+		return func(l *leaf) int32 { return l.nSender }
+	case store.ByProvider:
+		return func(l *leaf) int32 { return l.nProvider }
+	case store.ByDomain:
+		return func(l *leaf) int32 { return l.nDomain }
+	case store.ByHost:
+		return func(l *leaf) int32 { return l.nHost }
+	case store.ByReason:
+		return func(l *leaf) int32 { return l.nReason }
+	case store.ByCode:
+		return func(l *leaf) int32 { return l.nCode }
+	}
+	return nil
+}
+
+// pileUp sorts leaves by numbers of names.
+func pileUp(leaves []*leaf, numbers []int32, names []string) (list []*pile) {
+	sizes := make([]int32, len(names))
+	for _, n := range numbers {
+		sizes[n]++
+	}
+	byNumber, room := make([]*pile, len(names)), make([]*leaf, len(leaves))
+	for i, l := range leaves {
+		n := numbers[i]
+		if byNumber[n] == nil {
+			byNumber[n] = &pile{name: names[n], leaves: room[:0:sizes[n]]}
+			list, room = append(list, byNumber[n]), room[sizes[n]:]
 		}
-		p.add(l)
+		byNumber[n].add(l)
 	}
 	slices.SortFunc(list, func(a, b *pile) int {
 		return cmp.Or(cmp.Compare(b.all(), a.all()), cmp.Compare(b.failed, a.failed), cmp.Compare(a.name, b.name))
@@ -350,15 +505,14 @@ func mostFrequent(n map[string]int64) (best string) {
 
 // span returns when the trouble of a pile was seen first and last.
 func (p *pile) span() (first, last time.Time) {
-	for _, l := range p.leaves {
-		if first.IsZero() || l.first.Before(first) {
-			first = l.first
-		}
-		if l.last.After(last) {
-			last = l.last
-		}
+	if len(p.leaves) == 0 {
+		return first, last
 	}
-	return first, last
+	from, to := p.leaves[0].first, p.leaves[0].last
+	for _, l := range p.leaves {
+		from, to = min(from, l.first), max(to, l.last)
+	}
+	return time.UnixMicro(from), time.UnixMicro(to)
 }
 
 // by returns piles by some dimensions; their names are the values, with NUL
@@ -368,17 +522,20 @@ func (t *trouble) by(dims []store.Dimension) map[string]*pile {
 	if t.piles[key] != nil {
 		return t.piles[key]
 	}
-	byName := map[string]*pile{}
-	for _, p := range piles(t.leaves, func(l *leaf) string {
-		if len(dims) == 1 {
-			return l.dimension(dims[0])
-		}
-		var values []string
-		for _, d := range dims {
-			values = append(values, l.dimension(d))
-		}
-		return placeKey(values)
-	}) {
+	var list []*pile
+	if len(dims) == 1 {
+		list = t.pilesBy(t.leaves, dims[0])
+	} else {
+		list = piles(t.leaves, func(l *leaf) string {
+			var values []string
+			for _, d := range dims {
+				values = append(values, l.dimension(d))
+			}
+			return placeKey(values)
+		})
+	}
+	byName := make(map[string]*pile, len(list))
+	for _, p := range list {
 		byName[p.name] = p
 	}
 	if t.piles == nil {

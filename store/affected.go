@@ -7,7 +7,8 @@ import (
 )
 
 // Affected is a recipient that failed, or that waits at the end of a window,
-// and where.
+// and where. There may be a million of them, at fewer places and of few causes:
+// those are shared, and are not to be changed.
 type Affected struct {
 	ID        int64
 	State     registry.State // bounced, expired or pending
@@ -15,10 +16,16 @@ type Affected struct {
 	FirstSeen time.Time
 	LastSeen  time.Time // when it failed, or was heard of last
 
-	// Numbers of what is below, of one answer; 0 unknown. What has the same Place
-	// has the same MTA, Host, Sender, Domain, Provider and Direction; what has the
-	// same Cause the same Reply, Enhanced and Reason.
-	Place, Cause int64
+	*Destination
+	*LastFailure
+}
+
+// Destination is where the mail of a recipient goes.
+type Destination struct {
+	// Numbers, within one answer, of this place and of its names, in the order
+	// Host, Sender, Domain, Provider. What has the same number is the same; 0 unknown.
+	Place int64
+	Names [4]int32
 
 	MTA      string
 	Host     registry.Foreign
@@ -27,15 +34,19 @@ type Affected struct {
 	Provider registry.Foreign
 
 	Direction registry.Direction
+}
 
-	// The last failure. A recipient may have none: given up or waiting untried.
+// LastFailure is why a recipient failed or waits. All is zero for one that was
+// given up or waits untried.
+type LastFailure struct {
+	Cause    int64 // its number within one answer; 0 unknown
 	Reply    int
 	Enhanced string
 	Reason   string
 }
 
 // Code returns the reply code and the enhanced code of the last failure.
-func (t *Affected) Code() string { return Code(t.Reply, t.Enhanced) }
+func (l *LastFailure) Code() string { return Code(l.Reply, l.Enhanced) }
 
 // Person is who a recipient in trouble is, and what the last failure said.
 type Person struct {

@@ -128,9 +128,14 @@ func (r *reader) Replies(ctx context.Context, ids []int64) ([]store.Reply, error
 }
 
 func (r *reader) Affected(ctx context.Context, w store.Window, f store.Filter, each func(*store.Affected) error) error {
+	known := map[*store.Destination]*store.Destination{}
 	return r.Reader.Affected(ctx, w, f, func(a *store.Affected) error {
 		b := *a
-		r.hosts(&b.Host, &b.Sender, &b.Domain, &b.Provider)
+		if b.Destination = known[a.Destination]; b.Destination == nil {
+			to := *a.Destination
+			r.hosts(&to.Host, &to.Sender, &to.Domain, &to.Provider)
+			b.Destination, known[a.Destination] = &to, &to
+		}
 		return each(&b)
 	})
 }

@@ -29,39 +29,88 @@ func (q *reader) Affected(ctx context.Context, w store.Window, f store.Filter, e
 // affected walks through the recipients that live in the window.
 func (c *counter) affected(each func(*store.Affected) error) error {
 	_, until := c.window.Micros()
+	places, causes := newDestinations(c.cat), c.lastFailures()
 	var r store.Affected // of one recipient after the other
 	return c.eachRecipient(c.window, func(p *livingRecipient) error {
 		s, ok := c.place(int64(p.series))
-		k := c.cause(int64(p.cause))
 		state := p.at(until)
-		if !ok || k == nil || state != registry.StatePending && state != registry.StateBounced && state != registry.StateExpired {
+		if !ok || state != registry.StatePending && state != registry.StateBounced && state != registry.StateExpired {
 			return nil
 		}
-		series := &c.cat.series[s]
+		failure := lastFailure(causes, p.cause)
+		if failure == nil {
+			return nil
+		}
 		last := min(p.last, until)
 		if state != registry.StatePending {
 			last = p.final
 		}
 		r = store.Affected{
-			ID:        p.id,
-			State:     state,
-			Tried:     p.cause != 0 || p.troubled,
-			FirstSeen: time.UnixMicro(p.first),
-			LastSeen:  time.UnixMicro(last),
-			Place:     int64(p.series),
-			Cause:     int64(p.cause),
-			MTA:       c.cat.valueText(series, store.ByMTA),
-			Host:      registry.Foreign(c.cat.valueText(series, store.ByHost)),
-			Sender:    registry.Foreign(c.cat.valueText(series, store.BySender)),
-			Domain:    registry.Foreign(c.cat.valueText(series, store.ByDomain)),
-			Provider:  registry.Foreign(c.cat.valueText(series, store.ByProvider)),
-			Direction: series.direction,
-		}
-		if p.cause != 0 {
-			r.Reply, r.Enhanced, r.Reason = k.reply, k.enhanced, k.reason
+			ID:          p.id,
+			State:       state,
+			Tried:       p.cause != 0 || p.troubled,
+			FirstSeen:   time.UnixMicro(p.first),
+			LastSeen:    time.UnixMicro(last),
+			Destination: places.at(s),
+			LastFailure: failure,
 		}
 		return each(&r)
 	})
+}
+
+// lastFailures returns what is said of the causes that are asked for, by id.
+func (c *counter) lastFailures() []*store.LastFailure {
+	list := make([]*store.LastFailure, len(c.causes))
+	for id, k := range c.causes {
+		if k != nil {
+			list[id] = &store.LastFailure{}
+			if id != 0 {
+				*list[id] = store.LastFailure{Cause: int64(id), Reply: k.reply, Enhanced: k.enhanced, Reason: k.reason}
+			}
+		}
+	}
+	return list
+}
+
+func lastFailure(causes []*store.LastFailure, id int32) *store.LastFailure {
+	if uint32(id) >= uint32(len(causes)) {
+		return nil
+	}
+	return causes[id]
+}
+
+// destinations are the places of an answer, each made when it is first met.
+type destinations struct {
+	cat  *catalog
+	list []*store.Destination // by place in catalog.series
+	free []store.Destination  // room for some more
+}
+
+func newDestinations(cat *catalog) *destinations {
+	return &destinations{cat: cat, list: make([]*store.Destination, len(cat.series))}
+}
+
+func (d *destinations) at(place int) *store.Destination {
+	if known := d.list[place]; known != nil {
+		return known
+	}
+	if len(d.free) == 0 {
+		d.free = make([]store.Destination, 256)
+	}
+	to, s := &d.free[0], &d.cat.series[place]
+	d.free, d.list[place] = d.free[1:], to
+	name := func(by store.Dimension) registry.Foreign { return registry.Foreign(d.cat.valueText(s, by)) }
+	*to = store.Destination{
+		Place:     s.id,
+		Names:     [...]int32{s.host, s.sender, s.domain, d.cat.provider(s)},
+		MTA:       d.cat.valueText(s, store.ByMTA),
+		Host:      name(store.ByHost),
+		Sender:    name(store.BySender),
+		Domain:    name(store.ByDomain),
+		Provider:  name(store.ByProvider),
+		Direction: s.direction,
+	}
+	return to
 }
 
 // Persons returns who recipients are, and what their last failure before a time

@@ -3,18 +3,21 @@ package storetest
 import (
 	"testing"
 
+	"mailfail/registry"
 	"mailfail/store"
 )
 
-// checkAffected checks that recipients with the same number for place or cause
-// have the same place and cause.
+// checkAffected checks that recipients with the same number for place, name or
+// cause have the same place, name and cause.
 func checkAffected(t *testing.T, r store.Reader, w store.Window, f store.Filter) {
 	t.Helper()
-	places, causes := map[int64]store.Affected{}, map[int64]store.Affected{}
+	places, causes, names := map[int64]store.Destination{}, map[int64]store.LastFailure{}, map[int32]registry.Foreign{}
 	err := r.Affected(t.Context(), w, f, func(a *store.Affected) error {
-		place := store.Affected{MTA: a.MTA, Host: a.Host, Sender: a.Sender, Domain: a.Domain, Provider: a.Provider, Direction: a.Direction}
-		sameNumber(t, places, a.Place, place)
-		sameNumber(t, causes, a.Cause, store.Affected{Reply: a.Reply, Enhanced: a.Enhanced, Reason: a.Reason})
+		sameNumber(t, places, a.Place, *a.Destination)
+		sameNumber(t, causes, a.Cause, *a.LastFailure)
+		for i, name := range []registry.Foreign{a.Host, a.Sender, a.Domain, a.Provider} {
+			sameNumber(t, names, a.Names[i], name)
+		}
 		return nil
 	})
 	if err != nil {
@@ -22,10 +25,11 @@ func checkAffected(t *testing.T, r store.Reader, w store.Window, f store.Filter)
 	}
 }
 
-func sameNumber(t *testing.T, seen map[int64]store.Affected, number int64, have store.Affected) {
+func sameNumber[N, V comparable](t *testing.T, seen map[N]V, number N, have V) {
 	t.Helper()
-	if first, ok := seen[number]; ok && number != 0 && first != have {
-		t.Errorf("number %d is that of %+v and of %+v", number, first, have)
+	var none N
+	if first, ok := seen[number]; ok && number != none && first != have {
+		t.Errorf("number %v is that of %+v and of %+v", number, first, have)
 	}
 	seen[number] = have
 }
