@@ -27,6 +27,7 @@ func main() {
 	mta := flag.String("logs", "", "write logs of this server (postfix, exim, exchange) and investigate them; else the site itself")
 	write := flag.String("write", "", "only write the logs of the first seed and kind into this folder")
 	verbose := flag.Bool("v", false, "print what went wrong")
+	without := flag.String("without", "", "leave out this part of the method; all: each in turn, a row of a table each")
 	flag.Parse()
 	from, to := seedRange(*seeds)
 	list := slices.Concat(sites.Incidents, sites.QuietDays)
@@ -41,10 +42,17 @@ func main() {
 		fmt.Printf("%+v\n", s.Truth.Where)
 		return
 	}
+	if *without == "all" {
+		ablate(from, to, list, *messages, *most)
+		return
+	}
+	if *without != "" && !slices.Contains(investigate.Parts, investigate.Part(*without)) {
+		fatal(fmt.Errorf("unknown part %q; want all or one of %v", *without, investigate.Parts))
+	}
 	t := &table{}
 	for seed := from; seed <= to; seed++ {
 		for _, kind := range list {
-			t.add(measure(sites.Options{Seed: seed, Kind: kind, Messages: *messages, Most: *most}, *mta, *verbose))
+			t.add(measure(sites.Options{Seed: seed, Kind: kind, Messages: *messages, Most: *most}, *mta, *verbose, investigate.Part(*without)))
 		}
 	}
 	t.print()
@@ -106,7 +114,7 @@ func sinceOf(s *sites.Site, seed uint64, until time.Time) time.Time {
 	return until.AddDate(0, 0, -1).Add(quarter - 1).Truncate(quarter)
 }
 
-func measure(opt sites.Options, mta string, verbose bool) outcome {
+func measure(opt sites.Options, mta string, verbose bool, without investigate.Part) outcome {
 	s := sites.Make(opt)
 	until := untilOf(s, opt.Seed)
 	since := sinceOf(s, opt.Seed, until)
@@ -120,6 +128,7 @@ func measure(opt sites.Options, mta string, verbose bool) outcome {
 		}
 	} else {
 		data := newData(s, since, until)
+		data.Without = without
 		start = time.Now()
 		result = investigate.Analyze(data)
 	}
@@ -183,7 +192,7 @@ func sameWhere(got map[string]string, want []map[string]string) bool {
 
 // right reports whether a problem is the incident, at whatever level: it shares
 // a dimension, or stands above or below it, at the same time.
-func right(p *investigate.Problem, t *sites.Truth) bool {
+func right(p *investigate.Problem, s *sites.Site, t *sites.Truth) bool {
 	if !p.Ended.IsZero() && p.Ended.Before(t.Begin) || p.BeganEarliest.After(t.End) && !t.End.IsZero() {
 		return false
 	}
@@ -194,6 +203,9 @@ func right(p *investigate.Problem, t *sites.Truth) bool {
 		return false
 	}
 	got := where(p)
+	for k, v := range s.Operator(got["domain"]) {
+		got[k] = v
+	}
 	for _, w := range t.Where {
 		clash, shared := false, len(w) == 0 || len(got) == 0
 		for k, v := range w {
@@ -215,7 +227,7 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 	o := outcome{kind: t.Kind, messages: len(s.Messages) / 9, incident: t.Incident, abrupt: t.Abrupt, missing: t.Missing}
 	var alarms []investigate.Problem
 	for _, p := range r.Problems {
-		if p.Severity != investigate.Remark || t.Incident {
+		if (p.Severity != investigate.Remark || t.Incident) && !isEarlier(&p, s, r) {
 			alarms = append(alarms, p)
 		}
 	}
@@ -241,7 +253,7 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 		p := &alarms[i]
 		ok := false
 		for j, truth := range truths {
-			if !right(p, truth) {
+			if !right(p, s, truth) {
 				continue
 			}
 			ok = true
@@ -263,6 +275,21 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 		}
 	}
 	return o
+}
+
+// isEarlier reports whether a problem is an incident of the day before, named as
+// over, that met enough recipients in the window to be reported. The last 24 hours
+// hold it, so that it is no false alarm; its retries alone would be.
+func isEarlier(p *investigate.Problem, s *sites.Site, r *investigate.Result) bool {
+	t := s.Truth.Earlier
+	if t == nil || p.Ended.IsZero() || p.Ended.After(t.End.Add(30*time.Minute)) || !right(p, s, t) {
+		return false
+	}
+	met := 0
+	for _, at := range t.Met {
+		met += one(!at.Before(r.Since))
+	}
+	return met >= r.NoiseFloor
 }
 
 // knowable is how likely the best estimate of a begin can be within ten minutes

@@ -18,6 +18,7 @@ type Data struct {
 	Days []Span
 	// Location is the zone of the hours of the day. nil means UTC.
 	Location *time.Location
+	Without  Part // is left out of the method, to measure what it adds
 
 	Places []Place
 	Causes []Cause

@@ -30,7 +30,7 @@ func (m *model) failures() (found []*finding, strongest *candidate) {
 			if m.alarms(c) && (top == nil || c.score > top.score) {
 				top = c
 			}
-			if c.f > 0 && (strongest == nil || c.strength() > strongest.strength()) {
+			if c.f > 0 && (strongest == nil || m.strength(c) > m.strength(strongest)) {
 				strongest = c
 			}
 		}
@@ -47,7 +47,7 @@ func (m *model) failures() (found []*finding, strongest *candidate) {
 	return found, strongest
 }
 
-// take marks the events that a finding explains: those of its class, and those
+// take marks the events that explains: those of its class, and those
 // of other reasons that are more than usual in its slice and span.
 func (m *model) take(f *finding) {
 	from := f.window.from - int((explainBefore+m.bin-1)/m.bin)
@@ -72,7 +72,7 @@ func (m *model) take(f *finding) {
 		if own[e.reason] && int(e.bin) >= f.window.from && int(e.bin) < f.window.to {
 			f.members = append(f.members, i)
 		}
-		if own[e.reason] || counts[e.reason] > 3*usual[e.reason]+4 {
+		if own[e.reason] || m.data.has(partReasons) && counts[e.reason] > 3*usual[e.reason]+4 {
 			e.taken = true
 			f.taken = append(f.taken, i)
 		}

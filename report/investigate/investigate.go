@@ -149,7 +149,7 @@ func Analyze(d *Data) *Result {
 	r.RuledOut = m.ruledOut(r, found, v)
 	if strongest != nil {
 		r.Strongest = &Strongest{Where: m.where(strongest), Reason: m.topReason(strongest.events), Recipients: int(strongest.f),
-			Expected: strongest.window.expected, Score: strongest.strength(), Threshold: threshold}
+			Expected: strongest.window.expected, Score: m.strength(strongest), Threshold: threshold}
 	}
 	return r
 }

@@ -202,12 +202,12 @@ func (m *model) classify() {
 		}
 	}
 	for group, of := range groups {
-		if len(of) > 1 && len(of) < len(all) {
+		if len(of) > 1 && len(of) < len(all) && d.has(partGroups) {
 			m.classes = append(m.classes, class{group, of})
 		}
 	}
 	slices.SortStableFunc(m.classes[len(all):], func(a, b class) int { return strings.Compare(a.name, b.name) })
-	if len(all) > 1 {
+	if len(all) > 1 && d.has(partGroups) {
 		m.classes = append(m.classes, class{"", all})
 	}
 }
@@ -305,7 +305,7 @@ func (m *model) infer() {
 			continue
 		}
 		for _, l := range []last{byDomain[domain], byProvider[provider]} {
-			if l.minute > 0 && e.from.Minute-l.minute <= inferWithin {
+			if m.data.has(partSuspended) && l.minute > 0 && e.from.Minute-l.minute <= inferWithin {
 				e.reason = l.reason
 				keep = append(keep, e)
 				break
@@ -478,7 +478,9 @@ func (m *model) rate(h *history, events []past, ofAddress bool) []float32 {
 		s, o, d := &senders[k[dimSender]], &hosts[k[dimHost]], &domains[k[dimDomain]]
 		rate := pProvider[k[dimProvider]] * (s.f + weightSender) / (s.expected + weightSender) *
 			(o.f + weightHost) / (o.expected + weightHost)
-		if ofAddress {
+		if !m.data.has(partFactors) {
+			rate = pProvider[k[dimProvider]]
+		} else if ofAddress || !m.data.has(partWorstDay) {
 			rate *= domainFactor(d, 0, h.days)
 		} else {
 			rate *= domainFactor(d, worst[k[dimDomain]], h.days)
@@ -488,7 +490,7 @@ func (m *model) rate(h *history, events []past, ofAddress bool) []float32 {
 	}
 	for l := range p {
 		scaled, of := 1.0, m.leaves[l][dimProvider]
-		if sum[of] > 0 {
+		if sum[of] > 0 && m.data.has(partScaling) {
 			scaled = min(3, max(1, providers[of].f/sum[of]))
 		}
 		p[l] = float32(min(mostRate, max(leastRate, float64(p[l])*scaled)))
@@ -543,7 +545,7 @@ func (m *model) quietProviders(h *history, events []past) []provider {
 	for i := range of {
 		n, f := h.byProvider[i*h.days:(i+1)*h.days], f[i*h.days:(i+1)*h.days]
 		of[i].skip = -1
-		if len(f) > 2 {
+		if len(f) > 2 && m.data.has(partOldIncidents) {
 			sorted := slices.Sorted(slices.Values(f))
 			if worst := sorted[len(sorted)-1]; worst > 4*sorted[len(sorted)-2]+8 {
 				of[i].skip = slices.Index(f, worst)

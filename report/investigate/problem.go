@@ -81,7 +81,7 @@ func (m *model) join(found []*finding) (list []*finding) {
 const joinWithin = 120
 
 func (m *model) alike(a, b *finding) bool {
-	if !slices.Equal(a.dims, b.dims) || len(a.dims) < 2 || m.topReason(a.members) != m.topReason(b.members) {
+	if !m.data.has(partJoin) || !slices.Equal(a.dims, b.dims) || len(a.dims) < 2 || m.topReason(a.members) != m.topReason(b.members) {
 		return false
 	}
 	if gap := int64(a.window.from-b.window.from) * m.bin; gap > joinWithin || gap < -joinWithin {

@@ -43,7 +43,12 @@ type window struct {
 
 // strength is what is compared with the threshold: a rate that is not nil varies
 // within a day by itself, by about two fifths.
-func (c *candidate) strength() float64 { return c.score / (1 + overDispersion*c.expected) }
+func (m *model) strength(c *candidate) float64 {
+	if !m.data.has(partDispersion) {
+		return c.score
+	}
+	return c.score / (1 + overDispersion*c.expected)
+}
 
 // The thresholds of an alarm.
 const (
@@ -58,7 +63,7 @@ const (
 func (m *model) floor() float64 { return max(6, leastShare*m.total) }
 
 func (m *model) alarms(c *candidate) bool {
-	return c.f >= leastEvents && c.excess >= m.floor() && c.f >= leastRatio*c.expected && c.strength() >= threshold
+	return c.f >= leastEvents && c.excess >= m.floor() && c.f >= leastRatio*c.expected && m.strength(c) >= threshold
 }
 
 // in reports whether a leaf is in the slice.
@@ -111,8 +116,11 @@ func (c *candidate) compare(o *candidate) int {
 
 // useful reports whether dimensions with more than one value are all that dims has.
 func (m *model) useful(dims []dim) bool {
+	if len(dims) > 1 && !m.data.has(partPairs) || len(dims) > 2 && !m.data.has(partTriples) {
+		return false
+	}
 	for _, d := range dims {
-		if m.names[d].len() < 2 || d == dimPlatform && m.names[d].len() == m.names[dimProvider].len() {
+		if d == dimPlatform && !m.data.has(partPlatforms) || m.names[d].len() < 2 || d == dimPlatform && m.names[d].len() == m.names[dimProvider].len() {
 			return false
 		}
 	}
@@ -240,6 +248,9 @@ func (m *model) scan(c *candidate) {
 	for _, q := range []float64{0.1, 0.35, 0.8} {
 		for range 6 {
 			from, to := best(m.bins, math.Log(q), math.Log1p(-q), gain)
+			if !m.data.has(partSpans) {
+				from, to = 0, m.bins
+			}
 			w := window{from: from, to: to}
 			for i := from; i < to; i++ {
 				w.f, w.n, w.expected = w.f+f[i], w.n+f[i]+c.others[i], w.expected+c.mu[i]
@@ -285,6 +296,9 @@ func best(n int, lnQ, lnNot float64, gain func(int, float64, float64) float64) (
 // much mail after them that went through.
 func (m *model) trim(c *candidate, f []float64) {
 	cost := -math.Log1p(-min(0.995, c.f/c.n))
+	if !m.data.has(partTrim) {
+		cost = 0
+	}
 	for {
 		for c.from < c.to && f[c.from] == 0 {
 			c.n, c.expected = c.n-c.others[c.from], c.expected-c.mu[c.from]
@@ -310,6 +324,9 @@ func (m *model) trim(c *candidate, f []float64) {
 // those with little mail are more. Of two that explain the same the general one
 // is named.
 func (m *model) price(c *candidate) (sum float64) {
+	if !m.data.has(partPrice) {
+		return 0
+	}
 	for _, d := range c.dims {
 		sum += min(math.Log(float64(m.names[d].len())), m.rarity(d, c.at[d])) + 2
 		if d == dimProvider {

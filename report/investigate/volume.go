@@ -73,7 +73,9 @@ func newVolume(d *Data) *volume {
 	}
 	v.fill(of, triedOf)
 	v.weekends()
-	v.rest()
+	if d.has(partHolidays) {
+		v.rest()
+	}
 	return v
 }
 
@@ -94,7 +96,6 @@ func (v *volume) fill(of, triedOf []*stream) {
 		}
 	})
 	m.came.each(func(at, flow, n int32) { add(of[flow], at, n) })
-	m.tried, m.came = ledger{}, ledger{}
 }
 
 // frequent returns the senders with at least so much mail.
@@ -207,6 +208,9 @@ func (v *volume) expectedOf(s *stream, hours func(h int) []float64) (e []float64
 		hour := hours(h)
 		days = min(days, len(hour))
 		mean := calmMean(hour)
+		if !v.data.has(partBursts) {
+			mean = sum(hour) / max(1, float64(len(hour)))
+		}
 		for q := 4 * h; q < min(4*h+4, v.quarters); q++ {
 			e[q] = mean / 4
 		}
@@ -281,7 +285,10 @@ func (v *volume) parts(streams []*stream, day int, usual func(*stream, int) ([]f
 		days = min(days, n)
 		p := part{seen: make([]float64, v.quarters), expected: e}
 		for q, x := range s.days[day] {
-			p.seen[q] = min(x, burst(e[q])) // a burst hides no hole
+			p.seen[q] = x
+			if v.data.has(partBurstsToday) {
+				p.seen[q] = min(x, burst(e[q])) // a burst hides no hole
+			}
 		}
 		list = append(list, p)
 	}
@@ -317,7 +324,9 @@ func (v *volume) findBeside(streams []*stream, day int, usual func(*stream, int)
 		if h.to == 0 {
 			return h
 		}
-		v.levels(parts, level, &h, days)
+		if v.data.has(partLevel) {
+			v.levels(parts, level, &h, days)
+		}
 	}
 	h.z = (h.expected - h.observed) / math.Sqrt(v.variance(parts, level, expected, &h, days))
 	for _, e := range expected {
@@ -412,7 +421,7 @@ func (v *volume) missing(total float64) (found []*hole) {
 	var top *hole
 	for _, streams := range v.slices(min(least, missingVisible)) {
 		h := v.find(streams.list, days)
-		if !h.isHole(least) || h.z < overOthers*v.usualZ(streams.list) {
+		if !h.isHole(least) || v.data.has(partOtherHoles) && h.z < overOthers*v.usualZ(streams.list) {
 			continue
 		}
 		if h.host, h.sender = streams.host, streams.sender; top == nil || h.llr > top.llr {
@@ -421,7 +430,7 @@ func (v *volume) missing(total float64) (found []*hole) {
 		}
 	}
 	if top != nil {
-		if top.holiday = v.isEven(top); top.holiday {
+		if top.holiday = v.data.has(partHolidays) && v.isEven(top); top.holiday {
 			top.host, top.sender = "", ""
 			top.observed, top.expected = v.totals(v.dayBegins(top.from))
 		}
@@ -499,9 +508,15 @@ func (v *volume) time(q int) time.Time {
 
 // rest finds out whether the window is a holiday, and lets those who rest on
 // weekends be compared with weekends then: from the beginning of the day no more
-// of their mail is missing than on a weekend.
+// of their mail is missing than on a weekend. A window of 24 hours begins on the day
+// before.
 func (v *volume) rest() {
-	today := len(v.data.Days)
+	today, since := len(v.data.Days), v.lastMidnight()
+	resting := func(s *stream, day int) (e []float64, days int) {
+		rest, days := v.atRest(s, day)
+		work, _ := v.expected(s, day)
+		return slices.Concat(work[:since], rest[since:]), days
+	}
 	var people []*stream
 	for _, s := range v.streams {
 		work, _ := v.expected(s, today)
@@ -511,14 +526,14 @@ func (v *volume) rest() {
 		}
 	}
 	h := v.find(people, today)
-	if h.z < leastZ || v.findBeside(people, today, v.atRest).z >= leastZ {
+	if h.z < leastZ || v.findBeside(people, today, resting).z >= leastZ {
 		return
 	}
 	before, all := 0.0, 0.0
 	for _, s := range people {
 		e, _ := v.expected(s, today)
-		before, all = before+sum(e[:h.from]), all+sum(e)
-		if sum(e) > 2*leastHole && sum(s.days[today]) > 0.6*sum(e) { // somebody is at work
+		before, all = before+sum(e[since:max(since, h.from)]), all+sum(e[since:])
+		if sum(e[since:]) > 2*leastHole && sum(s.days[today][since:]) > 0.6*sum(e[since:]) { // somebody is at work
 			return
 		}
 	}
@@ -526,8 +541,19 @@ func (v *volume) rest() {
 		return
 	}
 	for _, s := range people {
-		s.usual, s.usualDays = v.atRest(s, today)
+		s.usual, s.usualDays = resting(s, today)
 	}
+}
+
+// lastMidnight returns the last quarter of an hour at which a day of the calendar
+// begins, or 0.
+func (v *volume) lastMidnight() int {
+	for q := v.quarters - 1; q > 0; q-- {
+		if v.time(q).Day() != v.time(q-1).Day() {
+			return q
+		}
+	}
+	return 0
 }
 
 func sum(list []float64) (sum float64) {
@@ -637,6 +663,9 @@ func (v *volume) untried(total float64) (found []*hole) {
 		accepted[s.host] = append(accepted[s.host], s)
 	}
 	for host, tried := range v.tried {
+		if !v.data.has(partUntried) {
+			break
+		}
 		h := v.stuck(tried, accepted[host])
 		if h.expected-h.observed >= max(leastEvents, leastShare*total) && h.observed <= mostTried*h.expected && h.llr >= leastUntried {
 			h.host = host

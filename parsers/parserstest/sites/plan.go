@@ -18,6 +18,7 @@ var QuietDays = []string{"working-day", "saturday", "sunday", "holiday", "newsle
 func (m *maker) plan() {
 	t := &m.site.Truth
 	t.Kind = m.opt.Kind
+	m.site.domains = m.domains
 	if p, ok := quietPlans[m.opt.Kind]; ok {
 		p(m)
 		return
@@ -422,7 +423,9 @@ var quietPlans = map[string]func(*maker){
 	"retry-tail": func(m *maker) {
 		o := m.anOperator(true)
 		from := m.site.Last.Add(-time.Duration(m.between(4, 9) * float64(time.Hour)))
-		m.hits = append(m.hits, hit{span{from, m.site.Last.Add(-time.Minute)}, .9, func(_ *Message, r *Recipient) bool { return r.domain.by == o }, always(limitOf(o)), nil})
+		t := &Truth{Where: whereOf(o), Reasons: []string{"rate-limited", "reputation"}, Begin: from, End: m.site.Last.Add(-time.Minute)}
+		m.site.Truth.Earlier = t
+		m.hits = append(m.hits, hit{span{t.Begin, t.End}, .9, func(_ *Message, r *Recipient) bool { return r.domain.by == o }, always(limitOf(o)), t})
 	},
 	"small-outages": func(m *maker) {
 		for range 6 {

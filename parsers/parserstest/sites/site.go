@@ -37,6 +37,19 @@ type Site struct {
 	Hosts    []string
 	Messages []*Message // in order of time
 	Truth    Truth
+
+	domains []*domain
+}
+
+// Operator returns who runs the mail hosts of a domain, with keys as in Truth.Where,
+// or nothing where it is the domain itself.
+func (s *Site) Operator(name string) map[string]string {
+	for _, d := range s.domains {
+		if d.name == name && (d.by.name != "" || len(d.by.domains) > 1) {
+			return whereOf(d.by)[0]
+		}
+	}
+	return nil
 }
 
 // Message is a message and what became of it.
@@ -103,6 +116,7 @@ type Truth struct {
 	Fine     time.Time   // when it would last have met a recipient before it began; zero: not known
 	Remark   bool        // it may be told as a remark
 	Second   *Truth
+	Earlier  *Truth // what ended before the last day began, of a quiet day
 }
 
 // operator runs the mail hosts of domains.
