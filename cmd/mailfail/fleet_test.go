@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,15 +64,19 @@ func TestFleetReports(t *testing.T) {
 				{"report", "--format", "text"}, {"report", "--format", "html"}, {"report", "--format", "markdown"}, {"report", "--format", "csv"}, {"report", "--format", "json"},
 				{"report", "--by", "provider,reason"}, {"report", "--code", "5xx"}, {"report", "--by", "host", "--format", "json"},
 				{"events"}, {"events", "--format", "json", "--newest", "7"}, {"investigate"}, {"trace", "postmaster@example.org"},
+				{"check"}, {"check", "--warn", "failure-rate>1%"},
 			} {
 				want, got := anyhow(append(question, "--db", db)...), anyhow(append(question, "--db", url)...)
-				if got != strings.ReplaceAll(want, db, url) {
+				if differs.ReplaceAllString(got, "") != differs.ReplaceAllString(strings.ReplaceAll(want, db, url), "") {
 					t.Errorf("%v:\n%.2000s\nwant\n%.2000s", question, got, want)
 				}
 			}
 		})
 	}
 }
+
+// differs finds what check says of the moment, and of what a host has still to send.
+var differs = regexp.MustCompile(`\bage=\S+| unsent=\S+`)
 
 // Whoever may only read, and may set nothing, gets the same report.
 func TestFleetReader(t *testing.T) {
@@ -114,7 +122,37 @@ func TestFleetIngest(t *testing.T) {
 	if got := said(t, "db", "size"); !strings.Contains(got, "0 rows were not sent yet") {
 		t.Error(got)
 	}
+	got, want := served(t, url, "localhost:0", "api/report", "events"), served(t, db, "localhost:0", "api/report", "events")
+	for i := range want {
+		if got[i] != want[i] || len(want[i]) < 1000 {
+			t.Errorf("serve:\n%.3000s\nwant\n%.3000s", got[i], want[i])
+		}
+	}
 }
+
+// What follow has read is sent when it ends.
+func TestFleetFollow(t *testing.T) {
+	t.Setenv("TZ", "UTC")
+	t.Chdir("../..")
+	url, db := fleetURL(t), filepath.Join(t.TempDir(), "host.db")
+	p := newProcess("follow", "--from-start", "--year", "2026", "--db", db, "--push-to", url, "testdata/postfix/plain/mail.log")
+	p.Stdout = nil
+	out, err := p.StdoutPipe()
+	must(t, err)
+	must(t, p.Start())
+	_, err = bufio.NewReader(out).ReadString('\n')
+	must(t, err)
+	must(t, p.Process.Signal(syscall.SIGTERM))
+	_, err = io.Copy(io.Discard, out)
+	must(t, err)
+	p.check(t, p.Wait())
+	if got, want := anyhow("report", "--db", url), anyhow("report", "--db", db); got != want || !strings.Contains(want, "bounced") {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
+// waits finds what was not sent in what commands and metrics say.
+var waits = regexp.MustCompile(`(?m)^ +[1-9]\d* rows were not sent yet to clickhouse.*nothing was|\bunsent=[1-9]|^mailfail_unsent_rows [1-9]`)
 
 // A server that is away is no failure of ingest: what was read is kept.
 func TestPushToNobody(t *testing.T) {
@@ -131,6 +169,14 @@ func TestPushToNobody(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, errs.String())
 	}
 	if got := anyhow("report", "--db", db); !strings.Contains(got, "bounced") {
+		t.Error(got)
+	}
+	for _, args := range [][]string{{"db", "size"}, {"check"}} {
+		if got := anyhow(append(args, "--db", db)...); !waits.MatchString(got) {
+			t.Errorf("%v does not say what waits: %s", args, got)
+		}
+	}
+	if got := served(t, db, "localhost:0", "metrics")[0]; !waits.MatchString(got) {
 		t.Error(got)
 	}
 	for _, command := range []string{"ingest", "follow"} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -173,8 +174,10 @@ func pushOnce(cmd *cobra.Command, to, path, anonymize string) error {
 	return p.close()
 }
 
-// pushInterval is how often follow sends.
-const pushInterval = time.Minute
+const (
+	pushInterval = time.Minute     // how often follow sends
+	lastPushTime = 5 * time.Second // how long it may take to when it ends
+)
 
 // pushing sends in the background to the URL of --push-to, if there is one, until
 // the function it returns is called.
@@ -187,17 +190,18 @@ func pushing(cmd *cobra.Command, to, path, anonymize string, report func(error))
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
+	send := func(ctx context.Context) error {
+		_, err := p.send(ctx)
+		return err
+	}
 	var done sync.WaitGroup
-	done.Go(func() {
-		pushLoop(ctx, pushInterval, func(ctx context.Context) error {
-			_, err := p.send(ctx)
-			return err
-		}, report)
-	})
+	done.Go(func() { pushLoop(ctx, pushInterval, send, report) })
 	return func() {
 		cancel()
 		done.Wait()
-		if err := p.close(); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), lastPushTime)
+		defer cancel()
+		if err := errors.Join(send(ctx), p.close()); err != nil {
 			report(err)
 		}
 	}, nil

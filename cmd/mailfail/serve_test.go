@@ -18,34 +18,37 @@ func TestServe(t *testing.T) {
 	ingest := newProcess("ingest", "--quiet", "--year", "2026", "--db", dir+"/db", "../../testdata/postfix/plain/mail.log")
 	ingest.check(t, ingest.Run())
 	for _, listen := range []string{"localhost:0", "unix:" + dir + "/socket"} {
-		p := newProcess("serve", "--db", dir+"/db", "--listen", listen)
-		p.Stdout = nil
-		out, err := p.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Start(); err != nil {
-			t.Fatal(err)
-		}
-		line, err := bufio.NewReader(out).ReadString('\n')
-		if err != nil {
-			t.Fatalf("%v %s", err, &p.errs)
-		}
-		if body := ask(t, strings.TrimSpace(strings.TrimPrefix(line, "serving "))); !strings.HasPrefix(body, "ok: read until 2026-11-22T06:") {
+		if body := served(t, dir+"/db", listen, "healthz")[0]; !strings.HasPrefix(body, "ok: read until 2026-11-22T06:") {
 			t.Errorf("%s: %s", listen, body)
 		}
-		if err := p.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		p.check(t, p.Wait())
 	}
 	if _, err := os.Stat(dir + "/socket"); err == nil {
 		t.Error("the socket was left")
 	}
 }
 
-// ask returns the answer of /healthz at an address that serve printed.
-func ask(t *testing.T, address string) string {
+// served runs a server on a database, and returns its answers to some requests.
+func served(t *testing.T, db, listen string, requests ...string) (answers []string) {
+	t.Helper()
+	p := newProcess("serve", "--db", db, "--listen", listen)
+	p.Stdout = nil
+	out, err := p.StdoutPipe()
+	must(t, err)
+	must(t, p.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("%v %s", err, &p.errs)
+	}
+	for _, request := range requests {
+		answers = append(answers, ask(t, strings.TrimSpace(strings.TrimPrefix(line, "serving ")), request))
+	}
+	must(t, p.Process.Signal(syscall.SIGTERM))
+	p.check(t, p.Wait())
+	return answers
+}
+
+// ask returns the answer to a request at an address that serve printed.
+func ask(t *testing.T, address, request string) string {
 	t.Helper()
 	client := &http.Client{}
 	if path, ok := strings.CutPrefix(address, unixPrefix); ok {
@@ -54,7 +57,7 @@ func ask(t *testing.T, address string) string {
 			return net.Dial("unix", path)
 		}}
 	}
-	answer, err := client.Get(address + "healthz")
+	answer, err := client.Get(address + request)
 	if err != nil {
 		t.Fatal(err)
 	}

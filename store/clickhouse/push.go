@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -43,7 +44,7 @@ func Send(ctx context.Context, c *Client, db *sqlite.DB, opt PushOptions) (n Pus
 	}
 	version, err := c.versionOf(ctx, origin)
 	if err != nil {
-		return n, err
+		return n, errors.Join(err, db.AwaitPush(context.WithoutCancel(ctx), c.String()))
 	}
 	p, err := db.BeginPush(ctx, sqlite.PushedTo{Target: c.String(), Version: version})
 	if err != nil {

@@ -1,11 +1,15 @@
 package clickhouse
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -231,6 +235,66 @@ func TestSendBroken(t *testing.T) {
 	n, err := Send(t.Context(), c, s.db, opt)
 	if waiting, e := s.db.Unsent(t.Context()); err != nil || e != nil || n.Rows != 0 || waiting.Rows != 0 || waiting.Target != c.String() {
 		t.Errorf("%d rows were sent again, %+v, %v, %v", n.Rows, waiting, err, e)
+	}
+}
+
+// recording is a transport that keeps the requests that insert rows.
+type recording struct {
+	http.RoundTripper
+	inserts []insert
+}
+
+type insert struct {
+	query url.Values
+	body  []byte
+}
+
+func (r *recording) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Header.Get("Content-Encoding") == "gzip" {
+		body, err := io.ReadAll(request.Body)
+		if err != nil {
+			return nil, err
+		}
+		request.Body = io.NopCloser(bytes.NewReader(body))
+		r.inserts = append(r.inserts, insert{request.URL.Query(), body})
+	}
+	return r.RoundTripper.RoundTrip(request)
+}
+
+// Requests of several pushes that arrive in any order, and some of them again, make
+// the same numbers.
+func TestSendOutOfOrder(t *testing.T) {
+	c := newClient(t)
+	log := &recording{RoundTripper: c.http.Transport}
+	c.http.Transport = log
+	s := newSpool(t, filepath.Join(t.TempDir(), "spool.db"))
+	for i := range 5 {
+		id, r := s.add(t, i, fmt.Sprint("text ", i))
+		_, err := Send(t.Context(), c, s.db, PushOptions{BodyRows: 3})
+		must(t, err)
+		s.change(t, id, r)
+	}
+	_, err := Send(t.Context(), c, s.db, PushOptions{})
+	must(t, err)
+	want := stateOf(t, s.db)
+	for seed := range uint64(3) {
+		late := newClient(t)
+		random := rand.New(rand.NewPCG(seed, 1))
+		order := append(random.Perm(len(log.inserts)), random.Perm(len(log.inserts))[:len(log.inserts)/2]...)
+		for _, i := range order {
+			query := url.Values{"query": {strings.ReplaceAll(log.inserts[i].query.Get("query"), quoteName(c.database), quoteName(late.database))}}
+			answer, err := late.post(t.Context(), query, bytes.NewReader(log.inserts[i].body), true)
+			must(t, err)
+			answer.Close()
+		}
+		db, err := Open(t.Context(), late)
+		must(t, err)
+		if got := stateOf(t, db); got != want {
+			t.Errorf("order %v:\n%s\nwant\n%s", order, got, want)
+		}
+	}
+	if len(log.inserts) < 30 {
+		t.Errorf("only %d requests", len(log.inserts))
 	}
 }
 

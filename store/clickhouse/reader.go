@@ -142,20 +142,30 @@ func (s *source) sql(t *fleet.Table, columns []string, q *sqlite.RowsQuery) (str
 		from = fmt.Sprintf("(SELECT origin, version, deleted, %s FROM %s WHERE %s ORDER BY version DESC LIMIT 1 BY origin, %s) WHERE deleted = 0",
 			strings.Join(wanted, ", "), s.client.table(t), strings.Join(conditions, " AND "), strings.Join(t.Key, ", "))
 	}
-	query := fmt.Sprintf("SELECT toInt64(indexOf(%s, origin) - 1), %s FROM %s", s.list(), strings.Join(names, ", "), from)
+	query := fmt.Sprintf("SELECT %s, %s FROM %s", s.number(), strings.Join(names, ", "), from)
 	if q.Order != "" {
 		query += " ORDER BY " + quoteName(q.Order)
 	}
 	return query + " FORMAT RowBinary", nil
 }
 
-// list returns the origins as an array.
+// list returns the names of the origins.
 func (s *source) list() string {
 	names := make([]string, len(s.origins))
 	for i, o := range s.origins {
 		names[i] = quote(o.name)
 	}
-	return "[" + strings.Join(names, ",") + "]"
+	return strings.Join(names, ",")
+}
+
+// number returns the expression for the number of a row's origin. The server looks it
+// up by hash; indexOf would compare 200 names, and took nine times as long.
+func (s *source) number() string {
+	numbers := make([]string, len(s.origins))
+	for i := range s.origins {
+		numbers[i] = fmt.Sprintf("toInt64(%d)", i)
+	}
+	return fmt.Sprintf("transform(origin, [%s], [%s], toInt64(-1))", s.list(), strings.Join(numbers, ","))
 }
 
 // valid returns the condition that a row is of one of the origins, and of the state
@@ -164,7 +174,7 @@ func (s *source) valid() string {
 	if len(s.origins) == 0 {
 		return "0"
 	}
-	conditions := []string{"has(" + s.list() + ", origin)"}
+	conditions := []string{"origin IN (" + s.list() + ")"}
 	for _, o := range s.origins {
 		if o.from > 0 {
 			conditions = append(conditions, fmt.Sprintf("NOT (origin = %s AND version < %d)", quote(o.name), o.from))

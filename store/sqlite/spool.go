@@ -94,7 +94,7 @@ func (w *Writer) note(t *fleet.Table, id int64) { w.noteAs(t, id, 0) }
 func (w *Writer) noteDeleted(t *fleet.Table, id int64) { w.noteAs(t, id, deletedKind) }
 
 func (w *Writer) noteAs(t *fleet.Table, id, plus int64) {
-	if w.push == nil {
+	if w.push == nil || w.push.Batch == 0 {
 		return
 	}
 	s := spooledOf(t)
@@ -221,6 +221,28 @@ func (w *Writer) nextPush(to PushedTo) pushState {
 		}
 	}
 	return s
+}
+
+// AwaitPush says where rows are to be sent, if nothing was ever sent: what waits is
+// known from then on, though the target was never reached.
+func (db *DB) AwaitPush(ctx context.Context, target string) error {
+	w, err := db.writer()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if _, err := w.Begin(ctx); err != nil {
+		return err
+	}
+	if w.push != nil {
+		w.Rollback()
+		return nil
+	}
+	if err := w.putPush(&pushState{Target: target}); err != nil {
+		w.Rollback()
+		return err
+	}
+	return w.Commit()
 }
 
 // snapshot returns a connection in a read transaction that sees what is committed
