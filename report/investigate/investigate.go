@@ -120,6 +120,8 @@ type Problem struct {
 
 // Analyze finds what changed in d.
 func Analyze(d *Data) *Result {
+	volumes := make(chan *volume)
+	go func() { volumes <- newVolume(d) }() // it has nothing in common with the model
 	m := newModel(d)
 	r := &Result{Since: m.time(d.Since), Until: m.time(d.Until), Recipients: int(m.total)}
 	r.Baseline.Days = len(d.Days)
@@ -136,7 +138,7 @@ func Analyze(d *Data) *Result {
 	for _, f := range m.join(found) {
 		r.Problems = append(r.Problems, m.problem(f))
 	}
-	v := newVolume(d)
+	v := <-volumes
 	for _, h := range v.untried(m.total) {
 		r.Problems = append(r.Problems, m.ofHole(UntriedMail, h))
 	}

@@ -75,13 +75,22 @@ func (l *ledger) close() {
 	}
 }
 
-// each calls f with all that was counted. Nothing may be added while it does.
+// each calls f with all that was counted. Nothing may be added while it does. It
+// takes a few flows at a time, so that what f keeps of them stays in the cache.
 func (l *ledger) each(f func(at, flow, n int32)) {
 	l.close()
-	for _, p := range l.filled {
-		for flow, n := range p.n {
-			if n != 0 {
-				f(p.at, int32(flow), n)
+	const few = 64
+	for from, more := 0, true; more; from += few {
+		more = false
+		for _, p := range l.filled {
+			if from >= len(p.n) {
+				continue
+			}
+			more = true
+			for i, n := range p.n[from:min(from+few, len(p.n))] {
+				if n != 0 {
+					f(p.at, int32(from+i), n)
+				}
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"mailfail/registry"
 )
@@ -66,13 +67,17 @@ type row struct{ bin, n int32 }
 
 // interner numbers strings from 1.
 type interner struct {
-	ids   map[string]int32
-	names []string
+	ids    map[string]int32
+	names  []string
+	last   string // places come in order: many values are that of the place before
+	lastID int32
 }
 
 func (in *interner) id(s string) int32 {
 	if in.ids == nil {
 		in.ids, in.names = map[string]int32{}, []string{""}
+	} else if s == in.last && in.lastID > 0 {
+		return in.lastID
 	}
 	id, ok := in.ids[s]
 	if !ok {
@@ -80,6 +85,7 @@ func (in *interner) id(s string) int32 {
 		in.ids[s] = id
 		in.names = append(in.names, s)
 	}
+	in.last, in.lastID = s, id
 	return id
 }
 
@@ -125,20 +131,20 @@ func (m *model) inWindow(minute int64) (bin int32, ok bool) {
 func (m *model) place() {
 	d := m.data
 	owner := newOwners(d)
-	byKey := map[key]int32{}
+	m.names[dimHost], m.names[dimDomain] = owner.hosts, owner.domains
+	byKey := make(map[key]int32, len(d.Places))
 	m.leafOf = make([]int32, len(d.Places))
 	var first []int32 // domain, by provider
 	for i := range d.Places {
-		if owner.uses[i].n == 0 { // nobody was to receive anything there
+		p, u := &d.Places[i], &owner.uses[i]
+		if u.n == 0 { // nobody was to receive anything there
 			continue
 		}
-		p := &d.Places[i]
 		provider, platform := owner.of(int32(i))
 		var k key
-		k[dimHost] = m.names[dimHost].id(p.Host)
+		k[dimHost], k[dimDomain] = u.host, u.domain
 		k[dimInstance] = m.names[dimInstance].id(p.Instance)
 		k[dimSender] = m.names[dimSender].id(p.Sender)
-		k[dimDomain] = m.names[dimDomain].id(p.Domain)
 		k[dimProvider] = m.names[dimProvider].id(provider)
 		k[dimPlatform] = m.names[dimPlatform].id(platform)
 		leaf, ok := byKey[k]
@@ -423,9 +429,11 @@ func (m *model) rates() {
 		m.all[l] += h.all[l]
 	}
 	m.p = make([][]float32, len(m.reasons))
+	var each sync.WaitGroup
 	for r := range m.reasons {
-		m.p[r] = m.rate(h, h.events[r], ofAddress(m.reasons[r]))
+		each.Go(func() { m.p[r] = m.rate(h, h.events[r], ofAddress(m.reasons[r])) })
 	}
+	each.Wait()
 }
 
 // tally is what was seen of one value of a dimension.

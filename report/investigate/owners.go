@@ -14,8 +14,10 @@ type owners struct {
 	at      map[[2]int32]int32 // by host and domain
 	any     map[int32]int32    // by domain
 	uses    []use              // by place
-	smartOf []string           // smarthost by host
-	smart   map[string]bool    // smarthosts
+	hosts   interner           // of uses
+	domains interner
+	smartOf []string        // smarthost by host
+	smart   map[string]bool // smarthosts
 }
 
 // use is how much mail of a host and a domain a relay took.
@@ -26,14 +28,14 @@ type use struct {
 
 func newOwners(d *Data) *owners {
 	o := &owners{data: d, at: map[[2]int32]int32{}, any: map[int32]int32{}, smart: map[string]bool{}}
-	hosts := o.weigh()
+	o.weigh()
 	var uses []use
 	for i := range o.uses {
 		if p := &d.Places[i]; o.uses[i].n > 0 && p.Relay != "" && p.Provider != "" && !p.Local {
 			uses = append(uses, o.uses[i])
 		}
 	}
-	o.smartOf = make([]string, hosts)
+	o.smartOf = make([]string, len(o.hosts.names))
 	o.smarthosts(uses)
 	most(uses, func(u *use) { o.at[[2]int32{u.host, u.domain}] = u.place })
 	for i := range uses {
@@ -43,16 +45,11 @@ func newOwners(d *Data) *owners {
 	return o
 }
 
-// weigh finds how much mail each place has, and returns the number of hosts.
-// Mail that was only counted weighs more than failures.
-func (o *owners) weigh() (hosts int) {
+// weigh finds how much mail each place has. Mail that was only counted weighs more
+// than failures.
+func (o *owners) weigh() {
 	d := o.data
-	var names [4]interner
 	o.uses = make([]use, len(d.Places))
-	for i := range d.Places {
-		p := &d.Places[i]
-		o.uses[i] = use{names[0].id(p.Host), names[1].id(p.Domain), names[2].id(p.Provider), names[3].id(p.Relay), int32(i), 0}
-	}
 	for _, a := range d.arrivals {
 		o.uses[a.place].n += 16 * int64(a.n)
 	}
@@ -67,7 +64,12 @@ func (o *owners) weigh() (hosts int) {
 	for _, f := range d.failures {
 		o.uses[f.place].n += int64(f.n)
 	}
-	return len(names[0].names)
+	var providers, relays interner
+	for i := range o.uses {
+		if p, u := &d.Places[i], &o.uses[i]; u.n > 0 {
+			*u = use{o.hosts.id(p.Host), o.domains.id(p.Domain), providers.id(p.Provider), relays.id(p.Relay), int32(i), u.n}
+		}
+	}
 }
 
 // most calls found, for each host and domain, with a place of the relay with
