@@ -227,6 +227,149 @@ func TestFewFiles(t *testing.T) {
 	}
 }
 
+// A directory is not a database.
+func TestDirectoryAsDatabase(t *testing.T) {
+	log, _ := generate(t, 10)
+	dir := t.TempDir()
+	path := writeLog(t, t.TempDir(), log)
+	for _, args := range [][]string{{"ingest", path}, {"report"}, {"events"}, {"trace", "x"}, {"follow", "--plain", path}, {"prune", "--keep", "1d"}, {"db", "size"}, {"db", "check"}} {
+		fails(t, 1, dir+": it is a directory: name a file", mailfail(append(args, "--db", dir)...))
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left in the directory: %v, %v", left, err)
+	}
+}
+
+// A follower whose database is taken away says so and ends: nobody would find what
+// it writes. What it has read since then is read again.
+func TestVanishedDatabase(t *testing.T) {
+	log, _ := generate(t, 300)
+	for way, take := range map[string]func(db string) error{
+		"deleted": os.Remove,
+		"moved":   func(db string) error { return os.Rename(filepath.Dir(db), filepath.Dir(db)+".old") },
+		"replaced": func(db string) error {
+			fails(t, 0, "", mailfail("db", "backup", "--db", db, db+".copy"))
+			return errors.Join(os.Remove(db+"-wal"), os.Remove(db+"-shm"), os.Rename(db+".copy", db)) // they are not of the copy
+		},
+	} {
+		t.Run(way, func(t *testing.T) {
+			path, db := writeLog(t, t.TempDir(), log), filepath.Join(t.TempDir(), "sub", "m.db")
+			fails(t, 0, "", mailfail("ingest", "--db", db, path))
+			p := follower(t, "--plain", "--db", db, path)
+			p.Stdout = nil
+			stdout, err := p.StdoutPipe()
+			next := lineReader(t, stdout, err)
+			if err := p.Start(); err != nil {
+				t.Fatal(err)
+			}
+			extend(t, path, []byte(failing(1)))
+			next() // it has the database open
+			if err := take(db); err != nil {
+				t.Fatal(err)
+			}
+			extend(t, path, []byte(failing(2)))
+			err = p.Wait()
+			if code := p.ProcessState.ExitCode(); code != 1 || strings.Count(p.errs.String(), "\n") != 1 ||
+				!strings.Contains(p.errs.String(), db+": it was deleted, moved or replaced") {
+				t.Errorf("exit code %d, %v: %s", code, err, &p.errs)
+			}
+			all, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fails(t, 0, "", mailfail("ingest", "--db", db, path))
+			if content(t, db) != atOnce(t, all) {
+				t.Error("the database differs")
+			}
+		})
+	}
+}
+
+// A run with little memory gets to its end, and one that cannot says so.
+func TestLittleMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	log, _ := generate(t, 20_000)
+	dir := t.TempDir()
+	path, db := writeLog(t, dir, log), filepath.Join(dir, "m.db")
+	if runtime.GOOS == "linux" {
+		fails(t, 1, "the address space is limited to 1536 MB", in("ulimit -v 1500000", "ingest", "--db", db, path))
+	}
+	cmd := in("export GOMEMLIMIT=64MiB", "ingest", "--db", db, path)
+	fails(t, 0, "", cmd)
+	if content(t, db) != atOnce(t, log) {
+		t.Error("the database differs from that of a run with enough memory")
+	}
+	const limit = 160 << 10 // KiB: SQLite's cache comes on top
+	if used := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss; used > limit {
+		t.Errorf("%d KiB of memory with a limit of 64 MiB", used)
+	}
+}
+
+// A device is no log: it may never end. The empty one is an empty log.
+func TestDevices(t *testing.T) {
+	log, _ := generate(t, 100)
+	dir := t.TempDir()
+	path, db := writeLog(t, dir, log), filepath.Join(dir, "m.db")
+	zero := filepath.Join(dir, "zero.log")
+	if err := os.Symlink("/dev/zero", zero); err != nil {
+		t.Skip(err)
+	}
+	for _, device := range []string{"/dev/zero", "/dev/full", zero} {
+		fails(t, 1, device+": it is a device, not a log", mailfail("ingest", "--db", db, device, path))
+	}
+	fails(t, 0, "", mailfail("ingest", "--db", db, os.DevNull, path))
+	fails(t, 0, "", mailfail("ingest", "--db", db, dir))
+	if content(t, db) != atOnce(t, log) {
+		t.Error("a device harmed another log")
+	}
+}
+
+// A log that is followed and becomes something else is read again when it is a log.
+func TestFollowedLogChanges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	for way, become := range map[string]func(path string) error{
+		"fifo":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"directory": func(path string) error { return os.Mkdir(path, 0o755) },
+		"device":    func(path string) error { return os.Symlink("/dev/zero", path) },
+		"loop":      func(path string) error { return os.Symlink(filepath.Base(path), path) },
+		"dangling":  func(path string) error { return os.Symlink("nowhere", path) },
+	} {
+		t.Run(way, func(t *testing.T) {
+			dir := t.TempDir()
+			path, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "m.db")
+			write(t, path, []byte(failing(1)))
+			p := follower(t, "--plain", "--from-start", "--db", db, path)
+			p.Stdout = nil
+			stdout, err := p.StdoutPipe()
+			next := lineReader(t, stdout, err)
+			if err := p.Start(); err != nil {
+				t.Fatal(err)
+			}
+			next()
+			if err := errors.Join(os.Rename(path, path+".1"), become(path)); err != nil {
+				t.Fatal(err)
+			}
+			extend(t, path+".1", []byte(failing(2))) // the daemon still has it open
+			next()
+			if err := os.RemoveAll(path); err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, []byte(failing(3)))
+			next()
+			if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Wait(); err != nil || strings.Count(p.errs.String(), "\n") > 1 {
+				t.Errorf("%v: %s", err, &p.errs)
+			}
+		})
+	}
+}
+
 // Logs that are no files any more harm no other.
 func TestOddLogs(t *testing.T) {
 	log, _ := generate(t, 100)

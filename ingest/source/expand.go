@@ -115,6 +115,8 @@ func (e *expander) argument(arg string) error {
 	switch {
 	case err == nil && info.IsDir():
 		return e.directory(arg)
+	case err == nil && isDevice(info):
+		return fmt.Errorf("read %s: it is a device, not a log", arg)
 	case err == nil:
 		e.addFile(arg, true)
 		return nil
@@ -125,6 +127,16 @@ func (e *expander) argument(arg string) error {
 		return nil
 	}
 	return explain("open", arg, err)
+}
+
+// isDevice reports whether a file is a device, which may never end or have no lines.
+// The empty one is as good as an empty file.
+func isDevice(info fs.FileInfo) bool {
+	if info.Mode()&fs.ModeDevice == 0 {
+		return false
+	}
+	empty, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, empty)
 }
 
 // betweenRotations reports whether there are rotated generations of a log that
@@ -142,7 +154,7 @@ func (e *expander) glob(pattern string) error {
 	}
 	found := false
 	for _, path := range matches {
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
+		if info, err := os.Stat(path); err == nil && (info.IsDir() || isDevice(info)) {
 			continue
 		}
 		e.addFile(path, false)

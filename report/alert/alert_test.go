@@ -359,6 +359,73 @@ func TestWebhookGivesUp(t *testing.T) {
 	}
 }
 
+// A server may ask for a longer pause, within reason.
+func TestRetryAfter(t *testing.T) {
+	asks := ""
+	w, pauses := newWebhook(t, func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Retry-After", asks)
+		rw.WriteHeader(429)
+	})
+	for _, test := range []struct {
+		asks  string
+		first time.Duration
+	}{
+		{"", firstPause}, {"1", firstPause}, {"30", 30 * time.Second}, {"999999", longestWait}, {"99999999999999999999", firstPause}, {"-30", firstPause},
+		{"Fri, 31 Dec 9999 23:59:59 GMT", longestWait}, {"Thu, 01 Jan 1970 00:00:00 GMT", firstPause}, {"soon", firstPause},
+	} {
+		asks, *pauses = test.asks, nil
+		if err := w.Receive(t.Context(), nil); err == nil || err.Error() != "it answered 429 Too Many Requests" || len(*pauses) != tries-1 || (*pauses)[0] != test.first {
+			t.Errorf("%q: %v, paused %v; want %v first", test.asks, err, *pauses, test.first)
+		}
+	}
+}
+
+// Whatever a server sends that does not speak the truth or HTTP, an alert is passed on
+// or an error is said, and nobody waits for its end.
+func TestWebhookLies(t *testing.T) {
+	const ok = "HTTP/1.1 200 OK\r\n"
+	for name, test := range map[string]struct {
+		answer, endless string // endless is repeated until the connection breaks
+		taken           bool
+	}{
+		"half a body":        {ok + "Content-Length: 1000\r\n\r\nhalf", "", true},
+		"two lengths":        {ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", "", false},
+		"a negative length":  {ok + "Content-Length: -5\r\n\r\n", "", false},
+		"a huge length":      {ok + "Content-Length: 9223372036854775807\r\n\r\nx", "", true},
+		"a broken chunk":     {ok + "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffffff\r\n", "", true},
+		"an endless body":    {ok + "\r\n", strings.Repeat("x", 4096), true},
+		"endless chunks":     {ok + "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", true},
+		"endless headers":    {ok, "X-Header: " + strings.Repeat("x", 1000) + "\r\n", false},
+		"an endless header":  {ok + "X-Header: ", strings.Repeat("x", 4096), false},
+		"an endless status":  {"HTTP/1.1 200 ", strings.Repeat("x", 4096), false},
+		"endless redirects":  {"HTTP/1.1 307 Moved\r\nLocation: /secret\r\nContent-Length: 0\r\n\r\n", "", false},
+		"endless promises":   {"", "HTTP/1.1 103 Early Hints\r\n\r\n", false},
+		"another protocol":   {"220 mx.example ESMTP\r\n", "", false},
+		"zeros":              {strings.Repeat("\x00", 100), "", false},
+		"nothing":            {"", "", false},
+		"a status of no one": {"HTTP/1.1 2e2 OK\r\n\r\n", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, _ := newWebhook(t, func(rw http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				conn, _, err := http.NewResponseController(rw).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				_, err = io.WriteString(conn, test.answer)
+				for err == nil && test.endless != "" {
+					_, err = io.WriteString(conn, test.endless)
+				}
+			})
+			if err := w.Receive(t.Context(), []byte("{}")); (err == nil) != test.taken {
+				t.Errorf("error %v, want the alert taken: %v", err, test.taken)
+			}
+		})
+	}
+}
+
 // stuck never answers until it is let go.
 type stuck struct {
 	begun chan struct{}

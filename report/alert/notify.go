@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +22,9 @@ const (
 	queued      = 32 // alerts that wait for one receiver
 	tries       = 4
 	firstPause  = 2 * time.Second // before the second try; doubled before each further one
+	longestWait = time.Minute     // of what a server asks for
 	webTimeout  = 10 * time.Second
+	maxHeaders  = 64 << 10 // bytes of an answer
 	execTimeout = time.Minute
 	maxOutput   = 4096 // bytes of a program's complaints that are kept
 )
@@ -145,8 +148,11 @@ func Webhook(address string) (Receiver, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("the address for alerts is no http or https URL")
 	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxResponseHeaderBytes = maxHeaders
 	client := &http.Client{
-		Timeout: webTimeout,
+		Transport: transport,
+		Timeout:   webTimeout,
 		// The alert goes where the user said, nowhere else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -170,21 +176,23 @@ func (w *webhook) String() string { return w.url.Host }
 func (w *webhook) Receive(ctx context.Context, body []byte) error {
 	wait := firstPause
 	for try := 1; ; try++ {
-		again, err := w.post(ctx, body)
+		again, asked, err := w.post(ctx, body)
 		if err == nil || !again || try == tries {
 			return err
 		}
-		if err := w.pause(ctx, wait); err != nil {
+		if err := w.pause(ctx, max(wait, min(asked, longestWait))); err != nil {
 			return err
 		}
 		wait *= 2
 	}
 }
 
-func (w *webhook) post(ctx context.Context, body []byte) (again bool, err error) {
+// post sends the JSON once. It reports whether to send it again, and how long the
+// server asks to wait for that.
+func (w *webhook) post(ctx context.Context, body []byte) (again bool, wait time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url.String(), bytes.NewReader(body))
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "mailfail")
@@ -194,12 +202,26 @@ func (w *webhook) post(ctx context.Context, body []byte) (again bool, err error)
 		if errors.As(err, &withURL) {
 			err = withURL.Err
 		}
-		return ctx.Err() == nil, err
+		return ctx.Err() == nil, 0, err
 	}
 	defer resp.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16)) // so that the connection can be used again
+	// Read, the connection can be used again. What is wrong with the body changes nothing.
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16))
 	if resp.StatusCode/100 == 2 {
-		return false, nil
+		return false, 0, nil
 	}
-	return resp.StatusCode/100 == 5 || resp.StatusCode == http.StatusTooManyRequests, fmt.Errorf("it answered %s", resp.Status)
+	again = resp.StatusCode/100 == 5 || resp.StatusCode == http.StatusTooManyRequests
+	return again, retryAfter(resp.Header.Get("Retry-After"), time.Now()), fmt.Errorf("it answered %s", resp.Status)
+}
+
+// retryAfter reads the header of this name: seconds, or a date. What cannot be read
+// asks for nothing.
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return at.Sub(now)
+	}
+	return 0
 }

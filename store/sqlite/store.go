@@ -45,7 +45,8 @@ type DB struct {
 	Waiting func()
 	waited  sync.Once
 
-	path string // "" for a temporary one
+	path string      // "" for a temporary one
+	file os.FileInfo // that is written to, nil for a temporary one
 	rw   *sql.DB
 	ro   *sql.DB
 	*reader
@@ -87,11 +88,30 @@ func OpenTelling(path string, progress func(done, total int64)) (*DB, error) {
 		rw.Close()
 		return nil, db.explain("open", err)
 	}
+	if db.file, err = os.Stat(path); err != nil {
+		rw.Close()
+		return nil, db.explain("open", err)
+	}
 	if db.ro, err = connect(path, "mode=ro", runtime.NumCPU()+1); err != nil {
 		rw.Close()
 		return nil, err
 	}
 	return db, nil
+}
+
+var errVanished = errors.New("it was deleted, moved or replaced while it was in use: nothing of this batch was kept: run again")
+
+// inPlace returns an error when the path no longer names the open file: nobody would
+// find what is written to that, and positions of logs with it.
+func (db *DB) inPlace() error {
+	if db.file == nil {
+		return nil
+	}
+	info, err := os.Stat(db.path)
+	if errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(info, db.file) {
+		return errVanished
+	}
+	return nil
 }
 
 // create makes a database file that strangers cannot read: addresses are
@@ -263,6 +283,9 @@ func (db *DB) explain(doing string, err error) error {
 		name = "(temporary)"
 	}
 	hint := ""
+	if info, statErr := os.Stat(name); statErr == nil && info.IsDir() {
+		err = errors.New("it is a directory: name a file in it with --db")
+	}
 	var se sqlite3.Error
 	if errors.As(err, &se) {
 		switch se.Code {

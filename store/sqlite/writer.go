@@ -270,6 +270,9 @@ func (w *Writer) Commit() error {
 		err = w.sink.wait()
 	}
 	if err == nil {
+		err = w.db.inPlace()
+	}
+	if err == nil {
 		_, err = w.conn.ExecContext(context.Background(), "COMMIT")
 	}
 	if err != nil {
