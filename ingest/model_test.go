@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,7 @@ func (o operation) String() string { return fmt.Sprintf("%s(%d)", o.name, o.n) }
 var operations = []string{
 	"append", "append", "append", "tear", "ingest", "ingest", "killed", "killed", "twice", "follow",
 	"rename", "rename", "late", "copytruncate", "recreate", "link", "compress", "compress", "quiet", "prune", "pruneKilled",
+	"backup", "backupKilled", "restore", "merge", "mergeKilled", "push", "pushKilled", "pushUnanswered",
 }
 
 // TestModel runs scripts of random operations and compares the database with
@@ -53,12 +55,17 @@ func TestModel(t *testing.T) {
 	if testing.Short() {
 		seeds = min(seeds, 8)
 	}
-	for seed := range seeds {
-		script := randomScript(rand.New(rand.NewPCG(7, uint64(seed))))
-		if fault := play(t, script); fault != "" {
-			script = shrink(t, script)
-			t.Fatalf("seed %d: %s\nshortest script: %v\n%s", seed, fault, script, play(t, script))
-		}
+	for part := range runtime.GOMAXPROCS(0) {
+		t.Run(fmt.Sprint("part ", part), func(t *testing.T) {
+			t.Parallel()
+			for seed := part; seed < seeds; seed += runtime.GOMAXPROCS(0) {
+				script := randomScript(rand.New(rand.NewPCG(7, uint64(seed))))
+				if fault := play(t, script); fault != "" {
+					script = shrink(t, script)
+					t.Fatalf("seed %d: %s\nshortest script: %v\n%s", seed, fault, script, play(t, script))
+				}
+			}
+		})
 	}
 }
 
@@ -98,6 +105,8 @@ type world struct {
 	before   int       // lines that may be pruned
 	clock    time.Time // modification times differ, as those of real logs do
 	dated    bool      // generations have a date in their names, else a number
+	saved    bool      // there is a backup, and every log since then
+	fleet    *received // nil before the first push
 	err      error
 }
 
@@ -110,9 +119,9 @@ func play(t *testing.T, script []operation) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
 	logs := filepath.Join(dir, "log")
 	w := &world{dir: logs, log: filepath.Join(logs, "mail.log"), db: db, clock: time.Now().Add(-24 * time.Hour)}
+	defer func() { w.db.Close() }() // it may be another one by then
 	w.target = w.log
 	w.do(os.Mkdir(logs, 0o755))
 	w.append(1) // of a log that was never seen with a line, nothing is known
@@ -137,17 +146,18 @@ func play(t *testing.T, script []operation) string {
 	once := filepath.Join(dir, "once.log")
 	writeFile(t, once, w.written.Bytes())
 	read(t, model, once)
-	if got, want := countedIn(t, db), countedIn(t, model); got != want {
+	if got, want := countedIn(t, w.db), countedIn(t, model); got != want {
 		return difference(got, want)
 	}
-	w.db = model
-	w.prune(nil) // both
-	w.db = db
-	w.prune(nil)
+	if fault := w.differentCopies(t); fault != "" {
+		return fault
+	}
+	w.prune(w.db, nil)
+	w.prune(model, nil)
 	if w.err != nil {
 		return w.err.Error()
 	}
-	got, want := sqlitetest.Dump(t, db), sqlitetest.Dump(t, model)
+	got, want := sqlitetest.Dump(t, w.db), sqlitetest.Dump(t, model)
 	if got != want {
 		return difference(got, want)
 	}
@@ -210,17 +220,19 @@ func (w *world) step(o operation) {
 		w.follow()
 	case "prune", "pruneKilled":
 		w.before = max(w.before, w.lines-o.n*2)
-		ctx := &countdown{Context: context.Background(), left: 1 + o.n, done: make(chan struct{})}
+		ctx := dyingAfter(1 + o.n)
 		if o.name == "prune" {
 			ctx = nil
 		}
-		w.prune(ctx)
+		w.prune(w.db, ctx)
 	case "compress":
 		w.compress(o.n)
 	case "quiet":
 		w.do(os.Chtimes(w.target, w.clock, w.clock))
-	default:
+	case "rename", "late", "copytruncate", "recreate", "link":
 		w.rotate(o.name, o.n)
+	default:
+		w.copies(o)
 	}
 }
 
@@ -338,8 +350,8 @@ func (w *world) ingest(kill *dying, args ...string) {
 
 // prune removes what the lines before w.before left behind. With a ctx it is
 // ended on the way.
-func (w *world) prune(ctx *countdown) {
-	writer, err := w.db.Writer()
+func (w *world) prune(db *sqlite.DB, ctx *countdown) {
+	writer, err := db.Writer()
 	if err != nil {
 		w.do(err)
 		return
@@ -441,6 +453,7 @@ func (w *world) rotate(way string, n int) {
 	case "recreate": // what nobody had read would be lost to anyone
 		w.ingest(nil)
 		w.do(os.Remove(w.target))
+		w.saved = false // a backup does not have it
 	case "link":
 		next := filepath.Join(w.dir, fmt.Sprintf("mail.log.at%06d", w.lines))
 		w.ingest(nil)
