@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-
-	"golang.org/x/net/publicsuffix"
 )
 
 //go:embed providers.txt
@@ -64,7 +62,7 @@ func Provider(relay string) string {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.String()
 	}
-	if domain, err := publicsuffix.EffectiveTLDPlusOne(host); err == nil {
+	if domain := registrable(host); domain != "" {
 		return domain
 	}
 	return host
