@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"bytes"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -21,6 +22,19 @@ func HasAny(b []byte, prefixes []string) bool {
 		}
 	}
 	return false
+}
+
+// LastIndex is bytes.LastIndex for words whose first byte is rare and that a text
+// contains once or never, nearly always: searching forwards is five times as fast.
+func LastIndex(b, words []byte) int {
+	last := -1
+	for {
+		i := bytes.Index(b[last+1:], words)
+		if i < 0 {
+			return last
+		}
+		last += 1 + i
+	}
 }
 
 // IsDigit reports whether c is an ASCII digit.

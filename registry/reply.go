@@ -241,6 +241,9 @@ func behindColon(b []byte) Enhanced {
 // skipWrappers returns what follows the wrappers ParseReply knows.
 func skipWrappers(b []byte) []byte {
 	for {
+		if len(b) > 0 && digit(b[0]) { // as of most replies
+			return b
+		}
 		b = bytes.TrimLeft(b, " \t\r\n\"'(#")
 		switch {
 		case hasPrefixFold(b, "smtp;"), hasPrefixFold(b, "lmtp;"):

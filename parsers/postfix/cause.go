@@ -76,7 +76,7 @@ var taken = []string{"queued", "Queued", "delivered", "Delivered", "Saved", "sto
 // queuedAs returns the queue id at the next hop that the reply to a message
 // names, "250 2.0.0 Ok: queued as 4jXJzW4H6gz8sZJ".
 func queuedAs(text []byte) []byte {
-	i := bytes.LastIndex(text, []byte("queued as "))
+	i := parsers.LastIndex(text, []byte("queued as "))
 	if i < 0 {
 		return nil
 	}
@@ -230,8 +230,8 @@ func (l *line) remote(b []byte, whole bool) {
 // writes its own last.
 func inReplyTo(reply []byte) ([]byte, registry.Stage) {
 	const words = " (in reply to "
-	i := bytes.LastIndex(reply, []byte(words))
-	if i < 0 || reply[len(reply)-1] != ')' {
+	i := bytes.LastIndexByte(reply, '(') - 1
+	if i < 0 || !parsers.Has(reply[i:], words) || reply[len(reply)-1] != ')' {
 		return reply, registry.StageUnknown
 	}
 	return reply[:i], commandStage(reply[i+len(words) : len(reply)-1])

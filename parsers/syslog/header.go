@@ -234,7 +234,7 @@ func splitHost(b []byte, e *parsers.Entry) bool {
 func splitProgram(b []byte, e *parsers.Entry) {
 	e.Program, e.PID, e.Message = nil, nil, b
 	i := 0
-	for i < len(b) && b[i] != '[' && b[i] != ':' && b[i] != ' ' {
+	for i < len(b) && !endsProgram[b[i]] {
 		i++
 	}
 	if i == 0 || i == len(b) || b[i] == ' ' {
@@ -262,3 +262,6 @@ func splitProgram(b []byte, e *parsers.Entry) {
 	}
 	e.Message = rest
 }
+
+// endsProgram holds the bytes that end the name of a program.
+var endsProgram = [256]bool{'[': true, ':': true, ' ': true}
