@@ -26,6 +26,34 @@ type FlowSink interface {
 	AddFailure(f *FlowFailure)
 }
 
+// A FlowSummer is a FlowSink that needs no more than sums of the windows before the
+// last: of each the recipients by place, and the mail of senders by quarters of an
+// hour, in as much of it as the last window is long. It is told sums where they are
+// known, which then are in no call of AddCounts.
+type FlowSummer interface {
+	FlowSink
+	// AddSums is called with numbers of recipients of places in a window, by its
+	// number. They may be negative: what counts is the sum of all calls.
+	AddSums(window int, places []int32, recipients []int64)
+	// AddMail is called with each sender at a host before the mail of it; they are
+	// numbered as places are, and one may have several numbers.
+	AddMail(m *FlowMail)
+	// AddQuarters is called with the mail of a quarter of an hour, of which there may
+	// be more in other calls. It is valid during the call.
+	AddQuarters(q *FlowQuarters)
+}
+
+// FlowMail is the mail of a sender's domain at a host.
+type FlowMail struct{ Host, Sender registry.Foreign }
+
+// FlowQuarters holds the recipients and accepted messages in a quarter of an hour
+// of the clock, by mail.
+type FlowQuarters struct {
+	Minute               int64 // since 1970: its first
+	Mail                 []int32
+	Recipients, Accepted []int64 // like those of FlowRows
+}
+
 // FlowPlace is a combination of dimensions that every recipient has.
 type FlowPlace struct {
 	Host, Instance, Sender, Domain, Relay, Provider registry.Foreign

@@ -110,18 +110,35 @@ func (m *mail) flow(d *Data, place int32) int32 {
 	if n := m.ofPlace[place]; n > 0 {
 		return n - 1
 	}
+	n := m.number(mailFlow{d.Places[place].Host, d.Places[place].Sender})
+	m.ofPlace[place] = n + 1
+	return n
+}
+
+// number returns the number of a flow.
+func (m *mail) number(f mailFlow) int32 {
 	if m.byName == nil {
 		m.byName, m.reports = map[mailFlow]int32{}, map[string]bool{}
 	}
-	f := mailFlow{d.Places[place].Host, d.Places[place].Sender}
 	n, ok := m.byName[f]
 	if !ok {
 		n = int32(len(m.flows))
 		m.byName[f] = n
 		m.flows = append(m.flows, f)
 	}
-	m.ofPlace[place] = n + 1
 	return n
+}
+
+// add counts recipients and accepted messages in a quarter of an hour of the days
+// before.
+func (m *mail) add(at, flow, recipients, accepted int32) {
+	if recipients != 0 {
+		m.tried.add(at, flow, recipients)
+	}
+	if accepted != 0 {
+		m.reports[m.flows[flow].host] = true
+		m.came.add(at, flow, accepted)
+	}
 }
 
 // arrive counts recipients in a minute of a day.

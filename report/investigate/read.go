@@ -167,6 +167,7 @@ func (o *Options) days(w store.Window, first time.Time) (list []store.Window) {
 type collector struct {
 	data      *Data
 	suspended map[[2]int32]*suspension // by place and minute of the window
+	mail      []int32                  // flows by number of the store
 }
 
 // suspension counts the recipients that a place had in a minute.
@@ -223,6 +224,34 @@ func (c *collector) suspend(at [2]int32, suspended, recipients, delivered int64)
 		c.suspended[at] = s
 	}
 	s.suspended, s.recipients, s.delivered = s.suspended+suspended, s.recipients+recipients, s.delivered+delivered
+}
+
+// AddSums adds recipients of a day before the window.
+func (c *collector) AddSums(window int, places []int32, recipients []int64) {
+	for i, place := range places {
+		c.data.addBefore(window, place, int32(recipients[i]))
+	}
+}
+
+// AddMail adds the mail of a sender at a host.
+func (c *collector) AddMail(m *store.FlowMail) {
+	c.mail = append(c.mail, c.data.mail.number(mailFlow{string(m.Host), string(m.Sender)}))
+}
+
+// AddQuarters adds mail of the days before.
+func (c *collector) AddQuarters(q *store.FlowQuarters) {
+	d := c.data
+	day := d.dayOf(q.Minute)
+	if day < 0 {
+		return
+	}
+	at, ok := d.quarterOf(day, q.Minute-d.span(day).Since)
+	if !ok {
+		return
+	}
+	for i, mail := range q.Mail {
+		d.mail.add(at, c.mail[mail], int32(number(q.Recipients, i)), int32(number(q.Accepted, i)))
+	}
 }
 
 // AddFailure adds a first failure.

@@ -112,8 +112,29 @@ func (s flow) AddCause(c *store.FlowCause) {
 }
 
 func (r *reader) Flow(ctx context.Context, windows []store.Window, f store.Filter, to store.FlowSink) error {
+	if sums, ok := to.(store.FlowSummer); ok {
+		return r.Reader.Flow(ctx, windows, f, flowSums{flow{to, r}, sums})
+	}
 	return r.Reader.Flow(ctx, windows, f, flow{to, r})
 }
+
+// flowSums is the same of sums.
+type flowSums struct {
+	flow
+	to store.FlowSummer
+}
+
+func (s flowSums) AddSums(window int, places []int32, recipients []int64) {
+	s.to.AddSums(window, places, recipients)
+}
+
+func (s flowSums) AddMail(m *store.FlowMail) {
+	q := *m
+	s.r.hosts(&q.Host, &q.Sender)
+	s.to.AddMail(&q)
+}
+
+func (s flowSums) AddQuarters(q *store.FlowQuarters) { s.to.AddQuarters(q) }
 
 func (r *reader) Replies(ctx context.Context, ids []int64) ([]store.Reply, error) {
 	list, err := r.Reader.Replies(ctx, ids)

@@ -155,7 +155,7 @@ func (w *Writer) addHour(hour int64, rows []countRow) error {
 	}
 	w.sink.exec("INSERT INTO counts VALUES (?,?)", id, data)
 	w.note(fleet.Counts, id)
-	w.sink.exec("DELETE FROM days WHERE day = ?", (hour-mod(hour, 24))/24)
+	w.dropSums((hour - mod(hour, 24)) / 24)
 	return nil
 }
 
@@ -202,35 +202,48 @@ func appendCountRows(rows []countRow, b *block) []countRow {
 	return rows
 }
 
-// addDays adds up the days before the last that have no sum.
+// addDays adds up the days before the last of which not all sums are there.
 func (w *Writer) addDays() error {
 	var days []int64
-	err := w.each(`SELECT DISTINCT id / ? FROM counts WHERE id < (SELECT max(id) / ?1 * ?1 FROM counts)
-		AND id / ?1 NOT IN (SELECT day FROM days) AND id >= 0`, func(r *sql.Rows) error {
+	err := w.each(`SELECT DISTINCT id / ? FROM counts WHERE id < (SELECT max(id) / ?1 * ?1 FROM counts) AND id >= 0
+		AND NOT (id / ?1 IN (SELECT day FROM days) AND id / ?1 IN (SELECT first / 24 FROM segments WHERE kind = ?))`, func(r *sql.Rows) error {
 		var day int64
 		err := r.Scan(&day)
 		days = append(days, day)
 		return err
-	}, blocksPerHour*24)
+	}, blocksPerHour*24, segmentQuarters)
+	if err != nil || len(days) == 0 {
+		return err
+	}
+	quarters, err := w.newQuarterSums()
 	for _, day := range days {
 		if err == nil {
-			err = w.addDay(day)
+			err = w.addDay(day, quarters)
 		}
 	}
 	return err
 }
 
-func (w *Writer) addDay(day int64) error {
+func (w *Writer) addDay(day int64, quarters *quarterSums) error {
 	var rows []countRow
-	err := w.each("SELECT data FROM counts WHERE id >= ? AND id < ? ORDER BY id", func(r *sql.Rows) error {
+	hour := day * 24
+	fill := func(until int64) {
+		for ; hour < until; hour++ {
+			w.putQuarters(hour, quarters)
+		}
+	}
+	err := w.each("SELECT id, data FROM counts WHERE id >= ? AND id < ? ORDER BY id", func(r *sql.Rows) error {
+		var id int64
 		var data []byte
-		if err := r.Scan(&data); err != nil {
+		if err := r.Scan(&id, &data); err != nil {
 			return err
 		}
 		var b block
 		if err := b.decode(data); err != nil {
 			return err
 		}
+		fill(floorDiv(id, blocksPerHour))
+		quarters.add(&b)
 		for i := range b.rows {
 			if b.cols[countMinute] != nil {
 				b.cols[countMinute][i] = 0
@@ -240,6 +253,7 @@ func (w *Writer) addDay(day int64) error {
 		return nil
 	}, day*24*blocksPerHour, (day+1)*24*blocksPerHour)
 	if err == nil {
+		fill(day*24 + 24)
 		w.sink.exec("INSERT OR REPLACE INTO days VALUES (?,?)", day, appendCounts(nil, rows))
 	}
 	return err

@@ -153,8 +153,14 @@ func compareCauses(a, b store.FlowCause) int {
 
 // counts reports what was only counted, no more than a day together: all that
 // belongs to a question is read before the first of it is decompressed.
-func (f *flow) counts() error {
-	for _, w := range f.windows {
+func (f *flow) counts() (err error) {
+	windows := f.windows
+	if to, ok := f.to.(store.FlowSummer); ok && f.view == nil {
+		if windows, err = f.summarize(to); err != nil {
+			return err
+		}
+	}
+	for _, w := range windows {
 		if err := f.need(fleet.Counts, w); err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ const (
 	segmentAttempts   int64 = 3
 	segmentRecipients int64 = 4
 	segmentRejections int64 = 5
+	segmentQuarters   int64 = 6 // see quarters.go
 )
 
 var (

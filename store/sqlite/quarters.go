@@ -1,0 +1,368 @@
+package sqlite
+
+import (
+	"cmp"
+	"database/sql"
+	"slices"
+	"time"
+
+	"mailfail/registry"
+	"mailfail/store"
+)
+
+// What is usual at a time of day is told by the mail of a sender at a host, quarter
+// of an hour by quarter, over weeks. Of days that are over these sums are kept, in a
+// block an hour: there are far fewer than minutes of series. They lie among the
+// segments, their hour in the place of ids, and come and go with the sums of days.
+// Messages that servers made themselves are not in them.
+const (
+	quarterFormat = iota
+	quarterHost
+	quarterSender
+	quarterRecipients                                       // four quarters
+	quarterAccepted   = quarterRecipients + quartersPerHour // likewise
+	quarterColumns    = quarterAccepted + quartersPerHour
+)
+
+const (
+	minutesPerQuarter = 15
+	quartersPerHour   = 60 / minutesPerQuarter
+)
+
+// mailer is who sends mail, and where.
+type mailer struct{ format, host, sender int64 }
+
+func (m mailer) compare(o mailer) int {
+	return cmp.Or(cmp.Compare(m.format, o.format), cmp.Compare(m.host, o.host), cmp.Compare(m.sender, o.sender))
+}
+
+// quarterSums adds up the hours of a day.
+type quarterSums struct {
+	mailers []mailer
+	of      []int32 // number of the mailer by series, plus 1
+	sums    [][2 * quartersPerHour]int64
+	used    []int32 // mailers of the hour
+}
+
+// newQuarterSums reads to whom series belong.
+func (w *Writer) newQuarterSums() (*quarterSums, error) {
+	q := &quarterSums{of: make([]int32, w.lastID["series"]+1)}
+	numbers := map[mailer]int32{}
+	err := w.each("SELECT id, format, host, sender FROM series WHERE NOT own ORDER BY id", func(r *sql.Rows) error {
+		var id int64
+		var m mailer
+		if err := r.Scan(&id, &m.format, &m.host, &m.sender); err != nil {
+			return err
+		}
+		n, ok := numbers[m]
+		if !ok {
+			n = int32(len(q.mailers))
+			numbers[m], q.mailers = n, append(q.mailers, m)
+		}
+		*at(&q.of, id) = n + 1
+		return nil
+	})
+	q.sums = make([][2 * quartersPerHour]int64, len(q.mailers))
+	return q, err
+}
+
+// at returns an element of a list that grows with the numbers that are asked for.
+func at[T any](list *[]T, i int64) *T {
+	if more := int(i) + 1 - len(*list); more > 0 {
+		*list = append(*list, make([]T, more)...)
+	}
+	return &(*list)[i]
+}
+
+// add adds a block of counts.
+func (q *quarterSums) add(b *block) {
+	for i := range b.rows {
+		id := b.at(countSeries, i)
+		recipients, accepted := b.at(countFields+fieldRecipients, i), b.at(countFields+fieldAccepted, i)
+		if recipients|accepted == 0 || uint64(id) >= uint64(len(q.of)) || q.of[id] == 0 {
+			continue
+		}
+		m := q.of[id] - 1
+		sum, quarter := &q.sums[m], b.at(countMinute, i)/minutesPerQuarter
+		if *sum == [2 * quartersPerHour]int64{} {
+			q.used = append(q.used, m)
+		}
+		sum[quarter] += recipients
+		sum[quartersPerHour+quarter] += accepted
+	}
+}
+
+// flush returns the block of the hour that was added up.
+func (q *quarterSums) flush() []byte {
+	slices.SortFunc(q.used, func(a, b int32) int { return q.mailers[a].compare(q.mailers[b]) })
+	q.used = slices.Compact(q.used)
+	cols := make([][]int64, quarterColumns)
+	for _, n := range q.used {
+		m := q.mailers[n]
+		for i, v := range append([]int64{m.format, m.host, m.sender}, q.sums[n][:]...) {
+			cols[i] = append(cols[i], v)
+		}
+		q.sums[n] = [2 * quartersPerHour]int64{}
+	}
+	q.used = q.used[:0]
+	return appendBlock(nil, cols...)
+}
+
+// putQuarters writes the sums of an hour.
+func (w *Writer) putQuarters(hour int64, q *quarterSums) {
+	low := hour * 60 * store.MinuteMicros
+	w.sink.exec("INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?,?)", segmentQuarters, hour, hour, low, low+60*store.MinuteMicros-1, q.flush())
+}
+
+// dropSums removes the sums of a day.
+func (w *Writer) dropSums(day int64) {
+	w.sink.exec("DELETE FROM days WHERE day = ?", day)
+	w.sink.exec("DELETE FROM segments WHERE kind = ? AND first BETWEEN ? AND ?", segmentQuarters, day*24, day*24+23)
+}
+
+// summedDays returns the days of which all sums are kept.
+func (t *tx) summedDays(since, until int64) (map[int64]bool, error) {
+	days := map[int64]bool{}
+	err := t.ints(`SELECT day FROM days WHERE day BETWEEN ? AND ?
+		AND 24 = (SELECT count(*) FROM segments WHERE kind = ? AND first BETWEEN 24 * day AND 24 * day + 23)`,
+		[]any{floorDiv(since, minutesPerDay), floorDiv(until-1, minutesPerDay), segmentQuarters}, func(v []int64) error {
+			days[v[0]] = true
+			return nil
+		})
+	return days, err
+}
+
+// summary reports the windows before the last to a sink that needs sums only.
+type summary struct {
+	*flow
+	to      store.FlowSummer
+	length  int64 // minutes of the last window
+	mailers map[mailer]int32
+	edges   []edge
+	sums    []daySum
+	places  []int32
+	numbers []int64
+	quarter store.FlowQuarters
+	mails   int32
+}
+
+// daySum is a day whose sum is that of a window, but for parts of it.
+type daySum struct {
+	day    int64
+	window int
+}
+
+// edge is a span of minutes that count for a window, or count less for one.
+type edge struct {
+	since, until int64
+	window, less int // -1 none
+}
+
+// summarize reports what can be told by sums, and returns the spans of minutes that
+// cannot. Sums are known by senders and hosts.
+func (f *flow) summarize(to store.FlowSummer) (rest []store.Window, err error) {
+	before, last := f.windows[:len(f.windows)-1], f.windows[len(f.windows)-1]
+	s := &summary{flow: f, to: to, mailers: map[mailer]int32{}, length: store.Minute(last.Until.UnixMicro()) - store.Minute(last.Since.UnixMicro())}
+	if len(before) == 0 || len(f.filter.Domains)+len(f.filter.Providers)+len(f.filter.Directions) > 0 {
+		return f.windows, nil
+	}
+	for _, w := range f.windows {
+		if w.Since.IsZero() || w.Until.IsZero() || mod(store.Minute(w.Since.UnixMicro()), minutesPerQuarter) != 0 {
+			return f.windows, nil
+		}
+	}
+	since, until, err := f.minutes(store.Window{Since: before[0].Since, Until: before[len(before)-1].Until})
+	if err != nil || since >= until {
+		return f.windows, err
+	}
+	days, err := f.summedDays(since, until)
+	if err != nil {
+		return nil, err
+	}
+	for day := floorDiv(since, minutesPerDay); day*minutesPerDay < until; day++ {
+		if days[day] {
+			s.plan(day)
+		} else {
+			rest = append(rest, s.periods(day)...)
+		}
+	}
+	for _, step := range []func() error{s.daySums, s.minutesBeside, s.quarters} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return append(rest, last), nil
+}
+
+// span returns the minutes that a window has of a day.
+func (s *summary) span(window int, day int64) (since, until int64) {
+	w := &s.spans[window]
+	return max(store.Minute(w[0]), day*minutesPerDay), min(store.Minute(w[1]), (day+1)*minutesPerDay)
+}
+
+// periods returns what the windows but the last have of a day.
+func (s *summary) periods(day int64) (list []store.Window) {
+	for i := range s.spans[:len(s.spans)-1] {
+		if since, until := s.span(i, day); since < until {
+			list = append(list, store.Window{Since: time.UnixMicro(since * store.MinuteMicros), Until: time.UnixMicro(until * store.MinuteMicros)})
+		}
+	}
+	return list
+}
+
+// plan decides how the sums of a day are told: where most of it is in one window, as
+// its sum less the rest, which is the fewest rows.
+func (s *summary) plan(day int64) {
+	most := -1
+	for i := range s.spans[:len(s.spans)-1] {
+		if since, until := s.span(i, day); 2*(until-since) > minutesPerDay {
+			most = i
+			s.sums = append(s.sums, daySum{day, i})
+		}
+	}
+	at := day * minutesPerDay
+	add := func(until int64, window int) {
+		if at < until && (window >= 0 || most >= 0) {
+			s.edges = append(s.edges, edge{at, until, window, most})
+		}
+		at = max(at, until)
+	}
+	for i := range s.spans[:len(s.spans)-1] {
+		since, until := s.span(i, day)
+		if since >= until {
+			continue
+		}
+		add(since, -1)
+		if i == most {
+			at = until
+		} else {
+			add(until, i)
+		}
+	}
+	add((day+1)*minutesPerDay, -1)
+}
+
+// add reports numbers of places for a window.
+func (s *summary) add(window int, b *block, sign int64, counts func(row int) bool) {
+	s.places, s.numbers = s.places[:0], s.numbers[:0]
+	series, recipients := b.cols[countSeries], b.cols[countFields+fieldRecipients]
+	for i, n := range recipients {
+		if n == 0 || counts != nil && !counts(i) {
+			continue
+		}
+		if place, ok := s.place(series[i]); ok {
+			s.places, s.numbers = append(s.places, place), append(s.numbers, sign*n)
+		}
+	}
+	if len(s.places) > 0 {
+		s.to.AddSums(window, s.places, s.numbers)
+	}
+}
+
+const summedColumns = columns(1<<countSeries | 1<<countMinute | 1<<(countFields+fieldRecipients))
+
+func (s *summary) daySums() error {
+	var days []int64
+	for _, d := range s.sums {
+		days = append(days, d.day)
+	}
+	i := 0
+	return s.eachBlock("SELECT data FROM days WHERE day IN (SELECT value FROM json_each(?)) ORDER BY day", []any{list(days)}, summedColumns, func(b *block) error {
+		s.add(s.sums[i].window, b, 1, nil)
+		i++
+		return nil
+	})
+}
+
+// minutesBeside reports the minutes that are in another window than the rest of their day.
+func (s *summary) minutesBeside() error {
+	for _, e := range s.edges {
+		err := s.eachHour(e.since, e.until, nil, summedColumns, func(b *block, first, since, until int64) error {
+			within := func(row int) bool {
+				m := first + b.at(countMinute, row)
+				return m >= since && m < until
+			}
+			if e.window >= 0 {
+				s.add(e.window, b, 1, within)
+			}
+			if e.less >= 0 {
+				s.add(e.less, b, -1, within)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// quarters reports the mail of senders in the first part of each window, as long
+// as the last window is.
+func (s *summary) quarters() error {
+	days := map[int64]bool{}
+	for _, d := range s.sums {
+		days[d.day] = true
+	}
+	for _, e := range s.edges {
+		days[floorDiv(e.since, minutesPerDay)] = true
+	}
+	var hours []int64
+	for i := range s.spans[:len(s.spans)-1] {
+		since, until := store.Minute(s.spans[i][0]), store.Minute(s.spans[i][1])
+		for hour := floorDiv(since, 60); hour*60 < min(until, since+s.length); hour++ {
+			if days[floorDiv(hour, 24)] {
+				hours = append(hours, hour)
+			}
+		}
+	}
+	slices.Sort(hours)
+	hours = slices.Compact(hours)
+	i := 0
+	return s.eachBlock("SELECT data FROM segments WHERE kind = ? AND first IN (SELECT value FROM json_each(?)) ORDER BY first", []any{segmentQuarters, list(hours)}, allColumns,
+		func(b *block) error {
+			s.hour(hours[i], b)
+			i++
+			return nil
+		})
+}
+
+// hour reports the quarters of an hour.
+func (s *summary) hour(hour int64, b *block) {
+	for q := range int64(quartersPerHour) {
+		minute := hour*60 + q*minutesPerQuarter
+		if at := minute * store.MinuteMicros; !s.within(at) || at >= s.spans[len(s.spans)-1][0] {
+			continue
+		}
+		rows := &s.quarter
+		rows.Minute, rows.Mail, rows.Recipients, rows.Accepted = minute, rows.Mail[:0], rows.Recipients[:0], rows.Accepted[:0]
+		for i := range b.rows {
+			recipients, accepted := b.at(quarterRecipients+int(q), i), b.at(quarterAccepted+int(q), i)
+			if recipients|accepted == 0 {
+				continue
+			}
+			if m := s.mailer(mailer{b.at(quarterFormat, i), b.at(quarterHost, i), b.at(quarterSender, i)}); m >= 0 {
+				rows.Mail, rows.Recipients, rows.Accepted = append(rows.Mail, m), append(rows.Recipients, recipients), append(rows.Accepted, accepted)
+			}
+		}
+		if len(rows.Mail) > 0 {
+			s.to.AddQuarters(rows)
+		}
+	}
+}
+
+// mailer returns the number of one that is asked for, else -1.
+func (s *summary) mailer(m mailer) int32 {
+	n, ok := s.mailers[m]
+	if !ok {
+		n = -1
+		format, host, sender := s.cat.name(m.format), s.cat.name(m.host), s.cat.name(m.sender)
+		if like := (&series{format: format, host: host, sender: sender, domain: emptyName, relay: emptyName}); s.filter.matchSeries(s.cat, like) {
+			n = s.mails
+			s.mails++
+			s.to.AddMail(&store.FlowMail{Host: registry.Foreign(s.cat.names[host]), Sender: registry.Foreign(s.cat.names[sender])})
+		}
+		s.mailers[m] = n
+	}
+	return n
+}
