@@ -309,16 +309,18 @@ func (p *parser) complain(head *mail.Message, f *dsn.Feedback) {
 	}
 }
 
-// timeOf returns the time of a message: its Date, else that of the mbox.
+// timeOf returns the time of a message: its Date, else that of the mbox. Anybody may
+// have written the Date; the mbox was written here, in an unknown zone.
 func (p *parser) timeOf(head *mail.Message) time.Time {
-	if t, err := head.Header.Date(); err == nil {
-		return t.UTC()
-	}
+	var arrived time.Time
 	first, _, _ := bytes.Cut(p.held, []byte("\n"))
 	if isEnvelope(first) {
-		return envelopeTime(first)
+		arrived = envelopeTime(first)
 	}
-	return time.Time{}
+	if t, err := head.Header.Date(); err == nil && (arrived.IsZero() || t.Before(arrived.AddDate(0, 0, 1))) {
+		return t.UTC()
+	}
+	return arrived
 }
 
 // nameOf returns what the returned message is known by: its Message-ID, else that of

@@ -128,6 +128,25 @@ func TestLong(t *testing.T) {
 	}
 }
 
+// Anybody writes the Date of a bounce: it is not later than its arrival.
+func TestDateOfTheFuture(t *testing.T) {
+	for date, want := range map[string]int{"Sun, 22 Nov 2026 06:40:00 +0000": 2026, "Fri, 31 Dec 9999 23:59:59 +0000": 2026, "Sat, 22 Nov 2025 06:40:00 +0000": 2025} {
+		p, year := New(parsers.Options{Location: time.UTC}), 0
+		emit := func(r *parsers.Record) { year = r.Time.Year() }
+		for line := range strings.SplitSeq("From a@x Sun Nov 22 06:50:00 2026\n"+strings.Replace(aBounce, "Sun, 22 Nov 2026 06:40:00 +0000", date, 1), "\n") {
+			p.Parse(&parsers.Entry{Message: []byte(line)}, emit)
+		}
+		p.(parsers.Keeper).End(emit)
+		if year != want {
+			t.Errorf("Date %s: a record of %d, want %d", date, year, want)
+		}
+	}
+}
+
+const aBounce = "Return-Path: <>\nDate: Sun, 22 Nov 2026 06:40:00 +0000\nTo: a@x\nContent-Type: multipart/report; boundary=b\n\n" +
+	"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx1\n\nFinal-Recipient: rfc822; b@y\nAction: failed\n" +
+	"Status: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 no\n\n--b--\n"
+
 func TestSplit(t *testing.T) { parserstest.Split(t, "bounces", "", mailbox(t)...) }
 
 func BenchmarkMbox(b *testing.B) {
@@ -143,9 +162,6 @@ func BenchmarkMbox(b *testing.B) {
 }
 
 func FuzzMbox(f *testing.F) {
-	const report = "Return-Path: <>\nDate: Sun, 22 Nov 2026 06:40:00 +0000\nTo: a@x\nContent-Type: multipart/report; boundary=b\n\n" +
-		"--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx1\n\nFinal-Recipient: rfc822; b@y\nAction: failed\n" +
-		"Status: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 no\n\n--b--\n"
-	parserstest.Fuzz(f, "bounces", "", report, "From a@x Sun Nov 22 06:40:00 2026\n"+report,
+	parserstest.Fuzz(f, "bounces", "", aBounce, "From a@x Sun Nov 22 06:40:00 2026\n"+aBounce,
 		"Return-Path: <>\nDate: Sun, 22 Nov 2026 06:40:00 +0000\n\n<b@y>:\nno mailbox here (#5.1.1)\n")
 }

@@ -116,7 +116,7 @@ func (db *DB) Sizes(ctx context.Context) (sizes []Size, err error) {
 		}
 		for table, columns := range tables {
 			s := Size{Table: table}
-			query := fmt.Sprintf(`SELECT count(*), total(%s) FROM "%s"`, strings.Join(columns, " + "), table)
+			query := fmt.Sprintf(`SELECT count(*), total(%s) FROM %s`, strings.Join(columns, " + "), quoteName(table))
 			var bytes float64
 			if err := t.conn.QueryRowContext(ctx, query).Scan(&s.Rows, &bytes); err != nil {
 				return err
@@ -150,7 +150,10 @@ func tablesOf(ctx context.Context, t *tx) (map[string][]string, error) {
 		if err := rows.Scan(&table, &column); err != nil {
 			return nil, err
 		}
-		tables[table] = append(tables[table], fmt.Sprintf(`coalesce(length("%s"), 0)`, column))
+		tables[table] = append(tables[table], fmt.Sprintf(`coalesce(length(%s), 0)`, quoteName(column)))
 	}
 	return tables, rows.Err()
 }
+
+// quoteName quotes a name for SQL: a database may have tables that others made.
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

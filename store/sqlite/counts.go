@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"database/sql"
+	"math"
 	"slices"
 
 	"mailfail/store"
@@ -54,8 +55,14 @@ func (w *Writer) Suspend(series, cause, time int64) {
 	w.count(series, cause, time, &store.Counts{Suspended: 1})
 }
 
+// minuteOf returns the minute of a time in microseconds. Counts know no time after the
+// year 6000, which only a wrong clock or a hostile Date names: what is later is there.
+func minuteOf(time int64) int32 {
+	return int32(min(max(store.Minute(time), math.MinInt32), math.MaxInt32))
+}
+
 func (w *Writer) count(series, cause, time int64, c *store.Counts) {
-	e := countEntry{minute: int32(store.Minute(time)), series: int32(series), cause: int32(cause)}
+	e := countEntry{minute: minuteOf(time), series: int32(series), cause: int32(cause)}
 	for field, n := range [fields]int64{c.Delivered, c.Recipients, c.Suspended, c.Handed, c.Messages, c.Accepted, c.Expected, c.Heard} {
 		if n != 0 {
 			e.field, e.n = int32(field), int32(n)

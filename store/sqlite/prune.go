@@ -113,7 +113,7 @@ func (p *pruning) rows(before int64) error {
 			err = p.segmented(s, before)
 		}
 	}
-	hour := int64(hourOf(int32(store.Minute(before))))
+	hour := int64(hourOf(minuteOf(before)))
 	for _, t := range []struct {
 		table, column string
 		below         int64
@@ -370,7 +370,7 @@ func (p *pruning) counts(before time.Time) error {
 
 // oldDeliveries removes the deliveries of the hours before that of a time.
 func (p *pruning) oldDeliveries(before int64) error {
-	hour := int64(hourOf(int32(store.Minute(before))))
+	hour := int64(hourOf(minuteOf(before)))
 	err := p.batch(func() error { return p.noteHorizon(metaDeliveriesFrom, hour*60*store.MinuteMicros) })
 	if err != nil {
 		return err
@@ -485,7 +485,7 @@ func (db *DB) Prunable(ctx context.Context, r store.Retention, messageOf func(st
 		}); err != nil {
 			return err
 		}
-		rows, hour, day := r.Rows.UnixMicro(), int64(hourOf(int32(store.Minute(r.Rows.UnixMicro())))), dayOf(r.Counts.UnixMicro())
+		rows, hour, day := r.Rows.UnixMicro(), int64(hourOf(minuteOf(r.Rows.UnixMicro()))), dayOf(r.Counts.UnixMicro())
 		const kept = "message IN (SELECT value FROM json_each(?2))"
 		for _, q := range []struct {
 			wanted bool

@@ -234,7 +234,7 @@ func (w *Writer) AddSubmission(s *store.Submission) {
 		}
 		ids[i] = id
 	}
-	hour := int64(hourOf(int32(store.Minute(s.Time))))
+	hour := int64(hourOf(minuteOf(s.Time)))
 	k := submissionKey{hour, ids}
 	n := w.submissions[k]
 	w.submissions[k] = [2]int64{n[0] + s.Messages, n[1] + s.Recipients}
@@ -266,11 +266,11 @@ func (w *Writer) AddTrouble(t *store.Trouble) {
 		}
 		ids[i] = id
 	}
-	w.note(fleet.Troubles, int64(hourOf(int32(store.Minute(t.Time)))))
+	w.note(fleet.Troubles, int64(hourOf(minuteOf(t.Time))))
 	w.sink.exec(`INSERT INTO troubles (hour, format, host, kind, signature, service, n, first, last, text) VALUES (?,?,?,?,?,?,1,?,?,?)
 		ON CONFLICT DO UPDATE SET n = n + 1, first = min(first, excluded.first), last = max(last, excluded.last),
 		text = min(text, excluded.text), service = min(service, excluded.service)`,
-		hourOf(int32(store.Minute(t.Time))), ids[0], ids[1], t.Kind, store.Clean(t.Signature), ids[2], t.Time, t.Time, store.Clean(t.Text))
+		hourOf(minuteOf(t.Time)), ids[0], ids[1], t.Kind, store.Clean(t.Signature), ids[2], t.Time, t.Time, store.Clean(t.Text))
 }
 
 // AddConnection counts a connection.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -427,5 +428,40 @@ func TestWaitingIsSaid(t *testing.T) {
 	}
 	if len(said) != 1 {
 		t.Errorf("said %d times", len(said))
+	}
+}
+
+// Counts of a time that no log can mean do not fall into another one.
+func TestCountsOfOddTimes(t *testing.T) {
+	db, w := open(t, filepath.Join(t.TempDir(), "m.db"))
+	begin(t, w)
+	series, err := w.Series(&store.SeriesKey{Format: "x", Domain: []byte("a.test")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, year := range []int{1, 1833, 2026, 6200, 9999} {
+		w.Count(series, time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC).UnixMicro(), store.Counts{Delivered: 1})
+	}
+	commit(t, w)
+	got := map[int]int64{}
+	if err := db.EachCount(t.Context(), store.Window{}, func(r *store.CountRow) error {
+		got[r.Time.UTC().Year()] += r.Delivered
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if want := map[int]int64{1: 1, 1833: 1, 2026: 1, 6053: 2}; !maps.Equal(got, want) {
+		t.Errorf("counts by year %v, want %v", got, want)
+	}
+}
+
+// A database may have tables of others, with any names.
+func TestSizesOfOddTables(t *testing.T) {
+	db, w := open(t, filepath.Join(t.TempDir(), "m.db"))
+	if _, err := w.conn.ExecContext(t.Context(), `CREATE TABLE "a"";--" ("x""y" TEXT)`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Sizes(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
