@@ -66,8 +66,10 @@ func (c *composer) leavesOf(p *investigate.Problem) (leaves []*leaf) {
 // as their place tells.
 func belongs(l *place, p *investigate.Problem) bool {
 	w := &p.Where
-	is := func(asked, have string) bool { return asked == "" || asked == have || slices.Contains(p.Also, have) }
-	return p.Kind == investigate.Failures && is(p.Reason, l.reason) && is(w.Provider, l.provider) && is(w.Domain, l.domain) &&
+	is := func(asked registry.Foreign, have string) bool {
+		return asked == "" || string(asked) == have || slices.Contains(p.Also, registry.Foreign(have))
+	}
+	return p.Kind == investigate.Failures && (p.Reason == "" || p.Reason == l.reason) && is(w.Provider, l.provider) && is(w.Domain, l.domain) &&
 		is(w.SenderDomain, l.sender) && is(w.Host, l.host)
 }
 

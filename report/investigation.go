@@ -4,7 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"mailfail/registry"
 	"mailfail/report/investigate"
 	"mailfail/templates"
 )
@@ -35,9 +34,7 @@ func InvestigationProblem(p *investigate.Problem) Problem {
 	if p.Meaning != "" {
 		v.Facts = append(v.Facts, templates.Words("What it means: "+p.Meaning))
 	}
-	for _, text := range p.Examples {
-		v.Quote = append(v.Quote, registry.Foreign(text))
-	}
+	v.Quote = p.Examples
 	if len(p.Next) > 0 {
 		v.See = p.Next[0]
 	}

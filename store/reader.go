@@ -22,7 +22,8 @@ type Reader interface {
 
 	// Flow reports to a sink what happened in some windows, by place and minute,
 	// and each first failure. The windows are in order and do not overlap. What f
-	// asks of causes is about failures only.
+	// asks of causes is about failures only; what it asks of accounts, about failures
+	// and the recipients that have any: deliveries are not counted by account.
 	Flow(ctx context.Context, windows []Window, f Filter, to FlowSink) error
 
 	// Replies returns what is known of failing attempts with some ids (of

@@ -104,9 +104,6 @@ func investigateOptions(logs *logFlags, window *windowFlags, filter *filterFlags
 	if opt.Filter, err = filter.filter(); err != nil {
 		return opt, err
 	}
-	if err := checkCompared(&opt.Filter); err != nil {
-		return opt, err
-	}
 	opt.Silent = window.until != ""
 	opt.Baseline, err = parseBaseline(baseline, opt.Location)
 	return opt, err

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"mailfail/registry"
 	"mailfail/report"
 	"mailfail/store"
 )
@@ -32,15 +31,6 @@ func checkMinutes(w store.Window) error {
 		return usageError("--since and --until are within one minute: reports count by whole minutes (`mailfail events` does not)")
 	}
 	return nil
-}
-
-// checkCompared refuses to compare by what only failures know.
-func checkCompared(f *store.Filter) error {
-	if len(f.Accounts) == 0 {
-		return nil
-	}
-	return usageError("--account: deliveries are not counted by account (try `mailfail report --account %s`)",
-		registry.Foreign(f.Accounts[0]))
 }
 
 // dimensions checks the names of --by.

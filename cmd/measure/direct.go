@@ -49,7 +49,7 @@ func newData(s *sites.Site, since, until time.Time) *investigate.Data {
 
 func (d *direct) message(m *sites.Message) {
 	sender := senderDomain(m.Sender)
-	d.data.Accept(minuteOf(m.At), d.placeOf(investigate.Place{Host: m.Host, Sender: sender}), 1)
+	d.data.Accept(minuteOf(m.At), d.placeOf(investigate.Place{Host: registry.Foreign(m.Host), Sender: sender}), 1)
 	for _, r := range m.Recipients {
 		if len(r.Attempts) > 0 && r.Attempts[0].At.Before(d.until) {
 			d.recipient(m, r, sender)
@@ -57,19 +57,19 @@ func (d *direct) message(m *sites.Message) {
 	}
 }
 
-func senderDomain(address string) string {
+func senderDomain(address string) registry.Foreign {
 	if address == "" {
 		return "<>"
 	}
 	for i := len(address) - 1; i >= 0; i-- {
 		if address[i] == '@' {
-			return address[i+1:]
+			return registry.Foreign(address[i+1:])
 		}
 	}
 	return ""
 }
 
-func (d *direct) recipient(m *sites.Message, r *sites.Recipient, sender string) {
+func (d *direct) recipient(m *sites.Message, r *sites.Recipient, sender registry.Foreign) {
 	d.next++
 	first := minuteOf(r.Attempts[0].At)
 	state, last := investigate.Waiting, r.Attempts[0]
@@ -99,7 +99,8 @@ func (d *direct) recipient(m *sites.Message, r *sites.Recipient, sender string) 
 		if reason := d.data.Causes[cause].Reason; !seen[reason] {
 			seen[reason] = true
 			id := int64(len(d.details) + 1)
-			d.details[id] = investigate.Detail{Text: a.Reply.Text, Sender: m.Sender, Account: m.Account, Client: m.Client, IP: a.IP}
+			d.details[id] = investigate.Detail{Text: registry.Foreign(a.Reply.Text), Sender: registry.Foreign(m.Sender),
+				Account: registry.Foreign(m.Account), Client: registry.Foreign(m.Client), IP: registry.Foreign(a.IP)}
 			d.data.Fail(investigate.Event{ID: id, Minute: minuteOf(a.At), Arrived: first, Place: d.place(m, r, a, sender), Cause: cause, N: 1,
 				Recipient: d.next, State: state})
 		}
@@ -110,8 +111,8 @@ func (d *direct) recipient(m *sites.Message, r *sites.Recipient, sender string) 
 	}
 }
 
-func (d *direct) place(m *sites.Message, r *sites.Recipient, a *sites.Attempt, sender string) int32 {
-	return d.placeOf(investigate.Place{Host: m.Host, Sender: sender, Domain: senderDomain(r.Address), Relay: a.Relay, Provider: registry.Provider(a.Relay), Local: a.Relay == "local"})
+func (d *direct) place(m *sites.Message, r *sites.Recipient, a *sites.Attempt, sender registry.Foreign) int32 {
+	return d.placeOf(investigate.Place{Host: registry.Foreign(m.Host), Sender: sender, Domain: senderDomain(r.Address), Relay: registry.Foreign(a.Relay), Provider: registry.Foreign(registry.Provider(a.Relay)), Local: a.Relay == "local"})
 }
 
 func (d *direct) placeOf(p investigate.Place) int32 {
@@ -140,7 +141,7 @@ func (d *direct) cause(a *sites.Attempt) int32 {
 	}
 	id = int32(len(d.data.Causes))
 	d.causes[k] = id
-	d.data.Causes = append(d.data.Causes, investigate.Cause{Reason: string(registry.DefaultRules().Classify(f).Reason), Code: code, Stage: k.stage, Source: k.source, Signature: k.signature})
+	d.data.Causes = append(d.data.Causes, investigate.Cause{Reason: string(registry.DefaultRules().Classify(f).Reason), Code: code, Stage: k.stage, Source: k.source, Signature: registry.Foreign(k.signature)})
 	return id
 }
 

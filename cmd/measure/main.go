@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"mailfail/parsers/parserstest/sites"
+	"mailfail/registry"
 	"mailfail/report/investigate"
 )
 
@@ -27,7 +28,7 @@ func main() {
 	mta := flag.String("logs", "", "write logs of this server (postfix, exim, exchange) and investigate them; else the site itself")
 	write := flag.String("write", "", "only write the logs of the first seed and kind into this folder")
 	verbose := flag.Bool("v", false, "print what went wrong")
-	without := flag.String("without", "", "leave out this part of the method; all: each in turn, a row of a table each")
+	without := flag.String("without", "", "leave out these parts of the method; all: each in turn, a row of a table each")
 	flag.Parse()
 	from, to := seedRange(*seeds)
 	list := slices.Concat(sites.Incidents, sites.QuietDays)
@@ -46,13 +47,17 @@ func main() {
 		ablate(from, to, list, *messages, *most)
 		return
 	}
-	if *without != "" && !slices.Contains(investigate.Parts, investigate.Part(*without)) {
-		fatal(fmt.Errorf("unknown part %q; want all or one of %v", *without, investigate.Parts))
+	var left []investigate.Part
+	for name := range strings.FieldsFuncSeq(*without, func(r rune) bool { return r == ',' }) {
+		if !slices.Contains(investigate.Parts, investigate.Part(name)) {
+			fatal(fmt.Errorf("unknown part %q; want all or some of %v", name, investigate.Parts))
+		}
+		left = append(left, investigate.Part(name))
 	}
 	t := &table{}
 	for seed := from; seed <= to; seed++ {
 		for _, kind := range list {
-			t.add(measure(sites.Options{Seed: seed, Kind: kind, Messages: *messages, Most: *most}, *mta, *verbose, investigate.Part(*without)))
+			t.add(measure(sites.Options{Seed: seed, Kind: kind, Messages: *messages, Most: *most}, *mta, *verbose, left))
 		}
 	}
 	t.print()
@@ -114,7 +119,7 @@ func sinceOf(s *sites.Site, seed uint64, until time.Time) time.Time {
 	return until.AddDate(0, 0, -1).Add(quarter - 1).Truncate(quarter)
 }
 
-func measure(opt sites.Options, mta string, verbose bool, without investigate.Part) outcome {
+func measure(opt sites.Options, mta string, verbose bool, without []investigate.Part) outcome {
 	s := sites.Make(opt)
 	until := untilOf(s, opt.Seed)
 	since := sinceOf(s, opt.Seed, until)
@@ -161,10 +166,10 @@ func clock(t time.Time) string {
 // where returns the dimensions that the truth speaks of.
 func where(p *investigate.Problem) map[string]string {
 	m := map[string]string{}
-	for _, kv := range [][2]string{{"provider", p.Where.Provider}, {"platform", p.Where.Platform}, {"domain", p.Where.Domain}, {"sender_domain", p.Where.SenderDomain},
-		{"host", p.Where.Host}, {"direction", p.Where.Direction}, {"relay", p.Where.Relay}, {"account", p.Where.Account}, {"client", p.Where.Client}} {
+	for _, kv := range [][2]registry.Foreign{{"provider", p.Where.Provider}, {"platform", p.Where.Platform}, {"domain", p.Where.Domain}, {"sender_domain", p.Where.SenderDomain},
+		{"host", p.Where.Host}, {"direction", registry.Foreign(p.Where.Direction)}, {"relay", p.Where.Relay}, {"account", p.Where.Account}, {"client", p.Where.Client}} {
 		if kv[1] != "" {
-			m[kv[0]] = kv[1]
+			m[string(kv[0])] = string(kv[1])
 		}
 	}
 	return m

@@ -19,7 +19,7 @@ func ablate(from, to uint64, kinds []string, messages, most int) {
 			data := newData(s, sinceOf(s, seed, until), until)
 			var whole outcome
 			for i, part := range parts {
-				data.Without = part
+				data.Without = []investigate.Part{part}
 				o := judge(s, investigate.Analyze(data), until)
 				if i == 0 {
 					whole = o

@@ -1,10 +1,16 @@
 package investigate
 
+import (
+	"slices"
+
+	"mailfail/registry"
+)
+
 // Common is a value that nearly all failures of a problem share, and others do
 // not.
 type Common struct {
-	Dimension string `json:"dimension"`
-	Value     string `json:"value"`
+	Dimension string           `json:"dimension"`
+	Value     registry.Foreign `json:"value"`
 }
 
 // shared is how much of a problem's failures must have the same value, and
@@ -15,70 +21,102 @@ const (
 	leastOther = 5
 )
 
-// details are what is known of failures only, so that no rates are known.
-var details = []struct {
-	name string
-	of   func(*Detail) string
-}{
-	{"sender", func(d *Detail) string { return d.Sender }},
-	{"account", func(d *Detail) string { return d.Account }},
-	{"client", func(d *Detail) string { return d.Client }},
-	{"ip", func(d *Detail) string { return d.IP }},
+// detail is a dimension of failures only: its rates are not known, since nobody
+// counts by it what is delivered.
+type detail struct {
+	name  string
+	of    func(*Detail) registry.Foreign
+	where func(*Where) *registry.Foreign
 }
 
-// mostDetails is how many failures are looked at one by one.
-const mostDetails = 500
+var details = []detail{
+	{"account", func(d *Detail) registry.Foreign { return d.Account }, func(w *Where) *registry.Foreign { return &w.Account }},
+	{"sender", func(d *Detail) registry.Foreign { return d.Sender }, func(w *Where) *registry.Foreign { return &w.Sender }},
+	{"client", func(d *Detail) registry.Foreign { return d.Client }, func(w *Where) *registry.Foreign { return &w.Client }},
+	{"relay", func(d *Detail) registry.Foreign { return d.relay }, func(w *Where) *registry.Foreign { return &w.Relay }},
+	{"ip", func(d *Detail) registry.Foreign { return d.IP }, func(w *Where) *registry.Foreign { return &w.IP }},
+}
 
-// look returns what is known alone of some of the events that are wanted, spread
-// evenly over the list.
-func (m *model) look(list []int32, wanted func(*Event) bool) (found []Detail) {
+// How many failures are looked at one by one: of a problem, and of others.
+const (
+	mostDetails = 500
+	mostOthers  = 200
+)
+
+// oneFailure is a failure whose details are asked for.
+type oneFailure struct {
+	id    int64
+	place int32
+}
+
+// look returns what is known alone of some failures, spread evenly over the list.
+func (m *model) look(list []oneFailure, most int) (found []Detail) {
 	if m.data.Details == nil {
 		return nil
 	}
-	var ids []int64
-	for _, i := range list {
-		if e := m.events[i].from; e.ID != 0 && wanted(e) {
-			ids = append(ids, e.ID)
+	list = slices.DeleteFunc(list, func(f oneFailure) bool { return f.id == 0 })
+	if n := len(list); n > most {
+		for i := range most {
+			list[i] = list[i*n/most]
 		}
+		list = list[:most]
 	}
-	if n := len(ids); n > mostDetails {
-		for i := range mostDetails {
-			ids[i] = ids[i*n/mostDetails]
-		}
-		ids = ids[:mostDetails]
-	}
-	if len(ids) == 0 {
+	if len(list) == 0 {
 		return nil
 	}
-	for _, d := range m.data.Details(ids) {
-		found = append(found, d)
+	ids := make([]int64, len(list))
+	for i, f := range list {
+		ids[i] = f.id
+	}
+	known := m.data.Details(ids)
+	for _, f := range list {
+		if d, ok := known[f.id]; ok {
+			d.relay = m.data.Places[f.place].Relay
+			found = append(found, d)
+		}
 	}
 	return found
 }
 
-// common finds what the failures of a finding have in common beyond its slice
-// and others there do not: an account, a client, a relay.
-func (m *model) common(f *finding, mine []Detail) (list []Common) {
+// triedOf returns the failures of a finding that were tried.
+func (m *model) triedOf(f *finding) (list []oneFailure) {
+	for _, i := range m.membersOf(f) {
+		if e := m.events[i].from; e.Cause >= 0 {
+			list = append(list, oneFailure{e.ID, e.Place})
+		}
+	}
+	return list
+}
+
+// beside returns other failures in the slice of a finding: those of the window that
+// nothing explains, and the newest of the days before.
+func (m *model) beside(f *finding) (list []oneFailure) {
 	members := map[int32]bool{}
 	for _, i := range m.membersOf(f) {
 		members[i] = true
 	}
-	var rest []int32
-	relays, others := map[string]int{}, map[string]int{}
 	for i := range m.events {
-		e := &m.events[i]
-		relay := m.data.Places[e.from.Place].Relay
-		switch {
-		case members[int32(i)]:
-			relays[relay]++
-		case !e.taken && f.in(&m.leaves[e.leaf]):
-			rest = append(rest, int32(i))
-			others[relay]++
+		if e := &m.events[i]; !members[int32(i)] && !e.taken && f.in(&m.leaves[e.leaf]) {
+			list = append(list, oneFailure{e.from.ID, e.from.Place})
 		}
 	}
-	other := m.look(rest, func(*Event) bool { return true })
+	for _, e := range slices.Backward(m.data.failures) {
+		if len(list) >= mostOthers {
+			break
+		}
+		if f.in(&m.leaves[m.leafOf[e.place]]) {
+			list = append(list, oneFailure{e.id, e.place})
+		}
+	}
+	return list
+}
+
+// common finds what the failures of a finding have in common beyond its slice
+// and others there have not: an account, a client, a relay.
+func (m *model) common(f *finding) (list []Common) {
+	mine, other := m.look(m.triedOf(f), mostDetails), m.look(m.beside(f), mostOthers)
 	for _, d := range details {
-		in, out := map[string]int{}, map[string]int{}
+		in, out := map[registry.Foreign]int{}, map[registry.Foreign]int{}
 		for i := range mine {
 			in[d.of(&mine[i])]++
 		}
@@ -89,14 +127,11 @@ func (m *model) common(f *finding, mine []Detail) (list []Common) {
 			list = append(list, Common{d.name, v})
 		}
 	}
-	if v, ok := only(relays, others); ok {
-		list = append(list, Common{"relay", v})
-	}
 	return list
 }
 
 // only returns the value that nearly all of one side have, and few of the other.
-func only(in, out map[string]int) (value string, ok bool) {
+func only(in, out map[registry.Foreign]int) (value registry.Foreign, ok bool) {
 	delete(in, "")
 	delete(out, "")
 	inSum, outSum := 0, 0
@@ -109,4 +144,24 @@ func only(in, out map[string]int) (value string, ok bool) {
 	value, ok = top(in)
 	return value, ok && inSum >= leastEvents && float64(in[value]) >= shared*float64(inSum) &&
 		outSum >= leastOther && float64(out[value]) <= elsewhere*float64(outSum)
+}
+
+// narrow adds to a place what its failures have in common and others there have
+// not: who sent the mail, and which host took it. What else they have in common
+// is returned.
+func (w *Where) narrow(list []Common) (rest []Common) {
+	who, to := false, w.Relay != ""
+	for _, c := range list {
+		i := slices.IndexFunc(details, func(d detail) bool { return d.name == c.Dimension })
+		named := &who
+		if c.Dimension == "relay" || c.Dimension == "ip" {
+			named = &to
+		}
+		if *named {
+			rest = append(rest, c)
+			continue
+		}
+		*named, *details[i].where(w) = true, c.Value
+	}
+	return rest
 }

@@ -3,6 +3,8 @@ package investigate
 import (
 	"slices"
 	"time"
+
+	"mailfail/registry"
 )
 
 // Data is what the engine looks at: who was to receive mail, and what failed,
@@ -18,7 +20,10 @@ type Data struct {
 	Days []Span
 	// Location is the zone of the hours of the day. nil means UTC.
 	Location *time.Location
-	Without  Part // is left out of the method, to measure what it adds
+	// NoCounts says that what was delivered is not that of the filter: nothing is
+	// said about mail that is missing.
+	NoCounts bool
+	Without  []Part // are left out of the method, to measure what it adds
 
 	Places []Place
 	Causes []Cause
@@ -40,13 +45,13 @@ type Span struct{ Since, Until int64 }
 
 // Place is one combination of the dimensions that every recipient has.
 type Place struct {
-	Host     string
-	Instance string
-	Sender   string // domain of the sender, "<>" null sender, "" unknown
-	Domain   string // of the recipient
-	Relay    string // next hop, "" when there was none
-	Provider string // operator of the relay, "" when there was no relay
-	Local    bool   // the mailbox is on this host
+	Host     registry.Foreign
+	Instance registry.Foreign
+	Sender   registry.Foreign // domain of the sender, "<>" null sender, "" unknown
+	Domain   registry.Foreign // of the recipient
+	Relay    registry.Foreign // next hop, "" when there was none
+	Provider registry.Foreign // operator of the relay, "" when there was no relay
+	Local    bool             // the mailbox is on this host
 }
 
 // Cause is what a failure is filed under.
@@ -55,7 +60,7 @@ type Cause struct {
 	Code      string // "550 5.1.1", "" when none was given
 	Stage     string
 	Source    string
-	Signature string
+	Signature registry.Foreign
 }
 
 // Suspended is the Cause of an event without one of its own: the MTA put the
@@ -63,7 +68,7 @@ type Cause struct {
 const Suspended = -1
 
 // Event is the first failing attempt of a recipient for a reason. Retries are
-// no events. Before the window only Minute, Place, Cause and N matter.
+// no events. Before the window only ID, Minute, Place, Cause and N matter.
 type Event struct {
 	ID        int64 // for Details, 0 none
 	Minute    int64
@@ -87,11 +92,13 @@ const (
 
 // Detail holds what is known of failures only.
 type Detail struct {
-	Text    string // the reply, as logged
-	Sender  string // address
-	Account string
-	Client  string
-	IP      string // of the relay
+	Text    registry.Foreign // the reply, as logged
+	Sender  registry.Foreign // address
+	Account registry.Foreign
+	Client  registry.Foreign
+	IP      registry.Foreign // of the relay
+
+	relay registry.Foreign
 }
 
 // arrival counts recipients that were first seen at a place in a minute.
@@ -101,7 +108,10 @@ type arrival struct {
 }
 
 // failure counts events before the window.
-type failure struct{ place, cause, day, n int32 }
+type failure struct {
+	id                   int64 // for Details, 0 none
+	place, cause, day, n int32
+}
 
 // dayOf returns the number of the day of a minute, that of the window being
 // len(d.Days), and -1 for a minute that lies in none.
@@ -207,6 +217,6 @@ func (d *Data) Fail(e Event) {
 	case day == len(d.Days):
 		d.Events = append(d.Events, e)
 	case day >= 0 && e.Cause >= 0:
-		d.failures = append(d.failures, failure{e.Place, e.Cause, int32(day), e.N})
+		d.failures = append(d.failures, failure{e.ID, e.Place, e.Cause, int32(day), e.N})
 	}
 }

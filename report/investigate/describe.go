@@ -1,6 +1,7 @@
 package investigate
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -8,9 +9,6 @@ import (
 	"mailfail/registry"
 	"mailfail/templates"
 )
-
-// foreign is text that came from a log.
-func foreign(s string) registry.Foreign { return registry.Foreign(s) }
 
 // Title says in one sentence what is wrong, where, and since when.
 func (p *Problem) Title() templates.Text {
@@ -32,19 +30,19 @@ func (p *Problem) reasonWords() templates.Text {
 	if p.Code == "" {
 		return name
 	}
-	return templates.Say("%v, %v", name, foreign(p.Code))
+	return templates.Say("%v, %v", name, registry.Foreign(p.Code))
 }
 
 // place says in words what narrows a problem down.
 func (p *Problem) place() templates.Text {
 	w := &p.Where
 	var t templates.Text
-	say := func(words, name string) {
+	say := func(words string, name registry.Foreign) {
 		if name != "" {
-			t = append(t, templates.Say(words, foreign(name))...)
+			t = append(t, templates.Say(words, name)...)
 		}
 	}
-	say(" from %v", w.SenderDomain)
+	say(" from %v", cmp.Or(w.Sender, w.SenderDomain))
 	say(" to %v", w.Domain)
 	switch {
 	case w.Platform != "":
@@ -56,12 +54,17 @@ func (p *Problem) place() templates.Text {
 		t = append(t, templates.Words(" to mailboxes here")...)
 	}
 	if len(p.Also) > 0 {
-		t = append(t, templates.Say(" to %v", foreign(strings.Join(p.Also, ", ")))...)
+		var also []templates.Text
+		for _, name := range p.Also {
+			also = append(also, templates.Name(name))
+		}
+		t = append(t, templates.Say(" to %v", templates.Join(also, ", "))...)
 	}
-	say(" through %v", w.Relay)
+	say(" through %v", cmp.Or(w.Relay, w.IP))
 	say(" on %v", w.Host)
 	say(" (instance %v)", w.Instance)
 	say(" of account %v", w.Account)
+	say(" from client %v", w.Client)
 	if len(t) == 0 && p.Kind != UntriedMail {
 		return templates.Words(" of the whole site")
 	}
@@ -109,7 +112,7 @@ func (p *Problem) Facts() (facts []templates.Text) {
 		facts = append(facts, templates.Words("This reply was not seen on the days before."))
 	}
 	for _, c := range p.Common {
-		facts = append(facts, templates.Say("All of it: "+c.Dimension+" %v.", foreign(c.Value)))
+		facts = append(facts, templates.Say("All of it: "+c.Dimension+" %v.", c.Value))
 	}
 	return facts
 }
@@ -151,6 +154,9 @@ func (r *Result) Limits() (lines []templates.Text) {
 	if !r.LogsEnd.IsZero() {
 		lines = append(lines, templates.Words("The logs end "+r.LogsEnd.Format("Mon 15:04")+": nothing is said of the time after."))
 	}
+	if r.NoCounts {
+		lines = append(lines, templates.Words("Deliveries are not counted by account: what failed was compared with all mail of the place, and missing mail was not looked for."))
+	}
 	switch {
 	case r.Baseline.Days == 0:
 		lines = append(lines, templates.Words("There is no history: the time since was compared with the first third of the window, and missing mail was not looked for."))
@@ -168,10 +174,10 @@ func (r *Result) Limits() (lines []templates.Text) {
 
 // commands returns what shows the mail of a problem.
 func (p *Problem) commands(until time.Time) (list []string) {
-	command := func(name string, args ...string) string {
+	command := func(name string, args ...registry.Foreign) string {
 		for i := 0; i < len(args); i += 2 {
-			if args[i+1] != "" {
-				name += " " + args[i] + " " + quote(args[i+1])
+			if v := args[i+1]; v != "" && string(v) == v.String() { // what cannot be shown cannot be copied
+				name += " " + string(args[i]) + " " + quote(string(v))
 			}
 		}
 		return name
@@ -181,14 +187,17 @@ func (p *Problem) commands(until time.Time) (list []string) {
 		end = until
 	}
 	w := &p.Where
-	at := []string{"--since", p.BeganEarliest.Format("2006-01-02 15:04"), "--until", end.Format("2006-01-02 15:04"), "--sender", w.SenderDomain,
-		"--provider", w.Provider, "--domain", w.Domain, "--host", w.Host}
+	at := []registry.Foreign{"--since", minute(p.BeganEarliest), "--until", minute(end), "--sender", w.SenderDomain,
+		"--provider", w.Provider, "--domain", w.Domain, "--host", w.Host, "--account", w.Account}
 	if p.Kind != Failures {
 		return []string{command("mailfail report --by sender,host", at[:4]...)}
 	}
-	list = append(list, command("mailfail events", append(at, "--reason", p.Reason)...))
-	return append(list, command("mailfail report --by provider,sender", append(at, "--reason", p.Reason)...))
+	list = append(list, command("mailfail events", append(at, "--reason", registry.Foreign(p.Reason))...))
+	return append(list, command("mailfail report --by provider,sender", append(at, "--reason", registry.Foreign(p.Reason))...))
 }
+
+// minute writes a time as flags have it.
+func minute(t time.Time) registry.Foreign { return registry.Foreign(t.Format("2006-01-02 15:04")) }
 
 // quote makes a word of a shell of s.
 func quote(s string) string {

@@ -44,6 +44,7 @@ type Result struct {
 	NoiseFloor   int // recipients failing in one place that would be reported
 	MissingFloor int // recipients of one sender that would be missed, roughly
 
+	NoCounts           bool    // deliveries are those of all accounts, not only of those asked for
 	Recipients, Events int     // of the window
 	Rate, Usual        float64 // of events, in the window and as expected from the days before
 	Strongest          *Strongest
@@ -66,26 +67,26 @@ type Strongest struct {
 
 // Where holds the dimensions that narrow a problem down; "" is all of them.
 type Where struct {
-	Provider     string `json:"provider,omitempty"`
-	Platform     string `json:"platform,omitempty"`
-	Domain       string `json:"domain,omitempty"`
-	Relay        string `json:"relay,omitempty"`
-	IP           string `json:"ip,omitempty"`
-	SenderDomain string `json:"sender_domain,omitempty"`
-	Sender       string `json:"sender,omitempty"`
-	Account      string `json:"account,omitempty"`
-	Client       string `json:"client,omitempty"`
-	Host         string `json:"host,omitempty"`
-	Instance     string `json:"instance,omitempty"`
-	Direction    string `json:"direction,omitempty"`
+	Provider     registry.Foreign `json:"provider,omitempty"`
+	Platform     registry.Foreign `json:"platform,omitempty"`
+	Domain       registry.Foreign `json:"domain,omitempty"`
+	Relay        registry.Foreign `json:"relay,omitempty"`
+	IP           registry.Foreign `json:"ip,omitempty"`
+	SenderDomain registry.Foreign `json:"sender_domain,omitempty"`
+	Sender       registry.Foreign `json:"sender,omitempty"`
+	Account      registry.Foreign `json:"account,omitempty"`
+	Client       registry.Foreign `json:"client,omitempty"`
+	Host         registry.Foreign `json:"host,omitempty"`
+	Instance     registry.Foreign `json:"instance,omitempty"`
+	Direction    string           `json:"direction,omitempty"`
 }
 
 // Problem is one thing that changed.
 type Problem struct {
 	Kind     string
 	Where    Where
-	Also     []string // providers or domains that have it in common, where no dimension names them
-	Common   []Common // what else its failures share
+	Also     []registry.Foreign // providers or domains that have it in common, where no dimension names them
+	Common   []Common           // what else its failures share
 	Reason   string
 	Code     string
 	Stage    string
@@ -110,7 +111,7 @@ type Problem struct {
 	RateBefore float64
 	RateNow    float64
 
-	Examples []string // replies as logged
+	Examples []registry.Foreign // replies as logged
 	Meaning  string
 	Action   string
 	Next     []string // commands that show the mail
@@ -123,7 +124,7 @@ func Analyze(d *Data) *Result {
 	volumes := make(chan *volume)
 	go func() { volumes <- newVolume(d) }() // it has nothing in common with the model
 	m := newModel(d)
-	r := &Result{Since: m.time(d.Since), Until: m.time(d.Until), Recipients: int(m.total)}
+	r := &Result{NoCounts: d.NoCounts, Since: m.time(d.Since), Until: m.time(d.Until), Recipients: int(m.total)}
 	r.Baseline.Days = len(d.Days)
 	if n := len(d.Days); n > 0 {
 		r.Baseline.Since, r.Baseline.Until = m.time(d.Days[0].Since), m.time(d.Days[n-1].Until)
@@ -139,11 +140,13 @@ func Analyze(d *Data) *Result {
 		r.Problems = append(r.Problems, m.problem(f))
 	}
 	v := <-volumes
-	for _, h := range v.untried(m.total) {
-		r.Problems = append(r.Problems, m.ofHole(UntriedMail, h))
-	}
-	for _, h := range v.missing(m.total) {
-		r.Problems = append(r.Problems, m.ofHole(MissingMail, h))
+	if !d.NoCounts {
+		for _, h := range v.untried(m.total) {
+			r.Problems = append(r.Problems, m.ofHole(UntriedMail, h))
+		}
+		for _, h := range v.missing(m.total) {
+			r.Problems = append(r.Problems, m.ofHole(MissingMail, h))
+		}
 	}
 	r.finish()
 	r.NoiseFloor = m.noiseFloor()

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"mailfail/registry"
 )
 
 // world is a small site: two hosts, three senders, two large providers and
@@ -13,6 +15,8 @@ type world struct {
 	r      *rand.Rand
 	places map[Place]int32
 	next   int64
+
+	account map[int64]registry.Foreign // of failures
 }
 
 const (
@@ -38,13 +42,13 @@ func (w *world) is(what func(int64, *Place) bool, minute int64, p *Place) bool {
 
 // newWorld makes a site.
 func newWorld(how plan) *world {
-	w := &world{r: rand.New(rand.NewPCG(1, 2)), places: map[Place]int32{}}
+	w := &world{r: rand.New(rand.NewPCG(1, 2)), places: map[Place]int32{}, account: map[int64]registry.Foreign{}}
 	w.data = &Data{Since: begin - how.shift, Until: begin + day - how.shift, Causes: []Cause{{Reason: "user-unknown", Stage: "rcpt", Source: "remote"},
 		{Reason: "blocklist", Code: "550 5.7.1", Signature: "blocked", Stage: "rcpt", Source: "remote"}, {Reason: "connection", Stage: "connect", Source: "network"}}}
 	w.data.Details = func(ids []int64) map[int64]Detail {
 		found := map[int64]Detail{}
 		for _, id := range ids {
-			found[id] = Detail{Text: "550 no", Client: "192.0.2.1"}
+			found[id] = Detail{Text: "550 no", Account: w.account[id], Client: "192.0.2.1"}
 		}
 		return found
 	}
@@ -76,15 +80,15 @@ func newWorld(how plan) *world {
 }
 
 func (w *world) place() Place {
-	p := Place{Host: fmt.Sprint("mx", w.r.IntN(2)), Sender: []string{"shop.test", "office.test", "news.test"}[w.r.IntN(3)]}
+	p := Place{Host: registry.Foreign(fmt.Sprint("mx", w.r.IntN(2))), Sender: []registry.Foreign{"shop.test", "office.test", "news.test"}[w.r.IntN(3)]}
 	switch x := w.r.IntN(10); {
 	case x < 3:
-		p.Provider, p.Domain = "Google", []string{"gmail.com", "a.example", "b.example"}[w.r.IntN(3)]
+		p.Provider, p.Domain = "Google", []registry.Foreign{"gmail.com", "a.example", "b.example"}[w.r.IntN(3)]
 		p.Relay = "aspmx.l.google.com"
 	case x < 5:
 		p.Provider, p.Domain, p.Relay = "Yahoo", "yahoo.com", "mta5.am0.yahoodns.net"
 	default:
-		p.Domain = fmt.Sprintf("firm%d.example", w.r.IntN(40))
+		p.Domain = registry.Foreign(fmt.Sprintf("firm%d.example", w.r.IntN(40)))
 		p.Relay, p.Provider = "mail."+p.Domain, p.Domain
 	}
 	return p
@@ -143,6 +147,51 @@ func TestFailures(t *testing.T) {
 				t.Errorf("new %v, code %v, examples %q", p.New, p.NewCode, p.Examples)
 			}
 		})
+	}
+}
+
+// Deliveries are not counted by account, but failures tell that it is one account's
+// mail that fails, of a sender or of several.
+func TestAccount(t *testing.T) {
+	shop := func(p *Place) bool { return p.Sender == "shop.test" }
+	several := func(p *Place) bool {
+		return shop(p) && p.Provider == "Google" || p.Sender == "office.test" && p.Provider == "Yahoo"
+	}
+	for _, tt := range []struct {
+		name  string
+		fails func(*Place) bool
+		usual registry.Foreign // account of what fails otherwise
+		want  Where
+	}{
+		{"of one sender", shop, "web", Where{SenderDomain: "shop.test", Account: "joe"}},
+		{"the usual one", shop, "joe", Where{SenderDomain: "shop.test"}},
+		{"at several places", several, "web", Where{Account: "joe"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(plan{fails: func(minute int64, p *Place) bool { return minute >= noon && tt.fails(p) }})
+			for i := range w.data.failures {
+				w.account[w.data.failures[i].id] = tt.usual
+			}
+			for i := range w.data.Events {
+				if e := &w.data.Events[i]; e.Cause == 1 {
+					w.account[e.ID] = "joe"
+				}
+			}
+			r := Analyze(w.data)
+			if len(r.Problems) != 1 || r.Problems[0].Where != tt.want {
+				t.Fatalf("problems: %+v", r.Problems)
+			}
+		})
+	}
+}
+
+// Of an account that was asked for no mail can be missing: nobody knows how much it
+// sends.
+func TestNoCounts(t *testing.T) {
+	w := newWorld(plan{stays: func(minute int64, p *Place) bool { return minute >= noon && p.Sender == "shop.test" }})
+	w.data.NoCounts = true
+	if r := Analyze(w.data); len(r.Problems) != 0 {
+		t.Errorf("problems: %+v", r.Problems)
 	}
 }
 

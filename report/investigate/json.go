@@ -4,6 +4,7 @@ import (
 	"io"
 	"time"
 
+	"mailfail/registry"
 	"mailfail/templates"
 )
 
@@ -36,36 +37,36 @@ type jsonFloor struct {
 
 // JSONProblem is a Problem as JSON has it.
 type JSONProblem struct {
-	Rank          int        `json:"rank"`
-	Kind          string     `json:"kind"`
-	Title         string     `json:"title"`
-	Where         Where      `json:"where"`
-	Also          []string   `json:"also,omitempty"`
-	Common        []Common   `json:"common,omitempty"`
-	Reason        string     `json:"reason"`
-	Code          string     `json:"code"`
-	Stage         string     `json:"stage"`
-	Source        string     `json:"source"`
-	New           bool       `json:"new"`
-	NewCode       bool       `json:"new_code"`
-	Began         time.Time  `json:"began"`
-	BeganEarliest time.Time  `json:"began_earliest"`
-	BeganLatest   time.Time  `json:"began_latest"`
-	Ended         *time.Time `json:"ended"`
-	Recipients    int        `json:"recipients"`
-	Failed        int        `json:"failed"`
-	Waiting       int        `json:"waiting"`
-	Expected      float64    `json:"expected"`
-	Excess        float64    `json:"excess"`
-	Share         float64    `json:"share"`
-	RateBefore    float64    `json:"rate_before"`
-	RateNow       float64    `json:"rate_now"`
-	Score         float64    `json:"score"`
-	Severity      string     `json:"severity"`
-	Examples      []string   `json:"examples"`
-	Meaning       string     `json:"meaning"`
-	Action        string     `json:"action"`
-	Next          []string   `json:"next"`
+	Rank          int                `json:"rank"`
+	Kind          string             `json:"kind"`
+	Title         string             `json:"title"`
+	Where         Where              `json:"where"`
+	Also          []registry.Foreign `json:"also,omitempty"`
+	Common        []Common           `json:"common,omitempty"`
+	Reason        string             `json:"reason"`
+	Code          string             `json:"code"`
+	Stage         string             `json:"stage"`
+	Source        string             `json:"source"`
+	New           bool               `json:"new"`
+	NewCode       bool               `json:"new_code"`
+	Began         time.Time          `json:"began"`
+	BeganEarliest time.Time          `json:"began_earliest"`
+	BeganLatest   time.Time          `json:"began_latest"`
+	Ended         *time.Time         `json:"ended"`
+	Recipients    int                `json:"recipients"`
+	Failed        int                `json:"failed"`
+	Waiting       int                `json:"waiting"`
+	Expected      float64            `json:"expected"`
+	Excess        float64            `json:"excess"`
+	Share         float64            `json:"share"`
+	RateBefore    float64            `json:"rate_before"`
+	RateNow       float64            `json:"rate_now"`
+	Score         float64            `json:"score"`
+	Severity      string             `json:"severity"`
+	Examples      []registry.Foreign `json:"examples"`
+	Meaning       string             `json:"meaning"`
+	Action        string             `json:"action"`
+	Next          []string           `json:"next"`
 }
 
 // JSON returns the problems as JSON has them.
@@ -80,7 +81,7 @@ func (r *Result) JSON() []JSONProblem {
 			Recipients: p.Recipients, Failed: p.Failed, Waiting: p.Waiting,
 			Expected: round(p.Expected, 100), Excess: round(p.Excess, 100), Share: round(p.Share, 1e4),
 			RateBefore: round(p.RateBefore, 1e6), RateNow: round(p.RateNow, 1e6), Score: round(p.Score, 10),
-			Severity: p.Severity, Examples: []string{}, Meaning: p.Meaning, Action: p.Action, Next: p.Next,
+			Severity: p.Severity, Examples: []registry.Foreign{}, Meaning: p.Meaning, Action: p.Action, Next: p.Next,
 		}
 		j.Examples = append(j.Examples, p.Examples...)
 		if !p.Ended.IsZero() {

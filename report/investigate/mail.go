@@ -1,13 +1,17 @@
 package investigate
 
-import "slices"
+import (
+	"slices"
+
+	"mailfail/registry"
+)
 
 // mail counts what came, by the domains of senders and their hosts.
 type mail struct {
 	flows   []mailFlow
 	byName  map[mailFlow]int32
-	ofPlace []int32         // number of the flow by place, plus 1
-	reports map[string]bool // hosts whose log reports what was accepted
+	ofPlace []int32                   // number of the flow by place, plus 1
+	reports map[registry.Foreign]bool // hosts whose log reports what was accepted
 
 	accepted []arrival // in the window; place is a flow
 
@@ -15,7 +19,7 @@ type mail struct {
 }
 
 // mailFlow is the mail of a sender's domain at a host.
-type mailFlow struct{ host, sender string }
+type mailFlow struct{ host, sender registry.Foreign }
 
 // ledger counts by flow and quarter of an hour of all days. Mail comes hour by
 // hour, and in an hour in no order: the pages of two hours are open, and of those
@@ -118,7 +122,7 @@ func (m *mail) flow(d *Data, place int32) int32 {
 // number returns the number of a flow.
 func (m *mail) number(f mailFlow) int32 {
 	if m.byName == nil {
-		m.byName, m.reports = map[mailFlow]int32{}, map[string]bool{}
+		m.byName, m.reports = map[mailFlow]int32{}, map[registry.Foreign]bool{}
 	}
 	n, ok := m.byName[f]
 	if !ok {

@@ -143,10 +143,10 @@ func (m *model) place() {
 		provider, platform := owner.of(int32(i))
 		var k key
 		k[dimHost], k[dimDomain] = u.host, u.domain
-		k[dimInstance] = m.names[dimInstance].id(p.Instance)
-		k[dimSender] = m.names[dimSender].id(p.Sender)
-		k[dimProvider] = m.names[dimProvider].id(provider)
-		k[dimPlatform] = m.names[dimPlatform].id(platform)
+		k[dimInstance] = m.names[dimInstance].id(string(p.Instance))
+		k[dimSender] = m.names[dimSender].id(string(p.Sender))
+		k[dimProvider] = m.names[dimProvider].id(string(provider))
+		k[dimPlatform] = m.names[dimPlatform].id(string(platform))
 		leaf, ok := byKey[k]
 		if !ok {
 			leaf = int32(len(m.leaves))
@@ -160,7 +160,7 @@ func (m *model) place() {
 		switch of := &first[k[dimProvider]]; {
 		case *of == 0:
 			*of = k[dimDomain]
-			m.single[k[dimProvider]] = !registry.IsProvider(provider) && provider != localProvider && !owner.smart[provider]
+			m.single[k[dimProvider]] = !registry.IsProvider(string(provider)) && provider != localProvider && !owner.smart[provider]
 		case *of != k[dimDomain]:
 			m.single[k[dimProvider]] = false
 		}

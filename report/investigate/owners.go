@@ -16,8 +16,8 @@ type owners struct {
 	uses    []use              // by place
 	hosts   interner           // of uses
 	domains interner
-	smartOf []string        // smarthost by host
-	smart   map[string]bool // smarthosts
+	smartOf []registry.Foreign        // smarthost by host
+	smart   map[registry.Foreign]bool // smarthosts
 }
 
 // use is how much mail of a host and a domain a relay took.
@@ -27,7 +27,7 @@ type use struct {
 }
 
 func newOwners(d *Data) *owners {
-	o := &owners{data: d, at: map[[2]int32]int32{}, any: map[int32]int32{}, smart: map[string]bool{}}
+	o := &owners{data: d, at: map[[2]int32]int32{}, any: map[int32]int32{}, smart: map[registry.Foreign]bool{}}
 	o.weigh()
 	var uses []use
 	for i := range o.uses {
@@ -35,7 +35,7 @@ func newOwners(d *Data) *owners {
 			uses = append(uses, o.uses[i])
 		}
 	}
-	o.smartOf = make([]string, len(o.hosts.names))
+	o.smartOf = make([]registry.Foreign, len(o.hosts.names))
 	o.smarthosts(uses)
 	most(uses, func(u *use) { o.at[[2]int32{u.host, u.domain}] = u.place })
 	for i := range uses {
@@ -67,7 +67,7 @@ func (o *owners) weigh() {
 	var providers, relays interner
 	for i := range o.uses {
 		if p, u := &d.Places[i], &o.uses[i]; u.n > 0 {
-			*u = use{o.hosts.id(p.Host), o.domains.id(p.Domain), providers.id(p.Provider), relays.id(p.Relay), int32(i), u.n}
+			*u = use{o.hosts.id(string(p.Host)), o.domains.id(string(p.Domain)), providers.id(string(p.Provider)), relays.id(string(p.Relay)), int32(i), u.n}
 		}
 	}
 }
@@ -147,7 +147,7 @@ func (o *owners) smarthosts(uses []use) {
 			for i := range relay[1:] {
 				domains += one(relay[i].domain != relay[i+1].domain)
 			}
-			if p := &o.data.Places[relay[0].place]; 10*mailOf(relay) > 6*all && domains > 30 && !registry.IsProvider(p.Provider) {
+			if p := &o.data.Places[relay[0].place]; 10*mailOf(relay) > 6*all && domains > 30 && !registry.IsProvider(string(p.Provider)) {
 				o.smartOf[relay[0].host], o.smart[p.Relay] = p.Relay, true
 			}
 		}
@@ -170,7 +170,7 @@ func one(b bool) int {
 
 // of returns provider and platform of a place. A provider that is not known
 // goes by the domain.
-func (o *owners) of(place int32) (provider, platform string) {
+func (o *owners) of(place int32) (provider, platform registry.Foreign) {
 	p, u := &o.data.Places[place], &o.uses[place]
 	if p.Local {
 		return localProvider, localProvider
@@ -195,11 +195,11 @@ func (o *owners) of(place int32) (provider, platform string) {
 // platformOf returns the part of a provider's service that a relay belongs to.
 // Outlook.com's mailboxes and the tenants of Microsoft 365 are filtered and
 // limited apart.
-func platformOf(provider, relay string) string {
+func platformOf(provider, relay registry.Foreign) registry.Foreign {
 	if provider != "Microsoft" {
 		return provider
 	}
-	host := strings.TrimSuffix(strings.ToLower(relay), ".")
+	host := strings.TrimSuffix(strings.ToLower(string(relay)), ".")
 	if strings.HasSuffix(host, "mail.protection.outlook.com") || strings.HasSuffix(host, "mx.microsoft") {
 		return "Microsoft 365"
 	}

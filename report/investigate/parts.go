@@ -1,5 +1,7 @@
 package investigate
 
+import "slices"
+
 // Part names a part of the method that a measurement can leave out, to see what
 // the part adds.
 type Part string
@@ -34,4 +36,4 @@ const (
 )
 
 // has reports whether a part of the method is used.
-func (d *Data) has(p Part) bool { return d.Without != p }
+func (d *Data) has(p Part) bool { return !slices.Contains(d.Without, p) }

@@ -6,13 +6,14 @@ import (
 	"math"
 	"slices"
 
+	"mailfail/registry"
 	"mailfail/templates"
 )
 
 // where names a slice.
 func (m *model) where(c *candidate) (w Where) {
 	for _, d := range c.dims {
-		name := m.names[d].names[c.at[d]]
+		name := registry.Foreign(m.names[d].names[c.at[d]])
 		switch d {
 		case dimHost:
 			w.Host = name
@@ -29,7 +30,7 @@ func (m *model) where(c *candidate) (w Where) {
 	return w
 }
 
-func (m *model) nameProvider(w *Where, d dim, name string) {
+func (m *model) nameProvider(w *Where, d dim, name registry.Foreign) {
 	switch {
 	case name == localProvider:
 		w.Direction = "local"
@@ -190,7 +191,7 @@ func (m *model) back(f *finding, bin int, recipients float64) int64 {
 // facts finds what else the events of a finding have in common.
 func (m *model) facts(f *finding, p *Problem) {
 	members := m.membersOf(f)
-	causes, texts := map[int32]int{}, map[string]int{}
+	causes, texts := map[int32]int{}, map[registry.Foreign]int{}
 	for _, i := range members {
 		if e := m.events[i].from; e.Cause >= 0 && m.data.Causes[e.Cause].Reason == p.Reason {
 			causes[e.Cause]++
@@ -203,7 +204,13 @@ func (m *model) facts(f *finding, p *Problem) {
 		p.New, p.NewCode = m.isNew(f, func(c *Cause) bool { return c.Signature == k.Signature }), m.isNew(f, func(c *Cause) bool { return c.Code == k.Code })
 		p.New, p.NewCode = p.New && k.Signature != "", p.NewCode && k.Code != ""
 	}
-	for _, d := range m.look(members, func(e *Event) bool { return e.Cause == cause }) {
+	var like []oneFailure
+	for _, i := range members {
+		if e := m.events[i].from; e.Cause == cause && ok {
+			like = append(like, oneFailure{e.ID, e.Place})
+		}
+	}
+	for _, d := range m.look(like, mostDetails) {
 		if d.Text != "" {
 			texts[d.Text]++
 		}
@@ -211,19 +218,19 @@ func (m *model) facts(f *finding, p *Problem) {
 	if text, ok := top(texts); ok {
 		p.Examples = append(p.Examples, text)
 	}
-	p.Common = m.common(f, m.look(members, func(e *Event) bool { return e.Cause >= 0 }))
 	p.Where.Relay = m.oneRelay(f)
+	p.Common = p.Where.narrow(m.common(f))
 }
 
 // oneRelay returns the relay of failures that are elsewhere spread over many:
 // a smarthost, or a content filter.
-func (m *model) oneRelay(f *finding) string {
+func (m *model) oneRelay(f *finding) registry.Foreign {
 	for _, d := range f.dims {
 		if d == dimProvider || d == dimPlatform || d == dimDomain {
 			return ""
 		}
 	}
-	relays, n := map[string]int{}, 0
+	relays, n := map[registry.Foreign]int{}, 0
 	for _, i := range m.membersOf(f) {
 		if e := m.events[i].from; e.Cause >= 0 {
 			relays[m.data.Places[e.Place].Relay]++

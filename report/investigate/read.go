@@ -48,7 +48,7 @@ func Run(ctx context.Context, r store.Reader, opt Options) (*Result, error) {
 		failed = errors.Join(failed, err)
 		details := make(map[int64]Detail, len(replies))
 		for _, a := range replies {
-			details[a.ID] = Detail{Text: string(a.Text), Sender: string(a.Sender), Account: string(a.Account), Client: string(a.Client), IP: string(a.IP)}
+			details[a.ID] = Detail{Text: a.Text, Sender: a.Sender, Account: a.Account, Client: a.Client, IP: a.IP}
 		}
 		return details
 	}
@@ -72,7 +72,7 @@ func read(ctx context.Context, r store.Reader, opt Options) (*Data, error) {
 		return nil, ErrEmpty
 	}
 	w := opt.window(last)
-	d := &Data{Since: w.Since.Unix() / 60, Until: w.Until.Unix() / 60, Location: opt.location()}
+	d := &Data{NoCounts: len(opt.Filter.Accounts) > 0, Since: w.Since.Unix() / 60, Until: w.Until.Unix() / 60, Location: opt.location()}
 	days := opt.days(w, first)
 	for _, day := range days {
 		d.Days = append(d.Days, Span{day.Since.Unix() / 60, day.Until.Unix() / 60})
@@ -176,12 +176,12 @@ type suspension struct{ suspended, recipients, delivered int64 }
 // AddPlace adds a place.
 func (c *collector) AddPlace(p *store.FlowPlace) {
 	c.data.Places = append(c.data.Places, Place{
-		Host:     string(p.Host),
-		Instance: string(p.Instance),
-		Sender:   string(p.Sender),
-		Domain:   string(p.Domain),
-		Relay:    string(p.Relay),
-		Provider: string(p.Provider),
+		Host:     p.Host,
+		Instance: p.Instance,
+		Sender:   p.Sender,
+		Domain:   p.Domain,
+		Relay:    p.Relay,
+		Provider: p.Provider,
 		Local:    isLocal(string(p.Relay)),
 	})
 }
@@ -197,7 +197,7 @@ func isLocal(relay string) bool {
 
 // AddCause adds a cause.
 func (c *collector) AddCause(k *store.FlowCause) {
-	c.data.Causes = append(c.data.Causes, Cause{Reason: k.Reason, Code: k.Code, Stage: k.Stage.String(), Source: k.Source.String(), Signature: string(k.Signature)})
+	c.data.Causes = append(c.data.Causes, Cause{Reason: k.Reason, Code: k.Code, Stage: k.Stage.String(), Source: k.Source.String(), Signature: k.Signature})
 }
 
 // AddCounts adds recipients and accepted messages.
@@ -235,7 +235,7 @@ func (c *collector) AddSums(window int, places []int32, recipients []int64) {
 
 // AddMail adds the mail of a sender at a host.
 func (c *collector) AddMail(m *store.FlowMail) {
-	c.mail = append(c.mail, c.data.mail.number(mailFlow{string(m.Host), string(m.Sender)}))
+	c.mail = append(c.mail, c.data.mail.number(mailFlow{m.Host, m.Sender}))
 }
 
 // AddQuarters adds mail of the days before.

@@ -1,10 +1,12 @@
 package investigate
 
 import (
+	"cmp"
 	"math"
 	"slices"
-	"strings"
 	"time"
+
+	"mailfail/registry"
 )
 
 // Mail that never came leaves no line. What is missing is found against what
@@ -24,7 +26,7 @@ const (
 
 // stream is the mail of a sender's domain at a host.
 type stream struct {
-	host, sender string
+	host, sender registry.Foreign
 	others       bool        // it stands for all senders with little mail
 	days         [][]float64 // by day, the window being the last one, and quarter
 	flows        []int32     // of mail
@@ -37,14 +39,14 @@ type volume struct {
 	data     *Data
 	quarters int
 	streams  []*stream
-	kind     [][]bool           // by day and hour: whether it is a weekend's
-	tried    map[string]*stream // by host: recipients that were tried, where what was accepted is known
+	kind     [][]bool                     // by day and hour: whether it is a weekend's
+	tried    map[registry.Foreign]*stream // by host: recipients that were tried, where what was accepted is known
 }
 
 // newVolume adds up what came into the queue or, where the logs do not tell,
 // what was first tried. Senders with little mail are one stream.
 func newVolume(d *Data) *volume {
-	v := &volume{data: d, quarters: d.quarters(), tried: map[string]*stream{}}
+	v := &volume{data: d, quarters: d.quarters(), tried: map[registry.Foreign]*stream{}}
 	much := d.mail.frequent(leastHole * float64(len(d.Days)+1))
 	byName := map[mailFlow]*stream{}
 	of, triedOf := make([]*stream, len(d.mail.flows)), make([]*stream, len(d.mail.flows))
@@ -99,7 +101,7 @@ func (v *volume) fill(of, triedOf []*stream) {
 }
 
 // frequent returns the senders with at least so much mail.
-func (m *mail) frequent(least float64) map[string]bool {
+func (m *mail) frequent(least float64) map[registry.Foreign]bool {
 	came := make([]float64, len(m.flows))
 	m.tried.each(func(_, flow, n int32) {
 		if !m.reports[m.flows[flow].host] {
@@ -107,7 +109,7 @@ func (m *mail) frequent(least float64) map[string]bool {
 		}
 	})
 	m.came.each(func(_, flow, n int32) { came[flow] += float64(n) })
-	sums, much := map[string]float64{}, map[string]bool{}
+	sums, much := map[registry.Foreign]float64{}, map[registry.Foreign]bool{}
 	for i, n := range came {
 		sums[m.flows[i].sender] += n
 	}
@@ -117,7 +119,7 @@ func (m *mail) frequent(least float64) map[string]bool {
 	return much
 }
 
-func (v *volume) newStream(host, sender string) *stream {
+func (v *volume) newStream(host, sender registry.Foreign) *stream {
 	s := &stream{host: host, sender: sender, days: make([][]float64, len(v.data.Days)+1)}
 	for i := range s.days {
 		s.days[i] = make([]float64, v.quarters)
@@ -262,8 +264,8 @@ func calmMean(list []float64) float64 {
 
 // hole is a span in which less mail came than expected.
 type hole struct {
-	host, sender       string // "" all
-	from, to           int    // quarters, half-open
+	host, sender       registry.Foreign // "" all
+	from, to           int              // quarters, half-open
 	observed, expected float64
 	llr, z             float64
 	before             float64 // expected recipients of the whole window
@@ -457,7 +459,7 @@ func (v *volume) isEven(h *hole) bool {
 	since := v.dayBegins(h.from)
 	before, all, seen, odd := 0.0, 0.0, 0.0, 0.0
 	type pair struct{ seen, expected float64 }
-	bySender := map[string]*pair{}
+	bySender := map[registry.Foreign]*pair{}
 	for _, s := range v.streams {
 		if h.host != "" && s.host != h.host {
 			continue
@@ -578,14 +580,14 @@ func (v *volume) usualZ(streams []*stream) float64 {
 
 // group is a slice of streams.
 type group struct {
-	host, sender string
+	host, sender registry.Foreign
 	list         []*stream
 }
 
 // slices returns everything, and what every sender and host brings, unless it
 // is less than a hole must have.
 func (v *volume) slices(least float64) (list []group) {
-	hosts, senders := map[string][]*stream{}, map[string][]*stream{}
+	hosts, senders := map[registry.Foreign][]*stream{}, map[registry.Foreign][]*stream{}
 	several := false
 	for _, s := range v.streams {
 		several = several || s.others || s.sender != v.streams[0].sender
@@ -658,7 +660,7 @@ const (
 // untried finds hosts that accept mail and do not try it: less is tried than
 // what came into their queues lets expect.
 func (v *volume) untried(total float64) (found []*hole) {
-	accepted := map[string][]*stream{}
+	accepted := map[registry.Foreign][]*stream{}
 	for _, s := range v.streams {
 		accepted[s.host] = append(accepted[s.host], s)
 	}
@@ -675,15 +677,15 @@ func (v *volume) untried(total float64) (found []*hole) {
 			found = append(found, &h)
 		}
 	}
-	slices.SortFunc(found, func(a, b *hole) int { return strings.Compare(a.host, b.host) })
+	slices.SortFunc(found, func(a, b *hole) int { return cmp.Compare(a.host, b.host) })
 	if n := len(found); n > 1 && n == len(v.hosts()) {
 		found[0].host, found = "", found[:1]
 	}
 	return found
 }
 
-func (v *volume) hosts() map[string]bool {
-	hosts := map[string]bool{}
+func (v *volume) hosts() map[registry.Foreign]bool {
+	hosts := map[registry.Foreign]bool{}
 	for _, s := range v.streams {
 		hosts[s.host] = true
 	}

@@ -38,6 +38,9 @@ func (q *reader) Flow(ctx context.Context, windows []store.Window, f store.Filte
 			fl.wanted[i] = fl.wanted[i] && (!fl.cat.series[i].own || len(f.Directions) > 0)
 		}
 		fl.numbers = make([]int32, len(fl.cat.places))
+		if err := t.ofAccounts(f.Accounts); err != nil { // counts are not by account
+			return err
+		}
 		for _, report := range []func() error{fl.readCauses, fl.counts, fl.recipients} {
 			if err := report(); err != nil {
 				return err
