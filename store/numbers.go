@@ -174,6 +174,24 @@ type SignatureRow struct {
 	Example   registry.Foreign
 }
 
+// Add adds o to t.
+func (t *Tally) Add(o *Tally) {
+	t.Recipients += o.Recipients
+	t.Delivered += o.Delivered
+	t.Bounced += o.Bounced
+	t.Expired += o.Expired
+	t.Removed += o.Removed
+	t.Pending += o.Pending
+	t.HandedOver += o.HandedOver
+	t.Attempts += o.Attempts
+	t.Deferrals += o.Deferrals
+	t.Failures += o.Failures
+	t.Suspended += o.Suspended
+	t.Deferred += o.Deferred
+	t.Rejected += o.Rejected
+	t.RejectedTemporary += o.RejectedTemporary
+}
+
 // AddRecipient counts a recipient by its state.
 func (t *Tally) AddRecipient(s registry.State, deferred bool) {
 	n := int64(0)

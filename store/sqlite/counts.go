@@ -233,7 +233,7 @@ func (w *Writer) addDays() error {
 
 func (w *Writer) addDay(day int64, quarters *quarterSums) error {
 	var rows []countRow
-	hour := day * 24
+	folded, hour := 0, day*24
 	fill := func(until int64) {
 		for ; hour < until; hour++ {
 			w.putQuarters(hour, quarters)
@@ -256,12 +256,15 @@ func (w *Writer) addDay(day int64, quarters *quarterSums) error {
 				b.cols[countMinute][i] = 0
 			}
 		}
-		rows = foldRows(appendCountRows(rows, &b))
+		if rows = appendCountRows(rows, &b); len(rows) > 2*folded+1<<16 {
+			rows = foldRows(rows)
+			folded = len(rows)
+		}
 		return nil
 	}, day*24*blocksPerHour, (day+1)*24*blocksPerHour)
 	if err == nil {
 		fill(day*24 + 24)
-		w.sink.exec("INSERT OR REPLACE INTO days VALUES (?,?)", day, appendCounts(nil, rows))
+		w.sink.exec("INSERT OR REPLACE INTO days VALUES (?,?)", day, appendCounts(nil, foldRows(rows)))
 	}
 	return err
 }

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"slices"
+
 	"mailfail/store"
 	"mailfail/store/fleet"
 )
@@ -84,7 +86,8 @@ func (t *tx) minutes(w store.Window) (since, until int64, err error) {
 
 // sumCounts adds up the counts of a window. sums has a place for each series, by
 // its id, plus 1; 0 none.
-func (t *tx) sumCounts(w store.Window, places []int32, sums []placeSums) error {
+func (t *tx) sumCounts(w store.Window, places []int32, sums *placeSums) error {
+	var at []int32 // places of the rows of a block, plus 1
 	return t.eachCounts(w, false, allColumns&^(1<<countCause), func(b *block, first, since, until int64) error {
 		minutes := b.cols[countMinute]
 		if first >= since && first+59 < until || len(minutes) == 0 && first >= since && first < until {
@@ -92,26 +95,23 @@ func (t *tx) sumCounts(w store.Window, places []int32, sums []placeSums) error {
 		} else if minutes == nil {
 			return nil
 		}
-		type column struct {
-			field int
-			n     []int64
-		}
-		var columns []column
-		for f := range fields {
-			if n := b.cols[countFields+f]; n != nil {
-				columns = append(columns, column{f, n})
-			}
-		}
+		at = slices.Grow(at[:0], b.rows)[:b.rows]
+		clear(at)
 		for i, id := range b.cols[countSeries] {
-			if minutes != nil && (first+minutes[i] < since || first+minutes[i] >= until) {
+			if uint64(id) < uint64(len(places)) && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
+				at[i] = places[id]
+			}
+		}
+		for f := range fields {
+			column := b.cols[countFields+f]
+			if column == nil {
 				continue
 			}
-			if uint64(id) >= uint64(len(places)) || places[id] == 0 {
-				continue
-			}
-			sum := &sums[places[id]-1]
-			for _, c := range columns {
-				sum.counts[c.field] += c.n[i]
+			sum := sums.field(f)
+			for i, n := range column {
+				if place := at[i]; place > 0 {
+					sum[place-1] += n
+				}
 			}
 		}
 		return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"slices"
-	"sync"
 	"time"
 
 	"mailfail/registry"
@@ -38,8 +37,7 @@ func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*sto
 	if c.numbers.Kept, err = t.kept(); err != nil {
 		return nil, err
 	}
-	c.places, c.failed = borrowPlaces(len(cat.series)), make([]int64, len(c.causes))
-	defer returnPlaces(c.places)
+	c.places, c.failed = newPlaceSums(len(cat.series)), make([]int64, len(c.causes))
 	c.totals = c.group(nil)
 	c.domains = c.group([]store.Dimension{store.ByDomain})
 	if by != nil {
@@ -68,6 +66,7 @@ type counter struct {
 	numbers *store.Numbers
 
 	wanted    []bool   // by place in catalog.series
+	wantedAt  []int32  // places that are wanted by id of series, plus 1; 0 none
 	own       []bool   // the same for the messages that servers made themselves
 	rejected  []bool   // the same for rejections, whose series have no sender
 	causes    []*cause // by id, nil unless wanted
@@ -76,35 +75,65 @@ type counter struct {
 	totals, domains, by                   *grouping // by may be nil
 	senders, providers, hosts, directions *grouping // nil unless by is
 
-	places   []placeSums // by place
+	places   *placeSums
 	failing  *failures
 	labels   labelled // of failing attempts
 	failed   []int64  // recipients that failed for good, by cause
 	failedAt labelled // the same
 }
 
-// placeSums is what was counted at a place.
+// placeSums is what was counted at places. Each number has a list of its own: a
+// month adds millions of them up, most of them in the order of places, and what
+// does not occur takes no room.
 type placeSums struct {
-	counts              [fields]int64
-	states, deferred    [8]int32 // recipients with rows of their own, by their state
-	deferrals, failures int32
-	used                bool
+	n                   int
+	counts              [fields][]int64 // nil: 0 throughout
+	states, deferred    [8][]int32      // recipients with rows of their own, by their state; likewise
+	deferrals, failures []int32
+	used                []bool
 }
 
-// freePlaces are the sums of earlier answers: those of all places are many
-// megabytes, and a report asks for ten times.
-var freePlaces sync.Pool
+func newPlaceSums(n int) *placeSums {
+	return &placeSums{n: n, deferrals: make([]int32, n), failures: make([]int32, n), used: make([]bool, n)}
+}
 
-func borrowPlaces(n int) []placeSums {
-	if p, ok := freePlaces.Get().(*[]placeSums); ok && cap(*p) >= n {
-		places := (*p)[:n]
-		clear(places)
-		return places
+// field returns the list of a field of counts.
+func (p *placeSums) field(f int) []int64 {
+	if p.counts[f] == nil {
+		p.counts[f] = make([]int64, p.n)
 	}
-	return make([]placeSums, n)
+	return p.counts[f]
 }
 
-func returnPlaces(places []placeSums) { freePlaces.Put(&places) }
+// countsAt returns the counts of a place.
+func (p *placeSums) countsAt(place int) (n [fields]int64) {
+	for f, list := range p.counts {
+		if list != nil {
+			n[f] = list[place]
+		}
+	}
+	return n
+}
+
+// addRecipient counts one at a place by its state.
+func (p *placeSums) addRecipient(place int, s registry.State, deferred bool) {
+	if p.states[s] == nil {
+		p.states[s], p.deferred[s] = make([]int32, p.n), make([]int32, p.n)
+	}
+	p.states[s][place]++
+	if deferred {
+		p.deferred[s][place]++
+	}
+}
+
+// addRecipients adds those of a place to t.
+func (p *placeSums) addRecipients(place int, t *store.Tally) {
+	for state, list := range p.states {
+		if list != nil && list[place] > 0 {
+			t.AddRecipients(registry.State(state), int64(list[place]), int64(p.deferred[state][place]))
+		}
+	}
+}
 
 // group adds a grouping.
 func (c *counter) group(dims []store.Dimension) *grouping {
@@ -128,9 +157,13 @@ func (c *counter) choose() error {
 		return err
 	}
 	c.wanted, c.own = c.filter.wanted(c.cat), make([]bool, len(c.cat.series))
+	c.wantedAt = make([]int32, len(c.cat.places))
 	for i := range c.wanted {
 		if c.cat.series[i].own && len(c.asked.Directions) == 0 {
 			c.wanted[i], c.own[i] = false, c.wanted[i]
+		}
+		if c.wanted[i] {
+			c.wantedAt[c.cat.series[i].id] = int32(i) + 1
 		}
 	}
 	c.rejected = c.filter.wantedOfRejections(c.cat)
@@ -190,50 +223,50 @@ func (c *counter) counts() error {
 	if err := c.sumCounts(c.window, c.cat.places, c.places); err != nil {
 		return err
 	}
-	for i := range c.places {
-		p := &c.places[i]
-		n := &p.counts
-		if c.own[i] && *n != [fields]int64{} {
-			addCounts(&c.numbers.OwnBounces, n)
+	for i := range c.wanted {
+		n := c.places.countsAt(i)
+		if n == [fields]int64{} {
+			continue
 		}
-		if !c.wanted[i] || *n == [fields]int64{} {
+		if c.own[i] {
+			addCounts(&c.numbers.OwnBounces, &n)
+		}
+		if !c.wanted[i] {
 			continue
 		}
 		c.numbers.Messages += n[fieldMessages]
 		c.numbers.Accepted += n[fieldAccepted]
 		c.numbers.Untried += n[fieldAccepted] - n[fieldHeard]
 		// Arrivals have no recipient, hence no place in the tables.
-		p.used = withoutArrivals(*n) != [fields]int64{}
+		c.places.used[i] = withoutArrivals(n) != [fields]int64{}
 	}
 	return nil
 }
 
 // fold adds what was counted by place up to groups.
 func (c *counter) fold() error {
-	for i := range c.places {
-		p := &c.places[i]
-		if !p.used {
+	for i, used := range c.places.used {
+		if !used {
 			continue
 		}
+		var t store.Tally
+		c.places.addTo(i, &t)
 		for _, g := range c.groupings {
 			if !g.ofCause {
-				p.addTo(&g.at(g.parts[i]).Tally)
+				g.at(g.parts[i]).Tally.Add(&t)
 			}
 		}
 	}
 	return nil
 }
 
-func (p *placeSums) addTo(t *store.Tally) {
-	addCounts(t, &p.counts)
-	t.Attempts += int64(p.deferrals) + int64(p.failures)
-	t.Deferrals += int64(p.deferrals)
-	t.Failures += int64(p.failures)
-	for state, n := range p.states {
-		if n > 0 {
-			t.AddRecipients(registry.State(state), int64(n), int64(p.deferred[state]))
-		}
-	}
+func (p *placeSums) addTo(place int, t *store.Tally) {
+	n := p.countsAt(place)
+	addCounts(t, &n)
+	t.Attempts += int64(p.deferrals[place]) + int64(p.failures[place])
+	t.Deferrals += int64(p.deferrals[place])
+	t.Failures += int64(p.failures[place])
+	p.addRecipients(place, t)
 }
 
 // withoutArrivals returns what n tells of recipients.
@@ -252,8 +285,11 @@ func addCounts(t *store.Tally, n *[fields]int64) {
 
 // place returns the place of a series in the catalog, unless it isn't wanted.
 func (c *counter) place(id int64) (int, bool) {
-	i, ok := c.cat.place(id)
-	return i, ok && c.wanted[i]
+	if uint64(id) >= uint64(len(c.wantedAt)) {
+		return 0, false
+	}
+	i := int(c.wantedAt[id]) - 1
+	return i, i >= 0
 }
 
 // cause returns a cause of the catalog, nil unless it is wanted.

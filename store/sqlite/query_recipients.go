@@ -235,14 +235,13 @@ func (c *counter) attempt(a *failingAttempt, recipient int32, deferred bool) {
 	if a.flags&exactBit != 0 && c.numbers.SendLogsLeftOut {
 		c.numbers.Exact++
 	}
-	p := &c.places[s]
-	p.used = true
+	c.places.used[s] = true
 	t := c.failing.add(k, 1, a.time, a.id)
 	if deferred {
-		p.deferrals++
+		c.places.deferrals[s]++
 		t.deferrals++
 	} else {
-		p.failures++
+		c.places.failures[s]++
 	}
 	c.failing.meet(k, recipient)
 	c.labels = append(c.labels, placeLabel{int32(s), k.label})
@@ -269,12 +268,8 @@ func (c *counter) recipient(r *recipientRow, deferred bool) {
 		}
 		return
 	}
-	p := &c.places[s]
-	p.used = true
-	p.states[state]++
-	if deferred {
-		p.deferred[state]++
-	}
+	c.places.used[s] = true
+	c.places.addRecipient(s, state, deferred)
 	if k := c.cause(r.cause()); k.failed(state) {
 		c.failed[k.id]++
 		c.failedAt = append(c.failedAt, placeLabel{int32(s), k.label})

@@ -118,7 +118,7 @@ func (f *failures) countDomains(c *counter, s *byPlace) {
 
 // finish turns what was added up into rows.
 func (c *counter) finish() (err error) {
-	n, attempts := c.numbers, c.labels.sorted(len(c.places))
+	n, attempts := c.numbers, c.labels.sorted(c.places.n)
 	for i := range c.totals.groups {
 		n.Totals = c.totals.groups[i].Tally
 	}
@@ -136,7 +136,7 @@ func (c *counter) finish() (err error) {
 	if n.Codes, n.Uncoded, err = c.codeRows(c.failing, attemptText); err != nil {
 		return err
 	}
-	n.Failed = c.causeRows(c.failed, c.spreads(c.failedAt.sorted(len(c.places))))
+	n.Failed = c.causeRows(c.failed, c.spreads(c.failedAt.sorted(c.places.n)))
 	n.PutOff = c.putOff(attempts)
 	n.Unknown, err = c.unknown()
 	return err

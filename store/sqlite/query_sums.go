@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 
-	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -33,7 +32,7 @@ const (
 type summer struct {
 	*counter
 	places []int32 // by series, plus 1; 0: not wanted
-	sums   [2]placeSums
+	sums   *placeSums
 }
 
 func (t *tx) sums(w store.Window, f store.Filter) (*store.Sums, error) {
@@ -45,6 +44,7 @@ func (t *tx) sums(w store.Window, f store.Filter) (*store.Sums, error) {
 	if err := s.choose(); err != nil {
 		return nil, err
 	}
+	s.sums = newPlaceSums(sumOfOwn + 1)
 	s.places, s.failed = make([]int32, len(cat.places)), make([]int64, len(s.causes))
 	for id, place := range cat.places {
 		switch {
@@ -63,25 +63,25 @@ func (t *tx) sums(w store.Window, f store.Filter) (*store.Sums, error) {
 	return s.finish(), nil
 }
 
-func (s *summer) counts() error { return s.sumCounts(s.window, s.places, s.sums[:]) }
+func (s *summer) counts() error { return s.sumCounts(s.window, s.places, s.sums) }
 
-// at returns the sums that a series adds to, nil when it is not asked for.
-func (s *summer) at(series int32) *placeSums {
-	if uint32(series) >= uint32(len(s.places)) || s.places[series] == 0 {
-		return nil
+// at returns the place that a series adds to, -1 when it is not asked for.
+func (s *summer) at(series int32) int {
+	if uint32(series) >= uint32(len(s.places)) {
+		return -1
 	}
-	return &s.sums[s.places[series]-1]
+	return int(s.places[series]) - 1
 }
 
 func (s *summer) recipients() error {
 	list, deferred, err := s.livingRecipients(func(a *failingAttempt, _ int32, deferred bool) {
-		sum := s.at(a.series)
+		place := s.at(a.series)
 		switch {
-		case sum == nil || a.cause == 0 || s.cause(int64(a.cause)) == nil:
+		case place < 0 || a.cause == 0 || s.cause(int64(a.cause)) == nil:
 		case deferred:
-			sum.deferrals++
+			s.sums.deferrals[place]++
 		default:
-			sum.failures++
+			s.sums.failures[place]++
 		}
 	})
 	if err != nil {
@@ -89,15 +89,12 @@ func (s *summer) recipients() error {
 	}
 	for i := range list.rows {
 		r := &list.rows[i]
-		sum, state := s.at(r.series), r.state()
-		if sum == nil {
+		place, state := s.at(r.series), r.state()
+		if place < 0 {
 			continue
 		}
-		sum.states[state]++
-		if deferred[i] {
-			sum.deferred[state]++
-		}
-		if k := s.cause(r.cause()); sum == &s.sums[sumOfAll] && k.failed(state) {
+		s.sums.addRecipient(place, state, deferred[i])
+		if k := s.cause(r.cause()); place == sumOfAll && k.failed(state) {
 			s.failed[k.id]++
 		}
 	}
@@ -116,15 +113,11 @@ func (s *summer) rejections() error {
 }
 
 func (s *summer) finish() *store.Sums {
-	n, all, own := s.numbers, &s.sums[sumOfAll], &s.sums[sumOfOwn]
-	all.addTo(&n.Totals)
-	addCounts(&n.OwnBounces, &own.counts)
-	for state, k := range own.states {
-		if k > 0 {
-			n.OwnBounces.AddRecipients(registry.State(state), int64(k), int64(own.deferred[state]))
-		}
-	}
-	sums := &store.Sums{Totals: n.Totals, Messages: all.counts[fieldMessages], Accepted: all.counts[fieldAccepted], OwnBounces: n.OwnBounces,
+	n, all, own := s.numbers, s.sums.countsAt(sumOfAll), s.sums.countsAt(sumOfOwn)
+	s.sums.addTo(sumOfAll, &n.Totals)
+	addCounts(&n.OwnBounces, &own)
+	s.sums.addRecipients(sumOfOwn, &n.OwnBounces)
+	sums := &store.Sums{Totals: n.Totals, Messages: all[fieldMessages], Accepted: all[fieldAccepted], OwnBounces: n.OwnBounces,
 		Lines: n.Lines, Failed: map[string]int64{}}
 	for id, failed := range s.failed {
 		if failed > 0 {

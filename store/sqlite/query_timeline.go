@@ -58,9 +58,10 @@ type timeline struct {
 	cells  map[uint64]int32 // place in points
 	keys   []uint64         // of points
 	points []store.Point
-	last   struct { // that was asked for
-		key   uint64
-		point int32
+	last   struct { // that was asked for: a group, and the minutes of a step
+		group       int32
+		point       int32
+		first, next int64
 	}
 }
 
@@ -74,17 +75,19 @@ func (t *timeline) origin() int64 {
 
 // at returns the point of a group and a minute, valid until at is called again.
 func (t *timeline) at(group int32, minute int64) *store.Point {
-	key := cellKey(group, t.number(minute))
-	if key == t.last.key && len(t.points) > 0 {
-		return &t.points[t.last.point]
+	if l := &t.last; group == l.group && minute >= l.first && minute < l.next {
+		return &t.points[l.point]
 	}
+	number := t.number(minute)
+	key := cellKey(group, number)
 	i, ok := t.cells[key]
 	if !ok {
 		i = int32(len(t.points))
 		t.cells[key] = i
 		t.keys, t.points = append(t.keys, key), append(t.points, store.Point{})
 	}
-	t.last.key, t.last.point = key, i
+	first := t.origin() + number*t.step
+	t.last.group, t.last.point, t.last.first, t.last.next = group, i, first, first+t.step
 	return &t.points[i]
 }
 
@@ -134,6 +137,7 @@ func (t *timeline) counts() error {
 	whole := t.step%minutesPerDay == 0 && t.origin()%minutesPerDay == 0
 	wanted := allColumns &^ (1<<countCause | 1<<(countFields+fieldMessages) | 1<<(countFields+fieldExpected))
 	var sums pointSums
+	var groups []int32 // of the rows of a block, plus 1; 0: not wanted
 	return t.eachCounts(t.window, !whole, wanted, func(b *block, first, since, until int64) error {
 		minutes := b.cols[countMinute]
 		if minutes != nil && t.number(first) == t.number(first+59) && since <= first && first+59 < until {
@@ -142,21 +146,23 @@ func (t *timeline) counts() error {
 		if minutes == nil && (first < since || first >= until) {
 			return nil
 		}
-		for i := range b.rows {
-			m := first
-			if minutes != nil {
-				if m += minutes[i]; m < since || m >= until {
-					continue
-				}
+		groups = slices.Grow(groups[:0], b.rows)[:b.rows]
+		for i := range groups {
+			groups[i] = 0
+			if place, ok := t.place(b.at(countSeries, i)); ok && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
+				groups[i] = t.bare[place] + 1
 			}
-			place, ok := t.place(b.at(countSeries, i))
-			if !ok {
-				continue
+		}
+		for i, n := 0, 0; i < b.rows; i = n { // rows of one group and step
+			for n = i + 1; n < b.rows && groups[n] == groups[i] && (minutes == nil || minutes[n] == minutes[i]); {
+				n++
 			}
-			if minutes == nil {
-				addPoint(sums.at(t.bare[place]), b, i)
-			} else {
-				addPoint(t.at(t.bare[place], m), b, i)
+			switch {
+			case groups[i] == 0:
+			case minutes == nil:
+				addPoints(sums.at(groups[i]-1), b, i, n)
+			default:
+				addPoints(t.at(groups[i]-1, first+minutes[i]), b, i, n)
 			}
 		}
 		sums.flush(func(group int32, p *store.Point) { t.at(group, first).Add(p) })
@@ -164,13 +170,23 @@ func (t *timeline) counts() error {
 	})
 }
 
-func addPoint(p *store.Point, b *block, i int) {
-	p.Delivered += b.at(countFields+fieldDelivered, i)
-	p.Recipients += b.at(countFields+fieldRecipients, i)
-	p.Suspended += b.at(countFields+fieldSuspended, i)
-	p.HandedOver += b.at(countFields+fieldHanded, i)
-	p.Accepted += b.at(countFields+fieldAccepted, i)
-	p.Untried += b.at(countFields+fieldAccepted, i) - b.at(countFields+fieldHeard, i)
+// addPoints adds some rows of a block to p.
+func addPoints(p *store.Point, b *block, from, to int) {
+	sum := func(field int) (n int64) {
+		if c := b.cols[countFields+field]; c != nil {
+			for _, v := range c[from:to] {
+				n += v
+			}
+		}
+		return n
+	}
+	p.Delivered += sum(fieldDelivered)
+	p.Recipients += sum(fieldRecipients)
+	p.Suspended += sum(fieldSuspended)
+	p.HandedOver += sum(fieldHanded)
+	accepted := sum(fieldAccepted)
+	p.Accepted += accepted
+	p.Untried += accepted - sum(fieldHeard)
 }
 
 // pointSums are the points of one step.
