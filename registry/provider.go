@@ -3,7 +3,9 @@ package registry
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -76,6 +78,9 @@ var operators = sync.OnceValue(func() map[string]bool {
 	}
 	return m
 })
+
+// Providers lists the operators that are known by name, in alphabetical order.
+func Providers() []string { return slices.Sorted(maps.Keys(operators())) }
 
 // IsProvider reports whether name is that of a known operator, not a domain.
 func IsProvider(name string) bool { return operators()[name] }

@@ -84,7 +84,7 @@ func unknownName(what, name string, known []string) error {
 // near enough.
 func Nearest(word string, known []string) string {
 	word = strings.ToLower(word)
-	best, least := "", max(1, len(word)/3)+1
+	best, least := "", min(max(1, len(word)/3)+1, len(word)) // a letter at least remains
 	for _, k := range known {
 		if k == "" {
 			continue

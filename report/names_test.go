@@ -5,7 +5,7 @@ import "testing"
 func TestNearest(t *testing.T) {
 	known := []string{"", "Apple", "Google", "Microsoft", "example.org", "user-unknown"}
 	for word, want := range map[string]string{
-		"Appel": "Apple", "gogle": "Google", "microsft": "Microsoft", "exmaple.org": "example.org", "user-unkown": "user-unknown", "nonsense": "", "x": "", "": "",
+		"Appel": "Apple", "gogle": "Google", "microsft": "Microsoft", "exmaple.org": "example.org", "user-unkown": "user-unknown", "nonsense": "", "x": "", "9": "", "": "",
 	} {
 		if got := Nearest(word, known); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -112,7 +111,7 @@ func thresholds(warnings, criticals []string) (list []check.Threshold, err error
 		for _, text := range given.texts {
 			t, err := check.ParseThreshold(text, given.state)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", given.flag, err)
+				return nil, usageError("%s: %w", given.flag, err)
 			}
 			list = append(list, t)
 		}

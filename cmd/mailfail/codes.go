@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -49,18 +50,39 @@ logs, and with --kind reason the reasons that failures are filed under.
 	return cmd
 }
 
+// What the flags of codes may be.
+var (
+	codeClasses  = []string{"2", "3", "4", "5"}
+	codeSubjects = []string{"0", "1", "2", "3", "4", "5", "6", "7"}
+	codeKinds    = []string{"enhanced", "reply", "pseudo", "vendor", "reason"}
+)
+
 func checkFilter(f explain.Filter) error {
-	if f.Class != "" && !slices.Contains([]string{"2", "3", "4", "5"}, f.Class) {
-		return usageError("--class %s: want 2, 3, 4 or 5", f.Class)
+	for _, given := range []struct {
+		flag, value string
+		known       []string
+	}{
+		{"--class", f.Class, codeClasses},
+		{"--subject", f.Subject, codeSubjects},
+		{"--kind", f.Kind, codeKinds},
+		{"--reason", f.Reason, reasonNames()},
+	} {
+		if given.value != "" && !slices.Contains(given.known, given.value) {
+			return unknownValue(given.flag, given.value, given.known)
+		}
 	}
-	if f.Subject != "" && (len(f.Subject) != 1 || f.Subject > "7" || f.Subject < "0") {
-		return usageError("--subject %s: want 0 to 7", f.Subject)
-	}
-	if f.Kind != "" && !slices.Contains([]string{"enhanced", "reply", "pseudo", "vendor", "reason"}, f.Kind) {
-		return usageError("--kind %s: want enhanced, reply, pseudo, vendor or reason", f.Kind)
-	}
-	if f.Reason != "" && !slices.ContainsFunc(registry.Reasons(), func(r registry.ReasonInfo) bool { return string(r.Reason) == f.Reason }) {
-		return usageError("--reason %s: no such reason; mailfail codes --kind reason lists them", f.Reason)
+	part := strings.ToLower(f.Vendor)
+	if !slices.ContainsFunc(vendorNames(), func(name string) bool { return strings.Contains(strings.ToLower(name), part) }) {
+		return unknownValue("--vendor", f.Vendor, vendorNames())
 	}
 	return nil
+}
+
+// vendorNames lists those whose own codes the registry has.
+func vendorNames() (names []string) {
+	for _, v := range registry.AllVendors() {
+		names = append(names, v.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"mailfail/parsers"
+	"mailfail/registry"
 	"mailfail/store"
 	"mailfail/store/sqlite"
 )
@@ -34,9 +35,15 @@ func completions() map[string]completion {
 		"since":      fixed("1h", "2h", "24h", "7d", "today", "yesterday"),
 		"until":      fixed("now", "today", "yesterday"),
 		"only-if":    fixed("problems"),
+		"anonymize":  fixed("persons", "all"),
+		"baseline":   fixed("7d", "14d", "28d", "previous"),
+		"class":      fixed(codeClasses...),
+		"subject":    fixed(codeSubjects...),
+		"kind":       fixed(codeKinds...),
+		"vendor":     fixed(vendorNames()...),
 		"format":     completeFormats,
 		"domain":     completeNames(func(n *store.Numbers) []store.Group { return n.Domains }),
-		"provider":   completeNames(func(n *store.Numbers) []store.Group { return n.Providers }),
+		"provider":   completeProviders,
 		"sender":     completeNames(func(n *store.Numbers) []store.Group { return n.Senders }),
 		"host":       completeNames(func(n *store.Numbers) []store.Group { return n.Hosts }),
 	}
@@ -97,6 +104,14 @@ func completeNames(of func(*store.Numbers) []store.Group) completion {
 	}
 }
 
+// completeProviders returns the providers in the database, then those that are known
+// by name: these need no database.
+func completeProviders(cmd *cobra.Command, typed string) []string {
+	seen := completeNames(func(n *store.Numbers) []store.Group { return n.Providers })(cmd, typed)
+	known := slices.DeleteFunc(registry.Providers(), func(name string) bool { return slices.Contains(seen, name) })
+	return append(seen, known...)
+}
+
 // isPlain reports whether a name has nothing in it that a shell, or the script
 // that completes for it, could take for more than text.
 func isPlain(name string) bool {
@@ -105,8 +120,12 @@ func isPlain(name string) bool {
 	})
 }
 
-// completeFlags lets the shell complete the values of a command's flags.
+// completeFlags lets the shell complete the values of the flags of a command and
+// of those below it.
 func completeFlags(cmd *cobra.Command) {
+	for _, below := range cmd.Commands() {
+		completeFlags(below)
+	}
 	known := completions()
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		values, ok := known[f.Name]

@@ -27,7 +27,7 @@ database it goes on from there, and no line counts twice.`,
   mailfail db size
   mailfail db merge --db all.db mx1.db mx2.db
   mailfail db export --since 7d > counts.csv`,
-		Args: cobra.NoArgs,
+		Args: onlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&path, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")

@@ -70,16 +70,23 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 		check.WriteUnknown(stdout, err)
 		return int(check.Unknown)
 	case errors.As(err, &exit):
-		if exit.error != nil {
+		if exit.error != nil && exit.code == usageCode {
+			complain(stderr, withHelp(cmd, exit.error))
+		} else if exit.error != nil {
 			complain(stderr, exit.error)
 		}
 		return exit.code
 	case !started: // flags or arguments were not understood
-		complain(stderr, fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath()))
-		return 2
+		complain(stderr, withHelp(cmd, err))
+		return usageCode
 	}
 	complain(stderr, err)
 	return 1
+}
+
+// withHelp adds the command that explains the usage to an error about it.
+func withHelp(cmd *cobra.Command, err error) error {
+	return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
 }
 
 // exitError ends the program with a code. Without an error nothing is printed:
@@ -105,16 +112,27 @@ func rootCommand() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(unknownFlag)
 	root.AddCommand(commands()...)
+	completeFlags(root)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
-		completeFlags(cmd)
+		switch cmd.Name() {
+		case "help": // of what is a command
+			cmd.Args = func(cmd *cobra.Command, args []string) error { return onlyCommands(cmd.Root(), args) }
+		case "completion": // of what is a shell
+			cmd.Args, cmd.RunE = onlyCommands, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
 	}
 	return root
 }
 
+// usageCode is the exit code of wrong usage.
+const usageCode = 2
+
 // usageError is an error about flags or arguments that only the command itself
 // could find.
 func usageError(format string, args ...any) error {
-	return &exitError{2, fmt.Errorf(format, args...)}
+	return &exitError{usageCode, fmt.Errorf(format, args...)}
 }
 
 // warn says what could not be done; the rest goes on.

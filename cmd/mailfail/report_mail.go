@@ -39,7 +39,7 @@ func (f *mailFlags) wanted() bool { return len(f.to) > 0 }
 func (f *mailFlags) check() error {
 	switch {
 	case f.onlyIf != "" && f.onlyIf != "problems":
-		return usageError("unknown --only-if %q; want problems", f.onlyIf)
+		return unknownValue("--only-if", f.onlyIf, []string{"problems"})
 	case !f.wanted() && (f.server != "" || f.user != "" || f.from != "" || f.onlyIf != ""):
 		return usageError("--smtp, --smtp-user, --mail-from and --only-if need --mail-to")
 	case f.user != "" && f.server == "":

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mailfail/report"
 )
 
 // Unit is what a metric is counted in, as performance data names it.
@@ -106,6 +108,9 @@ func ParseThreshold(text string, s State) (Threshold, error) {
 			}
 			return t, nil
 		}
+	}
+	if near := report.Nearest(t.Metric, MetricNames()); near != "" {
+		return t, fmt.Errorf("unknown metric %q; did you mean %s?", t.Metric, near)
 	}
 	return t, fmt.Errorf("unknown metric %q; want one of %s", t.Metric, strings.Join(MetricNames(), ", "))
 }

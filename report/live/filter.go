@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"mailfail/registry"
+	"mailfail/report"
 	"mailfail/store"
 )
 
@@ -61,8 +63,13 @@ func AddCondition(f *store.Filter, word string, keys []string) error {
 	if !found || list == nil || !slices.Contains(keys, key) {
 		return fmt.Errorf("%q is no condition: KEY=VALUE with one of %s", word, strings.Join(keys, ", "))
 	}
-	if key == "code" {
+	switch key {
+	case "code":
 		if err := store.CheckCode(value); err != nil {
+			return err
+		}
+	case "reason":
+		if err := checkReason(value); err != nil {
 			return err
 		}
 	}
@@ -70,6 +77,21 @@ func AddCondition(f *store.Filter, word string, keys []string) error {
 		*list = append(slices.Clip(*list), value)
 	}
 	return nil
+}
+
+// checkReason returns an error for what no failure is filed under.
+func checkReason(name string) error {
+	var known []string
+	for _, r := range registry.Reasons() {
+		known = append(known, string(r.Reason))
+	}
+	if slices.Contains(known, strings.ToLower(name)) {
+		return nil
+	}
+	if near := report.Nearest(name, known); near != "" {
+		return fmt.Errorf("unknown reason %q; did you mean %s?", name, near)
+	}
+	return fmt.Errorf("unknown reason %q: mailfail codes --kind reason lists them", name)
 }
 
 // FilterList returns the list of a filter with a key of FilterKeys, nil for
