@@ -24,13 +24,16 @@ func completions() map[string]completion {
 	fixed := func(values ...string) completion {
 		return func(*cobra.Command, string) []string { return values }
 	}
+	listed := func(list func() []string) completion { // when somebody asks
+		return func(*cobra.Command, string) []string { return list() }
+	}
 	return map[string]completion{
-		"by":         fixed(append(dimensionNames(), aloneNames()...)...),
-		"reason":     fixed(reasonNames()...),
-		"mta":        fixed(mtaNames()...),
+		"by":         listed(func() []string { return append(dimensionNames(), aloneNames()...) }),
+		"reason":     listed(reasonNames),
+		"mta":        listed(mtaNames),
 		"direction":  fixed(store.DirectionNames...),
 		"outcome":    fixed(store.OutcomeNames...),
-		"log-format": fixed(append([]string{"auto"}, formatNames()...)...),
+		"log-format": listed(func() []string { return append([]string{"auto"}, formatNames()...) }),
 		"day":        fixed("yesterday", "today"),
 		"since":      fixed("1h", "2h", "24h", "7d", "today", "yesterday"),
 		"until":      fixed("now", "today", "yesterday"),
@@ -40,7 +43,7 @@ func completions() map[string]completion {
 		"class":      fixed(codeClasses...),
 		"subject":    fixed(codeSubjects...),
 		"kind":       fixed(codeKinds...),
-		"vendor":     fixed(vendorNames()...),
+		"vendor":     listed(vendorNames),
 		"format":     completeFormats,
 		"domain":     completeNames(func(n *store.Numbers) []store.Group { return n.Domains }),
 		"provider":   completeProviders,
