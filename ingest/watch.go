@@ -134,6 +134,7 @@ func (readOnly) AddAttempt(*store.Attempt) error             { return nil }
 func (readOnly) AddRejection(*store.Rejection) error         { return nil }
 func (readOnly) AddConnection(*store.Connection)             {}
 func (readOnly) AddSubmission(*store.Submission)             {}
+func (readOnly) AddVolume(int64, []byte, *store.Volume)      {}
 func (readOnly) AddTrouble(*store.Trouble)                   {}
 func (readOnly) AddDelivery(*store.Delivery)                 {}
 func (readOnly) PutOpenMessage([]byte, int64, int64, []byte) {}

@@ -5,7 +5,7 @@ import "strings"
 // The fields of a Record by subject. Kind, Format, Time, Host, Instance, Service
 // and Delay may be in every record.
 const (
-	ofMessage   = "ID HasSender Sender Account Client ClientIP MessageID Size Recipients Reinjected BounceOf Own QueueIDs"
+	ofMessage   = "ID HasSender Sender Account Login Client ClientIP MessageID Size Recipients Reinjected BounceOf Own QueueIDs"
 	ofRecipient = "Address Original Direction"
 	ofContact   = "Outcome Relay RelayIP Stage Source Reply Then MTAStatus NextID TLS Nth"
 	ofTwin      = "Copy LineHash"
@@ -20,7 +20,7 @@ type Fields struct {
 // KindFields is the contract between the formats and who reads their records.
 // The test kit checks that every record keeps it.
 var KindFields = map[Kind]Fields{
-	Arrival:    fieldsOf("ID", ofMessage),
+	Arrival:    fieldsOf("ID", ofMessage, "TLS"),
 	Expected:   fieldsOf("ID Address", ofMessage, ofRecipient, "Kept"),
 	Attempt:    fieldsOf("ID Address Outcome", ofMessage, ofRecipient, ofContact, "Final FromBounce"),
 	Suspended:  fieldsOf("ID Address", ofMessage, ofRecipient, ofContact),
@@ -29,6 +29,7 @@ var KindFields = map[Kind]Fields{
 	Rejection:  fieldsOf("", ofMessage, ofRecipient, "Outcome Relay RelayIP Stage Source Reply", ofTwin),
 	Connection: fieldsOf("Outcome", "Relay RelayIP Stage Source Reply Messages Session"),
 	Placed:     fieldsOf("Address Place", "ID MessageID Final"),
+	Noted:      fieldsOf("", "Direction TLS"),
 	Trouble:    fieldsOf("Problem", "Severity Domain Relay RelayIP Stage Source Reply", ofTwin),
 	Complaint:  fieldsOf("ID", ofMessage, ofRecipient, "Relay RelayIP Reply"),
 }

@@ -39,10 +39,13 @@ const (
 	// it took, before the MTA reports the delivery. Final is removed when it was
 	// thrown away or is kept back.
 	Placed
+	// Noted: a session did what is only counted. With a next hop (outgoing) or a client
+	// (incoming) it was encrypted, as TLS says; without TLS, a login of a client failed.
+	Noted
 )
 
 var kindNames = [...]string{
-	"", "arrival", "expected", "attempt", "suspended", "settled", "end", "rejection", "connection", "trouble", "complaint", "placed",
+	"", "arrival", "expected", "attempt", "suspended", "settled", "end", "rejection", "connection", "trouble", "complaint", "placed", "noted",
 }
 
 // String returns the name of a kind.
@@ -82,6 +85,7 @@ type Message struct {
 	HasSender bool   // Sender is known; "" is the null sender <>
 	Sender    []byte // without angle brackets
 	Account   []byte // who submitted it: SASL login, local user
+	Login     bool   // the client has logged in for this message
 	Client    []byte // host name of the client that brought it in
 	ClientIP  []byte
 	MessageID []byte // of the header, with its angle brackets

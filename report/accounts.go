@@ -22,6 +22,7 @@ const ByAccount store.Dimension = "account"
 type Submitter struct {
 	Account              registry.Foreign
 	Messages, Recipients int64
+	Bytes                int64
 	Before               int64 // messages of the time before
 	Failed, Waiting      int64 // recipients in trouble; known only by ByAccount
 }
@@ -51,7 +52,7 @@ func (r *Report) submitters(ctx context.Context, q store.Reader) error {
 		return err
 	}
 	err := count(w, func(s *Submitter, row *store.SubmissionRow) {
-		s.Messages, s.Recipients = s.Messages+row.Messages, s.Recipients+row.Recipients
+		s.Messages, s.Recipients, s.Bytes = s.Messages+row.Messages, s.Recipients+row.Recipients, s.Bytes+row.Bytes
 	})
 	if err == nil && short && len(accounts) > 0 {
 		days, _ := r.stepBack()
@@ -127,10 +128,10 @@ func (r *Report) accountsInTrouble(ctx context.Context, q store.Reader, accounts
 }
 
 func (r *Report) csvAccounts(c *csvWriter, n int) {
-	c.row("account", "messages", "recipients", "messages_before", "failed", "waiting")
+	c.row("account", "messages", "recipients", "messages_before", "failed", "waiting", "bytes")
 	for _, a := range top(r.Submitters, n) {
 		row := []string{templates.CSV(a.Account)}
-		for _, n := range []int64{a.Messages, a.Recipients, a.Before, a.Failed, a.Waiting} {
+		for _, n := range []int64{a.Messages, a.Recipients, a.Before, a.Failed, a.Waiting, a.Bytes} {
 			row = append(row, strconv.FormatInt(n, 10))
 		}
 		c.row(row...)
@@ -145,11 +146,12 @@ type jsonAccount struct {
 	Before     int64            `json:"messages_before"`
 	Failed     *int64           `json:"failed"` // recipients; known only by account
 	Waiting    *int64           `json:"waiting"`
+	Bytes      int64            `json:"bytes"`
 }
 
 func (r *Report) jsonAccounts(n int) (list []jsonAccount) {
 	for _, a := range top(r.Submitters, n) {
-		j := jsonAccount{Account: a.Account, Messages: a.Messages, Recipients: a.Recipients, Before: a.Before}
+		j := jsonAccount{Account: a.Account, Messages: a.Messages, Recipients: a.Recipients, Before: a.Before, Bytes: a.Bytes}
 		if r.accountsAsked() {
 			j.Failed, j.Waiting = &a.Failed, &a.Waiting
 		}
@@ -172,7 +174,7 @@ func (c *composer) accounts() Section {
 	rows := fewRows
 	if c.accountsAsked() {
 		rows = DefaultTop
-		t.Columns = append(t.Columns, Column{Title: "Failed", Number: true}, Column{Title: "Waiting", Number: true})
+		t.Columns = append(t.Columns, Column{Title: "Failed", Number: true}, Column{Title: "Waiting", Number: true}, Column{Title: "Bytes", Number: true})
 	}
 	for _, a := range top(c.Submitters, c.rows(rows)) {
 		row := Row{Cells: []templates.Text{templates.Name(a.Account), templates.Number(a.Messages), templates.Number(a.Recipients)}}
@@ -180,7 +182,7 @@ func (c *composer) accounts() Section {
 			row.Cells = append(row.Cells, templates.Number(a.Before))
 		}
 		if c.accountsAsked() {
-			row.Cells = append(row.Cells, templates.Number(a.Failed), templates.Number(a.Waiting))
+			row.Cells = append(row.Cells, templates.Number(a.Failed), templates.Number(a.Waiting), templates.Bytes(a.Bytes))
 		}
 		t.Rows = append(t.Rows, row)
 	}

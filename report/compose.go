@@ -55,6 +55,7 @@ func (c *composer) view() *View {
 	v.Alarm = v.Problems > 0 || c.systemAlarms() || c.unusual() || c.Unread() != ""
 	sections := []Section{problems, c.systemTrouble(), c.figures(), c.chart(), c.trendChart(), c.reasons(), c.waiting(), c.failedAddresses(), c.refused(), c.complaints()}
 	sections = append(sections, c.tables()...)
+	sections = append(sections, c.volumes()...)
 	sections = append(sections, c.accounts(), c.refusedClients(), c.codes(), c.rejections(), c.hops(), c.unknown(), c.lines())
 	for _, s := range sections {
 		if s.any() {

@@ -72,6 +72,9 @@ func (c *composer) figures() Section {
 			t.Rows = append(t.Rows, c.rateRow(periods))
 		}
 	}
+	if r, ok := c.delayRow(len(periods)); ok {
+		t.Rows = append(t.Rows, r)
+	}
 	if n := c.OwnBounces.Recipients; n > 0 && !c.ofCause(nil) {
 		row("Own bounces", n, func(p *Period) int64 { return p.OwnBounces }, templates.Words("sent by this server, in no rate"))
 	}
@@ -171,9 +174,17 @@ func acceptedThen(p *Period) int64 {
 // acceptedNote says how many of the messages that came in were not tried.
 func (c *composer) acceptedNote() templates.Text {
 	if c.Untried == 0 {
-		return templates.Words("messages")
+		return templates.Say("messages%v", c.acceptedBytes())
 	}
-	return templates.Say("messages, %v not tried yet", c.Untried)
+	return templates.Say("messages%v, %v not tried yet", c.acceptedBytes(), c.Untried)
+}
+
+// acceptedBytes is how many bytes the accepted messages have, as far as it is known.
+func (c *composer) acceptedBytes() templates.Text {
+	if _, all := c.measured(store.AcceptedMail); all.Bytes > 0 {
+		return templates.Say(", %v", templates.Bytes(all.Bytes))
+	}
+	return nil
 }
 
 func (c *composer) failedNote() templates.Text {

@@ -24,6 +24,10 @@ func (r *Report) WriteCSV(w io.Writer, n int) error {
 		r.csvClients(c, n)
 	case r.isBy(ByAccount):
 		r.csvAccounts(c, n)
+	case r.isBy(ByVolume):
+		r.csvVolumes(c, n)
+	case r.isBy(BySenderAddress):
+		csvSenders(c, r.Addresses, n)
 	case r.isBy(ByFeedback):
 		r.csvFeedback(c, n)
 	case r.By == nil:

@@ -44,6 +44,7 @@ type Options struct {
 	FromFiles bool              // the database holds what was read for this report
 	Files     []string          // that were named for it
 	Top       int               // rows that View will be asked for
+	Addresses []Sender          // for BySenderAddress
 	Alone     bool              // for tables alone: nothing to compare with, no people
 }
 
@@ -65,6 +66,9 @@ type Report struct {
 	Submitters []Submitter         // accounts that sent mail
 	Clients    []Client            // that were refused, or block lists; known only by ByClient or ByList
 	Feedback   []store.FeedbackRow // bounces and complaints about mail that was sent before
+	Volumes    []store.HourVolume  // what was added up by the hour, where the report is about all mail
+	Volumed    []Sender            // domains, known only by ByVolume
+	Addresses  []Sender            // known only by BySenderAddress
 	Found      *investigate.Result // what changed, nil where there is nothing to compare with
 
 	location *time.Location
@@ -95,7 +99,7 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Numbers: n, By: opt.By, Filter: opt.Filter, Now: opt.Now, FromFiles: opt.FromFiles, Files: opt.Files, location: opt.Location}
+	r := &Report{Numbers: n, By: opt.By, Filter: opt.Filter, Now: opt.Now, FromFiles: opt.FromFiles, Files: opt.Files, Addresses: opt.Addresses, location: opt.Location}
 	if r.location == nil {
 		r.location = time.Local
 	}
@@ -107,9 +111,9 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 		if r.isBy(ByAccount) {
 			err = r.submitters(ctx, q)
 		}
-		return r, errors.Join(err, r.clients(ctx, q), r.feedback(ctx, q))
+		return r, errors.Join(err, r.clients(ctx, q), r.volume(ctx, q), r.feedback(ctx, q))
 	}
-	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.trend, r.investigate, r.system, r.submitters, r.clients, r.feedback} {
+	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.trend, r.investigate, r.system, r.submitters, r.clients, r.volume, r.feedback} {
 		if err := step(ctx, q); err != nil {
 			return nil, err
 		}
@@ -194,7 +198,7 @@ func (r *Report) ConnectionsAlone() bool {
 
 // Alone lists what --by takes beside the dimensions of the store, each only by
 // itself.
-var Alone = []store.Dimension{ByNextHop, ByAccount, ByClient, ByList, ByFeedback}
+var Alone = []store.Dimension{ByNextHop, ByAccount, ByClient, ByList, ByVolume, BySenderAddress, ByFeedback}
 
 // sendLogsNote says what became of SMTP send logs beside message tracking logs.
 func sendLogsNote(n *store.Numbers) string {

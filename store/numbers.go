@@ -286,4 +286,5 @@ type SubmissionRow struct {
 	Client     registry.Foreign // host name, or else address; "" unknown
 	Messages   int64
 	Recipients int64 // as far as logs give their number
+	Bytes      int64 // likewise
 }

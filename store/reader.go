@@ -51,6 +51,10 @@ type Reader interface {
 	// window, most messages first. Of f, hosts and senders matter.
 	Submissions(ctx context.Context, w Window, f Filter) ([]SubmissionRow, error)
 
+	// Volumes returns what was added up in the hours of a window, by hour, and in each
+	// by measure and value. Of f, hosts matter.
+	Volumes(ctx context.Context, w Window, f Filter) ([]HourVolume, error)
+
 	// Feedback returns what was reported within a window of mail that was sent
 	// before: bounces and complaints, the most frequent first.
 	Feedback(ctx context.Context, w Window, f Filter) ([]FeedbackRow, error)

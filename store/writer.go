@@ -72,6 +72,7 @@ type Writer interface {
 	AddRejection(*Rejection) error
 	AddConnection(*Connection)
 	AddSubmission(*Submission)
+	AddVolume(time int64, host []byte, v *Volume)
 	AddTrouble(*Trouble)
 	AddComplaint(*Complaint)
 	KeepDeliveries(since int64)
@@ -267,6 +268,11 @@ type Submission struct {
 	Client     []byte // host name, or else address
 	Messages   int64
 	Recipients int64 // as far as the log gives their number
+	Bytes      int64 // likewise
+
+	// Address is that of the envelope sender. It is for who counts by it: a database
+	// keeps the domain.
+	Address []byte
 }
 
 // Trouble is a line in which the mail system reports trouble of its own.

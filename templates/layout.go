@@ -90,6 +90,20 @@ func Count(n int64) string {
 	return string(b)
 }
 
+// Size formats a number of bytes.
+func Size(n int64) string {
+	const k = 1000
+	units := [...]string{"B", "kB", "MB", "GB", "TB", "PB", "EB"}
+	v, unit := float64(n), 0
+	for v >= k-0.5 && unit < len(units)-1 {
+		v, unit = v/k, unit+1
+	}
+	if unit == 0 || v >= 99.95 {
+		return fmt.Sprintf("%.0f %s", v, units[unit])
+	}
+	return fmt.Sprintf("%.1f %s", v, units[unit])
+}
+
 // Percent formats a share. What is not all is never 100%, and what is not
 // nothing never 0%.
 func Percent(n, of int64) string {

@@ -37,6 +37,9 @@ func Name[S ~string](s S) Text {
 // Number returns a number as a Text, with commas between thousands.
 func Number(n int64) Text { return Words(Count(n)) }
 
+// Bytes is a number of bytes.
+func Bytes(n int64) Text { return Words(Size(n)) }
+
 // Say fills in the %v of a format: a registry.Foreign becomes a part of its
 // own, an integer is written as Count writes it, a Text is inserted, and
 // anything else is own words.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,6 +60,14 @@ type answers struct {
 	files   []string         // that were read; nil: a database that is kept
 	lately  bool             // the usual logs, because there is no database
 	failed  error            // what the command has to end with after it has done the rest
+}
+
+// pseudonym returns an address as it is shown.
+func (a *answers) pseudonym(address string) string {
+	if a.names == nil || !strings.Contains(address, "@") {
+		return address
+	}
+	return a.names.Address(address)
 }
 
 func (a *answers) Close() error { return a.closing.Close() }

@@ -11,6 +11,7 @@ import (
 	"mailfail/ingest"
 	"mailfail/parsers"
 	"mailfail/registry"
+	"mailfail/store"
 )
 
 // logFlags are the flags of every command that reads logs.
@@ -21,8 +22,9 @@ type logFlags struct {
 	logZone   string // of logs that do not name one
 	host      string
 	rules     string
-	keep      ingest.Keep // of commands that write to the database
-	anonymize string      // of commands that read
+	keep      ingest.Keep             // of commands that write to the database
+	anonymize string                  // of commands that read
+	submitted func(*store.Submission) // is told who brings mail in, while logs are read
 	quiet     bool
 	verbose   bool
 }

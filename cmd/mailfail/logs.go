@@ -74,7 +74,7 @@ func readLogs(cmd *cobra.Command, db *sqlite.DB, flags *logFlags, families []sou
 	if !flags.quiet && isTerminal(cmd.ErrOrStderr()) {
 		opt.Progress = bar.reading
 	}
-	res, err = ingest.Run(cmd.Context(), db, rules, families, opt)
+	res, err = ingest.Run(cmd.Context(), flags.watched(db), rules, families, opt)
 	bar.clear()
 	for _, e := range res.Errs {
 		warn(cmd, e)

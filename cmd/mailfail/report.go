@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,11 +76,22 @@ func (f *reportFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	var addresses *report.Addresses
+	if slices.Contains(opt.By, report.BySenderAddress) {
+		addresses = &report.Addresses{Window: opt.Window, Filter: opt.Filter}
+		f.logs.submitted = addresses.Add
+	}
 	db, err := openNumbers(cmd, args, f.dbPath, &f.logs)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
+	if addresses != nil {
+		if db.files == nil && !db.lately {
+			return usageError("--by %s: a database keeps the domains of senders: name the log files", report.BySenderAddress)
+		}
+		opt.Addresses = addresses.Senders(db.pseudonym)
+	}
 	opt.Now, opt.Files, opt.FromFiles = time.Now(), db.files, db.files != nil || db.lately
 	if db.lately && opt.Window == (store.Window{}) {
 		opt.Window.Since = opt.Now.Add(-lately).In(opt.Location)

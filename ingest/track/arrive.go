@@ -3,12 +3,14 @@ package track
 import (
 	"bytes"
 	"hash/maphash"
+	"strconv"
 
 	"mailfail/parsers"
 	"mailfail/store"
 )
 
 func (t *Tracker) arrive(m *message, r *parsers.Record, now int64) error {
+	t.arrivedVolume(r, now)
 	changed := false
 	set := func(dst *[]byte, src []byte) {
 		if len(src) > 0 && string(*dst) != string(src) {
@@ -116,7 +118,12 @@ func (t *Tracker) countAccepted(m *message, n int64) {
 		c.Heard = n
 	}
 	t.w.Count(m.acceptedIn, m.acceptedAt, c)
-	if by := bytes.SplitN(m.submission, []byte{0}, 4); len(by) == 4 {
+	if by := bytes.SplitN(m.submission, []byte{0}, 5); len(by) >= 4 {
+		size := int64(0)
+		if len(by) == 5 { // since schema 5
+			size = parsers.Number(by[4])
+		}
+		t.w.AddVolume(m.acceptedAt, by[0], &store.Volume{Measure: store.AcceptedMail, N: n, Bytes: n * size})
 		t.w.AddSubmission(&store.Submission{
 			Time:       m.acceptedAt,
 			Host:       by[0],
@@ -125,17 +132,19 @@ func (t *Tracker) countAccepted(m *message, n int64) {
 			Client:     by[3],
 			Messages:   n,
 			Recipients: n * m.expects,
+			Bytes:      n * size,
+			Address:    m.sender,
 		})
 	}
 }
 
 // appendSubmission appends by whom a message was submitted: the host that took it,
-// the sender's domain, the account and the client, with NUL bytes between them. Of a
-// message that roams, it is as the record says.
+// the sender's domain, the account, the client and the size, with NUL bytes between
+// them. Of a message that roams, it is as the record says.
 func appendSubmission(b []byte, m *message, r *parsers.Record) []byte {
-	account, client, ip := m.account, m.client, m.clientIP
+	account, client, ip, size := m.account, m.client, m.clientIP, m.size
 	if m.roaming {
-		account, client, ip = r.Account, r.Client, r.ClientIP
+		account, client, ip, size = r.Account, r.Client, r.ClientIP, r.Size
 	}
 	if len(client) == 0 {
 		client = ip
@@ -143,7 +152,7 @@ func appendSubmission(b []byte, m *message, r *parsers.Record) []byte {
 	for _, s := range [...][]byte{r.Host, m.senderDomain, account} {
 		b = append(append(b, s...), 0)
 	}
-	return append(b, client...)
+	return strconv.AppendInt(append(append(b, client...), 0), size, 10)
 }
 
 // hear notes that something was heard of a message that came into the queue.

@@ -33,6 +33,7 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	}
 	if r.Outcome == registry.OutcomeDelivered {
 		t.w.Count(series, now, store.Counts{Delivered: 1})
+		t.deliveredVolume(m, r, now)
 		if !rcpt.problem && rcpt.state != registry.StateDelivered {
 			t.step(m, store.StepDelivered, now, series)
 		}

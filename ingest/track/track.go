@@ -143,6 +143,9 @@ func (t *Tracker) record(r *parsers.Record) error {
 	case parsers.Trouble:
 		t.trouble(r, now)
 		return nil
+	case parsers.Noted:
+		t.noted(r, now)
+		return nil
 	case parsers.Complaint:
 		return t.complain(r, now)
 	case parsers.Placed:

@@ -395,7 +395,7 @@ func (p *parser) arrived(s []byte, emit func(*parsers.Record)) parsers.Result {
 	}
 	recipients := p.arrivalFields(s)
 	if r.BounceOf != nil && len(r.Sender) == 0 {
-		r.Own, r.Account = true, nil
+		r.Own, r.Account, r.Login = true, nil, false
 	}
 	r.Recipients = countWords(recipients)
 	emit(r)
@@ -441,6 +441,9 @@ func (p *parser) arrivalFields(s []byte) (recipients []byte) {
 			user = w[2:]
 		case w[0] == 'A' && w[1] == '=': // AUTHENTICATOR:LOGIN
 			_, r.Account, _ = bytes.Cut(w[2:], []byte{':'})
+			r.Login = true
+		case w[0] == 'X' && w[1] == '=':
+			r.TLS = w[2:]
 		case w[0] == 'R' && w[1] == '=':
 			r.BounceOf = w[2:]
 		case w[0] == 'S' && w[1] == '=':

@@ -271,6 +271,11 @@ func (p *parser) unflagged(l *line, emit func(*parsers.Record)) parsers.Result {
 		return parsers.Understood
 	case l.id != nil && len(l.text) > 0 && len(bytes.TrimSpace(l.text)) == 0:
 		return parsers.Unparsed // Exim 4.98.2 writes some lines blank
+	case l.id == nil && p.role == mainLog && loginFailed(l.text):
+		p.fresh(parsers.Noted)
+		p.rec.Direction = registry.DirectionIncoming
+		emit(&p.rec)
+		return parsers.Understood
 	case l.id != nil, startsKnown(l.text):
 		return parsers.Understood
 	case l.id == nil && flagged(l.text):
@@ -351,7 +356,11 @@ func startsKnown(s []byte) bool {
 			return true
 		}
 	}
-	// login authenticator failed for host [ip]: 535 …
+	return loginFailed(s)
+}
+
+// loginFailed reports whether s is "login authenticator failed for host [ip]: 535 …".
+func loginFailed(s []byte) bool {
 	i := bytes.IndexByte(s, ' ')
 	return i > 0 && bytes.HasPrefix(s[i+1:], []byte("authenticator failed "))
 }

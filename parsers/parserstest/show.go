@@ -30,6 +30,7 @@ func Show(r *parsers.Record) string {
 	w.add("orig", r.Original)
 	w.when(r.Direction != 0, "%s", r.Direction)
 	w.add("account", r.Account)
+	w.when(r.Login, "login")
 	w.add("client", r.Client)
 	w.add("clientip", r.ClientIP)
 	w.add("id", r.MessageID)

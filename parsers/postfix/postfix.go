@@ -374,7 +374,7 @@ func (l *line) client(b []byte) parsers.Result {
 	}
 	l.Client, l.ClientIP = name, ip
 	if _, login, ok := bytes.Cut(rest, []byte(", sasl_username=")); ok {
-		l.Account = upTo(login, afterLogin)
+		l.Account, l.Login = upTo(login, afterLogin), true
 	}
 	l.Reinjected = parsers.IsLoopback(ip)
 	l.send(parsers.Arrival)
@@ -427,6 +427,8 @@ func (l *line) withoutID() parsers.Result {
 		return parsers.Understood
 	case parsers.Has(b, tlsReports+": "):
 		return l.tlsReport(b[len(tlsReports)+2:])
+	case parsers.HasAny(b, encrypted):
+		return l.encrypted(b)
 	case parsers.HasAny(b, chatter), isDetail(b), isDump(b), parsers.Has(l.entry.Program, "postfix/postlog"):
 		return parsers.Irrelevant
 	}
@@ -489,7 +491,7 @@ func (l *line) warning(b []byte) parsers.Result {
 	}
 	n := queueID(b)
 	if n == 0 {
-		return understoodIf(l.warned(b))
+		return understoodIf(l.loginFailed(b) || l.warned(b))
 	}
 	text := b[n+2:]
 	if string(text) != "queue file size limit exceeded" && !parsers.Has(text, "message rejected: ") {
@@ -498,6 +500,44 @@ func (l *line) warning(b []byte) parsers.Result {
 	l.begin(b[:n])
 	l.refuse(text)
 	return parsers.Understood
+}
+
+// encrypted are the beginnings of lines about a session that is: "Untrusted TLS
+// connection established to mx.a.example[192.0.2.1]:25: TLSv1.3 with cipher …".
+var encrypted = []string{
+	"Untrusted TLS connection established ", "Anonymous TLS connection established ", "Trusted TLS connection established ", "Verified TLS connection established ",
+}
+
+// encrypted notes such a session: to a server, or from a client.
+func (l *line) encrypted(b []byte) parsers.Result {
+	_, b, _ = bytes.Cut(b, []byte(" established "))
+	direction := registry.DirectionOutgoing
+	if parsers.Has(b, "from ") {
+		direction = registry.DirectionIncoming
+	}
+	i := bytes.Index(b, []byte(": "))
+	if i < 0 {
+		return parsers.Irrelevant
+	}
+	l.note(direction, b[i+2:])
+	return parsers.Understood
+}
+
+// loginFailed reads "name[ip]: SASL LOGIN authentication failed: reason".
+func (l *line) loginFailed(b []byte) bool {
+	i := bytes.Index(b, []byte("]: SASL "))
+	if i < 0 || !bytes.Contains(b[i:], []byte(" authentication failed")) {
+		return false
+	}
+	l.note(registry.DirectionIncoming, nil)
+	return true
+}
+
+// note emits what a session did.
+func (l *line) note(direction registry.Direction, tls []byte) {
+	l.begin(nil)
+	l.Direction, l.TLS = direction, tls
+	l.send(parsers.Noted)
 }
 
 // understoodIf returns the result of a line that is of interest or not.

@@ -75,7 +75,7 @@ func (p *parser) login(text []byte) parsers.Result {
 			break
 		}
 		if string(name) == "authid" {
-			r.Account = value
+			r.Account, r.Login = value, true
 		}
 	}
 	if len(r.Account) > 0 {

@@ -126,6 +126,8 @@ func (p *parser) line(id, text []byte) parsers.Result {
 		return p.milter(text)
 	case parsers.Has(text, "AUTH=server, "):
 		return p.login(text)
+	case parsers.Has(text, "STARTTLS=client, "), parsers.Has(text, "STARTTLS=server, "):
+		return p.encrypted(text)
 	case parsers.Has(text, "SYSERR"):
 		return p.syserr(text)
 	}
@@ -134,6 +136,29 @@ func (p *parser) line(id, text []byte) parsers.Result {
 	}
 	if id != nil {
 		return parsers.Understood // one of the many remarks about a message
+	}
+	return parsers.Irrelevant
+}
+
+// encrypted reads "STARTTLS=client, relay=mx.x., version=TLSv1.3, verify=OK, cipher=…",
+// and the same of a server.
+func (p *parser) encrypted(text []byte) parsers.Result {
+	_, version, ok := bytes.Cut(text, []byte(", version="))
+	if !ok {
+		return understoodIf(p.warned(text) || p.rec.ID != nil)
+	}
+	p.rec.ID, p.rec.Direction, p.rec.TLS = nil, registry.DirectionOutgoing, version
+	if parsers.Has(text, "STARTTLS=server") {
+		p.rec.Direction = registry.DirectionIncoming
+	}
+	p.send(parsers.Noted)
+	return parsers.Understood
+}
+
+// understoodIf returns the result of a line that is of interest or not.
+func understoodIf(is bool) parsers.Result {
+	if is {
+		return parsers.Understood
 	}
 	return parsers.Irrelevant
 }

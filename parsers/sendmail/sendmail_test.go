@@ -17,6 +17,16 @@ func mta(pairs ...string) (lines []parserstest.Line) {
 	return lines
 }
 
+func TestEncrypted(t *testing.T) {
+	parserstest.Lines(t, "sendmail", mta(
+		"STARTTLS=client, relay=mx.rcp.example., version=TLSv1.3, verify=OK, cipher=TLS_AES_256_GCM_SHA384, bits=256/256",
+		`noted tls=TLSv1.3, verify=OK, cipher=TLS_AES_256_GCM_SHA384, bits=256/256`,
+		"STARTTLS=server, relay=pc.snd.example [192.0.2.1], version=TLSv1.2, verify=NO, cipher=ECDHE-RSA-AES256-GCM-SHA384, bits=256/256",
+		`noted incoming tls=TLSv1.2, verify=NO, cipher=ECDHE-RSA-AES256-GCM-SHA384, bits=256/256`,
+		"STARTTLS=client, error: connect failed=-1, reason=sslv3 alert handshake failure, SSL_error=1, errno=0, retry=-1", "",
+	))
+}
+
 func TestArrival(t *testing.T) {
 	parserstest.Lines(t, "sendmail", mta(
 		"from=<a@snd.example>, size=874, class=0, nrcpts=2, msgid=<m1@snd.example>, bodytype=8BITMIME, proto=ESMTPS, daemon=MTA-v4, relay=mail.snd.example [192.0.2.1] (may be forged)",
@@ -31,7 +41,7 @@ func TestArrival(t *testing.T) {
 		"arrival "+id+` from=<"x, nrcpts=9, relay=evil [192.0.2.9]"@snd.example> client=mail.snd.example clientip=192.0.2.1 id=<a size=1 recipients=1`,
 		"from=<a@snd.example>, size=0, class=0, nrcpts=0, proto=ESMTP, daemon=MTA, relay=mail.snd.example [192.0.2.1]", "",
 		"AUTH=server, relay=pc.snd.example [192.0.2.1], authid=joe@h.example, mech=PLAIN, bits=0",
-		"arrival "+id+" account=joe@h.example",
+		"arrival "+id+" account=joe@h.example login",
 	))
 }
 

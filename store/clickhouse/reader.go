@@ -306,6 +306,10 @@ func (db *DB) Feedback(ctx context.Context, w store.Window, f store.Filter) ([]s
 	return with(ctx, db, func(r store.Reader) ([]store.FeedbackRow, error) { return r.Feedback(ctx, w, f) })
 }
 
+func (db *DB) Volumes(ctx context.Context, w store.Window, f store.Filter) ([]store.HourVolume, error) {
+	return with(ctx, db, func(r store.Reader) ([]store.HourVolume, error) { return r.Volumes(ctx, w, f) })
+}
+
 func (db *DB) Submissions(ctx context.Context, w store.Window, f store.Filter) ([]store.SubmissionRow, error) {
 	return with(ctx, db, func(r store.Reader) ([]store.SubmissionRow, error) { return r.Submissions(ctx, w, f) })
 }

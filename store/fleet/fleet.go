@@ -129,8 +129,14 @@ var (
 	}
 	Submissions = &Table{
 		Name:    "submissions",
-		Columns: columns("hour host$ sender$ account$ client$ messages recipients"),
+		Columns: columns("hour host$ sender$ account$ client$ messages recipients bytes"),
 		Key:     []string{"hour", "host", "sender", "account", "client"},
+		Day:     dayOfHour,
+	}
+	Volumes = &Table{
+		Name:    "volumes",
+		Columns: columns("hour host$ measure value n bytes millis"),
+		Key:     []string{"hour", "host", "measure", "value"},
 		Day:     dayOfHour,
 	}
 	Troubles = &Table{
@@ -153,7 +159,7 @@ var (
 )
 
 // Tables lists the tables in the order in which they are sent.
-var Tables = []*Table{Causes, Series, Messages, Recipients, Attempts, Rejections, Feedback, Connections, Counts, Deliveries, Submissions, Troubles, Lines}
+var Tables = []*Table{Causes, Series, Messages, Recipients, Attempts, Rejections, Feedback, Connections, Counts, Deliveries, Submissions, Volumes, Troubles, Lines}
 
 // EpochBits is how many bits of a version count batches. Those above count how
 // often a database was put back to an earlier state.

@@ -32,6 +32,21 @@ var migrations = map[int]func(ctx context.Context, conn *sql.Conn) error{
 			CREATE INDEX IF NOT EXISTS feedback_time ON feedback (time)`)
 		return err
 	},
+	4: addVolumes,
+}
+
+// addVolumes adds what is counted since schema 5. A database that was of schema 2 has
+// it already.
+func addVolumes(ctx context.Context, conn *sql.Conn) error {
+	var has int
+	err := conn.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info('submissions') WHERE name = 'bytes'").Scan(&has)
+	if err != nil || has > 0 {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, `ALTER TABLE submissions ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+		CREATE TABLE volumes (hour INTEGER NOT NULL, host INTEGER NOT NULL, measure INTEGER NOT NULL, value INTEGER NOT NULL,
+			n INTEGER NOT NULL, bytes INTEGER NOT NULL, millis INTEGER NOT NULL, PRIMARY KEY (hour, host, measure, value)) WITHOUT ROWID`)
+	return err
 }
 
 // makesRoom is the last schema from which all rows are brought over.

@@ -342,7 +342,7 @@ func (p *pruning) counts(before time.Time) error {
 	for _, t := range []struct {
 		table, column string
 		below         int64
-	}{{"counts", "id", day * 24 * blocksPerHour}, {"days", "day", day}, {"lines", "minute", day * minutesPerDay}, {"feedback", "time", micros}} {
+	}{{"counts", "id", day * 24 * blocksPerHour}, {"days", "day", day}, {"volumes", "hour", day * 24}, {"lines", "minute", day * minutesPerDay}, {"feedback", "time", micros}} {
 		n := new(int64)
 		if t.table == "counts" {
 			n = &p.done.Counts

@@ -237,7 +237,7 @@ func (w *Writer) AddSubmission(s *store.Submission) {
 	hour := int64(hourOf(minuteOf(s.Time)))
 	k := submissionKey{hour, ids}
 	n := w.submissions[k]
-	w.submissions[k] = [2]int64{n[0] + s.Messages, n[1] + s.Recipients}
+	w.submissions[k] = [3]int64{n[0] + s.Messages, n[1] + s.Recipients, n[2] + s.Bytes}
 }
 
 // submissionKey is the key of the table submissions.
@@ -246,11 +246,13 @@ type submissionKey struct {
 	names [4]int64
 }
 
+// addSubmissions is what becomes of a row that is there.
+const addSubmissions = "ON CONFLICT DO UPDATE SET messages = messages + excluded.messages, recipients = recipients + excluded.recipients, bytes = bytes + excluded.bytes"
+
 func (w *Writer) flushSubmissions() {
 	for k, n := range w.submissions {
-		w.sink.exec(`INSERT INTO submissions VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET
-			messages = messages + excluded.messages, recipients = recipients + excluded.recipients`,
-			k.hour, k.names[0], k.names[1], k.names[2], k.names[3], n[0], n[1])
+		w.sink.exec("INSERT INTO submissions (hour, host, sender, account, client, messages, recipients, bytes) VALUES (?,?,?,?,?,?,?,?) "+addSubmissions,
+			k.hour, k.names[0], k.names[1], k.names[2], k.names[3], n[0], n[1], n[2])
 		w.note(fleet.Submissions, k.hour)
 	}
 	clear(w.submissions)

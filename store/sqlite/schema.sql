@@ -1,4 +1,4 @@
--- Schema 4. Times are microseconds since 1970 UTC unless a column says minute,
+-- Schema 5. Times are microseconds since 1970 UTC unless a column says minute,
 -- hour or day: those are minutes, hours or days since 1970 UTC. Reports see the same
 -- numbers whatever order the rows were written in.
 --
@@ -188,7 +188,20 @@ CREATE TABLE submissions (
     client     INTEGER NOT NULL, -- name
     messages   INTEGER NOT NULL,
     recipients INTEGER NOT NULL, -- as far as the log gives the number
+    bytes      INTEGER NOT NULL DEFAULT 0, -- of the messages, likewise
     PRIMARY KEY (hour, host, sender, account, client)
+) WITHOUT ROWID;
+
+-- What is only added up, by the hour; store.Volume says what of.
+CREATE TABLE volumes (
+    hour    INTEGER NOT NULL,
+    host    INTEGER NOT NULL, -- name
+    measure INTEGER NOT NULL,
+    value   INTEGER NOT NULL,
+    n       INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL,
+    millis  INTEGER NOT NULL,
+    PRIMARY KEY (hour, host, measure, value)
 ) WITHOUT ROWID;
 
 -- Trouble that mail systems report of themselves, by the hour.

@@ -75,7 +75,8 @@ var spooledTables = []*spooled{
 	{fleet.Counts, 8, "", "counts AS x", "x.id", "id, data"},
 	{fleet.Deliveries, 9, "", "deliveries AS x", "x.id", "id, rows, filter, data"},
 	{fleet.Submissions, 10, "", `submissions AS x JOIN names AS h ON h.id = x.host JOIN names AS s ON s.id = x.sender
-		JOIN names AS a ON a.id = x.account JOIN names AS c ON c.id = x.client`, "x.hour", "hour, h.text, s.text, a.text, c.text, messages, recipients"},
+		JOIN names AS a ON a.id = x.account JOIN names AS c ON c.id = x.client`, "x.hour", "hour, h.text, s.text, a.text, c.text, messages, recipients, bytes"},
+	{fleet.Volumes, 14, "", "volumes AS x JOIN names AS h ON h.id = x.host", "x.hour", "hour, h.text, measure, value, n, bytes, millis"},
 	{fleet.Troubles, 11, "", "troubles AS x JOIN names AS f ON f.id = x.format JOIN names AS h ON h.id = x.host JOIN names AS s ON s.id = x.service", "x.hour",
 		"hour, f.text, h.text, kind, signature, s.text, n, first, last, x.text"},
 	{fleet.Lines, 12, "", "lines AS x", "x.minute", "minute, read, understood, irrelevant, unparsed"},

@@ -189,7 +189,7 @@ func (t *tx) need(table *fleet.Table, w store.Window) error {
 	case fleet.Counts:
 		const hour = 60 * store.MinuteMicros
 		since, until = floorDiv(since, hour)*blocksPerHour, ceiling(until, hour)*blocksPerHour
-	case fleet.Submissions, fleet.Troubles:
+	case fleet.Submissions, fleet.Volumes, fleet.Troubles:
 		const hour = 60 * store.MinuteMicros
 		since, until = floorDiv(since, hour), ceiling(until, hour)
 	}
@@ -427,8 +427,8 @@ var viewRows = map[*fleet.Table]viewRow{
 	fleet.Feedback:   insertion("feedback", "id:id kind time series:series cause:causes attempt:id sent:series sent_at ids addresses text hash", "ON CONFLICT DO NOTHING"),
 	fleet.Connections: insertion("connections", "minute series:series cause:causes session n messages text",
 		"ON CONFLICT DO UPDATE SET n = n + excluded.n, messages = messages + excluded.messages, text = min(text, excluded.text)"),
-	fleet.Submissions: insertion("submissions", "hour host:name sender:name account:name client:name messages recipients",
-		"ON CONFLICT DO UPDATE SET messages = messages + excluded.messages, recipients = recipients + excluded.recipients"),
+	fleet.Submissions: insertion("submissions", "hour host:name sender:name account:name client:name messages recipients bytes", addSubmissions),
+	fleet.Volumes:     insertion("volumes", "hour host:name measure value n bytes millis", addVolume),
 	fleet.Troubles: insertion("troubles", "hour format:name host:name kind signature service:name n first last text",
 		`ON CONFLICT DO UPDATE SET n = n + excluded.n, first = min(first, excluded.first), last = max(last, excluded.last),
 		text = min(text, excluded.text), service = min(service, excluded.service)`),

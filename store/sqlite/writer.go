@@ -37,7 +37,8 @@ type Writer struct {
 	countErr    error // of writing them early
 	rowErr      error // of a call that does not return it
 	lookups     []lookupEntry
-	submissions map[submissionKey][2]int64
+	submissions map[submissionKey][3]int64
+	volumes     volumes
 	respelled   []respelling
 	postponed   []func() error
 
@@ -71,7 +72,7 @@ func (db *DB) writer() (*Writer, error) {
 		return nil, db.explain("open", err)
 	}
 	w := &Writer{db: db, conn: conn, stmts: map[string]*sql.Stmt{}, lastID: map[string]int64{},
-		lines: map[int64]*store.Lines{}, submissions: map[submissionKey][2]int64{}, segmented: map[int64]int64{}, noted: map[[2]int64]struct{}{}, version: -1}
+		lines: map[int64]*store.Lines{}, submissions: map[submissionKey][3]int64{}, segmented: map[int64]int64{}, noted: map[[2]int64]struct{}{}, version: -1}
 	w.forget()
 	// conn is ours until Close, and so is the connection below it.
 	err = conn.Raw(func(c any) error { w.sink = newSink(c.(driver.Conn)); return nil })
@@ -209,6 +210,7 @@ func (w *Writer) discard() {
 	w.forget()
 	clear(w.lines)
 	clear(w.submissions)
+	w.volumes.clear()
 	clear(w.noted)
 	w.counts, w.lookups, w.failing, w.respelled = w.counts[:0], w.lookups[:0], w.failing[:0], w.respelled[:0]
 	w.countErr, w.rowErr, w.postponed = nil, nil, nil
@@ -290,6 +292,7 @@ func (w *Writer) flush() error {
 	}
 	w.flushLines()
 	w.flushSubmissions()
+	w.flushVolumes()
 	if err := w.findRespelled(); err != nil {
 		return err
 	}

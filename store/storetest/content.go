@@ -49,7 +49,9 @@ func content(t *testing.T, e Engine) {
 	w.Suspend(outgoing, busy, micros(4))
 	w.Suspend(outgoing, 0, micros(4))
 	for n := range 3 {
-		w.AddSubmission(&store.Submission{Time: micros(n), Host: []byte("h1"), Sender: []byte("s.test"), Account: []byte("joe"), Client: []byte("app.test"), Messages: 1, Recipients: 2})
+		w.AddSubmission(&store.Submission{Time: micros(n), Host: []byte("h1"), Sender: []byte("s.test"), Account: []byte("joe"), Client: []byte("app.test"), Messages: 1, Recipients: 2, Bytes: 700})
+		w.AddVolume(micros(n), []byte("h1"), &store.Volume{Measure: store.DeliveredOut, Value: 2, N: 1, Bytes: 700, Millis: int64(n)})
+		w.AddVolume(micros(60*n), []byte("h2"), &store.Volume{Measure: store.Logins, Value: store.LoginFailed, N: 4})
 		w.AddTrouble(&store.Trouble{Time: micros(n), Format: "postfix", Host: []byte("h1"), Service: []byte("smtp"), Kind: "fatal", Text: "no space " + string(rune('c'-n)), Signature: "no space *"})
 	}
 	message, err := w.AddMessage(&store.Message{Format: "postfix", Host: "h1", QueueID: "Q1", Sender: "x@s.test", HasSender: true, Account: "joe", FirstSeen: micros(1)})
@@ -98,10 +100,21 @@ func content(t *testing.T, e Engine) {
 		N: 3, First: minute(0), Last: minute(2)}})
 	submissions, err := e.Submissions(t.Context(), store.Window{Since: minute(30), Until: minute(40)}, store.Filter{})
 	check(err)
-	same(t, "submissions", submissions, []store.SubmissionRow{{Host: "h1", Sender: "s.test", Account: "joe", Client: "app.test", Messages: 3, Recipients: 6}})
+	same(t, "submissions", submissions, []store.SubmissionRow{{Host: "h1", Sender: "s.test", Account: "joe", Client: "app.test", Messages: 3, Recipients: 6, Bytes: 2100}})
 	submissions, err = e.Submissions(t.Context(), store.Window{Since: minute(60)}, store.Filter{})
 	check(err)
 	same(t, "submissions of the next hour", len(submissions), 0)
+	volumes, err := e.Volumes(t.Context(), store.Window{Until: minute(70)}, store.Filter{})
+	check(err)
+	for i := range volumes {
+		volumes[i].Time = volumes[i].Time.UTC()
+	}
+	failed := store.Volume{Measure: store.Logins, Value: store.LoginFailed, N: 4}
+	same(t, "volumes", volumes, []store.HourVolume{
+		{Time: minute(0), Volume: store.Volume{Measure: store.DeliveredOut, Value: 2, N: 3, Bytes: 2100, Millis: 3}}, {Time: minute(0), Volume: failed}, {Time: minute(60), Volume: failed}})
+	volumes, err = e.Volumes(t.Context(), store.Window{}, store.Filter{Hosts: []string{"h3"}})
+	check(err)
+	same(t, "volumes of another host", len(volumes), 0)
 
 	_, err = e.Events(t.Context(), store.Window{}, store.Filter{}, store.OutcomeNames, 0, func(e *store.Event) error {
 		same(t, "account of a failure", e.Account, "joe")

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"mailfail/store"
+)
+
+// watched is a database that somebody watches while it is written to.
+type watched struct {
+	store.Writable
+	submitted func(*store.Submission)
+}
+
+// watched returns db, watched by whom a command wants to.
+func (f *logFlags) watched(db store.Writable) store.Writable {
+	if f.submitted == nil {
+		return db
+	}
+	return watched{db, f.submitted}
+}
+
+func (w watched) Writer() (store.Writer, error) {
+	to, err := w.Writable.Writer()
+	return watchedWriter{to, w.submitted}, err
+}
+
+type watchedWriter struct {
+	store.Writer
+	submitted func(*store.Submission)
+}
+
+func (w watchedWriter) AddSubmission(s *store.Submission) {
+	w.submitted(s)
+	w.Writer.AddSubmission(s)
+}

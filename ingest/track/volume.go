@@ -1,0 +1,65 @@
+package track
+
+import (
+	"time"
+
+	"mailfail/parsers"
+	"mailfail/registry"
+	"mailfail/store"
+)
+
+// deliveredVolume adds up a delivery: what it took, and whether it was encrypted. Of
+// mail that roams, only what the line itself says is known whatever was read before;
+// send logs repeat what tracking logs have.
+func (t *Tracker) deliveredVolume(m *message, r *parsers.Record, now int64) {
+	if m.own && !m.roaming || r.Own || r.Format.Name == store.SendFormat {
+		return
+	}
+	v := store.Volume{Measure: store.DeliveredOut, N: 1, Bytes: r.Size}
+	if r.Direction == registry.DirectionLocal {
+		v.Measure = store.DeliveredLocal
+	}
+	delay := r.Delay
+	if !m.roaming {
+		v.Bytes = m.size
+		switch {
+		case delay >= 0:
+		case m.accepted:
+			delay = time.Duration(max(now-m.acceptedAt, 0)) * time.Microsecond
+		case m.refiltered: // it came into the queue with its first line
+			delay = time.Duration(now-m.first) * time.Microsecond
+		}
+	}
+	if v.Value = store.DelayValue(delay); v.Value != 0 {
+		v.Millis = delay.Milliseconds()
+	}
+	t.w.AddVolume(now, r.Host, &v)
+	if len(r.TLS) > 0 {
+		t.w.AddVolume(now, r.Host, &store.Volume{Measure: store.TLSSent, Value: store.TLSValue(r.TLS), N: 1})
+	}
+}
+
+// arrivedVolume adds up how a message came in.
+func (t *Tracker) arrivedVolume(r *parsers.Record, now int64) {
+	if r.Login {
+		t.w.AddVolume(now, r.Host, &store.Volume{Measure: store.Logins, Value: store.LoginAccepted, N: 1})
+	}
+	if len(r.TLS) > 0 {
+		t.w.AddVolume(now, r.Host, &store.Volume{Measure: store.TLSReceived, Value: store.TLSValue(r.TLS), N: 1})
+	}
+}
+
+// noted adds up what a session did.
+func (t *Tracker) noted(r *parsers.Record, now int64) {
+	v := store.Volume{Measure: store.TLSSent, N: 1}
+	switch {
+	case len(r.TLS) == 0:
+		v.Measure, v.Value = store.Logins, store.LoginFailed
+	case r.Direction == registry.DirectionIncoming:
+		v.Measure = store.TLSReceived
+	}
+	if len(r.TLS) > 0 {
+		v.Value = store.TLSValue(r.TLS)
+	}
+	t.w.AddVolume(now, r.Host, &v)
+}
