@@ -136,3 +136,27 @@ func escapedUnit(b []byte) (r rune, n int) {
 	}
 	return r, 6
 }
+
+// IsWrapped reports whether a message is a whole line of a program whose name begins
+// with name: a container may have the name of the mail server in it, so that both
+// headers name it. The tag of the program, "name…[pid]: ", stands at the beginning of
+// the message or behind a time and a host.
+func IsWrapped(message []byte, name string) bool {
+	if len(message) < 16 {
+		return false
+	}
+	head := message[:min(len(message), 96)]
+	if c := head[0]; !IsDigit(c) && c != '<' && (c < 'A' || c > 'Z' || head[3] != ' ') && !Has(head, name) {
+		return false
+	}
+	for i := 0; ; i++ {
+		n := bytes.Index(head[i:], []byte(name))
+		if n < 0 {
+			return false
+		}
+		if i += n; i == 0 || head[i-1] == ' ' {
+			tag, _, ok := bytes.Cut(head[i:], []byte("]: "))
+			return ok && bytes.IndexByte(tag, '[') > 0 && bytes.IndexByte(tag, ' ') < 0
+		}
+	}
+}

@@ -56,6 +56,10 @@ func TestWithoutHeader(t *testing.T) {
 		{`{"@timestamp":"2026-11-20T06:27:30Z","message":"` + delivery + `"}`, "2026-11-20T06:27:30Z"},
 		{"Thu 2026-11-20 06:27:30 UTC mx1 postfix@-.service[12]: " + delivery, "2026-11-20T06:27:30Z"},
 		{"Nov 20 06:27:30 mx1 filter[12]: " + delivery, ""}, // another program's
+		// A container may have the name of the mail server in it.
+		{"Nov 20 07:00:00 docker1 postfix[7]: Nov 20 06:27:30 mx1 postfix/smtp[12]: " + delivery, "2026-11-20T06:27:30Z"},
+		{"Nov 20 06:27:30 docker1 postfix-out[7]: postfix/smtp[12]: " + delivery, "2026-11-20T06:27:30Z"},
+		{"Nov 20 07:00:00 docker1 exim-relay[7]: Nov 20 06:27:30 mx1 exim[12]: 1tiuyz-000000007Xh-0r9J ** a@far.example R=dnslookup T=remote_smtp: 550 no", "2026-11-20T06:27:30Z"},
 	} {
 		s, err := detect.NewStream(parsers.Options{Location: time.UTC, Host: "h"}, "auto", 2026, time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
 		if err != nil {

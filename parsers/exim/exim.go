@@ -72,7 +72,7 @@ func init() {
 
 // claim takes the lines of Exim's programs, and native lines.
 func claim(e *parsers.Entry) parsers.Claim {
-	if e.Program != nil && isProgram(e.Program) || e.Program == nil && match(e.Message) {
+	if e.Program != nil && isProgram(e.Program) && !parsers.IsWrapped(e.Message, "exim") || e.Program == nil && match(e.Message) {
 		return parsers.Mine
 	}
 	return parsers.NotMine

@@ -40,7 +40,8 @@ func init() {
 // claim takes the lines of Postfix's programs, and lines without a program that are
 // unmistakable: journalctl -o cat and some log shippers lose it.
 func claim(e *parsers.Entry) parsers.Claim {
-	if e.Program == nil && isMessage(e.Message) || e.Program != nil && isPostfix(e.Program) {
+	if e.Program == nil && isMessage(e.Message) || e.Program != nil && isPostfix(e.Program) &&
+		(bytes.IndexByte(e.Program, '/') >= 0 || !parsers.IsWrapped(e.Message, "postfix")) {
 		return parsers.Mine
 	}
 	return parsers.NotMine

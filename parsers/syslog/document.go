@@ -116,6 +116,9 @@ func (r *Reader) between(trimmed, line []byte) Answer {
 		if d.start(trimmed); d.depth > 0 {
 			return Part
 		}
+		d.lines-- // the object is whole: it is a line of its own
+		d.text = d.text[:0]
+		return Bare
 	}
 	return r.broken(line)
 }

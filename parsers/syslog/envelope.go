@@ -39,6 +39,7 @@ func init() { // the functions below and the table need each other
 		{"line number", "    12\tLINE", false, (*Reader).openNumber},
 		{"event stream", "data: LINE", false, (*Reader).openEvent},
 		{"CSV", `"2026-11-19T11:37:15.123Z","mx","LINE"`, false, (*Reader).openCSV},
+		{"AIX", "Nov 19 12:37:15 Message forwarded from aix1: LINE", false, (*Reader).openForwarded},
 		{"file name", "/var/log/mail.log:12:LINE", false, (*Reader).openFile},
 		{"program", "Thu 2026-11-19 12:37:15 UTC docker1 docker.service[2136]: LINE", false, (*Reader).openProgram},
 		{"logfmt", `time="2026-11-19T11:37:15Z" level=info msg="LINE"`, false, (*Reader).openLogfmt},
@@ -170,13 +171,13 @@ func (r *Reader) openHeader(b []byte, e *parsers.Entry, at place) bool {
 // which the first may be a host.
 func (r *Reader) openTime(b []byte, e *parsers.Entry, at place) bool {
 	t, n := r.timeAt(b, e.Time)
-	if n == 0 || n >= len(b) || b[n] != ' ' && b[n] != '\t' && b[n] != ':' {
+	if n == 0 || n >= len(b) || b[n] != ' ' && b[n] != '\t' && b[n] != ':' && !parsers.Has(b[n:], `,"`) {
 		return false
 	}
 	inner := r.inner(e, at)
 	inner.Time = t
 	at = place{timed: true, quoted: at.quoted, depth: at.depth}
-	rest := bytes.TrimLeft(b[n:], " \t:")
+	rest := bytes.TrimLeft(b[n:], " \t:,")
 	if stream, whole := containerStream(rest); stream > 0 {
 		return r.openStream(rest[stream:], whole, inner, e, at)
 	}
@@ -243,13 +244,18 @@ func (r *Reader) openOctets(b []byte, e *parsers.Entry, at place) bool {
 	return r.try(frame, inner, e, at)
 }
 
-// openPriority reads "<22>" before a line without a time.
+// openPriority reads "<22>" before a line without a time, or the version of RFC 5424
+// where a relay has taken the priority off.
 func (r *Reader) openPriority(b []byte, e *parsers.Entry, at place) bool {
+	inner := r.inner(e, at)
+	if parsers.Has(b, "1 20") && r.strip5424(b[2:], inner) && inner.Program != nil && r.isKnown(inner.Program, nil) {
+		return keep(e, inner)
+	}
 	n := priority(b)
 	if n == 0 {
 		return false
 	}
-	inner := r.inner(e, at)
+	*inner = *e
 	at.words = maxWords
 	return r.try(b[n:], inner, e, at)
 }
@@ -384,15 +390,28 @@ func digitsLen(b []byte) (n int) {
 	return n
 }
 
-// openProgram reads the tag of a program that is not known, behind a time, and looks
-// for a line in its message.
-func (r *Reader) openProgram(b []byte, e *parsers.Entry, at place) bool {
-	if !at.timed {
+// openForwarded reads what the syslogd of AIX puts before the line of another host.
+// What stands for the host of the line, "Message", may be taken off already.
+func (r *Reader) openForwarded(b []byte, e *parsers.Entry, at place) bool {
+	rest, ok := bytes.CutPrefix(bytes.TrimPrefix(b, []byte("Message ")), []byte("forwarded from "))
+	host, rest, ok2 := bytes.Cut(rest, []byte(": "))
+	if !ok || !ok2 || !isName(host) {
 		return false
 	}
+	inner := r.inner(e, at)
+	inner.Host = host
+	var t parsers.Entry
+	splitProgram(rest, &t)
+	rest = withoutLevel(t.Program, rest)
+	return r.try(rest, inner, e, place{timed: at.timed, hosted: true, depth: at.depth})
+}
+
+// openProgram reads the tag of a program that is not known, behind a time, and looks
+// for a line in its message. Without a time it is a pod of kail: "default/mail-0[postfix]:".
+func (r *Reader) openProgram(b []byte, e *parsers.Entry, at place) bool {
 	var t parsers.Entry
 	splitProgram(b, &t)
-	if t.Program == nil || t.PID == nil || tells(t.Program) {
+	if t.Program == nil || t.PID == nil || tells(t.Program) || !at.timed && bytes.IndexByte(t.Program, '/') < 0 {
 		return false
 	}
 	inner := r.inner(e, at)
@@ -453,6 +472,7 @@ func (r *Reader) openWord(b []byte, e *parsers.Entry, at place) bool {
 	switch level := isLevel(word); {
 	case len(word) == 1 && (word[0] == '|' || word[0] == '-'):
 	case level && (at.hosted || !facilities[string(word)]), word[0] == '[', word[0] == '{':
+	case at.timed && parsers.Has(rest, "{") && word[n-1] == ':': // the tag of Fluentd
 	case !isName(word):
 		return false
 	case at.timed && !at.hosted:
@@ -489,7 +509,7 @@ func words(list string) map[string]bool {
 }
 
 // isLevel reports whether a word gives the facility, the level or both:
-// "mail.info", "mail:info", "<mail.info>", "mail.info:", "INFO", "2.6".
+// "mail.info", "mail:info", "mail:warn|warning", "<mail.info>", "mail.info:", "INFO", "2.6".
 func isLevel(word []byte) bool {
 	word = bytes.Trim(word, "<>()[]{}:,")
 	if len(word) < 3 || len(word) > 20 {
@@ -507,9 +527,15 @@ func isLevel(word []byte) bool {
 	if i < 0 {
 		return facilities[string(word)] || levels[string(word)]
 	}
-	facility, level := word[:i], word[i+1:]
+	facility, level := word[:i], beforeBar(word[i+1:])
 	return (facilities[string(facility)] || digitsLen(facility) == i && i > 0 && i < 3) &&
 		(levels[string(level)] || len(level) == 1 && parsers.IsDigit(level[0]))
+}
+
+// beforeBar returns a level without its other name: "warn|warning" of AIX.
+func beforeBar(level []byte) []byte {
+	level, _, _ = bytes.Cut(level, []byte("|"))
+	return level
 }
 
 // withoutLevel takes the level off a message: AIX writes "mail:info" before the
@@ -519,7 +545,7 @@ func withoutLevel(program, message []byte) []byte {
 		return message
 	}
 	level, rest, ok := bytes.Cut(message, blank)
-	if !ok || !levels[string(bytes.TrimSuffix(level, []byte(":")))] {
+	if !ok || !levels[string(beforeBar(bytes.TrimSuffix(level, []byte(":"))))] {
 		return message
 	}
 	return rest

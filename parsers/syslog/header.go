@@ -64,7 +64,8 @@ func (r *Reader) stripTime(line []byte, e *parsers.Entry, inner bool) bool {
 	if !splitHost(line[n+1:], e) {
 		return false
 	}
-	return line[10] == 'T' || e.PID != nil && e.Host != nil
+	apple := n == len("2026-11-19 12:37:15.123456+0100") && appleDaemons[string(e.Program)]
+	return line[10] == 'T' || e.PID != nil && e.Host != nil && !apple
 }
 
 // stripContained reads the header of a line that a container runtime has put

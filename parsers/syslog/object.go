@@ -36,18 +36,19 @@ const (
 //	syslog-ng         MESSAGE HOST PROGRAM PID ISODATE DATE
 //	Google, AWS       textPayload, message
 //	VictoriaLogs      _msg _time
+//	Azure             SyslogMessage LogEntry TimeGenerated Computer HostName ProcessName ProcessID
 //	OpenTelemetry     body.stringValue timeUnixNano
 var fieldNames = [numRoles][]string{
 	message: {"message", "log", "msg", "line", "short_message", "full_message", "event.original", "original", "rawmsg",
-		"_raw", "_msg", "textpayload", "body.stringvalue", "text", "body", "content", "syslog_message", "legacy_msghdr"},
+		"_raw", "_msg", "syslogmessage", "logentry", "event", "textpayload", "body.stringvalue", "text", "body", "content", "syslog_message", "legacy_msghdr"},
 	instant: {"__realtime_timestamp", "_source_realtime_timestamp", "@timestamp", "timestamp", "time", "timereported",
 		"isodate", "date", "datetime", "ts", "timegenerated", "eventtime", "_time", "timestamp_iso8601",
 		"timeunixnano", "timestamp_nanos", "observedtimeunixnano"},
 	host: {"_hostname", "hostname", "host", "host.name", "host.hostname", "log.syslog.hostname", "syslog_hostname",
-		"logsource", "source", "syslog_host", "fromhost", "host_name", "kubernetes.host", "beat.hostname", "agent.hostname"},
+		"logsource", "source", "syslog_host", "fromhost", "host_name", "computer", "kubernetes.host", "beat.hostname", "agent.hostname"},
 	program: {"syslogtag", "syslog_identifier", "program", "ident", "appname", "app_name", "app-name", "application_name",
-		"application", "process.name", "log.syslog.appname", "syslog_program", "programname", "progname", "process", "_comm", "tag", "unit", "_systemd_unit"},
-	pid: {"_pid", "syslog_pid", "pid", "procid", "proc_id", "process.pid", "process_id", "log.syslog.procid", "syslog_procid"},
+		"application", "process.name", "log.syslog.appname", "syslog_program", "programname", "progname", "processname", "process", "_comm", "tag", "unit", "_systemd_unit"},
+	pid: {"_pid", "syslog_pid", "pid", "procid", "proc_id", "processid", "process.pid", "process_id", "log.syslog.procid", "syslog_procid"},
 	service: {"stream", "kubernetes", "container", "container_name", "container_id", "_container_name", "docker", "pod",
 		"pod_name", "namespace", "source_type", "labels", "log.file.path", "input_type", "facility", "_index"},
 }
@@ -194,6 +195,11 @@ func (s *jsonScanner) peek() byte {
 // openJSON reads an object, or the first of an array of objects; the others are
 // left for Rest. Of an object without a line the arrays within are left for Rest.
 func (r *Reader) openJSON(b []byte, e *parsers.Entry, at place) bool {
+	if at.depth == 0 { // an element of an array may stand apart
+		if b = bytes.TrimLeft(b, " \t"); len(b) == 0 {
+			return false
+		}
+	}
 	if b[0] == '[' {
 		if b = bytes.TrimLeft(b[1:], " \t"); len(b) == 0 {
 			return false

@@ -44,7 +44,7 @@ func (r *Reader) timeAt(b []byte, near time.Time) (t time.Time, n int) {
 	}
 	second, nano, m := timeOfDay(b[n:])
 	if m == 0 {
-		return t, 0
+		return r.yearThird(b, month, mday, n)
 	}
 	day, ok := r.dayOf(month, mday, near)
 	if !ok {
@@ -97,6 +97,21 @@ func (r *Reader) digitTime(b []byte) (t time.Time, n int) {
 		return t, 0
 	}
 	return r.instant(day, second, nano), 11 + n
+}
+
+// yearThird reads a time with the year behind the day, "Nov 19 2026 12:37:15", of
+// which month and day are read.
+func (r *Reader) yearThird(b []byte, month, mday, n int) (time.Time, int) {
+	if len(b) < n+5 || b[n+4] != ' ' {
+		return time.Time{}, 0
+	}
+	year, ok1 := parsers.Digits(b[n : n+4])
+	day, ok2 := parsers.DayNumber(year, month, mday)
+	second, nano, m := timeOfDay(b[n+5:])
+	if !ok1 || !ok2 || m == 0 {
+		return time.Time{}, 0
+	}
+	return r.instant(day, second, nano), n + 5 + m
 }
 
 // yearFirst reads "2013 Jun 10 06:27:30[.123]".
