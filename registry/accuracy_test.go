@@ -65,9 +65,12 @@ var labelledSets = []struct {
 	{"replies-batch-2.txt", 96.0},
 	{"replies-batch-3.txt", 96.0},
 	{"replies-batch-4.txt", 97.0},
-	{"replies-batch-5.txt", 92.0},
-	{"replies-batch-6.txt", 95.0},
-	{"replies-batch-7.txt", 90.0},
+	{"replies-batch-5.txt", 96.0},
+	{"replies-batch-6.txt", 97.0},
+	{"replies-batch-7.txt", 95.0},
+	{"replies-batch-8.txt", 97.0},
+	{"replies-batch-9.txt", 97.0},
+	{"replies-kinds.txt", 99.0},
 }
 
 // TestAccuracy publishes how many of the labelled replies are given the reason

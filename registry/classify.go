@@ -49,7 +49,7 @@ type ruleSet [maxRules / 64]uint64
 func (s *ruleSet) add(i int) { s[i/64] |= 1 << (i % 64) }
 
 // method is part of the version: it changes with the order of evidence.
-const method = "3"
+const method = "4"
 
 // defaultRules compiles the embedded rules when they are first needed.
 var defaultRules = sync.OnceValue(func() *Rules {
@@ -171,15 +171,27 @@ func (r *Rules) Classify(f Failure) Verdict {
 	if len(f.Signature) > maxText {
 		f.Signature = f.Signature[:maxText]
 	}
-	text := appendFolded(buf[:0], f.Signature)
+	text := withoutFrame(appendFolded(buf[:0], f.Signature))
 	if start, inner := passedOn(text); inner != nil {
 		return r.forwarded(&f, text[:start], inner)
 	}
 	v := r.decide(&f, text)
 	if why := r.senderRefused(&f, text); why.Reason != "" {
 		v = why
+	} else if why := r.because(&f, v, text); why.Reason != "" {
+		v = why
 	}
 	return atStage(&f, v, text)
+}
+
+// withoutFrame returns a reply without the words that name the command it answers,
+// in brackets at its end: "(in reply to RCPT TO command)" of Postfix, "(UNKNOWN
+// command)". They are the sender's, not of the server.
+func withoutFrame(text []byte) []byte {
+	if i := bytes.LastIndexByte(text, '('); i > 0 && bytes.HasSuffix(text, []byte(" command)")) {
+		return bytes.TrimRight(text[:i], " ")
+	}
+	return text
 }
 
 // senderFrame is how Postfix refuses a sender.
@@ -200,6 +212,28 @@ func (r *Rules) senderRefused(f *Failure, text []byte) Verdict {
 	}
 	v.Reason = reason
 	return v
+}
+
+// causes are words that a cause follows.
+var causes = [...]string{"policy reasons: ", "policy restrictions: ", "policy: ", "policy violation: ", "policy rejection: ", "reason: ", "because of ", " because "}
+
+// because decides about mail that is refused by a rule by the cause that the reply
+// names: "refused for policy reasons: unsolicited message".
+func (r *Rules) because(f *Failure, v Verdict, text []byte) Verdict {
+	if v.Reason != "policy" || v.DecidedBy != ByText {
+		return Verdict{}
+	}
+	for _, words := range causes {
+		i := bytes.Index(text, []byte(words))
+		if i < 0 {
+			continue
+		}
+		why := r.decide(&Failure{Reply: f.Reply, Source: f.Source}, text[i+len(words):])
+		if why.DecidedBy == ByText && why.Reason != "policy" {
+			return why
+		}
+	}
+	return Verdict{}
 }
 
 // passedOn finds the reply of another server in a reply, and where it begins.

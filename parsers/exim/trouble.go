@@ -36,6 +36,20 @@ var signs = []sign{
 	{"Cannot open main log file", parsers.ProblemConfig},
 	{"is on the never_users list", parsers.ProblemConfig},
 	{"unable to set gid=", parsers.ProblemConfig},
+	{"listen() failed on ", parsers.ProblemConfig},
+	{"socket creation failed: ", parsers.ProblemProcess},
+	{"invalid SMTP port: ", parsers.ProblemConfig},
+	{"TCP port \"", parsers.ProblemConfig},
+	{"pid file path ", parsers.ProblemConfig},
+	{" transport:   ", parsers.ProblemConfig}, // options that contradict each other
+	{" authenticator:  ", parsers.ProblemConfig},
+	{"failed to write to main log", parsers.ProblemDisk},
+	{"setegid(", parsers.ProblemConfig},
+	{"seteuid(", parsers.ProblemConfig},
+	{"setgroups: ", parsers.ProblemConfig},
+	{"priv_restore: ", parsers.ProblemConfig},
+	{"priv_drop_temp: ", parsers.ProblemConfig},
+	{"RFC822 spool file, skipping", parsers.ProblemQueue},
 	{" gave DEFER", parsers.ProblemLookup},
 	{"DB file ", parsers.ProblemLookup},
 	{"DB error", parsers.ProblemLookup},
@@ -48,9 +62,15 @@ var strangers = []string{
 	"Spool file is locked", "VRFY ", "EXPN ", "ETRN ", "Remote host ",
 }
 
-// fatal begin the lines of the panic log that are in no other: Exim could not
-// write the main log, or had not begun to.
-var fatal = []string{"Exim configuration error", "exim user lost privilege", "Cannot open main log file"}
+// fatal are parts of the lines of the panic log that are in no other: Exim could not
+// write the main log, or had not begun to. Its calls of log_write with LOG_PANIC and
+// without LOG_MAIN are the list.
+var fatal = []string{
+	"Exim configuration error", "exim user lost privilege", "Cannot open main log file",
+	"listen() failed on ", "socket creation failed: ", "invalid SMTP port: ", "TCP port \"", "pid file path ",
+	" transport:   ", " authenticator:  ", "failed to write to main log", "setegid(", "seteuid(", "setgroups: ",
+	"priv_restore: ", "priv_drop_temp: ", "RFC822 spool file, skipping",
+}
 
 // troubled reads a line that is not about one delivery, and reports whether the mail
 // system itself is in trouble by it.
@@ -69,8 +89,10 @@ func (p *parser) troubled(text []byte, emit func(*parsers.Record)) bool {
 
 // panicked reads a line of the panic log. What the main log has too is counted there.
 func (p *parser) panicked(text []byte, emit func(*parsers.Record)) parsers.Result {
-	if parsers.HasAny(text, fatal) && p.troubled(text, emit) {
-		return parsers.Understood
+	for _, part := range fatal {
+		if bytes.Contains(text, []byte(part)) && p.troubled(text, emit) {
+			return parsers.Understood
+		}
 	}
 	return parsers.Irrelevant
 }
