@@ -263,10 +263,18 @@ func (l *line) withID(n int) parsers.Result {
 	if parsers.Has(b, "host ") {
 		return l.refusal(b[len("host "):])
 	}
-	if parsers.HasAny(b, asides) || parsers.HasAny(b, sessions) || parsers.Has(b, "status=deferred (bounce failed)") {
+	if parsers.HasAny(b, asides) || parsers.HasAny(b, sessions) || isUndelivered(b) {
 		return parsers.Understood
 	}
 	return parsers.Unparsed
+}
+
+// isUndelivered reports whether a line says that the queue manager keeps a message
+// because a notification could not be sent ("status=deferred (bounce failed)"), or that
+// cleanup could not look up a map and did not take it.
+func isUndelivered(b []byte) bool {
+	return parsers.Has(b, "status=deferred (") && bytes.HasSuffix(b, []byte(" failed)")) ||
+		bytes.HasSuffix(b, []byte(" map lookup problem -- message not accepted, try again later"))
 }
 
 // sessions are the beginnings of lines about a session of smtpd that ended early,
@@ -285,6 +293,8 @@ var asides = []string{
 	"sender non-delivery notification", "sender delay notification", "sender delivery status notification",
 	"postmaster non-delivery notification", "postmaster delay notification",
 	"uses SMTPUTF8 ",
+	// local, virtual: another transport delivers, and says how
+	"passing <", "replacing server reply ",
 	"not sending trace/success notification",
 	// qmgr, postsuper
 	"skipped, still being delivered", "released from hold", "placed on hold", "requeued", "expired",
@@ -577,4 +587,8 @@ var chatter = []string{
 	"waiting for the Postfix ", "aborting the Postfix ", "rebuilding ", "removing ", "deleting ", "symlink ", "Deleted: ",
 	"Requeued: ", "Placed on hold: ", "Released from hold: ", "Expired: ", "master exit time ", "master_", "postfix-script: ",
 	"name_mask: ", "Policy action=", "handler ", "dict_", "dsn_", "Library ", "queue is ", "updating ", "open database ", "new ",
+	// said in passing by smtp, smtpd, postsuper, tlsmgr and maps
+	"mapping DSN status ", "skipping SRV lookup ", "skipping address family ", "ignoring DNS RR", "Force-expired: ",
+	"exiting to reopen ", "cannot read from entropy device ", "lost connection to EGD server ", "database lmdb:",
+	"SMTPS wrappermode ", "cannot load Certification Authority data",
 }
