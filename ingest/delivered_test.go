@@ -34,7 +34,7 @@ var sentLine = regexp.MustCompile(`(\w+): to=<([^>]+)>.* status=(sent|deferred|b
 // Whoever was delivered at once is found by address and by queue id, however many
 // batches the log was read in, and nobody else is.
 func TestDelivered(t *testing.T) {
-	log, _ := generated(t, 800)
+	log, _ := generated(t, few(200, 800))
 	outcomes := map[[2]string]string{} // by queue id and address
 	for _, m := range sentLine.FindAllStringSubmatch(string(log), -1) {
 		key := [2]string{m[1], m[2]}
@@ -43,7 +43,7 @@ func TestDelivered(t *testing.T) {
 		}
 		outcomes[key] = m[3]
 	}
-	for _, batches := range []int{1, 40} {
+	for _, batches := range []int{1, few(8, 40)} {
 		db := openStore(t)
 		path := filepath.Join(t.TempDir(), "mail.log")
 		lines := bytes.SplitAfter(log, []byte("\n"))
@@ -53,7 +53,7 @@ func TestDelivered(t *testing.T) {
 		}
 		n := 0
 		for key, outcome := range outcomes {
-			if n++; n > 300 {
+			if n++; n > few(60, 300) {
 				break
 			}
 			for _, what := range key {

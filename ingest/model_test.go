@@ -51,10 +51,7 @@ var operations = []string{
 // that of all lines read once, at the end, in order: the model. A script that
 // fails is made as short as can be before it is shown.
 func TestModel(t *testing.T) {
-	seeds := *modelSeeds
-	if testing.Short() {
-		seeds = min(seeds, 8)
-	}
+	seeds := few(4, *modelSeeds)
 	for part := range runtime.GOMAXPROCS(0) {
 		t.Run(fmt.Sprint("part ", part), func(t *testing.T) {
 			t.Parallel()

@@ -146,13 +146,9 @@ func TestTwoLogsOfTheSameLines(t *testing.T) {
 func TestOverlappingFiles(t *testing.T) {
 	lines := realLines(t)
 	want := mailOf(t, lines)
-	seeds := uint64(20)
-	if testing.Short() {
-		seeds = 4
-	}
-	for seed := range seeds {
+	for seed := range few(2, 20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 5))
+			r := rand.New(rand.NewPCG(uint64(seed), 5))
 			dir, db := t.TempDir(), openStore(t)
 			var unread []string
 			for n, end := 0, 0; end < len(lines); n++ {

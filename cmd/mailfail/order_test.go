@@ -72,8 +72,13 @@ func sameInEveryOrder(t *testing.T, files []string) {
 }
 
 // orders returns every order of up to four files; of more, each rotation and its
-// reverse.
+// reverse. In a quick run it is the reverse only.
 func orders(files []string) (list [][]string) {
+	if testing.Short() {
+		list = append(list, slices.Clone(files))
+		slices.Reverse(list[0])
+		return list
+	}
 	if len(files) > 4 {
 		for i := range files {
 			order := slices.Concat(files[i:], files[:i])

@@ -572,11 +572,12 @@ func TestTooManySessions(t *testing.T) {
 			}
 		})
 	}
-	for id := range 20_000 {
+	const sessions = 8_000
+	for id := range sessions {
 		say(id, "9", ">", "MAIL FROM:<s@x>")
 		say(id, "10", ">", "RCPT TO:<a@x>")
 	}
-	for id := range 20_000 {
+	for id := range sessions {
 		say(id, "11", "<", "250 ok")
 		say(id, "12", "<", "550 5.1.1 no")
 	}

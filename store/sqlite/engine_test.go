@@ -14,6 +14,9 @@ func TestEngine(t *testing.T) { runEngine(t, *update) }
 
 // The answers are the same when hardly anything is read row by row.
 func TestEngineWithSegments(t *testing.T) {
+	if testing.Short() {
+		t.Skip("TestEngine asks the same, of rows")
+	}
 	defer func(a, b int64, c int) { segmentMin, segmentMax, manyChanged = a, b, c }(segmentMin, segmentMax, manyChanged)
 	segmentMin, segmentMax, manyChanged = 2, 3, 1
 	runEngine(t, false)

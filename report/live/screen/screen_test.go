@@ -508,7 +508,7 @@ func BenchmarkView(b *testing.B) {
 // A word of a megabyte is broken into lines, each at the cost of a line.
 func TestWrapLongWord(t *testing.T) {
 	for _, s := range []string{"x", "é", "日", "e\u0301\u0301"} {
-		word := strings.Repeat(s, 1<<20/len(s))
+		word := strings.Repeat(s, 1<<18/len(s))
 		lines := Look{Unicode: true}.wrap("a "+word+" b", 21)
 		if got := strings.Join(lines, ""); strings.ReplaceAll(got, " ", "") != "a"+word+"b" {
 			t.Errorf("%q: %d bytes of %d are left", s, len(got), len(word))
