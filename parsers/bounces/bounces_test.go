@@ -35,9 +35,7 @@ func read(t *testing.T, lines []string) (got []string) {
 	t.Helper()
 	p := New(parsers.Options{}).(*parser)
 	emit := func(r *parsers.Record) {
-		if wrong := parserstest.Fields(r); wrong != "" {
-			t.Error(wrong)
-		}
+		parserstest.Check(t, "", r)
 		shown, _, _ := strings.Cut(parserstest.Show(r), ` "`)
 		got = append(got, string(r.Host)+" "+r.Time.Format("15:04")+" "+shown)
 	}

@@ -68,9 +68,7 @@ func TestStory(t *testing.T) {
 			t.Errorf("not claimed: %s", l)
 		}
 		if p.Parse(e, func(r *parsers.Record) {
-			if wrong := parserstest.Fields(r); wrong != "" {
-				t.Errorf("%s: %s", l, wrong)
-			}
+			parserstest.Check(t, l, r)
 			got = append(got, parserstest.Show(r))
 		}) == parsers.Unparsed {
 			t.Errorf("not understood: %s", l)
@@ -183,9 +181,7 @@ func TestAccounting(t *testing.T) {
 	a := newAccounting(parsers.Options{Location: time.UTC})
 	for i, l := range accounts {
 		result := a.Parse(&parsers.Entry{Message: []byte(l)}, func(r *parsers.Record) {
-			if wrong := parserstest.Fields(r); wrong != "" {
-				t.Errorf("%s: %s", l, wrong)
-			}
+			parserstest.Check(t, l, r)
 			got = append(got, parserstest.Show(r))
 		})
 		if (result == parsers.Unparsed) != (i == len(accounts)-1) {

@@ -64,9 +64,7 @@ func TestSession(t *testing.T) {
 	p := New(parsers.Options{})
 	for _, l := range dialogue {
 		p.Parse(&parsers.Entry{Program: []byte("smtpd"), Message: []byte(l)}, func(r *parsers.Record) {
-			if wrong := parserstest.Fields(r); wrong != "" {
-				t.Errorf("%s: %s", l, wrong)
-			}
+			parserstest.Check(t, l, r)
 			got = append(got, parserstest.Show(r))
 		})
 	}

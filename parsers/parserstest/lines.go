@@ -54,7 +54,7 @@ func Lines(t *testing.T, name string, lines []Line) {
 		}
 		var got []string
 		result := f.New(parsers.Options{Location: time.UTC}).Parse(e, func(r *parsers.Record) {
-			check(t, l.Text, r)
+			Check(t, l.Text, r)
 			got = append(got, Show(r))
 		})
 		if s := strings.Join(got, "\n"); s != l.Want || result != l.Result {
@@ -141,7 +141,7 @@ func Fuzz(f *testing.F, name, program string, seeds ...string) {
 			before := records
 			result := p.Parse(e, func(r *parsers.Record) {
 				records++
-				check(t, string(e.Message), r)
+				Check(t, string(e.Message), r)
 			})
 			if result == parsers.Irrelevant && records > before {
 				t.Errorf("%s: a record of a line of no interest", e.Message)

@@ -71,9 +71,7 @@ func TestFile(t *testing.T) {
 	for _, line := range log {
 		var records []string
 		result := p.Parse(&parsers.Entry{Message: []byte(line)}, func(r *parsers.Record) {
-			if wrong := parserstest.Fields(r); wrong != "" {
-				t.Errorf("%s: %s", line, wrong)
-			}
+			parserstest.Check(t, line, r)
 			id := string(r.ID)
 			at := strings.IndexByte(id, '-') + 1
 			if hash := id[at:]; names[hash] == "" && len(r.Address) > 0 {
@@ -120,9 +118,7 @@ func TestReports(t *testing.T) {
 	for _, l := range reports {
 		got, hash := "", strconv.FormatUint(hashOf(offset, []byte(l.row)), 36)
 		result := p.Parse(&parsers.Entry{Message: []byte(l.row)}, func(r *parsers.Record) {
-			if wrong := parserstest.Fields(r); wrong != "" {
-				t.Errorf("%s: %s", l.row, wrong)
-			}
+			parserstest.Check(t, l.row, r)
 			if want := time.Date(2026, 11, 22, 5, 40, 10, 0, time.UTC); !r.Time.Equal(want) {
 				t.Errorf("%s: at %s", l.row, r.Time)
 			}

@@ -41,9 +41,7 @@ func TestCorpus(t *testing.T) {
 			rejects, defers := 0, 0
 			p := New(parsers.Options{})
 			result := p.Parse(&parsers.Entry{Program: []byte("sendmail"), Message: message}, func(r *parsers.Record) {
-				if wrong := parserstest.Fields(r); wrong != "" {
-					t.Errorf("%s: %s", message, wrong)
-				}
+				parserstest.Check(t, string(message), r)
 				switch {
 				case r.Kind == parsers.Rejection:
 					rejects++
