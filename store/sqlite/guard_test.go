@@ -58,6 +58,63 @@ func TestBytesPerAttempt(t *testing.T) {
 	if n := (info.Size() - counts) / attempts; n > mostPerAttempt {
 		t.Errorf("%d bytes for each of %d failing attempts, want no more than %d", n, attempts, mostPerAttempt)
 	}
+	sizes, err := db.Sizes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := map[string]int64{"attempt_rows": 58, "message_rows": 40, "recipient_rows": 40, "lookup": 34, "texts": 44, "segments": 24, "series": 8}
+	for _, s := range sizes {
+		if n := s.Bytes / attempts; most[s.Table] > 0 && n > most[s.Table] {
+			t.Errorf("table %s: %d bytes for each of %d failing attempts, want no more than %d", s.Table, n, attempts, most[s.Table])
+		} else {
+			t.Logf("table %s: %d bytes for each failing attempt", s.Table, n)
+		}
+	}
+}
+
+// An investigation reads sums of the weeks before, not their minutes: of each day a
+// block, and one for each hour.
+func TestRowsReadPerInvestigation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills a database")
+	}
+	db, _ := guarded(t)
+	end := monthBegin.AddDate(0, 0, monthDays-1) // the last day is not over
+	for _, test := range []struct {
+		name         string
+		since, until time.Time
+		most         int64
+	}{
+		{"day", end.AddDate(0, 0, -1), end, 440},
+		{"two hours", end.Add(-6 * time.Hour), end.Add(-4 * time.Hour), 280},
+	} {
+		var windows []store.Window
+		for n := 14; n > 0; n-- {
+			windows = append(windows, store.Window{Since: test.since.AddDate(0, 0, -n), Until: test.since.AddDate(0, 0, 1-n)})
+		}
+		windows = append(windows, store.Window{Since: test.since, Until: test.until})
+		err := db.transaction(t.Context(), func(tx *tx) (err error) {
+			f := &flow{tx: tx, windows: windows, to: &daySummary{windows: windows, sums: map[string]int64{}}, places: map[flowKey]int32{}}
+			for _, w := range windows {
+				since, until := w.Micros()
+				f.spans = append(f.spans, [2]int64{since, until})
+			}
+			if f.cat, err = tx.catalog(); err != nil {
+				return err
+			}
+			f.wanted, f.numbers = f.filter.wanted(f.cat), make([]int32, len(f.cat.places))
+			before := tx.rows
+			err = f.counts()
+			t.Logf("%s: %d rows read", test.name, tx.rows-before)
+			if n := tx.rows - before; n > test.most {
+				t.Errorf("%s: %d rows were read, want no more than %d", test.name, n, test.most)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Reports read blocks, not rows.

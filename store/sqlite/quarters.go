@@ -2,7 +2,7 @@ package sqlite
 
 import (
 	"cmp"
-	"database/sql"
+	"context"
 	"slices"
 	"time"
 
@@ -48,18 +48,15 @@ type quarterSums struct {
 func (w *Writer) newQuarterSums() (*quarterSums, error) {
 	q := &quarterSums{of: make([]int32, w.lastID["series"]+1)}
 	numbers := map[mailer]int32{}
-	err := w.each("SELECT id, format, host, sender FROM series WHERE NOT own ORDER BY id", func(r *sql.Rows) error {
-		var id int64
-		var m mailer
-		if err := r.Scan(&id, &m.format, &m.host, &m.sender); err != nil {
-			return err
-		}
+	t := &tx{ctx: context.Background(), conn: w.conn}
+	err := t.ints("SELECT id, format, host, sender FROM series WHERE NOT own ORDER BY id", nil, func(v []int64) error {
+		m := mailer{v[1], v[2], v[3]}
 		n, ok := numbers[m]
 		if !ok {
 			n = int32(len(q.mailers))
 			numbers[m], q.mailers = n, append(q.mailers, m)
 		}
-		*at(&q.of, id) = n + 1
+		*at(&q.of, v[0]) = n + 1
 		return nil
 	})
 	q.sums = make([][2 * quartersPerHour]int64, len(q.mailers))
