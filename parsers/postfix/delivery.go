@@ -18,7 +18,7 @@ func address(b []byte, follow []string) (addr, rest []byte, ok bool) {
 		return bareAddress(b, follow)
 	}
 	b = b[1:]
-	if i := quoted(b); i > 0 {
+	if i := parsers.SkipQuoted(b); i > 0 {
 		if addr, rest, ok = addressFrom(b, i, follow); ok {
 			return addr, rest, true
 		}
@@ -48,23 +48,6 @@ func bareAddress(b []byte, follow []string) (addr, rest []byte, ok bool) {
 		}
 	}
 	return nil, nil, false
-}
-
-// quoted returns the length of the quoted string that b begins with, 0 when
-// there is none.
-func quoted(b []byte) int {
-	if len(b) == 0 || b[0] != '"' {
-		return 0
-	}
-	for i := 1; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return 0
 }
 
 // host reads name[ip], name[ip]:port or name[path] and returns what follows.
