@@ -21,7 +21,7 @@ import (
 // FollowOptions are the options of Follow.
 type FollowOptions struct {
 	Options
-	FromEnd bool // begin at the end of the sources of which nothing is known
+	FromEnd bool // begin at the end of sources that are not known
 
 	Stdin     io.Reader            // is read for the argument "-"
 	Observe   func(*store.Event)   // every attempt and rejection, whoever stores it

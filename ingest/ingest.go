@@ -302,7 +302,7 @@ func (l *loop) family(ctx context.Context, families []source.Family, res *Result
 	return false, l.end(res)
 }
 
-// end ends the last source of a family of which nothing more will be read: no
+// end ends the last source of a family that will not be read any more: no
 // file follows in which an open row or object could go on.
 func (l *loop) end(res *Result) error {
 	stream := l.last

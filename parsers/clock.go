@@ -4,7 +4,7 @@ import "time"
 
 // A Clock turns the wall-clock times of one log, written without a zone, into
 // instants. It reads a log in its order: when clocks are set back and an hour
-// comes twice, the lines' order tells the first from the second.
+// comes twice, the order of the lines distinguishes the two.
 type Clock struct {
 	loc *time.Location
 

@@ -17,7 +17,7 @@ const (
 	Expected
 	// Attempt: one try to pass the recipient on has ended as Outcome says.
 	Attempt
-	// Suspended: the MTA put the recipient off without trying.
+	// Suspended: the MTA deferred the recipient without an attempt.
 	Suspended
 	// Settled: the recipient has reached the state Final without an attempt of
 	// its own. Without an address, all recipients that are still pending have.
@@ -27,7 +27,7 @@ const (
 	// Rejection: this host refused to take mail in.
 	Rejection
 	// Connection: a connection to the next hop has ended, or could not be made.
-	// It names no recipient, hence is no attempt. Delivered means that it could
+	// It names no recipient and so is not an attempt. Delivered means that it could
 	// be used, Deferred that it ended before a recipient was named.
 	Connection
 	// Trouble: the mail system itself is in trouble, as Fault says.
@@ -35,8 +35,8 @@ const (
 	// Complaint: a recipient has complained about the message. Reply.Text is the type
 	// of the complaint (abuse, fraud …), Relay who reports it.
 	Complaint
-	// Placed: a filter or a mailbox behind the MTA says in Place where mail went that
-	// it took, before the MTA reports the delivery. Final is removed when it was
+	// Placed: a filter or a mailbox behind the MTA says in Place where it put the mail
+	// that it took, before the MTA reports the delivery. Final is removed when it was
 	// thrown away or is kept back.
 	Placed
 	// Noted: a session did what is only counted. With a next hop (outgoing) or a client
@@ -78,7 +78,7 @@ type Record struct {
 	Fault
 }
 
-// Message is the message a record is about, and what the line says of it.
+// Message is the message a record is about, as far as the line describes it.
 type Message struct {
 	ID []byte // queue id, or what the message is known by within Format.Scope
 
@@ -97,7 +97,7 @@ type Message struct {
 	// Reinjected: the message came from this host itself (loopback, pickup).
 	Reinjected bool
 	// BounceOf is the ID of the message whose failure this one reports: the MTA
-	// made it. Own is set too when the log does not say of which.
+	// made it. Own is set too, and alone when the log does not name that message.
 	BounceOf []byte
 	Own      bool
 
@@ -156,7 +156,7 @@ func (r *Record) Reset() {
 	*r = Record{Contact: Contact{Delay: -1}}
 }
 
-// ReportedByBounce makes r a failure that a bounce reports, of which a log has a line.
+// ReportedByBounce makes r a failure that a bounce reports and of which a line of a log says so.
 // Reply and MTAStatus are set, and what is set of the message is that of what was
 // returned: r means what a bounce in a mailbox does.
 func (r *Record) ReportedByBounce() {

@@ -28,7 +28,7 @@
 //
 // By its content: the fingerprint of its first KiB, and how many bytes of it
 // were consumed, counted after decompression. A name, an inode, a size and a
-// time are hints that save work: a file of which nothing changed is not opened.
+// time are hints that save work: a file that has not changed is not opened.
 // Of a source that had less than a KiB when it was read, the fingerprint is
 // that of what was consumed, and grows with it.
 //

@@ -51,7 +51,7 @@ func Usual() []Family {
 // Expand returns the files that the arguments name, grouped into families: in
 // the order of the arguments, but the generations of each from the oldest to
 // the newest. An argument is a file, a pipe, a directory (with its
-// subdirectories; pipes, hidden files and those that are no text are left out), a
+// subdirectories; pipes, hidden files and files that are not text are left out), a
 // pattern as in path.Match, or "-". A file that is named twice, or by a link, is
 // read once. One that is not there is an error, unless it was rotated away.
 // The errors concern single arguments; the rest is good.

@@ -15,7 +15,7 @@ import (
 
 // FollowOptions say how a Follower works. The zero value is good.
 type FollowOptions struct {
-	// FromEnd begins at the end of the logs of which nothing is known when the
+	// FromEnd begins at the end of the logs that are not known when the
 	// Follower starts, instead of their beginning, and reports a SkippedError for
 	// each. Generations of a log that is known are read as ever.
 	FromEnd bool

@@ -40,7 +40,7 @@ func (r *Reader) resume(ctx context.Context, positions Positions) error {
 
 // shrunk is called for a file that holds less than was read of it. If it was
 // larger, it was cut, and what will be appended is new. Else it is a copy, old
-// or in the making, of which all is known.
+// or in the making, all of which is known.
 func (r *Reader) shrunk(cut bool) error {
 	if cut {
 		r.startAt(r.size)
@@ -91,7 +91,7 @@ func (r *Reader) find(ctx context.Context, positions Positions) (best Position, 
 	return best, nil
 }
 
-// continues reports whether this source is the one of p, of which only a short
+// continues reports whether this source is the one of p, for which only a short
 // beginning is known. Logs may begin alike: Exchange's with the same header
 // line, others with a line of the rotation. As long as the other file is there
 // it can be asked.

@@ -408,8 +408,8 @@ func (r *Reader) atTruncation() error {
 	return r.err
 }
 
-// readError says what went wrong. It takes no offence at a compressed file that
-// is cut off beside the file it is made of: it is just being written.
+// readError says what went wrong. It returns no error for a compressed file that is
+// cut off and stands beside its original: it is just being written.
 func (r *Reader) readError(err error) error {
 	if err == io.EOF {
 		return err
@@ -591,7 +591,7 @@ func (r *Reader) Position() Position {
 	return r.pos
 }
 
-// Saved tells the Reader the position as it was stored, with its ID and State.
+// Saved passes the Reader the position as it was stored, with its ID and State.
 func (r *Reader) Saved(p Position) { r.pos.ID, r.pos.State = p.ID, p.State }
 
 // Close releases the file. What Next returned stays valid.

@@ -41,7 +41,7 @@ type walker struct {
 	tail      *grown          // that generation, if it is a plain file: more may be written to it
 	moved     bool            // files were renamed meanwhile
 	visited   []os.FileInfo   // files of the family that this pass has dealt with, whatever came of it
-	failed    map[string]bool // paths of which an error was reported
+	failed    map[string]bool // paths for which an error was reported
 
 	// Of a Follower: what was written since then is to be read, wherever it
 	// is; and what it has dealt with.

@@ -9,9 +9,9 @@ import (
 )
 
 // stands reports whether a recipient is to stand under the series of a record:
-// of the last attempt, and before there is one of the first record. Logs of
-// several servers tell of a roaming message in any order: there the earliest
-// record is the first, of those that tell the sender if there are such.
+// of the last attempt, and before there is one of the first record. The logs of
+// several servers report on a roaming message in any order: there the earliest
+// record counts as the first, among those that name the sender if there are any.
 func (rcpt *recipient) stands(m *message, r *parsers.Record, now int64) bool {
 	switch {
 	case r.Kind == parsers.Attempt:
@@ -22,7 +22,7 @@ func (rcpt *recipient) stands(m *message, r *parsers.Record, now int64) bool {
 	return rcpt.series == 0 || m.roaming && isEarlier(r, now, rcpt.blind, rcpt.seriesAt)
 }
 
-// isEarlier reports whether r comes before another record. One that tells the
+// isEarlier reports whether r comes before another record. One that names the
 // sender comes before one that is blind; else their times decide.
 func isEarlier(r *parsers.Record, now int64, blind bool, at int64) bool {
 	if sees := r.HasSender; sees == blind {

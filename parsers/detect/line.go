@@ -8,7 +8,7 @@ import (
 	"mailfail/parsers"
 )
 
-// Line identifies the line of which a record was read, whichever log it is in.
+// Line identifies the line that a record was read from, whichever log it is in.
 type Line struct {
 	Hash uint64 // of host, time, program, pid and text; 0: the line has no prefix with a time
 	Host []byte

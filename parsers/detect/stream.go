@@ -1,5 +1,5 @@
-// Package detect finds out whose the lines of a log are, and lets the parsers of
-// their formats read them.
+// Package detect finds out which format each line of a log has, and lets the parser
+// of that format read it.
 package detect
 
 import (
@@ -41,7 +41,7 @@ type Stream struct {
 	lineRead bool // line is set
 	emit     func(*parsers.Record)
 	current  *parsers.Format
-	bounces  *parsers.Format       // of which records are that a bounce reports, nil when it is not registered
+	bounces  *parsers.Format       // the format of records that a bounce reports, nil when it is not registered
 	deliver  func(*parsers.Record) // s.stamp, bound once so that no line allocates it
 	stranger lookalikes
 }
@@ -228,7 +228,7 @@ func (s *Stream) parse(line []byte) parsers.Result {
 	return s.answered(s.lines.Read(line, &s.entry), line)
 }
 
-// answered reads a line of which is known what it is.
+// answered reads a line after the reader of headers has said what it is.
 func (s *Stream) answered(answer syslog.Answer, line []byte) parsers.Result {
 	switch answer {
 	case syslog.Line:
@@ -527,8 +527,8 @@ func (s *Stream) read(i int, e *parsers.Entry) parsers.Result {
 	return result
 }
 
-// End says that the source has ended for good, and passes on the records of what
-// was kept until then. It returns Unparsed when one of the lines that counted
+// End is called when the source will not grow any more. It passes on the records of
+// what was kept until then. It returns Unparsed when one of the lines that counted
 // as Understood was not.
 func (s *Stream) End(emit func(*parsers.Record)) parsers.Result {
 	s.emit = emit

@@ -17,7 +17,7 @@ type Feedback struct {
 	Reporter  string // server that reports, "" when it is not named
 }
 
-// Feedback returns what the message complains of, nil when it is no complaint.
+// Feedback returns the complaint that the message is, nil when it is not a complaint.
 func (b *Message) Feedback() *Feedback { return b.feedback }
 
 // readFeedback reads the fields of a message/feedback-report part.

@@ -327,7 +327,7 @@ func readReport(r io.Reader) []Recipient {
 		if f.Address != "" || f.Status != "" {
 			list = append(list, f)
 		}
-		if err != nil { // the end, or a line that is no field
+		if err != nil { // the end, or a line that is not a field
 			if _, err := br.ReadString('\n'); err != nil {
 				return list
 			}

@@ -92,7 +92,7 @@ func (tr *textReader) line(line string) {
 		return
 	}
 	if m := recipientField().FindStringSubmatch(line); m != nil && tr.loose != "" {
-		tr.add(m[1], tr.loose) // Office 365 tells the error first
+		tr.add(m[1], tr.loose) // Office 365 gives the error first
 		tr.open = false
 		return
 	}

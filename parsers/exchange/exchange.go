@@ -13,7 +13,7 @@
 //
 // All but the JSON and the lists are CSV, so a line need not be a row: a quoted
 // field may hold line breaks. A row that ends inside quotes is kept as state until a line
-// closes it. When what results is no row (a server that stops tears the last
+// closes it. When the result is not a row (a server that stops tears the last
 // one) its first line is given up and the others are read again by themselves,
 // so that a torn row costs one row. Columns are known by the names in the
 // header, which comes again when the service restarts within a file.
@@ -36,7 +36,7 @@
 //  3. SENDEXTERNAL, SEND to the outside and DELIVER are attempts that
 //     delivered, DEFER that deferred, FAIL that failed, whatever the class of
 //     the code, one for each recipient of the row.
-//  4. SEND inside the organisation is no attempt; DEFER and FAIL on such a hop
+//  4. SEND inside the organisation is not an attempt; DEFER and FAIL on such a hop
 //     are, because nothing else reports them. The hop is a HandedOver record,
 //     weaker than any other: without the logs of the server that delivers, its
 //     recipients are handed over, not pending for ever.
@@ -46,7 +46,7 @@
 //     for that of an expanded list, is removed and no attempt.
 //  8. The code is that at the beginning of the status or of its LED part.
 //     Inside Exchange's own wrappers (see setReply) the inner reply counts.
-//  9. BADMAIL is a failed attempt without a code. POISONMESSAGE is no attempt.
+//  9. BADMAIL is a failed attempt without a code. POISONMESSAGE is not an attempt.
 //     Shadow copies (HA*), agents, submission and TRANSFER count nothing.
 //  10. In a send log a 4xx or 5xx to RCPT decides, else the answer to the
 //     message, else that to MAIL for every pipelined RCPT. A session that is
@@ -63,7 +63,7 @@
 //     too; in a send log each session and each failure to connect is.
 //  13. Of Exchange Online, Delivered and FilteredAsSpam are deliveries, Failed a
 //     failure without a code; Pending, GettingStatus and Quarantined are
-//     pending; Expanded is no recipient. In the summary every Defer, Send,
+//     pending; Expanded is not a recipient. In the summary every Defer, Send,
 //     Deliver and Fail is an attempt. What a later export or the other report
 //     tells again is no new one.
 //
@@ -192,7 +192,7 @@ func claim(header, row func(line []byte) bool, lookAlike func(line []byte) strin
 	}
 }
 
-// headerOf returns what tells the header of the log of a type.
+// headerOf returns a function that recognises the header of a log of one type.
 func headerOf(logType string) func(line []byte) bool {
 	return func(line []byte) bool { return isHeader(line, logType) }
 }

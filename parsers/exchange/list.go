@@ -227,7 +227,7 @@ func (l *list) split() bool {
 	return l.header(l.names)
 }
 
-// wrapping is what the lines of an object tell of how they were wrapped. The
+// wrapping is how the lines of an object were wrapped, as far as they show it. The
 // window's width is that of the longest.
 type wrapping struct {
 	column, width int

@@ -90,7 +90,7 @@ func (t *onlineTrace) row(fields [][]byte, emit func(*parsers.Record)) parsers.R
 	return t.read(trace{get(0), get(1), get(2), get(3), get(4), get(5), get(6), get(7), get(8)}, emit)
 }
 
-// read passes on the records of a row: what it tells of the message, and the
+// read passes on the records of a row: what it says about the message, and the
 // state of the recipient.
 func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result {
 	when, ok := t.onlineClock.read(row.received)
@@ -310,7 +310,7 @@ func (t *onlineSummary) row(fields [][]byte, emit func(*parsers.Record)) parsers
 }
 
 // recipients reads the recipient_status column. The row is Unparsed when any
-// part of it is no recipient with events that are known.
+// part of it is not a recipient with known events.
 func (t *onlineSummary) recipients(list []byte, emit func(*parsers.Record)) parsers.Result {
 	result := parsers.Understood
 	for len(list) > 0 {

@@ -89,8 +89,8 @@ func (p *parser) fields(emit func(*parsers.Record)) parsers.Result {
 	return p.table.row(p.row.fields, emit)
 }
 
-// more adds a line to the row that is held. What is no row in the end never was
-// one: its first line was torn, and the others are rows of their own.
+// more adds a line to the row that is held. Lines that do not make a row in the end
+// never were one: the first was torn, and the others are rows of their own.
 func (p *parser) more(line []byte, emit func(*parsers.Record)) parsers.Result {
 	start := len(p.held) + 1
 	p.held = append(append(p.held, '\n'), line...)

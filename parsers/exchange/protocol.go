@@ -136,7 +136,7 @@ func (p *protocol) isClient(event byte) bool {
 	return event == '<' && p.receives || event == '>' && !p.receives
 }
 
-// about sets what every row of a session says of it.
+// about sets what every row of a session says about it.
 func (p *protocol) about(fields [][]byte) {
 	r, x, connector := &p.rec, p.x, fields[protoConnector]
 	r.Host, r.Service = p.ownHost, connector

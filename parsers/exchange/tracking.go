@@ -156,7 +156,7 @@ type effect uint8
 const (
 	nothing    effect = iota + 1
 	expects           // recipients entered the queue
-	arrives           // the same, and the row tells of the message
+	arrives           // the same, and the row describes the message
 	sends             // SEND: a delivery, or a hop inside the organisation
 	delivers          // a delivery
 	defers            // a temporary failure
@@ -275,7 +275,7 @@ func (t *tracking) assume(width int) {
 	}
 }
 
-// emit passes on the records of a row of a message. Every row tells the sender,
+// emit passes on the records of a row of a message. Every row names the sender,
 // because the one that brought the message may be in another file, but for SUBMIT,
 // which knows only the author.
 func (t *tracking) emit(fields [][]byte, effect effect, emit func(*parsers.Record)) {
@@ -378,7 +378,7 @@ func hasFold(list [][]byte, b []byte) bool {
 	return false
 }
 
-// arrival reports what a row tells of the message. On RECEIVE the client is the
+// arrival emits what a row says about the message. On RECEIVE the client is the
 // one that brought it, or the frontend that passed it on, whose own client is
 // in original-client-ip.
 func (t *tracking) arrival(fields, recipients [][]byte, effect effect, emit func(*parsers.Record)) {
@@ -483,7 +483,7 @@ func direction(source, reply []byte) registry.Direction {
 	return registry.DirectionOutgoing
 }
 
-// failure sets what a member of recipient-status says of a DEFER or FAIL.
+// failure sets what a member of recipient-status says about a DEFER or FAIL.
 func (t *tracking) failure(fields [][]byte, member []byte) {
 	r := &t.rec
 	s := readStatus(member)

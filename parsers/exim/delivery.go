@@ -210,7 +210,7 @@ func (p *parser) direction() registry.Direction {
 	return registry.DirectionOutgoing
 }
 
-// swallowed tells the words that stand for an address when a router or a
+// swallowed recognises the words that stand for an address when a router or a
 // filter threw the message away.
 func swallowed(addr []byte) bool {
 	return string(addr) == ":blackhole:" || string(addr) == "discarded"
@@ -351,7 +351,7 @@ func (p *parser) failed(l *line, s []byte, emit func(*parsers.Record)) parsers.R
 	return parsers.Understood
 }
 
-// failingForLong tells the text with which smtp.c gives up without a contact:
+// failingForLong recognises the text with which smtp.c gives up without a contact:
 // "all hosts for 'x' have been failing for a long time (and retry time not
 // reached)", "all hosts have been failing for a long time and were last tried
 // after this message arrived".

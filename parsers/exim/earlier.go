@@ -7,7 +7,7 @@ import (
 )
 
 // What became of each host that was tried stands in a line of its own, the last one
-// too; then comes the outcome, which tells of the last (write_logs in smtp.c):
+// too; then comes the outcome, which reports the last (write_logs in smtp.c):
 //
 //	1xV… H=mx1.example [192.0.2.1]: SMTP error from remote mail server after initial connection: 554 no
 //	1xV… H=mx2.example [2001:db8::2] Network is unreachable

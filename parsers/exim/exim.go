@@ -46,7 +46,7 @@
 // "defer (-52)" moved between versions. Suspended are those for which a retry
 // time, a queueing option or a limit kept Exim from trying. Two lines give a
 // recipient up: "ADDRESS: retry timeout exceeded" follows the deferral that
-// was the last attempt and is no attempt itself, and so is "all hosts for …
+// was the last attempt and is not an attempt itself, and so is "all hosts for …
 // have been failing for a long time".
 package exim
 

@@ -29,7 +29,7 @@ type refusal struct {
 	recipient []byte
 }
 
-// rejected reads a line that tells of refused mail, and reports whether it
+// rejected reads a line that reports refused mail, and reports whether it
 // was one.
 func (p *parser) rejected(l *line, emit func(*parsers.Record)) bool {
 	var f refusal

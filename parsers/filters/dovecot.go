@@ -12,7 +12,7 @@ import (
 //	lmtp(ann@far.example)<7><x>: sieve: msgid=<m@y>: stored mail into mailbox 'Junk'
 //	lda(ann)<7><x>: msgid=<m@y>: saved mail to INBOX
 //
-// Before 2.3 the session is no part of the name: "lmtp(7, ann): x: sieve: msgid=…".
+// Before 2.3 the session is not part of the name: "lmtp(7, ann): x: sieve: msgid=…".
 func (p *parser) dovecot(b []byte) bool {
 	user, rest, ok := between(b, "(", ")")
 	if !ok {

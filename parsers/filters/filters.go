@@ -67,7 +67,7 @@ func isOfMail(e *parsers.Entry) bool {
 	return parsers.HasAny(b, ofGateway)
 }
 
-// ofGateway are the beginnings of what the Mail Gateway says of a message.
+// ofGateway are the beginnings of the Mail Gateway's lines about a message.
 var ofGateway = []string{"new mail message-id=", "moved mail for <", "block mail to <", "processing time: "}
 
 // A parser keeps which message the Mail Gateway has under which id.

@@ -74,7 +74,7 @@ func path(b []byte) (address, rest []byte, ok bool) {
 //
 //	<a1b2c3>; task; rspamd_task_write_log: id: <m@x>, qid: <3A3D>, ip: 192.0.2.1, from: <a@x>, (default: T (add header): [8.10/15.00] […]), len: 9, …, rcpts: <b@y,c@y>, …
 //
-// What it refused, put off or discarded is in the MTA's log.
+// Mail that it refused, deferred or discarded is in the MTA's log.
 func (p *parser) rspamd(b []byte) bool {
 	_, b, ok := between(b, "rspamd_task_write_log: ", "id: ")
 	if !ok {

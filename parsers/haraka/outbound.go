@@ -160,7 +160,7 @@ func (p *parser) each(domain []byte, outcome registry.Outcome) parsers.Result {
 	return parsers.Understood
 }
 
-// giveUp emits that the recipients which were put off last are given up.
+// giveUp emits that the recipients which were deferred last are given up.
 func (p *parser) giveUp() parsers.Result {
 	_, n := transactionOf(p.line.id)
 	_, x := p.transaction()

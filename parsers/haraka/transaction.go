@@ -166,7 +166,7 @@ func (r *recipient) set(outcome registry.Outcome) {
 	}
 }
 
-// tried notes that a try has ended: who was put off waits for the next one.
+// tried notes that a try has ended: deferred recipients wait for the next one.
 func (x *transaction) tried() {
 	for i := range x.recipients {
 		if r := &x.recipients[i]; r.state == deferred {

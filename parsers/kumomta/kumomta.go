@@ -455,7 +455,7 @@ func (p *parser) settle(state registry.State) parsers.Result {
 	return p.each(parsers.Settled)
 }
 
-// message sets what every record says of its message.
+// message sets the fields of the message that every record has.
 func (p *parser) message() {
 	l, r := &p.line, &p.rec
 	r.ID, r.HasSender, r.Sender, r.MessageID = l.id, true, bare(l.sender), l.messageID

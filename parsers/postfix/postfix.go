@@ -1,6 +1,6 @@
 // Package postfix reads the log lines of Postfix 2.0 to 3.11.
 //
-// A line is told by its shape: the queue id and the word behind it. The name
+// A line is recognised by its shape: the queue id and the word behind it. The name
 // of the daemon is only needed to tell postsuper's "removed" from the queue
 // manager's, because some syslog layouts lose it (rsyslog's APP-NAME is just
 // "postfix"). Each field is found from the left, address by address, so that
@@ -218,7 +218,7 @@ const (
 	idVowel // lower case
 )
 
-// idBytes tells the bytes of queue ids from others, whose kind is 0.
+// idBytes is the kind of each byte of queue ids, 0 for all other bytes.
 var idBytes = func() (t [256]byte) {
 	for c := range t {
 		switch {
@@ -493,7 +493,7 @@ func (l *line) withoutQueue(b []byte) parsers.Result {
 	return parsers.Unparsed
 }
 
-// warning reads a warning. Some are all the log says of mail that was refused:
+// warning reads a warning. Some are the only line about mail that was refused:
 // the queue file grew too big, the message went in a circle, an address was
 // none.
 func (l *line) warning(b []byte) parsers.Result {

@@ -97,7 +97,7 @@ func (l *line) sendRejection() {
 // log does not have the reply (postscreen/postscreen.c, postscreen_send.c).
 var overloads = []string{portsBusy, "all server ports busy", "too many connections"}
 
-// refuse emits the rejection of a message of which the log says only why, not
+// refuse emits the rejection of a message for which the log gives only the cause, not
 // what the client was told.
 func (l *line) refuse(text []byte) {
 	l.Stage = registry.StageEndOfData
@@ -253,7 +253,7 @@ func (l *line) rejectedContent(b []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// mimeError begins what cleanup says of a message that breaks the rules of MIME.
+// mimeError begins cleanup's line about a message that breaks the rules of MIME.
 const mimeError = "mime-error "
 
 // rejectedMIME reads "mime-error improper use of 8-bit data in message header:

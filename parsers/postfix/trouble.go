@@ -168,7 +168,7 @@ func isBlocklistError(text []byte) bool {
 // portsBusy is what postscreen logs when it has no process for a client.
 const portsBusy = "all screening ports busy"
 
-// refusedByFault emits the trouble because of which the last rejection was: a
+// refusedByFault emits the trouble that caused the last rejection: a
 // blocklist that answers errors, or a condition of this system (X.3.X of RFC
 // 3463, no process that is free).
 func (l *line) refusedByFault() {

@@ -12,7 +12,7 @@
 //	type,timeLogged,timeQueued,orig,rcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,vmta,jobId
 //	b,2026-11-22 06:40:00+0100,2026-11-22 06:39:58+0100,a@snd.example,b@far.example,failed,5.1.1 (bad destination mailbox address),"smtp;550 5.1.1 no such user",mx.far.example (192.0.2.25),bad-mailbox,vmta1,job7
 //
-//	d   delivered          b   failed for good     t   failed for now
+//	d   delivered          b   failed permanently  t   failed for now
 //	r   received           tq  a queue has trouble
 //	rb  a bounce came in for mail that was delivered (rs: another report)
 //	f   a complaint
@@ -299,7 +299,7 @@ func (p *parser) complain(line []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// returned sets what a report says of the mail that it is about. That is known by its
+// returned sets what a report says about the mail that it concerns. That is known by its
 // Message-ID, else the report itself is, by its row.
 func (p *parser) returned(line []byte) {
 	r, f := &p.rec, p.table.Field
@@ -319,7 +319,7 @@ func typed(b []byte) []byte {
 	return b
 }
 
-// message sets what a row says of the message and the recipient, and reports false
+// message sets what a row says about the message and the recipient, and reports false
 // when it names none.
 func (p *parser) message() bool {
 	r, f := &p.rec, p.table.Field

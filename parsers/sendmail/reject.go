@@ -149,7 +149,7 @@ func address(b []byte, name string) []byte {
 	return bare(value)
 }
 
-// refused reads refusals that are no field of a line:
+// refused reads refusals that are not a field of a line:
 //
 //	rejecting commands from mail.x [192.0.2.1] due to pre-greeting traffic after 0 seconds
 //	tcpwrappers (mail.x, 192.0.2.1) rejection
@@ -178,7 +178,7 @@ func (p *parser) refused(text []byte) bool {
 	return true
 }
 
-// rejectWith emits a rejection of which the log does not have the reply.
+// rejectWith emits a rejection whose reply is not in the log.
 func (p *parser) rejectWith(stage registry.Stage, text []byte) {
 	r := &p.rec
 	r.Stage, r.Source, r.Reply.Text = stage, registry.SourceLocal, text

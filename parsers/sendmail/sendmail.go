@@ -17,7 +17,7 @@
 // At its usual log level (9) sendmail does not say that a message has ended: it
 // ends with its last recipient. Nor does it say at which stage a server answered,
 // and before version 8.16 (reply=) it keeps its own summary ("User unknown",
-// "Service unavailable") of what a server said for good.
+// "Service unavailable") of a server's permanent reply.
 //
 // # The submission hop
 //

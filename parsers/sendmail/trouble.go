@@ -37,7 +37,7 @@ var signs = []sign{
 	{"ldap", parsers.ProblemLookup},
 }
 
-// milterFaults are what sendmail says of a milter that does not work.
+// milterFaults are sendmail's words for a milter that does not work.
 var milterFaults = []string{"error", "unsafe", "timeout", "Connection refused", "failed", "not responding"}
 
 // faultIn returns the problem that a text is a sign of, "" for none.

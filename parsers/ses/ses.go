@@ -87,7 +87,7 @@ type event struct {
 	millis              int64
 }
 
-// Parse reads one event, or an array of them, of which the worst result counts.
+// Parse reads one event, or an array of them: then the worst result counts.
 func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
 	p.emit = emit
 	if !parsers.Has(e.Message, "[") {
@@ -242,7 +242,7 @@ func (p *parser) complaint() parsers.Result {
 	return result
 }
 
-// begin sets what every record says of the message.
+// begin sets the fields of the message that every record has.
 func (p *parser) begin() {
 	v, r := &p.event, &p.rec
 	r.Reset()

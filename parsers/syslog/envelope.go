@@ -426,7 +426,7 @@ var (
 	logfmtTimes    = []string{"time=", "ts=", "timestamp=", "t="}
 )
 
-// openLogfmt reads pairs of a name and a value, of which one is a line.
+// openLogfmt reads pairs of a name and a value; one of the values is a line.
 func (r *Reader) openLogfmt(b []byte, e *parsers.Entry, at place) bool {
 	inner := r.inner(e, at)
 	for _, name := range logfmtTimes {

@@ -7,7 +7,7 @@ import (
 	"mailfail/parsers"
 )
 
-// role is what a field of a JSON object says of a line.
+// role is what a field of a JSON object says about a line.
 type role uint8
 
 const (
@@ -82,7 +82,7 @@ type candidate struct {
 	rank  int
 }
 
-// An object is what a JSON object says of one line.
+// An object is what a JSON object says about one line.
 type object struct {
 	roles [numRoles][maxCandidates]candidate
 	count [numRoles]int
@@ -240,7 +240,7 @@ func (r *Reader) descend(b []byte, from int) bool {
 }
 
 // leave leaves for Rest what follows an element of an array, and reports false for
-// what is no element.
+// what is not an element.
 func (r *Reader) leave(b []byte) bool {
 	rest := bytes.TrimLeft(b, " \t,]}")
 	if len(rest) == 0 {
