@@ -158,9 +158,9 @@ func (c *composer) volumes() []Section {
 
 // volumeTable is what was accepted and delivered over the time.
 func (c *composer) volumeTable() Section {
-	s := Section{ID: string(ByVolume), Title: "Volume"}
+	s := Section{ID: string(ByVolume), Title: "Volume, accepted and delivered"}
 	t := &Table{Columns: []Column{{Title: "Time"}, {Title: "Accepted", Number: true}, {Title: "Bytes", Number: true},
-		{Title: "Delivered", Number: true}, {Title: "Bytes", Number: true}, {Title: "here", Number: true}, {Title: "Bytes", Number: true}}}
+		{Title: "Outgoing", Number: true}, {Title: "Bytes", Number: true}, {Title: "Local", Number: true}, {Title: "Bytes", Number: true}}}
 	columns := []store.Measure{store.AcceptedMail, store.DeliveredOut, store.DeliveredLocal}
 	layout := "01-02 15:04"
 	if !c.Window.Since.IsZero() && c.end().Sub(c.Window.Since) > 50*time.Hour {
@@ -263,8 +263,11 @@ func (c *composer) logins() Section {
 		return s
 	}
 	ok, failed := by[store.LoginAccepted].N, by[store.LoginFailed].N
-	s.Text = append(s.Text, templates.Say("%v %v came in after a login; %v %v to log in failed. --by account has the logins.",
-		ok, templates.Plural(ok, "message"), failed, templates.Plural(failed, "attempt")))
+	said := templates.Say("%v %v came in after a login", ok, templates.Plural(ok, "message"))
+	if failed > 0 {
+		said = templates.Say("%v; %v %v to log in failed", said, failed, templates.Plural(failed, "attempt"))
+	}
+	s.Text = append(s.Text, templates.Say("%v. --by account has the logins.", said))
 	return s
 }
 

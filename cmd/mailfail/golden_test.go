@@ -8,14 +8,16 @@ import (
 	"testing"
 )
 
-// TestGolden compares reports over real logs, in every form, with what they
-// were when somebody last looked at them (-update writes them anew).
+// TestGolden compares reports over real logs, and over large ones of two hosts, in
+// every form with what they were when somebody last looked at them (-update writes
+// them anew).
 func TestGolden(t *testing.T) {
 	t.Setenv("TZ", "UTC")
 	t.Setenv("COLUMNS", "80")
 	t.Chdir("../..")
 	for name, args := range map[string][]string{
 		"postfix": {"--year", "2026", "testdata/postfix/plain/mail.log"},
+		"day":     {"--day", "2026-12-11", "docs/examples/day"},
 		"exim":    {"--year", "2026", "--log-host", "mx1", "testdata/exim/inbound"},
 	} {
 		for form, ending := range map[string]string{"text": "txt", "html": "html", "markdown": "md", "json": "json", "csv": "csv"} {
