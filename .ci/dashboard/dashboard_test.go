@@ -127,7 +127,8 @@ func TestDashboard(t *testing.T) {
 			b.t = t
 			b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": screen.width, "height": screen.height, "deviceScaleFactor": 1, "mobile": false})
 			b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": screen.scheme}}})
-			look(b, screen.name, screen.scheme)
+			look(b, screen.name, screen.width, screen.scheme)
+			plain(b)
 			drill(b)
 			live(b, s, i)
 		})
@@ -135,8 +136,12 @@ func TestDashboard(t *testing.T) {
 }
 
 // look opens the dashboard: charts are drawn, colours are those that are wanted.
-func look(b *browser, name, scheme string) {
+func look(b *browser, name string, width int, scheme string) {
 	b.open("/?since=2026-11-20")
+	var wide int
+	if b.eval("innerWidth", &wide); wide != width { // a window alone is never narrower than 500
+		b.t.Errorf("%s: the page has %d pixels, want %d", name, wide, width)
+	}
 	b.is("a chart", `document.querySelector("figure.chart.drawn canvas")`)
 	b.shows("No such user")
 	var light float64
@@ -147,6 +152,16 @@ func look(b *browser, name, scheme string) {
 	if folder := os.Getenv("PICTURES"); folder != "" {
 		b.picture(filepath.Join(folder, "serve-"+name+".png"))
 	}
+}
+
+// plain is the dashboard where scripts are off: bars instead of charts.
+func plain(b *browser) {
+	b.call("Emulation.setScriptExecutionDisabled", map[string]any{"value": true})
+	defer b.call("Emulation.setScriptExecutionDisabled", map[string]any{"value": false})
+	b.open("/?since=2026-11-20")
+	b.is("bars", `document.querySelector("rect.failed")`)
+	b.is("no chart of a script", `!document.querySelector("figure.chart.drawn")`)
+	b.harmless()
 }
 
 // drill filters, and goes down from a domain to a failure, its message and what its
