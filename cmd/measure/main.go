@@ -146,7 +146,7 @@ func measure(opt sites.Options, mta string, verbose bool, without []investigate.
 			fmt.Printf("  and   %v %v since %s, %d met\n", s.Truth.Second.Where, s.Truth.Second.Reasons, s.Truth.Second.Begin.Format("15:04"), len(s.Truth.Second.Met))
 		}
 		for _, p := range result.Problems {
-			fmt.Printf("  found %s %v +%v %s since %s (%s-%s) ended %s: %d of %d, expected %.1f, score %.0f %s\n", p.Kind, where(&p), p.Also, p.Reason, p.Began.Format("15:04"), p.BeganEarliest.Format("15:04"), p.BeganLatest.Format("15:04"), clock(p.Ended),
+			fmt.Printf("  found %s %v %s since %s (%s-%s) ended %s: %d of %d, expected %.1f, score %.0f %s\n", p.Kind, where(&p), p.Reason, p.Began.Format("15:04"), p.BeganEarliest.Format("15:04"), p.BeganLatest.Format("15:04"), clock(p.Ended),
 				p.Recipients, p.Tried, p.Expected, p.Score, p.Severity)
 		}
 		if g := result.Strongest; g != nil {
@@ -254,6 +254,7 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 			o.floor = metBefore(s, t.Second, until) >= r.NoiseFloor
 		}
 	}
+	named := make([]bool, len(truths)) // one cause is not two
 	for i := range alarms {
 		p := &alarms[i]
 		ok := false
@@ -261,7 +262,8 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 			if !right(p, s, truth) {
 				continue
 			}
-			ok = true
+			ok = ok || !named[j]
+			named[j] = true
 			if i == 0 {
 				o.hit1 = true
 				o.level = sameWhere(where(p), truth.Where)

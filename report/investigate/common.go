@@ -80,7 +80,7 @@ func (m *model) look(list []oneFailure, most int) (found []Detail) {
 
 // triedOf returns the failures of a finding that were tried.
 func (m *model) triedOf(f *finding) (list []oneFailure) {
-	for _, i := range m.membersOf(f) {
+	for _, i := range f.members {
 		if e := m.events[i].from; e.Cause >= 0 {
 			list = append(list, oneFailure{e.ID, e.Place})
 		}
@@ -92,7 +92,7 @@ func (m *model) triedOf(f *finding) (list []oneFailure) {
 // nothing explains, and the newest of the days before.
 func (m *model) beside(f *finding) (list []oneFailure) {
 	members := map[int32]bool{}
-	for _, i := range m.membersOf(f) {
+	for _, i := range f.members {
 		members[i] = true
 	}
 	for i := range m.events {

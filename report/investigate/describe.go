@@ -53,13 +53,6 @@ func (p *Problem) place() templates.Text {
 	if w.Direction == "local" {
 		t = append(t, templates.Words(" to mailboxes here")...)
 	}
-	if len(p.Also) > 0 {
-		var also []templates.Text
-		for _, name := range p.Also {
-			also = append(also, templates.Name(name))
-		}
-		t = append(t, templates.Say(" to %v", templates.Join(also, ", "))...)
-	}
 	say(" through %v", cmp.Or(w.Relay, w.IP))
 	say(" on %v", w.Host)
 	say(" (instance %v)", w.Instance)

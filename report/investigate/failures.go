@@ -3,10 +3,8 @@ package investigate
 // finding is a candidate that alarmed, with what else it explains.
 type finding struct {
 	*candidate
-	window           // as it was found: later scans of the candidate overwrite theirs
-	members  []int32 // events of the class in the span
-	taken    []int32 // events that it explains
-	siblings []*finding
+	window          // as it was found: later scans of the candidate overwrite theirs
+	members []int32 // events that it explains in the span, of a recipient the first
 }
 
 // rounds is how often a cause is looked for among what the last ones left.
@@ -47,7 +45,7 @@ func (m *model) failures() (found []*finding, strongest *candidate) {
 	return found, strongest
 }
 
-// take marks the events that explains: those of its class, and those
+// take marks the events that a finding explains: those of its reason, and those
 // of other reasons that are more than usual in its slice and span.
 func (m *model) take(f *finding) {
 	from := f.window.from - int((explainBefore+m.bin-1)/m.bin)
@@ -63,18 +61,16 @@ func (m *model) take(f *finding) {
 		counts[e.reason] += e.n
 	}
 	usual := m.usualIn(f, from, to)
-	own := map[int32]bool{}
-	for _, r := range f.class.reasons {
-		own[r] = true
-	}
+	seen := map[int64]bool{}
 	for _, i := range inside {
 		e := &m.events[i]
-		if own[e.reason] && int(e.bin) >= f.window.from && int(e.bin) < f.window.to {
-			f.members = append(f.members, i)
+		if e.reason != f.reason && (!m.data.has(partReasons) || counts[e.reason] <= 3*usual[e.reason]+4) {
+			continue
 		}
-		if own[e.reason] || m.data.has(partReasons) && counts[e.reason] > 3*usual[e.reason]+4 {
-			e.taken = true
-			f.taken = append(f.taken, i)
+		e.taken = true
+		if id := e.from.Recipient; int(e.bin) >= f.window.from && int(e.bin) < f.window.to && !seen[id] {
+			seen[id] = id != 0
+			f.members = append(f.members, i)
 		}
 	}
 }

@@ -85,8 +85,7 @@ type Where struct {
 type Problem struct {
 	Kind     string
 	Where    Where
-	Also     []registry.Foreign // providers or domains that have it in common, where no dimension names them
-	Common   []Common           // what else its failures share
+	Common   []Common // what else its failures share
 	Reason   string
 	Code     string
 	Stage    string
@@ -136,7 +135,7 @@ func Analyze(d *Data) *Result {
 		r.Rate, r.Usual = float64(r.Events)/m.total, m.usual/m.total
 	}
 	found, strongest := m.failures()
-	for _, f := range m.join(found) {
+	for _, f := range found {
 		r.Problems = append(r.Problems, m.problem(f))
 	}
 	v := <-volumes
@@ -153,7 +152,7 @@ func Analyze(d *Data) *Result {
 	r.MissingFloor = int(min(silentVisible, max(missingVisible, holeShare*m.total)))
 	r.RuledOut = m.ruledOut(r, found, v)
 	if strongest != nil {
-		r.Strongest = &Strongest{Where: m.where(strongest), Reason: m.topReason(strongest.events), Recipients: int(strongest.f),
+		r.Strongest = &Strongest{Where: m.where(strongest), Reason: m.reasons[strongest.reason], Recipients: int(strongest.f),
 			Expected: strongest.window.expected, Score: m.strength(strongest), Threshold: threshold}
 	}
 	return r

@@ -41,7 +41,6 @@ type JSONProblem struct {
 	Kind          string             `json:"kind"`
 	Title         string             `json:"title"`
 	Where         Where              `json:"where"`
-	Also          []registry.Foreign `json:"also,omitempty"`
 	Common        []Common           `json:"common,omitempty"`
 	Reason        string             `json:"reason"`
 	Code          string             `json:"code"`
@@ -75,7 +74,7 @@ func (r *Result) JSON() []JSONProblem {
 	for i := range r.Problems {
 		p := &r.Problems[i]
 		j := JSONProblem{
-			Rank: i + 1, Kind: p.Kind, Title: p.Title().String(), Where: p.Where, Also: p.Also, Common: p.Common,
+			Rank: i + 1, Kind: p.Kind, Title: p.Title().String(), Where: p.Where, Common: p.Common,
 			Reason: p.Reason, Code: p.Code, Stage: p.Stage, Source: p.Source, New: p.New, NewCode: p.NewCode,
 			Began: p.Began, BeganEarliest: p.BeganEarliest, BeganLatest: p.BeganLatest,
 			Recipients: p.Recipients, Failed: p.Failed, Waiting: p.Waiting,

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strings"
 	"sync"
 
 	"mailfail/registry"
@@ -37,8 +36,7 @@ type model struct {
 	with   [numDims][][]int32 // leaves with recipients in the window, by value
 	single []bool             // providers with one domain
 
-	reasons []string // that occur in the window
-	classes []class
+	reasons []string           // that occur in the window
 	reason  []int32            // by cause, -1 when the reason does not occur in the window
 	p       [][]float32        // by reason and leaf: the usual rate of failure
 	today   []float64          // recipients of the window by leaf
@@ -167,54 +165,21 @@ func (m *model) place() {
 	}
 }
 
-// class is a set of reasons that are looked at together.
-type class struct {
-	name    string // reason or group, "" for all
-	reasons []int32
-}
-
-// classify finds the reasons of the window, and which of them go together.
+// classify finds the reasons of the window.
 func (m *model) classify() {
 	d := m.data
-	ids, groups := map[string]int32{}, map[string][]int32{}
+	m.reason = make([]int32, len(d.Causes))
 	seen := make([]bool, len(d.Causes))
 	for i := range d.Events {
-		if e := &d.Events[i]; e.Cause >= 0 {
+		if e := &d.Events[i]; e.Cause >= 0 && !seen[e.Cause] {
 			seen[e.Cause] = true
+			m.reasons = append(m.reasons, d.Causes[e.Cause].Reason)
 		}
-	}
-	m.reason = make([]int32, len(d.Causes))
-	for i := range d.Causes {
-		m.reason[i] = -1
-		if seen[i] {
-			ids[d.Causes[i].Reason] = 0
-		}
-	}
-	for r := range ids {
-		m.reasons = append(m.reasons, r)
 	}
 	slices.Sort(m.reasons)
-	var all []int32
-	for i, r := range m.reasons {
-		ids[r] = int32(i)
-		all = append(all, int32(i))
-		m.classes = append(m.classes, class{r, []int32{int32(i)}})
-		group := registry.Reason(r).Info().Group
-		groups[group] = append(groups[group], int32(i))
-	}
+	m.reasons = slices.Compact(m.reasons)
 	for i := range d.Causes {
-		if id, ok := ids[d.Causes[i].Reason]; ok {
-			m.reason[i] = id
-		}
-	}
-	for group, of := range groups {
-		if len(of) > 1 && len(of) < len(all) && d.has(partGroups) {
-			m.classes = append(m.classes, class{group, of})
-		}
-	}
-	slices.SortStableFunc(m.classes[len(all):], func(a, b class) int { return strings.Compare(a.name, b.name) })
-	if len(all) > 1 && d.has(partGroups) {
-		m.classes = append(m.classes, class{"", all})
+		m.reason[i] = int32(slices.Index(m.reasons, d.Causes[i].Reason))
 	}
 }
 
@@ -344,79 +309,50 @@ const (
 
 // history holds the recipients and events before the window.
 type history struct {
-	days       int
-	n          []float32 // by leaf and day
-	all        []float64 // by leaf
-	byProvider []float32 // by provider and day
-	events     [][]past  // by reason, sorted by leaf and day
+	n      []float64 // by leaf
+	events [][]past  // by reason
 }
 
-// past counts the events of a leaf on a day.
+// past counts the events of a leaf.
 type past struct {
-	leaf, day int32
-	n         float64
-}
-
-// at returns the recipients of a leaf by day.
-func (h *history) at(leaf int) []float32 { return h.n[leaf*h.days : (leaf+1)*h.days] }
-
-// but returns the recipients of a leaf on all days but one, -1 for none.
-func (h *history) but(leaf, skip int) float64 {
-	if skip < 0 {
-		return h.all[leaf]
-	}
-	return h.all[leaf] - float64(h.n[leaf*h.days+skip])
+	leaf int32
+	n    float64
 }
 
 func (m *model) history() *history {
 	d := m.data
-	h := &history{days: max(1, len(d.Days)), events: make([][]past, len(m.reasons))}
-	h.n = make([]float32, len(m.leaves)*h.days)
-	for day, recipients := range d.before {
+	h := &history{n: make([]float64, len(m.leaves)), events: make([][]past, len(m.reasons))}
+	for _, recipients := range d.before {
 		for place, n := range recipients {
-			if n != 0 {
-				h.n[int(m.leafOf[place])*h.days+day] += float32(n)
-			}
+			h.n[m.leafOf[place]] += float64(n)
 		}
 	}
-	add := func(cause, place, day, n int32) {
+	add := func(cause, place, n int32) {
 		if reason := m.reason[cause]; reason >= 0 {
-			h.events[reason] = append(h.events[reason], past{m.leafOf[place], day, float64(n)})
+			h.events[reason] = append(h.events[reason], past{m.leafOf[place], float64(n)})
 		}
 	}
 	for _, f := range d.failures {
-		add(f.cause, f.place, f.day, f.n)
+		add(f.cause, f.place, f.n)
 	}
 	if len(d.Days) == 0 {
 		m.firstThird(h, add)
-	}
-	for _, list := range h.events {
-		slices.SortFunc(list, func(a, b past) int { return comparePairs(a.leaf, a.day, b.leaf, b.day) })
-	}
-	h.all = make([]float64, len(m.leaves))
-	h.byProvider = make([]float32, len(m.names[dimProvider].names)*h.days)
-	for l := range m.leaves {
-		h.all[l] = sumBut(h.at(l), -1)
-		days := h.byProvider[int(m.leaves[l][dimProvider])*h.days:]
-		for day, x := range h.at(l) {
-			days[day] += x
-		}
 	}
 	return h
 }
 
 // firstThird makes a history of the first third of the window, when nothing is
 // older: the rest of the window is compared with it.
-func (m *model) firstThird(h *history, add func(cause, place, day, n int32)) {
+func (m *model) firstThird(h *history, add func(cause, place, n int32)) {
 	third := (m.data.Until - m.data.Since) / 3
 	for _, a := range m.data.arrivals {
 		if int64(a.minute) < third {
-			h.n[m.leafOf[a.place]] += float32(a.n)
+			h.n[m.leafOf[a.place]] += float64(a.n)
 		}
 	}
 	for i := range m.data.Events {
 		if e := &m.data.Events[i]; e.Minute < m.data.Since+third && e.Cause >= 0 {
-			add(e.Cause, e.Place, 0, e.N)
+			add(e.Cause, e.Place, e.N)
 		}
 	}
 }
@@ -426,12 +362,12 @@ func (m *model) rates() {
 	h := m.history()
 	m.all = slices.Clone(m.today)
 	for l := range m.all {
-		m.all[l] += h.all[l]
+		m.all[l] += h.n[l]
 	}
 	m.p = make([][]float32, len(m.reasons))
 	var each sync.WaitGroup
 	for r := range m.reasons {
-		each.Go(func() { m.p[r] = m.rate(h, h.events[r], ofAddress(m.reasons[r])) })
+		each.Go(func() { m.p[r] = m.rate(h.n, h.events[r]) })
 	}
 	each.Wait()
 }
@@ -439,147 +375,64 @@ func (m *model) rates() {
 // tally is what was seen of one value of a dimension.
 type tally struct{ n, f, expected float64 }
 
-// ofAddress reports whether a reason is about single addresses. Lists that are
-// sent once a week stay dirty.
-func ofAddress(reason string) bool {
-	group := registry.Reason(reason).Info().Group
-	return group == "address" || group == "mailbox"
-}
-
-func (m *model) rate(h *history, events []past, ofAddress bool) []float32 {
-	providers := m.quietProviders(h, events)
+// rate finds the usual rate of a reason at every leaf, from the recipients n of the
+// leaves and the events of the days before.
+func (m *model) rate(n []float64, events []past) []float32 {
+	var tallies [numDims][]tally
+	for _, d := range [...]dim{dimProvider, dimSender, dimHost, dimDomain} {
+		tallies[d] = make([]tally, len(m.names[d].names))
+	}
+	providers := tallies[dimProvider]
 	site := tally{}
-	for i := range providers {
-		site.n += providers[i].n
-		site.f += providers[i].f
+	for l, k := range m.leaves {
+		site.n += n[l]
+		providers[k[dimProvider]].n += n[l]
+	}
+	for _, e := range events {
+		site.f += e.n
+		for d := range tallies {
+			if tallies[d] != nil {
+				tallies[d][m.leaves[e.leaf][d]].f += e.n
+			}
+		}
 	}
 	pSite := (site.f + 0.5) / (site.n + 100)
 	pProvider := make([]float64, len(providers))
-	for i := range providers {
-		pProvider[i] = (providers[i].f + weightProvider*pSite) / (providers[i].n + weightProvider)
+	for i, t := range providers {
+		pProvider[i] = (t.f + weightProvider*pSite) / (t.n + weightProvider)
 	}
-	senders := make([]tally, len(m.names[dimSender].names))
-	hosts := make([]tally, len(m.names[dimHost].names))
-	domains := make([]tally, len(m.names[dimDomain].names))
-	each := func(k *key, add func(*tally)) {
-		add(&senders[k[dimSender]])
-		add(&hosts[k[dimHost]])
-		add(&domains[k[dimDomain]])
-	}
-	for l := range m.leaves {
-		k := &m.leaves[l]
-		n := h.but(l, providers[k[dimProvider]].skip)
-		each(k, func(t *tally) { t.n, t.expected = t.n+n, t.expected+n*pProvider[k[dimProvider]] })
-	}
-	var days []past // by domain
-	for _, e := range events {
-		if k := &m.leaves[e.leaf]; int(e.day) != providers[k[dimProvider]].skip {
-			each(k, func(t *tally) { t.f += e.n })
-			days = append(days, past{k[dimDomain], e.day, e.n})
+	for l, k := range m.leaves {
+		for _, d := range [...]dim{dimSender, dimHost, dimDomain} {
+			t := &tallies[d][k[d]]
+			t.n, t.expected = t.n+n[l], t.expected+n[l]*pProvider[k[dimProvider]]
 		}
 	}
-	worst := worstDays(days, len(domains))
 	p := make([]float32, len(m.leaves))
-	sum := make([]float64, len(providers))
-	for l := range m.leaves {
-		k := &m.leaves[l]
-		s, o, d := &senders[k[dimSender]], &hosts[k[dimHost]], &domains[k[dimDomain]]
-		rate := pProvider[k[dimProvider]] * (s.f + weightSender) / (s.expected + weightSender) *
-			(o.f + weightHost) / (o.expected + weightHost)
-		if !m.data.has(partFactors) {
-			rate = pProvider[k[dimProvider]]
-		} else if ofAddress || !m.data.has(partWorstDay) {
-			rate *= domainFactor(d, 0, h.days)
-		} else {
-			rate *= domainFactor(d, worst[k[dimDomain]], h.days)
+	for l, k := range m.leaves {
+		rate := pProvider[k[dimProvider]]
+		if m.data.has(partFactors) {
+			rate *= tallies[dimSender][k[dimSender]].factor(weightSender) * tallies[dimHost][k[dimHost]].factor(weightHost) *
+				tallies[dimDomain][k[dimDomain]].domainFactor()
 		}
-		p[l] = float32(rate)
-		sum[k[dimProvider]] += rate * h.but(l, providers[k[dimProvider]].skip)
-	}
-	for l := range p {
-		scaled, of := 1.0, m.leaves[l][dimProvider]
-		if sum[of] > 0 && m.data.has(partScaling) {
-			scaled = min(3, max(1, providers[of].f/sum[of]))
-		}
-		p[l] = float32(min(mostRate, max(leastRate, float64(p[l])*scaled)))
+		p[l] = float32(min(mostRate, max(leastRate, rate)))
 	}
 	return p
 }
 
-// worstDays returns the events of the day with most of them, by leaf of days.
-func worstDays(days []past, size int) []float64 {
-	slices.SortFunc(days, func(a, b past) int { return comparePairs(a.leaf, a.day, b.leaf, b.day) })
-	worst := make([]float64, size)
-	sum := 0.0
-	for i, d := range days {
-		if i > 0 && (days[i-1].leaf != d.leaf || days[i-1].day != d.day) {
-			sum = 0
-		}
-		sum += d.n
-		worst[d.leaf] = max(worst[d.leaf], sum)
-	}
-	return worst
-}
+// factor is how much worse something is than the providers of its mail, with so many
+// made-up failures.
+func (t *tally) factor(weight float64) float64 { return (t.f + weight) / (t.expected + weight) }
 
-// domainFactor is how much worse a domain is than its provider. What failed on
-// one day only does not make it bad, unless it was for its addresses, where worst
-// is 0; dead domains stay dead.
-func domainFactor(t *tally, worst float64, days int) float64 {
+// domainFactor is how much worse a domain is than its provider. Dead domains stay
+// dead.
+func (t *tally) domainFactor() float64 {
 	if t.n == 0 || t.expected == 0 {
 		return 1
 	}
-	f := t.f
-	if days > 1 && worst > 0 {
-		f = (f - worst) * float64(days) / float64(days-1)
-	}
-	mean := t.expected / t.n
-	return (f + weightDomain*mean) / ((t.n + weightDomain) * mean)
+	return t.factor(weightDomain * t.expected / t.n)
 }
 
-// provider is what was seen of a provider but on the day that is left out.
-type provider struct {
-	n, f float64
-	skip int // -1 none
-}
-
-// quietProviders adds up by provider. A day with far more failures than any
-// other was an incident, and not what is usual.
-func (m *model) quietProviders(h *history, events []past) []provider {
-	of := make([]provider, len(m.names[dimProvider].names))
-	f := make([]float32, len(of)*h.days)
-	for _, e := range events {
-		f[int(m.leaves[e.leaf][dimProvider])*h.days+int(e.day)] += float32(e.n)
-	}
-	for i := range of {
-		n, f := h.byProvider[i*h.days:(i+1)*h.days], f[i*h.days:(i+1)*h.days]
-		of[i].skip = -1
-		if len(f) > 2 && m.data.has(partOldIncidents) {
-			sorted := slices.Sorted(slices.Values(f))
-			if worst := sorted[len(sorted)-1]; worst > 4*sorted[len(sorted)-2]+8 {
-				of[i].skip = slices.Index(f, worst)
-			}
-		}
-		of[i].n, of[i].f = sumBut(n, of[i].skip), sumBut(f, of[i].skip)
-	}
-	return of
-}
-
-func sumBut(v []float32, skip int) (sum float64) {
-	for i, x := range v {
-		if i != skip {
-			sum += float64(x)
-		}
-	}
-	return sum
-}
-
-// rateOf returns the usual rate of a class at a leaf.
-func (m *model) rateOf(c *class, leaf int32) float64 {
-	p := 0.0
-	for _, r := range c.reasons {
-		p += float64(m.p[r][leaf])
-	}
-	return min(mostRate, p)
-}
+// rateOf returns the usual rate of a candidate's reason at a leaf.
+func (m *model) rateOf(c *candidate, leaf int32) float64 { return float64(m.p[c.reason][leaf]) }
 
 func logOdds(p float64) float64 { return -math.Log1p(-p) }

@@ -7,32 +7,26 @@ import "slices"
 type Part string
 
 // Parts are the parts of the method that can be left out.
-var Parts = []Part{partFactors, partWorstDay, partOldIncidents, partScaling, partSuspended, partGroups, partPairs,
-	partTriples, partPlatforms, partSpans, partTrim, partPrice, partDispersion, partReasons, partJoin,
+var Parts = []Part{partFactors, partSuspended, partPairs,
+	partTriples, partPlatforms, partSpans, partPrice, partDispersion, partReasons,
 	partBursts, partBurstsToday, partLevel, partOtherHoles, partHolidays, partUntried}
 
 const (
-	partFactors      Part = "factors"       // of sender, host and domain; without them: the provider's rate
-	partWorstDay     Part = "worst-day"     // a domain is not bad for what failed on one day
-	partOldIncidents Part = "old-incidents" // are left out of what is usual
-	partScaling      Part = "scaling"       // of rates, so that they add up to the provider's failures
-	partSuspended    Part = "suspended"     // recipients get the cause of the failure before them
-	partGroups       Part = "groups"        // of reasons, and all reasons together
-	partPairs        Part = "pairs"         // slices of two and three dimensions
-	partTriples      Part = "triples"       // slices of three dimensions
-	partPlatforms    Part = "platforms"     // below providers
-	partSpans        Part = "spans"         // of time; without them: the whole window
-	partTrim         Part = "trim"          // single early events are cut off
-	partPrice        Part = "price"         // of a slice
-	partDispersion   Part = "dispersion"    // of rates within a day
-	partReasons      Part = "other-reasons" // a cause explains other reasons in its place too
-	partJoin         Part = "join"          // of equal causes
-	partBursts       Part = "bursts"        // are left out of the mail that is usual
-	partBurstsToday  Part = "bursts-today"  // hide no hole
-	partLevel        Part = "level"         // of the day's mail
-	partOtherHoles   Part = "other-holes"   // a hole must be deeper than those of the days before
-	partHolidays     Part = "holidays"      // are told apart
-	partUntried      Part = "untried"       // mail that is accepted and not tried
+	partFactors     Part = "factors"       // of sender, host and domain; without them: the provider's rate
+	partSuspended   Part = "suspended"     // recipients get the cause of the failure before them
+	partPairs       Part = "pairs"         // slices of two and three dimensions
+	partTriples     Part = "triples"       // slices of three dimensions
+	partPlatforms   Part = "platforms"     // below providers
+	partSpans       Part = "spans"         // of time; without them: the whole window
+	partPrice       Part = "price"         // of a slice
+	partDispersion  Part = "dispersion"    // of rates within a day
+	partReasons     Part = "other-reasons" // a cause explains other reasons in its place too
+	partBursts      Part = "bursts"        // are left out of the mail that is usual
+	partBurstsToday Part = "bursts-today"  // hide no hole
+	partLevel       Part = "level"         // of the day's mail
+	partOtherHoles  Part = "other-holes"   // a hole must be deeper than those of the days before
+	partHolidays    Part = "holidays"      // are told apart
+	partUntried     Part = "untried"       // mail that is accepted and not tried
 )
 
 // has reports whether a part of the method is used.

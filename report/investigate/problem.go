@@ -41,18 +41,6 @@ func (m *model) nameProvider(w *Where, d dim, name registry.Foreign) {
 	}
 }
 
-// topReason returns the most frequent reason of events.
-func (m *model) topReason(events []int32) string {
-	counts := make([]float64, len(m.reasons))
-	for _, i := range events {
-		counts[m.events[i].reason] += m.events[i].n
-	}
-	if len(counts) == 0 {
-		return ""
-	}
-	return m.reasons[slices.Index(counts, slices.Max(counts))]
-}
-
 // noiseFloor returns how many recipients would have to fail in one place to be
 // reported.
 func (m *model) noiseFloor() int {
@@ -64,56 +52,12 @@ func (m *model) noiseFloor() int {
 	return int(math.Ceil(max(leastEvents, m.floor(), (threshold+price)/-math.Log(rate))))
 }
 
-// join makes one of findings that are equal but for provider or domain and
-// began within two hours: the sender or the host is what they have in common.
-func (m *model) join(found []*finding) (list []*finding) {
-	for _, f := range found {
-		first := slices.IndexFunc(list, func(o *finding) bool { return m.alike(o, f) })
-		if first >= 0 {
-			list[first].siblings = append(list[first].siblings, f)
-			continue
-		}
-		list = append(list, f)
-	}
-	return list
-}
-
-// joinWithin is in minutes.
-const joinWithin = 120
-
-func (m *model) alike(a, b *finding) bool {
-	if !m.data.has(partJoin) || !slices.Equal(a.dims, b.dims) || len(a.dims) < 2 || m.topReason(a.members) != m.topReason(b.members) {
-		return false
-	}
-	if gap := int64(a.window.from-b.window.from) * m.bin; gap > joinWithin || gap < -joinWithin {
-		return false
-	}
-	for _, d := range a.dims {
-		if d != dimProvider && d != dimDomain && d != dimPlatform && a.at[d] != b.at[d] {
-			return false
-		}
-	}
-	return true
-}
-
 // problem describes a finding.
 func (m *model) problem(f *finding) Problem {
 	w := f.window
-	p := Problem{Kind: Failures, Where: m.where(f.candidate), Reason: m.topReason(f.members), Score: f.score,
+	p := Problem{Kind: Failures, Where: m.where(f.candidate), Reason: m.reasons[f.reason], Score: f.score,
 		Tried: int(w.n), Expected: w.expected, Excess: w.f - w.expected, Severity: Warning}
-	for _, s := range f.siblings {
-		sw := m.where(s.candidate)
-		p.Also = append(p.Also, cmp.Or(sw.Domain, sw.Platform, sw.Provider))
-		p.Tried += int(s.window.n)
-		p.Expected += s.window.expected
-		p.Excess += s.window.f - s.window.expected
-	}
-	if len(f.siblings) > 0 {
-		p.Also = append(p.Also, cmp.Or(p.Where.Domain, p.Where.Platform, p.Where.Provider))
-		slices.Sort(p.Also)
-		p.Where.Domain, p.Where.Provider, p.Where.Platform = "", "", ""
-	}
-	for _, i := range m.membersOf(f) {
+	for _, i := range f.members {
 		e := m.events[i].from
 		p.Recipients += int(e.N)
 		switch e.State {
@@ -123,6 +67,7 @@ func (m *model) problem(f *finding) Problem {
 			p.Failed += int(e.N)
 		}
 	}
+	p.Tried = max(p.Tried, p.Recipients)
 	if p.Tried > 0 {
 		p.RateNow, p.RateBefore = float64(p.Recipients)/float64(p.Tried), p.Expected/float64(p.Tried)
 	}
@@ -144,15 +89,6 @@ func (m *model) severity(p *Problem) string {
 		return Critical
 	}
 	return Warning
-}
-
-// membersOf returns the events of a finding and its siblings.
-func (m *model) membersOf(f *finding) []int32 {
-	list := f.members
-	for _, s := range f.siblings {
-		list = append(list[:len(list):len(list)], s.members...)
-	}
-	return list
 }
 
 // times finds when a finding began, and whether it goes on.
@@ -190,7 +126,7 @@ func (m *model) back(f *finding, bin int, recipients float64) int64 {
 
 // facts finds what else the events of a finding have in common.
 func (m *model) facts(f *finding, p *Problem) {
-	members := m.membersOf(f)
+	members := f.members
 	causes, texts := map[int32]int{}, map[registry.Foreign]int{}
 	for _, i := range members {
 		if e := m.events[i].from; e.Cause >= 0 && m.data.Causes[e.Cause].Reason == p.Reason {
@@ -231,7 +167,7 @@ func (m *model) oneRelay(f *finding) registry.Foreign {
 		}
 	}
 	relays, n := map[registry.Foreign]int{}, 0
-	for _, i := range m.membersOf(f) {
+	for _, i := range f.members {
 		if e := m.events[i].from; e.Cause >= 0 {
 			relays[m.data.Places[e.Place].Relay]++
 			n++

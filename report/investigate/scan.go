@@ -1,6 +1,7 @@
 package investigate
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -15,11 +16,11 @@ var combinations = [][]dim{
 	{dimProvider, dimHost, dimSender}, {dimDomain, dimHost, dimSender},
 }
 
-// candidate is a slice and a class of failures, and how unusual they are.
+// candidate is a slice and a reason of failures, and how unusual they are.
 type candidate struct {
 	at     key
 	dims   []dim
-	class  *class
+	reason int32
 	events []int32 // of model.events, in order of time
 
 	others []float64 // recipients of each bin that are no events
@@ -76,7 +77,7 @@ func (c *candidate) in(leaf *key) bool {
 	return true
 }
 
-// candidates returns the slices and classes with more events than usual.
+// candidates returns the slices and reasons with more events than usual.
 func (m *model) candidates() (list []*candidate) {
 	floor := 0.7 * m.floor()
 	for _, dims := range combinations {
@@ -111,7 +112,7 @@ func (c *candidate) compare(o *candidate) int {
 	if n := slices.Compare(c.at[:], o.at[:]); n != 0 {
 		return n
 	}
-	return slices.Compare(c.class.reasons, o.class.reasons)
+	return cmp.Compare(c.reason, o.reason)
 }
 
 // useful reports whether dimensions with more than one value are all that dims has.
@@ -153,48 +154,21 @@ func (m *model) weight(events []int32) (sum float64) {
 
 // ofSlice returns the candidates of one slice.
 func (m *model) ofSlice(k key, dims []dim, events []int32, floor float64) (list []*candidate) {
-	for i := range m.classes {
-		c := &candidate{at: k, dims: dims, class: &m.classes[i], stale: true}
-		c.events = m.firsts(c.class, events)
-		f := m.weight(c.events)
+	byReason := make([][]int32, len(m.reasons))
+	for _, i := range events {
+		r := m.events[i].reason
+		byReason[r] = append(byReason[r], i)
+	}
+	for r, events := range byReason {
+		c := &candidate{at: k, dims: dims, reason: int32(r), events: events, stale: true}
+		f := m.weight(events)
 		if f < floor {
 			continue
 		}
-		if !m.isNews(c, list) {
-			continue
-		}
-		m.eachLeaf(c, func(leaf int32) { c.all += m.today[leaf] * m.rateOf(c.class, leaf) })
+		m.eachLeaf(c, func(leaf int32) { c.all += m.today[leaf] * m.rateOf(c, leaf) })
 		if f-c.all >= floor {
 			list = append(list, c)
 		}
-	}
-	return list
-}
-
-// isNews reports whether a class holds more events than each of its reasons
-// that is a candidate already.
-func (m *model) isNews(c *candidate, list []*candidate) bool {
-	return !slices.ContainsFunc(list, func(o *candidate) bool { return len(o.events) == len(c.events) })
-}
-
-// firsts returns the events of a class, of each recipient the first.
-func (m *model) firsts(c *class, events []int32) (list []int32) {
-	var seen map[int64]bool
-	if len(c.reasons) > 1 {
-		seen = map[int64]bool{}
-	}
-	for _, i := range events {
-		e := &m.events[i]
-		if !slices.Contains(c.reasons, e.reason) {
-			continue
-		}
-		if id := e.from.Recipient; id != 0 && seen != nil {
-			if seen[id] {
-				continue
-			}
-			seen[id] = true
-		}
-		list = append(list, i)
 	}
 	return list
 }
@@ -203,7 +177,7 @@ func (m *model) firsts(c *class, events []int32) (list []int32) {
 func (m *model) spread(c *candidate) {
 	c.others, c.quiet, c.mu = make([]float64, m.bins), make([]float64, m.bins), make([]float64, m.bins)
 	m.eachLeaf(c, func(leaf int32) {
-		p := m.rateOf(c.class, leaf)
+		p := m.rateOf(c, leaf)
 		odds := logOdds(p)
 		for _, r := range m.rowsAt(leaf) {
 			n := float64(r.n)
@@ -215,7 +189,7 @@ func (m *model) spread(c *candidate) {
 	for _, i := range c.events {
 		if e := &m.events[i]; !e.late {
 			c.others[e.bin] = max(0, c.others[e.bin]-e.n)
-			c.quiet[e.bin] = max(0, c.quiet[e.bin]-e.n*logOdds(m.rateOf(c.class, e.leaf)))
+			c.quiet[e.bin] = max(0, c.quiet[e.bin]-e.n*logOdds(m.rateOf(c, e.leaf)))
 		}
 	}
 }
@@ -237,7 +211,7 @@ func (m *model) scan(c *candidate) {
 	for _, i := range c.events {
 		if e := &m.events[i]; !e.taken {
 			f[e.bin] += e.n
-			b[e.bin] -= e.n * math.Log(m.rateOf(c.class, e.leaf))
+			b[e.bin] -= e.n * math.Log(m.rateOf(c, e.leaf))
 			left += e.n
 		}
 	}
@@ -292,30 +266,10 @@ func best(n int, lnQ, lnNot float64, gain func(int, float64, float64) float64) (
 	return from, to
 }
 
-// trim cuts off what is before the first event, and single early events with
-// much mail after them that went through.
+// trim cuts off what is before the first event.
 func (m *model) trim(c *candidate, f []float64) {
-	cost := -math.Log1p(-min(0.995, c.f/c.n))
-	if !m.data.has(partTrim) {
-		cost = 0
-	}
-	for {
-		for c.from < c.to && f[c.from] == 0 {
-			c.n, c.expected = c.n-c.others[c.from], c.expected-c.mu[c.from]
-			c.from++
-		}
-		if c.from >= c.to || c.f < 4 || f[c.from] > 1 {
-			return
-		}
-		against, next := 0.0, c.from+1
-		for next < c.to && f[next] == 0 {
-			against += cost * c.others[next]
-			next++
-		}
-		if int64(next-c.from)*m.bin < 20 || against < 0.7 {
-			return
-		}
-		c.f, c.n, c.expected = c.f-f[c.from], c.n-f[c.from]-c.others[c.from], c.expected-c.mu[c.from]
+	for c.from < c.to && f[c.from] == 0 {
+		c.n, c.expected = c.n-c.others[c.from], c.expected-c.mu[c.from]
 		c.from++
 	}
 }
@@ -332,12 +286,6 @@ func (m *model) price(c *candidate) (sum float64) {
 		if d == dimProvider {
 			sum--
 		}
-	}
-	switch {
-	case c.class.name == "":
-		sum += 2
-	case len(c.class.reasons) > 1:
-		sum++
 	}
 	return sum
 }

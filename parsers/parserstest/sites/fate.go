@@ -44,6 +44,7 @@ var (
 	policy     = reply("550", "5.7.1", "550 5.7.1 Message refused by administrative policy", "rcpt")
 
 	timedOut    = broken("connect to %r[%i]:25: Connection timed out", "connect", "network")
+	lost        = broken("lost connection with %r[%i] while receiving the initial server greeting", "banner", "network")
 	refused     = broken("connect to %r[%i]:25: Connection refused", "connect", "network")
 	dnsBroken   = broken("Host or domain name not found. Name service error for name=%d type=MX: Host not found, try again", "dns", "dns")
 	tlsBroken   = broken("TLS is required, but was not offered by host %r[%i]", "starttls", "tls")

@@ -243,7 +243,12 @@ var incidentPlans = map[string]func(*maker, *Truth){
 			return d.by == m.operators[i] && d.by.name == "" && len(d.by.domains) > 1
 		})]
 		t.Where, t.Reasons = whereOf(o), []string{"connection", "connection-lost"}
-		m.hit(t, 1, always(timedOut), func(_ *Message, r *Recipient) bool { return r.domain.by == o })
+		m.hit(t, 1, func(*Message, *Recipient) Reply { // it goes down in more than one way
+			if m.r.IntN(2) == 0 {
+				return lost
+			}
+			return timedOut
+		}, func(_ *Message, r *Recipient) bool { return r.domain.by == o })
 	},
 	"tls": func(m *maker, t *Truth) {
 		o := m.anOperator(false)
