@@ -117,6 +117,9 @@ func TestDiskFull(t *testing.T) {
 }
 
 func TestReadOnlyDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	log, _ := generate(t, 200)
 	path := writeLog(t, t.TempDir(), log)
 	dir, remount := mountSmall(t, "size=16m")
@@ -221,6 +224,9 @@ func TestTornWAL(t *testing.T) {
 }
 
 func TestFewFiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	log, _ := generate(t, 200)
 	dir := t.TempDir()
 	path, db := writeLog(t, dir, log), filepath.Join(dir, "m.db")
@@ -247,6 +253,9 @@ func TestDirectoryAsDatabase(t *testing.T) {
 // A follower whose database is taken away says so and ends: nobody would find what
 // it writes. What it has read since then is read again.
 func TestVanishedDatabase(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	log, _ := generate(t, 300)
 	for way, take := range map[string]func(db string) error{
 		"deleted": os.Remove,
@@ -376,6 +385,9 @@ func TestFollowedLogChanges(t *testing.T) {
 
 // Logs that are no files any more harm no other.
 func TestOddLogs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	log, _ := generate(t, 100)
 	dir := t.TempDir()
 	path := writeLog(t, dir, log)
