@@ -27,10 +27,12 @@ type trouble struct {
 
 	byPlace map[uint64]int32 // place in leaves by the numbers of a place
 	free    []leaf           // room for some more
-	spots   map[spotKey]*spot
-	reasons map[why]*why
-	spotOf  []*spot // by Destination.Place
-	whyOf   []*why  // by LastFailure.Cause
+	spots   map[spotKey]int32
+	reasons map[[2]string]int32
+	spotOf  []int32 // number of the spot plus 1, by Affected.Place
+	whyOf   []int32 // likewise, by Affected.Cause
+	spotAt  []*spot // by number
+	whyAt   []*why
 	names   names
 }
 
@@ -79,21 +81,11 @@ type place struct {
 	ended bool
 }
 
-// key tells places apart.
-func (p *place) key() uint64 {
-	k := uint64(p.spot.number)<<33 | uint64(p.why.number)<<1
-	if p.ended {
-		k++
-	}
-	return k
-}
-
 // spot is where mail goes. Its texts are of strangers, and only compared here: a
 // View holds them in types that escape.
 type spot struct {
 	sender, provider, domain, host string
 	spotKey
-	number int32
 }
 
 // spotKey holds the numbers of the names of a spot.
@@ -106,7 +98,6 @@ type spotKey struct {
 type why struct {
 	reason, code   string
 	nReason, nCode int32
-	number         int32
 }
 
 // leaf counts the recipients of a place.
@@ -154,8 +145,8 @@ func newTrouble(hourly bool) *trouble {
 		byPlace: map[uint64]int32{},
 		hourly:  hourly,
 		persons: map[int64]*store.Person{},
-		spots:   map[spotKey]*spot{},
-		reasons: map[why]*why{},
+		spots:   map[spotKey]int32{},
+		reasons: map[[2]string]int32{},
 		names:   names{numbers: map[string]int32{}},
 	}
 }
@@ -169,7 +160,7 @@ func (t *trouble) add(r *store.Affected, end time.Time) {
 	if r.State == registry.StatePending {
 		at = r.FirstSeen.UnixMicro()
 	}
-	l := t.leaf(place{t.spot(r.Destination), t.why(r), r.State != registry.StatePending})
+	l := t.leaf(t.spot(r), t.why(r), r.State != registry.StatePending)
 	if l.n == 0 {
 		l.first = at
 	}
@@ -184,34 +175,38 @@ func (t *trouble) add(r *store.Affected, end time.Time) {
 	t.list(r, one{l, r.ID, at})
 }
 
-// leaf returns the leaf of a place.
-func (t *trouble) leaf(p place) *leaf {
-	key := p.key()
+// leaf returns the leaf of a place, by the numbers of spot and why. These are not
+// looked at unless it is new: there are many, and they are met in no order.
+func (t *trouble) leaf(spot, why int32, ended bool) *leaf {
+	key := uint64(spot)<<33 | uint64(why)<<1
+	if ended {
+		key++
+	}
 	i, ok := t.byPlace[key]
 	if !ok {
 		if len(t.free) == 0 {
 			t.free = make([]leaf, 256)
 		}
 		l := &t.free[0]
-		t.free, l.place, i = t.free[1:], p, int32(len(t.leaves))
+		t.free, l.place, i = t.free[1:], place{t.spotAt[spot], t.whyAt[why], ended}, int32(len(t.leaves))
 		t.byPlace[key], t.leaves = i, append(t.leaves, l)
 	}
 	return t.leaves[i]
 }
 
-// spot returns the one spot of all recipients at a place.
-func (t *trouble) spot(to *store.Destination) *spot {
-	if to.Place > 0 {
-		known := at(&t.spotOf, to.Place)
-		if *known == nil {
-			*known = t.newSpot(to)
-		}
-		return *known
+// spot returns the number of the one spot of all recipients at a place.
+func (t *trouble) spot(r *store.Affected) int32 {
+	if r.Place <= 0 {
+		return t.newSpot(r.Destination)
 	}
-	return t.newSpot(to)
+	known := at(&t.spotOf, r.Place)
+	if *known == 0 {
+		*known = t.newSpot(r.Destination) + 1
+	}
+	return *known - 1
 }
 
-func (t *trouble) newSpot(to *store.Destination) *spot {
+func (t *trouble) newSpot(to *store.Destination) int32 {
 	k := spotKey{
 		nHost:     t.names.numberOf(to.Names[0], to.Host),
 		nSender:   t.names.numberOf(to.Names[1], to.Sender),
@@ -219,34 +214,36 @@ func (t *trouble) newSpot(to *store.Destination) *spot {
 		nProvider: t.names.numberOf(to.Names[3], to.Provider),
 		direction: to.Direction,
 	}
-	s := t.spots[k]
-	if s == nil {
-		s = &spot{sender: string(to.Sender), provider: string(to.Provider), domain: string(to.Domain), host: string(to.Host), spotKey: k, number: int32(len(t.spots))}
-		t.spots[k] = s
+	n, ok := t.spots[k]
+	if !ok {
+		n = int32(len(t.spotAt))
+		t.spots[k] = n
+		t.spotAt = append(t.spotAt, &spot{sender: string(to.Sender), provider: string(to.Provider), domain: string(to.Domain), host: string(to.Host), spotKey: k})
 	}
-	return s
+	return n
 }
 
-// why returns the one why of all recipients with a reason and a code.
-func (t *trouble) why(r *store.Affected) *why {
-	if r.Reason == "" || r.Cause <= 0 { // without a reason it depends on the state
+// why returns the number of the one why of all recipients with a reason and a code.
+func (t *trouble) why(r *store.Affected) int32 {
+	if r.Cause <= 0 || r.Reason == "" { // without a reason it depends on the state
 		return t.newWhy(reasonOf(r), r.Code())
 	}
 	known := at(&t.whyOf, r.Cause)
-	if *known == nil {
-		*known = t.newWhy(r.Reason, r.Code())
+	if *known == 0 {
+		*known = t.newWhy(r.Reason, r.Code()) + 1
 	}
-	return *known
+	return *known - 1
 }
 
-func (t *trouble) newWhy(reason, code string) *why {
-	k := why{reason: reason, code: code}
-	y := t.reasons[k]
-	if y == nil {
-		y = &why{reason, code, t.names.number(reason), t.names.number(code), int32(len(t.reasons))}
-		t.reasons[k] = y
+func (t *trouble) newWhy(reason, code string) int32 {
+	k := [2]string{reason, code}
+	n, ok := t.reasons[k]
+	if !ok {
+		n = int32(len(t.whyAt))
+		t.reasons[k] = n
+		t.whyAt = append(t.whyAt, &why{reason, code, t.names.number(reason), t.names.number(code)})
 	}
-	return y
+	return n
 }
 
 // inTrouble reports whether a recipient failed or waits: what came in a moment

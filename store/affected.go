@@ -16,15 +16,17 @@ type Affected struct {
 	FirstSeen time.Time
 	LastSeen  time.Time // when it failed, or was heard of last
 
+	// Numbers, within one answer, of what is below; 0 unknown.
+	Place, Cause int64
+
 	*Destination
 	*LastFailure
 }
 
 // Destination is where the mail of a recipient goes.
 type Destination struct {
-	// Numbers, within one answer, of this place and of its names, in the order
-	// Host, Sender, Domain, Provider. What has the same number is the same; 0 unknown.
-	Place int64
+	// Numbers, within one answer, of Host, Sender, Domain and Provider: what has the
+	// same number is the same; 0 unknown.
 	Names [4]int32
 
 	MTA      string
@@ -39,7 +41,6 @@ type Destination struct {
 // LastFailure is why a recipient failed or waits. All is zero for one that was
 // given up or waits untried.
 type LastFailure struct {
-	Cause    int64 // its number within one answer; 0 unknown
 	Reply    int
 	Enhanced string
 	Reason   string

@@ -51,6 +51,8 @@ func (c *counter) affected(each func(*store.Affected) error) error {
 			Tried:       p.cause != 0 || p.troubled,
 			FirstSeen:   time.UnixMicro(p.first),
 			LastSeen:    time.UnixMicro(last),
+			Place:       int64(p.series),
+			Cause:       int64(p.cause),
 			Destination: places.at(s),
 			LastFailure: failure,
 		}
@@ -65,7 +67,7 @@ func (c *counter) lastFailures() []*store.LastFailure {
 		if k != nil {
 			list[id] = &store.LastFailure{}
 			if id != 0 {
-				*list[id] = store.LastFailure{Cause: int64(id), Reply: k.reply, Enhanced: k.enhanced, Reason: k.reason}
+				*list[id] = store.LastFailure{Reply: k.reply, Enhanced: k.enhanced, Reason: k.reason}
 			}
 		}
 	}
@@ -101,7 +103,6 @@ func (d *destinations) at(place int) *store.Destination {
 	d.free, d.list[place] = d.free[1:], to
 	name := func(by store.Dimension) registry.Foreign { return registry.Foreign(d.cat.valueText(s, by)) }
 	*to = store.Destination{
-		Place:     s.id,
 		Names:     [...]int32{s.host, s.sender, s.domain, d.cat.provider(s)},
 		MTA:       d.cat.valueText(s, store.ByMTA),
 		Host:      name(store.ByHost),

@@ -17,7 +17,7 @@ func (q *reader) Flow(ctx context.Context, windows []store.Window, f store.Filte
 	if len(windows) == 0 {
 		return nil
 	}
-	fl := &flow{to: to, places: map[flowKey]int32{}, causes: map[int32]int32{}}
+	fl := &flow{to: to, causes: map[int32]int32{}}
 	for _, w := range windows {
 		w = w.Minutes()
 		fl.windows = append(fl.windows, w)
@@ -37,7 +37,7 @@ func (q *reader) Flow(ctx context.Context, windows []store.Window, f store.Filte
 		for i := range fl.wanted {
 			fl.wanted[i] = fl.wanted[i] && (!fl.cat.series[i].own || len(f.Directions) > 0)
 		}
-		fl.numbers = make([]int32, len(fl.cat.places))
+		fl.numbers, fl.places = make([]int32, len(fl.cat.places)), make(map[flowKey]int32, len(fl.cat.series))
 		if err := t.ofAccounts(f.Accounts); err != nil { // counts are not by account
 			return err
 		}
