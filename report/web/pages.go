@@ -232,6 +232,9 @@ func (s *server) explanation(w http.ResponseWriter, r *http.Request) error {
 
 // api is the JSON report.
 func (s *server) api(w http.ResponseWriter, r *http.Request) error {
+	if err := checkNames(r.URL.Query()); err != nil {
+		return err
+	}
 	q, err := parse(r.URL.Query(), s.Now(), s.Location)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -77,15 +78,58 @@ func parse(asked url.Values, now time.Time, loc *time.Location) (q query, err er
 			return q, requestError{err}
 		}
 	}
-	for _, name := range strings.Split(asked.Get("by"), ",") {
-		if d := store.Dimension(name); slices.Contains(store.Dimensions, d) && !slices.Contains(q.by, d) {
-			q.by = append(q.by, d)
+	for _, name := range q.filter.Reasons {
+		if err := known("reason", strings.ToLower(name), reasons()); err != nil {
+			return q, err
 		}
 	}
-	if q.by != nil {
-		q.values.Set("by", asked.Get("by"))
+	if by := asked.Get("by"); by != "" {
+		q.values.Set("by", by)
+		for _, name := range strings.Split(by, ",") {
+			if err := known("by", name, store.Dimensions); err != nil {
+				return q, err
+			}
+			if d := store.Dimension(name); !slices.Contains(q.by, d) {
+				q.by = append(q.by, d)
+			}
+		}
 	}
 	return q, q.parseWindow(asked, now, loc)
+}
+
+// checkNames refuses parameters that the report does not have: left out, a filter
+// that was mistyped would give the numbers of all mail.
+func checkNames(asked url.Values) error {
+	names := append([]string{"by", "day", "since", "until", "top"}, filterKeys...)
+	for name := range asked {
+		if err := known("parameter", name, names); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// known returns an error for a value that is not in a list.
+func known[S ~string](what, value string, list []S) error {
+	var names []string
+	for _, name := range list {
+		if string(name) == value {
+			return nil
+		}
+		names = append(names, string(name))
+	}
+	if near := report.Nearest(value, names); near != "" {
+		return requestError{fmt.Errorf("unknown %s %q; did you mean %s?", what, value, near)}
+	}
+	return requestError{fmt.Errorf("unknown %s %q; want one of %s", what, value, strings.Join(names, ", "))}
+}
+
+// reasons lists what failures are filed under.
+func reasons() (names []registry.Reason) {
+	for _, r := range registry.Reasons() {
+		names = append(names, r.Reason)
+	}
+	return names
 }
 
 // parseWindow reads day, or since and until.

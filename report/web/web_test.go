@@ -138,6 +138,9 @@ func TestPages(t *testing.T) {
 		"/?since=tomorrow":                   http.StatusBadRequest,
 		"/?since=2026-11-22&until=2026-11-2": http.StatusBadRequest,
 		"/?code=abc":                         http.StatusBadRequest,
+		"/?by=reasn":                         http.StatusBadRequest,
+		"/?reason=nonsense":                  http.StatusBadRequest,
+		"/api/report?domian=one.example":     http.StatusBadRequest,
 		"/message":                           http.StatusBadRequest,
 		"/explain?q=" + strings.Repeat("5", maxInput+1): http.StatusBadRequest,
 	} {
