@@ -30,6 +30,10 @@ type once struct {
 	others  []store.Coverage
 	sets    map[int64]minuteSet
 	kept    int // entries of sets
+
+	// covers are the logs that hold lines of a host, as the store and the log before
+	// this one had them: thousands of logs would be read anew for each of them.
+	covers map[string]map[int64]store.Coverage
 }
 
 // span is where the log holds lines of a host.
@@ -69,14 +73,16 @@ func (o *once) begin(name string) error {
 		return nil
 	}
 	err := o.flush()
+	covers := o.covers
 	o.forget()
-	o.name = name
+	o.name, o.covers = name, covers
 	return err
 }
 
 // forget drops all that is in memory, also what was not written.
 func (o *once) forget() {
-	*o = once{w: o.w, name: o.name, hosts: map[string]*span{}, pending: map[int64]*[]uint32{}, sets: map[int64]minuteSet{}}
+	*o = once{w: o.w, name: o.name, hosts: map[string]*span{}, pending: map[int64]*[]uint32{}, sets: map[int64]minuteSet{},
+		covers: map[string]map[int64]store.Coverage{}}
 }
 
 // counted reports whether a line was counted in another log, and notes that it was
@@ -138,7 +144,7 @@ func (o *once) host(host []byte, minute int64) (err error) {
 			return err
 		}
 	}
-	covers, err := o.w.Coverage(host)
+	covers, err := o.coverage(host)
 	if err != nil {
 		return err
 	}
@@ -154,6 +160,23 @@ func (o *once) host(host []byte, minute int64) (err error) {
 	}
 	o.hosts[string(host)], o.span = s, s
 	return nil
+}
+
+// coverage returns the logs that hold lines of a host.
+func (o *once) coverage(host []byte) (map[int64]store.Coverage, error) {
+	if covers, ok := o.covers[string(host)]; ok {
+		return covers, nil
+	}
+	list, err := o.w.Coverage(host)
+	if err != nil {
+		return nil, err
+	}
+	covers := make(map[int64]store.Coverage, len(list))
+	for _, c := range list {
+		covers[c.Log] = c
+	}
+	o.covers[string(host)] = covers
+	return covers, nil
 }
 
 // covered reports whether another log may hold lines of a minute.
@@ -232,9 +255,11 @@ func (o *once) flush() error {
 	o.hashes = nil
 	for _, s := range o.hosts {
 		if s.changed {
-			if err := o.w.Cover(s.host, store.Coverage{Log: o.id, First: s.first, Last: s.last}); err != nil {
+			c := store.Coverage{Log: o.id, First: s.first, Last: s.last}
+			if err := o.w.Cover(s.host, c); err != nil {
 				return err
 			}
+			o.covers[string(s.host)][o.id] = c
 			s.changed = false
 		}
 	}

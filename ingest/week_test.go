@@ -20,7 +20,7 @@ import (
 // A week of a mail server, whose clock is that of its log: a follower reads it, logrotate
 // rotates it, and old rows are removed each night. Every line counts, and after the
 // third day neither memory nor the database grow, but for what is known of lines, which
-// is kept for 35 days, and messages whose end is never heard of, for 30.
+// is kept for 32 days, and messages whose end is never heard of, for 30.
 // MAILFAIL_WEEK=2000 sets the messages of an hour.
 func TestWeek(t *testing.T) {
 	if testing.Short() {
