@@ -64,6 +64,7 @@ type File struct {
 	Refusal string   // what the file looks like, when nothing was understood
 
 	resumed bool // an earlier run has read the beginning
+	lacking bool // what every record needs, see detect.Stream.Lacks
 	forced  bool // the format was named, not found
 }
 
@@ -83,7 +84,7 @@ func (f *File) NotUnderstood() bool {
 	for _, s := range f.Seen {
 		headers += s.Headers
 	}
-	return !f.resumed && f.Lines.Understood == headers && (f.Lines.Unparsed > f.Lines.Irrelevant || f.forced && headers == 0)
+	return f.lacking || !f.resumed && f.Lines.Understood == headers && (f.Lines.Unparsed > f.Lines.Irrelevant || f.forced && headers == 0)
 }
 
 // loop is the state of a run.
@@ -390,7 +391,7 @@ func (l *loop) note(file *File, stream *detect.Stream, res *Result) {
 // judge notes which formats a file was read as, and what it seems to be when
 // nothing in it was understood.
 func (l *loop) judge(file *File, stream *detect.Stream, res *Result) {
-	file.Seen = stream.Seen()
+	file.Seen, file.lacking = stream.Seen(), stream.Lacks()
 	if !file.NotUnderstood() {
 		return
 	}

@@ -97,6 +97,13 @@ func (c Claim) IsMine() bool { return c.whose == mine }
 // is a Stranger.
 func (c Claim) Stranger() string { return c.stranger }
 
+// A Lacker is a parser that may know why the lines of its log make no records.
+type Lacker interface {
+	// Lacks names the log and what it lacks, in the words of a message ("a list of
+	// X without Y"); "" when it lacks nothing.
+	Lacks() string
+}
+
 // Options are what the user said about the logs.
 type Options struct {
 	Location *time.Location // of times without a zone; never nil

@@ -44,6 +44,7 @@ type Stream struct {
 	bounces  *parsers.Format       // the format of records that a bounce reports, nil when it is not registered
 	deliver  func(*parsers.Record) // s.stamp, bound once so that no line allocates it
 	stranger lookalikes
+	emitted  bool // a record was passed on
 }
 
 // A reader is a format and the parser that reads its lines of this source.
@@ -143,6 +144,7 @@ func (s *Stream) index(format string) int {
 // stamp passes a record on with its format, and with the time and the host of
 // the line where the parser knew no better.
 func (s *Stream) stamp(r *parsers.Record) {
+	s.emitted = true
 	r.Format = s.current
 	if r.FromBounce && s.bounces != nil {
 		r.Format = s.bounces
@@ -567,6 +569,21 @@ func (s *Stream) Seen() []Seen {
 		}
 	}
 	return seen
+}
+
+// Lacks reports whether a parser knows why no line made a record; Refusal says what
+// it is.
+func (s *Stream) Lacks() bool {
+	if s.emitted || s.seenBefore {
+		return false
+	}
+	for i := range s.readers {
+		if lacker, ok := s.readers[i].parser.(parsers.Lacker); ok && lacker.Lacks() != "" {
+			s.stranger.refused = lacker.Lacks()
+			return true
+		}
+	}
+	return false
 }
 
 // Refusal says what a source in which no line was of a known format seems to

@@ -324,9 +324,12 @@ func columnOf(name []byte) (column, bool) {
 
 // lackingColumns returns which of the columns that make a row of the tracking log
 // readable are not in a header.
-func lackingColumns(line []byte) (lacking []string) {
+func lackingColumns(line []byte) []string { return lackingOf(headerNames(line)) }
+
+// lackingOf is lackingColumns for names that are known.
+func lackingOf(names [][]byte) (lacking []string) {
 	var has [nColumns]bool
-	for _, name := range headerNames(line) {
+	for _, name := range names {
 		if col, ok := columnOf(name); ok {
 			has[col] = true
 		}

@@ -3,6 +3,7 @@ package exchange
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -43,6 +44,7 @@ type list struct {
 	held   []byte // its lines, each with a line feed; none when no object is open
 	column int    // of the values
 	known  bool   // there is a property of the tracking log
+	lacks  string // what an object had not that it needs
 
 	names, fields [][]byte
 	text          []byte // of the fields
@@ -199,9 +201,18 @@ func (l *list) end(emit func(*parsers.Record)) parsers.Result {
 	case !l.known:
 		return parsers.Irrelevant
 	case !l.split():
+		l.lacks = strings.Join(lackingOf(l.names), ", ")
 		return parsers.Unparsed
 	}
 	return l.row(l.fields, emit)
+}
+
+// Lacks names the properties that objects lack, see parsers.Lacker.
+func (p *trackingParser) Lacks() string {
+	if p.list.lacks == "" {
+		return ""
+	}
+	return "a list of Get-MessageTrackingLog without " + p.list.lacks + " (add that to Format-List)"
 }
 
 // split sets the names and fields of the object, and reports whether they are
