@@ -40,6 +40,7 @@ func init() { // the functions below and the table need each other
 		{"event stream", "data: LINE", false, (*Reader).openEvent},
 		{"CSV", `"2026-11-19T11:37:15.123Z","mx","LINE"`, false, (*Reader).openCSV},
 		{"AIX", "Nov 19 12:37:15 Message forwarded from aix1: LINE", false, (*Reader).openForwarded},
+		{"Dovecot", "2026-11-19 12:37:15 lmtp(ann)<7><x>: Info: MESSAGE", true, (*Reader).openDovecot},
 		{"file name", "/var/log/mail.log:12:LINE", false, (*Reader).openFile},
 		{"program", "Thu 2026-11-19 12:37:15 UTC docker1 docker.service[2136]: LINE", false, (*Reader).openProgram},
 		{"logfmt", `time="2026-11-19T11:37:15Z" level=info msg="LINE"`, false, (*Reader).openLogfmt},
@@ -404,6 +405,39 @@ func (r *Reader) openForwarded(b []byte, e *parsers.Entry, at place) bool {
 	splitProgram(rest, &t)
 	rest = withoutLevel(t.Program, rest)
 	return r.try(rest, inner, e, place{timed: at.timed, hosted: true, depth: at.depth})
+}
+
+// openDovecot reads what Dovecot writes to a file of its own (log_path): the service,
+// with the user and the session where it has them, and the level in words.
+func (r *Reader) openDovecot(b []byte, e *parsers.Entry, at place) bool {
+	service, rest, ok := bytes.Cut(b[:min(len(b), maxLead)], []byte(": "))
+	level, _, ok2 := bytes.Cut(rest, []byte(": "))
+	if !at.timed || !ok || !ok2 || bytes.IndexByte(service, ' ') >= 0 || !isDovecotLevel(level) {
+		return false
+	}
+	inner := r.inner(e, at)
+	return r.dovecot(service, b[len(service)+len(": ")+len(level)+len(": "):], inner) && keep(e, inner)
+}
+
+var dovecotName = []byte("dovecot")
+
+// dovecot sets an entry to a line of Dovecot as it comes through syslog, of the service
+// and the message in its own file. It reports whether a format reads it.
+func (r *Reader) dovecot(service, message []byte, e *parsers.Entry) bool {
+	start := len(r.plain)
+	r.plain = append(append(append(r.plain, service...), ": "...), message...)
+	e.Host = nil // whose it is, the file does not say
+	e.Program, e.PID, e.Message = dovecotName, nil, r.plain[start:len(r.plain):len(r.plain)]
+	return r.isKnown(e.Program, e.Message)
+}
+
+// isDovecotLevel reports whether a word is the level of a line in Dovecot's own file.
+func isDovecotLevel(word []byte) bool {
+	switch string(word) {
+	case "Info", "Warning", "Error", "Debug", "Fatal", "Panic":
+		return true
+	}
+	return false
 }
 
 // openProgram reads the tag of a program that is not known, behind a time, and looks

@@ -39,6 +39,8 @@ var services = []string{
 	"[   @@@@   ]  *",          // docker-mailserver
 	"[##-@@@-#### ##:##:##] *", // PHP
 	"<## *", "<### *", ">## *", // memcached -v
+	"####-##-## ##:##:## *: Info: *", // Dovecot's own file
+	"####-##-## ##:##:## *: Warning: *", "####-##-## ##:##:## *: Error: *", "####-##-## ##:##:## *: Debug: *",
 	"[*] [INFO] *",                // gunicorn and the like
 	"[*] [ERROR] *", "[*] [WARN*", // mailu
 	"time=\"*", "level=*", "ts=*", // logfmt of programs in Go

@@ -202,6 +202,13 @@ func (r *Reader) Inner(e *parsers.Entry) Answer {
 			return Line
 		}
 	}
+	if isDovecotLevel(program) && bytes.HasSuffix(e.Host, []byte(":")) { // "lmtp(ann)<7><x>:" stands for the host
+		if r.dovecot(bytes.TrimSuffix(outer.Host, []byte(":")), outer.Message, e) {
+			return Line
+		}
+		*e = outer
+		return Other
+	}
 	at := place{quoted: true}
 	if program == nil {
 		at = place{timed: true, hosted: e.Host != nil}

@@ -16,7 +16,7 @@ import (
 // and by themselves lines like those of Exim.
 func known(e *parsers.Entry) bool {
 	if e.Program != nil {
-		return parsers.Has(e.Program, "echo") || parsers.Has(e.Program, "postfix/") || string(e.Program) == "postfix"
+		return parsers.Has(e.Program, "echo") || string(e.Program) == "dovecot" && parsers.Has(e.Message, "lmtp(") || parsers.Has(e.Program, "postfix/") || string(e.Program) == "postfix"
 	}
 	return len(e.Message) > 44 && e.Message[10] == ' ' && e.Message[4] == '-' && e.Message[26] == '-' && e.Message[20] != '['
 }
@@ -114,6 +114,8 @@ func TestEnvelopes(t *testing.T) {
 		{"AIX, forwarded with a level", "Nov 19 12:37:15 Message forwarded from docker1: mail:info " + tagged, docker},
 		{"a year behind the day", "Nov 19 2026 12:37:15 mx " + tagged, mx},
 		{"5424 without its priority", "Nov 19 12:37:20 10.0.0.5 1 2026-11-19T12:37:15Z mx postfix/smtp 58 - - " + msg, mx},
+		{"Dovecot's own file", "Nov 19 12:37:15 lmtp(ann@far.example)<7><x>: Info: sieve: msgid=<m@y>: stored", "2026-11-19T12:37:15Z  dovecot[] lmtp(ann@far.example)<7><x>: sieve: msgid=<m@y>: stored"},
+		{"Dovecot's own file, ISO", "2026-11-19 12:37:15 lmtp(ann)<7><x>: Warning: sieve: x", "2026-11-19T12:37:15Z  dovecot[] lmtp(ann)<7><x>: sieve: x"},
 		{"kail", "default/mail-0[postfix]: " + inner, full},
 		{"Fluentd's output with a file as tag", "2026-11-19 12:37:15.000000000 +0000 var.log.mail: " + `{"host":"mx","ident":"postfix/smtp","pid":"58","message":"` + msg + `"}`, mx},
 		{"Azure", `{"TimeGenerated":"2026-11-19T12:37:15Z","Computer":"mx","ProcessName":"postfix/smtp","ProcessID":58,"SyslogMessage":"` + msg + `"}`, mx},
@@ -249,6 +251,8 @@ func TestOtherServices(t *testing.T) {
 		{"mail-1 exited with code 0", ""},
 		{"+ mail-0 › postfix", ""},
 		{"what", "bare"},
+		{"Nov 19 12:37:15 imap-login: Info: Login: user=<a@b>, method=PLAIN", "other"},
+		{"2026-11-19 12:37:15 imap(ann)<7><x>: Info: Logged out in=1 out=2", "beside"},
 		{`{"a":1}`, "bare"},
 		// What only looks like a line of a known program is counted as not understood.
 		{"Nov 19 12:37:15 mx proxy: (4) postfix/smtp[58]: " + msg, "odd"},
