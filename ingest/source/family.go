@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -194,27 +195,66 @@ func atoi(digits string) (n int) {
 
 // generations lists the files on disk that belong to the family of the file
 // at path, oldest first, that file included if it exists. Pipes are left out.
-func generations(family string) []File {
-	dir, base := filepath.Split(family)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil // opening the file itself says why
-	}
-	var files []File
-	for _, e := range entries {
-		if e.IsDir() {
-			continue
-		}
-		if f, g := parseName(e.Name()); f == base {
-			file := File{Path: dir + e.Name(), key: g}
-			file.look()
-			if file.info == nil || file.info.Mode().IsRegular() {
-				files = append(files, file)
-			}
+func generations(family string) (files []File) {
+	for _, file := range lastListing.of(filepath.Split(family)) {
+		file.look()
+		if file.info == nil || file.info.Mode().IsRegular() {
+			files = append(files, file)
 		}
 	}
 	sortFiles(files)
 	return files
+}
+
+// listing holds the names in a directory. It is read again only where files may have
+// come, gone or been renamed since: with ten thousand logs in a directory, to read
+// it for each of them took minutes.
+type listing struct {
+	sync.Mutex
+	dir   string
+	info  os.FileInfo       // of the directory, nil where its time cannot be relied on
+	files map[string][]File // by the base name of their family
+}
+
+var lastListing listing
+
+// settled is how long ago a directory must have changed for the next change to
+// have another time: some file systems count in steps of two seconds.
+const settled = 3 * time.Second
+
+// of returns the files of a family in a directory, as they are named there.
+func (l *listing) of(dir, base string) []File {
+	l.Lock()
+	defer l.Unlock()
+	if !l.holds(dir) {
+		l.read(dir)
+	}
+	return slices.Clone(l.files[base])
+}
+
+// holds reports whether what was read is what a directory holds.
+func (l *listing) holds(dir string) bool {
+	if l.dir != dir || l.info == nil {
+		return false
+	}
+	info, err := os.Stat(dir)
+	return err == nil && os.SameFile(info, l.info) && info.ModTime().Equal(l.info.ModTime())
+}
+
+// read reads the names in a directory. Of one that cannot be read nothing is known:
+// opening a file itself says why.
+func (l *listing) read(dir string) {
+	l.dir, l.info, l.files = dir, nil, map[string][]File{}
+	if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > settled { // before the names are read
+		l.info = info
+	}
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if !e.IsDir() {
+			f, g := parseName(e.Name())
+			l.files[f] = append(l.files[f], File{Path: dir + e.Name(), key: g})
+		}
+	}
 }
 
 // packedForm returns the compressed form of a file that is not there any more.

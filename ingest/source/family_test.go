@@ -2,8 +2,11 @@ package source
 
 import (
 	"math/rand/v2"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParseName(t *testing.T) {
@@ -67,5 +70,44 @@ func TestGenerationsAreOrderedByAge(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The names in a directory are read once, until it changes.
+func TestGenerationsAreListedAnew(t *testing.T) {
+	dir := t.TempDir() + "/"
+	names := func() (list []string) {
+		for _, f := range generations(dir + "mail.log") {
+			list = append(list, strings.TrimPrefix(f.Path, dir))
+		}
+		return list
+	}
+	write := func(name string, age time.Duration) {
+		t.Helper()
+		if err := os.WriteFile(dir+name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		when := time.Now().Add(-age)
+		if err := os.Chtimes(dir, when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(want ...string) {
+		t.Helper()
+		if got := names(); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	write("mail.log", time.Hour)
+	check("mail.log")
+	if lastListing.info == nil {
+		t.Error("nothing is remembered of a directory that changed an hour ago")
+	}
+	write("mail.log.1", time.Minute)
+	check("mail.log.1", "mail.log")
+	write("mail.log.2", 0) // another change may have the same time
+	check("mail.log.2", "mail.log.1", "mail.log")
+	if lastListing.info != nil {
+		t.Error("a directory that has just changed is relied on")
 	}
 }
