@@ -300,9 +300,7 @@ func TestVanishedDatabase(t *testing.T) {
 
 // A run with little memory gets to its end, and one that cannot says so.
 func TestLittleMemory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	measuresMemory(t)
 	log, _ := generate(t, 20_000)
 	dir := t.TempDir()
 	path, db := writeLog(t, dir, log), filepath.Join(dir, "m.db")
@@ -409,9 +407,7 @@ func TestOddLogs(t *testing.T) {
 
 // A compressed file of zeros is one line that never ends.
 func TestBomb(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long")
-	}
+	measuresMemory(t)
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)
 	zeros := make([]byte, 1<<20)
@@ -432,5 +428,17 @@ func TestBomb(t *testing.T) {
 	const limit = 256 << 10 // KiB; a gigabyte would be four times as much
 	if used := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss; used > limit {
 		t.Errorf("%d KiB of memory for a file of %d bytes", used, bomb.Len())
+	}
+}
+
+// measuresMemory skips what measures the memory of the program where that is not the
+// program's own.
+func measuresMemory(t *testing.T) {
+	t.Helper()
+	switch {
+	case testing.Short():
+		t.Skip("takes long")
+	case underRace:
+		t.Skip("the race detector takes several times the memory: .ci/run runs this without it")
 	}
 }

@@ -2,5 +2,4 @@
 
 package main
 
-// With the race detector the program takes a second to start.
-func init() { kills = 10 }
+const underRace = true
