@@ -244,7 +244,9 @@ func forms(c *cobra.Command) (list []string) {
 }
 
 // hostileElsewhere lists commands that print no text of strangers.
-var hostileElsewhere = map[string]bool{"help": true}
+var hostileElsewhere = map[string]bool{
+	"help": true, "completion bash": true, "completion fish": true, "completion powershell": true, "completion zsh": true,
+}
 
 // harm returns what in an output can do something to its reader, "" for nothing.
 func harm(form string, out []byte) string {
