@@ -102,7 +102,7 @@ type world struct {
 	before   int       // lines that may be pruned
 	clock    time.Time // modification times differ, as those of real logs do
 	dated    bool      // generations have a date in their names, else a number
-	saved    bool      // there is a backup, and every log since then
+	saved    bool      // there is a backup, and every log since then is found by its name
 	fleet    *received // nil before the first push
 	err      error
 }
@@ -459,6 +459,7 @@ func (w *world) rotate(way string, n int) {
 		old := w.target
 		w.target = next
 		if old == w.log {
+			w.saved = false // a backup knows other names than those of the targets
 			w.do(os.Rename(w.log, filepath.Join(w.dir, fmt.Sprintf("mail.log.at%06d", w.lines-1))))
 		} else {
 			w.do(os.Remove(w.log))
@@ -476,6 +477,7 @@ func (w *world) shift() string {
 		content, err := os.ReadFile(w.target)
 		w.do(err, os.Remove(w.log), os.WriteFile(w.log, content, 0o600), os.Remove(w.target), os.Chtimes(w.log, w.clock, w.clock))
 		w.target = w.log
+		w.saved = false // nothing leads to the targets any more
 	}
 	if w.dated {
 		day := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, w.lines)

@@ -30,7 +30,9 @@ func (r *Report) volume(ctx context.Context, q store.Reader) (err error) {
 	if other.Any() {
 		return nil
 	}
-	if r.Volumes, err = q.Volumes(ctx, r.Window, r.Filter); err != nil || !r.isBy(ByVolume) {
+	r.Volumes, err = q.Volumes(ctx, r.Window, r.Filter)
+	r.Volumes = slices.DeleteFunc(r.Volumes, func(v store.HourVolume) bool { return v.Value < 0 || v.Value >= volumeValues })
+	if err != nil || !r.isBy(ByVolume) {
 		return err
 	}
 	rows, err := q.Submissions(ctx, r.Window, r.Filter)
@@ -60,8 +62,11 @@ func sortSenders(list []Sender) {
 	})
 }
 
+// volumeValues is how many values a measure may have. A damaged database may have others.
+const volumeValues = 16
+
 // measured adds up a measure: by value, and as a whole.
-func (r *Report) measured(m store.Measure) (by [16]store.Volume, all store.Volume) {
+func (r *Report) measured(m store.Measure) (by [volumeValues]store.Volume, all store.Volume) {
 	for i := range r.Volumes {
 		if v := &r.Volumes[i]; v.Measure == m {
 			by[v.Value].Add(&v.Volume)
@@ -97,7 +102,7 @@ func stepText(d time.Duration) string {
 
 // within returns the name of the step below which a share of the deliveries is, of those
 // whose delay is known; "" for none.
-func within(by *[16]store.Volume, percent int64) string {
+func within(by *[volumeValues]store.Volume, percent int64) string {
 	var known, n int64
 	for _, v := range by[1:] {
 		known += v.N
