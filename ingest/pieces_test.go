@@ -49,7 +49,7 @@ func logsIn(t *testing.T, dir string) map[string][]byte {
 // are read at once.
 func TestPiecesOfEveryKind(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	var sets []string
 	for _, pattern := range []string{"exchange/*", "exim/*", "postfix/*"} {

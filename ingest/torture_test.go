@@ -219,7 +219,7 @@ func (w *tortured) link() *os.File {
 // once. MAILFAIL_TORTURE=1000 sets the number of rotations.
 func TestTorture(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	rotations := 12
 	if s := os.Getenv("MAILFAIL_TORTURE"); s != "" {

@@ -24,7 +24,7 @@ import (
 // MAILFAIL_WEEK=2000 sets the messages of an hour.
 func TestWeek(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	perHour := 100
 	if s := os.Getenv("MAILFAIL_WEEK"); s != "" {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// suffixes holds the rules of publicsuffix.org, sorted, one a line. They are those of
-// golang.org/x/net/publicsuffix, which is not imported because it brings an HTTP
-// client into every program that only reads logs.
+// suffixes holds the rules of publicsuffix.org (Mozilla Public License 2.0), sorted, one
+// a line. They are those of golang.org/x/net/publicsuffix, which is not imported
+// because it brings an HTTP client into every program that only reads logs.
 //
 //go:embed suffixes.txt
 var suffixes string

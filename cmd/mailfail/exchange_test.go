@@ -98,9 +98,7 @@ func compareExchange(t *testing.T, files []string, truth string) {
 // TestExchangeEncodings compares every set in the encodings in which editors
 // and PowerShell save logs.
 func TestExchangeEncodings(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	takesLong(t)
 	small, _ := filepath.Glob("../../testdata/exchange/*/truth.json")
 	shared, _ := filepath.Glob("../../../shared/corpus-real/exchange/*/truth.json")
 	if len(small) == 0 {

@@ -92,9 +92,7 @@ func writeLog(t *testing.T, dir string, log []byte) string {
 }
 
 func TestDiskFull(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	takesLong(t)
 	log, _ := generate(t, 4000)
 	path := writeLog(t, t.TempDir(), log)
 	want := atOnce(t, log)
@@ -117,9 +115,7 @@ func TestDiskFull(t *testing.T) {
 }
 
 func TestReadOnlyDisk(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long")
-	}
+	takesLong(t)
 	log, _ := generate(t, 200)
 	path := writeLog(t, t.TempDir(), log)
 	dir, remount := mountSmall(t, "size=16m")
@@ -183,9 +179,7 @@ func TestDamagedDatabase(t *testing.T) {
 // A crash of the machine may tear the write-ahead log anywhere: what was
 // committed before is there, and what is lost is read again.
 func TestTornWAL(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	takesLong(t)
 	log, _ := generate(t, 2000)
 	dir := t.TempDir()
 	half := bytes.LastIndexByte(log[:len(log)/2], '\n') + 1
@@ -224,9 +218,7 @@ func TestTornWAL(t *testing.T) {
 }
 
 func TestFewFiles(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long")
-	}
+	takesLong(t)
 	log, _ := generate(t, 200)
 	dir := t.TempDir()
 	path, db := writeLog(t, dir, log), filepath.Join(dir, "m.db")
@@ -253,9 +245,7 @@ func TestDirectoryAsDatabase(t *testing.T) {
 // A follower whose database is taken away says so and ends: nobody would find what
 // it writes. What it has read since then is read again.
 func TestVanishedDatabase(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long")
-	}
+	takesLong(t)
 	log, _ := generate(t, 300)
 	for way, take := range map[string]func(db string) error{
 		"deleted": os.Remove,
@@ -324,9 +314,7 @@ func TestDevices(t *testing.T) {
 	dir := t.TempDir()
 	path, db := writeLog(t, dir, log), filepath.Join(dir, "m.db")
 	zero := filepath.Join(dir, "zero.log")
-	if err := os.Symlink("/dev/zero", zero); err != nil {
-		t.Skip(err)
-	}
+	must(t, os.Symlink("/dev/zero", zero))
 	for _, device := range []string{"/dev/zero", "/dev/full", zero} {
 		fails(t, 1, device+": it is a device, not a log", mailfail("ingest", "--db", db, device, path))
 	}
@@ -339,9 +327,7 @@ func TestDevices(t *testing.T) {
 
 // A log that is followed and becomes something else is read again when it is a log.
 func TestFollowedLogChanges(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	takesLong(t)
 	for way, become := range map[string]func(path string) error{
 		"fifo":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
 		"directory": func(path string) error { return os.Mkdir(path, 0o755) },
@@ -383,9 +369,7 @@ func TestFollowedLogChanges(t *testing.T) {
 
 // Logs that are no files any more harm no other.
 func TestOddLogs(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long")
-	}
+	takesLong(t)
 	log, _ := generate(t, 100)
 	dir := t.TempDir()
 	path := writeLog(t, dir, log)
@@ -435,10 +419,8 @@ func TestBomb(t *testing.T) {
 // program's own.
 func measuresMemory(t *testing.T) {
 	t.Helper()
-	switch {
-	case testing.Short():
-		t.Skip("takes long")
-	case underRace:
+	takesLong(t)
+	if underRace {
 		t.Skip("the race detector takes several times the memory: .ci/run runs this without it")
 	}
 }

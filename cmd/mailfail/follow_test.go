@@ -56,9 +56,7 @@ func lineReader(t *testing.T, r io.Reader, err error) func() string {
 // Failures are printed while the log grows, and a signal ends it well with all
 // of them in the database.
 func TestFollowUntilSignal(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	takesLong(t)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		dir := t.TempDir()
 		log := filepath.Join(dir, "mail.log")

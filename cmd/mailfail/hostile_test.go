@@ -172,9 +172,7 @@ func hostileNames(dir string, logs []string) []hostileRun {
 // TestHostileTexts walks every output of every command with texts that attack
 // the reader of it. Each must arrive, and none unharmed.
 func TestHostileTexts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long")
-	}
+	takesLong(t)
 	dir := t.TempDir()
 	t.Setenv("HOME", dir)
 	t.Setenv("MAILFAIL_CONFIG", os.DevNull)

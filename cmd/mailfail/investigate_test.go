@@ -69,9 +69,7 @@ func TestInvestigateFiles(t *testing.T) {
 
 // A quiet day has no cause, and --exit-code tells the days apart.
 func TestInvestigateExitCode(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long")
-	}
+	takesLong(t)
 	for kind, want := range map[string]int{"working-day": 0, "dmarc": 1} {
 		s := sites.Make(sites.Options{Seed: 7, Kind: kind, Messages: 500, Hosts: 1, Days: 4})
 		path := filepath.Join(t.TempDir(), "mail.log")

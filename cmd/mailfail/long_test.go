@@ -150,9 +150,7 @@ func residentOf(pid int) int {
 // is counted once, and memory does not grow. MAILFAIL_LONG=30m says for how long,
 // MAILFAIL_LONG_RATE=20 how many MB a second are written when the follower keeps up.
 func TestLongFollow(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	takesLong(t)
 	long, rate := os.Getenv("MAILFAIL_LONG"), 20.0
 	size, rotateAt := int64(40e6), int64(4e6)
 	var length time.Duration

@@ -43,6 +43,14 @@ func newProcessUntil(ctx context.Context, args ...string) *process {
 	return p
 }
 
+// takesLong leaves a test to the run without -short, which .ci/run makes.
+func takesLong(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long: left to the tests without -short")
+	}
+}
+
 // check fails the test unless the process, which has ended so, did well and
 // said nothing on standard error.
 func (p *process) check(t *testing.T, err error) {
@@ -136,9 +144,7 @@ var kills = 50 // of each test, in the middle of work
 // pieces that end anywhere, and is rotated. What it has read in the end is what
 // an undisturbed run reads.
 func TestKill(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	takesLong(t)
 	log, counts := generate(t, *killMessages)
 	start := time.Now()
 	want := atOnce(t, log)
@@ -191,9 +197,7 @@ func exchangeAtOnce(t *testing.T, days int) (string, time.Duration) {
 // of all kinds grow together, in pieces that end in rows, sessions and
 // characters, new files come and old ones are compressed.
 func TestKillExchange(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	takesLong(t)
 	want, took := exchangeAtOnce(t, *killDays)
 	k := newKiller(t, "", took/4)
 	load := newExchangeLoad(t, k.dir+"/logs", *killDays)
@@ -216,9 +220,7 @@ func TestKillExchange(t *testing.T) {
 // TestKillFollow kills `mailfail follow` at random moments while such logs grow,
 // so that most runs have committed something and were about to read more.
 func TestKillFollow(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	takesLong(t)
 	const days = 4
 	want, _ := exchangeAtOnce(t, days)
 	k := newKiller(t, "", 150*time.Millisecond)
@@ -474,9 +476,7 @@ func difference(got, want string) string {
 // TestTogether lets several processes read the same logs into one database at
 // the same time: each does its part or waits, and nothing is read twice.
 func TestTogether(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	takesLong(t)
 	log, counts := generate(t, 10_000)
 	want := atOnce(t, log)
 	for round := range 3 {
@@ -507,9 +507,7 @@ func TestTogether(t *testing.T) {
 // process reads what there is of the same log, and is not kept from it. Nothing is
 // read twice, and nothing left out.
 func TestQuietStream(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	takesLong(t)
 	log, counts := generate(t, 2000)
 	log = append([]byte(strings.Repeat("no line of a log ", 200)+"\n"), log...)
 	counts.Lines++
@@ -551,9 +549,7 @@ func TestQuietStream(t *testing.T) {
 
 // TestInterruptedStream interrupts who waits for a stream. What was read is kept.
 func TestInterruptedStream(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	takesLong(t)
 	log, _ := generate(t, 100)
 	for _, name := range []string{"-", "pipe"} {
 		for _, n := range []int{0, 100, len(log) - 10} {
@@ -622,9 +618,7 @@ func startReading(t *testing.T, ctx context.Context, name, dir string) (p *proce
 // read into it: a report is never kept from it, and shows what was committed so
 // far, whole batches and no more.
 func TestReportBesideIngest(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
+	takesLong(t)
 	log, counts := generate(t, 10_000)
 	dir := t.TempDir()
 	path, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "db")

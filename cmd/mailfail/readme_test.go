@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write what the commands print into READ
 // compares what they print with what the page shows. A page has a database of its own.
 func TestPages(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip("no sh")
+		t.Skip("the examples of the pages are for a shell, and there is none")
 	}
 	t.Chdir("../..")
 	t.Setenv("COLUMNS", "80")

@@ -630,7 +630,7 @@ var scenarios = map[string]func(w *torture, f *os.File) *os.File{
 // the number of rotations.
 func TestTorture(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	rotations := 25
 	if s := os.Getenv("MAILFAIL_TORTURE"); s != "" {

@@ -226,7 +226,7 @@ func TestEveryFormIsTheSameSource(t *testing.T) {
 // file that it is made of, and no error.
 func TestCompressedFileInTheMaking(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	lines := new(log).lines(400)
 	content := join(lines)
@@ -255,7 +255,7 @@ func TestCompressedFileInTheMaking(t *testing.T) {
 
 func TestSplitAnywhere(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	content := join(new(log).lines(300)) + "\r\n\nshort\r\n\x00\xff\n" + join(new(log).lines(20))
 	whole := filepath.Join(t.TempDir(), "whole")
@@ -284,7 +284,7 @@ func TestSplitAnywhere(t *testing.T) {
 // now and then, and wants every line once and in order.
 func TestEverythingThatHappensToALog(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	for seed := range 90 {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { happen(t, uint64(seed)) })

@@ -703,7 +703,7 @@ func (l *rotatedLog) rotate() {
 // and the end of reading them, gives its lines in their order.
 func TestRotatedWhileItIsRead(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	for seed := range uint64(100) {
 		for _, pattern := range []string{"", "*"} {
@@ -735,7 +735,7 @@ func TestRotatedWhileItIsRead(t *testing.T) {
 // between two looks at it, or while it is read.
 func TestRotatedWhileItIsFollowed(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	for seed := range uint64(100) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -880,7 +880,7 @@ func (l *slowLog) read(sources iter.Seq2[*Reader, error], errs []error) []string
 // give their lines in their order.
 func TestSlowChanges(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	for name, make := range map[string]func(*testing.T, uint64) *slowLog{"rotation": newSlowLog, "series": newSlowSeries} {
 		for seed := range uint64(100) {
@@ -917,7 +917,7 @@ func TestSlowChanges(t *testing.T) {
 // that is caught up with, gives its lines in their order.
 func TestRotatedWhileItIsCaughtUpWith(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	for seed := range uint64(100) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -1020,7 +1020,7 @@ func (l *lateLog) push() {
 // it then writes to the new one, whenever these are looked at.
 func TestLateLines(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	for n := range 2 * uint64(60) {
 		seed, copied := n/2, n%2 == 1

@@ -464,7 +464,7 @@ func TestPieces(t *testing.T) {
 // order.
 func TestAnyOrder(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	for _, s := range stories {
 		if !strings.HasPrefix(s.name, "roaming") {

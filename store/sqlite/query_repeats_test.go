@@ -47,7 +47,7 @@ func TestRepeats(t *testing.T) {
 // What is known is found without the dictionaries, which may be most of a database.
 func TestRepeatsReadsNoDictionary(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes long: left to the tests without -short")
 	}
 	for _, formats := range [][]string{{"postfix"}, {"postfix", store.SendFormat}, {"postfix", store.TrackingFormat, store.SendFormat}} {
 		f := newFixture(t)
