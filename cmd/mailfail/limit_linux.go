@@ -1,21 +1,24 @@
 package main
 
-import (
-	"fmt"
-	"syscall"
-)
+/*
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
-// leastAddressSpace is what Go's runtime, its threads and SQLite reserve, hardly
-// any of which is used.
-const leastAddressSpace = 2_000_000_000
+// What Go's runtime, its threads and SQLite reserve, hardly any of which is used.
+#define LEAST_ADDRESS_SPACE 2000000000ULL
 
-// checkAddressSpace returns an error where Go's runtime would end the program with
-// pages of a trace.
-func checkAddressSpace() error {
-	var limit syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_AS, &limit) != nil || limit.Cur >= leastAddressSpace {
-		return nil
-	}
-	return fmt.Errorf("the address space is limited to %d MB (ulimit -v), and %d MB have to be reserved: "+
-		"limit the memory with GOMEMLIMIT, or with MemoryMax of systemd", limit.Cur/1e6, leastAddressSpace/1_000_000)
+// A constructor runs before Go's runtime, which ends the program with pages of a
+// trace where it cannot reserve its memory, on some machines before main.
+__attribute__((constructor)) static void check_address_space(void) {
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur >= LEAST_ADDRESS_SPACE)
+		return;
+	fprintf(stderr,
+		"mailfail: the address space is limited to %llu MB (ulimit -v), and %llu MB have to be reserved: "
+		"limit the memory with GOMEMLIMIT, or with MemoryMax of systemd\n",
+		(unsigned long long)limit.rlim_cur / 1000000, LEAST_ADDRESS_SPACE / 1000000);
+	_exit(1);
 }
+*/
+import "C"

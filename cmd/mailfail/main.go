@@ -47,10 +47,6 @@ const interruptedCode = 128 + int(syscall.SIGINT)
 
 // execute runs a command and returns its exit code.
 func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	if err := checkAddressSpace(); err != nil {
-		complain(stderr, err)
-		return 1
-	}
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
