@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -113,6 +114,63 @@ func TestDiskFull(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left on the full disk: %v, %v", left, err)
 	}
+}
+
+// The disk has a page more at each try, so that each write is once the one that
+// fails.
+func TestDiskFullAtEveryWrite(t *testing.T) {
+	takesLong(t)
+	log, _ := generate(t, 300)
+	logs := t.TempDir()
+	path := writeLog(t, logs, log)
+	want := atOnce(t, log)
+	whole := filepath.Join(logs, "whole.db")
+	fails(t, 0, "", mailfail("ingest", "--db", whole, path))
+	for name, args := range map[string]func(db string) []string{
+		"ingest": func(db string) []string { return []string{"ingest", "--db", db, path} },
+		"backup": func(db string) []string { return []string{"db", "backup", "--db", whole, db} },
+		"merge":  func(db string) []string { return []string{"db", "merge", "--db", db, whole} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, remount := mountSmall(t, "size=4k")
+			db := filepath.Join(dir, "m.db")
+			tries := 1
+			for ; ; tries++ {
+				cmd := mailfail(args(db)...)
+				var errs strings.Builder
+				cmd.Stderr = &errs
+				if cmd.Run() == nil {
+					break
+				}
+				code, complaint := cmd.ProcessState.ExitCode(), errs.String()
+				if code != 1 || !fullDisk.MatchString(complaint) || strings.Count(complaint, "\n") != 1 {
+					t.Fatalf("try %d: exit code %d: %s", tries, code, complaint)
+				}
+				remount(fmt.Sprintf("size=%dk", 4*(tries+1)))
+			}
+			if tries < 50 {
+				t.Errorf("%d tries only", tries)
+			}
+			if name != "merge" && content(t, db) != want {
+				t.Error("the database differs from that of a disk with space")
+			}
+			if got, want := reportOf(t, db), reportOf(t, whole); got != want {
+				t.Errorf("the report is\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+// fullDisk is how SQLite and the system say it.
+var fullDisk = regexp.MustCompile(`^mailfail: .*(disk is full|no space left on device)`)
+
+func reportOf(t *testing.T, db string) string {
+	t.Helper()
+	out, err := mailfail("report", "--since", "2020-01-01", "--top", "0", "--format", "json", "--db", db).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
 
 func TestReadOnlyDisk(t *testing.T) {
