@@ -42,6 +42,16 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return code
 }
 
+// unknown writes what kept a check from being made, in the format it was asked for.
+func unknown(stdout io.Writer, cmd *cobra.Command, err error) int {
+	if f := cmd.Flags().Lookup("format"); f != nil && f.Value.String() == "json" {
+		_ = check.WriteUnknownJSON(stdout, err) // the exit code says it too
+	} else {
+		check.WriteUnknown(stdout, err)
+	}
+	return int(check.Unknown)
+}
+
 // interruptedCode is what shells expect of a program that SIGINT ended.
 const interruptedCode = 128 + int(syscall.SIGINT)
 
@@ -63,8 +73,7 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	case err == nil:
 		return 0
 	case topCommand(cmd).Name() == "check" && (!errors.As(err, &exit) || exit.error != nil):
-		check.WriteUnknown(stdout, err)
-		return int(check.Unknown)
+		return unknown(stdout, cmd, err)
 	case errors.As(err, &exit):
 		if exit.error != nil && exit.code == usageCode {
 			complain(stderr, withHelp(cmd, exit.error))

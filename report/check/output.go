@@ -31,6 +31,20 @@ func WriteUnknown(w io.Writer, err error) {
 	fmt.Fprintf(w, "MAILFAIL %s - %s\n", Unknown, line(templates.Printable(err.Error())))
 }
 
+// WriteUnknownJSON writes the object of a check that could not be made: its window
+// is null, and it has no metrics.
+func WriteUnknownJSON(w io.Writer, err error) error {
+	out := verdict(Unknown, registry.Foreign(err.Error()).String())
+	return templates.WriteJSON(w, &out, "  ")
+}
+
+// verdict is an object without numbers.
+func verdict(state State, text string) resultJSON {
+	return resultJSON{
+		Schema: Schema, State: strings.ToLower(state.String()), Code: int(state), Text: text, Values: []metricJSON{}, Found: []string{},
+	}
+}
+
 // line returns a text that does not end where performance data begin.
 func line(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, "|", "/"), "\n", " ")
@@ -57,7 +71,7 @@ type resultJSON struct {
 	State  string       `json:"state"`
 	Code   int          `json:"code"`
 	Text   string       `json:"text"`
-	Window windowJSON   `json:"window"`
+	Window *windowJSON  `json:"window"` // null when nothing could be looked at
 	Values []metricJSON `json:"metrics"`
 	Found  []string     `json:"problems"`
 }
@@ -77,14 +91,8 @@ type metricJSON struct {
 
 // WriteJSON writes the result as one object.
 func (r *Result) WriteJSON(w io.Writer) error {
-	out := resultJSON{
-		Schema: Schema,
-		State:  strings.ToLower(r.State.String()),
-		Code:   int(r.State),
-		Text:   r.Text(),
-		Window: windowJSON{r.Window.Since, r.Window.Until},
-		Found:  []string{},
-	}
+	out := verdict(r.State, r.Text())
+	out.Window = &windowJSON{r.Window.Since, r.Window.Until}
 	for _, m := range r.Metrics {
 		v := metricJSON{Name: strings.ReplaceAll(m.Name, "-", "_"), Unit: m.Unit, Warning: m.Warning.limit(), Critical: m.Critical.limit()}
 		if m.Value != nil {
