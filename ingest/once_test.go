@@ -213,3 +213,24 @@ func TestLineHashesAreForgotten(t *testing.T) {
 		t.Errorf("%d minutes are kept, want 1", n)
 	}
 }
+
+// TestTwoLogsInTwoLayouts reads one log with the times of the classic layout, and with
+// those of RFC 3339 and fractions of seconds.
+func TestTwoLogsInTwoLayouts(t *testing.T) {
+	classic := realLines(t)
+	precise := make([]string, len(classic))
+	for i, line := range classic {
+		precise[i] = "2026-11-22T" + line[len("Nov 22 "):len("Nov 22 06:28:04")] + fmt.Sprintf(".%06d+00:00", i%1e6) + line[len("Nov 22 06:28:04"):]
+	}
+	for name, logs := range map[string][2][]string{"classic first": {classic, precise}, "RFC 3339 first": {precise, classic}} {
+		t.Run(name, func(t *testing.T) {
+			db, dir := openStore(t), t.TempDir()
+			for i, lines := range logs {
+				path := filepath.Join(dir, fmt.Sprintf("%d.log", i))
+				writeFile(t, path, []byte(strings.Join(lines, "")))
+				read(t, db, path)
+			}
+			same(t, mail(t, db), mailOf(t, logs[0]))
+		})
+	}
+}

@@ -10,7 +10,7 @@ import (
 
 // Line identifies the line that a record was read from, whichever log it is in.
 type Line struct {
-	Hash uint64 // of host, time, program, pid and text; 0: the line has no prefix with a time
+	Hash uint64 // of host, second, program, pid and text; 0: the line has no prefix with a time
 	Host []byte
 	Time time.Time
 }
@@ -29,9 +29,10 @@ func (s *Stream) Line() (line Line, first bool) {
 }
 
 // hashOf returns the hash of an entry. It is stored, so that it must be the same on
-// all machines.
+// all machines. Of the time it takes the second: one log has fractions of it, another
+// has none, and of the journal they are those of another clock.
 func hashOf(e *parsers.Entry) uint64 {
-	h := mix(uint64(e.Time.UnixMicro()), 0)
+	h := mix(uint64(e.Time.Unix()), 0)
 	for _, b := range [...][]byte{e.Host, e.Program, e.PID, e.Message} {
 		h = mix(h, uint64(len(b)))
 		for ; len(b) >= 8; b = b[8:] {
