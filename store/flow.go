@@ -27,14 +27,14 @@ type FlowSink interface {
 }
 
 // A FlowSummer is a FlowSink that needs no more than sums of the windows before the
-// last: of each the recipients by place, and the mail of senders by quarters of an
-// hour, in as much of it as the last window is long. It is told sums where they are
-// known, which then are in no call of AddCounts.
+// last: of all of them together the recipients by place, and of each the mail of
+// senders by quarters of an hour, in as much of it as the last window is long. It is
+// told sums where they are known, which then are in no call of AddCounts.
 type FlowSummer interface {
 	FlowSink
-	// AddSums is called with numbers of recipients of places in a window, by its
-	// number. They may be negative: what counts is the sum of all calls.
-	AddSums(window int, places []int32, recipients []int64)
+	// AddSums is called with numbers of recipients of places in these windows. What
+	// counts is the sum of all calls.
+	AddSums(places []int32, recipients []int64)
 	// AddMail is called with each sender at a host before the mail of it; they are
 	// numbered as places are, and one may have several numbers.
 	AddMail(m *FlowMail)

@@ -34,7 +34,7 @@ type Data struct {
 	Details func(ids []int64) map[int64]Detail
 
 	arrivals []arrival // of the window
-	before   [][]int32 // recipients by day and place
+	before   []int64   // recipients of all days by place
 	lastDay  int       // of dayOf
 	failures []failure // of the days before
 	mail     mail
@@ -194,21 +194,17 @@ func (d *Data) arrive(place int32, day int, minute int64, n int32) {
 	if day == len(d.Days) {
 		d.arrivals = append(d.arrivals, arrival{int32(minute), place, n})
 	} else {
-		d.addBefore(day, place, n)
+		d.addBefore(place, int64(n))
 	}
 	d.mail.arrive(d, place, day, minute, n)
 }
 
-func (d *Data) addBefore(day int, place, n int32) {
-	if d.before == nil {
-		d.before = make([][]int32, len(d.Days))
+// addBefore adds recipients of a place on the days before.
+func (d *Data) addBefore(place int32, n int64) {
+	if int(place) >= len(d.before) {
+		d.before = append(d.before, make([]int64, len(d.Places)-len(d.before))...)
 	}
-	list := d.before[day]
-	if int(place) >= len(list) {
-		list = append(list, make([]int32, len(d.Places)-len(list))...)
-		d.before[day] = list
-	}
-	list[place] += n
+	d.before[place] += n
 }
 
 // Fail adds an event. Those of the window may come in any order.

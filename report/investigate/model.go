@@ -322,10 +322,8 @@ type past struct {
 func (m *model) history() *history {
 	d := m.data
 	h := &history{n: make([]float64, len(m.leaves)), events: make([][]past, len(m.reasons))}
-	for _, recipients := range d.before {
-		for place, n := range recipients {
-			h.n[m.leafOf[place]] += float64(n)
-		}
+	for place, n := range d.before {
+		h.n[m.leafOf[place]] += float64(n)
 	}
 	add := func(cause, place, n int32) {
 		if reason := m.reason[cause]; reason >= 0 {

@@ -53,10 +53,8 @@ func (o *owners) weigh() {
 	for _, a := range d.arrivals {
 		o.uses[a.place].n += 16 * int64(a.n)
 	}
-	for _, day := range d.before {
-		for place, n := range day {
-			o.uses[place].n += 16 * int64(n)
-		}
+	for place, n := range d.before {
+		o.uses[place].n += 16 * n
 	}
 	for i := range d.Events {
 		o.uses[d.Events[i].Place].n += int64(d.Events[i].N)

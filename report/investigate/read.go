@@ -226,10 +226,10 @@ func (c *collector) suspend(at [2]int32, suspended, recipients, delivered int64)
 	s.suspended, s.recipients, s.delivered = s.suspended+suspended, s.recipients+recipients, s.delivered+delivered
 }
 
-// AddSums adds recipients of a day before the window.
-func (c *collector) AddSums(window int, places []int32, recipients []int64) {
+// AddSums adds recipients of the days before the window.
+func (c *collector) AddSums(places []int32, recipients []int64) {
 	for i, place := range places {
-		c.data.addBefore(window, place, int32(recipients[i]))
+		c.data.addBefore(place, recipients[i])
 	}
 }
 

@@ -124,8 +124,8 @@ type flowSums struct {
 	to store.FlowSummer
 }
 
-func (s flowSums) AddSums(window int, places []int32, recipients []int64) {
-	s.to.AddSums(window, places, recipients)
+func (s flowSums) AddSums(places []int32, recipients []int64) {
+	s.to.AddSums(places, recipients)
 }
 
 func (s flowSums) AddMail(m *store.FlowMail) {

@@ -135,31 +135,22 @@ type summary struct {
 	to      store.FlowSummer
 	length  int64 // minutes of the last window
 	mailers map[mailer]int32
+	days    []int64 // whose sums are used
 	edges   []edge
-	sums    []daySum
-	places  []int32
-	numbers []int64
+	sums    []int64 // recipients by series
 	quarter store.FlowQuarters
 	mails   int32
 }
 
-// daySum is a day whose sum is that of a window, but for parts of it.
-type daySum struct {
-	day    int64
-	window int
-}
-
-// edge is a span of minutes that count for a window, or count less for one.
-type edge struct {
-	since, until int64
-	window, less int // -1 none
-}
+// edge is a span of minutes that is added to the sums of days, or taken off them.
+type edge struct{ since, until, sign int64 }
 
 // summarize reports what can be told by sums, and returns the spans of minutes that
 // cannot. Sums are known by senders and hosts.
 func (f *flow) summarize(to store.FlowSummer) (rest []store.Window, err error) {
 	before, last := f.windows[:len(f.windows)-1], f.windows[len(f.windows)-1]
-	s := &summary{flow: f, to: to, mailers: map[mailer]int32{}, length: store.Minute(last.Until.UnixMicro()) - store.Minute(last.Since.UnixMicro())}
+	s := &summary{flow: f, to: to, mailers: map[mailer]int32{}, sums: make([]int64, len(f.numbers)),
+		length: store.Minute(last.Until.UnixMicro()) - store.Minute(last.Since.UnixMicro())}
 	if len(before) == 0 || len(f.filter.Domains)+len(f.filter.Providers)+len(f.filter.Directions) > 0 {
 		return f.windows, nil
 	}
@@ -172,119 +163,90 @@ func (f *flow) summarize(to store.FlowSummer) (rest []store.Window, err error) {
 	if err != nil || since >= until {
 		return f.windows, err
 	}
-	days, err := f.summedDays(since, until)
+	summed, err := f.summedDays(since, until)
 	if err != nil {
 		return nil, err
 	}
+	days := map[int64]bool{}
 	for day := floorDiv(since, minutesPerDay); day*minutesPerDay < until; day++ {
-		if days[day] {
-			s.plan(day)
-		} else {
-			rest = append(rest, s.periods(day)...)
+		switch periods := s.periods(day); {
+		case !summed[day]:
+			rest = append(rest, periods...)
+		case len(periods) > 0:
+			days[day] = true
+			s.plan(day, periods)
 		}
 	}
-	for _, step := range []func() error{s.daySums, s.minutesBeside, s.quarters} {
+	for _, step := range []func() error{s.daySums, s.minutesBeside, func() error { return s.quarters(days) }} {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
+	s.report()
 	return append(rest, last), nil
-}
-
-// span returns the minutes that a window has of a day.
-func (s *summary) span(window int, day int64) (since, until int64) {
-	w := &s.spans[window]
-	return max(store.Minute(w[0]), day*minutesPerDay), min(store.Minute(w[1]), (day+1)*minutesPerDay)
 }
 
 // periods returns what the windows but the last have of a day.
 func (s *summary) periods(day int64) (list []store.Window) {
-	for i := range s.spans[:len(s.spans)-1] {
-		if since, until := s.span(i, day); since < until {
+	for _, w := range s.spans[:len(s.spans)-1] {
+		since, until := max(store.Minute(w[0]), day*minutesPerDay), min(store.Minute(w[1]), (day+1)*minutesPerDay)
+		if since < until {
 			list = append(list, store.Window{Since: time.UnixMicro(since * store.MinuteMicros), Until: time.UnixMicro(until * store.MinuteMicros)})
 		}
 	}
 	return list
 }
 
-// plan decides how the sums of a day are told: where most of it is in one window, as
-// its sum less the rest, which is the fewest rows.
-func (s *summary) plan(day int64) {
-	most := -1
-	for i := range s.spans[:len(s.spans)-1] {
-		if since, until := s.span(i, day); 2*(until-since) > minutesPerDay {
-			most = i
-			s.sums = append(s.sums, daySum{day, i})
+// plan decides how some periods of a day are told: where they are most of it, as its
+// sum less the rest, which is the fewest rows.
+func (s *summary) plan(day int64, periods []store.Window) {
+	var within, beside []edge
+	at, n := day*minutesPerDay, int64(0)
+	for _, w := range periods {
+		since, until := store.Minute(w.Since.UnixMicro()), store.Minute(w.Until.UnixMicro())
+		within, n = append(within, edge{since, until, 1}), n+until-since
+		if at < since {
+			beside = append(beside, edge{at, since, -1})
 		}
+		at = until
 	}
-	at := day * minutesPerDay
-	add := func(until int64, window int) {
-		if at < until && (window >= 0 || most >= 0) {
-			s.edges = append(s.edges, edge{at, until, window, most})
-		}
-		at = max(at, until)
+	if end := (day + 1) * minutesPerDay; at < end {
+		beside = append(beside, edge{at, end, -1})
 	}
-	for i := range s.spans[:len(s.spans)-1] {
-		since, until := s.span(i, day)
-		if since >= until {
-			continue
-		}
-		add(since, -1)
-		if i == most {
-			at = until
-		} else {
-			add(until, i)
-		}
+	if 2*n > minutesPerDay {
+		s.days, within = append(s.days, day), beside
 	}
-	add((day+1)*minutesPerDay, -1)
-}
-
-// add reports numbers of places for a window.
-func (s *summary) add(window int, b *block, sign int64, counts func(row int) bool) {
-	s.places, s.numbers = s.places[:0], s.numbers[:0]
-	series, recipients := b.cols[countSeries], b.cols[countFields+fieldRecipients]
-	for i, n := range recipients {
-		if n == 0 || counts != nil && !counts(i) {
-			continue
-		}
-		if place, ok := s.place(series[i]); ok {
-			s.places, s.numbers = append(s.places, place), append(s.numbers, sign*n)
-		}
-	}
-	if len(s.places) > 0 {
-		s.to.AddSums(window, s.places, s.numbers)
-	}
+	s.edges = append(s.edges, within...)
 }
 
 const summedColumns = columns(1<<countSeries | 1<<countMinute | 1<<(countFields+fieldRecipients))
 
-func (s *summary) daySums() error {
-	var days []int64
-	for _, d := range s.sums {
-		days = append(days, d.day)
+// add adds the recipients of a block that count.
+func (s *summary) add(b *block, sign int64, counts func(row int) bool) {
+	series := b.cols[countSeries]
+	for i, n := range b.cols[countFields+fieldRecipients] {
+		if id := series[i]; n != 0 && uint64(id) < uint64(len(s.sums)) && (counts == nil || counts(i)) {
+			s.sums[id] += sign * n
+		}
 	}
-	i := 0
-	return s.eachBlock("SELECT data FROM days WHERE day IN (SELECT value FROM json_each(?)) ORDER BY day", []any{list(days)}, summedColumns, func(b *block) error {
-		s.add(s.sums[i].window, b, 1, nil)
-		i++
+}
+
+func (s *summary) daySums() error {
+	return s.eachBlock("SELECT data FROM days WHERE day IN (SELECT value FROM json_each(?)) ORDER BY day", []any{list(s.days)}, summedColumns, func(b *block) error {
+		s.add(b, 1, nil)
 		return nil
 	})
 }
 
-// minutesBeside reports the minutes that are in another window than the rest of their day.
+// minutesBeside adds the minutes that are in the windows while most of their day is
+// not, and takes off those of which it is the other way round.
 func (s *summary) minutesBeside() error {
 	for _, e := range s.edges {
 		err := s.eachHour(e.since, e.until, nil, summedColumns, func(b *block, first, since, until int64) error {
-			within := func(row int) bool {
+			s.add(b, e.sign, func(row int) bool {
 				m := first + b.at(countMinute, row)
 				return m >= since && m < until
-			}
-			if e.window >= 0 {
-				s.add(e.window, b, 1, within)
-			}
-			if e.less >= 0 {
-				s.add(e.less, b, -1, within)
-			}
+			})
 			return nil
 		})
 		if err != nil {
@@ -294,16 +256,26 @@ func (s *summary) minutesBeside() error {
 	return nil
 }
 
+// report reports the sums by place.
+func (s *summary) report() {
+	var places []int32
+	var numbers []int64
+	for id, n := range s.sums {
+		if n == 0 {
+			continue
+		}
+		if place, ok := s.place(int64(id)); ok {
+			places, numbers = append(places, place), append(numbers, n)
+		}
+	}
+	if len(places) > 0 {
+		s.to.AddSums(places, numbers)
+	}
+}
+
 // quarters reports the mail of senders in the first part of each window, as long
-// as the last window is.
-func (s *summary) quarters() error {
-	days := map[int64]bool{}
-	for _, d := range s.sums {
-		days[d.day] = true
-	}
-	for _, e := range s.edges {
-		days[floorDiv(e.since, minutesPerDay)] = true
-	}
+// as the last window is. days are those of which there are sums.
+func (s *summary) quarters(days map[int64]bool) error {
 	var hours []int64
 	for i := range s.spans[:len(s.spans)-1] {
 		since, until := store.Minute(s.spans[i][0]), store.Minute(s.spans[i][1])

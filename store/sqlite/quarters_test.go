@@ -33,10 +33,10 @@ func (d *daySummary) add(key string, n int64) {
 	}
 }
 
-func (d *daySummary) AddSums(window int, places []int32, recipients []int64) {
+func (d *daySummary) AddSums(places []int32, recipients []int64) {
 	d.told++
 	for i, p := range places {
-		d.add(fmt.Sprint(window, d.places[p]), recipients[i])
+		d.add(fmt.Sprint("before ", d.places[p]), recipients[i])
 	}
 }
 
@@ -70,7 +70,7 @@ func (d *daySummary) AddCounts(rows *store.FlowRows) {
 		minute, n := time.Unix(rows.Minute[i]*60, 0), at(rows.Recipients, i)
 		for w := range d.windows {
 			if !minute.Before(d.windows[w].Since) && minute.Before(d.windows[w].Until) {
-				d.add(fmt.Sprint(w, d.places[p]), n)
+				d.add(map[bool]string{true: "last ", false: "before "}[w == len(d.windows)-1]+fmt.Sprint(d.places[p]), n)
 			}
 		}
 		d.quarter(rows.Minute[i], store.FlowMail{Host: d.places[p].Host, Sender: d.places[p].Sender}, n, at(rows.Accepted, i))
