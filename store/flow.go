@@ -13,7 +13,7 @@ import (
 // Messages that a server made itself to report failures are left out.
 type FlowSink interface {
 	// AddPlace is called with each place before the rows of it. Places are
-	// numbered from 0 in the order of these calls.
+	// numbered from 0 in the order of these calls. It is valid during the call.
 	AddPlace(p *FlowPlace)
 	// AddCause is called with each cause before the failures of it; causes are
 	// numbered as places are.
@@ -57,6 +57,10 @@ type FlowQuarters struct {
 // FlowPlace is a combination of dimensions that every recipient has.
 type FlowPlace struct {
 	Host, Instance, Sender, Domain, Relay, Provider registry.Foreign
+
+	// Names are numbers of these texts in their order, within one answer: what has
+	// the same number is the same; 0 unknown.
+	Names [6]int32
 }
 
 // FlowCause is what a failure is filed under.

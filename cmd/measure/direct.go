@@ -118,9 +118,8 @@ func (d *direct) place(m *sites.Message, r *sites.Recipient, a *sites.Attempt, s
 func (d *direct) placeOf(p investigate.Place) int32 {
 	id, ok := d.places[p]
 	if !ok {
-		id = int32(len(d.places))
+		id = d.data.AddPlace(p)
 		d.places[p] = id
-		d.data.Places = append(d.data.Places, p)
 	}
 	return id
 }

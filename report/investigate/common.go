@@ -71,7 +71,7 @@ func (m *model) look(list []oneFailure, most int) (found []Detail) {
 	known := m.data.Details(ids)
 	for _, f := range list {
 		if d, ok := known[f.id]; ok {
-			d.relay = m.data.Places[f.place].Relay
+			d.relay = m.data.texts[m.data.places[f.place].relay]
 			found = append(found, d)
 		}
 	}

@@ -25,7 +25,6 @@ type Data struct {
 	NoCounts bool
 	Without  []Part // are left out of the method, to measure what it adds
 
-	Places []Place
 	Causes []Cause
 	Events []Event // of the window
 
@@ -33,6 +32,9 @@ type Data struct {
 	// says that nothing is.
 	Details func(ids []int64) map[int64]Detail
 
+	places   []spot
+	texts    []registry.Foreign // by name
+	names    map[registry.Foreign]name
 	arrivals []arrival // of the window
 	before   []int64   // recipients of all days by place
 	lastDay  int       // of dayOf
@@ -52,6 +54,62 @@ type Place struct {
 	Relay    registry.Foreign // next hop, "" when there was none
 	Provider registry.Foreign // operator of the relay, "" when there was no relay
 	Local    bool             // the mailbox is on this host
+}
+
+// spot is a Place whose texts are numbers. There may be some hundred thousand of them.
+type spot struct {
+	host, instance, sender, domain, relay, provider name
+	local                                           bool
+}
+
+// name is the number of a text. Some are known.
+type name int32
+
+const (
+	noName name = iota
+	localName
+	microsoft
+	microsoft365
+	outlook
+)
+
+var knownNames = [...]registry.Foreign{noName: "", localName: localProvider, microsoft: "Microsoft", microsoft365: "Microsoft 365", outlook: "Outlook.com"}
+
+// localProvider is the provider of mailboxes on a host.
+const localProvider = "\x00local"
+
+// name returns the number of a text.
+func (d *Data) name(text registry.Foreign) name {
+	if d.names == nil {
+		d.names = map[registry.Foreign]name{}
+		for _, known := range knownNames {
+			d.name(known)
+		}
+	}
+	n, ok := d.names[text]
+	if !ok {
+		n = name(len(d.texts))
+		d.names[text], d.texts = n, append(d.texts, text)
+	}
+	return n
+}
+
+// AddPlace adds a place and returns its number.
+func (d *Data) AddPlace(p Place) int32 {
+	return d.addSpot(spot{d.name(p.Host), d.name(p.Instance), d.name(p.Sender), d.name(p.Domain), d.name(p.Relay), d.name(p.Provider), p.Local})
+}
+
+func (d *Data) addSpot(s spot) int32 {
+	d.places = append(d.places, s)
+	return int32(len(d.places) - 1)
+}
+
+// at returns an element of a list that grows with the numbers that are asked for.
+func at[T any](list *[]T, i int) *T {
+	if more := i + 1 - len(*list); more > 0 {
+		*list = append(*list, make([]T, more)...)
+	}
+	return &(*list)[i]
 }
 
 // Cause is what a failure is filed under.
@@ -202,7 +260,7 @@ func (d *Data) arrive(place int32, day int, minute int64, n int32) {
 // addBefore adds recipients of a place on the days before.
 func (d *Data) addBefore(place int32, n int64) {
 	if int(place) >= len(d.before) {
-		d.before = append(d.before, make([]int64, len(d.Places)-len(d.before))...)
+		d.before = append(d.before, make([]int64, len(d.places)-len(d.before))...)
 	}
 	d.before[place] += n
 }

@@ -97,9 +97,8 @@ func (w *world) place() Place {
 func (w *world) id(p Place) int32 {
 	id, ok := w.places[p]
 	if !ok {
-		id = int32(len(w.places))
+		id = w.data.AddPlace(p)
 		w.places[p] = id
-		w.data.Places = append(w.data.Places, p)
 	}
 	return id
 }

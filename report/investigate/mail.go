@@ -9,7 +9,7 @@ import (
 // mail counts what came, by the domains of senders and their hosts.
 type mail struct {
 	flows   []mailFlow
-	byName  map[mailFlow]int32
+	byName  map[[2]name]int32
 	ofPlace []int32                   // number of the flow by place, plus 1
 	reports map[registry.Foreign]bool // hosts whose log reports what was accepted
 
@@ -109,26 +109,26 @@ func (d *Data) quarters() int { return int((d.Until - d.Since + quarter - 1) / q
 // flow returns the number of the flow that a place belongs to.
 func (m *mail) flow(d *Data, place int32) int32 {
 	if int(place) >= len(m.ofPlace) { // all places that are known have one then
-		m.ofPlace = append(m.ofPlace, make([]int32, len(d.Places)-len(m.ofPlace))...)
+		m.ofPlace = append(m.ofPlace, make([]int32, len(d.places)-len(m.ofPlace))...)
 	}
 	if n := m.ofPlace[place]; n > 0 {
 		return n - 1
 	}
-	n := m.number(mailFlow{d.Places[place].Host, d.Places[place].Sender})
+	n := m.number(d, d.places[place].host, d.places[place].sender)
 	m.ofPlace[place] = n + 1
 	return n
 }
 
 // number returns the number of a flow.
-func (m *mail) number(f mailFlow) int32 {
+func (m *mail) number(d *Data, host, sender name) int32 {
 	if m.byName == nil {
-		m.byName, m.reports = map[mailFlow]int32{}, map[registry.Foreign]bool{}
+		m.byName, m.reports = map[[2]name]int32{}, map[registry.Foreign]bool{}
 	}
-	n, ok := m.byName[f]
+	n, ok := m.byName[[2]name{host, sender}]
 	if !ok {
 		n = int32(len(m.flows))
-		m.byName[f] = n
-		m.flows = append(m.flows, f)
+		m.byName[[2]name{host, sender}] = n
+		m.flows = append(m.flows, mailFlow{d.texts[host], d.texts[sender]})
 	}
 	return n
 }

@@ -63,35 +63,29 @@ type event struct {
 // row counts the recipients of a leaf that arrived in a bin.
 type row struct{ bin, n int32 }
 
-// interner numbers strings from 1.
+// interner numbers names from 1.
 type interner struct {
-	ids    map[string]int32
-	names  []string
-	last   string // places come in order: many values are that of the place before
-	lastID int32
+	ids   []int32 // by name
+	names []name
 }
 
-func (in *interner) id(s string) int32 {
-	if in.ids == nil {
-		in.ids, in.names = map[string]int32{}, []string{""}
-	} else if s == in.last && in.lastID > 0 {
-		return in.lastID
+func (in *interner) id(n name) int32 {
+	id := at(&in.ids, int(n))
+	if *id == 0 {
+		if in.names == nil {
+			in.names = []name{noName}
+		}
+		*id = int32(len(in.names))
+		in.names = append(in.names, n)
 	}
-	id, ok := in.ids[s]
-	if !ok {
-		id = int32(len(in.names))
-		in.ids[s] = id
-		in.names = append(in.names, s)
-	}
-	in.last, in.lastID = s, id
-	return id
+	return *id
 }
+
+// has reports whether a name has a number.
+func (in *interner) has(n name) bool { return int(n) < len(in.ids) && in.ids[n] != 0 }
 
 // len returns the number of values.
 func (in *interner) len() int { return max(1, len(in.names)-1) }
-
-// localProvider is the provider of mailboxes on a host.
-const localProvider = "\x00local"
 
 // finest is the most bins a window is divided into, about two days of minutes.
 const finest = 3000
@@ -130,21 +124,21 @@ func (m *model) place() {
 	d := m.data
 	owner := newOwners(d)
 	m.names[dimHost], m.names[dimDomain] = owner.hosts, owner.domains
-	byKey := make(map[key]int32, len(d.Places))
-	m.leafOf = make([]int32, len(d.Places))
+	byKey := make(map[key]int32, len(d.places))
+	m.leafOf = make([]int32, len(d.places))
 	var first []int32 // domain, by provider
-	for i := range d.Places {
-		p, u := &d.Places[i], &owner.uses[i]
+	for i := range d.places {
+		p, u := &d.places[i], &owner.uses[i]
 		if u.n == 0 { // nobody was to receive anything there
 			continue
 		}
 		provider, platform := owner.of(int32(i))
 		var k key
 		k[dimHost], k[dimDomain] = u.host, u.domain
-		k[dimInstance] = m.names[dimInstance].id(string(p.Instance))
-		k[dimSender] = m.names[dimSender].id(string(p.Sender))
-		k[dimProvider] = m.names[dimProvider].id(string(provider))
-		k[dimPlatform] = m.names[dimPlatform].id(string(platform))
+		k[dimInstance] = m.names[dimInstance].id(p.instance)
+		k[dimSender] = m.names[dimSender].id(p.sender)
+		k[dimProvider] = m.names[dimProvider].id(provider)
+		k[dimPlatform] = m.names[dimPlatform].id(platform)
 		leaf, ok := byKey[k]
 		if !ok {
 			leaf = int32(len(m.leaves))
@@ -158,7 +152,7 @@ func (m *model) place() {
 		switch of := &first[k[dimProvider]]; {
 		case *of == 0:
 			*of = k[dimDomain]
-			m.single[k[dimProvider]] = !registry.IsProvider(string(provider)) && provider != localProvider && !owner.smart[provider]
+			m.single[k[dimProvider]] = !registry.IsProvider(string(d.texts[provider])) && provider != localName && !owner.smart[provider]
 		case *of != k[dimDomain]:
 			m.single[k[dimProvider]] = false
 		}

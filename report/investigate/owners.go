@@ -16,8 +16,8 @@ type owners struct {
 	uses    []use              // by place
 	hosts   interner           // of uses
 	domains interner
-	smartOf []registry.Foreign        // smarthost by host
-	smart   map[registry.Foreign]bool // smarthosts
+	smartOf []name        // smarthost by host
+	smart   map[name]bool // smarthosts
 }
 
 // use is how much mail of a host and a domain a relay took.
@@ -27,15 +27,15 @@ type use struct {
 }
 
 func newOwners(d *Data) *owners {
-	o := &owners{data: d, at: map[[2]int32]int32{}, any: map[int32]int32{}, smart: map[registry.Foreign]bool{}}
+	o := &owners{data: d, at: map[[2]int32]int32{}, any: map[int32]int32{}, smart: map[name]bool{}}
 	o.weigh()
 	var uses []use
 	for i := range o.uses {
-		if p := &d.Places[i]; o.uses[i].n > 0 && p.Relay != "" && p.Provider != "" && !p.Local {
+		if p := &d.places[i]; o.uses[i].n > 0 && p.relay != noName && p.provider != noName && !p.local {
 			uses = append(uses, o.uses[i])
 		}
 	}
-	o.smartOf = make([]registry.Foreign, len(o.hosts.names))
+	o.smartOf = make([]name, len(o.hosts.names))
 	o.smarthosts(uses)
 	most(uses, func(u *use) { o.at[[2]int32{u.host, u.domain}] = u.place })
 	for i := range uses {
@@ -49,7 +49,7 @@ func newOwners(d *Data) *owners {
 // than failures.
 func (o *owners) weigh() {
 	d := o.data
-	o.uses = make([]use, len(d.Places))
+	o.uses = make([]use, len(d.places))
 	for _, a := range d.arrivals {
 		o.uses[a.place].n += 16 * int64(a.n)
 	}
@@ -64,8 +64,8 @@ func (o *owners) weigh() {
 	}
 	var providers, relays interner
 	for i := range o.uses {
-		if p, u := &d.Places[i], &o.uses[i]; u.n > 0 {
-			*u = use{o.hosts.id(string(p.Host)), o.domains.id(string(p.Domain)), providers.id(string(p.Provider)), relays.id(string(p.Relay)), int32(i), u.n}
+		if p, u := &d.places[i], &o.uses[i]; u.n > 0 {
+			*u = use{o.hosts.id(p.host), o.domains.id(p.domain), providers.id(p.provider), relays.id(p.relay), int32(i), u.n}
 		}
 	}
 }
@@ -145,8 +145,8 @@ func (o *owners) smarthosts(uses []use) {
 			for i := range relay[1:] {
 				domains += one(relay[i].domain != relay[i+1].domain)
 			}
-			if p := &o.data.Places[relay[0].place]; 10*mailOf(relay) > 6*all && domains > 30 && !registry.IsProvider(string(p.Provider)) {
-				o.smartOf[relay[0].host], o.smart[p.Relay] = p.Relay, true
+			if p := &o.data.places[relay[0].place]; 10*mailOf(relay) > 6*all && domains > 30 && !registry.IsProvider(string(o.data.texts[p.provider])) {
+				o.smartOf[relay[0].host], o.smart[p.relay] = p.relay, true
 			}
 		}
 	}
@@ -168,12 +168,12 @@ func one(b bool) int {
 
 // of returns provider and platform of a place. A provider that is not known
 // goes by the domain.
-func (o *owners) of(place int32) (provider, platform registry.Foreign) {
-	p, u := &o.data.Places[place], &o.uses[place]
-	if p.Local {
-		return localProvider, localProvider
+func (o *owners) of(place int32) (provider, platform name) {
+	p, u := &o.data.places[place], &o.uses[place]
+	if p.local {
+		return localName, localName
 	}
-	if smart := o.smartOf[u.host]; smart != "" {
+	if smart := o.smartOf[u.host]; smart != noName {
 		return smart, smart
 	}
 	at, ok := o.at[[2]int32{u.host, u.domain}]
@@ -181,25 +181,25 @@ func (o *owners) of(place int32) (provider, platform registry.Foreign) {
 		at, ok = o.any[u.domain]
 	}
 	if ok {
-		owner := &o.data.Places[at]
-		return owner.Provider, platformOf(owner.Provider, owner.Relay)
+		owner := &o.data.places[at]
+		return owner.provider, o.platformOf(owner.provider, owner.relay)
 	}
-	if p.Provider == "" {
-		return p.Domain, p.Domain
+	if p.provider == noName {
+		return p.domain, p.domain
 	}
-	return p.Provider, platformOf(p.Provider, "")
+	return p.provider, o.platformOf(p.provider, noName)
 }
 
 // platformOf returns the part of a provider's service that a relay belongs to.
 // Outlook.com's mailboxes and the tenants of Microsoft 365 are filtered and
 // limited apart.
-func platformOf(provider, relay registry.Foreign) registry.Foreign {
-	if provider != "Microsoft" {
+func (o *owners) platformOf(provider, relay name) name {
+	if provider != microsoft {
 		return provider
 	}
-	host := strings.TrimSuffix(strings.ToLower(string(relay)), ".")
+	host := strings.TrimSuffix(strings.ToLower(string(o.data.texts[relay])), ".")
 	if strings.HasSuffix(host, "mail.protection.outlook.com") || strings.HasSuffix(host, "mx.microsoft") {
-		return "Microsoft 365"
+		return microsoft365
 	}
-	return "Outlook.com"
+	return outlook
 }

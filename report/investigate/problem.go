@@ -13,7 +13,7 @@ import (
 // where names a slice.
 func (m *model) where(c *candidate) (w Where) {
 	for _, d := range c.dims {
-		name := registry.Foreign(m.names[d].names[c.at[d]])
+		name := m.data.texts[m.names[d].names[c.at[d]]]
 		switch d {
 		case dimHost:
 			w.Host = name
@@ -169,7 +169,7 @@ func (m *model) oneRelay(f *finding) registry.Foreign {
 	relays, n := map[registry.Foreign]int{}, 0
 	for _, i := range f.members {
 		if e := m.events[i].from; e.Cause >= 0 {
-			relays[m.data.Places[e.Place].Relay]++
+			relays[m.data.texts[m.data.places[e.Place].relay]]++
 			n++
 		}
 	}

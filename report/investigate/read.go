@@ -168,6 +168,8 @@ type collector struct {
 	data      *Data
 	suspended map[[2]int32]*suspension // by place and minute of the window
 	mail      []int32                  // flows by number of the store
+	names     []name                   // plus 1, by number of the store; 0 unknown
+	locals    []int8                   // by name of a relay: 1 elsewhere, 2 on the host; 0 unknown
 }
 
 // suspension counts the recipients that a place had in a minute.
@@ -175,15 +177,37 @@ type suspension struct{ suspended, recipients, delivered int64 }
 
 // AddPlace adds a place.
 func (c *collector) AddPlace(p *store.FlowPlace) {
-	c.data.Places = append(c.data.Places, Place{
-		Host:     p.Host,
-		Instance: p.Instance,
-		Sender:   p.Sender,
-		Domain:   p.Domain,
-		Relay:    p.Relay,
-		Provider: p.Provider,
-		Local:    isLocal(string(p.Relay)),
+	relay := c.name(p.Names[4], p.Relay)
+	c.data.addSpot(spot{
+		host:     c.name(p.Names[0], p.Host),
+		instance: c.name(p.Names[1], p.Instance),
+		sender:   c.name(p.Names[2], p.Sender),
+		domain:   c.name(p.Names[3], p.Domain),
+		relay:    relay,
+		provider: c.name(p.Names[5], p.Provider),
+		local:    c.local(relay),
 	})
+}
+
+// name returns the number of a text that may have one in the store, 0 none.
+func (c *collector) name(stored int32, text registry.Foreign) name {
+	if stored <= 0 {
+		return c.data.name(text)
+	}
+	known := at(&c.names, int(stored))
+	if *known == 0 {
+		*known = c.data.name(text) + 1
+	}
+	return *known - 1
+}
+
+// local reports whether a relay is a mailbox on the host.
+func (c *collector) local(relay name) bool {
+	known := at(&c.locals, int(relay))
+	if *known == 0 {
+		*known = 1 + int8(one(isLocal(string(c.data.texts[relay]))))
+	}
+	return *known == 2
 }
 
 // isLocal reports whether what a log names as relay is a mailbox on the host.
@@ -235,7 +259,7 @@ func (c *collector) AddSums(places []int32, recipients []int64) {
 
 // AddMail adds the mail of a sender at a host.
 func (c *collector) AddMail(m *store.FlowMail) {
-	c.mail = append(c.mail, c.data.mail.number(mailFlow{m.Host, m.Sender}))
+	c.mail = append(c.mail, c.data.mail.number(c.data, c.data.name(m.Host), c.data.name(m.Sender)))
 }
 
 // AddQuarters adds mail of the days before.

@@ -136,8 +136,7 @@ func (m *model) redundant(k key, dims []dim) bool {
 			return true
 		}
 		if d == dimPlatform {
-			name := m.names[d].names[k[d]]
-			if _, ok := m.names[dimProvider].ids[name]; ok {
+			if m.names[dimProvider].has(m.names[d].names[k[d]]) {
 				return true
 			}
 		}

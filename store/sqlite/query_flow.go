@@ -63,7 +63,8 @@ type flow struct {
 	numbers []int32 // of places by series, plus 1; 0 unknown
 	places  map[flowKey]int32
 	causes  map[int32]int32 // number by id
-	rows    store.FlowRows  // that are being reported
+	told    store.FlowPlace // that is being reported
+	rows    store.FlowRows  // likewise
 }
 
 // notWanted is the number of a series that is not asked for.
@@ -111,9 +112,11 @@ func (f *flow) number(s *series) int32 {
 	if !ok {
 		n = int32(len(f.places))
 		f.places[key] = n
-		name := func(id int64) registry.Foreign { return registry.Foreign(f.cat.names[id]) }
-		f.to.AddPlace(&store.FlowPlace{Host: name(int64(s.host)), Instance: name(int64(s.instance)), Sender: name(int64(s.sender)), Domain: name(int64(s.domain)),
-			Relay: name(int64(s.relay)), Provider: name(f.cat.relays[s.relay])})
+		name := func(id int32) registry.Foreign { return registry.Foreign(f.cat.names[id]) }
+		provider := f.cat.provider(s)
+		f.told = store.FlowPlace{Host: name(s.host), Instance: name(s.instance), Sender: name(s.sender), Domain: name(s.domain), Relay: name(s.relay), Provider: name(provider),
+			Names: [...]int32{s.host, s.instance, s.sender, s.domain, s.relay, provider}}
+		f.to.AddPlace(&f.told)
 	}
 	return n
 }
