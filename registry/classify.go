@@ -215,7 +215,7 @@ func (r *Rules) senderRefused(f *Failure, text []byte) Verdict {
 }
 
 // causes are words that a cause follows.
-var causes = [...]string{"policy reasons: ", "policy restrictions: ", "policy: ", "policy violation: ", "policy rejection: ", "reason: ", "because of ", " because "}
+var causes = [...]string{"policy reasons: ", "policy restrictions: ", "policy: ", "policy violation: ", "policy rejection: ", "reason: ", "command rejected: ", "because of ", " because "}
 
 // because decides about mail that is refused by a rule by the cause that the reply
 // names: "refused for policy reasons: unsolicited message".

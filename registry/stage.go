@@ -17,6 +17,9 @@ func atStage(f *Failure, v Verdict, text []byte) Verdict {
 	if reason == "local" && f.Stage != StageUnknown && f.Stage <= StageEndOfData {
 		reason = "system" // a fault of the host that says so, not of the one that sends
 	}
+	if reason == "connection" && f.Stage >= StageMail && f.Stage <= StageEndOfData {
+		reason = "system" // there is a connection to the server that says so; it has none to what it needs
+	}
 	switch f.Stage {
 	case StageConnect, StageBanner, StageEHLO, StageSTARTTLS:
 		reason = beforeMail(f, reason)
