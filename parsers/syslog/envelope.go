@@ -36,6 +36,8 @@ func init() { // the functions below and the table need each other
 		{"priority", "<22>LINE", true, (*Reader).openPriority},
 		{"group", "[pod/mail-0/postfix] LINE", false, (*Reader).openGroup},
 		{"bar", "mail_postfix.1.k2j3h4@node1  | LINE", false, (*Reader).openBar},
+		{"conmon", "conmon e8d820bf982c51a4 <ninfo>: LINE", true, (*Reader).openConmon},
+		{"Papertrail", "7125\t2026-11-19T12:37:15Z\t2026-11-19T12:37:16Z\t12\tmx\t203.0.113.7\tMail\tInfo\tpostfix/smtp\tMESSAGE", false, (*Reader).openPapertrail},
 		{"line number", "    12\tLINE", false, (*Reader).openNumber},
 		{"event stream", "data: LINE", false, (*Reader).openEvent},
 		{"CSV", `"2026-11-19T11:37:15.123Z","mx","LINE"`, false, (*Reader).openCSV},
@@ -43,7 +45,7 @@ func init() { // the functions below and the table need each other
 		{"Dovecot", "2026-11-19 12:37:15 lmtp(ann)<7><x>: Info: MESSAGE", true, (*Reader).openDovecot},
 		{"file name", "/var/log/mail.log:12:LINE", false, (*Reader).openFile},
 		{"program", "Thu 2026-11-19 12:37:15 UTC docker1 docker.service[2136]: LINE", false, (*Reader).openProgram},
-		{"logfmt", `time="2026-11-19T11:37:15Z" level=info msg="LINE"`, false, (*Reader).openLogfmt},
+		{"logfmt", `time="2026-11-19T11:37:15Z" level=info msg="LINE"`, true, (*Reader).openLogfmt},
 		{"words", "mail-0 postfix LINE", false, (*Reader).openWord},
 	}
 }
@@ -212,17 +214,27 @@ func containerStream(b []byte) (n int, whole bool) {
 // openStream reads a line, or a piece of one, that a container wrote.
 func (r *Reader) openStream(b []byte, whole bool, inner, e *parsers.Entry, at place) bool {
 	if !whole {
-		if len(r.partial)+len(b) <= maxPartial {
-			r.partial = append(r.partial, b...)
-		}
-		r.steps, r.piece = 0, true
+		r.keepPiece(b)
 		return false
 	}
+	return r.try(r.withPieces(b), inner, e, at)
+}
+
+// keepPiece keeps a piece of a line until its last one comes.
+func (r *Reader) keepPiece(b []byte) {
+	if len(r.partial)+len(b) <= maxPartial {
+		r.partial = append(r.partial, b...)
+	}
+	r.steps, r.piece = 0, true
+}
+
+// withPieces returns the last piece of a line with those before it.
+func (r *Reader) withPieces(b []byte) []byte {
 	if len(r.partial) > 0 {
 		b = append(r.partial, b...)
 		r.partial = b[:0]
 	}
-	return r.try(b, inner, e, at)
+	return b
 }
 
 // openOctets reads the octet count of syslog over TCP (RFC 6587 section 3.4.1).
@@ -307,18 +319,69 @@ func (r *Reader) openBar(b []byte, e *parsers.Entry, at place) bool {
 	return r.try(bytes.TrimLeft(b[n:], " "), inner, e, at)
 }
 
-// bar returns the length of a service's name with a bar behind it.
+// bar returns the length of a service's name with a bar behind it; pm2 puts the
+// number of the process before the name: "0|mail  | ".
 func bar(b []byte) int {
-	i := bytes.IndexByte(b[:min(len(b), 128)], '|')
-	if i < 2 || b[i-1] != ' ' || i+1 < len(b) && b[i+1] != ' ' {
+	start := 0
+	if n := digitsLen(b[:min(len(b), 6)]); n > 0 && n+1 < len(b) && b[n] == '|' && b[n+1] != ' ' {
+		start = n + 1
+	}
+	i := start + bytes.IndexByte(b[start:min(len(b), 128)], '|')
+	if i < start+2 || b[i-1] != ' ' || i+1 < len(b) && b[i+1] != ' ' {
 		return 0
 	}
-	for _, c := range b[:i] {
+	for _, c := range b[start:i] {
 		if c != ' ' && c != '@' && c != '/' && !isNameByte(c) {
 			return 0
 		}
 	}
 	return i + 1
+}
+
+// openConmon reads what conmon, which holds the output of a container for podman and
+// CRI-O, puts before a line: the container and the level.
+func (r *Reader) openConmon(b []byte, e *parsers.Entry, at place) bool {
+	rest, ok := bytes.CutPrefix(b, []byte("conmon "))
+	container, rest, ok2 := bytes.Cut(rest, []byte(" <"))
+	level, rest, ok3 := bytes.Cut(rest, []byte(">: "))
+	if !ok || !ok2 || !ok3 || !isName(container) || len(level) > 8 {
+		return false
+	}
+	inner := r.inner(e, at)
+	return r.try(rest, inner, e, place{timed: at.timed, quoted: at.quoted, depth: at.depth})
+}
+
+// openPapertrail reads a row of an archive of Papertrail: the number of the event,
+// when it was made and received, the number, name and address of the source, facility,
+// severity, program and message.
+func (r *Reader) openPapertrail(b []byte, e *parsers.Entry, at place) bool {
+	n := digitsLen(b)
+	if n == 0 || n == len(b) || b[n] != '\t' {
+		return false
+	}
+	var fields [9][]byte
+	rest := b
+	for i := range fields {
+		var ok bool
+		if fields[i], rest, ok = bytes.Cut(rest, []byte{'\t'}); !ok {
+			return false
+		}
+	}
+	t, ok := r.timeOf(fields[1], e.Time)
+	if !ok {
+		return false
+	}
+	inner := r.inner(e, at)
+	*inner = parsers.Entry{Time: t, Host: fields[4]}
+	var tag parsers.Entry
+	if splitProgram(fields[8], &tag); tag.Program == nil {
+		tag.Program = fields[8]
+	}
+	if len(tag.Program) > 0 && r.isKnown(tag.Program, nil) {
+		inner.Program, inner.PID, inner.Message = tag.Program, tag.PID, rest
+		return keep(e, inner)
+	}
+	return !tells(tag.Program) && r.try(rest, inner, e, place{quoted: true, depth: at.depth})
 }
 
 // openNumber reads the number that cat -n and nl put before a line.
@@ -460,8 +523,12 @@ var (
 	logfmtTimes    = []string{"time=", "ts=", "timestamp=", "t="}
 )
 
-// openLogfmt reads pairs of a name and a value; one of the values is a line.
+// openLogfmt reads pairs of a name and a value; one of the values is a line. In the
+// message of a program, as of dockerd, they begin with a time or a level.
 func (r *Reader) openLogfmt(b []byte, e *parsers.Entry, at place) bool {
+	if at.quoted && !parsers.Has(b, "level=") && !parsers.HasAny(b, logfmtTimes) {
+		return false
+	}
 	inner := r.inner(e, at)
 	for _, name := range logfmtTimes {
 		if rest, ok := bytes.CutPrefix(b, []byte(name)); ok {
@@ -483,7 +550,7 @@ func (r *Reader) openLogfmt(b []byte, e *parsers.Entry, at place) bool {
 			return false
 		}
 		line, ok := s.unescape(raw)
-		return ok && r.try(trimLine(line), inner, e, place{timed: at.timed, depth: at.depth})
+		return ok && r.try(trimLine(line), inner, e, place{timed: at.timed, quoted: at.quoted, depth: at.depth})
 	}
 	return false
 }

@@ -143,13 +143,17 @@ func (r *Reader) strip5424(b []byte, e *parsers.Entry) bool {
 	if !ok {
 		return false
 	}
-	t, n, ok := r.isoTime(stamp)
-	if !ok || n != len(stamp) {
+	if len(stamp) == 1 && stamp[0] == '-' { // NILVALUE: the sender has no clock
+		if e.Time.IsZero() {
+			e.Time = r.Likely()
+		}
+	} else if t, n, ok := r.isoTime(stamp); ok && n == len(stamp) {
+		e.Time = t
+	} else {
 		return false
 	}
-	e.Time = t
 	e.Host, e.Program, e.PID = notNil(e.Host), notNil(e.Program), notNil(e.PID)
-	n = structuredData(b)
+	n := structuredData(b)
 	if n == 0 {
 		return false
 	}

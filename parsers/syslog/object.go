@@ -353,11 +353,44 @@ func (r *Reader) openObject(o *object, e *parsers.Entry, at place) bool {
 	outer := *inner
 	for _, c := range o.values(message) {
 		*inner = outer
-		if r.try(trimLine(c.value), inner, e, place{timed: at.timed, hosted: true, depth: at.depth}) {
+		line := c.value
+		switch o.ends(line) {
+		case piece:
+			r.keepPiece(line)
+			return false
+		case newline:
+			line = r.withPieces(line)
+		}
+		if r.try(trimLine(line), inner, e, place{timed: at.timed, hosted: true, depth: at.depth}) {
 			return true
 		}
 	}
 	return !outer.Time.IsZero() && r.program(o, &outer, e)
+}
+
+// An ending says how what a container wrote ends in an object of Docker's json-file.
+type ending uint8
+
+const (
+	open    ending = iota // without a newline, as others write whole lines
+	newline               // a whole line, or the last piece of one
+	piece                 // Docker's buffer was full
+)
+
+// pieceSize is the size of the buffer that Docker reads the output of a container to.
+const pieceSize = 16 << 10
+
+// ends says how a message ends.
+func (o *object) ends(message []byte) ending {
+	switch {
+	case o.count[service] == 0 || len(message) == 0:
+		return open
+	case message[len(message)-1] == '\n':
+		return newline
+	case len(message) == pieceSize:
+		return piece
+	}
+	return open
 }
 
 // program reads the message of an object that names a known program.

@@ -191,6 +191,20 @@ func TestEnvelopes(t *testing.T) {
 		{"bar behind a time", "2026-11-19T12:37:15Z mail-1 | " + inner, full},
 		{"fluentd's output", "2026-11-19 12:37:15.000000000 +0000 mail.info: " + `{"host":"mx","ident":"postfix/smtp","pid":"58","message":"` + msg + `"}`, mx},
 		{"logfmt", `time="2026-11-19T12:37:15Z" level=info msg="` + tagged + `"`, nohost},
+		{"pm2", "0|mail     | " + inner, full},
+		{"pm2 with a time", "12|mail-in | 2026-11-19T12:37:15: " + tagged, nohost},
+		{"conmon", "Nov 19 12:37:15 docker1 conmon[7]: conmon e8d820bf982c51a4 <ninfo>: " + inner, full},
+		{"conmon, inner tag", "Nov 19 12:37:15 docker1 conmon[7]: conmon e8d820bf982c51a4 <nwarn>: " + tagged, docker},
+		{"dockerd", `Nov 19 12:37:15 docker1 dockerd[812]: time="2026-11-19T12:37:15Z" level=info msg="` + inner + `" container=e8d8`, full},
+		{"dockerd, msg last", `Nov 19 12:37:15 docker1 dockerd[812]: level=info container=e8d8 msg="` + tagged + `"`, docker},
+		{"dockerd in JSON", `{"log":"Nov 19 12:37:15 docker1 dockerd[812]: time=\"2026-11-19T12:37:15Z\" level=info msg=\"` + inner + `\"\n","stream":"stdout","time":"2026-11-19T12:37:16Z"}`, full},
+		{"Papertrail", "1234567890123456789\t2026-11-19T12:37:15Z\t2026-11-19T12:37:16Z\t12345678\tmx\t203.0.113.7\tMail\tInfo\tpostfix/smtp[58]\t" + msg, mx},
+		{"Papertrail, a container", "1234567890123456789\t2026-11-19T12:37:16Z\t2026-11-19T12:37:16Z\t12345678\tdocker1\t203.0.113.7\tDaemon\tInfo\te8d820bf982c\t" + inner, full},
+		{"Papertrail in grep", "2026-11-19.tsv:1234567890123456789\t2026-11-19T12:37:15Z\t2026-11-19T12:37:16Z\t12345678\tmx\t203.0.113.7\tMail\tInfo\tpostfix/smtp[58]\t" + msg, mx},
+		{"5424 without a time", "<22>1 - mx postfix/smtp 58 - - " + msg, "2026-11-22T12:00:00Z mx postfix/smtp[58] " + msg},
+		{"5424 without time and host", "<22>1 - - postfix/smtp 58 - [a@1 b=\"c\"] " + msg, "2026-11-22T12:00:00Z  postfix/smtp[58] " + msg},
+		{"5424 without a time, a container", "<30>1 - docker1 e8d820bf982c 58 - - " + inner, full},
+		{"5424 without a time in another", "<30>1 2026-11-19T12:37:15Z docker1 relay 58 - - <22>1 - mx postfix/smtp 58 - - " + msg, mx},
 		{"grep on Windows", `C:\logs\mail.log:` + inner, full},
 		{"with-unit, a container", "Thu 2026-11-19 12:37:15 UTC docker1 docker.service[7]: " + inner, full},
 		{"journald without a name", `{"_HOSTNAME":"mx","_COMM":"smtp","_SYSTEMD_UNIT":"postfix@-.service","_PID":"58","__REALTIME_TIMESTAMP":"1795091835000000","MESSAGE":"` + msg + `"}`, "2026-11-19T12:37:15Z mx postfix[58] " + msg},
@@ -299,6 +313,16 @@ func TestManyLines(t *testing.T) {
 			[]string{"2026-11-19T12:37:15Z mx echo[58] one two", "2026-11-19T12:37:15Z mx echo[58] one two"}},
 		{"pieces", "2026-11-19T12:37:15Z stdout P echo[1]: he\n2026-11-19T12:37:15Z stdout F llo", []string{"2026-11-19T12:37:15Z  echo[1] hello"}},
 	}
+	long := strings.Repeat("x", pieceSize-len("echo[1]: "))
+	tests = append(tests, []struct {
+		name, log string
+		want      []string
+	}{
+		{"pieces of Docker's json-file", `{"log":"echo[1]: ` + long + `","stream":"stdout","time":"2026-11-19T12:37:15Z"}` + "\n" + `{"log":"llo\n","stream":"stdout","time":"2026-11-19T12:37:15Z"}` +
+			"\n" + `{"log":"echo[1]: a\n","stream":"stdout","time":"2026-11-19T12:37:15Z"}`, []string{"2026-11-19T12:37:15Z  echo[1] " + long + "llo", "2026-11-19T12:37:15Z  echo[1] a"}},
+		{"whole lines without a newline", `{"log":"echo[1]: a","stream":"stdout","time":"2026-11-19T12:37:15Z"}` + "\n" + `{"log":"echo[1]: b","stream":"stdout","time":"2026-11-19T12:37:15Z"}`,
+			[]string{"2026-11-19T12:37:15Z  echo[1] a", "2026-11-19T12:37:15Z  echo[1] b"}},
+	}...)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			got := read(newReader(t), strings.Split(test.log, "\n")...)
