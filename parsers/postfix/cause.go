@@ -37,18 +37,19 @@ func (l *line) isDropped(text []byte) bool {
 
 // dropped are parts of the replies with which content filters say that they threw
 // mail away or keep it: amavis, clamsmtp, PMG.
-var dropped = []string{"discarded", "Discarded", "silently", "DISCARD(", ", DISCARD", "quarantine", "Quarantine"}
+var dropped = []string{"discarded", "Discarded", "silently", "DISCARD(", ", DISCARD", "quarantine", "Quarantine", " BLOCKED ("}
 
 // isFilter reports whether a delivery was certainly one to a content filter
 // that hands the message back or keeps it: amavis on this host says that its own MTA
 // took it (so it does in front of the MTA of another organisation, which then has
 // the mail), and a pipe's name may tell. A server on this host that smtp(8) delivers
 // to, and that names no queue id, is one too: what it lets through comes back as
-// another message. lmtp(8) delivers to mailboxes. Of others it shows when the queue
+// another message. lmtp(8) delivers to mailboxes, unless the reply is that of Proxmox
+// Mail Gateway. Of others it shows when the queue
 // id that the next hop gave the message is one of this host.
 func (l *line) isFilter(text []byte) bool {
 	if parsers.IsLoopback(l.RelayIP) {
-		return bytes.Contains(text, []byte(" from MTA(")) || string(l.daemon()) == "smtp" && l.unnamed() && !names(text)
+		return bytes.Contains(text, []byte(" from MTA(")) || parsers.Has(text, "250 2.5.0 OK (") || string(l.daemon()) == "smtp" && l.unnamed() && !names(text)
 	}
 	if len(l.RelayIP) > 0 || !parsers.Has(text, "delivered via ") {
 		return false
