@@ -11,7 +11,7 @@ import (
 func TestFilters(t *testing.T) {
 	for _, test := range []struct{ service, relay, reply, want string }{
 		{"smtp", "127.0.0.1[127.0.0.1]:10025", "250 2.5.0 OK (1A2B3C4D5E6F70819)", "handed-over"}, // PMG, kept or let through
-		{"lmtp", "127.0.0.1[127.0.0.1]:10024", "250 2.5.0 OK (20C0FFEE0A1B2)", "handed-over"}, // PMG's transport "scan"
+		{"lmtp", "127.0.0.1[127.0.0.1]:10024", "250 2.5.0 OK (20C0FFEE0A1B2)", "handed-over"},     // PMG's transport "scan"
 		{"lmtp", "127.0.0.1[127.0.0.1]:10023", "250 2.7.0 BLOCKED (20C0FFEE0A1B2)", "discarded"},
 		{"lmtp", "127.0.0.1[127.0.0.1]:24", "250 2.5.0 Ok <a@b.example>", "attempt"},
 		{"smtp", "localhost[::1]:10026", "250 Ok", "handed-over"},
