@@ -206,19 +206,30 @@ func (c *composer) nothing() string {
 	return "no mail went out in this time"
 }
 
-// What is quiet: no more than this share of all recipients is in trouble. A
-// percentage needs some recipients; fewer are counted.
+// What is quiet: no more than this share of all recipients is in trouble. Where no
+// history says what is usual, the share is smaller as soon as they would make a
+// problem. A percentage needs some recipients; fewer are counted.
 const (
 	quietShare     = 10 // a tenth
+	quietUnknown   = 50 // a fiftieth
 	fewForAPercent = 20
 )
+
+// few reports whether so many recipients in trouble are no reason to look.
+func (c *composer) few(n int64) bool {
+	share := int64(quietShare)
+	if c.Usual == nil && n > leastTogether {
+		share = quietUnknown
+	}
+	return n*share <= c.Totals.Recipients
+}
 
 // share says how many recipients failed and how many wait.
 func (c *composer) share(problems int) string {
 	n := &c.Totals
 	failed, waiting := n.Bounced+n.Expired, c.waits()
 	refused := c.refusals()
-	quiet := problems == 0 && refused == "" && !c.unusual() && !c.systemAlarms() && (failed+waiting)*quietShare <= n.Recipients
+	quiet := problems == 0 && refused == "" && !c.unusual() && !c.systemAlarms() && c.few(failed+waiting)
 	var said string
 	switch ended := n.Delivered + failed; {
 	case n.Recipients == 0:

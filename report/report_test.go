@@ -235,6 +235,7 @@ func TestDays(t *testing.T) {
 	}{
 		"without failures": {store.Numbers{Totals: tally(76, 0, 0, 0), Lines: read}, covered, "All quiet, none of 76 failed."},
 		"quiet":            {store.Numbers{Totals: tally(71, 5, 0, 0), Lines: read}, covered, "All quiet, 5 of 76 failed."},
+		"a tenth fails":    {store.Numbers{Totals: tally(99, 11, 0, 0), Lines: read}, covered, "10.0% failed."},
 		"one message":      {store.Numbers{Totals: tally(0, 1, 0, 0), Lines: read}, covered, "1 of 1 failed."},
 		"a few messages":   {store.Numbers{Totals: tally(12, 3, 0, 0), Lines: read}, covered, "3 of 15 failed."},
 		"a third fails":    {store.Numbers{Totals: tally(40, 20, 0, 0), Lines: read}, covered, "33.3% failed."},
