@@ -85,6 +85,7 @@ type outcome struct {
 	error             float64
 	knowable          float64 // how likely the best estimate lies within ten minutes of the begin
 	covered           bool    // the begin lies in the interval
+	counted           bool    // the recipients are those that were met, but for a tenth
 	alarms            int
 	superfluous       int
 	took              time.Duration
@@ -140,8 +141,8 @@ func measure(opt sites.Options, mta string, verbose bool, without []investigate.
 	o := judge(s, result, until)
 	o.took = time.Since(start)
 	if bad := o.incident && o.floor && (!o.hit1 || !o.level || o.superfluous > 0 || o.abrupt && !o.began) || !o.incident && o.alarms > 0; verbose && bad {
-		fmt.Printf("%s seed %d, %d messages a day, %d hosts, until %s: hit1 %v level %v hit3 %v began %v (%.0f min)\n  truth %v %v since %s until %s, %d met\n", opt.Kind, opt.Seed, o.messages, len(s.Hosts), until.Format("15:04"),
-			o.hit1, o.level, o.hit3, o.began, o.error, s.Truth.Where, s.Truth.Reasons, s.Truth.Begin.Format("15:04"), s.Truth.End.Format("15:04"), len(s.Truth.Met))
+		fmt.Printf("%s seed %d, %d messages a day, %d hosts, until %s: hit1 %v level %v hit3 %v began %v (%.0f min, %.0f %% at best)\n  truth %v %v since %s until %s, %d met\n", opt.Kind, opt.Seed, o.messages, len(s.Hosts), until.Format("15:04"),
+			o.hit1, o.level, o.hit3, o.began, o.error, 100*o.knowable, s.Truth.Where, s.Truth.Reasons, s.Truth.Begin.Format("15:04"), s.Truth.End.Format("15:04"), len(s.Truth.Met))
 		if s.Truth.Second != nil {
 			fmt.Printf("  and   %v %v since %s, %d met\n", s.Truth.Second.Where, s.Truth.Second.Reasons, s.Truth.Second.Begin.Format("15:04"), len(s.Truth.Second.Met))
 		}
@@ -271,6 +272,7 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 				o.began = math.Abs(o.error) <= 10
 				o.dense = metBefore(s, truth, truth.Begin.Add(time.Hour)) >= 10
 				o.knowable = knowable(truth)
+				o.counted = nearly(p.Recipients, metBefore(s, truth, until))
 				o.covered = !truth.Begin.Before(p.BeganEarliest) && !truth.Begin.After(p.BeganLatest)
 			}
 			if j == 0 || i == 0 {
@@ -320,6 +322,9 @@ func metBefore(s *sites.Site, t *sites.Truth, until time.Time) int {
 	}
 	return n
 }
+
+// nearly reports whether a number is another, but for a tenth.
+func nearly(a, b int) bool { return 10*max(a-b, b-a) <= b }
 
 type table struct{ all []outcome }
 

@@ -29,8 +29,8 @@ func ablate(from, to uint64, kinds []string, messages, most int) {
 			}
 		}
 	}
-	fmt.Println("| without | first cause right | and its level | begin within 10 min | causes too many | quiet days with an alarm |")
-	fmt.Println("| --- | --- | --- | --- | --- | --- |")
+	fmt.Println("| without | first cause right | and its level | begin within 10 min | failing recipients counted | causes too many | quiet days with an alarm |")
+	fmt.Println("| --- | --- | --- | --- | --- | --- | --- |")
 	for i, part := range parts {
 		name := string(part)
 		if name == "" {
@@ -42,7 +42,7 @@ func ablate(from, to uint64, kinds []string, messages, most int) {
 
 // summary is the row of an ablation.
 func (t *table) summary() string {
-	var seen, hit1, level, abrupt, began, many, quiet, alarms int
+	var seen, hit1, level, abrupt, began, failures, counted, many, quiet, alarms int
 	for _, o := range t.all {
 		switch {
 		case !o.incident:
@@ -54,8 +54,10 @@ func (t *table) summary() string {
 			level += one(o.hit1 && o.level)
 			abrupt += one(o.abrupt)
 			began += one(o.abrupt && o.hit1 && o.began)
+			failures += one(!o.missing)
+			counted += one(!o.missing && o.counted)
 			many += one(o.superfluous > 0)
 		}
 	}
-	return fmt.Sprintf("| %d/%d | %d/%d | %d/%d | %d/%d | %d/%d |", hit1, seen, level, seen, began, abrupt, many, seen, alarms, quiet)
+	return fmt.Sprintf("| %d/%d | %d/%d | %d/%d | %d/%d | %d/%d | %d/%d |", hit1, seen, level, seen, began, abrupt, counted, failures, many, seen, alarms, quiet)
 }

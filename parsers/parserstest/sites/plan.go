@@ -8,7 +8,7 @@ import (
 
 // Incidents are the kinds of incidents.
 var Incidents = []string{"provider-block", "platform-block", "provider-host", "dmarc", "listed", "dns", "mx-down", "hoster-down", "tls", "rate-limit", "greylisting",
-	"disk-full", "bad-list", "too-big", "content", "policy-domain", "app-blocked", "silent-app", "silent-host", "silent-site", "smarthost-down", "stuck-queue", "two"}
+	"disk-full", "bad-list", "too-big", "content", "policy-domain", "app-blocked", "unsigned-host", "silent-app", "silent-host", "silent-site", "smarthost-down", "stuck-queue", "two"}
 
 // QuietDays are the kinds of days without one.
 var QuietDays = []string{"working-day", "saturday", "sunday", "holiday", "newsletter", "big-newsletter", "new-app", "new-domains", "first-of-month",
@@ -331,6 +331,30 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		t.Reasons = []string{"reputation", "blocklist", "spam-content", "client-refused"}
 		m.hit(t, m.between(.7, 1), always(blockOf(o)), func(msg *Message, r *Recipient) bool {
 			return msg.app == a && r.domain.by.name == o.name
+		})
+	},
+	"unsigned-host": func(m *maker, t *Truth) { // one host does not sign one sender's mail; one provider minds
+		n := len(m.operators)
+		pair := m.large(len(m.apps)*n, m.enough(), func(i int, a *app, d *domain) bool {
+			b, o := m.apps[i/n], m.operators[i%n]
+			return a == b && d.by == o && o.name != "" && !o.isLocal() && a.style != "forward" && a.style != "list"
+		})
+		a, o := m.apps[pair/n], m.operators[pair%n]
+		host := m.site.Hosts[pick(m.r, a.hosts)]
+		for _, w := range whereOf(o) {
+			delete(w, "platform")
+			w["sender_domain"] = a.domain
+			if len(a.hosts) == 1 { // the sender is on no other
+				t.Where = append(t.Where, maps.Clone(w))
+			}
+			if len(m.site.Hosts) > 1 {
+				w["host"] = host
+				t.Where = append(t.Where, w)
+			}
+		}
+		t.Reasons = []string{"authentication"}
+		m.hit(t, m.between(.8, 1), always(dmarcOf(o)), func(msg *Message, r *Recipient) bool {
+			return msg.app == a && msg.Host == host && r.domain.by.name == o.name
 		})
 	},
 	"silent-app": func(m *maker, t *Truth) {
