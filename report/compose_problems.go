@@ -280,13 +280,7 @@ func (c *composer) here(command string) string {
 	if command == "" {
 		return ""
 	}
-	if end := c.end(); end.In(c.location).Format(time.RFC3339) != end.Local().Format(time.RFC3339) {
-		command += " --tz " + shellWord(c.location.String())
-	}
-	for _, f := range c.Files {
-		command += " " + shellWord(f)
-	}
-	return command
+	return investigate.Here(command, c.end().In(c.location), c.Files)
 }
 
 // shellWord quotes a word for a shell. What could not be typed is left out.

@@ -10,27 +10,52 @@ import (
 	"mailfail/templates"
 )
 
-// Title says in one sentence what is wrong, where, and since when.
-func (p *Problem) Title() templates.Text {
-	switch p.Kind {
-	case MissingMail:
-		if p.Severity == Remark {
-			return templates.Words("It looks like a holiday: from the beginning of the day nearly all senders send less, in the same proportion")
-		}
-		return templates.Say("Mail%v is missing: about %v of %v expected recipients did not come, %v", p.place(), p.Recipients, int(p.Expected+.5), p.when())
-	case UntriedMail:
-		return templates.Say("Mail is accepted%v and not tried: about %v recipients, %v", p.place(), p.Recipients, p.when())
+// Headline says in a few words what is wrong, where, and since when.
+func (p *Problem) Headline() templates.Text {
+	switch {
+	case p.Kind == MissingMail && p.Severity == Remark:
+		return p.Title()
+	case p.Kind == MissingMail:
+		return templates.Say("Mail%v %v missing %v", p.place(), p.verb("is", "was"), p.span())
+	case p.Kind == UntriedMail:
+		return templates.Say("Mail %v accepted%v and not tried %v", p.verb("is", "was"), p.place(), p.span())
 	}
-	return templates.Say("Mail%v fails (%v): %v of %v recipients, %v", p.place(), p.reasonWords(), p.Recipients, p.Tried, p.when())
+	return templates.Say("Mail%v %v %v: %v", p.place(), p.verb("fails", "failed"), p.span(), lowered(p.Reason))
+}
+
+// Title says in one sentence what is wrong, where, for how many, and since when.
+func (p *Problem) Title() templates.Text {
+	switch {
+	case p.Kind == MissingMail && p.Severity == Remark:
+		return templates.Words("It looks like a holiday: from the beginning of the day nearly all senders send less, in the same proportion")
+	case p.Kind == MissingMail:
+		return templates.Say("Mail%v %v missing: about %v of %v expected recipients did not come, %v", p.place(), p.verb("is", "was"), p.Recipients, int(p.Expected+.5), p.when())
+	case p.Kind == UntriedMail:
+		return templates.Say("Mail %v accepted%v and not tried: about %v recipients, %v", p.verb("is", "was"), p.place(), p.Recipients, p.when())
+	}
+	return templates.Say("Mail%v %v (%v): %v of %v recipients (usual %v), %v", p.place(), p.verb("fails", "failed"), p.reasonWords(), p.Recipients, p.Tried, percent(p.RateBefore), p.when())
+}
+
+// verb returns the form of a verb for what goes on, or for what is over.
+func (p *Problem) verb(now, past string) string {
+	if p.Ended.IsZero() {
+		return now
+	}
+	return past
 }
 
 // reasonWords names the reason of a problem and its code.
 func (p *Problem) reasonWords() templates.Text {
-	name := templates.Words(strings.ToLower(registry.Reason(p.Reason).Info().Name))
+	name := templates.Words(lowered(p.Reason))
 	if p.Code == "" {
 		return name
 	}
 	return templates.Say("%v, %v", name, registry.Foreign(p.Code))
+}
+
+// lowered returns the name of a reason as it stands within a sentence.
+func lowered(reason string) string {
+	return strings.ToLower(registry.Reason(reason).Info().Name)
 }
 
 // place says in words what narrows a problem down.
@@ -64,15 +89,31 @@ func (p *Problem) place() templates.Text {
 	return t
 }
 
-// when says since when, and until when.
+// when says since when, how sure that is, and until when.
 func (p *Problem) when() string {
-	since := "since " + p.clock(p.Began)
+	began := p.clock(p.Began)
+	if p.BeganLatest.Sub(p.BeganEarliest) > certain {
+		began = fmt.Sprintf("about %s (%s to %s)", began, p.clock(p.BeganEarliest), p.clock(p.BeganLatest))
+	}
 	if p.Ended.IsZero() {
-		return since + ", still on"
+		return "since " + began + ", still on"
+	}
+	return "from " + began + " to " + p.clock(p.Ended)
+}
+
+// certain is how long the time may be in which a problem began, for the begin to be
+// named alone.
+const certain = 5 * time.Minute
+
+// span says since when, or when, without how sure that is.
+func (p *Problem) span() string {
+	if p.Ended.IsZero() {
+		return "since " + p.clock(p.Began)
 	}
 	return "from " + p.clock(p.Began) + " to " + p.clock(p.Ended)
 }
 
+// clock writes a time, with its day where that is not the last of the window.
 func (p *Problem) clock(t time.Time) string {
 	if y, m, d := t.Date(); p.newest.IsZero() || sameDay(p.newest, y, m, d) {
 		return t.Format("15:04")
@@ -90,14 +131,10 @@ func (p *Problem) Facts() (facts []templates.Text) {
 	if p.Kind == MissingMail && p.Severity == Remark {
 		return append(facts, templates.Words(fmt.Sprintf("%s of %s expected recipients came.", templates.Count(int64(p.Tried)), templates.Count(int64(p.Expected+.5)))))
 	}
-	facts = append(facts, templates.Words(fmt.Sprintf("It began between %s and %s.", p.clock(p.BeganEarliest), p.clock(p.BeganLatest))))
 	if p.Kind != Failures {
 		return facts
 	}
-	state := fmt.Sprintf("%s failed, %s wait, %s were delivered later.", templates.Count(int64(p.Failed)), templates.Count(int64(p.Waiting)),
-		templates.Count(int64(max(0, p.Recipients-p.Failed-p.Waiting))))
-	facts = append(facts, templates.Words(state))
-	facts = append(facts, templates.Words(fmt.Sprintf("Usual there: %s. It is %s of all that changed.", percent(p.RateBefore), percent(p.Share))))
+	facts = append(facts, templates.Words(p.fate()+" "+p.ofAll()))
 	switch {
 	case p.New && p.NewCode:
 		facts = append(facts, templates.Words("Neither this reply nor its code was seen on the days before."))
@@ -105,9 +142,31 @@ func (p *Problem) Facts() (facts []templates.Text) {
 		facts = append(facts, templates.Words("This reply was not seen on the days before."))
 	}
 	for _, c := range p.Common {
-		facts = append(facts, templates.Say("All of it: "+c.Dimension+" %v.", c.Value))
+		facts = append(facts, templates.Say("Nearly all of it: "+c.Dimension+" %v.", c.Value))
 	}
 	return facts
+}
+
+// fate says what became of the recipients.
+func (p *Problem) fate() string {
+	var parts []string
+	say := func(n int, one, many string) {
+		if n > 0 {
+			parts = append(parts, templates.Count(int64(n))+" "+cmp.Or(map[bool]string{true: one}[n == 1], many))
+		}
+	}
+	say(p.Failed, "failed", "failed")
+	say(p.Waiting, "waits", "wait")
+	say(p.Recipients-p.Failed-p.Waiting, "was delivered later", "were delivered later")
+	return strings.Join(parts, ", ") + "."
+}
+
+// ofAll says how much of the change a problem is.
+func (p *Problem) ofAll() string {
+	if p.Share > 0.99 {
+		return "Nothing else changed."
+	}
+	return fmt.Sprintf("This is %.0f %% of all that changed.", 100*p.Share)
 }
 
 func percent(x float64) string {
@@ -135,11 +194,11 @@ func (r *Result) Verdict() templates.Text {
 	case len(r.Problems) == 0:
 		return templates.Say("Nothing unusual: of %v recipients %v failed at a first attempt (usual %v).", r.Recipients, percent(r.Rate), percent(r.Usual))
 	case r.Alarms() == 0:
-		return templates.Say("Nothing serious. %v.", r.Problems[0].Title())
+		return templates.Say("Nothing serious. %v.", r.Problems[0].Headline())
 	case len(r.Problems) == 1:
-		return templates.Say("%v.", r.Problems[0].Title())
+		return templates.Say("%v.", r.Problems[0].Headline())
 	}
-	return templates.Say("%v changes, the strongest: %v.", len(r.Problems), r.Problems[0].Title())
+	return templates.Say("%v changes, the strongest: %v.", len(r.Problems), r.Problems[0].Headline())
 }
 
 // Limits says what would have been reported, and what came nearest.
@@ -182,22 +241,45 @@ func (p *Problem) commands(until time.Time) (list []string) {
 	w := &p.Where
 	at := []registry.Foreign{"--since", minute(p.BeganEarliest), "--until", minute(end), "--sender", w.SenderDomain,
 		"--provider", w.Provider, "--domain", w.Domain, "--host", w.Host, "--account", w.Account}
-	if p.Kind != Failures {
-		return []string{command("mailfail report --by sender,host", at[:4]...)}
+	if p.Kind != Failures { // a day shows the mail before it too
+		return []string{command("mailfail report", "--since", minute(until.AddDate(0, 0, -1)), "--until", minute(until), "--sender", w.SenderDomain, "--host", w.Host)}
 	}
 	list = append(list, command("mailfail events", append(at, "--reason", registry.Foreign(p.Reason))...))
 	return append(list, command("mailfail report --by provider,sender", append(at, "--reason", registry.Foreign(p.Reason))...))
 }
 
-// minute writes a time as flags have it.
-func minute(t time.Time) registry.Foreign { return registry.Foreign(t.Format("2006-01-02 15:04")) }
+// minuteLayout is how a minute is written for flags.
+const minuteLayout = "2006-01-02T15:04"
 
-// quote makes a word of a shell of s.
+// minute writes a time as flags have it.
+func minute(t time.Time) registry.Foreign { return registry.Foreign(t.Format(minuteLayout)) }
+
+// Here completes a command, so that it reads the same files in the zone of a time.
+func Here(command string, at time.Time, files []string) string {
+	if at.Format(time.RFC3339) != at.Local().Format(time.RFC3339) {
+		command += " --tz " + quote(at.Location().String())
+	}
+	for _, f := range files {
+		command += " " + quote(f)
+	}
+	return command
+}
+
+// Here completes the commands of a result, so that they read the same files in its
+// zone.
+func (r *Result) Here(files []string) {
+	for i := range r.Problems {
+		for j, command := range r.Problems[i].Next {
+			r.Problems[i].Next[j] = Here(command, r.Until, files)
+		}
+	}
+}
+
+// quote makes a word of a shell of s. What could not be typed is left out.
 func quote(s string) string {
-	safe := strings.IndexFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:@/+", r))
-	}) < 0
-	if safe && s != "" {
+	s = templates.Printable(s)
+	safe := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@/+:,") == ""
+	if safe && s != "" && s[0] != '-' {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"

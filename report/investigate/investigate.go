@@ -115,7 +115,7 @@ type Problem struct {
 	Action   string
 	Next     []string // commands that show the mail
 
-	newest time.Time // the end of the window
+	newest time.Time // of the window
 }
 
 // Analyze finds what changed in d.
@@ -181,7 +181,7 @@ func (r *Result) finish() {
 	excess = max(excess, float64(r.Events)-r.Usual*float64(r.Recipients))
 	for i := range r.Problems {
 		p := &r.Problems[i]
-		p.newest = r.Until
+		p.newest = r.Until.Add(-time.Minute)
 		if p.Kind == Failures && excess > 0 {
 			p.Share = min(1, p.Excess/excess)
 		}

@@ -213,7 +213,7 @@ func (m *model) ruledOut(r *Result, found []*finding, v *volume) (list []string)
 		}
 	}
 	if len(found) > 0 && n > 0 && events < 1.5*usual+10 {
-		list = append(list, fmt.Sprintf("everything else as usual: %s of %s recipients failed (usual %s)", percent(events/n), templates.Count(int64(n)), percent(usual/n)))
+		list = append(list, fmt.Sprintf("everything else as usual: %s of %s recipients failed at a first attempt (usual %s)", percent(events/n), templates.Count(int64(n)), percent(usual/n)))
 	}
 	for _, f := range found[:min(1, len(found))] {
 		list = append(list, m.evenly(f, dimHost, "hosts")...)
@@ -271,7 +271,7 @@ func (m *model) ofHole(kind string, h *hole) Problem {
 	if h.holiday {
 		p.Severity = Remark
 	}
-	if end := m.data.Since + int64(h.to)*quarter; end < m.data.Until-2*quarter {
+	if end := m.data.Since + int64(h.to)*quarter; h.over && end < m.data.Until-2*quarter {
 		p.Ended = m.time(end)
 	}
 	return p

@@ -271,6 +271,7 @@ type hole struct {
 	before             float64 // expected recipients of the whole window
 	began, earliest    int64
 	latest             int64
+	over               bool // the mail after it is that of a usual day
 	holiday            bool // all senders send less from the beginning, in the same proportion
 }
 
@@ -326,6 +327,7 @@ func (v *volume) findBeside(streams []*stream, day int, usual func(*stream, int)
 		if h.to == 0 {
 			return h
 		}
+		h.over = h.isOver(seen, expected)
 		if v.data.has(partLevel) {
 			v.levels(parts, level, &h, days)
 		}
@@ -411,6 +413,17 @@ func (v *volume) deepest(seen, expected []float64) (h hole) {
 		}
 	}
 	return h
+}
+
+// leastOver is the log likelihood ratio that shows that a hole is over.
+const leastOver = 3
+
+// isOver reports whether the mail after a hole is rather that of a usual day than
+// more of the hole: at night, when little is expected, its absence shows nothing.
+func (h *hole) isOver(seen, expected []float64) bool {
+	o, e := sum(seen[h.to:]), sum(expected[h.to:])
+	rho := max(.02, h.observed/h.expected)
+	return -o*math.Log(rho)-e*(1-rho) > leastOver
 }
 
 // missing finds the holes in the mail of the window.
@@ -719,6 +732,7 @@ func (v *volume) stuck(tried *stream, accepted []*stream) hole {
 	}
 	h := v.deepest(tried.days[today], came)
 	if h.to > 0 {
+		h.over = h.isOver(tried.days[today], came)
 		v.begin(&h, []*stream{tried})
 	}
 	return h
