@@ -71,6 +71,14 @@ func parseReasons(text string) ([]ReasonInfo, error) {
 // Reasons returns all reasons, those of a group together, "unknown" last.
 func Reasons() []ReasonInfo { return slices.Clone(reasons()) }
 
+// ReasonNames returns the names of all reasons, in the order of Reasons.
+func ReasonNames() (names []string) {
+	for _, r := range reasons() {
+		names = append(names, string(r.Reason))
+	}
+	return names
+}
+
 // Info explains the reason; one that is not in the list is explained as
 // unknown, under its own name.
 func (r Reason) Info() ReasonInfo {

@@ -80,6 +80,15 @@ func unknownName(what, name string, known []string) error {
 	return fmt.Errorf("no %s %q in these logs", what, registry.Foreign(name))
 }
 
+// Unknown returns the error about a value that is not one of known: it names the one
+// that was meant, or all there are. What is the word for the value: "reason".
+func Unknown(what, value string, known []string) error {
+	if near := Nearest(value, known); near != "" {
+		return fmt.Errorf("unknown %s %q; did you mean %s?", what, registry.Foreign(value), near)
+	}
+	return fmt.Errorf("unknown %s %q; want one of %s", what, registry.Foreign(value), strings.Join(known, ", "))
+}
+
 // Nearest returns the one of known that a word was meant to be, "" when none is
 // near enough.
 func Nearest(word string, known []string) string {

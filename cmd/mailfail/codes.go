@@ -65,7 +65,7 @@ func checkFilter(f explain.Filter) error {
 		{"--class", f.Class, codeClasses},
 		{"--subject", f.Subject, codeSubjects},
 		{"--kind", f.Kind, codeKinds},
-		{"--reason", f.Reason, reasonNames()},
+		{"--reason", f.Reason, registry.ReasonNames()},
 	} {
 		if given.value != "" && !slices.Contains(given.known, given.value) {
 			return unknownValue(given.flag, given.value, given.known)

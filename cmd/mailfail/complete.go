@@ -29,7 +29,7 @@ func completions() map[string]completion {
 	}
 	return map[string]completion{
 		"by":         listed(func() []string { return append(dimensionNames(), aloneNames()...) }),
-		"reason":     listed(reasonNames),
+		"reason":     listed(registry.ReasonNames),
 		"mta":        listed(mtaNames),
 		"direction":  fixed(store.DirectionNames...),
 		"outcome":    fixed(store.OutcomeNames...),

@@ -84,8 +84,8 @@ func (f *filterFlags) filter() (store.Filter, error) {
 		}
 	}
 	for _, r := range f.Reasons {
-		if !slices.ContainsFunc(registry.Reasons(), func(i registry.ReasonInfo) bool { return strings.EqualFold(r, string(i.Reason)) }) {
-			return f.Filter, unknownValue("--reason", r, reasonNames())
+		if names := registry.ReasonNames(); !slices.Contains(names, strings.ToLower(r)) {
+			return f.Filter, unknownValue("--reason", r, names)
 		}
 	}
 	for _, d := range f.Directions {
@@ -118,13 +118,6 @@ func mtaNames() (names []string) {
 			seen[f.MTA] = true
 			names = append(names, f.MTA)
 		}
-	}
-	return names
-}
-
-func reasonNames() (names []string) {
-	for _, r := range registry.Reasons() {
-		names = append(names, string(r.Reason))
 	}
 	return names
 }

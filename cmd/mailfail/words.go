@@ -14,10 +14,7 @@ import (
 // unknownValue says that a flag takes no such value, and which one was meant or
 // which ones there are.
 func unknownValue(flag, value string, known []string) error {
-	if near := report.Nearest(value, known); near != "" {
-		return usageError("unknown %s value %q; did you mean %s?", flag, registry.Foreign(value), near)
-	}
-	return usageError("unknown %s value %q; want one of %s", flag, registry.Foreign(value), strings.Join(known, ", "))
+	return usageError("%w", report.Unknown(flag+" value", value, known))
 }
 
 // unknownFlag adds the flag that was meant to the error about one that is

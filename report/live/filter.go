@@ -81,10 +81,7 @@ func AddCondition(f *store.Filter, word string, keys []string) error {
 
 // checkReason returns an error for what no failure is filed under.
 func checkReason(name string) error {
-	var known []string
-	for _, r := range registry.Reasons() {
-		known = append(known, string(r.Reason))
-	}
+	known := registry.ReasonNames()
 	if slices.Contains(known, strings.ToLower(name)) {
 		return nil
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -150,14 +151,11 @@ func byReason(ctx context.Context, q store.Reader, list *[]prometheus.Metric) er
 	if err != nil {
 		return err
 	}
-	known := map[string]bool{}
-	for _, r := range registry.Reasons() {
-		known[string(r.Reason)] = true
-	}
+	known := registry.ReasonNames()
 	sums := map[string]store.Tally{}
 	for _, g := range n.Groups {
 		reason := string(g.Values[0])
-		if !known[reason] { // of rules of the user's own
+		if !slices.Contains(known, reason) { // of rules of the user's own
 			reason = "unknown"
 		}
 		s := sums[reason]

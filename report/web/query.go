@@ -1,7 +1,6 @@
 package web
 
 import (
-	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -79,7 +78,7 @@ func parse(asked url.Values, now time.Time, loc *time.Location) (q query, err er
 		}
 	}
 	for _, name := range q.filter.Reasons {
-		if err := known("reason", strings.ToLower(name), reasons()); err != nil {
+		if err := known("reason", strings.ToLower(name), registry.ReasonNames()); err != nil {
 			return q, err
 		}
 	}
@@ -118,18 +117,7 @@ func known[S ~string](what, value string, list []S) error {
 		}
 		names = append(names, string(name))
 	}
-	if near := report.Nearest(value, names); near != "" {
-		return requestError{fmt.Errorf("unknown %s %q; did you mean %s?", what, value, near)}
-	}
-	return requestError{fmt.Errorf("unknown %s %q; want one of %s", what, value, strings.Join(names, ", "))}
-}
-
-// reasons lists what failures are filed under.
-func reasons() (names []registry.Reason) {
-	for _, r := range registry.Reasons() {
-		names = append(names, r.Reason)
-	}
-	return names
+	return requestError{report.Unknown(what, value, names)}
 }
 
 // parseWindow reads day, or since and until.
