@@ -62,7 +62,7 @@ func TestMergeIsReadingAll(t *testing.T) {
 // What has grown since is merged anew, and what must not be merged is refused.
 func TestMergeAgain(t *testing.T) {
 	dir := t.TempDir()
-	east, west := hostLog(t, dir, "east", 1, 300), hostLog(t, dir, "west", 2, 300)
+	east, west := hostLog(t, dir, "east", 1, few(100, 300)), hostLog(t, dir, "west", 2, few(100, 300))
 	a, b, merged := filepath.Join(dir, "a.db"), filepath.Join(dir, "b.db"), filepath.Join(dir, "m.db")
 	readInto(t, a, east)
 	readInto(t, b, west)
@@ -100,7 +100,7 @@ func TestMergeAgain(t *testing.T) {
 func TestMergePruned(t *testing.T) {
 	dir := t.TempDir()
 	a, b, merged, all := filepath.Join(dir, "a.db"), filepath.Join(dir, "b.db"), filepath.Join(dir, "m.db"), filepath.Join(dir, "all.db")
-	east, west := hostLog(t, dir, "east", 1, 300), hostLog(t, dir, "west", 2, 300)
+	east, west := hostLog(t, dir, "east", 1, few(100, 300)), hostLog(t, dir, "west", 2, few(100, 300))
 	readInto(t, a, east)
 	readInto(t, b, west)
 	readInto(t, all, east, west)

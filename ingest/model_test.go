@@ -51,7 +51,7 @@ var operations = []string{
 // that of all lines read once, at the end, in order: the model. A script that
 // fails is made as short as can be before it is shown.
 func TestModel(t *testing.T) {
-	seeds := few(4, *modelSeeds)
+	seeds := few(2, *modelSeeds)
 	for part := range runtime.GOMAXPROCS(0) {
 		t.Run(fmt.Sprint("part ", part), func(t *testing.T) {
 			t.Parallel()

@@ -345,9 +345,9 @@ func TestTextIsNoWiderThanAsked(t *testing.T) {
 
 // Any two dimensions with names of usual length fit on a terminal.
 func TestTablesByTwoDimensionsFit(t *testing.T) {
-	for _, a := range store.Dimensions {
-		for _, b := range store.Dimensions {
-			if a == b || testing.Short() && a > b {
+	for i, a := range store.Dimensions {
+		for j, b := range store.Dimensions {
+			if a == b || testing.Short() && (i+j)%3 != 1 {
 				continue
 			}
 			r := sample()

@@ -22,6 +22,9 @@ func TestGolden(t *testing.T) {
 	} {
 		for form, ending := range map[string]string{"text": "txt", "html": "html", "markdown": "md", "json": "json", "csv": "csv"} {
 			t.Run(name+"/"+form, func(t *testing.T) {
+				if name == "day" && form != "text" {
+					takesLong(t) // to read; the small logs have every form
+				}
 				var out, errs bytes.Buffer
 				if code := run(append([]string{"report", "--format", form}, args...), strings.NewReader(""), &out, &errs); code != 0 || errs.Len() > 0 {
 					t.Fatalf("exit code %d, %s", code, errs.String())

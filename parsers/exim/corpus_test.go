@@ -19,9 +19,12 @@ const (
 	small  = "../../testdata/exim" // pieces of real
 )
 
-// needs skips a test whose logs are not part of the repository.
+// needs skips a test whose logs are not part of the repository, and are many.
 func needs(t *testing.T, dir string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long: left to the tests without -short")
+	}
 	if _, err := os.Stat(dir); err != nil {
 		t.Skip("the collected logs are not here: ", err)
 	}

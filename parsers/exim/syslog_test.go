@@ -122,7 +122,7 @@ func counted(records []string) []string {
 func TestSyslogCopies(t *testing.T) {
 	compareSyslog(t, filepath.Join(small, "inbound"))
 	compareSyslog(t, filepath.Join(small, "outbound"))
-	if _, err := os.Stat(real); err == nil {
+	if _, err := os.Stat(real); err == nil && !testing.Short() {
 		for _, run := range append([]string{"exim-inbound"}, runs...) {
 			compareSyslog(t, filepath.Join(real, run))
 		}

@@ -359,8 +359,12 @@ func TestHostileASCII(t *testing.T) {
 func TestAnySize(t *testing.T) {
 	m, c := newModel(80, 24, Look{Unicode: true, Color: true})
 	feed(m, c)
-	for w := 1; w < 210; w += 7 {
-		for h := 1; h < 60; h += 3 {
+	step := 1
+	if testing.Short() {
+		step = 3
+	}
+	for w := 1; w < 210; w += 7 * step {
+		for h := 1; h < 60; h += 3 * step {
 			m.Update(tea.WindowSizeMsg{Width: w, Height: h})
 			if w >= 20 && h >= 5 {
 				check(t, m)
