@@ -77,15 +77,15 @@ func TestRegistrable(t *testing.T) {
 	}
 }
 
-func TestHasLine(t *testing.T) {
-	const text = "a\nab\nb\nd\n"
-	for _, line := range strings.Fields(text) {
-		if !hasLine(text, line) {
+func TestSortedLines(t *testing.T) {
+	lines := sortedLines{"*.a\n*.ab\n*.b\n*.d\n", len("*.")}
+	for _, line := range []string{"a", "ab", "b", "d"} {
+		if !lines.has(line) {
 			t.Errorf("%q is not found", line)
 		}
 	}
 	for _, line := range []string{"", "aa", "c", "e", "A", "a\nab"} {
-		if hasLine(text, line) {
+		if lines.has(line) {
 			t.Errorf("%q is found", line)
 		}
 	}
