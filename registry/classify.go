@@ -37,6 +37,7 @@ type Rules struct {
 	weak    ruleSet  // rules that are asked after codes
 	from    []uint32 // phrase → where in of the rules begin that it makes worth asking
 	of      []uint16
+	asked   map[string]bool // providers that rules name
 	version func() string
 }
 
@@ -112,7 +113,7 @@ func compileRules(sources ...source) (*Rules, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Rules{rules: rr.rules, phrases: p, version: sync.OnceValue(func() string { return version(sources) })}
+	r := &Rules{rules: rr.rules, phrases: p, asked: map[string]bool{}, version: sync.OnceValue(func() string { return version(sources) })}
 	r.index(len(rr.texts))
 	return r, nil
 }
@@ -139,6 +140,9 @@ func (r *Rules) index(phrases int) {
 		if r.rules[i].weak {
 			r.weak.add(i)
 		}
+		for _, provider := range r.rules[i].providers {
+			r.asked[provider] = true
+		}
 		asks := r.rules[i].asks()
 		if asks == nil {
 			r.always.add(i)
@@ -162,6 +166,10 @@ func (r *Rules) index(phrases int) {
 
 // Version changes whenever the same failure might get another reason.
 func (r *Rules) Version() string { return r.version() }
+
+// Asks reports whether a reason may depend on this provider: on all that no rule and
+// no code of a vendor names it depends in the same way.
+func (r *Rules) Asks(provider string) bool { return r.asked[provider] || codes().providers[provider] }
 
 // Classify returns the reason of f and what it rests on. Equal failures have
 // equal verdicts. The rule is the name of one in a rules file, or "code 5.1.1"

@@ -277,3 +277,39 @@ func TestRulesWithoutEnd(t *testing.T) {
 		t.Errorf("LoadRules of a device without end: %v", err)
 	}
 }
+
+// TestAsks checks that a reason depends on no provider but those that are asked for.
+func TestAsks(t *testing.T) {
+	rules := DefaultRules()
+	asked := 0
+	for _, provider := range append(Providers(), "alder.example") {
+		if rules.Asks(provider) {
+			asked++
+			continue
+		}
+		for _, r := range rules.rules {
+			for _, example := range r.examples {
+				f := FailureOf(example, "", StageRcpt)
+				want := rules.Classify(f)
+				f.Provider = provider
+				if got := rules.Classify(f); got != want {
+					t.Errorf("%s says %q: %+v, want %+v", provider, example, got, want)
+				}
+			}
+		}
+	}
+	if asked == 0 || !rules.Asks("Google") {
+		t.Errorf("%d providers are asked for", asked)
+	}
+}
+
+// TestAsksRulesOfUser checks that providers in rules of the user are asked for.
+func TestAsksRulesOfUser(t *testing.T) {
+	rules, err := compileRules(source{"own", "rule own\n  reason policy\n  provider alder.example\n  text no\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !rules.Asks("alder.example") || rules.Asks("birch.example") {
+		t.Error("other providers are asked for than the rule names")
+	}
+}

@@ -14,6 +14,10 @@ import (
 type Classifier interface {
 	Classify(registry.Failure) registry.Verdict
 
+	// Asks reports whether a verdict may depend on this provider. All others are
+	// alike.
+	Asks(provider string) bool
+
 	// Version changes whenever the same failure might get another verdict.
 	Version() string
 }

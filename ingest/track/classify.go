@@ -17,6 +17,7 @@ type classifier struct {
 	rules     store.Classifier
 	providers map[string]string // by relay
 	causes    map[[16]byte]*cause
+	verdicts  map[[16]byte]registry.Verdict // of failures without the provider
 	seeds     [2]maphash.Seed
 	signature []byte // scratch
 }
@@ -35,6 +36,7 @@ func newClassifier(rules store.Classifier) *classifier {
 		rules:     rules,
 		providers: map[string]string{},
 		causes:    map[[16]byte]*cause{},
+		verdicts:  map[[16]byte]registry.Verdict{},
 		seeds:     [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 	}
 }
@@ -46,6 +48,9 @@ func (c *classifier) forget() { clear(c.causes) }
 func (c *classifier) trim() {
 	if len(c.causes) > maxClassified {
 		clear(c.causes)
+	}
+	if len(c.verdicts) > maxClassified {
+		clear(c.verdicts)
 	}
 	if len(c.providers) > maxClassified {
 		clear(c.providers)
@@ -75,13 +80,30 @@ func (c *classifier) cause(w store.Writer, f registry.Failure, relay, text []byt
 		return k, nil
 	}
 	f.Signature = string(c.signature)
-	k := &cause{Cause: store.Cause{Failure: f, Verdict: c.rules.Classify(f)}}
+	k := &cause{Cause: store.Cause{Failure: f, Verdict: c.classify(f)}}
 	var err error
 	if k.id, err = w.Cause(&k.Cause); err != nil {
 		return nil, err
 	}
 	c.causes[key] = k
 	return k, nil
+}
+
+// classify returns the verdict on f, whose signature is c.signature. The same reply of
+// thousands of small providers is asked about once.
+func (c *classifier) classify(f registry.Failure) registry.Verdict {
+	if c.rules.Asks(f.Provider) {
+		return c.rules.Classify(f)
+	}
+	alike := f
+	alike.Provider = ""
+	key := c.hash(&alike)
+	v, ok := c.verdicts[key]
+	if !ok {
+		v = c.rules.Classify(f)
+		c.verdicts[key] = v
+	}
+	return v
 }
 
 // hash returns a hash of f and c.signature that no other failure shares, as far
