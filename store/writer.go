@@ -321,7 +321,9 @@ var Steps = [...]string{"delivered", "handed over", "placed"}
 // and NUL bytes, which SQLite's functions take for the end of a string, become
 // U+FFFD.
 func Clean(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
 	if strings.IndexByte(s, 0) >= 0 {
 		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
 	}

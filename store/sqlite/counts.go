@@ -38,9 +38,27 @@ const (
 
 // countEntry is something that was counted since the last flush.
 type countEntry struct {
-	minute, series, cause int32
-	field                 int32
-	n                     int32
+	hourSeries  int64 // hour and, in the lower half, series: entries are sorted by it
+	causeMinute int64 // cause and minute of the hour, likewise
+	field, n    int32
+}
+
+func newCountEntry(minute, series, cause, field, n int32) countEntry {
+	hour := hourOf(minute)
+	return countEntry{int64(hour)<<32 | int64(uint32(series)), int64(cause)<<32 | int64(minute) - 60*int64(hour), field, n}
+}
+
+func (e *countEntry) hour() int64 { return e.hourSeries >> 32 }
+
+// compare orders entries by hour, series, cause and minute.
+func (e *countEntry) compare(o *countEntry) int {
+	switch {
+	case e.hourSeries < o.hourSeries:
+		return -1
+	case e.hourSeries > o.hourSeries:
+		return 1
+	}
+	return cmp.Compare(e.causeMinute, o.causeMinute)
 }
 
 // maxEntries is how many entries are kept in memory before they are written.
@@ -62,7 +80,7 @@ func minuteOf(time int64) int32 {
 }
 
 func (w *Writer) count(series, cause, time int64, c *store.Counts) {
-	e := countEntry{minute: minuteOf(time), series: int32(series), cause: int32(cause)}
+	e := newCountEntry(minuteOf(time), int32(series), int32(cause), 0, 0)
 	for field, n := range [fields]int64{c.Delivered, c.Recipients, c.Suspended, c.Handed, c.Messages, c.Accepted, c.Expected, c.Heard} {
 		if n != 0 {
 			e.field, e.n = int32(field), int32(n)
@@ -89,15 +107,13 @@ func (w *Writer) flushCounts() error {
 	if w.countErr != nil {
 		return w.countErr
 	}
-	slices.SortFunc(w.counts, func(a, b countEntry) int {
-		return cmp.Or(cmp.Compare(hourOf(a.minute), hourOf(b.minute)), cmp.Compare(a.series, b.series), cmp.Compare(a.cause, b.cause), cmp.Compare(a.minute, b.minute))
-	})
+	slices.SortFunc(w.counts, func(a, b countEntry) int { return a.compare(&b) })
 	for rest := w.counts; len(rest) > 0; {
-		hour, n := hourOf(rest[0].minute), 1
-		for n < len(rest) && hourOf(rest[n].minute) == hour {
+		hour, n := rest[0].hour(), 1
+		for n < len(rest) && rest[n].hour() == hour {
 			n++
 		}
-		if err := w.addHour(int64(hour), foldEntries(rest[:n])); err != nil {
+		if err := w.addHour(hour, foldEntries(rest[:n])); err != nil {
 			return err
 		}
 		rest = rest[n:]
@@ -111,10 +127,10 @@ func hourOf(minute int32) int32 { return int32((int64(minute) - mod(int64(minute
 // foldEntries returns the rows that sorted entries of one hour make.
 func foldEntries(entries []countEntry) []countRow {
 	var rows []countRow
-	for _, e := range entries {
-		r := countRow{series: int64(e.series), cause: int64(e.cause), minute: mod(int64(e.minute), 60)}
-		if n := len(rows) - 1; n < 0 || rows[n].compare(&r) != 0 {
-			rows = append(rows, r)
+	for i := range entries {
+		e := &entries[i]
+		if i == 0 || e.compare(&entries[i-1]) != 0 {
+			rows = append(rows, countRow{series: int64(int32(e.hourSeries)), cause: e.causeMinute >> 32, minute: int64(int32(e.causeMinute))})
 		}
 		rows[len(rows)-1].n[e.field] += int64(e.n)
 	}

@@ -288,7 +288,7 @@ func (w *Writer) upgradeCounts(after int64) (last int64, n int, err error) {
 			n++
 			for field, v := range c {
 				if v != 0 {
-					w.counts = append(w.counts, countEntry{int32(minute), int32(series), 0, int32(field), int32(v)})
+					w.counts = append(w.counts, newCountEntry(int32(minute), int32(series), 0, int32(field), int32(v)))
 				}
 			}
 			return err

@@ -12,7 +12,8 @@ import (
 // Nobody else may use the connection between exec and wait.
 type sink struct {
 	conn   driver.Conn
-	stmts  map[string]driver.StmtExecContext
+	stmts  map[string]driver.StmtQueryContext
+	recent [64]recentStmt // by the length of their text
 	block  *bundle
 	blocks chan *bundle
 	free   chan *bundle
@@ -33,11 +34,17 @@ type op struct {
 	args  int // number of them
 }
 
+// recentStmt is a prepared statement that was run not long ago.
+type recentStmt struct {
+	query string
+	stmt  driver.StmtQueryContext
+}
+
 const blockSize = 512
 
 func newSink(conn driver.Conn) *sink {
 	const blocks = 8
-	s := &sink{conn: conn, stmts: map[string]driver.StmtExecContext{}, block: &bundle{},
+	s := &sink{conn: conn, stmts: map[string]driver.StmtQueryContext{}, block: &bundle{},
 		blocks: make(chan *bundle, blocks), free: make(chan *bundle, blocks), ended: make(chan struct{})}
 	for range blocks {
 		s.free <- &bundle{}
@@ -106,18 +113,38 @@ func (s *sink) run() {
 	}
 }
 
+// step runs a statement as if it was a query: the driver then binds all values in one
+// call of C, where for others it makes one for each value.
 func (s *sink) step(query string, args []driver.NamedValue) error {
+	stmt, err := s.prepared(query)
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.QueryContext(context.Background(), args)
+	if err != nil {
+		return err
+	}
+	return rows.Close()
+}
+
+// prepared returns a statement ready to run. Most are constants, which are compared
+// without looking at their text.
+func (s *sink) prepared(query string) (driver.StmtQueryContext, error) {
+	r := &s.recent[len(query)%len(s.recent)]
+	if r.query == query {
+		return r.stmt, nil
+	}
 	stmt := s.stmts[query]
 	if stmt == nil {
 		prepared, err := s.conn.Prepare(query)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		stmt = prepared.(driver.StmtExecContext)
+		stmt = prepared.(driver.StmtQueryContext)
 		s.stmts[query] = stmt
 	}
-	_, err := stmt.ExecContext(context.Background(), args)
-	return err
+	*r = recentStmt{query, stmt}
+	return stmt, nil
 }
 
 // value turns our types into those that a driver takes.

@@ -25,8 +25,8 @@ func (w *Writer) text(s string) (int64, error) {
 		}
 	}
 	w.key = append(w.key[:0], s...)
-	h := hash(w.key)
-	if id, ok := w.texts[h]; ok {
+	h := digestOf(w.key)
+	if id, ok := w.texts.find(h); ok {
 		return id, nil
 	}
 	id := w.nextID("texts")
@@ -34,12 +34,12 @@ func (w *Writer) text(s string) (int64, error) {
 	if len(w.texts) >= textLimit {
 		clear(w.texts)
 	}
-	w.texts[h] = id
+	w.texts.put(h, id)
 	return id, nil
 }
 
 func (w *Writer) loadTexts() error {
-	w.texts = map[[16]byte]int64{}
+	w.texts = digests{}
 	from, _, err := w.find("SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?", metaTextsFrom)
 	if err != nil {
 		return w.db.explain("read", err)
@@ -48,7 +48,7 @@ func (w *Writer) loadTexts() error {
 		var id int64
 		var s []byte
 		err := r.Scan(&id, &s)
-		w.texts[hash(s)] = id
+		w.texts.put(digestOf(s), id)
 		return err
 	}, from, textLoad))
 }
