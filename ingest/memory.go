@@ -7,12 +7,15 @@ import (
 
 // memory bounds what the process takes. Go lets the heap grow to twice of what is in
 // use. That is quick, and too much where there are many open messages: the more is
-// in use, the sooner it collects, but never for less than leastGarbage.
+// in use, the sooner it collects, but never for less than leastGarbage. A small heap
+// is left alone up to heapQuiet, which any log needs sooner or later.
 type memory struct{ before int } // GC percent of the process
 
 const (
 	heapGoal     = 48 << 20
-	mostGarbage  = 100 // percent of what is in use: what Go does by itself
+	heapQuiet    = 24 << 20
+	heapLeast    = 4 << 20 // of less Go takes the percent of this
+	mostGarbage  = 100     // percent of what is in use: what Go does by itself
 	leastGarbage = 30
 )
 
@@ -22,8 +25,9 @@ func (m *memory) bound() {
 	if metrics.Read(sample[:]); sample[0].Value.Kind() != metrics.KindUint64 {
 		return
 	}
-	live := max(1, int64(sample[0].Value.Uint64()))
-	before := debug.SetGCPercent(int(min(mostGarbage, max(leastGarbage, 100*(heapGoal-live)/live))))
+	live := max(heapLeast, int64(sample[0].Value.Uint64()))
+	upTo := func(size int64) int64 { return 100 * (size - live) / live }
+	before := debug.SetGCPercent(int(max(leastGarbage, min(mostGarbage, upTo(heapGoal)), upTo(heapQuiet))))
 	if m.before == 0 {
 		m.before = before
 	}

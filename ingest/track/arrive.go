@@ -88,13 +88,14 @@ func (t *Tracker) accept(m *message, r *parsers.Record, now int64) error {
 	}
 	t.countAccepted(m, -1)
 	own := m.own && !m.roaming || r.Own || len(r.BounceOf) > 0
-	series, err := t.w.Series(&store.SeriesKey{
+	t.series = store.SeriesKey{
 		Format:   m.format.Name,
 		Host:     r.Host,
 		Instance: m.instance,
 		Sender:   m.senderDomain,
 		Own:      own,
-	})
+	}
+	series, err := t.w.Series(&t.series)
 	if err != nil {
 		return err
 	}

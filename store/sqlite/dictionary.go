@@ -28,6 +28,9 @@ type dictionary struct {
 	causes   map[registry.Failure]int64
 	texts    digests // nil: not read yet
 	key      []byte  // scratch
+
+	host   []byte // of the line before
+	hostID int64  // 0 none
 }
 
 // seriesIDs is a series by the ids of its names.
@@ -45,6 +48,7 @@ func (d *dictionary) forget() {
 		quick:  digests{},
 		causes: map[registry.Failure]int64{},
 		key:    d.key,
+		host:   d.host[:0],
 	}
 }
 
@@ -173,6 +177,19 @@ func (w *Writer) Name(text []byte) (int64, error) {
 	w.names[s] = id
 	w.names[string(text)] = id
 	return id, nil
+}
+
+// hostName returns the id of the name of a host, which is mostly that of the line
+// before. An error of the database is returned by Commit.
+func (w *Writer) hostName(host []byte) int64 {
+	if w.hostID == 0 || string(w.host) != string(host) {
+		id, err := w.Name(host)
+		if err != nil && w.rowErr == nil {
+			w.rowErr = err
+		}
+		w.host, w.hostID = append(w.host[:0], host...), id
+	}
+	return w.hostID
 }
 
 var seeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}

@@ -226,16 +226,15 @@ func senderDomain(sender string, known bool) string {
 
 // AddSubmission counts messages by who brought them in.
 func (w *Writer) AddSubmission(s *store.Submission) {
-	var ids [4]int64
-	for i, name := range [...][]byte{s.Host, s.Sender, s.Account, s.Client} {
+	k := submissionKey{hour: int64(hourOf(minuteOf(s.Time)))}
+	k.names[0] = w.hostName(s.Host)
+	for i, name := range [...][]byte{s.Sender, s.Account, s.Client} {
 		id, err := w.Name(name)
 		if err != nil && w.rowErr == nil {
 			w.rowErr = err
 		}
-		ids[i] = id
+		k.names[1+i] = id
 	}
-	hour := int64(hourOf(minuteOf(s.Time)))
-	k := submissionKey{hour, ids}
 	n := w.submissions[k]
 	w.submissions[k] = [3]int64{n[0] + s.Messages, n[1] + s.Recipients, n[2] + s.Bytes}
 }

@@ -49,11 +49,7 @@ func (l *volumes) clear() {
 
 // AddVolume adds a volume to those of a host, in the hour of a time in microseconds.
 func (w *Writer) AddVolume(time int64, host []byte, v *store.Volume) {
-	name, err := w.Name(host)
-	if err != nil && w.rowErr == nil {
-		w.rowErr = err
-	}
-	w.volumes.at(volumeKey{hourOf(int32(store.Minute(time))), name})[v.Measure][v.Value].Add(v)
+	w.volumes.at(volumeKey{hourOf(int32(store.Minute(time))), w.hostName(host)})[v.Measure][v.Value].Add(v)
 }
 
 // addVolume is what becomes of a row that is there.
