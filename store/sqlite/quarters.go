@@ -135,15 +135,10 @@ type summary struct {
 	to      store.FlowSummer
 	length  int64 // minutes of the last window
 	mailers map[mailer]int32
-	days    []int64 // whose sums are used
-	edges   []edge
 	sums    []int64 // recipients by series
 	quarter store.FlowQuarters
 	mails   int32
 }
-
-// edge is a span of minutes that is added to the sums of days, or taken off them.
-type edge struct{ since, until, sign int64 }
 
 // summarize reports what can be told by sums, and returns the spans of minutes that
 // cannot. Sums are known by senders and hosts.
@@ -168,19 +163,21 @@ func (f *flow) summarize(to store.FlowSummer) (rest []store.Window, err error) {
 		return nil, err
 	}
 	days := map[int64]bool{}
+	var c cover
 	for day := floorDiv(since, minutesPerDay); day*minutesPerDay < until; day++ {
 		switch periods := s.periods(day); {
 		case !summed[day]:
 			rest = append(rest, periods...)
 		case len(periods) > 0:
 			days[day] = true
-			s.plan(day, periods)
+			c.add(day, true, together(periods))
 		}
 	}
-	for _, step := range []func() error{s.daySums, s.minutesBeside, func() error { return s.quarters(days) }} {
-		if err := step(); err != nil {
-			return nil, err
-		}
+	if err := s.eachSum(&c, summedColumns, s.add); err != nil {
+		return nil, err
+	}
+	if err := s.quarters(days); err != nil {
+		return nil, err
 	}
 	s.report()
 	return append(rest, last), nil
@@ -197,60 +194,27 @@ func (s *summary) periods(day int64) (list []store.Window) {
 	return list
 }
 
-// plan decides how some periods of a day are told: where they are most of it, as its
-// sum less the rest, which is the fewest rows.
-func (s *summary) plan(day int64, periods []store.Window) {
-	var within, beside []edge
-	at, n := day*minutesPerDay, int64(0)
+// together returns periods as pieces of one span.
+func together(periods []store.Window) (list []piece) {
 	for _, w := range periods {
 		since, until := store.Minute(w.Since.UnixMicro()), store.Minute(w.Until.UnixMicro())
-		within, n = append(within, edge{since, until, 1}), n+until-since
-		if at < since {
-			beside = append(beside, edge{at, since, -1})
+		if n := len(list); n > 0 && list[n-1].until == since {
+			list[n-1].until = until
+		} else {
+			list = append(list, piece{since, until, 0})
 		}
-		at = until
 	}
-	if end := (day + 1) * minutesPerDay; at < end {
-		beside = append(beside, edge{at, end, -1})
-	}
-	if 2*n > minutesPerDay {
-		s.days, within = append(s.days, day), beside
-	}
-	s.edges = append(s.edges, within...)
+	return list
 }
 
 const summedColumns = columns(1<<countSeries | 1<<countMinute | 1<<(countFields+fieldRecipients))
 
-// add adds the recipients of a block that count.
-func (s *summary) add(b *block, sign int64, counts func(row int) bool) {
-	series := b.cols[countSeries]
+// add adds the recipients of a block, or takes them off.
+func (s *summary) add(b *block, first, since, until, _, sign int64) error {
+	series, minutes := b.cols[countSeries], b.cols[countMinute]
 	for i, n := range b.cols[countFields+fieldRecipients] {
-		if id := series[i]; n != 0 && uint64(id) < uint64(len(s.sums)) && (counts == nil || counts(i)) {
+		if id := series[i]; uint64(id) < uint64(len(s.sums)) && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
 			s.sums[id] += sign * n
-		}
-	}
-}
-
-func (s *summary) daySums() error {
-	return s.eachBlock("SELECT data FROM days WHERE day IN (SELECT value FROM json_each(?)) ORDER BY day", []any{list(s.days)}, summedColumns, func(b *block) error {
-		s.add(b, 1, nil)
-		return nil
-	})
-}
-
-// minutesBeside adds the minutes that are in the windows while most of their day is
-// not, and takes off those of which it is the other way round.
-func (s *summary) minutesBeside() error {
-	for _, e := range s.edges {
-		err := s.eachHour(e.since, e.until, nil, summedColumns, func(b *block, first, since, until int64) error {
-			s.add(b, e.sign, func(row int) bool {
-				m := first + b.at(countMinute, row)
-				return m >= since && m < until
-			})
-			return nil
-		})
-		if err != nil {
-			return err
 		}
 	}
 	return nil

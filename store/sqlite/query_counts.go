@@ -84,11 +84,117 @@ func (t *tx) minutes(w store.Window) (since, until int64, err error) {
 	return since, until, nil
 }
 
-// sumCounts adds up the counts of a window. sums has a place for each series, by
+// piece is a span of minutes that belongs to a span of a question, by its number.
+type piece struct{ since, until, span int64 }
+
+// stretch is a span of minutes that is read minute by minute: it is in a span of the
+// question or, unless in is set, in none; and less is the span of whose day's sum it
+// is no part, noSpan when there is none.
+type stretch struct {
+	since, until, less int64
+	in                 bool
+}
+
+// noSpan is the number of no span: each minute tells its own.
+const noSpan = -1
+
+// cover is how spans are read: a day of which most is in one span as the sum of the
+// day less the rest, which is the fewest rows, and others by minutes.
+type cover struct {
+	days, spans []int64 // the span by day
+	stretches   []stretch
+}
+
+// add covers a day that has such pieces.
+func (c *cover) add(day int64, summed bool, pieces []piece) {
+	most := int64(noSpan)
+	for _, p := range pieces {
+		if summed && 2*(p.until-p.since) > minutesPerDay {
+			most = p.span
+			c.days, c.spans = append(c.days, day), append(c.spans, most)
+		}
+	}
+	at := day * minutesPerDay
+	for _, p := range append(pieces, piece{since: at + minutesPerDay, until: at + minutesPerDay}) {
+		if most != noSpan {
+			c.read(stretch{at, p.since, most, false})
+		}
+		if most == noSpan || p.span != most {
+			c.read(stretch{p.since, p.until, most, true})
+		}
+		at = p.until
+	}
+}
+
+// read adds a stretch, which may go on with the last one.
+func (c *cover) read(p stretch) {
+	if p.since >= p.until {
+		return
+	}
+	if n := len(c.stretches); n > 0 && c.stretches[n-1].until == p.since && c.stretches[n-1].less == p.less && c.stretches[n-1].in == p.in {
+		c.stretches[n-1].until = p.until
+		return
+	}
+	c.stretches = append(c.stretches, p)
+}
+
+// coverCounts covers the minutes from since to until, whose pieces by day are those
+// that pieces returns. Days that are not summed up are left to minutes.
+func (t *tx) coverCounts(since, until int64, pieces func(since, until int64) []piece) (c cover, err error) {
+	summed := map[int64]bool{}
+	err = t.ints("SELECT day FROM days WHERE day BETWEEN ? AND ?", []any{floorDiv(since, minutesPerDay), floorDiv(until-1, minutesPerDay)}, func(v []int64) error {
+		summed[v[0]] = true
+		return nil
+	})
+	for day := floorDiv(since, minutesPerDay); day*minutesPerDay < until; day++ {
+		c.add(day, summed[day], pieces(max(since, day*minutesPerDay), min(until, (day+1)*minutesPerDay)))
+	}
+	return c, err
+}
+
+// eachSum calls each with the blocks of a cover, and with the span of minutes of which
+// a block is to be used; sign says whether it is to be added to a span or taken off. A
+// block of a day has no minutes.
+func (t *tx) eachSum(c *cover, wanted columns, each func(b *block, first, since, until, span, sign int64) error) error {
+	i := 0
+	err := t.eachBlock("SELECT data FROM days WHERE day IN (SELECT value FROM json_each(?)) ORDER BY day", []any{list(c.days)}, wanted, func(b *block) error {
+		day, span := c.days[i], c.spans[i]
+		i++
+		return each(b, day*minutesPerDay, day*minutesPerDay, (day+1)*minutesPerDay, span, 1)
+	})
+	for _, p := range c.stretches {
+		if err != nil {
+			return err
+		}
+		err = t.eachHour(p.since, p.until, nil, wanted, func(b *block, first, since, until int64) (err error) {
+			if p.less != noSpan {
+				err = each(b, first, since, until, p.less, -1)
+			}
+			if p.in && err == nil {
+				err = each(b, first, since, until, noSpan, 1)
+			}
+			return err
+		})
+	}
+	return err
+}
+
+// sumCounts adds up the counts of a window. places has a place for each series, by
 // its id, plus 1; 0 none.
 func (t *tx) sumCounts(w store.Window, places []int32, sums *placeSums) error {
+	if err := t.need(fleet.Counts, w); err != nil {
+		return err
+	}
+	since, until, err := t.minutes(w)
+	if err != nil || since >= until {
+		return err
+	}
+	c, err := t.coverCounts(since, until, func(since, until int64) []piece { return []piece{{since, until, 0}} })
+	if err != nil {
+		return err
+	}
 	var at []int32 // places of the rows of a block, plus 1
-	return t.eachCounts(w, false, allColumns&^(1<<countCause), func(b *block, first, since, until int64) error {
+	return t.eachSum(&c, allColumns&^(1<<countCause), func(b *block, first, since, until, _, sign int64) error {
 		minutes := b.cols[countMinute]
 		if first >= since && first+59 < until || len(minutes) == 0 && first >= since && first < until {
 			minutes = nil // all of it
@@ -110,7 +216,7 @@ func (t *tx) sumCounts(w store.Window, places []int32, sums *placeSums) error {
 			sum := sums.field(f)
 			for i, n := range column {
 				if place := at[i]; place > 0 {
-					sum[place-1] += n
+					sum[place-1] += sign * n
 				}
 			}
 		}

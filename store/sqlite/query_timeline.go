@@ -134,51 +134,95 @@ func (t *timeline) counts() error {
 	if t.filter.OfCause() {
 		return nil
 	}
-	whole := t.step%minutesPerDay == 0 && t.origin()%minutesPerDay == 0
 	wanted := allColumns &^ (1<<countCause | 1<<(countFields+fieldMessages) | 1<<(countFields+fieldExpected))
-	var sums pointSums
-	var groups []int32 // of the rows of a block, plus 1; 0: not wanted
-	return t.eachCounts(t.window, !whole, wanted, func(b *block, first, since, until int64) error {
-		minutes := b.cols[countMinute]
-		if minutes != nil && t.number(first) == t.number(first+59) && since <= first && first+59 < until {
-			minutes = nil // the hour lies in one step
-		}
-		if minutes == nil && (first < since || first >= until) {
+	var groups groupCounts
+	if t.step < minutesPerDay {
+		return t.eachCounts(t.window, true, wanted, func(b *block, first, since, until int64) error {
+			groups.add(t, b, first, since, until, noSpan, 1)
 			return nil
-		}
-		groups = slices.Grow(groups[:0], b.rows)[:b.rows]
-		for i := range groups {
-			groups[i] = 0
-			if place, ok := t.place(b.at(countSeries, i)); ok && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
-				groups[i] = t.bare[place] + 1
-			}
-		}
-		for i, n := 0, 0; i < b.rows; i = n { // rows of one group and step
-			for n = i + 1; n < b.rows && groups[n] == groups[i] && (minutes == nil || minutes[n] == minutes[i]); {
-				n++
-			}
-			switch {
-			case groups[i] == 0:
-			case minutes == nil:
-				addPoints(sums.at(groups[i]-1), b, i, n)
-			default:
-				addPoints(t.at(groups[i]-1, first+minutes[i]), b, i, n)
-			}
-		}
-		sums.flush(func(group int32, p *store.Point) { t.at(group, first).Add(p) })
+		})
+	}
+	if err := t.need(fleet.Counts, t.window); err != nil {
+		return err
+	}
+	since, until, err := t.minutes(t.window)
+	if err != nil || since >= until {
+		return err
+	}
+	c, err := t.coverCounts(since, until, t.pieces)
+	if err != nil {
+		return err
+	}
+	return t.eachSum(&c, wanted, func(b *block, first, since, until, step, sign int64) error {
+		groups.add(t, b, first, since, until, step, sign)
 		return nil
 	})
 }
 
-// addPoints adds some rows of a block to p.
-func addPoints(p *store.Point, b *block, from, to int) {
+// pieces returns the steps of some minutes.
+func (t *timeline) pieces(since, until int64) (list []piece) {
+	for since < until {
+		step := t.number(since)
+		end := min(until, t.origin()+(step+1)*t.step)
+		list = append(list, piece{since, end, step})
+		since = end
+	}
+	return list
+}
+
+// groupCounts adds up the rows of blocks by group.
+type groupCounts struct {
+	sums   pointSums
+	groups []int32 // of the rows of a block, plus 1; 0: not wanted
+}
+
+// add adds rows of a block to a step, or each to that of its minute when step is
+// noSpan; sign is 1, or -1 to take them off.
+func (g *groupCounts) add(t *timeline, b *block, first, since, until, step, sign int64) {
+	minutes := b.cols[countMinute]
+	if within := since <= first && first+59 < until; minutes != nil && within && (step != noSpan || t.number(first) == t.number(first+59)) {
+		minutes = nil // the hour lies in one step
+	}
+	if minutes == nil && (first < since || first >= until) {
+		return
+	}
+	at := first
+	if step != noSpan {
+		at = t.origin() + step*t.step
+	}
+	g.groups = slices.Grow(g.groups[:0], b.rows)[:b.rows]
+	groups := g.groups
+	for i := range groups {
+		groups[i] = 0
+		if place, ok := t.place(b.at(countSeries, i)); ok && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
+			groups[i] = t.bare[place] + 1
+		}
+	}
+	byMinute := minutes != nil && step == noSpan
+	for i, n := 0, 0; i < b.rows; i = n { // rows of one group and step
+		for n = i + 1; n < b.rows && groups[n] == groups[i] && (!byMinute || minutes[n] == minutes[i]); {
+			n++
+		}
+		switch {
+		case groups[i] == 0:
+		case byMinute:
+			addPoints(t.at(groups[i]-1, first+minutes[i]), b, i, n, sign)
+		default:
+			addPoints(g.sums.at(groups[i]-1), b, i, n, sign)
+		}
+	}
+	g.sums.flush(func(group int32, p *store.Point) { t.at(group, at).Add(p) })
+}
+
+// addPoints adds some rows of a block to p, or takes them off.
+func addPoints(p *store.Point, b *block, from, to int, sign int64) {
 	sum := func(field int) (n int64) {
 		if c := b.cols[countFields+field]; c != nil {
 			for _, v := range c[from:to] {
 				n += v
 			}
 		}
-		return n
+		return sign * n
 	}
 	p.Delivered += sum(fieldDelivered)
 	p.Recipients += sum(fieldRecipients)

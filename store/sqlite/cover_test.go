@@ -1,0 +1,98 @@
+package sqlite
+
+import (
+	"fmt"
+	"math/rand"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"mailfail/registry"
+	"mailfail/store"
+)
+
+// What is counted in days of any zone is the same with sums of days of UTC and
+// without, whatever the windows are.
+func TestCountsOfCover(t *testing.T) {
+	db, w := open(t, filepath.Join(t.TempDir(), "x.db"))
+	rng := rand.New(rand.NewSource(1))
+	begin(t, w)
+	for range 4000 {
+		id, err := w.Series(&store.SeriesKey{Format: "postfix", Host: fmt.Appendf(nil, "out%d", rng.Intn(2)), Sender: fmt.Appendf(nil, "s%d.test", rng.Intn(3)),
+			Domain: fmt.Appendf(nil, "d%d.test", rng.Intn(3)), Direction: registry.Direction(rng.Intn(2)), Own: rng.Intn(9) == 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Count(id, monthBegin.UnixMicro()+int64(rng.Float64()*6*24*3600e6), store.Counts{Delivered: 1, Recipients: rng.Int63n(3), Accepted: rng.Int63n(2), Heard: 1})
+	}
+	commit(t, w)
+	type question struct {
+		since, until time.Duration // zero: open
+		step         time.Duration
+	}
+	var questions []question
+	const hour, day = time.Hour, 24 * time.Hour
+	for _, shift := range []time.Duration{0, hour, -2 * hour, 330 * time.Minute, -8 * hour, 12 * hour, 13*hour + 7*time.Minute} {
+		for days := range 4 {
+			questions = append(questions, question{day + shift, time.Duration(days+2)*day + shift, day}, question{day + shift, time.Duration(days)*day + 3*day/2, 2 * day})
+		}
+		questions = append(questions, question{shift, 0, day}, question{0, 3*day + shift, day}, question{2*day + shift, 2*day + shift + 3*hour, day}, question{day + shift, 3 * day, hour})
+	}
+	ask := func() (answers []string) {
+		for _, q := range questions {
+			var window store.Window
+			if q.since != 0 {
+				window.Since = monthBegin.Add(q.since)
+			}
+			if q.until != 0 {
+				window.Until = monthBegin.Add(q.until)
+			}
+			sums, err := db.Sums(t.Context(), window, store.Filter{Domains: []string{"d1.test"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			numbers, err := db.Numbers(t.Context(), window, store.Filter{}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			line, err := db.Timeline(t.Context(), window, store.Filter{}, []store.Dimension{store.BySender}, q.step)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers = append(answers, fmt.Sprintf("%+v\n%+v\n%+v\n%+v", *sums, numbers.Totals, numbers.Groups, line.Slices))
+		}
+		return answers
+	}
+	minutes := ask()
+	if err := w.Tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, answer := range ask() {
+		if answer != minutes[i] {
+			t.Errorf("%+v: sums of days tell\n%s\nminutes\n%s", questions[i], answer, minutes[i])
+		}
+	}
+}
+
+// A day that is not UTC's is read as the sum of the day that is most of it, and by
+// the hours in which they differ.
+func TestCover(t *testing.T) {
+	for _, tt := range []struct {
+		since, until int64 // hours
+		want         string
+	}{
+		{24, 48, "days [1], read []"},
+		{23, 47, "days [1], read [{1380 1440 -1 true} {2820 2880 0 false}]"},
+		{34, 58, "days [1], read [{1440 2040 0 false} {2880 3480 -1 true}]"},
+		{36, 60, "days [], read [{2160 3600 -1 true}]"},
+		{5, 70, "days [0 1 2], read [{0 300 0 false} {4200 4320 0 false}]"},
+	} {
+		var c cover
+		for day := tt.since / 24; day*24 < tt.until; day++ {
+			c.add(day, true, []piece{{max(tt.since, day*24) * 60, min(tt.until, day*24+24) * 60, 0}})
+		}
+		if got := fmt.Sprintf("days %v, read %v", c.days, c.stretches); got != tt.want {
+			t.Errorf("hours %d to %d: %s, want %s", tt.since, tt.until, got, tt.want)
+		}
+	}
+}
