@@ -22,7 +22,7 @@ type FlowSink interface {
 	// several rows with the same place and minute. They are valid during the call.
 	AddCounts(rows *FlowRows)
 	// AddFailure is called with the first failing attempt of a recipient for a
-	// reason.
+	// reason. It is valid during the call.
 	AddFailure(f *FlowFailure)
 }
 

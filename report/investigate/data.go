@@ -35,10 +35,10 @@ type Data struct {
 	places   []spot
 	texts    []registry.Foreign // by name
 	names    map[registry.Foreign]name
-	arrivals []arrival // of the window
-	before   []int64   // recipients of all days by place
-	lastDay  int       // of dayOf
-	failures []failure // of the days before
+	arrivals pages[arrival] // of the window
+	before   []int64        // recipients of all days by place
+	lastDay  int            // of dayOf
+	failures []failure      // of the days before
 	mail     mail
 }
 
@@ -102,6 +102,35 @@ func (d *Data) AddPlace(p Place) int32 {
 func (d *Data) addSpot(s spot) int32 {
 	d.places = append(d.places, s)
 	return int32(len(d.places) - 1)
+}
+
+// pages is a long list, which grows without being copied.
+type pages[T any] [][]T
+
+const pageSize = 1 << 14
+
+func (p *pages[T]) add(v T) {
+	last := len(*p) - 1
+	if last < 0 || len((*p)[last]) == cap((*p)[last]) {
+		*p, last = append(*p, make([]T, 0, pageSize)), last+1
+	}
+	(*p)[last] = append((*p)[last], v)
+}
+
+// each calls f with all elements in their order.
+func (p pages[T]) each(f func(*T)) {
+	for _, page := range p {
+		for i := range page {
+			f(&page[i])
+		}
+	}
+}
+
+func (p pages[T]) len() (n int) {
+	for _, page := range p {
+		n += len(page)
+	}
+	return n
 }
 
 // at returns an element of a list that grows with the numbers that are asked for.
@@ -250,7 +279,7 @@ func number(column []int64, i int) int64 {
 // arrive adds recipients in a minute of a day.
 func (d *Data) arrive(place int32, day int, minute int64, n int32) {
 	if day == len(d.Days) {
-		d.arrivals = append(d.arrivals, arrival{int32(minute), place, n})
+		d.arrivals.add(arrival{int32(minute), place, n})
 	} else {
 		d.addBefore(place, int64(n))
 	}

@@ -29,6 +29,7 @@ type ledger struct {
 	open   [openPages]page
 	filled []filledPage
 	few    []entry // of pages with little on them
+	sums   []int64 // of all pages, by flow
 }
 
 const openPages = 8
@@ -46,12 +47,12 @@ type filledPage struct {
 
 type entry struct{ at, flow, n int32 }
 
-func (l *ledger) add(at, flow, n int32) {
-	if at < l.first || at >= l.first+openPages {
+func (l *ledger) add(quarter, flow, n int32) {
+	if quarter < l.first || quarter >= l.first+openPages {
 		l.close()
-		l.first = at - openPages/2
+		l.first = quarter - openPages/2
 	}
-	p := &l.open[at-l.first]
+	p := &l.open[quarter-l.first]
 	if more := int(flow) + 1 - len(p.n); more > 0 {
 		p.n = append(p.n, make([]int32, more)...)
 	}
@@ -59,6 +60,7 @@ func (l *ledger) add(at, flow, n int32) {
 		p.flows = append(p.flows, flow)
 	}
 	p.n[flow] += n
+	*at(&l.sums, int(flow)) += int64(n)
 }
 
 // close closes the open pages.

@@ -182,20 +182,20 @@ func (m *model) window() {
 	d := m.data
 	m.today = make([]float64, len(m.leaves))
 	m.rowsOf = make([]int32, len(m.leaves)+1)
-	for _, a := range d.arrivals {
+	d.arrivals.each(func(a *arrival) {
 		m.rowsOf[m.leafOf[a.place]+1]++
 		m.today[m.leafOf[a.place]] += float64(a.n)
-	}
+	})
 	for l := range m.leaves {
 		m.rowsOf[l+1] += m.rowsOf[l]
 	}
-	m.rows = make([]row, len(d.arrivals))
+	m.rows = make([]row, d.arrivals.len())
 	next := slices.Clone(m.rowsOf)
-	for _, a := range d.arrivals {
+	d.arrivals.each(func(a *arrival) {
 		leaf := m.leafOf[a.place]
 		m.rows[next[leaf]] = row{int32(int64(a.minute) / m.bin), a.n}
 		next[leaf]++
-	}
+	})
 	m.index()
 	for i := range d.Events {
 		e := &d.Events[i]
@@ -337,11 +337,11 @@ func (m *model) history() *history {
 // older: the rest of the window is compared with it.
 func (m *model) firstThird(h *history, add func(cause, place, n int32)) {
 	third := (m.data.Until - m.data.Since) / 3
-	for _, a := range m.data.arrivals {
+	m.data.arrivals.each(func(a *arrival) {
 		if int64(a.minute) < third {
 			h.n[m.leafOf[a.place]] += float64(a.n)
 		}
-	}
+	})
 	for i := range m.data.Events {
 		if e := &m.data.Events[i]; e.Minute < m.data.Since+third && e.Cause >= 0 {
 			add(e.Cause, e.Place, e.N)

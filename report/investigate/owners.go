@@ -50,9 +50,7 @@ func newOwners(d *Data) *owners {
 func (o *owners) weigh() {
 	d := o.data
 	o.uses = make([]use, len(d.places))
-	for _, a := range d.arrivals {
-		o.uses[a.place].n += 16 * int64(a.n)
-	}
+	d.arrivals.each(func(a *arrival) { o.uses[a.place].n += 16 * int64(a.n) })
 	for place, n := range d.before {
 		o.uses[place].n += 16 * n
 	}

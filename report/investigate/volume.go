@@ -102,16 +102,14 @@ func (v *volume) fill(of, triedOf []*stream) {
 
 // frequent returns the senders with at least so much mail.
 func (m *mail) frequent(least float64) map[registry.Foreign]bool {
-	came := make([]float64, len(m.flows))
-	m.tried.each(func(_, flow, n int32) {
-		if !m.reports[m.flows[flow].host] {
-			came[flow] += float64(n)
-		}
-	})
-	m.came.each(func(_, flow, n int32) { came[flow] += float64(n) })
 	sums, much := map[registry.Foreign]float64{}, map[registry.Foreign]bool{}
-	for i, n := range came {
-		sums[m.flows[i].sender] += n
+	for flow, n := range m.tried.sums {
+		if !m.reports[m.flows[flow].host] {
+			sums[m.flows[flow].sender] += float64(n)
+		}
+	}
+	for flow, n := range m.came.sums {
+		sums[m.flows[flow].sender] += float64(n)
 	}
 	for sender, n := range sums {
 		much[sender] = n >= least
@@ -147,11 +145,11 @@ func (v *volume) minutes(streams []*stream) (minutes []int64) {
 			}
 		}
 	}
-	for _, a := range v.data.arrivals {
+	v.data.arrivals.each(func(a *arrival) {
 		if tried[m.ofPlace[a.place]-1] {
 			minutes = append(minutes, v.data.Since+int64(a.minute))
 		}
-	}
+	})
 	for _, a := range m.accepted {
 		if accepted[a.place] {
 			minutes = append(minutes, v.data.Since+int64(a.minute))

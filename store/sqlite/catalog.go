@@ -360,7 +360,7 @@ func (f *filter) wanted(c *catalog) []bool {
 	for i := range c.series {
 		s := &c.series[i]
 		wanted[i] = domain(s.domain) && sender(s.sender) && host(s.host) && provider(c.provider(s)) && format(s.format) &&
-			store.MatchName(f.Directions, s.directionName())
+			(len(f.Directions) == 0 || store.MatchName(f.Directions, s.directionName()))
 	}
 	return wanted
 }

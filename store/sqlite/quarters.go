@@ -138,6 +138,8 @@ type summary struct {
 	sums    []int64 // recipients by series
 	quarter store.FlowQuarters
 	mails   int32
+	rows    []numbered // of the last hour
+	spare   []numbered // room for the next
 }
 
 // summarize reports what can be told by sums, and returns the spans of minutes that
@@ -260,8 +262,34 @@ func (s *summary) quarters(days map[int64]bool) error {
 		})
 }
 
+// numbered is a mailer and its number, -1 when it is not asked for.
+type numbered struct {
+	mailer
+	number int32
+}
+
+// number returns the mailers of a block, which are sorted. Most of them are those of
+// the hour before, in the same order.
+func (s *summary) number(b *block) []numbered {
+	rows, before := s.spare[:0], s.rows
+	for i := range b.rows {
+		m := mailer{b.at(quarterFormat, i), b.at(quarterHost, i), b.at(quarterSender, i)}
+		for len(before) > 0 && before[0].compare(m) < 0 {
+			before = before[1:]
+		}
+		if len(before) > 0 && before[0].mailer == m {
+			rows = append(rows, before[0])
+		} else {
+			rows = append(rows, numbered{m, s.mailer(m)})
+		}
+	}
+	s.spare, s.rows = s.rows, rows
+	return rows
+}
+
 // hour reports the quarters of an hour.
 func (s *summary) hour(hour int64, b *block) {
+	mailers := s.number(b)
 	for q := range int64(quartersPerHour) {
 		minute := hour*60 + q*minutesPerQuarter
 		if at := minute * store.MinuteMicros; !s.within(at) || at >= s.spans[len(s.spans)-1][0] {
@@ -274,7 +302,7 @@ func (s *summary) hour(hour int64, b *block) {
 			if recipients|accepted == 0 {
 				continue
 			}
-			if m := s.mailer(mailer{b.at(quarterFormat, i), b.at(quarterHost, i), b.at(quarterSender, i)}); m >= 0 {
+			if m := mailers[i].number; m >= 0 {
 				rows.Mail, rows.Recipients, rows.Accepted = append(rows.Mail, m), append(rows.Recipients, recipients), append(rows.Accepted, accepted)
 			}
 		}

@@ -63,8 +63,9 @@ type flow struct {
 	numbers []int32 // of places by series, plus 1; 0 unknown
 	places  map[flowKey]int32
 	causes  map[int32]int32 // number by id
-	told    store.FlowPlace // that is being reported
-	rows    store.FlowRows  // likewise
+	told    store.FlowPlace // what is being reported
+	failed  store.FlowFailure
+	rows    store.FlowRows
 }
 
 // notWanted is the number of a series that is not asked for.
@@ -318,6 +319,9 @@ func (f *flow) firsts() (list []failingAttempt, err error) {
 	err = f.eachAttempt(f.all, func(a *failingAttempt) error {
 		if a.flags&firstBit != 0 && f.within(a.time) {
 			if _, ok := f.causes[a.cause]; ok {
+				if len(list) == cap(list) {
+					list = slices.Grow(list, len(list)+1) // twice as much: there are many
+				}
 				list = append(list, *a)
 			}
 		}
@@ -331,8 +335,9 @@ func (f *flow) firsts() (list []failingAttempt, err error) {
 
 func (f *flow) failure(a *failingAttempt, arrived int64, state registry.State) {
 	if place, ok := f.place(int64(a.series)); ok {
-		f.to.AddFailure(&store.FlowFailure{ID: a.id, Recipient: a.recipient, Place: place, Cause: f.causes[a.cause], Time: time.UnixMicro(a.time),
-			Arrived: time.UnixMicro(arrived), State: state})
+		f.failed = store.FlowFailure{ID: a.id, Recipient: a.recipient, Place: place, Cause: f.causes[a.cause], Time: time.UnixMicro(a.time),
+			Arrived: time.UnixMicro(arrived), State: state}
+		f.to.AddFailure(&f.failed)
 	}
 }
 
