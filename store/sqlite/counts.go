@@ -225,62 +225,81 @@ func appendCountRows(rows []countRow, b *block) []countRow {
 	return rows
 }
 
-// addDays adds up the days before the last of which not all sums are there.
-func (w *Writer) addDays() error {
-	var days []int64
-	err := w.each(`SELECT DISTINCT id / ? FROM counts WHERE id < (SELECT max(id) / ?1 * ?1 FROM counts) AND id >= 0
-		AND NOT (id / ?1 IN (SELECT day FROM days) AND id / ?1 IN (SELECT first / 24 FROM segments WHERE kind = ?))`, func(r *sql.Rows) error {
+// daysToAdd returns the days before the last of which not all sums are there.
+func (w *Writer) daysToAdd() (days []int64, err error) {
+	err = w.each(`SELECT DISTINCT id / ? FROM counts WHERE id < (SELECT max(id) / ?1 * ?1 FROM counts) AND id >= 0
+		AND NOT (id / ?1 IN (SELECT day FROM days) AND id / ?1 IN (SELECT first / 24 FROM segments WHERE kind = ?)) ORDER BY 1`, func(r *sql.Rows) error {
 		var day int64
 		err := r.Scan(&day)
 		days = append(days, day)
 		return err
 	}, blocksPerHour*24, segmentQuarters)
-	if err != nil || len(days) == 0 {
-		return err
-	}
-	quarters, err := w.newQuarterSums()
-	for _, day := range days {
-		if err == nil {
-			err = w.addDay(day, quarters)
-		}
-	}
-	return err
+	return days, err
 }
 
+// addDay writes the sums of a day.
 func (w *Writer) addDay(day int64, quarters *quarterSums) error {
-	var rows []countRow
-	folded, hour := 0, day*24
+	sums, hour := newDaySums(w.lastID["series"]), day*24
 	fill := func(until int64) {
 		for ; hour < until; hour++ {
 			w.putQuarters(hour, quarters)
 		}
 	}
+	var b block
 	err := w.each("SELECT id, data FROM counts WHERE id >= ? AND id < ? ORDER BY id", func(r *sql.Rows) error {
 		var id int64
-		var data []byte
+		var data sql.RawBytes
 		if err := r.Scan(&id, &data); err != nil {
 			return err
 		}
-		var b block
 		if err := b.decode(data); err != nil {
 			return err
 		}
 		fill(floorDiv(id, blocksPerHour))
 		quarters.add(&b)
-		for i := range b.rows {
-			if b.cols[countMinute] != nil {
-				b.cols[countMinute][i] = 0
-			}
-		}
-		if rows = appendCountRows(rows, &b); len(rows) > 2*folded+1<<16 {
-			rows = foldRows(rows)
-			folded = len(rows)
-		}
+		sums.add(&b)
 		return nil
 	}, day*24*blocksPerHour, (day+1)*24*blocksPerHour)
 	if err == nil {
 		fill(day*24 + 24)
-		w.sink.exec("INSERT OR REPLACE INTO days VALUES (?,?)", day, appendCounts(nil, foldRows(rows)))
+		w.sink.exec("INSERT OR REPLACE INTO days VALUES (?,?)", day, appendCounts(nil, foldRows(sums.rows)))
 	}
 	return err
+}
+
+// daySums adds up the rows of a day by series and cause: most have no cause.
+type daySums struct {
+	of   []int32            // place in rows by series, plus 1
+	more map[[2]int64]int32 // place in rows by series and cause of the others
+	rows []countRow
+}
+
+func newDaySums(series int64) *daySums {
+	return &daySums{of: make([]int32, series+1), more: map[[2]int64]int32{}}
+}
+
+// row returns the row of a series and a cause, valid until the next call.
+func (d *daySums) row(series, cause int64) *countRow {
+	if cause == 0 && uint64(series) < uint64(len(d.of)) {
+		if d.of[series] == 0 {
+			d.rows = append(d.rows, countRow{series: series})
+			d.of[series] = int32(len(d.rows))
+		}
+		return &d.rows[d.of[series]-1]
+	}
+	i, ok := d.more[[2]int64{series, cause}]
+	if !ok {
+		i = int32(len(d.rows))
+		d.rows, d.more[[2]int64{series, cause}] = append(d.rows, countRow{series: series, cause: cause}), i
+	}
+	return &d.rows[i]
+}
+
+func (d *daySums) add(b *block) {
+	for i := range b.rows {
+		r := d.row(b.at(countSeries, i), b.at(countCause, i))
+		for f := range r.n {
+			r.n[f] += b.at(countFields+f, i)
+		}
+	}
 }

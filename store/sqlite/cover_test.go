@@ -23,7 +23,11 @@ func TestCountsOfCover(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.Count(id, monthBegin.UnixMicro()+int64(rng.Float64()*6*24*3600e6), store.Counts{Delivered: 1, Recipients: rng.Int63n(3), Accepted: rng.Int63n(2), Heard: 1})
+		at := monthBegin.UnixMicro() + int64(rng.Float64()*6*24*3600e6)
+		w.Count(id, at, store.Counts{Delivered: 1, Recipients: rng.Int63n(3), Accepted: rng.Int63n(2), Heard: 1})
+		if rng.Intn(5) == 0 {
+			w.Suspend(id, 1+rng.Int63n(2), at)
+		}
 	}
 	commit(t, w)
 	type question struct {
@@ -71,6 +75,36 @@ func TestCountsOfCover(t *testing.T) {
 		if answer != minutes[i] {
 			t.Errorf("%+v: sums of days tell\n%s\nminutes\n%s", questions[i], answer, minutes[i])
 		}
+	}
+}
+
+// Each day is added up in a transaction of its own: what was done before an
+// interruption stays, and the rest is done the next time.
+func TestTidyDayByDay(t *testing.T) {
+	db, w := open(t, filepath.Join(t.TempDir(), "x.db"))
+	begin(t, w)
+	id, err := w.Series(&store.SeriesKey{Format: "postfix", Host: []byte("out")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for day := range int64(4) {
+		w.Count(id, monthBegin.UnixMicro()+day*24*3600e6, store.Counts{Delivered: 1, Recipients: 1})
+	}
+	commit(t, w)
+	days := func() (n int) {
+		if err := db.SQL().QueryRow("SELECT count(*) FROM days").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	var quarters *quarterSums
+	begin(t, w)
+	more, err := w.tidySome(&quarters)
+	if commit(t, w); err != nil || !more || days() != 1 {
+		t.Errorf("after a part there are sums of %d days, more to do: %t; %v; want one, more", days(), more, err)
+	}
+	if err := w.Tidy(t.Context()); err != nil || days() != 3 {
+		t.Errorf("after the rest there are sums of %d days, want three; %v", days(), err)
 	}
 }
 

@@ -14,9 +14,12 @@ import (
 )
 
 // A month is measured at a hundredth of its size, unless another is asked for:
-// -month 1 is one million failing attempts and 43 million rows of counts.
+// -month 1 is one million failing attempts and 43 million rows of counts. Places and
+// causes are drawn nearly evenly, so that no two recipients in trouble have them in
+// common; with -month-zipf some are frequent and most are rare, as on a real site.
 var (
 	monthScale = flag.Float64("month", 0.01, "size of the month that is measured")
+	monthZipf  = flag.Bool("month-zipf", false, "few places and causes of the month are frequent, most are rare")
 	monthPath  = flag.String("month-db", "", "keep the database of the month there, or use the one that is there")
 )
 
@@ -58,6 +61,9 @@ func fillMonth(tb testing.TB, db *DB, failures, counts float64) {
 	defer w.Close()
 	rng := rand.New(rand.NewSource(1))
 	m := &monthWriter{Writer: w, rng: rng, series: make([]int64, max(100, int(171_000*min(1, counts*10))))}
+	if *monthZipf {
+		m.frequent, m.causes = rand.NewZipf(rng, 1.2, 10, uint64(len(m.series)-1)), rand.NewZipf(rng, 1.5, 2, 399)
+	}
 	for day := range monthDays {
 		_, err := w.Begin(tb.Context())
 		check(err)
@@ -82,11 +88,16 @@ type monthWriter struct {
 	*Writer
 	rng    *rand.Rand
 	series []int64
+
+	frequent, causes *rand.Zipf // numbers of series and causes; nil: nearly even
 }
 
 // some returns a series; a few are frequent.
 func (m *monthWriter) some() (int64, error) {
 	n := min(m.rng.Intn(len(m.series)), m.rng.Intn(len(m.series)))
+	if m.frequent != nil {
+		n = int(m.frequent.Uint64())
+	}
 	if m.series[n] != 0 {
 		return m.series[n], nil
 	}
@@ -109,7 +120,11 @@ func (m *monthWriter) recipient(at int64) error {
 	if err != nil {
 		return err
 	}
-	cause := causeOfMonth(m.rng.Intn(400))
+	nCause := m.rng.Intn(400)
+	if m.causes != nil {
+		nCause = int(m.causes.Uint64())
+	}
+	cause := causeOfMonth(nCause)
 	id, err := m.Cause(&cause)
 	if err != nil {
 		return err

@@ -329,30 +329,52 @@ func (w *Writer) renewSegments() error {
 }
 
 // Tidy adds up the days that are over and makes the parts anew that reports
-// would have to read row by row. It is called outside a batch.
+// would have to read row by row. It is called outside a batch. Each day has a
+// transaction of its own: of a database that is new to it there are many, and what
+// was done stays.
 func (w *Writer) Tidy(ctx context.Context) error {
 	if w.db.path == "" {
 		return nil // a database of one report
 	}
-	stale, err := w.Begin(ctx)
-	if err != nil {
-		return err
+	var quarters *quarterSums
+	anyStale := false
+	for more := true; more; {
+		stale, err := w.Begin(ctx)
+		if err != nil {
+			return err
+		}
+		if stale {
+			anyStale, quarters = true, nil
+		}
+		if more, err = w.tidySome(&quarters); err != nil {
+			w.Rollback()
+			return w.db.explain("write to", err)
+		}
+		if err := w.Commit(); err != nil {
+			return err
+		}
 	}
-	err = w.addDays()
-	if err == nil {
-		err = w.renewSegments()
-	}
-	if err != nil {
-		w.Rollback()
-		return w.db.explain("write to", err)
-	}
-	if err := w.Commit(); err != nil {
-		return err
-	}
-	if stale {
+	if anyStale {
 		w.version = -1 // the caller has to learn of it too, with its next batch
 	}
 	return nil
+}
+
+// tidySome does a part of what Tidy has to do, and reports whether there is more.
+func (w *Writer) tidySome(quarters **quarterSums) (more bool, err error) {
+	days, err := w.daysToAdd()
+	if err == nil && len(days) > 0 {
+		if *quarters == nil {
+			*quarters, err = w.newQuarterSums()
+		}
+		if err == nil {
+			err = w.addDay(days[0], *quarters)
+		}
+	}
+	if err != nil || len(days) > 1 {
+		return len(days) > 1, err
+	}
+	return false, w.renewSegments()
 }
 
 // eachBlock calls each with some columns of the blocks that a query returns, in
