@@ -207,7 +207,7 @@ const senderFrame = "sender address rejected: "
 
 // senderRefused decides about a refused sender by what is said behind the
 // refusal, as far as that is clear: "Sender address rejected: too many messages
-// in an hour". What it says of an address or domain is about the sender's.
+// in an hour". Where it names an address or domain, it means the sender's.
 func (r *Rules) senderRefused(f *Failure, text []byte) Verdict {
 	i := bytes.Index(text, []byte(senderFrame))
 	if i < 0 {

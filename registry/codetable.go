@@ -325,7 +325,7 @@ func LookupEnhanced(e Enhanced) (entry *Entry, exact bool) {
 }
 
 // LookupReply returns the entry of a reply code; of one that nobody defined,
-// the entry of its class, with exact false. It is nil for what is no reply.
+// the entry of its class, with exact false. It is nil when code is not that of a reply.
 func LookupReply(code uint16) (entry *Entry, exact bool) {
 	t := codes()
 	if entry, ok := t.reply[code]; ok {
@@ -531,8 +531,8 @@ func replyReason(reply uint16, provider string) Verdict {
 // Brief returns one line that names a failing code and one line of advice, for
 // a row of a report. The name and advice of the provider's meaning or of the
 // code are used where they stand for what the classifier found; else those of
-// the reason, because codes mislead: 550 5.1.1 for a rate limit is no unknown
-// user.
+// the reason, because codes mislead: 550 5.1.1 for a rate limit is not an
+// unknown user.
 func Brief(reply uint16, enhanced Enhanced, provider string, reason Reason) (name, advice string) {
 	info := reason.Info()
 	if v := providerVendor(reply, enhanced, provider); v != nil && v.Reason == reason && len(v.Meaning) <= maxBrief && len(v.Action) <= maxBrief {

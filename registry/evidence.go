@@ -3,7 +3,7 @@ package registry
 // DecidedBy says what a reason rests on.
 type DecidedBy uint8
 
-// What may decide, see Classify. Databases store their numbers.
+// The kinds of evidence, see Classify. Databases store their numbers.
 const (
 	ByNothing  DecidedBy = 0 // the reason is unknown
 	ByText     DecidedBy = 1 // words of the reply

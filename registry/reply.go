@@ -173,7 +173,7 @@ func scanEnhancedWord(b []byte, alone bool) (Enhanced, int) {
 	return e, i + n
 }
 
-// endsEnhanced tells a code from the beginning of a host name (5.0.2.in-addr)
+// endsEnhanced distinguishes a code from the beginning of a host name (5.0.2.in-addr)
 // or, when nothing vouches for it, of a version (4.9.2rc1, 2.3.4-1).
 func endsEnhanced(rest []byte, alone bool) bool {
 	if len(rest) == 0 {
@@ -332,7 +332,7 @@ var innerMarks = [...]string{
 //	450 4.1.1 <a@b>: Recipient address rejected: unverified address: host mx.b said: 451 Busy
 //	5.1.0 - Unknown address error 550-'5.2.2 <a@b>... Mailbox Full'
 //
-// What follows one of the known marks has to begin with a reply code.
+// A reply code has to follow one of the known marks.
 func InnerReply(text []byte) []byte {
 	if !hasInnerCode(text) {
 		return nil // as nearly all are

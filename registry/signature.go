@@ -2,8 +2,8 @@ package registry
 
 import "bytes"
 
-// maxSignature bounds a signature. Only the longest replies reach it, and what
-// tells them apart comes early.
+// maxSignature bounds a signature. Only the longest replies reach it, and they
+// differ early.
 const maxSignature = 800
 
 // AppendSignature appends to dst the reply text with its variable parts
@@ -19,7 +19,7 @@ const maxSignature = 800
 //	{id}     words with digits       {name}  the quoted name of a user
 //	{path}   /var/mail/a
 //
-// What rules go by stays: words, reply and enhanced codes, short tags of
+// The parts that rules look at stay: words, reply and enhanced codes, short tags of
 // operators ([TSS04], OFR_416, S3150), names with a meaning in Exchange
 // (RESOLVER.ADR.RecipNotFound), names of DNS lists, and of URLs the host, the
 // path and the words of the query (?p=NotAuthorizedError).
@@ -245,7 +245,7 @@ func (s *signer) number(i, end int) int {
 	return end
 }
 
-// isCode tells a reply code within the text from other numbers: it is the
+// isCode reports whether a number within the text is a reply code: it is the
 // same as the first, or an enhanced code follows, or it opens a quotation.
 func (s *signer) isCode(w []byte, end int) bool {
 	if w[0] < '2' || w[0] > '5' {

@@ -136,8 +136,8 @@ var pages = sync.OnceValue(func() map[string]string {
 	return m
 })
 
-// Page returns the page on which a provider, or the owner of a DNS list, tells
-// what its replies mean; "" when none is known.
+// Page returns the URL at which a provider, or the owner of a DNS list, explains
+// its replies; "" when none is known.
 func Page(name string) string {
 	if page, ok := pages()[name]; ok {
 		return page

@@ -21,7 +21,7 @@ type Addresses struct {
 	by    map[string]*Sender
 }
 
-// mostAddresses bounds how many addresses are told apart; others are counted under "…".
+// mostAddresses bounds how many addresses are counted apart; all others are "…".
 const mostAddresses = 500_000
 
 // Add counts a submission, if it is within the window and the filter.

@@ -15,7 +15,7 @@ import (
 )
 
 // ByClient asks for the clients whose mail was refused, ByList for the block lists
-// because of which it was. They stand alone, since only refusals know them.
+// that were the cause. Neither can be combined: only rejections have them.
 const (
 	ByClient store.Dimension = "client"
 	ByList   store.Dimension = "list"

@@ -63,7 +63,7 @@ func (c *composer) leavesOf(p *investigate.Problem) (leaves []*leaf) {
 }
 
 // belongs reports whether recipients at a place are those of a problem, as far
-// as their place tells.
+// as that can be known from the place.
 func belongs(l *place, p *investigate.Problem) bool {
 	w := &p.Where
 	is := func(asked registry.Foreign, have string) bool {

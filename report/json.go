@@ -242,7 +242,7 @@ type jsonCode struct {
 	Example    registry.Foreign `json:"example"`
 }
 
-// jsonFailed are recipients that failed for good, by their last failure.
+// jsonFailed are recipients that failed permanently, by their last failure.
 type jsonFailed struct {
 	jsonCause
 	Recipients int64 `json:"recipients"`

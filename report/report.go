@@ -75,7 +75,7 @@ type Report struct {
 	trouble  *trouble
 }
 
-// Covered is the time of which lines were read.
+// Covered is the time between the first and the last line that was read.
 type Covered struct{ First, Last time.Time }
 
 // Build makes a report. All its numbers are of one moment.
@@ -162,8 +162,8 @@ func (r *Report) noteRemoved() {
 	}
 }
 
-// RemovedRemark says of failures shown one by one that some were removed, "" when
-// none was.
+// RemovedRemark is the sentence below a list of failures when some of its time were
+// removed from the database, "" when none was.
 func RemovedRemark(l store.LeftOut, loc *time.Location) string {
 	if l.Before.IsZero() {
 		return ""
@@ -212,8 +212,8 @@ func sendLogsNote(n *store.Numbers) string {
 	return note + ". Send logs of other servers can be reported by themselves (--mta exchange-smtpsend)."
 }
 
-// SendLogsRemark says of failures shown one by one that those of SMTP send logs
-// are not, and how many are missing for it.
+// SendLogsRemark is the sentence below a list of failures that leaves out those of
+// SMTP send logs. It says how many are missing because of that.
 func SendLogsRemark(l store.LeftOut) string {
 	remark := "SMTP send logs are left out beside message tracking logs, which report the same mail"
 	if l.Any() {

@@ -34,8 +34,8 @@ var templateFuncs = map[string]any{
 	"join":      func(between string, list []string) string { return strings.Join(list, between) },
 }
 
-// WriteTemplate renders the report with a user's template. name tells its
-// language: html/template for .html and .htm, else text/template.
+// WriteTemplate renders the report with a user's template. The ending of name decides
+// on its language: html/template for .html and .htm, else text/template.
 func (r *Report) WriteTemplate(w io.Writer, v *View, name, text string) error {
 	data := TemplateData{v, r}
 	var err error

@@ -49,7 +49,7 @@ func (t *Trace) note() string {
 	return note
 }
 
-// WriteText tells the story.
+// WriteText writes the stories for people: what happened to the mail, in order of time.
 func (t *Trace) WriteText(w io.Writer) error {
 	var b strings.Builder
 	if len(t.Stories)+len(t.Rejections)+len(t.Delivered.Rows) == 0 {
@@ -71,8 +71,8 @@ func (t *Trace) WriteText(w io.Writer) error {
 	return err
 }
 
-// way tells step by step where the mail went that was passed on, and, of one message,
-// where the legs of the stories ended.
+// way writes step by step where mail went that was passed on and, for one message,
+// where the legs of its stories ended.
 func (t *Trace) way(b *strings.Builder) {
 	rows, ends := t.Delivered.Rows, t.oneMessage()
 	if len(rows) == 0 && len(ends) < 2 {

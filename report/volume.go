@@ -217,7 +217,7 @@ func (c *composer) senderTable(id, title, column string, senders []Sender) Secti
 	return s
 }
 
-// delays tells how long deliveries took.
+// delays is the section about how long deliveries took.
 func (c *composer) delays() Section {
 	s := Section{ID: "delay", Title: "Time from acceptance to delivery"}
 	out, allOut := c.measured(store.DeliveredOut)

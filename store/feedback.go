@@ -12,7 +12,7 @@ type FeedbackKind uint8
 
 // The kinds of feedback.
 const (
-	// FeedbackUnmatched is a bounce about mail that no log tells of.
+	// FeedbackUnmatched is a bounce about mail that no log reports.
 	FeedbackUnmatched FeedbackKind = 1
 	// FeedbackRefused is a bounce about mail that was delivered, as a log reports:
 	// the next hop accepted it, and a server refused it later.
@@ -28,8 +28,8 @@ func (k FeedbackKind) String() string {
 	return [...]string{"", "unmatched", "refused", "repeated", "complaint"}[k]
 }
 
-// Bounce is what a bounce says of the mail that it reports, besides what an Attempt
-// has.
+// Bounce is what a bounce says about the mail that it reports, besides the fields of
+// an Attempt.
 type Bounce struct {
 	QueueIDs []byte // under which servers had the message, separated by blanks
 	Original []byte // address of the recipient before others changed it, or nil

@@ -6,7 +6,7 @@ import (
 	"mailfail/registry"
 )
 
-// A FlowSink is told what happened in some windows, some rows at a time. Whoever asks
+// A FlowSink receives what happened in some windows, some rows at a time. Whoever asks
 // keeps no more of it than needed: a month of a large site has tens of millions of
 // rows.
 //

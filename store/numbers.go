@@ -83,8 +83,8 @@ type Numbers struct {
 	PutOff     []CauseRow     // temporary failures
 	Unknown    []SignatureRow // failing attempts that no rule knew
 
-	// What has no code has little in common: it is in one row of Codes and of
-	// Rejections, and here by reason.
+	// Failures without a code have little in common: they are one row of Codes and of
+	// Rejections, and stand here by reason.
 	Uncoded, UncodedRejections []CodeRow
 
 	Hops []Hop // connections to next hops, from logs that tell of them
@@ -224,8 +224,8 @@ func (t *Tally) AddRecipients(s registry.State, n, deferred int64) {
 	t.Deferred += deferred
 }
 
-// LeftOut is what was left out of send logs beside message tracking logs, though
-// it may be of servers of which there is no tracking log.
+// LeftOut counts failures of send logs that were left out beside message tracking
+// logs, although they may be of servers that have no tracking log.
 type LeftOut struct {
 	Untracked int64 // failing attempts that are in no tracking log
 	Unnamed   int64 // those that do not name their message, so that it is not known

@@ -5,10 +5,10 @@ import "time"
 // ExactWithin is how far apart a tracking log and a send log report the same
 // failure at most. The row of the tracking log is written when the transaction
 // has ended; the next attempt comes a minute later at the earliest. A message that
-// is given up may have been put off a moment before: the outcomes tell them apart.
+// is given up may have been deferred a moment before: the outcomes differ.
 const ExactWithin = 2 * time.Minute
 
-// Formats of which one reports what the other does, and better.
+// Formats whose logs report mail that other logs report too.
 const (
 	TrackingFormat     = "exchange-tracking"
 	SendFormat         = "exchange-smtpsend"

@@ -95,15 +95,15 @@ type Database interface {
 	Snapshot(ctx context.Context, f func(Reader) error) error
 }
 
-// Repeats tells of failures that are shown as they come which ones another log
-// reports too, as what is asked of the database leaves them out.
+// Repeats finds the failures among those shown as they come that another log reports
+// too. Reports leave the same ones out.
 type Repeats struct {
 	asked   Filter
 	tracked bool
 }
 
-// NewRepeats returns what is known of failures that are asked for with a filter;
-// tracked tells that message tracking logs report them.
+// NewRepeats returns the Repeats for failures that a filter selects. tracked: message
+// tracking logs report them.
 func NewRepeats(f Filter, tracked bool) *Repeats {
 	// Send logs may be asked for alone: then nothing repeats them.
 	return &Repeats{asked: Filter{MTAs: f.MTAs, Hosts: f.Hosts}, tracked: tracked}

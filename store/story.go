@@ -31,6 +31,6 @@ type StoryRecipient struct {
 	Attempts            []*Event  // failing ones, oldest first
 
 	// Accepted is when the next hop took the mail that a bounce reports as failed,
-	// as a log has it; zero: no log has, or this is no bounce.
+	// by a log; zero: no log has it, or this is not a bounce.
 	Accepted time.Time `json:",omitzero"`
 }

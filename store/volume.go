@@ -43,7 +43,7 @@ type HourVolume struct {
 // Add adds what another volume of the same measure and value has.
 func (v *Volume) Add(o *Volume) { v.N, v.Bytes, v.Millis = v.N+o.N, v.Bytes+o.Bytes, v.Millis+o.Millis }
 
-// DelaySteps are the upper ends by which delays are told apart. The value of a delay is
+// DelaySteps are the upper ends of the classes of delays. The value of a delay is
 // the number of the first step that it is below, counted from 1; 0 is unknown, and what
 // no step is above is one more than there are steps.
 var DelaySteps = [...]time.Duration{

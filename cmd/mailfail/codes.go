@@ -50,7 +50,7 @@ logs, and with --kind reason the reasons that failures are filed under.
 	return cmd
 }
 
-// What the flags of codes may be.
+// The values that the flags of codes may have.
 var (
 	codeClasses  = []string{"2", "3", "4", "5"}
 	codeSubjects = []string{"0", "1", "2", "3", "4", "5", "6", "7"}

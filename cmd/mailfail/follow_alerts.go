@@ -43,7 +43,7 @@ func (f *follow) alerting(rules []*alert.Rule, receivers []alert.Receiver, tell 
 	if len(rules) == 0 {
 		return func() {}
 	}
-	// What is on its way when the program ends gets a little time.
+	// Alerts that are being sent when the program ends get a little time.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(f.cmd.Context()))
 	sender := alert.NewSender(ctx, receivers, f.warn)
 	f.watch = alert.NewWatch(rules, func(a alert.Alert) {

@@ -73,7 +73,7 @@ func (f *follow) lines(loop ingest.FollowOptions, look func(context.Context, ing
 	return errors.Join(err, out.close())
 }
 
-// shown returns e, or nil when the filter leaves it out or another log tells it.
+// shown returns e, or nil when the filter leaves it out or another log reports it.
 func (f *follow) shown(e *store.Event) *store.Event {
 	twice := f.twice.Has(e)
 	if !f.filter.Match(e) {

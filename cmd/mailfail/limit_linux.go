@@ -5,7 +5,7 @@ package main
 #include <sys/resource.h>
 #include <unistd.h>
 
-// What Go's runtime, its threads and SQLite reserve, hardly any of which is used.
+// Go's runtime, its threads and SQLite reserve this much, and use hardly any of it.
 #define LEAST_ADDRESS_SPACE 2000000000ULL
 
 // A constructor runs before Go's runtime, which ends the program with pages of a

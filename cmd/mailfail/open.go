@@ -9,8 +9,8 @@ import (
 )
 
 // openDatabase opens the database at path to write to. It says so when that takes
-// its time: one of an older schema is brought up to date. On a terminal say is told
-// of another process that is waited for; a timer's run that waits is no news.
+// its time: one of an older schema is brought up to date. On a terminal, say gets a note
+// when another process is waited for; in a run of a timer nobody needs it.
 func openDatabase(cmd *cobra.Command, path string, say func(error)) (*sqlite.DB, error) {
 	const what = "bringing the database up to date"
 	bar := progressBar{w: cmd.ErrOrStderr()}

@@ -37,7 +37,7 @@ func (f *outputFlags) screen(cmd *cobra.Command) (width int, color bool) {
 }
 
 // write lets print write the results. A reader that has seen enough and closes
-// the pipe is no error.
+// the pipe is not an error.
 func (f *outputFlags) write(cmd *cobra.Command, print func(io.Writer) error) error {
 	if f.path != "" {
 		return writeFile(f.path, print)
@@ -54,7 +54,7 @@ func (f *outputFlags) write(cmd *cobra.Command, print func(io.Writer) error) err
 }
 
 // writeFile replaces the file at path when print has written all of the new
-// one. What is no plain file (a pipe, /dev/stderr) is written to as it is.
+// one. Pipes and devices (/dev/stderr) are written to in place.
 // Reports name people, so the file is for its owner and group.
 func writeFile(path string, print func(io.Writer) error) (err error) {
 	defer func() {

@@ -25,7 +25,7 @@ const (
 	maxChunk   = 1 << 20 // bytes
 
 	// patience is how long the end of the program waits for a slow reader, and
-	// for what is told of alerts.
+	// for notes about alerts.
 	patience = 5 * time.Second
 )
 

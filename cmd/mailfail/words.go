@@ -11,8 +11,8 @@ import (
 	"mailfail/report"
 )
 
-// unknownValue says that a flag takes no such value, and which one was meant or
-// which ones there are.
+// unknownValue is the error about a value that a flag does not take. It names the one
+// that was meant, or all there are.
 func unknownValue(flag, value string, known []string) error {
 	return usageError("%w", report.Unknown(flag+" value", value, known))
 }
@@ -32,7 +32,8 @@ func unknownFlag(cmd *cobra.Command, err error) error {
 	return err
 }
 
-// onlyCommands refuses what is no command, and names the one that was meant.
+// onlyCommands refuses arguments that are not commands, and names the one that was
+// meant.
 func onlyCommands(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

@@ -29,7 +29,7 @@ const (
 	maxOutput   = 4096 // bytes of a program's complaints that are kept
 )
 
-// Receiver is told of alerts.
+// A Receiver is sent every alert.
 type Receiver interface {
 	// Receive gets the JSON of one alert.
 	Receive(ctx context.Context, body []byte) error

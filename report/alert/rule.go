@@ -33,12 +33,12 @@
 //
 // A rule begins to hold as soon as what happened within the span is out of
 // bounds, and has ended when it was not so for as long as the span: a rate that
-// swings around its threshold is one alert. Both are told once.
+// swings around its threshold is one alert. Its begin and its end are reported once.
 //
 // The span ends now, on the clock of the wall, and events are taken by the time
 // in the log. So yesterday's failures in a backlog alert nobody. Events that
 // claim to be from the future count as now. Logs whose times are read wrong
-// (see --tz) by more than the span are not seen; Watch.Behind tells.
+// (see --tz) by more than the span are not seen; Watch.Behind reports that.
 package alert
 
 import (
@@ -198,7 +198,7 @@ func list() string {
 	return strings.Join(names, ", ")
 }
 
-// sides tells what an event is to the rule: one of the things that are counted,
+// sides returns what an event is to the rule: one of the things that are counted,
 // one of the attempts they are compared with, both or neither.
 func (r *Rule) sides(e *store.Event) (counted, attempt bool) {
 	base := r.Filter

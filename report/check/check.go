@@ -186,8 +186,8 @@ func queue(ctx context.Context, q store.Reader, opt Options) (waiting, untried i
 	return waiting + more, untried + more, err
 }
 
-// untriedMessages counts the messages that came into the queue in a window, and
-// of which nothing was heard since.
+// untriedMessages counts the messages that came into the queue in a window and have
+// no record since.
 func untriedMessages(ctx context.Context, q store.Reader, w store.Window, f store.Filter) (n int64, err error) {
 	if !w.Since.Before(w.Until) {
 		return 0, nil

@@ -25,7 +25,7 @@ type Recipient struct {
 
 // Message explains a bounce message as mail programs save it: the parts of a
 // delivery report (RFC 3464), or the texts that Postfix, Exim, sendmail, qmail
-// and Exchange write. What is no message is explained as a text.
+// and Exchange write. Input that is not a message is explained as a text.
 func (x *Explainer) Message(name string, r io.Reader) (*Answer, error) {
 	data, err := io.ReadAll(io.LimitReader(r, dsn.MaxMessage))
 	if err != nil {
@@ -57,7 +57,7 @@ func (x *Explainer) Message(name string, r io.Reader) (*Answer, error) {
 	return a, nil
 }
 
-// prose returns the line for humans that tells the cause, where no reply and no
+// prose returns the line for humans that names the cause, where no reply and no
 // report does: the first that a whole phrase decides, else a sentence with a
 // subject and what is said of it, or else the subject of the message. Single
 // words of prose would be taken for something else.

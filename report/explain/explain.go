@@ -172,8 +172,8 @@ func (x *Explainer) code(a *Answer, text string) bool {
 	return true
 }
 
-// lazy is a pattern that is compiled when it is first used: the program starts
-// for many questions, few of which need it.
+// lazy is a pattern that is compiled at its first use: most runs of the program need
+// none of them.
 func lazy(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

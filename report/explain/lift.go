@@ -10,8 +10,8 @@ import (
 	"mailfail/registry"
 )
 
-// Contains is what a reply itself tells beside its codes: whom to look up, and
-// where to ask.
+// Contains is what a reply says besides its codes: whom to look up, and where to
+// ask.
 type Contains struct {
 	List    string   `json:"list,omitempty"`    // the block list that was asked
 	Refused string   `json:"refused,omitempty"` // the IP address or mail address that is refused
@@ -34,7 +34,7 @@ var roles = lazy(`(?i)\b((?:postmaster|abuse|delist|removal|tosa|support|noc|hel
 // maxLinks bounds the links of one reply.
 const maxLinks = 5
 
-// lift takes out of a reply what it tells, nil when that is nothing.
+// lift takes addresses, lists and links out of a reply; nil when it has none.
 func lift(text string) *Contains {
 	p := patterns()
 	quote := dsn.Quoted(text)

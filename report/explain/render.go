@@ -219,7 +219,7 @@ func decided(r *Reason) string {
 	return fmt.Sprintf("%s (confidence: %s)", ruleText(r), r.Confidence)
 }
 
-// ruleText tells a rule from a code that decided.
+// ruleText names what decided on the reason: a rule, or a code.
 func ruleText(r *Reason) string {
 	what := "rule " + r.Rule
 	if strings.HasPrefix(r.Rule, "code ") || strings.HasPrefix(r.Rule, "phrase ") || strings.HasPrefix(r.Rule, "tag ") {

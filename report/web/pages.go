@@ -191,7 +191,7 @@ type textPage struct {
 	Text string
 }
 
-// message tells the story of a message or a recipient.
+// message answers with the story of a message or a recipient.
 func (s *server) message(w http.ResponseWriter, r *http.Request) error {
 	id := r.URL.Query().Get("id")
 	if id == "" || len(id) > maxInput {
@@ -284,7 +284,7 @@ func barsOf(name string, values []int64) *chartBars {
 // maxLive is how many pages are kept up to date at the same time.
 const maxLive = 50
 
-// stream tells a page when there is something new, by server-sent events.
+// stream sends a page an event when the database has changed (server-sent events).
 func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 	select {
 	case s.live <- struct{}{}:

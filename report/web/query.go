@@ -48,8 +48,8 @@ func list(f *store.Filter, key string) *[]string {
 
 // parse reads the parameters of a URL.
 //
-// What is not printable is refused: the page repeats the parameters in places
-// where it could not be shown harmless.
+// Parameters that are not printable are refused: the page repeats them in places
+// where they cannot be made harmless.
 func parse(asked url.Values, now time.Time, loc *time.Location) (q query, err error) {
 	q.values = url.Values{}
 	for _, values := range asked {

@@ -132,7 +132,7 @@ var grammar = map[string]bool{"is": true, "has": true, "was": true, "does": true
 	"suspended": true, "full": true, "rejected": true, "unavailable": true, "table": true, "status": true, "server": true, "domain": true,
 	"you": true, "this": true, "may": true, "will": true, "must": true, "are": true}
 
-// word returns a pseudonym of a word, unless it is one or is no name: a status, or
+// word returns a pseudonym of a word, unless it is one or is not a name: a status, or
 // a placeholder of a signature.
 func (n *Names) word(s string) string {
 	if s == "" || strings.HasPrefix(s, "user-") || strings.Trim(s, "0123456789.+-_*") == "" || strings.ContainsAny(s, "/%{}") {
