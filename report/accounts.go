@@ -71,7 +71,8 @@ func (r *Report) submitters(ctx context.Context, q store.Reader) error {
 		}
 	}
 	slices.SortFunc(r.Submitters, func(a, b Submitter) int {
-		return cmp.Or(cmp.Compare(b.Failed+b.Waiting, a.Failed+a.Waiting), cmp.Compare(b.Messages-b.Before, a.Messages-a.Before),
+		return cmp.Or(cmp.Compare(b.Failed+b.Waiting, a.Failed+a.Waiting),
+			cmp.Compare(b.Messages-b.Before, a.Messages-a.Before),
 			cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Account, b.Account))
 	})
 	return err
@@ -94,7 +95,8 @@ func accountOf(accounts map[registry.Foreign]*Submitter, name registry.Foreign) 
 }
 
 // accountsInTrouble counts the recipients in trouble by account.
-func (r *Report) accountsInTrouble(ctx context.Context, q store.Reader, accounts map[registry.Foreign]*Submitter) error {
+func (r *Report) accountsInTrouble(ctx context.Context, q store.Reader,
+	accounts map[registry.Foreign]*Submitter) error {
 	failed, end := map[int64]bool{}, r.end()
 	var ids []int64
 	err := q.Affected(ctx, r.Window, r.Filter, func(a *store.Affected) error {
@@ -105,7 +107,8 @@ func (r *Report) accountsInTrouble(ctx context.Context, q store.Reader, accounts
 		return nil
 	})
 	if len(ids) == mostAccounted {
-		r.Notes = append(r.Notes, fmt.Sprintf("Only the first %s recipients in trouble were looked up by account.", templates.Count(mostAccounted)))
+		r.Notes = append(r.Notes, fmt.Sprintf("Only the first %s recipients in trouble were looked up by account.",
+			templates.Count(mostAccounted)))
 	}
 	for chunk := range slices.Chunk(ids, 1000) {
 		if err != nil {
@@ -151,7 +154,8 @@ type jsonAccount struct {
 
 func (r *Report) jsonAccounts(n int) (list []jsonAccount) {
 	for _, a := range top(r.Submitters, n) {
-		j := jsonAccount{Account: a.Account, Messages: a.Messages, Recipients: a.Recipients, Before: a.Before, Bytes: a.Bytes}
+		j := jsonAccount{Account: a.Account, Messages: a.Messages, Recipients: a.Recipients, Before: a.Before,
+			Bytes: a.Bytes}
 		if r.accountsAsked() {
 			j.Failed, j.Waiting = &a.Failed, &a.Waiting
 		}
@@ -167,22 +171,26 @@ func (c *composer) accounts() Section {
 	if len(c.Submitters) == 0 || c.By != nil && !c.accountsAsked() {
 		return s
 	}
-	t := &Table{Columns: []Column{{Title: "Account", Name: true}, {Title: "Messages", Number: true}, {Title: "Recipients", Number: true}}}
+	t := &Table{Columns: []Column{{Title: "Account", Name: true}, {Title: "Messages", Number: true},
+		{Title: "Recipients", Number: true}}}
 	if c.Before != nil {
 		t.Columns = append(t.Columns, Column{Title: "Messages " + c.Before.Name, Number: true})
 	}
 	rows := fewRows
 	if c.accountsAsked() {
 		rows = DefaultTop
-		t.Columns = append(t.Columns, Column{Title: "Failed", Number: true}, Column{Title: "Waiting", Number: true}, Column{Title: "Bytes", Number: true})
+		t.Columns = append(t.Columns, Column{Title: "Failed", Number: true}, Column{Title: "Waiting", Number: true},
+			Column{Title: "Bytes", Number: true})
 	}
 	for _, a := range top(c.Submitters, c.rows(rows)) {
-		row := Row{Cells: []templates.Text{templates.Name(a.Account), templates.Number(a.Messages), templates.Number(a.Recipients)}}
+		row := Row{Cells: []templates.Text{templates.Name(a.Account), templates.Number(a.Messages),
+			templates.Number(a.Recipients)}}
 		if c.Before != nil {
 			row.Cells = append(row.Cells, templates.Number(a.Before))
 		}
 		if c.accountsAsked() {
-			row.Cells = append(row.Cells, templates.Number(a.Failed), templates.Number(a.Waiting), templates.Bytes(a.Bytes))
+			row.Cells = append(row.Cells, templates.Number(a.Failed), templates.Number(a.Waiting),
+				templates.Bytes(a.Bytes))
 		}
 		t.Rows = append(t.Rows, row)
 	}

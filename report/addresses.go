@@ -29,7 +29,8 @@ func (a *Addresses) Add(s *store.Submission) {
 	since, until := a.Window.Minutes().Micros()
 	switch {
 	case s.Time < since, s.Time >= until,
-		!store.MatchName(a.Filter.Hosts, registry.Foreign(s.Host)), !store.MatchDomain(a.Filter.Senders, registry.Foreign(s.Sender)),
+		!store.MatchName(a.Filter.Hosts, registry.Foreign(s.Host)),
+		!store.MatchDomain(a.Filter.Senders, registry.Foreign(s.Sender)),
 		!store.MatchName(a.Filter.Accounts, registry.Foreign(s.Account)):
 		return
 	}
@@ -52,7 +53,8 @@ func (a *Addresses) Add(s *store.Submission) {
 			a.by[name] = sender
 		}
 	}
-	sender.Messages, sender.Recipients, sender.Bytes = sender.Messages+s.Messages, sender.Recipients+s.Recipients, sender.Bytes+s.Bytes
+	sender.Messages, sender.Recipients, sender.Bytes = sender.Messages+s.Messages,
+		sender.Recipients+s.Recipients, sender.Bytes+s.Bytes
 }
 
 // Senders returns the addresses as they are shown, those that sent the most bytes

@@ -76,7 +76,8 @@ func (r *Report) clients(ctx context.Context, q store.Reader) error {
 		return nil
 	})
 	if others > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("Only %s clients are told apart; others were refused %s times.", templates.Count(mostClients), templates.Count(others)))
+		r.Notes = append(r.Notes, fmt.Sprintf("Only %s clients are told apart; others were refused %s times.",
+			templates.Count(mostClients), templates.Count(others)))
 	}
 	for _, c := range found {
 		c.settle()
@@ -122,12 +123,14 @@ func (c *composer) refusedClients() Section {
 		return s
 	}
 	t := &Table{Columns: []Column{
-		{Title: titleOfDimension(store.Dimension(what)), Name: true}, {Title: "Times", Number: true}, {Title: "First"}, {Title: "Last"}, {Title: "Cause", Flex: true},
+		{Title: titleOfDimension(store.Dimension(what)), Name: true}, {Title: "Times", Number: true},
+		{Title: "First"}, {Title: "Last"}, {Title: "Cause", Flex: true},
 	}}
 	for _, k := range top(c.Clients, c.rows(DefaultTop)) {
 		cause := strings.TrimSpace(k.Code + " " + registry.Reason(k.Reason).Info().Incoming)
 		t.Rows = append(t.Rows, Row{Cells: []templates.Text{
-			k.name(), templates.Number(k.Times), templates.Words(c.clock(k.First)), templates.Words(c.clock(k.Last)), templates.Words(cause),
+			k.name(), templates.Number(k.Times), templates.Words(c.clock(k.First)), templates.Words(c.clock(k.Last)),
+			templates.Words(cause),
 		}})
 	}
 	s.Table, s.More = t, more(len(c.Clients)-len(t.Rows), what)
@@ -138,13 +141,15 @@ func (r *Report) csvClients(c *csvWriter, n int) {
 	if r.isBy(ByList) {
 		c.row("list", "times", "first_seen", "last_seen", "top_code", "top_reason")
 		for _, k := range top(r.Clients, n) {
-			c.row(templates.CSV(k.Name), strconv.FormatInt(k.Times, 10), *r.time(k.First), *r.time(k.Last), templates.CSV(k.Code), k.Reason)
+			c.row(templates.CSV(k.Name), strconv.FormatInt(k.Times, 10), *r.time(k.First), *r.time(k.Last),
+				templates.CSV(k.Code), k.Reason)
 		}
 		return
 	}
 	c.row("client", "client_ip", "times", "first_seen", "last_seen", "top_code", "top_reason")
 	for _, k := range top(r.Clients, n) {
-		c.row(templates.CSV(k.Name), templates.CSV(k.IP), strconv.FormatInt(k.Times, 10), *r.time(k.First), *r.time(k.Last),
+		c.row(templates.CSV(k.Name), templates.CSV(k.IP), strconv.FormatInt(k.Times, 10), *r.time(k.First),
+			*r.time(k.Last),
 			templates.CSV(k.Code), k.Reason)
 	}
 }

@@ -27,7 +27,8 @@ func (r *Report) compare(ctx context.Context, q store.Reader) error {
 	step, name := r.stepBack()
 	var periods []*Period
 	for _, n := range usualDays {
-		w := store.Window{Since: since.In(r.location).AddDate(0, 0, -n*step), Until: until.In(r.location).AddDate(0, 0, -n*step)}
+		w := store.Window{Since: since.In(r.location).AddDate(0, 0, -n*step),
+			Until: until.In(r.location).AddDate(0, 0, -n*step)}
 		if w.Until.Before(r.Covered.First) {
 			break
 		}
@@ -74,7 +75,8 @@ func period(ctx context.Context, q store.Reader, w store.Window, f store.Filter)
 	if err != nil || n.Lines.Read == 0 {
 		return nil, err
 	}
-	return &Period{Tally: n.Totals, Messages: n.Messages, Accepted: n.Accepted, OwnBounces: n.OwnBounces.Recipients, Reasons: n.Failed}, nil
+	return &Period{Tally: n.Totals, Messages: n.Messages, Accepted: n.Accepted,
+		OwnBounces: n.OwnBounces.Recipients, Reasons: n.Failed}, nil
 }
 
 // medianOf returns the median of every number, nil of less than two periods.
@@ -90,8 +92,11 @@ func medianOf(periods []*Period) *Period {
 		slices.Sort(v)
 		return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 	}
-	u := &Period{Name: "usual", Days: len(periods), Messages: median(func(p *Period) int64 { return p.Messages }),
-		Accepted: median(func(p *Period) int64 { return p.Accepted }), OwnBounces: median(func(p *Period) int64 { return p.OwnBounces })}
+	u := &Period{Name: "usual", Days: len(periods), Messages: median(func(p *Period) int64 {
+		return p.Messages
+	}),
+		Accepted:   median(func(p *Period) int64 { return p.Accepted }),
+		OwnBounces: median(func(p *Period) int64 { return p.OwnBounces })}
 	for _, f := range tallyFields() {
 		*f.of(&u.Tally) = median(func(p *Period) int64 { return *f.of(&p.Tally) })
 	}
@@ -151,7 +156,8 @@ func (r *Report) timeline(ctx context.Context, q store.Reader) error {
 	}
 	step := time.Hour
 	switch span := w.Until.Sub(w.Since); {
-	case w.Since.IsZero() || r.Totals.Attempts == 0 || span <= time.Hour || span > longestDays || r.Filter.OfCause():
+	case w.Since.IsZero() || r.Totals.Attempts == 0 || span <= time.Hour || span > longestDays ||
+		r.Filter.OfCause():
 		return nil
 	case span > longestHours:
 		step = 24 * time.Hour
@@ -176,7 +182,8 @@ const (
 // trend counts attempts by day over the weeks before the window and in it.
 func (r *Report) trend(ctx context.Context, q store.Reader) (err error) {
 	since, until := r.Window.Since, r.end()
-	if since.IsZero() || until.Sub(since) < 23*time.Hour || until.Sub(since) > longestHours || r.Totals.Attempts == 0 || r.Totals.Recipients > mostTrended || r.Filter.OfCause() {
+	if since.IsZero() || until.Sub(since) < 23*time.Hour || until.Sub(since) > longestHours ||
+		r.Totals.Attempts == 0 || r.Totals.Recipients > mostTrended || r.Filter.OfCause() {
 		return nil
 	}
 	w := store.Window{Since: since, Until: until}
@@ -191,7 +198,8 @@ func (r *Report) trend(ctx context.Context, q store.Reader) (err error) {
 }
 
 // line counts attempts over a time in equal steps.
-func (r *Report) line(ctx context.Context, q store.Reader, w store.Window, step time.Duration) (*Line, error) {
+func (r *Report) line(ctx context.Context, q store.Reader, w store.Window,
+	step time.Duration) (*Line, error) {
 	t, err := q.Timeline(ctx, w, r.Filter, nil, step)
 	if err != nil {
 		return nil, err
@@ -204,7 +212,8 @@ func (r *Report) line(ctx context.Context, q store.Reader, w store.Window, step 
 		for _, p := range s.Points {
 			if i := int(p.Time.Sub(w.Since) / step); i >= 0 && i < len(line.points) {
 				at := &line.points[i]
-				at.delivered, at.deferred, at.failed = at.delivered+p.Delivered, at.deferred+p.Deferrals, at.failed+p.Failures
+				at.delivered, at.deferred, at.failed = at.delivered+p.Delivered, at.deferred+p.Deferrals,
+					at.failed+p.Failures
 			}
 		}
 	}
@@ -213,10 +222,12 @@ func (r *Report) line(ctx context.Context, q store.Reader, w store.Window, step 
 
 // investigate finds out what changed, where there are days to compare with.
 func (r *Report) investigate(ctx context.Context, q store.Reader) error {
-	if r.Usual == nil || r.Window.Since.IsZero() || r.end().Sub(r.Window.Since) > longestHours || r.Filter.OfCause() {
+	if r.Usual == nil || r.Window.Since.IsZero() || r.end().Sub(r.Window.Since) > longestHours ||
+		r.Filter.OfCause() {
 		return nil
 	}
-	opt := investigate.Options{Window: store.Window{Since: r.Window.Since, Until: r.end()}, Filter: r.Filter, Location: r.location}
+	opt := investigate.Options{Window: store.Window{Since: r.Window.Since, Until: r.end()}, Filter: r.Filter,
+		Location: r.location}
 	if !r.FromFiles {
 		opt.Now = r.Now
 	}

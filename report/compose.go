@@ -53,10 +53,12 @@ func (c *composer) view() *View {
 	v.Problems = len(problems.Problems)
 	v.Subject, v.Verdict = c.verdict(v.Problems)
 	v.Alarm = v.Problems > 0 || c.systemAlarms() || c.unusual() || c.Unread() != ""
-	sections := []Section{problems, c.systemTrouble(), c.figures(), c.chart(), c.trendChart(), c.reasons(), c.waiting(), c.failedAddresses(), c.refused(), c.complaints()}
+	sections := []Section{problems, c.systemTrouble(), c.figures(), c.chart(), c.trendChart(), c.reasons(),
+		c.waiting(), c.failedAddresses(), c.refused(), c.complaints()}
 	sections = append(sections, c.tables()...)
 	sections = append(sections, c.volumes()...)
-	sections = append(sections, c.accounts(), c.refusedClients(), c.codes(), c.rejections(), c.hops(), c.unknown(), c.lines())
+	sections = append(sections, c.accounts(), c.refusedClients(), c.codes(), c.rejections(), c.hops(),
+		c.unknown(), c.lines())
 	for _, s := range sections {
 		if s.any() {
 			v.Sections = append(v.Sections, s)
@@ -66,7 +68,8 @@ func (c *composer) view() *View {
 }
 
 func (s *Section) any() bool {
-	return len(s.Text)+len(s.Problems)+len(s.More) > 0 || s.Chart != nil || s.Table != nil && len(s.Table.Rows) > 0
+	return len(s.Text)+len(s.Problems)+len(s.More) > 0 || s.Chart != nil || s.Table != nil &&
+		len(s.Table.Rows) > 0
 }
 
 // title says who the report is about, and when.
@@ -178,7 +181,8 @@ func (c *composer) short(problems int) string {
 	case c.Lines.Read == 0 && gap != "":
 		return gap
 	case c.ofCause(nil):
-		return fmt.Sprintf("%s %s met such a failure", templates.Count(n.Recipients), templates.Plural(n.Recipients, "recipient"))
+		return fmt.Sprintf("%s %s met such a failure", templates.Count(n.Recipients),
+			templates.Plural(n.Recipients, "recipient"))
 	case n.Recipients+n.Attempts+n.Suspended+n.HandedOver == 0 && c.Untried == 0:
 		return c.nothing() + c.refusals()
 	}
@@ -187,7 +191,8 @@ func (c *composer) short(problems int) string {
 		said += ", trouble of the mail system"
 	}
 	if c.isStuck() {
-		said = fmt.Sprintf("accepted %s %s, %s not tried yet; ", templates.Count(c.Accepted), templates.Plural(c.Accepted, "message"), templates.Count(c.Untried)) + said
+		said = fmt.Sprintf("accepted %s %s, %s not tried yet; ", templates.Count(c.Accepted),
+			templates.Plural(c.Accepted, "message"), templates.Count(c.Untried)) + said
 	}
 	if problems > 0 {
 		said += fmt.Sprintf(", %d %s", problems, templates.Plural(int64(problems), "problem"))

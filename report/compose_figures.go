@@ -76,17 +76,22 @@ func (c *composer) figures() Section {
 		t.Rows = append(t.Rows, r)
 	}
 	if n := c.OwnBounces.Recipients; n > 0 && !c.ofCause(nil) {
-		row("Own bounces", n, func(p *Period) int64 { return p.OwnBounces }, templates.Words("sent by this server, in no rate"))
+		row("Own bounces", n, func(p *Period) int64 {
+			return p.OwnBounces
+		}, templates.Words("sent by this server, in no rate"))
 	}
 	for _, f := range c.feedbackFigures() {
-		t.Rows = append(t.Rows, Row{Cells: append(append([]templates.Text{templates.Words(f.name), templates.Number(f.n)}, make([]templates.Text, len(periods))...), f.note)})
+		t.Rows = append(t.Rows, Row{Cells: append(append([]templates.Text{templates.Words(f.name),
+			templates.Number(f.n)}, make([]templates.Text, len(periods))...), f.note)})
 	}
 	if f, ok := c.connected(); ok {
-		t.Rows = append(t.Rows, Row{Cells: append(append([]templates.Text{templates.Words("Connections"), templates.Number(f.n)}, make([]templates.Text, len(periods))...), f.note)})
+		t.Rows = append(t.Rows, Row{Cells: append(append([]templates.Text{templates.Words("Connections"),
+			templates.Number(f.n)}, make([]templates.Text, len(periods))...), f.note)})
 	}
 	s.Table = t
 	if u := c.Usual; u != nil && u.Days < 4 {
-		s.More = templates.Say("Usual is the median of %v %v only: there is little history yet.", u.Days, templates.Plural(int64(u.Days), "day"))
+		s.More = templates.Say("Usual is the median of %v %v only: there is little history yet.", u.Days,
+			templates.Plural(int64(u.Days), "day"))
 	}
 	return s
 }
@@ -116,18 +121,22 @@ func (c *composer) tallyFigures() []figure {
 	any := c.Totals.Recipients+c.Totals.Attempts > 0
 	return []figure{
 		{"Recipients", func(t *store.Tally) int64 { return t.Recipients }, nil, any},
-		{"  delivered", func(t *store.Tally) int64 { return t.Delivered }, templates.Words(templates.Percent(c.Totals.Delivered, c.Totals.Recipients)), any},
+		{"  delivered", func(t *store.Tally) int64 { return t.Delivered },
+			templates.Words(templates.Percent(c.Totals.Delivered, c.Totals.Recipients)), any},
 		{failedName, failed, c.failedNote(), any},
 		{"  pending", func(t *store.Tally) int64 { return t.Pending }, c.waitingNote(), any},
 		{"  removed", func(t *store.Tally) int64 { return t.Removed }, templates.Words("deleted or discarded here"), false},
 		{"Deferred", func(t *store.Tally) int64 { return t.Deferred }, templates.Words("at least once"), false},
-		{"Handed over", func(t *store.Tally) int64 { return t.HandedOver }, templates.Words("to a filter or server here"), false},
+		{"Handed over", func(t *store.Tally) int64 { return t.HandedOver },
+			templates.Words("to a filter or server here"), false},
 		{"Attempts", func(t *store.Tally) int64 { return t.Attempts }, nil, false},
 		{"  temporary", func(t *store.Tally) int64 { return t.Deferrals }, templates.Words("temporary failures"), false},
 		{"  permanent", func(t *store.Tally) int64 { return t.Failures }, templates.Words("permanent failures"), false},
-		{"Suspended", func(t *store.Tally) int64 { return t.Suspended }, templates.Words("deferred without an attempt"), false},
+		{"Suspended", func(t *store.Tally) int64 { return t.Suspended },
+			templates.Words("deferred without an attempt"), false},
 		{"Rejected", func(t *store.Tally) int64 { return t.Rejected }, templates.Words("incoming, permanently"), false},
-		{"Rejected", func(t *store.Tally) int64 { return t.RejectedTemporary }, templates.Words("incoming, temporarily"), false},
+		{"Rejected", func(t *store.Tally) int64 { return t.RejectedTemporary },
+			templates.Words("incoming, temporarily"), false},
 	}
 }
 
@@ -137,13 +146,15 @@ func (c *composer) causeFigures() []figure {
 	attempts := templates.Say("failed: %v temporarily, %v permanently", n.Deferrals, n.Failures)
 	return []figure{
 		{"Attempts", func(t *store.Tally) int64 { return t.Attempts }, attempts, true},
-		{"Recipients", func(t *store.Tally) int64 { return t.Recipients }, templates.Words("met such a failure. Of these"), true},
+		{"Recipients", func(t *store.Tally) int64 { return t.Recipients },
+			templates.Words("met such a failure. Of these"), true},
 		{"  delivered", func(t *store.Tally) int64 { return t.Delivered }, templates.Words("in the end"), true},
 		{"  failed", func(t *store.Tally) int64 { return t.Bounced + t.Expired }, templates.Words("in the end"), true},
 		{"  pending", func(t *store.Tally) int64 { return t.Pending }, templates.Words("at the end of this time"), true},
 		{"  removed", func(t *store.Tally) int64 { return t.Removed }, templates.Words("deleted"), false},
 		{"Rejected", func(t *store.Tally) int64 { return t.Rejected }, templates.Words("incoming, permanently"), false},
-		{"Rejected", func(t *store.Tally) int64 { return t.RejectedTemporary }, templates.Words("incoming, temporarily"), false},
+		{"Rejected", func(t *store.Tally) int64 { return t.RejectedTemporary },
+			templates.Words("incoming, temporarily"), false},
 	}
 }
 
@@ -228,7 +239,8 @@ func (c *composer) connected() (connected, bool) {
 	hops := int64(len(c.Hops))
 	if c.ofCause(nil) {
 		hops = int64(len(c.failingHops()))
-		return connected{failed, templates.Say("to %v next %v met such a failure", hops, templates.Plural(hops, "hop"))}, failed > 0
+		return connected{failed, templates.Say("to %v next %v met such a failure", hops,
+			templates.Plural(hops, "hop"))}, failed > 0
 	}
 	return connected{all, templates.Say("%v next %v, %v failed, %v %v", hops, templates.Plural(hops, "hop"),
 		failed, messages, templates.Plural(messages, "message"))}, all > 0

@@ -26,14 +26,16 @@ func (c *composer) reasons() Section {
 	if c.trouble == nil || len(c.trouble.leaves) == 0 {
 		return s
 	}
-	t := &Table{Columns: []Column{{Title: "Reason", Flex: true}, {Title: "Failed", Number: true}, {Title: "Waiting", Number: true}}}
+	t := &Table{Columns: []Column{{Title: "Reason", Flex: true}, {Title: "Failed", Number: true},
+		{Title: "Waiting", Number: true}}}
 	if c.Before != nil {
 		t.Columns = append(t.Columns, Column{Title: c.Before.Name, Number: true})
 	}
 	t.Columns = append(t.Columns, Column{Title: "Codes", Flex: true})
 	list := c.trouble.pilesBy(c.trouble.leaves, store.ByReason)
 	for i, p := range top(list, c.rows(shownReasons)) {
-		row := Row{Cells: []templates.Text{templates.Words(reasonName(p.name)), templates.Number(p.failed), templates.Number(p.waiting)}}
+		row := Row{Cells: []templates.Text{templates.Words(reasonName(p.name)), templates.Number(p.failed),
+			templates.Number(p.waiting)}}
 		if c.Before != nil {
 			row.Cells = append(row.Cells, templates.Number(c.Before.Reasons[p.name]))
 		}
@@ -51,7 +53,9 @@ func (c *composer) reasons() Section {
 // isProblem reports whether a reason is explained as a problem already.
 func (c *composer) isProblem(reason string) bool {
 	if c.Found != nil {
-		return slices.ContainsFunc(c.Found.Problems, func(p investigate.Problem) bool { return p.Reason == reason && p.Severity != investigate.Remark })
+		return slices.ContainsFunc(c.Found.Problems, func(p investigate.Problem) bool {
+			return p.Reason == reason && p.Severity != investigate.Remark
+		})
 	}
 	return slices.ContainsFunc(c.clusters, func(k *cluster) bool { return k.cause().reason == reason })
 }
@@ -94,13 +98,16 @@ func (c *composer) waiting() Section {
 		s.Table, s.More = c.waitingGroups()
 		return s
 	}
-	s.Table = &Table{Columns: []Column{{Title: "Since"}, {Title: "Tries", Number: true}, {Title: "Recipient", Name: true}, {Title: "Cause", Flex: true}}}
+	s.Table = &Table{Columns: []Column{{Title: "Since"}, {Title: "Tries", Number: true},
+		{Title: "Recipient", Name: true}, {Title: "Cause", Flex: true}}}
 	for _, o := range oldest(c.trouble.waiting) {
 		who := c.trouble.persons[o.id]
 		if who == nil {
 			break
 		}
-		s.Table.Rows = append(s.Table.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(o.time())), templates.Number(who.Tries), person(who.Address), reasonAndCode(o.why)}})
+		s.Table.Rows = append(s.Table.Rows,
+			Row{Cells: []templates.Text{templates.Words(c.clock(o.time())), templates.Number(who.Tries),
+				person(who.Address), reasonAndCode(o.why)}})
 	}
 	s.More = more(int(c.trouble.nWaiting)-len(s.Table.Rows), "recipient")
 	return s
@@ -129,7 +136,8 @@ func briefCause(y *why) templates.Text {
 
 // waitingGroups is the same by domain, provider and reason, for when many wait.
 func (c *composer) waitingGroups() (*Table, templates.Text) {
-	t := &Table{Columns: []Column{{Title: "Since"}, {Title: "Waiting", Number: true}, {Title: "Where", Name: true}, {Title: "Cause", Flex: true}}}
+	t := &Table{Columns: []Column{{Title: "Since"}, {Title: "Waiting", Number: true},
+		{Title: "Where", Name: true}, {Title: "Cause", Flex: true}}}
 	var leaves []*leaf
 	for _, l := range c.trouble.leaves {
 		if !l.ended {
@@ -140,7 +148,8 @@ func (c *composer) waitingGroups() (*Table, templates.Text) {
 	for _, p := range top(list, c.rows(shownWaiting)) {
 		first, _ := p.span()
 		name, _, _ := strings.Cut(p.name, "\x00")
-		t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(first)), templates.Number(p.waiting), dimensionValue(store.ByDomain, name), reasonAndCode(p.cause().why)}})
+		t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(first)),
+			templates.Number(p.waiting), dimensionValue(store.ByDomain, name), reasonAndCode(p.cause().why)}})
 	}
 	return t, more(len(list)-len(t.Rows), "place")
 }
@@ -163,7 +172,8 @@ func (c *composer) failedAddresses() Section {
 	if c.nOutside < c.trouble.nFailed {
 		s.Title += " outside the problems"
 	}
-	s.Table = &Table{Columns: []Column{{Title: "Time"}, {Title: "Recipient", Name: true}, {Title: "Sender", Flex: true, Name: true}, {Title: "Cause"}}}
+	s.Table = &Table{Columns: []Column{{Title: "Time"}, {Title: "Recipient", Name: true},
+		{Title: "Sender", Flex: true, Name: true}, {Title: "Cause"}}}
 	shown := slices.Clone(top(outside, c.rows(shownFailed)))
 	slices.Reverse(shown) // the latest ones, the earliest of them first
 	for _, o := range shown {
@@ -171,7 +181,9 @@ func (c *composer) failedAddresses() Section {
 		if who == nil {
 			break
 		}
-		s.Table.Rows = append(s.Table.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(o.time())), person(who.Address), sender(who), briefCause(o.why)}})
+		s.Table.Rows = append(s.Table.Rows,
+			Row{Cells: []templates.Text{templates.Words(c.clock(o.time())), person(who.Address), sender(who),
+				briefCause(o.why)}})
 	}
 	if left := c.nOutside - int64(len(s.Table.Rows)); left > 0 && len(s.Table.Rows) > 0 {
 		s.More, s.See = templates.Say("… %v more:", left), c.events(c.failures()...)
@@ -212,7 +224,8 @@ func sender(p *store.Person) templates.Text {
 	case p.Sender == "":
 		return templates.Words("<>")
 	}
-	if _, err := netip.ParseAddr(string(p.Account)); err != nil && p.Account != "" && !strings.EqualFold(string(p.Account), string(p.Sender)) {
+	if _, err := netip.ParseAddr(string(p.Account)); err != nil && p.Account != "" &&
+		!strings.EqualFold(string(p.Account), string(p.Sender)) {
 		return templates.Say("%v (%v)", templates.Name(p.Sender), templates.Name(p.Account))
 	}
 	return templates.Name(p.Sender)

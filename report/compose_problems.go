@@ -69,7 +69,8 @@ func belongs(l *place, p *investigate.Problem) bool {
 	is := func(asked registry.Foreign, have string) bool {
 		return asked == "" || string(asked) == have
 	}
-	return p.Kind == investigate.Failures && (p.Reason == "" || p.Reason == l.reason) && is(w.Provider, l.provider) && is(w.Domain, l.domain) &&
+	return p.Kind == investigate.Failures && (p.Reason == "" || p.Reason == l.reason) &&
+		is(w.Provider, l.provider) && is(w.Domain, l.domain) &&
 		is(w.SenderDomain, l.sender) && is(w.Host, l.host)
 }
 
@@ -139,7 +140,8 @@ func (t *trouble) narrow(p *pile) *cluster {
 
 func (c *composer) problem(k *cluster) Problem {
 	cause := k.cause()
-	p := Problem{Severity: "warning", Title: c.problemTitle(k), Do: c.advice(cause), See: c.command(k, cause.reason), Hours: c.hoursOf(k.leaves)}
+	p := Problem{Severity: "warning", Title: c.problemTitle(k), Do: c.advice(cause),
+		See: c.command(k, cause.reason), Hours: c.hoursOf(k.leaves)}
 	p.Facts = append(p.Facts, c.extent(k))
 	for _, d := range k.spreadOver() {
 		p.Facts = append(p.Facts, spread(k, d))
@@ -158,10 +160,12 @@ func (c *composer) problemTitle(k *cluster) templates.Text {
 	if code := k.cause().code; code != "" {
 		title = templates.Say("%v (%v)", title, code)
 	}
-	words := map[store.Dimension]string{store.BySender: "mail from %v", store.ByProvider: "at %v", store.ByDomain: "to %v", store.ByHost: "on %v"}
+	words := map[store.Dimension]string{store.BySender: "mail from %v", store.ByProvider: "at %v",
+		store.ByDomain: "to %v", store.ByHost: "on %v"}
 	var places []templates.Text
 	for _, n := range k.where {
-		if n.dimension == store.ByHost && len(c.Hosts) < 2 || n.dimension == store.ByDomain && k.in(store.ByProvider) == n.value {
+		if n.dimension == store.ByHost && len(c.Hosts) < 2 || n.dimension == store.ByDomain &&
+			k.in(store.ByProvider) == n.value {
 			continue
 		}
 		places = append(places, templates.Say(words[n.dimension], dimensionValue(n.dimension, n.value)))
@@ -191,7 +195,8 @@ func (c *composer) extent(k *cluster) templates.Text {
 	case k.failed == 0:
 		said += " " + waitWord(k.waiting) + ", "
 	default:
-		said += fmt.Sprintf(": %s failed, %s %s, ", templates.Count(k.failed), templates.Count(k.waiting), waitWord(k.waiting))
+		said += fmt.Sprintf(": %s failed, %s %s, ", templates.Count(k.failed), templates.Count(k.waiting),
+			waitWord(k.waiting))
 	}
 	first, last := k.span()
 	from, to := c.clock(first), c.clock(last)
@@ -286,7 +291,8 @@ func (c *composer) here(command string) string {
 // shellWord quotes a word for a shell. What could not be typed is left out.
 func shellWord(s string) string {
 	s = templates.Printable(s)
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@/+:,") == "" && s[0] != '-' {
+	if s != "" && strings.Trim(s,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@/+:,") == "" && s[0] != '-' {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
@@ -329,5 +335,6 @@ func (c *composer) advice(l *leaf) string {
 	if l.reason == "" {
 		return "Look at the queue: this mail has not been tried."
 	}
-	return advice(registry.Reason(l.reason), registry.Situation{Provider: l.provider, Direction: l.direction, State: l.state})
+	return advice(registry.Reason(l.reason),
+		registry.Situation{Provider: l.provider, Direction: l.direction, State: l.state})
 }

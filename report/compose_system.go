@@ -26,7 +26,9 @@ func (c *composer) isStuck() bool {
 // stuck is the problem of a queue that stands still, unless an investigation
 // found it already.
 func (c *composer) stuck() []Problem {
-	if !c.isStuck() || c.Found != nil && slices.ContainsFunc(c.Found.Problems, func(p investigate.Problem) bool { return p.Kind == investigate.UntriedMail }) {
+	if !c.isStuck() || c.Found != nil && slices.ContainsFunc(c.Found.Problems, func(p investigate.Problem) bool {
+		return p.Kind == investigate.UntriedMail
+	}) {
 		return nil
 	}
 	return []Problem{{
@@ -46,13 +48,16 @@ func (c *composer) systemTrouble() Section {
 	s := Section{ID: "system", Title: "The mail system itself"}
 	rows := slices.Clone(c.System)
 	slices.SortStableFunc(rows, func(a, b store.TroubleRow) int {
-		return cmp.Or(cmp.Compare(gravity(a.Kind), gravity(b.Kind)), cmp.Compare(a.Kind, b.Kind), cmp.Compare(b.N, a.N))
+		return cmp.Or(cmp.Compare(gravity(a.Kind), gravity(b.Kind)), cmp.Compare(a.Kind, b.Kind),
+			cmp.Compare(b.N, a.N))
 	})
-	t := &Table{Columns: []Column{{Title: "Kind"}, {Title: "Times", Number: true}, {Title: "First"}, {Title: "Last"}, {Title: "Service", Name: true}}}
+	t := &Table{Columns: []Column{{Title: "Kind"}, {Title: "Times", Number: true}, {Title: "First"},
+		{Title: "Last"}, {Title: "Service", Name: true}}}
 	advised := ""
 	for _, r := range top(rows, c.rows(shownTroubles)) {
 		row := Row{
-			Cells: []templates.Text{templates.Words(r.Kind), templates.Number(r.N), templates.Words(c.clock(r.First)), templates.Words(c.clock(r.Last)), templates.Name(r.Service)},
+			Cells: []templates.Text{templates.Words(r.Kind), templates.Number(r.N), templates.Words(c.clock(r.First)),
+				templates.Words(c.clock(r.Last)), templates.Name(r.Service)},
 			Quote: []registry.Foreign{r.Text},
 		}
 		if r.Kind != advised && gravity(r.Kind) < len(troubles) {
@@ -76,7 +81,8 @@ var troubles = []struct {
 	{"memory", true, "Raise the limits of memory, processes or open files of the mail server."},
 	{"queue", true, "Look at the damaged queue file (postsuper -s repairs the structure of Postfix's)."},
 	{"process", true, "A daemon dies or cannot be started: look for its first error, and at its configuration."},
-	{"open-resolver", true, "The blocklist refuses this resolver, so that all mail may be refused: use a resolver of your own, or take the list out."},
+	{"open-resolver", true,
+		"The blocklist refuses this resolver, so that all mail may be refused: use a resolver of your own, or take the list out."},
 	{"milter", true, "Start the milter again; until then mail is deferred, or passes unchecked."},
 	{"filter", true, "Start the content filter again; mail waits for it."},
 	{"policy-service", true, "Start the policy service again; mail is deferred without it."},

@@ -52,7 +52,8 @@ func (r *Report) inTrouble(dims []store.Dimension, g *store.Group) (failed, wait
 // knowsPeople reports whether the recipients in trouble are known by dims.
 func (r *Report) knowsPeople(dims []store.Dimension) bool {
 	return r.trouble != nil && !slices.ContainsFunc(dims, func(d store.Dimension) bool {
-		return !slices.Contains([]store.Dimension{store.BySender, store.ByProvider, store.ByDomain, store.ByHost, store.ByDirection}, d)
+		return !slices.Contains([]store.Dimension{store.BySender, store.ByProvider, store.ByDomain, store.ByHost,
+			store.ByDirection}, d)
 	})
 }
 
@@ -125,7 +126,8 @@ func (c *composer) byTrouble(dims []store.Dimension, groups []store.Group) {
 		list[i] = ranked{&groups[i], failed + waiting}
 	}
 	slices.SortStableFunc(list, func(a, b ranked) int {
-		return cmp.Or(cmp.Compare(b.trouble, a.trouble), cmp.Compare(b.Deferrals+b.Failures, a.Deferrals+a.Failures), slices.Compare(a.Values, b.Values))
+		return cmp.Or(cmp.Compare(b.trouble, a.trouble),
+			cmp.Compare(b.Deferrals+b.Failures, a.Deferrals+a.Failures), slices.Compare(a.Values, b.Values))
 	})
 	sorted := make([]store.Group, len(groups))
 	for i := range list {
@@ -153,7 +155,8 @@ func (c *composer) groupTable(dims []store.Dimension, groups []store.Group) *Tab
 	for _, g := range groups {
 		failed, waiting := c.inTrouble(dims, &g)
 		numbers := map[string]string{
-			"Recipients": templates.Count(g.Recipients), "Failed": templates.Count(failed), "Waiting": templates.Count(waiting),
+			"Recipients": templates.Count(g.Recipients), "Failed": templates.Count(failed),
+			"Waiting": templates.Count(waiting),
 			"Trouble": templates.Percent(failed+waiting, g.Recipients), "Attempts": templates.Count(g.Attempts),
 		}
 		var row Row
@@ -227,11 +230,13 @@ func (c *composer) codes() Section {
 	if !c.isBy(store.ByCode) {
 		return s
 	}
-	t := &Table{Columns: []Column{{Title: "Code"}, {Title: "Attempts", Number: true}, {Title: "Recipients", Number: true}, {Title: "Domains", Number: true}, {Title: "Meaning", Flex: true}}}
+	t := &Table{Columns: []Column{{Title: "Code"}, {Title: "Attempts", Number: true},
+		{Title: "Recipients", Number: true}, {Title: "Domains", Number: true}, {Title: "Meaning", Flex: true}}}
 	codes := split(c.Codes, c.Uncoded)
 	for _, k := range top(codes, c.rows(DefaultTop)) {
 		name, advice := meaningOf(&k, false)
-		row := Row{Cells: []templates.Text{dimensionValue(store.ByCode, k.Code), templates.Number(k.Attempts), templates.Number(k.Recipients), templates.Number(k.Domains), templates.Words(name)}}
+		row := Row{Cells: []templates.Text{dimensionValue(store.ByCode, k.Code), templates.Number(k.Attempts),
+			templates.Number(k.Recipients), templates.Number(k.Domains), templates.Words(name)}}
 		row.Below = []templates.Text{templates.Words(k.Reason + ": " + advice)}
 		row.Quote = quote(k.Example)
 		t.Rows = append(t.Rows, row)
@@ -267,10 +272,13 @@ func (c *composer) rejections() Section {
 	if len(codes) == 0 {
 		return s
 	}
-	t := &Table{Columns: []Column{{Title: "Reason", Flex: true}, {Title: "Code"}, {Title: "Times", Number: true}, {Title: "Recipients", Number: true}, {Title: "Clients", Number: true}}}
+	t := &Table{Columns: []Column{{Title: "Reason", Flex: true}, {Title: "Code"}, {Title: "Times", Number: true},
+		{Title: "Recipients", Number: true}, {Title: "Clients", Number: true}}}
 	for _, k := range top(codes, c.rows(shownReasons)) {
 		t.Rows = append(t.Rows, Row{
-			Cells: []templates.Text{templates.Words(registry.Reason(k.Reason).Info().Incoming), dimensionValue(store.ByCode, k.Code), templates.Number(k.Attempts), templates.Number(k.Recipients), templates.Number(k.Clients)},
+			Cells: []templates.Text{templates.Words(registry.Reason(k.Reason).Info().Incoming),
+				dimensionValue(store.ByCode, k.Code), templates.Number(k.Attempts), templates.Number(k.Recipients),
+				templates.Number(k.Clients)},
 			Quote: quote(k.Example),
 		})
 	}
@@ -296,7 +304,8 @@ func (c *composer) hops() Section {
 	}
 	t.Columns = append(t.Columns, Column{Title: "Cause", Flex: true})
 	for _, h := range top(failing, c.rows(shownRows)) {
-		numbers := map[string]string{"Connections": templates.Count(h.Connections), "Failed": templates.Count(h.Failed), "Rate": templates.Percent(h.Failed, h.Connections)}
+		numbers := map[string]string{"Connections": templates.Count(h.Connections),
+			"Failed": templates.Count(h.Failed), "Rate": templates.Percent(h.Failed, h.Connections)}
 		row := Row{Cells: []templates.Text{dimensionValue(store.ByRelay, h.Name)}, Quote: quote(h.Example)}
 		for _, title := range titles {
 			row.Cells = append(row.Cells, templates.Words(numbers[title]))
@@ -320,7 +329,9 @@ const unknownShown = 5
 func (c *composer) unknown() Section {
 	s := Section{ID: "unknown", Title: "Texts that no rule knows"}
 	// Failures that were logged without a word have no text to learn from.
-	texts := slices.DeleteFunc(slices.Clone(c.Unknown), func(u store.SignatureRow) bool { return u.Example == "" })
+	texts := slices.DeleteFunc(slices.Clone(c.Unknown), func(u store.SignatureRow) bool {
+		return u.Example == ""
+	})
 	var attempts int64
 	for _, u := range texts {
 		attempts += u.Attempts
@@ -328,9 +339,11 @@ func (c *composer) unknown() Section {
 	if len(texts) == 0 || attempts*20 < c.Totals.Deferrals+c.Totals.Failures {
 		return s
 	}
-	t := &Table{Columns: []Column{{Title: "Attempts", Number: true}, {Title: "Code"}, {Title: "Text", Flex: true}}}
+	t := &Table{Columns: []Column{{Title: "Attempts", Number: true}, {Title: "Code"},
+		{Title: "Text", Flex: true}}}
 	for _, u := range top(texts, unknownShown) {
-		t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Number(u.Attempts), dimensionValue(store.ByCode, u.Code), templates.Name(u.Example)}})
+		t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Number(u.Attempts),
+			dimensionValue(store.ByCode, u.Code), templates.Name(u.Example)}})
 	}
 	s.Table, s.More = t, more(len(texts)-len(t.Rows), "text")
 	return s
@@ -344,7 +357,8 @@ func (c *composer) lines() Section {
 		s.Text = []templates.Text{templates.Words("No lines of this time were read.")}
 		return s
 	}
-	s.Text = []templates.Text{templates.Say("%v %v read: %v understood, %v ignored, %v not understood (%v).", l.Read, templates.Plural(l.Read, "log line"),
+	s.Text = []templates.Text{templates.Say("%v %v read: %v understood, %v ignored, %v not understood (%v).",
+		l.Read, templates.Plural(l.Read, "log line"),
 		l.Understood, l.Irrelevant, l.Unparsed, templates.Percent(l.Unparsed, l.Read))}
 	return s
 }

@@ -67,15 +67,18 @@ func (c *csvWriter) flush() error {
 }
 
 func (r *Report) csvCodes(c *csvWriter, n int) {
-	c.row("code", "reply", "enhanced", "name", "reason", "advice", "attempts", "deferrals", "failures", "recipients", "domains", "first_seen", "last_seen", "example")
+	c.row("code", "reply", "enhanced", "name", "reason", "advice", "attempts", "deferrals", "failures",
+		"recipients", "domains", "first_seen", "last_seen", "example")
 	for _, row := range top(r.Codes, n) {
 		name, advice := meaningOf(&row, false)
 		reply := ""
 		if row.Reply != 0 {
 			reply = strconv.Itoa(row.Reply)
 		}
-		c.row(row.Code, reply, row.Enhanced, name, row.Reason, advice, number(row.Attempts), number(row.Deferrals), number(row.Attempts-row.Deferrals),
-			number(row.Recipients), number(row.Domains), *r.time(row.First), *r.time(row.Last), templates.CSV(row.Example))
+		c.row(row.Code, reply, row.Enhanced, name, row.Reason, advice, number(row.Attempts), number(row.Deferrals),
+			number(row.Attempts-row.Deferrals),
+			number(row.Recipients), number(row.Domains), *r.time(row.First), *r.time(row.Last),
+			templates.CSV(row.Example))
 	}
 }
 
@@ -86,7 +89,8 @@ func (r *Report) csvHops(c *csvWriter, n int) {
 		if r.ofCause(nil) { // of those that could be used nothing is known
 			connections, messages = "", ""
 		}
-		c.row(templates.CSV(h.Name), connections, number(h.Failed), messages, h.Code, h.Reason, templates.CSV(h.Example))
+		c.row(templates.CSV(h.Name), connections, number(h.Failed), messages, h.Code, h.Reason,
+			templates.CSV(h.Example))
 	}
 }
 
@@ -95,14 +99,17 @@ func (r *Report) csvGroups(c *csvWriter, dims []store.Dimension, groups []store.
 	for _, d := range dims {
 		header = append(header, string(d))
 	}
-	c.row(append(header, "recipients", "delivered", "bounced", "expired", "removed", "pending", "handed_over", "attempts", "deferrals", "failures",
-		"suspended", "deferred", "rejected", "failure_rate", "deferral_rate", "top_code", "top_reason", "rejected_temporary", "waiting", "trouble")...)
+	c.row(append(header, "recipients", "delivered", "bounced", "expired", "removed", "pending", "handed_over",
+		"attempts", "deferrals", "failures",
+		"suspended", "deferred", "rejected", "failure_rate", "deferral_rate", "top_code", "top_reason",
+		"rejected_temporary", "waiting", "trouble")...)
 	for _, g := range groups {
 		var row []string
 		for _, v := range g.Values {
 			row = append(row, templates.CSV(v))
 		}
-		for _, n := range []int64{g.Recipients, g.Delivered, g.Bounced, g.Expired, g.Removed, g.Pending, g.HandedOver, g.Attempts, g.Deferrals, g.Failures,
+		for _, n := range []int64{g.Recipients, g.Delivered, g.Bounced, g.Expired, g.Removed, g.Pending,
+			g.HandedOver, g.Attempts, g.Deferrals, g.Failures,
 			g.Suspended, g.Deferred, g.Rejected} {
 			row = append(row, number(n))
 		}
@@ -112,7 +119,8 @@ func (r *Report) csvGroups(c *csvWriter, dims []store.Dimension, groups []store.
 		if l := r.causeOf(dims, g.Values); l != nil {
 			code, reason = l.code, l.reason
 		}
-		c.row(append(row, rate(failure), rate(deferral), code, reason, number(g.RejectedTemporary), number(waiting), number(failed+waiting))...)
+		c.row(append(row, rate(failure), rate(deferral), code, reason, number(g.RejectedTemporary), number(waiting),
+			number(failed+waiting))...)
 	}
 }
 

@@ -27,7 +27,8 @@ func NewEventWriter(w io.Writer, format string, loc *time.Location) (EventWriter
 		return jsonEvents{w, loc}, nil
 	case "csv":
 		e := csvEvents{newCSV(w), loc}
-		e.c.row("time", "outcome", "host", "mta", "instance", "message", "sender", "recipient", "domain", "relay", "ip", "provider", "stage", "reply", "enhanced",
+		e.c.row("time", "outcome", "host", "mta", "instance", "message", "sender", "recipient", "domain", "relay",
+			"ip", "provider", "stage", "reply", "enhanced",
 			"mta_status", "reason", "client", "client_ip", "contact", "text")
 		return e, nil
 	}
@@ -82,7 +83,8 @@ func EventLine(e *store.Event, loc *time.Location) string { return eventLine([]*
 func eventLine(contact []*store.Event, loc *time.Location) string {
 	e := contact[0]
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %-8s %-10s %-14s ", e.Time.In(loc).Format(time.DateTime), e.Outcome, codeOrNone(e.Code()), templates.Printable(e.Reason))
+	fmt.Fprintf(&b, "%s %-8s %-10s %-14s ", e.Time.In(loc).Format(time.DateTime), e.Outcome,
+		codeOrNone(e.Code()), templates.Printable(e.Reason))
 	names, n := recipients(contact)
 	b.WriteString(names)
 	if e.Outcome == "rejected" {
@@ -245,7 +247,8 @@ func (c csvEvents) Event(e *store.Event) error {
 	}
 	row := []string{e.Time.In(c.loc).Format(time.RFC3339), e.Outcome}
 	for _, s := range []registry.Foreign{
-		e.Host, own(e.MTA), e.Instance, e.Message, own(senderOf(e)), e.Recipient, e.Domain, e.Relay, e.IP, e.Provider,
+		e.Host, own(e.MTA), e.Instance, e.Message, own(senderOf(e)), e.Recipient, e.Domain, e.Relay, e.IP,
+		e.Provider,
 		own(e.Stage.String()), own(reply), own(e.Enhanced), own(e.MTAStatus), own(e.Reason), e.Client, e.ClientIP,
 		own(e.Contact()), e.Text,
 	} {

@@ -35,11 +35,14 @@ func (c *composer) refused() Section {
 	rows := c.feedbackOf(store.FeedbackRefused)
 	if len(rows) > 0 {
 		n := c.reported(store.FeedbackRefused)
-		s.Text = append(s.Text, templates.Say("Bounces report %v %v as failed whose mail the next hop had accepted. They count as delivered.", n, templates.Plural(n, "recipient")))
-		t := &Table{Columns: []Column{{Title: "Recipients", Number: true}, {Title: "Code"}, {Title: "Reason"}, {Title: "Accepted by", Name: true}, {Title: "Domain", Name: true}}}
+		s.Text = append(s.Text,
+			templates.Say("Bounces report %v %v as failed whose mail the next hop had accepted. They count as delivered.", n, templates.Plural(n, "recipient")))
+		t := &Table{Columns: []Column{{Title: "Recipients", Number: true}, {Title: "Code"}, {Title: "Reason"},
+			{Title: "Accepted by", Name: true}, {Title: "Domain", Name: true}}}
 		for _, f := range top(rows, c.rows(fewRows)) {
 			t.Rows = append(t.Rows, Row{
-				Cells: []templates.Text{templates.Number(f.N), templates.Words(f.Code()), templates.Words(f.Reason), templates.Name(f.Provider), templates.Name(f.Domain)},
+				Cells: []templates.Text{templates.Number(f.N), templates.Words(f.Code()), templates.Words(f.Reason),
+					templates.Name(f.Provider), templates.Name(f.Domain)},
 				Quote: []registry.Foreign{f.Example},
 			})
 		}
@@ -49,7 +52,8 @@ func (c *composer) refused() Section {
 		return s
 	}
 	if n := c.reported(store.FeedbackUnmatched); n > 0 {
-		s.Text = append(s.Text, templates.Say("%v bounced %v of mail that no log here reports: in no number of this report (--mta bounces shows them).", n, templates.Plural(n, "recipient")))
+		s.Text = append(s.Text,
+			templates.Say("%v bounced %v of mail that no log here reports: in no number of this report (--mta bounces shows them).", n, templates.Plural(n, "recipient")))
 	}
 	return s
 }
@@ -58,10 +62,12 @@ func (c *composer) refused() Section {
 func (c *composer) complaints() Section {
 	s := Section{ID: "complaints", Title: "Complaints"}
 	rows := c.feedbackOf(store.FeedbackComplaint)
-	t := &Table{Columns: []Column{{Title: "Complaints", Number: true}, {Title: "Type"}, {Title: "Provider", Name: true}, {Title: "Sender", Name: true}, {Title: "Domain", Name: true}}}
+	t := &Table{Columns: []Column{{Title: "Complaints", Number: true}, {Title: "Type"},
+		{Title: "Provider", Name: true}, {Title: "Sender", Name: true}, {Title: "Domain", Name: true}}}
 	for _, f := range top(rows, c.rows(fewRows)) {
 		t.Rows = append(t.Rows, Row{Cells: []templates.Text{
-			templates.Number(f.N), templates.Name(f.Example), templates.Name(f.Provider), templates.Name(f.Sender), templates.Name(f.Domain),
+			templates.Number(f.N), templates.Name(f.Example), templates.Name(f.Provider), templates.Name(f.Sender),
+			templates.Name(f.Domain),
 		}})
 	}
 	s.Table, s.More = t, more(len(rows)-len(t.Rows), "row")
@@ -73,10 +79,12 @@ func (r *Report) feedbackOf(kind store.FeedbackKind) []store.FeedbackRow {
 }
 
 func (r *Report) csvFeedback(c *csvWriter, n int) {
-	c.row("kind", "count", "code", "reason", "type", "provider", "sender", "domain", "host", "mta", "first_seen", "last_seen", "example")
+	c.row("kind", "count", "code", "reason", "type", "provider", "sender", "domain", "host", "mta", "first_seen",
+		"last_seen", "example")
 	for _, f := range top(r.Feedback, n) {
 		j := r.jsonFeedback(&f)
-		c.row(j.Kind, number(j.Count), j.Code, j.Reason, templates.CSV(j.Type), templates.CSV(j.Provider), templates.CSV(j.Sender), templates.CSV(j.Domain),
+		c.row(j.Kind, number(j.Count), j.Code, j.Reason, templates.CSV(j.Type), templates.CSV(j.Provider),
+			templates.CSV(j.Sender), templates.CSV(j.Domain),
 			templates.CSV(j.Host), j.MTA, *j.FirstSeen, *j.LastSeen, templates.CSV(j.Example))
 	}
 }
@@ -108,8 +116,18 @@ type jsonFeedback struct {
 
 func (r *Report) jsonFeedback(f *store.FeedbackRow) jsonFeedback {
 	j := jsonFeedback{
-		Kind: f.Kind.String(), Count: f.N, Code: f.Code(), Reason: f.Reason, Provider: f.Provider, Sender: f.Sender, Domain: f.Domain,
-		Host: f.Host, MTA: store.MTA(f.Format), FirstSeen: r.time(f.First), LastSeen: r.time(f.Last), Example: f.Example,
+		Kind:      f.Kind.String(),
+		Count:     f.N,
+		Code:      f.Code(),
+		Reason:    f.Reason,
+		Provider:  f.Provider,
+		Sender:    f.Sender,
+		Domain:    f.Domain,
+		Host:      f.Host,
+		MTA:       store.MTA(f.Format),
+		FirstSeen: r.time(f.First),
+		LastSeen:  r.time(f.Last),
+		Example:   f.Example,
 	}
 	if f.Kind == store.FeedbackComplaint {
 		j.Type, j.Example = f.Example, ""
@@ -140,7 +158,8 @@ type feedbackFigure struct {
 
 func (c *composer) feedbackFigures() (list []feedbackFigure) {
 	for _, f := range []feedbackFigure{
-		{"Refused later", c.reported(store.FeedbackRefused), templates.Words("accepted by the next hop, then bounced; among the delivered")},
+		{"Refused later", c.reported(store.FeedbackRefused),
+			templates.Words("accepted by the next hop, then bounced; among the delivered")},
 		{"Complaints", c.reported(store.FeedbackComplaint), templates.Words("of recipients, in no other number")},
 	} {
 		if f.n > 0 {

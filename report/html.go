@@ -83,7 +83,8 @@ func newBars(name string, values []int64) *bars {
 	if most == 0 {
 		return nil
 	}
-	b := &bars{Name: name, Width: 10 * len(values), Label: fmt.Sprintf("%s: %s in all, %s at most", name, templates.Count(sum), templates.Count(most))}
+	b := &bars{Name: name, Width: 10 * len(values),
+		Label: fmt.Sprintf("%s: %s in all, %s at most", name, templates.Count(sum), templates.Count(most))}
 	for i, v := range values {
 		height := int(max(2, v*barHeight/most))
 		b.Bars = append(b.Bars, bar{v, 10*i + 1, 43 - height, height})

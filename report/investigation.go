@@ -22,7 +22,8 @@ func InvestigationView(r *investigate.Result) *View {
 	last := Section{ID: "limits", Title: "What else was looked at", Text: r.Limits()}
 	if len(r.RuledOut) > 0 {
 		ruledOut := strings.Join(r.RuledOut, "; ")
-		last.Text = append([]templates.Text{templates.Words(strings.ToUpper(ruledOut[:1]) + ruledOut[1:] + ".")}, last.Text...)
+		last.Text = append([]templates.Text{templates.Words(strings.ToUpper(ruledOut[:1]) + ruledOut[1:] + ".")},
+			last.Text...)
 	}
 	v.Sections = append(v.Sections, last)
 	return v

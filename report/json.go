@@ -83,10 +83,12 @@ type jsonDirection struct {
 // system adds what the mail systems report of themselves, and the directions.
 func (j *jsonReport) system(r *Report, n int) {
 	for _, t := range top(r.System, n) {
-		j.System = append(j.System, jsonSystem{t.Kind, t.Host, t.Service, t.Text, t.N, r.time(t.First), r.time(t.Last)})
+		j.System = append(j.System, jsonSystem{t.Kind, t.Host, t.Service, t.Text, t.N, r.time(t.First),
+			r.time(t.Last)})
 	}
 	for _, d := range r.Directions {
-		j.Directions = append(j.Directions, jsonDirection{d.Values[0], r.countsOf([]store.Dimension{store.ByDirection}, &d), r.tops([]store.Dimension{store.ByDirection}, &d)})
+		by := []store.Dimension{store.ByDirection}
+		j.Directions = append(j.Directions, jsonDirection{d.Values[0], r.countsOf(by, &d), r.tops(by, &d)})
 	}
 }
 
@@ -134,9 +136,19 @@ func (j *jsonReport) people(r *Report, n int) {
 		p := &problems.Problems[i]
 		first, last := k.span()
 		problem := jsonProblem{
-			Where: map[string]string{}, Reason: k.cause().reason, Code: k.cause().code, Began: r.time(first), Last: r.time(last),
-			Recipients: k.all(), Failed: k.failed, Waiting: k.waiting, Severity: p.Severity, Title: p.Title.String(), Action: p.Do,
-			Examples: make([]string, 0), Next: []string{p.See},
+			Where:      map[string]string{},
+			Reason:     k.cause().reason,
+			Code:       k.cause().code,
+			Began:      r.time(first),
+			Last:       r.time(last),
+			Recipients: k.all(),
+			Failed:     k.failed,
+			Waiting:    k.waiting,
+			Severity:   p.Severity,
+			Title:      p.Title.String(),
+			Action:     p.Do,
+			Examples:   make([]string, 0),
+			Next:       []string{p.See},
 		}
 		for _, w := range k.where {
 			problem.Where[whereName(w.dimension)] = w.value
@@ -150,7 +162,8 @@ func (j *jsonReport) people(r *Report, n int) {
 		j.Problems = r.Found.JSON()
 	}
 	for _, p := range top(r.trouble.pilesBy(r.trouble.leaves, store.ByReason), n) {
-		reason := jsonReason{Reason: p.name, Name: reasonName(p.name), Failed: p.failed, Waiting: p.waiting, Codes: make([]string, 0), Advice: c.advice(p.cause())}
+		reason := jsonReason{Reason: p.name, Name: reasonName(p.name), Failed: p.failed, Waiting: p.waiting,
+			Codes: make([]string, 0), Advice: c.advice(p.cause())}
 		for _, code := range r.trouble.pilesBy(p.leaves, store.ByCode) {
 			reason.Codes = append(reason.Codes, code.name)
 		}
@@ -273,7 +286,8 @@ type jsonHop struct {
 }
 
 func (r *Report) jsonHop(h *store.Hop) jsonHop {
-	j := jsonHop{NextHop: h.Name, Failed: h.Failed, FirstSeen: r.time(h.First), LastSeen: r.time(h.Last), Example: h.Example}
+	j := jsonHop{NextHop: h.Name, Failed: h.Failed, FirstSeen: r.time(h.First), LastSeen: r.time(h.Last),
+		Example: h.Example}
 	if !r.ofCause(nil) {
 		j.Connections, j.Messages = &h.Connections, &h.Messages
 	}
@@ -342,17 +356,27 @@ func (g jsonGroup) MarshalJSON() ([]byte, error) {
 // all).
 func (r *Report) WriteJSON(w io.Writer, n int) error {
 	j := jsonReport{
-		Schema: Schema, Notes: append([]string{}, r.Notes...),
-		Window:  jsonWindow{r.time(r.Window.Since), r.time(r.Window.Until)},
-		Covered: jsonCovered{r.time(r.FirstLine), r.time(r.LastLine)},
-		Totals:  r.jsonTotals(),
-		Domains: make([]jsonDomain, 0), Codes: r.jsonCodes(r.Codes, n, false), Rejections: r.jsonCodes(r.Rejections, n, true), Unknown: make([]jsonUnknown, 0),
-		Problems: make([]jsonProblem, 0), Reasons: make([]jsonReason, 0), System: make([]jsonSystem, 0), Directions: make([]jsonDirection, 0),
-		Failed: make([]jsonFailed, 0), PutOff: make([]jsonPutOff, 0), Hops: make([]jsonHop, 0),
+		Schema:     Schema,
+		Notes:      append([]string{}, r.Notes...),
+		Window:     jsonWindow{r.time(r.Window.Since), r.time(r.Window.Until)},
+		Covered:    jsonCovered{r.time(r.FirstLine), r.time(r.LastLine)},
+		Totals:     r.jsonTotals(),
+		Domains:    make([]jsonDomain, 0),
+		Codes:      r.jsonCodes(r.Codes, n, false),
+		Rejections: r.jsonCodes(r.Rejections, n, true),
+		Unknown:    make([]jsonUnknown, 0),
+		Problems:   make([]jsonProblem, 0),
+		Reasons:    make([]jsonReason, 0),
+		System:     make([]jsonSystem, 0),
+		Directions: make([]jsonDirection, 0),
+		Failed:     make([]jsonFailed, 0),
+		PutOff:     make([]jsonPutOff, 0),
+		Hops:       make([]jsonHop, 0),
 	}
 	j.people(r, n)
 	j.system(r, n)
-	j.Accounts, j.Clients, j.Lists, j.Feedback = r.jsonAccounts(n), r.jsonClients(n), r.jsonLists(n), r.jsonFeedbacks(n)
+	j.Accounts, j.Clients, j.Lists, j.Feedback = r.jsonAccounts(n), r.jsonClients(n), r.jsonLists(n),
+		r.jsonFeedbacks(n)
 	j.Volumes, j.Senders, j.Addresses = r.jsonVolumes(), jsonSenders(r.Volumed, n), jsonSenders(r.Addresses, n)
 	domains := slices.Clone(r.Domains)
 	(&composer{Report: r}).byTrouble([]store.Dimension{store.ByDomain}, domains)
@@ -360,13 +384,16 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 		j.Hops = append(j.Hops, r.jsonHop(&h))
 	}
 	for _, d := range top(domains, n) {
-		j.Domains = append(j.Domains, jsonDomain{d.Values[0], r.countsOf([]store.Dimension{store.ByDomain}, &d), r.tops([]store.Dimension{store.ByDomain}, &d)})
+		by := []store.Dimension{store.ByDomain}
+		j.Domains = append(j.Domains, jsonDomain{d.Values[0], r.countsOf(by, &d), r.tops(by, &d)})
 	}
 	for _, f := range top(r.Failed, n) {
-		j.Failed = append(j.Failed, jsonFailed{causeOf(&f, registry.StateBounced), f.N, jsonPlace{f.Domains, f.TopDomain}})
+		j.Failed = append(j.Failed, jsonFailed{causeOf(&f, registry.StateBounced), f.N,
+			jsonPlace{f.Domains, f.TopDomain}})
 	}
 	for _, f := range top(r.PutOff, n) {
-		j.PutOff = append(j.PutOff, jsonPutOff{causeOf(&f, registry.StatePending), f.N, jsonPlace{f.Domains, f.TopDomain}})
+		j.PutOff = append(j.PutOff, jsonPutOff{causeOf(&f, registry.StatePending), f.N,
+			jsonPlace{f.Domains, f.TopDomain}})
 	}
 	for _, u := range top(r.Unknown, n) {
 		j.Unknown = append(j.Unknown, jsonUnknown(u))
@@ -384,7 +411,8 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 }
 
 func (r *Report) jsonTotals() jsonTotals {
-	t := jsonTotals{jsonCounts: counts(&r.Totals, r.ofCause(nil)), Accepted: r.Accepted, Untried: r.Untried, OwnBounces: r.OwnBounces.Recipients, Lines: jsonLines(r.Lines)}
+	t := jsonTotals{jsonCounts: counts(&r.Totals, r.ofCause(nil)), Accepted: r.Accepted, Untried: r.Untried,
+		OwnBounces: r.OwnBounces.Recipients, Lines: jsonLines(r.Lines)}
 	if r.trouble != nil && !r.ofCause(nil) {
 		t.Waiting = r.trouble.nWaiting
 		t.Trouble = t.Bounced + t.Expired + t.Waiting
@@ -398,9 +426,24 @@ func (r *Report) jsonTotals() jsonTotals {
 func counts(t *store.Tally, ofCause bool) jsonCounts {
 	failure, deferral := rates(t, ofCause)
 	return jsonCounts{
-		Recipients: t.Recipients, Delivered: t.Delivered, Bounced: t.Bounced, Expired: t.Expired, Removed: t.Removed, Pending: t.Pending,
-		HandedOver: t.HandedOver, Attempts: t.Attempts, Deferrals: t.Deferrals, Failures: t.Failures, Suspended: t.Suspended,
-		Deferred: t.Deferred, Rejected: t.Rejected, ForNow: t.RejectedTemporary, Waiting: t.Pending, Trouble: t.Bounced + t.Expired + t.Pending, FailureRate: failure, DeferralRate: deferral,
+		Recipients:   t.Recipients,
+		Delivered:    t.Delivered,
+		Bounced:      t.Bounced,
+		Expired:      t.Expired,
+		Removed:      t.Removed,
+		Pending:      t.Pending,
+		HandedOver:   t.HandedOver,
+		Attempts:     t.Attempts,
+		Deferrals:    t.Deferrals,
+		Failures:     t.Failures,
+		Suspended:    t.Suspended,
+		Deferred:     t.Deferred,
+		Rejected:     t.Rejected,
+		ForNow:       t.RejectedTemporary,
+		Waiting:      t.Pending,
+		Trouble:      t.Bounced + t.Expired + t.Pending,
+		FailureRate:  failure,
+		DeferralRate: deferral,
 	}
 }
 
@@ -429,8 +472,16 @@ func (r *Report) jsonCodes(rows []store.CodeRow, n int, rejections bool) []jsonC
 	list := make([]jsonCode, 0, len(top(rows, n)))
 	for _, c := range top(rows, n) {
 		j := jsonCode{
-			Code: c.Code, Reason: c.Reason, Attempts: c.Attempts, Deferrals: c.Deferrals, Failures: c.Attempts - c.Deferrals,
-			Recipients: c.Recipients, Domains: c.Domains, FirstSeen: *r.time(c.First), LastSeen: *r.time(c.Last), Example: c.Example,
+			Code:       c.Code,
+			Reason:     c.Reason,
+			Attempts:   c.Attempts,
+			Deferrals:  c.Deferrals,
+			Failures:   c.Attempts - c.Deferrals,
+			Recipients: c.Recipients,
+			Domains:    c.Domains,
+			FirstSeen:  *r.time(c.First),
+			LastSeen:   *r.time(c.Last),
+			Example:    c.Example,
 		}
 		if rejections {
 			j.Failures, j.Clients = 0, &c.Clients

@@ -27,8 +27,10 @@ func CheckNames(ctx context.Context, q store.Reader, f store.Filter) error {
 		groups []store.Group
 		match  func(list []string, s string) bool
 	}{
-		{"domain", f.Domains, n.Domains, store.MatchDomain[string]}, {"sender", f.Senders, n.Senders, store.MatchDomain[string]},
-		{"provider", f.Providers, n.Providers, store.MatchName[string]}, {"host", f.Hosts, n.Hosts, store.MatchName[string]},
+		{"domain", f.Domains, n.Domains, store.MatchDomain[string]},
+		{"sender", f.Senders, n.Senders, store.MatchDomain[string]},
+		{"provider", f.Providers, n.Providers, store.MatchName[string]},
+		{"host", f.Hosts, n.Hosts, store.MatchName[string]},
 	} {
 		var known []string
 		for _, g := range list.groups {
@@ -75,7 +77,8 @@ func matchesAny(pattern string, known []string, match func([]string, string) boo
 
 func unknownName(what, name string, known []string) error {
 	if near := Nearest(name, known); near != "" {
-		return fmt.Errorf("no %s %q in these logs; did you mean %s?", what, registry.Foreign(name), registry.Foreign(near))
+		return fmt.Errorf("no %s %q in these logs; did you mean %s?", what, registry.Foreign(name),
+			registry.Foreign(near))
 	}
 	return fmt.Errorf("no %s %q in these logs", what, registry.Foreign(name))
 }

@@ -99,7 +99,8 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Numbers: n, By: opt.By, Filter: opt.Filter, Now: opt.Now, FromFiles: opt.FromFiles, Files: opt.Files, Addresses: opt.Addresses, location: opt.Location}
+	r := &Report{Numbers: n, By: opt.By, Filter: opt.Filter, Now: opt.Now, FromFiles: opt.FromFiles,
+		Files: opt.Files, Addresses: opt.Addresses, location: opt.Location}
 	if r.location == nil {
 		r.location = time.Local
 	}
@@ -113,7 +114,8 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 		}
 		return r, errors.Join(err, r.clients(ctx, q), r.volume(ctx, q), r.feedback(ctx, q))
 	}
-	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.trend, r.investigate, r.system, r.submitters, r.clients, r.volume, r.feedback} {
+	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.trend,
+		r.investigate, r.system, r.submitters, r.clients, r.volume, r.feedback} {
 		if err := step(ctx, q); err != nil {
 			return nil, err
 		}
@@ -134,17 +136,21 @@ func (r *Report) note() {
 		r.Notes = append(r.Notes, sendLogsNote(n))
 	}
 	if n.Traces {
-		r.Notes = append(r.Notes, "There are message traces of Exchange Online and message tracking logs, of which one may be its extended report. Mail that is in both is counted twice.")
+		r.Notes = append(r.Notes,
+			"There are message traces of Exchange Online and message tracking logs, of which one may be its extended report. Mail that is in both is counted twice.")
 	}
 	switch f := &r.Filter; {
 	case len(f.Accounts) > 0:
-		r.Notes = append(r.Notes, "With an account asked for, only the recipients that met a failure are counted. Deliveries are not kept by account, so there are no rates; what it submitted stands under \"By account\".")
+		r.Notes = append(r.Notes,
+			"With an account asked for, only the recipients that met a failure are counted. Deliveries are not kept by account, so there are no rates; what it submitted stands under \"By account\".")
 	case f.OfCause():
-		r.Notes = append(r.Notes, "With a code or a reason asked for, only the recipients that met such a failure are counted. Deliveries carry no code, so there are no rates.")
+		r.Notes = append(r.Notes,
+			"With a code or a reason asked for, only the recipients that met such a failure are counted. Deliveries carry no code, so there are no rates.")
 	}
 	r.noteRemoved()
 	if l := n.Lines; l.Unparsed*100 > l.Read {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s of the lines of the log were not understood, so something may be missing here; `mailfail ingest --verbose` shows such lines.", templates.Percent(l.Unparsed, l.Read)))
+		r.Notes = append(r.Notes,
+			fmt.Sprintf("%s of the lines of the log were not understood, so something may be missing here; `mailfail ingest --verbose` shows such lines.", templates.Percent(l.Unparsed, l.Read)))
 	}
 }
 
@@ -158,7 +164,8 @@ func (r *Report) noteRemoved() {
 	}
 	// Numbers are removed by whole days, so the first line left is the first of them.
 	if from := r.Kept.Counts; r.Window.Since.Before(from) && !from.IsZero() {
-		r.Notes = append(r.Notes, "Numbers of before "+from.In(r.location).Format(layout)+" were removed (mailfail prune).")
+		r.Notes = append(r.Notes,
+			"Numbers of before "+from.In(r.location).Format(layout)+" were removed (mailfail prune).")
 	}
 }
 
@@ -168,7 +175,8 @@ func RemovedRemark(l store.LeftOut, loc *time.Location) string {
 	if l.Before.IsZero() {
 		return ""
 	}
-	return "failures of before " + l.Before.In(loc).Format("2006-01-02 15:04") + " were removed (mailfail prune); mailfail report counts them"
+	return "failures of before " + l.Before.In(loc).Format("2006-01-02 15:04") +
+		" were removed (mailfail prune); mailfail report counts them"
 }
 
 // people finds out who failed in the window, and who waits at its end.
@@ -204,7 +212,8 @@ var Alone = []store.Dimension{ByNextHop, ByAccount, ByClient, ByList, ByVolume, 
 func sendLogsNote(n *store.Numbers) string {
 	note := "SMTP send logs and message tracking logs report the same mail, so the numbers are those of the tracking logs alone"
 	if n.Exact > 0 {
-		note += fmt.Sprintf("; %s failing %s the stage and the reply that the send logs have", templates.Count(n.Exact), map[bool]string{true: "attempt has", false: "attempts have"}[n.Exact == 1])
+		note += fmt.Sprintf("; %s failing %s the stage and the reply that the send logs have",
+			templates.Count(n.Exact), map[bool]string{true: "attempt has", false: "attempts have"}[n.Exact == 1])
 	}
 	if n.LeftOut.Any() {
 		note += ". The send logs " + have(n.LeftOut)
@@ -224,14 +233,17 @@ func SendLogsRemark(l store.LeftOut) string {
 
 // have says what send logs have that was left out.
 func have(l store.LeftOut) string {
-	what := fmt.Sprintf("have %s failing %s ", templates.Count(l.Untracked), templates.Plural(l.Untracked, "attempt"))
+	what := fmt.Sprintf("have %s failing %s ", templates.Count(l.Untracked),
+		templates.Plural(l.Untracked, "attempt"))
 	switch {
 	case l.Unnamed == 0:
 		return what + "that no tracking log has"
 	case l.Untracked > 0:
-		return what + fmt.Sprintf("that no tracking log has, and %s without a Message-ID, which cannot be compared", templates.Count(l.Unnamed))
+		return what + fmt.Sprintf("that no tracking log has, and %s without a Message-ID, which cannot be compared",
+			templates.Count(l.Unnamed))
 	}
-	return fmt.Sprintf("have %s failing %s without a Message-ID, which cannot be compared", templates.Count(l.Unnamed), templates.Plural(l.Unnamed, "attempt"))
+	return fmt.Sprintf("have %s failing %s without a Message-ID, which cannot be compared",
+		templates.Count(l.Unnamed), templates.Plural(l.Unnamed, "attempt"))
 }
 
 // rates returns the failure rate and the deferral rate of a tally; nil when

@@ -180,7 +180,8 @@ func (t *texter) chart(c *Chart) {
 func (t *texter) table(v *Table) string {
 	tab := &templates.Table{}
 	for _, c := range v.Columns {
-		tab.Columns = append(tab.Columns, templates.Column{Title: c.Title, Right: c.Number, Flex: c.Flex, Name: c.Name})
+		tab.Columns = append(tab.Columns, templates.Column{Title: c.Title, Right: c.Number, Flex: c.Flex,
+			Name: c.Name})
 	}
 	for _, r := range v.Rows {
 		row := templates.TableRow{}

@@ -41,10 +41,12 @@ func (t *Trace) note() string {
 	const layout = "2006-01-02 15:04 MST"
 	note := "Mail that was delivered at once is listed too, as far as it was read."
 	if from := t.Delivered.From; !from.IsZero() {
-		note = "Mail that was delivered at once is listed from " + from.In(t.Location).Format(layout) + " on; before then it was only counted."
+		note = "Mail that was delivered at once is listed from " + from.In(t.Location).Format(layout) +
+			" on; before then it was only counted."
 	}
 	if from := t.Delivered.Kept.Rows; !from.IsZero() {
-		note += " What failed is listed from " + from.In(t.Location).Format(layout) + " on; what is older was removed."
+		note += " What failed is listed from " + from.In(t.Location).Format(layout) +
+			" on; what is older was removed."
 	}
 	return note
 }
@@ -183,7 +185,8 @@ func (t *Trace) story(b *strings.Builder, s *store.Story) {
 	for _, r := range s.Recipients {
 		fmt.Fprintf(b, "  To %s: %s\n", templates.Printable(r.Address), t.end(&r))
 		if !r.Accepted.IsZero() {
-			fmt.Fprintf(b, "    refused after the next hop had accepted it at %s\n", r.Accepted.In(t.Location).Format(time.DateTime))
+			fmt.Fprintf(b, "    refused after the next hop had accepted it at %s\n",
+				r.Accepted.In(t.Location).Format(time.DateTime))
 		}
 		for _, e := range r.Attempts {
 			fmt.Fprintf(b, "    %s\n", t.attempt(e))
@@ -207,7 +210,8 @@ func (t *Trace) end(r *store.StoryRecipient) string {
 
 func (t *Trace) attempt(e *store.Event) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %-8s %-10s %s", e.Time.In(t.Location).Format(time.DateTime), e.Outcome, codeOrNone(e.Code()), templates.Printable(e.Reason))
+	fmt.Fprintf(&b, "%s %-8s %-10s %s", e.Time.In(t.Location).Format(time.DateTime), e.Outcome,
+		codeOrNone(e.Code()), templates.Printable(e.Reason))
 	hostAt(&b, " via ", e.Relay, e.IP)
 	return b.String() + ": " + templates.Printable(e.Text)
 }
@@ -270,7 +274,8 @@ type jsonStoryRecipient struct {
 
 // WriteJSON writes the story as one object.
 func (t *Trace) WriteJSON(w io.Writer) error {
-	j := jsonTrace{Schema: TraceSchema, Query: t.Query, Note: t.note(), Messages: make([]jsonStory, 0), Rejections: t.events(t.Rejections), Delivered: make([]jsonDelivered, 0), Steps: make([]jsonStep, 0)}
+	j := jsonTrace{Schema: TraceSchema, Query: t.Query, Note: t.note(), Messages: make([]jsonStory, 0),
+		Rejections: t.events(t.Rejections), Delivered: make([]jsonDelivered, 0), Steps: make([]jsonStep, 0)}
 	for _, s := range t.Stories {
 		m := jsonStory{
 			Message:    s.QueueID,
@@ -308,7 +313,8 @@ func (t *Trace) WriteJSON(w io.Writer) error {
 		j.Messages = append(j.Messages, m)
 	}
 	for _, d := range t.Delivered.Rows {
-		row := jsonDelivered{t.time(d.Time), d.QueueID, d.Format, d.Host, d.Instance, d.SenderDomain, d.Recipient, d.Relay, d.Direction}
+		row := jsonDelivered{t.time(d.Time), d.QueueID, d.Format, d.Host, d.Instance, d.SenderDomain, d.Recipient,
+			d.Relay, d.Direction}
 		if d.Step == store.StepDelivered {
 			j.Delivered = append(j.Delivered, row)
 		}

@@ -31,7 +31,9 @@ func (r *Report) volume(ctx context.Context, q store.Reader) (err error) {
 		return nil
 	}
 	r.Volumes, err = q.Volumes(ctx, r.Window, r.Filter)
-	r.Volumes = slices.DeleteFunc(r.Volumes, func(v store.HourVolume) bool { return v.Value < 0 || v.Value >= volumeValues })
+	r.Volumes = slices.DeleteFunc(r.Volumes, func(v store.HourVolume) bool {
+		return v.Value < 0 || v.Value >= volumeValues
+	})
 	if err != nil || !r.isBy(ByVolume) {
 		return err
 	}
@@ -58,7 +60,8 @@ func (r *Report) volume(ctx context.Context, q store.Reader) (err error) {
 // sortSenders puts those that sent the most bytes first.
 func sortSenders(list []Sender) {
 	slices.SortFunc(list, func(a, b Sender) int {
-		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(b.Messages, a.Messages),
+			cmp.Compare(a.Name, b.Name))
 	})
 }
 
@@ -158,14 +161,17 @@ func (c *composer) volumes() []Section {
 	if !c.isBy(ByVolume) {
 		return nil
 	}
-	return []Section{c.volumeTable(), c.senderTable("volume-sender", "Senders, by volume", "Sender", c.Volumed), c.delays(), c.tls(), c.logins()}
+	return []Section{c.volumeTable(), c.senderTable("volume-sender", "Senders, by volume", "Sender", c.Volumed),
+		c.delays(), c.tls(), c.logins()}
 }
 
 // volumeTable is what was accepted and delivered over the time.
 func (c *composer) volumeTable() Section {
 	s := Section{ID: string(ByVolume), Title: "Volume, accepted and delivered"}
-	t := &Table{Columns: []Column{{Title: "Time"}, {Title: "Accepted", Number: true}, {Title: "Bytes", Number: true},
-		{Title: "Outgoing", Number: true}, {Title: "Bytes", Number: true}, {Title: "Local", Number: true}, {Title: "Bytes", Number: true}}}
+	t := &Table{Columns: []Column{{Title: "Time"}, {Title: "Accepted", Number: true},
+		{Title: "Bytes", Number: true},
+		{Title: "Outgoing", Number: true}, {Title: "Bytes", Number: true}, {Title: "Local", Number: true},
+		{Title: "Bytes", Number: true}}}
 	columns := []store.Measure{store.AcceptedMail, store.DeliveredOut, store.DeliveredLocal}
 	layout := "01-02 15:04"
 	if !c.Window.Since.IsZero() && c.end().Sub(c.Window.Since) > 50*time.Hour {
@@ -208,7 +214,8 @@ func (c *composer) volumeTable() Section {
 // senderTable is what senders sent.
 func (c *composer) senderTable(id, title, column string, senders []Sender) Section {
 	s := Section{ID: id, Title: title}
-	t := &Table{Columns: []Column{{Title: column, Name: true}, {Title: "Messages", Number: true}, {Title: "Recipients", Number: true}, {Title: "Bytes", Number: true}}}
+	t := &Table{Columns: []Column{{Title: column, Name: true}, {Title: "Messages", Number: true},
+		{Title: "Recipients", Number: true}, {Title: "Bytes", Number: true}}}
 	for _, sender := range top(senders, c.rows(DefaultTop)) {
 		t.Rows = append(t.Rows, Row{Cells: []templates.Text{dimensionValue(store.BySender, sender.Name),
 			templates.Number(sender.Messages), templates.Number(sender.Recipients), templates.Bytes(sender.Bytes)}})
@@ -222,11 +229,13 @@ func (c *composer) delays() Section {
 	s := Section{ID: "delay", Title: "Time from acceptance to delivery"}
 	out, allOut := c.measured(store.DeliveredOut)
 	local, allLocal := c.measured(store.DeliveredLocal)
-	t := &Table{Columns: []Column{{Title: "Delay"}, {Title: "Outgoing", Number: true}, {Title: "", Number: true}, {Title: "Local", Number: true}, {Title: "", Number: true}}}
+	t := &Table{Columns: []Column{{Title: "Delay"}, {Title: "Outgoing", Number: true}, {Title: "", Number: true},
+		{Title: "Local", Number: true}, {Title: "", Number: true}}}
 	for value := range int64(len(store.DelaySteps)) + 2 {
 		value = (value + 1) % (int64(len(store.DelaySteps)) + 2) // the unknown last
 		if o, l := out[value].N, local[value].N; o+l > 0 {
-			t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Words(delayName(value)), templates.Number(o), templates.Words(templates.Percent(o, allOut.N)),
+			t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Words(delayName(value)), templates.Number(o),
+				templates.Words(templates.Percent(o, allOut.N)),
 				templates.Number(l), templates.Words(templates.Percent(l, allLocal.N))}})
 		}
 	}
@@ -242,11 +251,14 @@ func (c *composer) tls() Section {
 	if allReceived.N+allSent.N == 0 {
 		return s
 	}
-	s.Text = append(s.Text, templates.Words("Messages where the log tells it with each (Exim), else sessions (Postfix with smtp_tls_loglevel and smtpd_tls_loglevel of 1, sendmail)."))
-	t := &Table{Columns: []Column{{Title: "Version"}, {Title: "Received", Number: true}, {Title: "Sent", Number: true}}}
+	s.Text = append(s.Text,
+		templates.Words("Messages where the log tells it with each (Exim), else sessions (Postfix with smtp_tls_loglevel and smtpd_tls_loglevel of 1, sendmail)."))
+	t := &Table{Columns: []Column{{Title: "Version"}, {Title: "Received", Number: true},
+		{Title: "Sent", Number: true}}}
 	for value := int64(len(store.TLSVersions)) + 1; value > 0; value-- {
 		if n := received[value].N + sent[value].N; n > 0 {
-			t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Words(tlsName(value)), templates.Number(received[value].N), templates.Number(sent[value].N)}})
+			t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Words(tlsName(value)),
+				templates.Number(received[value].N), templates.Number(sent[value].N)}})
 		}
 	}
 	s.Table = t
@@ -278,8 +290,9 @@ func (c *composer) logins() Section {
 
 // measureNames are the names of measures in JSON and CSV.
 var measureNames = map[store.Measure]string{
-	store.AcceptedMail: "accepted", store.DeliveredOut: "delivered-outgoing", store.DeliveredLocal: "delivered-local",
-	store.TLSReceived: "tls-received", store.TLSSent: "tls-sent", store.Logins: "logins",
+	store.AcceptedMail: "accepted", store.DeliveredOut: "delivered-outgoing",
+	store.DeliveredLocal: "delivered-local",
+	store.TLSReceived:    "tls-received", store.TLSSent: "tls-sent", store.Logins: "logins",
 }
 
 // valueName is the name of a value of a measure in JSON and CSV.
@@ -302,7 +315,8 @@ func valueName(m store.Measure, value int64) string {
 func (r *Report) csvVolumes(c *csvWriter, n int) {
 	c.row("time", "measure", "value", "count", "bytes", "seconds")
 	for _, v := range top(r.Volumes, n) {
-		c.row(*r.time(v.Time), measureNames[v.Measure], valueName(v.Measure, v.Value), number(v.N), number(v.Bytes), fmt.Sprintf("%.3f", float64(v.Millis)/1000))
+		c.row(*r.time(v.Time), measureNames[v.Measure], valueName(v.Measure, v.Value), number(v.N), number(v.Bytes),
+			fmt.Sprintf("%.3f", float64(v.Millis)/1000))
 	}
 }
 
@@ -334,7 +348,8 @@ func (r *Report) jsonVolumes() (list []jsonVolume) {
 		by, _ := r.measured(m)
 		for value, v := range by {
 			if v.N != 0 {
-				list = append(list, jsonVolume{measureNames[m], valueName(m, int64(value)), v.N, v.Bytes, float64(v.Millis) / 1000})
+				list = append(list, jsonVolume{measureNames[m], valueName(m, int64(value)), v.N, v.Bytes,
+					float64(v.Millis) / 1000})
 			}
 		}
 	}

@@ -37,7 +37,8 @@ type Filter struct {
 const OwnDirection = "own"
 
 // DirectionNames lists what Filter.Directions may have.
-var DirectionNames = []string{registry.DirectionOutgoing.String(), registry.DirectionLocal.String(), registry.DirectionIncoming.String(), OwnDirection}
+var DirectionNames = []string{registry.DirectionOutgoing.String(), registry.DirectionLocal.String(),
+	registry.DirectionIncoming.String(), OwnDirection}
 
 // OfCause reports whether f asks for something that is kept with failures alone.
 func (f *Filter) OfCause() bool { return len(f.Codes)+len(f.Reasons)+len(f.Accounts) > 0 }
@@ -50,7 +51,9 @@ func (f *Filter) MatchFormat(format string) bool {
 // MatchCause reports whether f asks for failures with a code and a reason.
 func (f *Filter) MatchCause(reply int, enhanced, reason string) bool {
 	return MatchName(f.Reasons, reason) &&
-		(len(f.Codes) == 0 || slices.ContainsFunc(f.Codes, func(p string) bool { return MatchCode(p, reply, enhanced) }))
+		(len(f.Codes) == 0 || slices.ContainsFunc(f.Codes, func(p string) bool {
+			return MatchCode(p, reply, enhanced)
+		}))
 }
 
 // Any reports whether f asks for anything less than everything.
@@ -60,7 +63,9 @@ func (f *Filter) Any() bool {
 
 // MatchName reports whether a list of a Filter is empty or contains a name.
 func MatchName[S ~string](list []string, s S) bool {
-	return len(list) == 0 || slices.ContainsFunc(list, func(p string) bool { return strings.EqualFold(p, string(s)) })
+	return len(list) == 0 || slices.ContainsFunc(list, func(p string) bool {
+		return strings.EqualFold(p, string(s))
+	})
 }
 
 // MatchDomain reports whether a list of a Filter is empty or one of its
@@ -111,7 +116,8 @@ func CheckCode(pattern string) error {
 		return nil
 	}
 	parts := strings.FieldsFunc(pattern, func(r rune) bool { return r == ' ' || r == '-' })
-	ok := len(parts) == 1 || len(parts) == 2 && !strings.Contains(parts[0], ".") && strings.Contains(parts[1], ".")
+	ok := len(parts) == 1 || len(parts) == 2 && !strings.Contains(parts[0], ".") &&
+		strings.Contains(parts[1], ".")
 	for _, p := range parts {
 		numbers := strings.Split(p, ".")
 		ok = ok && (len(numbers) == 3 || len(numbers) == 1 && len(p) == 3)

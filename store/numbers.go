@@ -119,7 +119,8 @@ type Sums struct {
 
 // Sums returns the sums of n.
 func (n *Numbers) Sums() *Sums {
-	s := &Sums{Totals: n.Totals, Messages: n.Messages, Accepted: n.Accepted, OwnBounces: n.OwnBounces, Lines: n.Lines, Failed: map[string]int64{}}
+	s := &Sums{Totals: n.Totals, Messages: n.Messages, Accepted: n.Accepted, OwnBounces: n.OwnBounces,
+		Lines: n.Lines, Failed: map[string]int64{}}
 	for _, c := range n.Failed {
 		s.Failed[c.Reason] += c.N
 	}

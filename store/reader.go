@@ -62,7 +62,8 @@ type Reader interface {
 	// Events calls each with the failures in a window that have one of outcomes,
 	// oldest first, and returns what was left out of that time. With newest > 0
 	// it does so for no more than the newest ones.
-	Events(ctx context.Context, w Window, f Filter, outcomes []string, newest int, each func(*Event) error) (LeftOut, error)
+	Events(ctx context.Context, w Window, f Filter, outcomes []string, newest int,
+		each func(*Event) error) (LeftOut, error)
 
 	// Trace finds messages by queue id or Message-ID, or by the address of a
 	// recipient, and the rejections of either, oldest first.

@@ -47,7 +47,8 @@ func (v *Volume) Add(o *Volume) { v.N, v.Bytes, v.Millis = v.N+o.N, v.Bytes+o.By
 // the number of the first step that it is below, counted from 1; 0 is unknown, and what
 // no step is above is one more than there are steps.
 var DelaySteps = [...]time.Duration{
-	time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour,
+	time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour,
+	24 * time.Hour,
 }
 
 // DelayValue returns the value of a delay; negative is unknown.

@@ -54,7 +54,8 @@ const (
 )
 
 // Dimensions lists all dimensions.
-var Dimensions = []Dimension{ByDomain, ByCode, ByProvider, BySender, ByRelay, ByHost, ByInstance, ByReason, ByMTA, ByDirection}
+var Dimensions = []Dimension{ByDomain, ByCode, ByProvider, BySender, ByRelay, ByHost, ByInstance, ByReason,
+	ByMTA, ByDirection}
 
 // OfCause reports whether d is something only a failure has.
 func (d Dimension) OfCause() bool { return d == ByCode || d == ByReason }

@@ -51,7 +51,8 @@ func longestRun(s string, c byte) (longest int) {
 func CSV[S ~string](s S) string {
 	parts := strings.Split(Printable(s), ";")
 	for i, p := range parts {
-		if first, _ := utf8.DecodeRuneInString(strings.TrimLeft(p, " \"'")); p != "" && strings.ContainsRune(formula, first) {
+		if first, _ := utf8.DecodeRuneInString(strings.TrimLeft(p, " \"'")); p != "" &&
+			strings.ContainsRune(formula, first) {
 			parts[i] = "'" + p
 		}
 	}

@@ -17,7 +17,8 @@ import (
 
 // addAnonymize adds the flag of commands whose output may be shown to others.
 func addAnonymize(flags *pflag.FlagSet, value *string) {
-	flags.StringVar(value, "anonymize", "", "pseudonyms for persons: before the @ of addresses, accounts, in replies; \"all\": for domains and hosts too")
+	flags.StringVar(value, "anonymize", "",
+		"pseudonyms for persons: before the @ of addresses, accounts, in replies; \"all\": for domains and hosts too")
 	flags.Lookup("anonymize").NoOptDefVal = "persons"
 }
 

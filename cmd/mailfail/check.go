@@ -77,7 +77,8 @@ and a log that nobody reads are reported.`,
 	flags := cmd.Flags()
 	filter.add(flags)
 	output.add(flags, "text", "json")
-	flags.StringVar(&dbPath, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
+	flags.StringVar(&dbPath, "db", "",
+		"the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	addAnonymize(flags, &anonymize)
 	flags.StringVar(&since, "since", "1h", "look at the time from then on: 1h, 1d, today")
 	flags.StringVar(&zone, "tz", "", "time zone of --since (else the local one)")

@@ -37,7 +37,9 @@ logs, and with --kind reason the reasons that failures are filed under.
 			if width == 0 {
 				width = 120
 			}
-			return output.write(cmd, func(w io.Writer) error { return explain.WriteList(w, rows, output.format, width) })
+			return output.write(cmd, func(w io.Writer) error {
+				return explain.WriteList(w, rows, output.format, width)
+			})
 		},
 	}
 	flags := cmd.Flags()
@@ -72,7 +74,9 @@ func checkFilter(f explain.Filter) error {
 		}
 	}
 	part := strings.ToLower(f.Vendor)
-	if !slices.ContainsFunc(vendorNames(), func(name string) bool { return strings.Contains(strings.ToLower(name), part) }) {
+	if !slices.ContainsFunc(vendorNames(), func(name string) bool {
+		return strings.Contains(strings.ToLower(name), part)
+	}) {
 		return unknownValue("--vendor", f.Vendor, vendorNames())
 	}
 	return nil

@@ -111,7 +111,9 @@ func completeNames(of func(*store.Numbers) []store.Group) completion {
 // by name: these need no database.
 func completeProviders(cmd *cobra.Command, typed string) []string {
 	seen := completeNames(func(n *store.Numbers) []store.Group { return n.Providers })(cmd, typed)
-	known := slices.DeleteFunc(registry.Providers(), func(name string) bool { return slices.Contains(seen, name) })
+	known := slices.DeleteFunc(registry.Providers(), func(name string) bool {
+		return slices.Contains(seen, name)
+	})
 	return append(seen, known...)
 }
 
@@ -135,11 +137,12 @@ func completeFlags(cmd *cobra.Command) {
 		if !ok {
 			return
 		}
-		_ = cmd.RegisterFlagCompletionFunc(f.Name, func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-			list := slices.DeleteFunc(slices.Clone(values(cmd, typed)), func(v string) bool {
-				return !strings.HasPrefix(strings.ToLower(v), strings.ToLower(typed))
+		_ = cmd.RegisterFlagCompletionFunc(f.Name,
+			func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+				list := slices.DeleteFunc(slices.Clone(values(cmd, typed)), func(v string) bool {
+					return !strings.HasPrefix(strings.ToLower(v), strings.ToLower(typed))
+				})
+				return list, cobra.ShellCompDirectiveNoFileComp
 			})
-			return list, cobra.ShellCompDirectiveNoFileComp
-		})
 	})
 }

@@ -105,7 +105,8 @@ func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFla
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && dbPath == "" && os.Getenv("MAILFAIL_DB") == "" {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && dbPath == "" &&
+		os.Getenv("MAILFAIL_DB") == "" {
 		if families := source.Usual(); len(families) > 0 {
 			for i := range families {
 				families[i] = families[i].Since(time.Now().Add(-lately))
@@ -124,7 +125,8 @@ func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFla
 const lately = 24 * time.Hour
 
 // readNumbers reads logs into a temporary database.
-func readNumbers(cmd *cobra.Command, logs *logFlags, families []source.Family, failed error, n answers) (*answers, error) {
+func readNumbers(cmd *cobra.Command, logs *logFlags, families []source.Family, failed error,
+	n answers) (*answers, error) {
 	db, err := sqlite.OpenTemporary()
 	if err != nil {
 		return nil, err

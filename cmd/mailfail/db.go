@@ -30,7 +30,8 @@ database it goes on from there, and no line counts twice.`,
 		Args: onlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.PersistentFlags().StringVar(&path, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
+	cmd.PersistentFlags().StringVar(&path, "db", "",
+		"the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	open := func() (*sqlite.DB, error) {
 		path, err := databasePath(path)
 		if err != nil {
@@ -38,7 +39,8 @@ database it goes on from there, and no line counts twice.`,
 		}
 		return sqlite.OpenReadOnly(path)
 	}
-	cmd.AddCommand(dbCheckCommand(open), dbBackupCommand(open), dbSizeCommand(open), dbExportCommand(open), dbMergeCommand(&path), dbInitCommand())
+	cmd.AddCommand(dbCheckCommand(open), dbBackupCommand(open), dbSizeCommand(open), dbExportCommand(open),
+		dbMergeCommand(&path), dbInitCommand())
 	return cmd
 }
 
@@ -63,7 +65,8 @@ func dbCheckCommand(open opener) *cobra.Command {
 				warn(cmd, errors.New(f))
 			}
 			if len(faults) > 0 {
-				return &exitError{1, errors.New("the database is damaged: restore a backup, or move it away and read the logs again")}
+				return &exitError{1,
+					errors.New("the database is damaged: restore a backup, or move it away and read the logs again")}
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "The database is whole.")
 			return nil
@@ -107,7 +110,8 @@ func dbSizeCommand(open opener) *cobra.Command {
 			}
 			unsent, err := db.Unsent(cmd.Context())
 			if err == nil && unsent.Target != "" {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "\n%15s rows were not sent yet to %s (%s)\n", templates.Count(unsent.Rows), templates.Printable(unsent.Target), lastPush(unsent.Since))
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "\n%15s rows were not sent yet to %s (%s)\n",
+					templates.Count(unsent.Rows), templates.Printable(unsent.Target), lastPush(unsent.Since))
 			}
 			return err
 		},
@@ -134,7 +138,8 @@ func writeSizes(w io.Writer, path string, sizes []sqlite.Size) error {
 		if name == "" {
 			name = "(free pages, used again by what comes)"
 		}
-		if _, err := fmt.Fprintf(w, "%15s  %13s  %s\n", templates.Count(s.Bytes), templates.Count(s.Rows), name); err != nil {
+		if _, err := fmt.Fprintf(w, "%15s  %13s  %s\n", templates.Count(s.Bytes), templates.Count(s.Rows),
+			name); err != nil {
 			return err
 		}
 	}

@@ -60,7 +60,8 @@ SQL reads (the views failures, recipients and rejections), or "mailfail events".
 
 // exportCounts writes the counts of a window. No person is in them; domains and hosts
 // are replaced if names says so, which may be nil.
-func exportCounts(cmd *cobra.Command, db *sqlite.DB, names *anonymous.Names, w store.Window, out io.Writer) error {
+func exportCounts(cmd *cobra.Command, db *sqlite.DB, names *anonymous.Names, w store.Window,
+	out io.Writer) error {
 	table := csv.NewWriter(out)
 	err := table.Write([]string{
 		"minute", "format", "host", "instance", "sender", "domain", "relay", "provider", "direction", "own",

@@ -79,7 +79,8 @@ same "contact".`,
 	addNumbersFlags(cmd, &logs, &dbPath)
 	window.add(flags)
 	filter.add(flags)
-	flags.StringSliceVar(&outcomes, "outcome", nil, "only failures that ended so: "+strings.Join(store.OutcomeNames, ", ")+" (else deferred and failed)")
+	flags.StringSliceVar(&outcomes, "outcome", nil,
+		"only failures that ended so: "+strings.Join(store.OutcomeNames, ", ")+" (else deferred and failed)")
 	flags.BoolVar(&rejections, "rejections", false, "also mail that was refused on its way in")
 	flags.IntVar(&top, "top", 0, "only the newest N; 0: all")
 	output.add(flags, "text", "json", "csv")

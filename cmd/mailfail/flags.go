@@ -31,10 +31,12 @@ type logFlags struct {
 
 func (f *logFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.format, "log-format", "auto", "format of the logs: auto, "+formatList())
-	flags.IntVar(&f.year, "year", 0, "year of the first line of logs that do not name one (else from the file's time)")
+	flags.IntVar(&f.year, "year", 0,
+		"year of the first line of logs that do not name one (else from the file's time)")
 	flags.StringVar(&f.logZone, "log-tz", "", "time zone of logs that do not name one (else the local one)")
 	flags.StringVar(&f.host, "log-host", "", "host of logs that do not name one (else this host)")
-	flags.StringVar(&f.rules, "rules", "", "file of rules for the reasons of failures, asked before the built-in ones (else $MAILFAIL_RULES)")
+	flags.StringVar(&f.rules, "rules", "",
+		"file of rules for the reasons of failures, asked before the built-in ones (else $MAILFAIL_RULES)")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress bar, no remarks")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was found in each file")
 }
@@ -103,8 +105,10 @@ func location(flag, name string) (*time.Location, error) {
 func addNumbersFlags(cmd *cobra.Command, logs *logFlags, dbPath *string) {
 	logs.add(cmd.Flags())
 	addAnonymize(cmd.Flags(), &logs.anonymize)
-	cmd.Flags().StringVar(dbPath, "db", "", "the database, when there is no FILE (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
-	cmd.Flags().StringVar(&logs.zone, "tz", "", "time zone of days and of the times shown (else the local one; --log-tz is that of logs)")
+	cmd.Flags().StringVar(dbPath, "db", "",
+		"the database, when there is no FILE (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
+	cmd.Flags().StringVar(&logs.zone, "tz", "",
+		"time zone of days and of the times shown (else the local one; --log-tz is that of logs)")
 }
 
 // outputFlags say in what form results are printed, and where.

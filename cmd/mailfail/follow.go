@@ -73,15 +73,21 @@ are not told to be over.`,
 	addAnonymize(set, &logs.anonymize)
 	addPushTo(set, &flags.pushTo)
 	filter.add(set)
-	set.StringVar(&dbPath, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
-	set.StringVar(&logs.zone, "tz", "", "time zone of the times shown (else the local one; --log-tz is that of logs)")
-	set.BoolVar(&flags.fromStart, "from-start", false, "read logs that are new to the database from their beginning, not from their end")
+	set.StringVar(&dbPath, "db", "",
+		"the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
+	set.StringVar(&logs.zone, "tz", "",
+		"time zone of the times shown (else the local one; --log-tz is that of logs)")
+	set.BoolVar(&flags.fromStart, "from-start", false,
+		"read logs that are new to the database from their beginning, not from their end")
 	set.BoolVar(&flags.plain, "plain", false, "one line a failure, also on a terminal")
-	set.StringSliceVar(&flags.outcomes, "outcome", nil, "print only failures that ended so: "+strings.Join(store.OutcomeNames, ", ")+" (else deferred and failed)")
+	set.StringSliceVar(&flags.outcomes, "outcome", nil,
+		"print only failures that ended so: "+strings.Join(store.OutcomeNames, ", ")+" (else deferred and failed)")
 	set.BoolVar(&flags.rejections, "rejections", false, "print also mail that was refused on its way in")
 	set.StringArrayVar(&flags.alerts, "alert", nil, "tell when a rule holds; may be given several times")
-	set.StringArrayVar(&flags.programs, "alert-exec", nil, "run this program, without arguments, for every alert, with JSON on its standard input")
-	set.StringArrayVar(&flags.webhooks, "alert-webhook", nil, "post every alert as JSON to this http or https URL")
+	set.StringArrayVar(&flags.programs, "alert-exec", nil,
+		"run this program, without arguments, for every alert, with JSON on its standard input")
+	set.StringArrayVar(&flags.webhooks, "alert-webhook", nil,
+		"post every alert as JSON to this http or https URL")
 	set.StringVar(&output.format, "format", "text", "form of what is printed: text, json")
 	set.BoolVar(&output.noColor, "no-color", false, "no colours on the screen")
 	output.formats = []string{"text", "json"}

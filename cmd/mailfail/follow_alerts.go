@@ -39,7 +39,8 @@ func (f *follow) alertFlags() (rules []*alert.Rule, receivers []alert.Receiver, 
 
 // alerting watches for alerts until the returned function is called; tell is
 // called for each, checked every second.
-func (f *follow) alerting(rules []*alert.Rule, receivers []alert.Receiver, tell func(alert.Alert), checked func()) (stop func()) {
+func (f *follow) alerting(rules []*alert.Rule, receivers []alert.Receiver, tell func(alert.Alert),
+	checked func()) (stop func()) {
 	if len(rules) == 0 {
 		return func() {}
 	}

@@ -38,7 +38,8 @@ func (f *follow) investigating(ctx context.Context, db store.Database, found fun
 // changes returns the titles of the problems that go on.
 func (f *follow) changes(ctx context.Context, db store.Database) (titles []string, err error) {
 	now := f.now()
-	opt := investigate.Options{Window: store.Window{Since: now.Add(-24 * time.Hour)}, Filter: f.filter, Location: f.loc, Now: now}
+	opt := investigate.Options{Window: store.Window{Since: now.Add(-24 * time.Hour)}, Filter: f.filter,
+		Location: f.loc, Now: now}
 	err = db.Snapshot(ctx, func(r store.Reader) error {
 		result, err := investigate.Run(ctx, r, opt)
 		if errors.Is(err, investigate.ErrEmpty) {

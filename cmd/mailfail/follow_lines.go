@@ -20,7 +20,8 @@ import (
 )
 
 // lines prints one line a failure.
-func (f *follow) lines(loop ingest.FollowOptions, look func(context.Context, ingest.FollowOptions) error, format string, outcomes []string,
+func (f *follow) lines(loop ingest.FollowOptions, look func(context.Context, ingest.FollowOptions) error,
+	format string, outcomes []string,
 	rules []*alert.Rule, receivers []alert.Receiver) error {
 	// Without this a closed pipe would kill the program amid a batch.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
@@ -39,7 +40,8 @@ func (f *follow) lines(loop ingest.FollowOptions, look func(context.Context, ing
 		if a.Started {
 			what = "ALERT"
 		}
-		fmt.Fprintf(f.cmd.ErrOrStderr(), "%s %s %s\n", a.At.In(f.loc).Format(time.RFC3339), what, templates.Printable(a.String()))
+		fmt.Fprintf(f.cmd.ErrOrStderr(), "%s %s %s\n", a.At.In(f.loc).Format(time.RFC3339), what,
+			templates.Printable(a.String()))
 	}, func() {})
 	out := newPrinter(f.cmd.OutOrStdout(), cancel)
 	events, err := report.NewEventWriter(out, format, f.loc)

@@ -32,7 +32,8 @@ type follow struct {
 	quiet  bool // no remarks
 }
 
-func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output *outputFlags, dbPath string) error {
+func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output *outputFlags,
+	dbPath string) error {
 	opt, err := logs.options()
 	if err != nil {
 		return err
@@ -92,7 +93,8 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 		return ingest.Follow(ctx, db, reasons, args, loop)
 	}
 	if !f.flags.plain && output.format == "text" && isTerminal(f.cmd.OutOrStdout()) {
-		return f.screen(loop, look, anonymized(db, f.names), slices.Contains(args, source.Stdin), output, rules, receivers)
+		return f.screen(loop, look, anonymized(db, f.names), slices.Contains(args, source.Stdin), output, rules,
+			receivers)
 	}
 	return f.lines(loop, look, output.format, outcomes, rules, receivers)
 }
@@ -119,7 +121,8 @@ func followed(cmd *cobra.Command, args []string) ([]string, error) {
 		args = append(args, family.Name)
 	}
 	if len(args) == 0 {
-		return nil, usageError("no log in the usual places (%s): name one", strings.Join(source.UsualPlaces(), ", "))
+		return nil, usageError("no log in the usual places (%s): name one",
+			strings.Join(source.UsualPlaces(), ", "))
 	}
 	return args, nil
 }

@@ -23,7 +23,8 @@ import (
 const usualDays = 7
 
 // screen shows what happens on the terminal.
-func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, ingest.FollowOptions) error, db store.Database, stdin bool, output *outputFlags,
+func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, ingest.FollowOptions) error,
+	db store.Database, stdin bool, output *outputFlags,
 	rules []*alert.Rule, receivers []alert.Receiver) error {
 	ctx, cancel := context.WithCancel(f.cmd.Context())
 	defer cancel()
@@ -118,11 +119,14 @@ func (f *follow) usual(query store.Reader) func(context.Context, time.Time, stor
 
 // remember fills counters with the last hour of the database, so that the screen
 // of one who comes to look at an incident is not empty.
-func (f *follow) remember(ctx context.Context, query store.Reader, filter store.Filter, stats *live.Stats) error {
+func (f *follow) remember(ctx context.Context, query store.Reader, filter store.Filter,
+	stats *live.Stats) error {
 	const newest = 100 // of each outcome
 	now := f.now()
 	window := store.Window{Since: now.Add(-live.Reach), Until: now}
-	if err := query.Recent(ctx, window, filter, func(e *store.Event, n int64) { stats.Remember(e, uint64(n), now) }); err != nil {
+	if err := query.Recent(ctx, window, filter, func(e *store.Event, n int64) {
+		stats.Remember(e, uint64(n), now)
+	}); err != nil {
 		return err
 	}
 	for _, outcome := range store.OutcomeNames {

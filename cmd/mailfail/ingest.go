@@ -73,7 +73,8 @@ are read, with their rotated generations.`,
 	addPushTo(cmd.Flags(), &pushTo)
 	addAnonymize(cmd.Flags(), &flags.anonymize)
 	cmd.Flags().Lookup("anonymize").Usage = "of what --push-to sends: " + cmd.Flags().Lookup("anonymize").Usage
-	cmd.Flags().StringVar(&dbPath, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
+	cmd.Flags().StringVar(&dbPath, "db", "",
+		"the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	cmd.Flags().StringVar(&flags.logZone, "tz", "", "the same as --log-tz")
 	_ = cmd.Flags().MarkHidden("tz") // its name in earlier versions
 	return cmd

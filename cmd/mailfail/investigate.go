@@ -72,7 +72,8 @@ FILEs it reads them, the older generations too, and leaves nothing behind.`,
 	addNumbersFlags(cmd, &logs, &dbPath)
 	window.add(flags)
 	filter.add(flags)
-	flags.StringVar(&baseline, "baseline", "14d", "what to compare with: a number of days before the window (7d), previous (the period before it), or 2026-11-02..2026-11-08")
+	flags.StringVar(&baseline, "baseline", "14d",
+		"what to compare with: a number of days before the window (7d), previous (the period before it), or 2026-11-02..2026-11-08")
 	flags.BoolVar(&exitCode, "exit-code", false, "end with 1 when something changed")
 	output.add(flags, "text", "html", "markdown", "json")
 	return cmd
@@ -95,7 +96,8 @@ func writeInvestigation(cmd *cobra.Command, output *outputFlags, result *investi
 }
 
 // investigateOptions turns the flags into what is investigated.
-func investigateOptions(logs *logFlags, window *windowFlags, filter *filterFlags, baseline string) (opt investigate.Options, err error) {
+func investigateOptions(logs *logFlags, window *windowFlags, filter *filterFlags,
+	baseline string) (opt investigate.Options, err error) {
 	if opt.Location, err = location("--tz", logs.zone); err != nil {
 		return opt, err
 	}

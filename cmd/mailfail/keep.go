@@ -13,9 +13,12 @@ import (
 type keepFlags struct{ rows, counts, delivered string }
 
 func (f *keepFlags) add(flags *pflag.FlagSet, delivered string) {
-	flags.StringVar(&f.delivered, "keep-delivered", delivered, "how long mail delivered at once can be traced by address and queue id; 0: it is only counted")
-	flags.StringVar(&f.rows, "keep", "", "remove addresses, replies and messages older than this: 90d, 12w, 2y (else they are kept for ever)")
-	flags.StringVar(&f.counts, "keep-counts", "", "remove numbers older than this, likewise; no less than --keep")
+	flags.StringVar(&f.delivered, "keep-delivered", delivered,
+		"how long mail delivered at once can be traced by address and queue id; 0: it is only counted")
+	flags.StringVar(&f.rows, "keep", "",
+		"remove addresses, replies and messages older than this: 90d, 12w, 2y (else they are kept for ever)")
+	flags.StringVar(&f.counts, "keep-counts", "",
+		"remove numbers older than this, likewise; no less than --keep")
 }
 
 // keep checks the flags.
@@ -23,7 +26,8 @@ func (f *keepFlags) keep() (k ingest.Keep, err error) {
 	for _, flag := range []struct {
 		name, value string
 		into        *time.Duration
-	}{{"--keep", f.rows, &k.Rows}, {"--keep-counts", f.counts, &k.Counts}, {"--keep-delivered", f.delivered, &k.Delivered}} {
+	}{{"--keep", f.rows, &k.Rows}, {"--keep-counts", f.counts, &k.Counts},
+		{"--keep-delivered", f.delivered, &k.Delivered}} {
 		if flag.value == "" || flag.value == "0" && flag.into == &k.Delivered {
 			continue
 		}

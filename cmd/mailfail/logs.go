@@ -22,7 +22,8 @@ func findLogs(cmd *cobra.Command, args []string, quiet bool) (families []source.
 	if len(args) == 0 {
 		families = source.Usual()
 		if len(families) == 0 {
-			return nil, nil, usageError("no log in the usual places (%s): name one", strings.Join(source.UsualPlaces(), ", "))
+			return nil, nil, usageError("no log in the usual places (%s): name one",
+				strings.Join(source.UsualPlaces(), ", "))
 		}
 		if !quiet {
 			var names []string
@@ -60,7 +61,8 @@ var errSaid = &exitError{code: 1}
 // was wrong with them. The returned error ends the command; it is nil when only
 // single files were not read: then failed is what the command has to end with
 // after it has done the rest.
-func readLogs(cmd *cobra.Command, db *sqlite.DB, flags *logFlags, families []source.Family) (res ingest.Result, failed, err error) {
+func readLogs(cmd *cobra.Command, db *sqlite.DB, flags *logFlags,
+	families []source.Family) (res ingest.Result, failed, err error) {
 	opt, err := flags.options()
 	if err != nil {
 		return res, nil, err
@@ -121,7 +123,8 @@ func refuse(cmd *cobra.Command, files []ingest.File, families []source.Family) (
 		}
 	}
 	if others > 0 && logs == 0 {
-		warn(cmd, fmt.Errorf("read %s: %s; no other file there is a log either", templates.Printable(first.Path), first.Refusal))
+		warn(cmd, fmt.Errorf("read %s: %s; no other file there is a log either", templates.Printable(first.Path),
+			first.Refusal))
 		refused = true
 	}
 	return refused
@@ -129,10 +132,12 @@ func refuse(cmd *cobra.Command, files []ingest.File, families []source.Family) (
 
 // describe says what was found in a file.
 func describe(w io.Writer, f *ingest.File) {
-	fmt.Fprintf(w, "%s: %d lines, %d understood, %d of no interest, %d not understood", templates.Printable(f.Path),
+	fmt.Fprintf(w, "%s: %d lines, %d understood, %d of no interest, %d not understood",
+		templates.Printable(f.Path),
 		f.Lines.Read, f.Lines.Understood, f.Lines.Irrelevant, f.Lines.Unparsed)
 	for _, s := range f.Seen {
-		fmt.Fprintf(w, "; %s %d (%.1f %% known)", s.Format.Name, s.Lines, 100*float64(s.Known)/float64(max(1, s.Lines)))
+		fmt.Fprintf(w, "; %s %d (%.1f %% known)", s.Format.Name, s.Lines,
+			100*float64(s.Known)/float64(max(1, s.Lines)))
 	}
 	fmt.Fprintln(w)
 	for _, s := range f.Samples {

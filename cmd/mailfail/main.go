@@ -113,7 +113,8 @@ func rootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return welcome(cmd) },
 	}
 	root.SetVersionTemplate("{{.Version}}")
-	root.PersistentFlags().String("config", "", "read settings from this file (else $MAILFAIL_CONFIG, else "+systemConfig+")")
+	root.PersistentFlags().String("config", "",
+		"read settings from this file (else $MAILFAIL_CONFIG, else "+systemConfig+")")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(unknownFlag)
 	root.AddCommand(commands()...)

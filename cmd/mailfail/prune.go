@@ -54,7 +54,8 @@ follow do the same once a day when --keep is set for them, in the configuration.
 			return prune(cmd, path, keep)
 		},
 	}
-	cmd.Flags().StringVar(&path, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
+	cmd.Flags().StringVar(&path, "db", "",
+		"the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	flags.add(cmd.Flags(), "")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would go, and remove nothing")
 	return cmd
@@ -104,7 +105,8 @@ func writePruned(w io.Writer, done string, p store.Pruned) error {
 	for _, part := range []struct {
 		n    int64
 		name string
-	}{{p.Messages, "messages"}, {p.Recipients, "recipients"}, {p.Attempts, "failing attempts"}, {p.Rejections, "rejections"}, {p.Texts, "texts"},
+	}{{p.Messages, "messages"}, {p.Recipients, "recipients"}, {p.Attempts, "failing attempts"},
+		{p.Rejections, "rejections"}, {p.Texts, "texts"},
 		{p.Other, "other rows"}, {p.Counts, "blocks of numbers"}} {
 		if part.n > 0 {
 			parts = append(parts, templates.Count(part.n)+" "+part.name)

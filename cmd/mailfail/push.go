@@ -46,7 +46,8 @@ URL and variables serve "mailfail report --db" and all commands that read.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.path, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
+	flags.StringVar(&f.path, "db", "",
+		"the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	flags.StringVar(&f.to, "to", "", "where to: clickhouse://user@host:8443/database")
 	flags.DurationVar(&f.every, "every", 0, "go on, and send what is new at this interval (else once)")
 	addAnonymize(flags, &f.anonymize)
@@ -124,7 +125,8 @@ func (p *pusher) send(ctx context.Context) (clickhouse.Pushed, error) {
 
 // pushLoop sends at an interval until ctx is done. An error is reported when it
 // begins: what waits is sent when the server is back.
-func pushLoop(ctx context.Context, every time.Duration, send func(context.Context) error, report func(error)) {
+func pushLoop(ctx context.Context, every time.Duration, send func(context.Context) error,
+	report func(error)) {
 	said := ""
 	tick := time.NewTicker(every)
 	defer tick.Stop()

@@ -61,11 +61,16 @@ password of --smtp-user is read from $MAILFAIL_SMTP_PASSWORD or a file.`,
 	f.window.add(flags)
 	flags.BoolVar(&f.window.week, "week", false, "only the seven days before today")
 	f.filter.add(flags)
-	flags.StringSliceVar(&f.by, "by", nil, "break down by one or several of "+strings.Join(dimensionNames(), ", ")+"; or by one alone of "+strings.Join(aloneNames(), ", "))
-	flags.IntVar(&f.top, "top", 0, "rows of each table; 0: all (the default of JSON and CSV; else as many as suit a page)")
+	flags.StringSliceVar(&f.by, "by", nil,
+		"break down by one or several of "+strings.Join(dimensionNames(), ", ")+
+			"; or by one alone of "+strings.Join(aloneNames(), ", "))
+	flags.IntVar(&f.top, "top", 0,
+		"rows of each table; 0: all (the default of JSON and CSV; else as many as suit a page)")
 	f.output.add(flags, "text", "html", "markdown", "json", "csv")
-	flags.StringVar(&f.template, "template", "", "render with this template: html/template for .html, else text/template")
-	flags.IntVar(&f.width, "width", 0, "columns of the text, from 60 to 200 (else $COLUMNS, else those of the terminal, else 80)")
+	flags.StringVar(&f.template, "template", "",
+		"render with this template: html/template for .html, else text/template")
+	flags.IntVar(&f.width, "width", 0,
+		"columns of the text, from 60 to 200 (else $COLUMNS, else those of the terminal, else 80)")
 	flags.BoolVar(&f.noPager, "no-pager", false, "do not show a long text through $PAGER on a terminal")
 	f.mail.add(flags)
 	return cmd
@@ -88,7 +93,8 @@ func (f *reportFlags) run(cmd *cobra.Command, args []string) error {
 	defer db.Close()
 	if addresses != nil {
 		if db.files == nil && !db.lately {
-			return usageError("--by %s: a database keeps the domains of senders: name the log files", report.BySenderAddress)
+			return usageError("--by %s: a database keeps the domains of senders: name the log files",
+				report.BySenderAddress)
 		}
 		opt.Addresses = addresses.Senders(db.pseudonym)
 	}
@@ -128,7 +134,8 @@ func (f *reportFlags) options(cmd *cobra.Command) (opt report.Options, err error
 	if opt, err = reportOptions(&f.logs, &f.window, &f.filter, f.by); err != nil {
 		return opt, err
 	}
-	for _, check := range []func() error{func() error { return checkMinutes(opt.Window) }, f.output.check, f.mail.check} {
+	minutes := func() error { return checkMinutes(opt.Window) }
+	for _, check := range []func() error{minutes, f.output.check, f.mail.check} {
 		if err := check(); err != nil {
 			return opt, err
 		}

@@ -27,9 +27,11 @@ type mailFlags struct {
 
 func (f *mailFlags) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.to, "mail-to", nil, "mail the report to these addresses instead of printing it")
-	flags.StringVar(&f.from, "mail-from", "", "sender of the mail, who also gets its bounces (else mailfail@ this host)")
+	flags.StringVar(&f.from, "mail-from", "",
+		"sender of the mail, who also gets its bounces (else mailfail@ this host)")
 	flags.StringVar(&f.server, "smtp", "", "server that takes the mail, HOST:PORT (else the local sendmail)")
-	flags.StringVar(&f.user, "smtp-user", "", "name to log in with; its password is in $MAILFAIL_SMTP_PASSWORD or in --smtp-password-file")
+	flags.StringVar(&f.user, "smtp-user", "",
+		"name to log in with; its password is in $MAILFAIL_SMTP_PASSWORD or in --smtp-password-file")
 	flags.StringVar(&f.passwordFile, "smtp-password-file", "", "file with the password of --smtp-user")
 	flags.StringVar(&f.onlyIf, "only-if", "", "mail only if there are: problems")
 }

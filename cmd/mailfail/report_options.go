@@ -10,7 +10,8 @@ import (
 )
 
 // reportOptions turns the flags into what the report is about.
-func reportOptions(logs *logFlags, window *windowFlags, filter *filterFlags, by []string) (opt report.Options, err error) {
+func reportOptions(logs *logFlags, window *windowFlags, filter *filterFlags,
+	by []string) (opt report.Options, err error) {
 	if opt.Location, err = location("--tz", logs.zone); err != nil {
 		return opt, err
 	}

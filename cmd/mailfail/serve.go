@@ -46,14 +46,16 @@ proxy on this host.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.path, "db", "", "the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
+	flags.StringVar(&f.path, "db", "",
+		"the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	addAnonymize(flags, &f.anonymize)
 	flags.StringVar(&f.listen, "listen", "localhost:8525", "address and port, or unix:PATH")
 	flags.StringVar(&f.users, "users", "", "file of those who may read, as htpasswd -B writes it")
 	flags.BoolVar(&f.withoutPasswords, "no-users", false, "let anybody read who reaches the address")
 	flags.StringVar(&f.certificate, "tls-cert", "", "file with the certificate (PEM)")
 	flags.StringVar(&f.key, "tls-key", "", "file with its key (PEM)")
-	flags.StringSliceVar(&f.names, "name", nil, "name by which a proxy or browsers ask for a server that listens on this host alone")
+	flags.StringSliceVar(&f.names, "name", nil,
+		"name by which a proxy or browsers ask for a server that listens on this host alone")
 	flags.DurationVar(&f.interval, "interval", 5*time.Second, "time between looks for something new")
 	flags.StringVar(&f.rules, "rules", "", "file of rules for explanations (else $MAILFAIL_RULES)")
 	flags.StringVar(&f.zone, "tz", "", "time zone of days and of the times shown (else the local one)")

@@ -25,7 +25,8 @@ func versionText() string {
 	fmt.Fprintf(&s, "commit   %s\n", or(commit, "unknown"))
 	fmt.Fprintf(&s, "date     %s\n", or(date, "unknown"))
 	fmt.Fprintf(&s, "SQLite   %s\n", sqlite)
-	fmt.Fprintf(&s, "Go       %s %s/%s\n", strings.TrimPrefix(runtime.Version(), "go"), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(&s, "Go       %s %s/%s\n", strings.TrimPrefix(runtime.Version(), "go"), runtime.GOOS,
+		runtime.GOARCH)
 	return s.String()
 }
 

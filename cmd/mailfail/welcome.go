@@ -27,7 +27,8 @@ func welcome(cmd *cobra.Command) error {
 		} else {
 			file.Close()
 		}
-		fmt.Fprintf(&b, "Found %s (%d %s): %s.\n", registry.Foreign(f.Name), len(f.Files), plural(len(f.Files), "file"), state)
+		fmt.Fprintf(&b, "Found %s (%d %s): %s.\n", registry.Foreign(f.Name), len(f.Files),
+			plural(len(f.Files), "file"), state)
 	}
 	if denied {
 		b.WriteString("To read them, run mailfail as root, or as a member of the group that owns them (often adm).\n")

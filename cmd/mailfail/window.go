@@ -21,7 +21,8 @@ type windowFlags struct {
 }
 
 func (f *windowFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.since, "since", "", "only from then on: 2026-11-20, \"2026-11-20 14:30\", yesterday, 2h, 7d (ago)")
+	flags.StringVar(&f.since, "since", "",
+		"only from then on: 2026-11-20, \"2026-11-20 14:30\", yesterday, 2h, 7d (ago)")
 	flags.StringVar(&f.until, "until", "", "only before then")
 	flags.StringVarP(&f.day, "day", "d", "", "only that day: yesterday, today or 2026-11-20")
 }
@@ -55,7 +56,8 @@ func (f *windowFlags) window(now time.Time, loc *time.Location) (w store.Window,
 		}
 	}
 	if !w.Since.IsZero() && !w.Until.IsZero() && !w.Since.Before(w.Until) {
-		return w, usageError("--since %s is not before --until %s", w.Since.Format(time.RFC3339), w.Until.Format(time.RFC3339))
+		return w, usageError("--since %s is not before --until %s", w.Since.Format(time.RFC3339),
+			w.Until.Format(time.RFC3339))
 	}
 	return w, nil
 }
@@ -65,14 +67,21 @@ func (f *windowFlags) window(now time.Time, loc *time.Location) (w store.Window,
 type filterFlags struct{ store.Filter }
 
 func (f *filterFlags) add(flags *pflag.FlagSet) {
-	flags.StringSliceVar(&f.Domains, "domain", nil, "only recipients in this domain (*.example.org: in those below it)")
-	flags.StringSliceVar(&f.Providers, "provider", nil, "only this provider (Google, Microsoft, or a relay's domain)")
-	flags.StringSliceVar(&f.Codes, "code", nil, "only failures with this code: 550, 5.1.1, \"550 5.1.1\", 5xx, 5.7.x, none")
-	flags.StringSliceVar(&f.Reasons, "reason", nil, "only failures with this reason (user-unknown, rate-limited, ...)")
+	flags.StringSliceVar(&f.Domains, "domain", nil,
+		"only recipients in this domain (*.example.org: in those below it)")
+	flags.StringSliceVar(&f.Providers, "provider", nil,
+		"only this provider (Google, Microsoft, or a relay's domain)")
+	flags.StringSliceVar(&f.Codes, "code", nil,
+		"only failures with this code: 550, 5.1.1, \"550 5.1.1\", 5xx, 5.7.x, none")
+	flags.StringSliceVar(&f.Reasons, "reason", nil,
+		"only failures with this reason (user-unknown, rate-limited, ...)")
 	flags.StringSliceVar(&f.Senders, "sender", nil, "only senders in this domain; <> for bounces")
-	flags.StringSliceVar(&f.Accounts, "account", nil, "only mail that this account submitted (SASL login, local user); deliveries are not counted by it")
+	flags.StringSliceVar(&f.Accounts, "account", nil,
+		"only mail that this account submitted (SASL login, local user); deliveries are not counted by it")
 	flags.StringSliceVar(&f.Hosts, "host", nil, "only what this host logged")
-	flags.StringSliceVar(&f.Directions, "direction", nil, "only this direction: "+strings.Join(store.DirectionNames, ", ")+" (reports of failures that the servers made)")
+	flags.StringSliceVar(&f.Directions, "direction", nil,
+		"only this direction: "+strings.Join(store.DirectionNames, ", ")+
+			" (reports of failures that the servers made)")
 	flags.StringSliceVar(&f.MTAs, "mta", nil, "only this mail server: "+strings.Join(mtaNames(), ", "))
 }
 
@@ -89,7 +98,9 @@ func (f *filterFlags) filter() (store.Filter, error) {
 		}
 	}
 	for _, d := range f.Directions {
-		if !slices.ContainsFunc(store.DirectionNames, func(name string) bool { return strings.EqualFold(d, name) }) {
+		if !slices.ContainsFunc(store.DirectionNames, func(name string) bool {
+			return strings.EqualFold(d, name)
+		}) {
 			return f.Filter, unknownValue("--direction", d, store.DirectionNames)
 		}
 	}

@@ -211,7 +211,8 @@ func (w *webhook) post(ctx context.Context, body []byte) (again bool, wait time.
 		return false, 0, nil
 	}
 	again = resp.StatusCode/100 == 5 || resp.StatusCode == http.StatusTooManyRequests
-	return again, retryAfter(resp.Header.Get("Retry-After"), time.Now()), fmt.Errorf("it answered %s", resp.Status)
+	return again, retryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		fmt.Errorf("it answered %s", resp.Status)
 }
 
 // retryAfter reads the header of this name: seconds, or a date. What cannot be read

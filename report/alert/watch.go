@@ -60,7 +60,8 @@ func (a Alert) MarshalJSON() ([]byte, error) {
 		Counted   uint64   `json:"counted"`
 		Attempts  uint64   `json:"attempts"`
 		Example   *example `json:"example"`
-	}{"mailfail/alert/1", state, a.Rule.Text, a.String(), a.Rule.Metric, operator, a.Rule.Threshold, a.Rule.For.Seconds(), a.Rule.Min,
+	}{"mailfail/alert/1", state, a.Rule.Text, a.String(), a.Rule.Metric, operator, a.Rule.Threshold,
+		a.Rule.For.Seconds(), a.Rule.Min,
 		a.Since.Format(time.RFC3339), a.At.Format(time.RFC3339), a.Value, a.Greatest, a.Counted, a.Attempts, nil}
 	if e := a.Example; e != nil {
 		body.Example = &example{e.Time.Format(time.RFC3339), e.Host, e.Provider, e.Domain, e.Code(), e.Reason, e.Text}
@@ -81,7 +82,8 @@ func (a Alert) String() string {
 	if a.Rule.Metric.IsRate() {
 		greatest = fmt.Sprintf("%.1f %%", 100*a.Greatest)
 	}
-	return fmt.Sprintf("%s: over after %v, at most %s, now %s", a.Rule.Text, a.At.Sub(a.Since).Round(time.Second), greatest, now)
+	return fmt.Sprintf("%s: over after %v, at most %s, now %s", a.Rule.Text,
+		a.At.Sub(a.Since).Round(time.Second), greatest, now)
 }
 
 // Watch applies rules to events. It is safe for use by several goroutines.

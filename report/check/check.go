@@ -181,14 +181,16 @@ func queue(ctx context.Context, q store.Reader, opt Options) (waiting, untried i
 	if err != nil || opt.Filter.OfCause() {
 		return waiting, untried, err
 	}
-	messages, err := untriedMessages(ctx, q, store.Window{Since: w.Since, Until: w.Until.Add(-untilLate)}, opt.Filter)
+	messages, err := untriedMessages(ctx, q, store.Window{Since: w.Since, Until: w.Until.Add(-untilLate)},
+		opt.Filter)
 	more := max(0, messages-untried)
 	return waiting + more, untried + more, err
 }
 
 // untriedMessages counts the messages that came into the queue in a window and have
 // no record since.
-func untriedMessages(ctx context.Context, q store.Reader, w store.Window, f store.Filter) (n int64, err error) {
+func untriedMessages(ctx context.Context, q store.Reader, w store.Window,
+	f store.Filter) (n int64, err error) {
 	if !w.Since.Before(w.Until) {
 		return 0, nil
 	}
@@ -231,7 +233,9 @@ func (r *Result) judge(values map[string]*float64, recipients int64, thresholds 
 	for _, p := range r.Problems {
 		r.worsen(p.State)
 	}
-	slices.SortStableFunc(r.exceeded, func(a, b exceeded) int { return cmp.Compare(b.State.rank(), a.State.rank()) })
+	slices.SortStableFunc(r.exceeded, func(a, b exceeded) int {
+		return cmp.Compare(b.State.rank(), a.State.rank())
+	})
 }
 
 func (r *Result) worsen(s State) {
@@ -278,7 +282,8 @@ func (r *Result) Text() string {
 
 // figures says what was counted.
 func (r *Result) figures() string {
-	return fmt.Sprintf("%s of %s recipients failed, %s waiting in %s", r.shown("failed"), r.shown("recipients"), r.shown("waiting"),
+	return fmt.Sprintf("%s of %s recipients failed, %s waiting in %s", r.shown("failed"), r.shown("recipients"),
+		r.shown("waiting"),
 		span(r.Window.Until.Sub(r.Window.Since)))
 }
 

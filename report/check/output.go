@@ -41,7 +41,12 @@ func WriteUnknownJSON(w io.Writer, err error) error {
 // verdict is an object without numbers.
 func verdict(state State, text string) resultJSON {
 	return resultJSON{
-		Schema: Schema, State: strings.ToLower(state.String()), Code: int(state), Text: text, Values: []metricJSON{}, Found: []string{},
+		Schema: Schema,
+		State:  strings.ToLower(state.String()),
+		Code:   int(state),
+		Text:   text,
+		Values: []metricJSON{},
+		Found:  []string{},
 	}
 }
 
@@ -94,7 +99,8 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	out := verdict(r.State, r.Text())
 	out.Window = &windowJSON{r.Window.Since, r.Window.Until}
 	for _, m := range r.Metrics {
-		v := metricJSON{Name: strings.ReplaceAll(m.Name, "-", "_"), Unit: m.Unit, Warning: m.Warning.limit(), Critical: m.Critical.limit()}
+		v := metricJSON{Name: strings.ReplaceAll(m.Name, "-", "_"), Unit: m.Unit, Warning: m.Warning.limit(),
+			Critical: m.Critical.limit()}
 		if m.Value != nil {
 			f := rounded(*m.Value)
 			v.Value = &f

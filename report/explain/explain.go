@@ -122,14 +122,18 @@ func (x *Explainer) named(a *Answer, text string) bool {
 		a.Tags = append(a.Tags, newTag(tag, text))
 		if tag.Reason != "" {
 			x.verdict(a, registry.Failure{}, registry.Verdict{
-				Reason: tag.Reason, Rule: "tag " + tag.Pattern, DecidedBy: registry.ByProvider, Confidence: registry.ConfidenceHigh,
+				Reason:     tag.Reason,
+				Rule:       "tag " + tag.Pattern,
+				DecidedBy:  registry.ByProvider,
+				Confidence: registry.ConfidenceHigh,
 			}, registry.StatePending)
 			a.Reason.Page = registry.Page(registry.VendorProvider(tag.Vendor))
 		}
 		return true
 	}
 	name := registry.Reason(strings.ToLower(text))
-	if info := name.Info(); info.Reason != name || info.Name == registry.Reason("unknown").Info().Name && name != "unknown" {
+	if info := name.Info(); info.Reason != name || info.Name == registry.Reason("unknown").Info().Name &&
+		name != "unknown" {
 		return false
 	}
 	v := registry.Verdict{Reason: name, Rule: "the name of a reason"}
@@ -143,7 +147,8 @@ func (x *Explainer) named(a *Answer, text string) bool {
 }
 
 func newTag(t *registry.Tag, word string) Tag {
-	return Tag{Tag: strings.Trim(word, "[]<>,;:. "), Vendor: t.Vendor, Reason: string(t.Reason), Meaning: t.Meaning, Action: t.Action}
+	return Tag{Tag: strings.Trim(word, "[]<>,;:. "), Vendor: t.Vendor, Reason: string(t.Reason),
+		Meaning: t.Meaning, Action: t.Action}
 }
 
 // code explains an input that is nothing but a code, however it is spelled.
@@ -315,7 +320,8 @@ func (x *Explainer) codes(a *Answer, reply uint16, e registry.Enhanced, text str
 		if entry != nil {
 			c := a.add(entry, strconv.Itoa(int(reply)))
 			if !exact {
-				c.Notes = append([]string{fmt.Sprintf("No standard defines %d; this is its class, %s.", reply, entry.Code)}, c.Notes...)
+				c.Notes = append([]string{fmt.Sprintf("No standard defines %d; this is its class, %s.", reply,
+					entry.Code)}, c.Notes...)
 			}
 			if e.IsZero() {
 				c.vendors(registry.Vendors(reply, e, text))
@@ -323,8 +329,9 @@ func (x *Explainer) codes(a *Answer, reply uint16, e registry.Enhanced, text str
 		}
 	}
 	if reply != 0 && !e.IsZero() && int(reply/100) != int(e.Class) {
-		a.Notes = append(a.Notes, fmt.Sprintf("The codes disagree: %d is %s, %s is %s. Most mail servers go by the first.",
-			reply, class(strconv.Itoa(int(reply)), registry.KindReply), e, class(e.String(), registry.KindEnhanced)))
+		a.Notes = append(a.Notes,
+			fmt.Sprintf("The codes disagree: %d is %s, %s is %s. Most mail servers go by the first.",
+				reply, class(strconv.Itoa(int(reply)), registry.KindReply), e, class(e.String(), registry.KindEnhanced)))
 	}
 	if text == "" {
 		x.sameDigits(a, reply, e, open)
@@ -353,11 +360,13 @@ func (x *Explainer) sameDigits(a *Answer, reply uint16, e registry.Enhanced, ope
 			c.Notes = append([]string{fmt.Sprintf("Some lists write the reply %d as %s. By the standard %s means what is said above.", code, e, e)}, c.Notes...)
 		}
 	}
-	if entry, exact := registry.LookupReply(reply); exact && e.IsZero() && entry.Standing == "folk" && reply >= 400 {
+	if entry, exact := registry.LookupReply(reply); exact && e.IsZero() && entry.Standing == "folk" &&
+		reply >= 400 {
 		dotted := registry.Enhanced{Class: uint8(reply / 100), Subject: reply / 10 % 10, Detail: reply % 10}
 		if general, known := registry.LookupEnhanced(dotted); known {
 			c := a.add(general, dotted.String())
-			c.Notes = append([]string{fmt.Sprintf("%d is mostly this status, written without its dots.", reply)}, c.Notes...)
+			c.Notes = append([]string{fmt.Sprintf("%d is mostly this status, written without its dots.", reply)},
+				c.Notes...)
 			c.vendors(registry.Vendors(0, dotted, ""))
 		}
 	}
@@ -391,13 +400,15 @@ func (x *Explainer) reply(a *Answer, text string, by said) {
 	}
 	if inner := registry.InnerReply([]byte(quote)); inner != nil {
 		if i := registry.ParseReply(inner); i.Code != r.Code || i.Enhanced != r.Enhanced {
-			a.Notes = append(a.Notes, fmt.Sprintf("The text passes on another server's reply: %s.", registry.Code(i.Code, i.Enhanced)))
+			a.Notes = append(a.Notes, fmt.Sprintf("The text passes on another server's reply: %s.",
+				registry.Code(i.Code, i.Enhanced)))
 			x.codes(a, i.Code, i.Enhanced, text, false)
 		}
 	}
 	for _, e := range registry.LookupPhrases(text) {
 		a.add(e, "")
-		if code, ok := registry.ParseEnhanced(e.Status); ok && r.Code == 0 && r.Enhanced.IsZero() && by.status.IsZero() {
+		if code, ok := registry.ParseEnhanced(e.Status); ok && r.Code == 0 && r.Enhanced.IsZero() &&
+			by.status.IsZero() {
 			x.codes(a, 0, code, text, false)
 		}
 	}
@@ -552,7 +563,8 @@ func stage(text string) registry.Stage {
 	}{
 		{"my name was rejected", registry.StageEHLO}, {"does not like recipient", registry.StageRcpt}, {"failed after I sent the message", registry.StageEndOfData}, // qmail
 		{"after initial connection", registry.StageConnect}, {"refused to talk to me", registry.StageBanner},
-		{"after EHLO", registry.StageEHLO}, {"after HELO", registry.StageEHLO}, {"in reply to EHLO", registry.StageEHLO}, {"in reply to HELO", registry.StageEHLO},
+		{"after EHLO", registry.StageEHLO}, {"after HELO", registry.StageEHLO},
+		{"in reply to EHLO", registry.StageEHLO}, {"in reply to HELO", registry.StageEHLO},
 		{"after MAIL FROM", registry.StageMail}, {"in reply to MAIL FROM", registry.StageMail},
 		{"after RCPT TO", registry.StageRcpt}, {"in reply to RCPT TO", registry.StageRcpt},
 		{"end of data", registry.StageEndOfData}, {"end of DATA", registry.StageEndOfData},
@@ -576,9 +588,21 @@ func (a *Answer) add(e *registry.Entry, code string) *Code {
 		}
 	}
 	a.Codes = append(a.Codes, Code{
-		Code: code, Kind: e.Kind, Name: e.Name, Class: class(code, e.Kind), Registered: e.Registered, Standing: e.Standing,
-		Meaning: e.Meaning, Cause: e.Cause, Action: e.Action, Recipient: e.Recipient, Reference: e.Reference,
-		Unconfirmed: e.Unconfirmed, Vendors: []Vendor{}, Notes: slices.Clone(e.Notes), entry: e,
+		Code:        code,
+		Kind:        e.Kind,
+		Name:        e.Name,
+		Class:       class(code, e.Kind),
+		Registered:  e.Registered,
+		Standing:    e.Standing,
+		Meaning:     e.Meaning,
+		Cause:       e.Cause,
+		Action:      e.Action,
+		Recipient:   e.Recipient,
+		Reference:   e.Reference,
+		Unconfirmed: e.Unconfirmed,
+		Vendors:     []Vendor{},
+		Notes:       slices.Clone(e.Notes),
+		entry:       e,
 	})
 	c := &a.Codes[len(a.Codes)-1]
 	if c.Notes == nil {
@@ -591,8 +615,16 @@ func (a *Answer) add(e *registry.Entry, code string) *Code {
 func (a *Answer) addTag(v *registry.Vendor) {
 	info := v.Reason.Info()
 	e := &registry.Entry{
-		Code: v.Name + " " + v.Code, Kind: registry.KindPseudo, Name: v.Meaning, Reason: v.Reason, Meaning: v.Meaning,
-		Cause: v.Cause, Action: v.Action, Recipient: info.Recipient, Reference: v.Reference, Unconfirmed: v.Unconfirmed,
+		Code:        v.Name + " " + v.Code,
+		Kind:        registry.KindPseudo,
+		Name:        v.Meaning,
+		Reason:      v.Reason,
+		Meaning:     v.Meaning,
+		Cause:       v.Cause,
+		Action:      v.Action,
+		Recipient:   info.Recipient,
+		Reference:   v.Reference,
+		Unconfirmed: v.Unconfirmed,
 	}
 	a.add(e, "")
 }
@@ -602,7 +634,8 @@ func (c *Code) vendors(list []*registry.Vendor) {
 		return
 	}
 	for _, v := range list {
-		c.Vendors = append(c.Vendors, Vendor{Vendor: v.Name, Code: v.Code, Meaning: v.Meaning, Cause: v.Cause, Action: v.Action, Unconfirmed: v.Unconfirmed})
+		c.Vendors = append(c.Vendors, Vendor{Vendor: v.Name, Code: v.Code, Meaning: v.Meaning, Cause: v.Cause,
+			Action: v.Action, Unconfirmed: v.Unconfirmed})
 	}
 }
 

@@ -48,17 +48,21 @@ func List(f Filter) []Row {
 		}
 	}
 	for _, e := range registry.Entries() {
-		add(Row{Code: e.Code, Kind: e.Kind, Standing: e.Standing, Name: e.Name, Reason: string(e.Reason), Meaning: e.Meaning,
-			Cause: e.Cause, Action: e.Action, Recipient: e.Recipient, Reference: e.Reference, Unconfirmed: e.Unconfirmed})
+		add(Row{Code: e.Code, Kind: e.Kind, Standing: e.Standing, Name: e.Name, Reason: string(e.Reason),
+			Meaning: e.Meaning,
+			Cause:   e.Cause, Action: e.Action, Recipient: e.Recipient, Reference: e.Reference,
+			Unconfirmed: e.Unconfirmed})
 	}
 	for _, v := range registry.AllVendors() {
-		add(Row{Code: v.Code, Kind: "vendor", Vendor: v.Name, Name: v.Meaning, Reason: string(v.Reason), Meaning: v.Meaning,
-			Cause: v.Cause, Action: v.Action, Reference: v.Reference, Unconfirmed: v.Unconfirmed})
+		add(Row{Code: v.Code, Kind: "vendor", Vendor: v.Name, Name: v.Meaning, Reason: string(v.Reason),
+			Meaning: v.Meaning,
+			Cause:   v.Cause, Action: v.Action, Reference: v.Reference, Unconfirmed: v.Unconfirmed})
 	}
 	if f.Kind == "reason" {
 		for _, info := range registry.Reasons() {
-			add(Row{Code: string(info.Reason), Kind: "reason", Name: info.Name, Reason: string(info.Reason), Meaning: info.Meaning,
-				Cause: info.Cause, Action: info.Action, Recipient: info.Recipient})
+			add(Row{Code: string(info.Reason), Kind: "reason", Name: info.Name, Reason: string(info.Reason),
+				Meaning: info.Meaning,
+				Cause:   info.Cause, Action: info.Action, Recipient: info.Recipient})
 		}
 	}
 	return rows
@@ -78,7 +82,8 @@ func (f *Filter) pass(r *Row) bool {
 func digitsOf(code string) (class, subject string) {
 	for word := range strings.FieldsSeq(code) {
 		word = strings.Trim(word, "(#)")
-		if parts := strings.Split(word, "."); len(parts) == 3 && len(parts[0]) == 1 && strings.Contains("245X", parts[0]) {
+		if parts := strings.Split(word, "."); len(parts) == 3 && len(parts[0]) == 1 &&
+			strings.Contains("245X", parts[0]) {
 			return parts[0], parts[1]
 		}
 		if class == "" && len(word) == 3 && word[0] >= '1' && word[0] <= '5' {
@@ -88,10 +93,12 @@ func digitsOf(code string) (class, subject string) {
 	return class, ""
 }
 
-var columns = []string{"code", "kind", "vendor", "standing", "name", "reason", "meaning", "cause", "action", "recipient_action", "reference", "unconfirmed"}
+var columns = []string{"code", "kind", "vendor", "standing", "name", "reason", "meaning", "cause", "action",
+	"recipient_action", "reference", "unconfirmed"}
 
 func (r *Row) fields() []string {
-	return []string{r.Code, r.Kind, r.Vendor, r.Standing, r.Name, r.Reason, r.Meaning, r.Cause, r.Action, r.Recipient, r.Reference, strconv.FormatBool(r.Unconfirmed)}
+	return []string{r.Code, r.Kind, r.Vendor, r.Standing, r.Name, r.Reason, r.Meaning, r.Cause, r.Action,
+		r.Recipient, r.Reference, strconv.FormatBool(r.Unconfirmed)}
 }
 
 // WriteList writes rows as text, json, csv or markdown.
@@ -126,7 +133,8 @@ func writeMarkdown(w io.Writer, rows []Row) error {
 		if r.Vendor != "" {
 			code = r.Vendor + " " + code
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell.Replace(code), cell.Replace(r.title()), r.Reason, cell.Replace(r.Action), cell.Replace(r.Reference))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell.Replace(code), cell.Replace(r.title()), r.Reason,
+			cell.Replace(r.Action), cell.Replace(r.Reference))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -24,9 +24,11 @@ func (a *Answer) WriteText(w io.Writer, width int) error {
 	t, err := template.New("explain").Funcs(template.FuncMap{
 		"field": l.field, "title": l.title, "verdict": l.verdict,
 		"short": short, "decided": decided, "tag": tagText,
-		"list":  func(words []string) string { return strings.Join(words, ", ") },
-		"trace": func(id string) string { return "What became of it here: mailfail trace " + templates.Printable(id) },
-		"wrap":  func(s string) string { return l.wrap(templates.Printable(s), "", "") },
+		"list": func(words []string) string { return strings.Join(words, ", ") },
+		"trace": func(id string) string {
+			return "What became of it here: mailfail trace " + templates.Printable(id)
+		},
+		"wrap": func(s string) string { return l.wrap(templates.Printable(s), "", "") },
 	}).Parse(templates.Explain)
 	if err != nil {
 		return fmt.Errorf("template of explain: %w", err)
@@ -86,7 +88,8 @@ func (a *Answer) view() view {
 		}
 		return v
 	}
-	bare := a.Reason == nil || a.bare() && strings.HasPrefix(a.Reason.Rule, "code ") || a.Reason.Reason == "unknown"
+	bare := a.Reason == nil || a.bare() && strings.HasPrefix(a.Reason.Rule, "code ") ||
+		a.Reason.Reason == "unknown"
 	if !bare {
 		v.Reason = a.Reason
 	}
@@ -122,7 +125,8 @@ func (r *Recipient) view(i int) recipientView {
 	if utf8.RuneCountInString(diagnostic) > 600 {
 		diagnostic = string([]rune(diagnostic)[:600]) + " …"
 	}
-	return recipientView{Heading: heading, Diagnostic: diagnostic, Reason: r.Reason, Contains: r.Contains, Tags: r.Tags, Codes: codeViews(r.Codes, false, r.Reason)}
+	return recipientView{Heading: heading, Diagnostic: diagnostic, Reason: r.Reason, Contains: r.Contains,
+		Tags: r.Tags, Codes: codeViews(r.Codes, false, r.Reason)}
 }
 
 // codeViews shows the first codes whole, or all in a line each when a verdict
@@ -137,7 +141,8 @@ func codeViews(codes []Code, bare bool, reason *Reason) []codeView {
 		if !bare && c.Kind == registry.KindPseudo {
 			continue // the verdict says it
 		}
-		cv := codeView{Code: c, Whole: i < 2, Short: shortCode(&c, i, reason), Brief: !bare, State: state(&c), Reference: c.Reference}
+		cv := codeView{Code: c, Whole: i < 2, Short: shortCode(&c, i, reason), Brief: !bare, State: state(&c),
+			Reference: c.Reference}
 		cv.Text = c.Name + " (" + cv.State + "). " + c.Meaning
 		if c.Registered != "" && c.Registered != c.Name {
 			cv.Reference += fmt.Sprintf(", registered as %q", c.Registered)
@@ -222,7 +227,8 @@ func decided(r *Reason) string {
 // ruleText names what decided on the reason: a rule, or a code.
 func ruleText(r *Reason) string {
 	what := "rule " + r.Rule
-	if strings.HasPrefix(r.Rule, "code ") || strings.HasPrefix(r.Rule, "phrase ") || strings.HasPrefix(r.Rule, "tag ") {
+	if strings.HasPrefix(r.Rule, "code ") || strings.HasPrefix(r.Rule, "phrase ") ||
+		strings.HasPrefix(r.Rule, "tag ") {
 		what = "the meaning of " + r.Rule
 	}
 	if r.DecidedBy == "stage" {

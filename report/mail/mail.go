@@ -46,7 +46,8 @@ const maxSubject = 200
 // above 7 bits, and body checks of the servers on the way, which look for the
 // very replies that a report quotes, find no lines that they know.
 func (m *Message) build() (*gomail.Msg, error) {
-	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithEncoding(gomail.EncodingB64), gomail.WithCharset(gomail.CharsetUTF8))
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithEncoding(gomail.EncodingB64),
+		gomail.WithCharset(gomail.CharsetUTF8))
 	if err := msg.From(m.From); err != nil {
 		return nil, fmt.Errorf("sender %q: %w", m.From, err)
 	}
@@ -144,7 +145,8 @@ func (w *Way) client() (*gomail.Client, error) {
 		options = append(options, gomail.WithTLSPolicy(gomail.TLSMandatory))
 	}
 	if w.User != "" {
-		options = append(options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(w.User), gomail.WithPassword(w.Password))
+		options = append(options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(w.User),
+			gomail.WithPassword(w.Password))
 	}
 	return gomail.NewClient(host, options...)
 }
@@ -172,5 +174,6 @@ func explained(err error, server string) error {
 	}
 	reason := registry.DefaultRules().Classify(failure).Reason
 	situation := registry.Situation{Provider: failure.Provider, State: registry.StateBounced}
-	return fmt.Errorf("send the mail through %s: %w\n  %s: %s", server, err, reason.Info().Name, registry.Advice(reason, situation))
+	return fmt.Errorf("send the mail through %s: %w\n  %s: %s", server, err, reason.Info().Name,
+		registry.Advice(reason, situation))
 }

@@ -40,17 +40,22 @@ var (
 	descLines      = describe("log_lines_total", "Lines of logs that were read.", "kind")
 	descRecipients = describe("recipients_total", "Recipients that reached a final state.", "state")
 	descPending    = describe("recipients_pending", "Recipients without a final state.")
-	descWaiting    = describe("recipients_waiting", "Recipients that failed for now or were not tried for ten minutes, and were heard of in the last day.", "tried")
+	descWaiting    = describe("recipients_waiting",
+		"Recipients that failed for now or were not tried for ten minutes, and were heard of in the last day.", "tried")
 	descAttempts   = describe("attempts_total", "Attempts to deliver one recipient.", "outcome")
 	descRejections = describe("rejections_total", "Incoming mail that was refused.", "kind")
 	descReasons    = describe("failing_attempts_total", "Failing attempts by reason.", "reason", "kind")
-	descUnsent     = describe("unsent_rows", "Rows that were not sent to the database of a fleet yet; only where there is one.")
-	descPushed     = describe("last_push_timestamp_seconds", "When all rows had last been sent there.")
-	descProviders  = describe("provider_recipients_total", "Recipients by the provider that was to take them; other for those that the registry does not know.", "provider", "state")
+	descUnsent     = describe("unsent_rows",
+		"Rows that were not sent to the database of a fleet yet; only where there is one.")
+	descPushed    = describe("last_push_timestamp_seconds", "When all rows had last been sent there.")
+	descProviders = describe("provider_recipients_total",
+		"Recipients by the provider that was to take them; other for those that the registry does not know.",
+		"provider", "state")
 )
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descLastLine, descLines, descRecipients, descPending, descWaiting, descAttempts, descRejections, descReasons, descProviders, descUnsent, descPushed} {
+	for _, d := range []*prometheus.Desc{descUp, descLastLine, descLines, descRecipients, descPending,
+		descWaiting, descAttempts, descRejections, descReasons, descProviders, descUnsent, descPushed} {
 		ch <- d
 	}
 }
@@ -89,7 +94,8 @@ func (c *collector) count(ctx context.Context) (list []prometheus.Metric, err er
 	}
 	err = c.db.Snapshot(ctx, func(q store.Reader) error {
 		list = nil
-		for _, step := range []func(context.Context, store.Reader, *[]prometheus.Metric) error{totals, byReason, byProvider, c.queue} {
+		for _, step := range []func(context.Context, store.Reader, *[]prometheus.Metric) error{totals, byReason,
+			byProvider, c.queue} {
 			if err := step(ctx, q, &list); err != nil {
 				return err
 			}
@@ -105,7 +111,8 @@ func (c *collector) count(ctx context.Context) (list []prometheus.Metric, err er
 	return list, err
 }
 
-func add(list *[]prometheus.Metric, d *prometheus.Desc, kind prometheus.ValueType, n int64, labels ...string) {
+func add(list *[]prometheus.Metric, d *prometheus.Desc, kind prometheus.ValueType, n int64,
+	labels ...string) {
 	*list = append(*list, prometheus.MustNewConstMetric(d, kind, float64(n), labels...))
 }
 
@@ -203,16 +210,17 @@ func (c *collector) queue(ctx context.Context, q store.Reader, list *[]prometheu
 	const late, silent = 10 * time.Minute, 24 * time.Hour
 	now := c.now()
 	var tried, untried int64
-	err := q.Affected(ctx, store.Window{Since: now.Add(-silent), Until: now}, store.Filter{}, func(a *store.Affected) error {
-		switch {
-		case a.State != registry.StatePending:
-		case a.Tried:
-			tried++
-		case now.Sub(a.FirstSeen) >= late:
-			untried++
-		}
-		return nil
-	})
+	err := q.Affected(ctx, store.Window{Since: now.Add(-silent), Until: now}, store.Filter{},
+		func(a *store.Affected) error {
+			switch {
+			case a.State != registry.StatePending:
+			case a.Tried:
+				tried++
+			case now.Sub(a.FirstSeen) >= late:
+				untried++
+			}
+			return nil
+		})
 	add(list, descWaiting, prometheus.GaugeValue, tried, "yes")
 	add(list, descWaiting, prometheus.GaugeValue, untried, "no")
 	return err

@@ -52,7 +52,9 @@ func (s *server) frame(path, title string, q *query) frame {
 			f.Hidden = append(f.Hidden, choice{Name: key, URL: v})
 		}
 	}
-	slices.SortFunc(f.Hidden, func(a, b choice) int { return strings.Compare(a.Name+"\x00"+a.URL, b.Name+"\x00"+b.URL) })
+	slices.SortFunc(f.Hidden, func(a, b choice) int {
+		return strings.Compare(a.Name+"\x00"+a.URL, b.Name+"\x00"+b.URL)
+	})
 	return f
 }
 
@@ -168,16 +170,18 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := eventsPage{frame: s.frame("/events", "Failures", &q), Newest: rows(r.URL.Query(), usualEvents, mostEvents)}
-	left, err := s.DB.Events(r.Context(), q.window, q.filter, []string{"deferred", "failed"}, page.Newest, func(e *store.Event) error {
-		row := eventRow{Event: *e, At: e.Time.In(s.Location).Format("2006-01-02 15:04:05")}
-		if e.Message != "" {
-			row.Message = (&query{}).with("/message", "id", string(e.Message))
-		}
-		row.Explain = (&query{}).with("/explain", "q", string(e.Text))
-		page.Events = append(page.Events, row)
-		return nil
-	})
+	page := eventsPage{frame: s.frame("/events", "Failures", &q),
+		Newest: rows(r.URL.Query(), usualEvents, mostEvents)}
+	left, err := s.DB.Events(r.Context(), q.window, q.filter, []string{"deferred", "failed"}, page.Newest,
+		func(e *store.Event) error {
+			row := eventRow{Event: *e, At: e.Time.In(s.Location).Format("2006-01-02 15:04:05")}
+			if e.Message != "" {
+				row.Message = (&query{}).with("/message", "id", string(e.Message))
+			}
+			row.Explain = (&query{}).with("/explain", "q", string(e.Text))
+			page.Events = append(page.Events, row)
+			return nil
+		})
 	if err != nil {
 		return err
 	}
@@ -205,7 +209,8 @@ func (s *server) message(w http.ResponseWriter, r *http.Request) error {
 	if err := t.WriteText(&text); err != nil {
 		return err
 	}
-	return s.show(w, "text.html", textPage{s.frame("/message", "Story of "+templates.Printable(id), &query{}), text.String()})
+	return s.show(w, "text.html", textPage{s.frame("/message", "Story of "+templates.Printable(id), &query{}),
+		text.String()})
 }
 
 const (

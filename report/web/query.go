@@ -68,7 +68,8 @@ func parse(asked url.Values, now time.Time, loc *time.Location) (q query, err er
 		}
 	}
 	// The form of the page adds a filter as two parameters.
-	if key, value := asked.Get("filter"), strings.TrimSpace(asked.Get("value")); value != "" && slices.Contains(filterKeys, key) {
+	if key, value := asked.Get("filter"), strings.TrimSpace(asked.Get("value")); value != "" &&
+		slices.Contains(filterKeys, key) {
 		q.values.Add(key, value)
 		*list(&q.filter, key) = append(*list(&q.filter, key), value)
 	}
@@ -216,8 +217,10 @@ func (q *query) spans() (links []choice) {
 // dimensions returns links to tables by other dimensions.
 func (q *query) dimensions() (links []choice) {
 	by := q.values.Get("by")
-	for _, d := range []store.Dimension{store.ByProvider, store.ByDomain, store.ByReason, store.BySender, store.ByHost, store.ByCode} {
-		links = append(links, choice{string(d), q.with("/", "by", string(d)), string(d) == by || by == "" && d == store.ByProvider})
+	for _, d := range []store.Dimension{store.ByProvider, store.ByDomain, store.ByReason, store.BySender,
+		store.ByHost, store.ByCode} {
+		links = append(links, choice{string(d), q.with("/", "by", string(d)), string(d) == by || by == "" &&
+			d == store.ByProvider})
 	}
 	return links
 }

@@ -144,7 +144,8 @@ func (s *server) page(make func(http.ResponseWriter, *http.Request) error) http.
 			http.Error(w, templates.Printable(bad.Error()), http.StatusBadRequest)
 		default:
 			s.Warn(fmt.Errorf("serve %s: %w", r.URL.Path, err))
-			http.Error(w, "the database cannot be read now; the log of mailfail serve has the reason", http.StatusServiceUnavailable)
+			http.Error(w, "the database cannot be read now; the log of mailfail serve has the reason",
+				http.StatusServiceUnavailable)
 		}
 	}
 }

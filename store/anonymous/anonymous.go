@@ -126,16 +126,21 @@ func (n *Names) Text(s string, known ...string) string {
 }
 
 // grammar are words that follow "user" or "mailbox" and name nobody.
-var grammar = map[string]bool{"is": true, "has": true, "was": true, "does": true, "did": true, "not": true, "no": true, "over": true, "unknown": true,
-	"quota": true, "name": true, "account": true, "mailbox": true, "address": true, "or": true, "and": true, "in": true, "on": true, "with": true,
-	"for": true, "limit": true, "size": true, "could": true, "can": true, "cannot": true, "that": true, "who": true, "verify": true, "disabled": true,
-	"suspended": true, "full": true, "rejected": true, "unavailable": true, "table": true, "status": true, "server": true, "domain": true,
+var grammar = map[string]bool{"is": true, "has": true, "was": true, "does": true, "did": true, "not": true,
+	"no": true, "over": true, "unknown": true,
+	"quota": true, "name": true, "account": true, "mailbox": true, "address": true, "or": true, "and": true,
+	"in": true, "on": true, "with": true,
+	"for": true, "limit": true, "size": true, "could": true, "can": true, "cannot": true, "that": true,
+	"who": true, "verify": true, "disabled": true,
+	"suspended": true, "full": true, "rejected": true, "unavailable": true, "table": true, "status": true,
+	"server": true, "domain": true,
 	"you": true, "this": true, "may": true, "will": true, "must": true, "are": true}
 
 // word returns a pseudonym of a word, unless it is one or is not a name: a status, or
 // a placeholder of a signature.
 func (n *Names) word(s string) string {
-	if s == "" || strings.HasPrefix(s, "user-") || strings.Trim(s, "0123456789.+-_*") == "" || strings.ContainsAny(s, "/%{}") {
+	if s == "" || strings.HasPrefix(s, "user-") || strings.Trim(s, "0123456789.+-_*") == "" ||
+		strings.ContainsAny(s, "/%{}") {
 		return s
 	}
 	return n.of("user", s)

@@ -41,7 +41,8 @@ func (r *reader) hosts(list ...*registry.Foreign) {
 	}
 }
 
-func (r *reader) Numbers(ctx context.Context, w store.Window, f store.Filter, by []store.Dimension) (*store.Numbers, error) {
+func (r *reader) Numbers(ctx context.Context, w store.Window, f store.Filter,
+	by []store.Dimension) (*store.Numbers, error) {
 	n, err := r.Reader.Numbers(ctx, w, f, by)
 	if err != nil {
 		return nil, err
@@ -83,7 +84,8 @@ func (r *reader) values(list []registry.Foreign) {
 	}
 }
 
-func (r *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, by []store.Dimension, step time.Duration) (*store.Timeline, error) {
+func (r *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, by []store.Dimension,
+	step time.Duration) (*store.Timeline, error) {
 	t, err := r.Reader.Timeline(ctx, w, f, by, step)
 	if err == nil {
 		for _, s := range t.Slices {
@@ -148,7 +150,8 @@ func (r *reader) Replies(ctx context.Context, ids []int64) ([]store.Reply, error
 	return list, err
 }
 
-func (r *reader) Affected(ctx context.Context, w store.Window, f store.Filter, each func(*store.Affected) error) error {
+func (r *reader) Affected(ctx context.Context, w store.Window, f store.Filter,
+	each func(*store.Affected) error) error {
 	known := map[*store.Destination]*store.Destination{}
 	return r.Reader.Affected(ctx, w, f, func(a *store.Affected) error {
 		b := *a
@@ -185,7 +188,8 @@ func (r *reader) Troubles(ctx context.Context, w store.Window, f store.Filter) (
 	return list, err
 }
 
-func (r *reader) Submissions(ctx context.Context, w store.Window, f store.Filter) ([]store.SubmissionRow, error) {
+func (r *reader) Submissions(ctx context.Context, w store.Window,
+	f store.Filter) ([]store.SubmissionRow, error) {
 	list, err := r.Reader.Submissions(ctx, w, f)
 	for i := range list {
 		r.n.foreign(&list[i].Account, r.n.Address)
@@ -203,7 +207,8 @@ func (r *reader) Feedback(ctx context.Context, w store.Window, f store.Filter) (
 	return list, err
 }
 
-func (r *reader) Events(ctx context.Context, w store.Window, f store.Filter, outcomes []string, newest int, each func(*store.Event) error) (store.LeftOut, error) {
+func (r *reader) Events(ctx context.Context, w store.Window, f store.Filter, outcomes []string, newest int,
+	each func(*store.Event) error) (store.LeftOut, error) {
 	return r.Reader.Events(ctx, w, f, outcomes, newest, func(e *store.Event) error {
 		r.event(e)
 		return each(e)
@@ -222,7 +227,8 @@ func (n *Names) Event(e *store.Event) {
 		n.foreign(f, n.Address)
 	}
 	n.foreign(&e.MessageID, n.messageID)
-	for _, f := range []*registry.Foreign{&e.Host, &e.Domain, &e.Relay, &e.IP, &e.Provider, &e.Client, &e.ClientIP} {
+	for _, f := range []*registry.Foreign{&e.Host, &e.Domain, &e.Relay, &e.IP, &e.Provider, &e.Client,
+		&e.ClientIP} {
 		n.foreign(f, n.Name)
 	}
 }
@@ -257,7 +263,8 @@ func (r *reader) Delivered(ctx context.Context, what string) (store.Delivered, e
 	return d, err
 }
 
-func (r *reader) Recent(ctx context.Context, w store.Window, f store.Filter, each func(e *store.Event, n int64)) error {
+func (r *reader) Recent(ctx context.Context, w store.Window, f store.Filter,
+	each func(e *store.Event, n int64)) error {
 	return r.Reader.Recent(ctx, w, f, func(e *store.Event, n int64) {
 		q := *e
 		r.event(&q)

@@ -165,7 +165,8 @@ func (c *Client) Query(ctx context.Context, query string) (io.ReadCloser, error)
 	return c.post(ctx, url.Values{"wait_end_of_query": {"1"}}, strings.NewReader(query), false)
 }
 
-func (c *Client) post(ctx context.Context, values url.Values, body io.Reader, zipped bool) (io.ReadCloser, error) {
+func (c *Client) post(ctx context.Context, values url.Values, body io.Reader,
+	zipped bool) (io.ReadCloser, error) {
 	if values == nil {
 		values = url.Values{}
 	}
@@ -242,7 +243,8 @@ func (c *Client) explain(err error) error {
 		case 60, 81:
 			hint = ": `mailfail db init --to …` makes the database and its tables"
 		case 192, 193, 194, 516:
-			hint = fmt.Sprintf(": the password comes from $%s, or from a file that $%s names", PasswordVariable, PasswordFileVariable)
+			hint = fmt.Sprintf(": the password comes from $%s, or from a file that $%s names", PasswordVariable,
+				PasswordFileVariable)
 		}
 	}
 	return fmt.Errorf("ClickHouse at %s: %w%s", c.name, err, hint)
@@ -250,7 +252,8 @@ func (c *Client) explain(err error) error {
 
 // quote returns a string as SQL has it.
 func quote(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\x00", `\0`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + "'"
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\x00", `\0`, "\n", `\n`, "\r", `\r`, "\t",
+		`\t`).Replace(s) + "'"
 }
 
 // quoteName returns the name of a table or a cluster as SQL has it.

@@ -66,7 +66,8 @@ func Send(ctx context.Context, c *Client, db *sqlite.DB, opt PushOptions) (n Pus
 
 // versionOf returns the version up to which a server has the rows of an origin.
 func (c *Client) versionOf(ctx context.Context, origin string) (version int64, err error) {
-	query := fmt.Sprintf("SELECT max(version) FROM %s WHERE origin = %s FORMAT RowBinary", c.table(fleet.Origins), quote(origin))
+	query := fmt.Sprintf("SELECT max(version) FROM %s WHERE origin = %s FORMAT RowBinary",
+		c.table(fleet.Origins), quote(origin))
 	err = c.eachRow(ctx, query, []fleet.Type{fleet.Int}, func(row fleet.Row) error {
 		version = row[0].Int
 		return nil
@@ -79,7 +80,8 @@ func (c *Client) table(t *fleet.Table) string { return quoteName(c.database) + "
 
 // eachRow calls each with the rows of the answer to a query FORMAT RowBinary. A row is
 // valid until each returns.
-func (c *Client) eachRow(ctx context.Context, query string, types []fleet.Type, each func(fleet.Row) error) error {
+func (c *Client) eachRow(ctx context.Context, query string, types []fleet.Type,
+	each func(fleet.Row) error) error {
 	answer, err := c.Query(ctx, query)
 	if err != nil {
 		return err
@@ -161,7 +163,8 @@ func (s *sending) flush(ctx context.Context, t *fleet.Table) error {
 	for _, c := range t.Columns {
 		names = append(names, quoteName(c.Name))
 	}
-	statement := fmt.Sprintf("INSERT INTO %s (origin, version, deleted, %s) FORMAT RowBinary", s.client.table(t), strings.Join(names, ", "))
+	statement := fmt.Sprintf("INSERT INTO %s (origin, version, deleted, %s) FORMAT RowBinary", s.client.table(t),
+		strings.Join(names, ", "))
 	if err := s.client.Insert(ctx, statement, s.body); err != nil {
 		return err
 	}
@@ -176,7 +179,8 @@ func (s *sending) sendOrigin(ctx context.Context) error {
 		return err
 	}
 	rows := s.rows
-	s.add(fleet.Origins, fleet.Row{{Text: s.opt.Host}, {Int: time.Now().UnixMicro()}, {Int: s.push.Epoch()}, {Int: from}}, false)
+	s.add(fleet.Origins, fleet.Row{{Text: s.opt.Host}, {Int: time.Now().UnixMicro()}, {Int: s.push.Epoch()},
+		{Int: from}}, false)
 	err = s.flush(ctx, fleet.Origins)
 	s.rows = rows
 	return err

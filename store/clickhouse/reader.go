@@ -83,7 +83,8 @@ func (s *source) DeliveriesFrom() (from int64) {
 
 // Covered returns the minutes of the first and the last line that was read.
 func (s *source) Covered(ctx context.Context) (first, last int64, err error) {
-	query := fmt.Sprintf("SELECT min(minute), max(minute) FROM %s WHERE minute > 0 AND %s FORMAT RowBinary", s.client.table(fleet.Lines), s.valid())
+	query := fmt.Sprintf("SELECT min(minute), max(minute) FROM %s WHERE minute > 0 AND %s FORMAT RowBinary",
+		s.client.table(fleet.Lines), s.valid())
 	err = s.client.eachRow(ctx, query, []fleet.Type{fleet.Int, fleet.Int}, func(r fleet.Row) error {
 		first, last = r[0].Int, r[1].Int
 		return nil
@@ -92,7 +93,8 @@ func (s *source) Covered(ctx context.Context) (first, last int64, err error) {
 }
 
 // Rows calls each with the rows that a query is for.
-func (s *source) Rows(ctx context.Context, t *fleet.Table, columns []string, q sqlite.RowsQuery, each func(origin int64, row fleet.Row) error) error {
+func (s *source) Rows(ctx context.Context, t *fleet.Table, columns []string, q sqlite.RowsQuery,
+	each func(origin int64, row fleet.Row) error) error {
 	if len(s.origins) == 0 {
 		return nil
 	}
@@ -130,7 +132,8 @@ func (s *source) sql(t *fleet.Table, columns []string, q *sqlite.RowsQuery) (str
 	case q.By != "":
 		conditions = append(conditions, ofTexts(t, q))
 	}
-	from := fmt.Sprintf("%s FINAL WHERE deleted = 0 AND %s", s.client.table(t), strings.Join(conditions, " AND "))
+	from := fmt.Sprintf("%s FINAL WHERE deleted = 0 AND %s", s.client.table(t),
+		strings.Join(conditions, " AND "))
 	if q.By != "" {
 		// FINAL would read all rows to find a few.
 		wanted := slices.Clone(names)
@@ -140,7 +143,8 @@ func (s *source) sql(t *fleet.Table, columns []string, q *sqlite.RowsQuery) (str
 			}
 		}
 		from = fmt.Sprintf("(SELECT origin, version, deleted, %s FROM %s WHERE %s ORDER BY version DESC LIMIT 1 BY origin, %s) WHERE deleted = 0",
-			strings.Join(wanted, ", "), s.client.table(t), strings.Join(conditions, " AND "), strings.Join(t.Key, ", "))
+			strings.Join(wanted, ", "), s.client.table(t), strings.Join(conditions, " AND "),
+			strings.Join(t.Key, ", "))
 	}
 	query := fmt.Sprintf("SELECT %s, %s FROM %s", s.number(), strings.Join(names, ", "), from)
 	if q.Order != "" {
@@ -213,7 +217,8 @@ func (s *source) ofIDs(q *sqlite.RowsQuery) (string, error) {
 	var list []string
 	for o, ids := range byOrigin {
 		if ids != nil {
-			list = append(list, fmt.Sprintf("(origin = %s AND %s IN (%s))", quote(s.origins[o].name), quoteName(q.By), strings.Join(ids, ",")))
+			list = append(list, fmt.Sprintf("(origin = %s AND %s IN (%s))", quote(s.origins[o].name), quoteName(q.By),
+				strings.Join(ids, ",")))
 		}
 	}
 	return "(" + strings.Join(list, " OR ") + ")", nil
@@ -245,7 +250,8 @@ func mayHave(hashes []uint64) string {
 	for _, h := range hashes {
 		var all []string
 		for _, bit := range sqlite.FilterBits(h) {
-			all = append(all, fmt.Sprintf("bitAnd(bitShiftRight(reinterpretAsUInt8(substring(filter, intDiv(%d %% (8 * length(filter)), 8) + 1, 1)), (%d %% (8 * length(filter))) %% 8), 1) = 1", bit, bit))
+			all = append(all,
+				fmt.Sprintf("bitAnd(bitShiftRight(reinterpretAsUInt8(substring(filter, intDiv(%d %% (8 * length(filter)), 8) + 1, 1)), (%d %% (8 * length(filter))) %% 8), 1) = 1", bit, bit))
 		}
 		any = append(any, strings.Join(all, " AND "))
 	}
@@ -262,7 +268,8 @@ func with[T any](ctx context.Context, db *DB, ask func(store.Reader) (T, error))
 }
 
 // Numbers is that of store.Reader, as are those that follow.
-func (db *DB) Numbers(ctx context.Context, w store.Window, f store.Filter, by []store.Dimension) (*store.Numbers, error) {
+func (db *DB) Numbers(ctx context.Context, w store.Window, f store.Filter,
+	by []store.Dimension) (*store.Numbers, error) {
 	return with(ctx, db, func(r store.Reader) (*store.Numbers, error) { return r.Numbers(ctx, w, f, by) })
 }
 
@@ -270,8 +277,11 @@ func (db *DB) Sums(ctx context.Context, w store.Window, f store.Filter) (*store.
 	return with(ctx, db, func(r store.Reader) (*store.Sums, error) { return r.Sums(ctx, w, f) })
 }
 
-func (db *DB) Timeline(ctx context.Context, w store.Window, f store.Filter, by []store.Dimension, step time.Duration) (*store.Timeline, error) {
-	return with(ctx, db, func(r store.Reader) (*store.Timeline, error) { return r.Timeline(ctx, w, f, by, step) })
+func (db *DB) Timeline(ctx context.Context, w store.Window, f store.Filter, by []store.Dimension,
+	step time.Duration) (*store.Timeline, error) {
+	return with(ctx, db, func(r store.Reader) (*store.Timeline, error) {
+		return r.Timeline(ctx, w, f, by, step)
+	})
 }
 
 func (db *DB) Flow(ctx context.Context, windows []store.Window, f store.Filter, to store.FlowSink) error {
@@ -282,7 +292,8 @@ func (db *DB) Replies(ctx context.Context, ids []int64) ([]store.Reply, error) {
 	return with(ctx, db, func(r store.Reader) ([]store.Reply, error) { return r.Replies(ctx, ids) })
 }
 
-func (db *DB) Affected(ctx context.Context, w store.Window, f store.Filter, each func(*store.Affected) error) error {
+func (db *DB) Affected(ctx context.Context, w store.Window, f store.Filter,
+	each func(*store.Affected) error) error {
 	return db.Snapshot(ctx, func(r store.Reader) error { return r.Affected(ctx, w, f, each) })
 }
 
@@ -310,15 +321,20 @@ func (db *DB) Volumes(ctx context.Context, w store.Window, f store.Filter) ([]st
 	return with(ctx, db, func(r store.Reader) ([]store.HourVolume, error) { return r.Volumes(ctx, w, f) })
 }
 
-func (db *DB) Submissions(ctx context.Context, w store.Window, f store.Filter) ([]store.SubmissionRow, error) {
+func (db *DB) Submissions(ctx context.Context, w store.Window,
+	f store.Filter) ([]store.SubmissionRow, error) {
 	return with(ctx, db, func(r store.Reader) ([]store.SubmissionRow, error) { return r.Submissions(ctx, w, f) })
 }
 
-func (db *DB) Events(ctx context.Context, w store.Window, f store.Filter, outcomes []string, newest int, each func(*store.Event) error) (store.LeftOut, error) {
-	return with(ctx, db, func(r store.Reader) (store.LeftOut, error) { return r.Events(ctx, w, f, outcomes, newest, each) })
+func (db *DB) Events(ctx context.Context, w store.Window, f store.Filter, outcomes []string, newest int,
+	each func(*store.Event) error) (store.LeftOut, error) {
+	return with(ctx, db, func(r store.Reader) (store.LeftOut, error) {
+		return r.Events(ctx, w, f, outcomes, newest, each)
+	})
 }
 
-func (db *DB) Trace(ctx context.Context, what string) (stories []*store.Story, rejections []*store.Event, err error) {
+func (db *DB) Trace(ctx context.Context,
+	what string) (stories []*store.Story, rejections []*store.Event, err error) {
 	err = db.Snapshot(ctx, func(r store.Reader) error {
 		stories, rejections, err = r.Trace(ctx, what)
 		return err
@@ -330,7 +346,8 @@ func (db *DB) Delivered(ctx context.Context, what string) (store.Delivered, erro
 	return with(ctx, db, func(r store.Reader) (store.Delivered, error) { return r.Delivered(ctx, what) })
 }
 
-func (db *DB) Recent(ctx context.Context, w store.Window, f store.Filter, each func(*store.Event, int64)) error {
+func (db *DB) Recent(ctx context.Context, w store.Window, f store.Filter,
+	each func(*store.Event, int64)) error {
 	return db.Snapshot(ctx, func(r store.Reader) error { return r.Recent(ctx, w, f, each) })
 }
 

@@ -36,8 +36,9 @@ func Statements(database, cluster string) []string {
 		}
 		local := t.Name + "_local"
 		list = append(list,
-			createTable(t, db+"."+quoteName(local), on, fmt.Sprintf("ReplicatedReplacingMergeTree(%s, '{replica}', version)",
-				quote("/clickhouse/tables/{shard}/"+database+"/"+t.Name))),
+			createTable(t, db+"."+quoteName(local), on,
+				fmt.Sprintf("ReplicatedReplacingMergeTree(%s, '{replica}', version)",
+					quote("/clickhouse/tables/{shard}/"+database+"/"+t.Name))),
 			fmt.Sprintf("CREATE TABLE IF NOT EXISTS %[1]s.%[2]s%[3]s AS %[1]s.%[4]s ENGINE = Distributed(%[5]s, %[1]s, %[4]s, sipHash64(origin))",
 				db, quoteName(t.Name), on, quoteName(local), quoteName(cluster)))
 	}
@@ -46,7 +47,8 @@ func Statements(database, cluster string) []string {
 
 func createTable(t *fleet.Table, name, on, engine string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "CREATE TABLE IF NOT EXISTS %s%s (\n    origin String,\n    version Int64,\n    deleted UInt8", name, on)
+	fmt.Fprintf(&b,
+		"CREATE TABLE IF NOT EXISTS %s%s (\n    origin String,\n    version Int64,\n    deleted UInt8", name, on)
 	for _, c := range t.Columns {
 		fmt.Fprintf(&b, ",\n    %s %s", quoteName(c.Name), typeNames[c.Type])
 	}

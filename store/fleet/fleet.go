@@ -159,7 +159,8 @@ var (
 )
 
 // Tables lists the tables in the order in which they are sent.
-var Tables = []*Table{Causes, Series, Messages, Recipients, Attempts, Rejections, Feedback, Connections, Counts, Deliveries, Submissions, Volumes, Troubles, Lines}
+var Tables = []*Table{Causes, Series, Messages, Recipients, Attempts, Rejections, Feedback, Connections,
+	Counts, Deliveries, Submissions, Volumes, Troubles, Lines}
 
 // EpochBits is how many bits of a version count batches. Those above count how
 // often a database was put back to an earlier state.

@@ -11,7 +11,8 @@ import (
 // cause have the same place, name and cause.
 func checkAffected(t *testing.T, r store.Reader, w store.Window, f store.Filter) {
 	t.Helper()
-	places, causes, names := map[int64]store.Destination{}, map[int64]store.LastFailure{}, map[int32]registry.Foreign{}
+	places, causes, names := map[int64]store.Destination{}, map[int64]store.LastFailure{},
+		map[int32]registry.Foreign{}
 	err := r.Affected(t.Context(), w, f, func(a *store.Affected) error {
 		sameNumber(t, places, a.Place, *a.Destination)
 		sameNumber(t, causes, a.Cause, *a.LastFailure)

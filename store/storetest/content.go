@@ -38,7 +38,8 @@ func content(t *testing.T, e Engine) {
 	arrived := series(store.SeriesKey{})
 	outgoing := series(store.SeriesKey{Domain: []byte("a.test"), Relay: []byte("mx.a.test"), Provider: "A"})
 	local := series(store.SeriesKey{Domain: []byte("home.test"), Direction: registry.DirectionLocal})
-	own := series(store.SeriesKey{Domain: []byte("a.test"), Relay: []byte("mx.a.test"), Provider: "A", Own: true})
+	own := series(store.SeriesKey{Domain: []byte("a.test"), Relay: []byte("mx.a.test"), Provider: "A",
+		Own: true})
 	w.Count(arrived, micros(1), store.Counts{Accepted: 7, Expected: 9})
 	w.Count(arrived, micros(1), store.Counts{Heard: 4})
 	w.Count(outgoing, micros(2), store.Counts{Delivered: 5, Recipients: 5, Messages: 5})
@@ -49,15 +50,22 @@ func content(t *testing.T, e Engine) {
 	w.Suspend(outgoing, busy, micros(4))
 	w.Suspend(outgoing, 0, micros(4))
 	for n := range 3 {
-		w.AddSubmission(&store.Submission{Time: micros(n), Host: []byte("h1"), Sender: []byte("s.test"), Account: []byte("joe"), Client: []byte("app.test"), Messages: 1, Recipients: 2, Bytes: 700})
-		w.AddVolume(micros(n), []byte("h1"), &store.Volume{Measure: store.DeliveredOut, Value: 2, N: 1, Bytes: 700, Millis: int64(n)})
-		w.AddVolume(micros(60*n), []byte("h2"), &store.Volume{Measure: store.Logins, Value: store.LoginFailed, N: 4})
-		w.AddTrouble(&store.Trouble{Time: micros(n), Format: "postfix", Host: []byte("h1"), Service: []byte("smtp"), Kind: "fatal", Text: "no space " + string(rune('c'-n)), Signature: "no space *"})
+		w.AddSubmission(&store.Submission{Time: micros(n), Host: []byte("h1"), Sender: []byte("s.test"),
+			Account: []byte("joe"), Client: []byte("app.test"), Messages: 1, Recipients: 2, Bytes: 700})
+		w.AddVolume(micros(n), []byte("h1"),
+			&store.Volume{Measure: store.DeliveredOut, Value: 2, N: 1, Bytes: 700, Millis: int64(n)})
+		w.AddVolume(micros(60*n), []byte("h2"),
+			&store.Volume{Measure: store.Logins, Value: store.LoginFailed, N: 4})
+		w.AddTrouble(&store.Trouble{Time: micros(n), Format: "postfix", Host: []byte("h1"), Service: []byte("smtp"),
+			Kind: "fatal", Text: "no space " + string(rune('c'-n)), Signature: "no space *"})
 	}
-	message, err := w.AddMessage(&store.Message{Format: "postfix", Host: "h1", QueueID: "Q1", Sender: "x@s.test", HasSender: true, Account: "joe", FirstSeen: micros(1)})
+	message, err := w.AddMessage(&store.Message{Format: "postfix", Host: "h1", QueueID: "Q1", Sender: "x@s.test",
+		HasSender: true, Account: "joe", FirstSeen: micros(1)})
 	check(err)
-	recipient := w.AddRecipient(&store.Recipient{Message: message, Series: outgoing, Address: "u@a.test", FirstSeen: micros(1), LastSeen: micros(5), Cause: busy, Troubled: true})
-	check(w.AddAttempt(&store.Attempt{Format: "postfix", Time: micros(5), Recipient: recipient, Series: outgoing, Outcome: uint8(registry.OutcomeDeferred), Cause: busy, Text: "busy", First: true}))
+	recipient := w.AddRecipient(&store.Recipient{Message: message, Series: outgoing, Address: "u@a.test",
+		FirstSeen: micros(1), LastSeen: micros(5), Cause: busy, Troubled: true})
+	check(w.AddAttempt(&store.Attempt{Format: "postfix", Time: micros(5), Recipient: recipient, Series: outgoing,
+		Outcome: uint8(registry.OutcomeDeferred), Cause: busy, Text: "busy", First: true}))
 	check(w.Commit())
 	check(w.Tidy(t.Context()))
 
@@ -76,7 +84,8 @@ func content(t *testing.T, e Engine) {
 	check(err)
 	same(t, "local recipients", n.Totals.Recipients, int64(2))
 
-	line, err := e.Timeline(t.Context(), store.Window{}, store.Filter{}, []store.Dimension{store.ByDomain}, time.Hour)
+	line, err := e.Timeline(t.Context(), store.Window{}, store.Filter{}, []store.Dimension{store.ByDomain},
+		time.Hour)
 	check(err)
 	points := map[string]store.Point{}
 	for _, s := range line.Slices {
@@ -96,11 +105,14 @@ func content(t *testing.T, e Engine) {
 	for i := range troubles {
 		troubles[i].First, troubles[i].Last = troubles[i].First.UTC(), troubles[i].Last.UTC()
 	}
-	same(t, "troubles", troubles, []store.TroubleRow{{Format: "postfix", Host: "h1", Service: "smtp", Kind: "fatal", Text: "no space a", Signature: "no space *",
+	same(t, "troubles", troubles, []store.TroubleRow{{Format: "postfix", Host: "h1", Service: "smtp",
+		Kind: "fatal", Text: "no space a", Signature: "no space *",
 		N: 3, First: minute(0), Last: minute(2)}})
-	submissions, err := e.Submissions(t.Context(), store.Window{Since: minute(30), Until: minute(40)}, store.Filter{})
+	submissions, err := e.Submissions(t.Context(), store.Window{Since: minute(30), Until: minute(40)},
+		store.Filter{})
 	check(err)
-	same(t, "submissions", submissions, []store.SubmissionRow{{Host: "h1", Sender: "s.test", Account: "joe", Client: "app.test", Messages: 3, Recipients: 6, Bytes: 2100}})
+	same(t, "submissions", submissions, []store.SubmissionRow{{Host: "h1", Sender: "s.test", Account: "joe",
+		Client: "app.test", Messages: 3, Recipients: 6, Bytes: 2100}})
 	submissions, err = e.Submissions(t.Context(), store.Window{Since: minute(60)}, store.Filter{})
 	check(err)
 	same(t, "submissions of the next hour", len(submissions), 0)
@@ -111,22 +123,25 @@ func content(t *testing.T, e Engine) {
 	}
 	failed := store.Volume{Measure: store.Logins, Value: store.LoginFailed, N: 4}
 	same(t, "volumes", volumes, []store.HourVolume{
-		{Time: minute(0), Volume: store.Volume{Measure: store.DeliveredOut, Value: 2, N: 3, Bytes: 2100, Millis: 3}}, {Time: minute(0), Volume: failed}, {Time: minute(60), Volume: failed}})
+		{Time: minute(0), Volume: store.Volume{Measure: store.DeliveredOut, Value: 2, N: 3, Bytes: 2100,
+			Millis: 3}}, {Time: minute(0), Volume: failed}, {Time: minute(60), Volume: failed}})
 	volumes, err = e.Volumes(t.Context(), store.Window{}, store.Filter{Hosts: []string{"h3"}})
 	check(err)
 	same(t, "volumes of another host", len(volumes), 0)
 
-	_, err = e.Events(t.Context(), store.Window{}, store.Filter{}, store.OutcomeNames, 0, func(e *store.Event) error {
-		same(t, "account of a failure", e.Account, "joe")
-		return nil
-	})
+	_, err = e.Events(t.Context(), store.Window{}, store.Filter{}, store.OutcomeNames, 0,
+		func(e *store.Event) error {
+			same(t, "account of a failure", e.Account, "joe")
+			return nil
+		})
 	check(err)
 	for account, want := range map[string]int{"Joe": 1, "jim": 0} {
 		n := 0
-		_, err = e.Events(t.Context(), store.Window{}, store.Filter{Accounts: []string{account}}, store.OutcomeNames, 0, func(*store.Event) error {
-			n++
-			return nil
-		})
+		_, err = e.Events(t.Context(), store.Window{}, store.Filter{Accounts: []string{account}},
+			store.OutcomeNames, 0, func(*store.Event) error {
+				n++
+				return nil
+			})
 		check(err)
 		same(t, "failures of "+account, n, want)
 		numbers, err := e.Numbers(t.Context(), store.Window{}, store.Filter{Accounts: []string{account}}, nil)
@@ -161,11 +176,13 @@ func feedback(t *testing.T, open func(testing.TB) Engine) {
 		},
 		func(f *feeder) {
 			for range 2 {
-				f.w.AddComplaint(&store.Complaint{Time: micros(20), Series: f.series("bounces", "far"), Type: "abuse", MessageID: []byte("<1@s.test>"), Address: []byte("u1@a.test")})
+				f.w.AddComplaint(&store.Complaint{Time: micros(20), Series: f.series("bounces", "far"), Type: "abuse",
+					MessageID: []byte("<1@s.test>"), Address: []byte("u1@a.test")})
 			}
 		},
 	}
-	want := map[string]int64{"unmatched far no such user 4": 1, "refused h1 no such user 1": 2, "repeated far no such user 2": 2, "complaint far abuse": 1}
+	want := map[string]int64{"unmatched far no such user 4": 1, "refused h1 no such user 1": 2,
+		"repeated far no such user 2": 2, "complaint far abuse": 1}
 	for seed := range int64(6) {
 		e := open(t)
 		order := rand.New(rand.NewSource(seed)).Perm(len(steps))
@@ -187,9 +204,11 @@ func feedback(t *testing.T, open func(testing.TB) Engine) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		same(t, "recipients", [3]int64{n.Totals.Recipients, n.Totals.Delivered, n.Totals.Bounced}, [3]int64{6, 3, 3})
+		same(t, "recipients", [3]int64{n.Totals.Recipients, n.Totals.Delivered, n.Totals.Bounced},
+			[3]int64{6, 3, 3})
 		events := 0
-		if _, err := e.Events(t.Context(), store.Window{}, store.Filter{}, store.OutcomeNames, 0, func(*store.Event) error { events++; return nil }); err != nil {
+		if _, err := e.Events(t.Context(), store.Window{}, store.Filter{}, store.OutcomeNames, 0,
+			func(*store.Event) error { events++; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		same(t, "events", events, 3+3)
@@ -228,7 +247,8 @@ func (f *feeder) close() {
 }
 
 func (f *feeder) series(format, host string) int64 {
-	id, err := f.w.Series(&store.SeriesKey{Format: format, Host: []byte(host), Sender: []byte("s.test"), Domain: []byte("a.test"), Relay: []byte("mx.a.test"), Provider: "A"})
+	id, err := f.w.Series(&store.SeriesKey{Format: format, Host: []byte(host), Sender: []byte("s.test"),
+		Domain: []byte("a.test"), Relay: []byte("mx.a.test"), Provider: "A"})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -238,7 +258,8 @@ func (f *feeder) series(format, host string) int64 {
 func (f *feeder) delivered(messageID, address string, at int) {
 	s := f.series("postfix", "h1")
 	f.w.Count(s, micros(at), store.Counts{Delivered: 1, Recipients: 1, Messages: 1})
-	f.w.AddDelivery(&store.Delivery{Time: micros(at), Series: s, QueueID: []byte("Q" + address[1:2]), Address: []byte(address), Domain: []byte("a.test"), MessageID: []byte(messageID)})
+	f.w.AddDelivery(&store.Delivery{Time: micros(at), Series: s, QueueID: []byte("Q" + address[1:2]),
+		Address: []byte(address), Domain: []byte("a.test"), MessageID: []byte(messageID)})
 }
 
 func (f *feeder) failed(format, host, messageID, address string, at int, b *store.Bounce) {
@@ -247,14 +268,18 @@ func (f *feeder) failed(format, host, messageID, address string, at int, b *stor
 		f.t.Fatal(err)
 	}
 	s := f.series(format, host)
-	message, err := f.w.AddMessage(&store.Message{Format: format, Host: host, QueueID: "QX" + address, MessageID: messageID, FirstSeen: micros(at)})
+	message, err := f.w.AddMessage(&store.Message{Format: format, Host: host, QueueID: "QX" + address,
+		MessageID: messageID, FirstSeen: micros(at)})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	recipient := f.w.AddRecipient(&store.Recipient{Message: message, Series: s, Address: address, State: registry.StateBounced,
+	recipient := f.w.AddRecipient(&store.Recipient{Message: message, Series: s, Address: address,
+		State:     registry.StateBounced,
 		FirstSeen: micros(at), LastSeen: micros(at), FinalAt: micros(at), Cause: cause, Troubled: true})
-	if err := f.w.AddAttempt(&store.Attempt{Format: format, MessageID: []byte(messageID), Address: []byte(address), Time: micros(at), Recipient: recipient, Series: s,
-		Outcome: uint8(registry.OutcomeFailed), Cause: cause, Text: "no such user " + address[1:2], First: true, Bounce: b}); err != nil {
+	if err := f.w.AddAttempt(&store.Attempt{Format: format, MessageID: []byte(messageID),
+		Address: []byte(address), Time: micros(at), Recipient: recipient, Series: s,
+		Outcome: uint8(registry.OutcomeFailed), Cause: cause, Text: "no such user " + address[1:2], First: true,
+		Bounce: b}); err != nil {
 		f.t.Fatal(err)
 	}
 }

@@ -40,7 +40,8 @@ func (f *flowSum) AddCounts(rows *store.FlowRows) {
 			}
 			return column[i]
 		}
-		f.at(place).Add(&store.Point{Accepted: n(rows.Accepted), Recipients: n(rows.Recipients), Delivered: n(rows.Delivered), Suspended: n(rows.Suspended)})
+		f.at(place).Add(&store.Point{Accepted: n(rows.Accepted), Recipients: n(rows.Recipients),
+			Delivered: n(rows.Delivered), Suspended: n(rows.Suspended)})
 	}
 }
 
@@ -68,7 +69,8 @@ func checkFlow(t *testing.T, r store.Reader, w store.Window, f store.Filter) {
 	if err != nil || len(replies) != len(got.ids) {
 		t.Errorf("%d replies of %d failures, %v", len(replies), len(got.ids), err)
 	}
-	by := []store.Dimension{store.ByHost, store.ByInstance, store.BySender, store.ByDomain, store.ByRelay, store.ByProvider, store.ByReason}
+	by := []store.Dimension{store.ByHost, store.ByInstance, store.BySender, store.ByDomain, store.ByRelay,
+		store.ByProvider, store.ByReason}
 	line, err := r.Timeline(t.Context(), w, f, by, 100*24*time.Hour)
 	if err != nil {
 		t.Fatal(err)
@@ -76,12 +78,14 @@ func checkFlow(t *testing.T, r store.Reader, w store.Window, f store.Filter) {
 	want, firsts := map[store.FlowPlace]*store.Point{}, map[string]int64{}
 	for _, s := range line.Slices {
 		v := s.Values
-		place := store.FlowPlace{Host: v[0], Instance: v[1], Sender: v[2], Domain: v[3], Relay: v[4], Provider: v[5]}
+		place := store.FlowPlace{Host: v[0], Instance: v[1], Sender: v[2], Domain: v[3], Relay: v[4],
+			Provider: v[5]}
 		for _, p := range s.Points {
 			if want[place] == nil {
 				want[place] = &store.Point{}
 			}
-			want[place].Add(&store.Point{Accepted: p.Accepted, Recipients: p.Recipients, Delivered: p.Delivered, Suspended: p.Suspended, First: p.First})
+			want[place].Add(&store.Point{Accepted: p.Accepted, Recipients: p.Recipients, Delivered: p.Delivered,
+				Suspended: p.Suspended, First: p.First})
 			firsts[string(v[6])] += p.First
 		}
 	}

@@ -69,7 +69,8 @@ var causes = []store.Cause{
 	cause(0, "4.4.4", registry.StageDNS, registry.SourceDNS, "", "host not found", "dns"),
 }
 
-func cause(reply uint16, enhanced string, stage registry.Stage, source registry.Source, provider, signature, reason string) store.Cause {
+func cause(reply uint16, enhanced string, stage registry.Stage, source registry.Source, provider, signature,
+	reason string) store.Cause {
 	e, _ := registry.ParseEnhanced(enhanced)
 	status, _ := registry.ParseEnhanced("4.0.0")
 	return store.Cause{
@@ -123,7 +124,8 @@ func someRows(rng *rand.Rand) *rows {
 		}
 		for m := 0; m < 180; m += 7 {
 			n := rng.Int63n(50)
-			r.lines = append(r.lines, linesRow{micros(day*24*60 + m), store.Lines{Read: 2*n + 1, Understood: n, Irrelevant: n, Unparsed: 1}})
+			r.lines = append(r.lines, linesRow{micros(day*24*60 + m),
+				store.Lines{Read: 2*n + 1, Understood: n, Irrelevant: n, Unparsed: 1}})
 		}
 	}
 	for i := range 60 {
@@ -182,7 +184,9 @@ func someRecipient(rng *rand.Rand, m *store.Message, local string) recipientRow 
 			Delay:     pick(rng, -1, time.Duration(rng.Int63n(1e6))*time.Millisecond),
 			Text:      fmt.Sprint(a.cause.Signature, " ", rng.Intn(9)),
 		}
-		a.attempt.First = !slices.ContainsFunc(r.attempts, func(b attemptRow) bool { return b.cause.Reason == a.cause.Reason })
+		a.attempt.First = !slices.ContainsFunc(r.attempts, func(b attemptRow) bool {
+			return b.cause.Reason == a.cause.Reason
+		})
 		r.attempts = append(r.attempts, a)
 	}
 	r.recipient.LastSeen = at
@@ -194,7 +198,8 @@ func someRecipient(rng *rand.Rand, m *store.Message, local string) recipientRow 
 }
 
 func someRejection(rng *rand.Rand, i int) rejectionRow {
-	r := rejectionRow{series: someSeries(rng, pick(rng, "postfix", "exim", store.ReceiveFormat)), cause: pick(rng, causes[:4]...)}
+	r := rejectionRow{series: someSeries(rng, pick(rng, "postfix", "exim", store.ReceiveFormat)),
+		cause: pick(rng, causes[:4]...)}
 	r.series.Sender, r.series.Relay, r.series.Provider = nil, nil, ""
 	r.rejection = store.Rejection{
 		Time:      micros(pick(rng, 0, 24*60)+rng.Intn(170)) + rng.Int63n(60_000_000),

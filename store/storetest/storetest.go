@@ -72,7 +72,8 @@ func compare(t *testing.T, golden string, update bool, got []byte) {
 			for n < min(len(a[i]), len(b[i])) && a[i][n] == b[i][n] {
 				n++
 			}
-			t.Fatalf("line %d at %d:\n%.100s … %.300s\nwant\n%.300s", i+1, n, a[i], a[i][max(0, n-50):], b[i][max(0, n-50):])
+			t.Fatalf("line %d at %d:\n%.100s … %.300s\nwant\n%.300s", i+1, n, a[i], a[i][max(0, n-50):],
+				b[i][max(0, n-50):])
 		}
 	}
 	if len(a) != len(b) {
@@ -177,7 +178,8 @@ func ask(t *testing.T, b io.Writer, r store.Reader, w store.Window, f store.Filt
 	say(t, b, "events", []any{events, left})
 	var recent []string
 	check(r.Recent(ctx, w, f, func(e *store.Event, n int64) {
-		recent = append(recent, fmt.Sprint(e.Time.UTC(), e.Outcome, e.Format, e.Host, e.Provider, e.Domain, e.Reply, e.Enhanced, e.Reason, " ", n))
+		recent = append(recent, fmt.Sprint(e.Time.UTC(), e.Outcome, e.Format, e.Host, e.Provider, e.Domain, e.Reply,
+			e.Enhanced, e.Reason, " ", n))
 	}))
 	slices.Sort(recent)
 	say(t, b, "recent", recent[:min(len(recent), 2)])
@@ -252,7 +254,8 @@ func snapshot(t *testing.T, e Engine, rows *rows) {
 	for _, r := range rows.counts {
 		want += 2 * r.counts.Delivered
 	}
-	if got := n.Totals.Attempts - n.Totals.Deferrals - n.Totals.Failures; got != want && len(n.Domains) > 0 && !n.SendLogsLeftOut {
+	if got := n.Totals.Attempts - n.Totals.Deferrals - n.Totals.Failures; got != want && len(n.Domains) > 0 &&
+		!n.SendLogsLeftOut {
 		t.Errorf("%d deliveries after a second writing, want %d", got, want)
 	}
 }

@@ -42,7 +42,8 @@ type Options struct {
 	Filter   string // that holds before anything is counted, to show
 
 	// Explain names a code and gives a line of advice; registry.Brief.
-	Explain func(reply uint16, enhanced registry.Enhanced, provider string, reason registry.Reason) (name, advice string)
+	Explain func(reply uint16, enhanced registry.Enhanced, provider string,
+		reason registry.Reason) (name, advice string)
 
 	// Usual returns what is usual around a time of day; nil when nobody knows.
 	Usual func(ctx context.Context, at time.Time, f store.Filter) (Usual, error)
@@ -302,7 +303,9 @@ func (m *Model) follow() {
 		}
 		return
 	}
-	m.row = max(0, slices.IndexFunc(m.view.Tables[m.focus].Rows, func(r live.Row) bool { return m.named && r.Name == m.name }))
+	m.row = max(0, slices.IndexFunc(m.view.Tables[m.focus].Rows, func(r live.Row) bool {
+		return m.named && r.Name == m.name
+	}))
 }
 
 func (m *Model) key(k tea.KeyPressMsg) tea.Cmd {
@@ -360,7 +363,8 @@ func (m *Model) keyWatching(k string) tea.Cmd {
 			return m.askStory()
 		}
 	}
-	if k != "p" && k != "space" && k != "?" && k != "h" && m.paused && slices.Contains([]string{"s", "w", "o", "esc", "backspace", "enter"}, k) && m.mode == watching {
+	if k != "p" && k != "space" && k != "?" && k != "h" && m.paused &&
+		slices.Contains([]string{"s", "w", "o", "esc", "backspace", "enter"}, k) && m.mode == watching {
 		m.paused = false // what was asked for has to be looked up
 	}
 	return nil
@@ -518,7 +522,9 @@ func (m *Model) meant(word string) string {
 		return "code"
 	case registry.Reason(word).Info().Name != registry.Reason("unknown").Info().Name:
 		return "reason"
-	case slices.ContainsFunc(m.view.Newest, func(f live.Failure) bool { return strings.EqualFold(string(f.Host), word) }):
+	case slices.ContainsFunc(m.view.Newest, func(f live.Failure) bool {
+		return strings.EqualFold(string(f.Host), word)
+	}):
 		return "host"
 	case strings.Contains(word, "."):
 		return "domain"

@@ -31,7 +31,8 @@ func Run(ctx context.Context, m *Model, in io.Reader, out io.Writer) error {
 	}
 	fmt.Fprint(out, marginsOff)
 	defer fmt.Fprint(out, marginsOn)
-	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler(), tea.WithFPS(10)).Run()
+	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out),
+		tea.WithoutSignalHandler(), tea.WithFPS(10)).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil
 	}

@@ -146,7 +146,8 @@ func (m *Model) totals(l layout) []string {
 	columns := l.columns
 	usual := [...]float64{m.usual.Delivered, m.usual.Deferred, m.usual.Failed, m.usual.Rejected}
 	known := m.usual.Usual.Days > 0 && m.usualFor == live.FormatFilter(m.filter)
-	heading := fmt.Sprintf("%-11s%8s%9s%8s%8s  %s", "", "a minute", "usual", "share", "usual", look.left("history", columns+2))
+	heading := fmt.Sprintf("%-11s%8s%9s%8s%8s  %s", "", "a minute", "usual", "share", "usual",
+		look.left("history", columns+2))
 	switch {
 	case m.view.Empty:
 		heading += "no event yet"
@@ -271,7 +272,8 @@ func (m *Model) table(i, width int, l layout) []string {
 	if t.More > 0 {
 		heading += fmt.Sprintf(" +%d", t.More)
 	}
-	head := mark + look.left(heading, name) + fmt.Sprintf(" %6s %5s ", m.sorted("count", live.ByCount), m.sorted(of, live.ByShare))
+	head := mark + look.left(heading, name) +
+		fmt.Sprintf(" %6s %5s ", m.sorted("count", live.ByCount), m.sorted(of, live.ByShare))
 	if usual > 0 {
 		head += fmt.Sprintf("%5s ", "usual")
 	}
@@ -381,7 +383,8 @@ func (m *Model) short(e *store.Event, l layout, selected bool) []string {
 	width := max(codeWidth, look.width(templates.Printable(code))) // a code is never cut
 	if l.tall == 1 {
 		r, n, from := max(24, m.width/6), max(20, m.width/6), m.width/7
-		head += look.left(submitter(e), from) + " " + look.left(recipient, r) + " " + look.left(code, width) + " " + look.left(name, n) + " "
+		head += look.left(submitter(e), from) + " " + look.left(recipient, r) + " " + look.left(code, width) + " " +
+			look.left(name, n) + " "
 		room := m.width - (1 + 9 + 9 + from + 1 + r + 1 + width + 1 + n + 1)
 		return []string{look.style(style, head) + look.text(e.Text.String(), max(0, room))}
 	}
@@ -390,7 +393,8 @@ func (m *Model) short(e *store.Event, l layout, selected bool) []string {
 	n := min(28, room*2/5)
 	r := room - n - 1 - width - 1
 	if r < 10 {
-		return []string{look.style(style, look.text(head+recipient, m.width)), look.text("   "+code+" "+e.Text.String(), m.width)}
+		return []string{look.style(style, look.text(head+recipient, m.width)),
+			look.text("   "+code+" "+e.Text.String(), m.width)}
 	}
 	return []string{
 		look.style(style, head+look.left(recipient, r)+" "+look.left(code, width)+" "+look.left(name, n)),
@@ -433,7 +437,8 @@ func (m *Model) explain(e *store.Event) (name, advice string) {
 // failure shows all that is known of one failure.
 func (m *Model) failure() []string {
 	look, e := m.opt.Look, m.opened.Event
-	lines := []string{look.style(reverse, look.left(" "+e.Outcome+" "+e.Code()+"  "+e.Recipient.String(), m.width)), ""}
+	lines := []string{look.style(reverse,
+		look.left(" "+e.Outcome+" "+e.Code()+"  "+e.Recipient.String(), m.width)), ""}
 	name, advice := m.explain(e)
 	body := look.field("meaning", name, m.width)
 	body = append(body, look.field("advice", advice, m.width)...)
@@ -552,7 +557,9 @@ func (m *Model) footer() string {
 	case m.mode == telling:
 		return look.style(dim, look.text(" up, down scroll   any other key goes back", m.width))
 	case m.mode == opened:
-		return look.style(dim, look.text(" up, down scroll   t story of the message   any other key goes back", m.width))
+		return look.style(dim, look.text(" up, down scroll   t story of the message   any other key goes back",
+			m.width))
 	}
-	return look.style(dim, look.text(" q quit  ? help  tab go  enter open  e explain  t story  / filter  s w o p", m.width))
+	return look.style(dim,
+		look.text(" q quit  ? help  tab go  enter open  e explain  t story  / filter  s w o p", m.width))
 }
