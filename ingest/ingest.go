@@ -130,7 +130,9 @@ func newLoop(ctx context.Context, db store.Writable, rules store.Classifier, opt
 	}
 	w.KeepDeliveries(since)
 	l := &loop{w: w, tracker: track.New(w, rules), opt: opt}
-	l.memory.bound()
+	if known, err := w.LastSource(); err == nil && known == 0 { // there is nothing to load
+		l.memory.bound()
+	}
 	l.once.w = w
 	l.once.forget()
 	l.emit = func(r *parsers.Record) {
