@@ -9,24 +9,23 @@ type Part string
 // Parts are the parts of the method that can be left out.
 var Parts = []Part{partFactors, partSuspended, partPairs,
 	partTriples, partPlatforms, partSpans, partPrice, partDispersion, partReasons,
-	partBursts, partBurstsToday, partLevel, partOtherHoles, partHolidays, partUntried}
+	partBursts, partLevel, partOtherHoles, partHolidays, partUntried}
 
 const (
-	partFactors     Part = "factors"       // of sender, host and domain; without them: the provider's rate
-	partSuspended   Part = "suspended"     // recipients get the cause of the failure before them
-	partPairs       Part = "pairs"         // slices of two and three dimensions
-	partTriples     Part = "triples"       // slices of three dimensions
-	partPlatforms   Part = "platforms"     // below providers
-	partSpans       Part = "spans"         // of time; without them: the whole window
-	partPrice       Part = "price"         // of a slice
-	partDispersion  Part = "dispersion"    // of rates within a day
-	partReasons     Part = "other-reasons" // a cause explains other reasons in its place too
-	partBursts      Part = "bursts"        // are left out of the mail that is usual
-	partBurstsToday Part = "bursts-today"  // hide no hole
-	partLevel       Part = "level"         // of the day's mail
-	partOtherHoles  Part = "other-holes"   // a hole must be deeper than those of the days before
-	partHolidays    Part = "holidays"      // are told apart
-	partUntried     Part = "untried"       // mail that is accepted and not tried
+	partFactors    Part = "factors"       // of sender, host and domain; without them: the provider's rate
+	partSuspended  Part = "suspended"     // recipients get the cause of the failure before them
+	partPairs      Part = "pairs"         // slices of two and three dimensions
+	partTriples    Part = "triples"       // slices of three dimensions
+	partPlatforms  Part = "platforms"     // below providers
+	partSpans      Part = "spans"         // of time; without them: the whole window
+	partPrice      Part = "price"         // of a slice
+	partDispersion Part = "dispersion"    // of rates within a day
+	partReasons    Part = "other-reasons" // a cause explains other reasons in its place too
+	partBursts     Part = "bursts"        // are left out of the mail that is usual
+	partLevel      Part = "level"         // of the day's mail
+	partOtherHoles Part = "other-holes"   // a hole must be deeper than those of the days before
+	partHolidays   Part = "holidays"      // are told apart
+	partUntried    Part = "untried"       // mail that is accepted and not tried
 )
 
 // has reports whether a part of the method is used.

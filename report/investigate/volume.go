@@ -285,12 +285,7 @@ func (v *volume) parts(streams []*stream, day int, usual func(*stream, int) ([]f
 		e, n := usual(s, day)
 		days = min(days, n)
 		p := part{seen: make([]float64, v.quarters), expected: e}
-		for q, x := range s.days[day] {
-			p.seen[q] = x
-			if v.data.has(partBurstsToday) {
-				p.seen[q] = min(x, burst(e[q])) // a burst hides no hole
-			}
-		}
+		copy(p.seen, s.days[day])
 		list = append(list, p)
 	}
 	return list, days
@@ -337,7 +332,7 @@ func (v *volume) findBeside(streams []*stream, day int, usual func(*stream, int)
 	return h
 }
 
-// burst is what a quarter of an hour counts at most.
+// burst is from how much mail on a quarter of an hour says nothing of the day's level.
 func burst(expected float64) float64 { return 1.5*expected + 2*math.Sqrt(expected) + 3 }
 
 // mostLevel bounds how much more than usual is expected on a busy day.

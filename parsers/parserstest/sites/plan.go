@@ -12,7 +12,7 @@ var Incidents = []string{"provider-block", "platform-block", "provider-host", "d
 
 // QuietDays are the kinds of days without one.
 var QuietDays = []string{"working-day", "saturday", "sunday", "holiday", "newsletter", "big-newsletter", "new-app", "new-domains", "first-of-month",
-	"old-incident", "retry-tail", "small-outages", "growth", "dirty-list", "full-mailboxes"}
+	"old-incident", "retry-tail", "small-outages", "growth", "dirty-list", "full-mailboxes", "irregular-job"}
 
 // plan prepares what is to happen on the last day.
 func (m *maker) plan() {
@@ -475,6 +475,23 @@ var quietPlans = map[string]func(*maker){
 		m.apps[2].steady = nil
 		for range m.apps[2].burst {
 			m.apps[2].steady = append(m.apps[2].steady, m.address(m.apps[2], m.apps[2].to(m.r)))
+		}
+	},
+	"irregular-job": func(m *maker) { // it sends at its hour on most days, and not on this one
+		a := &app{domain: "billing.test", style: "machine", dirt: m.between(.001, .01), size: 30_000}
+		m.finish(a, len(m.apps))
+		m.apps = append(m.apps, a)
+		idle := map[int]bool{}
+		for range 2 + m.r.IntN(3) {
+			idle[m.r.IntN(m.opt.Days)] = true
+		}
+		m.extra = func() {
+			for day := range m.opt.Days {
+				for i := 0; !idle[day] && i < m.opt.Messages/8; i++ {
+					at := m.site.Start.AddDate(0, 0, day).Add(time.Duration((a.hour + m.r.Float64()/2) * float64(time.Hour)))
+					m.message(a, at, nil)
+				}
+			}
 		}
 	},
 	"full-mailboxes": func(m *maker) {
