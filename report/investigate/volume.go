@@ -249,7 +249,8 @@ func calmMean(list []float64) float64 {
 	if len(list) == 0 {
 		return 0
 	}
-	sorted := slices.Sorted(slices.Values(list))
+	sorted := slices.Clone(list)
+	slices.Sort(sorted)
 	limit := 2.2*(sorted[(len(list)-1)/2]+sorted[len(list)/2])/2 + 6
 	sum, n := 0.0, 0.0
 	for _, x := range list {
