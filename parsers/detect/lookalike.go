@@ -12,6 +12,7 @@ type lookalikes struct {
 const (
 	likeIMAP = iota
 	likeSendmail
+	likeMsglog
 	likeFilter
 	likeSyslog
 	likeWeb
@@ -27,6 +28,7 @@ const (
 var lookalikeNames = [numLookalikes]string{
 	likeIMAP:     "the log of an IMAP or POP server",
 	likeSendmail: "a sendmail log",
+	likeMsglog:   "what Exim keeps of one message (msglog); its main log has all of it",
 	likeFilter:   "the log of a mail filter",
 	likeSyslog:   "syslog of programs that send no mail",
 	likeWeb:      "the access log of a web server",
@@ -96,6 +98,8 @@ func bareLookalike(line []byte) int {
 		return likeBinary
 	case has(" sendmail["), has(" sm-mta["):
 		return likeSendmail
+	case has(" Received from ") && has(" P=") && has(" S="), has(" transport succeeded"):
+		return likeMsglog
 	case has(" dovecot: "), has(" imapd["), has(" pop3d["):
 		return likeIMAP
 	case begins("#Software: Microsoft Exchange"), begins("#Log-type:"), begins("#Log-Type:"):

@@ -278,11 +278,42 @@ func (p *parser) unflagged(l *line, emit func(*parsers.Record)) parsers.Result {
 		return parsers.Understood
 	case l.id != nil, startsKnown(l.text):
 		return parsers.Understood
-	case l.id == nil && flagged(l.text):
+	case l.id == nil && (flagged(l.text) || p.role == mainLog && tellsOfFailure(l.text)):
 		return parsers.Unparsed
 	}
 	return parsers.Irrelevant
 }
+
+// tellsOfFailure reports whether a line that is not known may be about mail that
+// failed: it names a host or an address as Exim does, and has a word of failure.
+func tellsOfFailure(s []byte) bool {
+	named := parsers.HasAny(s, failureFields[:])
+	for i := 0; i < len(s) && !named; i++ {
+		switch s[i] {
+		case ' ':
+			named = parsers.HasAny(s[i+1:], failureFields[:])
+		case '[':
+			named = i+2 < len(s) && parsers.IsDigit(s[i+1]) && bytes.IndexByte(s[i:], ']') > 0
+		case '<':
+			addr, _, ok := angle(s[i:])
+			named = ok && bytes.IndexByte(addr, '@') > 0 && bytes.IndexByte(addr, ' ') < 0
+		}
+	}
+	if !named {
+		return false
+	}
+	for _, word := range failureWords {
+		if bytes.Contains(s, []byte(word)) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	failureFields = []string{"H=", "F=", "R=", "T="}
+	failureWords  = [...]string{"reject", "refuse", "fail", "defer", "denied", "timed out", "timeout", "lost", "discard", "frozen", "unable to", "cannot ", "Reject", "Refuse", "Fail"}
+)
 
 // flagged reports whether the second word of s is a flag: then the first is
 // likely an id of a kind that was not there when this was written.
@@ -347,6 +378,7 @@ var known = [][]byte{
 	[]byte("ignoring AUTH="), []byte("failed to "), []byte("Failed to "), []byte("invalid "),
 	[]byte("ACL "), []byte("PRDR "), []byte("VRFY "), []byte("EXPN "), []byte("ETRN "), []byte("ATRN "),
 	[]byte("sender verify "), []byte("configured error code"), []byte("warn: "), []byte("socket bind()"),
+	[]byte("EHLO/HELO response must not"), []byte("\"discard\" verb not allowed"), []byte("WARNING: "), []byte("timed out while reading"), []byte("Start ODMR"),
 	[]byte("queue run"), []byte("Error while reading message"), []byte("exec of "), []byte("listen backlog"),
 }
 
@@ -356,7 +388,7 @@ func startsKnown(s []byte) bool {
 			return true
 		}
 	}
-	return loginFailed(s)
+	return loginFailed(s) || len(s) > 0 && s[0] == '[' && bytes.Contains(s, []byte("] SSL verify error: "))
 }
 
 // loginFailed reports whether s is "login authenticator failed for host [ip]: 535 …".
