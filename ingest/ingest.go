@@ -189,6 +189,9 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 	defer l.w.Close()
 	defer l.memory.release()
 	l.alone = opt.Whole && len(families) == 1
+	if opt.Whole {
+		families = l.inTime(families)
+	}
 	if opt.Whole && opt.Keep.Delivered == 0 {
 		families = reportsFirst(families)
 	}

@@ -71,6 +71,15 @@ func (r *reader) begin(opts parsers.Options) {
 // isOpen reports whether the parser waits for the rest of a row.
 func (r *reader) isOpen() bool { return r.keeper != nil && r.keeper.Open() }
 
+// TimeOf returns the time that a line says it is of, the zero time for none; the
+// other parameters are those of NewStream.
+func TimeOf(line []byte, loc *time.Location, year int, modified time.Time) time.Time {
+	if loc == nil {
+		loc = time.UTC
+	}
+	return syslog.TimeOf(line, loc, year, modified)
+}
+
 // Seen says how many lines of a source were taken for a format, how many of them
 // the format understood or knew to be of no interest, and how many of those it
 // understood were of a header.

@@ -1,0 +1,56 @@
+package ingest
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"mailfail/ingest/source"
+	"mailfail/parsers/detect"
+)
+
+// inTime puts the families of a report in the order in which their logs begin, by the
+// first line, or by when the file was written where that has no time, so that counts
+// do not depend on the order of the arguments: pieces of one log may go by any names.
+// A family that is read as it comes (standard input) leaves them as they are.
+func (l *loop) inTime(families []source.Family) []source.Family {
+	if len(families) == 1 || slices.ContainsFunc(families, func(f source.Family) bool { return f.Stream() }) {
+		return families
+	}
+	type begun struct {
+		family source.Family
+		at     time.Time
+	}
+	list := make([]begun, len(families))
+	for i, f := range families {
+		list[i] = begun{f, l.begins(f)}
+	}
+	slices.SortStableFunc(list, func(a, b begun) int {
+		if c := a.at.Compare(b.at); c != 0 {
+			return c
+		}
+		return strings.Compare(a.family.Name, b.family.Name)
+	})
+	sorted := make([]source.Family, len(list))
+	for i := range list {
+		sorted[i] = list[i].family
+	}
+	return sorted
+}
+
+// begins returns when the log of a family begins.
+func (l *loop) begins(f source.Family) time.Time {
+	if len(f.Files) == 0 {
+		return time.Time{}
+	}
+	path := f.Files[0].Path
+	var modified time.Time
+	if info, err := os.Stat(path); err == nil {
+		modified = info.ModTime()
+	}
+	if t := detect.TimeOf(source.FirstLine(path), l.opt.Location, l.opt.Year, modified); !t.IsZero() {
+		return t
+	}
+	return modified
+}
