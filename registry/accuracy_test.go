@@ -71,6 +71,7 @@ var labelledSets = []struct {
 	{"replies-batch-8.txt", 97.0},
 	{"replies-batch-9.txt", 97.0},
 	{"replies-batch-10.txt", 97.0},
+	{"replies-batch-11.txt", 96.0},
 	{"replies-kinds.txt", 99.0},
 }
 

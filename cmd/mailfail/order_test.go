@@ -2,12 +2,18 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"math/rand"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"text/template"
 	"time"
+
+	"mailfail/parsers"
 )
 
 // TestOrderOfFiles reports on the files of a rotated log in every order of the
@@ -15,8 +21,18 @@ import (
 // some orders of more.
 func TestOrderOfFiles(t *testing.T) {
 	t.Setenv("TZ", "UTC")
-	for _, log := range []string{"../../testdata/postfix/plain/mail.log", "../../testdata/exim/outbound/mainlog"} {
+	logs := []string{"../../testdata/postfix/plain/mail.log", "../../testdata/exim/outbound/mainlog"}
+	for _, log := range logs {
 		t.Run(filepath.Base(filepath.Dir(log)), func(t *testing.T) { sameInEveryOrder(t, rotated(t, log)) })
+		t.Run(filepath.Base(filepath.Dir(log))+", names of their own", func(t *testing.T) { sameInEveryOrder(t, named(t, log)) })
+	}
+	if !testing.Short() {
+		logs, _ = filepath.Glob("../../../shared/corpus-real/*/*log")
+	}
+	for _, log := range logs {
+		name := filepath.Base(filepath.Dir(log)) + " " + filepath.Base(log)
+		t.Run(name+", shuffled", func(t *testing.T) { sameShuffled(t, rotated(t, log)) })
+		t.Run(name+", shuffled, names of their own", func(t *testing.T) { sameShuffled(t, named(t, log)) })
 	}
 	sets, _ := filepath.Glob("../../testdata/exchange/*-20*")
 	if shared, _ := filepath.Glob("../../../shared/corpus-real/exchange/*-20*"); !testing.Short() {
@@ -58,6 +74,106 @@ func rotated(t *testing.T, log string) (files []string) {
 		files = append(files, name)
 	}
 	return files
+}
+
+// named divides a log into five files whose names do not tell which is older.
+func named(t *testing.T, log string) (files []string) {
+	t.Helper()
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pieces(t, bytes.SplitAfter(text, []byte("\n")), 5)
+}
+
+// pieces writes lines to n files whose names do not tell which is older. All have the
+// header of the log.
+func pieces(t *testing.T, lines [][]byte, n int) (files []string) {
+	t.Helper()
+	now, dir := time.Now(), t.TempDir()
+	var header []byte
+	if bytes.HasPrefix(lines[0], []byte("type,")) {
+		header = lines[0]
+	}
+	for i := range n {
+		text := bytes.Join(lines[len(lines)*i/n:len(lines)*(i+1)/n], nil)
+		if i > 0 {
+			text = slices.Concat(header, text)
+		}
+		name := filepath.Join(dir, fmt.Sprintf("piece-%c.log", 'a'+i*3%7))
+		write(t, name, text)
+		stamp := now.Add(time.Duration(i-n) * time.Hour)
+		if err := os.Chtimes(name, stamp, stamp); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, name)
+	}
+	return files
+}
+
+// sameShuffled compares the reports on files in some orders by chance.
+func sameShuffled(t *testing.T, files []string) {
+	t.Helper()
+	random := rand.New(rand.NewSource(int64(len(files))))
+	want := countsOf(t, files...)
+	for range 3 {
+		order := slices.Clone(files)
+		random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		if got := countsOf(t, order...); got != want {
+			t.Fatalf("%v:\n%s\nwant, for %v:\n%s", order, got, files, want)
+		}
+	}
+}
+
+// countsOf returns the report on files as JSON, without what tells of their lines.
+func countsOf(t *testing.T, files ...string) string {
+	t.Helper()
+	var out, errs bytes.Buffer
+	run(append([]string{"report", "--format", "json", "--tz", "UTC", "--log-host", "mx1"}, files...), strings.NewReader(""), &out, &errs)
+	var report map[string]any
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+		t.Fatalf("%v: %v: %s", files, err, &errs)
+	}
+	delete(report["totals"].(map[string]any), "lines")
+	return asText(t, report)
+}
+
+// TestOrderOfFormats reports on the pieces of a log of every format, in every order.
+// Exchange's have tests of their own, and a bounce is one piece.
+func TestOrderOfFormats(t *testing.T) {
+	t.Setenv("TZ", "UTC")
+	for _, f := range parsers.Formats() {
+		if strings.HasPrefix(f.Name, "exchange") || f.Name == "bounces" || f.Name == "filters" {
+			continue
+		}
+		t.Run(f.Name, func(t *testing.T) {
+			found, _ := filepath.Glob("../../parsers/*/testdata/hostile/" + f.Name)
+			if len(found) != 1 {
+				t.Fatal("no specimen")
+			}
+			specimen := template.Must(template.New(filepath.Base(found[0])).Funcs(specimenFuncs).ParseFiles(found[0]))
+			var log bytes.Buffer
+			for i := range 9 {
+				at := time.Date(2026, 11, 20, 1, i*5, 0, 0, time.UTC)
+				l := hostileLine{
+					First: i == 0, Even: i%2 == 0, N: fmt.Sprintf("%05d", i), Clock: at.Format(time.TimeOnly), Unix: at.Unix(),
+					Sender: "sender@far.example", Rcpt: logged(fmt.Sprintf("rcpt%d@near.example", i)), Relay: "mx.near.example",
+					Reply: "550 5.1.1 no such user", Client: "client.example", MessageID: logged(fmt.Sprintf("<%d@far.example>", i)),
+					Service: "smtp", Host: "mx1", Subject: "hello",
+				}
+				if err := specimen.Execute(&log, l); err != nil {
+					t.Fatal(err)
+				}
+			}
+			files := pieces(t, bytes.SplitAfter(log.Bytes(), []byte("\n")), 4)
+			want := countsOf(t, files...)
+			for _, order := range orders(files) {
+				if got := countsOf(t, order...); got != want {
+					t.Fatalf("%v:\n%s\nwant, for %v:\n%s", order, got, files, want)
+				}
+			}
+		})
+	}
 }
 
 // sameInEveryOrder compares the reports on files in different orders.
