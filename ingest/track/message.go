@@ -373,9 +373,23 @@ func (m *message) setSenderDomain() {
 // MessageRow returns the id of the row in the store of the message whose state, as
 // it was put there, this is; 0 for none.
 func MessageRow(state []byte) int64 {
-	var m message
-	if m.restore(state) != nil {
+	d := decoder{b: state}
+	version := d.byte()
+	d.byte()
+	texts := 8 // the name of the format, and what restore reads into slices
+	if version >= 3 {
+		d.byte()
+		texts += 2
+	}
+	for range texts {
+		d.bytes()
+	}
+	for range 3 { // size, first, last
+		d.varint()
+	}
+	row := d.varint()
+	if d.err != nil || version < 1 || version > stateVersion {
 		return 0
 	}
-	return m.row
+	return row
 }

@@ -543,12 +543,15 @@ func TestAddress(t *testing.T) {
 
 // A damaged state is an error, never a panic.
 func FuzzState(f *testing.F) {
-	m := &message{format: testFormat, host: []byte("mx1"), id: []byte("A"), hasSender: true, sender: []byte("s@x")}
+	m := &message{format: testFormat, host: []byte("mx1"), id: []byte("A"), hasSender: true, sender: []byte("s@x"), row: 1 << 40}
 	m.recipient([]byte("a@b"), 5).state = registry.StateBounced
 	f.Add(m.appendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := new(message)
 		if err := m.restore(b); err == nil {
+			if row := MessageRow(b); row != m.row {
+				t.Errorf("row %d of the table, want %d", row, m.row)
+			}
 			again := new(message)
 			if err := again.restore(m.appendTo(nil)); err != nil {
 				t.Errorf("what was restored cannot be restored again: %v", err)
