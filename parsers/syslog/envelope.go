@@ -2,6 +2,8 @@ package syslog
 
 import (
 	"bytes"
+	"math/bits"
+	"strings"
 
 	"mailfail/parsers"
 )
@@ -16,6 +18,9 @@ type envelope struct {
 	// messages of many programs.
 	quoted bool
 
+	// first are the bytes that the envelope may begin with; "" for any.
+	first string
+
 	// open takes the layer off b, and reports whether a line of a format was
 	// found in what remains; then e is that line.
 	open func(r *Reader, b []byte, e *parsers.Entry, at place) bool
@@ -24,29 +29,45 @@ type envelope struct {
 // envelopes are the kinds of layers, in the order in which they are tried.
 var envelopes []envelope
 
+// mayOpen has a bit for each of the envelopes that may begin with a byte: of all, and of
+// those that may be quoted. Most lines are of other programs, and are asked about all.
+var mayOpen [2][256]uint32
+
 func init() { // the functions below and the table need each other
+	const letters, digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
 	envelopes = []envelope{
-		{"syslog", "Nov 19 12:37:15 docker1 e8d820bf982c[2136]: LINE", true, (*Reader).openHeader},
-		{"time", "2026-11-19T11:37:15.123456789Z stdout F LINE", true, (*Reader).openTime},
-		{"JSON", `{"log":"LINE\n","stream":"stdout","time":"2026-11-19T11:37:15.123456789Z"}`, true, (*Reader).openJSON},
-		{"Loki's streams", `{"streams":[{"stream":{"app":"mail"},"values":[["1795091835000000000","LINE"]]}]}`, false, (*Reader).openPair},
-		{"Fluent Bit's output", `[0] tail.0: [[1795091835.123000000, {}], {"log"=>"LINE"}]`, false, (*Reader).openRuby},
-		{"macOS", "2026-11-19 12:37:15.123456+0100  localhost smtp[1234]: (smtp) MESSAGE", false, (*Reader).openApple},
-		{"octet count", "215 <22>1 2026-11-19T11:37:15Z mx postfix/smtp 58 - - MESSAGE", true, (*Reader).openOctets},
-		{"priority", "<22>LINE", true, (*Reader).openPriority},
-		{"group", "[pod/mail-0/postfix] LINE", false, (*Reader).openGroup},
-		{"bar", "mail_postfix.1.k2j3h4@node1  | LINE", false, (*Reader).openBar},
-		{"conmon", "conmon e8d820bf982c51a4 <ninfo>: LINE", true, (*Reader).openConmon},
-		{"Papertrail", "7125\t2026-11-19T12:37:15Z\t2026-11-19T12:37:16Z\t12\tmx\t203.0.113.7\tMail\tInfo\tpostfix/smtp\tMESSAGE", false, (*Reader).openPapertrail},
-		{"line number", "    12\tLINE", false, (*Reader).openNumber},
-		{"event stream", "data: LINE", false, (*Reader).openEvent},
-		{"CSV", `"2026-11-19T11:37:15.123Z","mx","LINE"`, false, (*Reader).openCSV},
-		{"AIX", "Nov 19 12:37:15 Message forwarded from aix1: LINE", false, (*Reader).openForwarded},
-		{"Dovecot", "2026-11-19 12:37:15 lmtp(ann)<7><x>: Info: MESSAGE", true, (*Reader).openDovecot},
-		{"file name", "/var/log/mail.log:12:LINE", false, (*Reader).openFile},
-		{"program", "Thu 2026-11-19 12:37:15 UTC docker1 docker.service[2136]: LINE", false, (*Reader).openProgram},
-		{"logfmt", `time="2026-11-19T11:37:15Z" level=info msg="LINE"`, true, (*Reader).openLogfmt},
-		{"words", "mail-0 postfix LINE", false, (*Reader).openWord},
+		{"syslog", "Nov 19 12:37:15 docker1 e8d820bf982c[2136]: LINE", true, letters + digits + "<", (*Reader).openHeader},
+		{"time", "2026-11-19T11:37:15.123456789Z stdout F LINE", true, letters + digits + "@", (*Reader).openTime},
+		{"JSON", `{"log":"LINE\n","stream":"stdout","time":"2026-11-19T11:37:15.123456789Z"}`, true, "{[ \t", (*Reader).openJSON},
+		{"Loki's streams", `{"streams":[{"stream":{"app":"mail"},"values":[["1795091835000000000","LINE"]]}]}`, false, "[", (*Reader).openPair},
+		{"Fluent Bit's output", `[0] tail.0: [[1795091835.123000000, {}], {"log"=>"LINE"}]`, false, "[", (*Reader).openRuby},
+		{"macOS", "2026-11-19 12:37:15.123456+0100  localhost smtp[1234]: (smtp) MESSAGE", false, digits, (*Reader).openApple},
+		{"octet count", "215 <22>1 2026-11-19T11:37:15Z mx postfix/smtp 58 - - MESSAGE", true, digits, (*Reader).openOctets},
+		{"priority", "<22>LINE", true, "<1", (*Reader).openPriority},
+		{"group", "[pod/mail-0/postfix] LINE", false, "[{", (*Reader).openGroup},
+		{"bar", "mail_postfix.1.k2j3h4@node1  | LINE", false, "", (*Reader).openBar},
+		{"conmon", "conmon e8d820bf982c51a4 <ninfo>: LINE", true, "c", (*Reader).openConmon},
+		{"Papertrail", "7125\t2026-11-19T12:37:15Z\t2026-11-19T12:37:16Z\t12\tmx\t203.0.113.7\tMail\tInfo\tpostfix/smtp\tMESSAGE", false, digits, (*Reader).openPapertrail},
+		{"line number", "    12\tLINE", false, digits + " ", (*Reader).openNumber},
+		{"event stream", "data: LINE", false, "d", (*Reader).openEvent},
+		{"CSV", `"2026-11-19T11:37:15.123Z","mx","LINE"`, false, `"`, (*Reader).openCSV},
+		{"AIX", "Nov 19 12:37:15 Message forwarded from aix1: LINE", false, "Mf", (*Reader).openForwarded},
+		{"Dovecot", "2026-11-19 12:37:15 lmtp(ann)<7><x>: Info: MESSAGE", true, "", (*Reader).openDovecot},
+		{"file name", "/var/log/mail.log:12:LINE", false, "", (*Reader).openFile},
+		{"program", "Thu 2026-11-19 12:37:15 UTC docker1 docker.service[2136]: LINE", false, "", (*Reader).openProgram},
+		{"logfmt", `time="2026-11-19T11:37:15Z" level=info msg="LINE"`, true, "", (*Reader).openLogfmt},
+		{"words", "mail-0 postfix LINE", false, "", (*Reader).openWord},
+	}
+	for i, v := range envelopes {
+		for c := range mayOpen[0] {
+			if v.first != "" && strings.IndexByte(v.first, byte(c)) < 0 {
+				continue
+			}
+			mayOpen[0][c] |= 1 << i
+			if v.quoted {
+				mayOpen[1][c] |= 1 << i
+			}
+		}
 	}
 }
 
@@ -74,10 +95,12 @@ func (r *Reader) find(b []byte, e *parsers.Entry, at place) bool {
 	if r.tag(b, e, at) || r.bare(b, e, at) {
 		return true
 	}
-	for i := range envelopes {
-		if v := &envelopes[i]; at.quoted && !v.quoted {
-			continue
-		} else if v.open(r, b, e, at) {
+	set := mayOpen[0][b[0]]
+	if at.quoted {
+		set = mayOpen[1][b[0]]
+	}
+	for ; set != 0; set &= set - 1 {
+		if envelopes[bits.TrailingZeros32(set)].open(r, b, e, at) {
 			return true
 		}
 	}
@@ -473,9 +496,12 @@ func (r *Reader) openForwarded(b []byte, e *parsers.Entry, at place) bool {
 // openDovecot reads what Dovecot writes to a file of its own (log_path): the service,
 // with the user and the session where it has them, and the level in words.
 func (r *Reader) openDovecot(b []byte, e *parsers.Entry, at place) bool {
+	if !at.timed {
+		return false
+	}
 	service, rest, ok := bytes.Cut(b[:min(len(b), maxLead)], []byte(": "))
 	level, _, ok2 := bytes.Cut(rest, []byte(": "))
-	if !at.timed || !ok || !ok2 || bytes.IndexByte(service, ' ') >= 0 || !isDovecotLevel(level) {
+	if !ok || !ok2 || bytes.IndexByte(service, ' ') >= 0 || !isDovecotLevel(level) {
 		return false
 	}
 	inner := r.inner(e, at)
