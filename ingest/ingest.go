@@ -106,6 +106,7 @@ type loop struct {
 	last *detect.Stream // that was read to the end of its source
 
 	inBatch   bool
+	fresh     bool // nothing was ever read into the store
 	remembers bool // deliveries are kept for the bounces of the same log
 	memory    memory
 	lines     int       // in the batch
@@ -130,8 +131,9 @@ func newLoop(ctx context.Context, db store.Writable, rules store.Classifier, opt
 	}
 	w.KeepDeliveries(since)
 	l := &loop{w: w, tracker: track.New(w, rules), opt: opt}
-	if known, err := w.LastSource(); err == nil && known == 0 { // there is nothing to load
-		l.memory.bound()
+	if known, err := w.LastSource(); err == nil && known == 0 {
+		l.fresh = true
+		l.memory.bound() // there is nothing to load
 	}
 	l.once.w = w
 	l.once.forget()
@@ -189,7 +191,7 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 	defer l.w.Close()
 	defer l.memory.release()
 	l.alone = opt.Whole && len(families) == 1
-	if opt.Whole {
+	if opt.Whole || l.fresh {
 		families = l.inTime(families)
 	}
 	if opt.Whole && opt.Keep.Delivered == 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ func TestOrderOfFiles(t *testing.T) {
 	for _, log := range logs {
 		t.Run(filepath.Base(filepath.Dir(log)), func(t *testing.T) { sameInEveryOrder(t, rotated(t, log)) })
 		t.Run(filepath.Base(filepath.Dir(log))+", names of their own", func(t *testing.T) { sameInEveryOrder(t, named(t, log)) })
+		t.Run(filepath.Base(filepath.Dir(log))+", into a database", func(t *testing.T) { sameIngested(t, named(t, log)) })
 	}
 	if !testing.Short() {
 		logs, _ = filepath.Glob("../../../shared/corpus-real/*/*log")
@@ -121,6 +123,27 @@ func sameShuffled(t *testing.T, files []string) {
 		random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		if got := countsOf(t, order...); got != want {
 			t.Fatalf("%v:\n%s\nwant, for %v:\n%s", order, got, files, want)
+		}
+	}
+}
+
+// sameIngested compares what new databases hold of files that were given in different
+// orders.
+func sameIngested(t *testing.T, files []string) {
+	t.Helper()
+	want := ""
+	for _, order := range append(orders(files), files) {
+		db := filepath.Join(t.TempDir(), "m.db")
+		var errs bytes.Buffer
+		if code := run(append([]string{"ingest", "--quiet", "--log-host", "mx1", "--db", db}, order...), strings.NewReader(""), io.Discard, &errs); code != 0 {
+			t.Fatal(&errs)
+		}
+		got := content(t, db)
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			t.Fatalf("%v:\n%s\nwant\n%s", order, got, want)
 		}
 	}
 }
