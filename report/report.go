@@ -42,7 +42,7 @@ type Options struct {
 	Location  *time.Location    // of the times shown; nil is local time
 	Now       time.Time         // zero: the end of the logs
 	FromFiles bool              // the database holds what was read for this report
-	Files     []string          // that were named for it
+	Files     []string          // that were named for it, behind flags that say how they are read
 	Top       int               // rows that View will be asked for
 	Addresses []Sender          // for BySenderAddress
 	Alone     bool              // for tables alone: nothing to compare with, no people

@@ -57,7 +57,7 @@ type answers struct {
 	store.Database
 	closing io.Closer
 	names   *anonymous.Names // nil: persons are shown
-	files   []string         // that were read; nil: a database that is kept
+	files   []string         // that were read, behind the flags for it; nil: a database that is kept
 	lately  bool             // the usual logs, because there is no database
 	failed  error            // what the command has to end with after it has done the rest
 }
@@ -99,7 +99,7 @@ func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFla
 		if err != nil {
 			return nil, err
 		}
-		return readNumbers(cmd, logs, families, failed, answers{files: files})
+		return readNumbers(cmd, logs, families, failed, answers{files: append(logs.given(), files...)})
 	}
 	path, err := keptPath(dbPath)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,6 +40,22 @@ func (f *logFlags) add(flags *pflag.FlagSet) {
 		"file of rules for the reasons of failures, asked before the built-in ones (else $MAILFAIL_RULES)")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress bar, no remarks")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was found in each file")
+}
+
+// given returns the flags that say how logs are read, as they have to be given again.
+func (f *logFlags) given() (words []string) {
+	if f.format != "auto" {
+		words = append(words, "--log-format", f.format)
+	}
+	if f.year != 0 {
+		words = append(words, "--year", strconv.Itoa(f.year))
+	}
+	for _, flag := range [][2]string{{"--log-tz", f.logZone}, {"--log-host", f.host}, {"--rules", f.rules}} {
+		if flag[1] != "" {
+			words = append(words, flag[0], flag[1])
+		}
+	}
+	return words
 }
 
 func formatList() string {

@@ -255,6 +255,7 @@ const minuteLayout = "2006-01-02T15:04"
 func minute(t time.Time) registry.Foreign { return registry.Foreign(t.Format(minuteLayout)) }
 
 // Here completes a command, so that it reads the same files in the zone of a time.
+// Flags that say how they are read may stand before them.
 func Here(command string, at time.Time, files []string) string {
 	if at.Format(time.RFC3339) != at.Local().Format(time.RFC3339) {
 		command += " --tz " + quote(at.Location().String())
@@ -279,7 +280,7 @@ func (r *Result) Here(files []string) {
 func quote(s string) string {
 	s = templates.Printable(s)
 	safe := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@/+:,") == ""
-	if safe && s != "" && s[0] != '-' {
+	if safe && s != "" {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
