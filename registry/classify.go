@@ -50,7 +50,7 @@ type ruleSet [maxRules / 64]uint64
 func (s *ruleSet) add(i int) { s[i/64] |= 1 << (i % 64) }
 
 // method is part of the version: it changes with the order of evidence.
-const method = "4"
+const method = "5"
 
 // defaultRules compiles the embedded rules when they are first needed.
 var defaultRules = sync.OnceValue(func() *Rules {
@@ -225,10 +225,10 @@ func (r *Rules) senderRefused(f *Failure, text []byte) Verdict {
 // causes are words that a cause follows.
 var causes = [...]string{"policy reasons: ", "policy restrictions: ", "policy: ", "policy violation: ", "policy rejection: ", "reason: ", "command rejected: ", "because of ", " because "}
 
-// because decides about mail that is refused by a rule by the cause that the reply
-// names: "refused for policy reasons: unsolicited message".
+// because decides about mail that is refused by a rule, or limited, by the cause that
+// the reply names: "refused for policy reasons: unsolicited message".
 func (r *Rules) because(f *Failure, v Verdict, text []byte) Verdict {
-	if v.Reason != "policy" || v.DecidedBy != ByText {
+	if v.Reason != "policy" && v.Reason != "rate-limited" || v.DecidedBy != ByText {
 		return Verdict{}
 	}
 	for _, words := range causes {
