@@ -266,8 +266,10 @@ func (s *sessions) say(x *session, data []byte) command {
 		x.sender, x.hasSender = append(x.sender[:0], path(arg)...), true
 		x.size = sizeParameter(arg)
 	case isVerb(verb, "RCPT"):
-		c, index = cmdRcpt, s.add(x, path(arg))
-		x.used = true
+		if address := path(arg); len(address) > 0 { // else it names nobody
+			c, index = cmdRcpt, s.add(x, address)
+			x.used = true
+		}
 	case isVerb(verb, "DATA"):
 		c = cmdData
 	case isVerb(verb, "BDAT"):
