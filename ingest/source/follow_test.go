@@ -629,9 +629,7 @@ var scenarios = map[string]func(w *torture, f *os.File) *os.File{
 // TestTorture rotates a log in all ways under load. MAILFAIL_TORTURE=1000 sets
 // the number of rotations.
 func TestTorture(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long: left to the tests without -short")
-	}
+	takesLong(t)
 	rotations := 25
 	if s := os.Getenv("MAILFAIL_TORTURE"); s != "" {
 		n, err := strconv.Atoi(s)

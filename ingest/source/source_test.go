@@ -225,9 +225,7 @@ func TestEveryFormIsTheSameSource(t *testing.T) {
 // However little there is of a compressed file, it is no source of its own beside the
 // file that it is made of, and no error.
 func TestCompressedFileInTheMaking(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long: left to the tests without -short")
-	}
+	takesLong(t)
 	lines := new(log).lines(400)
 	content := join(lines)
 	for suffix, pack := range packers {
@@ -254,9 +252,7 @@ func TestCompressedFileInTheMaking(t *testing.T) {
 }
 
 func TestSplitAnywhere(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long: left to the tests without -short")
-	}
+	takesLong(t)
 	content := join(new(log).lines(300)) + "\r\n\nshort\r\n\x00\xff\n" + join(new(log).lines(20))
 	whole := filepath.Join(t.TempDir(), "whole")
 	write(t, whole, content)
@@ -283,9 +279,7 @@ func TestSplitAnywhere(t *testing.T) {
 // TestEverythingThatHappensToALog lets random things happen to a log, reads it
 // now and then, and wants every line once and in order.
 func TestEverythingThatHappensToALog(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long: left to the tests without -short")
-	}
+	takesLong(t)
 	for seed := range 90 {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { happen(t, uint64(seed)) })
 	}
@@ -412,5 +406,13 @@ func TestWindowTooLarge(t *testing.T) {
 	}
 	if !errors.Is(err, errWindow) {
 		t.Errorf("%v, want %v", err, errWindow)
+	}
+}
+
+// takesLong leaves a test to the runs without -short, as .ci/run is one.
+func takesLong(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long: left to the tests without -short")
 	}
 }

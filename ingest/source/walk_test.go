@@ -702,9 +702,7 @@ func (l *rotatedLog) rotate() {
 // A log that is rotated before its generations are listed, and again between that
 // and the end of reading them, gives its lines in their order.
 func TestRotatedWhileItIsRead(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long: left to the tests without -short")
-	}
+	takesLong(t)
 	for seed := range uint64(100) {
 		for _, pattern := range []string{"", "*"} {
 			t.Run(fmt.Sprint(seed, pattern), func(t *testing.T) {
@@ -734,9 +732,7 @@ func TestRotatedWhileItIsRead(t *testing.T) {
 // A log that is followed gives its lines in their order when it is rotated once
 // between two looks at it, or while it is read.
 func TestRotatedWhileItIsFollowed(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long: left to the tests without -short")
-	}
+	takesLong(t)
 	for seed := range uint64(100) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			l := newRotatedLog(t, seed)
@@ -879,9 +875,7 @@ func (l *slowLog) read(sources iter.Seq2[*Reader, error], errs []error) []string
 // first time, and logs of which new ones come and old ones are compressed meanwhile,
 // give their lines in their order.
 func TestSlowChanges(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long: left to the tests without -short")
-	}
+	takesLong(t)
 	for name, make := range map[string]func(*testing.T, uint64) *slowLog{"rotation": newSlowLog, "series": newSlowSeries} {
 		for seed := range uint64(100) {
 			t.Run(fmt.Sprint(name, " read ", seed), func(t *testing.T) {
@@ -916,9 +910,7 @@ func TestSlowChanges(t *testing.T) {
 // A log that was rotated several times while nobody read it, and once more while
 // that is caught up with, gives its lines in their order.
 func TestRotatedWhileItIsCaughtUpWith(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long: left to the tests without -short")
-	}
+	takesLong(t)
 	for seed := range uint64(100) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			l := newRotatedLog(t, seed)
@@ -1019,9 +1011,7 @@ func (l *lateLog) push() {
 // What a daemon writes to the old file after there is a new one comes before what
 // it then writes to the new one, whenever these are looked at.
 func TestLateLines(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long: left to the tests without -short")
-	}
+	takesLong(t)
 	for n := range 2 * uint64(60) {
 		seed, copied := n/2, n%2 == 1
 		for _, pattern := range []string{"", "*"} {
