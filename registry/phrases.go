@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -134,8 +136,35 @@ func newPhrases(texts []string) (*phrases, error) {
 	return p, nil
 }
 
+// inOrder returns phrases in the order of their texts. Most are told apart by their
+// first bytes, compared as one number, and only those move while sorting: every start
+// of the program waits for this.
+func inOrder(list []phrase) []phrase {
+	type place struct {
+		head  uint64
+		index int
+	}
+	places := make([]place, len(list))
+	for i := range list {
+		var head [8]byte
+		copy(head[:], list[i].text)
+		places[i] = place{binary.BigEndian.Uint64(head[:]), i}
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		if a.head != b.head {
+			return cmp.Compare(a.head, b.head)
+		}
+		return strings.Compare(list[a.index].text, list[b.index].text)
+	})
+	sorted := make([]phrase, len(list))
+	for i, p := range places {
+		sorted[i] = list[p.index]
+	}
+	return sorted
+}
+
 func (s *sortedPhrases) sort() {
-	slices.SortFunc(s.list, func(a, b phrase) int { return strings.Compare(a.text, b.text) })
+	s.list = inOrder(s.list)
 	for i := range s.list {
 		r := &s.first[s.list[i].text[0]]
 		if r[1] == 0 {
