@@ -100,13 +100,15 @@ func (r *Report) accountsInTrouble(ctx context.Context, q store.Reader,
 	failed, end := map[int64]bool{}, r.end()
 	var ids []int64
 	err := q.Affected(ctx, r.Window, r.Filter, func(a *store.Affected) error {
-		if inTrouble(a, end) && len(ids) < mostAccounted {
+		if inTrouble(a, end) {
 			ids = append(ids, a.ID)
 			failed[a.ID] = a.State != registry.StatePending
 		}
 		return nil
 	})
-	if len(ids) == mostAccounted {
+	slices.Sort(ids)
+	if len(ids) >= mostAccounted {
+		ids = ids[:mostAccounted]
 		r.Notes = append(r.Notes, fmt.Sprintf("Only the first %s recipients in trouble were looked up by account.",
 			templates.Count(mostAccounted)))
 	}

@@ -32,7 +32,7 @@ func (c *composer) reasons() Section {
 		t.Columns = append(t.Columns, Column{Title: c.Before.Name, Number: true})
 	}
 	t.Columns = append(t.Columns, Column{Title: "Codes", Flex: true})
-	list := c.trouble.pilesBy(c.trouble.leaves, store.ByReason)
+	list := c.trouble.allBy(store.ByReason)
 	for i, p := range top(list, c.rows(shownReasons)) {
 		row := Row{Cells: []templates.Text{templates.Words(reasonName(p.name)), templates.Number(p.failed),
 			templates.Number(p.waiting)}}
@@ -293,7 +293,7 @@ func (c *composer) people(leaves []*leaf) templates.Text {
 // wanted returns the recipients whose details a view shows: those that stand
 // for a problem or a reason, and those that are listed.
 func (c *composer) wanted() (ids []int64) {
-	for _, p := range c.trouble.pilesBy(c.trouble.leaves, store.ByReason) {
+	for _, p := range c.trouble.allBy(store.ByReason) {
 		ids = append(ids, p.cause().lastID)
 	}
 	if c.Found == nil {

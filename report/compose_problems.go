@@ -113,7 +113,7 @@ type narrowed struct {
 func (t *trouble) clusters(recipients int64) []*cluster {
 	var list []*cluster
 	least := max(leastTogether, recipients/100, (t.nFailed+t.nWaiting)/20)
-	for _, p := range t.pilesBy(t.leaves, store.ByReason) {
+	for _, p := range t.allBy(store.ByReason) {
 		if p.all() < least || len(list) == maxProblems {
 			break
 		}

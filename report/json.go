@@ -161,7 +161,7 @@ func (j *jsonReport) people(r *Report, n int) {
 	if j.Problems = list; r.Found != nil {
 		j.Problems = r.Found.JSON()
 	}
-	for _, p := range top(r.trouble.pilesBy(r.trouble.leaves, store.ByReason), n) {
+	for _, p := range top(r.trouble.allBy(store.ByReason), n) {
 		reason := jsonReason{Reason: p.name, Name: reasonName(p.name), Failed: p.failed, Waiting: p.waiting,
 			Codes: make([]string, 0), Advice: c.advice(p.cause())}
 		for _, code := range r.trouble.pilesBy(p.leaves, store.ByCode) {

@@ -208,7 +208,7 @@ func TestMarkdownAndHTML(t *testing.T) {
 func TestStuckQueue(t *testing.T) {
 	n := &store.Numbers{Window: store.Window{Since: day, Until: day.Add(24 * time.Hour)}, Accepted: 190, Untried: 165, Lines: store.Lines{Read: 500, Understood: 500},
 		Totals: tally(24, 1, 0, 3)}
-	r := &Report{Numbers: n, location: time.UTC, Covered: Covered{day, day.Add(30 * time.Hour)}, trouble: &trouble{}}
+	r := &Report{Numbers: n, location: time.UTC, Covered: Covered{day, day.Add(30 * time.Hour)}, trouble: newTrouble(false)}
 	v := r.View(PageRows)
 	var b bytes.Buffer
 	if err := v.WriteText(&b, TextOptions{}); err != nil {
@@ -250,7 +250,7 @@ func TestDays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.numbers.Window = window
-			r := &Report{Numbers: &test.numbers, location: time.UTC, Covered: test.covered, Now: day.Add(30 * time.Hour), trouble: &trouble{}}
+			r := &Report{Numbers: &test.numbers, location: time.UTC, Covered: test.covered, Now: day.Add(30 * time.Hour), trouble: newTrouble(false)}
 			v := r.View(PageRows)
 			if got := v.Verdict.String(); got != test.want {
 				t.Errorf("verdict %q, want %q", got, test.want)

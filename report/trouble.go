@@ -23,17 +23,19 @@ type trouble struct {
 	nUntried int64
 	oldest  time.Time // of those that wait
 	persons map[int64]*store.Person
+	lists   map[store.Dimension][]*pile // of all leaves
 	piles   map[string]map[string]*pile // by dimensions and their values
 
-	byPlace map[uint64]int32 // place in leaves by the numbers of a place
-	free    []leaf           // room for some more
-	spots   map[spotKey]int32
-	reasons map[[2]string]int32
-	spotOf  []int32 // number of the spot plus 1, by Affected.Place
-	whyOf   []int32 // likewise, by Affected.Cause
-	spotAt  []*spot // by number
-	whyAt   []*why
-	names   names
+	// Those of one destination come one after the other.
+	to     *store.Destination
+	spot   *spot
+	from   int        // the first leaf there
+	leafOf [2][]*leaf // those that wait and those that ended there, by number of the why
+	leaf   []leaf     // room for some more
+	spots  []spot     // likewise
+	whys   map[[2]string]*why
+	whyOf  []*why // by Affected.Cause
+	names  names
 }
 
 // names numbers texts.
@@ -98,6 +100,8 @@ type spotKey struct {
 type why struct {
 	reason, code   string
 	nReason, nCode int32
+	number         int32
+	sum            int64 // room for sums, 0
 }
 
 // leaf counts the recipients of a place.
@@ -142,11 +146,11 @@ const (
 
 func newTrouble(hourly bool) *trouble {
 	return &trouble{
-		byPlace: map[uint64]int32{},
 		hourly:  hourly,
 		persons: map[int64]*store.Person{},
-		spots:   map[spotKey]int32{},
-		reasons: map[[2]string]int32{},
+		lists:   map[store.Dimension][]*pile{},
+		piles:   map[string]map[string]*pile{},
+		whys:    map[[2]string]*why{},
 		names:   names{numbers: map[string]int32{}},
 	}
 }
@@ -160,7 +164,10 @@ func (t *trouble) add(r *store.Affected, end time.Time) {
 	if r.State == registry.StatePending {
 		at = r.FirstSeen.UnixMicro()
 	}
-	l := t.leaf(t.spot(r), t.why(r), r.State != registry.StatePending)
+	if r.Destination != t.to {
+		t.moveTo(r.Destination)
+	}
+	l := t.leafHere(t.why(r), r.State != registry.StatePending)
 	if l.n == 0 {
 		l.first = at
 	}
@@ -175,38 +182,9 @@ func (t *trouble) add(r *store.Affected, end time.Time) {
 	t.list(r, one{l, r.ID, at})
 }
 
-// leaf returns the leaf of a place, by the numbers of spot and why. These are not
-// looked at unless it is new: there are many, and they are met in no order.
-func (t *trouble) leaf(spot, why int32, ended bool) *leaf {
-	key := uint64(spot)<<33 | uint64(why)<<1
-	if ended {
-		key++
-	}
-	i, ok := t.byPlace[key]
-	if !ok {
-		if len(t.free) == 0 {
-			t.free = make([]leaf, 256)
-		}
-		l := &t.free[0]
-		t.free, l.place, i = t.free[1:], place{t.spotAt[spot], t.whyAt[why], ended}, int32(len(t.leaves))
-		t.byPlace[key], t.leaves = i, append(t.leaves, l)
-	}
-	return t.leaves[i]
-}
-
-// spot returns the number of the one spot of all recipients at a place.
-func (t *trouble) spot(r *store.Affected) int32 {
-	if r.Place <= 0 {
-		return t.newSpot(r.Destination)
-	}
-	known := at(&t.spotOf, r.Place)
-	if *known == 0 {
-		*known = t.newSpot(r.Destination) + 1
-	}
-	return *known - 1
-}
-
-func (t *trouble) newSpot(to *store.Destination) int32 {
+// moveTo goes on with the recipients of another destination. What tells two apart may
+// be no matter of a spot.
+func (t *trouble) moveTo(to *store.Destination) {
 	k := spotKey{
 		nHost:     t.names.numberOf(to.Names[0], to.Host),
 		nSender:   t.names.numberOf(to.Names[1], to.Sender),
@@ -214,36 +192,65 @@ func (t *trouble) newSpot(to *store.Destination) int32 {
 		nProvider: t.names.numberOf(to.Names[3], to.Provider),
 		direction: to.Direction,
 	}
-	n, ok := t.spots[k]
-	if !ok {
-		n = int32(len(t.spotAt))
-		t.spots[k] = n
-		t.spotAt = append(t.spotAt, &spot{sender: string(to.Sender), provider: string(to.Provider), domain: string(to.Domain), host: string(to.Host), spotKey: k})
+	if t.to = to; t.spot != nil && t.spot.spotKey == k {
+		return
 	}
-	return n
+	for _, l := range t.leaves[t.from:] {
+		t.leafOf[index(l.ended)][l.number] = nil
+	}
+	t.spot, t.from = room(&t.spots), len(t.leaves)
+	*t.spot = spot{sender: string(to.Sender), provider: string(to.Provider), domain: string(to.Domain), host: string(to.Host), spotKey: k}
 }
 
-// why returns the number of the one why of all recipients with a reason and a code.
-func (t *trouble) why(r *store.Affected) int32 {
+// leafHere returns the leaf of a why at the spot of the last recipient.
+func (t *trouble) leafHere(y *why, ended bool) *leaf {
+	l := at(&t.leafOf[index(ended)], int64(y.number))
+	if *l == nil {
+		*l = room(&t.leaf)
+		(*l).place = place{t.spot, y, ended}
+		t.leaves = append(t.leaves, *l)
+	}
+	return *l
+}
+
+// room returns an element of a list, which is made anew when it is used up.
+func room[T any](list *[]T) *T {
+	if len(*list) == 0 {
+		*list = make([]T, 256)
+	}
+	v := &(*list)[0]
+	*list = (*list)[1:]
+	return v
+}
+
+// index returns the place of what is or is not in a pair.
+func index(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// why returns the one why of all recipients with a reason and a code.
+func (t *trouble) why(r *store.Affected) *why {
 	if r.Cause <= 0 || r.Reason == "" { // without a reason it depends on the state
 		return t.newWhy(reasonOf(r), r.Code())
 	}
 	known := at(&t.whyOf, r.Cause)
-	if *known == 0 {
-		*known = t.newWhy(r.Reason, r.Code()) + 1
+	if *known == nil {
+		*known = t.newWhy(r.Reason, r.Code())
 	}
-	return *known - 1
+	return *known
 }
 
-func (t *trouble) newWhy(reason, code string) int32 {
+func (t *trouble) newWhy(reason, code string) *why {
 	k := [2]string{reason, code}
-	n, ok := t.reasons[k]
-	if !ok {
-		n = int32(len(t.whyAt))
-		t.reasons[k] = n
-		t.whyAt = append(t.whyAt, &why{reason, code, t.names.number(reason), t.names.number(code)})
+	y := t.whys[k]
+	if y == nil {
+		y = &why{reason: reason, code: code, nReason: t.names.number(reason), nCode: t.names.number(code), number: int32(len(t.whys))}
+		t.whys[k] = y
 	}
-	return n
+	return y
 }
 
 // inTrouble reports whether a recipient failed or waits: what came in a moment
@@ -357,6 +364,7 @@ type pile struct {
 	name            string
 	failed, waiting int64
 	leaves          []*leaf
+	stands          *leaf // see cause
 }
 
 func (p *pile) add(l *leaf) {
@@ -381,7 +389,17 @@ func piles(leaves []*leaf, by func(*leaf) string) []*pile {
 	return pileUp(leaves, numbers, n.list)
 }
 
-// pilesBy does the same by a dimension.
+// allBy returns piles of all leaves by a dimension.
+func (t *trouble) allBy(d store.Dimension) []*pile {
+	list, ok := t.lists[d]
+	if !ok {
+		list = t.pilesBy(t.leaves, d)
+		t.lists[d] = list
+	}
+	return list
+}
+
+// pilesBy does the same as piles by a dimension.
 func (t *trouble) pilesBy(leaves []*leaf, d store.Dimension) []*pile {
 	number := numberIn(d)
 	if number == nil {
@@ -462,23 +480,34 @@ func compareBool(a, b bool) int {
 // cause returns the leaf that stands for a pile: of the most frequent reason of
 // those that failed, or, where none did, of those that wait, and there of the most
 // frequent code the largest.
-func (p *pile) cause() (largest *leaf) {
+func (p *pile) cause() *leaf {
+	if p.stands == nil {
+		p.stands = p.findCause()
+	}
+	return p.stands
+}
+
+func (p *pile) findCause() (largest *leaf) {
 	counted := func(l *leaf) bool { return l.ended || p.failed == 0 }
-	n := map[*why]int64{}
+	var whys []*why
 	for _, l := range p.leaves {
 		if counted(l) {
-			n[l.why] += l.n
+			if l.sum == 0 {
+				whys = append(whys, l.why)
+			}
+			l.sum += l.n
 		}
 	}
 	reasons, codes := map[string]int64{}, map[string]int64{}
-	for y, n := range n {
-		reasons[y.reason] += n
+	for _, y := range whys {
+		reasons[y.reason] += y.sum
 	}
 	reason := mostFrequent(reasons)
-	for y, n := range n {
+	for _, y := range whys {
 		if y.reason == reason {
-			codes[y.code] += n
+			codes[y.code] += y.sum
 		}
+		y.sum = 0
 	}
 	code := mostFrequent(codes)
 	for _, l := range p.leaves {
@@ -521,7 +550,7 @@ func (t *trouble) by(dims []store.Dimension) map[string]*pile {
 	}
 	var list []*pile
 	if len(dims) == 1 {
-		list = t.pilesBy(t.leaves, dims[0])
+		list = t.allBy(dims[0])
 	} else {
 		list = piles(t.leaves, func(l *leaf) string {
 			var values []string
@@ -534,9 +563,6 @@ func (t *trouble) by(dims []store.Dimension) map[string]*pile {
 	byName := make(map[string]*pile, len(list))
 	for _, p := range list {
 		byName[p.name] = p
-	}
-	if t.piles == nil {
-		t.piles = map[string]map[string]*pile{}
 	}
 	t.piles[key] = byName
 	return byName

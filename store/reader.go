@@ -31,8 +31,8 @@ type Reader interface {
 	Replies(ctx context.Context, ids []int64) ([]Reply, error)
 
 	// Affected calls each with the recipients that failed in a window and those
-	// that are pending at its end, in no order. What it is called with is valid
-	// until it returns.
+	// that are pending at its end, those at one Destination one after the other. What
+	// it is called with is valid until it returns.
 	Affected(ctx context.Context, w Window, f Filter, each func(*Affected) error) error
 
 	// Persons returns who the recipients with some ids of Affected are, and what

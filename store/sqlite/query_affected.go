@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"mailfail/registry"
@@ -26,38 +27,150 @@ func (q *reader) Affected(ctx context.Context, w store.Window, f store.Filter, e
 	})
 }
 
+// affectedRow is a recipient that failed or is pending.
+type affectedRow struct {
+	id, first, last int64
+	place, cause    int32
+	state           registry.State
+	tried           bool
+}
+
 // affected walks through the recipients that live in the window.
 func (c *counter) affected(each func(*store.Affected) error) error {
-	_, until := c.window.Micros()
-	places, causes := newDestinations(c.cat), c.lastFailures()
+	rows, err := c.affectedRows()
+	if err != nil {
+		return err
+	}
+	causes := c.lastFailures()
 	var r store.Affected // of one recipient after the other
-	return c.eachRecipient(c.window, func(p *livingRecipient) error {
-		s, ok := c.place(int64(p.series))
+	return c.cat.eachByDestination(rows, func(p *affectedRow, number int64, to *store.Destination) error {
+		r = store.Affected{
+			ID:          p.id,
+			State:       p.state,
+			Tried:       p.tried,
+			FirstSeen:   time.UnixMicro(p.first),
+			LastSeen:    time.UnixMicro(p.last),
+			Place:       number,
+			Cause:       int64(p.cause),
+			Destination: to,
+			LastFailure: causes[p.cause],
+		}
+		return each(&r)
+	})
+}
+
+// affectedRows returns the recipients that are asked for.
+func (c *counter) affectedRows() (rows []affectedRow, err error) {
+	_, until := c.window.Micros()
+	err = c.eachRecipient(c.window, func(p *livingRecipient) error {
 		state := p.at(until)
-		if !ok || state != registry.StatePending && state != registry.StateBounced && state != registry.StateExpired {
+		if state != registry.StatePending && state != registry.StateBounced && state != registry.StateExpired || c.cause(int64(p.cause)) == nil {
 			return nil
 		}
-		failure := lastFailure(causes, p.cause)
-		if failure == nil {
+		place, ok := c.place(int64(p.series))
+		if !ok {
 			return nil
 		}
 		last := min(p.last, until)
 		if state != registry.StatePending {
 			last = p.final
 		}
-		r = store.Affected{
-			ID:          p.id,
-			State:       state,
-			Tried:       p.cause != 0 || p.troubled,
-			FirstSeen:   time.UnixMicro(p.first),
-			LastSeen:    time.UnixMicro(last),
-			Place:       int64(p.series),
-			Cause:       int64(p.cause),
-			Destination: places.at(s),
-			LastFailure: failure,
+		if len(rows) == cap(rows) {
+			rows = slices.Grow(rows, len(rows)+1) // twice as much: there are many
 		}
-		return each(&r)
+		rows = append(rows, affectedRow{p.id, p.first, last, int32(place), p.cause, state, p.cause != 0 || p.troubled})
+		return nil
 	})
+	return rows, err
+}
+
+// destinationKey is what tells the destinations of places apart, by numbers. What
+// matters least comes first.
+type destinationKey [6]int32
+
+func (c *catalog) destinationKey(place int32) destinationKey {
+	s := &c.series[place]
+	return destinationKey{c.mtaOf[s.format], int32(s.direction), s.host, c.provider(s), s.sender, s.domain}
+}
+
+// eachByDestination calls each with recipients, those of one destination one after the
+// other, and with the number of that.
+func (c *catalog) eachByDestination(rows []affectedRow, each func(r *affectedRow, number int64, to *store.Destination) error) error {
+	ranks := make([]int32, len(c.series))
+	var places []int32
+	order := make([]int32, len(rows))
+	for i := range rows {
+		order[i] = int32(i)
+		if rank := &ranks[rows[i].place]; *rank == 0 {
+			*rank, places = 1, append(places, rows[i].place)
+		}
+	}
+	for i := range len(destinationKey{}) {
+		places = sortedBy(places, func(place int32) int32 { return c.destinationKey(place)[i] })
+	}
+	for i, place := range places {
+		ranks[place] = int32(i)
+	}
+	var free []store.Destination // room for some more
+	var to *store.Destination
+	var key destinationKey
+	number, last := int64(0), int32(-1)
+	for _, i := range sortedBy(order, func(i int32) int32 { return ranks[rows[i].place] }) {
+		r := &rows[i]
+		if r.place != last {
+			if k := c.destinationKey(r.place); to == nil || k != key {
+				if len(free) == 0 {
+					free = make([]store.Destination, 256)
+				}
+				to, free, key = &free[0], free[1:], k
+				*to = c.destination(r.place)
+				number++
+			}
+			last = r.place
+		}
+		if err := each(r, number, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sortedBy sorts a list by numbers that are not negative; what has the same number
+// keeps its order.
+func sortedBy(list []int32, number func(int32) int32) []int32 {
+	numbers, most := make([]int32, len(list)), int32(0)
+	for i, v := range list {
+		numbers[i] = number(v)
+		most = max(most, numbers[i])
+	}
+	ends := make([]int32, most+2)
+	for _, n := range numbers {
+		ends[n+1]++
+	}
+	for n := range ends[1:] {
+		ends[n+1] += ends[n]
+	}
+	sorted := make([]int32, len(list))
+	for i, n := range numbers {
+		sorted[ends[n]] = list[i]
+		ends[n]++
+	}
+	return sorted
+}
+
+// destination returns what is said of a place.
+func (c *catalog) destination(place int32) store.Destination {
+	s := &c.series[place]
+	name := func(by store.Dimension) registry.Foreign { return registry.Foreign(c.valueText(s, by)) }
+	return store.Destination{
+		Names:     [...]int32{s.host, s.sender, s.domain, c.provider(s)},
+		MTA:       c.valueText(s, store.ByMTA),
+		Host:      name(store.ByHost),
+		Sender:    name(store.BySender),
+		Domain:    name(store.ByDomain),
+		Provider:  name(store.ByProvider),
+		Direction: s.direction,
+	}
 }
 
 // lastFailures returns what is said of the causes that are asked for, by id.
@@ -72,46 +185,6 @@ func (c *counter) lastFailures() []*store.LastFailure {
 		}
 	}
 	return list
-}
-
-func lastFailure(causes []*store.LastFailure, id int32) *store.LastFailure {
-	if uint32(id) >= uint32(len(causes)) {
-		return nil
-	}
-	return causes[id]
-}
-
-// destinations are the places of an answer, each made when it is first met.
-type destinations struct {
-	cat  *catalog
-	list []*store.Destination // by place in catalog.series
-	free []store.Destination  // room for some more
-}
-
-func newDestinations(cat *catalog) *destinations {
-	return &destinations{cat: cat, list: make([]*store.Destination, len(cat.series))}
-}
-
-func (d *destinations) at(place int) *store.Destination {
-	if known := d.list[place]; known != nil {
-		return known
-	}
-	if len(d.free) == 0 {
-		d.free = make([]store.Destination, 256)
-	}
-	to, s := &d.free[0], &d.cat.series[place]
-	d.free, d.list[place] = d.free[1:], to
-	name := func(by store.Dimension) registry.Foreign { return registry.Foreign(d.cat.valueText(s, by)) }
-	*to = store.Destination{
-		Names:     [...]int32{s.host, s.sender, s.domain, d.cat.provider(s)},
-		MTA:       d.cat.valueText(s, store.ByMTA),
-		Host:      name(store.ByHost),
-		Sender:    name(store.BySender),
-		Domain:    name(store.ByDomain),
-		Provider:  name(store.ByProvider),
-		Direction: s.direction,
-	}
-	return to
 }
 
 // Persons returns who recipients are, and what their last failure before a time
