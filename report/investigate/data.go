@@ -245,27 +245,52 @@ func (d *Data) Accept(minute int64, place, n int32) {
 // that apart from the first attempt: of their place only host and sender matter.
 // A column that is nil is 0 throughout.
 func (d *Data) AddRows(places []int32, minutes, recipients, accepted []int64) {
-	day, span := -1, Span{}
+	var m moment
 	for i, place := range places {
 		came, tried := int32(number(accepted, i)), int32(number(recipients, i))
 		if came == 0 && tried == 0 {
 			continue
 		}
-		minute := minutes[i]
-		if minute < span.Since || minute >= span.Until {
-			if day = d.dayOf(minute); day < 0 {
-				span = Span{}
-				continue
-			}
-			span = d.span(day)
+		if !m.known || minutes[i] != m.minute {
+			m = d.moment(minutes[i])
+		}
+		if m.day < 0 {
+			continue
+		}
+		flow := int32(0)
+		if m.mail.mail != nil {
+			flow = d.mail.flow(d, place)
+			m.mail.add(flow, tried, came)
+		}
+		switch {
+		case m.day < len(d.Days):
+			d.addBefore(place, int64(tried))
+			continue
+		case tried > 0:
+			d.arrivals.add(arrival{int32(m.minute - d.Since), place, tried})
 		}
 		if came > 0 {
-			d.mail.accept(d, place, day, minute-span.Since, came)
-		}
-		if tried > 0 {
-			d.arrive(place, day, minute-span.Since, tried)
+			d.mail.accepted = append(d.mail.accepted, arrival{int32(m.minute - d.Since), flow, came})
 		}
 	}
+}
+
+// moment is a minute of a day.
+type moment struct {
+	known  bool
+	minute int64
+	day    int         // -1 none
+	mail   quarterMail // of a day that is longer than the window: perhaps none
+}
+
+func (d *Data) moment(minute int64) moment {
+	m := moment{known: true, minute: minute, day: d.dayOf(minute)}
+	if m.day >= 0 {
+		if at, ok := d.quarterOf(m.day, minute-d.span(m.day).Since); ok {
+			m.mail = d.mail.quarter(at)
+		}
+	}
+	return m
 }
 
 // number returns a number of a column that may be nil.
@@ -274,16 +299,6 @@ func number(column []int64, i int) int64 {
 		return 0
 	}
 	return column[i]
-}
-
-// arrive adds recipients in a minute of a day.
-func (d *Data) arrive(place int32, day int, minute int64, n int32) {
-	if day == len(d.Days) {
-		d.arrivals.add(arrival{int32(minute), place, n})
-	} else {
-		d.addBefore(place, int64(n))
-	}
-	d.mail.arrive(d, place, day, minute, n)
 }
 
 // addBefore adds recipients of a place on the days before.

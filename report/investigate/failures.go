@@ -96,6 +96,3 @@ func (m *model) recipients(leaf int32, from, to int) (sum float64) {
 	}
 	return sum
 }
-
-// rowsAt returns the rows of a leaf.
-func (m *model) rowsAt(leaf int32) []row { return m.rows[m.rowsOf[leaf]:m.rowsOf[leaf+1]] }

@@ -29,7 +29,7 @@ type ledger struct {
 	open   [openPages]page
 	filled []filledPage
 	few    []entry // of pages with little on them
-	sums   []int64 // of all pages, by flow
+	sums   []int64 // of all closed pages, by flow
 }
 
 const openPages = 8
@@ -47,61 +47,68 @@ type filledPage struct {
 
 type entry struct{ at, flow, n int32 }
 
-func (l *ledger) add(quarter, flow, n int32) {
+// page returns the page of a quarter. It is open until another page is asked for.
+func (l *ledger) page(quarter int32) *page {
 	if quarter < l.first || quarter >= l.first+openPages {
 		l.close()
 		l.first = quarter - openPages/2
 	}
-	p := &l.open[quarter-l.first]
-	if more := int(flow) + 1 - len(p.n); more > 0 {
-		p.n = append(p.n, make([]int32, more)...)
+	return &l.open[quarter-l.first]
+}
+
+func (p *page) add(flow, n int32) {
+	if int(flow) >= len(p.n) {
+		p.n = append(p.n, make([]int32, int(flow)+1-len(p.n))...)
 	}
 	if p.n[flow] == 0 {
 		p.flows = append(p.flows, flow)
 	}
 	p.n[flow] += n
-	*at(&l.sums, int(flow)) += int64(n)
 }
 
 // close closes the open pages.
 func (l *ledger) close() {
 	for i := range l.open {
-		p, at := &l.open[i], l.first+int32(i)
-		if 2*len(p.flows) > len(p.n) {
-			l.filled = append(l.filled, filledPage{at, slices.Clone(p.n)})
-		} else {
-			for _, flow := range p.flows {
-				l.few = append(l.few, entry{at, flow, p.n[flow]})
-			}
+		p, quarter := &l.open[i], l.first+int32(i)
+		filled := 2*len(p.flows) > len(p.n)
+		if filled {
+			l.filled = append(l.filled, filledPage{quarter, slices.Clone(p.n)})
 		}
 		for _, flow := range p.flows {
-			p.n[flow] = 0
+			n := &p.n[flow]
+			if *at(&l.sums, int(flow)) += int64(*n); !filled {
+				l.few = append(l.few, entry{quarter, flow, *n})
+			}
+			*n = 0
 		}
 		p.flows = p.flows[:0]
 	}
 }
 
-// each calls f with all that was counted. Nothing may be added while it does. It
-// takes a few flows at a time, so that what f keeps of them stays in the cache.
-func (l *ledger) each(f func(at, flow, n int32)) {
+// total returns all that was counted, by flow.
+func (l *ledger) total() []int64 {
 	l.close()
-	const few = 64
+	return l.sums
+}
+
+// each calls f with all that was counted: what the flows from one on had in a
+// quarter. Nothing may be added while it does. It takes a few flows at a time, so
+// that what f keeps of them stays in the cache.
+func (l *ledger) each(f func(at, flow int32, n []int32)) {
+	l.close()
+	const few = 32
 	for from, more := 0, true; more; from += few {
 		more = false
 		for _, p := range l.filled {
-			if from >= len(p.n) {
-				continue
-			}
-			more = true
-			for i, n := range p.n[from:min(from+few, len(p.n))] {
-				if n != 0 {
-					f(p.at, int32(from+i), n)
-				}
+			if from < len(p.n) {
+				more = true
+				f(p.at, int32(from), p.n[from:min(from+few, len(p.n))])
 			}
 		}
 	}
-	for _, e := range l.few {
-		f(e.at, e.flow, e.n)
+	for i := range l.few {
+		e := &l.few[i]
+		f(e.at, e.flow, []int32{e.n})
 	}
 }
 
@@ -135,34 +142,24 @@ func (m *mail) number(d *Data, host, sender name) int32 {
 	return n
 }
 
-// add counts recipients and accepted messages in a quarter of an hour of the days
-// before.
-func (m *mail) add(at, flow, recipients, accepted int32) {
+// quarterMail is the mail of a quarter of an hour.
+type quarterMail struct {
+	mail        *mail
+	tried, came *page
+}
+
+func (m *mail) quarter(at int32) quarterMail {
+	return quarterMail{m, m.tried.page(at), m.came.page(at)}
+}
+
+// add counts recipients and accepted messages.
+func (q *quarterMail) add(flow, recipients, accepted int32) {
 	if recipients != 0 {
-		m.tried.add(at, flow, recipients)
+		q.tried.add(flow, recipients)
 	}
 	if accepted != 0 {
-		m.reports[m.flows[flow].host] = true
-		m.came.add(at, flow, accepted)
-	}
-}
-
-// arrive counts recipients in a minute of a day.
-func (m *mail) arrive(d *Data, place int32, day int, minute int64, n int32) {
-	if at, ok := d.quarterOf(day, minute); ok {
-		m.tried.add(at, m.flow(d, place), n)
-	}
-}
-
-// accept counts messages in a minute of a day.
-func (m *mail) accept(d *Data, place int32, day int, minute int64, n int32) {
-	flow := m.flow(d, place)
-	m.reports[m.flows[flow].host] = true
-	if day == len(d.Days) {
-		m.accepted = append(m.accepted, arrival{int32(minute), flow, n})
-	}
-	if at, ok := d.quarterOf(day, minute); ok {
-		m.came.add(at, flow, n)
+		q.mail.reports[q.mail.flows[flow].host] = true
+		q.came.add(flow, accepted)
 	}
 }
 

@@ -33,17 +33,18 @@ type model struct {
 	names  [numDims]interner
 	leaves []key
 	leafOf []int32            // by place
-	with   [numDims][][]int32 // leaves with recipients in the window, by value
+	with   [numDims][][]int32 // leaves with recipients in the window, by value; filled when asked for
 	single []bool             // providers with one domain
 
 	reasons []string           // that occur in the window
 	reason  []int32            // by cause, -1 when the reason does not occur in the window
 	p       [][]float32        // by reason and leaf: the usual rate of failure
+	came    []int64            // recipients of the window by place
 	today   []float64          // recipients of the window by leaf
 	all     []float64          // recipients of the window and the days before by leaf
 	mail    [numDims][]float64 // of all, by value; filled when asked for
 	events  []event            // of the window, in order of time
-	rows    []row              // recipients of the window, by leaf
+	rows    []row              // recipients of the window, by leaf; filled when asked for
 	rowsOf  []int32            // where the rows of a leaf begin
 	total   float64            // recipients of the window
 	usual   float64            // expected events of any reason in the window
@@ -117,45 +118,75 @@ func (m *model) inWindow(minute int64) (bin int32, ok bool) {
 	return int32((minute - d.Since) / m.bin), minute >= d.Since && minute < d.Until
 }
 
+// placed is a place and its values.
+type placed struct {
+	key
+	place int32
+}
+
 // place finds the leaf of every place. The provider of a leaf is the operator
 // of the relay that took most of the mail of the domain from the host, so it is
 // known also when there was no relay.
 func (m *model) place() {
 	d := m.data
-	owner := newOwners(d)
+	m.came = make([]int64, len(d.places))
+	d.arrivals.each(func(a *arrival) { m.came[a.place] += int64(a.n) })
+	owner := newOwners(d, m.came)
 	m.names[dimHost], m.names[dimDomain] = owner.hosts, owner.domains
-	byKey := make(map[key]int32, len(d.places))
-	m.leafOf = make([]int32, len(d.places))
-	var first []int32 // domain, by provider
+	list := make([]placed, 0, len(d.places))
+	singles := singles{owners: owner}
 	for i := range d.places {
 		p, u := &d.places[i], &owner.uses[i]
 		if u.n == 0 { // nobody was to receive anything there
 			continue
 		}
 		provider, platform := owner.of(int32(i))
-		var k key
-		k[dimHost], k[dimDomain] = u.host, u.domain
-		k[dimInstance] = m.names[dimInstance].id(p.instance)
-		k[dimSender] = m.names[dimSender].id(p.sender)
-		k[dimProvider] = m.names[dimProvider].id(provider)
-		k[dimPlatform] = m.names[dimPlatform].id(platform)
-		leaf, ok := byKey[k]
-		if !ok {
-			leaf = int32(len(m.leaves))
-			byKey[k] = leaf
-			m.leaves = append(m.leaves, k)
+		k := placed{place: int32(i)}
+		k.key[dimHost], k.key[dimDomain] = u.host, u.domain
+		k.key[dimInstance] = m.names[dimInstance].id(p.instance)
+		k.key[dimSender] = m.names[dimSender].id(p.sender)
+		k.key[dimProvider] = m.names[dimProvider].id(provider)
+		k.key[dimPlatform] = m.names[dimPlatform].id(platform)
+		list = append(list, k)
+		singles.add(provider, &k.key)
+	}
+	m.single = singles.is
+	m.leaf(list)
+}
+
+// leaf numbers the values that places have. Leaves of one domain are neighbours.
+func (m *model) leaf(list []placed) {
+	by := []func(*placed) int32{}
+	for _, d := range [...]dim{dimDomain, dimHost, dimProvider, dimPlatform, dimSender, dimInstance} {
+		if m.names[d].len() > 1 {
+			by = append(by, func(p *placed) int32 { return p.key[d] })
 		}
-		m.leafOf[i] = leaf
-		for len(first) <= int(k[dimProvider]) {
-			first, m.single = append(first, 0), append(m.single, false)
+	}
+	m.leafOf = make([]int32, len(m.data.places))
+	m.leaves = make([]key, 0, len(list))
+	for _, p := range sortBy(list, by...) {
+		if n := len(m.leaves); n == 0 || m.leaves[n-1] != p.key {
+			m.leaves = append(m.leaves, p.key)
 		}
-		switch of := &first[k[dimProvider]]; {
-		case *of == 0:
-			*of = k[dimDomain]
-			m.single[k[dimProvider]] = !registry.IsProvider(string(d.texts[provider])) && provider != localName && !owner.smart[provider]
-		case *of != k[dimDomain]:
-			m.single[k[dimProvider]] = false
-		}
+		m.leafOf[p.place] = int32(len(m.leaves) - 1)
+	}
+}
+
+// singles finds the providers with one domain.
+type singles struct {
+	owners *owners
+	is     []bool  // by provider
+	first  []int32 // domain, by provider
+}
+
+func (s *singles) add(provider name, k *key) {
+	is, first := at(&s.is, int(k[dimProvider])), at(&s.first, int(k[dimProvider]))
+	switch domain := k[dimDomain]; {
+	case *first == 0:
+		*first = domain
+		*is = !registry.IsProvider(string(s.owners.data.texts[provider])) && provider != localName && !s.owners.smart[provider]
+	case *first != domain:
+		*is = false
 	}
 }
 
@@ -177,26 +208,13 @@ func (m *model) classify() {
 	}
 }
 
-// window sorts the rows of the window.
+// window adds up the window.
 func (m *model) window() {
 	d := m.data
 	m.today = make([]float64, len(m.leaves))
-	m.rowsOf = make([]int32, len(m.leaves)+1)
-	d.arrivals.each(func(a *arrival) {
-		m.rowsOf[m.leafOf[a.place]+1]++
-		m.today[m.leafOf[a.place]] += float64(a.n)
-	})
-	for l := range m.leaves {
-		m.rowsOf[l+1] += m.rowsOf[l]
+	for place, n := range m.came {
+		m.today[m.leafOf[place]] += float64(n)
 	}
-	m.rows = make([]row, d.arrivals.len())
-	next := slices.Clone(m.rowsOf)
-	d.arrivals.each(func(a *arrival) {
-		leaf := m.leafOf[a.place]
-		m.rows[next[leaf]] = row{int32(int64(a.minute) / m.bin), a.n}
-		next[leaf]++
-	})
-	m.index()
 	for i := range d.Events {
 		e := &d.Events[i]
 		bin, ok := m.inWindow(e.Minute)
@@ -212,6 +230,30 @@ func (m *model) window() {
 	}
 	slices.SortStableFunc(m.events, func(a, b event) int { return cmp.Compare(a.from.Minute, b.from.Minute) })
 	m.infer()
+}
+
+// rowsAt returns the rows of a leaf.
+func (m *model) rowsAt(leaf int32) []row {
+	if m.rowsOf == nil {
+		m.sortRows()
+	}
+	return m.rows[m.rowsOf[leaf]:m.rowsOf[leaf+1]]
+}
+
+func (m *model) sortRows() {
+	arrivals := m.data.arrivals
+	m.rowsOf = make([]int32, len(m.leaves)+1)
+	arrivals.each(func(a *arrival) { m.rowsOf[m.leafOf[a.place]+1]++ })
+	for l := range m.leaves {
+		m.rowsOf[l+1] += m.rowsOf[l]
+	}
+	m.rows = make([]row, arrivals.len())
+	next := slices.Clone(m.rowsOf)
+	arrivals.each(func(a *arrival) {
+		at := &next[m.leafOf[a.place]]
+		m.rows[*at] = row{int32(int64(a.minute) / m.bin), a.n}
+		*at++
+	})
 }
 
 // index notes the leaves of each value.
@@ -232,6 +274,9 @@ func (m *model) index() {
 
 // eachLeaf calls f with the leaves of a slice that have recipients in the window.
 func (m *model) eachLeaf(c *candidate, f func(leaf int32)) {
+	if m.with[dimHost] == nil {
+		m.index()
+	}
 	list := m.with[dimHost][0]
 	for _, d := range c.dims {
 		if of := m.with[d][c.at[d]]; len(of) < len(list) {
@@ -324,6 +369,13 @@ func (m *model) history() *history {
 			h.events[reason] = append(h.events[reason], past{m.leafOf[place], float64(n)})
 		}
 	}
+	many := make([]int, len(m.reasons)+1)
+	for _, f := range d.failures {
+		many[m.reason[f.cause]+1]++
+	}
+	for reason := range h.events {
+		h.events[reason] = make([]past, 0, many[reason+1])
+	}
 	for _, f := range d.failures {
 		add(f.cause, f.place, f.n)
 	}
@@ -356,72 +408,97 @@ func (m *model) rates() {
 	for l := range m.all {
 		m.all[l] += h.n[l]
 	}
+	var of [numDims][]float64
+	for _, d := range rateDims {
+		of[d] = m.sums(d, h.n)
+	}
 	m.p = make([][]float32, len(m.reasons))
 	var each sync.WaitGroup
 	for r := range m.reasons {
-		each.Go(func() { m.p[r] = m.rate(h.n, h.events[r]) })
+		each.Go(func() { m.p[r] = m.rate(h.n, &of, h.events[r]) })
 	}
 	each.Wait()
 }
 
-// tally is what was seen of one value of a dimension.
-type tally struct{ n, f, expected float64 }
+// rateDims are the dimensions that usual rates hang on.
+var rateDims = []dim{dimProvider, dimSender, dimHost, dimDomain}
+
+// sums adds up what leaves have by a dimension of theirs.
+func (m *model) sums(d dim, n []float64) []float64 {
+	sums := make([]float64, len(m.names[d].names))
+	for l, n := range n {
+		sums[m.leaves[l][d]] += n
+	}
+	return sums
+}
 
 // rate finds the usual rate of a reason at every leaf, from the recipients n of the
-// leaves and the events of the days before.
-func (m *model) rate(n []float64, events []past) []float32 {
-	var tallies [numDims][]tally
-	for _, d := range [...]dim{dimProvider, dimSender, dimHost, dimDomain} {
-		tallies[d] = make([]tally, len(m.names[d].names))
+// leaves, their sums by value, and the events of the days before.
+func (m *model) rate(n []float64, of *[numDims][]float64, events []past) []float32 {
+	var f [numDims][]float64
+	for _, d := range rateDims {
+		f[d] = make([]float64, len(of[d]))
 	}
-	providers := tallies[dimProvider]
-	site := tally{}
-	for l, k := range m.leaves {
-		site.n += n[l]
-		providers[k[dimProvider]].n += n[l]
-	}
+	all := 0.0
 	for _, e := range events {
-		site.f += e.n
-		for d := range tallies {
-			if tallies[d] != nil {
-				tallies[d][m.leaves[e.leaf][d]].f += e.n
-			}
+		all += e.n
+		for _, d := range rateDims {
+			f[d][m.leaves[e.leaf][d]] += e.n
 		}
 	}
-	pSite := (site.f + 0.5) / (site.n + 100)
-	pProvider := make([]float64, len(providers))
-	for i, t := range providers {
-		pProvider[i] = (t.f + weightProvider*pSite) / (t.n + weightProvider)
+	provider := f[dimProvider]
+	pSite := (all + 0.5) / (sum(n) + 100)
+	for i := range provider {
+		provider[i] = (provider[i] + weightProvider*pSite) / (of[dimProvider][i] + weightProvider)
 	}
-	for l, k := range m.leaves {
-		for _, d := range [...]dim{dimSender, dimHost, dimDomain} {
-			t := &tallies[d][k[d]]
-			t.n, t.expected = t.n+n[l], t.expected+n[l]*pProvider[k[dimProvider]]
+	expected := m.expected(n, provider)
+	for _, d := range rateDims[1:] {
+		for v := range f[d] {
+			f[d][v] = m.factor(d, f[d][v], expected[d][v], of[d][v])
 		}
 	}
 	p := make([]float32, len(m.leaves))
-	for l, k := range m.leaves {
-		rate := pProvider[k[dimProvider]]
-		if m.data.has(partFactors) {
-			rate *= tallies[dimSender][k[dimSender]].factor(weightSender) * tallies[dimHost][k[dimHost]].factor(weightHost) *
-				tallies[dimDomain][k[dimDomain]].domainFactor()
-		}
+	for l := range m.leaves {
+		k := &m.leaves[l]
+		rate := provider[k[dimProvider]] * (f[dimSender][k[dimSender]] * f[dimHost][k[dimHost]] * f[dimDomain][k[dimDomain]])
 		p[l] = float32(min(mostRate, max(leastRate, rate)))
 	}
 	return p
 }
 
-// factor is how much worse something is than the providers of its mail, with so many
-// made-up failures.
-func (t *tally) factor(weight float64) float64 { return (t.f + weight) / (t.expected + weight) }
-
-// domainFactor is how much worse a domain is than its provider. Dead domains stay
-// dead.
-func (t *tally) domainFactor() float64 {
-	if t.n == 0 || t.expected == 0 {
-		return 1
+// expected returns how many failures the providers of their mail let expect of senders,
+// hosts and domains.
+func (m *model) expected(n, provider []float64) (e [numDims][]float64) {
+	for _, d := range rateDims[1:] {
+		e[d] = make([]float64, len(m.names[d].names))
 	}
-	return t.factor(weightDomain * t.expected / t.n)
+	for l, n := range n {
+		k := &m.leaves[l]
+		failing := n * provider[k[dimProvider]]
+		e[dimSender][k[dimSender]] += failing
+		e[dimHost][k[dimHost]] += failing
+		e[dimDomain][k[dimDomain]] += failing
+	}
+	return e
+}
+
+// factor is how much worse a value of a dimension is than the providers of its mail,
+// with some made-up failures. f failed of n recipients.
+func (m *model) factor(d dim, f, expected, n float64) float64 {
+	weight := 0.0
+	switch {
+	case !m.data.has(partFactors):
+		return 1
+	case d == dimSender:
+		weight = weightSender
+	case d == dimHost:
+		weight = weightHost
+	case n == 0 || expected == 0:
+		return 1
+	default: // dead domains stay dead
+		weight = weightDomain * expected / n
+	}
+	return (f + weight) / (expected + weight)
 }
 
 // rateOf returns the usual rate of a candidate's reason at a leaf.

@@ -1,7 +1,6 @@
 package investigate
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -26,31 +25,60 @@ type use struct {
 	n                                    int64
 }
 
-func newOwners(d *Data) *owners {
+// newOwners finds the operators. came are the recipients of the window by place.
+func newOwners(d *Data, came []int64) *owners {
 	o := &owners{data: d, at: map[[2]int32]int32{}, any: map[int32]int32{}, smart: map[name]bool{}}
-	o.weigh()
-	var uses []use
-	for i := range o.uses {
-		if p := &d.places[i]; o.uses[i].n > 0 && p.relay != noName && p.provider != noName && !p.local {
-			uses = append(uses, o.uses[i])
-		}
-	}
-	o.smartOf = make([]name, len(o.hosts.names))
-	o.smarthosts(uses)
+	o.weigh(came)
+	uses := o.byRelay()
 	most(uses, func(u *use) { o.at[[2]int32{u.host, u.domain}] = u.place })
+	o.smartOf = make([]name, len(o.hosts.names))
+	uses = sortBy(uses, useHost, useRelay, useDomain)
+	o.smarthosts(uses)
 	for i := range uses {
 		uses[i].host = 0
 	}
-	most(uses, func(u *use) { o.any[u.domain] = u.place })
+	most(sortBy(uses, useDomain, useProvider, useRelay), func(u *use) { o.any[u.domain] = u.place })
 	return o
+}
+
+func useHost(u *use) int32     { return u.host }
+func useDomain(u *use) int32   { return u.domain }
+func useProvider(u *use) int32 { return u.provider }
+func useRelay(u *use) int32    { return u.relay }
+
+// byRelay adds up the mail to other servers by host, domain, provider and relay, and
+// sorts it by them.
+func (o *owners) byRelay() (uses []use) {
+	list := make([]use, 0, len(o.uses))
+	for i := range o.uses {
+		if p := &o.data.places[i]; o.uses[i].n > 0 && p.relay != noName && p.provider != noName && !p.local {
+			list = append(list, o.uses[i])
+		}
+	}
+	list = sortBy(list, useHost, useDomain, useProvider, useRelay)
+	uses = list[:0]
+	for _, u := range list {
+		if n := len(uses); n > 0 && u.sameRelay(&uses[n-1]) {
+			uses[n-1].n += u.n
+		} else {
+			uses = append(uses, u)
+		}
+	}
+	return uses
+}
+
+func (u *use) sameRelay(o *use) bool {
+	return u.host == o.host && u.domain == o.domain && u.provider == o.provider && u.relay == o.relay
 }
 
 // weigh finds how much mail each place has. Mail that was only counted weighs more
 // than failures.
-func (o *owners) weigh() {
+func (o *owners) weigh(came []int64) {
 	d := o.data
 	o.uses = make([]use, len(d.places))
-	d.arrivals.each(func(a *arrival) { o.uses[a.place].n += 16 * int64(a.n) })
+	for place, n := range came {
+		o.uses[place].n += 16 * n
+	}
 	for place, n := range d.before {
 		o.uses[place].n += 16 * n
 	}
@@ -69,17 +97,8 @@ func (o *owners) weigh() {
 }
 
 // most calls found, for each host and domain, with a place of the relay with
-// most mail of the provider with most mail.
+// most mail of the provider with most mail. The list is sorted.
 func most(uses []use, found func(*use)) {
-	slices.SortFunc(uses, func(a, b use) int {
-		if c := comparePairs(a.host, a.domain, b.host, b.domain); c != 0 {
-			return c
-		}
-		if c := comparePairs(a.provider, a.relay, b.provider, b.relay); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.place, b.place)
-	})
 	for len(uses) > 0 {
 		var domain, provider []use
 		var best use
@@ -94,9 +113,27 @@ func most(uses []use, found func(*use)) {
 	}
 }
 
-// comparePairs compares two pairs of numbers, none of which is negative.
-func comparePairs(a1, a2, b1, b2 int32) int {
-	return cmp.Compare(int64(a1)<<32|int64(a2), int64(b1)<<32|int64(b2))
+// sortBy sorts a list by numbers that are not negative, the first of which decides,
+// and keeps the order of what is equal. Sorting by counting takes a tenth of the time
+// that comparing hundreds of thousands takes. The list itself is left in some order.
+func sortBy[T any](list []T, numbers ...func(*T) int32) []T {
+	spare := make([]T, len(list))
+	for _, number := range slices.Backward(numbers) {
+		var begins []int32
+		for i := range list {
+			*at(&begins, int(number(&list[i]))+1)++
+		}
+		for i := 1; i < len(begins); i++ {
+			begins[i] += begins[i-1]
+		}
+		for i := range list {
+			to := &begins[number(&list[i])]
+			spare[*to] = list[i]
+			*to++
+		}
+		list, spare = spare, list
+	}
+	return list
 }
 
 // topRelay returns the mail of all, and the relay with most of it.
@@ -125,14 +162,8 @@ func run(uses []use, key func(*use) [2]int32) (same, rest []use) {
 }
 
 // smarthosts finds hosts that pass most of their mail to one relay, whatever
-// its domain.
+// its domain. The list is sorted by host, relay and domain.
 func (o *owners) smarthosts(uses []use) {
-	slices.SortFunc(uses, func(a, b use) int {
-		if c := comparePairs(a.host, a.relay, b.host, b.relay); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.domain, b.domain)
-	})
 	for len(uses) > 0 {
 		var host, relay []use
 		host, uses = run(uses, func(u *use) [2]int32 { return [2]int32{u.host} })

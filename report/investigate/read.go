@@ -273,8 +273,9 @@ func (c *collector) AddQuarters(q *store.FlowQuarters) {
 	if !ok {
 		return
 	}
+	quarter := d.mail.quarter(at)
 	for i, mail := range q.Mail {
-		d.mail.add(at, c.mail[mail], int32(number(q.Recipients, i)), int32(number(q.Accepted, i)))
+		quarter.add(c.mail[mail], int32(number(q.Recipients, i)), int32(number(q.Accepted, i)))
 	}
 }
 

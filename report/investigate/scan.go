@@ -80,28 +80,75 @@ func (c *candidate) in(leaf *key) bool {
 // candidates returns the slices and reasons with more events than usual.
 func (m *model) candidates() (list []*candidate) {
 	floor := 0.7 * m.floor()
-	for _, dims := range combinations {
-		if !m.useful(dims) {
-			continue
-		}
-		slicesOf := map[key][]int32{}
-		for i := range m.events {
-			var k key
-			leaf := &m.leaves[m.events[i].leaf]
-			for _, d := range dims {
-				k[d] = leaf[d]
-			}
-			slicesOf[k] = append(slicesOf[k], int32(i))
-		}
-		for k, events := range slicesOf {
-			if float64(len(events)) < floor && m.weight(events) < floor || m.redundant(k, dims) {
-				continue
-			}
-			list = append(list, m.ofSlice(k, dims, events, floor)...)
+	byReason := make([][]int32, len(m.reasons))
+	for i := range m.events {
+		r := m.events[i].reason
+		byReason[r] = append(byReason[r], int32(i))
+	}
+	for r, events := range byReason {
+		if m.weight(events) >= floor {
+			list = append(list, m.ofReason(int32(r), events, floor)...)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b *candidate) int { return a.compare(b) })
 	return list
+}
+
+// ofReason returns the candidates of one reason.
+func (m *model) ofReason(reason int32, events []int32, floor float64) (list []*candidate) {
+	often := m.often(events, floor)
+	for _, dims := range combinations {
+		if !m.useful(dims) {
+			continue
+		}
+		want := uint8(0)
+		for _, d := range dims {
+			want |= 1 << d
+		}
+		slicesOf := map[key][]int32{}
+		for i, e := range events {
+			if often[i]&want != want {
+				continue
+			}
+			var k key
+			leaf := &m.leaves[m.events[e].leaf]
+			for _, d := range dims {
+				k[d] = leaf[d]
+			}
+			slicesOf[k] = append(slicesOf[k], e)
+		}
+		for k, events := range slicesOf {
+			c := &candidate{at: k, dims: dims, reason: reason, events: events, stale: true}
+			if f := m.weight(events); f >= floor && !m.redundant(k, dims) && f-m.expectedOf(c) >= floor {
+				list = append(list, c)
+			}
+		}
+	}
+	return list
+}
+
+// often returns in which dimensions, a bit each, the value of an event has enough
+// events. In others no slice of it has.
+func (m *model) often(events []int32, floor float64) []uint8 {
+	bits := make([]uint8, len(events))
+	for d := range numDims {
+		sums := make([]float64, len(m.names[d].names))
+		for _, e := range events {
+			sums[m.leaves[m.events[e].leaf][d]] += m.events[e].n
+		}
+		for i, e := range events {
+			if sums[m.leaves[m.events[e].leaf][d]] >= floor {
+				bits[i] |= 1 << d
+			}
+		}
+	}
+	return bits
+}
+
+// expectedOf finds how many events a candidate usually has.
+func (m *model) expectedOf(c *candidate) float64 {
+	m.eachLeaf(c, func(leaf int32) { c.all += m.today[leaf] * m.rateOf(c, leaf) })
+	return c.all
 }
 
 // compare orders candidates by what they are, so that two runs agree.
@@ -149,27 +196,6 @@ func (m *model) weight(events []int32) (sum float64) {
 		sum += m.events[i].n
 	}
 	return sum
-}
-
-// ofSlice returns the candidates of one slice.
-func (m *model) ofSlice(k key, dims []dim, events []int32, floor float64) (list []*candidate) {
-	byReason := make([][]int32, len(m.reasons))
-	for _, i := range events {
-		r := m.events[i].reason
-		byReason[r] = append(byReason[r], i)
-	}
-	for r, events := range byReason {
-		c := &candidate{at: k, dims: dims, reason: int32(r), events: events, stale: true}
-		f := m.weight(events)
-		if f < floor {
-			continue
-		}
-		m.eachLeaf(c, func(leaf int32) { c.all += m.today[leaf] * m.rateOf(c, leaf) })
-		if f-c.all >= floor {
-			list = append(list, c)
-		}
-	}
-	return list
 }
 
 // spread fills the bins of a candidate.

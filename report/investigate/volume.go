@@ -29,6 +29,7 @@ type stream struct {
 	host, sender registry.Foreign
 	others       bool        // it stands for all senders with little mail
 	days         [][]float64 // by day, the window being the last one, and quarter
+	all          []float64   // the same in one piece
 	flows        []int32     // of mail
 	usual        []float64   // expected in the window
 	usualDays    int
@@ -85,30 +86,47 @@ func newVolume(d *Data) *volume {
 // known, else what was tried. triedOf are the streams of what was tried of these.
 func (v *volume) fill(of, triedOf []*stream) {
 	m := &v.data.mail
-	add := func(s *stream, at, n int32) {
-		if s != nil {
-			s.days[int(at)/v.quarters][int(at)%v.quarters] += float64(n)
+	tried := make([][]float64, len(of))
+	for flow, s := range of {
+		if reported := triedOf[flow]; reported != nil {
+			s = reported
+		}
+		tried[flow] = s.mail()
+	}
+	m.tried.each(func(at, flow int32, n []int32) { addTo(tried[flow:], at, n) })
+	came := tried // the memory is used again
+	for flow, s := range of {
+		came[flow] = s.mail()
+	}
+	m.came.each(func(at, flow int32, n []int32) { addTo(came[flow:], at, n) })
+}
+
+// mail returns all that a stream counts; no stream counts nothing.
+func (s *stream) mail() []float64 {
+	if s == nil {
+		return nil
+	}
+	return s.all
+}
+
+// addTo adds what flows had in a quarter of an hour to lists of them.
+func addTo(lists [][]float64, at int32, n []int32) {
+	for i, n := range n {
+		if list := lists[i]; n != 0 && list != nil {
+			list[at] += float64(n)
 		}
 	}
-	m.tried.each(func(at, flow, n int32) {
-		if reported := triedOf[flow]; reported != nil {
-			add(reported, at, n)
-		} else {
-			add(of[flow], at, n)
-		}
-	})
-	m.came.each(func(at, flow, n int32) { add(of[flow], at, n) })
 }
 
 // frequent returns the senders with at least so much mail.
 func (m *mail) frequent(least float64) map[registry.Foreign]bool {
 	sums, much := map[registry.Foreign]float64{}, map[registry.Foreign]bool{}
-	for flow, n := range m.tried.sums {
+	for flow, n := range m.tried.total() {
 		if !m.reports[m.flows[flow].host] {
 			sums[m.flows[flow].sender] += float64(n)
 		}
 	}
-	for flow, n := range m.came.sums {
+	for flow, n := range m.came.total() {
 		sums[m.flows[flow].sender] += float64(n)
 	}
 	for sender, n := range sums {
@@ -118,10 +136,9 @@ func (m *mail) frequent(least float64) map[registry.Foreign]bool {
 }
 
 func (v *volume) newStream(host, sender registry.Foreign) *stream {
-	s := &stream{host: host, sender: sender, days: make([][]float64, len(v.data.Days)+1)}
-	for i := range s.days {
-		s.days[i] = make([]float64, v.quarters)
-	}
+	days := len(v.data.Days) + 1
+	s := &stream{host: host, sender: sender, all: make([]float64, days*v.quarters)}
+	s.days = slices.Collect(slices.Chunk(s.all, v.quarters))
 	return s
 }
 
@@ -189,27 +206,29 @@ func (v *volume) expected(s *stream, day int) (e []float64, days int) {
 }
 
 func (v *volume) expectedAt(s *stream, day int) (e []float64, days int) {
-	return v.expectedOf(s, func(h int) []float64 {
-		if same := v.hours(s, day, h, v.kind[day][h]); len(same) > 0 {
+	return v.expectedOf(s, func(list []float64, h int) []float64 {
+		if same := v.hours(list, s, day, h, v.kind[day][h]); len(same) > 0 {
 			return same
 		}
-		return slices.Concat(v.hours(s, day, h, false), v.hours(s, day, h, true))
+		return v.hours(v.hours(list, s, day, h, false), s, day, h, true)
 	})
 }
 
 // atRest returns what a stream usually brings on weekends.
 func (v *volume) atRest(s *stream, day int) (e []float64, days int) {
-	return v.expectedOf(s, func(h int) []float64 { return v.hours(s, day, h, true) })
+	return v.expectedOf(s, func(list []float64, h int) []float64 { return v.hours(list, s, day, h, true) })
 }
 
-func (v *volume) expectedOf(s *stream, hours func(h int) []float64) (e []float64, days int) {
+// expectedOf returns the mean of the hours that a function adds to a list.
+func (v *volume) expectedOf(s *stream, hours func(list []float64, h int) []float64) (e []float64, days int) {
 	e, days = make([]float64, v.quarters), len(s.days)
+	list, spare := make([]float64, 0, days), make([]float64, 0, days)
 	for h := range (v.quarters + 3) / 4 {
-		hour := hours(h)
-		days = min(days, len(hour))
-		mean := calmMean(hour)
-		if !v.data.has(partBursts) {
-			mean = sum(hour) / max(1, float64(len(hour)))
+		list = hours(list[:0], h)
+		days = min(days, len(list))
+		mean := sum(list) / max(1, float64(len(list)))
+		if v.data.has(partBursts) {
+			mean = calmMean(list, spare)
 		}
 		for q := 4 * h; q < min(4*h+4, v.quarters); q++ {
 			e[q] = mean / 4
@@ -225,31 +244,24 @@ func (v *volume) lastPart() float64 {
 	return float64(length-int64(v.quarters-1)*quarter) / quarter
 }
 
-// hours returns what came in an hour of the working days, or of the weekends,
+// hours adds to a list what came in an hour of the working days, or of the weekends,
 // before the window but on one day.
-func (v *volume) hours(s *stream, but, h int, weekend bool) (list []float64) {
+func (v *volume) hours(list []float64, s *stream, but, h int, weekend bool) []float64 {
+	from, to := 4*h, min(4*h+4, v.quarters)
 	for day := range len(s.days) - 1 {
-		if day == but || v.kind[day][h] != weekend {
-			continue
+		if day != but && v.kind[day][h] == weekend {
+			list = append(list, sum(s.days[day][from:to])*4/float64(to-from)) // the window may end within this hour
 		}
-		sum := 0.0
-		for q := 4 * h; q < min(4*h+4, v.quarters); q++ {
-			sum += s.days[day][q]
-		}
-		if n := v.quarters - 4*h; n < 4 { // the window ends within this hour
-			sum *= 4 / float64(n)
-		}
-		list = append(list, sum)
 	}
 	return list
 }
 
-// calmMean is the mean without bursts.
-func calmMean(list []float64) float64 {
+// calmMean is the mean without bursts. It works in a spare list.
+func calmMean(list, spare []float64) float64 {
 	if len(list) == 0 {
 		return 0
 	}
-	sorted := slices.Clone(list)
+	sorted := append(spare, list...)
 	slices.Sort(sorted)
 	limit := 2.2*(sorted[(len(list)-1)/2]+sorted[len(list)/2])/2 + 6
 	sum, n := 0.0, 0.0
@@ -605,15 +617,11 @@ func (v *volume) slices(least float64) (list []group) {
 	}
 	list = append(list, group{"", "", v.streams})
 	enough := func(streams []*stream) bool {
-		sum := 0.0
+		n := 0.0
 		for _, s := range streams {
-			for _, day := range s.days[:len(s.days)-1] {
-				for _, x := range day {
-					sum += x
-				}
-			}
+			n += sum(s.all[:len(v.data.Days)*v.quarters])
 		}
-		return sum/float64(len(v.data.Days)) >= least
+		return n/float64(len(v.data.Days)) >= least
 	}
 	for name, streams := range senders {
 		if several && enough(streams) {
@@ -703,19 +711,11 @@ func (v *volume) hosts() map[registry.Foreign]bool {
 func (v *volume) stuck(tried *stream, accepted []*stream) hole {
 	today := len(v.data.Days)
 	came := make([]float64, v.quarters)
-	sumCame, sumTried := 0.0, 0.0
+	sumCame, sumTried := 0.0, sum(tried.all)
 	for _, s := range accepted {
-		for day := range s.days {
-			for q, x := range s.days[day] {
-				if sumCame += x; day == today {
-					came[q] += x
-				}
-			}
-		}
-	}
-	for day := range tried.days {
-		for _, x := range tried.days[day] {
-			sumTried += x
+		sumCame += sum(s.all)
+		for q, x := range s.days[today] {
+			came[q] += x
 		}
 	}
 	if sumCame == 0 {
