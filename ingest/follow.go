@@ -88,13 +88,12 @@ func (f *follower) watch(rules store.Classifier) {
 		}
 		f.opt.Observe(e)
 	}
-	f.emit = func(r *parsers.Record) {
-		if !f.isNew() {
-			return
+	f.watched = true
+	f.record = func(r *parsers.Record) error {
+		if err := f.tracker.Record(r); err != nil {
+			return err
 		}
-		if f.err = f.tracker.Record(r); f.err == nil {
-			f.err = f.watcher.tracker.Record(r)
-		}
+		return f.watcher.tracker.Record(r)
 	}
 }
 
@@ -278,23 +277,28 @@ const stdinTurn = 200 * time.Millisecond
 
 // readStdin reads the lines of standard input that wait.
 func (f *follower) readStdin() error {
-	counted := tally{loop: f.loop, total: &f.added}
-	if f.more = f.stdin != nil; f.more {
-		if err := f.readAs(f.stdinName); err != nil {
-			return err
-		}
-		f.loop.stream = f.parser
+	if f.more = f.stdin != nil; !f.more {
+		return nil
 	}
-	for began := time.Now(); f.more && time.Since(began) < stdinTurn; {
+	if err := f.readAs(f.stdinName); err != nil {
+		return err
+	}
+	lines := f.newFeed(f.parser)
+	lines.begin(func(b *block) error { return f.take(b, &f.added) })
+	for began := time.Now(); f.more && lines.err == nil && time.Since(began) < stdinTurn; {
 		line, err := f.stdin.Next()
 		var long *source.TooLongError
 		switch {
 		case err == nil:
-			if err := f.readLine(line, &counted); err != nil {
-				return err
+			passed, err := f.journal.passed(f.w, line)
+			if err != nil {
+				return errors.Join(err, lines.end())
+			}
+			if !passed {
+				lines.line(line)
 			}
 		case errors.As(err, &long):
-			counted.add(f.parser, parsers.Unparsed)
+			lines.count(parsers.Unparsed)
 		case err == source.ErrQuiet:
 			f.more = false
 		default:
@@ -304,22 +308,9 @@ func (f *follower) readStdin() error {
 			f.stdin, f.more = nil, false
 		}
 	}
-	counted.flush()
-	f.journal.save(f.w)
-	return nil
-}
-
-// readLine reads a line of standard input, unless journalctl repeats it.
-func (f *follower) readLine(line []byte, counted *tally) error {
-	passed, err := f.journal.passed(f.w, line)
-	if err != nil || passed {
+	if err := lines.end(); err != nil {
 		return err
 	}
-	f.line = line
-	result := f.parser.Parse(line, f.emit)
-	if f.err != nil {
-		return f.fail()
-	}
-	counted.add(f.parser, result)
+	f.journal.save(f.w)
 	return nil
 }

@@ -93,12 +93,14 @@ type loop struct {
 	tracker *track.Tracker
 	once    once
 	opt     Options
-	emit    func(*parsers.Record)
-	stream  *detect.Stream // whose records are emitted
-	again   bool           // the line of the last record was counted in another log
-	alone   bool           // nothing but one log is read, into a store of its own
-	err     error          // of the store, from within emit
-	line    []byte         // that is being read
+	blocks  chan *block                 // that are not in use
+	record  func(*parsers.Record) error // takes in what a line of this log says first
+	again   bool                        // the line of the last record was counted in another log
+	alone   bool                        // nothing but one log is read, into a store of its own
+	ahead   bool                        // what is read can be read again from any line on
+	watched bool                        // lines are shown
+	line    []byte                      // of the last record, when they are
+	err     error                       // of the store
 
 	given   map[string]bool // whether a file was named by its path
 	untimed store.Lines     // of the source, before the first line with a time
@@ -130,19 +132,14 @@ func newLoop(ctx context.Context, db store.Writable, rules store.Classifier, opt
 		since = time.Now().Add(-opt.Keep.Delivered).UnixMicro()
 	}
 	w.KeepDeliveries(since)
-	l := &loop{w: w, tracker: track.New(w, rules), opt: opt}
+	l := &loop{w: w, tracker: track.New(w, rules), opt: opt, blocks: newBlocks()}
+	l.record = l.tracker.Record
 	if known, err := w.LastSource(); err == nil && known == 0 {
 		l.fresh = true
 		l.memory.bound() // there is nothing to load
 	}
 	l.once.w = w
 	l.once.forget()
-	l.emit = func(r *parsers.Record) {
-		if l.isNew() {
-			l.remember(r.Format)
-			l.err = l.tracker.Record(r)
-		}
-	}
 	return l, nil
 }
 
@@ -155,16 +152,37 @@ func (l *loop) remember(f *parsers.Format) {
 	}
 }
 
-// isNew reports whether a record is to be counted: nothing went wrong, and no
-// other log had its line before.
-func (l *loop) isNew() bool {
-	if l.err != nil {
-		return false
+// take takes in what lines said, and adds their number to a total.
+func (l *loop) take(b *block, total *store.Lines) error {
+	for i := range b.records {
+		if l.err = l.takeRecord(&b.records[i]); l.err != nil {
+			return l.fail()
+		}
 	}
-	if line, first := l.stream.Line(); first {
-		l.again, l.err = l.once.counted(line)
+	for _, c := range b.counts {
+		if c.time == 0 {
+			l.untimed.Add(c.Lines)
+		} else {
+			l.w.CountLines(c.time, c.Lines)
+		}
+		total.Add(c.Lines)
 	}
-	return l.err == nil && !l.again
+	return nil
+}
+
+// takeRecord takes in a record, unless another log had its line before.
+func (l *loop) takeRecord(r *record) (err error) {
+	if r.first {
+		if l.again, err = l.once.counted(r.line); err != nil {
+			return err
+		}
+	}
+	if l.again {
+		return nil
+	}
+	l.remember(r.Format)
+	l.line = r.text
+	return l.record(&r.Record)
 }
 
 // readAs is called before lines of a log are read.
@@ -275,6 +293,7 @@ var errMoved = errors.New("another process has read this source in the meantime"
 // again, because another process has read in it.
 func (l *loop) family(ctx context.Context, families []source.Family, res *Result) (again bool, err error) {
 	stream := families[0].Stream()
+	l.ahead = !stream || l.alone
 	if err := l.beginFamily(ctx, stream); err != nil {
 		return false, err
 	}
@@ -319,16 +338,18 @@ func (l *loop) end(res *Result) error {
 	if !l.opt.Whole || stream == nil {
 		return nil
 	}
-	l.stream = stream
-	result := stream.End(l.emit)
-	if l.err != nil {
-		return l.fail()
+	f, counts := l.newFeed(stream), store.Lines{}
+	f.begin(func(b *block) error { return l.take(b, &counts) })
+	result := stream.End(f.keep)
+	if err := f.end(); err != nil {
+		return err
 	}
 	if result == parsers.Unparsed && len(res.Files) > 0 {
 		again := store.Lines{Understood: -1, Unparsed: 1}
 		l.w.CountLines(max(0, stream.Time().UnixMicro()), again)
 		res.Lines.Add(again)
 		file := &res.Files[len(res.Files)-1]
+		file.Seen = stream.Seen()
 		refused := file.Refusal != ""
 		if file.Lines.Add(again); !refused {
 			l.judge(file, stream, res)
@@ -399,8 +420,7 @@ func (l *loop) note(file *File, stream *detect.Stream, res *Result) {
 // judge notes which formats a file was read as, and what it seems to be when
 // nothing in it was understood.
 func (l *loop) judge(file *File, stream *detect.Stream, res *Result) {
-	file.Seen, file.lacking = stream.Seen(), stream.Lacks()
-	if !file.NotUnderstood() {
+	if file.lacking = stream.Lacks(); !file.NotUnderstood() {
 		return
 	}
 	file.Refusal = stream.Refusal()
@@ -428,140 +448,8 @@ func restore(stream *detect.Stream, state []byte) error {
 // fatalError is one that is not of a single source.
 type fatalError struct{ error }
 
-// readLines reads to the end of r, or to the first error.
-func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *detect.Stream, file *File) error {
-	counted := tally{loop: l, total: &file.Lines}
-	defer counted.flush()
-	l.stream = stream
-	for {
-		line, err := r.Next()
-		if err == source.ErrQuiet {
-			counted.flush()
-			if err := l.yield(ctx, r, stream, r.Await); err != nil {
-				return &fatalError{err}
-			}
-			continue
-		}
-		result := parsers.Unparsed
-		if err != nil {
-			var long *source.TooLongError
-			if !errors.As(err, &long) {
-				return err
-			}
-			line = []byte(long.Error())
-		} else {
-			l.line = line
-			result = stream.Parse(line, l.emit)
-			if l.err != nil {
-				return &fatalError{l.fail()}
-			}
-		}
-		counted.add(stream, result)
-		if result == parsers.Unparsed && len(file.Samples) < samples {
-			shown := stream.Redact(line)
-			file.Samples = append(file.Samples, Sample{r.Position().Line, string(shown[:min(len(shown), 200)])})
-		}
-		if l.lines++; l.lines%checkEvery == 0 {
-			counted.flush()
-			if err := l.pause(ctx, r, stream); err != nil {
-				return &fatalError{err}
-			}
-		}
-	}
-}
-
-// tally counts lines by the minute.
-type tally struct {
-	loop  *loop
-	lines store.Lines // in the minute of stamp
-	stamp int64
-	total *store.Lines
-}
-
-// add counts a line that a stream has read.
-func (t *tally) add(stream *detect.Stream, result parsers.Result) {
-	lost := int64(stream.Lost())
-	t.lines.Irrelevant -= lost
-	t.lines.Unparsed += lost
-	if now := max(0, stream.Time().UnixMicro()); store.Minute(now) != store.Minute(t.stamp) {
-		t.flush()
-		t.stamp = now
-	}
-	t.lines.Read++
-	switch result {
-	case parsers.Understood:
-		t.lines.Understood++
-	case parsers.Irrelevant:
-		t.lines.Irrelevant++
-	default:
-		t.lines.Unparsed++
-	}
-}
-
-func (t *tally) flush() {
-	if t.lines.Read == 0 {
-		return
-	}
-	if t.stamp == 0 {
-		t.loop.untimed.Add(t.lines)
-	} else {
-		t.loop.w.CountLines(t.stamp, t.lines)
-	}
-	t.total.Add(t.lines)
-	t.lines = store.Lines{}
-}
-
 func (l *loop) parserOptions(path string) parsers.Options {
 	return parsers.Options{Location: l.opt.Location, Host: l.opt.Host, Path: path}
-}
-
-// pause commits a batch that is large enough, or that another process waits for,
-// and begins the next.
-func (l *loop) pause(ctx context.Context, r *source.Reader, stream *detect.Stream) error {
-	if now := time.Now(); l.opt.Progress != nil && now.Sub(l.shown) > 100*time.Millisecond {
-		l.shown = now
-		read, size := r.Progress()
-		l.opt.Progress(r.Path(), read, size)
-	}
-	if l.lines%boundEvery == 0 {
-		l.memory.bound()
-	}
-	full, err := l.tracker.Full()
-	if err != nil {
-		l.err = err
-		return l.fail()
-	}
-	if l.lines < batchLines && !full && !l.w.Wanted() && ctx.Err() == nil {
-		return nil
-	}
-	return l.yield(ctx, r, stream, context.Context.Err)
-}
-
-// yield commits a batch, waits, and begins the next. Others may write in
-// between.
-func (l *loop) yield(ctx context.Context, r *source.Reader, stream *detect.Stream, wait func(context.Context) error) error {
-	if err := l.save(r, stream); err != nil {
-		return err
-	}
-	if err := l.commit(); err != nil {
-		return err
-	}
-	if err := wait(ctx); err != nil {
-		return err
-	}
-	if err := l.begin(ctx); err != nil {
-		return err
-	}
-	// A stream in its first line was not stored yet: it has to be looked up anew,
-	// as what others have read in has.
-	offset, err := l.w.SourceOffset(r.Position().ID)
-	if err != nil {
-		return err
-	}
-	if offset != r.Position().Offset {
-		return errMoved
-	}
-	return nil
 }
 
 // begin begins a batch unless one has begun.
@@ -603,18 +491,25 @@ func (l *loop) fail() error {
 
 // save stores how far r was read, within the batch.
 func (l *loop) save(r *source.Reader, stream *detect.Stream) error {
-	p := r.Position()
+	p := placeOf(r, stream)
+	if err := l.put(&p); err != nil {
+		return err
+	}
+	r.Saved(p.Position)
+	return nil
+}
+
+// put stores a place in a source, within the batch.
+func (l *loop) put(p *place) error {
 	if !p.Known() {
 		return nil
 	}
-	state, err := stream.AppendBinary(nil)
-	if err != nil {
-		return fmt.Errorf("keep the state of %s: %w", r.Path(), err)
+	if p.err != nil {
+		return fmt.Errorf("keep the state of %s: %w", p.Path, p.err)
 	}
-	p.State = state
-	s := store.Source(p)
+	s := store.Source(p.Position)
 	l.w.PutSource(&s)
-	r.Saved(source.Position(s))
+	p.Position = source.Position(s)
 	return nil
 }
 

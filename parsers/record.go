@@ -156,6 +156,25 @@ func (r *Record) Reset() {
 	*r = Record{Contact: Contact{Delay: -1}}
 }
 
+// Detach copies what r points to behind b, lets r point there, and returns the longer
+// b: r is valid for as long as that is.
+func (r *Record) Detach(b []byte) []byte {
+	for _, field := range [...]*[]byte{
+		&r.Host, &r.Instance, &r.Service,
+		&r.ID, &r.Sender, &r.Account, &r.Client, &r.ClientIP, &r.MessageID, &r.BounceOf, &r.QueueIDs,
+		&r.Address, &r.Original, &r.Place,
+		&r.Relay, &r.RelayIP, &r.Reply.Text, &r.Then, &r.NextID, &r.TLS, &r.Session,
+		&r.Fault.Domain,
+	} {
+		if len(*field) > 0 {
+			n := len(b)
+			b = append(b, *field...)
+			*field = b[n:len(b):len(b)]
+		}
+	}
+	return b
+}
+
 // ReportedByBounce makes r a failure that a bounce reports and of which a line of a log says so.
 // Reply and MTAStatus are set, and what is set of the message is that of what was
 // returned: r means what a bounce in a mailbox does.

@@ -1,0 +1,400 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"mailfail/ingest/source"
+	"mailfail/parsers"
+	"mailfail/parsers/detect"
+	"mailfail/store"
+)
+
+// Lines are read and parsed by one goroutine, in blocks, while another one follows the
+// messages through the blocks before: see feed.readAhead. What a block holds is bounded,
+// and so is their number.
+const (
+	blockRecords = 256
+	blockBytes   = 64 << 10
+	blocksAhead  = 6
+)
+
+// A block holds what lines said, on its way from the parsers to the tracker. It is used
+// again and again, so that lines allocate nothing.
+type block struct {
+	records []record
+	data    []byte // that the records point to
+	counts  []lineCount
+	samples []Sample // of lines that were not understood
+
+	ended bool  // at a place where a batch may end; else the last line may have more records
+	last  place // that one
+	err   error // of reading on from there
+}
+
+// record is a record that stays valid with its block.
+type record struct {
+	parsers.Record
+	first bool        // no other record of its line comes before it
+	line  detect.Line // of a first one
+	text  []byte      // the line, when lines are shown
+}
+
+// lineCount is a number of lines, read one after the other.
+type lineCount struct {
+	time int64 // within their minute, in microseconds; 0 before the first with a time
+	store.Lines
+}
+
+// A place is where one line of a source ends and the next begins: what has to be known
+// to store what was read up to there, and to go on from there.
+type place struct {
+	source.Position
+	err        error // of appending the state
+	seen       []detect.Seen
+	read, size int64 // see source.Reader.Progress
+}
+
+func placeOf(r *source.Reader, stream *detect.Stream) place {
+	p := place{Position: r.Position(), seen: stream.Seen()}
+	p.State, p.err = stream.AppendBinary(nil)
+	p.read, p.size = r.Progress()
+	return p
+}
+
+// newBlocks returns as many as are ever in use: one is filled, the others wait, or are
+// taken in.
+func newBlocks() chan *block {
+	blocks := make(chan *block, blocksAhead+1)
+	for range cap(blocks) {
+		blocks <- new(block)
+	}
+	return blocks
+}
+
+func (b *block) reset() {
+	b.records, b.data, b.counts, b.samples = b.records[:0], b.data[:0], b.counts[:0], b.samples[:0]
+	b.ended, b.last, b.err = false, place{}, nil
+}
+
+// next returns the place of the next record.
+func (b *block) next() *record {
+	if n := len(b.records); n < cap(b.records) {
+		b.records = b.records[:n+1]
+	} else {
+		b.records = append(b.records, record{})
+	}
+	return &b.records[len(b.records)-1]
+}
+
+// keep returns a copy of text that stays valid with the block.
+func (b *block) keep(text []byte) []byte {
+	n := len(b.data)
+	b.data = append(b.data, text...)
+	return b.data[n:len(b.data):len(b.data)]
+}
+
+// feed fills blocks with what the lines of a stream say.
+type feed struct {
+	stream *detect.Stream
+	blocks chan *block         // that are not in use
+	block  *block              // is being filled; nil when no more is wanted
+	pass   func(*block) *block // hands a full one on, and returns an empty one
+	err    error               // of who takes them in, from within pass
+	keep   func(*parsers.Record)
+
+	identified bool   // it is asked which lines are those of other logs
+	shown      bool   // so are the lines themselves
+	text       []byte // the line that is being read, if so
+	lines      int    // since the last place at which a batch may end
+
+	counted lineCount // not yet in a block
+}
+
+func (l *loop) newFeed(stream *detect.Stream) *feed {
+	f := &feed{stream: stream, blocks: l.blocks, identified: !l.alone, shown: l.watched}
+	f.keep = f.add // bound once, so that no line allocates it
+	return f
+}
+
+// begin lets take have the blocks as soon as they are full, until end.
+func (f *feed) begin(take func(*block) error) {
+	f.block, f.err = <-f.blocks, nil
+	f.pass = func(b *block) *block {
+		f.err = take(b)
+		b.reset()
+		if f.err == nil {
+			return b
+		}
+		f.blocks <- b
+		return nil
+	}
+}
+
+// end hands on what is left, and returns the error of who has taken it in.
+func (f *feed) end() error {
+	f.hand()
+	if f.block != nil {
+		f.blocks <- f.block
+	}
+	return f.err
+}
+
+// hand hands the block on.
+func (f *feed) hand() {
+	if f.block != nil {
+		f.flush()
+		f.block = f.pass(f.block)
+	}
+}
+
+// add adds a record to the block.
+func (f *feed) add(r *parsers.Record) {
+	if f.block != nil && (len(f.block.records) == blockRecords || len(f.block.data) >= blockBytes) {
+		f.hand()
+	}
+	b := f.block
+	if b == nil {
+		return
+	}
+	kept := b.next()
+	kept.Record = *r
+	b.data = kept.Detach(b.data)
+	if kept.first = false; f.identified {
+		if kept.line, kept.first = f.stream.Line(); kept.first {
+			kept.line.Host = b.keep(kept.line.Host)
+		}
+	}
+	if kept.text = nil; f.shown {
+		kept.text = b.keep(f.text)
+	}
+}
+
+// line reads a line.
+func (f *feed) line(line []byte) parsers.Result {
+	f.text = line
+	result := f.stream.Parse(line, f.keep)
+	f.count(result)
+	return result
+}
+
+// count counts a line that was read.
+func (f *feed) count(result parsers.Result) {
+	c := &f.counted
+	lost := int64(f.stream.Lost())
+	c.Irrelevant -= lost
+	c.Unparsed += lost
+	if now := max(0, f.stream.Time().UnixMicro()); store.Minute(now) != store.Minute(c.time) {
+		f.flush()
+		c.time = now
+	}
+	c.Read++
+	switch result {
+	case parsers.Understood:
+		c.Understood++
+	case parsers.Irrelevant:
+		c.Irrelevant++
+	default:
+		c.Unparsed++
+	}
+}
+
+// flush puts the lines that were counted into the block.
+func (f *feed) flush() {
+	if f.counted.Read > 0 && f.block != nil {
+		f.block.counts = append(f.block.counts, f.counted)
+		f.counted.Lines = store.Lines{}
+	}
+}
+
+// read reads lines up to the next place at which a batch may end. It returns false when
+// there is no further line for now, or no more is wanted.
+func (f *feed) read(r *source.Reader) bool {
+	for f.block != nil {
+		line, err := r.Next()
+		result := parsers.Unparsed
+		var long *source.TooLongError
+		switch {
+		case err == nil:
+			result = f.line(line)
+		case errors.As(err, &long):
+			line = []byte(long.Error())
+			f.count(result)
+		default:
+			return f.reach(r, err)
+		}
+		if result == parsers.Unparsed {
+			f.sample(r, line)
+		}
+		if f.lines++; f.lines == checkEvery {
+			f.lines = 0
+			return f.reach(r, nil)
+		}
+	}
+	return false
+}
+
+// sample keeps a line that was not understood.
+func (f *feed) sample(r *source.Reader, line []byte) {
+	if f.block != nil && len(f.block.samples) < samples {
+		shown := f.stream.Redact(line)
+		f.block.samples = append(f.block.samples, Sample{r.Position().Line, string(shown[:min(len(shown), 200)])})
+	}
+}
+
+// reach hands the block on at a place where a batch may end, or with the error of
+// reading on. It reports whether more is wanted.
+func (f *feed) reach(r *source.Reader, err error) bool {
+	if f.block == nil {
+		return false
+	}
+	f.block.ended, f.block.last, f.block.err = true, placeOf(r, f.stream), err
+	f.hand()
+	return err == nil && f.block != nil
+}
+
+// readAll reads to the end of r, or to the first error. The first blocks are taken in
+// before more is read, for most logs have grown by a few lines only.
+func (f *feed) readAll(r *source.Reader, ahead bool, take func(*block) error) error {
+	f.begin(take)
+	more := f.read(r)
+	for more && !ahead {
+		more = f.read(r)
+	}
+	if !more {
+		return f.end()
+	}
+	return f.readAhead(r, take)
+}
+
+// readAhead does so while blocks are taken in.
+func (f *feed) readAhead(r *source.Reader, take func(*block) error) (err error) {
+	full := make(chan *block, blocksAhead)
+	var enough atomic.Bool
+	f.pass = func(b *block) *block {
+		full <- b
+		if b = <-f.blocks; enough.Load() {
+			f.blocks <- b
+			return nil
+		}
+		return b
+	}
+	go func() {
+		defer close(full)
+		for f.read(r) {
+		}
+		if f.block != nil {
+			f.blocks <- f.block
+		}
+	}()
+	for b := range full {
+		if err == nil {
+			err = take(b)
+			enough.Store(err != nil)
+		}
+		b.reset()
+		f.blocks <- b
+	}
+	return err
+}
+
+// reading is what is known of a source while it is read. The Reader is ahead of it.
+type reading struct {
+	*loop
+	ctx  context.Context
+	r    *source.Reader
+	file *File
+
+	last  place           // that was reached
+	err   error           // of reading on from there
+	saved source.Position // the last one that was stored
+}
+
+// readLines reads to the end of r, or to the first error.
+func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *detect.Stream, file *File) error {
+	s := &reading{loop: l, ctx: ctx, r: r, file: file, saved: r.Position()}
+	f := l.newFeed(stream)
+	for {
+		f.lines = l.lines % checkEvery
+		err := f.readAll(r, l.ahead, s.take)
+		if err == nil && s.err == source.ErrQuiet {
+			err = s.yield(r.Await)
+		}
+		r.Saved(s.saved)
+		if err != nil {
+			return &fatalError{err}
+		}
+		if s.err != source.ErrQuiet {
+			return s.err
+		}
+	}
+}
+
+// take takes in a block.
+func (s *reading) take(b *block) error {
+	lines := s.file.Lines.Read
+	if err := s.loop.take(b, &s.file.Lines); err != nil {
+		return err
+	}
+	s.lines += int(s.file.Lines.Read - lines)
+	s.file.Samples = append(s.file.Samples, b.samples[:min(len(b.samples), samples-len(s.file.Samples))]...)
+	if !b.ended {
+		return nil
+	}
+	s.last, s.err, s.file.Seen = b.last, b.err, b.last.seen
+	if b.err != nil {
+		return nil
+	}
+	return s.pause()
+}
+
+// pause commits a batch that is large enough, or that another process waits for,
+// and begins the next.
+func (s *reading) pause() error {
+	if now := time.Now(); s.opt.Progress != nil && now.Sub(s.shown) > 100*time.Millisecond {
+		s.shown = now
+		s.opt.Progress(s.r.Path(), s.last.read, s.last.size)
+	}
+	if s.lines%boundEvery == 0 {
+		s.memory.bound()
+	}
+	full, err := s.tracker.Full()
+	if err != nil {
+		s.loop.err = err
+		return s.fail()
+	}
+	if s.lines < batchLines && !full && !s.w.Wanted() && s.ctx.Err() == nil {
+		return nil
+	}
+	return s.yield(context.Context.Err)
+}
+
+// yield commits a batch, waits, and begins the next. Others may write in between.
+func (s *reading) yield(wait func(context.Context) error) error {
+	s.last.ID = s.saved.ID
+	if err := s.put(&s.last); err != nil {
+		return err
+	}
+	s.saved = s.last.Position
+	if err := s.commit(); err != nil {
+		return err
+	}
+	if err := wait(s.ctx); err != nil {
+		return err
+	}
+	if err := s.begin(s.ctx); err != nil {
+		return err
+	}
+	// A stream in its first line was not stored yet: it has to be looked up anew,
+	// as what others have read in has.
+	offset, err := s.w.SourceOffset(s.last.ID)
+	if err != nil {
+		return err
+	}
+	if offset != s.last.Offset {
+		return errMoved
+	}
+	return nil
+}
