@@ -357,7 +357,7 @@ func (s *reading) pause() error {
 		s.shown = now
 		s.opt.Progress(s.r.Path(), s.last.read, s.last.size)
 	}
-	if s.lines%boundEvery == 0 {
+	if s.lines%(boundEvery*checkEvery) == 0 {
 		s.memory.bound()
 	}
 	full, err := s.tracker.Full()

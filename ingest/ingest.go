@@ -19,21 +19,23 @@ import (
 	"mailfail/store"
 )
 
-const (
+// Tests make these smaller.
+var (
 	// batchLines bounds a batch: a killed run reads its last batch again. No clock
 	// ends a batch, so that a run writes the same rows on a fast machine and on a
 	// slow one. A batch ends early when another process waits to write.
 	batchLines = 250_000
 
-	// checkEvery is how many lines pass between two looks at others and the clock.
+	// checkEvery is how many lines pass between two places where a batch may end, and
+	// between two looks at others and the clock.
 	checkEvery = 1024
-
-	// boundEvery is how many pass between two looks at the memory.
-	boundEvery = 8 * checkEvery
-
-	// samples is how many lines that were not understood are kept to show.
-	samples = 5
 )
+
+// boundEvery is how many places pass between two looks at the memory.
+const boundEvery = 8
+
+// samples is how many lines that were not understood are kept to show.
+const samples = 5
 
 // Options are what the user said about the logs.
 type Options struct {

@@ -159,19 +159,46 @@ func (r *Record) Reset() {
 // Detach copies what r points to behind b, lets r point there, and returns the longer
 // b: r is valid for as long as that is.
 func (r *Record) Detach(b []byte) []byte {
-	for _, field := range [...]*[]byte{
-		&r.Host, &r.Instance, &r.Service,
-		&r.ID, &r.Sender, &r.Account, &r.Client, &r.ClientIP, &r.MessageID, &r.BounceOf, &r.QueueIDs,
-		&r.Address, &r.Original, &r.Place,
-		&r.Relay, &r.RelayIP, &r.Reply.Text, &r.Then, &r.NextID, &r.TLS, &r.Session,
-		&r.Fault.Domain,
-	} {
-		if len(*field) > 0 {
-			n := len(b)
-			b = append(b, *field...)
-			*field = b[n:len(b):len(b)]
-		}
+	b = detach(b, &r.Host)
+	b = detach(b, &r.Instance)
+	b = detach(b, &r.Service)
+
+	b = detach(b, &r.ID)
+	b = detach(b, &r.Sender)
+	b = detach(b, &r.Account)
+	b = detach(b, &r.Client)
+	b = detach(b, &r.ClientIP)
+	b = detach(b, &r.MessageID)
+	b = detach(b, &r.BounceOf)
+	b = detach(b, &r.QueueIDs)
+
+	b = detach(b, &r.Address)
+	b = detach(b, &r.Original)
+	b = detach(b, &r.Place)
+
+	b = detach(b, &r.Relay)
+	b = detach(b, &r.RelayIP)
+	b = detach(b, &r.Reply.Text)
+	b = detach(b, &r.Then)
+	b = detach(b, &r.NextID)
+	b = detach(b, &r.TLS)
+	b = detach(b, &r.Session)
+
+	return detach(b, &r.Fault.Domain)
+}
+
+// detach does so for a field. Most are empty, which is all that is inlined.
+func detach(b []byte, field *[]byte) []byte {
+	if len(*field) == 0 {
+		return b
 	}
+	return moved(b, field)
+}
+
+func moved(b []byte, field *[]byte) []byte {
+	n := len(b)
+	b = append(b, *field...)
+	*field = b[n:len(b):len(b)]
 	return b
 }
 

@@ -33,18 +33,29 @@ func (s *Stream) Line() (line Line, first bool) {
 // has none, and of the journal they are those of another clock.
 func hashOf(e *parsers.Entry) uint64 {
 	h := mix(uint64(e.Time.Unix()), 0)
-	for _, b := range [...][]byte{e.Host, e.Program, e.PID, e.Message} {
-		h = mix(h, uint64(len(b)))
-		for ; len(b) >= 8; b = b[8:] {
-			h = mix(h, binary.LittleEndian.Uint64(b))
-		}
-		if len(b) > 0 {
-			var rest [8]byte
-			copy(rest[:], b)
-			h = mix(h, binary.LittleEndian.Uint64(rest[:]))
-		}
+	h = mixText(h, e.Host)
+	h = mixText(h, e.Program)
+	h = mixText(h, e.PID)
+	return max(mixText(h, e.Message), 1)
+}
+
+// mixText mixes a text in, eight bytes at a time.
+func mixText(h uint64, text []byte) uint64 {
+	h = mix(h, uint64(len(text)))
+	b := text
+	for ; len(b) >= 8; b = b[8:] {
+		h = mix(h, binary.LittleEndian.Uint64(b))
 	}
-	return max(h, 1)
+	switch n := len(b); {
+	case n == 0:
+		return h
+	case len(text) >= 8: // its last bytes are the upper ones of the last eight
+		return mix(h, binary.LittleEndian.Uint64(text[len(text)-8:])>>(64-8*n))
+	case n >= 4:
+		return mix(h, uint64(binary.LittleEndian.Uint32(b))|uint64(binary.LittleEndian.Uint32(b[n-4:]))<<(8*n-32))
+	default:
+		return mix(h, uint64(b[0])|uint64(b[n/2])<<(8*(n/2))|uint64(b[n-1])<<(8*(n-1)))
+	}
 }
 
 // mix is the step of wyhash: both halves of a product depend on all bits.
