@@ -16,7 +16,7 @@ import (
 // messages through the blocks before: see feed.readAhead. What a block holds is bounded,
 // and so is their number.
 const (
-	blockRecords = 256
+	blockRecords = 128
 	blockBytes   = 64 << 10
 	blocksAhead  = 6
 )
