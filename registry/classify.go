@@ -50,7 +50,7 @@ type ruleSet [maxRules / 64]uint64
 func (s *ruleSet) add(i int) { s[i/64] |= 1 << (i % 64) }
 
 // method is part of the version: it changes with the order of evidence.
-const method = "5"
+const method = "6"
 
 // defaultRules compiles the embedded rules when they are first needed.
 var defaultRules = sync.OnceValue(func() *Rules {

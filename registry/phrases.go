@@ -198,7 +198,7 @@ func (p *phrases) find(text []byte, f *found) {
 		if word && !within {
 			words++
 			p.words.at(text, i, words, f)
-		} else if (c == '.' || c == ';' || c == '!') && i+1 < len(text) && text[i+1] == ' ' {
+		} else if endsSentence(text, i) {
 			words += nextSentence
 		} else if c == ',' || c == '(' {
 			words += nextPart
@@ -206,6 +206,13 @@ func (p *phrases) find(text []byte, f *found) {
 		p.open.at(text, i, words, f)
 		within = word
 	}
+}
+
+// endsSentence reports whether a sentence ends at i. Three points are those that
+// sendmail puts between an address and what is said of it.
+func endsSentence(text []byte, i int) bool {
+	c := text[i]
+	return (c == '.' || c == ';' || c == '!') && i+1 < len(text) && text[i+1] == ' ' && (i == 0 || text[i-1] != '.')
 }
 
 // at adds the phrases that begin at start, in the word of that number.
