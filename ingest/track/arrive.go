@@ -119,11 +119,13 @@ func (t *Tracker) countAccepted(m *message, n int64) {
 		c.Heard = n
 	}
 	t.w.Count(m.acceptedIn, m.acceptedAt, c)
-	if by := bytes.SplitN(m.submission, []byte{0}, 5); len(by) >= 4 {
-		size := int64(0)
-		if len(by) == 5 { // since schema 5
-			size = parsers.Number(by[4])
+	if len(m.submission) > 0 {
+		var by [5][]byte // the last one since schema 5
+		rest := m.submission
+		for i := range by {
+			by[i], rest, _ = bytes.Cut(rest, []byte{0})
 		}
+		size := parsers.Number(by[4])
 		t.w.AddVolume(m.acceptedAt, by[0], &store.Volume{Measure: store.AcceptedMail, N: n, Bytes: n * size})
 		t.w.AddSubmission(&store.Submission{
 			Time:       m.acceptedAt,

@@ -197,32 +197,46 @@ type told struct {
 }
 
 // findTold finds the recipients of messages that bounces may be about. The parameter
-// lists [bounce, first day, last day, hash].
+// lists [bounce, message].
 const findTold = `SELECT j.value ->> 0, r.id, r.series, m.message_id, m.queue_id, t.text, r.state, IFNULL(r.final_at, r.first_seen)
-	FROM json_each(?) AS j CROSS JOIN lookup AS l ON l.day BETWEEN j.value ->> 1 AND j.value ->> 2 AND l.hash = j.value ->> 3 AND l.ref % 2 = 0
-	CROSS JOIN message_rows AS m ON m.id = l.ref / 2 CROSS JOIN recipient_rows AS r ON r.message = m.id CROSS JOIN texts AS t ON t.id = r.address
+	FROM json_each(?) AS j CROSS JOIN message_rows AS m ON m.id = j.value ->> 1 CROSS JOIN recipient_rows AS r ON r.message = m.id CROSS JOIN texts AS t ON t.id = r.address
 	WHERE m.format <> (SELECT id FROM names WHERE text = ?)`
 
 // searchRows compares bounces with the rows of messages. Those of which there is a
 // message are compared again when the next batch ends.
 func (w *Writer) searchRows() error {
 	byID := map[int64]*bounce{}
-	var keys [][4]int64
+	var ids []int64 // of the bounces of ranges
+	var ranges []lookupRange
 	for b := range w.bounces.unsettled {
 		byID[b.id] = b
 		for _, id := range b.ids {
-			keys = append(keys, [4]int64{b.id, dayOf(b.time - bounceWithin.Microseconds()), dayOf(b.time + bounceSkew.Microseconds()), int64(lookupHash(id))})
+			hash := int64(lookupHash(id))
+			ids = append(ids, b.id)
+			ranges = append(ranges, lookupRange{hash, hash, dayOf(b.time - bounceWithin.Microseconds()), dayOf(b.time + bounceSkew.Microseconds())})
+		}
+	}
+	refs, err := findLookups(func(query string, args []any, row func(*sql.Rows) error) error { return w.each(query, row, args...) }, ranges)
+	if err != nil {
+		return err
+	}
+	var pairs [][2]int64
+	for i := range refs {
+		for _, ref := range refs[i] {
+			if ref%2 == 0 {
+				pairs = append(pairs, [2]int64{ids[i], ref / 2})
+			}
 		}
 	}
 	var found []told
-	err := w.each(findTold, func(r *sql.Rows) error {
+	err = w.each(findTold, func(r *sql.Rows) error {
 		var f told
 		err := r.Scan(&f.bounce, &f.recipient, &f.series, &f.messageID, &f.queueID, &f.address, &f.state, &f.at)
 		if byID[f.bounce].isAbout(idHash([]byte(f.messageID)), f.queueID) {
 			found = append(found, f)
 		}
 		return err
-	}, list(keys), store.BouncesFormat)
+	}, list(pairs), store.BouncesFormat)
 	if err != nil {
 		return err
 	}

@@ -40,12 +40,22 @@ const (
 type countEntry struct {
 	hourSeries  int64 // hour and, in the lower half, series: entries are sorted by it
 	causeMinute int64 // cause and minute of the hour, likewise
-	field, n    int32
+	n           [fields]int16
 }
 
-func newCountEntry(minute, series, cause, field, n int32) countEntry {
-	hour := hourOf(minute)
-	return countEntry{int64(hour)<<32 | int64(uint32(series)), int64(cause)<<32 | int64(minute) - 60*int64(hour), field, n}
+// add adds the numbers of an entry with the same key, if there is room for the sums.
+func (e *countEntry) add(o *countEntry) bool {
+	if e.hourSeries != o.hourSeries || e.causeMinute != o.causeMinute {
+		return false
+	}
+	sum := e.n
+	for f, n := range o.n {
+		if sum[f] += n; sum[f] > math.MaxInt16/2 || sum[f] < math.MinInt16/2 {
+			return false
+		}
+	}
+	e.n = sum
+	return true
 }
 
 func (e *countEntry) hour() int64 { return e.hourSeries >> 32 }
@@ -62,7 +72,7 @@ func (e *countEntry) compare(o *countEntry) int {
 }
 
 // maxEntries is how many entries are kept in memory before they are written.
-const maxEntries = 1 << 18
+const maxEntries = 1 << 17
 
 // Count adds to the counts of a series in the minute of a time in microseconds.
 func (w *Writer) Count(series, time int64, c store.Counts) { w.count(series, 0, time, &c) }
@@ -80,15 +90,26 @@ func minuteOf(time int64) int32 {
 }
 
 func (w *Writer) count(series, cause, time int64, c *store.Counts) {
-	e := newCountEntry(minuteOf(time), int32(series), int32(cause), 0, 0)
-	for field, n := range [fields]int64{c.Delivered, c.Recipients, c.Suspended, c.Handed, c.Messages, c.Accepted, c.Expected, c.Heard} {
-		if n != 0 {
-			e.field, e.n = int32(field), int32(n)
-			w.counts = append(w.counts, e)
-		}
-	}
+	w.enter(minuteOf(time), series, cause, [fields]int64{c.Delivered, c.Recipients, c.Suspended, c.Handed, c.Messages, c.Accepted, c.Expected, c.Heard})
 	if len(w.counts) >= maxEntries && w.countErr == nil {
 		w.countErr = w.flushCounts()
+	}
+}
+
+// enter keeps numbers until the next flush. One delivery is counted in several ways
+// one after the other, which are one entry.
+func (w *Writer) enter(minute int32, series, cause int64, n [fields]int64) {
+	const most = math.MaxInt16 / 2
+	hour := hourOf(minute)
+	e := countEntry{hourSeries: int64(hour)<<32 | int64(uint32(series)), causeMinute: cause<<32 | int64(minute) - 60*int64(hour)}
+	for n != [fields]int64{} {
+		for f := range n {
+			e.n[f] = int16(min(max(n[f], -most), most))
+			n[f] -= int64(e.n[f])
+		}
+		if last := len(w.counts) - 1; last < 0 || !w.counts[last].add(&e) {
+			w.counts = append(w.counts, e)
+		}
 	}
 }
 
@@ -132,7 +153,9 @@ func foldEntries(entries []countEntry) []countRow {
 		if i == 0 || e.compare(&entries[i-1]) != 0 {
 			rows = append(rows, countRow{series: int64(int32(e.hourSeries)), cause: e.causeMinute >> 32, minute: int64(int32(e.causeMinute))})
 		}
-		rows[len(rows)-1].n[e.field] += int64(e.n)
+		for f, n := range e.n {
+			rows[len(rows)-1].n[f] += int64(n)
+		}
 	}
 	return withoutZeros(rows)
 }

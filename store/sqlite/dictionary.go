@@ -22,9 +22,9 @@ type dictionary struct {
 	loaded   bool
 	complete bool // all names are here
 	names    map[string]int64
-	relays   map[int64]struct{} // whose provider is stored
-	series   map[seriesIDs]int64
-	quick    digests // series by a digest of its names
+	relays   map[int64]struct{}  // whose provider is stored
+	series   map[seriesIDs]int64 // that were stored when the dictionary was read
+	quick    digests             // series by a digest of its names
 	causes   map[registry.Failure]int64
 	texts    digests // nil: not read yet
 	key      []byte  // scratch
@@ -42,7 +42,7 @@ type seriesIDs struct {
 // forget empties the caches.
 func (d *dictionary) forget() {
 	*d = dictionary{
-		names:  map[string]int64{"": 1},
+		names:  map[string]int64{},
 		relays: map[int64]struct{}{},
 		series: map[seriesIDs]int64{},
 		quick:  digests{},
@@ -156,6 +156,9 @@ func scanCause(rows *sql.Rows, f *registry.Failure, first ...any) error {
 
 // Name returns the id of a name, which is new if need be.
 func (w *Writer) Name(text []byte) (int64, error) {
+	if len(text) == 0 {
+		return 1, nil
+	}
 	if id, ok := w.names[string(text)]; ok {
 		return id, nil
 	}
@@ -260,7 +263,6 @@ func (w *Writer) Series(k *store.SeriesKey) (int64, error) {
 		w.sink.exec("INSERT INTO series (id, "+seriesColumns+") VALUES (?,?,?,?,?,?,?,?,?)", id,
 			s.format, s.host, s.instance, s.sender, s.domain, s.relay, s.direction, s.own)
 	}
-	w.series[s] = id
 	w.quick.put(h, id)
 	return id, nil
 }

@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/binary"
+	"slices"
 
 	"mailfail/store"
 )
@@ -36,9 +38,15 @@ func (w *Writer) Cover(host []byte, c store.Coverage) error {
 
 // LineHashes returns the lines of a minute in a log.
 func (w *Writer) LineHashes(log, minute int64) (hashes []uint32, err error) {
-	err = w.each("SELECT data FROM line_hashes WHERE log = ? AND minute = ?", func(rows *sql.Rows) error {
+	w.flushLineHashes()
+	err = w.each("SELECT part, data FROM line_hashes WHERE log = ? AND minute = ?", func(rows *sql.Rows) error {
+		var part int64
 		var data sql.RawBytes
-		err := rows.Scan(&data)
+		err := rows.Scan(&part, &data)
+		if err == nil && part != plainPart {
+			hashes, err = decodeSorted(hashes, data)
+			return err
+		}
 		for ; len(data) >= 4; data = data[4:] {
 			hashes = append(hashes, binary.LittleEndian.Uint32(data))
 		}
@@ -47,14 +55,40 @@ func (w *Writer) LineHashes(log, minute int64) (hashes []uint32, err error) {
 	return hashes, w.db.explain("read", err)
 }
 
+// The lines of a minute are in parts, four of which fill a page. All but plainPart,
+// which is of a database before schema 6 and has four bytes a line, hold the lines of
+// one or more batches as appendSorted does: in three bytes a line.
+const (
+	plainPart     = -1
+	partLines     = 290
+	mostPartBytes = 960
+)
+
 // AddLineHashes adds lines to those of a minute in a log.
 func (w *Writer) AddLineHashes(log, minute int64, hashes []uint32) {
-	data := make([]byte, 0, 4*len(hashes))
-	for _, h := range hashes {
-		data = binary.LittleEndian.AppendUint32(data, h)
+	hashes = slices.Sorted(slices.Values(hashes))
+	for some := range slices.Chunk(hashes, partLines) {
+		w.lineParts = append(w.lineParts, linePart{log, minute, appendSorted(nil, some)})
 	}
-	w.sink.exec(`INSERT INTO line_hashes VALUES (?,?,?)
-		ON CONFLICT (log, minute) DO UPDATE SET data = CAST(data || excluded.data AS BLOB)`, log, minute, data)
+}
+
+// linePart is part of the lines of a minute in a log.
+type linePart struct {
+	log, minute int64
+	data        []byte
+}
+
+// flushLineHashes writes the lines in the order in which they are stored: so the
+// pages become full.
+func (w *Writer) flushLineHashes() {
+	slices.SortStableFunc(w.lineParts, func(a, b linePart) int { return cmp.Or(cmp.Compare(a.log, b.log), cmp.Compare(a.minute, b.minute)) })
+	for _, p := range w.lineParts {
+		w.sink.exec(`INSERT INTO line_hashes SELECT ?1, ?2, IFNULL((SELECT max(part) + (length(data) > ?4) FROM line_hashes
+			WHERE log = ?1 AND minute = ?2 AND part >= 0), 0), ?3 WHERE true
+			ON CONFLICT (log, minute, part) DO UPDATE SET data = CAST(data || excluded.data AS BLOB)`, p.log, p.minute, p.data, mostPartBytes-len(p.data))
+	}
+	clear(w.lineParts)
+	w.lineParts = w.lineParts[:0]
 }
 
 // Lines are kept for a month, as logs are, but not more than maxLineHashes: beyond
@@ -67,6 +101,7 @@ const (
 // ForgetLineHashes removes the lines of which no other log is expected any more.
 func (w *Writer) ForgetLineHashes() error {
 	w.flushLines()
+	w.flushLineHashes()
 	oldest, _, err := w.find(`SELECT coalesce(min(minute), 0) FROM (
 		SELECT minute, sum(understood) OVER (ORDER BY minute DESC) AS n FROM lines
 		WHERE minute > min((SELECT max(minute) FROM lines), unixepoch() / 60) - ?) WHERE n < ?`, lineHashMinutes, maxLineHashes)

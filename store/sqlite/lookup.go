@@ -2,12 +2,22 @@ package sqlite
 
 import (
 	"cmp"
+	"database/sql"
+	"encoding/binary"
+	"math/bits"
 	"slices"
 
 	"mailfail/store"
 )
 
-// lookupEntry is a row of the table lookup.
+// What messages and rejections are found by is kept in two ways: as rows of lookup
+// when there are few, and in blocks when there are many, in which an entry takes four
+// bytes instead of fifteen, and hardly any time. The blocks of a day are of some runs,
+// within each of which all hashes rise. What is added to a day is joined with all runs
+// that are not larger: so there are few of them, and each entry is written a few
+// times only.
+
+// lookupEntry is a row of the table lookup, or part of a block.
 type lookupEntry struct {
 	day, ref int64
 	hash     int32
@@ -37,12 +47,242 @@ func (w *Writer) findRejection(s string, time, id int64) {
 
 // flushLookups writes the entries in their order, which spares SQLite most of the
 // work.
-func (w *Writer) flushLookups() {
-	slices.SortFunc(w.lookups, func(a, b lookupEntry) int {
-		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.hash, b.hash), cmp.Compare(a.ref, b.ref))
-	})
-	for _, l := range slices.Compact(w.lookups) {
+func (w *Writer) flushLookups() error {
+	w.lookups = inOrder(w.lookups)
+	if len(w.lookups) >= lookupMin {
+		return w.packLookups(w.lookups)
+	}
+	for _, l := range w.lookups {
 		w.sink.exec("INSERT OR IGNORE INTO lookup VALUES (?,?,?)", l.day, int64(l.hash), l.ref)
 	}
 	w.lookups = w.lookups[:0]
+	return nil
+}
+
+func inOrder(entries []lookupEntry) []lookupEntry {
+	slices.SortFunc(entries, func(a, b lookupEntry) int {
+		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.hash, b.hash), cmp.Compare(a.ref, b.ref))
+	})
+	return slices.Compact(entries)
+}
+
+const (
+	lookupLevels = 16     // room for the runs of a day in lookup_blocks.run
+	lookupMax    = 65_536 // rows that become blocks in one transaction
+	lookupBits   = 7_200  // about so many are in a block: four of them fill a page
+)
+
+// lookupMin is how many entries are worth blocks.
+var lookupMin = 1_024
+
+// lookupLevel is the number of a run of n entries within its day.
+func lookupLevel(n int) int64 { return min(int64(bits.Len(uint(n/lookupMin)))/2, lookupLevels-1) }
+
+// packLookups writes entries that are in order as blocks, day by day.
+func (w *Writer) packLookups(entries []lookupEntry) error {
+	for len(entries) > 0 {
+		day, n := entries[0].day, 1
+		for n < len(entries) && entries[n].day == day {
+			n++
+		}
+		if err := w.addRun(day, slices.Clone(entries[:n])); err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	w.lookups = w.lookups[:0]
+	return nil
+}
+
+// addRun adds entries to the runs of a day.
+func (w *Writer) addRun(day int64, entries []lookupEntry) error {
+	level := lookupLevel(len(entries))
+	for from := int64(0); ; {
+		run, ok, err := w.find("SELECT run FROM lookup_blocks WHERE run BETWEEN ? AND ? ORDER BY run LIMIT 1", day*lookupLevels+from, day*lookupLevels+level)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		if err := w.each("SELECT first, data FROM lookup_blocks WHERE run = ?", func(r *sql.Rows) error {
+			entries, _, err = scanLookups(r, day, entries)
+			return err
+		}, run); err != nil {
+			return err
+		}
+		w.sink.exec("DELETE FROM lookup_blocks WHERE run = ?", run)
+		level, from = lookupLevel(len(entries)), run-day*lookupLevels+1
+	}
+	w.putRun(day*lookupLevels+level, inOrder(entries))
+	return nil
+}
+
+// putRun writes the blocks of a run. All entries of a hash are in one.
+func (w *Writer) putRun(run int64, entries []lookupEntry) {
+	size := max(1, lookupBits/lookupShape(entries).bits())
+	for len(entries) > 0 {
+		n := min(size, len(entries))
+		for n < len(entries) && entries[n].hash == entries[n-1].hash {
+			n++
+		}
+		w.sink.exec("INSERT INTO lookup_blocks VALUES (?,?,?)", run, int64(entries[0].hash), appendLookups(nil, entries[0].hash, entries[:n]))
+		entries = entries[n:]
+	}
+}
+
+// lookupForm says how the entries of a block are kept: the lowest bits of the gaps
+// between hashes, and the difference between references and the smallest.
+type lookupForm struct {
+	gap, ref uint
+	base     int64
+}
+
+// bits returns what an entry takes, about.
+func (f lookupForm) bits() int { return int(f.gap + 2 + f.ref) }
+
+func lookupShape(entries []lookupEntry) lookupForm {
+	low, high := entries[0].ref, entries[0].ref
+	for i := range entries {
+		low, high = min(low, entries[i].ref), max(high, entries[i].ref)
+	}
+	span := int64(entries[len(entries)-1].hash) - int64(entries[0].hash)
+	return lookupForm{riceBits(uint64(span), len(entries)), uint(bits.Len64(uint64(high - low))), low}
+}
+
+// appendLookups appends the data of a block: how many entries there are, their form,
+// and of each the gap behind the hash before and its reference. The first gap is
+// that behind first.
+func appendLookups(dst []byte, first int32, entries []lookupEntry) []byte {
+	form, last := lookupShape(entries), int64(first)
+	dst = append(binary.AppendUvarint(dst, uint64(len(entries))), byte(form.gap), byte(form.ref))
+	w := bitWriter{b: binary.AppendUvarint(dst, uint64(form.base))}
+	for i := range entries {
+		e := &entries[i]
+		w.rice(uint64(int64(e.hash)-last), form.gap)
+		v := uint64(e.ref - form.base)
+		w.put(v, min(form.ref, 32))
+		w.put(v>>32, form.ref-min(form.ref, 32))
+		last = int64(e.hash)
+	}
+	return w.end()
+}
+
+// decodeLookups appends the entries of a block to dst.
+func decodeLookups(dst []lookupEntry, day, first int64, data []byte) ([]lookupEntry, error) {
+	n, size := binary.Uvarint(data)
+	if size <= 0 || len(data) < size+2 || n > uint64(8*len(data)) || data[size] > 32 || data[size+1] > 63 {
+		return dst, errBlock
+	}
+	gap, ref := uint(data[size]), uint(data[size+1])
+	base, more := binary.Uvarint(data[size+2:])
+	if more <= 0 {
+		return dst, errBlock
+	}
+	r := bitReader{b: data[size+2+more:]}
+	for hash := first; n > 0; n-- {
+		hash += int64(r.rice(gap))
+		v := r.take(min(ref, 32))
+		v |= r.take(ref-min(ref, 32)) << 32
+		dst = append(dst, lookupEntry{day, int64(base + v), int32(hash)})
+	}
+	if r.missing {
+		return dst, errBlock
+	}
+	return dst, nil
+}
+
+// scanLookups appends the entries of a row of first and data, and returns first.
+func scanLookups(r *sql.Rows, day int64, to []lookupEntry) ([]lookupEntry, int64, error) {
+	var first int64
+	var data sql.RawBytes
+	err := r.Scan(&first, &data)
+	if err == nil {
+		to, err = decodeLookups(to, day, first, data)
+	}
+	return to, first, err
+}
+
+// packRows makes blocks of what stands in rows, if that is much, and reports
+// whether there is more.
+func (w *Writer) packRows() (more bool, err error) {
+	n, _, err := w.find("SELECT count(*) FROM (SELECT 1 FROM lookup LIMIT ?)", lookupMin)
+	if err != nil || n < int64(lookupMin) {
+		return false, err
+	}
+	var entries []lookupEntry
+	err = w.each("SELECT day, hash, ref FROM lookup ORDER BY day, hash, ref LIMIT ?", func(r *sql.Rows) error {
+		var e lookupEntry
+		err := r.Scan(&e.day, &e.hash, &e.ref)
+		entries = append(entries, e)
+		return err
+	}, lookupMax)
+	if err != nil {
+		return false, err
+	}
+	last := entries[len(entries)-1]
+	w.sink.exec("DELETE FROM lookup WHERE day < ?1 OR day = ?1 AND (hash, ref) <= (?2, ?3)", last.day, int64(last.hash), last.ref)
+	return len(entries) == lookupMax, w.packLookups(entries)
+}
+
+// lookupRange is what entries are looked for by: hashes, and days.
+type lookupRange struct{ low, high, since, until int64 }
+
+// allDays is the range of a hash on whatever day.
+func allDays(low, high int64) lookupRange { return lookupRange{low, high, -1 << 40, 1 << 40} }
+
+// findLookups returns the references of the entries in each of some ranges, in order.
+func findLookups(each func(query string, args []any, row func(*sql.Rows) error) error, ranges []lookupRange) ([][]int64, error) {
+	if len(ranges) == 0 {
+		return nil, nil
+	}
+	since, until := ranges[0].since, ranges[0].until
+	hashes := make([][2]int64, len(ranges))
+	for i, r := range ranges {
+		since, until, hashes[i] = min(since, r.since), max(until, r.until), [2]int64{r.low, r.high}
+	}
+	found := make([][]int64, len(ranges))
+	add := func(i int, e lookupEntry) {
+		if r := &ranges[i]; e.day >= r.since && e.day <= r.until && int64(e.hash) >= r.low && int64(e.hash) <= r.high {
+			found[i] = append(found[i], e.ref)
+		}
+	}
+	err := each(`WITH RECURSIVE days (day) AS (SELECT min(day) FROM lookup WHERE day >= ?1 UNION ALL
+			SELECT (SELECT min(day) FROM lookup WHERE day > days.day) FROM days WHERE days.day IS NOT NULL)
+		SELECT h.key, l.day, l.hash, l.ref FROM days CROSS JOIN json_each(?3) AS h
+		CROSS JOIN lookup AS l ON l.day = days.day AND l.hash BETWEEN h.value ->> 0 AND h.value ->> 1
+		WHERE days.day <= ?2`, []any{since, until, list(hashes)}, func(r *sql.Rows) error {
+		var i int
+		var e lookupEntry
+		err := r.Scan(&i, &e.day, &e.hash, &e.ref)
+		add(i, e)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var entries []lookupEntry
+	err = each(`WITH RECURSIVE runs (run) AS (SELECT min(run) FROM lookup_blocks WHERE run >= ?1 UNION ALL
+			SELECT (SELECT min(run) FROM lookup_blocks WHERE run > runs.run) FROM runs WHERE runs.run IS NOT NULL)
+		SELECT h.key, b.run, b.first, b.data FROM runs CROSS JOIN json_each(?3) AS h
+		CROSS JOIN lookup_blocks AS b ON b.run = runs.run AND b.first BETWEEN
+			IFNULL((SELECT max(first) FROM lookup_blocks WHERE run = runs.run AND first <= h.value ->> 0), h.value ->> 0) AND h.value ->> 1
+		WHERE runs.run <= ?2`, []any{since * lookupLevels, until*lookupLevels + lookupLevels - 1, list(hashes)}, func(r *sql.Rows) error {
+		var i int
+		var run, first int64
+		var data sql.RawBytes
+		err := r.Scan(&i, &run, &first, &data)
+		if err == nil {
+			entries, err = decodeLookups(entries[:0], floorDiv(run, lookupLevels), first, data)
+		}
+		for _, e := range entries {
+			add(i, e)
+		}
+		return err
+	})
+	for i := range found {
+		slices.Sort(found[i])
+		found[i] = slices.Compact(found[i])
+	}
+	return found, err
 }

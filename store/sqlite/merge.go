@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -389,7 +390,35 @@ func (m *merging) addRows() error {
 		err = m.exec(fmt.Sprintf("INSERT OR IGNORE INTO main.lookup SELECT day, hash, ref + 2 * CASE ref %% 2 WHEN 0 THEN %d ELSE %d END FROM other.lookup",
 			m.base["message_rows"], m.base["rejection_rows"]))
 	}
+	if err == nil {
+		err = m.addLookups()
+	}
 	return err
+}
+
+// addLookups adds the blocks of lookup_blocks, run by run.
+func (m *merging) addLookups() error {
+	for run := int64(math.MinInt64); ; {
+		next, ok, err := m.find("SELECT run FROM other.lookup_blocks WHERE run > ? ORDER BY run LIMIT 1", run)
+		if err != nil || !ok {
+			return err
+		}
+		var entries []lookupEntry
+		err = m.each("SELECT first, data FROM other.lookup_blocks WHERE run = ?", func(r *sql.Rows) error {
+			entries, _, err = scanLookups(r, floorDiv(next, lookupLevels), entries)
+			return err
+		}, next)
+		for i := range entries {
+			entries[i].ref += 2 * m.base[map[int64]string{0: "message_rows", 1: "rejection_rows"}[entries[i].ref%2]]
+		}
+		if err == nil {
+			err = m.packLookups(inOrder(entries))
+		}
+		if err != nil {
+			return err
+		}
+		run = next
+	}
 }
 
 // addCounts adds the blocks of counts, hour by hour.

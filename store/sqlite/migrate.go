@@ -33,6 +33,23 @@ var migrations = map[int]func(ctx context.Context, conn *sql.Conn) error{
 		return err
 	},
 	4: addVolumes,
+	5: packLines,
+}
+
+// packLines gives the lines that were read the form of schema 6, in which more are
+// added to them. A database that was of schema 2 has it already.
+func packLines(ctx context.Context, conn *sql.Conn) error {
+	var has int
+	err := conn.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info('line_hashes') WHERE name = 'part'").Scan(&has)
+	if err != nil || has > 0 {
+		return err
+	}
+	_, err = conn.ExecContext(ctx, fmt.Sprintf(`ALTER TABLE line_hashes RENAME TO old_line_hashes;
+		CREATE TABLE line_hashes (log INTEGER NOT NULL, minute INTEGER NOT NULL, part INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (log, minute, part)) WITHOUT ROWID;
+		INSERT INTO line_hashes SELECT log, minute, %d, data FROM old_line_hashes;
+		DROP TABLE old_line_hashes;
+		CREATE TABLE lookup_blocks (run INTEGER NOT NULL, first INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (run, first)) WITHOUT ROWID`, plainPart))
+	return err
 }
 
 // addVolumes adds what is counted since schema 5. A database that was of schema 2 has
@@ -286,11 +303,7 @@ func (w *Writer) upgradeCounts(after int64) (last int64, n int, err error) {
 			err := r.Scan(&minute, &series, &c[0], &c[1], &c[2], &c[3], &c[4])
 			last = minute
 			n++
-			for field, v := range c {
-				if v != 0 {
-					w.counts = append(w.counts, newCountEntry(int32(minute), int32(series), 0, int32(field), int32(v)))
-				}
-			}
+			w.enter(int32(minute), series, 0, [fields]int64{c[0], c[1], c[2], c[3], c[4]})
 			return err
 		}, after, upgradeBatch)
 	return last, n, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -308,7 +309,63 @@ func (p *pruning) lookups(day int64) error {
 			})
 		}
 	}
+	for run, first, more := int64(math.MinInt64), int64(math.MinInt64), true; more && err == nil; {
+		err = p.batch(func() (err error) {
+			run, first, more, err = p.lookupBlocksFrom(run, first, day*lookupLevels)
+			return err
+		})
+	}
 	return err
+}
+
+// lookupBlocksFrom does so for some blocks behind one, and returns the last of them.
+func (p *pruning) lookupBlocksFrom(run, first, end int64) (lastRun, lastFirst int64, more bool, err error) {
+	type stored struct {
+		run, first int64
+		entries    []lookupEntry
+	}
+	var blocks []stored
+	var refs [2][]int64 // of messages, of rejections
+	err = p.each("SELECT run, first, data FROM lookup_blocks WHERE (run, first) > (?, ?) AND run < ? ORDER BY run, first LIMIT ?", func(r *sql.Rows) error {
+		var b stored
+		var data sql.RawBytes
+		err := r.Scan(&b.run, &b.first, &data)
+		if err == nil {
+			b.entries, err = decodeLookups(nil, 0, b.first, data)
+		}
+		for _, e := range b.entries {
+			refs[e.ref%2] = append(refs[e.ref%2], e.ref/2)
+		}
+		blocks = append(blocks, b)
+		return err
+	}, run, first, end, pruneBatch/128)
+	there := map[int64]bool{}
+	for i, table := range []string{"message_rows", "rejection_rows"} {
+		if err == nil {
+			err = p.each("SELECT id FROM "+table+" WHERE id IN (SELECT value FROM json_each(?))", func(r *sql.Rows) error {
+				var id int64
+				err := r.Scan(&id)
+				there[2*id+int64(i)] = true
+				return err
+			}, list(refs[i]))
+		}
+	}
+	if err != nil || len(blocks) == 0 {
+		return 0, 0, false, err
+	}
+	for _, b := range blocks {
+		n := len(b.entries)
+		kept := slices.DeleteFunc(b.entries, func(e lookupEntry) bool { return !there[e.ref] })
+		p.done.Other += int64(n - len(kept))
+		switch {
+		case len(kept) == 0:
+			p.sink.exec("DELETE FROM lookup_blocks WHERE run = ? AND first = ?", b.run, b.first)
+		case len(kept) < n:
+			p.sink.exec("UPDATE lookup_blocks SET data = ? WHERE run = ? AND first = ?", appendLookups(nil, int32(b.first), kept), b.run, b.first)
+		}
+	}
+	last := blocks[len(blocks)-1]
+	return last.run, last.first, true, nil
 }
 
 // lookupsFrom does so for some of a day, and returns where to go on.

@@ -55,16 +55,15 @@ func (t *tx) withIDs(ids []int64) (found []int64, err error) {
 	for _, id := range ids {
 		// The hashes of lookup have 16 bits in common with these, of which one is lost.
 		low := int64(int32(uint32(id&0xfffe) << 16))
-		var messages []int64
-		err := t.ints(`WITH RECURSIVE days (day) AS (SELECT min(day) FROM lookup UNION ALL
-				SELECT (SELECT min(day) FROM lookup WHERE day > days.day) FROM days WHERE days.day IS NOT NULL)
-			SELECT l.ref FROM days CROSS JOIN lookup AS l ON l.day = days.day AND l.hash BETWEEN ? AND ?
-			WHERE days.day IS NOT NULL AND l.ref % 2 = 0`, []any{low, low + 0x1ffff}, func(v []int64) error {
-			messages = append(messages, v[0]/2)
-			return nil
-		})
+		refs, err := findLookups(t.each, []lookupRange{allDays(low, low+0x1ffff)})
 		if err != nil {
 			return nil, err
+		}
+		var messages []int64
+		for _, ref := range refs[0] {
+			if ref%2 == 0 {
+				messages = append(messages, ref/2)
+			}
 		}
 		err = t.messageIDs(messages, func(message int64, _, messageID string) {
 			if idHash([]byte(messageID)) == id {

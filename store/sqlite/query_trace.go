@@ -51,21 +51,18 @@ func (q *reader) Trace(ctx context.Context, what string) (stories []*store.Story
 // lookup returns the ids of the messages and rejections that may have one of some
 // ids or addresses.
 func (t *tx) lookup(names ...string) (messages, rejections []int64, err error) {
-	hashes := make([]int64, len(names))
+	ranges := make([]lookupRange, len(names))
 	for i, s := range names {
-		hashes[i] = int64(lookupHash(s))
+		ranges[i] = allDays(int64(lookupHash(s)), int64(lookupHash(s)))
 	}
-	err = t.ints(`WITH RECURSIVE days (day) AS (SELECT min(day) FROM lookup UNION ALL
-			SELECT (SELECT min(day) FROM lookup WHERE day > days.day) FROM days WHERE days.day IS NOT NULL)
-		SELECT l.ref FROM days CROSS JOIN json_each(?) AS h CROSS JOIN lookup AS l ON l.day = days.day AND l.hash = h.value
-		WHERE days.day IS NOT NULL`, []any{list(hashes)}, func(v []int64) error {
-		if v[0]%2 == 0 {
-			messages = append(messages, v[0]/2)
+	found, err := findLookups(t.each, ranges)
+	for _, ref := range slices.Concat(found...) {
+		if ref%2 == 0 {
+			messages = append(messages, ref/2)
 		} else {
-			rejections = append(rejections, v[0]/2)
+			rejections = append(rejections, ref/2)
 		}
-		return nil
-	})
+	}
 	return messages, rejections, err
 }
 

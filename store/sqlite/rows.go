@@ -72,12 +72,12 @@ func (w *Writer) DeleteMessage(id int64) {
 // AddRecipient writes a recipient and returns its id.
 func (w *Writer) AddRecipient(r *store.Recipient) int64 {
 	id := w.nextID("recipient_rows")
-	address := w.address(r.Address)
-	w.sink.exec(`INSERT INTO recipient_rows (id, message, series, address, state, first_seen, last_seen, final_at, cause, troubled)
-		VALUES (?,?,?,?,?,?,?,?,?,?)`, id, r.Message, r.Series, address, r.State, r.FirstSeen, r.LastSeen,
-		nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0), r.Troubled)
+	w.recipients.add(id, &newRecipient{*r, w.address(r.Address)})
 	w.findMessage(r.Address, r.FirstSeen, r.Message)
 	w.note(fleet.Recipients, id)
+	if len(w.recipients.rows) >= maxRecipients {
+		w.flushRecipients()
+	}
 	return id
 }
 
@@ -93,6 +93,10 @@ func (w *Writer) address(s string) int64 {
 
 // UpdateRecipient writes what became of a recipient.
 func (w *Writer) UpdateRecipient(id int64, r *store.Recipient) {
+	if row := w.recipients.at(id); row != nil {
+		row.Recipient = *r
+		return
+	}
 	w.sink.exec("UPDATE recipient_rows SET series=?, state=?, first_seen=?, last_seen=?, final_at=?, cause=?, troubled=? WHERE id=?",
 		r.Series, r.State, r.FirstSeen, r.LastSeen, nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0), r.Troubled, id)
 	w.change(id)
@@ -101,7 +105,11 @@ func (w *Writer) UpdateRecipient(id int64, r *store.Recipient) {
 
 // RespellRecipient writes another spelling of a recipient's address.
 func (w *Writer) RespellRecipient(id int64, address string) {
-	w.sink.exec("UPDATE recipient_rows SET address=? WHERE id=?", w.address(address), id)
+	if row := w.recipients.at(id); row != nil {
+		row.address = w.address(address)
+	} else {
+		w.sink.exec("UPDATE recipient_rows SET address=? WHERE id=?", w.address(address), id)
+	}
 	w.respelled = append(w.respelled, respelling{id, address})
 	w.note(fleet.Recipients, id)
 }
@@ -131,6 +139,11 @@ func (w *Writer) findRespelled() error {
 
 // DeleteRecipient removes a recipient that has no attempts.
 func (w *Writer) DeleteRecipient(id int64) {
+	if row := w.recipients.at(id); row != nil {
+		*row = newRecipient{}
+		w.noteDeleted(fleet.Recipients, id)
+		return
+	}
 	w.change(id)
 	w.sink.exec("DELETE FROM recipient_rows WHERE id = ?", id)
 	w.noteDeleted(fleet.Recipients, id)

@@ -1,4 +1,4 @@
--- Schema 5. Times are microseconds since 1970 UTC unless a column says minute,
+-- Schema 6. Times are microseconds since 1970 UTC unless a column says minute,
 -- hour or day: those are minutes, hours or days since 1970 UTC. Reports see the same
 -- numbers whatever order the rows were written in.
 --
@@ -140,6 +140,14 @@ CREATE TABLE lookup (
     PRIMARY KEY (day, hash, ref)
 ) WITHOUT ROWID;
 
+-- The same, once there are many (see lookup.go).
+CREATE TABLE lookup_blocks (
+    run   INTEGER NOT NULL, -- day * 16 + number of the run
+    first INTEGER NOT NULL, -- hash that none in the block is below
+    data  BLOB NOT NULL,
+    PRIMARY KEY (run, first)
+) WITHOUT ROWID;
+
 -- What reports read of the rows of other tables, as blocks of some thousand
 -- rows (see segment.go). Rows with greater ids than the last block, and those in
 -- changed, have to be read from their table. All of this can be made anew.
@@ -262,13 +270,14 @@ CREATE TABLE lines (
 );
 
 -- The lines that had something to count, so that the same line of two logs counts
--- once: 32 bits of a hash of host, time, program, pid and text, in four bytes each.
--- They are kept for a month, and no more than some millions.
+-- once: 32 bits of a hash of host, time, program, pid and text. They are kept for a
+-- month, and no more than some millions.
 CREATE TABLE line_hashes (
     log    INTEGER NOT NULL, -- name: the path that all generations share
     minute INTEGER NOT NULL,
-    data   BLOB NOT NULL,
-    PRIMARY KEY (log, minute)
+    part   INTEGER NOT NULL,
+    data   BLOB NOT NULL, -- see linehashes.go
+    PRIMARY KEY (log, minute, part)
 ) WITHOUT ROWID;
 
 -- Between which minutes a log holds lines of a host.

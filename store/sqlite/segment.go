@@ -374,7 +374,10 @@ func (w *Writer) tidySome(quarters **quarterSums) (more bool, err error) {
 	if err != nil || len(days) > 1 {
 		return len(days) > 1, err
 	}
-	return false, w.renewSegments()
+	if err := w.renewSegments(); err != nil {
+		return false, err
+	}
+	return w.packRows()
 }
 
 // eachBlock calls each with some columns of the blocks that a query returns, in

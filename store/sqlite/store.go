@@ -30,7 +30,7 @@ import (
 var schema string
 
 // schemaVersion is the version of schema.sql, kept as SQLite's user_version.
-const schemaVersion = 5
+const schemaVersion = 6
 
 // applicationID marks a SQLite file as ours ("mfdb").
 const applicationID = 0x6d666462

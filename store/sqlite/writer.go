@@ -37,6 +37,8 @@ type Writer struct {
 	countErr    error // of writing them early
 	rowErr      error // of a call that does not return it
 	lookups     []lookupEntry
+	recipients  newRecipients
+	lineParts   []linePart
 	submissions map[submissionKey][3]int64
 	volumes     volumes
 	respelled   []respelling
@@ -211,6 +213,8 @@ func (w *Writer) discard() {
 	clear(w.lines)
 	clear(w.submissions)
 	w.volumes.clear()
+	w.recipients.clear()
+	w.lineParts = w.lineParts[:0]
 	clear(w.noted)
 	w.counts, w.lookups, w.failing, w.respelled = w.counts[:0], w.lookups[:0], w.failing[:0], w.respelled[:0]
 	w.countErr, w.rowErr, w.postponed = nil, nil, nil
@@ -290,13 +294,17 @@ func (w *Writer) flush() error {
 	if w.rowErr != nil {
 		return w.rowErr
 	}
+	w.flushRecipients()
 	w.flushLines()
+	w.flushLineHashes()
 	w.flushSubmissions()
 	w.flushVolumes()
 	if err := w.findRespelled(); err != nil {
 		return err
 	}
-	w.flushLookups()
+	if err := w.flushLookups(); err != nil {
+		return err
+	}
 	if err := w.flushDeliveries(); err != nil {
 		return err
 	}
