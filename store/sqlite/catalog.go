@@ -66,7 +66,7 @@ type cause struct {
 // are the same.
 func (t *tx) catalog() (*catalog, error) {
 	var key catalogKey
-	if _, err := t.one(`SELECT (SELECT max(id) FROM names), (SELECT IFNULL(max(id), 0) FROM series), (SELECT IFNULL(max(id), 0) FROM causes),
+	if _, err := t.one(`SELECT (SELECT max(id) FROM names), (SELECT IFNULL(max(id), 0) FROM series), (SELECT IFNULL(max(id), 0) FROM cause_rows),
 		(SELECT count(*) FROM relays), IFNULL((SELECT value FROM meta WHERE name = 'rules'), '')`, nil,
 		&key.names, &key.series, &key.causes, &key.relays, &key.rules); err != nil {
 		return nil, err

@@ -26,8 +26,9 @@ type dictionary struct {
 	series   map[seriesIDs]int64 // that were stored when the dictionary was read
 	quick    digests             // series by a digest of its names
 	causes   map[registry.Failure]int64
-	texts    digests // nil: not read yet
-	key      []byte  // scratch
+	kinds    map[store.Cause]int64 // without a provider
+	texts    digests               // nil: not read yet
+	key      []byte                // scratch
 
 	host   []byte // of the line before
 	hostID int64  // 0 none
@@ -47,6 +48,7 @@ func (d *dictionary) forget() {
 		series: map[seriesIDs]int64{},
 		quick:  digests{},
 		causes: map[registry.Failure]int64{},
+		kinds:  map[store.Cause]int64{},
 		key:    d.key,
 		host:   d.host[:0],
 	}
@@ -54,7 +56,7 @@ func (d *dictionary) forget() {
 
 // tooLarge reports whether it is time to forget.
 func (d *dictionary) tooLarge() bool {
-	return max(len(d.names), len(d.relays), len(d.series), len(d.quick), len(d.causes)) > cacheLimit
+	return max(len(d.names), len(d.relays), len(d.series), len(d.quick), len(d.causes), len(d.kinds)) > cacheLimit
 }
 
 // load reads what is stored, once.
@@ -131,8 +133,18 @@ func (w *Writer) loadSeries() error {
 }
 
 func (w *Writer) loadCauses() error {
-	if w.lastID["causes"] > cacheLimit/2 {
+	if w.lastID["cause_rows"] > cacheLimit/2 {
 		return nil
+	}
+	err := w.each("SELECT id, reason, rule, decided, confidence, "+failureColumns+" FROM kinds", func(rows *sql.Rows) error {
+		var id int64
+		var k store.Cause
+		err := scanCause(rows, &k.Failure, &id, &k.Reason, &k.Rule, &k.DecidedBy, &k.Confidence)
+		w.kinds[k] = id
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	return w.each("SELECT k.id, n.text, "+failureColumns+" FROM causes AS k JOIN names AS n ON n.id = k.provider", func(rows *sql.Rows) error {
 		var id int64
@@ -295,13 +307,26 @@ func (w *Writer) Cause(c *store.Cause) (int64, error) {
 	}
 	id := w.causes[c.Failure]
 	if id == 0 {
-		id = w.nextID("causes")
-		w.sink.exec(`INSERT INTO causes (id, signature, reply, enhanced, mta_status, stage, source, provider, reason, rule, decided, confidence)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`, id, c.Signature, c.Reply, c.Enhanced.String(), c.MTAStatus.String(), c.Stage, c.Source, provider,
-			string(c.Reason), c.Rule, uint8(c.DecidedBy), uint8(c.Confidence))
+		id = w.nextID("cause_rows")
+		w.sink.exec("INSERT INTO cause_rows VALUES (?,?,?)", id, provider, w.kind(c))
 	}
 	w.causes[c.Failure] = id
 	return id, nil
+}
+
+// kind returns the id of all of a cause but its provider, which is new if need be.
+func (w *Writer) kind(c *store.Cause) int64 {
+	k := *c
+	k.Provider = ""
+	id := w.kinds[k]
+	if id == 0 {
+		id = w.nextID("kinds")
+		w.sink.exec(`INSERT INTO kinds (id, signature, reply, enhanced, mta_status, stage, source, reason, rule, decided, confidence)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?)`, id, c.Signature, c.Reply, c.Enhanced.String(), c.MTAStatus.String(), c.Stage, c.Source,
+			string(c.Reason), c.Rule, uint8(c.DecidedBy), uint8(c.Confidence))
+		w.kinds[k] = id
+	}
+	return id
 }
 
 // Reclassify files the stored failures anew when c is of another version than
@@ -330,21 +355,26 @@ func (w *Writer) reclassify(c store.Classifier) error {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	verdicts := map[int64]registry.Verdict{}
+	if err := w.load(); err != nil {
+		return err
+	}
+	causes := map[int64]*store.Cause{}
 	err = w.each("SELECT k.id, n.text, "+failureColumns+" FROM causes AS k JOIN names AS n ON n.id = k.provider", func(rows *sql.Rows) error {
 		var id int64
-		var f registry.Failure
-		err := scanCause(rows, &f, &id, &f.Provider)
-		verdicts[id] = c.Classify(f)
+		var k store.Cause
+		err := scanCause(rows, &k.Failure, &id, &k.Provider)
+		k.Verdict = c.Classify(k.Failure)
+		causes[id] = &k
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	for id, v := range verdicts {
-		w.sink.exec("UPDATE causes SET reason = ?, rule = ?, decided = ?, confidence = ? WHERE id = ?", string(v.Reason), v.Rule, uint8(v.DecidedBy), uint8(v.Confidence), id)
+	for id, k := range causes {
+		w.sink.exec("UPDATE cause_rows SET kind = ? WHERE id = ?", w.kind(k), id)
 		w.note(fleet.Causes, id)
 	}
+	w.sink.exec("DELETE FROM kinds WHERE id NOT IN (SELECT kind FROM cause_rows)")
 	w.sink.exec("INSERT OR REPLACE INTO meta VALUES ('rules', ?)", c.Version())
 	return nil
 }

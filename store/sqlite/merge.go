@@ -333,13 +333,14 @@ var mergedTables = []struct {
 	{"texts", "id:texts text", ""},
 	{"relays", "relay:name provider:name", "ON CONFLICT DO NOTHING"},
 	{"series", "id:series format:name host:name instance:name sender:name domain:name relay:name direction own", ""},
-	{"causes", "id:causes reply enhanced mta_status stage source provider:name signature reason rule decided confidence", ""},
+	{"kinds", "id:kinds reply enhanced mta_status stage source signature reason rule decided confidence", ""},
+	{"cause_rows", "id:cause_rows provider:name kind:kinds", ""},
 	{"message_rows", "id:message_rows format:name host:name instance:name queue_id message_id sender:texts client:texts client_ip:texts account:name size first_seen own", ""},
-	{"recipient_rows", "id:recipient_rows message:message_rows series:series address:texts state first_seen last_seen final_at cause:causes exact_cause:causes troubled", ""},
-	{"attempt_rows", "id:attempt_rows time recipient:recipient_rows series:series outcome cause:causes service:name ip:texts delay text:texts first exact:attempt_rows own_cause:causes pair", ""},
-	{"rejection_rows", "id:rejection_rows time series:series cause:causes service:name queue_id client:texts client_ip:texts sender:texts sender_domain:name recipient:texts text:texts line_hash n n_main n_copy",
+	{"recipient_rows", "id:recipient_rows message:message_rows series:series address:texts state first_seen last_seen final_at cause:cause_rows exact_cause:cause_rows troubled", ""},
+	{"attempt_rows", "id:attempt_rows time recipient:recipient_rows series:series outcome cause:cause_rows service:name ip:texts delay text:texts first exact:attempt_rows own_cause:cause_rows pair", ""},
+	{"rejection_rows", "id:rejection_rows time series:series cause:cause_rows service:name queue_id client:texts client_ip:texts sender:texts sender_domain:name recipient:texts text:texts line_hash n n_main n_copy",
 		"ON CONFLICT DO NOTHING"},
-	{"connections", "minute series:series cause:causes session n messages text", ""},
+	{"connections", "minute series:series cause:cause_rows session n messages text", ""},
 	{"submissions", "hour host:name sender:name account:name client:name messages recipients bytes", addSubmissions},
 	{"volumes", "hour host:name measure value n bytes millis", addVolume},
 	{"troubles", "hour format:name host:name kind signature service:name n first last text",
@@ -348,7 +349,7 @@ var mergedTables = []struct {
 	{"lines", "minute read understood irrelevant unparsed",
 		`ON CONFLICT DO UPDATE SET read = read + excluded.read, understood = understood + excluded.understood,
 		irrelevant = irrelevant + excluded.irrelevant, unparsed = unparsed + excluded.unparsed`},
-	{"feedback", "id:feedback kind time series:series cause:causes attempt:attempt_rows sent:series sent_at ids addresses text hash", "ON CONFLICT DO NOTHING"},
+	{"feedback", "id:feedback kind time series:series cause:cause_rows attempt:attempt_rows sent:series sent_at ids addresses text hash", "ON CONFLICT DO NOTHING"},
 	{"sources", "id:sources fingerprint fingerprint_len offset line family path device inode size modified state", ""},
 }
 
@@ -442,7 +443,7 @@ func (m *merging) addCounts() error {
 		for i := range rows {
 			rows[i].series += m.base["series"]
 			if rows[i].cause > 0 {
-				rows[i].cause += m.base["causes"]
+				rows[i].cause += m.base["cause_rows"]
 			}
 		}
 		if err == nil {
@@ -482,9 +483,9 @@ func (m *merging) addOtherDeliveries() error {
 
 // segmentColumns says what the columns of a segment are ids of.
 var segmentColumns = map[int64][]string{
-	segmentAttempts:   {"attempt_rows", "", "recipient_rows", "series", "causes", ""},
-	segmentRecipients: {"recipient_rows", "", "", "", "", "series", "causes"},
-	segmentRejections: {"rejection_rows", "", "series", "causes", "", "name", "", ""},
+	segmentAttempts:   {"attempt_rows", "", "recipient_rows", "series", "cause_rows", ""},
+	segmentRecipients: {"recipient_rows", "", "", "", "", "series", "cause_rows"},
+	segmentRejections: {"rejection_rows", "", "series", "cause_rows", "", "name", "", ""},
 }
 
 // addOtherSegments adds the segments of rows, some of which may have no other

@@ -33,24 +33,43 @@ var migrations = map[int]func(ctx context.Context, conn *sql.Conn) error{
 		return err
 	},
 	4: addVolumes,
-	5: packLines,
+	5: pack,
 }
 
-// packLines gives the lines that were read the form of schema 6, in which more are
-// added to them. A database that was of schema 2 has it already.
-func packLines(ctx context.Context, conn *sql.Conn) error {
+// pack gives the lines that were read, and causes, the form of schema 6. A database
+// that was of schema 2 has it already.
+func pack(ctx context.Context, conn *sql.Conn) error {
 	var has int
 	err := conn.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info('line_hashes') WHERE name = 'part'").Scan(&has)
 	if err != nil || has > 0 {
 		return err
 	}
+	for _, view := range []string{"messages", "recipients", "attempts", "rejections", "failures"} {
+		if _, err := conn.ExecContext(ctx, "DROP VIEW IF EXISTS "+view); err != nil {
+			return err
+		}
+	}
 	_, err = conn.ExecContext(ctx, fmt.Sprintf(`ALTER TABLE line_hashes RENAME TO old_line_hashes;
 		CREATE TABLE line_hashes (log INTEGER NOT NULL, minute INTEGER NOT NULL, part INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (log, minute, part)) WITHOUT ROWID;
 		INSERT INTO line_hashes SELECT log, minute, %d, data FROM old_line_hashes;
 		DROP TABLE old_line_hashes;
-		CREATE TABLE lookup_blocks (run INTEGER NOT NULL, first INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (run, first)) WITHOUT ROWID`, plainPart))
+		CREATE TABLE lookup_blocks (run INTEGER NOT NULL, first INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (run, first)) WITHOUT ROWID;
+		ALTER TABLE causes RENAME TO old_causes;
+		CREATE TABLE cause_rows (id INTEGER PRIMARY KEY, provider INTEGER NOT NULL, kind INTEGER NOT NULL);
+		CREATE TABLE kinds (id INTEGER PRIMARY KEY, reply INTEGER NOT NULL, enhanced TEXT NOT NULL, mta_status TEXT NOT NULL,
+			stage INTEGER NOT NULL, source INTEGER NOT NULL, signature TEXT NOT NULL, reason TEXT NOT NULL, rule TEXT NOT NULL,
+			decided INTEGER NOT NULL, confidence INTEGER NOT NULL);
+		%s;
+		%s`, plainPart, splitCauses, schema[strings.Index(schema, "\nCREATE VIEW "):]))
 	return err
 }
+
+// splitCauses fills cause_rows and kinds from old_causes.
+const splitCauses = `INSERT INTO kinds SELECT min(id), reply, enhanced, mta_status, stage, source, signature, reason, rule, decided, confidence
+	FROM old_causes GROUP BY reply, enhanced, mta_status, stage, source, signature, reason, rule, decided, confidence;
+	INSERT INTO cause_rows SELECT id, provider, min(id) OVER (PARTITION BY reply, enhanced, mta_status, stage, source, signature, reason, rule, decided, confidence)
+	FROM old_causes;
+	DROP TABLE old_causes`
 
 // addVolumes adds what is counted since schema 5. A database that was of schema 2 has
 // it already.
@@ -171,10 +190,10 @@ func makeRoom(ctx context.Context, conn *sql.Conn) error {
 	}
 	_, err := conn.ExecContext(ctx, create+"; "+firstRows+`;
 		INSERT INTO series SELECT id, format, host, instance, sender, domain, relay, 0, 0 FROM old_series;
-		INSERT INTO causes SELECT id, reply, enhanced, mta_status, stage, source, provider, signature, reason, rule, 0, 0 FROM old_causes;
+		ALTER TABLE old_causes ADD COLUMN decided INTEGER NOT NULL DEFAULT 0; ALTER TABLE old_causes ADD COLUMN confidence INTEGER NOT NULL DEFAULT 0;
 		INSERT OR REPLACE INTO meta VALUES ('rules', ''), ('upgrade', '0 -1');
 		INSERT OR REPLACE INTO meta SELECT 'deliveries from', CAST((max(minute) + 1) * 60000000 AS TEXT) FROM lines HAVING max(minute) > 0;
-		DROP TABLE old_series; DROP TABLE old_causes`)
+		DROP TABLE old_series; `+splitCauses)
 	return err
 }
 

@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -59,6 +61,13 @@ func TestMigrate(t *testing.T) {
 		if version >= "3" {
 			recipient = "INSERT INTO texts VALUES (1, ''); INSERT INTO recipient_rows (id, message, series, address, state, first_seen, last_seen, troubled) VALUES (7, 1, 1, 1, 0, 1, 1, 0);"
 		}
+		const causes = "INSERT INTO causes (id, reply, enhanced, mta_status, stage, source, provider, signature, reason, rule%s) VALUES (3, 550, '5.1.1', '', 1, 1, %d, 'no', 'user-unknown', 'x'%s);"
+		more, values := "", ""
+		if version >= "3" {
+			more, values = ", decided, confidence", ", 1, 2"
+			recipient += "INSERT INTO line_hashes VALUES (1, 5, X'0700000001000080');"
+		}
+		recipient += fmt.Sprintf(causes, more, 2, values) + strings.Replace(fmt.Sprintf(causes, more, 1, values), "(3,", "(4,", 1)
 		if _, err := raw.Exec(string(old) + "; PRAGMA user_version = " + version + "; PRAGMA application_id = 1835426914;" +
 			"INSERT INTO names VALUES (1, ''), (2, 'x.example');" + recipient +
 			"INSERT INTO meta VALUES ('rules', 'old')"); err != nil {
@@ -73,7 +82,21 @@ func TestMigrate(t *testing.T) {
 		if _, err := w.Name([]byte("y.example")); err != nil {
 			t.Fatal(err)
 		}
+		w.AddLineHashes(1, 5, []uint32{9, 3})
+		lines, err := w.LineHashes(1, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := []uint32{7, 1<<31 + 1, 3, 9}; version >= "3" && !slices.Equal(lines, want) {
+			t.Errorf("schema %s: lines %d, want %d", version, lines, want)
+		}
 		commit(t, w)
+		if n := one(t, db, "SELECT count(*) FROM causes WHERE reply = 550 AND reason = 'user-unknown' AND id - 2 = 3 - provider AND signature = 'no'"); n != 2 {
+			t.Errorf("schema %s: %d causes, want 2", version, n)
+		}
+		if n := one(t, db, "SELECT count(*) FROM kinds"); n != 1 {
+			t.Errorf("schema %s: %d kinds of causes, want 1", version, n)
+		}
 		if got := structure(t, db.SQL()); strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Errorf("schema %s became\n%s\nwant\n%s", version, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}

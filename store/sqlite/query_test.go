@@ -119,7 +119,8 @@ func (f *fixture) addCause(c fixtureCause) int {
 		return i
 	}
 	f.causes = append(f.causes, c)
-	f.exec("INSERT INTO causes VALUES (?,?,?,?,?,1,?,?,?,'rule',0,0)", len(f.causes), c.reply, c.enhanced, fmt.Sprintf("4.0.%d", len(f.causes)), len(f.causes)%14, f.name(c.provider), c.signature, c.reason)
+	f.exec("INSERT INTO cause_rows VALUES (?1,?2,?1)", len(f.causes), f.name(c.provider))
+	f.exec("INSERT INTO kinds VALUES (?,?,?,?,?,1,?,?,'rule',0,0)", len(f.causes), c.reply, c.enhanced, fmt.Sprintf("4.0.%d", len(f.causes)), len(f.causes)%14, c.signature, c.reason)
 	return len(f.causes) - 1
 }
 

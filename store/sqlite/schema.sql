@@ -244,15 +244,20 @@ CREATE TABLE feedback (
 );
 CREATE INDEX feedback_time ON feedback (time);
 
--- What the reason of a failure is found from, and the reason.
-CREATE TABLE causes (
+-- What the reason of a failure is found from, and the reason; and with which
+-- providers there was such a failure. The view causes has both.
+CREATE TABLE cause_rows (
+    id       INTEGER PRIMARY KEY,
+    provider INTEGER NOT NULL, -- name
+    kind     INTEGER NOT NULL
+);
+CREATE TABLE kinds (
     id         INTEGER PRIMARY KEY,
     reply      INTEGER NOT NULL, -- 0 none
     enhanced   TEXT NOT NULL,    -- '' none
     mta_status TEXT NOT NULL,
     stage      INTEGER NOT NULL, -- registry.Stage
     source     INTEGER NOT NULL, -- registry.Source
-    provider   INTEGER NOT NULL, -- name
     signature  TEXT NOT NULL,
     reason     TEXT NOT NULL,
     rule       TEXT NOT NULL,
@@ -326,6 +331,9 @@ CREATE TABLE changes (
 ) WITHOUT ROWID;
 
 -- The views. They are what stays the same when the tables change.
+
+CREATE VIEW causes AS SELECT c.id, k.reply, k.enhanced, k.mta_status, k.stage, k.source, c.provider, k.signature, k.reason, k.rule, k.decided, k.confidence
+    FROM cause_rows AS c JOIN kinds AS k ON k.id = c.kind;
 
 CREATE VIEW messages AS SELECT m.id, m.format, m.host, m.instance, m.queue_id, m.message_id, s.text AS sender,
     c.text AS client, i.text AS client_ip, a.text AS account, m.size, m.first_seen, m.own

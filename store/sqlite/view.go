@@ -148,11 +148,9 @@ func (v *View) readCauses(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			id = v.w.nextID("causes")
+			id = v.w.nextID("cause_rows")
 			v.ids[k] = id
-			v.w.sink.exec(`INSERT INTO causes (id, signature, reply, enhanced, mta_status, stage, source, provider, reason, rule, decided, confidence)
-				VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`, id, k.Signature, k.Reply, r[2].Text, r[3].Text, k.Stage, k.Source, provider, string(k.Reason), k.Rule,
-				uint8(k.DecidedBy), uint8(k.Confidence))
+			v.w.sink.exec("INSERT INTO cause_rows VALUES (?,?,?)", id, provider, v.w.kind(&k))
 		}
 		v.causes[viewID(origin, r[0].Int)] = id
 		return nil

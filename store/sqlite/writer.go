@@ -224,7 +224,7 @@ func (w *Writer) discard() {
 // restart begins anew from what is stored.
 func (w *Writer) restart() error {
 	w.forget()
-	for _, table := range []string{"names", "texts", "series", "causes", "message_rows", "recipient_rows", "attempt_rows", "rejection_rows", "feedback", "sources"} {
+	for _, table := range []string{"names", "texts", "series", "cause_rows", "kinds", "message_rows", "recipient_rows", "attempt_rows", "rejection_rows", "feedback", "sources"} {
 		last, _, err := w.find("SELECT coalesce(max(id), 0) FROM " + table)
 		if err != nil {
 			return err
