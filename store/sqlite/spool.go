@@ -55,7 +55,7 @@ type spooled struct {
 const deletedKind = 64
 
 var spooledTables = []*spooled{
-	{fleet.Causes, 1, "causes", "causes AS x JOIN names AS p ON p.id = x.provider", "x.id",
+	{fleet.Causes, 1, "cause_rows", "causes AS x JOIN names AS p ON p.id = x.provider", "x.id",
 		"x.id, reply, enhanced, mta_status, stage, source, p.text, signature, reason, rule, decided, confidence"},
 	{fleet.Series, 2, "series", `series AS x JOIN names AS f ON f.id = x.format JOIN names AS h ON h.id = x.host JOIN names AS i ON i.id = x.instance
 		JOIN names AS s ON s.id = x.sender JOIN names AS d ON d.id = x.domain JOIN names AS r ON r.id = x.relay
