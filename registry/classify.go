@@ -290,7 +290,7 @@ func (r *Rules) decide(f *Failure, text []byte) Verdict {
 	code, specific := r.code(f)
 	if rule := r.first(f, &found, &ask, false); rule != nil {
 		v := Verdict{rule.reason, rule.name, rule.decides(), ConfidenceHigh}
-		if v.DecidedBy == ByStage || len(rule.near) > 0 || specific && code.Reason != v.Reason {
+		if v.DecidedBy == ByStage || len(rule.near) > 0 || specific && code.Reason != v.Reason || r.contested(f, &found, &ask, rule) {
 			v.Confidence = ConfidenceMedium
 		}
 		return v
@@ -321,6 +321,20 @@ func (r *Rules) worth(found *found) ruleSet {
 		}
 	}
 	return ask
+}
+
+// contested reports whether a phrase of the text speaks for another reason than
+// the rule that decides, and no code of the text for that one.
+func (r *Rules) contested(f *Failure, found *found, ask *ruleSet, by *rule) bool {
+	for w, word := range ask[:(len(r.rules)+63)/64] {
+		for word &^= r.weak[w]; word != 0; word &= word - 1 {
+			rule := &r.rules[w*64+bits.TrailingZeros64(word)]
+			if rule.reason != by.reason && rule.reason != "policy" && len(rule.text) > 0 && rule.match(f, found) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // first returns the first rule that holds, of the weak ones or of the others.
