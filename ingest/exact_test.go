@@ -175,6 +175,7 @@ func failedWith(n *store.Numbers, code string) (sum int64) {
 // tracking log, and its failures with the stage and the reply of the send log,
 // in whatever order and pieces they are read.
 func TestSendLogsBesideTrackingLogs(t *testing.T) {
+	takesLong(t)
 	l := newTwoLogs(150)
 	if l.exact < 50 || int(l.exact) == len(l.want) {
 		t.Fatalf("%d of %d failures have a reply: no test", l.exact, len(l.want))
@@ -280,6 +281,7 @@ func TestSharedMessageID(t *testing.T) {
 // A row of a tracking log without a Message-ID has no reply of a send log, whether
 // or not that of the message is known from another row by then.
 func TestMessageIDOfAnotherRow(t *testing.T) {
+	takesLong(t)
 	at := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
 	l := &twoLogs{}
 	l.session(at, "m", ">,RCPT TO:<u@d.example>,", "<,250 ok,", "<,450 4.2.0 Greylisted,")

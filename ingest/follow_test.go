@@ -202,6 +202,7 @@ func TestFollowStdin(t *testing.T) {
 // Standard input that never rests keeps nobody from reading files, and its end is
 // not the end of them.
 func TestFollowStdinBesideFiles(t *testing.T) {
+	takesLong(t)
 	log, c := generated(t, 200)
 	path := filepath.Join(t.TempDir(), "mail.log")
 	half := bytes.IndexByte(log[len(log)/2:], '\n') + len(log)/2 + 1
@@ -251,6 +252,7 @@ func TestFollowStdinBesideFiles(t *testing.T) {
 
 // follow and ingest at the same time, on the same file and database.
 func TestFollowBesideIngest(t *testing.T) {
+	takesLong(t)
 	log, c := generated(t, 400)
 	want := atOnce(t, log)
 	path := filepath.Join(t.TempDir(), "mail.log")

@@ -106,6 +106,14 @@ func same(t *testing.T, got, want string) {
 	t.Fatalf("%d rows instead of %d", len(g), len(w))
 }
 
+// takesLong leaves a test to the runs without -short, as .ci/run is one.
+func takesLong(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long: left to the tests without -short")
+	}
+}
+
 // few returns how many cases a test tries: fewer in a quick run (go test -short).
 func few(quick, all int) int {
 	if testing.Short() {
@@ -251,6 +259,7 @@ func TestRotation(t *testing.T) {
 
 // Two runs over the same files at the same time count every line once.
 func TestTwoRunsAtTheSameTime(t *testing.T) {
+	takesLong(t)
 	log, _ := generated(t, few(500, 3000))
 	want := atOnce(t, log)
 	dir := t.TempDir()
@@ -283,6 +292,7 @@ func TestTwoRunsAtTheSameTime(t *testing.T) {
 // What was read of a stream before another process read on in the same log is in
 // the result, too: both together have every line.
 func TestResultWhenAnotherReadsOn(t *testing.T) {
+	takesLong(t)
 	log, c := generated(t, 500)
 	cut := func(n int) int { return bytes.IndexByte(log[n:], '\n') + n + 1 }
 	first, second := cut(len(log)/3), cut(len(log)*2/3)

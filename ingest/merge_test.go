@@ -42,7 +42,7 @@ func TestMergeIsReadingAll(t *testing.T) {
 	readInto(t, all, logs...)
 	want := contentOf(t, all)
 
-	for left := 1; left < 60; left += few(29, 7) {
+	for left := 1; left < 60; left += few(50, 7) {
 		path := filepath.Join(t.TempDir(), "merged.db")
 		killed := &countdown{Context: context.Background(), left: left, done: make(chan struct{})}
 		if _, err := mergeInto(killed, path, parts); err != nil && !errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), "interrupted") {
@@ -61,6 +61,7 @@ func TestMergeIsReadingAll(t *testing.T) {
 
 // What has grown since is merged anew, and what must not be merged is refused.
 func TestMergeAgain(t *testing.T) {
+	takesLong(t)
 	dir := t.TempDir()
 	east, west := hostLog(t, dir, "east", 1, few(100, 300)), hostLog(t, dir, "west", 2, few(100, 300))
 	a, b, merged := filepath.Join(dir, "a.db"), filepath.Join(dir, "b.db"), filepath.Join(dir, "m.db")
@@ -98,6 +99,7 @@ func TestMergeAgain(t *testing.T) {
 
 // The numbers of what was pruned are merged too, and ids of it are not given again.
 func TestMergePruned(t *testing.T) {
+	takesLong(t)
 	dir := t.TempDir()
 	a, b, merged, all := filepath.Join(dir, "a.db"), filepath.Join(dir, "b.db"), filepath.Join(dir, "m.db"), filepath.Join(dir, "all.db")
 	east, west := hostLog(t, dir, "east", 1, few(100, 300)), hostLog(t, dir, "west", 2, few(100, 300))

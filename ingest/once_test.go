@@ -78,6 +78,7 @@ func mailOf(t *testing.T, lines []string) string {
 }
 
 func TestTwoLogsOfTheSameLines(t *testing.T) {
+	takesLong(t)
 	lines := realLines(t)
 	want := mailOf(t, lines)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -144,6 +145,7 @@ func TestTwoLogsOfTheSameLines(t *testing.T) {
 // that holds all their lines. Identical lines are in the same file: nobody could tell
 // whether two files hold one of them each, or both the same one.
 func TestOverlappingFiles(t *testing.T) {
+	takesLong(t)
 	lines := realLines(t)
 	want := mailOf(t, lines)
 	for seed := range few(2, 20) {
@@ -217,6 +219,7 @@ func TestLineHashesAreForgotten(t *testing.T) {
 // TestTwoLogsInTwoLayouts reads one log with the times of the classic layout, and with
 // those of RFC 3339 and fractions of seconds.
 func TestTwoLogsInTwoLayouts(t *testing.T) {
+	takesLong(t)
 	classic := realLines(t)
 	precise := make([]string, len(classic))
 	for i, line := range classic {

@@ -48,6 +48,7 @@ Nov 20 01:02:04 b postfix/qmgr[10]: 8A5B6C7D8F: removed
 // TestPlaced finds all legs of a message by each of its ids, with where it went in the
 // end, and counts as removed what was thrown away, wherever reading stopped.
 func TestPlaced(t *testing.T) {
+	takesLong(t)
 	lines := strings.SplitAfter(placedLog, "\n")
 	for _, step := range []int{len(lines), 1} {
 		db := openStore(t)

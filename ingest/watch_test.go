@@ -20,6 +20,7 @@ import (
 // All who follow a log see all that happens, whoever of them, or of others that read
 // it too, stores it.
 func TestTwoFollow(t *testing.T) {
+	takesLong(t)
 	log, c := generated(t, 300)
 	dir := t.TempDir()
 	path, database := filepath.Join(dir, "mail.log"), filepath.Join(dir, "x.db")

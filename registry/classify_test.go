@@ -280,6 +280,9 @@ func TestRulesWithoutEnd(t *testing.T) {
 
 // TestAsks checks that a reason depends on no provider but those that are asked for.
 func TestAsks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: left to the tests without -short")
+	}
 	rules := DefaultRules()
 	asked := 0
 	for _, provider := range append(Providers(), "alder.example") {

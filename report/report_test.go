@@ -347,7 +347,7 @@ func TestTextIsNoWiderThanAsked(t *testing.T) {
 func TestTablesByTwoDimensionsFit(t *testing.T) {
 	for i, a := range store.Dimensions {
 		for j, b := range store.Dimensions {
-			if a == b || testing.Short() && (i+j)%3 != 1 {
+			if a == b || testing.Short() && (i+j)%9 != 1 {
 				continue
 			}
 			r := sample()

@@ -194,6 +194,7 @@ func TestReadOnlyDisk(t *testing.T) {
 
 // Whatever bytes of a database are damaged, a command says so or answers.
 func TestDamagedDatabase(t *testing.T) {
+	takesLong(t)
 	log, _ := generate(t, 400)
 	dir := t.TempDir()
 	path, db := writeLog(t, dir, log), filepath.Join(dir, "m.db")

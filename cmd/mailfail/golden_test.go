@@ -22,7 +22,7 @@ func TestGolden(t *testing.T) {
 	} {
 		for form, ending := range map[string]string{"text": "txt", "html": "html", "markdown": "md", "json": "json", "csv": "csv"} {
 			t.Run(name+"/"+form, func(t *testing.T) {
-				if name == "day" && form != "text" {
+				if name == "day" {
 					takesLong(t) // to read; the small logs have every form
 				}
 				var out, errs bytes.Buffer

@@ -140,10 +140,8 @@ func hostileLines() (lines []hostileLine) {
 // TestSpecimens reads the specimen of each format: its lines have to be understood,
 // and who wrote to whom, and what was answered, has to be in records.
 func TestSpecimens(t *testing.T) {
+	takesLong(t)
 	logs := hostileLogs(t, t.TempDir()) // fails when a format has none
-	if testing.Short() {
-		t.Skip("each format has one; the rest takes long")
-	}
 	for format, log := range logs {
 		text, err := os.ReadFile(log)
 		if err != nil {

@@ -74,6 +74,7 @@ func TestLayers(t *testing.T) {
 // Only this command wires an engine to the rest: what reads logs and what makes
 // reports link none.
 func TestEngineIsWiredHere(t *testing.T) {
+	takesLong(t)
 	out, err := exec.Command("go", "list", "-deps", "mailfail/store", "mailfail/report/...", "mailfail/ingest/...", "mailfail/templates/...").Output()
 	if err != nil {
 		t.Fatal(err)

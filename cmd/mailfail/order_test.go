@@ -18,29 +18,34 @@ import (
 )
 
 // TestOrderOfFiles reports on the files of a rotated log in every order of the
-// arguments, and on all Exchange logs of a set in every order of up to four and in
-// some orders of more.
+// arguments.
 func TestOrderOfFiles(t *testing.T) {
 	t.Setenv("TZ", "UTC")
 	logs := []string{"../../testdata/postfix/plain/mail.log", "../../testdata/exim/outbound/mainlog"}
+	if testing.Short() {
+		logs = logs[:1]
+	}
 	for _, log := range logs {
 		t.Run(filepath.Base(filepath.Dir(log)), func(t *testing.T) { sameInEveryOrder(t, rotated(t, log)) })
 		t.Run(filepath.Base(filepath.Dir(log))+", names of their own", func(t *testing.T) { sameInEveryOrder(t, named(t, log)) })
 		t.Run(filepath.Base(filepath.Dir(log))+", into a database", func(t *testing.T) { sameIngested(t, named(t, log)) })
 	}
-	if !testing.Short() {
-		logs, _ = filepath.Glob("../../../shared/corpus-real/*/*log")
-	}
+}
+
+// TestOrderOfRealFiles reports on the files of large logs in some orders, and on all
+// Exchange logs of a set in every order of up to four and in some orders of more.
+func TestOrderOfRealFiles(t *testing.T) {
+	takesLong(t)
+	t.Setenv("TZ", "UTC")
+	logs, _ := filepath.Glob("../../../shared/corpus-real/*/*log")
 	for _, log := range logs {
 		name := filepath.Base(filepath.Dir(log)) + " " + filepath.Base(log)
 		t.Run(name+", shuffled", func(t *testing.T) { sameShuffled(t, rotated(t, log)) })
 		t.Run(name+", shuffled, names of their own", func(t *testing.T) { sameShuffled(t, named(t, log)) })
 	}
 	sets, _ := filepath.Glob("../../testdata/exchange/*-20*")
-	if shared, _ := filepath.Glob("../../../shared/corpus-real/exchange/*-20*"); !testing.Short() {
-		sets = append(sets, shared...)
-	}
-	for _, set := range sets {
+	shared, _ := filepath.Glob("../../../shared/corpus-real/exchange/*-20*")
+	for _, set := range append(sets, shared...) {
 		if files := exchangeLogs(t, set); len(files) > 1 {
 			t.Run(filepath.Base(set), func(t *testing.T) { sameInEveryOrder(t, files) })
 		}
@@ -164,6 +169,7 @@ func countsOf(t *testing.T, files ...string) string {
 // TestOrderOfFormats reports on the pieces of a log of every format, in every order.
 // Exchange's have tests of their own, and a bounce is one piece.
 func TestOrderOfFormats(t *testing.T) {
+	takesLong(t)
 	t.Setenv("TZ", "UTC")
 	for _, f := range parsers.Formats() {
 		if strings.HasPrefix(f.Name, "exchange") || f.Name == "bounces" || f.Name == "filters" {

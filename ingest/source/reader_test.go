@@ -285,6 +285,7 @@ func rest(t *testing.T, r *Reader) (lines []string) {
 }
 
 func TestStreamSkipsWhatIsKnown(t *testing.T) {
+	takesLong(t)
 	lines := new(log).lines(3000)
 	var m Memory
 	want(t, stream(t, &m, strings.NewReader(join(lines[:2000])), true), lines[:2000])

@@ -89,6 +89,9 @@ var looked = []string{
 // TestCorpus reads the logs of many sites: nothing crashes, and under 0.5 %
 // of the lines of real logs are not understood.
 func TestCorpus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: left to the tests without -short")
+	}
 	files := corpusFiles(t, "corpus/postfix/*.log", "corpus/postfix/*.gz", "corpus/postfix/*maillog", "corpus/postfix/lightmeter-cases/*",
 		"corpus-real/postfix*/*.log")
 	for _, file := range files {

@@ -164,6 +164,9 @@ func corpusRuns(t *testing.T) []string {
 // wrote one run, but for the service that one of them leaves out and the
 // fractions of seconds that another does.
 func TestLayouts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: left to the tests without -short")
+	}
 	for _, classic := range corpusFiles(t, "corpus-real/postfix*/mail.classic.log") {
 		want := layoutRecords(t, classic)
 		if len(want) < 100 {

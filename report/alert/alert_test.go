@@ -383,6 +383,9 @@ func TestRetryAfter(t *testing.T) {
 // Whatever a server sends that does not speak the truth or HTTP, an alert is passed on
 // or an error is said, and nobody waits for its end.
 func TestWebhookLies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: left to the tests without -short")
+	}
 	const ok = "HTTP/1.1 200 OK\r\n"
 	for name, test := range map[string]struct {
 		answer, endless string // endless is repeated until the connection breaks

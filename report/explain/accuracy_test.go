@@ -162,6 +162,9 @@ func sisimaiMails(t *testing.T) map[string][]mail {
 // TestMails reads whole bounces and compares the recipients found, their
 // codes and their reasons.
 func TestMails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long: left to the tests without -short")
+	}
 	x := Explainer{registry.DefaultRules()}
 	var mails, counts, recipients, replies, codes, reasons, decided int
 	all := sisimaiMails(t)

@@ -463,11 +463,7 @@ func TestNumbersAgreeWithReference(t *testing.T) {
 		{Senders: []string{"<>", "T.test"}}, {Hosts: []string{"h1"}}, {MTAs: []string{"exchange"}}, {MTAs: []string{"exchange-smtpsend", "exim"}},
 		{Codes: []string{"550"}}, {Codes: []string{"5.1.x", "none"}, Hosts: []string{"h1"}}, {Reasons: []string{"unknown"}, Domains: []string{"a.test"}}}
 	groupings := [][]store.Dimension{{store.ByDomain, store.ByProvider}, {store.ByCode}, {store.ByReason, store.ByHost}, {store.BySender}, {store.BySender, store.ByCode}, {store.ByRelay}, {store.ByMTA, store.ByInstance}}
-	seeds := int64(6)
-	if testing.Short() {
-		seeds = 1
-	}
-	for seed := range seeds {
+	for seed := range few[int64](1, 6) {
 		rng := rand.New(rand.NewSource(seed))
 		f := newFixture(t)
 		f.random(rng)
@@ -523,7 +519,7 @@ func (f *fixture) shuffled(rng *rand.Rand) *fixture {
 }
 
 func TestOrderOfRowsDoesNotMatter(t *testing.T) {
-	for seed := range int64(5) {
+	for seed := range few[int64](1, 5) {
 		rng := rand.New(rand.NewSource(seed))
 		f := newFixture(t)
 		f.random(rng)

@@ -13,6 +13,14 @@ import (
 	"mailfail/store"
 )
 
+// few returns how many cases a test tries: fewer in a quick run (go test -short).
+func few[N int | int64](quick, all N) N {
+	if testing.Short() {
+		return quick
+	}
+	return all
+}
+
 func open(t *testing.T, path string) (*DB, *Writer) {
 	t.Helper()
 	db, err := Open(path)
@@ -288,7 +296,7 @@ func TestWritersTakeTurns(t *testing.T) {
 // Opening a new database, writing to it and closing it again, many at a time:
 // each waits for the others.
 func TestOpenTogether(t *testing.T) {
-	for range 20 {
+	for range few(4, 20) {
 		path := filepath.Join(t.TempDir(), "x.db")
 		errs := make(chan error)
 		for range 8 {
