@@ -350,6 +350,7 @@ func TestResultWhenAnotherReadsOn(t *testing.T) {
 
 // A run that is told to stop keeps what it has read, and the next goes on.
 func TestInterrupted(t *testing.T) {
+	takesLong(t)
 	log, _ := generated(t, 2000)
 	want := atOnce(t, log)
 	path := filepath.Join(t.TempDir(), "mail.log")

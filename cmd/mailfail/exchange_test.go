@@ -64,6 +64,7 @@ func compareHops(t *testing.T, hops []exchangeHop, want exchangeTruth) {
 // TestExchangeTruth compares the JSON report of whole sets of Exchange logs
 // with what the simulation that wrote them noted, files in any order.
 func TestExchangeTruth(t *testing.T) {
+	takesLong(t)
 	small, _ := filepath.Glob("../../testdata/exchange/*/truth.json")
 	shared, _ := filepath.Glob("../../../shared/corpus-real/exchange/*/truth.json")
 	if len(small) == 0 {

@@ -373,6 +373,7 @@ func TestLittleMemory(t *testing.T) {
 
 // A device is no log: it may never end. The empty one is an empty log.
 func TestDevices(t *testing.T) {
+	takesLong(t)
 	log, _ := generate(t, 100)
 	dir := t.TempDir()
 	path, db := writeLog(t, dir, log), filepath.Join(dir, "m.db")

@@ -156,6 +156,7 @@ var waits = regexp.MustCompile(`(?m)^ +[1-9]\d* rows were not sent yet to clickh
 
 // A server that is away is no failure of ingest: what was read is kept.
 func TestPushToNobody(t *testing.T) {
+	takesLong(t)
 	t.Setenv("TZ", "UTC")
 	t.Chdir("../..")
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -3,8 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -16,10 +14,6 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// quickScripts are those of the commands that most changes touch. A process for each
-// line of all of them takes long.
-var quickScripts = []string{"check", "events", "explain", "follow", "ingest", "report", "serve", "version"}
-
 // TestScripts runs the program as a user would. $TESTDATA is the folder
 // testdata of the project.
 func TestScripts(t *testing.T) {
@@ -27,17 +21,8 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scripts, err := filepath.Glob("testdata/script/*.txtar")
-	if err != nil || len(scripts) == 0 {
-		t.Fatal("no scripts", err)
-	}
-	if testing.Short() {
-		scripts = slices.DeleteFunc(scripts, func(path string) bool {
-			return !slices.Contains(quickScripts, strings.TrimSuffix(filepath.Base(path), ".txtar"))
-		})
-	}
 	testscript.Run(t, testscript.Params{
-		Files: scripts,
+		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TESTDATA", data)
 			env.Setenv("HOME", env.WorkDir)

@@ -22,13 +22,16 @@ import (
 func TestOrderOfFiles(t *testing.T) {
 	t.Setenv("TZ", "UTC")
 	logs := []string{"../../testdata/postfix/plain/mail.log", "../../testdata/exim/outbound/mainlog"}
-	if testing.Short() {
-		logs = logs[:1]
-	}
 	for _, log := range logs {
 		t.Run(filepath.Base(filepath.Dir(log)), func(t *testing.T) { sameInEveryOrder(t, rotated(t, log)) })
-		t.Run(filepath.Base(filepath.Dir(log))+", names of their own", func(t *testing.T) { sameInEveryOrder(t, named(t, log)) })
-		t.Run(filepath.Base(filepath.Dir(log))+", into a database", func(t *testing.T) { sameIngested(t, named(t, log)) })
+		t.Run(filepath.Base(filepath.Dir(log))+", names of their own", func(t *testing.T) {
+			takesLong(t)
+			sameInEveryOrder(t, named(t, log))
+		})
+		t.Run(filepath.Base(filepath.Dir(log))+", into a database", func(t *testing.T) {
+			takesLong(t)
+			sameIngested(t, named(t, log))
+		})
 	}
 }
 

@@ -35,9 +35,7 @@ func Run(t *testing.T, golden string, update bool, open func(testing.TB) Engine)
 		compare(t, golden, update, answers(t, e))
 	})
 	t.Run("order", func(t *testing.T) {
-		if testing.Short() {
-			t.Skip("takes long: left to the tests without -short")
-		}
+		takesLong(t)
 		for seed := range int64(2) {
 			e := open(t)
 			rows.shuffled(rand.New(rand.NewSource(seed))).write(t, e, 4)
@@ -47,7 +45,18 @@ func Run(t *testing.T, golden string, update bool, open func(testing.TB) Engine)
 	t.Run("snapshot", func(t *testing.T) { snapshot(t, open(t), rows) })
 	t.Run("content", func(t *testing.T) { content(t, open(t)) })
 	t.Run("feedback", func(t *testing.T) { feedback(t, open) })
-	t.Run("rollback", func(t *testing.T) { rollback(t, open(t), rows) })
+	t.Run("rollback", func(t *testing.T) {
+		takesLong(t)
+		rollback(t, open(t), rows)
+	})
+}
+
+// takesLong leaves a part to the runs without -short.
+func takesLong(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long: left to the tests without -short")
+	}
 }
 
 func compare(t *testing.T, golden string, update bool, got []byte) {
