@@ -258,7 +258,7 @@ func (d *Data) AddRows(places []int32, minutes, recipients, accepted []int64) {
 			continue
 		}
 		flow := int32(0)
-		if m.mail.mail != nil {
+		if m.mail.tried != nil {
 			flow = d.mail.flow(d, place)
 			m.mail.add(flow, tried, came)
 		}

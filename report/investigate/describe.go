@@ -13,6 +13,8 @@ import (
 // Headline says in a few words what is wrong, where, and since when.
 func (p *Problem) Headline() templates.Text {
 	switch {
+	case p.hasMoved():
+		return templates.Say("Mail%v %v through other hosts %v", p.place(), p.verb("goes", "went"), p.span())
 	case p.Kind == MissingMail && p.Severity == Remark:
 		return p.Title()
 	case p.Kind == MissingMail:
@@ -26,6 +28,8 @@ func (p *Problem) Headline() templates.Text {
 // Title says in one sentence what is wrong, where, for how many, and since when.
 func (p *Problem) Title() templates.Text {
 	switch {
+	case p.hasMoved():
+		return templates.Say("Mail%v %v through other hosts: about %v of %v expected recipients, %v", p.place(), p.verb("goes", "went"), p.Recipients, int(p.Expected+.5), p.when())
 	case p.Kind == MissingMail && p.Severity == Remark:
 		return templates.Words("It looks like a holiday: from the beginning of the day nearly all senders send less, in the same proportion")
 	case p.Kind == MissingMail:
@@ -34,6 +38,11 @@ func (p *Problem) Title() templates.Text {
 		return templates.Say("Mail %v accepted%v and not tried: about %v recipients, %v", p.verb("is", "was"), p.place(), p.Recipients, p.when())
 	}
 	return templates.Say("Mail%v %v (%v): %v of %v recipients (usual %v), %v", p.place(), p.verb("fails", "failed"), p.reasonWords(), p.Recipients, p.Tried, percent(p.RateBefore), p.when())
+}
+
+// hasMoved reports whether the mail that a host misses goes through other hosts.
+func (p *Problem) hasMoved() bool {
+	return p.Kind == MissingMail && p.Severity == Remark && p.Where.Host != ""
 }
 
 // verb returns the form of a verb for what goes on, or for what is over.
@@ -128,7 +137,7 @@ func sameDay(t time.Time, y int, m time.Month, d int) bool {
 
 // Facts are the numbers behind a problem, a line each.
 func (p *Problem) Facts() (facts []templates.Text) {
-	if p.Kind == MissingMail && p.Severity == Remark {
+	if p.Kind == MissingMail && p.Severity == Remark && !p.hasMoved() {
 		return append(facts, templates.Words(fmt.Sprintf("%s of %s expected recipients came.", templates.Count(int64(p.Tried)), templates.Count(int64(p.Expected+.5)))))
 	}
 	if p.Kind != Failures {

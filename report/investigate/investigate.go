@@ -193,6 +193,9 @@ func (r *Result) finish() {
 // advise says what a problem means there, and what to do.
 func (p *Problem) advise() {
 	switch {
+	case p.hasMoved():
+		p.Meaning = "The same senders send as much more through other hosts: a move, or another host stands in for one that is down."
+		p.Action = "Nothing, if it was planned; else check that the host is up, and that applications can reach it."
 	case p.Kind == MissingMail && p.Severity == Remark:
 		p.Action = "Nothing, if it is one."
 	case p.Kind == MissingMail:

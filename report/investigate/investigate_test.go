@@ -31,6 +31,7 @@ type plan struct {
 	fails   func(minute int64, p *Place) bool
 	stays   func(minute int64, p *Place) bool // is not sent
 	waits   func(minute int64, p *Place) bool // is accepted and not tried
+	moves   func(minute int64, p *Place) bool // is sent by another host
 	reports bool                              // what is accepted is logged
 	noDays  bool
 	shift   int64 // minutes that the window begins before the last day
@@ -61,6 +62,9 @@ func newWorld(how plan) *world {
 		p := w.place()
 		if w.is(how.stays, minute, &p) {
 			continue
+		}
+		if w.is(how.moves, minute, &p) {
+			p.Host = "new"
 		}
 		if how.reports {
 			w.data.Accept(minute, w.id(Place{Host: p.Host, Sender: p.Sender}), 1)
@@ -320,5 +324,26 @@ func TestNoHistory(t *testing.T) {
 func TestEmpty(t *testing.T) {
 	if r := Analyze(&Data{Since: begin, Until: begin + day}); len(r.Problems) != 0 || r.Recipients != 0 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// Mail that one host misses and another has more has moved.
+func TestMailThatMoved(t *testing.T) {
+	w := newWorld(plan{moves: func(minute int64, p *Place) bool { return minute >= noon && p.Host == "mx1" }})
+	r := Analyze(w.data)
+	if len(r.Problems) != 1 || r.Problems[0].Severity != Remark || r.Problems[0].Where != (Where{Host: "mx1"}) {
+		t.Fatalf("problems: %+v", r.Problems)
+	}
+	if got, want := r.Problems[0].Headline().String(), "Mail on mx1 goes through other hosts since 12:00"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A host whose log names a message or two that were accepted has no stuck queue.
+func TestHardlyAnyAccepted(t *testing.T) {
+	w := newWorld(plan{})
+	w.data.Accept(noon, w.id(Place{Host: "mx1", Sender: "shop.test"}), 1)
+	if r := Analyze(w.data); len(r.Problems) != 0 {
+		t.Errorf("problems: %+v", r.Problems)
 	}
 }

@@ -10,8 +10,7 @@ import (
 type mail struct {
 	flows   []mailFlow
 	byName  map[[2]name]int32
-	ofPlace []int32                   // number of the flow by place, plus 1
-	reports map[registry.Foreign]bool // hosts whose log reports what was accepted
+	ofPlace []int32 // number of the flow by place, plus 1
 
 	accepted []arrival // in the window; place is a flow
 
@@ -131,7 +130,7 @@ func (m *mail) flow(d *Data, place int32) int32 {
 // number returns the number of a flow.
 func (m *mail) number(d *Data, host, sender name) int32 {
 	if m.byName == nil {
-		m.byName, m.reports = map[[2]name]int32{}, map[registry.Foreign]bool{}
+		m.byName = map[[2]name]int32{}
 	}
 	n, ok := m.byName[[2]name{host, sender}]
 	if !ok {
@@ -143,13 +142,32 @@ func (m *mail) number(d *Data, host, sender name) int32 {
 }
 
 // quarterMail is the mail of a quarter of an hour.
-type quarterMail struct {
-	mail        *mail
-	tried, came *page
-}
+type quarterMail struct{ tried, came *page }
 
 func (m *mail) quarter(at int32) quarterMail {
-	return quarterMail{m, m.tried.page(at), m.came.page(at)}
+	return quarterMail{m.tried.page(at), m.came.page(at)}
+}
+
+// mostRecipients is how many recipients a message has at most, on average, on a host
+// whose log reports what was accepted. A log that reports a message now and then,
+// because another program wrote to it too, says nothing about the rest.
+const mostRecipients = 100
+
+// reporting returns the hosts whose log reports what was accepted.
+func (m *mail) reporting() map[registry.Foreign]bool {
+	left, reports := map[registry.Foreign]int64{}, map[registry.Foreign]bool{}
+	for flow, n := range m.tried.total() {
+		left[m.flows[flow].host] += n
+	}
+	for flow, n := range m.came.total() {
+		host := m.flows[flow].host
+		left[host] -= mostRecipients * n
+		reports[host] = reports[host] || n > 0
+	}
+	for host, n := range left {
+		reports[host] = reports[host] && n <= 0
+	}
+	return reports
 }
 
 // add counts recipients and accepted messages.
@@ -158,7 +176,6 @@ func (q *quarterMail) add(flow, recipients, accepted int32) {
 		q.tried.add(flow, recipients)
 	}
 	if accepted != 0 {
-		q.mail.reports[q.mail.flows[flow].host] = true
 		q.came.add(flow, accepted)
 	}
 }

@@ -268,7 +268,7 @@ func (m *model) ofHole(kind string, h *hole) Problem {
 	p := Problem{Kind: kind, Where: Where{Host: h.host, SenderDomain: h.sender}, Tried: int(h.observed), Expected: h.expected,
 		Excess: h.expected - h.observed, Recipients: int(h.expected - h.observed), Score: h.llr, Severity: Warning,
 		Began: m.time(h.began), BeganEarliest: m.time(h.earliest), BeganLatest: m.time(h.latest)}
-	if h.holiday {
+	if h.holiday || h.moved {
 		p.Severity = Remark
 	}
 	if end := m.data.Since + int64(h.to)*quarter; h.over && end < m.data.Until-2*quarter {

@@ -48,11 +48,12 @@ type volume struct {
 // what was first tried. Senders with little mail are one stream.
 func newVolume(d *Data) *volume {
 	v := &volume{data: d, quarters: d.quarters(), tried: map[registry.Foreign]*stream{}}
-	much := d.mail.frequent(leastHole * float64(len(d.Days)+1))
+	reports := d.mail.reporting()
+	much := d.mail.frequent(leastHole*float64(len(d.Days)+1), reports)
 	byName := map[mailFlow]*stream{}
 	of, triedOf := make([]*stream, len(d.mail.flows)), make([]*stream, len(d.mail.flows))
 	for i, f := range d.mail.flows {
-		if d.mail.reports[f.host] {
+		if reports[f.host] {
 			if v.tried[f.host] == nil {
 				v.tried[f.host] = v.newStream(f.host, "")
 			}
@@ -96,7 +97,9 @@ func (v *volume) fill(of, triedOf []*stream) {
 	m.tried.each(func(at, flow int32, n []int32) { addTo(tried[flow:], at, n) })
 	came := tried // the memory is used again
 	for flow, s := range of {
-		came[flow] = s.mail()
+		if came[flow] = nil; triedOf[flow] != nil {
+			came[flow] = s.mail()
+		}
 	}
 	m.came.each(func(at, flow int32, n []int32) { addTo(came[flow:], at, n) })
 }
@@ -118,16 +121,19 @@ func addTo(lists [][]float64, at int32, n []int32) {
 	}
 }
 
-// frequent returns the senders with at least so much mail.
-func (m *mail) frequent(least float64) map[registry.Foreign]bool {
+// frequent returns the senders with at least so much mail: what was accepted on hosts
+// that report that, else what was tried.
+func (m *mail) frequent(least float64, reports map[registry.Foreign]bool) map[registry.Foreign]bool {
 	sums, much := map[registry.Foreign]float64{}, map[registry.Foreign]bool{}
 	for flow, n := range m.tried.total() {
-		if !m.reports[m.flows[flow].host] {
+		if !reports[m.flows[flow].host] {
 			sums[m.flows[flow].sender] += float64(n)
 		}
 	}
 	for flow, n := range m.came.total() {
-		sums[m.flows[flow].sender] += float64(n)
+		if reports[m.flows[flow].host] {
+			sums[m.flows[flow].sender] += float64(n)
+		}
 	}
 	for sender, n := range sums {
 		much[sender] = n >= least
@@ -284,6 +290,7 @@ type hole struct {
 	latest             int64
 	over               bool // the mail after it is that of a usual day
 	holiday            bool // all senders send less from the beginning, in the same proportion
+	moved              bool // the same senders send as much more through other hosts
 }
 
 // part is a stream as it is compared.
@@ -439,15 +446,21 @@ func (v *volume) missing(total float64) (found []*hole) {
 		return nil
 	}
 	least := max(leastHole, holeShare*total)
-	var top *hole
+	var top, moved *hole
 	for _, streams := range v.slices(min(least, missingVisible)) {
 		h := v.find(streams.list, days)
 		if !h.isHole(least) || v.data.has(partOtherHoles) && h.z < overOthers*v.usualZ(streams.list) {
 			continue
 		}
-		if h.host, h.sender = streams.host, streams.sender; top == nil || h.llr > top.llr {
+		h.host, h.sender = streams.host, streams.sender
+		h.moved = h.host != "" && v.hasMoved(&h)
+		best := &top
+		if h.moved {
+			best = &moved
+		}
+		if *best == nil || h.llr > (*best).llr {
 			v.begin(&h, streams.list)
-			top = &h
+			*best = &h
 		}
 	}
 	if top != nil {
@@ -457,7 +470,36 @@ func (v *volume) missing(total float64) (found []*hole) {
 		}
 		found = append(found, top)
 	}
+	if moved != nil {
+		found = append(found, moved)
+	}
 	return found
+}
+
+// mostlyMoved is the share of the mail that a host misses and other hosts have more.
+const mostlyMoved = 0.7
+
+// hasMoved reports whether the senders whose mail a host misses send as much more
+// through other hosts.
+func (v *volume) hasMoved(h *hole) bool {
+	today, moved := len(v.data.Days), 0.0
+	fewer, more := map[registry.Foreign]float64{}, map[registry.Foreign]float64{}
+	for _, s := range v.streams {
+		sender := s.sender
+		if s.others {
+			sender = "<>"
+		}
+		e, _ := v.expected(s, today)
+		if gap := sum(e[h.from:h.to]) - sum(s.days[today][h.from:h.to]); s.host == h.host {
+			fewer[sender] += gap
+		} else {
+			more[sender] -= gap
+		}
+	}
+	for sender, gap := range fewer {
+		moved += max(0, min(gap, more[sender]))
+	}
+	return moved >= mostlyMoved*(h.expected-h.observed)
 }
 
 // isHole reports whether a hole is deep and sure enough. Of a large site's mail
