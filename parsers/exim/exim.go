@@ -276,9 +276,9 @@ func (p *parser) unflagged(l *line, emit func(*parsers.Record)) parsers.Result {
 		p.rec.Direction = registry.DirectionIncoming
 		emit(&p.rec)
 		return parsers.Understood
-	case l.id != nil, startsKnown(l.text):
+	case startsKnown(l.text), l.id != nil && (parsers.HasAny(l.text, ofMessage) || ofOldHost(l.text)):
 		return parsers.Understood
-	case l.id == nil && (flagged(l.text) || p.role == mainLog && tellsOfFailure(l.text)):
+	case l.id == nil && flagged(l.text), p.role == mainLog && tellsOfFailure(l.text):
 		return parsers.Unparsed
 	}
 	return parsers.Irrelevant
@@ -380,6 +380,27 @@ var known = [][]byte{
 	[]byte("sender verify "), []byte("configured error code"), []byte("warn: "), []byte("socket bind()"),
 	[]byte("EHLO/HELO response must not"), []byte("\"discard\" verb not allowed"), []byte("WARNING: "), []byte("timed out while reading"), []byte("Start ODMR"),
 	[]byte("queue run"), []byte("Error while reading message"), []byte("exec of "), []byte("listen backlog"),
+}
+
+// ofMessage begin the lines that Exim writes about a message, but not about one
+// delivery. What stands behind a message id otherwise is of no interest (logwrite in an
+// ACL or a filter may write anything), unless it tells of mail that failed.
+var ofMessage = []string{
+	"Frozen", "Message is frozen", "Unfrozen", "Spool file is locked", "Sender identified as", "Error message sent to",
+	"retry timeout exceeded", "no immediate delivery", "no recipients found", "PDKIM: ", "DANE ", "Remote host ",
+	"frozen by ", "Spool file for ", "remote host address is the local host", "original recipients ignored",
+	"Error in system filter", "sender address changed to ", "bind of [", "Required TLS certificate ", "Server certificate ", "OCSP ", "re-exec of ", "moved from ",
+}
+
+// ofOldHost reports whether s is of a host that could not be used, as Exim wrote it
+// before 4.88: "name [ip] Connection refused".
+func ofOldHost(s []byte) bool {
+	i := bytes.Index(s, []byte(" ["))
+	if i <= 0 || bytes.IndexByte(s[:i], ' ') >= 0 || bytes.IndexByte(s[:i], '=') >= 0 {
+		return false
+	}
+	j := bytes.IndexByte(s[i:], ']')
+	return j > 2 && parsers.IsDigit(s[i+2]) && len(s) > i+j+1 && (s[i+j+1] == ' ' || s[i+j+1] == ':')
 }
 
 func startsKnown(s []byte) bool {
