@@ -614,8 +614,9 @@ func (s *Stream) Refusal() string {
 }
 
 // stateVersion is the first byte of a state. States of other versions are
-// refused; 1 lacks what syslog.Reader keeps since.
-const stateVersion = 2
+// refused; 1 lacks what syslog.Reader keeps since, 2 the container of a half-read
+// entry of a journal.
+const stateVersion = 3
 
 // AppendBinary appends the state of the stream and of its parsers to b.
 func (s *Stream) AppendBinary(b []byte) ([]byte, error) {

@@ -31,7 +31,7 @@ type journal struct {
 }
 
 // The fields that are kept, in the order of journalFields.
-const numExportFields = 6
+const numExportFields = 8
 
 // maxExportValue bounds what is kept of a value; a message of Postfix or Exim
 // that is longer was cut by syslog anyway.
@@ -87,6 +87,9 @@ func (r *Reader) nextOfJournal(line []byte, e *parsers.Entry) Answer {
 	case len(line) > 0:
 		x.field(line)
 	case x.entry(e):
+		if !r.joined(x.piece(), e) {
+			return Part
+		}
 		r.last = e.Time
 		return Line
 	default:
@@ -109,6 +112,9 @@ func (r *Reader) nextOfVerbose(line []byte, e *parsers.Entry) Answer {
 	if !whole {
 		return Broken
 	}
+	if !r.joined(x.piece(), e) {
+		return Part
+	}
 	r.last = e.Time
 	return Line
 }
@@ -130,6 +136,9 @@ func (x *journal) entry(e *parsers.Entry) bool {
 	}
 	return f.entry(e)
 }
+
+// piece says whether the entry is a piece of a line.
+func (x *journal) piece() journalPiece { return journalPiece{x.fields[6], x.fields[7]} }
 
 // accepts reports whether line can be one of an entry that has begun.
 func (x *journal) accepts(line []byte) bool {
@@ -162,7 +171,7 @@ func (x *journal) index(key []byte) int {
 	if p == nil {
 		return -1
 	}
-	for i, q := range []*[]byte{&f.message, &f.host, &f.identifier, &f.comm, &f.pid, &f.time} {
+	for i, q := range []*[]byte{&f.message, &f.host, &f.identifier, &f.comm, &f.pid, &f.time, &f.piece.container, &f.piece.partial} {
 		if p == q {
 			return i
 		}
@@ -236,7 +245,11 @@ func (x *journal) setState(d *parsers.StateReader, version byte) {
 		x.verbose = d.Bool()
 		x.time = time.UnixMicro(d.Varint()).UTC()
 	}
-	for i := range x.fields {
+	kept := numExportFields
+	if version < 3 {
+		kept = 6 // those before CONTAINER_ID
+	}
+	for i := range kept {
 		x.fields[i] = bytes.Clone(d.Bytes())
 	}
 	x.binary = d.Bool()

@@ -13,6 +13,8 @@ import (
 // these where a field occurs several times, or null for what is too long
 // (systemd.io/JOURNAL_EXPORT_FORMATS). Its buffer is used again for each line.
 type jsonScanner struct {
+	piece journalPiece // whether the last entry of a journal was a piece
+
 	b   []byte // what is left of the line
 	buf []byte // decoded values; entries point into it
 }
@@ -38,6 +40,7 @@ func (s *jsonScanner) entry(line []byte, e *parsers.Entry) bool {
 		switch s.next() {
 		case ',':
 		case '}':
+			s.piece = f.piece
 			return len(bytes.TrimSpace(s.b)) == 0 && f.entry(e)
 		default:
 			return false
@@ -227,7 +230,36 @@ func (s *jsonScanner) escape(b []byte) int {
 type journalFields struct {
 	message, host, identifier, comm, pid, time []byte
 
-	unit []byte // asked only where the program did not say its name
+	unit  []byte // asked only where the program did not say its name
+	piece journalPiece
+}
+
+// A journalPiece says whether an entry is a piece of a line that a container wrote:
+// Docker and podman cut lines at 16 KiB, and mark all pieces but the last.
+type journalPiece struct {
+	container []byte
+	partial   []byte // "true"
+}
+
+// joined puts the last piece of a line of a container together with those before it.
+// It reports false for a piece that is not the last.
+func (r *Reader) joined(p journalPiece, e *parsers.Entry) bool {
+	if len(p.container) == 0 {
+		return true
+	}
+	same := len(r.partialOf) == 0 || bytes.Equal(r.partialOf, p.container)
+	if string(p.partial) == "true" {
+		if !same {
+			r.partial = r.partial[:0]
+		}
+		r.partialOf = append(r.partialOf[:0], p.container...)
+		r.keepPiece(e.Message)
+		return false
+	}
+	if same {
+		e.Message, r.partialOf = r.withPieces(e.Message), r.partialOf[:0]
+	}
+	return true
 }
 
 // field returns the place of the field named key, or nil.
@@ -247,6 +279,10 @@ func (f *journalFields) field(key []byte) *[]byte {
 		return &f.pid
 	case "__REALTIME_TIMESTAMP":
 		return &f.time
+	case "CONTAINER_ID":
+		return &f.piece.container
+	case "CONTAINER_PARTIAL_MESSAGE":
+		return &f.piece.partial
 	}
 	return nil
 }

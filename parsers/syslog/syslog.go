@@ -60,6 +60,8 @@ type Reader struct {
 	doc     document
 	partial []byte // the beginning of a line that a container runtime cut in pieces
 
+	partialOf []byte // the container that wrote it, in a journal
+
 	json     jsonScanner
 	plain    []byte        // a line without colours, or a field without quoting
 	rest     []byte        // of the line, to be read next
@@ -112,6 +114,9 @@ func (r *Reader) Read(line []byte, e *parsers.Entry) Answer {
 	}
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	if r.strip(line, e) {
+		if line[0] == '{' && !r.joined(r.json.piece, e) {
+			return Part
+		}
 		r.last = e.Time
 		return Line
 	}
@@ -158,7 +163,7 @@ func (r *Reader) Lost() int {
 // false when there is none.
 func (r *Reader) End(e *parsers.Entry) bool {
 	*e = parsers.Entry{}
-	return r.journal.open && r.journal.verbose && r.journal.entry(e)
+	return r.journal.open && r.journal.verbose && r.journal.entry(e) && r.joined(r.journal.piece(), e)
 }
 
 // Unwrap takes off the envelopes of a line that Read called Bare and that is not

@@ -293,6 +293,17 @@ const (
 	exportLog = "__CURSOR=s=1\n__REALTIME_TIMESTAMP=1795091835000000\n_HOSTNAME=mx\nMESSAGE\n\x05\x00\x00\x00\x00\x00\x00\x00hi\nho\nSYSLOG_IDENTIFIER=echo\n\n"
 )
 
+// Docker's journald driver cuts lines in pieces, and marks all but the last.
+var (
+	piecesJSON = `{"__REALTIME_TIMESTAMP":"1795091835000000","CONTAINER_ID":"a1","CONTAINER_PARTIAL_MESSAGE":"true","SYSLOG_IDENTIFIER":"postfix","_PID":"1","_HOSTNAME":"mx","MESSAGE":"echo[1]: he"}` + "\n" +
+		`{"__REALTIME_TIMESTAMP":"1795091835000000","CONTAINER_ID":"b2","SYSLOG_IDENTIFIER":"postfix","_PID":"1","_HOSTNAME":"mx","MESSAGE":"echo[1]: whole"}` + "\n" +
+		`{"__REALTIME_TIMESTAMP":"1795091835000000","CONTAINER_ID":"a1","CONTAINER_PARTIAL_LAST":"true","SYSLOG_IDENTIFIER":"postfix","_PID":"1","_HOSTNAME":"mx","MESSAGE":"llo"}`
+	piecesExport = "__CURSOR=s=1\n__REALTIME_TIMESTAMP=1795091835000000\n_HOSTNAME=mx\nCONTAINER_ID=a1\nCONTAINER_PARTIAL_MESSAGE=true\nMESSAGE=he\nSYSLOG_IDENTIFIER=echo\n_PID=1\n\n" +
+		"__CURSOR=s=2\n__REALTIME_TIMESTAMP=1795091835000000\n_HOSTNAME=mx\nCONTAINER_ID=a1\nMESSAGE=llo\nSYSLOG_IDENTIFIER=echo\n_PID=1\n"
+	piecesVerbose = "Thu 2026-11-19 12:37:15.000000 UTC [s=6b;i=1;b=2;m=3;t=4;x=5]\n    _HOSTNAME=mx\n    SYSLOG_IDENTIFIER=echo\n    CONTAINER_ID=a1\n    CONTAINER_PARTIAL_MESSAGE=true\n    MESSAGE=he\n    _PID=1\n" +
+		"Thu 2026-11-19 12:37:15.000000 UTC [s=6b;i=2;b=2;m=3;t=4;x=5]\n    MESSAGE=llo\n    SYSLOG_IDENTIFIER=echo\n    CONTAINER_ID=a1\n    _HOSTNAME=mx\n    _PID=1"
+)
+
 func TestManyLines(t *testing.T) {
 	hi := "2026-11-19T12:37:15Z mx echo[] hi"
 	tests := []struct {
@@ -320,6 +331,9 @@ func TestManyLines(t *testing.T) {
 	}{
 		{"pieces of Docker's json-file", `{"log":"echo[1]: ` + long + `","stream":"stdout","time":"2026-11-19T12:37:15Z"}` + "\n" + `{"log":"llo\n","stream":"stdout","time":"2026-11-19T12:37:15Z"}` +
 			"\n" + `{"log":"echo[1]: a\n","stream":"stdout","time":"2026-11-19T12:37:15Z"}`, []string{"2026-11-19T12:37:15Z  echo[1] " + long + "llo", "2026-11-19T12:37:15Z  echo[1] a"}},
+		{"pieces in a journal as JSON", piecesJSON, []string{"2026-11-19T12:37:15Z mx postfix[1] echo[1]: whole", "2026-11-19T12:37:15Z mx postfix[1] echo[1]: hello"}},
+		{"pieces in a journal as export", piecesExport, []string{"2026-11-19T12:37:15Z mx echo[1] hello"}},
+		{"pieces in a verbose journal", piecesVerbose, []string{"2026-11-19T12:37:15Z mx echo[1] hello"}},
 		{"whole lines without a newline", `{"log":"echo[1]: a","stream":"stdout","time":"2026-11-19T12:37:15Z"}` + "\n" + `{"log":"echo[1]: b","stream":"stdout","time":"2026-11-19T12:37:15Z"}`,
 			[]string{"2026-11-19T12:37:15Z  echo[1] a", "2026-11-19T12:37:15Z  echo[1] b"}},
 	}...)
@@ -335,7 +349,7 @@ func TestManyLines(t *testing.T) {
 
 // TestSplitAnywhere saves and restores the state between any two lines.
 func TestSplitAnywhere(t *testing.T) {
-	lines := strings.Split(verboseLog+"\n"+prettyLog+exportLog+arrayLog+"\n2026-11-19T12:37:15Z stdout P echo[1]: he\n2026-11-19T12:37:15Z stdout F llo\nDec 31 23:59:59 mx echo: x\nJan  1 00:00:00 mx echo: y", "\n")
+	lines := strings.Split(verboseLog+"\n"+prettyLog+exportLog+piecesExport+"\n"+arrayLog+"\n2026-11-19T12:37:15Z stdout P echo[1]: he\n2026-11-19T12:37:15Z stdout F llo\nDec 31 23:59:59 mx echo: x\nJan  1 00:00:00 mx echo: y", "\n")
 	want := read(newReader(t), lines...)
 	for i := range lines {
 		first, second := newReader(t), newReader(t)
@@ -346,7 +360,7 @@ func TestSplitAnywhere(t *testing.T) {
 		state := first.AppendEntry(first.AppendTimes(nil))
 		d := parsers.ReadState(state)
 		second.SetTimes(&d)
-		second.SetEntry(&d, 2, first.last)
+		second.SetEntry(&d, 3, first.last)
 		if err := d.End(); err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +377,7 @@ func TestSplitAnywhere(t *testing.T) {
 
 func setState(r *Reader, d *parsers.StateReader) {
 	r.SetTimes(d)
-	r.SetEntry(d, 2, time.Time{})
+	r.SetEntry(d, 3, time.Time{})
 }
 
 func TestNoAllocations(t *testing.T) {
