@@ -120,34 +120,20 @@ func (c *composer) host() templates.Text {
 // only says in words what the filter lets through.
 func (c *composer) only() templates.Text {
 	var parts []templates.Text
-	for _, f := range filterLists(&c.Filter) {
-		if len(*f.list) == 0 {
+	for _, f := range c.Filter.Lists() {
+		if len(*f.List) == 0 {
 			continue
 		}
 		var values []templates.Text
-		for _, v := range *f.list {
+		for _, v := range *f.List {
 			values = append(values, templates.Name(v))
 		}
-		parts = append(parts, templates.Say("%v %v", f.name, templates.Join(values, " or ")))
+		parts = append(parts, templates.Say("%v %v", f.Name, templates.Join(values, " or ")))
 	}
 	if parts == nil {
 		return nil
 	}
 	return templates.Say("Only %v.", templates.Join(parts, ", "))
-}
-
-type filterList struct {
-	name string
-	list *[]string
-}
-
-// filterLists returns the lists of a filter by the names of their flags.
-func filterLists(f *store.Filter) []filterList {
-	return []filterList{
-		{"domain", &f.Domains}, {"sender", &f.Senders}, {"provider", &f.Providers}, {"host", &f.Hosts},
-		{"direction", &f.Directions}, {"mta", &f.MTAs}, {"code", &f.Codes}, {"reason", &f.Reasons},
-		{"account", &f.Accounts},
-	}
 }
 
 // verdict returns the verdict as the subject of a mail and as a sentence.

@@ -248,7 +248,7 @@ func (c *composer) command(k *cluster, reason string) string {
 		if n.value == "" || n.dimension == store.ByHost && len(c.Hosts) < 2 {
 			continue
 		}
-		words = append(words, "--"+string(n.dimension)+" "+shellWord(n.value))
+		words = append(words, "--"+string(n.dimension)+" "+investigate.Quote(n.value))
 	}
 	return c.events(words...)
 }
@@ -268,16 +268,7 @@ func (c *composer) events(flags ...string) string {
 		}
 	}
 	words = append(words, flags...)
-	for _, f := range filterLists(&c.Filter) {
-		flag := "--" + f.name + " "
-		if slices.ContainsFunc(flags, func(s string) bool { return strings.HasPrefix(s, flag) }) {
-			continue
-		}
-		for _, v := range *f.list {
-			words = append(words, flag+shellWord(v))
-		}
-	}
-	return c.here(strings.Join(words, " "))
+	return c.here(investigate.Narrow(strings.Join(words, " "), &c.Filter))
 }
 
 // here completes a command, so that it reads the report's logs in its zone.
@@ -286,16 +277,6 @@ func (c *composer) here(command string) string {
 		return ""
 	}
 	return investigate.Here(command, c.end().In(c.location), c.Files)
-}
-
-// shellWord quotes a word for a shell. What could not be typed is left out.
-func shellWord(s string) string {
-	s = templates.Printable(s)
-	if s != "" && strings.Trim(s,
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@/+:,") == "" && s[0] != '-' {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // fewestHours is how many hours make a picture.

@@ -56,6 +56,21 @@ func (f *Filter) MatchCause(reply int, enhanced, reason string) bool {
 		}))
 }
 
+// FilterList is a list of a Filter and the name of its flag.
+type FilterList struct {
+	Name string
+	List *[]string
+}
+
+// Lists returns the lists of f.
+func (f *Filter) Lists() []FilterList {
+	return []FilterList{
+		{"domain", &f.Domains}, {"sender", &f.Senders}, {"provider", &f.Providers}, {"host", &f.Hosts},
+		{"direction", &f.Directions}, {"mta", &f.MTAs}, {"code", &f.Codes}, {"reason", &f.Reasons},
+		{"account", &f.Accounts},
+	}
+}
+
 // Any reports whether f asks for anything less than everything.
 func (f *Filter) Any() bool {
 	return f.OfCause() || len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs)+len(f.Directions) > 0

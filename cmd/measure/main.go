@@ -100,7 +100,9 @@ func fatal(err error) {
 func untilOf(s *sites.Site, seed uint64) time.Time {
 	r := rand.New(rand.NewPCG(seed, 99))
 	until := s.End
-	if t := &s.Truth; t.Incident && r.IntN(2) == 0 { // in the middle of it
+	if t := &s.Truth; t.Soon {
+		until = t.Begin.Add(time.Duration((17 + 20*r.Float64()) * float64(time.Minute))).Truncate(time.Minute)
+	} else if t.Incident && r.IntN(2) == 0 { // in the middle of it
 		until = t.Begin.Add(time.Duration((1 + 3*r.Float64()) * float64(time.Hour))).Truncate(time.Minute)
 		if until.After(s.End) {
 			until = s.End
@@ -246,7 +248,7 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 	if t.Missing && !t.Untried {
 		floor = r.MissingFloor
 	}
-	o.floor = met >= floor && until.Sub(t.Begin) >= 30*time.Minute
+	o.floor = met >= floor && (t.Soon || until.Sub(t.Begin) >= 30*time.Minute)
 	truths := []*sites.Truth{t}
 	if t.Second != nil {
 		truths = append(truths, t.Second)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mailfail/registry"
+	"mailfail/store"
 	"mailfail/templates"
 )
 
@@ -238,7 +239,7 @@ func (p *Problem) commands(until time.Time) (list []string) {
 	command := func(name string, args ...registry.Foreign) string {
 		for i := 0; i < len(args); i += 2 {
 			if v := args[i+1]; v != "" && string(v) == v.String() { // what cannot be shown cannot be copied
-				name += " " + string(args[i]) + " " + quote(string(v))
+				name += " " + string(args[i]) + " " + Quote(string(v))
 			}
 		}
 		return name
@@ -267,10 +268,10 @@ func minute(t time.Time) registry.Foreign { return registry.Foreign(t.Format(min
 // Flags that say how they are read may stand before them.
 func Here(command string, at time.Time, files []string) string {
 	if at.Format(time.RFC3339) != at.Local().Format(time.RFC3339) {
-		command += " --tz " + quote(at.Location().String())
+		command += " --tz " + Quote(at.Location().String())
 	}
 	for _, f := range files {
-		command += " " + quote(f)
+		command += " " + Quote(f)
 	}
 	return command
 }
@@ -285,8 +286,23 @@ func (r *Result) Here(files []string) {
 	}
 }
 
-// quote makes a word of a shell of s. What could not be typed is left out.
-func quote(s string) string {
+// Narrow adds the flags of a filter to a command, but for those it has a value of.
+func Narrow(command string, f *store.Filter) string {
+	narrowed := command
+	for _, list := range f.Lists() {
+		flag := " --" + list.Name + " "
+		if strings.Contains(command, flag) {
+			continue
+		}
+		for _, v := range *list.List {
+			narrowed += flag + Quote(v)
+		}
+	}
+	return narrowed
+}
+
+// Quote makes a word of a shell of s. What could not be typed is left out.
+func Quote(s string) string {
 	s = templates.Printable(s)
 	safe := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@/+:,") == ""
 	if safe && s != "" {

@@ -3,6 +3,8 @@ package investigate
 import (
 	"testing"
 	"time"
+
+	"mailfail/store"
 )
 
 func TestTitles(t *testing.T) {
@@ -73,6 +75,19 @@ func TestHoleIsOver(t *testing.T) {
 		h := hole{to: 1, observed: 1, expected: 40}
 		if got := h.isOver([]float64{1, tt.seen}, []float64{40, tt.expected}); got != tt.want {
 			t.Errorf("%s: over %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
+func TestNarrowAddsTheFiltersThatACommandHasNoValueOf(t *testing.T) {
+	f := store.Filter{Hosts: []string{"mx1", "mx2"}, Senders: []string{"<>"}, Codes: []string{"550 5.1.1"}}
+	for command, want := range map[string]string{
+		"mailfail events":                 "mailfail events --sender '<>' --host mx1 --host mx2 --code '550 5.1.1'",
+		"mailfail events --host mx1":      "mailfail events --host mx1 --sender '<>' --code '550 5.1.1'",
+		"mailfail report --sender a.test": "mailfail report --sender a.test --host mx1 --host mx2 --code '550 5.1.1'",
+	} {
+		if got := Narrow(command, &f); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package investigate
 
+import "math"
+
 // finding is a candidate that alarmed, with what else it explains.
 type finding struct {
 	*candidate
@@ -35,6 +37,7 @@ func (m *model) failures() (found []*finding, strongest *candidate) {
 		if top == nil {
 			break
 		}
+		top = m.narrower(top, list)
 		f := &finding{candidate: top, window: top.window}
 		m.take(f)
 		found = append(found, f)
@@ -43,6 +46,43 @@ func (m *model) failures() (found []*finding, strongest *candidate) {
 		}
 	}
 	return found, strongest
+}
+
+// narrower returns the slice that a candidate's failures are better named by. When
+// hardly any other mail came in its span, a general slice explains the same as the
+// domain that all of its failures are of. That so much by chance is mail of that
+// domain is as unlikely as the domain's share of the general slice's mail is small.
+func (m *model) narrower(top *candidate, list []*candidate) *candidate {
+	best, most, all := top, 0.0, m.mailOf(top)
+	for _, c := range list {
+		if len(c.dims) != 1 || c.reason != top.reason || c == top || !m.alarms(c) {
+			continue
+		}
+		f := m.within(c, &top.window)
+		if f < shared*top.f || top.n-c.n > 1 && (top.f-f)/(top.n-c.n) > elsewhere*top.f/top.n {
+			continue
+		}
+		if gain := f*math.Log(all/m.mailOf(c)) + c.score - top.score; gain > most {
+			best, most = c, gain
+		}
+	}
+	return best
+}
+
+// mailOf returns the mail that a slice has in the window and on the days before.
+func (m *model) mailOf(c *candidate) (sum float64) {
+	m.eachLeaf(c, func(leaf int32) { sum += m.all[leaf] })
+	return sum
+}
+
+// within returns the events of a candidate in a span that nothing explains yet.
+func (m *model) within(c *candidate, w *window) (sum float64) {
+	for _, i := range c.events {
+		if e := &m.events[i]; !e.taken && int(e.bin) >= w.from && int(e.bin) < w.to {
+			sum += e.n
+		}
+	}
+	return sum
 }
 
 // take marks the events that a finding explains: those of its reason, and those

@@ -347,3 +347,18 @@ func TestHardlyAnyAccepted(t *testing.T) {
 		t.Errorf("problems: %+v", r.Problems)
 	}
 }
+
+// A burst to one domain is all the mail of its minute. That it fails says nothing of
+// other domains.
+func TestBurstToOneDomain(t *testing.T) {
+	w := newWorld(plan{})
+	p := Place{Host: "mx1", Sender: "shop.test", Domain: "firm1.example", Relay: "mail.firm1.example", Provider: "firm1.example"}
+	for range 20 {
+		w.arrive(noon, p)
+		w.fail(noon, p, 2)
+	}
+	r := Analyze(w.data)
+	if len(r.Problems) != 1 || r.Problems[0].Where.Domain != "firm1.example" || r.Problems[0].Where.SenderDomain != "" {
+		t.Errorf("problems: %+v", r.Problems)
+	}
+}

@@ -228,7 +228,9 @@ func (m *model) window() {
 		}
 		m.events = append(m.events, event{bin, m.leafOf[e.Place], reason, float64(e.N), !here || arrived != bin, false, e})
 	}
-	slices.SortStableFunc(m.events, func(a, b event) int { return cmp.Compare(a.from.Minute, b.from.Minute) })
+	slices.SortStableFunc(m.events, func(a, b event) int {
+		return cmp.Or(cmp.Compare(a.from.Minute, b.from.Minute), cmp.Compare(one(a.reason < 0), one(b.reason < 0)))
+	})
 	m.infer()
 }
 
@@ -295,8 +297,9 @@ func (m *model) eachLeaf(c *candidate, f func(leaf int32)) {
 const inferWithin = 60
 
 // infer gives events without a cause of their own that of the last failure
-// before them that concerned the other site as a whole. Without this most of an
-// outage is not seen: the MTA tries a dead site once in a while.
+// before them, or in the same minute, that concerned the other site as a whole.
+// Without this most of an outage is not seen: the MTA tries a dead site once in a
+// while.
 func (m *model) infer() {
 	type last struct {
 		reason int32

@@ -56,6 +56,11 @@ func Run(ctx context.Context, r store.Reader, opt Options) (*Result, error) {
 	if failed != nil {
 		return nil, failed
 	}
+	for i := range result.Problems {
+		for j, command := range result.Problems[i].Next {
+			result.Problems[i].Next[j] = Narrow(command, &opt.Filter)
+		}
+	}
 	if asked := opt.Window.Minutes().Until; result.Until.Before(asked) {
 		result.LogsEnd = result.Until.Add(-time.Minute)
 	}

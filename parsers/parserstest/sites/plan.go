@@ -1,6 +1,7 @@
 package sites
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"time"
@@ -8,11 +9,11 @@ import (
 
 // Incidents are the kinds of incidents.
 var Incidents = []string{"provider-block", "platform-block", "provider-host", "dmarc", "listed", "dns", "mx-down", "hoster-down", "tls", "rate-limit", "greylisting",
-	"disk-full", "bad-list", "too-big", "content", "policy-domain", "app-blocked", "unsigned-host", "silent-app", "silent-host", "silent-site", "smarthost-down", "stuck-queue", "two"}
+	"disk-full", "bad-list", "too-big", "content", "policy-domain", "app-blocked", "unsigned-host", "silent-app", "silent-host", "silent-site", "smarthost-down", "stuck-queue", "two", "burst-down", "ramp"}
 
 // QuietDays are the kinds of days without one.
 var QuietDays = []string{"working-day", "saturday", "sunday", "holiday", "newsletter", "big-newsletter", "new-app", "new-domains", "first-of-month",
-	"old-incident", "retry-tail", "small-outages", "growth", "dirty-list", "full-mailboxes", "irregular-job"}
+	"old-incident", "retry-tail", "small-outages", "growth", "dirty-list", "full-mailboxes", "irregular-job", "monthly-batch"}
 
 // plan prepares what is to happen on the last day.
 func (m *maker) plan() {
@@ -381,6 +382,32 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		t.Reasons = []string{"connection", "connection-lost"}
 		m.hit(t, 1, always(pick(m.r, []Reply{timedOut, refused})), func(msg *Message, r *Recipient) bool { return msg.Host == host && !r.domain.by.isLocal() })
 	},
+	"burst-down": func(m *maker, t *Truth) { // a server goes down just before it is sent its mail of the day
+		a := m.apps[1]
+		var small []*operator
+		for _, o := range m.operators {
+			if o.name == "" && len(o.domains) == 1 && !o.grey && o.domains[0].dead == "" {
+				small = append(small, o)
+			}
+		}
+		o := pick(m.r, small)
+		t.Where, t.Reasons, t.Soon = whereOf(o), []string{"connection"}, true
+		m.hit(t, 1, always(timedOut), func(_ *Message, r *Recipient) bool { return r.domain.by == o })
+		n, burst := 10+m.r.IntN(20), t.Begin.Add(time.Duration(m.between(2, 15)*float64(time.Minute)))
+		for day := range m.opt.Days + 1 {
+			for i := range n {
+				m.message(a, burst.AddDate(0, 0, -day).Add(time.Duration(m.r.IntN(8))*time.Second), []string{fmt.Sprintf("u%d@%s", i, o.domains[0].name)})
+			}
+		}
+	},
+	"ramp": func(m *maker, t *Truth) { // more and more of the mail is refused, over three hours
+		o := m.anOperator(true)
+		t.Where, t.Reasons = whereOf(o), []string{"rate-limited", "reputation"}
+		m.hit(t, 1, always(limitOf(o)), func(msg *Message, r *Recipient) bool {
+			return r.domain.by == o && m.r.Float64() < min(.95, msg.At.Sub(t.Begin).Hours()/3)
+		})
+		t.Abrupt = false
+	},
 	"stuck-queue": func(m *maker, t *Truth) {
 		host := m.host()
 		t.Where, t.Missing, t.Untried = m.hostWhere(host), true, true
@@ -490,6 +517,27 @@ var quietPlans = map[string]func(*maker){
 				for i := 0; !idle[day] && i < m.opt.Messages/8; i++ {
 					at := m.site.Start.AddDate(0, 0, day).Add(time.Duration((a.hour + m.r.Float64()/2) * float64(time.Hour)))
 					m.message(a, at, nil)
+				}
+			}
+		}
+	},
+	"monthly-batch": func(m *maker) { // to the people of every night, two of whom have a full mailbox
+		a := &app{domain: "billing.test", style: "machine", size: 30_000}
+		m.finish(a, len(m.apps))
+		m.apps = append(m.apps, a)
+		book := []string{"full1@gmail.com", "full2@gmail.com"}
+		for range 30 + m.r.IntN(40) {
+			book = append(book, m.address(a, a.to(m.r)))
+		}
+		m.extra = func() {
+			for day := range m.opt.Days + 1 {
+				n := 20
+				if day == m.opt.Days {
+					n = m.opt.Messages / 3
+				}
+				for range n {
+					at := m.site.Start.AddDate(0, 0, day).Add(time.Duration((2 + m.r.Float64()) * float64(time.Hour)))
+					m.message(a, at, []string{pick(m.r, book)})
 				}
 			}
 		}
