@@ -36,10 +36,10 @@ type block struct {
 
 // record is a record that stays valid with its block.
 type record struct {
-	parsers.Record
 	first bool        // no other record of its line comes before it
 	line  detect.Line // of a first one
 	text  []byte      // the line, when lines are shown
+	parsers.Record
 }
 
 // lineCount is a number of lines, read one after the other.
@@ -110,7 +110,8 @@ type feed struct {
 	text       []byte // the line that is being read, if so
 	lines      int    // since the last place at which a batch may end
 
-	counted lineCount // not yet in a block
+	counted lineCount   // not yet in a block
+	enough  atomic.Bool // nothing is to be read behind the next such place
 }
 
 func (l *loop) newFeed(stream *detect.Stream) *feed {
@@ -215,14 +216,12 @@ func (f *feed) read(r *source.Reader) bool {
 	for f.block != nil {
 		line, err := r.Next()
 		result := parsers.Unparsed
-		var long *source.TooLongError
-		switch {
-		case err == nil:
+		if err == nil {
 			result = f.line(line)
-		case errors.As(err, &long):
+		} else if long := tooLong(err); long != nil {
 			line = []byte(long.Error())
 			f.count(result)
-		default:
+		} else {
 			return f.reach(r, err)
 		}
 		if result == parsers.Unparsed {
@@ -234,6 +233,13 @@ func (f *feed) read(r *source.Reader) bool {
 		}
 	}
 	return false
+}
+
+// tooLong returns err if it is of a line that was skipped, else nil.
+func tooLong(err error) *source.TooLongError {
+	var long *source.TooLongError
+	errors.As(err, &long)
+	return long
 }
 
 // sample keeps a line that was not understood.
@@ -255,15 +261,12 @@ func (f *feed) reach(r *source.Reader, err error) bool {
 	return err == nil && f.block != nil
 }
 
-// readAll reads to the end of r, or to the first error. The first blocks are taken in
-// before more is read, for most logs have grown by a few lines only.
-func (f *feed) readAll(r *source.Reader, ahead bool, take func(*block) error) error {
+// readAll reads to the end of r, to the first error, or until it is enough. The first
+// blocks are taken in before more is read, for most logs have grown by a few lines only.
+func (f *feed) readAll(r *source.Reader, take func(*block) error) error {
+	f.enough.Store(false)
 	f.begin(take)
-	more := f.read(r)
-	for more && !ahead {
-		more = f.read(r)
-	}
-	if !more {
+	if !f.read(r) || f.enough.Load() {
 		return f.end()
 	}
 	return f.readAhead(r, take)
@@ -272,27 +275,22 @@ func (f *feed) readAll(r *source.Reader, ahead bool, take func(*block) error) er
 // readAhead does so while blocks are taken in.
 func (f *feed) readAhead(r *source.Reader, take func(*block) error) (err error) {
 	full := make(chan *block, blocksAhead)
-	var enough atomic.Bool
 	f.pass = func(b *block) *block {
 		full <- b
-		if b = <-f.blocks; enough.Load() {
-			f.blocks <- b
-			return nil
-		}
-		return b
+		return <-f.blocks
 	}
 	go func() {
 		defer close(full)
-		for f.read(r) {
+		for f.read(r) && !f.enough.Load() {
 		}
-		if f.block != nil {
-			f.blocks <- f.block
-		}
+		f.blocks <- f.block
 	}()
 	for b := range full {
 		if err == nil {
 			err = take(b)
-			enough.Store(err != nil)
+		}
+		if err != nil {
+			f.enough.Store(true)
 		}
 		b.reset()
 		f.blocks <- b
@@ -303,6 +301,7 @@ func (f *feed) readAhead(r *source.Reader, take func(*block) error) (err error) 
 // reading is what is known of a source while it is read. The Reader is ahead of it.
 type reading struct {
 	*loop
+	feed *feed
 	ctx  context.Context
 	r    *source.Reader
 	file *File
@@ -314,19 +313,22 @@ type reading struct {
 
 // readLines reads to the end of r, or to the first error.
 func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *detect.Stream, file *File) error {
-	s := &reading{loop: l, ctx: ctx, r: r, file: file, saved: r.Position()}
-	f := l.newFeed(stream)
+	s := &reading{loop: l, feed: l.newFeed(stream), ctx: ctx, r: r, file: file, saved: r.Position()}
 	for {
-		f.lines = l.lines % checkEvery
-		err := f.readAll(r, l.ahead, s.take)
-		if err == nil && s.err == source.ErrQuiet {
+		s.feed.lines = l.lines % checkEvery
+		err := s.feed.readAll(r, s.take)
+		switch {
+		case err != nil:
+		case s.err == nil: // it was enough
+			err = s.yield(context.Context.Err)
+		case s.err == source.ErrQuiet:
 			err = s.yield(r.Await)
 		}
 		r.Saved(s.saved)
 		if err != nil {
 			return &fatalError{err}
 		}
-		if s.err != source.ErrQuiet {
+		if s.err != nil && s.err != source.ErrQuiet {
 			return s.err
 		}
 	}
@@ -366,6 +368,10 @@ func (s *reading) pause() error {
 		return s.fail()
 	}
 	if s.lines < batchLines && !full && !s.w.Wanted() && s.ctx.Err() == nil {
+		return nil
+	}
+	if !s.rereads { // if others have read on in it, nothing may have been read ahead
+		s.feed.enough.Store(true)
 		return nil
 	}
 	return s.yield(context.Context.Err)

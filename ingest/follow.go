@@ -287,7 +287,6 @@ func (f *follower) readStdin() error {
 	lines.begin(func(b *block) error { return f.take(b, &f.added) })
 	for began := time.Now(); f.more && lines.err == nil && time.Since(began) < stdinTurn; {
 		line, err := f.stdin.Next()
-		var long *source.TooLongError
 		switch {
 		case err == nil:
 			passed, err := f.journal.passed(f.w, line)
@@ -297,7 +296,7 @@ func (f *follower) readStdin() error {
 			if !passed {
 				lines.line(line)
 			}
-		case errors.As(err, &long):
+		case tooLong(err) != nil:
 			lines.count(parsers.Unparsed)
 		case err == source.ErrQuiet:
 			f.more = false

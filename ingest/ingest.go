@@ -99,7 +99,7 @@ type loop struct {
 	record  func(*parsers.Record) error // takes in what a line of this log says first
 	again   bool                        // the line of the last record was counted in another log
 	alone   bool                        // nothing but one log is read, into a store of its own
-	ahead   bool                        // what is read can be read again from any line on
+	rereads bool                        // what is read can be read again from any line on
 	watched bool                        // lines are shown
 	line    []byte                      // of the last record, when they are
 	err     error                       // of the store
@@ -295,7 +295,7 @@ var errMoved = errors.New("another process has read this source in the meantime"
 // again, because another process has read in it.
 func (l *loop) family(ctx context.Context, families []source.Family, res *Result) (again bool, err error) {
 	stream := families[0].Stream()
-	l.ahead = !stream || l.alone
+	l.rereads = !stream
 	if err := l.beginFamily(ctx, stream); err != nil {
 		return false, err
 	}

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"mailfail/ingest/source"
@@ -88,13 +87,13 @@ func (f *follower) observe(ctx context.Context, r *source.Reader, g *log) error 
 	}
 	for ctx.Err() == nil {
 		line, err := lines.Next()
-		var long *source.TooLongError
 		switch {
-		case errors.As(err, &long):
+		case err == nil:
+		case tooLong(err) != nil:
 			continue
 		case err == io.EOF:
 			return nil
-		case err != nil:
+		default:
 			f.warn(err)
 			return nil
 		}
