@@ -13,7 +13,7 @@ import (
 func TestBatchesOfFewLines(t *testing.T) {
 	log, _ := generated(t, 300)
 	want := atOnce(t, log)
-	defer ingest.SetSteps(10, 500)()
+	defer ingest.SetSteps(10, few(1500, 500))()
 	same(t, atOnce(t, log), want)
 	tests := map[string]func(*testing.T){
 		"split":         TestSplitAnywhere,
