@@ -24,6 +24,16 @@ func HasAny(b []byte, prefixes []string) bool {
 	return false
 }
 
+// ContainsAny reports whether b contains one of the texts.
+func ContainsAny(b []byte, texts []string) bool {
+	for _, t := range texts {
+		if bytes.Contains(b, []byte(t)) {
+			return true
+		}
+	}
+	return false
+}
+
 // LastIndex is bytes.LastIndex for words whose first byte is rare and that a text
 // contains once or never, nearly always: searching forwards is five times as fast.
 func LastIndex(b, words []byte) int {

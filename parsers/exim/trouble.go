@@ -89,10 +89,8 @@ func (p *parser) troubled(text []byte, emit func(*parsers.Record)) bool {
 
 // panicked reads a line of the panic log. What the main log has too is counted there.
 func (p *parser) panicked(text []byte, emit func(*parsers.Record)) parsers.Result {
-	for _, part := range fatal {
-		if bytes.Contains(text, []byte(part)) && p.troubled(text, emit) {
-			return parsers.Understood
-		}
+	if parsers.ContainsAny(text, fatal) && p.troubled(text, emit) {
+		return parsers.Understood
 	}
 	return parsers.Irrelevant
 }

@@ -32,7 +32,7 @@ func (l *line) isDropped(text []byte) bool {
 	if string(text) == "delivered to file: /dev/null" {
 		return true
 	}
-	return parsers.IsLoopback(l.RelayIP) && containsAny(text, dropped)
+	return parsers.IsLoopback(l.RelayIP) && parsers.ContainsAny(text, dropped)
 }
 
 // dropped are parts of the replies with which content filters say that they threw
@@ -70,7 +70,7 @@ func (l *line) unnamed() bool {
 
 // names reports whether a reply names the id that the next hop keeps the message
 // under, or says that it was delivered.
-func names(text []byte) bool { return containsAny(text, taken) }
+func names(text []byte) bool { return parsers.ContainsAny(text, taken) }
 
 var taken = []string{"queued", "Queued", "delivered", "Delivered", "Saved", "stored", "accepted for delivery"}
 

@@ -89,8 +89,8 @@ var fatalSigns = []sign{
 var clientSigns = []string{"]: SASL ", " does not resolve to address ", "RBL lookup error", "non-SMTP command from ",
 	"dnsblog_query: ", "DNSBL lookup error", "see http://www.postfix.org/", "DANE TLSA lookup problem"}
 
-// problemIn returns the problem that a text is a sign of, "" for none.
-func problemIn(text []byte) parsers.Problem {
+// problemIn returns the problem of the first sign that a text contains, "" for none.
+func problemIn(text []byte, signs []sign) parsers.Problem {
 	for i := range signs {
 		if bytes.Contains(text, []byte(signs[i].text)) {
 			return signs[i].problem
@@ -117,11 +117,9 @@ func (l *line) gaveUp(b []byte) bool {
 			continue
 		}
 		text := b[len(s.word):]
-		problem := problemIn(text)
-		for i := range fatalSigns {
-			if problem == "" && s.severity == parsers.SeverityFatal && bytes.Contains(text, []byte(fatalSigns[i].text)) {
-				problem = fatalSigns[i].problem
-			}
+		problem := problemIn(text, signs)
+		if problem == "" && s.severity == parsers.SeverityFatal {
+			problem = problemIn(text, fatalSigns)
 		}
 		if problem == "" {
 			problem = parsers.ProblemOther
@@ -134,12 +132,10 @@ func (l *line) gaveUp(b []byte) bool {
 
 // warned reads the text of a warning, and reports whether it is of trouble.
 func (l *line) warned(text []byte) bool {
-	for _, s := range clientSigns {
-		if bytes.Contains(text, []byte(s)) {
-			return false
-		}
+	if parsers.ContainsAny(text, clientSigns) {
+		return false
 	}
-	problem := problemIn(text)
+	problem := problemIn(text, signs)
 	if problem != "" {
 		l.trouble(problem, parsers.SeverityWarning, text)
 	}
@@ -162,7 +158,7 @@ var blocklistErrors = []string{"Error: open resolver", "excessive number of quer
 // "… blocked using LIST; ANSWER". Most rejections have no semicolon.
 func isBlocklistError(text []byte) bool {
 	i := bytes.IndexByte(text, ';')
-	return i >= 0 && containsAny(text[i:], blocklistErrors)
+	return i >= 0 && parsers.ContainsAny(text[i:], blocklistErrors)
 }
 
 // portsBusy is what postscreen logs when it has no process for a client.
@@ -193,15 +189,6 @@ func (l *line) refusedByFault() {
 	service := l.Service
 	l.trouble(problem, parsers.SeverityError, text)
 	l.Service = service
-}
-
-func containsAny(b []byte, list []string) bool {
-	for _, s := range list {
-		if bytes.Contains(b, []byte(s)) {
-			return true
-		}
-	}
-	return false
 }
 
 // tlsReport reads the lines of Postfix's TLS reporting (RFC 8460):

@@ -53,7 +53,7 @@ func faultIn(text []byte) parsers.Problem {
 // warned reads a line that may report trouble.
 func (p *parser) warned(text []byte) bool {
 	problem := faultIn(text)
-	if problem == "" || problem == parsers.ProblemMilter && !containsAny(text, milterFaults) {
+	if problem == "" || problem == parsers.ProblemMilter && !parsers.ContainsAny(text, milterFaults) {
 		return false
 	}
 	p.trouble(problem, parsers.SeverityWarning, text)
@@ -64,7 +64,7 @@ func (p *parser) warned(text []byte) bool {
 // system. Some are of a client that went away.
 func (p *parser) syserr(text []byte) parsers.Result {
 	_, what, _ := bytes.Cut(text, []byte(": "))
-	if containsAny(what, clientGone) {
+	if parsers.ContainsAny(what, clientGone) {
 		return parsers.Understood
 	}
 	problem := faultIn(what)
@@ -84,13 +84,4 @@ func (p *parser) trouble(problem parsers.Problem, severity parsers.Severity, tex
 	r.Problem, r.Severity = problem, severity
 	r.Reply.Text = text
 	p.send(parsers.Trouble)
-}
-
-func containsAny(b []byte, list []string) bool {
-	for _, s := range list {
-		if bytes.Contains(b, []byte(s)) {
-			return true
-		}
-	}
-	return false
 }
