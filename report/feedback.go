@@ -36,7 +36,8 @@ func (c *composer) refused() Section {
 	if len(rows) > 0 {
 		n := c.reported(store.FeedbackRefused)
 		s.Text = append(s.Text,
-			templates.Say("Bounces report %v %v as failed whose mail the next hop had accepted. They count as delivered.", n, templates.Plural(n, "recipient")))
+			templates.Say("Bounces report %v %v as failed whose mail the next hop had accepted. They count as delivered.",
+				n, templates.Plural(n, "recipient")))
 		t := &Table{Columns: []Column{{Title: "Recipients", Number: true}, {Title: "Code"}, {Title: "Reason"},
 			{Title: "Accepted by", Name: true}, {Title: "Domain", Name: true}}}
 		for _, f := range top(rows, c.rows(fewRows)) {
@@ -53,7 +54,8 @@ func (c *composer) refused() Section {
 	}
 	if n := c.reported(store.FeedbackUnmatched); n > 0 {
 		s.Text = append(s.Text,
-			templates.Say("%v bounced %v of mail that no log here reports: in no number of this report (--mta bounces shows them).", n, templates.Plural(n, "recipient")))
+			templates.Say("%v bounced %v of mail that no log here reports: in no number of this report "+
+				"(--mta bounces shows them).", n, templates.Plural(n, "recipient")))
 	}
 	return s
 }

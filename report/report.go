@@ -137,20 +137,24 @@ func (r *Report) note() {
 	}
 	if n.Traces {
 		r.Notes = append(r.Notes,
-			"There are message traces of Exchange Online and message tracking logs, of which one may be its extended report. Mail that is in both is counted twice.")
+			"There are message traces of Exchange Online and message tracking logs, of which one may be its "+
+				"extended report. Mail that is in both is counted twice.")
 	}
 	switch f := &r.Filter; {
 	case len(f.Accounts) > 0:
 		r.Notes = append(r.Notes,
-			"With an account asked for, only the recipients that met a failure are counted. Deliveries are not kept by account, so there are no rates; what it submitted stands under \"By account\".")
+			"With an account asked for, only the recipients that met a failure are counted. Deliveries are not "+
+				"kept by account, so there are no rates; what it submitted stands under \"By account\".")
 	case f.OfCause():
 		r.Notes = append(r.Notes,
-			"With a code or a reason asked for, only the recipients that met such a failure are counted. Deliveries carry no code, so there are no rates.")
+			"With a code or a reason asked for, only the recipients that met such a failure are counted. "+
+				"Deliveries carry no code, so there are no rates.")
 	}
 	r.noteRemoved()
 	if l := n.Lines; l.Unparsed*100 > l.Read {
 		r.Notes = append(r.Notes,
-			fmt.Sprintf("%s of the lines of the log were not understood, so something may be missing here; `mailfail ingest --verbose` shows such lines.", templates.Percent(l.Unparsed, l.Read)))
+			fmt.Sprintf("%s of the lines of the log were not understood, so something may be missing here; "+
+				"`mailfail ingest --verbose` shows such lines.", templates.Percent(l.Unparsed, l.Read)))
 	}
 }
 

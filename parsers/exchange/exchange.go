@@ -338,7 +338,10 @@ func lackingOf(names [][]byte) (lacking []string) {
 	for _, c := range []struct {
 		col  column
 		name string
-	}{{colTime, "Timestamp"}, {colEvent, "EventId"}, {colMessageID, "MessageId"}, {colRecipient, "Recipients"}, {colStatus, "RecipientStatus"}} {
+	}{
+		{colTime, "Timestamp"}, {colEvent, "EventId"}, {colMessageID, "MessageId"},
+		{colRecipient, "Recipients"}, {colStatus, "RecipientStatus"},
+	} {
 		if !has[c.col] {
 			lacking = append(lacking, c.name)
 		}

@@ -273,7 +273,8 @@ func (p *protocol) setMessage(sequence []byte) {
 }
 
 func hasVerb(data []byte, verb string) bool {
-	return len(data) >= len(verb) && isVerb(data[:len(verb)], verb) && (len(data) == len(verb) || data[len(verb)] == ' ')
+	return len(data) >= len(verb) && isVerb(data[:len(verb)], verb) &&
+		(len(data) == len(verb) || data[len(verb)] == ' ')
 }
 
 // answer reads a reply to the oldest command without one.

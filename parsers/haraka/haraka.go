@@ -62,7 +62,9 @@ type line struct {
 	id, origin, msg []byte
 }
 
-var levels = []string{"[NOTICE]", "[INFO]", "[WARN]", "[ERROR]", "[CRIT]", "[ALERT]", "[EMERG]", "[DEBUG]", "[PROTOCOL]", "[DATA]"}
+var levels = []string{
+	"[NOTICE]", "[INFO]", "[WARN]", "[ERROR]", "[CRIT]", "[ALERT]", "[EMERG]", "[DEBUG]", "[PROTOCOL]", "[DATA]",
+}
 
 // split takes a line apart; it reports false for one that is not of Haraka. The
 // level of one with a time looks like the host behind the time of syslog. Without s, of

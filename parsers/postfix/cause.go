@@ -49,7 +49,8 @@ var dropped = []string{"discarded", "Discarded", "silently", "DISCARD(", ", DISC
 // id that the next hop gave the message is one of this host.
 func (l *line) isFilter(text []byte) bool {
 	if parsers.IsLoopback(l.RelayIP) {
-		return bytes.Contains(text, []byte(" from MTA(")) || parsers.Has(text, "250 2.5.0 OK (") || string(l.daemon()) == "smtp" && l.unnamed() && !names(text)
+		return bytes.Contains(text, []byte(" from MTA(")) || parsers.Has(text, "250 2.5.0 OK (") ||
+			string(l.daemon()) == "smtp" && l.unnamed() && !names(text)
 	}
 	if len(l.RelayIP) > 0 || !parsers.Has(text, "delivered via ") {
 		return false
@@ -152,7 +153,8 @@ func (l *line) cause(text []byte, whole bool) {
 	case parsers.HasAny(text, tlsFailures):
 		l.blame(registry.StageSTARTTLS, registry.SourceTLS)
 		l.said(text, "] refused to start TLS: ")
-	case parsers.HasAny(text, dnsFailures), parsers.Has(text, "Domain ") && bytes.HasSuffix(text, []byte(" does not accept mail (nullMX)")):
+	case parsers.HasAny(text, dnsFailures),
+		parsers.Has(text, "Domain ") && bytes.HasSuffix(text, []byte(" does not accept mail (nullMX)")):
 		l.blame(registry.StageDNS, registry.SourceDNS)
 	case parsers.Has(text, "SASL authentication failed"):
 		l.authentication(text)
@@ -244,7 +246,8 @@ func commandStage(command []byte) registry.Stage {
 	switch {
 	case parsers.Has(command, "RCPT TO"):
 		return registry.StageRcpt
-	case parsers.Has(command, "end of DATA"), parsers.Has(command, "end of data"), parsers.Has(command, "message body"), parsers.Has(command, "BDAT"):
+	case parsers.Has(command, "end of DATA"), parsers.Has(command, "end of data"),
+		parsers.Has(command, "message body"), parsers.Has(command, "BDAT"):
 		return registry.StageEndOfData
 	case parsers.Has(command, "MAIL FROM"), parsers.Has(command, "XFORWARD"), parsers.Has(command, "RSET"):
 		return registry.StageMail

@@ -59,7 +59,8 @@ func isMessage(b []byte) bool {
 	case parsers.Has(b, "to=<"):
 		return bytes.Contains(b, []byte(", relay=")) && bytes.Contains(b, []byte(", status="))
 	case parsers.Has(b, "from=<"):
-		return bytes.Contains(b, []byte(", size=")) && bytes.Contains(b, []byte(", nrcpt=")) && bytes.HasSuffix(b, []byte("(queue active)"))
+		return bytes.Contains(b, []byte(", size=")) && bytes.Contains(b, []byte(", nrcpt=")) &&
+			bytes.HasSuffix(b, []byte("(queue active)"))
 	case parsers.Has(b, "message-id=<"), parsers.Has(b, "client="):
 		return bytes.IndexByte(b, ' ') < 0
 	}
@@ -188,7 +189,8 @@ func queueID(b []byte) int {
 		seen |= idBytes[b[i]]
 		i++
 	}
-	if i < 5 || i+1 >= len(b) || b[i] != ':' || b[i+1] != ' ' || seen&(idVowel|idDigit) == idVowel || string(b[:i]) == noQueue || string(b[:i]) == tlsReports {
+	if i < 5 || i+1 >= len(b) || b[i] != ':' || b[i+1] != ' ' || seen&(idVowel|idDigit) == idVowel ||
+		string(b[:i]) == noQueue || string(b[:i]) == tlsReports {
 		return 0
 	}
 	return i
@@ -279,7 +281,9 @@ func isUndelivered(b []byte) bool {
 
 // sessions are the beginnings of lines about a session of smtpd that ended early,
 // with the queue id of its message or without (since Postfix 3.10).
-var sessions = []string{"lost connection after ", "timeout after ", "too many errors after ", "improper command pipelining ", "abort: "}
+var sessions = []string{
+	"lost connection after ", "timeout after ", "too many errors after ", "improper command pipelining ", "abort: ",
+}
 
 // asides are the beginnings of lines about a message that hold no record: an
 // outcome line says the same again, another host is tried, or nothing became
@@ -516,7 +520,8 @@ func (l *line) warning(b []byte) parsers.Result {
 // encrypted are the beginnings of lines about a session that is: "Untrusted TLS
 // connection established to mx.a.example[192.0.2.1]:25: TLSv1.3 with cipher …".
 var encrypted = []string{
-	"Untrusted TLS connection established ", "Anonymous TLS connection established ", "Trusted TLS connection established ", "Verified TLS connection established ",
+	"Untrusted TLS connection established ", "Anonymous TLS connection established ",
+	"Trusted TLS connection established ", "Verified TLS connection established ",
 }
 
 // encrypted notes such a session: to a server, or from a client.
@@ -577,7 +582,8 @@ var chatter = []string{
 	"lost connection from ", "Renegotiation ", "REQUIRETLS",
 	// of postfix -v
 	">>> ", "<<< ", "send attr ", "input attribute ", "private/", "public/", "mynetworks", "trying... ", "report ",
-	"connection established", "read from ", "write to ", "depth=", "before ", "process generation", "idle timeout", "proxymap stream", "rewrite stream", "got SIGHUP", "daemon started",
+	"connection established", "read from ", "write to ", "depth=", "before ", "process generation",
+	"idle timeout", "proxymap stream", "rewrite stream", "got SIGHUP", "daemon started",
 	// compatibility_level, makedefs
 	"using backwards-compatible ", "Postfix is ", "Renamed to match ", "flushing queued mail",
 	"mail system startup failed",

@@ -64,7 +64,8 @@ func claim(e *parsers.Entry) parsers.Claim {
 	if !bytes.Contains(line, []byte("type")) || !bytes.Contains(line, []byte("time")) {
 		return parsers.NotMine
 	}
-	if !table.IsHeader(line, "type") || !hasOne(line, "rcpt", "feedbackType", "reportedDomain") || table.IsHeader(line, "dsnMsg") || table.IsHeader(line, "srcIp") {
+	if !table.IsHeader(line, "type") || !hasOne(line, "rcpt", "feedbackType", "reportedDomain") ||
+		table.IsHeader(line, "dsnMsg") || table.IsHeader(line, "srcIp") {
 		return parsers.NotMine
 	}
 	if !table.IsHeader(line, "timeLogged") && !table.IsHeader(line, "timeQueued") {
@@ -414,7 +415,8 @@ func origin(r *parsers.Record, category []byte) (registry.Stage, registry.Source
 		return registry.StageConnect, registry.SourceNetwork
 	case status.Subject == 4 && status.Detail == 2:
 		return registry.StageUnknown, registry.SourceNetwork
-	case status.Subject == 4 && (status.Detail == 3 || status.Detail == 4), status.Subject == 1 && status.Detail == 2:
+	case status.Subject == 4 && (status.Detail == 3 || status.Detail == 4),
+		status.Subject == 1 && status.Detail == 2:
 		return registry.StageDNS, registry.SourceDNS
 	}
 	return registry.StageUnknown, registry.SourceLocal

@@ -151,7 +151,8 @@ func (r *Reader) tag(b []byte, e *parsers.Entry, at place) bool {
 // bare reads a line that needs nothing before it; behind words, and in the message of
 // a program, it has to begin with its own time.
 func (r *Reader) bare(b []byte, e *parsers.Entry, at place) bool {
-	if (at.words > 0 || at.quoted) && !(len(b) > 10 && parsers.IsDigit(b[0]) && b[4] == '-') || !r.isKnown(nil, b) {
+	if (at.words > 0 || at.quoted) && !(len(b) > 10 && parsers.IsDigit(b[0]) && b[4] == '-') ||
+		!r.isKnown(nil, b) {
 		return false
 	}
 	e.Program, e.PID, e.Message = nil, nil, b
@@ -623,8 +624,9 @@ func isNameByte(c byte) bool { return parsers.IsAlnum(c) || c == '-' || c == '_'
 // facilities and levels are the words of syslog(3), with those that other
 // writers use.
 var (
-	facilities = words("auth authpriv cron daemon ftp kern lpr mail news security syslog user uucp local0 local1 local2 local3 local4 local5 local6 local7")
-	levels     = words("emerg panic alert crit critical err error warning warn notice info information debug")
+	facilities = words("auth authpriv cron daemon ftp kern lpr mail news security syslog user uucp " +
+		"local0 local1 local2 local3 local4 local5 local6 local7")
+	levels = words("emerg panic alert crit critical err error warning warn notice info information debug")
 )
 
 func words(list string) map[string]bool {
@@ -725,7 +727,8 @@ func (r *Reader) mentions(b []byte) bool {
 
 // beginsDate reports whether b begins with a date of ISO 8601.
 func beginsDate(b []byte) bool {
-	return len(b) >= 10 && b[4] == '-' && b[7] == '-' && parsers.IsDigit(b[0]) && parsers.IsDigit(b[3]) && parsers.IsDigit(b[9])
+	return len(b) >= 10 && b[4] == '-' && b[7] == '-' &&
+		parsers.IsDigit(b[0]) && parsers.IsDigit(b[3]) && parsers.IsDigit(b[9])
 }
 
 // tells reports whether a program logs what strangers wrote to it, so that
