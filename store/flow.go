@@ -92,10 +92,11 @@ type FlowFailure struct {
 
 // Reply is what is known of one failing attempt, and of its message.
 type Reply struct {
-	ID      int64
-	Text    registry.Foreign // as logged
-	IP      registry.Foreign // of the relay
-	Sender  registry.Foreign // address
-	Account registry.Foreign // who submitted the message, "" unknown
-	Client  registry.Foreign // that brought it in
+	ID        int64
+	Text      registry.Foreign // as logged
+	IP        registry.Foreign // of the relay
+	Sender    registry.Foreign // address
+	Recipient registry.Foreign // address
+	Account   registry.Foreign // who submitted the message, "" unknown
+	Client    registry.Foreign // that brought it in
 }

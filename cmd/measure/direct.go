@@ -99,7 +99,7 @@ func (d *direct) recipient(m *sites.Message, r *sites.Recipient, sender registry
 		if reason := d.data.Causes[cause].Reason; !seen[reason] {
 			seen[reason] = true
 			id := int64(len(d.details) + 1)
-			d.details[id] = investigate.Detail{Text: registry.Foreign(a.Reply.Text), Sender: registry.Foreign(m.Sender),
+			d.details[id] = investigate.Detail{Text: registry.Foreign(a.Reply.Text), Sender: registry.Foreign(m.Sender), Recipient: registry.Foreign(r.Address),
 				Account: registry.Foreign(m.Account), Client: registry.Foreign(m.Client), IP: registry.Foreign(a.IP)}
 			d.data.Fail(investigate.Event{ID: id, Minute: minuteOf(a.At), Arrived: first, Place: d.place(m, r, a, sender), Cause: cause, N: 1,
 				Recipient: d.next, State: state})

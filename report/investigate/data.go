@@ -179,11 +179,12 @@ const (
 
 // Detail holds what is known of failures only.
 type Detail struct {
-	Text    registry.Foreign // the reply, as logged
-	Sender  registry.Foreign // address
-	Account registry.Foreign
-	Client  registry.Foreign
-	IP      registry.Foreign // of the relay
+	Text      registry.Foreign // the reply, as logged
+	Sender    registry.Foreign // address
+	Recipient registry.Foreign // address
+	Account   registry.Foreign
+	Client    registry.Foreign
+	IP        registry.Foreign // of the relay
 
 	relay registry.Foreign
 }

@@ -145,6 +145,9 @@ func (p *Problem) Facts() (facts []templates.Text) {
 		return facts
 	}
 	facts = append(facts, templates.Words(p.fate()+" "+p.ofAll()))
+	if p.Addresses > 0 {
+		facts = append(facts, templates.Words(fmt.Sprintf("They are %d %s.", p.Addresses, templates.Plural(int64(p.Addresses), "address"))))
+	}
 	switch {
 	case p.New && p.NewCode:
 		facts = append(facts, templates.Words("Neither this reply nor its code was seen on the days before."))

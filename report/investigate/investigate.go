@@ -103,6 +103,7 @@ type Problem struct {
 	Recipients int     // that failed at a first attempt, or are missing, or untried
 	Failed     int     // of them, bounced or expired at the end of the window
 	Waiting    int     // of them, at the end of the window
+	Addresses  int     // they have, of a reason that is about an address, when they are few; else 0
 	Tried      int     // recipients there in that time
 	Expected   float64 // recipients that usually fail there in that time; of missing mail, that usually come
 	Excess     float64

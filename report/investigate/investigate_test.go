@@ -362,3 +362,26 @@ func TestBurstToOneDomain(t *testing.T) {
 		t.Errorf("problems: %+v", r.Problems)
 	}
 }
+
+// Mail that goes to one mailbox again and again shows one mailbox.
+func TestFewAddresses(t *testing.T) {
+	for addresses, severity := range map[int64]string{1: Remark, 3: Remark, 4: Warning, 20: Warning} {
+		w := newWorld(plan{})
+		w.data.Details = func(ids []int64) map[int64]Detail {
+			found := map[int64]Detail{}
+			for _, id := range ids {
+				found[id] = Detail{Recipient: registry.Foreign(fmt.Sprintf("u%d@firm1.example", id%addresses))}
+			}
+			return found
+		}
+		p := Place{Host: "mx1", Sender: "shop.test", Domain: "firm1.example", Relay: "mail.firm1.example", Provider: "firm1.example"}
+		for i := range int64(20) {
+			w.arrive(noon+i, p)
+			w.fail(noon+i, p, 0)
+		}
+		r := Analyze(w.data)
+		if len(r.Problems) != 1 || r.Problems[0].Severity != severity {
+			t.Errorf("%d addresses: problems %+v, want one that is a %s", addresses, r.Problems, severity)
+		}
+	}
+}

@@ -73,22 +73,44 @@ func (m *model) problem(f *finding) Problem {
 	}
 	m.times(f, &p)
 	m.facts(f, &p)
+	p.Addresses = m.fewAddresses(f)
 	p.Severity = m.severity(&p)
 	return p
 }
 
 // severity rates failures. What was delivered in the end is a remark when it
-// was greylisting, or small and is over.
+// was greylisting, or small and is over, and so are a few mailboxes that much mail
+// goes to.
 func (m *model) severity(p *Problem) string {
 	healed := 10*(p.Recipients-p.Failed-p.Waiting) >= 8*p.Recipients
 	small := float64(p.Recipients) < max(25, 0.01*m.total)
 	switch {
-	case healed && (p.Reason == "greylisted" || small && !p.Ended.IsZero()):
+	case p.Addresses > 0, healed && (p.Reason == "greylisted" || small && !p.Ended.IsZero()):
 		return Remark
 	case float64(p.Recipients) >= 0.1*m.total:
 		return Critical
 	}
 	return Warning
+}
+
+// mostFew is how many addresses are few.
+const mostFew = 3
+
+// fewAddresses returns how many addresses the failures of a finding are of, when its
+// reason is about an address and they are few, else 0. Mail that goes to one full
+// mailbox again and again shows one full mailbox.
+func (m *model) fewAddresses(f *finding) int {
+	if group := registry.Reason(m.reasons[f.reason]).Info().Group; group != "address" && group != "mailbox" {
+		return 0
+	}
+	addresses := map[registry.Foreign]bool{}
+	for _, d := range m.look(m.triedOf(f), mostDetails) {
+		addresses[d.Recipient] = true
+	}
+	if n := len(addresses); n <= mostFew && !addresses[""] {
+		return n
+	}
+	return 0
 }
 
 // times finds when a finding began, and whether it goes on.

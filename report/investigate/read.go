@@ -48,7 +48,7 @@ func Run(ctx context.Context, r store.Reader, opt Options) (*Result, error) {
 		failed = errors.Join(failed, err)
 		details := make(map[int64]Detail, len(replies))
 		for _, a := range replies {
-			details[a.ID] = Detail{Text: a.Text, Sender: a.Sender, Account: a.Account, Client: a.Client, IP: a.IP}
+			details[a.ID] = Detail{Text: a.Text, Sender: a.Sender, Recipient: a.Recipient, Account: a.Account, Client: a.Client, IP: a.IP}
 		}
 		return details
 	}

@@ -144,6 +144,7 @@ func (r *reader) Replies(ctx context.Context, ids []int64) ([]store.Reply, error
 		p := &list[i]
 		r.n.foreign(&p.Text, func(s string) string { return r.n.Text(s, string(p.Sender), string(p.Account)) })
 		r.n.foreign(&p.Sender, r.n.Address)
+		r.n.foreign(&p.Recipient, r.n.Address)
 		r.n.foreign(&p.Account, r.n.Address)
 		r.hosts(&p.IP, &p.Client)
 	}

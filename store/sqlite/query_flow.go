@@ -358,7 +358,7 @@ func (q *reader) Replies(ctx context.Context, ids []int64) (replies []store.Repl
 			}
 			for id, e := range events {
 				if e.Times > 0 {
-					replies = append(replies, store.Reply{ID: id, Text: e.Text, IP: e.IP, Sender: e.Sender, Account: e.Account, Client: e.Client})
+					replies = append(replies, store.Reply{ID: id, Text: e.Text, IP: e.IP, Sender: e.Sender, Recipient: e.Recipient, Account: e.Account, Client: e.Client})
 				}
 			}
 		}
