@@ -73,6 +73,7 @@ var labelledSets = []struct {
 	{"replies-batch-10.txt", 97.0},
 	{"replies-batch-11.txt", 96.0},
 	{"replies-batch-12.txt", 96.0},
+	{"replies-batch-13.txt", 95.0},
 	{"replies-kinds.txt", 99.0},
 }
 

@@ -24,8 +24,8 @@ type Confidence uint8
 const (
 	ConfidenceNone   Confidence = 0 // not classified
 	ConfidenceLow    Confidence = 1 // unknown, a single word, or a code that says little
-	ConfidenceMedium Confidence = 2 // a code alone, a stage, or a phrase that the code contradicts
-	ConfidenceHigh   Confidence = 3 // a whole phrase, or the provider's own word
+	ConfidenceMedium Confidence = 2 // a code alone, a stage, or a phrase that the code or another phrase contradicts
+	ConfidenceHigh   Confidence = 3 // a whole phrase that no other contradicts, or the provider's own word
 )
 
 var confidenceNames = [...]string{"", "low", "medium", "high"}
