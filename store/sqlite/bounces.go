@@ -198,8 +198,8 @@ type told struct {
 
 // findTold finds the recipients of messages that bounces may be about. The parameter
 // lists [bounce, message].
-const findTold = `SELECT j.value ->> 0, r.id, r.series, m.message_id, m.queue_id, t.text, r.state, IFNULL(r.final_at, r.first_seen)
-	FROM json_each(?) AS j CROSS JOIN message_rows AS m ON m.id = j.value ->> 1 CROSS JOIN recipient_rows AS r ON r.message = m.id CROSS JOIN texts AS t ON t.id = r.address
+const findTold = `SELECT j.value ->> 0, r.id, r.series, m.message_id, m.queue_id, IFNULL(t.text, r.address), r.state, IFNULL(r.final_at, r.first_seen)
+	FROM json_each(?) AS j CROSS JOIN message_rows AS m ON m.id = j.value ->> 1 CROSS JOIN recipient_rows AS r ON r.message = m.id LEFT JOIN texts AS t ON t.id = r.address
 	WHERE m.format <> (SELECT id FROM names WHERE text = ?)`
 
 // searchRows compares bounces with the rows of messages. Those of which there is a

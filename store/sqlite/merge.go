@@ -362,7 +362,7 @@ func (m *merging) moved(table, column string) string {
 	case "name":
 		return fmt.Sprintf("(SELECT new FROM temp.merged_names WHERE old = %s)", column)
 	case "texts":
-		return fmt.Sprintf("CASE WHEN %s > 1 THEN %[1]s + %d ELSE %[1]s END", column, m.base[table])
+		return fmt.Sprintf("CASE WHEN typeof(%s) = 'integer' AND %[1]s > 1 THEN %[1]s + %d ELSE %[1]s END", column, m.base[table])
 	}
 	return fmt.Sprintf("CASE WHEN %s > 0 THEN %[1]s + %d ELSE %[1]s END", column, m.base[table])
 }

@@ -175,12 +175,13 @@ func TestPruneTexts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if day > 1 && (p.Messages != 200 || p.Recipients != 200 || p.Texts < 200) {
+		// Addresses are in the rows; some replies are there again.
+		if day > 1 && (p.Messages != 200 || p.Recipients != 200 || p.Texts < 190) {
 			t.Errorf("day %d: %+v", day, p)
 		}
 		for table, columns := range textColumns {
 			for _, c := range columns {
-				if n := one(t, db, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s NOT IN (SELECT id FROM texts)", table, c)); n > 0 {
+				if n := one(t, db, fmt.Sprintf("SELECT count(*) FROM %s WHERE typeof(%s) = 'integer' AND %[2]s NOT IN (SELECT id FROM texts)", table, c)); n > 0 {
 					t.Errorf("day %d: %d rows of %s have no %s", day, n, table, c)
 				}
 			}

@@ -193,8 +193,8 @@ func (r *eventReader) readAttempts(events map[int64]*store.Event) error {
 	}
 	// Where the reply is that of a send log, the MTA's status is what the
 	// tracking log said itself.
-	return r.each(`SELECT a.id, IFNULL(sv.text, ''), i.text, a.delay, t.text, IFNULL(d.text, ''), IFNULL(m.queue_id, ''), IFNULL(m.message_id, ''),
-			CASE WHEN m.sender IS NULL THEN NULL ELSE s.text END, IFNULL(c.text, ''), IFNULL(ci.text, ''), IFNULL(n.text, ''),
+	return r.each(`SELECT a.id, IFNULL(sv.text, ''), i.text, a.delay, t.text, IFNULL(d.text, IFNULL(p.address, '')), IFNULL(m.queue_id, ''), IFNULL(m.message_id, ''),
+			IFNULL(s.text, m.sender), IFNULL(c.text, ''), IFNULL(ci.text, ''), IFNULL(n.text, ''),
 			CASE WHEN o.id IS NULL THEN k.mta_status WHEN o.mta_status <> '' THEN o.mta_status
 			WHEN o.enhanced <> k.enhanced THEN o.enhanced ELSE '' END, `+causeColumns+`
 		FROM attempt_rows AS a JOIN causes AS k ON k.id = a.cause JOIN texts AS i ON i.id = a.ip

@@ -69,8 +69,8 @@ func (t *tx) lookup(names ...string) (messages, rejections []int64, err error) {
 // stories returns those of some messages that what names, and the other legs of it.
 func (r *eventReader) stories(what string, messages, legs []int64) ([]*store.Story, error) {
 	bare, ids := strings.Trim(what, "<>"), list(messages)
-	found, err := r.recipientsOf(`SELECT r.message, r.id FROM recipient_rows AS r JOIN texts AS t ON t.id = r.address
-		WHERE r.message IN (SELECT value FROM json_each(?)) AND t.text IN (?, ?, ?)`, ids, bare, lowerDomain(bare), strings.ToLower(bare))
+	found, err := r.recipientsOf(`SELECT r.message, r.id FROM recipient_rows AS r LEFT JOIN texts AS t ON t.id = r.address
+		WHERE r.message IN (SELECT value FROM json_each(?)) AND IFNULL(t.text, r.address) IN (?, ?, ?)`, ids, bare, lowerDomain(bare), strings.ToLower(bare))
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ type newRecipients struct {
 // newRecipient is a row of the table recipient_rows.
 type newRecipient struct {
 	store.Recipient
-	address int64 // text
+	address any // see Writer.address
 }
 
 // maxRecipients is how many recipients are kept in memory before they are written.

@@ -23,13 +23,13 @@ func (w *Writer) CountLines(time int64, l store.Lines) {
 
 // AddMessage writes a message and returns its id.
 func (w *Writer) AddMessage(m *store.Message) (int64, error) {
-	n, t, err := w.messageIDs(m)
+	n, sender, t, err := w.messageIDs(m)
 	if err != nil {
 		return 0, err
 	}
 	id := w.nextID("message_rows")
 	w.sink.exec(`INSERT INTO message_rows (id, format, host, instance, queue_id, message_id, sender, client, client_ip, account, size, first_seen, own)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`, id, n[0], n[1], n[2], m.QueueID, m.MessageID, nullable(t[0], m.HasSender), t[1], t[2], n[3], m.Size, m.FirstSeen, m.Own)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`, id, n[0], n[1], n[2], m.QueueID, m.MessageID, nullable(sender, m.HasSender), t[0], t[1], n[3], m.Size, m.FirstSeen, m.Own)
 	w.findMessage(m.QueueID, m.FirstSeen, id)
 	w.findMessage(m.MessageID, m.FirstSeen, id)
 	w.bounces.heardOf(m)
@@ -39,12 +39,12 @@ func (w *Writer) AddMessage(m *store.Message) (int64, error) {
 
 // UpdateMessage writes what was learnt about a message since AddMessage.
 func (w *Writer) UpdateMessage(id int64, m *store.Message) error {
-	n, t, err := w.messageIDs(m)
+	n, sender, t, err := w.messageIDs(m)
 	if err != nil {
 		return err
 	}
 	w.sink.exec("UPDATE message_rows SET host=?, message_id=?, sender=?, client=?, client_ip=?, account=?, size=?, first_seen=?, own=? WHERE id=?",
-		n[1], m.MessageID, nullable(t[0], m.HasSender), t[1], t[2], n[3], m.Size, m.FirstSeen, m.Own, id)
+		n[1], m.MessageID, nullable(sender, m.HasSender), t[0], t[1], n[3], m.Size, m.FirstSeen, m.Own, id)
 	w.findMessage(m.MessageID, m.FirstSeen, id)
 	w.bounces.heardOf(m)
 	w.note(fleet.Messages, id)
@@ -52,15 +52,17 @@ func (w *Writer) UpdateMessage(id int64, m *store.Message) error {
 }
 
 // messageIDs returns the ids of a message's names (format, host, instance,
-// account) and texts (sender, client, its address).
-func (w *Writer) messageIDs(m *store.Message) (names [4]int64, texts [4]int64, err error) {
+// account) and texts (client, its address), and what stands for its sender.
+func (w *Writer) messageIDs(m *store.Message) (names [4]int64, sender any, texts [4]int64, err error) {
 	for i, s := range [...]string{m.Format, m.Host, m.Instance, m.Account} {
 		if names[i], err = w.Name([]byte(s)); err != nil {
-			return names, texts, err
+			return names, nil, texts, err
 		}
 	}
-	texts, err = w.textIDs(m.Sender, m.Client, m.ClientIP)
-	return names, texts, err
+	if sender, err = w.address(m.Sender); err == nil {
+		texts, err = w.textIDs(m.Client, m.ClientIP)
+	}
+	return names, sender, texts, err
 }
 
 // DeleteMessage removes a message that has no recipients any more.
@@ -72,7 +74,7 @@ func (w *Writer) DeleteMessage(id int64) {
 // AddRecipient writes a recipient and returns its id.
 func (w *Writer) AddRecipient(r *store.Recipient) int64 {
 	id := w.nextID("recipient_rows")
-	w.recipients.add(id, &newRecipient{*r, w.address(r.Address)})
+	w.recipients.add(id, &newRecipient{*r, w.recipientAddress(r.Address)})
 	w.findMessage(r.Address, r.FirstSeen, r.Message)
 	w.note(fleet.Recipients, id)
 	if len(w.recipients.rows) >= maxRecipients {
@@ -81,14 +83,14 @@ func (w *Writer) AddRecipient(r *store.Recipient) int64 {
 	return id
 }
 
-// address returns the id of a recipient's address. An error of the database is
-// returned by Commit.
-func (w *Writer) address(s string) int64 {
-	id, err := w.text(s)
+// recipientAddress returns what stands for a recipient's address. An error of the
+// database is returned by Commit.
+func (w *Writer) recipientAddress(s string) any {
+	a, err := w.address(s)
 	if err != nil && w.rowErr == nil {
 		w.rowErr = err
 	}
-	return id
+	return a
 }
 
 // UpdateRecipient writes what became of a recipient.
@@ -106,9 +108,9 @@ func (w *Writer) UpdateRecipient(id int64, r *store.Recipient) {
 // RespellRecipient writes another spelling of a recipient's address.
 func (w *Writer) RespellRecipient(id int64, address string) {
 	if row := w.recipients.at(id); row != nil {
-		row.address = w.address(address)
+		row.address = w.recipientAddress(address)
 	} else {
-		w.sink.exec("UPDATE recipient_rows SET address=? WHERE id=?", w.address(address), id)
+		w.sink.exec("UPDATE recipient_rows SET address=? WHERE id=?", w.recipientAddress(address), id)
 	}
 	w.respelled = append(w.respelled, respelling{id, address})
 	w.note(fleet.Recipients, id)

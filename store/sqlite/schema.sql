@@ -10,7 +10,8 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- Every host, domain, relay, provider, account … once. 1 is always ''.
 CREATE TABLE names (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 
--- Replies, addresses of mail and of hosts. 1 is always ''. Most are here once.
+-- Replies, addresses of mail and of hosts. 1 is always ''. Most are here once. The
+-- address of a sender or a recipient is here from the second time on.
 CREATE TABLE texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
 
 -- The operator behind a relay host, derived from the registry.
@@ -62,7 +63,7 @@ CREATE TABLE message_rows (
     instance   INTEGER NOT NULL, -- name
     queue_id   TEXT NOT NULL,    -- for Exchange the id that stays with the message
     message_id TEXT NOT NULL,    -- of the header, with <>; '' unknown
-    sender     INTEGER,          -- text; '' null sender, NULL unknown
+    sender     INTEGER,          -- text, or the address itself; '' null sender, NULL unknown
     client     INTEGER NOT NULL, -- text: who brought the message in, '' unknown
     client_ip  INTEGER NOT NULL, -- text
     account    INTEGER NOT NULL, -- name: SASL login, local user; '' unknown
@@ -77,7 +78,7 @@ CREATE TABLE recipient_rows (
     id          INTEGER PRIMARY KEY,
     message     INTEGER NOT NULL,
     series      INTEGER NOT NULL, -- of the last attempt
-    address     INTEGER NOT NULL, -- text
+    address     INTEGER NOT NULL, -- text, or the address itself
     state       INTEGER NOT NULL, -- 0 pending 1 delivered 2 bounced 3 expired 4 removed 5 handed over 6 replaced
     first_seen  INTEGER NOT NULL,
     last_seen   INTEGER NOT NULL,
@@ -335,14 +336,14 @@ CREATE TABLE changes (
 CREATE VIEW causes AS SELECT c.id, k.reply, k.enhanced, k.mta_status, k.stage, k.source, c.provider, k.signature, k.reason, k.rule, k.decided, k.confidence
     FROM cause_rows AS c JOIN kinds AS k ON k.id = c.kind;
 
-CREATE VIEW messages AS SELECT m.id, m.format, m.host, m.instance, m.queue_id, m.message_id, s.text AS sender,
+CREATE VIEW messages AS SELECT m.id, m.format, m.host, m.instance, m.queue_id, m.message_id, IFNULL(s.text, m.sender) AS sender,
     c.text AS client, i.text AS client_ip, a.text AS account, m.size, m.first_seen, m.own
     FROM message_rows AS m LEFT JOIN texts AS s ON s.id = m.sender JOIN texts AS c ON c.id = m.client
     JOIN texts AS i ON i.id = m.client_ip JOIN names AS a ON a.id = m.account;
 
-CREATE VIEW recipients AS SELECT r.id, r.message, r.series, a.text AS address, r.state, r.first_seen, r.last_seen,
+CREATE VIEW recipients AS SELECT r.id, r.message, r.series, IFNULL(a.text, r.address) AS address, r.state, r.first_seen, r.last_seen,
     r.final_at, r.cause, r.exact_cause, r.troubled
-    FROM recipient_rows AS r JOIN texts AS a ON a.id = r.address;
+    FROM recipient_rows AS r LEFT JOIN texts AS a ON a.id = r.address;
 
 CREATE VIEW attempts AS SELECT a.id, a.time, a.recipient, a.series, a.outcome, a.cause, a.service, i.text AS ip, a.delay,
     t.text AS text, a.first, a.exact, a.own_cause, a.pair
@@ -356,7 +357,7 @@ CREATE VIEW rejections AS SELECT r.id, r.time, r.series, r.cause, r.service, r.q
 -- Every failing attempt with all that is known of it, in words.
 CREATE VIEW failures AS SELECT a.id, strftime('%Y-%m-%dT%H:%M:%fZ', a.time / 1e6, 'unixepoch') AS time,
     CASE a.outcome WHEN 2 THEN 'deferred' ELSE 'failed' END AS outcome,
-    fmt.text AS format, host.text AS host, m.queue_id, m.message_id, sender.text AS sender, address.text AS recipient,
+    fmt.text AS format, host.text AS host, m.queue_id, m.message_id, IFNULL(sender.text, m.sender) AS sender, IFNULL(address.text, r.address) AS recipient,
     domain.text AS domain, relay.text AS relay, provider.text AS provider, ip.text AS ip, account.text AS account,
     k.reply, k.enhanced, k.mta_status, k.reason, k.rule, k.signature, t.text AS text, a.delay / 1e6 AS delay
     FROM attempt_rows AS a JOIN causes AS k ON k.id = a.cause JOIN series AS s ON s.id = a.series
@@ -364,6 +365,6 @@ CREATE VIEW failures AS SELECT a.id, strftime('%Y-%m-%dT%H:%M:%fZ', a.time / 1e6
     JOIN names AS domain ON domain.id = s.domain JOIN names AS relay ON relay.id = s.relay
     JOIN relays AS v ON v.relay = s.relay JOIN names AS provider ON provider.id = v.provider
     JOIN texts AS ip ON ip.id = a.ip JOIN texts AS t ON t.id = a.text
-    JOIN recipient_rows AS r ON r.id = a.recipient JOIN texts AS address ON address.id = r.address
+    JOIN recipient_rows AS r ON r.id = a.recipient LEFT JOIN texts AS address ON address.id = r.address
     JOIN message_rows AS m ON m.id = r.message LEFT JOIN texts AS sender ON sender.id = m.sender
     JOIN names AS account ON account.id = m.account;

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"strings"
 
 	"mailfail/store"
 )
@@ -19,23 +20,55 @@ func (w *Writer) text(s string) (int64, error) {
 	if s == "" {
 		return 1, nil
 	}
+	h, id, err := w.knownText(s)
+	if err != nil || id > inRow {
+		return id, err
+	}
+	id = w.nextID("texts")
+	w.sink.exec("INSERT INTO texts VALUES (?,?)", id, store.Clean(s))
+	w.texts.put(h, id)
+	return id, nil
+}
+
+// inRow is in the place of the id of a text that was met once and stands where that was.
+const inRow = 0
+
+// address returns what stands for the address of a sender or a recipient: the address
+// itself when it is met for the first time, as most are that are met at all, and the
+// id of a text from then on. A number cannot be told from an id.
+func (w *Writer) address(s string) (any, error) {
+	if strings.IndexByte(s, '@') < 0 {
+		return w.text(s)
+	}
+	h, id, err := w.knownText(s)
+	switch {
+	case err != nil:
+		return nil, err
+	case id > inRow:
+		return id, nil
+	case id == inRow:
+		return w.text(s)
+	}
+	w.texts.put(h, inRow)
+	return store.Clean(s), nil
+}
+
+// knownText returns the digest of a text, and its id, inRow, or less when it was not met.
+func (w *Writer) knownText(s string) (digest, int64, error) {
 	if w.texts == nil {
 		if err := w.loadTexts(); err != nil {
-			return 0, err
+			return digest{}, 0, err
 		}
 	}
 	w.key = append(w.key[:0], s...)
 	h := digestOf(w.key)
 	if id, ok := w.texts.find(h); ok {
-		return id, nil
+		return h, id, nil
 	}
-	id := w.nextID("texts")
-	w.sink.exec("INSERT INTO texts VALUES (?,?)", id, store.Clean(s))
 	if len(w.texts) >= textLimit {
 		clear(w.texts)
 	}
-	w.texts.put(h, id)
-	return id, nil
+	return h, inRow - 1, nil
 }
 
 func (w *Writer) loadTexts() error {
