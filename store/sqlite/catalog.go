@@ -255,7 +255,9 @@ const (
 )
 
 // provider returns the name of the operator of the relay.
-func (c *catalog) provider(s *series) int32 { return max(emptyName, int32(c.relays[s.relay])) }
+func (c *catalog) provider(s *series) int32 { return c.operator(s.relay) }
+
+func (c *catalog) operator(relay int32) int32 { return max(emptyName, int32(c.relays[relay])) }
 
 // labelValue returns where causes with a label stand in a dimension of causes.
 func (c *catalog) labelValue(label int32, d store.Dimension) int32 {
@@ -334,13 +336,10 @@ func (f *filter) wantedOfRejections(c *catalog) []bool {
 }
 
 // wanted returns for each place whether its series is asked for. Each name is
-// compared once, not each series.
+// compared once, not each series, and only where something is asked of it.
 func (f *filter) wanted(c *catalog) []bool {
 	wanted := make([]bool, len(c.series))
 	match := func(list []string, matches func([]string, string) bool) func(int32) bool {
-		if len(list) == 0 {
-			return func(int32) bool { return true }
-		}
 		known := make([]int8, len(c.names))
 		return func(id int32) bool {
 			if known[id] == 0 {
@@ -352,15 +351,32 @@ func (f *filter) wanted(c *catalog) []bool {
 			return known[id] > 0
 		}
 	}
-	domain, sender := match(f.Domains, store.MatchDomain), match(f.Senders, store.MatchDomain)
-	host, provider := match(f.Hosts, store.MatchName), match(f.Providers, store.MatchName)
-	format := match([]string{""}, func(_ []string, name string) bool {
+	format := match(nil, func(_ []string, name string) bool {
 		return !slices.Contains(f.without, name) && f.MatchFormat(name)
 	})
 	for i := range c.series {
-		s := &c.series[i]
-		wanted[i] = domain(s.domain) && sender(s.sender) && host(s.host) && provider(c.provider(s)) && format(s.format) &&
-			(len(f.Directions) == 0 || store.MatchName(f.Directions, s.directionName()))
+		wanted[i] = format(c.series[i].format)
+	}
+	for _, asked := range []struct {
+		list    []string
+		matches func([]string, string) bool
+		of      func(*series) int32
+	}{
+		{f.Domains, store.MatchDomain[string], func(s *series) int32 { return s.domain }},
+		{f.Senders, store.MatchDomain[string], func(s *series) int32 { return s.sender }},
+		{f.Hosts, store.MatchName[string], func(s *series) int32 { return s.host }},
+		{f.Providers, store.MatchName[string], c.provider},
+	} {
+		if len(asked.list) == 0 {
+			continue
+		}
+		matches := match(asked.list, asked.matches)
+		for i := range wanted {
+			wanted[i] = wanted[i] && matches(asked.of(&c.series[i]))
+		}
+	}
+	for i := range wanted {
+		wanted[i] = wanted[i] && (len(f.Directions) == 0 || store.MatchName(f.Directions, c.series[i].directionName()))
 	}
 	return wanted
 }

@@ -248,16 +248,31 @@ func appendCountRows(rows []countRow, b *block) []countRow {
 	return rows
 }
 
+// unsummed is a day of which not all sums are there.
+type unsummed struct {
+	day  int64
+	most bool // only totals are missing
+}
+
 // daysToAdd returns the days before the last of which not all sums are there.
-func (w *Writer) daysToAdd() (days []int64, err error) {
-	err = w.each(`SELECT DISTINCT id / ? FROM counts WHERE id < (SELECT max(id) / ?1 * ?1 FROM counts) AND id >= 0
-		AND NOT (id / ?1 IN (SELECT day FROM days) AND id / ?1 IN (SELECT first / 24 FROM segments WHERE kind = ?)) ORDER BY 1`, func(r *sql.Rows) error {
-		var day int64
-		err := r.Scan(&day)
-		days = append(days, day)
+func (w *Writer) daysToAdd() (days []unsummed, err error) {
+	err = w.each(`SELECT day, IFNULL(most, 0) FROM (SELECT DISTINCT id / ?1 AS day FROM counts WHERE id < (SELECT max(id) / ?1 * ?1 FROM counts) AND id >= 0)
+		LEFT JOIN (SELECT day, 1 AS most, `+withTotals+` AS done FROM days WHERE day IN (SELECT first / 24 FROM segments WHERE kind = ?2)) USING (day)
+		WHERE IFNULL(done, 0) = 0 ORDER BY day`, func(r *sql.Rows) error {
+		var d unsummed
+		err := r.Scan(&d.day, &d.most)
+		days = append(days, d)
 		return err
 	}, blocksPerHour*24, segmentQuarters)
 	return days, err
+}
+
+// addSums writes the sums of a day that are missing.
+func (w *Writer) addSums(d unsummed, quarters *quarterSums) error {
+	if d.most {
+		return w.addTotals(d.day, quarters.series)
+	}
+	return w.addDay(d.day, quarters)
 }
 
 // addDay writes the sums of a day.
@@ -285,7 +300,9 @@ func (w *Writer) addDay(day int64, quarters *quarterSums) error {
 	}, day*24*blocksPerHour, (day+1)*24*blocksPerHour)
 	if err == nil {
 		fill(day*24 + 24)
-		w.sink.exec("INSERT OR REPLACE INTO days VALUES (?,?)", day, appendCounts(nil, foldRows(sums.rows)))
+		rows := foldRows(sums.rows)
+		w.sink.exec("INSERT OR REPLACE INTO days VALUES (?,?)", day, appendCounts(nil, rows))
+		w.putTotals(day, rows, quarters.series)
 	}
 	return err
 }

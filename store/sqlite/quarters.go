@@ -38,6 +38,7 @@ func (m mailer) compare(o mailer) int {
 
 // quarterSums adds up the hours of a day.
 type quarterSums struct {
+	series  []series // all
 	mailers []mailer
 	of      []int32 // number of the mailer by series, plus 1
 	sums    [][2 * quartersPerHour]int64
@@ -49,14 +50,19 @@ func (w *Writer) newQuarterSums() (*quarterSums, error) {
 	q := &quarterSums{of: make([]int32, w.lastID["series"]+1)}
 	numbers := map[mailer]int32{}
 	t := &tx{ctx: context.Background(), conn: w.conn}
-	err := t.ints("SELECT id, format, host, sender FROM series WHERE NOT own ORDER BY id", nil, func(v []int64) error {
-		m := mailer{v[1], v[2], v[3]}
+	err := t.ints("SELECT id, "+seriesColumns+" FROM series ORDER BY id", nil, func(v []int64) error {
+		s := series{v[0], int32(v[1]), int32(v[2]), int32(v[3]), int32(v[4]), int32(v[5]), int32(v[6]), registry.Direction(v[7]), v[8] != 0}
+		q.series = append(q.series, s)
+		if s.own {
+			return nil
+		}
+		m := mailer{int64(s.format), int64(s.host), int64(s.sender)}
 		n, ok := numbers[m]
 		if !ok {
 			n = int32(len(q.mailers))
 			numbers[m], q.mailers = n, append(q.mailers, m)
 		}
-		*at(&q.of, v[0]) = n + 1
+		*at(&q.of, s.id) = n + 1
 		return nil
 	})
 	q.sums = make([][2 * quartersPerHour]int64, len(q.mailers))
@@ -114,6 +120,7 @@ func (w *Writer) putQuarters(hour int64, q *quarterSums) {
 // dropSums removes the sums of a day.
 func (w *Writer) dropSums(day int64) {
 	w.sink.exec("DELETE FROM days WHERE day = ?", day)
+	w.sink.exec("DELETE FROM segments WHERE kind = ? AND first = ?", segmentTotals, day)
 	w.sink.exec("DELETE FROM segments WHERE kind = ? AND first BETWEEN ? AND ?", segmentQuarters, day*24, day*24+23)
 }
 

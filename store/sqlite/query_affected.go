@@ -105,28 +105,31 @@ func (c *catalog) eachByDestination(rows []affectedRow, each func(r *affectedRow
 			*rank, places = 1, append(places, rows[i].place)
 		}
 	}
-	for i := range len(destinationKey{}) {
-		places = sortedBy(places, func(place int32) int32 { return c.destinationKey(place)[i] })
-	}
+	keys, sorted := make([]destinationKey, len(places)), make([]int32, len(places))
 	for i, place := range places {
-		ranks[place] = int32(i)
+		keys[i], sorted[i] = c.destinationKey(place), int32(i)
+	}
+	for part := range len(destinationKey{}) {
+		sorted = sortedBy(sorted, func(i int32) int32 { return keys[i][part] })
+	}
+	for rank, i := range sorted {
+		ranks[places[i]] = int32(rank)
 	}
 	var free []store.Destination // room for some more
 	var to *store.Destination
-	var key destinationKey
 	number, last := int64(0), int32(-1)
 	for _, i := range sortedBy(order, func(i int32) int32 { return ranks[rows[i].place] }) {
 		r := &rows[i]
-		if r.place != last {
-			if k := c.destinationKey(r.place); to == nil || k != key {
+		if rank := ranks[r.place]; rank != last {
+			if to == nil || keys[sorted[rank]] != keys[sorted[last]] {
 				if len(free) == 0 {
 					free = make([]store.Destination, 256)
 				}
-				to, free, key = &free[0], free[1:], k
+				to, free = &free[0], free[1:]
 				*to = c.destination(r.place)
 				number++
 			}
-			last = r.place
+			last = rank
 		}
 		if err := each(r, number, to); err != nil {
 			return err

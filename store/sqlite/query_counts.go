@@ -180,8 +180,9 @@ func (t *tx) eachSum(c *cover, wanted columns, each func(b *block, first, since,
 }
 
 // sumCounts adds up the counts of a window. places has a place for each series, by
-// its id, plus 1; 0 none.
-func (t *tx) sumCounts(w store.Window, places []int32, sums *placeSums) error {
+// its id, plus 1; 0 none. total, unless it is nil, is told totals of days instead.
+func (c *counter) sumCounts(places []int32, sums *placeSums, total func(r *totalRow)) error {
+	t, w := c.tx, c.window
 	if err := t.need(fleet.Counts, w); err != nil {
 		return err
 	}
@@ -189,12 +190,15 @@ func (t *tx) sumCounts(w store.Window, places []int32, sums *placeSums) error {
 	if err != nil || since >= until {
 		return err
 	}
-	c, err := t.coverCounts(since, until, func(since, until int64) []piece { return []piece{{since, until, 0}} })
+	days, err := t.coverCounts(since, until, func(since, until int64) []piece { return []piece{{since, until, 0}} })
+	if err == nil && total != nil {
+		err = t.takeTotals(&days, c.cat, &c.filter, func(_ int64, r *totalRow) { total(r) })
+	}
 	if err != nil {
 		return err
 	}
 	var at []int32 // places of the rows of a block, plus 1
-	return t.eachSum(&c, allColumns&^(1<<countCause), func(b *block, first, since, until, _, sign int64) error {
+	return t.eachSum(&days, allColumns&^(1<<countCause), func(b *block, first, since, until, _, sign int64) error {
 		minutes := b.cols[countMinute]
 		if first >= since && first+59 < until || len(minutes) == 0 && first >= since && first < until {
 			minutes = nil // all of it

@@ -60,9 +60,10 @@ type grouping struct {
 	ofCause  bool // recipients are those that met a failure, see Numbers
 
 	combos combos
-	parts  []int32 // by place
-	groups []tally // by the number of their combination
-	met    pairs   // of recipients and groups, with ofCause
+	parts  []int32         // by place
+	counts [][fields]int64 // by part, unless ofCause
+	groups []tally         // by the number of their combination
+	met    pairs           // of recipients and groups, with ofCause
 }
 
 // tally is a group that is being counted.
@@ -163,6 +164,27 @@ func (g *grouping) valuesOf(number int32) []registry.Foreign {
 		}
 	}
 	return values
+}
+
+// count adds counts to a part.
+func (g *grouping) count(part int32, n *[fields]int64) {
+	if g.ofCause {
+		return
+	}
+	sum := at(&g.counts, int64(part))
+	for f, v := range n {
+		sum[f] += v
+	}
+}
+
+// foldCounts adds the counts of parts to their groups. Arrivals have no recipient,
+// hence no place in the tables.
+func (g *grouping) foldCounts() {
+	for part := range g.counts {
+		if n := &g.counts[part]; withoutArrivals(*n) != [fields]int64{} {
+			addCounts(&g.at(int32(part)).Tally, n)
+		}
+	}
 }
 
 // rows returns the groups, those with the most failures first, then by name.

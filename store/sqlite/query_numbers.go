@@ -157,6 +157,7 @@ func (c *counter) choose() error {
 		return err
 	}
 	c.wanted, c.own = c.filter.wanted(c.cat), make([]bool, len(c.cat.series))
+	c.rejected = c.filter.wantedOfRejections(c.cat)
 	c.wantedAt = make([]int32, len(c.cat.places))
 	for i := range c.wanted {
 		if c.cat.series[i].own && len(c.asked.Directions) == 0 {
@@ -166,7 +167,6 @@ func (c *counter) choose() error {
 			c.wantedAt[c.cat.series[i].id] = int32(i) + 1
 		}
 	}
-	c.rejected = c.filter.wantedOfRejections(c.cat)
 	c.causes = c.filter.wantedCauses(c.cat)
 	return nil
 }
@@ -220,7 +220,7 @@ func (c *counter) counts() error {
 	if c.filter.OfCause() {
 		return nil
 	}
-	if err := c.sumCounts(c.window, c.cat.places, c.places); err != nil {
+	if err := c.sumCounts(c.cat.places, c.places, c.totaller()); err != nil {
 		return err
 	}
 	for i := range c.wanted {
@@ -234,13 +234,46 @@ func (c *counter) counts() error {
 		if !c.wanted[i] {
 			continue
 		}
-		c.numbers.Messages += n[fieldMessages]
-		c.numbers.Accepted += n[fieldAccepted]
-		c.numbers.Untried += n[fieldAccepted] - n[fieldHeard]
-		// Arrivals have no recipient, hence no place in the tables.
-		c.places.used[i] = withoutArrivals(n) != [fields]int64{}
+		c.messages(&n)
+		for _, g := range c.groupings {
+			g.count(g.parts[i], &n)
+		}
 	}
 	return nil
+}
+
+// messages counts messages.
+func (c *counter) messages(n *[fields]int64) {
+	c.numbers.Messages += n[fieldMessages]
+	c.numbers.Accepted += n[fieldAccepted]
+	c.numbers.Untried += n[fieldAccepted] - n[fieldHeard]
+}
+
+// totaller returns what adds totals of days to all groupings, nil when totals do not
+// tell them.
+func (c *counter) totaller() func(r *totalRow) {
+	var of [len(totalled)][]*grouping // by dimension of totals
+	for _, g := range c.groupings {
+		d, ok := g.totalled()
+		if !ok {
+			return nil
+		}
+		of[d] = append(of[d], g)
+	}
+	return func(r *totalRow) {
+		switch {
+		case r.own && r.dimension == 0:
+			addCounts(&c.numbers.OwnBounces, &r.n)
+		case !r.own && r.dimension == 0:
+			c.messages(&r.n)
+		}
+		if r.own || uint64(r.dimension) >= uint64(len(of)) {
+			return
+		}
+		for _, g := range of[r.dimension] {
+			g.count(g.partOfTotal(r), &r.n)
+		}
+	}
 }
 
 // fold adds what was counted by place up to groups.
@@ -250,19 +283,21 @@ func (c *counter) fold() error {
 			continue
 		}
 		var t store.Tally
-		c.places.addTo(i, &t)
+		c.places.addRows(i, &t)
 		for _, g := range c.groupings {
 			if !g.ofCause {
 				g.at(g.parts[i]).Tally.Add(&t)
 			}
 		}
 	}
+	for _, g := range c.groupings {
+		g.foldCounts()
+	}
 	return nil
 }
 
-func (p *placeSums) addTo(place int, t *store.Tally) {
-	n := p.countsAt(place)
-	addCounts(t, &n)
+// addRows adds what has rows of its own.
+func (p *placeSums) addRows(place int, t *store.Tally) {
 	t.Attempts += int64(p.deferrals[place]) + int64(p.failures[place])
 	t.Deferrals += int64(p.deferrals[place])
 	t.Failures += int64(p.failures[place])

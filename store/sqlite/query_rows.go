@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"database/sql"
 	"slices"
+	"sync"
 	"time"
 
 	"mailfail/registry"
@@ -116,9 +117,10 @@ func (f *failures) countDomains(c *counter, s *byPlace) {
 	})
 }
 
-// finish turns what was added up into rows.
+// finish turns what was added up into rows, on all cores.
 func (c *counter) finish() (err error) {
 	n, attempts := c.numbers, c.labels.sorted(c.places.n)
+	var each sync.WaitGroup
 	for i := range c.totals.groups {
 		n.Totals = c.totals.groups[i].Tally
 	}
@@ -127,31 +129,39 @@ func (c *counter) finish() (err error) {
 		into *[]store.Group
 	}{{c.domains, &n.Domains}, {c.by, &n.Groups}, {c.senders, &n.Senders}, {c.providers, &n.Providers}, {c.hosts, &n.Hosts}, {c.directions, &n.Directions}} {
 		if g.of != nil {
-			g.of.findTops(attempts)
-			*g.into = g.of.rows()
+			each.Go(func() {
+				g.of.findTops(attempts)
+				*g.into = g.of.rows()
+			})
 		}
 	}
-	c.failing.countMet()
-	c.failing.countDomains(c, attempts)
+	var failed, putOff []spread
+	each.Go(func() {
+		c.failing.countMet()
+		c.failing.countDomains(c, attempts)
+	})
+	each.Go(func() { failed = c.spreads(c.failedAt.sorted(c.places.n)) })
+	each.Go(func() { putOff = c.spreads(attempts) })
+	each.Wait()
 	if n.Codes, n.Uncoded, err = c.codeRows(c.failing, attemptText); err != nil {
 		return err
 	}
-	n.Failed = c.causeRows(c.failed, c.spreads(c.failedAt.sorted(c.places.n)))
-	n.PutOff = c.putOff(attempts)
+	n.Failed = c.causeRows(c.failed, failed)
+	n.PutOff = c.putOff(putOff)
 	n.Unknown, err = c.unknown()
 	return err
 }
 
 // putOff returns the temporary failures by code and reason. They are at home in
 // the domains where such failures were, temporary or not.
-func (c *counter) putOff(attempts *byPlace) []store.CauseRow {
+func (c *counter) putOff(domains []spread) []store.CauseRow {
 	causes := make([]int64, len(c.failing.causes))
 	for id, t := range c.failing.causes {
 		if t != nil {
 			causes[id] = t.deferrals
 		}
 	}
-	return c.causeRows(causes, c.spreads(attempts))
+	return c.causeRows(causes, domains)
 }
 
 // causeRows adds up what was counted by cause, most first, then by code. domains

@@ -63,7 +63,19 @@ func (t *tx) sums(w store.Window, f store.Filter) (*store.Sums, error) {
 	return s.finish(), nil
 }
 
-func (s *summer) counts() error { return s.sumCounts(s.window, s.places, s.sums) }
+func (s *summer) counts() error {
+	return s.sumCounts(s.places, s.sums, func(r *totalRow) {
+		place := sumOfAll
+		if r.own {
+			place = sumOfOwn
+		}
+		if r.dimension == 0 {
+			for f, n := range r.n {
+				s.sums.field(f)[place] += n
+			}
+		}
+	})
+}
 
 // at returns the place that a series adds to, -1 when it is not asked for.
 func (s *summer) at(series int32) int {
@@ -114,7 +126,8 @@ func (s *summer) rejections() error {
 
 func (s *summer) finish() *store.Sums {
 	n, all, own := s.numbers, s.sums.countsAt(sumOfAll), s.sums.countsAt(sumOfOwn)
-	s.sums.addTo(sumOfAll, &n.Totals)
+	addCounts(&n.Totals, &all)
+	s.sums.addRows(sumOfAll, &n.Totals)
 	addCounts(&n.OwnBounces, &own)
 	s.sums.addRecipients(sumOfOwn, &n.OwnBounces)
 	sums := &store.Sums{Totals: n.Totals, Messages: all[fieldMessages], Accepted: all[fieldAccepted], OwnBounces: n.OwnBounces,

@@ -50,10 +50,11 @@ type timeline struct {
 	window store.Window
 	filter filter
 	by     []store.Dimension
-	step   int64 // minutes
-	wanted []bool
+	step   int64  // minutes
+	wanted []bool // by place
+	series []bool // likewise by id
 	groups *grouping
-	bare   []int32 // group of what has no cause, by place
+	bare   []int32 // group of what has no cause, by part
 
 	cells  map[uint64]int32 // place in points
 	keys   []uint64         // of points
@@ -111,10 +112,14 @@ func (t *timeline) count() error {
 	for i := range t.wanted {
 		t.wanted[i] = t.wanted[i] && (!t.cat.series[i].own || len(t.filter.Directions) > 0)
 	}
+	t.series = make([]bool, len(t.cat.places))
+	for i, wanted := range t.wanted {
+		t.series[t.cat.series[i].id] = wanted
+	}
 	t.groups = newGrouping(t.cat, t.by, false)
-	t.bare = make([]int32, len(t.groups.parts))
-	for i, part := range t.groups.parts {
-		t.bare[i] = t.groups.bareGroup(part)
+	t.bare = make([]int32, len(t.groups.combos.list)+1)
+	for part := range t.bare {
+		t.bare[part] = t.groups.bareGroup(int32(part))
 	}
 	for _, count := range []func() error{t.counts, t.recipients, t.attempts, t.rejections} {
 		if err := count(); err != nil {
@@ -124,10 +129,17 @@ func (t *timeline) count() error {
 	return nil
 }
 
-// place returns the place of a series that is wanted.
-func (t *timeline) place(series int64) (int, bool) {
-	i, ok := t.cat.place(series)
-	return i, ok && t.wanted[i]
+// isWanted reports whether a series is.
+func (t *timeline) isWanted(series int64) bool {
+	return uint64(series) < uint64(len(t.series)) && t.series[series]
+}
+
+// part returns the part that a series is in. There are many, in no order.
+func (t *timeline) part(series int64) int32 {
+	if len(t.groups.ofSeries) == 0 {
+		return 0
+	}
+	return t.groups.parts[t.cat.places[series]-1]
 }
 
 func (t *timeline) counts() error {
@@ -150,6 +162,13 @@ func (t *timeline) counts() error {
 		return err
 	}
 	c, err := t.coverCounts(since, until, t.pieces)
+	if dimension, ok := t.groups.totalled(); err == nil && ok {
+		err = t.takeTotals(&c, t.cat, &t.filter, func(step int64, r *totalRow) {
+			if r.dimension == dimension && !r.own {
+				t.total(step, r)
+			}
+		})
+	}
 	if err != nil {
 		return err
 	}
@@ -157,6 +176,17 @@ func (t *timeline) counts() error {
 		groups.add(t, b, first, since, until, step, sign)
 		return nil
 	})
+}
+
+// total adds a row of totals to a step.
+func (t *timeline) total(step int64, r *totalRow) {
+	p := t.at(t.groups.bareGroup(t.groups.partOfTotal(r)), t.origin()+step*t.step)
+	p.Delivered += r.n[fieldDelivered]
+	p.Recipients += r.n[fieldRecipients]
+	p.Suspended += r.n[fieldSuspended]
+	p.HandedOver += r.n[fieldHanded]
+	p.Accepted += r.n[fieldAccepted]
+	p.Untried += r.n[fieldAccepted] - r.n[fieldHeard]
 }
 
 // pieces returns the steps of some minutes.
@@ -194,8 +224,8 @@ func (g *groupCounts) add(t *timeline, b *block, first, since, until, step, sign
 	groups := g.groups
 	for i := range groups {
 		groups[i] = 0
-		if place, ok := t.place(b.at(countSeries, i)); ok && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
-			groups[i] = t.bare[place] + 1
+		if id := b.at(countSeries, i); t.isWanted(id) && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
+			groups[i] = t.bare[t.part(id)] + 1
 		}
 	}
 	byMinute := minutes != nil && step == noSpan
@@ -267,11 +297,10 @@ func (t *timeline) recipients() error {
 	}
 	since, until := t.window.Micros()
 	return t.eachRecipient(t.window, func(r *livingRecipient) error {
-		place, ok := t.place(int64(r.series))
-		if !ok || r.first < since || r.first >= until || r.state == registry.StateReplaced {
+		if r.first < since || r.first >= until || r.state == registry.StateReplaced || !t.isWanted(int64(r.series)) {
 			return nil
 		}
-		p := t.at(t.bare[place], store.Minute(r.first))
+		p := t.at(t.bare[t.part(int64(r.series))], store.Minute(r.first))
 		if r.state == registry.StateHandedOver {
 			p.HandedOver++
 		} else {
@@ -285,11 +314,10 @@ func (t *timeline) recipients() error {
 func (t *timeline) attempts() error {
 	causes := t.filter.wantedCauses(t.cat)
 	return t.eachAttempt(t.window, func(a *failingAttempt) error {
-		place, ok := t.place(int64(a.series))
-		if !ok || a.cause <= 0 || int(a.cause) >= len(causes) || causes[a.cause] == nil {
+		if !t.isWanted(int64(a.series)) || a.cause <= 0 || int(a.cause) >= len(causes) || causes[a.cause] == nil {
 			return nil
 		}
-		p := t.at(t.groups.group(t.groups.parts[place], causes[a.cause].label), store.Minute(a.time))
+		p := t.at(t.groups.group(t.part(int64(a.series)), causes[a.cause].label), store.Minute(a.time))
 		if a.flags&firstBit != 0 {
 			p.First++
 		}

@@ -52,7 +52,8 @@ CREATE TABLE counts (
 
 -- The counts of a day, added up without their minutes. Days that were written to
 -- since have none until they are added up anew. Segments of kind 6 have the same
--- by sender, host and quarter of an hour (see quarters.go).
+-- by sender, host and quarter of an hour (see quarters.go), those of kind 7 by each
+-- dimension alone (see totals.go).
 CREATE TABLE days (day INTEGER PRIMARY KEY, data BLOB NOT NULL);
 
 -- Messages that have rows in recipient_rows.

@@ -23,6 +23,7 @@ const (
 	segmentRecipients int64 = 4
 	segmentRejections int64 = 5
 	segmentQuarters   int64 = 6 // see quarters.go
+	segmentTotals     int64 = 7 // see totals.go
 )
 
 var (
@@ -368,7 +369,7 @@ func (w *Writer) tidySome(quarters **quarterSums) (more bool, err error) {
 			*quarters, err = w.newQuarterSums()
 		}
 		if err == nil {
-			err = w.addDay(days[0], *quarters)
+			err = w.addSums(days[0], *quarters)
 		}
 	}
 	if err != nil || len(days) > 1 {
