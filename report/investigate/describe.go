@@ -63,9 +63,14 @@ func (p *Problem) reasonWords() templates.Text {
 	return templates.Say("%v, %v", name, registry.Foreign(p.Code))
 }
 
-// lowered returns the name of a reason as it stands within a sentence.
+// lowered returns the name of a reason as it stands within a sentence: "no such user",
+// "TLS failed or is required".
 func lowered(reason string) string {
-	return strings.ToLower(registry.Reason(reason).Info().Name)
+	name := registry.Reason(reason).Info().Name
+	if len(name) > 1 && strings.ToUpper(name[:2]) != name[:2] {
+		return strings.ToLower(name[:1]) + name[1:]
+	}
+	return name
 }
 
 // place says in words what narrows a problem down.

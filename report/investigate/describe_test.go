@@ -32,6 +32,13 @@ func TestTitles(t *testing.T) {
 			"Mail from shop.test was missing: about 80 of 90 expected recipients did not come, from 08:00 to 09:30",
 			"Mail from shop.test was missing from 08:00 to 09:30", "",
 		},
+		"TLS at one address": {
+			Problem{Kind: Failures, Where: Where{Provider: "hoster.example", IP: "192.0.2.7", Client: "198.51.100.4"}, Reason: "tls", Recipients: 9, Failed: 9, Tried: 9,
+				Began: at("10:38"), BeganEarliest: at("10:37"), BeganLatest: at("10:39"), newest: at("23:59")},
+			"Mail to hoster.example through 192.0.2.7 from client 198.51.100.4 fails (TLS failed or is required): 9 of 9 recipients (usual 0.0 %), since 10:38, still on",
+			"Mail to hoster.example through 192.0.2.7 from client 198.51.100.4 fails since 10:38: TLS failed or is required",
+			"9 failed.",
+		},
 		"of the day before": {
 			Problem{Kind: UntriedMail, Where: Where{Host: "mx2"}, Recipients: 75, Began: at("16:21"), BeganEarliest: at("16:20"), BeganLatest: at("16:22"), newest: at("12:00").AddDate(0, 0, 1)},
 			"Mail is accepted on mx2 and not tried: about 75 recipients, since Fri 16:21, still on",
