@@ -412,10 +412,11 @@ func startsKnown(s []byte) bool {
 	return loginFailed(s) || len(s) > 0 && s[0] == '[' && bytes.Contains(s, []byte("] SSL verify error: "))
 }
 
-// loginFailed reports whether s is "login authenticator failed for host [ip]: 535 …".
+// loginFailed reports whether s is "login authenticator failed for host [ip]: 535 …",
+// with a message of the administrator's before it or not.
 func loginFailed(s []byte) bool {
-	i := bytes.IndexByte(s, ' ')
-	return i > 0 && bytes.HasPrefix(s[i+1:], []byte("authenticator failed "))
+	name, _, ok := bytes.Cut(s, []byte(" authenticator failed "))
+	return ok && bytes.Count(name, []byte(" ")) <= 1
 }
 
 // idLen returns the length of the message id that is the first word of b, 0
