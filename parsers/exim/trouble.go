@@ -1,10 +1,6 @@
 package exim
 
-import (
-	"bytes"
-
-	"mailfail/parsers"
-)
+import "mailfail/parsers"
 
 // A sign is a text by which trouble of the mail system itself is known, in lines
 // that are not about one delivery and quote nothing that a stranger wrote.
@@ -78,13 +74,37 @@ func (p *parser) troubled(text []byte, emit func(*parsers.Record)) bool {
 	if len(text) == 0 || parsers.HasAny(text, strangers) {
 		return false
 	}
+	found := signIn(text)
+	if found != nil {
+		p.trouble(found.problem, text, emit)
+	}
+	return found != nil
+}
+
+// signsFrom are the places in signs of those that begin with a byte.
+var signsFrom = func() (from [256][]int) {
 	for i := range signs {
-		if bytes.Contains(text, []byte(signs[i].text)) {
-			p.trouble(signs[i].problem, text, emit)
-			return true
+		c := signs[i].text[0]
+		from[c] = append(from[c], i)
+	}
+	return from
+}()
+
+// signIn returns the first of the signs that a text holds, nil for none, in one pass:
+// most lines outside deliveries come here and have none.
+func signIn(text []byte) *sign {
+	first := len(signs)
+	for at, c := range text[:max(len(text)-1, 0)] {
+		for _, i := range signsFrom[c] {
+			if s := signs[i].text; text[at+1] == s[1] && i < first && parsers.Has(text[at:], s) {
+				first = i
+			}
 		}
 	}
-	return false
+	if first == len(signs) {
+		return nil
+	}
+	return &signs[first]
 }
 
 // panicked reads a line of the panic log. What the main log has too is counted there.
