@@ -110,7 +110,6 @@ type loop struct {
 	last *detect.Stream // that was read to the end of its source
 
 	inBatch   bool
-	fresh     bool // nothing was ever read into the store
 	remembers bool // deliveries are kept for the bounces of the same log
 	memory    memory
 	lines     int       // in the batch
@@ -137,7 +136,6 @@ func newLoop(ctx context.Context, db store.Writable, rules store.Classifier, opt
 	l := &loop{w: w, tracker: track.New(w, rules), opt: opt, blocks: newBlocks()}
 	l.record = l.tracker.Record
 	if known, err := w.LastSource(); err == nil && known == 0 {
-		l.fresh = true
 		l.memory.bound() // there is nothing to load
 	}
 	l.once.w = w
@@ -211,9 +209,7 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 	defer l.w.Close()
 	defer l.memory.release()
 	l.alone = opt.Whole && len(families) == 1
-	if opt.Whole || l.fresh {
-		families = l.inTime(families)
-	}
+	families = l.inTime(families)
 	if opt.Whole && opt.Keep.Delivered == 0 {
 		families = reportsFirst(families)
 	}

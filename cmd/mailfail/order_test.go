@@ -32,6 +32,12 @@ func TestOrderOfFiles(t *testing.T) {
 			takesLong(t)
 			sameIngested(t, named(t, log))
 		})
+		t.Run(filepath.Base(filepath.Dir(log))+", into a database with lines", func(t *testing.T) {
+			takesLong(t)
+			before := filepath.Join(t.TempDir(), "before.log")
+			write(t, before, []byte("2020-01-01T00:00:00Z mx1 postfix/qmgr[1]: 3F0A21C4: removed\n"))
+			sameIngested(t, named(t, log), before)
+		})
 	}
 }
 
@@ -137,14 +143,19 @@ func sameShuffled(t *testing.T, files []string) {
 
 // sameIngested compares what new databases hold of files that were given in different
 // orders.
-func sameIngested(t *testing.T, files []string) {
+func sameIngested(t *testing.T, files []string, before ...string) {
 	t.Helper()
 	want := ""
 	for _, order := range append(orders(files), files) {
 		db := filepath.Join(t.TempDir(), "m.db")
-		var errs bytes.Buffer
-		if code := run(append([]string{"ingest", "--quiet", "--log-host", "mx1", "--db", db}, order...), strings.NewReader(""), io.Discard, &errs); code != 0 {
-			t.Fatal(&errs)
+		for _, logs := range [][]string{before, order} {
+			if len(logs) == 0 {
+				continue
+			}
+			var errs bytes.Buffer
+			if code := run(append([]string{"ingest", "--quiet", "--log-host", "mx1", "--db", db}, logs...), strings.NewReader(""), io.Discard, &errs); code != 0 {
+				t.Fatal(&errs)
+			}
 		}
 		got := content(t, db)
 		if want == "" {
