@@ -15,9 +15,13 @@ import (
 //
 // A forgotten place does no harm. Where a string is wanted, a Foreign does not
 // compile; package fmt and the template packages print it by String; and
-// encoding/json writes it by MarshalJSON. string(f) is the raw text, for
-// comparing and storing.
+// encoding/json writes it by MarshalJSON. The raw text is what Raw returns: no
+// other package converts a Foreign, which a test of cmd/mailfail checks.
 type Foreign string
+
+// Raw returns the text as it was written, for comparing, storing and looking
+// up. It is never printed.
+func (f Foreign) Raw() string { return string(f) }
 
 // String returns the text fit for a terminal or a mail: a character that would
 // be obeyed or hidden instead of shown is written as an escape. These are

@@ -85,7 +85,7 @@ func (r *Report) accountsAsked() bool { return len(r.Filter.Accounts) > 0 || r.i
 // accountOf returns the submitter of a name, nil when it names no account: some
 // logs give the address of the client in its place.
 func accountOf(accounts map[registry.Foreign]*Submitter, name registry.Foreign) *Submitter {
-	if _, err := netip.ParseAddr(string(name)); name == "" || err == nil {
+	if _, err := netip.ParseAddr(name.Raw()); name == "" || err == nil {
 		return nil
 	}
 	if accounts[name] == nil {

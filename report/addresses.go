@@ -62,7 +62,7 @@ func (a *Addresses) Add(s *store.Submission) {
 func (a *Addresses) Senders(shown func(address string) string) (list []Sender) {
 	for _, s := range a.by {
 		if s.Messages != 0 {
-			s.Name = registry.Foreign(shown(string(s.Name)))
+			s.Name = registry.Foreign(shown(s.Name.Raw()))
 			list = append(list, *s)
 		}
 	}

@@ -44,7 +44,7 @@ func (r *Report) clientOf(e *store.Event) (c Client, ok bool) {
 	if r.isBy(ByClient) {
 		return Client{Name: e.Client, IP: e.ClientIP}, true
 	}
-	c.Name = registry.Foreign(strings.ToLower(registry.ListIn(string(e.Text))))
+	c.Name = registry.Foreign(strings.ToLower(registry.ListIn(e.Text.Raw())))
 	return c, c.Name != "" || e.Reason == "blocklist"
 }
 

@@ -224,8 +224,8 @@ func sender(p *store.Person) templates.Text {
 	case p.Sender == "":
 		return templates.Words("<>")
 	}
-	if _, err := netip.ParseAddr(string(p.Account)); err != nil && p.Account != "" &&
-		!strings.EqualFold(string(p.Account), string(p.Sender)) {
+	if _, err := netip.ParseAddr(p.Account.Raw()); err != nil && p.Account != "" &&
+		!strings.EqualFold(p.Account.Raw(), p.Sender.Raw()) {
 		return templates.Say("%v (%v)", templates.Name(p.Sender), templates.Name(p.Account))
 	}
 	return templates.Name(p.Sender)

@@ -67,7 +67,7 @@ func (c *composer) leavesOf(p *investigate.Problem) (leaves []*leaf) {
 func belongs(l *place, p *investigate.Problem) bool {
 	w := &p.Where
 	is := func(asked registry.Foreign, have string) bool {
-		return asked == "" || string(asked) == have
+		return asked == "" || asked.Raw() == have
 	}
 	return p.Kind == investigate.Failures && (p.Reason == "" || p.Reason == l.reason) &&
 		is(w.Provider, l.provider) && is(w.Domain, l.domain) &&

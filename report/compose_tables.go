@@ -205,7 +205,7 @@ func placeKey[S ~string](values []S) string {
 		if i > 0 {
 			b.WriteByte(0)
 		}
-		b.WriteString(string(v))
+		b.WriteString(registry.Foreign(v).Raw())
 	}
 	return b.String()
 }

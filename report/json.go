@@ -104,19 +104,19 @@ type jsonReason struct {
 
 // jsonProblem is a group of recipients in trouble.
 type jsonProblem struct {
-	Where      map[string]string `json:"where"` // the dimensions that narrow it down
-	Reason     string            `json:"reason"`
-	Code       string            `json:"code"`
-	Began      *string           `json:"began"`
-	Last       *string           `json:"last"`
-	Recipients int64             `json:"recipients"`
-	Failed     int64             `json:"failed"`
-	Waiting    int64             `json:"waiting"`
-	Severity   string            `json:"severity"`
-	Title      string            `json:"title"`
-	Examples   []string          `json:"examples"`
-	Action     string            `json:"action"`
-	Next       []string          `json:"next"`
+	Where      map[string]string  `json:"where"` // the dimensions that narrow it down
+	Reason     string             `json:"reason"`
+	Code       string             `json:"code"`
+	Began      *string            `json:"began"`
+	Last       *string            `json:"last"`
+	Recipients int64              `json:"recipients"`
+	Failed     int64              `json:"failed"`
+	Waiting    int64              `json:"waiting"`
+	Severity   string             `json:"severity"`
+	Title      string             `json:"title"`
+	Examples   []registry.Foreign `json:"examples"`
+	Action     string             `json:"action"`
+	Next       []string           `json:"next"`
 }
 
 // people adds what is known of the recipients in trouble.
@@ -147,14 +147,11 @@ func (j *jsonReport) people(r *Report, n int) {
 			Severity:   p.Severity,
 			Title:      p.Title.String(),
 			Action:     p.Do,
-			Examples:   make([]string, 0),
+			Examples:   append(make([]registry.Foreign, 0), p.Quote...),
 			Next:       []string{p.See},
 		}
 		for _, w := range k.where {
 			problem.Where[whereName(w.dimension)] = w.value
-		}
-		for _, q := range p.Quote {
-			problem.Examples = append(problem.Examples, string(q))
 		}
 		list = append(list, problem)
 	}
@@ -315,7 +312,7 @@ type jsonPlace struct {
 // causeOf describes a cause of recipients that have a state now.
 func causeOf(c *store.CauseRow, state registry.State) jsonCause {
 	name, _ := meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
-	line := advice(registry.Reason(c.Reason), registry.Situation{Provider: string(c.Provider), State: state})
+	line := advice(registry.Reason(c.Reason), registry.Situation{Provider: c.Provider.Raw(), State: state})
 	return jsonCause{c.Code, given(c.Reply), given(c.Enhanced), name, c.Reason, line}
 }
 

@@ -34,7 +34,7 @@ func CheckNames(ctx context.Context, q store.Reader, f store.Filter) error {
 	} {
 		var known []string
 		for _, g := range list.groups {
-			known = append(known, string(g.Values[0]))
+			known = append(known, g.Values[0].Raw())
 		}
 		for _, name := range list.names {
 			if !matchesAny(name, known, list.match) {
@@ -56,7 +56,7 @@ func checkAccounts(ctx context.Context, q store.Reader, accounts []string) error
 	}
 	var known []string
 	for i := range rows {
-		known = append(known, string(rows[i].Account))
+		known = append(known, rows[i].Account.Raw())
 	}
 	for _, name := range accounts {
 		if !matchesAny(name, known, store.MatchName[string]) {

@@ -277,14 +277,14 @@ var (
 // meaning returns the name of a code and a line of advice.
 func meaning(reply int, enhanced string, provider registry.Foreign, reason string) (name, advice string) {
 	e, _ := registry.ParseEnhanced(enhanced)
-	return brief(uint16(reply), e, string(provider), registry.Reason(reason))
+	return brief(uint16(reply), e, provider.Raw(), registry.Reason(reason))
 }
 
 // meaningOf is the same for attempts, or for mail that was refused here. Advice
 // depends on whether they are tried again, as far as all of them are or none is.
 func meaningOf(c *store.CodeRow, incoming bool) (name, line string) {
 	name, line = meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
-	s := registry.Situation{Provider: string(c.Provider)}
+	s := registry.Situation{Provider: c.Provider.Raw()}
 	switch {
 	case incoming:
 		s.Direction = registry.DirectionIncoming

@@ -58,11 +58,11 @@ func (n *names) number(text string) int32 {
 // numberOf is the same for a name that the store numbers too; 0 is none.
 func (n *names) numberOf(stored int32, text registry.Foreign) int32 {
 	if stored <= 0 {
-		return n.number(string(text))
+		return n.number(text.Raw())
 	}
 	known := at(&n.known, int64(stored))
 	if *known == 0 {
-		*known = n.number(string(text)) + 1
+		*known = n.number(text.Raw()) + 1
 	}
 	return *known - 1
 }
@@ -199,7 +199,7 @@ func (t *trouble) moveTo(to *store.Destination) {
 		t.leafOf[index(l.ended)][l.number] = nil
 	}
 	t.spot, t.from = room(&t.spots), len(t.leaves)
-	*t.spot = spot{sender: string(to.Sender), provider: string(to.Provider), domain: string(to.Domain), host: string(to.Host), spotKey: k}
+	*t.spot = spot{sender: to.Sender.Raw(), provider: to.Provider.Raw(), domain: to.Domain.Raw(), host: to.Host.Raw(), spotKey: k}
 }
 
 // leafHere returns the leaf of a why at the spot of the last recipient.

@@ -81,11 +81,11 @@ func IsTemporary(reply int, enhanced string) bool {
 // is a contact of its own, since the log does not tell.
 func (e *Event) Contact() string {
 	key := []string{
-		fmt.Sprint(e.Time.Unix()), e.Format, string(e.Host), string(e.Instance), string(e.Message),
-		string(e.Relay), string(e.IP), e.Stage.String(), e.Outcome, string(e.Text),
+		fmt.Sprint(e.Time.Unix()), e.Format, e.Host.Raw(), e.Instance.Raw(), e.Message.Raw(),
+		e.Relay.Raw(), e.IP.Raw(), e.Stage.String(), e.Outcome, e.Text.Raw(),
 	}
 	if e.Stage == registry.StageRcpt || e.Outcome == "rejected" {
-		key = append(key, string(e.Recipient))
+		key = append(key, e.Recipient.Raw())
 	}
 	h := fnv.New64a()
 	h.Write([]byte(strings.Join(key, "\x00")))
@@ -100,6 +100,6 @@ func (e *Event) SenderDomain() string {
 	case e.Sender == "":
 		return "<>"
 	}
-	sender := string(e.Sender)
+	sender := e.Sender.Raw()
 	return strings.ToLower(sender[strings.LastIndexByte(sender, '@')+1:])
 }

@@ -79,14 +79,14 @@ func (f *Filter) Any() bool {
 // MatchName reports whether a list of a Filter is empty or contains a name.
 func MatchName[S ~string](list []string, s S) bool {
 	return len(list) == 0 || slices.ContainsFunc(list, func(p string) bool {
-		return strings.EqualFold(p, string(s))
+		return strings.EqualFold(p, registry.Foreign(s).Raw())
 	})
 }
 
 // MatchDomain reports whether a list of a Filter is empty or one of its
 // patterns matches a domain.
 func MatchDomain[S ~string](list []string, s S) bool {
-	name := string(s)
+	name := registry.Foreign(s).Raw()
 	return len(list) == 0 || slices.ContainsFunc(list, func(p string) bool {
 		if parent, ok := strings.CutPrefix(p, "*."); ok {
 			n := len(name) - len(parent) - 1

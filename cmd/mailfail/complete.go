@@ -99,8 +99,8 @@ func completeNames(of func(*store.Numbers) []store.Group) completion {
 			return nil
 		}
 		for _, g := range of(n) {
-			if isPlain(string(g.Values[0])) {
-				names = append(names, string(g.Values[0]))
+			if isPlain(g.Values[0].Raw()) {
+				names = append(names, g.Values[0].Raw())
 			}
 		}
 		return names

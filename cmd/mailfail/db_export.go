@@ -74,7 +74,7 @@ func exportCounts(cmd *cobra.Command, db *sqlite.DB, names *anonymous.Names, w s
 		row := []string{r.Time.UTC().Format("2006-01-02T15:04Z"), r.Format}
 		for _, name := range []registry.Foreign{r.Host, r.Instance, r.Sender, r.Domain, r.Relay, r.Provider} {
 			if names != nil {
-				name = registry.Foreign(names.Name(string(name)))
+				name = registry.Foreign(names.Name(name.Raw()))
 			}
 			row = append(row, templates.CSV(name))
 		}

@@ -37,7 +37,7 @@ func (s *sums) print(w io.Writer, now time.Time) {
 // story reads what is known of the message of a failure.
 func (f *follow) story(query store.Reader) func(context.Context, *store.Event) ([]string, error) {
 	return func(ctx context.Context, e *store.Event) ([]string, error) {
-		t, err := report.NewTrace(ctx, query, string(e.Message), f.loc)
+		t, err := report.NewTrace(ctx, query, e.Message.Raw(), f.loc)
 		if err != nil {
 			return nil, err
 		}

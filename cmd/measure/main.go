@@ -172,7 +172,7 @@ func where(p *investigate.Problem) map[string]string {
 	for _, kv := range [][2]registry.Foreign{{"provider", p.Where.Provider}, {"platform", p.Where.Platform}, {"domain", p.Where.Domain}, {"sender_domain", p.Where.SenderDomain},
 		{"host", p.Where.Host}, {"direction", registry.Foreign(p.Where.Direction)}, {"relay", p.Where.Relay}, {"account", p.Where.Account}, {"client", p.Where.Client}} {
 		if kv[1] != "" {
-			m[string(kv[0])] = string(kv[1])
+			m[kv[0].Raw()] = kv[1].Raw()
 		}
 	}
 	return m

@@ -81,7 +81,7 @@ func (t *Tracker) observe(m *message, r *parsers.Record, k *cause) {
 		e.Reason, e.Rule = string(k.Reason), k.Rule
 		e.DecidedBy, e.Confidence = k.DecidedBy, k.Confidence
 	} else {
-		e.Provider = registry.Foreign(t.meaning.provider([]byte(e.Relay)))
+		e.Provider = registry.Foreign(t.meaning.provider([]byte(e.Relay.Raw())))
 	}
 	t.Observe(e)
 }

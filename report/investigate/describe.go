@@ -246,8 +246,8 @@ func (r *Result) Limits() (lines []templates.Text) {
 func (p *Problem) commands(until time.Time) (list []string) {
 	command := func(name string, args ...registry.Foreign) string {
 		for i := 0; i < len(args); i += 2 {
-			if v := args[i+1]; v != "" && string(v) == v.String() { // what cannot be shown cannot be copied
-				name += " " + string(args[i]) + " " + Quote(string(v))
+			if v := args[i+1]; v != "" && v.Raw() == v.String() { // what cannot be shown cannot be copied
+				name += " " + args[i].Raw() + " " + Quote(v.Raw())
 			}
 		}
 		return name

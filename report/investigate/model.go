@@ -184,7 +184,7 @@ func (s *singles) add(provider name, k *key) {
 	switch domain := k[dimDomain]; {
 	case *first == 0:
 		*first = domain
-		*is = !registry.IsProvider(string(s.owners.data.texts[provider])) && provider != localName && !s.owners.smart[provider]
+		*is = !registry.IsProvider(s.owners.data.texts[provider].Raw()) && provider != localName && !s.owners.smart[provider]
 	case *first != domain:
 		*is = false
 	}

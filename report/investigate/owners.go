@@ -174,7 +174,7 @@ func (o *owners) smarthosts(uses []use) {
 			for i := range relay[1:] {
 				domains += one(relay[i].domain != relay[i+1].domain)
 			}
-			if p := &o.data.places[relay[0].place]; 10*mailOf(relay) > 6*all && domains > 30 && !registry.IsProvider(string(o.data.texts[p.provider])) {
+			if p := &o.data.places[relay[0].place]; 10*mailOf(relay) > 6*all && domains > 30 && !registry.IsProvider(o.data.texts[p.provider].Raw()) {
 				o.smartOf[relay[0].host], o.smart[p.relay] = p.relay, true
 			}
 		}
@@ -226,7 +226,7 @@ func (o *owners) platformOf(provider, relay name) name {
 	if provider != microsoft {
 		return provider
 	}
-	host := strings.TrimSuffix(strings.ToLower(string(o.data.texts[relay])), ".")
+	host := strings.TrimSuffix(strings.ToLower(o.data.texts[relay].Raw()), ".")
 	if strings.HasSuffix(host, "mail.protection.outlook.com") || strings.HasSuffix(host, "mx.microsoft") {
 		return microsoft365
 	}

@@ -210,7 +210,7 @@ func (c *collector) name(stored int32, text registry.Foreign) name {
 func (c *collector) local(relay name) bool {
 	known := at(&c.locals, int(relay))
 	if *known == 0 {
-		*known = 1 + int8(one(isLocal(string(c.data.texts[relay]))))
+		*known = 1 + int8(one(isLocal(c.data.texts[relay].Raw())))
 	}
 	return *known == 2
 }

@@ -187,7 +187,7 @@ func (s *Stats) Keep(e *store.Event) {
 }
 
 func (s *Stats) count(o Outcome, e *store.Event, at int64, n uint64) {
-	k := key{outcome: o, provider: short(string(e.Provider)), domain: short(string(e.Domain))}
+	k := key{outcome: o, provider: short(e.Provider.Raw()), domain: short(e.Domain.Raw())}
 	if o != Delivered { // 250 2.0.0 is not what is looked for
 		k.reply, k.enhanced, k.reason = e.Reply, short(e.Enhanced), short(e.Reason)
 	}
@@ -206,7 +206,7 @@ func clip[S ~string](s S, n int) S {
 	if len(s) <= n {
 		return s
 	}
-	return S(strings.ToValidUTF8(strings.Clone(string(s[:n])), ""))
+	return S(strings.ToValidUTF8(strings.Clone(registry.Foreign(s[:n]).Raw()), ""))
 }
 
 // clock is the log's time when the wall's is wall.

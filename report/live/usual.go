@@ -35,10 +35,10 @@ func ReadDays(ctx context.Context, r store.Reader, at time.Time, days int, f sto
 func dayOf(slices []store.Slice) map[string]*[outcomes]uint64 {
 	day := map[string]*[outcomes]uint64{}
 	for _, s := range slices {
-		n := day[string(s.Values[0])]
+		n := day[s.Values[0].Raw()]
 		if n == nil {
 			n = new([outcomes]uint64)
-			day[string(s.Values[0])] = n
+			day[s.Values[0].Raw()] = n
 		}
 		for _, p := range s.Points {
 			n[Delivered] += uint64(p.Delivered)

@@ -161,7 +161,7 @@ func byReason(ctx context.Context, q store.Reader, list *[]prometheus.Metric) er
 	known := registry.ReasonNames()
 	sums := map[string]store.Tally{}
 	for _, g := range n.Groups {
-		reason := string(g.Values[0])
+		reason := g.Values[0].Raw()
 		if !slices.Contains(known, reason) { // of rules of the user's own
 			reason = "unknown"
 		}
@@ -187,7 +187,7 @@ func byProvider(ctx context.Context, q store.Reader, list *[]prometheus.Metric) 
 	}
 	sums := map[string]store.Tally{}
 	for _, g := range n.Groups {
-		name := string(g.Values[0])
+		name := g.Values[0].Raw()
 		if !registry.IsProvider(name) {
 			name = otherProviders
 		}

@@ -176,9 +176,9 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 		func(e *store.Event) error {
 			row := eventRow{Event: *e, At: e.Time.In(s.Location).Format("2006-01-02 15:04:05")}
 			if e.Message != "" {
-				row.Message = (&query{}).with("/message", "id", string(e.Message))
+				row.Message = (&query{}).with("/message", "id", e.Message.Raw())
 			}
-			row.Explain = (&query{}).with("/explain", "q", string(e.Text))
+			row.Explain = (&query{}).with("/explain", "q", e.Text.Raw())
 			page.Events = append(page.Events, row)
 			return nil
 		})

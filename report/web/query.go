@@ -85,8 +85,12 @@ func parse(asked url.Values, now time.Time, loc *time.Location) (q query, err er
 	}
 	if by := asked.Get("by"); by != "" {
 		q.values.Set("by", by)
+		var dimensions []string
+		for _, d := range store.Dimensions {
+			dimensions = append(dimensions, string(d))
+		}
 		for _, name := range strings.Split(by, ",") {
-			if err := known("by", name, store.Dimensions); err != nil {
+			if err := known("by", name, dimensions); err != nil {
 				return q, err
 			}
 			if d := store.Dimension(name); !slices.Contains(q.by, d) {
@@ -110,13 +114,9 @@ func checkNames(asked url.Values) error {
 }
 
 // known returns an error for a value that is not in a list.
-func known[S ~string](what, value string, list []S) error {
-	var names []string
-	for _, name := range list {
-		if string(name) == value {
-			return nil
-		}
-		names = append(names, string(name))
+func known(what, value string, names []string) error {
+	if slices.Contains(names, value) {
+		return nil
 	}
 	return requestError{report.Unknown(what, value, names)}
 }

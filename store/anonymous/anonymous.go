@@ -162,5 +162,5 @@ func (n *Names) replace(s, person string) string {
 }
 
 func (n *Names) foreign(f *registry.Foreign, change func(string) string) {
-	*f = registry.Foreign(change(string(*f)))
+	*f = registry.Foreign(change(f.Raw()))
 }

@@ -77,10 +77,10 @@ func (r *reader) Numbers(ctx context.Context, w store.Window, f store.Filter,
 // values are those of any dimensions; codes have dots too.
 func (r *reader) values(list []registry.Foreign) {
 	for i, v := range list {
-		if v != "" && v[0] >= '0' && v[0] <= '9' && store.CheckCode(string(v)) == nil {
+		if v != "" && v[0] >= '0' && v[0] <= '9' && store.CheckCode(v.Raw()) == nil {
 			continue
 		}
-		list[i] = registry.Foreign(r.n.Name(string(v)))
+		list[i] = registry.Foreign(r.n.Name(v.Raw()))
 	}
 }
 
@@ -142,7 +142,7 @@ func (r *reader) Replies(ctx context.Context, ids []int64) ([]store.Reply, error
 	list, err := r.Reader.Replies(ctx, ids)
 	for i := range list {
 		p := &list[i]
-		r.n.foreign(&p.Text, func(s string) string { return r.n.Text(s, string(p.Sender), string(p.Account)) })
+		r.n.foreign(&p.Text, func(s string) string { return r.n.Text(s, p.Sender.Raw(), p.Account.Raw()) })
 		r.n.foreign(&p.Sender, r.n.Address)
 		r.n.foreign(&p.Recipient, r.n.Address)
 		r.n.foreign(&p.Account, r.n.Address)
@@ -170,7 +170,7 @@ func (r *reader) Persons(ctx context.Context, ids []int64, before time.Time) ([]
 	for i := range list {
 		p := &list[i]
 		r.n.foreign(&p.Text, func(s string) string {
-			return r.n.Text(s, string(p.Address), string(p.Sender), string(p.Account))
+			return r.n.Text(s, p.Address.Raw(), p.Sender.Raw(), p.Account.Raw())
 		})
 		r.n.foreign(&p.Address, r.n.Address)
 		r.n.foreign(&p.Sender, r.n.Address)
@@ -220,7 +220,7 @@ func (r *reader) event(e *store.Event) { r.n.Event(e) }
 
 // Event puts pseudonyms into an event.
 func (n *Names) Event(e *store.Event) {
-	known := []string{string(e.Recipient), string(e.Sender), string(e.Account)}
+	known := []string{e.Recipient.Raw(), e.Sender.Raw(), e.Account.Raw()}
 	for _, f := range []*registry.Foreign{&e.Text, &e.Signature, &e.Line} {
 		n.foreign(f, func(s string) string { return n.Text(s, known...) })
 	}

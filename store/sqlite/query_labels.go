@@ -159,7 +159,7 @@ func (c *counter) spreads(s *byPlace) []spread {
 	s.eachPart(c.domains, func(part int32, labels []int32, n []int64) {
 		domain := c.domains.valuesOf(part)[0]
 		for _, label := range labels {
-			list[label].add(string(domain), n[label])
+			list[label].add(domain.Raw(), n[label])
 		}
 	})
 	return list

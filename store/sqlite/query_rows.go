@@ -111,7 +111,7 @@ func (f *failures) countDomains(c *counter, s *byPlace) {
 			}
 		}
 		for _, code := range found {
-			code.places.add(string(domain), sums[code])
+			code.places.add(domain.Raw(), sums[code])
 			sums[code] = 0
 		}
 	})

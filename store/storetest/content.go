@@ -76,7 +76,7 @@ func content(t *testing.T, e Engine) {
 	same(t, "own bounces", n.OwnBounces, store.Tally{Recipients: 3, Delivered: 3, Attempts: 3})
 	directions := map[string]int64{}
 	for _, g := range n.Groups {
-		directions[string(g.Values[0])] = g.Recipients
+		directions[g.Values[0].Raw()] = g.Recipients
 	}
 	same(t, "directions", directions, map[string]int64{"outgoing": 6, "local": 2})
 
@@ -91,7 +91,7 @@ func content(t *testing.T, e Engine) {
 	for _, s := range line.Slices {
 		for _, p := range s.Points {
 			p.Time = time.Time{}
-			points[string(s.Values[0])] = p
+			points[s.Values[0].Raw()] = p
 		}
 	}
 	same(t, "timeline", points, map[string]store.Point{

@@ -86,7 +86,7 @@ func checkFlow(t *testing.T, r store.Reader, w store.Window, f store.Filter) {
 			}
 			want[place].Add(&store.Point{Accepted: p.Accepted, Recipients: p.Recipients, Delivered: p.Delivered,
 				Suspended: p.Suspended, First: p.First})
-			firsts[string(v[6])] += p.First
+			firsts[v[6].Raw()] += p.First
 		}
 	}
 	for place, p := range want {

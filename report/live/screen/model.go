@@ -523,7 +523,7 @@ func (m *Model) meant(word string) string {
 	case registry.Reason(word).Info().Name != registry.Reason("unknown").Info().Name:
 		return "reason"
 	case slices.ContainsFunc(m.view.Newest, func(f live.Failure) bool {
-		return strings.EqualFold(string(f.Host), word)
+		return strings.EqualFold(f.Host.Raw(), word)
 	}):
 		return "host"
 	case strings.Contains(word, "."):

@@ -431,7 +431,7 @@ func (m *Model) explain(e *store.Event) (name, advice string) {
 		return e.Reason, ""
 	}
 	enhanced, _ := registry.ParseEnhanced(e.Enhanced)
-	return m.opt.Explain(uint16(e.Reply), enhanced, string(e.Provider), registry.Reason(e.Reason))
+	return m.opt.Explain(uint16(e.Reply), enhanced, e.Provider.Raw(), registry.Reason(e.Reason))
 }
 
 // failure shows all that is known of one failure.
