@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -68,6 +69,7 @@ type tortured struct {
 	starts []int // first attempt of each generation
 	child  *exec.Cmd
 	kills  int
+	memory []int // of the child, in kB: its peak when it is killed, its present one at a rotation
 }
 
 func (w *tortured) start() {
@@ -81,10 +83,24 @@ func (w *tortured) start() {
 
 func (w *tortured) kill() {
 	if w.child != nil {
+		w.sample("VmHWM:")
 		_ = w.child.Process.Kill()
 		_ = w.child.Wait()
 		w.child = nil
 		w.kills++
+	}
+}
+
+// sample notes the memory of the child, where the system says it.
+func (w *tortured) sample(field string) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.child.Process.Pid))
+	if err != nil {
+		return
+	}
+	var kB int
+	_, after, _ := strings.Cut(string(text), field)
+	if _, err := fmt.Sscan(after, &kB); err == nil {
+		w.memory = append(w.memory, kB)
 	}
 }
 
@@ -216,7 +232,9 @@ func (w *tortured) link() *os.File {
 
 // TestTorture follows a log into a store in a process of its own, which is
 // killed at random moments while the log is rotated: every attempt is counted
-// once. MAILFAIL_TORTURE=1000 sets the number of rotations.
+// once. MAILFAIL_TORTURE=1000 sets the number of rotations; from 1000 on each kind has a
+// second run in which one process lives through all of them, and in neither may
+// memory grow.
 func TestTorture(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long: left to the tests without -short")
@@ -230,11 +248,14 @@ func TestTorture(t *testing.T) {
 		rotations = n
 	}
 	for _, way := range []string{"rename", "late", "dateext", "compress", "copytruncate", "delete", "link"} {
-		t.Run(way, func(t *testing.T) { torture(t, way, rotations) })
+		t.Run(way, func(t *testing.T) { torture(t, way, rotations, true) })
+		if rotations >= 1000 {
+			t.Run(way+"/alive", func(t *testing.T) { torture(t, way, rotations, false) })
+		}
 	}
 }
 
-func torture(t *testing.T, way string, rotations int) {
+func torture(t *testing.T, way string, rotations int, kills bool) {
 	dir := t.TempDir()
 	w := &tortured{t: t, rnd: rand.New(rand.NewPCG(5, 5)), log: filepath.Join(dir, "mail.log"), dbPath: filepath.Join(dir, "mailfail.db")}
 	db, err := sqlite.Open(w.dbPath)
@@ -253,7 +274,9 @@ func torture(t *testing.T, way string, rotations int) {
 	for range rotations {
 		w.starts = append(w.starts, w.n)
 		w.add(w.file, 1+w.rnd.IntN(60))
-		if w.rnd.IntN(2) == 0 {
+		if !kills {
+			w.sample("VmRSS:")
+		} else if w.rnd.IntN(2) == 0 {
 			w.kill()
 			w.add(w.file, w.rnd.IntN(60))
 		}
@@ -274,6 +297,28 @@ func torture(t *testing.T, way string, rotations int) {
 	}
 	w.child = nil
 	w.compare(way, rotations)
+	w.flat(rotations)
+}
+
+// sqliteCaches is what the caches of the child's connections grow by while the database
+// is small: 16 MB each, in kB.
+const sqliteCaches = 2 * 16 << 10
+
+// flat compares the memory of the first third of the run with that of the last.
+func (w *tortured) flat(rotations int) {
+	n := len(w.memory)
+	if rotations < 1000 {
+		return
+	}
+	var tenths []int
+	for i := range 10 {
+		tenth := slices.Sorted(slices.Values(w.memory[n*i/10 : n*(i+1)/10]))
+		tenths = append(tenths, tenth[len(tenth)/2])
+	}
+	w.t.Logf("median of the memory in each tenth of the run, in kB: %d", tenths)
+	if early, late := slices.Max(tenths[:3]), slices.Max(tenths[7:]); late > early+early/4+sqliteCaches {
+		w.t.Errorf("memory grew from %d to %d kB", early, late)
+	}
 }
 
 // compare compares what was written with what is in the store.

@@ -129,12 +129,14 @@ func (w *traffic) await(t *testing.T, p *process, read func() int64) time.Durati
 
 // residentOf returns the resident memory of a process, in MB; -1 when the system
 // does not say, 0 when it has ended.
-func residentOf(pid int) int {
+func residentOf(pid int) int { return statusOf(pid, "VmRSS:") }
+
+func statusOf(pid int, field string) int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return -1
 	}
-	_, after, _ := bytes.Cut(text, []byte("VmRSS:"))
+	_, after, _ := bytes.Cut(text, []byte(field))
 	fields := strings.Fields(string(after[:min(len(after), 40)]))
 	if len(fields) == 0 {
 		return 0 // it has ended
@@ -208,7 +210,9 @@ func TestLongFollow(t *testing.T) {
 			said = time.Now()
 			memory = append(memory, residentOf(p.Process.Pid))
 			if long != "" {
-				t.Logf("%v: %d MB written, %d lines of %d read, %d MB of memory", time.Since(begin).Round(time.Second), w.bytes/1e6, read(), w.lines, memory[len(memory)-1])
+				t.Logf("%v: %d MB written, %d lines of %d read, %d MB of memory, %d at most, database %d MB, WAL %d MB",
+					time.Since(begin).Round(time.Second), w.bytes/1e6, read(), w.lines, memory[len(memory)-1],
+					statusOf(p.Process.Pid, "VmHWM:"), sizeOf(path)/1e6, sizeOf(path+"-wal")/1e6)
 			}
 		}
 	}
@@ -240,6 +244,14 @@ func TestLongFollow(t *testing.T) {
 	if early, late := highest(memory[:third]), highest(memory[len(memory)-third:]); length >= 10*time.Minute && late > early+early/4 {
 		t.Errorf("memory grew from %d to %d MB", early, late)
 	}
+}
+
+func sizeOf(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 func highest(list []int) (n int) {

@@ -85,6 +85,11 @@ type Follower struct {
 	reported map[string]bool
 }
 
+// maxRotated is how many files of a log that were rotated away are kept open. Each
+// costs memory and two descriptors, and a log that is rotated each second would have
+// hundreds. Of others it is seen in the directory that they have grown.
+const maxRotated = 16
+
 // followed is a family that is followed.
 type followed struct {
 	f        *Follower
@@ -555,8 +560,8 @@ func (l *followed) mayGrow(file File, info os.FileInfo) bool {
 // keepUnchanged opens a file that was read to its end in an earlier run, if it
 // is one that may grow.
 func (l *followed) keepUnchanged(w *walker, file File, info os.FileInfo) bool {
-	if !l.mayGrow(file, info) {
-		return true
+	if !l.mayGrow(file, info) || len(l.before) == 0 && len(l.held) > maxRotated {
+		return true // the latter: it is older than all that are open
 	}
 	r, err := openFile(file.Path)
 	if err == nil && !r.closed {
@@ -632,13 +637,18 @@ func (h *held) pending() bool {
 	return false
 }
 
-// dropQuiet closes the files that were rotated away and are quiet.
+// dropQuiet closes the files that were rotated away and are quiet, and of too many
+// those that were rotated away first.
 func (l *followed) dropQuiet() {
-	for _, h := range slices.Clone(l.held) {
-		if time.Since(h.active) < l.f.opt.Linger || l.isLive(h) {
+	rotated := 0
+	for _, h := range slices.Backward(slices.Clone(l.held)) {
+		quiet := time.Since(h.active) >= l.f.opt.Linger
+		if !quiet && len(l.held) <= maxRotated || l.isLive(h) {
 			continue
 		}
-		l.drop(h)
+		if rotated++; quiet || rotated > maxRotated && !h.pending() {
+			l.drop(h)
+		}
 	}
 }
 

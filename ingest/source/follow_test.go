@@ -218,6 +218,44 @@ func TestFollowFromEnd(t *testing.T) {
 	want(t, f.lines(20), append(all, more...))
 }
 
+// Of a log that is rotated all the time few files stay open, and what a daemon writes
+// late to any of the others is read all the same.
+func TestFollowManyRotations(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mail.log")
+	f, l := newFollower(t), log{}
+	s := Follow([]string{path}, FollowOptions{Tick: time.Nanosecond, Spacing: -1})
+	defer s.Close()
+	var all []string
+	read := func() {
+		t.Helper()
+		for began := time.Now(); len(f.committed) < len(all) && time.Since(began) < time.Minute; {
+			f.round(t.Context(), s)
+		}
+		want(t, f.committed, all)
+	}
+	const rotations = 3 * maxRotated
+	for range rotations {
+		lines := l.lines(3)
+		appendTo(t, path, join(lines))
+		all = append(all, lines...)
+		read()
+		for n := rotations; n > 0; n-- {
+			_ = os.Rename(fmt.Sprintf("%s.%d", path, n), fmt.Sprintf("%s.%d", path, n+1))
+		}
+		rename(t, path, path+".1")
+	}
+	for _, n := range []int{rotations, maxRotated + 2, maxRotated / 2} {
+		lines := l.lines(2)
+		appendTo(t, fmt.Sprintf("%s.%d", path, n), join(lines))
+		all = append(all, lines...)
+		read()
+	}
+	f.round(t.Context(), s)
+	if n := len(s.logs[0].held); n > maxRotated+1 {
+		t.Errorf("%d files are open, want %d at most", n, maxRotated+1)
+	}
+}
+
 func TestFollowWhatIsNotThereYet(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "mail.log")
