@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -33,10 +34,9 @@ func databasePath(flag string) (string, error) {
 // too.
 func keptPath(flag string) (string, error) {
 	const system = "/var/lib/mailfail/mailfail.db"
-	if flag != "" {
-		return flag, nil
-	}
-	if path := os.Getenv("MAILFAIL_DB"); path != "" {
+	if path := cmp.Or(flag, os.Getenv("MAILFAIL_DB")); path == ":memory:" {
+		return "", usageError("--db %s would keep nothing: name a file, or read FILEs without --db", path)
+	} else if path != "" {
 		return path, nil
 	}
 	if _, err := os.Stat(system); err == nil || os.Geteuid() == 0 {

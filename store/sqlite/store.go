@@ -119,7 +119,11 @@ func (db *DB) inPlace() error {
 // beside it the same mode. What goes wrong here SQLite will say when it opens
 // the file.
 func create(path string) {
-	if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640); err == nil {
+	if _, err := os.Stat(path); err == nil {
+		return // to open and close it would take the locks that this process has on it
+	}
+	// Behind a link that leads nowhere yet, it is made where that leads to.
+	if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640); err == nil {
 		f.Close()
 	}
 }
@@ -202,7 +206,14 @@ func patiently(f func() error) error {
 }
 
 func connect(path, options string, connections int) (*sql.DB, error) {
-	dsn := fmt.Sprintf("file:%s?%s&_mutex=no&_busy_timeout=%d", (&url.URL{Path: path}).EscapedPath(), options, BusyTimeout.Milliseconds())
+	name := path
+	if path != "" {
+		name = filepath.Clean(path) // SQLite takes what follows two slashes for a host
+		if !filepath.IsAbs(path) {
+			name = "./" + name // and has names with a meaning, such as :memory:
+		}
+	}
+	dsn := fmt.Sprintf("file:%s?%s&_mutex=no&_busy_timeout=%d", (&url.URL{Path: name}).EscapedPath(), options, BusyTimeout.Milliseconds())
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)

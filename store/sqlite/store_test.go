@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -398,6 +399,44 @@ func TestTidyKeepsStale(t *testing.T) {
 	}
 	if begin(t, w) {
 		t.Error("the batch is stale though nobody else has written")
+	}
+}
+
+// A database is the file that its path names, whatever the path looks like, and a link
+// that leads nowhere yet is no way to make one that strangers can read.
+func TestPathsOfFiles(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	link := filepath.Join(dir, "link.db")
+	if err := os.Symlink("far.db", filepath.Join(dir, "near.db")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("near.db", link); err != nil {
+		t.Fatal(err)
+	}
+	for path, file := range map[string]string{
+		"/" + filepath.Join(dir, "slashes.db"): "slashes.db",
+		":memory:":                             ":memory:",
+		"file:name.db?mode=memory#x%41":        "file:name.db?mode=memory#x%41",
+		link:                                   "far.db",
+	} {
+		db, w := open(t, path)
+		begin(t, w)
+		w.CountLines(1, store.Lines{Read: 1})
+		commit(t, w)
+		if n := one(t, db, "SELECT sum(read) FROM lines"); n != 1 {
+			t.Errorf("%s: %d lines", path, n)
+		}
+		info, err := os.Lstat(filepath.Join(dir, file))
+		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o027 != 0 {
+			t.Errorf("%s: %v, %v", path, info, err)
+			continue
+		}
+		if runtime.GOOS != "windows" {
+			if _, err := os.Stat(filepath.Join(dir, file+"-turn")); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package sqlite
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -22,6 +23,9 @@ type turn struct {
 // without it everything still works. Nobody can read the file, and only those who
 // may write to the database can open it: whoever opens it can hold the lock.
 func openTurn(path string) turn {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // all queue at one, whatever they call the database
+	}
 	mode := os.FileMode(0o200)
 	if info, err := os.Stat(path); err == nil {
 		mode |= info.Mode() & 0o220
