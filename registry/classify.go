@@ -50,7 +50,7 @@ type ruleSet [maxRules / 64]uint64
 func (s *ruleSet) add(i int) { s[i/64] |= 1 << (i % 64) }
 
 // method is part of the version: it changes with the order of evidence.
-const method = "6"
+const method = "7"
 
 // defaultRules compiles the embedded rules when they are first needed.
 var defaultRules = sync.OnceValue(func() *Rules {
@@ -295,7 +295,7 @@ func (r *Rules) decide(f *Failure, text []byte) Verdict {
 		}
 		return v
 	}
-	if specific {
+	if specific && !(code.Reason == "syntax" && code.DecidedBy == ByCode) { // X.5.0 and X.5.1 are given to anything
 		return code
 	}
 	if rule := r.first(f, &found, &ask, true); rule != nil {

@@ -197,7 +197,9 @@ func (p *phrases) find(text []byte, f *found) {
 		word := isWordByte(c)
 		if word && !within {
 			words++
-			p.words.at(text, i, words, f)
+			if i == 0 || text[i-1] != '{' { // what is masked is no word
+				p.words.at(text, i, words, f)
+			}
 		} else if endsSentence(text, i) {
 			words += nextSentence
 		} else if c == ',' || c == '(' {

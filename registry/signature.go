@@ -118,6 +118,11 @@ func (s *signer) word(i int) int {
 	t := s.text
 	end, flags := i, uint8(0)
 	for end < len(t) && kinds[t[end]] > isPunct {
+		if t[end] == '.' && end > i && flags&isAt == 0 && glued(t[end:]) { // "User unknown...ann@example.com"
+			s.put(t[i : end+3])
+			s.hard = len(s.dst)
+			return end + 3
+		}
 		flags |= kinds[t[end]]
 		end++
 	}
@@ -159,6 +164,12 @@ func (s *signer) word(i int) int {
 		s.putString("{id}")
 	}
 	return end
+}
+
+// glued reports whether rest begins with three points and a letter: what is said of
+// an address and the address.
+func glued(rest []byte) bool {
+	return len(rest) > 3 && rest[1] == '.' && rest[2] == '.' && kinds[rest[3]]&(isUpper|isLower) != 0
 }
 
 // dotted masks the part with digits of a name like MCSpamSignature.sa.2.2,

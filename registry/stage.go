@@ -33,6 +33,8 @@ func atStage(f *Failure, v Verdict, text []byte) Verdict {
 		if v.Reason == "user-unknown" && v.DecidedBy == ByText && f.Enhanced.Subject != 1 &&
 			bytes.Contains(text, []byte("mailbox unavailable")) && !bytes.Contains(text, []byte("unknown")) {
 			reason = "policy"
+		} else if reason == "syntax" && f.Stage == StageEndOfData && v.DecidedBy == ByText {
+			reason = "content" // there was no command, but a message
 		}
 	}
 	if reason == v.Reason {
