@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -77,7 +76,7 @@ func (db *DB) writer() (*Writer, error) {
 		lines: map[int64]*store.Lines{}, submissions: map[submissionKey][3]int64{}, segmented: map[int64]int64{}, noted: map[[2]int64]struct{}{}, version: -1}
 	w.forget()
 	// conn is ours until Close, and so is the connection below it.
-	err = conn.Raw(func(c any) error { w.sink = newSink(c.(driver.Conn)); return nil })
+	err = conn.Raw(func(c any) (err error) { w.sink, err = newSink(c); return err })
 	if err != nil {
 		conn.Close()
 		return nil, db.explain("open", err)

@@ -1,0 +1,257 @@
+package sqlite
+
+/*
+#include <stdint.h>
+#include <string.h>
+
+// SQLite is part of the driver. Its functions are weak here, so that this package can be
+// linked by itself, as cgo does to look at it.
+typedef struct sqlite3 sqlite3;
+typedef struct sqlite3_stmt sqlite3_stmt;
+#define OF_SQLITE extern __attribute__((weak))
+OF_SQLITE int sqlite3_config(int, ...);
+OF_SQLITE int sqlite3_prepare_v3(sqlite3 *, const char *, int, unsigned, sqlite3_stmt **, const char **);
+OF_SQLITE int sqlite3_bind_null(sqlite3_stmt *, int);
+OF_SQLITE int sqlite3_bind_int64(sqlite3_stmt *, int, long long);
+OF_SQLITE int sqlite3_bind_text(sqlite3_stmt *, int, const char *, int, void (*)(void *));
+OF_SQLITE int sqlite3_bind_blob(sqlite3_stmt *, int, const void *, int, void (*)(void *));
+OF_SQLITE int sqlite3_clear_bindings(sqlite3_stmt *);
+OF_SQLITE int sqlite3_step(sqlite3_stmt *);
+OF_SQLITE int sqlite3_reset(sqlite3_stmt *);
+OF_SQLITE int sqlite3_finalize(sqlite3_stmt *);
+OF_SQLITE int sqlite3_errcode(sqlite3 *);
+OF_SQLITE int sqlite3_extended_errcode(sqlite3 *);
+OF_SQLITE int sqlite3_system_errno(sqlite3 *);
+OF_SQLITE const char *sqlite3_errmsg(sqlite3 *);
+
+enum { ok = 0, row = 100, done = 101, persistent = 1, config_memstatus = 9 };
+
+// no_statistics lets SQLite not count what it allocates, which takes a lock each time.
+static void no_statistics(void) {
+	sqlite3_config(config_memstatus, 0);
+}
+
+static uintptr_t prepare(uintptr_t db, const unsigned char *query, int n) {
+	sqlite3_stmt *stmt = 0;
+	if (sqlite3_prepare_v3((sqlite3 *)db, (const char *)query, n, persistent, &stmt, 0) != ok)
+		return 0;
+	return (uintptr_t)stmt;
+}
+
+static int bind(sqlite3_stmt *stmt, int i, unsigned char kind, const unsigned char *value, int n) {
+	switch (kind) {
+	case 1:
+		return sqlite3_bind_text(stmt, i, (const char *)value, n, 0);
+	case 2:
+		return sqlite3_bind_blob(stmt, i, value, n, 0);
+	}
+	return sqlite3_bind_null(stmt, i);
+}
+
+// run runs statements that are packed as bundle.add does it, up to the first that fails
+// or was not prepared, and returns where that begins.
+static int run(const uintptr_t *stmts, const unsigned char *packed, int size) {
+	const unsigned char *p = packed, *end = p + size;
+	while (p < end) {
+		const unsigned char *start = p;
+		sqlite3_stmt *stmt = (sqlite3_stmt *)stmts[p[0] | p[1] << 8];
+		int i, args = p[2], rc = ok, bound = 0;
+		if (!stmt)
+			return (int)(start - packed);
+		p += 3;
+		for (i = 1; i <= args && rc == ok; i++) {
+			unsigned char kind = *p++;
+			if (kind == 0) {
+				int64_t v;
+				memcpy(&v, p, sizeof v);
+				p += sizeof v;
+				rc = sqlite3_bind_int64(stmt, i, v);
+			} else {
+				uint32_t n;
+				memcpy(&n, p, sizeof n);
+				p += sizeof n;
+				rc = bind(stmt, i, kind, p, (int)n);
+				p += n;
+				bound = 1;
+			}
+		}
+		if (rc == ok)
+			rc = sqlite3_step(stmt);
+		if (rc != done && rc != row)
+			return (int)(start - packed);
+		sqlite3_reset(stmt);
+		if (bound)
+			sqlite3_clear_bindings(stmt);
+	}
+	return size;
+}
+
+static int errcode(uintptr_t db) { return sqlite3_errcode((sqlite3 *)db); }
+static int extended(uintptr_t db) { return sqlite3_extended_errcode((sqlite3 *)db); }
+static int system_errno(uintptr_t db) { return sqlite3_system_errno((sqlite3 *)db); }
+static const char *errmsg(uintptr_t db) { return sqlite3_errmsg((sqlite3 *)db); }
+static void reset(uintptr_t stmt) { sqlite3_reset((sqlite3_stmt *)stmt); }
+static void finalize(uintptr_t stmt) { sqlite3_finalize((sqlite3_stmt *)stmt); }
+*/
+import "C"
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"reflect"
+	"syscall"
+
+	"github.com/mattn/go-sqlite3"
+
+	"mailfail/registry"
+)
+
+func init() { C.no_statistics() }
+
+// bundle is a number of statements with their values, packed in such a way that C runs
+// them all in one call: a call for each would take as long as SQLite itself. One with a
+// reply is the last before a wait.
+type bundle struct {
+	queries []string // that the statements of no bundle before had
+	packed  []byte
+	ops     int
+	reply   chan error
+}
+
+// What a packed value is.
+const (
+	packedInt  = iota // and eight bytes
+	packedText        // and its length and its bytes
+	packedBlob        // likewise
+	packedNull        // and four zeros
+)
+
+// add adds a statement, which is known by a number.
+func (b *bundle) add(number int, args []any) {
+	p := append(binary.LittleEndian.AppendUint16(b.packed, uint16(number)), byte(len(args)))
+	for _, a := range args {
+		switch v := a.(type) {
+		case nil:
+			p = append(p, packedNull, 0, 0, 0, 0)
+		case int64:
+			p = appendInt(p, v)
+		case string:
+			p = append(appendLength(p, packedText, len(v)), v...)
+		case []byte:
+			if v == nil {
+				p = append(p, packedNull, 0, 0, 0, 0)
+			} else {
+				p = append(appendLength(p, packedBlob, len(v)), v...)
+			}
+		case int:
+			p = appendInt(p, int64(v))
+		case int32:
+			p = appendInt(p, int64(v))
+		case uint16:
+			p = appendInt(p, int64(v))
+		case uint8:
+			p = appendInt(p, int64(v))
+		case bool:
+			p = appendInt(p, 0)
+			if v {
+				p[len(p)-8] = 1
+			}
+		case registry.State:
+			p = appendInt(p, int64(v))
+		case registry.Stage:
+			p = appendInt(p, int64(v))
+		case registry.Source:
+			p = appendInt(p, int64(v))
+		default:
+			panic("a value of a type that is not stored")
+		}
+	}
+	b.packed, b.ops = p, b.ops+1
+}
+
+func appendInt(p []byte, v int64) []byte {
+	return binary.NativeEndian.AppendUint64(append(p, packedInt), uint64(v))
+}
+
+func appendLength(p []byte, kind byte, n int) []byte {
+	return binary.NativeEndian.AppendUint32(append(p, kind), uint32(n))
+}
+
+// A runner runs bundles on a connection. Nobody else may use that in the meantime.
+type runner struct {
+	db      C.uintptr_t
+	queries []string      // by their numbers
+	stmts   []C.uintptr_t // likewise; 0: not prepared yet
+}
+
+// newRunner returns a runner for a connection of the driver, whose handle is its field db.
+func newRunner(conn any) (*runner, error) {
+	c, ok := conn.(*sqlite3.SQLiteConn)
+	if !ok {
+		return nil, errors.New("a connection of another driver")
+	}
+	return &runner{db: C.uintptr_t(reflect.ValueOf(c).Elem().FieldByName("db").Pointer())}, nil
+}
+
+// run runs the statements of a bundle, up to the first that fails. One is prepared when
+// it is met, for those before may make the tables that it is about.
+func (r *runner) run(b *bundle) error {
+	if len(b.packed) > math.MaxInt32 {
+		return sqlite3.Error{Code: sqlite3.ErrTooBig}
+	}
+	for packed := b.packed; len(packed) > 0; {
+		if n := C.run(&r.stmts[0], (*C.uchar)(&packed[0]), C.int(len(packed))); int(n) == len(packed) {
+			break
+		} else {
+			packed = packed[n:]
+		}
+		number := binary.LittleEndian.Uint16(packed)
+		if stmt := r.stmts[number]; stmt != 0 {
+			err := r.err()
+			C.reset(stmt)
+			return err
+		}
+		query := []byte(r.queries[number])
+		if r.stmts[number] = C.prepare(r.db, (*C.uchar)(&query[0]), C.int(len(query))); r.stmts[number] == 0 {
+			return r.err()
+		}
+	}
+	return nil
+}
+
+// add adds statements that are known from now on.
+func (r *runner) add(queries []string) {
+	r.queries = append(r.queries, queries...)
+	r.stmts = append(r.stmts, make([]C.uintptr_t, len(queries))...)
+}
+
+func (r *runner) close() {
+	for _, s := range r.stmts {
+		C.finalize(s) // of one that is 0 it does nothing
+	}
+}
+
+// err returns the error of the last call.
+func (r *runner) err() error {
+	e := sqlite3.Error{Code: sqlite3.ErrNo(C.errcode(r.db) & 0xff), ExtendedCode: sqlite3.ErrNoExtended(C.extended(r.db))}
+	if e.Code == sqlite3.ErrCantOpen || e.Code == sqlite3.ErrIoErr && e.ExtendedCode != sqlite3.ErrIoErrNoMem {
+		e.SystemErrno = syscall.Errno(C.system_errno(r.db))
+	}
+	return &runError{e, C.GoString(C.errmsg(r.db))}
+}
+
+// runError is an error of SQLite, with its words.
+type runError struct {
+	err  sqlite3.Error
+	text string
+}
+
+func (e *runError) Error() string {
+	if e.err.SystemErrno != 0 {
+		return e.text + ": " + e.err.SystemErrno.Error()
+	}
+	return e.text
+}
+
+func (e *runError) Unwrap() error { return e.err }
