@@ -109,16 +109,38 @@ var decompressor = sync.OnceValue(func() *zstd.Decoder {
 // maxBlock bounds the decompressed size of a block.
 const maxBlock = 1 << 30
 
+// packing makes a block, column by column.
+type packing struct {
+	head, raw []byte
+	column    []int64
+}
+
+func newPacking(rows, columns int) *packing {
+	head := binary.AppendUvarint(binary.AppendUvarint([]byte{blockVersion}, uint64(rows)), uint64(columns))
+	return &packing{head: head, column: make([]int64, rows)}
+}
+
+// add adds a column whose values at returns by their rows.
+func (p *packing) add(at func(row int) int64) {
+	for i := range p.column {
+		p.column[i] = at(i)
+	}
+	p.raw = appendColumn(p.raw, p.column)
+}
+
+// end appends the block.
+func (p *packing) end(dst []byte) []byte {
+	return compressor().EncodeAll(p.raw, append(dst, p.head...))
+}
+
 // appendBlock appends the block of some columns, which have the same length.
 func appendBlock(dst []byte, cols ...[]int64) []byte {
-	dst = append(dst, blockVersion)
-	dst = binary.AppendUvarint(dst, uint64(len(cols[0])))
-	dst = binary.AppendUvarint(dst, uint64(len(cols)))
-	var raw []byte
+	p := newPacking(0, len(cols))
+	p.head = binary.AppendUvarint(binary.AppendUvarint(p.head[:1], uint64(len(cols[0]))), uint64(len(cols)))
 	for _, c := range cols {
-		raw = appendColumn(raw, c)
+		p.raw = appendColumn(p.raw, c)
 	}
-	return compressor().EncodeAll(raw, dst)
+	return p.end(dst)
 }
 
 func appendColumn(dst []byte, c []int64) []byte {
@@ -135,10 +157,17 @@ func appendColumn(dst []byte, c []int64) []byte {
 	if sparse == 0 {
 		return append(dst, columnZero)
 	}
-	size := min(plain, delta, sparse)
-	dst = append(dst, byte(map[int]int{delta: columnDelta, sparse: columnSparse, plain: columnPlain}[size]))
-	kind := dst[len(dst)-1]
-	dst = slices.Grow(binary.AppendUvarint(dst, uint64(size)), size)
+	size, kind := plain, byte(columnPlain)
+	if sparse < size {
+		size, kind = sparse, columnSparse
+	}
+	if delta < size {
+		size, kind = delta, columnDelta
+	}
+	dst = binary.AppendUvarint(append(dst, kind), uint64(size))
+	if cap(dst)-len(dst) < size {
+		dst = slices.Grow(dst, max(size, len(dst)))
+	}
 	last, gap = 0, 0
 	for _, v := range c {
 		if gap++; kind == columnSparse {

@@ -60,17 +60,6 @@ func (e *countEntry) add(o *countEntry) bool {
 
 func (e *countEntry) hour() int64 { return e.hourSeries >> 32 }
 
-// compare orders entries by hour, series, cause and minute.
-func (e *countEntry) compare(o *countEntry) int {
-	switch {
-	case e.hourSeries < o.hourSeries:
-		return -1
-	case e.hourSeries > o.hourSeries:
-		return 1
-	}
-	return cmp.Compare(e.causeMinute, o.causeMinute)
-}
-
 // maxEntries is how many entries are kept in memory before they are written.
 const maxEntries = 1 << 17
 
@@ -108,7 +97,7 @@ func (w *Writer) enter(minute int32, series, cause int64, n [fields]int64) {
 			n[f] -= int64(e.n[f])
 		}
 		if last := len(w.counts) - 1; last < 0 || !w.counts[last].add(&e) {
-			w.counts = append(w.counts, e)
+			w.counts = append(doubled(w.counts), e)
 		}
 	}
 }
@@ -128,13 +117,12 @@ func (w *Writer) flushCounts() error {
 	if w.countErr != nil {
 		return w.countErr
 	}
-	slices.SortFunc(w.counts, func(a, b countEntry) int { return a.compare(&b) })
-	for rest := w.counts; len(rest) > 0; {
-		hour, n := rest[0].hour(), 1
-		for n < len(rest) && rest[n].hour() == hour {
+	for rest := w.countsInOrder(); len(rest) > 0; {
+		hour, n := w.counts[rest[0].at].hour(), 1
+		for n < len(rest) && w.counts[rest[n].at].hour() == hour {
 			n++
 		}
-		if err := w.addHour(hour, foldEntries(rest[:n])); err != nil {
+		if err := w.addHour(hour, w.foldEntries(rest[:n])); err != nil {
 			return err
 		}
 		rest = rest[n:]
@@ -145,16 +133,43 @@ func (w *Writer) flushCounts() error {
 
 func hourOf(minute int32) int32 { return int32((int64(minute) - mod(int64(minute), 60)) / 60) }
 
-// foldEntries returns the rows that sorted entries of one hour make.
-func foldEntries(entries []countEntry) []countRow {
-	var rows []countRow
-	for i := range entries {
-		e := &entries[i]
-		if i == 0 || e.compare(&entries[i-1]) != 0 {
+// countsInOrder returns the places of the entries by hour, series, cause and minute.
+func (w *Writer) countsInOrder() []keyed {
+	const sign = 1 << 63
+	list := w.sorting.of(len(w.counts))
+	for i := range list {
+		list[i].key = uint64(w.counts[i].causeMinute) ^ sign
+	}
+	list = w.sorting.sort()
+	for i := range list {
+		list[i].key = uint64(w.counts[list[i].at].hourSeries) ^ sign
+	}
+	return w.sorting.sort()
+}
+
+// foldEntries returns the rows that some entries of one hour make, which are in order.
+func (w *Writer) foldEntries(places []keyed) []countRow {
+	n, last := 0, (*countEntry)(nil)
+	differs := func(e *countEntry) bool {
+		before := last
+		last = e
+		return before == nil || e.hourSeries != before.hourSeries || e.causeMinute != before.causeMinute
+	}
+	for _, p := range places {
+		if differs(&w.counts[p.at]) {
+			n++
+		}
+	}
+	rows := make([]countRow, 0, n)
+	last = nil
+	for _, p := range places {
+		e := &w.counts[p.at]
+		if differs(e) {
 			rows = append(rows, countRow{series: int64(int32(e.hourSeries)), cause: e.causeMinute >> 32, minute: int64(int32(e.causeMinute))})
 		}
+		r := &rows[len(rows)-1]
 		for f, n := range e.n {
-			rows[len(rows)-1].n[f] += int64(n)
+			r.n[f] += int64(n)
 		}
 	}
 	return withoutZeros(rows)
@@ -223,18 +238,14 @@ func foldRows(rows []countRow) []countRow {
 }
 
 func appendCounts(dst []byte, rows []countRow) []byte {
-	cols := make([][]int64, countFields+fields)
-	for i := range cols {
-		cols[i] = make([]int64, len(rows))
+	p := newPacking(len(rows), countFields+fields)
+	p.add(func(i int) int64 { return rows[i].series })
+	p.add(func(i int) int64 { return rows[i].cause })
+	p.add(func(i int) int64 { return rows[i].minute })
+	for f := range fields {
+		p.add(func(i int) int64 { return rows[i].n[f] })
 	}
-	for i := range rows {
-		r := &rows[i]
-		cols[countSeries][i], cols[countCause][i], cols[countMinute][i] = r.series, r.cause, r.minute
-		for f, v := range r.n {
-			cols[countFields+f][i] = v
-		}
-	}
-	return appendBlock(dst, cols...)
+	return p.end(dst)
 }
 
 func appendCountRows(rows []countRow, b *block) []countRow {

@@ -61,8 +61,11 @@ func (w *Writer) AddDelivery(d *store.Delivery) {
 	second := floor(d.Time, 1_000_000)
 	r.hour = floor(second, 3600)
 	r.second = int32(second-r.hour*3600) + 3600*int32(d.Step)
+	if n := len(id) + len(local); cap(l.text)-len(l.text) < n {
+		l.text = slices.Grow(l.text, max(n, len(l.text)))
+	}
 	l.text = append(append(l.text, id...), local...)
-	l.rows = append(l.rows, r)
+	l.rows = append(doubled(l.rows), r)
 	if len(l.rows) >= maxDeliveries && w.countErr == nil {
 		w.countErr = w.flushDeliveries()
 	}

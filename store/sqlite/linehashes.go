@@ -64,9 +64,9 @@ const (
 	mostPartBytes = 960
 )
 
-// AddLineHashes adds lines to those of a minute in a log.
+// AddLineHashes adds lines to those of a minute in a log. It puts them in order.
 func (w *Writer) AddLineHashes(log, minute int64, hashes []uint32) {
-	hashes = slices.Sorted(slices.Values(hashes))
+	slices.Sort(hashes)
 	for some := range slices.Chunk(hashes, partLines) {
 		w.lineParts = append(w.lineParts, linePart{log, minute, appendSorted(nil, some)})
 	}

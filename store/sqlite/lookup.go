@@ -19,8 +19,8 @@ import (
 
 // lookupEntry is a row of the table lookup, or part of a block.
 type lookupEntry struct {
-	day, ref int64
-	hash     int32
+	ref       int64
+	day, hash int32
 }
 
 // lookupHash is what an id or an address is found by.
@@ -35,35 +35,72 @@ func dayOf(time int64) int64 {
 // find lets a message be found by s.
 func (w *Writer) findMessage(s string, time, id int64) {
 	if s != "" {
-		w.lookups = append(w.lookups, lookupEntry{dayOf(time), 2 * id, lookupHash(s)})
+		w.lookups = append(doubled(w.lookups), lookupEntry{2 * id, int32(dayOf(time)), lookupHash(s)})
 	}
 }
 
 func (w *Writer) findRejection(s string, time, id int64) {
 	if s != "" {
-		w.lookups = append(w.lookups, lookupEntry{dayOf(time), 2*id + 1, lookupHash(s)})
+		w.lookups = append(doubled(w.lookups), lookupEntry{2*id + 1, int32(dayOf(time)), lookupHash(s)})
 	}
 }
 
 // flushLookups writes the entries in their order, which spares SQLite most of the
 // work.
 func (w *Writer) flushLookups() error {
-	w.lookups = inOrder(w.lookups)
-	if len(w.lookups) >= lookupMin {
-		return w.packLookups(w.lookups)
+	entries := w.sorting.inOrder(w.lookups)
+	w.lookups = w.lookups[:0]
+	if len(entries) >= lookupMin {
+		return w.packLookups(entries)
 	}
-	for _, l := range w.lookups {
+	for _, l := range entries {
 		w.sink.exec("INSERT OR IGNORE INTO lookup VALUES (?,?,?)", l.day, int64(l.hash), l.ref)
 	}
-	w.lookups = w.lookups[:0]
 	return nil
 }
 
-func inOrder(entries []lookupEntry) []lookupEntry {
-	slices.SortFunc(entries, func(a, b lookupEntry) int {
-		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.hash, b.hash), cmp.Compare(a.ref, b.ref))
-	})
-	return slices.Compact(entries)
+func (e *lookupEntry) compare(o *lookupEntry) int {
+	return cmp.Or(cmp.Compare(e.day, o.day), cmp.Compare(e.hash, o.hash), cmp.Compare(e.ref, o.ref))
+}
+
+// inOrder returns the entries, once each, by day, hash and reference.
+func (s *sorting) inOrder(entries []lookupEntry) []lookupEntry {
+	list := s.of(len(entries))
+	for i := range entries {
+		list[i].key = uint64(uint32(entries[i].day)^1<<31)<<32 | uint64(uint32(entries[i].hash)^1<<31)
+	}
+	sorted := make([]lookupEntry, len(entries))
+	list = s.sort()
+	for i, k := range list {
+		sorted[i] = entries[k.at]
+	}
+	for i := 0; i < len(list); { // the same hash is there a few times as a rule
+		n := i + 1
+		for n < len(list) && list[n].key == list[i].key {
+			n++
+		}
+		if n > i+1 {
+			slices.SortFunc(sorted[i:n], func(a, b lookupEntry) int { return cmp.Compare(a.ref, b.ref) })
+		}
+		i = n
+	}
+	return slices.Compact(sorted)
+}
+
+// merged returns what is in either of two lists, which are in order.
+func merged(a, b []lookupEntry) []lookupEntry {
+	all := make([]lookupEntry, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch order := a[0].compare(&b[0]); {
+		case order < 0:
+			all, a = append(all, a[0]), a[1:]
+		case order > 0:
+			all, b = append(all, b[0]), b[1:]
+		default:
+			all, a, b = append(all, a[0]), a[1:], b[1:]
+		}
+	}
+	return append(append(all, a...), b...)
 }
 
 const (
@@ -85,18 +122,18 @@ func (w *Writer) packLookups(entries []lookupEntry) error {
 		for n < len(entries) && entries[n].day == day {
 			n++
 		}
-		if err := w.addRun(day, slices.Clone(entries[:n])); err != nil {
+		if err := w.addRun(int64(day), entries[:n]); err != nil {
 			return err
 		}
 		entries = entries[n:]
 	}
-	w.lookups = w.lookups[:0]
 	return nil
 }
 
 // addRun adds entries to the runs of a day.
 func (w *Writer) addRun(day int64, entries []lookupEntry) error {
-	level := lookupLevel(len(entries))
+	number := len(entries) // with those that are there twice
+	level := lookupLevel(number)
 	for from := int64(0); ; {
 		run, ok, err := w.find("SELECT run FROM lookup_blocks WHERE run BETWEEN ? AND ? ORDER BY run LIMIT 1", day*lookupLevels+from, day*lookupLevels+level)
 		if err != nil {
@@ -105,16 +142,19 @@ func (w *Writer) addRun(day int64, entries []lookupEntry) error {
 		if !ok {
 			break
 		}
-		if err := w.each("SELECT first, data FROM lookup_blocks WHERE run = ?", func(r *sql.Rows) error {
-			entries, _, err = scanLookups(r, day, entries)
+		var stored []lookupEntry
+		if err := w.each("SELECT first, data FROM lookup_blocks WHERE run = ? ORDER BY first", func(r *sql.Rows) error {
+			stored, _, err = scanLookups(r, day, stored)
 			return err
 		}, run); err != nil {
 			return err
 		}
 		w.sink.exec("DELETE FROM lookup_blocks WHERE run = ?", run)
-		level, from = lookupLevel(len(entries)), run-day*lookupLevels+1
+		number += len(stored)
+		entries = merged(entries, stored)
+		level, from = lookupLevel(number), run-day*lookupLevels+1
 	}
-	w.putRun(day*lookupLevels+level, inOrder(entries))
+	w.putRun(day*lookupLevels+level, entries)
 	return nil
 }
 
@@ -179,12 +219,15 @@ func decodeLookups(dst []lookupEntry, day, first int64, data []byte) ([]lookupEn
 	if more <= 0 {
 		return dst, errBlock
 	}
+	if r := int(n); cap(dst)-len(dst) < r {
+		dst = slices.Grow(dst, max(r, len(dst)))
+	}
 	r := bitReader{b: data[size+2+more:]}
 	for hash := first; n > 0; n-- {
 		hash += int64(r.rice(gap))
 		v := r.take(min(ref, 32))
 		v |= r.take(ref-min(ref, 32)) << 32
-		dst = append(dst, lookupEntry{day, int64(base + v), int32(hash)})
+		dst = append(dst, lookupEntry{int64(base + v), int32(day), int32(hash)})
 	}
 	if r.missing {
 		return dst, errBlock
@@ -243,7 +286,7 @@ func findLookups(each func(query string, args []any, row func(*sql.Rows) error) 
 	}
 	found := make([][]int64, len(ranges))
 	add := func(i int, e lookupEntry) {
-		if r := &ranges[i]; e.day >= r.since && e.day <= r.until && int64(e.hash) >= r.low && int64(e.hash) <= r.high {
+		if r := &ranges[i]; int64(e.day) >= r.since && int64(e.day) <= r.until && int64(e.hash) >= r.low && int64(e.hash) <= r.high {
 			found[i] = append(found[i], e.ref)
 		}
 	}

@@ -30,7 +30,7 @@ func TestFindLookups(t *testing.T) {
 		begin(t, w)
 		for range rng.Intn(100) {
 			// Some hashes are there often, as those of a mailing list are.
-			e := lookupEntry{int64(rng.Intn(4)) - 1, int64(rng.Intn(1 << 20)), int32(rng.Uint32())}
+			e := lookupEntry{day: int32(rng.Intn(4)) - 1, ref: int64(rng.Intn(1 << 20)), hash: int32(rng.Uint32())}
 			if rng.Intn(3) == 0 {
 				e.hash = int32(rng.Intn(3)) - 1
 			}
@@ -53,14 +53,14 @@ func TestFindLookups(t *testing.T) {
 	ranges := []lookupRange{allDays(math.MinInt32, math.MaxInt32), allDays(0, 0), {-1, 1, 0, 1}, {1, 1, 2, 2}, {math.MinInt32, math.MinInt32, -5, 5}, {0, 0, 7, 9}}
 	for range 300 {
 		e := all[rng.Intn(len(all))]
-		ranges = append(ranges, lookupRange{int64(e.hash), int64(e.hash) + int64(rng.Intn(2)*rng.Intn(1<<28)), e.day - int64(rng.Intn(2)), e.day})
+		ranges = append(ranges, lookupRange{int64(e.hash), int64(e.hash) + int64(rng.Intn(2)*rng.Intn(1<<28)), int64(e.day) - int64(rng.Intn(2)), int64(e.day)})
 	}
 	err := db.transaction(t.Context(), func(tx *tx) error {
 		found, err := findLookups(tx.each, ranges)
 		for i, r := range ranges {
 			var want []int64
 			for _, e := range all {
-				if int64(e.hash) >= r.low && int64(e.hash) <= r.high && e.day >= r.since && e.day <= r.until {
+				if int64(e.hash) >= r.low && int64(e.hash) <= r.high && int64(e.day) >= r.since && int64(e.day) <= r.until {
 					want = append(want, e.ref)
 				}
 			}
@@ -149,13 +149,13 @@ func TestLookupBlocksFollowTheirRows(t *testing.T) {
 
 // Blocks of lookups that are damaged are an error.
 func FuzzDecodeLookups(f *testing.F) {
-	f.Add(int64(-5), appendLookups(nil, -5, []lookupEntry{{1, 7, -4}, {1, 1 << 40, 1 << 30}}))
+	f.Add(int64(-5), appendLookups(nil, -5, []lookupEntry{{7, 1, -4}, {1 << 40, 1, 1 << 30}}))
 	f.Fuzz(func(t *testing.T, first int64, data []byte) {
 		entries, err := decodeLookups(nil, 1, int64(int32(first)), data)
 		if err != nil || len(entries) == 0 {
 			return
 		}
-		ordered := inOrder(slices.Clone(entries))
+		ordered := new(sorting).inOrder(slices.Clone(entries))
 		if ordered[0].hash < int32(first) || ordered[0].ref < 0 {
 			return // its sums do not fit: no such block is written
 		}

@@ -413,7 +413,7 @@ func (m *merging) addLookups() error {
 			entries[i].ref += 2 * m.base[map[int64]string{0: "message_rows", 1: "rejection_rows"}[entries[i].ref%2]]
 		}
 		if err == nil {
-			err = m.packLookups(inOrder(entries))
+			err = m.packLookups(m.sorting.inOrder(entries))
 		}
 		if err != nil {
 			return err

@@ -25,7 +25,7 @@ func (n *newRecipients) add(id int64, r *newRecipient) {
 	if len(n.rows) == 0 {
 		n.first = id
 	}
-	n.rows = append(n.rows, *r)
+	n.rows = append(doubled(n.rows), *r)
 }
 
 // at returns the row with an id, nil when it is written already.

@@ -36,6 +36,7 @@ type Writer struct {
 	countErr    error // of writing them early
 	rowErr      error // of a call that does not return it
 	lookups     []lookupEntry
+	sorting     sorting
 	recipients  newRecipients
 	lineParts   []linePart
 	submissions map[submissionKey][3]int64

@@ -1,0 +1,62 @@
+package sqlite
+
+import "slices"
+
+// doubled returns s with room for one more. It doubles what is there: what append adds
+// to a large slice is a quarter, and the memory of all the copies is used only once.
+func doubled[T any](s []T) []T {
+	if len(s) == cap(s) {
+		s = slices.Grow(s, max(256, len(s)))
+	}
+	return s
+}
+
+// keyed is the place of something in a list, and the number that the list is sorted by.
+type keyed struct {
+	key uint64
+	at  uint32
+}
+
+// sorting sorts lists by numbers, in room that is used again.
+type sorting struct{ list, room []keyed }
+
+// of returns an unsorted list of n places, whose keys are to be set.
+func (s *sorting) of(n int) []keyed {
+	if n > cap(s.list) {
+		s.list, s.room = make([]keyed, n, n+n/4), make([]keyed, n, n+n/4)
+	}
+	s.list, s.room = s.list[:n], s.room[:n]
+	for i := range s.list {
+		s.list[i].at = uint32(i)
+	}
+	return s.list
+}
+
+// sort sorts the list by its keys, byte by byte, and returns it. What has the same key
+// stays in order.
+func (s *sorting) sort() []keyed {
+	var counts [8][256]uint32
+	for i := range s.list {
+		k := s.list[i].key
+		for b := range counts {
+			counts[b][byte(k>>(8*b))]++
+		}
+	}
+	for b := range counts {
+		count := &counts[b]
+		if len(s.list) == 0 || int(count[byte(s.list[0].key>>(8*b))]) == len(s.list) {
+			continue // they do not differ in it
+		}
+		next := uint32(0)
+		for i, n := range count {
+			count[i], next = next, next+n
+		}
+		for _, k := range s.list {
+			n := &count[byte(k.key>>(8*b))]
+			s.room[*n] = k
+			*n++
+		}
+		s.list, s.room = s.room, s.list
+	}
+	return s.list
+}
