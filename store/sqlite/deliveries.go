@@ -36,8 +36,12 @@ type deliveries struct {
 	lost  int64 // time of the newest that was not
 }
 
-// maxDeliveries bounds those in memory, and those in a block.
-const maxDeliveries = 1 << 16
+// maxDeliveries bounds those in memory, and those in a block. Where the blocks of an
+// hour are many, they are of up to crowded times as many.
+const (
+	maxDeliveries = 1 << 16
+	crowded       = 4
+)
 
 // KeepDeliveries says from which time on deliveries are kept, in microseconds.
 func (w *Writer) KeepDeliveries(since int64) { w.deliveries.since = since }
@@ -131,12 +135,12 @@ func (w *Writer) flushDeliveries() error {
 const metaDeliveriesFrom = "deliveries from"
 
 // addDeliveries adds rows to an hour, joined with those of the last blocks that
-// have no more rows.
+// have no more rows. What an hour has no room for, some hundred million, is not kept.
 func (w *Writer) addDeliveries(hour int64, rows []delivered) error {
-	id := hour * blocksPerHour
+	id, end := hour*blocksPerHour, (hour+1)*blocksPerHour
 	rows = slices.Clip(rows)
 	for {
-		last, ok, err := w.find("SELECT max(id) FROM deliveries WHERE id >= ? AND id < ? HAVING max(id) IS NOT NULL", hour*blocksPerHour, (hour+1)*blocksPerHour)
+		last, ok, err := w.find("SELECT max(id) FROM deliveries WHERE id >= ? AND id < ? HAVING max(id) IS NOT NULL", hour*blocksPerHour, end)
 		if err != nil {
 			return err
 		}
@@ -147,7 +151,7 @@ func (w *Writer) addDeliveries(hour int64, rows []delivered) error {
 		if err != nil {
 			return err
 		}
-		if id = last + 1; n > int64(2*len(rows)) && id < (hour+1)*blocksPerHour || n+int64(len(rows)) > maxDeliveries {
+		if id = last + 1; !isJoined(int(n), len(rows), end-id) {
 			break
 		}
 		var data []byte
@@ -161,10 +165,22 @@ func (w *Writer) addDeliveries(hour int64, rows []delivered) error {
 		w.sink.exec("DELETE FROM deliveries WHERE id = ?", id)
 		w.noteDeleted(fleet.Deliveries, id)
 	}
+	if id == end {
+		return w.noteHorizon(metaDeliveriesFrom, (hour+1)*3600*1_000_000)
+	}
 	filter, data := w.deliveries.encode(rows)
 	w.sink.exec("INSERT INTO deliveries VALUES (?,?,?,?)", id, len(rows), filter, data)
 	w.note(fleet.Deliveries, id)
 	return nil
+}
+
+// isJoined reports whether some rows are written together with the n of the block
+// before, of an hour that has room for so many blocks more.
+func isJoined(n, rows int, room int64) bool {
+	if room < blocksPerHour/2 {
+		return n+rows <= crowded*maxDeliveries
+	}
+	return n <= 2*rows && n+rows <= maxDeliveries
 }
 
 // encode returns the filter and the block of rows, in the order of time.

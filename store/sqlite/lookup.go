@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"database/sql"
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -87,22 +88,6 @@ func (s *sorting) inOrder(entries []lookupEntry) []lookupEntry {
 	return slices.Compact(sorted)
 }
 
-// merged returns what is in either of two lists, which are in order.
-func merged(a, b []lookupEntry) []lookupEntry {
-	all := make([]lookupEntry, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		switch order := a[0].compare(&b[0]); {
-		case order < 0:
-			all, a = append(all, a[0]), a[1:]
-		case order > 0:
-			all, b = append(all, b[0]), b[1:]
-		default:
-			all, a, b = append(all, a[0]), a[1:], b[1:]
-		}
-	}
-	return append(append(all, a...), b...)
-}
-
 const (
 	lookupLevels = 16     // room for the runs of a day in lookup_blocks.run
 	lookupMax    = 65_536 // rows that become blocks in one transaction
@@ -130,10 +115,10 @@ func (w *Writer) packLookups(entries []lookupEntry) error {
 	return nil
 }
 
-// addRun adds entries to the runs of a day.
+// addRun adds entries, which are in order, to the runs of a day.
 func (w *Writer) addRun(day int64, entries []lookupEntry) error {
-	number := len(entries) // with those that are there twice
-	level := lookupLevel(number)
+	n, level := len(entries), lookupLevel(len(entries))
+	runs := []*lookupRun{{entries: entries}}
 	for from := int64(0); ; {
 		run, ok, err := w.find("SELECT run FROM lookup_blocks WHERE run BETWEEN ? AND ? ORDER BY run LIMIT 1", day*lookupLevels+from, day*lookupLevels+level)
 		if err != nil {
@@ -142,24 +127,110 @@ func (w *Writer) addRun(day int64, entries []lookupEntry) error {
 		if !ok {
 			break
 		}
-		var stored []lookupEntry
-		if err := w.each("SELECT first, data FROM lookup_blocks WHERE run = ? ORDER BY first", func(r *sql.Rows) error {
-			stored, _, err = scanLookups(r, day, stored)
-			return err
-		}, run); err != nil {
+		size, err := w.runSize(run)
+		if err != nil {
 			return err
 		}
-		w.sink.exec("DELETE FROM lookup_blocks WHERE run = ?", run)
-		number += len(stored)
-		entries = merged(entries, stored)
-		level, from = lookupLevel(number), run-day*lookupLevels+1
+		runs = append(runs, &lookupRun{w: w, day: day, run: run, more: true, last: math.MinInt64})
+		n += size
+		level, from = lookupLevel(n), run-day*lookupLevels+1
 	}
-	w.putRun(day*lookupLevels+level, entries)
+	return w.joinRuns(day*lookupLevels+level, runs)
+}
+
+// runSize returns how many entries a run has.
+func (w *Writer) runSize(run int64) (n int, err error) {
+	err = w.each("SELECT substr(data, 1, 10) FROM lookup_blocks WHERE run = ?", func(r *sql.Rows) error {
+		var head sql.RawBytes
+		err := r.Scan(&head)
+		size, _ := binary.Uvarint(head)
+		n += int(size)
+		return err
+	}, run)
+	return n, err
+}
+
+// lookupRun is a run that is joined with others. Of one that is stored, some blocks
+// at a time are in memory, and no longer in the database.
+type lookupRun struct {
+	entries []lookupEntry // the next ones
+	w       *Writer
+	day     int64
+	run     int64
+	more    bool  // there may be more in the database
+	last    int64 // hash of the last entry that was read
+	buffer  []lookupEntry
+}
+
+// Tests make these smaller.
+var (
+	runBlocks = 64      // of each run that are in memory
+	runChunk  = 1 << 16 // entries that are written together
+)
+
+// fill reads the next blocks when nothing is left of those before. What was written
+// under the same number meanwhile has no hash behind last.
+func (r *lookupRun) fill() error {
+	if len(r.entries) > 0 || !r.more {
+		return nil
+	}
+	r.entries = r.buffer[:0]
+	blocks, from, to := 0, int64(0), int64(0)
+	err := r.w.each("SELECT first, data FROM lookup_blocks WHERE run = ? AND first > ? ORDER BY first LIMIT ?", func(rows *sql.Rows) (err error) {
+		r.entries, to, err = scanLookups(rows, r.day, r.entries)
+		if blocks == 0 {
+			from = to
+		}
+		blocks++
+		return err
+	}, r.run, r.last, runBlocks)
+	if err != nil || len(r.entries) == 0 {
+		r.more = false
+		return err
+	}
+	r.buffer, r.more = r.entries, blocks == runBlocks
+	r.last = int64(r.entries[len(r.entries)-1].hash)
+	r.w.sink.exec("DELETE FROM lookup_blocks WHERE run = ? AND first BETWEEN ? AND ?", r.run, from, to)
 	return nil
 }
 
-// putRun writes the blocks of a run. All entries of a hash are in one.
+// joinRuns writes the entries of runs as one with a number, which may be that of one
+// of them. Not all are in memory at a time: a day may have millions.
+func (w *Writer) joinRuns(run int64, runs []*lookupRun) error {
+	var chunk []lookupEntry
+	for {
+		var next *lookupRun
+		for _, r := range runs {
+			if err := r.fill(); err != nil {
+				return err
+			}
+			if len(r.entries) > 0 && (next == nil || r.entries[0].compare(&next.entries[0]) < 0) {
+				next = r
+			}
+		}
+		if next == nil {
+			break
+		}
+		e := next.entries[0]
+		next.entries = next.entries[1:]
+		if n := len(chunk); n > 0 && chunk[n-1] == e {
+			continue
+		}
+		if n := len(chunk); n >= runChunk && chunk[n-1].hash != e.hash {
+			w.putRun(run, chunk)
+			chunk = chunk[:0]
+		}
+		chunk = append(chunk, e)
+	}
+	w.putRun(run, chunk)
+	return nil
+}
+
+// putRun writes blocks of a run. All entries of a hash are in one.
 func (w *Writer) putRun(run int64, entries []lookupEntry) {
+	if len(entries) == 0 {
+		return
+	}
 	size := max(1, lookupBits/lookupShape(entries).bits())
 	for len(entries) > 0 {
 		n := min(size, len(entries))

@@ -22,6 +22,18 @@ func blocksFrom(t *testing.T, n int) {
 
 // Whatever is in rows, in blocks, or in both is found, by hash and by day.
 func TestFindLookups(t *testing.T) {
+	for _, some := range []bool{false, true} {
+		t.Run(fmt.Sprintf("some blocks at a time=%t", some), func(t *testing.T) {
+			if some {
+				defer func(blocks, chunk int) { runBlocks, runChunk = blocks, chunk }(runBlocks, runChunk)
+				runBlocks, runChunk = 1, 10
+			}
+			findLookupsOf(t)
+		})
+	}
+}
+
+func findLookupsOf(t *testing.T) {
 	blocksFrom(t, 16)
 	db, w := open(t, filepath.Join(t.TempDir(), "x.db"))
 	rng := rand.New(rand.NewSource(1))

@@ -404,22 +404,34 @@ func (m *merging) addLookups() error {
 		if err != nil || !ok {
 			return err
 		}
-		var entries []lookupEntry
-		err = m.each("SELECT first, data FROM other.lookup_blocks WHERE run = ?", func(r *sql.Rows) error {
-			entries, _, err = scanLookups(r, floorDiv(next, lookupLevels), entries)
-			return err
-		}, next)
-		for i := range entries {
-			entries[i].ref += 2 * m.base[map[int64]string{0: "message_rows", 1: "rejection_rows"}[entries[i].ref%2]]
-		}
-		if err == nil {
-			err = m.packLookups(m.sorting.inOrder(entries))
-		}
-		if err != nil {
-			return err
+		for last, more := int64(math.MinInt64), true; more; {
+			if last, more, err = m.addLookupsBehind(next, last); err != nil {
+				return err
+			}
 		}
 		run = next
 	}
+}
+
+// addLookupsBehind adds those blocks of a run that come first behind a hash, and
+// returns the last hash in them and whether there may be more.
+func (m *merging) addLookupsBehind(run, hash int64) (last int64, more bool, err error) {
+	const most = 1024 // blocks
+	var entries []lookupEntry
+	blocks := 0
+	err = m.each("SELECT first, data FROM other.lookup_blocks WHERE run = ? AND first > ? ORDER BY first LIMIT ?", func(r *sql.Rows) (err error) {
+		entries, _, err = scanLookups(r, floorDiv(run, lookupLevels), entries)
+		blocks++
+		return err
+	}, run, hash, most)
+	if err != nil || len(entries) == 0 {
+		return 0, false, err
+	}
+	last = int64(entries[len(entries)-1].hash)
+	for i := range entries {
+		entries[i].ref += 2 * m.base[map[int64]string{0: "message_rows", 1: "rejection_rows"}[entries[i].ref%2]]
+	}
+	return last, blocks == most, m.packLookups(m.sorting.inOrder(entries))
 }
 
 // addCounts adds the blocks of counts, hour by hour.

@@ -1,0 +1,71 @@
+package sqlite
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"mailfail/store"
+)
+
+// An hour has room for some number of blocks. When they become many, they become
+// larger; when there is no room at all, what is not kept is said to be missing, and
+// nothing of it comes into the next hour.
+func TestCrowdedHour(t *testing.T) {
+	db, w := open(t, filepath.Join(t.TempDir(), "x.db"))
+	at := time.Date(2026, 11, 20, 10, 30, 0, 0, time.UTC)
+	hour, sent := at.Unix()/3600, 0
+	send := func() {
+		t.Helper()
+		begin(t, w)
+		w.KeepDeliveries(0)
+		series, err := w.Series(&store.SeriesKey{Format: "postfix", Domain: []byte("a.test")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent++
+		w.AddDelivery(&store.Delivery{Time: at.UnixMicro(), Series: series, QueueID: fmt.Append(nil, "id", sent), Address: fmt.Appendf(nil, "u%d@a.test", sent)})
+		commit(t, w)
+	}
+	blocks := func(from int64) int64 {
+		return one(t, db, fmt.Sprintf("SELECT count(*) FROM deliveries WHERE id BETWEEN %d AND %d", from, from+blocksPerHour-1))
+	}
+	last := func(rows, number int64) {
+		t.Helper()
+		begin(t, w)
+		w.sink.exec("UPDATE deliveries SET rows = ?, id = ? WHERE id = (SELECT max(id) FROM deliveries)", rows, hour*blocksPerHour+number)
+		commit(t, w)
+	}
+	for range 5 {
+		send()
+	}
+	if n := blocks(hour * blocksPerHour); n != 1 {
+		t.Errorf("5 small batches are in %d blocks", n)
+	}
+	last(maxDeliveries, blocksPerHour/2-1)
+	send()
+	if n := blocks(hour * blocksPerHour); n != 2 {
+		t.Errorf("with a block that is full there are %d, want 2", n)
+	}
+	last(crowded*maxDeliveries-1, blocksPerHour-1)
+	send()
+	if n := blocks(hour * blocksPerHour); n != 2 {
+		t.Errorf("in a crowded hour there are %d blocks, want 2", n)
+	}
+	last(crowded*maxDeliveries, blocksPerHour-1)
+	send()
+	at = at.Add(time.Hour)
+	send()
+	for number, want := range []int64{2, 1} {
+		if n := blocks((hour + int64(number)) * blocksPerHour); n != want {
+			t.Errorf("hour %d has %d blocks, want %d", number, n, want)
+		}
+	}
+	for id, want := range map[string]int{"id7": 1, "id8": 0, "id9": 1} {
+		found, err := db.Delivered(t.Context(), id)
+		if err != nil || len(found.Rows) != want || found.From.Unix() != (hour+1)*3600 {
+			t.Errorf("%s: %+v, %v; want %d", id, found, err, want)
+		}
+	}
+}
