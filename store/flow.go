@@ -29,7 +29,8 @@ type FlowSink interface {
 // A FlowSummer is a FlowSink that needs no more than sums of the windows before the
 // last: of all of them together the recipients by place, and of each the mail of
 // senders by quarters of an hour, in as much of it as the last window is long. It is
-// told sums where they are known, which then are in no call of AddCounts.
+// told sums where they are known, which then are in no call of AddCounts. Of failures
+// in these windows it is not told Arrived and State.
 type FlowSummer interface {
 	FlowSink
 	// AddSums is called with numbers of recipients of places in these windows. What
@@ -41,6 +42,21 @@ type FlowSummer interface {
 	// AddQuarters is called with the mail of a quarter of an hour, of which there may
 	// be more in other calls. It is valid during the call.
 	AddQuarters(q *FlowQuarters)
+}
+
+// A FlowDeferrer is a FlowSummer that may do without the minutes of the last window
+// too. Where sums of parts of it are known it is told these, and the minutes when it
+// asks for them.
+type FlowDeferrer interface {
+	FlowSummer
+	// AddLast is called with the recipients of places in such parts, no more than once.
+	// AddQuarters is told the mail of them; AddCounts is told neither. more calls each
+	// with the rows that AddCounts would have been told. It may be called as long as
+	// the Reader is valid.
+	AddLast(places []int32, recipients []int64, more func(each func(*FlowRows)) error)
+	// AddSuspended is called with those of these rows whose place has any suspension
+	// in these parts. They are valid during the call.
+	AddSuspended(rows *FlowRows)
 }
 
 // FlowMail is the mail of a sender's domain at a host.

@@ -35,7 +35,10 @@ type Data struct {
 	places   []spot
 	texts    []registry.Foreign // by name
 	names    map[registry.Foreign]name
-	arrivals pages[arrival] // of the window
+	arrivals pages[arrival] // of the window, as far as they have been read
+	untimed  []int64        // recipients of the window that are not among them, by place
+	more     func() error   // reads their minutes; nil: they are there
+	failed   error          // of more
 	before   []int64        // recipients of all days by place
 	lastDay  int            // of dayOf
 	failures []failure      // of the days before
@@ -247,6 +250,7 @@ func (d *Data) Accept(minute int64, place, n int32) {
 // A column that is nil is 0 throughout.
 func (d *Data) AddRows(places []int32, minutes, recipients, accepted []int64) {
 	var m moment
+	flows := d.mail.known(places)
 	for i, place := range places {
 		came, tried := int32(number(accepted, i)), int32(number(recipients, i))
 		if came == 0 && tried == 0 {
@@ -260,7 +264,9 @@ func (d *Data) AddRows(places []int32, minutes, recipients, accepted []int64) {
 		}
 		flow := int32(0)
 		if m.mail.tried != nil {
-			flow = d.mail.flow(d, place)
+			if flow = flows[i] - 1; flow < 0 {
+				flow = d.mail.flow(d, place)
+			}
 			m.mail.add(flow, tried, came)
 		}
 		switch {
@@ -272,6 +278,35 @@ func (d *Data) AddRows(places []int32, minutes, recipients, accepted []int64) {
 		}
 		if came > 0 {
 			d.mail.accepted = append(d.mail.accepted, arrival{int32(m.minute - d.Since), flow, came})
+		}
+	}
+}
+
+// times reads the minutes of all recipients of the window.
+func (d *Data) times() {
+	if d.more == nil {
+		return
+	}
+	others, accepted := d.arrivals, d.mail.accepted
+	d.arrivals, d.mail.accepted = nil, nil
+	d.failed = d.more()
+	d.arrivals, d.mail.accepted = append(d.arrivals, others...), append(d.mail.accepted, accepted...)
+	d.more, d.untimed = nil, nil
+}
+
+// addTimes adds the minutes of rows that are counted already.
+func (d *Data) addTimes(places []int32, minutes, recipients, accepted []int64) {
+	for i, place := range places {
+		came, tried, minute := int32(number(accepted, i)), int32(number(recipients, i)), int32(minutes[i]-d.Since)
+		if came == 0 && tried == 0 {
+			continue
+		}
+		flow := d.mail.flow(d, place)
+		if tried > 0 {
+			d.arrivals.add(arrival{minute, place, tried})
+		}
+		if came > 0 {
+			d.mail.accepted = append(d.mail.accepted, arrival{minute, flow, came})
 		}
 	}
 }
@@ -316,6 +351,9 @@ func (d *Data) Fail(e Event) {
 	case day == len(d.Days):
 		d.Events = append(d.Events, e)
 	case day >= 0 && e.Cause >= 0:
+		if len(d.failures) == cap(d.failures) {
+			d.failures = slices.Grow(d.failures, len(d.failures)+1) // twice as much: there are many
+		}
 		d.failures = append(d.failures, failure{e.ID, e.Place, e.Cause, int32(day), e.N})
 	}
 }

@@ -11,6 +11,7 @@ type mail struct {
 	flows   []mailFlow
 	byName  map[[2]name]int32
 	ofPlace []int32 // number of the flow by place, plus 1
+	room    []int32 // see known
 
 	accepted []arrival // in the window; place is a flow
 
@@ -125,6 +126,20 @@ func (m *mail) flow(d *Data, place int32) int32 {
 	n := m.number(d, d.places[place].host, d.places[place].sender)
 	m.ofPlace[place] = n + 1
 	return n
+}
+
+// known returns the numbers of the flows of some places, plus 1, 0 where it is not
+// known yet. It does nothing else: where the next one is looked for need not wait for
+// the last one then. What it returns is valid until the next call.
+func (m *mail) known(places []int32) []int32 {
+	m.room = slices.Grow(m.room[:0], len(places))[:len(places)]
+	for i, place := range places {
+		m.room[i] = 0
+		if int(place) < len(m.ofPlace) {
+			m.room[i] = m.ofPlace[place]
+		}
+	}
+	return m.room
 }
 
 // number returns the number of a flow.

@@ -130,6 +130,7 @@ type placed struct {
 func (m *model) place() {
 	d := m.data
 	m.came = make([]int64, len(d.places))
+	copy(m.came, d.untimed)
 	d.arrivals.each(func(a *arrival) { m.came[a.place] += int64(a.n) })
 	owner := newOwners(d, m.came)
 	m.names[dimHost], m.names[dimDomain] = owner.hosts, owner.domains
@@ -243,6 +244,7 @@ func (m *model) rowsAt(leaf int32) []row {
 }
 
 func (m *model) sortRows() {
+	m.data.times()
 	arrivals := m.data.arrivals
 	m.rowsOf = make([]int32, len(m.leaves)+1)
 	arrivals.each(func(a *arrival) { m.rowsOf[m.leafOf[a.place]+1]++ })

@@ -53,7 +53,7 @@ func Run(ctx context.Context, r store.Reader, opt Options) (*Result, error) {
 		return details
 	}
 	result := Analyze(d)
-	if failed != nil {
+	if failed = errors.Join(failed, d.failed); failed != nil {
 		return nil, failed
 	}
 	for i := range result.Problems {
@@ -232,6 +232,10 @@ func (c *collector) AddCause(k *store.FlowCause) {
 // AddCounts adds recipients and accepted messages.
 func (c *collector) AddCounts(rows *store.FlowRows) {
 	c.data.AddRows(rows.Place, rows.Minute, rows.Recipients, rows.Accepted)
+	c.addSuspended(rows)
+}
+
+func (c *collector) addSuspended(rows *store.FlowRows) {
 	if rows.Suspended == nil && len(c.suspended) == 0 {
 		return
 	}
@@ -261,6 +265,19 @@ func (c *collector) AddSums(places []int32, recipients []int64) {
 		c.data.addBefore(place, recipients[i])
 	}
 }
+
+// AddLast adds recipients of the window. Their minutes are read when they are needed.
+func (c *collector) AddLast(places []int32, recipients []int64, more func(each func(*store.FlowRows)) error) {
+	for i, place := range places {
+		*at(&c.data.untimed, int(place)) += recipients[i]
+	}
+	c.data.more = func() error {
+		return more(func(rows *store.FlowRows) { c.data.addTimes(rows.Place, rows.Minute, rows.Recipients, rows.Accepted) })
+	}
+}
+
+// AddSuspended adds what was put off, of rows that AddLast told of.
+func (c *collector) AddSuspended(rows *store.FlowRows) { c.addSuspended(rows) }
 
 // AddMail adds the mail of a sender at a host.
 func (c *collector) AddMail(m *store.FlowMail) {

@@ -28,8 +28,9 @@ const (
 type stream struct {
 	host, sender registry.Foreign
 	others       bool        // it stands for all senders with little mail
-	days         [][]float64 // by day, the window being the last one, and quarter
-	all          []float64   // the same in one piece
+	today        []float64   // of the window, by quarter
+	hours        []float64   // of the days before, by day and hour
+	days         [][]float64 // the same by day and quarter; filled when asked for
 	flows        []int32     // of mail
 	usual        []float64   // expected in the window
 	usualDays    int
@@ -42,6 +43,9 @@ type volume struct {
 	streams  []*stream
 	kind     [][]bool                     // by day and hour: whether it is a weekend's
 	tried    map[registry.Foreign]*stream // by host: recipients that were tried, where what was accepted is known
+	of       []*stream                    // by flow
+	triedOf  []*stream                    // likewise in tried
+	expanded bool                         // days are filled
 }
 
 // newVolume adds up what came into the queue or, where the logs do not tell,
@@ -51,13 +55,13 @@ func newVolume(d *Data) *volume {
 	reports := d.mail.reporting()
 	much := d.mail.frequent(leastHole*float64(len(d.Days)+1), reports)
 	byName := map[mailFlow]*stream{}
-	of, triedOf := make([]*stream, len(d.mail.flows)), make([]*stream, len(d.mail.flows))
+	v.of, v.triedOf = make([]*stream, len(d.mail.flows)), make([]*stream, len(d.mail.flows))
 	for i, f := range d.mail.flows {
 		if reports[f.host] {
 			if v.tried[f.host] == nil {
 				v.tried[f.host] = v.newStream(f.host, "")
 			}
-			triedOf[i] = v.tried[f.host].with(int32(i))
+			v.triedOf[i] = v.tried[f.host].with(int32(i))
 		}
 		if f.sender == "<>" {
 			continue
@@ -73,9 +77,9 @@ func newVolume(d *Data) *volume {
 			byName[name] = s
 			v.streams = append(v.streams, s)
 		}
-		of[i] = s.with(int32(i))
+		v.of[i] = s.with(int32(i))
 	}
-	v.fill(of, triedOf)
+	v.fill()
 	v.weekends()
 	if d.has(partHolidays) {
 		v.rest()
@@ -83,43 +87,65 @@ func newVolume(d *Data) *volume {
 	return v
 }
 
-// fill moves the mail of flows to their streams: what was accepted where that is
-// known, else what was tried. triedOf are the streams of what was tried of these.
-func (v *volume) fill(of, triedOf []*stream) {
+// fill moves the mail of flows to their streams: of the window by quarters, of the
+// days before by hours.
+func (v *volume) fill() {
+	today, perDay := int32(len(v.data.Days)), int32(v.hoursOfDay())
+	v.eachMail(func(streams []*stream, at int32, n []int32) {
+		day, quarter := at/int32(v.quarters), at%int32(v.quarters)
+		hour := day*perDay + quarter/4
+		for i, n := range n {
+			switch s := streams[i]; {
+			case n == 0 || s == nil:
+			case day == today:
+				s.today[quarter] += float64(n)
+			default:
+				s.hours[hour] += float64(n)
+			}
+		}
+	})
+}
+
+// expand fills the quarters of the days before.
+func (v *volume) expand() {
+	if v.expanded {
+		return
+	}
+	v.expanded = true
+	days := len(v.data.Days)
+	for _, s := range v.streams {
+		s.days = slices.Collect(slices.Chunk(make([]float64, days*v.quarters), v.quarters))
+	}
+	for _, s := range v.tried {
+		s.days = slices.Collect(slices.Chunk(make([]float64, days*v.quarters), v.quarters))
+	}
+	v.eachMail(func(streams []*stream, at int32, n []int32) {
+		day, quarter := int(at)/v.quarters, int(at)%v.quarters
+		for i, n := range n {
+			if s := streams[i]; n != 0 && s != nil && day < days {
+				s.days[day][quarter] += float64(n)
+			}
+		}
+	})
+}
+
+// eachMail calls add with the mail of a quarter of an hour and with the streams it is of,
+// nil where it is of none: what was accepted where that is known, else what was tried.
+func (v *volume) eachMail(add func(streams []*stream, at int32, n []int32)) {
 	m := &v.data.mail
-	tried := make([][]float64, len(of))
-	for flow, s := range of {
-		if reported := triedOf[flow]; reported != nil {
-			s = reported
-		}
-		tried[flow] = s.mail()
-	}
-	m.tried.each(func(at, flow int32, n []int32) { addTo(tried[flow:], at, n) })
-	came := tried // the memory is used again
-	for flow, s := range of {
-		if came[flow] = nil; triedOf[flow] != nil {
-			came[flow] = s.mail()
+	tried, came := slices.Clone(v.of), make([]*stream, len(v.of))
+	for flow, s := range v.triedOf {
+		if s != nil {
+			tried[flow], came[flow] = s, v.of[flow]
 		}
 	}
-	m.came.each(func(at, flow int32, n []int32) { addTo(came[flow:], at, n) })
+	m.tried.each(func(at, flow int32, n []int32) { add(tried[flow:], at, n) })
+	m.came.each(func(at, flow int32, n []int32) { add(came[flow:], at, n) })
 }
 
-// mail returns all that a stream counts; no stream counts nothing.
-func (s *stream) mail() []float64 {
-	if s == nil {
-		return nil
-	}
-	return s.all
-}
-
-// addTo adds what flows had in a quarter of an hour to lists of them.
-func addTo(lists [][]float64, at int32, n []int32) {
-	for i, n := range n {
-		if list := lists[i]; n != 0 && list != nil {
-			list[at] += float64(n)
-		}
-	}
-}
+// hoursOfDay returns how many hours of a day are compared, the last of which may be
+// over early.
+func (v *volume) hoursOfDay() int { return (v.quarters + 3) / 4 }
 
 // frequent returns the senders with at least so much mail: what was accepted on hosts
 // that report that, else what was tried.
@@ -142,10 +168,7 @@ func (m *mail) frequent(least float64, reports map[registry.Foreign]bool) map[re
 }
 
 func (v *volume) newStream(host, sender registry.Foreign) *stream {
-	days := len(v.data.Days) + 1
-	s := &stream{host: host, sender: sender, all: make([]float64, days*v.quarters)}
-	s.days = slices.Collect(slices.Chunk(s.all, v.quarters))
-	return s
+	return &stream{host: host, sender: sender, today: make([]float64, v.quarters), hours: make([]float64, len(v.data.Days)*v.hoursOfDay())}
 }
 
 // with notes that a flow is part of s.
@@ -168,6 +191,7 @@ func (v *volume) minutes(streams []*stream) (minutes []int64) {
 			}
 		}
 	}
+	v.data.times()
 	v.data.arrivals.each(func(a *arrival) {
 		if tried[m.ofPlace[a.place]-1] {
 			minutes = append(minutes, v.data.Since+int64(a.minute))
@@ -189,7 +213,7 @@ func (v *volume) weekends() {
 	}
 	for day := range len(v.data.Days) + 1 {
 		since := v.data.span(day).Since
-		hours := make([]bool, (v.quarters+3)/4)
+		hours := make([]bool, v.hoursOfDay())
 		for h := range hours {
 			weekday := time.Unix((since+int64(h)*60)*60, 0).In(loc).Weekday()
 			hours[h] = weekday == time.Saturday || weekday == time.Sunday
@@ -227,9 +251,9 @@ func (v *volume) atRest(s *stream, day int) (e []float64, days int) {
 
 // expectedOf returns the mean of the hours that a function adds to a list.
 func (v *volume) expectedOf(s *stream, hours func(list []float64, h int) []float64) (e []float64, days int) {
-	e, days = make([]float64, v.quarters), len(s.days)
+	e, days = make([]float64, v.quarters), len(v.data.Days)+1
 	list, spare := make([]float64, 0, days), make([]float64, 0, days)
-	for h := range (v.quarters + 3) / 4 {
+	for h := range v.hoursOfDay() {
 		list = hours(list[:0], h)
 		days = min(days, len(list))
 		mean := sum(list) / max(1, float64(len(list)))
@@ -254,9 +278,9 @@ func (v *volume) lastPart() float64 {
 // before the window but on one day.
 func (v *volume) hours(list []float64, s *stream, but, h int, weekend bool) []float64 {
 	from, to := 4*h, min(4*h+4, v.quarters)
-	for day := range len(s.days) - 1 {
+	for day := range v.data.Days {
 		if day != but && v.kind[day][h] == weekend {
-			list = append(list, sum(s.days[day][from:to])*4/float64(to-from)) // the window may end within this hour
+			list = append(list, s.hours[day*v.hoursOfDay()+h]*4/float64(to-from)) // the window may end within this hour
 		}
 	}
 	return list
@@ -266,6 +290,9 @@ func (v *volume) hours(list []float64, s *stream, but, h int, weekend bool) []fl
 func calmMean(list, spare []float64) float64 {
 	if len(list) == 0 {
 		return 0
+	}
+	if slices.Max(list) <= 2*slices.Min(list)+6 { // none is beyond the limit
+		return sum(list) / float64(len(list))
 	}
 	sorted := append(spare, list...)
 	slices.Sort(sorted)
@@ -305,10 +332,19 @@ func (v *volume) parts(streams []*stream, day int, usual func(*stream, int) ([]f
 		e, n := usual(s, day)
 		days = min(days, n)
 		p := part{seen: make([]float64, v.quarters), expected: e}
-		copy(p.seen, s.days[day])
+		copy(p.seen, v.on(s, day))
 		list = append(list, p)
 	}
 	return list, days
+}
+
+// on returns what came on a day.
+func (v *volume) on(s *stream, day int) []float64 {
+	if day == len(v.data.Days) {
+		return s.today
+	}
+	v.expand()
+	return s.days[day]
 }
 
 // find looks for a hole in the mail of a slice on a day.
@@ -490,7 +526,7 @@ func (v *volume) hasMoved(h *hole) bool {
 			sender = "<>"
 		}
 		e, _ := v.expected(s, today)
-		if gap := sum(e[h.from:h.to]) - sum(s.days[today][h.from:h.to]); s.host == h.host {
+		if gap := sum(e[h.from:h.to]) - sum(s.today[h.from:h.to]); s.host == h.host {
 			fewer[sender] += gap
 		} else {
 			more[sender] -= gap
@@ -531,7 +567,7 @@ func (v *volume) isEven(h *hole) bool {
 			p = &pair{}
 			bySender[s.sender] = p
 		}
-		came, usual := sum(s.days[today][since:]), sum(e[since:])
+		came, usual := sum(s.today[since:]), sum(e[since:])
 		p.seen, p.expected = p.seen+came, p.expected+usual
 		before, all, seen = before+sum(e[min(since, h.from):h.from]), all+usual, seen+came
 	}
@@ -596,7 +632,7 @@ func (v *volume) rest() {
 	for _, s := range people {
 		e, _ := v.expected(s, today)
 		before, all = before+sum(e[since:max(since, h.from)]), all+sum(e[since:])
-		if sum(e[since:]) > 2*leastHole && sum(s.days[today][since:]) > 0.6*sum(e[since:]) { // somebody is at work
+		if sum(e[since:]) > 2*leastHole && sum(s.today[since:]) > 0.6*sum(e[since:]) { // somebody is at work
 			return
 		}
 	}
@@ -618,6 +654,9 @@ func (v *volume) lastMidnight() int {
 	}
 	return 0
 }
+
+// sum returns all mail of the window and the days before.
+func (s *stream) sum() float64 { return sum(s.hours) + sum(s.today) }
 
 func sum(list []float64) (sum float64) {
 	for _, x := range list {
@@ -661,7 +700,7 @@ func (v *volume) slices(least float64) (list []group) {
 	enough := func(streams []*stream) bool {
 		n := 0.0
 		for _, s := range streams {
-			n += sum(s.all[:len(v.data.Days)*v.quarters])
+			n += sum(s.hours)
 		}
 		return n/float64(len(v.data.Days)) >= least
 	}
@@ -751,12 +790,11 @@ func (v *volume) hosts() map[registry.Foreign]bool {
 
 // stuck compares what a host tried with what it accepted.
 func (v *volume) stuck(tried *stream, accepted []*stream) hole {
-	today := len(v.data.Days)
 	came := make([]float64, v.quarters)
-	sumCame, sumTried := 0.0, sum(tried.all)
+	sumCame, sumTried := 0.0, tried.sum()
 	for _, s := range accepted {
-		sumCame += sum(s.all)
-		for q, x := range s.days[today] {
+		sumCame += s.sum()
+		for q, x := range s.today {
 			came[q] += x
 		}
 	}
@@ -766,9 +804,9 @@ func (v *volume) stuck(tried *stream, accepted []*stream) hole {
 	for q := range came {
 		came[q] *= sumTried / sumCame // recipients of a message
 	}
-	h := v.deepest(tried.days[today], came)
+	h := v.deepest(tried.today, came)
 	if h.to > 0 {
-		h.over = h.isOver(tried.days[today], came)
+		h.over = h.isOver(tried.today, came)
 		v.begin(&h, []*stream{tried})
 	}
 	return h
@@ -782,7 +820,7 @@ func (v *volume) totals(since int) (seen, expected float64) {
 	}
 	for _, s := range v.streams {
 		e, _ := v.expected(s, len(v.data.Days))
-		seen, expected = seen+sum(s.days[len(v.data.Days)][since:]), expected+sum(e[since:])
+		seen, expected = seen+sum(s.today[since:]), expected+sum(e[since:])
 	}
 	return seen, expected
 }

@@ -267,23 +267,44 @@ func decodeAll(raw []byte, c []int64, delta bool) error {
 		if len(raw) == 0 {
 			return errBlock
 		}
-		v, n := int64(raw[0]), 1
-		if v < 0x80 { // most of them
-			v = v>>1 ^ -(v & 1)
-		} else if v, n = binary.Varint(raw); n <= 0 {
+		v, n := uint64(raw[0]), 1
+		switch {
+		case v < 0x80: // most of them
+		case len(raw) > 8:
+			if v, n = longVarint(binary.LittleEndian.Uint64(raw)); n == 0 {
+				v, n = binary.Uvarint(raw)
+			}
+		default:
+			v, n = binary.Uvarint(raw)
+		}
+		if n <= 0 {
 			return errBlock
 		}
 		raw = raw[n:]
-		if delta {
-			v += last
-			last = v
+		if last += int64(v>>1) ^ -int64(v&1); delta {
+			c[i] = last
+		} else {
+			c[i], last = last, 0
 		}
-		c[i] = v
 	}
 	if len(raw) > 0 {
 		return errBlock
 	}
 	return nil
+}
+
+// longVarint reads a varint of two to four bytes, the first of x; n is 0 when it is
+// longer. Differences of times are such.
+func longVarint(x uint64) (v uint64, n int) {
+	switch {
+	case x&0x8000 == 0:
+		return x&0x7f | x>>1&0x3f80, 2
+	case x&0x800000 == 0:
+		return x&0x7f | x>>1&0x3f80 | x>>2&0x1fc000, 3
+	case x&0x80000000 == 0:
+		return x&0x7f | x>>1&0x3f80 | x>>2&0x1fc000 | x>>3&0xfe00000, 4
+	}
+	return 0, 0
 }
 
 func decodeSparse(raw []byte, c []int64) error {

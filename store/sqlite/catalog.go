@@ -132,7 +132,7 @@ func (t *tx) readSeries(c *catalog) error {
 	mtas := interner[string]{}
 	c.mtaOf = make([]int32, len(c.names))
 	defer func() { c.mtas = mtas.list }()
-	return t.eachRow(seriesTable, store.Window{}, func(b *block, _ []int64) error {
+	return t.eachRow(seriesTable, store.Window{}, allColumns, func(b *block, _ []int64) error {
 		for i := range b.rows {
 			s := series{
 				id:        b.at(0, i),

@@ -94,7 +94,7 @@ func TestRowsReadPerInvestigation(t *testing.T) {
 		}
 		windows = append(windows, store.Window{Since: test.since, Until: test.until})
 		err := db.transaction(t.Context(), func(tx *tx) (err error) {
-			f := &flow{tx: tx, windows: windows, to: &daySummary{windows: windows, sums: map[string]int64{}}, places: map[flowKey]int32{}}
+			f := &flow{tx: tx, windows: windows, to: &daySummary{windows: windows, sums: map[string]int64{}}}
 			for _, w := range windows {
 				since, until := w.Micros()
 				f.spans = append(f.spans, [2]int64{since, until})
@@ -102,7 +102,7 @@ func TestRowsReadPerInvestigation(t *testing.T) {
 			if f.cat, err = tx.catalog(); err != nil {
 				return err
 			}
-			f.wanted, f.numbers = f.filter.wanted(f.cat), make([]int32, len(f.cat.places))
+			f.wanted, f.numbers, f.places = f.filter.wanted(f.cat), make([]int32, len(f.cat.places)), newFlowKeys(len(f.cat.series))
 			before := tx.rows
 			err = f.counts()
 			t.Logf("%s: %d rows read", test.name, tx.rows-before)

@@ -136,25 +136,29 @@ func (t *tx) summedDays(since, until int64) (map[int64]bool, error) {
 	return days, err
 }
 
-// summary reports the windows before the last to a sink that needs sums only.
+// summary reports the windows before the last to a sink that needs sums only, and the
+// last one to one that can do with these for now.
 type summary struct {
 	*flow
 	to      store.FlowSummer
 	length  int64 // minutes of the last window
 	mailers map[mailer]int32
-	sums    []int64 // recipients by series
 	quarter store.FlowQuarters
 	mails   int32
 	rows    []numbered // of the last hour
 	spare   []numbered // room for the next
 }
 
+// recipientSums adds up recipients by series, and what was put off.
+type recipientSums struct {
+	recipients, suspended []int64 // suspended may be nil: it does not matter
+}
+
 // summarize reports what can be told by sums, and returns the spans of minutes that
 // cannot. Sums are known by senders and hosts.
 func (f *flow) summarize(to store.FlowSummer) (rest []store.Window, err error) {
 	before, last := f.windows[:len(f.windows)-1], f.windows[len(f.windows)-1]
-	s := &summary{flow: f, to: to, mailers: map[mailer]int32{}, sums: make([]int64, len(f.numbers)),
-		length: store.Minute(last.Until.UnixMicro()) - store.Minute(last.Since.UnixMicro())}
+	s := &summary{flow: f, to: to, mailers: map[mailer]int32{}, length: store.Minute(last.Until.UnixMicro()) - store.Minute(last.Since.UnixMicro())}
 	if len(before) == 0 || len(f.filter.Domains)+len(f.filter.Providers)+len(f.filter.Directions) > 0 {
 		return f.windows, nil
 	}
@@ -163,7 +167,7 @@ func (f *flow) summarize(to store.FlowSummer) (rest []store.Window, err error) {
 			return f.windows, nil
 		}
 	}
-	since, until, err := f.minutes(store.Window{Since: before[0].Since, Until: before[len(before)-1].Until})
+	since, until, err := f.minutes(store.Window{Since: before[0].Since, Until: last.Until})
 	if err != nil || since >= until {
 		return f.windows, err
 	}
@@ -174,7 +178,7 @@ func (f *flow) summarize(to store.FlowSummer) (rest []store.Window, err error) {
 	days := map[int64]bool{}
 	var c cover
 	for day := floorDiv(since, minutesPerDay); day*minutesPerDay < until; day++ {
-		switch periods := s.periods(day); {
+		switch periods := periodsOf(s.spans[:len(s.spans)-1], day); {
 		case !summed[day]:
 			rest = append(rest, periods...)
 		case len(periods) > 0:
@@ -182,19 +186,108 @@ func (f *flow) summarize(to store.FlowSummer) (rest []store.Window, err error) {
 			c.add(day, true, together(periods))
 		}
 	}
-	if err := s.eachSum(&c, summedColumns, s.add); err != nil {
+	sums := &recipientSums{recipients: make([]int64, len(f.numbers))}
+	if err := s.eachSum(&c, sums.columns(), sums.add); err != nil {
 		return nil, err
 	}
-	if err := s.quarters(days); err != nil {
+	parts, unsummed := s.partsOfLast(summed)
+	deferrer, ok := to.(store.FlowDeferrer)
+	if !ok {
+		parts, unsummed = nil, []store.Window{last}
+	}
+	if err := s.quarters(days, parts); err != nil {
 		return nil, err
 	}
-	s.report()
-	return append(rest, last), nil
+	if places, numbers := s.byPlace(sums); len(places) > 0 {
+		to.AddSums(places, numbers)
+	}
+	if len(parts) > 0 {
+		if err := s.putOff(deferrer, parts); err != nil {
+			return nil, err
+		}
+	}
+	return append(rest, unsummed...), nil
 }
 
-// periods returns what the windows but the last have of a day.
-func (s *summary) periods(day int64) (list []store.Window) {
-	for _, w := range s.spans[:len(s.spans)-1] {
+// partsOfLast returns the parts of the last window that are most of a day of which
+// there are sums, and the others. Sums have whole quarters of an hour only.
+func (s *summary) partsOfLast(summed map[int64]bool) (parts, others []store.Window) {
+	span := s.spans[len(s.spans)-1]
+	first, end := floorDiv(store.Minute(span[0]), minutesPerDay), store.Minute(span[1])
+	for day := first; day*minutesPerDay < end; day++ {
+		for _, w := range periodsOf([][2]int64{span}, day) {
+			minutes := store.Minute(w.Until.UnixMicro()) - store.Minute(w.Since.UnixMicro())
+			if summed[day] && 2*minutes > minutesPerDay && mod(store.Minute(w.Until.UnixMicro()), minutesPerQuarter) == 0 {
+				parts = append(parts, w)
+			} else {
+				others = append(others, w)
+			}
+		}
+	}
+	return parts, others
+}
+
+// putOff reports the sums of parts of the last window.
+func (s *summary) putOff(to store.FlowDeferrer, parts []store.Window) error {
+	sums := &recipientSums{make([]int64, len(s.numbers)), make([]int64, len(s.numbers))}
+	var c cover
+	for _, w := range parts {
+		c.add(floorDiv(store.Minute(w.Since.UnixMicro()), minutesPerDay), true, together([]store.Window{w}))
+	}
+	if err := s.eachSum(&c, sums.columns(), sums.add); err != nil {
+		return err
+	}
+	places, numbers := s.byPlace(sums)
+	f := s.flow
+	to.AddLast(places, numbers, func(each func(*store.FlowRows)) error {
+		return f.read(func() error { return f.eachMinute(parts, f.numbers, each) })
+	})
+	suspended, any := make([]bool, len(s.places.keys)), false
+	for id, n := range sums.suspended {
+		if n != 0 {
+			if place, ok := s.place(int64(id)); ok {
+				*at(&suspended, int64(place)), any = true, true
+			}
+		}
+	}
+	if !any {
+		return nil
+	}
+	return s.eachMinute(parts, s.among(suspended), to.AddSuspended)
+}
+
+// among returns the numbers of places by series, plus 1, as far as they are in a list.
+func (s *summary) among(places []bool) []int32 {
+	list := make([]int32, len(s.numbers))
+	for i := range s.cat.series {
+		of := &s.cat.series[i]
+		if list[of.id] = notWanted; !s.wanted[i] {
+			continue
+		}
+		if n := s.places.slots[s.places.slot(of.flowKey())]; n > 0 && int(n) <= len(places) && places[n-1] {
+			list[of.id] = n
+		}
+	}
+	return list
+}
+
+// eachMinute calls each with the minutes of some windows.
+func (f *flow) eachMinute(windows []store.Window, numbers []int32, each func(*store.FlowRows)) error {
+	for _, w := range windows {
+		err := f.eachCounts(w, true, allColumns&^(1<<countCause), func(b *block, first, since, until int64) error {
+			f.block(b, first, since, until, numbers, each)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// periodsOf returns what some spans have of a day.
+func periodsOf(spans [][2]int64, day int64) (list []store.Window) {
+	for _, w := range spans {
 		since, until := max(store.Minute(w[0]), day*minutesPerDay), min(store.Minute(w[1]), (day+1)*minutesPerDay)
 		if since < until {
 			list = append(list, store.Window{Since: time.UnixMicro(since * store.MinuteMicros), Until: time.UnixMicro(until * store.MinuteMicros)})
@@ -216,24 +309,32 @@ func together(periods []store.Window) (list []piece) {
 	return list
 }
 
-const summedColumns = columns(1<<countSeries | 1<<countMinute | 1<<(countFields+fieldRecipients))
+func (s *recipientSums) columns() columns {
+	list := columns(1<<countSeries | 1<<countMinute | 1<<(countFields+fieldRecipients))
+	if s.suspended != nil {
+		list |= 1 << (countFields + fieldSuspended)
+	}
+	return list
+}
 
-// add adds the recipients of a block, or takes them off.
-func (s *summary) add(b *block, first, since, until, _, sign int64) error {
+// add adds a block, or takes it off.
+func (s *recipientSums) add(b *block, first, since, until, _, sign int64) error {
 	series, minutes := b.cols[countSeries], b.cols[countMinute]
-	for i, n := range b.cols[countFields+fieldRecipients] {
-		if id := series[i]; uint64(id) < uint64(len(s.sums)) && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
-			s.sums[id] += sign * n
+	sum := func(sums, column []int64) {
+		for i, n := range column {
+			if id := series[i]; uint64(id) < uint64(len(sums)) && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
+				sums[id] += sign * n
+			}
 		}
 	}
+	sum(s.recipients, b.cols[countFields+fieldRecipients])
+	sum(s.suspended, b.cols[countFields+fieldSuspended])
 	return nil
 }
 
-// report reports the sums by place.
-func (s *summary) report() {
-	var places []int32
-	var numbers []int64
-	for id, n := range s.sums {
+// byPlace returns places and their recipients.
+func (s *summary) byPlace(sums *recipientSums) (places []int32, numbers []int64) {
+	for id, n := range sums.recipients {
 		if n == 0 {
 			continue
 		}
@@ -241,14 +342,13 @@ func (s *summary) report() {
 			places, numbers = append(places, place), append(numbers, n)
 		}
 	}
-	if len(places) > 0 {
-		s.to.AddSums(places, numbers)
-	}
+	return places, numbers
 }
 
-// quarters reports the mail of senders in the first part of each window, as long
-// as the last window is. days are those of which there are sums.
-func (s *summary) quarters(days map[int64]bool) error {
+// quarters reports the mail of senders in the first part of each window, as long as
+// the last window is, and of parts of the last one. days are those of which there are
+// sums.
+func (s *summary) quarters(days map[int64]bool, parts []store.Window) error {
 	var hours []int64
 	for i := range s.spans[:len(s.spans)-1] {
 		since, until := store.Minute(s.spans[i][0]), store.Minute(s.spans[i][1])
@@ -258,12 +358,20 @@ func (s *summary) quarters(days map[int64]bool) error {
 			}
 		}
 	}
+	spans := slices.Clone(s.spans[:len(s.spans)-1])
+	for _, w := range parts {
+		since, until := w.Micros()
+		spans = append(spans, [2]int64{since, until})
+		for hour := floorDiv(store.Minute(since), 60); hour*60 < store.Minute(until); hour++ {
+			hours = append(hours, hour)
+		}
+	}
 	slices.Sort(hours)
 	hours = slices.Compact(hours)
 	i := 0
 	return s.eachBlock("SELECT data FROM segments WHERE kind = ? AND first IN (SELECT value FROM json_each(?)) ORDER BY first", []any{segmentQuarters, list(hours)}, allColumns,
 		func(b *block) error {
-			s.hour(hours[i], b)
+			s.hour(hours[i], b, func(minute int64) bool { return spanOf(spans, minute*store.MinuteMicros) >= 0 })
 			i++
 			return nil
 		})
@@ -294,12 +402,12 @@ func (s *summary) number(b *block) []numbered {
 	return rows
 }
 
-// hour reports the quarters of an hour.
-func (s *summary) hour(hour int64, b *block) {
+// hour reports the quarters of an hour that are within what is asked for.
+func (s *summary) hour(hour int64, b *block, within func(minute int64) bool) {
 	mailers := s.number(b)
 	for q := range int64(quartersPerHour) {
 		minute := hour*60 + q*minutesPerQuarter
-		if at := minute * store.MinuteMicros; !s.within(at) || at >= s.spans[len(s.spans)-1][0] {
+		if !within(minute) {
 			continue
 		}
 		rows := &s.quarter

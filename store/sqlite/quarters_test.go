@@ -77,6 +77,89 @@ func (d *daySummary) AddCounts(rows *store.FlowRows) {
 	}
 }
 
+// dayDeferrer does without the minutes of the last window until it asks for them.
+type dayDeferrer struct {
+	*daySummary
+	deferred map[string]int64 // recipients of AddLast by place
+	timed    map[string]int64 // the same by the minutes that were asked for
+	putOff   map[string]int64 // rows of places with suspensions, of deferred parts
+	more     func(each func(*store.FlowRows)) error
+}
+
+func (d *dayDeferrer) AddLast(places []int32, recipients []int64, more func(each func(*store.FlowRows)) error) {
+	d.more = more
+	for i, p := range places {
+		d.add("last "+fmt.Sprint(d.places[p]), recipients[i])
+		d.deferred[fmt.Sprint(d.places[p])] += recipients[i]
+	}
+}
+
+func (d *dayDeferrer) AddSuspended(rows *store.FlowRows) {
+	for key, n := range suspensions(d.places, rows) {
+		d.putOff[key] += n
+	}
+}
+
+// suspensions returns what rows say of suspended, delivered and other recipients.
+func suspensions(places []store.FlowPlace, rows *store.FlowRows) map[string]int64 {
+	sums := map[string]int64{}
+	for i, p := range rows.Place {
+		for name, column := range map[string][]int64{"suspended": rows.Suspended, "recipients": rows.Recipients, "delivered": rows.Delivered} {
+			if column != nil && column[i] != 0 {
+				sums[fmt.Sprint(places[p], rows.Minute[i], name)] += column[i]
+			}
+		}
+	}
+	return sums
+}
+
+// check compares what was told with the minutes.
+func (d *dayDeferrer) check(t *testing.T) {
+	t.Helper()
+	if d.more == nil {
+		return
+	}
+	of, all := map[string]map[string]int64{}, map[string]bool{}
+	if err := d.more(func(rows *store.FlowRows) {
+		for i, p := range rows.Place {
+			place := fmt.Sprint(d.places[p])
+			if rows.Recipients != nil && rows.Recipients[i] != 0 {
+				d.timed[place] += rows.Recipients[i]
+			}
+			if rows.Suspended != nil && rows.Suspended[i] != 0 {
+				all[place] = true
+			}
+			one := store.FlowRows{Place: rows.Place[i : i+1], Minute: rows.Minute[i : i+1]}
+			for _, c := range []struct {
+				to   *[]int64
+				from []int64
+			}{{&one.Suspended, rows.Suspended}, {&one.Recipients, rows.Recipients}, {&one.Delivered, rows.Delivered}} {
+				if c.from != nil {
+					*c.to = c.from[i : i+1]
+				}
+			}
+			if of[place] == nil {
+				of[place] = map[string]int64{}
+			}
+			for key, n := range suspensions(d.places, &one) {
+				of[place][key] += n
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(d.deferred, d.timed) {
+		t.Errorf("%v: sums of the last window\n%v\nits minutes\n%v", d.windows, d.deferred, d.timed)
+	}
+	want := map[string]int64{}
+	for place := range all {
+		maps.Copy(want, of[place])
+	}
+	if !maps.Equal(d.putOff, want) {
+		t.Errorf("%v: suspended\n%v\nthe minutes say\n%v", d.windows, d.putOff, want)
+	}
+}
+
 // plainSink hides that a sink takes sums.
 type plainSink struct{ store.FlowSink }
 
@@ -100,7 +183,10 @@ func TestFlowOfSums(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.Count(id, monthBegin.UnixMicro()+int64(rng.Float64()*days*24*3600e6), c)
+			at := monthBegin.UnixMicro() + int64(rng.Float64()*days*24*3600e6)
+			if w.Count(id, at, c); rng.Intn(50) == 0 && k.Domain != nil {
+				w.Suspend(id, 0, at)
+			}
 		}
 		commit(t, w)
 	}
@@ -118,17 +204,25 @@ func TestFlowOfSums(t *testing.T) {
 		for i, windows := range [][]store.Window{
 			daily(5, 0, 24), daily(4, 18, 24), daily(4, 18, 2), daily(4, 5.25, 1.5), daily(3, 23, 24), daily(5, 11.75, 0.4), daily(4, 5.1, 3),
 			{{Since: at(0, 13), Until: at(2, 1)}, {Since: at(3, 2), Until: at(3, 9)}, {Since: at(4, 0), Until: at(4, 7)}},
-			daily(0, 5, 9),
+			daily(0, 5, 9), daily(4, 0, 24), daily(3, 2.25, 24),
 		} {
 			for j, f := range []store.Filter{{}, {Hosts: []string{"out1"}}, {Senders: []string{"s2.test"}, MTAs: []string{"exim"}}, {Domains: []string{"d1.test"}}, {Directions: []string{"local"}}} {
 				if testing.Short() && (i+j)%7 > 0 {
 					continue
 				}
 				sums, plain := &daySummary{windows: windows, sums: map[string]int64{}}, &daySummary{windows: windows, sums: map[string]int64{}}
-				for _, to := range []store.FlowSink{sums, plainSink{plain}} {
+				deferrer := &dayDeferrer{daySummary: &daySummary{windows: windows, sums: map[string]int64{}}, deferred: map[string]int64{}, timed: map[string]int64{}, putOff: map[string]int64{}}
+				for _, to := range []store.FlowSink{sums, plainSink{plain}, deferrer} {
 					if err := db.Flow(t.Context(), windows, f, to); err != nil {
 						t.Fatal(err)
 					}
+				}
+				deferrer.check(t)
+				if !maps.Equal(deferrer.sums, plain.sums) {
+					t.Errorf("%v, %+v: sums of the last window tell\n%v\nminutes\n%v", windows, f, deferrer.sums, plain.sums)
+				}
+				if most && i >= 9 && j < 3 && len(deferrer.deferred) == 0 {
+					t.Errorf("%v, %+v: no minutes were put off", windows, f)
 				}
 				if !maps.Equal(sums.sums, plain.sums) || len(sums.sums) == 0 && len(windows) > 1 {
 					t.Errorf("%v, %+v: sums tell\n%v\nminutes\n%v", windows, f, sums.sums, plain.sums)

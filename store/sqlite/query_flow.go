@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -17,7 +18,7 @@ func (q *reader) Flow(ctx context.Context, windows []store.Window, f store.Filte
 	if len(windows) == 0 {
 		return nil
 	}
-	fl := &flow{to: to, causes: map[int32]int32{}}
+	fl := &flow{to: to}
 	for _, w := range windows {
 		w = w.Minutes()
 		fl.windows = append(fl.windows, w)
@@ -25,6 +26,12 @@ func (q *reader) Flow(ctx context.Context, windows []store.Window, f store.Filte
 		fl.spans = append(fl.spans, [2]int64{since, until})
 	}
 	fl.all = store.Window{Since: fl.windows[0].Since, Until: fl.windows[len(windows)-1].Until}
+	fl.read = func(do func() error) error {
+		return q.read(ctx, func(t *tx) error {
+			fl.tx = t
+			return do()
+		})
+	}
 	return q.read(ctx, func(t *tx) (err error) {
 		fl.tx = t
 		if fl.cat, err = t.catalog(); err != nil {
@@ -37,7 +44,7 @@ func (q *reader) Flow(ctx context.Context, windows []store.Window, f store.Filte
 		for i := range fl.wanted {
 			fl.wanted[i] = fl.wanted[i] && (!fl.cat.series[i].own || len(f.Directions) > 0)
 		}
-		fl.numbers, fl.places = make([]int32, len(fl.cat.places)), make(map[flowKey]int32, len(fl.cat.series))
+		fl.numbers, fl.places = make([]int32, len(fl.cat.places)), newFlowKeys(len(fl.cat.series))
 		if err := t.ofAccounts(f.Accounts); err != nil { // counts are not by account
 			return err
 		}
@@ -61,11 +68,16 @@ type flow struct {
 	to      store.FlowSink
 	wanted  []bool
 	numbers []int32 // of places by series, plus 1; 0 unknown
-	places  map[flowKey]int32
-	causes  map[int32]int32 // number by id
+	places  *flowKeys
+	causes  []int32         // number by id, plus 1; 0 none
+	span    int             // that the last time lay in
 	told    store.FlowPlace // what is being reported
 	failed  store.FlowFailure
 	rows    store.FlowRows
+	series  []int64                  // room for those of some rows
+	room    []int32                  // likewise for their places
+	ones    []int64                  // nothing but 1
+	read    func(func() error) error // does something in a transaction of its own
 }
 
 // notWanted is the number of a series that is not asked for.
@@ -73,13 +85,30 @@ const notWanted = -1
 
 // within reports whether a time lies in one of the windows.
 func (f *flow) within(time int64) bool {
-	i, _ := slices.BinarySearchFunc(f.spans, time, func(s [2]int64, t int64) int {
+	if s := f.spans[f.span]; s[0] <= time && time < s[1] { // most times lie where the last one did
+		return true
+	}
+	i := spanOf(f.spans, time)
+	if i < 0 {
+		return false
+	}
+	f.span = i
+	return true
+}
+
+// spanOf returns the number of the span that a time lies in, -1 none. The spans are
+// sorted.
+func spanOf(spans [][2]int64, time int64) int {
+	i, _ := slices.BinarySearchFunc(spans, time, func(s [2]int64, t int64) int {
 		if s[1] <= t {
 			return -1
 		}
 		return 1
 	})
-	return i < len(f.spans) && f.spans[i][0] <= time
+	if i == len(spans) || spans[i][0] > time {
+		return -1
+	}
+	return i
 }
 
 // place returns the number of the place of a series that is wanted.
@@ -107,12 +136,47 @@ func (f *flow) find(series int64) int32 {
 // flowKey is a place by the ids of its names.
 type flowKey struct{ host, instance, sender, domain, relay int32 }
 
+// flowKeys numbers keys. There are hundreds of thousands, each asked for once or twice.
+type flowKeys struct {
+	keys  []flowKey
+	slots []int32 // number plus 1; 0: free
+}
+
+// newFlowKeys returns room for so many keys.
+func newFlowKeys(n int) *flowKeys {
+	return &flowKeys{keys: make([]flowKey, 0, n), slots: make([]int32, 1<<bits.Len(uint(2*n+1)))}
+}
+
+// number returns the number of a key, and whether it had one.
+func (t *flowKeys) number(k flowKey) (n int32, known bool) {
+	slot := t.slot(k)
+	if n := t.slots[slot]; n > 0 {
+		return n - 1, true
+	}
+	t.keys = append(t.keys, k)
+	t.slots[slot] = int32(len(t.keys))
+	return int32(len(t.keys)) - 1, false
+}
+
+// slot returns where a key stands, or would stand.
+func (t *flowKeys) slot(k flowKey) uint64 {
+	h := uint64(k.domain)
+	for _, v := range [...]int32{k.sender, k.relay, k.host, k.instance} {
+		h = h*mixer + uint64(v)
+	}
+	mask := uint64(len(t.slots) - 1)
+	for i := (h * mixer) >> 32 & mask; ; i = (i + 1) & mask {
+		if n := t.slots[i]; n == 0 || t.keys[n-1] == k {
+			return i
+		}
+	}
+}
+
+func (s *series) flowKey() flowKey { return flowKey{s.host, s.instance, s.sender, s.domain, s.relay} }
+
 func (f *flow) number(s *series) int32 {
-	key := flowKey{s.host, s.instance, s.sender, s.domain, s.relay}
-	n, ok := f.places[key]
-	if !ok {
-		n = int32(len(f.places))
-		f.places[key] = n
+	n, known := f.places.number(s.flowKey())
+	if !known {
 		name := func(id int32) registry.Foreign { return registry.Foreign(f.cat.names[id]) }
 		provider := f.cat.provider(s)
 		f.told = store.FlowPlace{Host: name(s.host), Instance: name(s.instance), Sender: name(s.sender), Domain: name(s.domain), Relay: name(s.relay), Provider: name(provider),
@@ -148,7 +212,7 @@ func (f *flow) readCauses() error {
 			n++
 			f.to.AddCause(&c)
 		}
-		f.causes[id] = n
+		*at(&f.causes, int64(id)) = n + 1
 	}
 	return err
 }
@@ -174,7 +238,7 @@ func (f *flow) counts() (err error) {
 		since, until, err := f.minutes(w)
 		for ; since < until && err == nil; since += minutesPerDay {
 			day := store.Window{Since: time.UnixMicro(since * store.MinuteMicros), Until: time.UnixMicro(min(until, since+minutesPerDay) * store.MinuteMicros)}
-			err = f.eachCounts(day, true, allColumns&^(1<<countCause), f.block)
+			err = f.eachMinute([]store.Window{day}, f.numbers, f.to.AddCounts)
 		}
 		if err != nil {
 			return err
@@ -184,7 +248,8 @@ func (f *flow) counts() (err error) {
 }
 
 // block reports the rows of a block that are wanted; they move up in its columns.
-func (f *flow) block(b *block, first, since, until int64) error {
+// numbers are those of places by series, plus 1.
+func (f *flow) block(b *block, first, since, until int64, numbers []int32, report func(*store.FlowRows)) {
 	series, minutes := b.cols[countSeries], b.cols[countMinute]
 	if minutes == nil {
 		minutes = make([]int64, len(series))
@@ -200,10 +265,10 @@ func (f *flow) block(b *block, first, since, until int64) error {
 	places, n := slices.Grow(f.rows.Place[:0], len(series))[:len(series)], 0
 	for i, id := range series {
 		m := first + minutes[i]
-		if m < since || m >= until || uint64(id) >= uint64(len(f.numbers)) {
+		if m < since || m >= until || uint64(id) >= uint64(len(numbers)) {
 			continue
 		}
-		place := f.numbers[id]
+		place := numbers[id]
 		if place == 0 && anyOf(filled, i) {
 			place = f.find(id)
 		}
@@ -223,9 +288,8 @@ func (f *flow) block(b *block, first, since, until int64) error {
 	}
 	f.rows = store.FlowRows{Place: places[:n], Minute: minutes[:n], Accepted: columns[0], Recipients: columns[1], Delivered: columns[2], Suspended: columns[3]}
 	if n > 0 {
-		f.to.AddCounts(&f.rows)
+		report(&f.rows)
 	}
-	return nil
 }
 
 // anyOf reports whether a row has anything in some columns.
@@ -238,9 +302,6 @@ func anyOf(columns [][]int64, row int) bool {
 	return false
 }
 
-// flowRows is how many recipients are reported together.
-const flowRows = 4096
-
 // recipients reports those with rows of their own, and their first failures.
 func (f *flow) recipients() error {
 	list, err := f.firsts()
@@ -249,33 +310,83 @@ func (f *flow) recipients() error {
 	}
 	_, until := f.all.Micros()
 	starts := startsOf(list)
-	var rows store.FlowRows
-	err = f.eachRecipient(f.all, func(r *livingRecipient) error {
-		for i := starts.first(r.id); i < len(list) && list[i].recipient == r.id; i++ {
-			f.failure(&list[i], r.first, r.at(until))
-			list[i].cause = 0
+	err = f.eachRecipients(f.all, allColumns, func(b *block) error {
+		if len(list) > 0 {
+			f.failuresOf(b, list, starts, until)
 		}
-		if !f.within(r.first) || r.state == registry.StateReplaced || r.state == registry.StateHandedOver {
-			return nil
-		}
-		if place, ok := f.place(int64(r.series)); ok {
-			rows.Place, rows.Minute, rows.Recipients = append(rows.Place, place), append(rows.Minute, store.Minute(r.first)), append(rows.Recipients, 1)
-		}
-		if len(rows.Place) == flowRows {
-			f.to.AddCounts(&rows)
-			rows.Place, rows.Minute, rows.Recipients = rows.Place[:0], rows.Minute[:0], rows.Recipients[:0]
-		}
+		f.arrivals(b)
 		return nil
 	})
-	if len(rows.Place) > 0 {
-		f.to.AddCounts(&rows)
-	}
 	for i := range list { // those whose recipient does not live in the window
 		if a := &list[i]; a.cause != 0 {
 			f.failure(a, a.time, registry.StatePending)
 		}
 	}
 	return err
+}
+
+// failuresOf reports the failures in a list of the recipients of a block.
+func (f *flow) failuresOf(b *block, list []failingAttempt, starts *starts, until int64) {
+	var r livingRecipient
+	for row, id := range b.cols[recipientID] {
+		i := starts.first(id)
+		if i == len(list) || list[i].recipient != id {
+			continue
+		}
+		b.recipient(row, &r)
+		for ; i < len(list) && list[i].recipient == id; i++ {
+			f.failure(&list[i], r.first, r.at(until))
+			list[i].cause = 0
+		}
+	}
+}
+
+// arrivals reports the recipients of a block that were first seen in a window.
+func (f *flow) arrivals(b *block) {
+	rows := &f.rows
+	rows.Accepted, rows.Delivered, rows.Suspended, rows.Minute = nil, nil, nil, rows.Minute[:0]
+	series := f.series[:0]
+	for i, first := range b.cols[recipientFirst] {
+		state := registry.State(b.cols[recipientFlags][i] & stateBits)
+		if state == registry.StateReplaced || state == registry.StateHandedOver || !f.within(first) {
+			continue
+		}
+		series, rows.Minute = append(series, b.cols[recipientSeries][i]), append(rows.Minute, store.Minute(first))
+	}
+	f.series = series
+	places, n := f.placesOf(series), 0
+	for i, place := range places {
+		if place >= 0 {
+			places[n], rows.Minute[n] = place, rows.Minute[i]
+			n++
+		}
+	}
+	for len(f.ones) < n {
+		f.ones = append(f.ones, 1)
+	}
+	if rows.Place, rows.Minute, rows.Recipients = places[:n], rows.Minute[:n], f.ones[:n]; n > 0 {
+		f.to.AddCounts(rows)
+	}
+}
+
+// placesOf returns the numbers of the places of some series, less than 0 for those that
+// are not wanted. What it returns is valid until the next call. It does nothing else:
+// where the next number is looked for need not wait for the last one then.
+func (f *flow) placesOf(series []int64) []int32 {
+	f.room = slices.Grow(f.room[:0], len(series))[:len(series)]
+	places := f.room
+	for i, id := range series {
+		n := int32(notWanted)
+		if uint64(id) < uint64(len(f.numbers)) {
+			if n = f.numbers[id]; n == 0 {
+				n = f.find(id)
+			}
+		}
+		if places[i] = n - 1; n == notWanted {
+			places[i] = notWanted
+		}
+	}
+	return places
 }
 
 // starts finds the first attempt of a recipient in a sorted list.
@@ -314,15 +425,33 @@ func (s *starts) first(recipient int64) int {
 	return i
 }
 
-// firsts returns the first failures by recipient.
+// firsts returns the first failures by recipient. Those of which a sink needs to know
+// no more than where and when are reported at once.
 func (f *flow) firsts() (list []failingAttempt, err error) {
-	err = f.eachAttempt(f.all, func(a *failingAttempt) error {
-		if a.flags&firstBit != 0 && f.within(a.time) {
-			if _, ok := f.causes[a.cause]; ok {
-				if len(list) == cap(list) {
-					list = slices.Grow(list, len(list)+1) // twice as much: there are many
-				}
-				list = append(list, *a)
+	_, sums := f.to.(store.FlowSummer)
+	err = f.eachAttempts(f.all, allColumns, func(b *block) error {
+		n := 0
+		for i, flags := range b.cols[attemptFlags] {
+			cause := b.cols[attemptCause][i]
+			if flags&firstBit == 0 || uint64(cause) >= uint64(len(f.causes)) || f.causes[cause] == 0 || !f.within(b.cols[attemptTime][i]) {
+				continue
+			}
+			if sums && f.span < len(f.spans)-1 {
+				b.cols[attemptID][n], b.cols[attemptTime][n], b.cols[attemptRecipient][n] = b.cols[attemptID][i], b.cols[attemptTime][i], b.cols[attemptRecipient][i]
+				b.cols[attemptSeries][n], b.cols[attemptCause][n] = b.cols[attemptSeries][i], cause
+				n++
+				continue
+			}
+			if len(list) == cap(list) {
+				list = slices.Grow(list, len(list)+1) // twice as much: there are many
+			}
+			list = append(list, failingAttempt{b.cols[attemptTime][i], b.cols[attemptID][i], b.cols[attemptRecipient][i], int32(b.cols[attemptSeries][i]), int32(cause), int32(flags)})
+		}
+		for i, place := range f.placesOf(b.cols[attemptSeries][:n]) {
+			if place >= 0 {
+				at := time.UnixMicro(b.cols[attemptTime][i])
+				f.failed = store.FlowFailure{ID: b.cols[attemptID][i], Recipient: b.cols[attemptRecipient][i], Place: place, Cause: f.causes[b.cols[attemptCause][i]] - 1, Time: at, Arrived: at}
+				f.to.AddFailure(&f.failed)
 			}
 		}
 		return nil
@@ -335,7 +464,7 @@ func (f *flow) firsts() (list []failingAttempt, err error) {
 
 func (f *flow) failure(a *failingAttempt, arrived int64, state registry.State) {
 	if place, ok := f.place(int64(a.series)); ok {
-		f.failed = store.FlowFailure{ID: a.id, Recipient: a.recipient, Place: place, Cause: f.causes[a.cause], Time: time.UnixMicro(a.time),
+		f.failed = store.FlowFailure{ID: a.id, Recipient: a.recipient, Place: place, Cause: f.causes[a.cause] - 1, Time: time.UnixMicro(a.time),
 			Arrived: time.UnixMicro(arrived), State: state}
 		f.to.AddFailure(&f.failed)
 	}

@@ -16,6 +16,17 @@ type failingAttempt struct {
 	flags               int32
 }
 
+// The columns of a segment of attempts.
+const (
+	attemptID = iota
+	attemptTime
+	attemptRecipient
+	attemptSeries
+	attemptCause
+	attemptFlags
+	attemptColumns
+)
+
 // The flags of an attempt, as its segment has them: two bits of outcome first.
 const (
 	outcomeBits = 3
@@ -23,31 +34,87 @@ const (
 	exactBit    = 8
 )
 
-// eachAttempt calls each with the failing attempts of a window, in no order.
-func (t *tx) eachAttempt(w store.Window, each func(a *failingAttempt) error) error {
+// eachAttempts calls each with the failing attempts of a window, some thousand at a
+// time and in no order: with a block whose columns, but those that are not wanted,
+// all have as many rows as it has. They may be changed.
+func (t *tx) eachAttempts(w store.Window, wanted columns, each func(b *block) error) error {
 	if err := t.need(fleet.Attempts, w); err != nil {
 		return err
 	}
 	since, until := w.Micros()
-	return t.eachRow(attempts, w, func(b *block, skip []int64) error {
-		s := skipper{skip}
+	wanted |= 1<<attemptID | 1<<attemptTime
+	if t.only != nil {
+		wanted |= 1 << attemptRecipient
+	}
+	return t.eachRow(attempts, w, wanted, func(b *block, skip []int64) error {
+		if err := b.fill(attemptColumns, wanted); err != nil {
+			return err
+		}
+		times := b.cols[attemptTime]
+		b.keep(skip, attemptRecipient, t.only, func(i int) bool { return times[i] >= since && times[i] < until })
+		return each(b)
+	})
+}
+
+// eachAttempt calls each with the failing attempts of a window, in no order.
+func (t *tx) eachAttempt(w store.Window, each func(a *failingAttempt) error) error {
+	return t.eachAttempts(w, allColumns, func(b *block) error {
 		var a failingAttempt // one after the other: each keeps none
 		for i := range b.rows {
-			a.id, a.time = b.at(0, i), b.at(1, i)
-			if s.has(a.id) || a.time < since || a.time >= until {
-				continue
-			}
-			a.recipient = b.at(2, i)
-			if t.only != nil && !t.only[a.recipient] {
-				continue
-			}
-			a.series, a.cause, a.flags = int32(b.at(3, i)), int32(b.at(4, i)), int32(b.at(5, i))
+			a.id, a.time, a.recipient = b.cols[attemptID][i], b.cols[attemptTime][i], b.cols[attemptRecipient][i]
+			a.series, a.cause, a.flags = int32(b.cols[attemptSeries][i]), int32(b.cols[attemptCause][i]), int32(b.cols[attemptFlags][i])
 			if err := each(&a); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// fill gives b all columns that are wanted, also those that are 0 throughout. b must
+// have so many.
+func (b *block) fill(n int, wanted columns) error {
+	if len(b.cols) < n && b.rows > 0 {
+		return errBlock
+	}
+	for len(b.cols) < n {
+		b.cols = append(b.cols, nil)
+	}
+	for c := range b.cols {
+		if b.cols[c] == nil && wanted>>c&1 != 0 {
+			room := at(&b.buffers, int64(c))
+			*room = slices.Grow((*room)[:0], b.rows)[:b.rows]
+			clear(*room)
+			b.cols[c] = *room
+		}
+	}
+	return nil
+}
+
+// keep leaves those rows in b that are wanted: not in skip, the sorted ids of rows that
+// are not as they are there, of the recipients in only, unless it is nil, and right.
+// The others move up.
+func (b *block) keep(skip []int64, recipient int, only map[int64]bool, right func(i int) bool) {
+	s, n := skipper{skip}, 0
+	for i := range b.rows {
+		if len(s.ids) > 0 && s.has(b.cols[0][i]) || only != nil && !only[b.cols[recipient][i]] || !right(i) {
+			continue
+		}
+		if n < i {
+			for _, c := range b.cols {
+				if c != nil {
+					c[n] = c[i]
+				}
+			}
+		}
+		n++
+	}
+	b.rows = n
+	for c := range b.cols {
+		if b.cols[c] != nil {
+			b.cols[c] = b.cols[c][:n]
+		}
+	}
 }
 
 // ofAccounts lets t see no recipients but those of messages that some accounts
@@ -87,33 +154,73 @@ func (r *livingRecipient) at(until int64) registry.State {
 	return registry.StatePending
 }
 
-// eachRecipient calls each with the recipients that live in a window, in no order.
-func (t *tx) eachRecipient(w store.Window, each func(r *livingRecipient) error) error {
+// The columns of a segment of recipients. eachRecipients makes times of the last two
+// times.
+const (
+	recipientID = iota
+	recipientFirst
+	recipientLast  // less the first
+	recipientFinal // the last less it; 0 pending
+	recipientFlags
+	recipientSeries
+	recipientCause
+	recipientColumns
+)
+
+// The flags of a recipient, as its segment has them: its state first.
+const (
+	stateBits   = 7
+	troubledBit = 8
+)
+
+// eachRecipients calls each with the recipients that live in a window, like
+// eachAttempts.
+func (t *tx) eachRecipients(w store.Window, wanted columns, each func(b *block) error) error {
 	if err := t.need(fleet.Recipients, w); err != nil {
 		return err
 	}
 	since, until := w.Micros()
-	return t.eachRow(recipients, w, func(b *block, skip []int64) error {
-		s := skipper{skip}
+	wanted |= 1<<recipientID | 1<<recipientFirst | 1<<recipientLast | 1<<recipientFlags
+	return t.eachRow(recipients, w, wanted, func(b *block, skip []int64) error {
+		if err := b.fill(recipientColumns, wanted); err != nil {
+			return err
+		}
+		first, last, flags := b.cols[recipientFirst], b.cols[recipientLast], b.cols[recipientFlags]
+		for i := range last {
+			last[i] += first[i]
+		}
+		if final := b.cols[recipientFinal]; wanted>>recipientFinal&1 != 0 {
+			for i := range final {
+				if final[i] = last[i] - final[i]; registry.State(flags[i]&stateBits) == registry.StatePending {
+					final[i] = 0
+				}
+			}
+		}
+		b.keep(skip, recipientID, t.only, func(i int) bool { return last[i] >= since && first[i] < until })
+		return each(b)
+	})
+}
+
+// eachRecipient calls each with the recipients that live in a window, in no order.
+func (t *tx) eachRecipient(w store.Window, each func(r *livingRecipient) error) error {
+	return t.eachRecipients(w, allColumns, func(b *block) error {
 		var r livingRecipient // one after the other: each keeps none
 		for i := range b.rows {
-			r.id, r.first, r.final = b.at(0, i), b.at(1, i), 0
-			r.last = r.first + b.at(2, i)
-			if s.has(r.id) || r.last < since || r.first >= until || t.only != nil && !t.only[r.id] {
-				continue
-			}
-			flags := b.at(4, i)
-			r.state, r.troubled = registry.State(flags&7), flags&8 != 0
-			if r.state != registry.StatePending {
-				r.final = r.last - b.at(3, i)
-			}
-			r.series, r.cause = int32(b.at(5, i)), int32(b.at(6, i))
+			b.recipient(i, &r)
 			if err := each(&r); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// recipient fills r with a row of recipients.
+func (b *block) recipient(i int, r *livingRecipient) {
+	flags := b.cols[recipientFlags][i]
+	r.id, r.first, r.last, r.final = b.cols[recipientID][i], b.cols[recipientFirst][i], b.cols[recipientLast][i], b.cols[recipientFinal][i]
+	r.state, r.troubled = registry.State(flags&stateBits), flags&troubledBit != 0
+	r.series, r.cause = int32(b.cols[recipientSeries][i]), int32(b.cols[recipientCause][i])
 }
 
 // livingRecipients returns the recipients of the window, and of each whether it was

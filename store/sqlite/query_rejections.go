@@ -23,7 +23,7 @@ func (t *tx) eachRejection(w store.Window, each func(r *refusedMail) error) erro
 		return err
 	}
 	since, until := w.Micros()
-	return t.eachRow(rejections, w, func(b *block, skip []int64) error {
+	return t.eachRow(rejections, w, allColumns, func(b *block, skip []int64) error {
 		s := skipper{skip}
 		var r refusedMail // one after the other: each keeps none
 		for i := range b.rows {

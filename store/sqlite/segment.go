@@ -426,8 +426,9 @@ type decoded struct {
 
 // eachRow calls each with blocks that have all rows of a table in them of which
 // something may lie in a window, and skip, the sorted ids of rows of a block
-// that are not as they are there. The rows of a block have rising ids.
-func (t *tx) eachRow(s *segmented, w store.Window, each func(b *block, skip []int64) error) error {
+// that are not as they are there. The rows of a block have rising ids. wanted says
+// which columns are needed.
+func (t *tx) eachRow(s *segmented, w store.Window, wanted columns, each func(b *block, skip []int64) error) error {
 	since, until := w.Micros()
 	var changed []int64
 	if err := t.ints("SELECT id FROM changed WHERE kind = ? ORDER BY id", []any{s.kind}, func(v []int64) error {
@@ -436,7 +437,7 @@ func (t *tx) eachRow(s *segmented, w store.Window, each func(b *block, skip []in
 	}); err != nil {
 		return err
 	}
-	err := t.eachBlock("SELECT data FROM segments WHERE kind = ? AND high >= ? AND low < ? ORDER BY first", []any{s.kind, since, until}, allColumns, func(b *block) error {
+	err := t.eachBlock("SELECT data FROM segments WHERE kind = ? AND high >= ? AND low < ? ORDER BY first", []any{s.kind, since, until}, wanted, func(b *block) error {
 		return each(b, changed)
 	})
 	if err != nil {
