@@ -136,7 +136,11 @@ type SeriesKey struct {
 	Sender, // domain; "<>" for the null sender, "" unknown
 	Domain,
 	Relay []byte
-	Provider  string // the operator behind Relay
+	Provider string // the operator behind Relay
+
+	// Operator, if not nil, returns Provider, when a relay is met for the first time.
+	Operator func(relay []byte) string
+
 	Direction registry.Direction
 	Own       bool // the message is one that this server made to report a failure
 }

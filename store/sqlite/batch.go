@@ -19,6 +19,8 @@ OF_SQLITE int sqlite3_clear_bindings(sqlite3_stmt *);
 OF_SQLITE int sqlite3_step(sqlite3_stmt *);
 OF_SQLITE int sqlite3_reset(sqlite3_stmt *);
 OF_SQLITE int sqlite3_finalize(sqlite3_stmt *);
+OF_SQLITE int sqlite3_column_count(sqlite3_stmt *);
+OF_SQLITE long long sqlite3_column_int64(sqlite3_stmt *, int);
 OF_SQLITE int sqlite3_errcode(sqlite3 *);
 OF_SQLITE int sqlite3_extended_errcode(sqlite3 *);
 OF_SQLITE int sqlite3_system_errno(sqlite3 *);
@@ -86,6 +88,19 @@ static int run(const uintptr_t *stmts, const unsigned char *packed, int size) {
 	return size;
 }
 
+// integers reads the next rows of a statement, as many as there is room for, and returns
+// what ended it: row, done or an error.
+static int integers(uintptr_t handle, int64_t *to, int rows, int *n) {
+	sqlite3_stmt *stmt = (sqlite3_stmt *)handle;
+	int i, rc = row, columns = sqlite3_column_count(stmt);
+	for (*n = 0; *n < rows && (rc = sqlite3_step(stmt)) == row; ++*n)
+		for (i = 0; i < columns; i++)
+			*to++ = sqlite3_column_int64(stmt, i);
+	return rc;
+}
+
+static int columns(uintptr_t stmt) { return sqlite3_column_count((sqlite3_stmt *)stmt); }
+static int bind_int(uintptr_t stmt, int i, int64_t v) { return sqlite3_bind_int64((sqlite3_stmt *)stmt, i, v); }
 static int errcode(uintptr_t db) { return sqlite3_errcode((sqlite3 *)db); }
 static int extended(uintptr_t db) { return sqlite3_extended_errcode((sqlite3 *)db); }
 static int system_errno(uintptr_t db) { return sqlite3_system_errno((sqlite3 *)db); }
@@ -127,9 +142,14 @@ const (
 	packedNull        // and four zeros
 )
 
-// add adds a statement, which is known by a number.
-func (b *bundle) add(number int, args []any) {
-	p := append(binary.LittleEndian.AppendUint16(b.packed, uint16(number)), byte(len(args)))
+// add adds a statement, which is known by a number, with so many values.
+func (b *bundle) add(number, args int, values []byte) {
+	b.packed = append(append(binary.LittleEndian.AppendUint16(b.packed, uint16(number)), byte(args)), values...)
+	b.ops++
+}
+
+// appendValues appends values.
+func appendValues(p []byte, args []any) []byte {
 	for _, a := range args {
 		switch v := a.(type) {
 		case nil:
@@ -157,6 +177,12 @@ func (b *bundle) add(number int, args []any) {
 			if v {
 				p[len(p)-8] = 1
 			}
+		case address:
+			if v.text != "" {
+				p = append(appendLength(p, packedText, len(v.text)), v.text...)
+			} else {
+				p = appendInt(p, v.id)
+			}
 		case registry.State:
 			p = appendInt(p, int64(v))
 		case registry.Stage:
@@ -167,7 +193,7 @@ func (b *bundle) add(number int, args []any) {
 			panic("a value of a type that is not stored")
 		}
 	}
-	b.packed, b.ops = p, b.ops+1
+	return p
 }
 
 func appendInt(p []byte, v int64) []byte {
@@ -224,6 +250,42 @@ func (r *runner) run(b *bundle) error {
 func (r *runner) add(queries []string) {
 	r.queries = append(r.queries, queries...)
 	r.stmts = append(r.stmts, make([]C.uintptr_t, len(queries))...)
+}
+
+// integers reads the rows of a query for integers into a block. About so many are
+// expected. Nothing may run in the meantime.
+func (r *runner) integers(expected int64, query string, args ...int64) (*block, error) {
+	text := []byte(query)
+	stmt := C.prepare(r.db, (*C.uchar)(&text[0]), C.int(len(text)))
+	if stmt == 0 {
+		return nil, r.err()
+	}
+	defer C.finalize(stmt)
+	for i, v := range args {
+		C.bind_int(stmt, C.int(i+1), C.int64_t(v))
+	}
+	const rows = 256
+	b := &block{cols: make([][]int64, C.columns(stmt))}
+	for i := range b.cols {
+		b.cols[i] = make([]int64, 0, expected)
+	}
+	for read := make([]int64, rows*len(b.cols)); ; {
+		var n C.int
+		end := C.integers(stmt, (*C.int64_t)(&read[0]), rows, &n)
+		for i := range b.cols {
+			for row := range int(n) {
+				b.cols[i] = append(b.cols[i], read[row*len(b.cols)+i])
+			}
+		}
+		b.rows += int(n)
+		switch end {
+		case C.row:
+		case C.done:
+			return b, nil
+		default:
+			return nil, r.err()
+		}
+	}
 }
 
 func (r *runner) close() {

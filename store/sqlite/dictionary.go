@@ -27,8 +27,9 @@ type dictionary struct {
 	quick    digests             // series by a digest of its names
 	causes   map[registry.Failure]int64
 	kinds    map[store.Cause]int64 // without a provider
-	texts    digests               // nil: not read yet
-	key      []byte                // scratch
+	texts    digests
+	hasTexts bool   // they were read
+	key      []byte // scratch
 
 	host   []byte // of the line before
 	hostID int64  // 0 none
@@ -46,7 +47,6 @@ func (d *dictionary) forget() {
 		names:  map[string]int64{},
 		relays: map[int64]struct{}{},
 		series: map[seriesIDs]int64{},
-		quick:  digests{},
 		causes: map[registry.Failure]int64{},
 		kinds:  map[store.Cause]int64{},
 		key:    d.key,
@@ -56,7 +56,7 @@ func (d *dictionary) forget() {
 
 // tooLarge reports whether it is time to forget.
 func (d *dictionary) tooLarge() bool {
-	return max(len(d.names), len(d.relays), len(d.series), len(d.quick), len(d.causes), len(d.kinds)) > cacheLimit
+	return max(len(d.names), len(d.relays), len(d.series), d.quick.n, len(d.causes), len(d.kinds)) > cacheLimit
 }
 
 // load reads what is stored, once.
@@ -187,7 +187,7 @@ func (w *Writer) Name(text []byte) (int64, error) {
 	}
 	if id == 0 {
 		id = w.nextID("names")
-		w.sink.exec("INSERT INTO names VALUES (?,?)", id, s)
+		w.sink.insert("INSERT INTO names VALUES (?,?)", id, s)
 	}
 	w.names[s] = id
 	w.names[string(text)] = id
@@ -209,29 +209,57 @@ func (w *Writer) hostName(host []byte) int64 {
 
 var seeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 
-// digest is a hash that nothing else in a database shares, as far as 128 bits can
-// promise.
+// digest is a hash that nothing else in a database shares, as far as 96 bits can promise,
+// which is what is kept of it.
 type digest [2]uint64
 
 func digestOf(b []byte) digest { return digest{maphash.Bytes(seeds[0], b), maphash.Bytes(seeds[1], b)} }
 
-// digests finds ids by digests. A map of half a digest is much faster than one of
-// both; of two that share that half, which is as good as never, one is forgotten.
-type digests map[uint64]struct {
-	rest uint64
-	id   int64
+// digests finds ids by digests: by half of one to start with, and by the half of the
+// rest. It is a table of its own because a map would look into two places for each.
+type digests struct {
+	slots []digestSlot // a power of two of them, a quarter of which is empty
+	n     int
 }
 
-func (d digests) find(k digest) (id int64, ok bool) {
-	e, ok := d[k[0]]
-	return e.id, ok && e.rest == k[1]
+// digestSlot is empty when next is 0.
+type digestSlot struct {
+	key        uint64
+	rest, next uint32 // next is the id, and 1
 }
 
-func (d digests) put(k digest, id int64) {
-	d[k[0]] = struct {
-		rest uint64
-		id   int64
-	}{k[1], id}
+func (d *digests) slot(k digest) *digestSlot {
+	for i := k[0]; ; i++ {
+		s := &d.slots[i&uint64(len(d.slots)-1)]
+		if s.next == 0 || s.key == k[0] && s.rest == uint32(k[1]) {
+			return s
+		}
+	}
+}
+
+func (d *digests) find(k digest) (id int64, ok bool) {
+	if d.n == 0 {
+		return 0, false
+	}
+	s := d.slot(k)
+	return int64(s.next) - 1, s.next != 0
+}
+
+func (d *digests) put(k digest, id int64) {
+	if 4*d.n >= 3*len(d.slots) {
+		before := d.slots
+		d.slots = make([]digestSlot, max(1024, 2*len(before)))
+		for _, s := range before {
+			if s.next != 0 {
+				*d.slot(digest{s.key, uint64(s.rest)}) = s
+			}
+		}
+	}
+	s := d.slot(k)
+	if s.next == 0 {
+		d.n++
+	}
+	*s = digestSlot{k[0], uint32(k[1]), uint32(id) + 1}
 }
 
 // Series returns the id of a series, which is new if need be.
@@ -265,30 +293,34 @@ func (w *Writer) Series(k *store.SeriesKey) (int64, error) {
 		}
 		ids[i] = int32(id)
 	}
-	if err := w.operator(int64(ids[4]), k.Provider); err != nil {
+	if err := w.operator(int64(ids[4]), k); err != nil {
 		return 0, err
 	}
 	s := seriesIDs{int32(format), ids[0], ids[1], ids[2], ids[3], ids[4], int32(k.Direction), int32(own)}
 	id := w.series[s]
 	if id == 0 {
 		id = w.nextID("series")
-		w.sink.exec("INSERT INTO series (id, "+seriesColumns+") VALUES (?,?,?,?,?,?,?,?,?)", id,
+		w.sink.insert("INSERT INTO series (id, "+seriesColumns+") VALUES (?,?,?,?,?,?,?,?,?)", id,
 			s.format, s.host, s.instance, s.sender, s.domain, s.relay, s.direction, s.own)
 	}
 	w.quick.put(h, id)
 	return id, nil
 }
 
-// operator notes the operator behind a relay.
-func (w *Writer) operator(relay int64, provider string) error {
+// operator notes the operator behind the relay of a series.
+func (w *Writer) operator(relay int64, k *store.SeriesKey) error {
 	if _, ok := w.relays[relay]; ok {
 		return nil
+	}
+	provider := k.Provider
+	if k.Operator != nil {
+		provider = k.Operator(k.Relay)
 	}
 	p, err := w.Name([]byte(provider))
 	if err != nil {
 		return err
 	}
-	w.sink.exec("INSERT OR IGNORE INTO relays VALUES (?,?)", relay, p)
+	w.sink.insert("INSERT OR IGNORE INTO relays VALUES (?,?)", relay, p)
 	w.relays[relay] = struct{}{}
 	return nil
 }
@@ -308,7 +340,7 @@ func (w *Writer) Cause(c *store.Cause) (int64, error) {
 	id := w.causes[c.Failure]
 	if id == 0 {
 		id = w.nextID("cause_rows")
-		w.sink.exec("INSERT INTO cause_rows VALUES (?,?,?)", id, provider, w.kind(c))
+		w.sink.insert("INSERT INTO cause_rows VALUES (?,?,?)", id, provider, w.kind(c))
 	}
 	w.causes[c.Failure] = id
 	return id, nil
@@ -321,7 +353,7 @@ func (w *Writer) kind(c *store.Cause) int64 {
 	id := w.kinds[k]
 	if id == 0 {
 		id = w.nextID("kinds")
-		w.sink.exec(`INSERT INTO kinds (id, signature, reply, enhanced, mta_status, stage, source, reason, rule, decided, confidence)
+		w.sink.insert(`INSERT INTO kinds (id, signature, reply, enhanced, mta_status, stage, source, reason, rule, decided, confidence)
 			VALUES (?,?,?,?,?,?,?,?,?,?,?)`, id, c.Signature, c.Reply, c.Enhanced.String(), c.MTAStatus.String(), c.Stage, c.Source,
 			string(c.Reason), c.Rule, uint8(c.DecidedBy), uint8(c.Confidence))
 		w.kinds[k] = id

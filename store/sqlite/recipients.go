@@ -15,7 +15,7 @@ type newRecipients struct {
 // newRecipient is a row of the table recipient_rows.
 type newRecipient struct {
 	store.Recipient
-	address any // see Writer.address
+	address address
 }
 
 // maxRecipients is how many recipients are kept in memory before they are written.
@@ -48,7 +48,7 @@ func (w *Writer) flushRecipients() {
 		if r.Message == 0 {
 			continue
 		}
-		w.sink.exec(`INSERT INTO recipient_rows (id, message, series, address, state, first_seen, last_seen, final_at, cause, troubled)
+		w.sink.insert(`INSERT INTO recipient_rows (id, message, series, address, state, first_seen, last_seen, final_at, cause, troubled)
 			VALUES (?,?,?,?,?,?,?,?,?,?)`, w.recipients.first+int64(i), r.Message, r.Series, r.address, r.State, r.FirstSeen, r.LastSeen,
 			nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0), r.Troubled)
 	}

@@ -28,7 +28,7 @@ func (w *Writer) AddMessage(m *store.Message) (int64, error) {
 		return 0, err
 	}
 	id := w.nextID("message_rows")
-	w.sink.exec(`INSERT INTO message_rows (id, format, host, instance, queue_id, message_id, sender, client, client_ip, account, size, first_seen, own)
+	w.sink.insert(`INSERT INTO message_rows (id, format, host, instance, queue_id, message_id, sender, client, client_ip, account, size, first_seen, own)
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`, id, n[0], n[1], n[2], m.QueueID, m.MessageID, nullable(sender, m.HasSender), t[0], t[1], n[3], m.Size, m.FirstSeen, m.Own)
 	w.findMessage(m.QueueID, m.FirstSeen, id)
 	w.findMessage(m.MessageID, m.FirstSeen, id)
@@ -53,10 +53,10 @@ func (w *Writer) UpdateMessage(id int64, m *store.Message) error {
 
 // messageIDs returns the ids of a message's names (format, host, instance,
 // account) and texts (client, its address), and what stands for its sender.
-func (w *Writer) messageIDs(m *store.Message) (names [4]int64, sender any, texts [4]int64, err error) {
+func (w *Writer) messageIDs(m *store.Message) (names [4]int64, sender address, texts [4]int64, err error) {
 	for i, s := range [...]string{m.Format, m.Host, m.Instance, m.Account} {
 		if names[i], err = w.Name([]byte(s)); err != nil {
-			return names, nil, texts, err
+			return names, sender, texts, err
 		}
 	}
 	if sender, err = w.address(m.Sender); err == nil {
@@ -85,7 +85,7 @@ func (w *Writer) AddRecipient(r *store.Recipient) int64 {
 
 // recipientAddress returns what stands for a recipient's address. An error of the
 // database is returned by Commit.
-func (w *Writer) recipientAddress(s string) any {
+func (w *Writer) recipientAddress(s string) address {
 	a, err := w.address(s)
 	if err != nil && w.rowErr == nil {
 		w.rowErr = err
@@ -172,7 +172,7 @@ func (w *Writer) AddAttempt(a *store.Attempt) error {
 	pair, ok := pairOf(a)
 	id := w.nextID("attempt_rows")
 	w.note(fleet.Attempts, id)
-	w.sink.exec("INSERT INTO attempt_rows (id, time, recipient, series, outcome, cause, service, ip, delay, text, first, pair) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+	w.sink.insert("INSERT INTO attempt_rows (id, time, recipient, series, outcome, cause, service, ip, delay, text, first, pair) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
 		id, a.Time, a.Recipient, a.Series, a.Outcome, a.Cause, service, t[0], nullable(a.Delay.Microseconds(), a.Delay >= 0), t[1], a.First, nullable(pair, ok))
 	if ok {
 		w.added(pair, a.Time)

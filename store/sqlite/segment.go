@@ -188,15 +188,14 @@ func (w *Writer) putSegment(s *segmented, first, last int64) error {
 	if err := w.sink.wait(); err != nil {
 		return err
 	}
-	t := &tx{ctx: context.Background(), conn: w.conn}
 	kept, covered, err := w.keptRows(s, first, last)
 	if err != nil {
 		return err
 	}
-	b, texts, err := s.rows(t, s.id()+" BETWEEN ? AND ?", covered+1, last)
+	b, texts, err := w.segmentRows(s, last-covered, s.id()+" BETWEEN ? AND ?", covered+1, last)
 	if err == nil && covered >= first {
 		var changed *block
-		changed, _, err = s.rows(t, s.id()+" IN (SELECT id FROM changed WHERE kind = ? AND id BETWEEN ? AND ?)", s.kind, first, covered)
+		changed, _, err = w.segmentRows(s, 0, s.id()+" IN (SELECT id FROM changed WHERE kind = ? AND id BETWEEN ? AND ?)", s.kind, first, covered)
 		b = joined(append(kept, changed, b))
 		w.sink.exec("DELETE FROM segments WHERE kind = ? AND first > ? AND last <= ?", s.kind, first, last)
 	}
@@ -218,6 +217,19 @@ func (w *Writer) putSegment(s *segmented, first, last int64) error {
 	w.sink.exec("INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?,?)", s.kind, first, last, low, high, appendSegment(nil, b, texts))
 	w.sink.exec("DELETE FROM changed WHERE kind = ? AND id BETWEEN ? AND ?", s.kind, first, last)
 	return nil
+}
+
+// segmentRows returns rows for a segment, of which about so many are expected.
+func (w *Writer) segmentRows(s *segmented, expected int64, where string, args ...int64) (*block, []string, error) {
+	if s.text || s.hash > 0 {
+		list := make([]any, len(args))
+		for i, v := range args {
+			list[i] = v
+		}
+		return s.rows(&tx{ctx: context.Background(), conn: w.conn}, where, list...)
+	}
+	b, err := w.sink.runner.integers(expected, s.query+" WHERE "+where+" ORDER BY 1", args...)
+	return b, nil, err
 }
 
 // keptRows returns what the segments from first on hold, without the rows that

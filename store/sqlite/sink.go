@@ -1,5 +1,7 @@
 package sqlite
 
+import "strings"
+
 // sink runs statements on a connection in the background, in the order in
 // which they were given, so that SQLite works while the next lines are read.
 // Nobody else may use the connection between exec and wait.
@@ -8,6 +10,8 @@ type sink struct {
 
 	numbers map[string]int  // of statements
 	recent  [64]recentQuery // by the length of their text
+	rows    []*rows
+	values  []byte // of a statement
 	bundle  *bundle
 	bundles chan *bundle
 	free    chan *bundle
@@ -43,10 +47,71 @@ func newSink(conn any) (*sink, error) {
 	return s, nil
 }
 
+// insert gives the sink a row, for a query INSERT INTO … VALUES (?,…). It comes before
+// any statement that is given later, but not always before rows of other tables that
+// were given before.
+func (s *sink) insert(query string, args ...any) {
+	r := s.rowsOf(query)
+	r.ends[r.n] = len(r.packed)
+	r.packed = appendValues(r.packed, args)
+	if r.n++; r.n < rowsAtOnce {
+		return
+	}
+	s.give(r.many, rowsAtOnce*len(args), r.packed)
+	r.n, r.packed = 0, r.packed[:0]
+}
+
+// rowsAtOnce is how many rows one statement inserts.
+const rowsAtOnce = 16
+
+// rows are some of one query that wait for others.
+type rows struct {
+	query     string
+	one, many int // numbers of statements
+	packed    []byte
+	n         int
+	ends      [rowsAtOnce]int // where each begins
+}
+
+// rowsOf returns the rows of a query, which is one of a few.
+func (s *sink) rowsOf(query string) *rows {
+	for _, r := range s.rows {
+		if r.query == query {
+			return r
+		}
+	}
+	at := strings.LastIndex(query, "(")
+	many := query + strings.Repeat(","+query[at:], rowsAtOnce-1)
+	r := &rows{query: query, one: s.number(query), many: s.number(many)}
+	s.rows = append(s.rows, r)
+	return r
+}
+
+// insertRest inserts the rows that wait.
+func (s *sink) insertRest() {
+	for _, r := range s.rows {
+		for i := range r.n {
+			end := len(r.packed)
+			if i+1 < r.n {
+				end = r.ends[i+1]
+			}
+			s.give(r.one, strings.Count(r.query, "?"), r.packed[r.ends[i]:end])
+		}
+		r.n, r.packed = 0, r.packed[:0]
+	}
+}
+
 // exec gives the sink a statement. Its errors are told by wait.
 func (s *sink) exec(query string, args ...any) {
+	s.insertRest()
+	s.values = appendValues(s.values[:0], args)
+	s.give(s.number(query), len(args), s.values)
+}
+
+// give gives a statement with packed values.
+func (s *sink) give(number, args int, values []byte) {
 	s.statements++
-	s.bundle.add(s.number(query), args)
+	s.bundle.add(number, args, values)
 	if s.bundle.ops == bundleOps || len(s.bundle.packed) >= bundleBytes {
 		s.pass(nil)
 	}
@@ -78,6 +143,7 @@ func (s *sink) pass(reply chan error) {
 // wait returns when all statements were run, with the first error: those after
 // it were not.
 func (s *sink) wait() error {
+	s.insertRest()
 	s.waits++
 	reply := make(chan error)
 	s.pass(reply)

@@ -25,7 +25,7 @@ func (w *Writer) text(s string) (int64, error) {
 		return id, err
 	}
 	id = w.nextID("texts")
-	w.sink.exec("INSERT INTO texts VALUES (?,?)", id, store.Clean(s))
+	w.sink.insert("INSERT INTO texts VALUES (?,?)", id, store.Clean(s))
 	w.texts.put(h, id)
 	return id, nil
 }
@@ -33,29 +33,33 @@ func (w *Writer) text(s string) (int64, error) {
 // inRow is in the place of the id of a text that was met once and stands where that was.
 const inRow = 0
 
-// address returns what stands for the address of a sender or a recipient: the address
-// itself when it is met for the first time, as most are that are met at all, and the
-// id of a text from then on. A number cannot be told from an id.
-func (w *Writer) address(s string) (any, error) {
-	if strings.IndexByte(s, '@') < 0 {
-		return w.text(s)
+// address is what stands for the address of a sender or a recipient: a text, or else the
+// id of one.
+type address struct {
+	id   int64
+	text string
+}
+
+// address returns the address itself when it is met for the first time, as most are that
+// are met at all, and the id of a text from then on. A number cannot be told from an id.
+func (w *Writer) address(s string) (address, error) {
+	if strings.IndexByte(s, '@') >= 0 {
+		h, id, err := w.knownText(s)
+		if err != nil || id > inRow {
+			return address{id: id}, err
+		}
+		if id < inRow {
+			w.texts.put(h, inRow)
+			return address{text: store.Clean(s)}, nil
+		}
 	}
-	h, id, err := w.knownText(s)
-	switch {
-	case err != nil:
-		return nil, err
-	case id > inRow:
-		return id, nil
-	case id == inRow:
-		return w.text(s)
-	}
-	w.texts.put(h, inRow)
-	return store.Clean(s), nil
+	id, err := w.text(s)
+	return address{id: id}, err
 }
 
 // knownText returns the digest of a text, and its id, inRow, or less when it was not met.
 func (w *Writer) knownText(s string) (digest, int64, error) {
-	if w.texts == nil {
+	if !w.hasTexts {
 		if err := w.loadTexts(); err != nil {
 			return digest{}, 0, err
 		}
@@ -65,14 +69,14 @@ func (w *Writer) knownText(s string) (digest, int64, error) {
 	if id, ok := w.texts.find(h); ok {
 		return h, id, nil
 	}
-	if len(w.texts) >= textLimit {
-		clear(w.texts)
+	if w.texts.n >= textLimit {
+		w.texts = digests{}
 	}
 	return h, inRow - 1, nil
 }
 
 func (w *Writer) loadTexts() error {
-	w.texts = digests{}
+	w.texts, w.hasTexts = digests{}, true
 	from, _, err := w.find("SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?", metaTextsFrom)
 	if err != nil {
 		return w.db.explain("read", err)
