@@ -126,8 +126,8 @@ func (t *Tracker) countAccepted(m *message, n int64) {
 			by[i], rest, _ = bytes.Cut(rest, []byte{0})
 		}
 		size := parsers.Number(by[4])
-		t.w.AddVolume(m.acceptedAt, by[0], &store.Volume{Measure: store.AcceptedMail, N: n, Bytes: n * size})
-		t.w.AddSubmission(&store.Submission{
+		t.volume(m.acceptedAt, by[0], store.Volume{Measure: store.AcceptedMail, N: n, Bytes: n * size})
+		t.row.submission = store.Submission{
 			Time:       m.acceptedAt,
 			Host:       by[0],
 			Sender:     by[1],
@@ -137,7 +137,8 @@ func (t *Tracker) countAccepted(m *message, n int64) {
 			Recipients: n * m.expects,
 			Bytes:      n * size,
 			Address:    m.sender,
-		})
+		}
+		t.w.AddSubmission(&t.row.submission)
 	}
 }
 

@@ -47,7 +47,7 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	if err := t.store(m, rcpt); err != nil {
 		return err
 	}
-	cause, err := t.cause(r)
+	cause, text, err := t.cause(r)
 	if err != nil {
 		return err
 	}
@@ -65,9 +65,9 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 		Outcome:   uint8(r.Outcome),
 		Cause:     cause.id,
 		Service:   r.Service,
-		IP:        store.Clean(string(r.RelayIP)),
+		IP:        t.row.ip.clean(r.RelayIP),
 		Delay:     r.Delay,
-		Text:      said(r),
+		Text:      text,
 		First:     rcpt.firstFor(cause.Reason),
 	}
 	if r.Format.IsRepeated(parsers.Attempt) {
@@ -195,7 +195,7 @@ func (t *Tracker) suspend(m *message, r *parsers.Record, now int64) error {
 	}
 	cause := rcpt.cause
 	if cause == 0 && len(r.Reply.Text) > 0 {
-		c, err := t.cause(r)
+		c, _, err := t.cause(r)
 		if err != nil {
 			return err
 		}
@@ -289,9 +289,12 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 	if err != nil {
 		return err
 	}
-	cause, err := t.cause(r)
+	cause, text, err := t.cause(r)
 	if err != nil {
 		return err
+	}
+	if len(r.Then) > 0 { // which is not of the refusal
+		text = store.CleanReply(r.Reply.Text)
 	}
 	t.address = appendAddress(t.address[:0], r.Address)
 	if t.Observe != nil && !t.twins.has(r) {
@@ -308,7 +311,7 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 		Sender:    store.Clean(string(r.Sender)),
 		HasSender: r.HasSender,
 		Recipient: store.Clean(string(t.address)),
-		Text:      store.CleanReply(r.Reply.Text),
+		Text:      text,
 		LineHash:  r.LineHash,
 		Copy:      r.Copy,
 	})
@@ -328,7 +331,7 @@ func (t *Tracker) complain(r *parsers.Record, now int64) error {
 		Sender:    sender.senderDomain,
 		Domain:    t.domain,
 		Relay:     t.relay,
-		Provider:  t.meaning.provider(t.relay),
+		Operator:  t.operator,
 		Direction: r.Direction,
 	})
 	if err != nil {
@@ -363,13 +366,13 @@ func (t *Tracker) connection(r *parsers.Record, now int64) (err error) {
 		hop = r.RelayIP
 	}
 	t.relay = appendLower(t.relay[:0], hop)
-	t.series = store.SeriesKey{Format: r.Format.Name, Host: r.Host, Instance: r.Instance, Relay: t.relay, Provider: t.meaning.provider(t.relay)}
+	t.series = store.SeriesKey{Format: r.Format.Name, Host: r.Host, Instance: r.Instance, Relay: t.relay, Operator: t.operator}
 	c := store.Connection{Time: now, Messages: r.Messages}
 	if c.Series, err = t.w.Series(&t.series); err != nil {
 		return err
 	}
 	if r.Outcome != registry.OutcomeDelivered {
-		cause, err := t.cause(r)
+		cause, _, err := t.cause(r)
 		if err != nil {
 			return err
 		}

@@ -18,9 +18,25 @@ type classifier struct {
 	providers map[string]string // by relay
 	causes    map[[16]byte]*cause
 	verdicts  map[[16]byte]registry.Verdict // of failures without the provider
+	replies   []reply                       // of latest failures, by their hash
 	seeds     [2]maphash.Seed
 	signature []byte // scratch
+	key       []byte
 }
+
+// reply is a failure as it was logged: the same reply of the same server is met again
+// and again, and need not be taken apart each time.
+type reply struct {
+	hash [2]uint64
+	*cause
+	text string // as said returns it
+}
+
+// latestReplies is how many are remembered, of no more than so many bytes.
+const (
+	latestReplies = 1 << 12
+	longReply     = 512
+)
 
 // cause is a stored store.Cause.
 type cause struct {
@@ -37,12 +53,16 @@ func newClassifier(rules store.Classifier) *classifier {
 		providers: map[string]string{},
 		causes:    map[[16]byte]*cause{},
 		verdicts:  map[[16]byte]registry.Verdict{},
+		replies:   make([]reply, latestReplies),
 		seeds:     [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 	}
 }
 
 // forget drops the causes, whose ids are not valid any more.
-func (c *classifier) forget() { clear(c.causes) }
+func (c *classifier) forget() {
+	clear(c.causes)
+	clear(c.replies)
+}
 
 // trim keeps the memory bounded.
 func (c *classifier) trim() {
@@ -110,11 +130,7 @@ func (c *classifier) classify(f registry.Failure) registry.Verdict {
 // as 128 bits can promise.
 func (c *classifier) hash(f *registry.Failure) (h [16]byte) {
 	var b [64]byte
-	k := binary.AppendUvarint(b[:0], uint64(f.Reply))
-	for _, e := range [...]registry.Enhanced{f.Enhanced, f.MTAStatus} {
-		k = append(k, e.Class, byte(e.Subject), byte(e.Subject>>8), byte(e.Detail), byte(e.Detail>>8))
-	}
-	k = append(k, byte(f.Stage), byte(f.Source))
+	k := appendFailure(b[:0], f)
 	for i, seed := range c.seeds {
 		sum := maphash.Bytes(seed, k) ^ maphash.Bytes(seed, c.signature) ^ 3*maphash.String(seed, f.Provider)
 		binary.NativeEndian.PutUint64(h[8*i:], sum)
@@ -122,14 +138,47 @@ func (c *classifier) hash(f *registry.Failure) (h [16]byte) {
 	return h
 }
 
-// cause returns what a failing record is filed under.
-func (t *Tracker) cause(r *parsers.Record) (*cause, error) {
+// appendFailure appends the numbers of f.
+func appendFailure(k []byte, f *registry.Failure) []byte {
+	k = binary.AppendUvarint(k, uint64(f.Reply))
+	for _, e := range [...]registry.Enhanced{f.Enhanced, f.MTAStatus} {
+		k = append(k, e.Class, byte(e.Subject), byte(e.Subject>>8), byte(e.Detail), byte(e.Detail>>8))
+	}
+	return append(k, byte(f.Stage), byte(f.Source))
+}
+
+// cause returns what a failing record is filed under, and what is said of it.
+func (t *Tracker) cause(r *parsers.Record) (*cause, string, error) {
 	t.relay = appendLower(t.relay[:0], r.Relay)
-	return t.meaning.cause(t.w, registry.Failure{
+	f := registry.Failure{
 		Reply:     r.Reply.Code,
 		Enhanced:  r.Reply.Enhanced,
 		MTAStatus: r.MTAStatus,
 		Stage:     r.Stage,
 		Source:    r.Source,
-	}, t.relay, r.Reply.Text)
+	}
+	known, hash := t.meaning.latest(&f, t.relay, r)
+	if known.cause != nil && known.hash == hash {
+		return known.cause, known.text, nil
+	}
+	k, err := t.meaning.cause(t.w, f, t.relay, r.Reply.Text)
+	if err != nil {
+		return nil, "", err
+	}
+	text := said(r)
+	if len(text) <= longReply {
+		*known = reply{hash, k, text}
+	}
+	return k, text, nil
+}
+
+// latest returns where a failure is remembered, or would be, with its hash.
+func (c *classifier) latest(f *registry.Failure, relay []byte, r *parsers.Record) (*reply, [2]uint64) {
+	k := appendFailure(c.key[:0], f)
+	for _, s := range [...][]byte{relay, r.Then, r.Reply.Text} {
+		k = append(binary.AppendUvarint(k, uint64(len(s))), s...)
+	}
+	c.key = k
+	h := [2]uint64{maphash.Bytes(c.seeds[0], k), maphash.Bytes(c.seeds[1], k)}
+	return &c.replies[h[0]%latestReplies], h
 }

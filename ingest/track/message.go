@@ -11,7 +11,9 @@ import (
 
 // message is what is known of a message that has not ended.
 type message struct {
-	key []byte // in the tracker and in the store
+	key  []byte   // in the tracker and in the store
+	hash uint64   // of key
+	next *message // open one with the same hash
 
 	format               *parsers.Format
 	host, instance, id   []byte

@@ -34,21 +34,37 @@ type row struct {
 	recipient store.Recipient
 	attempt   store.Attempt
 	delivery  store.Delivery
+
+	submission store.Submission
+	volume     store.Volume
+
+	// Most messages of a log have these in common.
+	host, instance, client, clientIP, account, ip lastText
+}
+
+// lastText is the text that was cleaned last. It saves the copy of the same one.
+type lastText struct{ text string }
+
+func (l *lastText) clean(text []byte) string {
+	if l.text != string(text) {
+		l.text = store.Clean(string(text))
+	}
+	return l.text
 }
 
 // messageRow returns the row of a message, valid until the next call.
 func (t *Tracker) messageRow(m *message) *store.Message {
 	t.row.message = store.Message{
 		Format:    m.format.Name,
-		Host:      store.Clean(string(m.host)),
-		Instance:  store.Clean(string(m.instance)),
+		Host:      t.row.host.clean(m.host),
+		Instance:  t.row.instance.clean(m.instance),
 		QueueID:   store.Clean(string(m.id)),
 		MessageID: store.Clean(string(m.messageID)),
 		Sender:    store.Clean(string(m.sender)),
 		HasSender: m.hasSender,
-		Client:    store.Clean(string(m.client)),
-		ClientIP:  store.Clean(string(m.clientIP)),
-		Account:   store.Clean(string(m.account)),
+		Client:    t.row.client.clean(m.client),
+		ClientIP:  t.row.clientIP.clean(m.clientIP),
+		Account:   t.row.account.clean(m.account),
 		Size:      m.size,
 		FirstSeen: m.first,
 		Own:       m.own,

@@ -53,9 +53,11 @@ type Tracker struct {
 
 	w       store.Writer
 	meaning *classifier
-	open    map[string]*message
-	free    []*message
-	ids     map[uint64]*message // open messages in memory by the hash of host and Message-ID
+
+	operator func(relay []byte) string // of meaning; bound once
+	open     map[uint64]*message       // by the hashes of their keys
+	free     []*message
+	ids      map[uint64]*message // open messages in memory by the hash of host and Message-ID
 
 	seed   maphash.Seed
 	stored map[uint64]struct{} // hashes of the keys of messages that are in the store
@@ -81,15 +83,17 @@ type Tracker struct {
 
 // New returns a tracker that writes through w what c has classified.
 func New(w store.Writer, c store.Classifier) *Tracker {
-	return &Tracker{
+	t := &Tracker{
 		w:       w,
 		meaning: newClassifier(c),
-		open:    map[string]*message{},
+		open:    map[uint64]*message{},
 		ids:     map[uint64]*message{},
 		seed:    maphash.MakeSeed(),
 		stored:  map[uint64]struct{}{},
 		listed:  map[int64]int{},
 	}
+	t.operator = t.meaning.provider
+	return t
 }
 
 // Reset forgets everything in memory. It is called at the beginning of a batch
@@ -236,10 +240,13 @@ func (t *Tracker) lookup(key []byte) (*message, error) {
 // find returns the message with a key in memory or in the store, nil when there is
 // none.
 func (t *Tracker) find(key []byte) (*message, error) {
-	if m := t.open[string(key)]; m != nil {
-		return m, nil
+	hash := maphash.Bytes(t.seed, key)
+	for m := t.open[hash]; m != nil; m = m.next {
+		if bytes.Equal(m.key, key) {
+			return m, nil
+		}
 	}
-	if _, ok := t.stored[maphash.Bytes(t.seed, key)]; !ok {
+	if _, ok := t.stored[hash]; !ok {
 		return nil, nil
 	}
 	state, err := t.w.OpenMessage(key)
@@ -262,7 +269,7 @@ func (t *Tracker) discard(m *message, err error) {
 		host, id, _ := bytes.Cut(m.key, []byte{0})
 		t.Warn(fmt.Errorf("go on with message %q of host %q: %w: what was known of it is lost", store.Clean(string(id)), store.Clean(string(host)), err))
 	}
-	delete(t.stored, maphash.Bytes(t.seed, m.key))
+	delete(t.stored, m.hash)
 	t.w.DeleteOpenMessage(m.key)
 	m.messageID = m.messageID[:0] // it is not indexed
 	t.forget(m)
@@ -303,7 +310,9 @@ func (t *Tracker) add(key []byte) *message {
 		m = new(message)
 	}
 	m.reset(key)
-	t.open[string(key)] = m
+	m.hash = maphash.Bytes(t.seed, key)
+	m.next = t.open[m.hash]
+	t.open[m.hash] = m
 	return m
 }
 
@@ -356,7 +365,7 @@ func (t *Tracker) seriesOf(m *message, r *parsers.Record) (int64, error) {
 		Sender:    m.senderDomain,
 		Domain:    t.domain,
 		Relay:     t.relay,
-		Provider:  t.meaning.provider(t.relay),
+		Operator:  t.operator,
 		Direction: r.Direction,
 		Own:       m.own && !m.roaming || r.Own,
 	}
@@ -393,7 +402,7 @@ func (t *Tracker) forget(m *message) {
 			delete(t.ids, key)
 		}
 	}
-	delete(t.open, string(m.key))
+	t.close(m)
 	if m.dirty {
 		t.touched[m.place] = nil
 		t.dirty--
@@ -401,6 +410,22 @@ func (t *Tracker) forget(m *message) {
 	if len(t.free) < maxFree {
 		t.free = append(t.free, m)
 	}
+}
+
+// close removes m from the open messages.
+func (t *Tracker) close(m *message) {
+	first := t.open[m.hash]
+	switch {
+	case first != m: // another one has the same hash, which is as good as never
+		for ; first.next != m; first = first.next {
+		}
+		first.next = m.next
+	case m.next != nil:
+		t.open[m.hash] = m.next
+	default:
+		delete(t.open, m.hash)
+	}
+	m.next = nil
 }
 
 // Flush writes all that is known to the store, before it is committed.
@@ -440,7 +465,7 @@ func (t *Tracker) Flush() error {
 			t.finished.push(bytes.Clone(m.key), m.due())
 		}
 		m.inStore = true
-		t.stored[maphash.Bytes(t.seed, m.key)] = struct{}{}
+		t.stored[m.hash] = struct{}{}
 	}
 	t.touched, t.dirty = t.touched[:0], 0
 	t.batch++
@@ -454,8 +479,12 @@ func (t *Tracker) Flush() error {
 func (t *Tracker) trim() {
 	for age := 64; len(t.open) > keepInMemory && age >= 0; age /= 2 {
 		for _, m := range t.open {
-			if m.batch <= t.batch-1-age {
-				t.forget(m)
+			for m != nil {
+				next := m.next
+				if m.batch <= t.batch-1-age {
+					t.forget(m)
+				}
+				m = next
 			}
 		}
 		if age == 0 {

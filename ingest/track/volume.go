@@ -33,19 +33,19 @@ func (t *Tracker) deliveredVolume(m *message, r *parsers.Record, now int64) {
 	if v.Value = store.DelayValue(delay); v.Value != 0 {
 		v.Millis = delay.Milliseconds()
 	}
-	t.w.AddVolume(now, r.Host, &v)
+	t.volume(now, r.Host, v)
 	if len(r.TLS) > 0 {
-		t.w.AddVolume(now, r.Host, &store.Volume{Measure: store.TLSSent, Value: store.TLSValue(r.TLS), N: 1})
+		t.volume(now, r.Host, store.Volume{Measure: store.TLSSent, Value: store.TLSValue(r.TLS), N: 1})
 	}
 }
 
 // arrivedVolume adds up how a message came in.
 func (t *Tracker) arrivedVolume(r *parsers.Record, now int64) {
 	if r.Login {
-		t.w.AddVolume(now, r.Host, &store.Volume{Measure: store.Logins, Value: store.LoginAccepted, N: 1})
+		t.volume(now, r.Host, store.Volume{Measure: store.Logins, Value: store.LoginAccepted, N: 1})
 	}
 	if len(r.TLS) > 0 {
-		t.w.AddVolume(now, r.Host, &store.Volume{Measure: store.TLSReceived, Value: store.TLSValue(r.TLS), N: 1})
+		t.volume(now, r.Host, store.Volume{Measure: store.TLSReceived, Value: store.TLSValue(r.TLS), N: 1})
 	}
 }
 
@@ -61,5 +61,11 @@ func (t *Tracker) noted(r *parsers.Record, now int64) {
 	if len(r.TLS) > 0 {
 		v.Value = store.TLSValue(r.TLS)
 	}
-	t.w.AddVolume(now, r.Host, &v)
+	t.volume(now, r.Host, v)
+}
+
+// volume adds to the volumes of a host.
+func (t *Tracker) volume(time int64, host []byte, v store.Volume) {
+	t.row.volume = v
+	t.w.AddVolume(time, host, &t.row.volume)
 }
