@@ -539,10 +539,11 @@ func (l *line) encrypted(b []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// loginFailed reads "name[ip]: SASL LOGIN authentication failed: reason".
+// loginFailed reads "name[ip]: SASL LOGIN authentication failed: reason", with the
+// port behind the brackets where smtpd_client_port_logging is on.
 func (l *line) loginFailed(b []byte) bool {
-	i := bytes.Index(b, []byte("]: SASL "))
-	if i < 0 || !bytes.Contains(b[i:], []byte(" authentication failed")) {
+	i := bytes.Index(b, []byte(": SASL "))
+	if i < 0 || !bytes.HasSuffix(bytes.TrimRight(b[:i], ":0123456789"), []byte("]")) || !bytes.Contains(b[i:], []byte(" authentication failed")) {
 		return false
 	}
 	l.note(registry.DirectionIncoming, nil)

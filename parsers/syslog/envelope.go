@@ -129,7 +129,7 @@ func (r *Reader) try(b []byte, inner, e *parsers.Entry, at place) bool {
 // tag reads "prog[pid]: message" of a known program, behind a time; Postfix's tag is
 // no other word's. Without the process id a program's name may be any word.
 func (r *Reader) tag(b []byte, e *parsers.Entry, at place) bool {
-	if e.Time.IsZero() && !at.timed && (at.words > 0 || !parsers.Has(b, "postfix/")) {
+	if e.Time.IsZero() && !at.timed && (at.words > 2 || !parsers.Has(b, "postfix/")) { // a pod and a container of stern
 		return false
 	}
 	var t parsers.Entry
@@ -206,7 +206,7 @@ func (r *Reader) openTime(b []byte, e *parsers.Entry, at place) bool {
 	at = place{timed: true, quoted: at.quoted, depth: at.depth}
 	rest := bytes.TrimLeft(b[n:], " \t:,")
 	if stream, whole := containerStream(rest); stream > 0 {
-		return r.openStream(rest[stream:], whole, inner, e, at)
+		return r.openStream(r.writer(b, rest[:stream]), rest[stream:], whole, inner, e, at)
 	}
 	return r.try(rest, inner, e, at) || at.quoted && r.openWord(rest, inner, at) && keep(e, inner)
 }
@@ -216,9 +216,6 @@ func keep(e, inner *parsers.Entry) bool {
 	*e = *inner
 	return true
 }
-
-// maxPartial bounds a line that comes in pieces.
-const maxPartial = 64 << 10
 
 // containerStream returns the length of "stdout F " of the log files of CRI
 // (containerd, CRI-O), and whether the line is whole.
@@ -236,29 +233,35 @@ func containerStream(b []byte) (n int, whole bool) {
 }
 
 // openStream reads a line, or a piece of one, that a container wrote.
-func (r *Reader) openStream(b []byte, whole bool, inner, e *parsers.Entry, at place) bool {
+func (r *Reader) openStream(writer, b []byte, whole bool, inner, e *parsers.Entry, at place) bool {
 	if !whole {
-		r.keepPiece(b)
+		r.keepPiece(writer, b)
 		return false
 	}
-	return r.try(r.withPieces(b), inner, e, at)
+	return r.try(r.pieces.take(writer, b), inner, e, at)
+}
+
+// writer returns who wrote a piece: what the line says before b (a pod, a service, the
+// name of a file; nothing where that is a time), and the stream.
+func (r *Reader) writer(b, stream []byte) []byte {
+	before, _ := bytes.CutSuffix(r.line, b)
+	if len(before) == len(r.line) {
+		before = nil
+	}
+	if i := bytes.IndexByte(before, ' '); i >= 0 {
+		before = before[:i]
+	}
+	if _, n := r.timeAt(before, r.last); n > 0 {
+		before = nil
+	}
+	r.name = append(append(r.name[:0], before...), stream[:len("stdout")]...)
+	return r.name
 }
 
 // keepPiece keeps a piece of a line until its last one comes.
-func (r *Reader) keepPiece(b []byte) {
-	if len(r.partial)+len(b) <= maxPartial {
-		r.partial = append(r.partial, b...)
-	}
+func (r *Reader) keepPiece(writer, b []byte) {
+	r.pieces.add(writer, b)
 	r.steps, r.piece = 0, true
-}
-
-// withPieces returns the last piece of a line with those before it.
-func (r *Reader) withPieces(b []byte) []byte {
-	if len(r.partial) > 0 {
-		b = append(r.partial, b...)
-		r.partial = b[:0]
-	}
-	return b
 }
 
 // openOctets reads the octet count of syslog over TCP (RFC 6587 section 3.4.1).
@@ -304,7 +307,9 @@ func (r *Reader) openGroup(b []byte, e *parsers.Entry, at place) bool {
 		return false
 	}
 	inner := r.inner(e, at)
-	at.words++
+	if !parsers.Has(b, "[pod/") { // no stranger's word
+		at.words++
+	}
 	if t, ok := r.timeOf(b[1:n-1], e.Time); ok {
 		inner.Time, at.timed, at.words = t, true, 0
 	} else if c := bytes.TrimLeft(b[1:n-1], " "); len(c) > 0 && parsers.IsDigit(c[0]) {

@@ -247,18 +247,11 @@ func (r *Reader) joined(p journalPiece, e *parsers.Entry) bool {
 	if len(p.container) == 0 {
 		return true
 	}
-	same := len(r.partialOf) == 0 || bytes.Equal(r.partialOf, p.container)
 	if string(p.partial) == "true" {
-		if !same {
-			r.partial = r.partial[:0]
-		}
-		r.partialOf = append(r.partialOf[:0], p.container...)
-		r.keepPiece(e.Message)
+		r.keepPiece(p.container, e.Message)
 		return false
 	}
-	if same {
-		e.Message, r.partialOf = r.withPieces(e.Message), r.partialOf[:0]
-	}
+	e.Message = r.pieces.take(p.container, e.Message)
 	return true
 }
 

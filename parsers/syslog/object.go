@@ -359,10 +359,10 @@ func (r *Reader) openObject(o *object, e *parsers.Entry, at place) bool {
 		line := c.value
 		switch o.ends(line) {
 		case piece:
-			r.keepPiece(line)
+			r.keepPiece(nil, line)
 			return false
 		case newline:
-			line = r.withPieces(line)
+			line = r.pieces.take(nil, line)
 		}
 		if r.try(trimLine(line), inner, e, place{timed: at.timed, hosted: true, depth: at.depth}) {
 			return true

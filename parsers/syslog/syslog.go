@@ -58,9 +58,9 @@ type Reader struct {
 
 	journal journal
 	doc     document
-	partial []byte // the beginning of a line that a container runtime cut in pieces
-
-	partialOf []byte // the container that wrote it, in a journal
+	pieces  pieces // of lines that a container runtime cut
+	line    []byte // that is unwrapped
+	name    []byte // of who wrote a piece of it
 
 	json     jsonScanner
 	plain    []byte        // a line without colours, or a field without quoting
@@ -171,6 +171,7 @@ func (r *Reader) End(e *parsers.Entry) bool {
 func (r *Reader) Unwrap(line []byte, e *parsers.Entry) Answer {
 	r.reset()
 	line = r.clean(line)
+	r.line = line
 	*e = parsers.Entry{}
 	if r.find(line, e, place{}) {
 		r.finish(e)
@@ -305,7 +306,7 @@ func (r *Reader) AppendTimes(b []byte) []byte {
 func (r *Reader) AppendEntry(b []byte) []byte {
 	b = r.journal.appendState(b)
 	b = r.doc.appendState(b)
-	return parsers.AppendBytes(b, r.partial)
+	return r.pieces.appendTo(b)
 }
 
 // SetTimes sets a new Reader to what AppendTimes wrote.
@@ -328,7 +329,7 @@ func (r *Reader) SetEntry(d *parsers.StateReader, version byte, last time.Time) 
 	r.journal.setState(d, version)
 	if version > 1 {
 		r.doc.setState(d)
-		r.partial = bytes.Clone(d.Bytes())
+		r.pieces.set(d)
 	}
 }
 

@@ -103,6 +103,8 @@ func TestEnvelopes(t *testing.T) {
 		{"a name as tag, 5424 outside", "<30>1 2026-11-19T12:37:15Z docker1 mail-stack 2136 mail-stack - " + inner, full},
 		{"inner text begins with the tag", "Nov 19 12:37:15 docker1 e8d820bf982c[2136]: " + tagged, docker},
 		{"inner RFC 3339", "Nov 19 12:37:15 docker1 conmon[7]: 2026-11-19T11:37:15+00:00 mail " + tagged, full},
+		{"kubectl, no time", "[pod/mail-0/postfix] " + tagged, "2026-11-22T12:00:00Z  postfix/smtp[58] " + msg},
+		{"stern, no time", "mail-0 postfix " + tagged, "2026-11-22T12:00:00Z  postfix/smtp[58] " + msg},
 		{"three deep", "Nov 19 12:37:20 loghost relay[1]: Nov 19 12:37:15 docker1 e8d820bf982c[2136]: " + inner, full},
 		{"year of the outer time", "2019-01-01T00:00:01Z docker1 mail[1]: Dec 31 23:59:59 mail " + tagged, "2018-12-31T23:59:59Z mail postfix/smtp[58] " + msg},
 		{"busybox", "Nov 19 12:37:15 docker1 mail.info " + tagged, docker},
@@ -304,6 +306,10 @@ var (
 		"Thu 2026-11-19 12:37:15.000000 UTC [s=6b;i=2;b=2;m=3;t=4;x=5]\n    MESSAGE=llo\n    SYSLOG_IDENTIFIER=echo\n    CONTAINER_ID=a1\n    _HOSTNAME=mx\n    _PID=1"
 )
 
+// mixedPieces are pieces that two containers wrote at once.
+const mixedPieces = "[pod/mail-0/postfix] 2026-11-19T12:37:15Z stdout P echo[1]: he\n[pod/web-0/nginx] 2026-11-19T12:37:16Z stdout P echo[2]: w\n" +
+	"[pod/web-0/nginx] 2026-11-19T12:37:16Z stdout F eb\n[pod/mail-0/postfix] 2026-11-19T12:37:15Z stdout F llo"
+
 func TestManyLines(t *testing.T) {
 	hi := "2026-11-19T12:37:15Z mx echo[] hi"
 	tests := []struct {
@@ -323,6 +329,11 @@ func TestManyLines(t *testing.T) {
 		{"frames", "49 <22>1 2026-11-19T12:37:15Z mx echo 58 - - one two49 <22>1 2026-11-19T12:37:15Z mx echo 58 - - one two",
 			[]string{"2026-11-19T12:37:15Z mx echo[58] one two", "2026-11-19T12:37:15Z mx echo[58] one two"}},
 		{"pieces", "2026-11-19T12:37:15Z stdout P echo[1]: he\n2026-11-19T12:37:15Z stdout F llo", []string{"2026-11-19T12:37:15Z  echo[1] hello"}},
+		{"pieces of two containers", mixedPieces, []string{"2026-11-19T12:37:16Z  echo[2] web", "2026-11-19T12:37:15Z  echo[1] hello"}},
+		{"pieces of both streams", "2026-11-19T12:37:15Z stdout P echo[1]: he\n2026-11-19T12:37:15Z stderr F echo[1]: oh\n2026-11-19T12:37:15Z stdout F llo",
+			[]string{"2026-11-19T12:37:15Z  echo[1] oh", "2026-11-19T12:37:15Z  echo[1] hello"}},
+		{"pieces of two files", "/var/log/containers/a.log:2026-11-19T12:37:15Z stdout P echo[1]: he\n/var/log/containers/b.log:2026-11-19T12:37:15Z stdout F echo[2]: b\n" +
+			"/var/log/containers/a.log:2026-11-19T12:37:15Z stdout F llo", []string{"2026-11-19T12:37:15Z  echo[2] b", "2026-11-19T12:37:15Z  echo[1] hello"}},
 	}
 	long := strings.Repeat("x", pieceSize-len("echo[1]: "))
 	tests = append(tests, []struct {
@@ -349,7 +360,7 @@ func TestManyLines(t *testing.T) {
 
 // TestSplitAnywhere saves and restores the state between any two lines.
 func TestSplitAnywhere(t *testing.T) {
-	lines := strings.Split(verboseLog+"\n"+prettyLog+exportLog+piecesExport+"\n"+arrayLog+"\n2026-11-19T12:37:15Z stdout P echo[1]: he\n2026-11-19T12:37:15Z stdout F llo\nDec 31 23:59:59 mx echo: x\nJan  1 00:00:00 mx echo: y", "\n")
+	lines := strings.Split(verboseLog+"\n"+prettyLog+exportLog+piecesExport+"\n"+arrayLog+"\n"+mixedPieces+"\n2026-11-19T12:37:15Z stdout P echo[1]: he\n2026-11-19T12:37:15Z stdout F llo\nDec 31 23:59:59 mx echo: x\nJan  1 00:00:00 mx echo: y", "\n")
 	want := read(newReader(t), lines...)
 	for i := range lines {
 		first, second := newReader(t), newReader(t)
