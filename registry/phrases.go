@@ -16,9 +16,10 @@ import (
 // Phrases are lower case. A phrase stands for whole words: "full" is not found
 // in "fully", unless it is written "full*"; "*full" is found in "overfull".
 //
-// They are a sorted list: from where a word begins, each further byte of the
-// text narrows the range of phrases that begin so. That needs no tables to be
-// built when the program starts, which costs more than most questions to it.
+// They are a sorted list: one binary search leads to the last phrase that is not
+// behind the text in that order, and every phrase that the text begins with is
+// that one or a beginning of it. That needs no tables to be built when the program
+// starts, which costs more than most questions to it.
 type phrases struct {
 	words sortedPhrases // that begin where a word does
 	open  sortedPhrases // that may begin within a word
@@ -27,6 +28,7 @@ type phrases struct {
 // sortedPhrases are phrases in the order of their texts.
 type sortedPhrases struct {
 	list  []phrase
+	heads []uint64                         // the first bytes of each, see headOf
 	first [256][2]uint16                   // byte → range of the phrases that begin with it
 	pairs [pairBytes * pairBytes][2]uint16 // two common bytes → range
 	short bool                             // there are phrases of one byte
@@ -48,6 +50,7 @@ type phrase struct {
 	text    string
 	index   uint16
 	words   uint16 // how many it has
+	shorter int16  // the longest other phrase that it begins with, none -1
 	openEnd bool   // may end within a word
 }
 
@@ -136,76 +139,109 @@ func newPhrases(texts []string) (*phrases, error) {
 	return p, nil
 }
 
-// inOrder returns phrases in the order of their texts. Most are told apart by their
-// first bytes, compared as one number, and only those move while sorting: every start
-// of the program waits for this.
-func inOrder(list []phrase) []phrase {
+// headOf returns the first bytes of a text as a number that sorts as they do.
+func headOf[T string | []byte](text T) uint64 {
+	if len(text) >= 8 {
+		return uint64(text[0])<<56 | uint64(text[1])<<48 | uint64(text[2])<<40 | uint64(text[3])<<32 |
+			uint64(text[4])<<24 | uint64(text[5])<<16 | uint64(text[6])<<8 | uint64(text[7])
+	}
+	var head [8]byte
+	copy(head[:], text)
+	return binary.BigEndian.Uint64(head[:])
+}
+
+// sort puts the phrases in the order of their texts. Most are told apart by their
+// heads, and only those move while sorting: every start of the program waits for this.
+func (s *sortedPhrases) sort() {
 	type place struct {
 		head  uint64
 		index int
 	}
-	places := make([]place, len(list))
-	for i := range list {
-		var head [8]byte
-		copy(head[:], list[i].text)
-		places[i] = place{binary.BigEndian.Uint64(head[:]), i}
+	places := make([]place, len(s.list))
+	for i := range s.list {
+		places[i] = place{headOf(s.list[i].text), i}
 	}
 	slices.SortFunc(places, func(a, b place) int {
 		if a.head != b.head {
 			return cmp.Compare(a.head, b.head)
 		}
-		return strings.Compare(list[a.index].text, list[b.index].text)
+		return strings.Compare(s.list[a.index].text, s.list[b.index].text)
 	})
-	sorted := make([]phrase, len(list))
+	sorted := make([]phrase, len(s.list))
+	s.heads = make([]uint64, len(s.list))
 	for i, p := range places {
-		sorted[i] = list[p.index]
+		sorted[i], s.heads[i] = s.list[p.index], p.head
 	}
-	return sorted
+	s.list = sorted
+	s.index()
 }
 
-func (s *sortedPhrases) sort() {
-	s.list = inOrder(s.list)
+// index notes where the phrases of each beginning are, and which begin others.
+func (s *sortedPhrases) index() {
+	before := int16(-1)
 	for i := range s.list {
-		r := &s.first[s.list[i].text[0]]
-		if r[1] == 0 {
-			r[0] = uint16(i)
+		text := s.list[i].text
+		for before >= 0 && !s.begins(int(before), i) {
+			before = s.list[before].shorter
 		}
-		r[1] = uint16(i + 1)
-		s.short = s.short || len(s.list[i].text) == 1
-		if pair := pairAt(s.list[i].text, 0); pair != 0 {
-			r := &s.pairs[pair]
-			if r[1] == 0 {
-				r[0] = uint16(i)
+		s.list[i].shorter, before = before, int16(i)
+		extend(&s.first[text[0]], i)
+		s.short = s.short || len(text) == 1
+		if len(text) > 1 {
+			if pair := pairNumber(pairOf[text[0]], pairOf[text[1]]); pair != 0 {
+				extend(&s.pairs[pair], i)
 			}
-			r[1] = uint16(i + 1)
 		}
 	}
 }
 
-// pairAt returns the number of the two bytes at i, 0 unless both are common.
-func pairAt[T string | []byte](text T, i int) int {
-	if i+1 >= len(text) || pairOf[text[i]] == 0 || pairOf[text[i+1]] == 0 {
+// begins reports whether phrase j begins with phrase i.
+func (s *sortedPhrases) begins(i, j int) bool {
+	n, differ := len(s.list[i].text), s.heads[i]^s.heads[j]
+	if n < 8 {
+		return differ>>(64-8*n) == 0
+	}
+	return differ == 0 && strings.HasPrefix(s.list[j].text, s.list[i].text)
+}
+
+// extend adds i, which is behind it, to a range.
+func extend(r *[2]uint16, i int) {
+	if r[1] == 0 {
+		r[0] = uint16(i)
+	}
+	r[1] = uint16(i + 1)
+}
+
+// pairNumber returns the number of two bytes that pairOf numbers, 0 unless both are common.
+func pairNumber(a, b uint8) int {
+	if a == 0 || b == 0 {
 		return 0
 	}
-	return int(pairOf[text[i]])*pairBytes + int(pairOf[text[i+1]])
+	return int(a)*pairBytes + int(b)
 }
 
 // find adds the phrases in text to f.
 func (p *phrases) find(text []byte, f *found) {
 	within, words := false, uint16(0)
 	for i, c := range text {
-		word := isWordByte(c)
+		pair, word := 0, isWordByte(c)
+		if i+1 < len(text) {
+			pair = pairNumber(pairOf[c], pairOf[text[i+1]])
+		}
 		if word && !within {
 			words++
-			if i == 0 || text[i-1] != '{' { // what is masked is no word
-				p.words.at(text, i, words, f)
+			masked := i > 0 && text[i-1] == '{' // it is no word
+			if r := p.words.beginning(c, pair); r[0] < r[1] && !masked {
+				p.words.at(r, text[i:], words, f)
 			}
 		} else if endsSentence(text, i) {
 			words += nextSentence
 		} else if c == ',' || c == '(' {
 			words += nextPart
 		}
-		p.open.at(text, i, words, f)
+		if r := p.open.beginning(c, pair); r[0] < r[1] {
+			p.open.at(r, text[i:], words, f)
+		}
 		within = word
 	}
 }
@@ -217,57 +253,58 @@ func endsSentence(text []byte, i int) bool {
 	return (c == '.' || c == ';' || c == '!') && i+1 < len(text) && text[i+1] == ' ' && (i == 0 || text[i-1] != '.')
 }
 
-// at adds the phrases that begin at start, in the word of that number.
-func (s *sortedPhrases) at(text []byte, start int, word uint16, f *found) {
-	r, n := s.first[text[start]], 1
-	if r[1] == 0 {
-		return
+// beginning returns the range of the phrases that begin with a byte, and with a pair
+// of bytes where that has a number.
+func (s *sortedPhrases) beginning(c byte, pair int) [2]uint16 {
+	if pair != 0 && !s.short {
+		return s.pairs[pair]
 	}
-	if pair := pairAt(text, start); pair != 0 && !s.short {
-		r, n = s.pairs[pair], 2
-	}
-	for low, high := int(r[0]), int(r[1]); low < high; n++ {
-		// All phrases in the range agree with the text so far, so that one of
-		// n bytes is a hit, and is the first of them.
-		for low < high && len(s.list[low].text) == n {
-			if ph := &s.list[low]; ph.openEnd || start+n == len(text) || !isWordByte(text[start+n]) {
-				f.add(ph.index)
-				if f.n < maxHits {
-					f.hits[f.n] = hit{ph.index, word, word + max(ph.words, 1) - 1}
-					f.n++
-				}
-			}
-			low++
-		}
-		if low == high || start+n == len(text) {
+	return s.first[c]
+}
+
+// at adds the phrases of a range that text begins with, in the word of that number.
+func (s *sortedPhrases) at(r [2]uint16, text []byte, word uint16, f *found) {
+	for i := s.behind(r, text) - 1; i >= int(r[0]); i = int(s.list[i].shorter) {
+		if ph := s.list[i].text; len(ph) <= len(text) && string(text[:len(ph)]) == ph {
+			s.add(i, text, word, f)
 			return
 		}
-		low, high = s.narrow(low, high, n, text[start+n])
 	}
 }
 
-// narrow returns the part of a range whose byte n is c.
-func (s *sortedPhrases) narrow(low, high, n int, c byte) (int, int) {
-	if s.list[low].text[n] == c && s.list[high-1].text[n] == c {
-		return low, high
-	}
-	from, to := low, high
-	for from < to { // the first that is not less
-		if m := (from + to) / 2; s.list[m].text[n] < c {
-			from = m + 1
+// behind returns the first phrase of a range that is behind text in their order.
+func (s *sortedPhrases) behind(r [2]uint16, text []byte) int {
+	low, high, head := int(r[0]), int(r[1]), headOf(text)
+	for low < high {
+		m := int(uint(low+high) / 2)
+		after := s.heads[m] > head
+		if s.heads[m] == head {
+			ph := s.list[m].text
+			after = ph > string(text[:min(len(ph), len(text))])
+		}
+		if after {
+			high = m
 		} else {
-			to = m
+			low = m + 1
 		}
 	}
-	low, to = from, high
-	for from < to { // the first that is more
-		if m := (from + to) / 2; s.list[m].text[n] <= c {
-			from = m + 1
-		} else {
-			to = m
-		}
+	return low
+}
+
+// add adds a phrase that text begins with, and those that begin it, the shortest first.
+func (s *sortedPhrases) add(i int, text []byte, word uint16, f *found) {
+	ph := &s.list[i]
+	if ph.shorter >= 0 {
+		s.add(int(ph.shorter), text, word, f)
 	}
-	return low, from
+	if n := len(ph.text); !ph.openEnd && n < len(text) && isWordByte(text[n]) {
+		return
+	}
+	f.phraseSet.add(ph.index)
+	if f.n < maxHits {
+		f.hits[f.n] = hit{ph.index, word, word + max(ph.words, 1) - 1}
+		f.n++
+	}
 }
 
 func isWordByte(c byte) bool {

@@ -77,14 +77,14 @@ func TestRegistrable(t *testing.T) {
 	}
 }
 
-func TestSortedLines(t *testing.T) {
-	lines := sortedLines{"*.a\n*.ab\n*.b\n*.d\n", len("*.")}
+func TestLineSet(t *testing.T) {
+	lines := newLineSet("*.a\n*.ab\n*.b\n*.d\n", len("*."))
 	for _, line := range []string{"a", "ab", "b", "d"} {
 		if !lines.has(line) {
 			t.Errorf("%q is not found", line)
 		}
 	}
-	for _, line := range []string{"", "aa", "c", "e", "A", "a\nab"} {
+	for _, line := range []string{"", "aa", "c", "e", "A", "a\nab", "d\n"} {
 		if lines.has(line) {
 			t.Errorf("%q is found", line)
 		}
