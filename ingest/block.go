@@ -246,7 +246,8 @@ func tooLong(err error) *source.TooLongError {
 func (f *feed) sample(r *source.Reader, line []byte) {
 	if f.block != nil && len(f.block.samples) < samples {
 		shown := f.stream.Redact(line)
-		f.block.samples = append(f.block.samples, Sample{r.Position().Line, string(shown[:min(len(shown), 200)])})
+		f.block.samples = append(f.block.samples,
+			Sample{r.Position().Line, string(shown[:min(len(shown), 200)])})
 	}
 }
 

@@ -38,7 +38,8 @@ const sweepEvery = 24 * time.Hour
 // is done or, when standard input is all there is to read, until its end. Then
 // it commits what it has read and returns nil. Only errors of the store end it
 // early; others are told to opt.Warn.
-func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args []string, opt FollowOptions) error {
+func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args []string,
+	opt FollowOptions) error {
 	l, err := newLoop(ctx, db, rules, opt.Options)
 	if err != nil {
 		return err
@@ -52,7 +53,8 @@ func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args
 	l.tracker.Warn = f.warn
 	files := slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == source.Stdin })
 	if len(files) < len(args) {
-		if f.parser, err = detect.NewStream(l.parserOptions("-"), opt.Format, opt.Year, time.Now()); err != nil {
+		if f.parser, err = detect.NewStream(l.parserOptions("-"), opt.Format, opt.Year,
+			time.Now()); err != nil {
 			return err
 		}
 		if opt.Stdin == nil {

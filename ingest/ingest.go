@@ -86,7 +86,8 @@ func (f *File) NotUnderstood() bool {
 	for _, s := range f.Seen {
 		headers += s.Headers
 	}
-	return f.lacking || !f.resumed && f.Lines.Understood == headers && (f.Lines.Unparsed > f.Lines.Irrelevant || f.forced && headers == 0)
+	return f.lacking || !f.resumed && f.Lines.Understood == headers &&
+		(f.Lines.Unparsed > f.Lines.Irrelevant || f.forced && headers == 0)
 }
 
 // loop is the state of a run.
@@ -200,7 +201,8 @@ func (l *loop) readAs(name string) error {
 // Run reads what is new in the sources. An error of a single source is noted
 // in the result; one of the store ends the run: what was committed before
 // stays, and the next run goes on from there.
-func Run(ctx context.Context, db store.Writable, rules store.Classifier, families []source.Family, opt Options) (Result, error) {
+func Run(ctx context.Context, db store.Writable, rules store.Classifier, families []source.Family,
+	opt Options) (Result, error) {
 	var res Result
 	l, err := newLoop(ctx, db, rules, opt)
 	if err != nil {
@@ -264,7 +266,8 @@ func reportsFirst(families []source.Family) []source.Family {
 // isReport reports whether a line begins what any log may report too.
 func isReport(line []byte) bool {
 	return slices.ContainsFunc(parsers.Formats(), func(f parsers.Format) bool {
-		return f.IsRepeated(parsers.Attempt) && f.Claim(&parsers.Entry{Message: line}) == parsers.MineFromHereOn
+		return f.IsRepeated(parsers.Attempt) &&
+			f.Claim(&parsers.Entry{Message: line}) == parsers.MineFromHereOn
 	})
 }
 
@@ -376,7 +379,8 @@ func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error 
 		return err
 	}
 	if err := restore(stream, position.State); err != nil {
-		res.Errs = append(res.Errs, fmt.Errorf("go on reading %s in mid-line: %w: an open row or session is lost", r.Path(), err))
+		res.Errs = append(res.Errs,
+			fmt.Errorf("go on reading %s in mid-line: %w: an open row or session is lost", r.Path(), err))
 	}
 	if l.opt.Whole {
 		r.Whole()
@@ -522,7 +526,8 @@ func (p positions) FingerprintLengths(ctx context.Context) ([]int64, error) {
 	return p.w.FingerprintLengths()
 }
 
-func (p positions) ByFingerprint(_ context.Context, fingerprint [16]byte, length int64) ([]source.Position, error) {
+func (p positions) ByFingerprint(_ context.Context, fingerprint [16]byte,
+	length int64) ([]source.Position, error) {
 	return convert(p.w.SourcesByFingerprint(fingerprint, length))
 }
 

@@ -81,8 +81,14 @@ func (o *once) begin(name string) error {
 
 // forget drops all that is in memory, also what was not written.
 func (o *once) forget() {
-	*o = once{w: o.w, name: o.name, hosts: map[string]*span{}, pending: map[int64]*[]uint32{}, sets: map[int64]minuteSet{},
-		covers: map[string]map[int64]store.Coverage{}}
+	*o = once{
+		w:       o.w,
+		name:    o.name,
+		hosts:   map[string]*span{},
+		pending: map[int64]*[]uint32{},
+		sets:    map[int64]minuteSet{},
+		covers:  map[string]map[int64]store.Coverage{},
+	}
 }
 
 // counted reports whether a line was counted in another log, and notes that it was

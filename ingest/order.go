@@ -15,7 +15,9 @@ import (
 // order of the arguments: pieces of one log may go by any names. A family that is read as
 // it comes (standard input) leaves them as they are.
 func (l *loop) inTime(families []source.Family) []source.Family {
-	if len(families) == 1 || slices.ContainsFunc(families, func(f source.Family) bool { return f.Stream() }) {
+	if len(families) == 1 || slices.ContainsFunc(families, func(f source.Family) bool {
+		return f.Stream()
+	}) {
 		return families
 	}
 	type begun struct {

@@ -18,7 +18,8 @@ import (
 type watcher struct {
 	tracker *track.Tracker
 	shown   map[int64]int64 // offset, by the ID of the source
-	before  int64           // sources up to this ID were there before; nothing of them is shown that was read before
+	// sources up to this ID were there before; nothing of them is shown that was read before
+	before int64
 }
 
 func newWatcher(w store.Writer, rules store.Classifier) *watcher {

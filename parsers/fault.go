@@ -6,12 +6,15 @@ type Problem string
 
 // The problems.
 const (
-	ProblemDisk     Problem = "disk"           // no space, no inodes, a quota, a file that grew too big
-	ProblemMemory   Problem = "memory"         // out of memory, of file descriptors or of processes
-	ProblemConfig   Problem = "configuration"  // a parameter, a missing file, permissions, a table that cannot be read
-	ProblemLookup   Problem = "lookup"         // a table on a server (LDAP, SQL) or a map that cannot be asked
-	ProblemDNS      Problem = "dns"            // the resolver does not answer
-	ProblemResolver Problem = "open-resolver"  // a DNS blocklist refuses to answer, so that all mail is refused
+	ProblemDisk   Problem = "disk"   // no space, no inodes, a quota, a file that grew too big
+	ProblemMemory Problem = "memory" // out of memory, of file descriptors or of processes
+	// a parameter, a missing file, permissions, a table that cannot be read
+	ProblemConfig Problem = "configuration"
+	// a table on a server (LDAP, SQL) or a map that cannot be asked
+	ProblemLookup Problem = "lookup"
+	ProblemDNS    Problem = "dns" // the resolver does not answer
+	// a DNS blocklist refuses to answer, so that all mail is refused
+	ProblemResolver Problem = "open-resolver"
 	ProblemMilter   Problem = "milter"         // a milter cannot be reached or breaks off
 	ProblemPolicy   Problem = "policy-service" // so does a policy server
 	ProblemFilter   Problem = "filter"         // so does a content filter or a scanner

@@ -5,7 +5,8 @@ import "strings"
 // The fields of a Record by subject. Kind, Format, Time, Host, Instance, Service
 // and Delay may be in every record.
 const (
-	ofMessage   = "ID HasSender Sender Account Login Client ClientIP MessageID Size Recipients Reinjected BounceOf Own QueueIDs"
+	ofMessage = "ID HasSender Sender Account Login Client ClientIP MessageID Size Recipients " +
+		"Reinjected BounceOf Own QueueIDs"
 	ofRecipient = "Address Original Direction"
 	ofContact   = "Outcome Relay RelayIP Stage Source Reply Then MTAStatus NextID TLS Nth"
 	ofTwin      = "Copy LineHash"

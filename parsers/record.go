@@ -45,7 +45,8 @@ const (
 )
 
 var kindNames = [...]string{
-	"", "arrival", "expected", "attempt", "suspended", "settled", "end", "rejection", "connection", "trouble", "complaint", "placed", "noted",
+	"", "arrival", "expected", "attempt", "suspended", "settled", "end", "rejection", "connection",
+	"trouble", "complaint", "placed", "noted",
 }
 
 // String returns the name of a kind.
@@ -108,9 +109,11 @@ type Message struct {
 
 // Recipient is the recipient a record is about.
 type Recipient struct {
-	Address   []byte // without angle brackets
-	Original  []byte // the address before rewriting or expansion (orig_to=); in a report about a message another one that it has
-	Kept      bool   // with Expected: it stays a recipient, though other records say it was replaced
+	Address []byte // without angle brackets
+	// the address before rewriting or expansion (orig_to=); in a report about a message another one
+	// that it has
+	Original  []byte
+	Kept      bool // with Expected: it stays a recipient, though other records say it was replaced
 	Direction registry.Direction
 	Place     []byte // "dovecot: stored in Junk"
 

@@ -100,7 +100,13 @@ func readRules(path string) ([]byte, error) {
 type source struct{ name, text string }
 
 func compileRules(sources ...source) (*Rules, error) {
-	rr := ruleReader{rules: make([]rule, 0, 512), texts: make([]string, 0, maxPhrases/2), indexes: make(map[string]uint16, maxPhrases/2), names: map[string]bool{}, classes: map[string]string{}}
+	rr := ruleReader{
+		rules:   make([]rule, 0, 512),
+		texts:   make([]string, 0, maxPhrases/2),
+		indexes: make(map[string]uint16, maxPhrases/2),
+		names:   map[string]bool{},
+		classes: map[string]string{},
+	}
 	for _, s := range sources {
 		if err := rr.read(s.text); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
@@ -113,7 +119,14 @@ func compileRules(sources ...source) (*Rules, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Rules{rules: rr.rules, phrases: p, asked: map[string]bool{}, version: sync.OnceValue(func() string { return version(sources) })}
+	r := &Rules{
+		rules:   rr.rules,
+		phrases: p,
+		asked:   map[string]bool{},
+		version: sync.OnceValue(func() string {
+			return version(sources)
+		}),
+	}
 	r.index(len(rr.texts))
 	return r, nil
 }
@@ -215,7 +228,8 @@ func (r *Rules) senderRefused(f *Failure, text []byte) Verdict {
 	}
 	v := r.decide(&Failure{Reply: f.Reply, Source: f.Source}, text[i+len(senderFrame):])
 	reason := atMail(v.Reason)
-	if v.DecidedBy != ByText || v.Confidence < ConfidenceMedium || reason == "policy" || reason == "bad-sender" {
+	if v.DecidedBy != ByText || v.Confidence < ConfidenceMedium || reason == "policy" ||
+		reason == "bad-sender" {
 		return Verdict{} // no more than that it is refused
 	}
 	v.Reason = reason
@@ -223,7 +237,8 @@ func (r *Rules) senderRefused(f *Failure, text []byte) Verdict {
 }
 
 // causes are words that a cause follows.
-var causes = [...]string{"policy reasons: ", "policy restrictions: ", "policy: ", "policy violation: ", "policy rejection: ", "reason: ", "command rejected: ", "because of ", " because "}
+var causes = [...]string{"policy reasons: ", "policy restrictions: ", "policy: ", "policy violation: ",
+	"policy rejection: ", "reason: ", "command rejected: ", "because of ", " because "}
 
 // because decides about mail that is refused by a rule, or limited, by the cause that
 // the reply names: "refused for policy reasons: unsolicited message".
@@ -290,12 +305,14 @@ func (r *Rules) decide(f *Failure, text []byte) Verdict {
 	code, specific := r.code(f)
 	if rule := r.first(f, &found, &ask, false); rule != nil {
 		v := Verdict{rule.reason, rule.name, rule.decides(), ConfidenceHigh}
-		if v.DecidedBy == ByStage || len(rule.near) > 0 || specific && code.Reason != v.Reason || r.contested(f, &found, &ask, rule) {
+		if v.DecidedBy == ByStage || len(rule.near) > 0 || specific && code.Reason != v.Reason ||
+			r.contested(f, &found, &ask, rule) {
 			v.Confidence = ConfidenceMedium
 		}
 		return v
 	}
-	if specific && !(code.Reason == "syntax" && code.DecidedBy == ByCode) { // X.5.0 and X.5.1 are given to anything
+	// X.5.0 and X.5.1 are given to anything
+	if specific && !(code.Reason == "syntax" && code.DecidedBy == ByCode) {
 		return code
 	}
 	if rule := r.first(f, &found, &ask, true); rule != nil {
@@ -329,7 +346,8 @@ func (r *Rules) contested(f *Failure, found *found, ask *ruleSet, by *rule) bool
 	for w, word := range ask[:(len(r.rules)+63)/64] {
 		for word &^= r.weak[w]; word != 0; word &= word - 1 {
 			rule := &r.rules[w*64+bits.TrailingZeros64(word)]
-			if rule.reason != by.reason && rule.reason != "policy" && len(rule.text) > 0 && rule.match(f, found) {
+			if rule.reason != by.reason && rule.reason != "policy" && len(rule.text) > 0 &&
+				rule.match(f, found) {
 				return true
 			}
 		}

@@ -146,7 +146,8 @@ func newEntry(b *block) (*Entry, error) {
 	e := &Entry{Code: b.name}
 	fields := map[string]*string{
 		"name": &e.Name, "iana": &e.Registered, "kind": &e.Standing, "brief": &e.Brief, "what": &e.Meaning,
-		"causes": &e.Cause, "action": &e.Action, "recipient": &e.Recipient, "basic": &e.Basic, "ref": &e.Reference,
+		"causes": &e.Cause, "action": &e.Action, "recipient": &e.Recipient, "basic": &e.Basic,
+		"ref":    &e.Reference,
 		"status": &e.Status,
 	}
 	for _, f := range b.fields {
@@ -174,7 +175,8 @@ func newEntry(b *block) (*Entry, error) {
 	if info == nil {
 		info = reasonTable()["unknown"]
 	}
-	for p, value := range map[*string]string{&e.Brief: info.Brief, &e.Cause: info.Cause, &e.Action: info.Action, &e.Recipient: info.Recipient} {
+	for p, value := range map[*string]string{&e.Brief: info.Brief, &e.Cause: info.Cause,
+		&e.Action: info.Action, &e.Recipient: info.Recipient} {
 		if *p == "" {
 			*p = value
 		}
@@ -246,7 +248,8 @@ func (t *table) indexPhrases() error {
 }
 
 // vendorProviders maps vendors of vendor.csv to providers of another name.
-var vendorProviders = map[string]string{"Gmail": "Google", "Exchange Online": "Microsoft", "Outlook.com": "Microsoft", "Cisco ESA": "Cisco", "MessageLabs": "Broadcom"}
+var vendorProviders = map[string]string{"Gmail": "Google", "Exchange Online": "Microsoft",
+	"Outlook.com": "Microsoft", "Cisco ESA": "Cisco", "MessageLabs": "Broadcom"}
 
 func (t *table) readVendors() error {
 	rows, err := csv.NewReader(strings.NewReader(vendorText)).ReadAll()
@@ -261,7 +264,16 @@ func (t *table) readVendors() error {
 		if len(row) != 8 {
 			return fmt.Errorf("vendor.csv: row %d: want 8 columns", i+2)
 		}
-		v := &Vendor{Name: row[0], Code: row[1], Reason: Reason(row[2]), Meaning: row[3], Cause: row[4], Action: row[5], Reference: row[6], Unconfirmed: row[7] != ""}
+		v := &Vendor{
+			Name:        row[0],
+			Code:        row[1],
+			Reason:      Reason(row[2]),
+			Meaning:     row[3],
+			Cause:       row[4],
+			Action:      row[5],
+			Reference:   row[6],
+			Unconfirmed: row[7] != "",
+		}
 		if _, ok := reasonTable()[v.Reason]; !ok && v.Reason != "" {
 			return fmt.Errorf("vendor.csv: row %d: no reason %q", i+2, v.Reason)
 		}
@@ -294,7 +306,8 @@ func (v *Vendor) parseCode() {
 	var tag []string
 	for i, word := range words {
 		bare := strings.Trim(word, "(#)")
-		if p, err := parseEnhancedPattern(bare); err == nil && (i < 2 || words[0] == "Status") && p.class > 0 {
+		if p, err := parseEnhancedPattern(bare); err == nil && (i < 2 || words[0] == "Status") &&
+			p.class > 0 {
 			v.enhanced, v.coded = p, true
 			continue
 		}
@@ -444,7 +457,8 @@ func providerVendor(reply uint16, e Enhanced, provider string) *Vendor {
 	}
 	var best *Vendor
 	for _, v := range list {
-		if v.Provider == provider && v.tag == "" && v.match(reply, e) && (best == nil || v.reply == reply && best.reply != reply) {
+		if v.Provider == provider && v.tag == "" && v.match(reply, e) &&
+			(best == nil || v.reply == reply && best.reply != reply) {
 			best = v
 		}
 	}
@@ -535,7 +549,8 @@ func replyReason(reply uint16, provider string) Verdict {
 // unknown user.
 func Brief(reply uint16, enhanced Enhanced, provider string, reason Reason) (name, advice string) {
 	info := reason.Info()
-	if v := providerVendor(reply, enhanced, provider); v != nil && v.Reason == reason && len(v.Meaning) <= maxBrief && len(v.Action) <= maxBrief {
+	if v := providerVendor(reply, enhanced, provider); v != nil && v.Reason == reason &&
+		len(v.Meaning) <= maxBrief && len(v.Action) <= maxBrief {
 		return v.Meaning, v.Action
 	}
 	var entry *Entry

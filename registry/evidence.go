@@ -22,9 +22,10 @@ type Confidence uint8
 
 // The grades. Databases store their numbers.
 const (
-	ConfidenceNone   Confidence = 0 // not classified
-	ConfidenceLow    Confidence = 1 // unknown, a single word, or a code that says little
-	ConfidenceMedium Confidence = 2 // a code alone, a stage, or a phrase that the code or another phrase contradicts
+	ConfidenceNone Confidence = 0 // not classified
+	ConfidenceLow  Confidence = 1 // unknown, a single word, or a code that says little
+	// a code alone, a stage, or a phrase that the code or another phrase contradicts
+	ConfidenceMedium Confidence = 2
 	ConfidenceHigh   Confidence = 3 // a whole phrase that no other contradicts, or the provider's own word
 )
 

@@ -158,5 +158,6 @@ func (v *visible) shows(r rune) bool {
 // shapeless reports whether r is a letter or a symbol that is drawn as nothing.
 func shapeless(r rune) bool {
 	const brailleBlank = 0x2800
-	return r == brailleBlank || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+	return r == brailleBlank ||
+		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }

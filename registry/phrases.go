@@ -250,7 +250,8 @@ func (p *phrases) find(text []byte, f *found) {
 // sendmail puts between an address and what is said of it.
 func endsSentence(text []byte, i int) bool {
 	c := text[i]
-	return (c == '.' || c == ';' || c == '!') && i+1 < len(text) && text[i+1] == ' ' && (i == 0 || text[i-1] != '.')
+	return (c == '.' || c == ';' || c == '!') && i+1 < len(text) && text[i+1] == ' ' &&
+		(i == 0 || text[i-1] != '.')
 }
 
 // beginning returns the range of the phrases that begin with a byte, and with a pair

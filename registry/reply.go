@@ -189,7 +189,8 @@ func endsEnhanced(rest []byte, alone bool) bool {
 	if !alone {
 		return c != '@'
 	}
-	return !letter(c) && c < 0x80 && c != '@' && c != '_' && c != '/' && !(c == '-' && (digit(next) || letter(next)))
+	return !letter(c) && c < 0x80 && c != '@' && c != '_' && c != '/' &&
+		!(c == '-' && (digit(next) || letter(next)))
 }
 
 // hashedEnhanced finds a code that is marked as one: (#5.1.1), #5.1.0. Yahoo

@@ -38,7 +38,8 @@ type enhancedPattern struct {
 }
 
 func (p enhancedPattern) match(e Enhanced) bool {
-	return !e.IsZero() && (p.class < 0 || p.class == int16(e.Class)) && (p.subject < 0 || p.subject == int16(e.Subject)) &&
+	return !e.IsZero() && (p.class < 0 || p.class == int16(e.Class)) &&
+		(p.subject < 0 || p.subject == int16(e.Subject)) &&
 		e.Detail >= p.lowDetail && e.Detail <= p.hiDetail
 }
 
@@ -50,7 +51,9 @@ func (r *rule) match(f *Failure, found *found) bool {
 		len(r.sources) > 0 && !slices.Contains(r.sources, f.Source) {
 		return false
 	}
-	if len(r.replies) > 0 && !slices.ContainsFunc(r.replies, func(p replyPattern) bool { return p.match(f.Reply) }) {
+	if len(r.replies) > 0 && !slices.ContainsFunc(r.replies, func(p replyPattern) bool {
+		return p.match(f.Reply)
+	}) {
 		return false
 	}
 	if len(r.enhanced) > 0 {
@@ -135,7 +138,8 @@ func (rr *ruleReader) read(text string) error {
 		if len(r.near) == 1 {
 			return fmt.Errorf("line %d: rule %s has one line \"near\", want two", b.line, b.name)
 		}
-		if len(r.text)+len(r.near)+len(r.replies)+len(r.enhanced)+len(r.providers)+len(r.stages)+len(r.sources) == 0 {
+		if len(r.text)+len(r.near)+len(r.replies)+len(r.enhanced)+len(r.providers)+len(r.stages)+len(
+			r.sources) == 0 {
 			return fmt.Errorf("line %d: rule %s has no condition", b.line, b.name)
 		}
 		rr.rules = append(rr.rules, r)

@@ -118,7 +118,8 @@ func (s *signer) word(i int) int {
 	t := s.text
 	end, flags := i, uint8(0)
 	for end < len(t) && kinds[t[end]] > isPunct {
-		if t[end] == '.' && end > i && flags&isAt == 0 && glued(t[end:]) { // "User unknown...ann@example.com"
+		// "User unknown...ann@example.com"
+		if t[end] == '.' && end > i && flags&isAt == 0 && glued(t[end:]) {
 			s.put(t[i : end+3])
 			s.hard = len(s.dst)
 			return end + 3
@@ -186,7 +187,8 @@ func (s *signer) dotted(w []byte) {
 
 // plain copies a word of letters, unless it is a name or random.
 func (s *signer) plain(w []byte, i, end int) {
-	if i > 0 && end < len(s.text) && (s.text[i-1] == '"' || s.text[i-1] == '\'') && s.text[end] == s.text[i-1] && s.namesUser() {
+	if i > 0 && end < len(s.text) && (s.text[i-1] == '"' || s.text[i-1] == '\'') &&
+		s.text[end] == s.text[i-1] && s.namesUser() {
 		s.putString("{name}")
 		return
 	}
@@ -201,7 +203,8 @@ func (s *signer) plain(w []byte, i, end int) {
 // name follows: unknown user: "bob".
 func (s *signer) namesUser() bool {
 	b := bytes.TrimRight(s.dst[s.start:], `"':= `)
-	for _, word := range [...]string{"user", "mailbox", "account", "recipient", "alias", "User", "Mailbox", "Account", "Recipient"} {
+	for _, word := range [...]string{"user", "mailbox", "account", "recipient", "alias", "User", "Mailbox",
+		"Account", "Recipient"} {
 		if len(b) >= len(word) && string(b[len(b)-len(word):]) == word {
 			return true
 		}
@@ -336,7 +339,8 @@ func (s *signer) urlTail(b []byte) {
 			at = at || c == '@' || c == '%'
 		}
 		name, isPage := bytes.CutSuffix(part, []byte(".html")) // postgrey's, of a domain
-		if at || isPage && bytes.IndexByte(name, '.') > 0 && isHost(name) || digits && !isTag(part) && !isKey(part) || len(part) > 40 {
+		if at || isPage && bytes.IndexByte(name, '.') > 0 && isHost(name) ||
+			digits && !isTag(part) && !isKey(part) || len(part) > 40 {
 			s.dst = append(s.dst, "{id}"...)
 		} else {
 			s.dst = append(s.dst, part...)
@@ -406,8 +410,10 @@ func isList(w []byte) bool {
 		}
 	}
 	for label := range bytes.SplitSeq(w, []byte(".")) {
-		for _, name := range [...]string{"bl", "rbl", "dnsbl", "dnsrbl", "xbl", "sbl", "pbl", "dbl", "blacklist", "blocklist", "reputation"} {
-			if rest, ok := bytes.CutPrefix(label, []byte(name)); ok && (len(rest) == 0 || rest[0] == '-' || kinds[rest[0]] == isDigit) {
+		for _, name := range [...]string{"bl", "rbl", "dnsbl", "dnsrbl", "xbl", "sbl", "pbl", "dbl",
+			"blacklist", "blocklist", "reputation"} {
+			if rest, ok := bytes.CutPrefix(label, []byte(name)); ok &&
+				(len(rest) == 0 || rest[0] == '-' || kinds[rest[0]] == isDigit) {
 				return true
 			}
 		}

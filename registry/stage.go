@@ -60,7 +60,8 @@ func beforeMail(f *Failure, r Reason) Reason {
 			return "reverse-dns" // the only name said so far
 		}
 		return "client-refused"
-	case "user-unknown", "moved", "bad-address", "bad-sender", "mailbox-disabled", "restricted", "content", "too-big":
+	case "user-unknown", "moved", "bad-address", "bad-sender", "mailbox-disabled", "restricted",
+		"content", "too-big":
 		if f.Reply/100 == 4 {
 			return "system"
 		}
@@ -72,7 +73,8 @@ func beforeMail(f *Failure, r Reason) Reason {
 // atLogin returns what a reason means in answer to AUTH.
 func atLogin(r Reason) Reason {
 	switch r {
-	case "user-unknown", "moved", "bad-address", "bad-sender", "mailbox-disabled", "restricted", "syntax", "policy", "relay-denied":
+	case "user-unknown", "moved", "bad-address", "bad-sender", "mailbox-disabled", "restricted", "syntax",
+		"policy", "relay-denied":
 		return "login"
 	case "mailbox-full":
 		return "storage-full"
@@ -84,7 +86,8 @@ func atLogin(r Reason) Reason {
 // knows the client and the sender.
 func atMail(r Reason) Reason {
 	switch r {
-	case "user-unknown", "moved", "bad-address", "domain-unknown", "null-mx", "mailbox-disabled", "restricted", "routing":
+	case "user-unknown", "moved", "bad-address", "domain-unknown", "null-mx", "mailbox-disabled",
+		"restricted", "routing":
 		return "bad-sender"
 	case "mailbox-full":
 		return "storage-full"

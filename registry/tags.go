@@ -38,10 +38,17 @@ func parseTags(text string) ([]Tag, error) {
 	}
 	var list []Tag
 	for _, b := range blocks {
-		t := Tag{Pattern: b.name, Vendor: b.get("vendor"), Reason: Reason(b.get("reason")), Meaning: b.get("what"), Action: b.get("action")}
+		t := Tag{
+			Pattern: b.name,
+			Vendor:  b.get("vendor"),
+			Reason:  Reason(b.get("reason")),
+			Meaning: b.get("what"),
+			Action:  b.get("action"),
+		}
 		_, ok := reasonTable()[t.Reason]
 		if b.kind != "tag" || t.Vendor == "" || t.Meaning == "" || !ok && t.Reason != "" {
-			return nil, fmt.Errorf("tags: line %d: want a tag with vendor, what, and a reason if any", b.line)
+			return nil, fmt.Errorf("tags: line %d: want a tag with vendor, what, and a reason if any",
+				b.line)
 		}
 		list = append(list, t)
 	}
@@ -86,12 +93,15 @@ type FoundTag struct {
 // words that look like a tag are asked for, with capitals and digits.
 func FindTags(text string) []FoundTag {
 	var list []FoundTag
-	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(" \t[]<>;,\"'", r) }) {
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool {
+		return strings.ContainsRune(" \t[]<>;,\"'", r)
+	}) {
 		if i := strings.LastIndexByte(word, '#'); i >= 0 && strings.Contains(word[:i], "://") {
 			word = word[i+1:]
 		}
 		word = strings.TrimRight(word, ".:")
-		if len(word) < 4 || len(word) > 24 || word != strings.ToUpper(word) && !strings.HasPrefix(word, "ofr_") {
+		if len(word) < 4 || len(word) > 24 || word != strings.ToUpper(word) &&
+			!strings.HasPrefix(word, "ofr_") {
 			continue
 		}
 		t := LookupTag(word)

@@ -37,7 +37,8 @@ const (
 	StateReplaced   State = 6 // by other addresses: they are the recipients
 )
 
-var stateNames = [...]string{"pending", "delivered", "bounced", "expired", "removed", "handed over", "replaced"}
+var stateNames = [...]string{"pending", "delivered", "bounced", "expired", "removed",
+	"handed over", "replaced"}
 
 // String returns the state's name.
 func (s State) String() string { return nameOf(stateNames[:], uint8(s)) }

@@ -52,7 +52,8 @@ func (r *Report) submitters(ctx context.Context, q store.Reader) error {
 		return err
 	}
 	err := count(w, func(s *Submitter, row *store.SubmissionRow) {
-		s.Messages, s.Recipients, s.Bytes = s.Messages+row.Messages, s.Recipients+row.Recipients, s.Bytes+row.Bytes
+		s.Messages, s.Recipients, s.Bytes = s.Messages+row.Messages, s.Recipients+row.Recipients,
+			s.Bytes+row.Bytes
 	})
 	if err == nil && short && len(accounts) > 0 {
 		days, _ := r.stepBack()
@@ -109,8 +110,9 @@ func (r *Report) accountsInTrouble(ctx context.Context, q store.Reader,
 	slices.Sort(ids)
 	if len(ids) >= mostAccounted {
 		ids = ids[:mostAccounted]
-		r.Notes = append(r.Notes, fmt.Sprintf("Only the first %s recipients in trouble were looked up by account.",
-			templates.Count(mostAccounted)))
+		r.Notes = append(r.Notes,
+			fmt.Sprintf("Only the first %s recipients in trouble were looked up by account.",
+				templates.Count(mostAccounted)))
 	}
 	for chunk := range slices.Chunk(ids, 1000) {
 		if err != nil {
@@ -156,8 +158,13 @@ type jsonAccount struct {
 
 func (r *Report) jsonAccounts(n int) (list []jsonAccount) {
 	for _, a := range top(r.Submitters, n) {
-		j := jsonAccount{Account: a.Account, Messages: a.Messages, Recipients: a.Recipients, Before: a.Before,
-			Bytes: a.Bytes}
+		j := jsonAccount{
+			Account:    a.Account,
+			Messages:   a.Messages,
+			Recipients: a.Recipients,
+			Before:     a.Before,
+			Bytes:      a.Bytes,
+		}
 		if r.accountsAsked() {
 			j.Failed, j.Waiting = &a.Failed, &a.Waiting
 		}
@@ -181,7 +188,10 @@ func (c *composer) accounts() Section {
 	rows := fewRows
 	if c.accountsAsked() {
 		rows = DefaultTop
-		t.Columns = append(t.Columns, Column{Title: "Failed", Number: true}, Column{Title: "Waiting", Number: true},
+		t.Columns = append(t.Columns, Column{
+			Title:  "Failed",
+			Number: true,
+		}, Column{Title: "Waiting", Number: true},
 			Column{Title: "Bytes", Number: true})
 	}
 	for _, a := range top(c.Submitters, c.rows(rows)) {

@@ -76,8 +76,9 @@ func (r *Report) clients(ctx context.Context, q store.Reader) error {
 		return nil
 	})
 	if others > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("Only %s clients are told apart; others were refused %s times.",
-			templates.Count(mostClients), templates.Count(others)))
+		r.Notes = append(r.Notes,
+			fmt.Sprintf("Only %s clients are told apart; others were refused %s times.",
+				templates.Count(mostClients), templates.Count(others)))
 	}
 	for _, c := range found {
 		c.settle()
@@ -93,7 +94,8 @@ func (r *Report) clients(ctx context.Context, q store.Reader) error {
 func (c *Client) settle() {
 	var most int64
 	for k, n := range c.causes {
-		if n > most || n == most && cmp.Or(cmp.Compare(k.code, c.Code), cmp.Compare(k.reason, c.Reason)) < 0 {
+		if n > most || n == most &&
+			cmp.Or(cmp.Compare(k.code, c.Code), cmp.Compare(k.reason, c.Reason)) < 0 {
 			most, c.Code, c.Reason = n, k.code, k.reason
 		}
 	}
@@ -129,7 +131,8 @@ func (c *composer) refusedClients() Section {
 	for _, k := range top(c.Clients, c.rows(DefaultTop)) {
 		cause := strings.TrimSpace(k.Code + " " + registry.Reason(k.Reason).Info().Incoming)
 		t.Rows = append(t.Rows, Row{Cells: []templates.Text{
-			k.name(), templates.Number(k.Times), templates.Words(c.clock(k.First)), templates.Words(c.clock(k.Last)),
+			k.name(), templates.Number(k.Times), templates.Words(c.clock(k.First)),
+			templates.Words(c.clock(k.Last)),
 			templates.Words(cause),
 		}})
 	}
@@ -190,7 +193,8 @@ func (r *Report) jsonClients(n int) (list []jsonClient) {
 		return nil
 	}
 	for _, k := range top(r.Clients, n) {
-		list = append(list, jsonClient{k.Name, k.IP, k.Times, r.time(k.First), r.time(k.Last), k.Code, k.Reason})
+		list = append(list, jsonClient{k.Name, k.IP, k.Times, r.time(k.First), r.time(k.Last),
+			k.Code, k.Reason})
 	}
 	return list
 }

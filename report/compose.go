@@ -257,7 +257,8 @@ func (c *composer) refusals() string {
 	case n <= 2*u.refused()+leastTogether:
 		return ""
 	default:
-		return fmt.Sprintf(", %s incoming refused (usual %s)", templates.Count(n), templates.Count(u.refused()))
+		return fmt.Sprintf(", %s incoming refused (usual %s)", templates.Count(n),
+			templates.Count(u.refused()))
 	}
 }
 
@@ -374,7 +375,9 @@ func (c *composer) clock(t time.Time) string {
 	if since := c.Window.Since; !since.IsZero() && c.end().Sub(since) <= 26*time.Hour && !t.Before(since) {
 		return local.Format("15:04")
 	}
-	if c.Window.Since.IsZero() && local.Format(time.DateOnly) == c.LastLine.In(c.location).Format(time.DateOnly) && c.LastLine.Sub(c.FirstLine) < 24*time.Hour {
+	if c.Window.Since.IsZero() &&
+		local.Format(time.DateOnly) == c.LastLine.In(c.location).Format(time.DateOnly) &&
+		c.LastLine.Sub(c.FirstLine) < 24*time.Hour {
 		return local.Format("15:04")
 	}
 	return local.Format("01-02 15:04")

@@ -37,7 +37,8 @@ type figure struct {
 // figures are the numbers, beside those of the time before and the usual ones.
 func (c *composer) figures() Section {
 	s := Section{ID: "figures", Title: "Figures"}
-	if c.Totals == (store.Tally{}) && c.Messages+c.Accepted+c.OwnBounces.Recipients == 0 && len(c.Hops) == 0 {
+	if c.Totals == (store.Tally{}) && c.Messages+c.Accepted+c.OwnBounces.Recipients == 0 &&
+		len(c.Hops) == 0 {
 		return s
 	}
 	t := &Table{Columns: []Column{{Title: ""}, {Title: c.ownColumn(), Number: true}}}

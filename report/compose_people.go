@@ -149,7 +149,8 @@ func (c *composer) waitingGroups() (*Table, templates.Text) {
 		first, _ := p.span()
 		name, _, _ := strings.Cut(p.name, "\x00")
 		t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Words(c.clock(first)),
-			templates.Number(p.waiting), dimensionValue(store.ByDomain, name), reasonAndCode(p.cause().why)}})
+			templates.Number(p.waiting), dimensionValue(store.ByDomain, name),
+			reasonAndCode(p.cause().why)}})
 	}
 	return t, more(len(list)-len(t.Rows), "place")
 }

@@ -43,7 +43,9 @@ func (c *composer) problems() Section {
 		s.Problems = append(s.Problems, c.problem(k))
 	}
 	if len(s.Problems) > 0 {
-		s.More = templates.Words("The largest groups of recipients in trouble, without comparison: there is no history of this time yet.")
+		s.More = templates.Words(
+			"The largest groups of recipients in trouble, without comparison: there is no history of " +
+				"this time yet.")
 	}
 	s.Problems = append(s.Problems, c.stuck()...)
 	return s

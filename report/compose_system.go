@@ -26,17 +26,20 @@ func (c *composer) isStuck() bool {
 // stuck is the problem of a queue that stands still, unless an investigation
 // found it already.
 func (c *composer) stuck() []Problem {
-	if !c.isStuck() || c.Found != nil && slices.ContainsFunc(c.Found.Problems, func(p investigate.Problem) bool {
-		return p.Kind == investigate.UntriedMail
-	}) {
+	if !c.isStuck() || c.Found != nil &&
+		slices.ContainsFunc(c.Found.Problems, func(p investigate.Problem) bool {
+			return p.Kind == investigate.UntriedMail
+		}) {
 		return nil
 	}
 	return []Problem{{
 		Severity: "critical",
 		Title:    templates.Say("Accepted mail is not tried: %v of %v messages", c.Untried, c.Accepted),
-		Facts:    []templates.Text{templates.Words("They came into the queue, and the logs say nothing of them since.")},
-		Do:       "Look at the queue (mailq) and at the delivery processes: is the queue manager running, is the queue held, is the disk full?",
-		See:      c.here("mailfail investigate"),
+		Facts: []templates.Text{templates.Words(
+			"They came into the queue, and the logs say nothing of them since.")},
+		Do: "Look at the queue (mailq) and at the delivery processes: is the queue manager running, is " +
+			"the queue held, is the disk full?",
+		See: c.here("mailfail investigate"),
 	}}
 }
 
@@ -56,8 +59,9 @@ func (c *composer) systemTrouble() Section {
 	advised := ""
 	for _, r := range top(rows, c.rows(shownTroubles)) {
 		row := Row{
-			Cells: []templates.Text{templates.Words(r.Kind), templates.Number(r.N), templates.Words(c.clock(r.First)),
-				templates.Words(c.clock(r.Last)), templates.Name(r.Service)},
+			Cells: []templates.Text{templates.Words(r.Kind), templates.Number(r.N),
+				templates.Words(c.clock(r.First)), templates.Words(c.clock(r.Last)),
+				templates.Name(r.Service)},
 			Quote: []registry.Foreign{r.Text},
 		}
 		if r.Kind != advised && gravity(r.Kind) < len(troubles) {

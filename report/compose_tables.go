@@ -20,7 +20,9 @@ const (
 // provider and domain: where most people are in trouble first.
 func (c *composer) tables() (list []Section) {
 	if c.By != nil {
-		if c.isBy(store.ByCode) || slices.ContainsFunc(Alone, func(d store.Dimension) bool { return c.isBy(d) }) {
+		if c.isBy(store.ByCode) || slices.ContainsFunc(Alone, func(d store.Dimension) bool {
+			return c.isBy(d)
+		}) {
 			return nil // has a table of its own
 		}
 		return []Section{c.table(c.By, c.Groups, DefaultTop)}
@@ -28,7 +30,8 @@ func (c *composer) tables() (list []Section) {
 	domains := c.table([]store.Dimension{store.ByDomain}, c.Domains, shownRows)
 	senders := c.table([]store.Dimension{store.BySender}, c.Senders, fewRows)
 	providers := c.table([]store.Dimension{store.ByProvider}, c.Providers, fewRows)
-	if senders.Table != nil && len(senders.Table.Rows) == 1 && c.Totals.Recipients == c.Senders[0].Recipients {
+	if senders.Table != nil && len(senders.Table.Rows) == 1 &&
+		c.Totals.Recipients == c.Senders[0].Recipients {
 		senders = Section{} // all mail has the same sender
 	}
 	if len(troubled(c.Providers)) == len(troubled(c.Domains)) {
@@ -52,8 +55,8 @@ func (r *Report) inTrouble(dims []store.Dimension, g *store.Group) (failed, wait
 // knowsPeople reports whether the recipients in trouble are known by dims.
 func (r *Report) knowsPeople(dims []store.Dimension) bool {
 	return r.trouble != nil && !slices.ContainsFunc(dims, func(d store.Dimension) bool {
-		return !slices.Contains([]store.Dimension{store.BySender, store.ByProvider, store.ByDomain, store.ByHost,
-			store.ByDirection}, d)
+		return !slices.Contains([]store.Dimension{store.BySender, store.ByProvider, store.ByDomain,
+			store.ByHost, store.ByDirection}, d)
 	})
 }
 
@@ -102,7 +105,8 @@ func titleOf(dims []store.Dimension) string {
 func left(more, fine int) templates.Text {
 	var parts []string
 	if more > 0 {
-		parts = append(parts, fmt.Sprintf("%s more in trouble (--top 0 shows all)", templates.Count(int64(more))))
+		parts = append(parts, fmt.Sprintf("%s more in trouble (--top 0 shows all)",
+			templates.Count(int64(more))))
 	}
 	if fine > 0 {
 		parts = append(parts, templates.Count(int64(fine))+" without failures")
@@ -156,8 +160,9 @@ func (c *composer) groupTable(dims []store.Dimension, groups []store.Group) *Tab
 		failed, waiting := c.inTrouble(dims, &g)
 		numbers := map[string]string{
 			"Recipients": templates.Count(g.Recipients), "Failed": templates.Count(failed),
-			"Waiting": templates.Count(waiting),
-			"Trouble": templates.Percent(failed+waiting, g.Recipients), "Attempts": templates.Count(g.Attempts),
+			"Waiting":  templates.Count(waiting),
+			"Trouble":  templates.Percent(failed+waiting, g.Recipients),
+			"Attempts": templates.Count(g.Attempts),
 		}
 		var row Row
 		for i, d := range dims {
@@ -235,8 +240,9 @@ func (c *composer) codes() Section {
 	codes := split(c.Codes, c.Uncoded)
 	for _, k := range top(codes, c.rows(DefaultTop)) {
 		name, advice := meaningOf(&k, false)
-		row := Row{Cells: []templates.Text{dimensionValue(store.ByCode, k.Code), templates.Number(k.Attempts),
-			templates.Number(k.Recipients), templates.Number(k.Domains), templates.Words(name)}}
+		row := Row{Cells: []templates.Text{dimensionValue(store.ByCode, k.Code),
+			templates.Number(k.Attempts), templates.Number(k.Recipients), templates.Number(k.Domains),
+			templates.Words(name)}}
 		row.Below = []templates.Text{templates.Words(k.Reason + ": " + advice)}
 		row.Quote = quote(k.Example)
 		t.Rows = append(t.Rows, row)
@@ -272,12 +278,14 @@ func (c *composer) rejections() Section {
 	if len(codes) == 0 {
 		return s
 	}
-	t := &Table{Columns: []Column{{Title: "Reason", Flex: true}, {Title: "Code"}, {Title: "Times", Number: true},
+	t := &Table{Columns: []Column{{Title: "Reason", Flex: true}, {Title: "Code"},
+		{Title: "Times", Number: true},
 		{Title: "Recipients", Number: true}, {Title: "Clients", Number: true}}}
 	for _, k := range top(codes, c.rows(shownReasons)) {
 		t.Rows = append(t.Rows, Row{
 			Cells: []templates.Text{templates.Words(registry.Reason(k.Reason).Info().Incoming),
-				dimensionValue(store.ByCode, k.Code), templates.Number(k.Attempts), templates.Number(k.Recipients),
+				dimensionValue(store.ByCode, k.Code), templates.Number(k.Attempts),
+				templates.Number(k.Recipients),
 				templates.Number(k.Clients)},
 			Quote: quote(k.Example),
 		})

@@ -75,7 +75,8 @@ func (r *Report) csvCodes(c *csvWriter, n int) {
 		if row.Reply != 0 {
 			reply = strconv.Itoa(row.Reply)
 		}
-		c.row(row.Code, reply, row.Enhanced, name, row.Reason, advice, number(row.Attempts), number(row.Deferrals),
+		c.row(row.Code, reply, row.Enhanced, name, row.Reason, advice, number(row.Attempts),
+			number(row.Deferrals),
 			number(row.Attempts-row.Deferrals),
 			number(row.Recipients), number(row.Domains), *r.time(row.First), *r.time(row.Last),
 			templates.CSV(row.Example))
@@ -99,7 +100,8 @@ func (r *Report) csvGroups(c *csvWriter, dims []store.Dimension, groups []store.
 	for _, d := range dims {
 		header = append(header, string(d))
 	}
-	c.row(append(header, "recipients", "delivered", "bounced", "expired", "removed", "pending", "handed_over",
+	c.row(append(header, "recipients", "delivered", "bounced", "expired", "removed", "pending",
+		"handed_over",
 		"attempts", "deferrals", "failures",
 		"suspended", "deferred", "rejected", "failure_rate", "deferral_rate", "top_code", "top_reason",
 		"rejected_temporary", "waiting", "trouble")...)
@@ -119,7 +121,8 @@ func (r *Report) csvGroups(c *csvWriter, dims []store.Dimension, groups []store.
 		if l := r.causeOf(dims, g.Values); l != nil {
 			code, reason = l.code, l.reason
 		}
-		c.row(append(row, rate(failure), rate(deferral), code, reason, number(g.RejectedTemporary), number(waiting),
+		c.row(append(row, rate(failure), rate(deferral), code, reason, number(g.RejectedTemporary),
+			number(waiting),
 			number(failed+waiting))...)
 	}
 }

@@ -27,7 +27,8 @@ func NewEventWriter(w io.Writer, format string, loc *time.Location) (EventWriter
 		return jsonEvents{w, loc}, nil
 	case "csv":
 		e := csvEvents{newCSV(w), loc}
-		e.c.row("time", "outcome", "host", "mta", "instance", "message", "sender", "recipient", "domain", "relay",
+		e.c.row("time", "outcome", "host", "mta", "instance", "message", "sender", "recipient",
+			"domain", "relay",
 			"ip", "provider", "stage", "reply", "enhanced",
 			"mta_status", "reason", "client", "client_ip", "contact", "text")
 		return e, nil
@@ -249,8 +250,8 @@ func (c csvEvents) Event(e *store.Event) error {
 	for _, s := range []registry.Foreign{
 		e.Host, own(e.MTA), e.Instance, e.Message, own(senderOf(e)), e.Recipient, e.Domain, e.Relay, e.IP,
 		e.Provider,
-		own(e.Stage.String()), own(reply), own(e.Enhanced), own(e.MTAStatus), own(e.Reason), e.Client, e.ClientIP,
-		own(e.Contact()), e.Text,
+		own(e.Stage.String()), own(reply), own(e.Enhanced), own(e.MTAStatus), own(e.Reason),
+		e.Client, e.ClientIP, own(e.Contact()), e.Text,
 	} {
 		row = append(row, templates.CSV(s))
 	}

@@ -36,14 +36,16 @@ func (c *composer) refused() Section {
 	if len(rows) > 0 {
 		n := c.reported(store.FeedbackRefused)
 		s.Text = append(s.Text,
-			templates.Say("Bounces report %v %v as failed whose mail the next hop had accepted. They count as delivered.",
+			templates.Say("Bounces report %v %v as failed whose mail the next hop had accepted. They "+
+				"count as delivered.",
 				n, templates.Plural(n, "recipient")))
-		t := &Table{Columns: []Column{{Title: "Recipients", Number: true}, {Title: "Code"}, {Title: "Reason"},
+		t := &Table{Columns: []Column{{Title: "Recipients", Number: true}, {Title: "Code"},
+			{Title: "Reason"},
 			{Title: "Accepted by", Name: true}, {Title: "Domain", Name: true}}}
 		for _, f := range top(rows, c.rows(fewRows)) {
 			t.Rows = append(t.Rows, Row{
-				Cells: []templates.Text{templates.Number(f.N), templates.Words(f.Code()), templates.Words(f.Reason),
-					templates.Name(f.Provider), templates.Name(f.Domain)},
+				Cells: []templates.Text{templates.Number(f.N), templates.Words(f.Code()),
+					templates.Words(f.Reason), templates.Name(f.Provider), templates.Name(f.Domain)},
 				Quote: []registry.Foreign{f.Example},
 			})
 		}
@@ -68,7 +70,8 @@ func (c *composer) complaints() Section {
 		{Title: "Provider", Name: true}, {Title: "Sender", Name: true}, {Title: "Domain", Name: true}}}
 	for _, f := range top(rows, c.rows(fewRows)) {
 		t.Rows = append(t.Rows, Row{Cells: []templates.Text{
-			templates.Number(f.N), templates.Name(f.Example), templates.Name(f.Provider), templates.Name(f.Sender),
+			templates.Number(f.N), templates.Name(f.Example), templates.Name(f.Provider),
+			templates.Name(f.Sender),
 			templates.Name(f.Domain),
 		}})
 	}
@@ -77,11 +80,14 @@ func (c *composer) complaints() Section {
 }
 
 func (r *Report) feedbackOf(kind store.FeedbackKind) []store.FeedbackRow {
-	return slices.DeleteFunc(slices.Clone(r.Feedback), func(f store.FeedbackRow) bool { return f.Kind != kind })
+	return slices.DeleteFunc(slices.Clone(r.Feedback), func(f store.FeedbackRow) bool {
+		return f.Kind != kind
+	})
 }
 
 func (r *Report) csvFeedback(c *csvWriter, n int) {
-	c.row("kind", "count", "code", "reason", "type", "provider", "sender", "domain", "host", "mta", "first_seen",
+	c.row("kind", "count", "code", "reason", "type", "provider", "sender", "domain", "host", "mta",
+		"first_seen",
 		"last_seen", "example")
 	for _, f := range top(r.Feedback, n) {
 		j := r.jsonFeedback(&f)

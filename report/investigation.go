@@ -22,7 +22,8 @@ func InvestigationView(r *investigate.Result) *View {
 	last := Section{ID: "limits", Title: "What else was looked at", Text: r.Limits()}
 	if len(r.RuledOut) > 0 {
 		ruledOut := strings.Join(r.RuledOut, "; ")
-		last.Text = append([]templates.Text{templates.Words(strings.ToUpper(ruledOut[:1]) + ruledOut[1:] + ".")},
+		last.Text = append([]templates.Text{templates.Words(strings.ToUpper(ruledOut[:1]) +
+			ruledOut[1:] + ".")},
 			last.Text...)
 	}
 	v.Sections = append(v.Sections, last)
@@ -31,7 +32,12 @@ func InvestigationView(r *investigate.Result) *View {
 
 // InvestigationProblem returns a problem as a report shows it.
 func InvestigationProblem(p *investigate.Problem) Problem {
-	v := Problem{Severity: p.Severity, Title: templates.Say("%v.", p.Title()), Facts: p.Facts(), Do: p.Action}
+	v := Problem{
+		Severity: p.Severity,
+		Title:    templates.Say("%v.", p.Title()),
+		Facts:    p.Facts(),
+		Do:       p.Action,
+	}
 	if p.Meaning != "" {
 		v.Facts = append(v.Facts, templates.Words("What it means: "+p.Meaning))
 	}
@@ -44,7 +50,8 @@ func InvestigationProblem(p *investigate.Problem) Problem {
 
 func investigationTitle(r *investigate.Result) templates.Text {
 	form := "Mon 2006-01-02 15:04"
-	title := r.Since.Format(form) + " to " + untilFormat(r.Since, r.Until, form) + " " + r.Until.Format("MST")
+	title := r.Since.Format(form) + " to " + untilFormat(r.Since, r.Until, form) + " " +
+		r.Until.Format("MST")
 	if n := int64(r.Baseline.Days); n > 0 {
 		title += ", compared with " + templates.Count(n) + " " + templates.Plural(n, "day") + " before"
 	}

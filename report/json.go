@@ -41,11 +41,12 @@ type jsonReport struct {
 	Clients    []jsonClient    `json:"clients,omitempty"`  // that were refused
 	Lists      []jsonList      `json:"lists,omitempty"`    // because of which mail was refused
 	Feedback   *jsonFeedbacks  `json:"feedback,omitempty"` // bounces and complaints
-	Volumes    []jsonVolume    `json:"volumes,omitempty"`  // where the report is about all mail of some hosts
-	Senders    []jsonSender    `json:"senders,omitempty"`  // domains, by volume
-	Addresses  []jsonSender    `json:"sender_addresses,omitempty"`
-	By         []string        `json:"by,omitempty"`
-	Groups     []jsonGroup     `json:"groups,omitempty"`
+	// where the report is about all mail of some hosts
+	Volumes   []jsonVolume `json:"volumes,omitempty"`
+	Senders   []jsonSender `json:"senders,omitempty"` // domains, by volume
+	Addresses []jsonSender `json:"sender_addresses,omitempty"`
+	By        []string     `json:"by,omitempty"`
+	Groups    []jsonGroup  `json:"groups,omitempty"`
 }
 
 // jsonPeriod is another time, to compare with.
@@ -374,7 +375,8 @@ func (r *Report) WriteJSON(w io.Writer, n int) error {
 	j.system(r, n)
 	j.Accounts, j.Clients, j.Lists, j.Feedback = r.jsonAccounts(n), r.jsonClients(n), r.jsonLists(n),
 		r.jsonFeedbacks(n)
-	j.Volumes, j.Senders, j.Addresses = r.jsonVolumes(), jsonSenders(r.Volumed, n), jsonSenders(r.Addresses, n)
+	j.Volumes, j.Senders, j.Addresses = r.jsonVolumes(), jsonSenders(r.Volumed, n),
+		jsonSenders(r.Addresses, n)
 	domains := slices.Clone(r.Domains)
 	(&composer{Report: r}).byTrouble([]store.Dimension{store.ByDomain}, domains)
 	for _, h := range top(r.Hops, n) {

@@ -89,7 +89,8 @@ func Unknown(what, value string, known []string) error {
 	if near := Nearest(value, known); near != "" {
 		return fmt.Errorf("unknown %s %q; did you mean %s?", what, registry.Foreign(value), near)
 	}
-	return fmt.Errorf("unknown %s %q; want one of %s", what, registry.Foreign(value), strings.Join(known, ", "))
+	return fmt.Errorf("unknown %s %q; want one of %s", what, registry.Foreign(value),
+		strings.Join(known, ", "))
 }
 
 // Nearest returns the one of known that a word was meant to be, "" when none is

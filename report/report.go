@@ -137,13 +137,15 @@ func (r *Report) note() {
 	}
 	if n.Traces {
 		r.Notes = append(r.Notes,
-			"There are message traces of Exchange Online and message tracking logs, of which one may be its "+
+			"There are message traces of Exchange Online and message tracking logs, of which one may "+
+				"be its "+
 				"extended report. Mail that is in both is counted twice.")
 	}
 	switch f := &r.Filter; {
 	case len(f.Accounts) > 0:
 		r.Notes = append(r.Notes,
-			"With an account asked for, only the recipients that met a failure are counted. Deliveries are not "+
+			"With an account asked for, only the recipients that met a failure are counted. Deliveries "+
+				"are not "+
 				"kept by account, so there are no rates; what it submitted stands under \"By account\".")
 	case f.OfCause():
 		r.Notes = append(r.Notes,
@@ -163,8 +165,9 @@ func (r *Report) noteRemoved() {
 	const layout = "2006-01-02 15:04"
 	gone := func(from time.Time) bool { return r.Window.Since.Before(from) && r.Covered.First.Before(from) }
 	if from := r.Kept.Rows; gone(from) {
-		r.Notes = append(r.Notes, "Messages, addresses and replies of before "+from.In(r.location).Format(layout)+
-			" were removed (mailfail prune). What failed then is counted here, without names.")
+		r.Notes = append(r.Notes,
+			"Messages, addresses and replies of before "+from.In(r.location).Format(layout)+
+				" were removed (mailfail prune). What failed then is counted here, without names.")
 	}
 	// Numbers are removed by whole days, so the first line left is the first of them.
 	if from := r.Kept.Counts; r.Window.Since.Before(from) && !from.IsZero() {
@@ -214,10 +217,12 @@ var Alone = []store.Dimension{ByNextHop, ByAccount, ByClient, ByList, ByVolume, 
 
 // sendLogsNote says what became of SMTP send logs beside message tracking logs.
 func sendLogsNote(n *store.Numbers) string {
-	note := "SMTP send logs and message tracking logs report the same mail, so the numbers are those of the tracking logs alone"
+	note := "SMTP send logs and message tracking logs report the same mail, so the numbers are those of " +
+		"the tracking logs alone"
 	if n.Exact > 0 {
 		note += fmt.Sprintf("; %s failing %s the stage and the reply that the send logs have",
-			templates.Count(n.Exact), map[bool]string{true: "attempt has", false: "attempts have"}[n.Exact == 1])
+			templates.Count(n.Exact),
+			map[bool]string{true: "attempt has", false: "attempts have"}[n.Exact == 1])
 	}
 	if n.LeftOut.Any() {
 		note += ". The send logs " + have(n.LeftOut)
@@ -243,7 +248,8 @@ func have(l store.LeftOut) string {
 	case l.Unnamed == 0:
 		return what + "that no tracking log has"
 	case l.Untracked > 0:
-		return what + fmt.Sprintf("that no tracking log has, and %s without a Message-ID, which cannot be compared",
+		return what + fmt.Sprintf(
+			"that no tracking log has, and %s without a Message-ID, which cannot be compared",
 			templates.Count(l.Unnamed))
 	}
 	return fmt.Sprintf("have %s failing %s without a Message-ID, which cannot be compared",

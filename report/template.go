@@ -24,9 +24,12 @@ func (d TemplateData) Section(id string) *Section { return d.View.section(id) }
 
 // templateFuncs are the functions of a user's template.
 var templateFuncs = map[string]any{
-	"count":     templates.Count,                                                  // a number with commas: count .Report.Messages
-	"percent":   templates.Percent,                                                // a share: percent .Report.Totals.Bounced .Report.Totals.Recipients
-	"printable": func(s any) string { return templates.Printable(fmt.Sprint(s)) }, // text of strangers for a terminal
+	// a number with commas: count .Report.Messages
+	"count": templates.Count,
+	// a share: percent .Report.Totals.Bounced .Report.Totals.Recipients
+	"percent": templates.Percent,
+	// text of strangers for a terminal
+	"printable": func(s any) string { return templates.Printable(fmt.Sprint(s)) },
 	"markdown":  templates.Text.Markdown,
 	"wrap":      func(width int, s any) string { return templates.Wrap(fmt.Sprint(s), 0, width) },
 	"fit":       func(width int, s any) string { return templates.Fit(fmt.Sprint(s), width) },

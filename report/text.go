@@ -172,7 +172,8 @@ func (t *texter) chart(c *Chart) {
 			sum, most = sum+n, max(most, n)
 		}
 		if sum > 0 {
-			t.line(fmt.Sprintf("  %-9s |%s| most %s", s.Name, templates.Spark(s.Values), templates.Count(most)))
+			t.line(fmt.Sprintf("  %-9s |%s| most %s", s.Name, templates.Spark(s.Values),
+				templates.Count(most)))
 		}
 	}
 }

@@ -268,8 +268,9 @@ type jsonStoryRecipient struct {
 	FirstSeen string           `json:"first_seen"`
 	LastSeen  string           `json:"last_seen"`
 	Final     *string          `json:"final"`
-	Accepted  *string          `json:"accepted,omitempty"` // by the next hop, before a bounce reported that it failed
-	Attempts  []jsonEvent      `json:"attempts"`
+	// by the next hop, before a bounce reported that it failed
+	Accepted *string     `json:"accepted,omitempty"`
+	Attempts []jsonEvent `json:"attempts"`
 }
 
 // WriteJSON writes the story as one object.
@@ -313,8 +314,8 @@ func (t *Trace) WriteJSON(w io.Writer) error {
 		j.Messages = append(j.Messages, m)
 	}
 	for _, d := range t.Delivered.Rows {
-		row := jsonDelivered{t.time(d.Time), d.QueueID, d.Format, d.Host, d.Instance, d.SenderDomain, d.Recipient,
-			d.Relay, d.Direction}
+		row := jsonDelivered{t.time(d.Time), d.QueueID, d.Format, d.Host, d.Instance,
+			d.SenderDomain, d.Recipient, d.Relay, d.Direction}
 		if d.Step == store.StepDelivered {
 			j.Delivered = append(j.Delivered, row)
 		}

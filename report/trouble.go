@@ -199,7 +199,13 @@ func (t *trouble) moveTo(to *store.Destination) {
 		t.leafOf[index(l.ended)][l.number] = nil
 	}
 	t.spot, t.from = room(&t.spots), len(t.leaves)
-	*t.spot = spot{sender: to.Sender.Raw(), provider: to.Provider.Raw(), domain: to.Domain.Raw(), host: to.Host.Raw(), spotKey: k}
+	*t.spot = spot{
+		sender:   to.Sender.Raw(),
+		provider: to.Provider.Raw(),
+		domain:   to.Domain.Raw(),
+		host:     to.Host.Raw(),
+		spotKey:  k,
+	}
 }
 
 // leafHere returns the leaf of a why at the spot of the last recipient.
@@ -247,7 +253,13 @@ func (t *trouble) newWhy(reason, code string) *why {
 	k := [2]string{reason, code}
 	y := t.whys[k]
 	if y == nil {
-		y = &why{reason: reason, code: code, nReason: t.names.number(reason), nCode: t.names.number(code), number: int32(len(t.whys))}
+		y = &why{
+			reason:  reason,
+			code:    code,
+			nReason: t.names.number(reason),
+			nCode:   t.names.number(code),
+			number:  int32(len(t.whys)),
+		}
 		t.whys[k] = y
 	}
 	return y
@@ -448,7 +460,8 @@ func pileUp(leaves []*leaf, numbers []int32, names []string) (list []*pile) {
 		byNumber[n].add(l)
 	}
 	slices.SortFunc(list, func(a, b *pile) int {
-		return cmp.Or(cmp.Compare(b.all(), a.all()), cmp.Compare(b.failed, a.failed), cmp.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(b.all(), a.all()), cmp.Compare(b.failed, a.failed),
+			cmp.Compare(a.name, b.name))
 	})
 	return list
 }
@@ -459,7 +472,8 @@ func compareLeaves(a, b *leaf) int {
 	if a.n != b.n {
 		return cmp.Compare(b.n, a.n)
 	}
-	for _, s := range [...][2]*string{{&a.reason, &b.reason}, {&a.code, &b.code}, {&a.domain, &b.domain}, {&a.sender, &b.sender}, {&a.provider, &b.provider}, {&a.host, &b.host}} {
+	for _, s := range [...][2]*string{{&a.reason, &b.reason}, {&a.code, &b.code}, {&a.domain, &b.domain},
+		{&a.sender, &b.sender}, {&a.provider, &b.provider}, {&a.host, &b.host}} {
 		if *s[0] != *s[1] {
 			return strings.Compare(*s[0], *s[1])
 		}
@@ -511,7 +525,8 @@ func (p *pile) findCause() (largest *leaf) {
 	}
 	code := mostFrequent(codes)
 	for _, l := range p.leaves {
-		if counted(l) && l.reason == reason && l.code == code && (largest == nil || compareLeaves(l, largest) < 0) {
+		if counted(l) && l.reason == reason && l.code == code &&
+			(largest == nil || compareLeaves(l, largest) < 0) {
 			largest = l
 		}
 	}

@@ -46,7 +46,8 @@ func (r *Report) volume(ctx context.Context, q store.Reader) (err error) {
 			s = &Sender{Name: row.Sender}
 			by[row.Sender] = s
 		}
-		s.Messages, s.Recipients, s.Bytes = s.Messages+row.Messages, s.Recipients+row.Recipients, s.Bytes+row.Bytes
+		s.Messages, s.Recipients, s.Bytes = s.Messages+row.Messages, s.Recipients+row.Recipients,
+			s.Bytes+row.Bytes
 	}
 	for _, s := range by {
 		if s.Messages != 0 {
@@ -156,13 +157,15 @@ func roundDelay(d time.Duration) string {
 // volumes are the tables by volume.
 func (c *composer) volumes() []Section {
 	if c.isBy(BySenderAddress) {
-		return []Section{c.senderTable(string(BySenderAddress), "Senders, by address", "Address", c.Addresses)}
+		return []Section{c.senderTable(string(BySenderAddress), "Senders, by address", "Address",
+			c.Addresses)}
 	}
 	if !c.isBy(ByVolume) {
 		return nil
 	}
-	return []Section{c.volumeTable(), c.senderTable("volume-sender", "Senders, by volume", "Sender", c.Volumed),
-		c.delays(), c.tls(), c.logins()}
+	return []Section{c.volumeTable(),
+		c.senderTable("volume-sender", "Senders, by volume", "Sender", c.Volumed), c.delays(),
+		c.tls(), c.logins()}
 }
 
 // volumeTable is what was accepted and delivered over the time.
@@ -218,7 +221,8 @@ func (c *composer) senderTable(id, title, column string, senders []Sender) Secti
 		{Title: "Recipients", Number: true}, {Title: "Bytes", Number: true}}}
 	for _, sender := range top(senders, c.rows(DefaultTop)) {
 		t.Rows = append(t.Rows, Row{Cells: []templates.Text{dimensionValue(store.BySender, sender.Name),
-			templates.Number(sender.Messages), templates.Number(sender.Recipients), templates.Bytes(sender.Bytes)}})
+			templates.Number(sender.Messages), templates.Number(sender.Recipients),
+			templates.Bytes(sender.Bytes)}})
 	}
 	s.Table, s.More = t, more(len(senders)-len(t.Rows), "sender")
 	return s
@@ -229,14 +233,16 @@ func (c *composer) delays() Section {
 	s := Section{ID: "delay", Title: "Time from acceptance to delivery"}
 	out, allOut := c.measured(store.DeliveredOut)
 	local, allLocal := c.measured(store.DeliveredLocal)
-	t := &Table{Columns: []Column{{Title: "Delay"}, {Title: "Outgoing", Number: true}, {Title: "", Number: true},
+	t := &Table{Columns: []Column{{Title: "Delay"}, {Title: "Outgoing", Number: true},
+		{Title: "", Number: true},
 		{Title: "Local", Number: true}, {Title: "", Number: true}}}
 	for value := range int64(len(store.DelaySteps)) + 2 {
 		value = (value + 1) % (int64(len(store.DelaySteps)) + 2) // the unknown last
 		if o, l := out[value].N, local[value].N; o+l > 0 {
-			t.Rows = append(t.Rows, Row{Cells: []templates.Text{templates.Words(delayName(value)), templates.Number(o),
-				templates.Words(templates.Percent(o, allOut.N)),
-				templates.Number(l), templates.Words(templates.Percent(l, allLocal.N))}})
+			t.Rows = append(t.Rows,
+				Row{Cells: []templates.Text{templates.Words(delayName(value)), templates.Number(o),
+					templates.Words(templates.Percent(o, allOut.N)), templates.Number(l),
+					templates.Words(templates.Percent(l, allLocal.N))}})
 		}
 	}
 	s.Table = t
@@ -316,8 +322,8 @@ func valueName(m store.Measure, value int64) string {
 func (r *Report) csvVolumes(c *csvWriter, n int) {
 	c.row("time", "measure", "value", "count", "bytes", "seconds")
 	for _, v := range top(r.Volumes, n) {
-		c.row(*r.time(v.Time), measureNames[v.Measure], valueName(v.Measure, v.Value), number(v.N), number(v.Bytes),
-			fmt.Sprintf("%.3f", float64(v.Millis)/1000))
+		c.row(*r.time(v.Time), measureNames[v.Measure], valueName(v.Measure, v.Value), number(v.N),
+			number(v.Bytes), fmt.Sprintf("%.3f", float64(v.Millis)/1000))
 	}
 }
 

@@ -32,7 +32,8 @@ func ParseTime(s string, now time.Time, loc *time.Location) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("no time: %q (try yesterday, 2h, 7d, 2026-11-20, \"2026-11-20 14:30\" or 2026-11-20T14:30:00Z)", s)
+	return time.Time{}, fmt.Errorf(
+		"no time: %q (try yesterday, 2h, 7d, 2026-11-20, \"2026-11-20 14:30\" or 2026-11-20T14:30:00Z)", s)
 }
 
 // ParseDay reads a day and returns its window: from its first moment to the

@@ -73,7 +73,8 @@ func (f *Filter) Lists() []FilterList {
 
 // Any reports whether f asks for anything less than everything.
 func (f *Filter) Any() bool {
-	return f.OfCause() || len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs)+len(f.Directions) > 0
+	return f.OfCause() || len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs)+len(
+		f.Directions) > 0
 }
 
 // MatchName reports whether a list of a Filter is empty or contains a name.
@@ -118,7 +119,9 @@ func MatchCode(pattern string, reply int, enhanced string) bool {
 // which x stands for any digit of the one and any number of the other.
 func matchPattern(pattern, s string) bool {
 	if !strings.Contains(pattern, ".") {
-		return slices.EqualFunc([]byte(pattern), []byte(s), func(p, c byte) bool { return p == c || p == 'x' })
+		return slices.EqualFunc([]byte(pattern), []byte(s), func(p, c byte) bool {
+			return p == c || p == 'x'
+		})
 	}
 	return slices.EqualFunc(strings.Split(pattern, "."), strings.Split(s, "."), func(p, n string) bool {
 		return p == n || p == "x" || p == "*"

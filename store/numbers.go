@@ -114,7 +114,8 @@ type Sums struct {
 	Messages, Accepted int64
 	OwnBounces         Tally
 	Lines              Lines
-	Failed             map[string]int64 // recipients that bounced or expired, by the reason of their last failure
+	// recipients that bounced or expired, by the reason of their last failure
+	Failed map[string]int64
 }
 
 // Sums returns the sums of n.

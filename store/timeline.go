@@ -31,9 +31,10 @@ type Slice struct {
 type Point struct {
 	Time time.Time // when the step begins
 
-	Accepted   int64 // messages that came into the queue, as far as logs report it
-	Untried    int64 // of these, messages of which nothing was heard since
-	Recipients int64 // first heard of in this step; one that was delivered at once counts when it was delivered
+	Accepted int64 // messages that came into the queue, as far as logs report it
+	Untried  int64 // of these, messages of which nothing was heard since
+	// first heard of in this step; one that was delivered at once counts when it was delivered
+	Recipients int64
 	Delivered  int64 // attempts
 	Deferrals  int64 // attempts that failed for now
 	Failures   int64 // attempts that failed for good

@@ -20,7 +20,9 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Fprintf(os.Stderr,
-		"%d lines, %d messages, %d recipients: %d delivered, %d bounced, %d expired; %d attempts, %d deferrals, %d failures, %d rejected\n",
-		c.Lines, c.Messages, c.Recipients, c.Delivered, c.Bounced, c.Expired, c.Attempts, c.Deferrals, c.Failures,
+		"%d lines, %d messages, %d recipients: %d delivered, %d bounced, %d expired; %d attempts, %d "+
+			"deferrals, %d failures, %d rejected\n",
+		c.Lines, c.Messages, c.Recipients, c.Delivered, c.Bounced, c.Expired, c.Attempts,
+		c.Deferrals, c.Failures,
 		c.Rejected)
 }

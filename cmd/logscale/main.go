@@ -14,7 +14,8 @@ import (
 
 func main() {
 	copies := flag.Int("copies", 100, "how often the log is written")
-	domains := flag.Int("domains", 125, "how many names each domain goes by; the first are the most frequent")
+	domains := flag.Int("domains", 125,
+		"how many names each domain goes by; the first are the most frequent")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		fmt.Fprintln(os.Stderr, "usage: logscale [-copies N] [-domains N] FILE > LOG")

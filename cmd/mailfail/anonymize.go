@@ -18,7 +18,8 @@ import (
 // addAnonymize adds the flag of commands whose output may be shown to others.
 func addAnonymize(flags *pflag.FlagSet, value *string) {
 	flags.StringVar(value, "anonymize", "",
-		"pseudonyms for persons: before the @ of addresses, accounts, in replies; \"all\": for domains and hosts too")
+		"pseudonyms for persons: before the @ of addresses, accounts, in replies; \"all\": for domains "+
+			"and hosts too")
 	flags.Lookup("anonymize").NoOptDefVal = "persons"
 }
 
@@ -58,14 +59,17 @@ func keyBeside(path string, fresh []byte) ([]byte, error) {
 	}
 	text, readErr := os.ReadFile(path)
 	if errors.Is(readErr, fs.ErrNotExist) {
-		return nil, fmt.Errorf("make the key of pseudonyms: %w: run this once as a user who may write there", err)
+		return nil, fmt.Errorf(
+			"make the key of pseudonyms: %w: run this once as a user who may write there", err)
 	}
 	if readErr != nil {
 		return nil, fmt.Errorf("read the key of pseudonyms: %w", readErr)
 	}
 	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(key) < 16 {
-		return nil, fmt.Errorf("read the key of pseudonyms %s: want 32 bytes in hexadecimal digits; remove it for a new one", path)
+		return nil, fmt.Errorf(
+			"read the key of pseudonyms %s: want 32 bytes in hexadecimal digits; remove it for a new one",
+			path)
 	}
 	return key, nil
 }

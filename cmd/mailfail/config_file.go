@@ -92,7 +92,8 @@ func parseConfig(r io.Reader, keys map[string]map[string]bool) (settings []setti
 			return nil, fmt.Errorf("%d: cannot read %q; want key = value", n, line)
 		}
 		if !keys[section][key] {
-			return nil, fmt.Errorf("%d: unknown key %q; the keys are the flags of the commands, without --", n, key)
+			return nil, fmt.Errorf("%d: unknown key %q; the keys are the flags of the commands, without --",
+				n, key)
 		}
 		settings = append(settings, setting{command: section, key: key, value: value, line: n})
 	}

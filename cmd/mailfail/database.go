@@ -25,7 +25,9 @@ import (
 func databasePath(flag string) (string, error) {
 	path, err := keptPath(flag)
 	if err == nil && clickhouse.IsURL(path) {
-		return "", usageError("%s is the database of a fleet: it can be read, and `mailfail push` writes to it; name one of this host with --db", path)
+		return "", usageError(
+			"%s is the database of a fleet: it can be read, and `mailfail push` writes to it; name one "+
+				"of this host with --db", path)
 	}
 	return path, err
 }
@@ -89,7 +91,9 @@ func newAnswers(db kept, key string, logs *logFlags, n answers) (*answers, error
 func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFlags) (*answers, error) {
 	named := dbPath != "" && cmd.Flags().Changed("db")
 	if len(files) > 0 && named {
-		return nil, usageError("--db and FILE exclude each other: FILEs are read without a database; `mailfail ingest` reads them into one")
+		return nil, usageError(
+			"--db and FILE exclude each other: FILEs are read without a database; `mailfail ingest` " +
+				"reads them into one")
 	}
 	if len(files) == 0 && !named && isPiped(cmd.InOrStdin()) {
 		files = []string{source.Stdin}

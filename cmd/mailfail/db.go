@@ -66,7 +66,9 @@ func dbCheckCommand(open opener) *cobra.Command {
 			}
 			if len(faults) > 0 {
 				return &exitError{1,
-					errors.New("the database is damaged: restore a backup, or move it away and read the logs again")}
+					errors.New(
+						"the database is damaged: restore a backup, or move it away and read the logs " +
+							"again")}
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "The database is whole.")
 			return nil
@@ -129,7 +131,8 @@ func lastPush(t time.Time) string {
 func writeSizes(w io.Writer, path string, sizes []sqlite.Size) error {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if info, err := os.Stat(path + suffix); err == nil {
-			fmt.Fprintf(w, "%15s bytes  %s\n", templates.Count(info.Size()), templates.Printable(path+suffix))
+			fmt.Fprintf(w, "%15s bytes  %s\n", templates.Count(info.Size()),
+				templates.Printable(path+suffix))
 		}
 	}
 	fmt.Fprintf(w, "\n%15s  %13s  %s\n", "Bytes of values", "Rows", "Table")

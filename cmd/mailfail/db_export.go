@@ -48,7 +48,9 @@ SQL reads (the views failures, recipients and rejections), or "mailfail events".
 			if err != nil {
 				return err
 			}
-			return output.write(cmd, func(out io.Writer) error { return exportCounts(cmd, db, names, w, out) })
+			return output.write(cmd, func(out io.Writer) error {
+				return exportCounts(cmd, db, names, w, out)
+			})
 		},
 	}
 	window.add(cmd.Flags())
@@ -72,7 +74,8 @@ func exportCounts(cmd *cobra.Command, db *sqlite.DB, names *anonymous.Names, w s
 	}
 	err = db.EachCount(cmd.Context(), w, func(r *store.CountRow) error {
 		row := []string{r.Time.UTC().Format("2006-01-02T15:04Z"), r.Format}
-		for _, name := range []registry.Foreign{r.Host, r.Instance, r.Sender, r.Domain, r.Relay, r.Provider} {
+		for _, name := range []registry.Foreign{r.Host, r.Instance, r.Sender, r.Domain, r.Relay,
+			r.Provider} {
 			if names != nil {
 				name = registry.Foreign(names.Name(name.Raw()))
 			}

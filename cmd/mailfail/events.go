@@ -58,7 +58,8 @@ same "contact".`,
 				if err != nil {
 					return err
 				}
-				if left, err = db.Events(cmd.Context(), opt.Window, opt.Filter, wanted, top, events.Event); err != nil {
+				if left, err = db.Events(cmd.Context(), opt.Window, opt.Filter, wanted, top,
+					events.Event); err != nil {
 					return err
 				}
 				return events.Flush()

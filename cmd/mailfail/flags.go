@@ -123,7 +123,8 @@ func addNumbersFlags(cmd *cobra.Command, logs *logFlags, dbPath *string) {
 	logs.add(cmd.Flags())
 	addAnonymize(cmd.Flags(), &logs.anonymize)
 	cmd.Flags().StringVar(dbPath, "db", "",
-		"the database, when there is no FILE (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
+		"the database, when there is no FILE (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or "+
+			"your state directory)")
 	cmd.Flags().StringVar(&logs.zone, "tz", "",
 		"time zone of days and of the times shown (else the local one; --log-tz is that of logs)")
 }

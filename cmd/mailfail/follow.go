@@ -81,7 +81,8 @@ are not told to be over.`,
 		"read logs that are new to the database from their beginning, not from their end")
 	set.BoolVar(&flags.plain, "plain", false, "one line a failure, also on a terminal")
 	set.StringSliceVar(&flags.outcomes, "outcome", nil,
-		"print only failures that ended so: "+strings.Join(store.OutcomeNames, ", ")+" (else deferred and failed)")
+		"print only failures that ended so: "+strings.Join(store.OutcomeNames,
+			", ")+" (else deferred and failed)")
 	set.BoolVar(&flags.rejections, "rejections", false, "print also mail that was refused on its way in")
 	set.StringArrayVar(&flags.alerts, "alert", nil, "tell when a rule holds; may be given several times")
 	set.StringArrayVar(&flags.programs, "alert-exec", nil,

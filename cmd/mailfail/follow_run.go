@@ -93,7 +93,8 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 		return ingest.Follow(ctx, db, reasons, args, loop)
 	}
 	if !f.flags.plain && output.format == "text" && isTerminal(f.cmd.OutOrStdout()) {
-		return f.screen(loop, look, anonymized(db, f.names), slices.Contains(args, source.Stdin), output, rules,
+		return f.screen(loop, look, anonymized(db, f.names), slices.Contains(args, source.Stdin),
+			output, rules,
 			receivers)
 	}
 	return f.lines(loop, look, output.format, outcomes, rules, receivers)

@@ -107,7 +107,8 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 }
 
 // usual reads what is usual, as a whole and by provider.
-func (f *follow) usual(query store.Reader) func(context.Context, time.Time, store.Filter) (screen.Usual, error) {
+func (f *follow) usual(query store.Reader) func(context.Context, time.Time,
+	store.Filter) (screen.Usual, error) {
 	return func(ctx context.Context, at time.Time, filter store.Filter) (u screen.Usual, err error) {
 		filter = both(f.filter, filter)
 		if u.Usual, err = query.Usual(ctx, at.In(f.loc), usualDays, filter); err == nil {

@@ -29,7 +29,8 @@ func (s *sums) print(w io.Writer, now time.Time) {
 	fmt.Fprintf(w,
 		"mailfail followed for %v: %s %s; %s delivered, %s deferred, %s failed attempts, %s rejected.\n",
 		now.Sub(s.began).Round(time.Second),
-		templates.Count(s.lines), templates.Plural(s.lines, "line"), templates.Count(s.outcomes["delivered"]),
+		templates.Count(s.lines), templates.Plural(s.lines, "line"),
+		templates.Count(s.outcomes["delivered"]),
 		templates.Count(s.outcomes["deferred"]),
 		templates.Count(s.outcomes["failed"]), templates.Count(s.outcomes["rejected"]))
 }

@@ -58,7 +58,8 @@ are read, with their rotated generations.`,
 				return err
 			}
 			if flags.verbose {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%d new lines read into %s\n", res.Lines.Read, templates.Printable(path))
+				fmt.Fprintf(cmd.ErrOrStderr(), "%d new lines read into %s\n", res.Lines.Read,
+					templates.Printable(path))
 			}
 			if pushTo != "" {
 				if err := pushOnce(cmd, pushTo, path, flags.anonymize); err != nil {
@@ -72,7 +73,8 @@ are read, with their rotated generations.`,
 	old.add(cmd.Flags(), "7d")
 	addPushTo(cmd.Flags(), &pushTo)
 	addAnonymize(cmd.Flags(), &flags.anonymize)
-	cmd.Flags().Lookup("anonymize").Usage = "of what --push-to sends: " + cmd.Flags().Lookup("anonymize").Usage
+	cmd.Flags().Lookup("anonymize").Usage = "of what --push-to sends: " +
+		cmd.Flags().Lookup("anonymize").Usage
 	cmd.Flags().StringVar(&dbPath, "db", "",
 		"the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	cmd.Flags().StringVar(&flags.logZone, "tz", "", "the same as --log-tz")

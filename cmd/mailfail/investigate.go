@@ -73,7 +73,8 @@ FILEs it reads them, the older generations too, and leaves nothing behind.`,
 	window.add(flags)
 	filter.add(flags)
 	flags.StringVar(&baseline, "baseline", "14d",
-		"what to compare with: a number of days before the window (7d), previous (the period before it), or 2026-11-02..2026-11-08")
+		"what to compare with: a number of days before the window (7d), previous (the period before it), "+
+			"or 2026-11-02..2026-11-08")
 	flags.BoolVar(&exitCode, "exit-code", false, "end with 1 when something changed")
 	output.add(flags, "text", "html", "markdown", "json")
 	return cmd

@@ -23,7 +23,8 @@ func (f *serveFlags) local() (bool, error) {
 	}
 	host, _, err := net.SplitHostPort(f.listen)
 	if err != nil {
-		return false, usageError("cannot read --listen %q (try localhost:8525, :8525 or unix:/run/mailfail/serve.sock)", f.listen)
+		return false, usageError(
+			"cannot read --listen %q (try localhost:8525, :8525 or unix:/run/mailfail/serve.sock)", f.listen)
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback(), nil

@@ -123,7 +123,8 @@ func refuse(cmd *cobra.Command, files []ingest.File, families []source.Family) (
 		}
 	}
 	if others > 0 && logs == 0 {
-		warn(cmd, fmt.Errorf("read %s: %s; no other file there is a log either", templates.Printable(first.Path),
+		warn(cmd, fmt.Errorf("read %s: %s; no other file there is a log either",
+			templates.Printable(first.Path),
 			first.Refusal))
 		refused = true
 	}

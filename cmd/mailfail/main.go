@@ -103,9 +103,10 @@ type exitError struct {
 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "mailfail",
-		Short:         "What failed in your mail, why, and what changed",
-		Long:          "Mailfail reads the logs of mail servers (Postfix, Exim, Exchange, sendmail and others)\nand says what failed, why, and what changed: by domain, by code, by provider.",
+		Use:   "mailfail",
+		Short: "What failed in your mail, why, and what changed",
+		Long: "Mailfail reads the logs of mail servers (Postfix, Exim, Exchange, sendmail and " +
+			"others)\nand says what failed, why, and what changed: by domain, by code, by provider.",
 		Version:       versionText(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -124,9 +125,13 @@ func rootCommand() *cobra.Command {
 	for _, cmd := range root.Commands() {
 		switch cmd.Name() {
 		case "help": // of what is a command
-			cmd.Args = func(cmd *cobra.Command, args []string) error { return onlyCommands(cmd.Root(), args) }
+			cmd.Args = func(cmd *cobra.Command, args []string) error {
+				return onlyCommands(cmd.Root(), args)
+			}
 		case "completion": // of what is a shell
-			cmd.Args, cmd.RunE = onlyCommands, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+			cmd.Args, cmd.RunE = onlyCommands, func(cmd *cobra.Command, _ []string) error {
+				return cmd.Help()
+			}
 		}
 	}
 	return root

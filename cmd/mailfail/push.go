@@ -151,7 +151,8 @@ func pushLoop(ctx context.Context, every time.Duration, send func(context.Contex
 
 // addPushTo adds the flag of commands that read logs into the database.
 func addPushTo(flags *pflag.FlagSet, to *string) {
-	flags.StringVar(to, "push-to", "", "send what is new also to this ClickHouse, as mailfail push --to does")
+	flags.StringVar(to, "push-to", "",
+		"send what is new also to this ClickHouse, as mailfail push --to does")
 }
 
 // checkPushTo reports what is wrong with a value of --push-to, before anything is read.

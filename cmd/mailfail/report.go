@@ -115,7 +115,8 @@ func (f *reportFlags) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if f.output.format == "csv" && r.ConnectionsAlone() && !f.logs.quiet {
-		warn(cmd, errors.New("the logs of this time name no recipients: --by next-hop has their connections"))
+		warn(cmd, errors.New("the logs of this time name no recipients: --by next-hop has their "+
+			"connections"))
 	}
 	if gap := r.Unread(); gap != "" && db.failed == nil {
 		if f.mail.wanted() {

@@ -108,7 +108,8 @@ func (f *mailFlags) way() (w mail.Way, err error) {
 		w.Password = strings.TrimRight(string(text), "\r\n")
 	}
 	if w.Password == "" {
-		return w, fmt.Errorf("no password for %s: set $MAILFAIL_SMTP_PASSWORD, or name a file with --smtp-password-file", registry.Foreign(f.user))
+		return w, fmt.Errorf("no password for %s: set $MAILFAIL_SMTP_PASSWORD, or name a file with "+
+			"--smtp-password-file", registry.Foreign(f.user))
 	}
 	return w, nil
 }

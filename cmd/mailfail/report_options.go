@@ -29,7 +29,8 @@ func reportOptions(logs *logFlags, window *windowFlags, filter *filterFlags,
 // minutes, as reports have them: it would look like a time without mail.
 func checkMinutes(w store.Window) error {
 	if m := w.Minutes(); !m.Since.IsZero() && m.Since.Equal(m.Until) {
-		return usageError("--since and --until are within one minute: reports count by whole minutes (`mailfail events` does not)")
+		return usageError("--since and --until are within one minute: reports count by whole minutes " +
+			"(`mailfail events` does not)")
 	}
 	return nil
 }

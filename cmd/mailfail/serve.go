@@ -128,7 +128,9 @@ func (f *serveFlags) options() (opt web.Options, err error) {
 	case err != nil:
 		return opt, err
 	case !local && opt.Users == nil && !f.withoutPasswords:
-		return opt, usageError("--listen %s lets others read: name those who may with --users FILE, or say --no-users", f.listen)
+		return opt, usageError(
+			"--listen %s lets others read: name those who may with --users FILE, or say --no-users",
+			f.listen)
 	case local && !strings.HasPrefix(f.listen, unixPrefix):
 		opt.Hosts = append([]string{"localhost"}, f.names...)
 	}

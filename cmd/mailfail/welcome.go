@@ -17,7 +17,8 @@ func welcome(cmd *cobra.Command) error {
 	b.WriteString(cmd.Long + "\n\n")
 	families := source.Usual()
 	if len(families) == 0 {
-		fmt.Fprintf(&b, "No log was found in the usual places (%s).\n", strings.Join(source.UsualPlaces(), ", "))
+		fmt.Fprintf(&b, "No log was found in the usual places (%s).\n",
+			strings.Join(source.UsualPlaces(), ", "))
 	}
 	denied := false
 	for _, f := range families {
@@ -31,7 +32,8 @@ func welcome(cmd *cobra.Command) error {
 			plural(len(f.Files), "file"), state)
 	}
 	if denied {
-		b.WriteString("To read them, run mailfail as root, or as a member of the group that owns them (often adm).\n")
+		b.WriteString("To read them, run mailfail as root, or as a member of the group that owns them " +
+			"(often adm).\n")
 	}
 	if path, err := databasePath(""); err == nil {
 		if _, err := os.Stat(path); err == nil {

@@ -106,7 +106,8 @@ func (f *filterFlags) filter() (store.Filter, error) {
 	}
 	for _, s := range f.Senders {
 		if strings.Contains(s, "@") {
-			return f.Filter, usageError("--sender %s: a domain is wanted; `mailfail trace` looks for addresses", s)
+			return f.Filter, usageError(
+				"--sender %s: a domain is wanted; `mailfail trace` looks for addresses", s)
 		}
 	}
 	for _, m := range f.MTAs {

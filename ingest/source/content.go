@@ -176,7 +176,8 @@ func decompressError(name string, err error) error {
 	case err == nil || err == io.EOF || name == "":
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%s data %w: is it still being written, or was it cut off? what is there was read", name, errCut)
+		return fmt.Errorf("%s data %w: is it still being written, or was it cut off? what is there was read",
+			name, errCut)
 	}
 	if errors.Is(err, errWindow) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
 		return fmt.Errorf("%s data %w", name, errWindow)
@@ -198,9 +199,11 @@ func detectEncoding(head []byte) transcoder {
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
 		return transcoder{bom: 3}
 	case bytes.HasPrefix(head, []byte("\xff\xfe")):
-		return transcoder{2, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM).NewDecoder(), [2]byte{'\n', 0}}
+		return transcoder{2, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM).NewDecoder(),
+			[2]byte{'\n', 0}}
 	case bytes.HasPrefix(head, []byte("\xfe\xff")):
-		return transcoder{2, unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM).NewDecoder(), [2]byte{0, '\n'}}
+		return transcoder{2, unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM).NewDecoder(),
+			[2]byte{0, '\n'}}
 	}
 	return transcoder{}
 }

@@ -306,7 +306,8 @@ func explain(attempt, path string, err error) error {
 		err = p.Err
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%s %s: %w (run as root, or as a member of the group that owns it)", attempt, path, err)
+		return fmt.Errorf("%s %s: %w (run as root, or as a member of the group that owns it)",
+			attempt, path, err)
 	}
 	return fmt.Errorf("%s %s: %w", attempt, path, err)
 }

@@ -245,7 +245,8 @@ func (l *listing) holds(dir string) bool {
 // opening a file itself says why.
 func (l *listing) read(dir string) {
 	l.dir, l.info, l.files = dir, nil, map[string][]File{}
-	if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > settled { // before the names are read
+	// before the names are read
+	if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > settled {
 		l.info = info
 	}
 	entries, _ := os.ReadDir(dir)

@@ -290,7 +290,8 @@ func (f *Follower) scan() {
 		switch {
 		case family.Name == Stdin:
 		case family.Stream():
-			f.errs = append(f.errs, fmt.Errorf("follow %s: not a file; pipe it: mailfail follow - < %[1]s", family.Files[0].Path))
+			f.errs = append(f.errs, fmt.Errorf("follow %s: not a file; pipe it: mailfail follow - < %[1]s",
+				family.Files[0].Path))
 		default:
 			f.update(family)
 		}
@@ -304,7 +305,12 @@ func (f *Follower) update(family Family) {
 	i := slices.IndexFunc(f.logs, func(l *followed) bool { return l.family.Name == family.Name })
 	if i < 0 {
 		i = len(f.logs)
-		f.logs = append(f.logs, &followed{f: f, look: true, interval: f.opt.Tick, examined: map[string]os.FileInfo{}})
+		f.logs = append(f.logs, &followed{
+			f:        f,
+			look:     true,
+			interval: f.opt.Tick,
+			examined: map[string]os.FileInfo{},
+		})
 	}
 	l := f.logs[i]
 	l.family = family

@@ -120,7 +120,8 @@ func openFile(path string) (*Reader, error) {
 	r := &Reader{path: path, file: f, pos: Position{Size: -1}, limit: math.MaxInt64}
 	err = r.openContent()
 	switch {
-	case r.beingPacked(err) || r.content != nil && len(r.head) < FingerprintSize && r.beingPacked(r.content.err):
+	case r.beingPacked(err) || r.content != nil && len(r.head) < FingerprintSize &&
+		r.beingPacked(r.content.err):
 		r.Close()
 		return nil, errBeingPacked // it cannot be told yet what it is a copy of
 	case err != nil:
@@ -174,7 +175,8 @@ func (r *Reader) openContent() error {
 // says that the end of in is the end of the source, so that its last line may lack
 // a newline. Waiting for it ends with ctx. in is closed at its end, or when it is
 // read from next after ctx is done or the Reader closed.
-func OpenStream(ctx context.Context, name string, in io.ReadCloser, closed bool, positions Positions) (*Reader, error) {
+func OpenStream(ctx context.Context, name string, in io.ReadCloser, closed bool,
+	positions Positions) (*Reader, error) {
 	reading, stop := context.WithCancel(ctx)
 	r := &Reader{path: name, modified: time.Now(), ahead: readAhead(reading, in), stop: stop}
 	err := r.openStream(r.ahead, closed)
@@ -229,7 +231,15 @@ func (r *Reader) Between(from, to int64) *Reader {
 	if r.stream != nil || r.file == nil {
 		return nil
 	}
-	part := &Reader{path: r.path, file: r.file, info: r.info, size: to, modified: r.modified, trans: r.trans, head: bytes.Clone(r.head)}
+	part := &Reader{
+		path:     r.path,
+		file:     r.file,
+		info:     r.info,
+		size:     to,
+		modified: r.modified,
+		trans:    r.trans,
+		head:     bytes.Clone(r.head),
+	}
 	part.startAt(from)
 	part.until(to)
 	return part
@@ -520,7 +530,8 @@ func (r *Reader) sameHead() bool {
 
 // keepHead adds to the head what was read, or nothing.
 func (r *Reader) keepHead(block []byte) {
-	if have := int64(len(r.head)); have < FingerprintSize && r.next <= have && have < r.next+int64(len(block)) {
+	if have := int64(len(r.head)); have < FingerprintSize && r.next <= have &&
+		have < r.next+int64(len(block)) {
 		block = block[have-r.next:]
 		r.head = append(r.head, block[:min(int64(len(block)), FingerprintSize-have)]...)
 	}

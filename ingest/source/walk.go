@@ -84,11 +84,14 @@ func (w *walker) family(f Family) bool {
 // files returns the generations to read, on the first or a further pass.
 func (w *walker) files(f Family, pass int) ([]File, error) {
 	if !f.whole {
-		named, there := lookedAt(f.Files), generations(f.Name) // first: what is renamed after that is missing
+		// first: what is renamed after that is missing
+		named, there := lookedAt(f.Files), generations(f.Name)
 		missing, err := w.missing(f)
 		files := merge(missing, named)
 		for _, other := range there { // is not asked for
-			if other.info != nil && !slices.ContainsFunc(files, func(f File) bool { return absolute(f.Path) == other.Path }) {
+			if other.info != nil && !slices.ContainsFunc(files, func(f File) bool {
+				return absolute(f.Path) == other.Path
+			}) {
 				w.visited = append(w.visited, other.info)
 			}
 		}
@@ -315,7 +318,9 @@ func (w *walker) overtaken(f Family) bool {
 			continue // a file that is being compressed is whole in its plain form
 		}
 		info, err := os.Stat(file.Path)
-		if err != nil || slices.ContainsFunc(w.visited, func(v os.FileInfo) bool { return os.SameFile(v, info) }) {
+		if err != nil || slices.ContainsFunc(w.visited, func(v os.FileInfo) bool {
+			return os.SameFile(v, info)
+		}) {
 			continue
 		}
 		if _, ok := w.unchanged(file.Path); !ok {

@@ -61,7 +61,8 @@ func claim(e *parsers.Entry) parsers.Claim {
 
 // firsts are fields, in lower case, with which messages begin when they are stored.
 var firsts = [][]byte{
-	[]byte("return-path: <"), []byte("delivered-to: "), []byte("x-original-to: "), []byte("received: from "), []byte("received: by "),
+	[]byte("return-path: <"), []byte("delivered-to: "), []byte("x-original-to: "), []byte("received: from "),
+	[]byte("received: by "),
 }
 
 func begins(line []byte) bool {
@@ -354,13 +355,15 @@ func (p *parser) recipient(f dsn.Recipient) bool {
 		return false
 	}
 	r.Address, r.Original, r.Relay = []byte(f.Address), []byte(f.Final), []byte(f.Remote)
-	r.Reply = registry.ParseReply([]byte(dsn.Quoted(withoutType(strings.Join(strings.Fields(f.Diagnostic), " ")))))
+	r.Reply = registry.ParseReply(
+		[]byte(dsn.Quoted(withoutType(strings.Join(strings.Fields(f.Diagnostic), " ")))))
 	r.MTAStatus, _ = registry.ParseEnhanced(f.Status)
 	r.Source = registry.SourceUnknown
 	if r.Reply.Code != 0 {
 		r.Source = registry.SourceRemote
 	}
-	if status := r.MTAStatus; r.Outcome == registry.OutcomeFailed && (status.Class == 4 || status.Subject == 4 && status.Detail == 7) {
+	if status := r.MTAStatus; r.Outcome == registry.OutcomeFailed &&
+		(status.Class == 4 || status.Subject == 4 && status.Detail == 7) {
 		r.Final = registry.StateExpired
 	}
 	return true
@@ -383,7 +386,8 @@ func isBounce(head *mail.Message, m *dsn.Message) bool {
 	if kind == "multipart/report" {
 		return params["report-type"] == "" || strings.EqualFold(params["report-type"], "delivery-status")
 	}
-	if m.Reporter() != "" || head.Header.Get("X-Failed-Recipients") != "" || head.Header.Get("Return-Path") == "<>" {
+	if m.Reporter() != "" || head.Header.Get("X-Failed-Recipients") != "" ||
+		head.Header.Get("Return-Path") == "<>" {
 		return true
 	}
 	from := strings.ToLower(head.Header.Get("From"))

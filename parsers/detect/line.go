@@ -52,7 +52,8 @@ func mixText(h uint64, text []byte) uint64 {
 	case len(text) >= 8: // its last bytes are the upper ones of the last eight
 		return mix(h, binary.LittleEndian.Uint64(text[len(text)-8:])>>(64-8*n))
 	case n >= 4:
-		return mix(h, uint64(binary.LittleEndian.Uint32(b))|uint64(binary.LittleEndian.Uint32(b[n-4:]))<<(8*n-32))
+		return mix(h, uint64(binary.LittleEndian.Uint32(b))|uint64(
+			binary.LittleEndian.Uint32(b[n-4:]))<<(8*n-32))
 	default:
 		return mix(h, uint64(b[0])|uint64(b[n/2])<<(8*(n/2))|uint64(b[n-1])<<(8*(n-1)))
 	}

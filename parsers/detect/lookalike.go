@@ -72,11 +72,13 @@ func programLookalike(name []byte) int {
 		name = name[:i]
 	}
 	switch string(name) {
-	case "dovecot", "imapd", "pop3d", "imapd-ssl", "pop3d-ssl", "imap", "pop3", "cyrus", "ipop3d", "lmtpunix", "imap-login", "pop3-login", "courierpop3login", "imaplogin":
+	case "dovecot", "imapd", "pop3d", "imapd-ssl", "pop3d-ssl", "imap", "pop3", "cyrus", "ipop3d",
+		"lmtpunix", "imap-login", "pop3-login", "courierpop3login", "imaplogin":
 		return likeIMAP
 	case "sendmail", "sm-mta", "sm-msp", "sm-msp-queue", "sm-acceptingconnections":
 		return likeSendmail
-	case "amavis", "amavisd", "spamd", "rspamd", "clamd", "opendkim", "opendmarc", "postgrey", "policyd-spf", "milter-greylist", "spamc", "clamsmtpd":
+	case "amavis", "amavisd", "spamd", "rspamd", "clamd", "opendkim", "opendmarc", "postgrey", "policyd-spf",
+		"milter-greylist", "spamc", "clamsmtpd":
 		return likeFilter
 	}
 	return likeSyslog
@@ -112,7 +114,8 @@ func bareLookalike(line []byte) int {
 		return likeJSON
 	case begins("<"):
 		return likeHTML
-	case bytes.Count(line, []byte(",")) >= 3, bytes.Count(line, []byte("\t")) >= 3, bytes.Count(line, []byte(";")) >= 3:
+	case bytes.Count(line, []byte(",")) >= 3, bytes.Count(line, []byte("\t")) >= 3,
+		bytes.Count(line, []byte(";")) >= 3:
 		return likeCSV
 	}
 	return -1

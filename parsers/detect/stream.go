@@ -41,7 +41,8 @@ type Stream struct {
 	lineRead bool // line is set
 	emit     func(*parsers.Record)
 	current  *parsers.Format
-	bounces  *parsers.Format       // the format of records that a bounce reports, nil when it is not registered
+	// the format of records that a bounce reports, nil when it is not registered
+	bounces  *parsers.Format
 	deliver  func(*parsers.Record) // s.stamp, bound once so that no line allocates it
 	stranger lookalikes
 	emitted  bool // a record was passed on
@@ -116,7 +117,8 @@ func NewStream(opts parsers.Options, format string, year int, modified time.Time
 		return s, nil
 	}
 	if s.forced = s.index(format); s.forced < 0 {
-		return nil, fmt.Errorf("unknown log format %q: use auto or one of %s", format, strings.Join(formatNames(), ", "))
+		return nil, fmt.Errorf("unknown log format %q: use auto or one of %s", format,
+			strings.Join(formatNames(), ", "))
 	}
 	return s, nil
 }
@@ -607,7 +609,8 @@ func (s *Stream) Refusal() string {
 	}
 	for i := range s.readers {
 		if s.readers[i].seen.Headers > 0 {
-			return "it has the header of " + s.nameOf(i) + ", but no row was understood (--verbose shows some)"
+			return "it has the header of " + s.nameOf(i) +
+				", but no row was understood (--verbose shows some)"
 		}
 	}
 	return "no line was understood; " + expected
@@ -660,7 +663,8 @@ func (r *reader) state() ([]byte, error) {
 // UnmarshalBinary sets a new stream to a state that AppendBinary wrote.
 func (s *Stream) UnmarshalBinary(state []byte) error {
 	if len(state) == 0 || state[0] > stateVersion || state[0] == 0 {
-		return fmt.Errorf("the state of this log was saved by another version of mailfail: %w", parsers.ErrState)
+		return fmt.Errorf("the state of this log was saved by another version of mailfail: %w",
+			parsers.ErrState)
 	}
 	r := parsers.ReadState(state[1:])
 	d := &r

@@ -229,7 +229,8 @@ func readAll(r io.Reader) string {
 var (
 	htmlBreak = lazy(`(?i)<(?:br|p|div|tr|td|li|/p|/div)\b[^>]*>`)
 	htmlTag   = lazy(`<[a-zA-Z/!][^>@]*>`)
-	entities  = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&", "&quot;", `"`, "&nbsp;", " ", "&#39;", "'", "&#8203;", "")
+	entities  = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&", "&quot;", `"`, "&nbsp;", " ",
+		"&#39;", "'", "&#8203;", "")
 )
 
 // plain takes the tags out of HTML, well enough to find a reply in it.
@@ -316,7 +317,8 @@ func readReport(r io.Reader) []Recipient {
 			Address: typed(h.Get("Final-Recipient")), Action: strings.ToLower(h.Get("Action")),
 			Remote: hostOf(h.Get("Remote-MTA")), Diagnostic: Cut(h.Get("Diagnostic-Code")),
 		}
-		if original := typed(h.Get("Original-Recipient")); original != "" && strings.Contains(original, "@") || f.Address == "" {
+		if original := typed(h.Get("Original-Recipient")); original != "" &&
+			strings.Contains(original, "@") || f.Address == "" {
 			f.Address, f.Final = original, f.Address
 		}
 		var remark string
@@ -380,7 +382,8 @@ func (b *Message) Recipients() []Recipient {
 		if r.Address == "" {
 			r.Address = t.Address
 		}
-		if code(t.Diagnostic) && len(t.Diagnostic) > len(r.Diagnostic) || !code(r.Diagnostic) && len(t.Diagnostic) > 0 && !wordy(r.Diagnostic) {
+		if code(t.Diagnostic) && len(t.Diagnostic) > len(r.Diagnostic) ||
+			!code(r.Diagnostic) && len(t.Diagnostic) > 0 && !wordy(r.Diagnostic) {
 			r.Diagnostic = t.Diagnostic
 		}
 	}

@@ -104,7 +104,8 @@ func (tr *textReader) line(line string) {
 		tr.add(m[1], strings.TrimSpace(line))
 		return
 	}
-	if m := addressLine().FindStringSubmatch(line); m != nil && len(tr.list) < MaxRecipients && !tr.continues(line) {
+	if m := addressLine().FindStringSubmatch(line); m != nil && len(tr.list) < MaxRecipients &&
+		!tr.continues(line) {
 		rest := strings.TrimSpace(m[3])
 		if m[2] == "(reason" {
 			rest = strings.TrimLeft(rest, ": ")

@@ -40,7 +40,8 @@ func (c *connectivity) header(names [][]byte) bool {
 }
 
 func (c *connectivity) row(fields [][]byte, emit func(*parsers.Record)) parsers.Result {
-	if len(fields) != connWidth || len(fields[connDirection]) != 1 || bytes.IndexByte([]byte("+->*<"), fields[connDirection][0]) < 0 {
+	if len(fields) != connWidth || len(fields[connDirection]) != 1 ||
+		bytes.IndexByte([]byte("+->*<"), fields[connDirection][0]) < 0 {
 		return parsers.Unparsed
 	}
 	when, ok := c.clock.read(fields[connTime])
@@ -101,7 +102,8 @@ func (c *connectivity) end(fields [][]byte, emit func(*parsers.Record)) {
 		why = description
 	}
 	r := &c.rec
-	r.Kind, r.Host, r.Relay, r.Outcome = parsers.Connection, c.ownHost, fields[connDestination], registry.OutcomeDelivered
+	r.Kind, r.Host, r.Relay, r.Outcome = parsers.Connection, c.ownHost, fields[connDestination],
+		registry.OutcomeDelivered
 	messages, _, _ := bytes.Cut(bytes.TrimPrefix(numbers, []byte("Messages: ")), []byte(" "))
 	r.Messages = int(min(size(messages), maxMessages))
 	if len(why) > 0 {

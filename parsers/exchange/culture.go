@@ -103,7 +103,8 @@ func (c *culture) which(s *stamp) (first order, ok bool) {
 		}
 		return dayFirst, true
 	}
-	if c.order != unknownOrder && (c.order == guessedMonth || c.order == monthFirst) != (first == monthFirst) {
+	if c.order != unknownOrder &&
+		(c.order == guessedMonth || c.order == monthFirst) != (first == monthFirst) {
 		c.order = mixed
 		return 0, false
 	}

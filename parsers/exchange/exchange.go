@@ -134,7 +134,9 @@ func init() {
 		MTA:    "exchange",
 		Native: true,
 		Scope:  scopeReceive,
-		Claim:  claim(headerOf(typeReceive), func(line []byte) bool { return matchProtocol(line, true) }, nil),
+		Claim: claim(headerOf(typeReceive), func(line []byte) bool {
+			return matchProtocol(line, true)
+		}, nil),
 		Redact: withoutData,
 		New: func(o parsers.Options) parsers.Parser {
 			return newParser(&protocol{ownHost: []byte(o.Host), receives: true}, typeReceive)
@@ -156,7 +158,11 @@ func init() {
 		Scope:  scopeOnline,
 		Claim:  claim(isTraceHeader, matchTraceJSON, nil),
 		New: func(parsers.Options) parsers.Parser {
-			p := &onlineParser{parser: parser{table: &onlineTrace{}, isHeader: isTraceHeader, delimiter: ','}}
+			p := &onlineParser{parser: parser{
+				table:     &onlineTrace{},
+				isHeader:  isTraceHeader,
+				delimiter: ',',
+			}}
 			p.trace = p.table.(*onlineTrace)
 			return p
 		},
@@ -176,7 +182,8 @@ func init() {
 // claim makes the Claim of a log of rows from what tells its header, its rows
 // where the header is in another file, and the names of logs that look like it.
 // Each but the first may be nil.
-func claim(header, row func(line []byte) bool, lookAlike func(line []byte) string) func(*parsers.Entry) parsers.Claim {
+func claim(header, row func(line []byte) bool,
+	lookAlike func(line []byte) string) func(*parsers.Entry) parsers.Claim {
 	return func(e *parsers.Entry) parsers.Claim {
 		switch {
 		case header(e.Message):
@@ -420,13 +427,17 @@ func LookAlike(line []byte) string {
 	case line[0] >= '0' && line[0] <= '9' && contains(line[:min(len(line), 200)], ", SMTPSVC"):
 		return "the log of the IIS SMTP service or of Exchange 2003"
 	case statusPart(bytes.TrimPrefix(bytes.TrimPrefix(line, []byte("{")), []byte("["))) >= 0:
-		return "statuses of recipients without the rows they are from (give them to mailfail explain, or the whole log)"
+		return "statuses of recipients without the rows they are from (give them to mailfail explain, or " +
+			"the whole log)"
 	case isShellHeader(line):
-		return "rows of Get-MessageTrackingLog without " + strings.Join(lackingColumns(line), ", ") + " (add that to Select-Object)"
+		return "rows of Get-MessageTrackingLog without " + strings.Join(lackingColumns(line), ", ") +
+			" (add that to Select-Object)"
 	case isShellTable(line):
-		return "a table of Get-MessageTrackingLog, which leaves out what does not fit (use Format-List or Export-Csv instead of Format-Table)"
+		return "a table of Get-MessageTrackingLog, which leaves out what does not fit (use Format-List " +
+			"or Export-Csv instead of Format-Table)"
 	case isOtherList(line):
-		return "what a PowerShell command prints with Format-List (only Get-MessageTrackingLog is read; of others give Export-Csv)"
+		return "what a PowerShell command prints with Format-List (only Get-MessageTrackingLog is read; " +
+			"of others give Export-Csv)"
 	case bytes.HasPrefix(bytes.TrimLeft(line, " "), []byte(`"RecipientAddress": `)):
 		return "a message trace as JSON over many lines (read it with --log-format exchange-online-trace)"
 	case bytes.HasPrefix(line, []byte("DateTime,RequestId,")):
@@ -438,7 +449,8 @@ func LookAlike(line []byte) string {
 func commentLookAlike(line []byte) string {
 	value := afterName(line)
 	switch {
-	case bytes.HasPrefix(line, []byte("# Message Tracking Log File")), bytes.HasPrefix(line, []byte("# Exchange System Attendant")):
+	case bytes.HasPrefix(line, []byte("# Message Tracking Log File")),
+		bytes.HasPrefix(line, []byte("# Exchange System Attendant")):
 		return "the message tracking log of Exchange 2003"
 	case bytes.HasPrefix(line, []byte("#Software: Microsoft Internet Information")):
 		return "an IIS log (W3C)"

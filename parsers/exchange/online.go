@@ -15,7 +15,8 @@ import (
 func isNames(line []byte) bool {
 	for _, c := range line {
 		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_', c == '"', c == ',', c == ';', c == '\t', c == '\r':
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_', c == '"', c == ',', c == ';',
+			c == '\t', c == '\r':
 		default:
 			return false
 		}
@@ -30,13 +31,15 @@ func isTraceHeader(line []byte) bool {
 	if bytes.HasPrefix(line, []byte("#TYPE ")) {
 		return contains(line, "MessageTrace")
 	}
-	return isNames(line) && contains(line, "RecipientAddress") && contains(line, "SenderAddress") && contains(line, "Status")
+	return isNames(line) && contains(line, "RecipientAddress") && contains(line, "SenderAddress") &&
+		contains(line, "Status")
 }
 
 // isSummaryHeader recognises the summary report of the admin centre.
 func isSummaryHeader(line []byte) bool {
 	line = bytes.TrimPrefix(line, byteOrderMark)
-	return isNames(line) && contains(line, "recipient_status") && contains(line, "sender_address") && !contains(line, "event_id")
+	return isNames(line) && contains(line, "recipient_status") && contains(line, "sender_address") &&
+		!contains(line, "event_id")
 }
 
 // matchTraceJSON recognises a trace as JSON, an object or an array of them on
@@ -52,7 +55,8 @@ type trace struct {
 }
 
 // traceColumns are the names that Get-MessageTrace has, in the order of trace.
-var traceColumns = [...]string{"MessageTraceId", "MessageId", "Received", "SenderAddress", "RecipientAddress", "Status", "FromIP", "ToIP", "Size"}
+var traceColumns = [...]string{"MessageTraceId", "MessageId", "Received", "SenderAddress",
+	"RecipientAddress", "Status", "FromIP", "ToIP", "Size"}
 
 // onlineTrace reads the rows of a message trace: one recipient each, with the
 // state it had when the trace was asked for.
@@ -118,7 +122,8 @@ func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result
 	default:
 		return parsers.Unparsed
 	}
-	r.HasSender, r.Sender, r.MessageID, r.Size = true, withoutBrackets(row.sender), row.messageID, size(row.size)
+	r.HasSender, r.Sender, r.MessageID, r.Size = true, withoutBrackets(row.sender), row.messageID,
+		size(row.size)
 	r.Kind, r.ClientIP = parsers.Arrival, row.fromIP
 	emit(r)
 	r.Kind, r.Outcome, r.Address, r.ClientIP = kind, outcome, row.recipient, nil
@@ -241,7 +246,8 @@ func (p *onlineParser) readObject(emit func(*parsers.Record)) bool {
 }
 
 // summaryColumns are the columns of the summary report that are of use.
-var summaryColumns = [...]string{"origin_timestamp_utc", "sender_address", "recipient_status", "total_bytes", "message_id", "network_message_id", "original_client_ip"}
+var summaryColumns = [...]string{"origin_timestamp_utc", "sender_address", "recipient_status", "total_bytes",
+	"message_id", "network_message_id", "original_client_ip"}
 
 // onlineSummary reads the rows of the summary report: one message each, with
 // what happened to every recipient:

@@ -66,7 +66,8 @@ func (p *protocol) withoutSecret(row []byte, start int) []byte {
 	if len(event) != 1 || !p.isClient(event[0]) {
 		return row
 	}
-	for _, verb := range [...]string{"MAIL", "RCPT", "EHLO", "HELO", "DATA", "BDAT", "RSET", "STARTTLS", "XPROXY", "XPROXYFROM"} {
+	for _, verb := range [...]string{"MAIL", "RCPT", "EHLO", "HELO", "DATA", "BDAT", "RSET", "STARTTLS",
+		"XPROXY", "XPROXYFROM"} {
 		if hasVerb(said, verb) {
 			return row
 		}
@@ -191,11 +192,13 @@ func (p *protocol) remark(context []byte) {
 //	Failed connection to 198.51.100.157:25. Winsock error code: 10065
 func (p *protocol) notConnected(fields [][]byte, emit func(*parsers.Record)) {
 	context := fields[protoContext]
-	if !bytes.HasPrefix(context, []byte("Failed to connect. ")) && !bytes.HasPrefix(context, []byte("Failed connection to ")) {
+	if !bytes.HasPrefix(context, []byte("Failed to connect. ")) &&
+		!bytes.HasPrefix(context, []byte("Failed connection to ")) {
 		return
 	}
 	r := &p.rec
-	r.Kind, r.Host, r.Service, r.RelayIP = parsers.Connection, p.ownHost, fields[protoConnector], hostOf(fields[protoRemote])
+	r.Kind, r.Host, r.Service, r.RelayIP = parsers.Connection, p.ownHost, fields[protoConnector],
+		hostOf(fields[protoRemote])
 	r.Session = fields[protoSession]
 	if _, domain, ok := bytes.Cut(context, []byte("Destination domain: ")); ok {
 		r.Relay, _, _ = bytes.Cut(domain, []byte(","))
@@ -212,7 +215,8 @@ func (p *protocol) ended() {
 	r, x := &p.rec, p.x
 	row := *r
 	r.Reset() // of the last recipient
-	r.Kind, r.Time, r.Host, r.Service, r.RelayIP = parsers.Connection, row.Time, row.Host, row.Service, row.RelayIP
+	r.Kind, r.Time, r.Host, r.Service, r.RelayIP = parsers.Connection, row.Time, row.Host,
+		row.Service, row.RelayIP
 	r.Relay, r.Outcome, r.Messages = x.peer, registry.OutcomeDelivered, x.messages
 	if !x.greeted {
 		x.fail(registry.StageBanner, registry.SourceNetwork, nil)
@@ -363,7 +367,8 @@ func (p *protocol) note(c command, text []byte, refused bool) {
 // isAuthReply reports whether a reply refuses what the client said after AUTH
 // (RFC 4954 section 6).
 func isAuthReply(text []byte) bool {
-	return len(text) >= 3 && (string(text[:3]) == "535" || string(text[:3]) == "534" || string(text[:3]) == "538")
+	return len(text) >= 3 && (string(text[:3]) == "535" || string(text[:3]) == "534" ||
+		string(text[:3]) == "538")
 }
 
 // refuseMail reports MAIL refused: for a sender a failure of every recipient

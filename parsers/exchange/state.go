@@ -122,7 +122,8 @@ func (s *sessions) setState(d *decoder) {
 func (x *session) appendState(b []byte) []byte {
 	b = binary.AppendUvarint(b, x.started)
 	b = binary.AppendVarint(b, x.day)
-	for _, field := range [...][]byte{[]byte(x.id), x.peer, x.coming, x.message, x.sender, x.reply, x.client, x.failure.text, x.code[:]} {
+	for _, field := range [...][]byte{[]byte(x.id), x.peer, x.coming, x.message, x.sender, x.reply, x.client,
+		x.failure.text, x.code[:]} {
 		b = parsers.AppendBytes(b, field)
 	}
 	for _, flag := range [...]bool{x.hop, x.greeted, x.hasSender, x.refused, x.named, x.told, x.used} {

@@ -287,7 +287,8 @@ func lastEndpoint(text []byte) []byte {
 
 // hostOf returns the address of an endpoint: 192.0.2.1:25, [2001:db8::1]:25.
 func hostOf(endpoint []byte) []byte {
-	if i := bytes.LastIndexByte(endpoint, ':'); i >= 0 && (bytes.IndexByte(endpoint, ':') == i || endpoint[i-1] == ']') {
+	if i := bytes.LastIndexByte(endpoint, ':'); i >= 0 &&
+		(bytes.IndexByte(endpoint, ':') == i || endpoint[i-1] == ']') {
 		endpoint = endpoint[:i]
 	}
 	return bytes.Trim(endpoint, "[]")

@@ -73,7 +73,8 @@ var trackingColumns = map[string]column{
 // "Message tracking log fields"), for rows without a header.
 const (
 	tracking2007 = "date-time,client-ip,client-hostname,server-ip,server-hostname,source-context,connector-id,source,event-id,internal-message-id,message-id,recipient-address,recipient-status,total-bytes,recipient-count,related-recipient-address,reference,message-subject,sender-address,return-path,message-info"
-	tracking2010 = tracking2007 + ",directionality,tenant-id,original-client-ip,original-server-ip,custom-data"
+	tracking2010 = tracking2007 +
+		",directionality,tenant-id,original-client-ip,original-server-ip,custom-data"
 	tracking2013 = "date-time,client-ip,client-hostname,server-ip,server-hostname,source-context,connector-id,source,event-id,internal-message-id,message-id,network-message-id,recipient-address,recipient-status,total-bytes,recipient-count,related-recipient-address,reference,message-subject,sender-address,return-path,message-info,directionality,tenant-id,original-client-ip,original-server-ip,custom-data"
 	tracking2016 = tracking2013 + ",transport-traffic-type,log-id,schema-version"
 )
@@ -448,7 +449,8 @@ func countNonEmpty(list [][]byte) (n int) {
 
 // attempts reports one attempt for each recipient of the row, with its own
 // status.
-func (t *tracking) attempts(fields [][]byte, recipients [][]byte, outcome registry.Outcome, emit func(*parsers.Record)) {
+func (t *tracking) attempts(fields [][]byte, recipients [][]byte, outcome registry.Outcome,
+	emit func(*parsers.Record)) {
 	r := &t.rec
 	r.Kind, r.Outcome = parsers.Attempt, outcome
 	r.Direction = direction(t.get(fields, colSource), nil)
@@ -571,7 +573,8 @@ func (t *tracking) service(fields [][]byte) []byte {
 
 // isHop reports whether a SEND went to another server of the organisation.
 func (t *tracking) isHop(fields [][]byte) bool {
-	return string(t.get(fields, colSource)) == "SMTP" && (t.external || isInternalConnector(t.get(fields, colConnector)))
+	return string(t.get(fields, colSource)) == "SMTP" &&
+		(t.external || isInternalConnector(t.get(fields, colConnector)))
 }
 
 // message returns what a message is known by: network-message-id, which stays
@@ -641,7 +644,8 @@ func (t *tracking) host(fields [][]byte, effect effect) []byte {
 // connectors in Exchange Server", implicit Send connectors). Before 2016 other
 // language versions translate the names, and the hop cannot be told.
 func isInternalConnector(name []byte) bool {
-	for _, known := range [...]string{"Intra-Organization", "Inbound Proxy Internal Send Connector", "Client Proxy Send Connector"} {
+	for _, known := range [...]string{"Intra-Organization", "Inbound Proxy Internal Send Connector",
+		"Client Proxy Send Connector"} {
 		if len(name) >= len(known) && string(name[:len(known)]) == known {
 			return true
 		}

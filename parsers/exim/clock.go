@@ -36,7 +36,8 @@ const (
 func stampLen(b []byte) int {
 	const n = len("0000-00-00 00:00:00")
 	if len(b) < n || binary.LittleEndian.Uint64(b)&dateMask != dateForm ||
-		binary.LittleEndian.Uint64(b[8:])&timeMask != timeForm || binary.LittleEndian.Uint64(b[11:])&timeMask != clockForm {
+		binary.LittleEndian.Uint64(b[8:])&timeMask != timeForm ||
+		binary.LittleEndian.Uint64(b[11:])&timeMask != clockForm {
 		return 0
 	}
 	if len(b) <= n+1 || b[n] != '.' || !parsers.IsDigit(b[n+1]) {

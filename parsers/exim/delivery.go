@@ -193,7 +193,8 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 		r.Reply = registry.ParseReply(text)
 		r.NextID = nextID(text)
 		if parsers.IsLoopback(r.RelayIP) && bytes.Contains(text, []byte(" from MTA(")) {
-			r.Settle(registry.StateHandedOver) // amavis on this host says that its own MTA took the message back
+			// amavis on this host says that its own MTA took the message back
+			r.Settle(registry.StateHandedOver)
 		}
 	}
 	emit(r)
@@ -252,7 +253,8 @@ func nextID(reply []byte) []byte {
 // idWord takes an id: what ends at a blank or at punctuation.
 func idWord(s []byte) []byte {
 	n := 0
-	for n < len(s) && (parsers.IsAlnum(s[n]) || s[n] == '-' || s[n] == '_' || s[n] == '.' && n+1 < len(s) && parsers.IsAlnum(s[n+1])) {
+	for n < len(s) && (parsers.IsAlnum(s[n]) || s[n] == '-' || s[n] == '_' ||
+		s[n] == '.' && n+1 < len(s) && parsers.IsAlnum(s[n+1])) {
 		n++
 	}
 	if n == 0 {
@@ -359,7 +361,8 @@ func failingForLong(text []byte) bool {
 	if bytes.HasPrefix(text, []byte("retry time not reached for any host after a long failure period")) {
 		return true // before 4.80
 	}
-	return bytes.HasPrefix(text, []byte("all hosts")) && bytes.Contains(text, []byte("have been failing for a long time"))
+	return bytes.HasPrefix(text, []byte("all hosts")) &&
+		bytes.Contains(text, []byte("have been failing for a long time"))
 }
 
 // withoutTimes cuts the " QT=1s DT=2s" off that +queue_time and +deliver_time

@@ -130,7 +130,8 @@ func (p *parser) cause(text []byte) bool {
 			continue
 		}
 		// Connection timed out: SMTP timeout after initial connection
-		if rest := text[len(c.begin):]; c.stage == registry.StageConnect && bytes.HasPrefix(rest, []byte(": ")) && p.contact(rest[2:]) {
+		if rest := text[len(c.begin):]; c.stage == registry.StageConnect &&
+			bytes.HasPrefix(rest, []byte(": ")) && p.contact(rest[2:]) {
 			return true
 		}
 		p.rec.Stage, p.rec.Source = c.stage, c.source
@@ -172,12 +173,14 @@ func (p *parser) contact(text []byte) bool {
 // commandAfter skips what some texts have before the command: "in response to"
 // and, in old versions, the server.
 func (p *parser) commandAfter(s []byte) []byte {
-	for _, begin := range [...][]byte{[]byte("in response to "), []byte("closed connection in response to "), []byte("(an empty line) in response to ")} {
+	for _, begin := range [...][]byte{[]byte("in response to "), []byte("closed connection in response to "),
+		[]byte("(an empty line) in response to ")} {
 		if bytes.HasPrefix(s, begin) {
 			return s[len(begin):]
 		}
 	}
-	for _, sep := range [...][]byte{[]byte("] closed connection in response to "), []byte("] in response to "), []byte("] after ")} {
+	for _, sep := range [...][]byte{[]byte("] closed connection in response to "),
+		[]byte("] in response to "), []byte("] after ")} {
 		if i := bytes.Index(s, sep); i >= 0 {
 			p.hostInText(bytes.TrimPrefix(s[:i+1], []byte("from ")))
 			return s[i+len(sep):]

@@ -34,7 +34,8 @@ func (p *parser) ofHost(l *line) {
 // be of one site.
 func (p *parser) refusedBefore(text []byte) {
 	r := &p.rec
-	if r.Source != registry.SourceNetwork || r.Stage != registry.StageConnect && r.Stage != registry.StageBanner {
+	if r.Source != registry.SourceNetwork || r.Stage != registry.StageConnect &&
+		r.Stage != registry.StageBanner {
 		return
 	}
 	said := p.earlier.Find(r.Host, r.ID)

@@ -72,7 +72,8 @@ func init() {
 
 // claim takes the lines of Exim's programs, and native lines.
 func claim(e *parsers.Entry) parsers.Claim {
-	if e.Program != nil && isProgram(e.Program) && !parsers.IsWrapped(e.Message, "exim") || e.Program == nil && match(e.Message) {
+	if e.Program != nil && isProgram(e.Program) && !parsers.IsWrapped(e.Message, "exim") ||
+		e.Program == nil && match(e.Message) {
 		return parsers.Mine
 	}
 	return parsers.NotMine
@@ -178,7 +179,8 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 }
 
 // entry reads a whole line, which may have come in pieces.
-func (p *parser) entry(e *parsers.Entry, msg []byte, copied bool, emit func(*parsers.Record)) parsers.Result {
+func (p *parser) entry(e *parsers.Entry, msg []byte, copied bool,
+	emit func(*parsers.Record)) parsers.Result {
 	l := line{syslog: e.Program != nil, pid: e.PID, copied: copied}
 	if !p.header(&l, e, msg) {
 		return p.continuation(msg)
@@ -312,7 +314,8 @@ func tellsOfFailure(s []byte) bool {
 
 var (
 	failureFields = []string{"H=", "F=", "R=", "T="}
-	failureWords  = [...]string{"reject", "refuse", "fail", "defer", "denied", "timed out", "timeout", "lost", "discard", "frozen", "unable to", "cannot ", "Reject", "Refuse", "Fail"}
+	failureWords  = [...]string{"reject", "refuse", "fail", "defer", "denied", "timed out", "timeout",
+		"lost", "discard", "frozen", "unable to", "cannot ", "Reject", "Refuse", "Fail"}
 )
 
 // flagged reports whether the second word of s is a flag: then the first is
@@ -378,18 +381,22 @@ var known = [][]byte{
 	[]byte("ignoring AUTH="), []byte("failed to "), []byte("Failed to "), []byte("invalid "),
 	[]byte("ACL "), []byte("PRDR "), []byte("VRFY "), []byte("EXPN "), []byte("ETRN "), []byte("ATRN "),
 	[]byte("sender verify "), []byte("configured error code"), []byte("warn: "), []byte("socket bind()"),
-	[]byte("EHLO/HELO response must not"), []byte("\"discard\" verb not allowed"), []byte("WARNING: "), []byte("timed out while reading"), []byte("Start ODMR"),
-	[]byte("queue run"), []byte("Error while reading message"), []byte("exec of "), []byte("listen backlog"),
+	[]byte("EHLO/HELO response must not"), []byte("\"discard\" verb not allowed"), []byte("WARNING: "),
+	[]byte("timed out while reading"), []byte("Start ODMR"), []byte("queue run"),
+	[]byte("Error while reading message"), []byte("exec of "), []byte("listen backlog"),
 }
 
 // ofMessage begin the lines that Exim writes about a message, but not about one
 // delivery. What stands behind a message id otherwise is of no interest (logwrite in an
 // ACL or a filter may write anything), unless it tells of mail that failed.
 var ofMessage = []string{
-	"Frozen", "Message is frozen", "Unfrozen", "Spool file is locked", "Sender identified as", "Error message sent to",
-	"retry timeout exceeded", "no immediate delivery", "no recipients found", "PDKIM: ", "DANE ", "Remote host ",
+	"Frozen", "Message is frozen", "Unfrozen", "Spool file is locked", "Sender identified as",
+	"Error message sent to",
+	"retry timeout exceeded", "no immediate delivery", "no recipients found", "PDKIM: ", "DANE ",
+	"Remote host ",
 	"frozen by ", "Spool file for ", "remote host address is the local host", "original recipients ignored",
-	"Error in system filter", "sender address changed to ", "bind of [", "Required TLS certificate ", "Server certificate ", "OCSP ", "re-exec of ", "moved from ",
+	"Error in system filter", "sender address changed to ", "bind of [", "Required TLS certificate ",
+	"Server certificate ", "OCSP ", "re-exec of ", "moved from ",
 }
 
 // ofOldHost reports whether s is of a host that could not be used, as Exim wrote it

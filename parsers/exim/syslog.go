@@ -94,7 +94,8 @@ func (p *parser) piece(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 }
 
 // nextPiece adds a piece to the entry at i.
-func (p *parser) nextPiece(i int, newline bool, text []byte, e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
+func (p *parser) nextPiece(i int, newline bool, text []byte, e *parsers.Entry,
+	emit func(*parsers.Record)) parsers.Result {
 	o := &p.pieces[i]
 	o.next++
 	last := o.next > o.total
@@ -240,7 +241,8 @@ func mix(h, v uint64) uint64 {
 // version of its layout.
 const stateVersion = 1
 
-var errState = errors.New("exim: the stored state of this log is damaged or of another version; read the log again from its beginning")
+var errState = errors.New("exim: the stored state of this log is damaged or of another version; read the " +
+	"log again from its beginning")
 
 // Open reports false: no line goes on whatever the next one looks like.
 func (p *parser) Open() bool { return false }
@@ -250,7 +252,8 @@ func (p *parser) End(func(*parsers.Record)) parsers.Result { return parsers.Unde
 
 // AppendBinary appends the state of p to b.
 func (p *parser) AppendBinary(b []byte) ([]byte, error) {
-	if p.clock.local.Last() == 0 && p.continued == 0 && len(p.pieces) == 0 && len(p.twins.waiting) == 0 && p.twins.mode == twinsUnknown &&
+	if p.clock.local.Last() == 0 && p.continued == 0 && len(p.pieces) == 0 && len(p.twins.waiting) == 0 &&
+		p.twins.mode == twinsUnknown &&
 		p.earlier.Len() == 0 {
 		return b, nil
 	}

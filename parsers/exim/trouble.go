@@ -54,7 +54,8 @@ var signs = []sign{
 
 // strangers begin lines that may quote what a client or a remote host said.
 var strangers = []string{
-	"H=", "SMTP ", "rejected ", "refused ", "DKIM: ", "PDKIM: ", "SPF: ", "no MAIL in ", "unexpected ", "Warning: ", "cwd=",
+	"H=", "SMTP ", "rejected ", "refused ", "DKIM: ", "PDKIM: ", "SPF: ", "no MAIL in ", "unexpected ",
+	"Warning: ", "cwd=",
 	"Spool file is locked", "VRFY ", "EXPN ", "ETRN ", "Remote host ",
 }
 
@@ -63,8 +64,10 @@ var strangers = []string{
 // without LOG_MAIN are the list.
 var fatal = []string{
 	"Exim configuration error", "exim user lost privilege", "Cannot open main log file",
-	"listen() failed on ", "socket creation failed: ", "invalid SMTP port: ", "TCP port \"", "pid file path ",
-	" transport:   ", " authenticator:  ", "failed to write to main log", "setegid(", "seteuid(", "setgroups: ",
+	"listen() failed on ", "socket creation failed: ", "invalid SMTP port: ", "TCP port \"",
+	"pid file path ",
+	" transport:   ", " authenticator:  ", "failed to write to main log", "setegid(", "seteuid(",
+	"setgroups: ",
 	"priv_restore: ", "priv_drop_temp: ", "RFC822 spool file, skipping",
 }
 

@@ -29,7 +29,8 @@ func (p *parser) dovecot(b []byte) bool {
 	if !parsers.Has(p.rec.MessageID, "<") {
 		p.rec.MessageID = nil // "unspecified"
 	}
-	if _, after, ok := bytes.Cut(text, []byte(" action: ")); ok && bytes.IndexByte(text, ' ') == bytes.Index(text, []byte(" action: ")) {
+	if _, after, ok := bytes.Cut(text, []byte(" action: ")); ok &&
+		bytes.IndexByte(text, ' ') == bytes.Index(text, []byte(" action: ")) {
 		text = after // since Pigeonhole 0.5.16
 	}
 	folded := text

@@ -57,11 +57,14 @@ func isOfMail(e *parsers.Entry) bool {
 	b := e.Message
 	switch e.Program[0] {
 	case 'd':
-		return (parsers.Has(b, "lmtp(") || parsers.Has(b, "lda(") || parsers.Has(b, "deliver(")) && bytes.Contains(b, []byte("msgid="))
+		return (parsers.Has(b, "lmtp(") || parsers.Has(b, "lda(") || parsers.Has(b, "deliver(")) &&
+			bytes.Contains(b, []byte("msgid="))
 	case 'a':
 		return parsers.Has(b, "(") && bytes.Contains(b, []byte(") Blocked "))
 	case 'r':
-		return bytes.Contains(b, []byte("rspamd_task_write_log: ")) && (bytes.Contains(b, []byte(" (add header): ")) || bytes.Contains(b, []byte(" (rewrite subject): ")))
+		return bytes.Contains(b, []byte("rspamd_task_write_log: ")) &&
+			(bytes.Contains(b, []byte(" (add header): ")) ||
+				bytes.Contains(b, []byte(" (rewrite subject): ")))
 	}
 	_, b, _ = bytes.Cut(b, []byte(": "))
 	return parsers.HasAny(b, ofGateway)

@@ -59,8 +59,16 @@ type accounting struct {
 
 func newAccounting(o parsers.Options) parsers.Parser {
 	return &accounting{
-		table: table.New([]string{kind: "type", logged: "timeLogged", queued: "timeQueued", rcpt: "rcpt", job: "jobId",
-			status: "dsnStatus", text: "dsnMsg", destination: "destIp"}...),
+		table: table.New([]string{
+			kind:        "type",
+			logged:      "timeLogged",
+			queued:      "timeQueued",
+			rcpt:        "rcpt",
+			job:         "jobId",
+			status:      "dsnStatus",
+			text:        "dsnMsg",
+			destination: "destIp",
+		}...),
 		clock: parsers.NewClock(o.Location),
 	}
 }
@@ -140,7 +148,8 @@ func (a *accounting) AppendBinary(b []byte) ([]byte, error) {
 	if len(a.table.Header()) == 0 {
 		return b, nil
 	}
-	return parsers.AppendBytes(binary.AppendVarint(append(b, stateVersion), a.clock.Last()), a.table.Header()), nil
+	return parsers.AppendBytes(binary.AppendVarint(append(b, stateVersion), a.clock.Last()),
+		a.table.Header()), nil
 }
 
 // UnmarshalBinary sets a new parser to a state that AppendBinary wrote.

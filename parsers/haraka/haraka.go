@@ -63,7 +63,8 @@ type line struct {
 }
 
 var levels = []string{
-	"[NOTICE]", "[INFO]", "[WARN]", "[ERROR]", "[CRIT]", "[ALERT]", "[EMERG]", "[DEBUG]", "[PROTOCOL]", "[DATA]",
+	"[NOTICE]", "[INFO]", "[WARN]", "[ERROR]", "[CRIT]", "[ALERT]", "[EMERG]", "[DEBUG]",
+	"[PROTOCOL]", "[DATA]",
 }
 
 // split takes a line apart; it reports false for one that is not of Haraka. The

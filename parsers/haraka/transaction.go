@@ -64,7 +64,8 @@ func (t *transactions) get(id []byte) *transaction {
 	var x *transaction
 	if n := len(t.free); n > 0 {
 		x, t.free = t.free[n-1], t.free[:n-1]
-		x.client, x.sender, x.messageID, x.size, x.recipients = x.client[:0], x.sender[:0], x.messageID[:0], 0, x.recipients[:0]
+		x.client, x.sender, x.messageID, x.size, x.recipients = x.client[:0], x.sender[:0], x.messageID[:0],
+			0, x.recipients[:0]
 		x.queued = false
 	} else {
 		x = new(transaction)

@@ -72,7 +72,8 @@ func claim(e *parsers.Entry) parsers.Claim {
 }
 
 // claimed are fields that every version writes, and no other log together.
-var claimed = [][]byte{[]byte(`"queue"`), []byte(`"num_attempts"`), []byte(`"bounce_classification"`), []byte(`"site"`)}
+var claimed = [][]byte{[]byte(`"queue"`), []byte(`"num_attempts"`), []byte(`"bounce_classification"`),
+	[]byte(`"site"`)}
 
 // A parser reads the records of KumoMTA. It keeps nothing between them.
 type parser struct {

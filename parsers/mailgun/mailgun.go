@@ -284,7 +284,8 @@ func (p *parser) complaint() parsers.Result {
 		return parsers.Unparsed
 	}
 	p.id = append(append(append(p.id[:0], '<'), v.messageID...), '>')
-	r.Kind, r.ID, r.MessageID, r.Address, r.Reply.Text = parsers.Complaint, v.messageID, p.id, v.recipient, abuse
+	r.Kind, r.ID, r.MessageID, r.Address, r.Reply.Text = parsers.Complaint, v.messageID, p.id,
+		v.recipient, abuse
 	r.HasSender, r.Sender = len(v.sender) > 0, v.sender
 	p.emit(r)
 	return parsers.Understood

@@ -52,7 +52,8 @@ func claim(e *parsers.Entry) parsers.Claim {
 
 // remarks are the beginnings of lines without a session.
 var remarks = []string{
-	"info: ", "warn: ", "fatal: ", "smtp-in: ", "smtp-out: ", "mta: ", "queue: ", "scheduler: ", "lookup: ", "control: ",
+	"info: ", "warn: ", "fatal: ", "smtp-in: ", "smtp-out: ", "mta: ", "queue: ", "scheduler: ",
+	"lookup: ", "control: ",
 	"relay: ", "route: ", "debug: ", "delivery: ", "pony express: ", "OpenSMTPD ",
 }
 
@@ -264,11 +265,13 @@ func (p *parser) origin(text []byte) (registry.Stage, registry.Source) {
 		return registry.StageLocal, registry.SourceLocal
 	case p.rec.Reply.Code != 0:
 		return registry.StageUnknown, registry.SourceRemote
-	case bytes.Contains(text, []byte("MX")) && !parsers.Has(text, "Network error"), bytes.Contains(text, []byte("lookup")):
+	case bytes.Contains(text, []byte("MX")) && !parsers.Has(text, "Network error"),
+		bytes.Contains(text, []byte("lookup")):
 		return registry.StageDNS, registry.SourceDNS
 	case bytes.Contains(text, []byte("TLS")), bytes.Contains(text, []byte("ertificate")):
 		return registry.StageSTARTTLS, registry.SourceTLS
-	case parsers.HasAny(text, []string{"Network error", "Could not connect", "Connection refused", "Connection timeout"}):
+	case parsers.HasAny(text, []string{"Network error", "Could not connect", "Connection refused",
+		"Connection timeout"}):
 		return registry.StageConnect, registry.SourceNetwork
 	case parsers.HasAny(text, []string{"Connection ", "IO Error", "Timeout"}):
 		return registry.StageUnknown, registry.SourceNetwork
@@ -286,7 +289,8 @@ func (p *parser) remark(text []byte) parsers.Result {
 	switch {
 	case bytes.Contains(text, []byte("No space left on device")), bytes.Contains(text, []byte("disk space")):
 		problem = parsers.ProblemDisk
-	case bytes.Contains(text, []byte("Too many open files")), bytes.Contains(text, []byte("annot allocate memory")):
+	case bytes.Contains(text, []byte("Too many open files")),
+		bytes.Contains(text, []byte("annot allocate memory")):
 		problem = parsers.ProblemMemory
 	case parsers.Has(text, "fatal: "):
 		problem = parsers.ProblemOther

@@ -28,7 +28,8 @@ func Fields(r *parsers.Record) string {
 		}
 	}
 	for _, name := range held {
-		if !slices.Contains(allowed.Must, name) && !slices.Contains(allowed.May, name) && !slices.Contains(everywhere, name) {
+		if !slices.Contains(allowed.Must, name) && !slices.Contains(allowed.May, name) &&
+			!slices.Contains(everywhere, name) {
 			wrong = append(wrong, name)
 		}
 	}

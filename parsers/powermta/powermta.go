@@ -114,11 +114,30 @@ const (
 
 // columns are their names.
 var columns = []string{
-	kind: "type", logged: "timeLogged", queued: "timeQueued", sender: "orig", rcpt: "rcpt", status: "dsnStatus",
-	diagnostic: "dsnDiag", mta: "dsnMta", category: "bounceCat", destination: "dlvDestinationIp", size: "dlvSize",
-	vmta: "vmta", job: "jobId", envelope: "envId", messageID: "header_Message-Id", account: "authUser",
-	source: "rcvSourceIp", queue: "queue", original: "orcpt", reporter: "dsnReportingMta",
-	complaint: "feedbackType", complainer: "reportingMta", complainerIP: "dlvSourceIp", format: "format",
+	kind:         "type",
+	logged:       "timeLogged",
+	queued:       "timeQueued",
+	sender:       "orig",
+	rcpt:         "rcpt",
+	status:       "dsnStatus",
+	diagnostic:   "dsnDiag",
+	mta:          "dsnMta",
+	category:     "bounceCat",
+	destination:  "dlvDestinationIp",
+	size:         "dlvSize",
+	vmta:         "vmta",
+	job:          "jobId",
+	envelope:     "envId",
+	messageID:    "header_Message-Id",
+	account:      "authUser",
+	source:       "rcvSourceIp",
+	queue:        "queue",
+	original:     "orcpt",
+	reporter:     "dsnReportingMta",
+	complaint:    "feedbackType",
+	complainer:   "reportingMta",
+	complainerIP: "dlvSourceIp",
+	format:       "format",
 }
 
 // A parser reads the rows of an accounting file. It keeps the header.
@@ -370,7 +389,8 @@ func (p *parser) reply() {
 	r, f := &p.rec, p.table.Field
 	r.MTAStatus, _ = registry.ScanEnhanced(f(status))
 	text := f(diagnostic)
-	if protocol, rest, ok := bytes.Cut(text, []byte(";")); ok && len(protocol) < 12 && bytes.IndexByte(protocol, ' ') < 0 {
+	if protocol, rest, ok := bytes.Cut(text, []byte(";")); ok && len(protocol) < 12 &&
+		bytes.IndexByte(protocol, ' ') < 0 {
 		text = bytes.TrimLeft(rest, " ")
 	}
 	if len(text) == 0 && (r.MTAStatus.Class != 2) {
@@ -435,7 +455,8 @@ func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 	if len(p.table.Header()) == 0 {
 		return b, nil
 	}
-	return parsers.AppendBytes(binary.AppendVarint(append(b, stateVersion), p.clock.Last()), p.table.Header()), nil
+	return parsers.AppendBytes(binary.AppendVarint(append(b, stateVersion), p.clock.Last()),
+		p.table.Header()), nil
 }
 
 // UnmarshalBinary sets a new parser to a state that AppendBinary wrote.

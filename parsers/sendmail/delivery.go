@@ -218,7 +218,8 @@ func nextID(text []byte) []byte {
 // of this host. The others connect to a server.
 func direction(mailer []byte) registry.Direction {
 	switch string(mailer) {
-	case "local", "prog", "procmail", "maildrop", "cyrus", "cyrusv2", "cyrusbb", "lmtp", "dovecot", "usenet", "*file*", "*include*":
+	case "local", "prog", "procmail", "maildrop", "cyrus", "cyrusv2", "cyrusbb", "lmtp", "dovecot", "usenet",
+		"*file*", "*include*":
 		return registry.DirectionLocal
 	}
 	return registry.DirectionOutgoing
@@ -285,13 +286,17 @@ func (p *parser) origin(text []byte) (registry.Stage, registry.Source) {
 // the errno of the system).
 var (
 	unconnected = []string{
-		"Connection refused", "Connection timed out", "Network is unreachable", "Host is down", "Operation timed out",
+		"Connection refused", "Connection timed out", "Network is unreachable", "Host is down",
+		"Operation timed out",
 		"Cannot assign requested address", "Permission denied",
 	}
-	broken  = []string{"Connection reset", "Broken pipe", "Connection closed", "host not responding", "Remote host is down"}
+	broken = []string{"Connection reset", "Broken pipe", "Connection closed", "host not responding",
+		"Remote host is down"}
 	decided = []string{
-		"Local configuration error", "Too many hops", "Message too large", "Data format error", "Cannot send message",
+		"Local configuration error", "Too many hops", "Message too large", "Data format error",
+		"Cannot send message",
 		"Local error", "Mail loop", "unknown mailer error", "Message exceeds",
 	}
-	answers = []string{"User unknown", "Service unavailable", "Remote protocol error", "Transient", "Access denied"}
+	answers = []string{"User unknown", "Service unavailable", "Remote protocol error", "Transient",
+		"Access denied"}
 )

@@ -48,9 +48,12 @@ func quotedStart(value []byte) int {
 
 // names are the names of sendmail's fields.
 var names = [...]string{
-	"delay=", "xdelay=", "mailer=", "pri=", "relay=", "dsn=", "stat=", "ctladdr=", "reply=", "size=", "class=", "nrcpts=",
-	"msgid=", "proto=", "daemon=", "bodytype=", "arg1=", "arg2=", "reject=", "discard", "quarantine=", "quarantine", "tls_verify=",
-	"auth=", "authid=", "mech=", "bits=", "owner=", "ntries=", "envid=", "thread=", "action=", "tempfail", "accept",
+	"delay=", "xdelay=", "mailer=", "pri=", "relay=", "dsn=", "stat=", "ctladdr=", "reply=", "size=",
+	"class=", "nrcpts=",
+	"msgid=", "proto=", "daemon=", "bodytype=", "arg1=", "arg2=", "reject=", "discard", "quarantine=",
+	"quarantine", "tls_verify=",
+	"auth=", "authid=", "mech=", "bits=", "owner=", "ntries=", "envid=", "thread=", "action=",
+	"tempfail", "accept",
 }
 
 // isName reports whether a field begins here.

@@ -83,7 +83,8 @@ func stageOf(ruleset []byte) (stage registry.Stage, refuses bool) {
 		return registry.StageRcpt, true
 	case "check_data":
 		return registry.StageData, true
-	case "check_etrn", "check_vrfy", "check_expn", "tls_server", "tls_rcpt", "try_tls", "srv_features", "clt_features",
+	case "check_etrn", "check_vrfy", "check_expn", "tls_server", "tls_rcpt", "try_tls", "srv_features",
+		"clt_features",
 		"tls_clt_features", "tls_srv_features", "queuegroup", "authinfo", "trust_auth", "Local_trust_auth":
 		return 0, false
 	case "tls_client":

@@ -45,7 +45,8 @@ func init() {
 // claim takes the lines of sendmail's programs.
 func claim(e *parsers.Entry) parsers.Claim {
 	switch string(e.Program) {
-	case "sendmail", "sm-mta", "sm-msp", "sm-msp-queue", "sm-client", "sendmail-client", "sm-acceptingconnections", "sm-queue":
+	case "sendmail", "sm-mta", "sm-msp", "sm-msp-queue", "sm-client", "sendmail-client",
+		"sm-acceptingconnections", "sm-queue":
 		return parsers.Mine
 	}
 	return parsers.NotMine
@@ -210,7 +211,8 @@ func (p *parser) aboutMessage(text []byte) bool {
 
 // notices are the beginnings of what sendmail says of a message that it made to
 // tell of another.
-var notices = []string{"DSN: ", "return to sender: ", "sender notify: ", "postmaster notify: ", "Postmaster notify: "}
+var notices = []string{"DSN: ", "return to sender: ", "sender notify: ", "postmaster notify: ",
+	"Postmaster notify: "}
 
 // end emits the end of the message, and nothing else of it.
 func (p *parser) end() {

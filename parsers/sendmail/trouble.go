@@ -75,7 +75,8 @@ func (p *parser) syserr(text []byte) parsers.Result {
 	return parsers.Understood
 }
 
-var clientGone = []string{"I/O error on", "putoutmsg", "putbody", "Broken pipe", "Connection reset", "timeout writing message"}
+var clientGone = []string{"I/O error on", "putoutmsg", "putbody", "Broken pipe", "Connection reset",
+	"timeout writing message"}
 
 // trouble emits the trouble that the mail system is in.
 func (p *parser) trouble(problem parsers.Problem, severity parsers.Severity, text []byte) {

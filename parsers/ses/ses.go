@@ -341,8 +341,10 @@ func (p *parser) failure(status, diagnostic []byte) {
 	r.Stage, r.Source = registry.StageUnknown, registry.SourceRemote
 	r.Reply = registry.ParseReply(withoutType(diagnostic))
 	switch {
-	case bytes.HasPrefix(v.subType, []byte("Suppressed")), bytes.HasPrefix(v.subType, []byte("OnAccountSuppressionList")):
-		r.Stage, r.Source, r.Reply = registry.StageRoute, registry.SourceLocal, registry.Reply{Text: diagnostic}
+	case bytes.HasPrefix(v.subType, []byte("Suppressed")),
+		bytes.HasPrefix(v.subType, []byte("OnAccountSuppressionList")):
+		r.Stage, r.Source, r.Reply = registry.StageRoute, registry.SourceLocal,
+			registry.Reply{Text: diagnostic}
 	case r.Reply.Code == 0:
 		r.Stage, r.Source = originOf(diagnostic, v.bounceType)
 	}

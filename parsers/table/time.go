@@ -23,7 +23,8 @@ func Time(b []byte, clock *parsers.Clock) time.Time {
 			return time.Unix(int64(n), nanos).UTC()
 		}
 	}
-	if len(b) < 19 || b[4] != '-' || b[7] != '-' || b[10] != ' ' && b[10] != 'T' || b[13] != ':' || b[16] != ':' {
+	if len(b) < 19 || b[4] != '-' || b[7] != '-' || b[10] != ' ' && b[10] != 'T' || b[13] != ':' ||
+		b[16] != ':' {
 		return time.Time{}
 	}
 	var v [6]int

@@ -91,7 +91,8 @@ const (
 func Parse(text string) (*Rule, error) {
 	r, err := parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("alert %q: %w (for example: provider=google failure-rate>20%% for 5m min 50)", text, err)
+		return nil, fmt.Errorf("alert %q: %w (for example: provider=google failure-rate>20%% for 5m min 50)",
+			text, err)
 	}
 	return r, nil
 }
@@ -130,7 +131,8 @@ func parse(text string) (*Rule, error) {
 		}
 	}
 	if r.Metric == "" {
-		return nil, fmt.Errorf("nothing is compared: one of %s, with > or >= and a number, without blanks between them", list())
+		return nil, fmt.Errorf(
+			"nothing is compared: one of %s, with > or >= and a number, without blanks between them", list())
 	}
 	if !minSet && r.Metric.IsRate() {
 		r.Min = defaultMin

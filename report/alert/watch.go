@@ -62,9 +62,11 @@ func (a Alert) MarshalJSON() ([]byte, error) {
 		Example   *example `json:"example"`
 	}{"mailfail/alert/1", state, a.Rule.Text, a.String(), a.Rule.Metric, operator, a.Rule.Threshold,
 		a.Rule.For.Seconds(), a.Rule.Min,
-		a.Since.Format(time.RFC3339), a.At.Format(time.RFC3339), a.Value, a.Greatest, a.Counted, a.Attempts, nil}
+		a.Since.Format(time.RFC3339), a.At.Format(time.RFC3339), a.Value, a.Greatest, a.Counted,
+		a.Attempts, nil}
 	if e := a.Example; e != nil {
-		body.Example = &example{e.Time.Format(time.RFC3339), e.Host, e.Provider, e.Domain, e.Code(), e.Reason, e.Text}
+		body.Example = &example{e.Time.Format(time.RFC3339), e.Host, e.Provider, e.Domain, e.Code(),
+			e.Reason, e.Text}
 	}
 	return json.Marshal(body)
 }

@@ -282,7 +282,8 @@ func (r *Result) Text() string {
 
 // figures says what was counted.
 func (r *Result) figures() string {
-	return fmt.Sprintf("%s of %s recipients failed, %s waiting in %s", r.shown("failed"), r.shown("recipients"),
+	return fmt.Sprintf("%s of %s recipients failed, %s waiting in %s", r.shown("failed"),
+		r.shown("recipients"),
 		r.shown("waiting"),
 		span(r.Window.Until.Sub(r.Window.Since)))
 }

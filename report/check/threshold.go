@@ -173,8 +173,8 @@ func (t *Threshold) alertRange() string {
 
 // text says which limit a value is beyond.
 func (e *exceeded) text() string {
-	return fmt.Sprintf("%s is %s (%s %s)", strings.ReplaceAll(e.Metric, "-", " "), shownValue(e.value, e.unit),
-		e.Sign, shownValue(e.Limit, e.unit))
+	return fmt.Sprintf("%s is %s (%s %s)", strings.ReplaceAll(e.Metric, "-", " "),
+		shownValue(e.value, e.unit), e.Sign, shownValue(e.Limit, e.unit))
 }
 
 func shownValue(v float64, unit Unit) string {

@@ -248,7 +248,8 @@ func readCode(s string) (reply uint16, e registry.Enhanced, read string, ok bool
 			return 0, e, "", true
 		}
 		if code := strings.ReplaceAll(s, ".", ""); len(code) == 3 && (s[0] == '1' || s[0] == '3') {
-			if _, known := registry.LookupReply(number(code)); known { // 1.0.1, 3.5.4 in a list of error codes
+			// 1.0.1, 3.5.4 in a list of error codes
+			if _, known := registry.LookupReply(number(code)); known {
 				return number(code), e, code + ", the reply or error number without the dots", true
 			}
 		}
@@ -308,7 +309,9 @@ func (x *Explainer) codes(a *Answer, reply uint16, e registry.Enhanced, text str
 		}
 		c := a.add(entry, code)
 		if !exact {
-			c.Notes = append([]string{fmt.Sprintf("%s is not registered; this is %s, the general code of its subject, as RFC 3463 asks.", code, entry.Code)}, c.Notes...)
+			c.Notes = append([]string{fmt.Sprintf(
+				"%s is not registered; this is %s, the general code of its subject, as RFC 3463 asks.", code,
+				entry.Code)}, c.Notes...)
 		}
 		c.vendors(registry.Vendors(reply, e, text))
 		if !exact && len(c.Vendors) > 0 {
@@ -320,8 +323,9 @@ func (x *Explainer) codes(a *Answer, reply uint16, e registry.Enhanced, text str
 		if entry != nil {
 			c := a.add(entry, strconv.Itoa(int(reply)))
 			if !exact {
-				c.Notes = append([]string{fmt.Sprintf("No standard defines %d; this is its class, %s.", reply,
-					entry.Code)}, c.Notes...)
+				c.Notes = append(
+					[]string{fmt.Sprintf("No standard defines %d; this is its class, %s.", reply,
+						entry.Code)}, c.Notes...)
 			}
 			if e.IsZero() {
 				c.vendors(registry.Vendors(reply, e, text))
@@ -331,7 +335,8 @@ func (x *Explainer) codes(a *Answer, reply uint16, e registry.Enhanced, text str
 	if reply != 0 && !e.IsZero() && int(reply/100) != int(e.Class) {
 		a.Notes = append(a.Notes,
 			fmt.Sprintf("The codes disagree: %d is %s, %s is %s. Most mail servers go by the first.",
-				reply, class(strconv.Itoa(int(reply)), registry.KindReply), e, class(e.String(), registry.KindEnhanced)))
+				reply, class(strconv.Itoa(int(reply)), registry.KindReply), e,
+				class(e.String(), registry.KindEnhanced)))
 	}
 	if text == "" {
 		x.sameDigits(a, reply, e, open)
@@ -357,7 +362,9 @@ func (x *Explainer) sameDigits(a *Answer, reply uint16, e registry.Enhanced, ope
 		code := uint16(e.Class)*100 + e.Subject*10 + e.Detail
 		if entry, exact := registry.LookupReply(code); exact && entry.Standing != "folk" {
 			c := a.add(entry, entry.Code)
-			c.Notes = append([]string{fmt.Sprintf("Some lists write the reply %d as %s. By the standard %s means what is said above.", code, e, e)}, c.Notes...)
+			c.Notes = append([]string{fmt.Sprintf(
+				"Some lists write the reply %d as %s. By the standard %s means what is said above.", code, e,
+				e)}, c.Notes...)
 		}
 	}
 	if entry, exact := registry.LookupReply(reply); exact && e.IsZero() && entry.Standing == "folk" &&
@@ -365,7 +372,8 @@ func (x *Explainer) sameDigits(a *Answer, reply uint16, e registry.Enhanced, ope
 		dotted := registry.Enhanced{Class: uint8(reply / 100), Subject: reply / 10 % 10, Detail: reply % 10}
 		if general, known := registry.LookupEnhanced(dotted); known {
 			c := a.add(general, dotted.String())
-			c.Notes = append([]string{fmt.Sprintf("%d is mostly this status, written without its dots.", reply)},
+			c.Notes = append([]string{fmt.Sprintf("%d is mostly this status, written without its dots.",
+				reply)},
 				c.Notes...)
 			c.vendors(registry.Vendors(0, dotted, ""))
 		}
@@ -541,7 +549,8 @@ func (x *Explainer) disagreement(f registry.Failure, v registry.Verdict) string 
 	if e.IsZero() && f.Reply == 0 {
 		e = f.MTAStatus
 	}
-	return fmt.Sprintf("The code %s alone would say %q (%s); %s.", registry.Code(f.Reply, e), name, code.Reason, by)
+	return fmt.Sprintf("The code %s alone would say %q (%s); %s.", registry.Code(f.Reply, e), name,
+		code.Reason, by)
 }
 
 // stageRule says what a server cannot know yet at a stage.
@@ -634,8 +643,14 @@ func (c *Code) vendors(list []*registry.Vendor) {
 		return
 	}
 	for _, v := range list {
-		c.Vendors = append(c.Vendors, Vendor{Vendor: v.Name, Code: v.Code, Meaning: v.Meaning, Cause: v.Cause,
-			Action: v.Action, Unconfirmed: v.Unconfirmed})
+		c.Vendors = append(c.Vendors, Vendor{
+			Vendor:      v.Name,
+			Code:        v.Code,
+			Meaning:     v.Meaning,
+			Cause:       v.Cause,
+			Action:      v.Action,
+			Unconfirmed: v.Unconfirmed,
+		})
 	}
 }
 

@@ -133,8 +133,8 @@ func writeMarkdown(w io.Writer, rows []Row) error {
 		if r.Vendor != "" {
 			code = r.Vendor + " " + code
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell.Replace(code), cell.Replace(r.title()), r.Reason,
-			cell.Replace(r.Action), cell.Replace(r.Reference))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", cell.Replace(code),
+			cell.Replace(r.title()), r.Reason, cell.Replace(r.Action), cell.Replace(r.Reference))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

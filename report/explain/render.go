@@ -96,7 +96,9 @@ func (a *Answer) view() view {
 	v.Contains, v.Tags = a.Contains, a.Tags
 	v.Codes = codeViews(a.Codes, bare, a.Reason)
 	if len(a.Codes) == 0 && len(a.Tags) == 0 && v.Reason == nil {
-		v.Nothing = "No code and no known phrase in it. Give a code (550, 5.1.1, 4.7.x), the whole reply of a server in quotes, or a bounce message as a file or on standard input (-). mailfail codes lists what is known."
+		v.Nothing = "No code and no known phrase in it. Give a code (550, 5.1.1, 4.7.x), the whole reply " +
+			"of a server in quotes, or a bounce message as a file or on standard input (-). mailfail " +
+			"codes lists what is known."
 	}
 	return v
 }
@@ -141,8 +143,14 @@ func codeViews(codes []Code, bare bool, reason *Reason) []codeView {
 		if !bare && c.Kind == registry.KindPseudo {
 			continue // the verdict says it
 		}
-		cv := codeView{Code: c, Whole: i < 2, Short: shortCode(&c, i, reason), Brief: !bare, State: state(&c),
-			Reference: c.Reference}
+		cv := codeView{
+			Code:      c,
+			Whole:     i < 2,
+			Short:     shortCode(&c, i, reason),
+			Brief:     !bare,
+			State:     state(&c),
+			Reference: c.Reference,
+		}
 		cv.Text = c.Name + " (" + cv.State + "). " + c.Meaning
 		if c.Registered != "" && c.Registered != c.Name {
 			cv.Reference += fmt.Sprintf(", registered as %q", c.Registered)
@@ -179,7 +187,8 @@ func state(c *Code) string {
 func (cv *codeView) vendors(all []Vendor, provider string) {
 	known := hasVendor(all, provider)
 	for i, v := range all {
-		if (known || cv.Brief) && registry.VendorProvider(v.Vendor) != provider || cv.Brief && provider == "" {
+		if (known || cv.Brief) && registry.VendorProvider(v.Vendor) != provider ||
+			cv.Brief && provider == "" {
 			continue
 		}
 		if len(cv.Vendors) == maxVendors {

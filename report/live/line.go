@@ -18,7 +18,8 @@ var columnWidths = [...]int{25, 8, 14, 22, 30, 9, 16, 30, 8}
 // nothing in it can move the cursor or begin a line.
 func AppendLine(dst []byte, e *store.Event, loc *time.Location) []byte {
 	values := [...]registry.Foreign{
-		registry.Foreign(e.Time.In(loc).Format(time.RFC3339)), registry.Foreign(e.Outcome), e.Provider, e.Domain,
+		registry.Foreign(e.Time.In(loc).Format(time.RFC3339)), registry.Foreign(e.Outcome),
+		e.Provider, e.Domain,
 		e.Recipient,
 		registry.Foreign(e.Code()), registry.Foreign(e.Reason), sender(e), e.Account,
 	}

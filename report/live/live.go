@@ -278,8 +278,8 @@ func (r *ring) add(e *store.Event, seq uint64) {
 	c := *e
 	c.Text, c.Signature, c.Line = clip(c.Text, maxText), clip(c.Signature, maxText), clip(c.Line, 2*maxText)
 	for _, s := range []*registry.Foreign{
-		&c.Host, &c.Instance, &c.Service, &c.Message, &c.MessageID, &c.Sender, &c.Recipient, &c.Domain, &c.Relay, &c.IP,
-		&c.Provider, &c.Account, &c.Client, &c.ClientIP,
+		&c.Host, &c.Instance, &c.Service, &c.Message, &c.MessageID, &c.Sender, &c.Recipient, &c.Domain,
+		&c.Relay, &c.IP, &c.Provider, &c.Account, &c.Client, &c.ClientIP,
 	} {
 		*s = clip(*s, 2*maxName)
 	}

@@ -156,7 +156,8 @@ func (b *builder) add(x *series) {
 	}
 	b.view.Totals[x.outcome].Count += n
 	failing := b.failing(x)
-	if rejections := slices.Contains(b.q.Outcomes, Rejected); !failing && (rejections || x.outcome == Rejected) {
+	if rejections := slices.Contains(b.q.Outcomes, Rejected); !failing &&
+		(rejections || x.outcome == Rejected) {
 		return
 	}
 	for i, name := range [...]string{x.provider, x.domain} {

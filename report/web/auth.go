@@ -47,7 +47,8 @@ func ReadUsers(r io.Reader) (Users, error) {
 			return nil, fmt.Errorf("line %d: want name:hash, as `htpasswd -B` writes it", n)
 		}
 		if _, err := bcrypt.Cost([]byte(hash)); err != nil {
-			return nil, fmt.Errorf("line %d: the password of %q is not a bcrypt hash: use `htpasswd -B`", n, name)
+			return nil, fmt.Errorf("line %d: the password of %q is not a bcrypt hash: use `htpasswd -B`", n,
+				name)
 		}
 		users[name] = &user{hash: []byte(hash)}
 	}

@@ -26,7 +26,8 @@ type collector struct {
 	metrics []prometheus.Metric
 }
 
-func newCollector(db store.Database, now func() time.Time, every time.Duration, warn func(error)) *collector {
+func newCollector(db store.Database, now func() time.Time, every time.Duration,
+	warn func(error)) *collector {
 	return &collector{db: db, now: now, every: every, warn: warn}
 }
 
@@ -41,7 +42,8 @@ var (
 	descRecipients = describe("recipients_total", "Recipients that reached a final state.", "state")
 	descPending    = describe("recipients_pending", "Recipients without a final state.")
 	descWaiting    = describe("recipients_waiting",
-		"Recipients that failed for now or were not tried for ten minutes, and were heard of in the last day.", "tried")
+		"Recipients that failed for now or were not tried for ten minutes, and were heard of in the "+
+			"last day.", "tried")
 	descAttempts   = describe("attempts_total", "Attempts to deliver one recipient.", "outcome")
 	descRejections = describe("rejections_total", "Incoming mail that was refused.", "kind")
 	descReasons    = describe("failing_attempts_total", "Failing attempts by reason.", "reason", "kind")
@@ -94,8 +96,8 @@ func (c *collector) count(ctx context.Context) (list []prometheus.Metric, err er
 	}
 	err = c.db.Snapshot(ctx, func(q store.Reader) error {
 		list = nil
-		for _, step := range []func(context.Context, store.Reader, *[]prometheus.Metric) error{totals, byReason,
-			byProvider, c.queue} {
+		for _, step := range []func(context.Context, store.Reader,
+			*[]prometheus.Metric) error{totals, byReason, byProvider, c.queue} {
 			if err := step(ctx, q, &list); err != nil {
 				return err
 			}

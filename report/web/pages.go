@@ -209,8 +209,9 @@ func (s *server) message(w http.ResponseWriter, r *http.Request) error {
 	if err := t.WriteText(&text); err != nil {
 		return err
 	}
-	return s.show(w, "text.html", textPage{s.frame("/message", "Story of "+templates.Printable(id), &query{}),
-		text.String()})
+	return s.show(w, "text.html",
+		textPage{s.frame("/message", "Story of "+templates.Printable(id), &query{}),
+			text.String()})
 }
 
 const (

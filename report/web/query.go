@@ -229,7 +229,8 @@ func (q *query) dimensions() (links []choice) {
 func (q *query) filters() (links []choice) {
 	for _, key := range filterKeys {
 		for _, value := range q.values[key] {
-			links = append(links, choice{key + ": " + registry.Foreign(value).String(), q.without(key, value), true})
+			links = append(links,
+				choice{key + ": " + registry.Foreign(value).String(), q.without(key, value), true})
 		}
 	}
 	return links

@@ -53,12 +53,14 @@ type Client struct {
 func NewClient(name string, getenv func(string) string) (*Client, error) {
 	u, err := url.Parse(name)
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("%q is no URL like clickhouse://user@host:8443/database", withoutPassword(name))
+		return nil, fmt.Errorf("%q is no URL like clickhouse://user@host:8443/database",
+			withoutPassword(name))
 	}
 	c := &Client{user: u.User.Username(), database: strings.Trim(u.Path, "/")}
 	if _, ok := u.User.Password(); ok {
-		return nil, fmt.Errorf("the password of %s does not belong into the URL, which others can see: put it into $%s, or into a file that $%s names",
-			u.Redacted(), PasswordVariable, PasswordFileVariable)
+		return nil, fmt.Errorf(
+			"the password of %s does not belong into the URL, which others can see: put it into $%s, or "+
+				"into a file that $%s names", u.Redacted(), PasswordVariable, PasswordFileVariable)
 	}
 	if c.database == "" {
 		c.database = "default"
@@ -149,7 +151,10 @@ func (c *Client) Insert(ctx context.Context, statement string, rows []byte) erro
 		return err
 	}
 	// With a cluster the answer comes when the rows are where they belong.
-	answer, err := c.post(ctx, url.Values{"query": {statement}, "insert_distributed_sync": {"1"}}, &body, true)
+	answer, err := c.post(ctx, url.Values{
+		"query":                   {statement},
+		"insert_distributed_sync": {"1"},
+	}, &body, true)
 	if err != nil {
 		return err
 	}
@@ -243,7 +248,8 @@ func (c *Client) explain(err error) error {
 		case 60, 81:
 			hint = ": `mailfail db init --to …` makes the database and its tables"
 		case 192, 193, 194, 516:
-			hint = fmt.Sprintf(": the password comes from $%s, or from a file that $%s names", PasswordVariable,
+			hint = fmt.Sprintf(": the password comes from $%s, or from a file that $%s names",
+				PasswordVariable,
 				PasswordFileVariable)
 		}
 	}

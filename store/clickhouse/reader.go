@@ -251,7 +251,8 @@ func mayHave(hashes []uint64) string {
 		var all []string
 		for _, bit := range sqlite.FilterBits(h) {
 			all = append(all,
-				fmt.Sprintf("bitAnd(bitShiftRight(reinterpretAsUInt8(substring(filter, intDiv(%d %% (8 * length(filter)), 8) + 1, 1)), (%d %% (8 * length(filter))) %% 8), 1) = 1", bit, bit))
+				fmt.Sprintf("bitAnd(bitShiftRight(reinterpretAsUInt8(substring(filter, intDiv(%d %% (8 * "+
+					"length(filter)), 8) + 1, 1)), (%d %% (8 * length(filter))) %% 8), 1) = 1", bit, bit))
 		}
 		any = append(any, strings.Join(all, " AND "))
 	}
@@ -323,7 +324,9 @@ func (db *DB) Volumes(ctx context.Context, w store.Window, f store.Filter) ([]st
 
 func (db *DB) Submissions(ctx context.Context, w store.Window,
 	f store.Filter) ([]store.SubmissionRow, error) {
-	return with(ctx, db, func(r store.Reader) ([]store.SubmissionRow, error) { return r.Submissions(ctx, w, f) })
+	return with(ctx, db, func(r store.Reader) ([]store.SubmissionRow, error) {
+		return r.Submissions(ctx, w, f)
+	})
 }
 
 func (db *DB) Events(ctx context.Context, w store.Window, f store.Filter, outcomes []string, newest int,

@@ -56,16 +56,38 @@ func content(t *testing.T, e Engine) {
 			&store.Volume{Measure: store.DeliveredOut, Value: 2, N: 1, Bytes: 700, Millis: int64(n)})
 		w.AddVolume(micros(60*n), []byte("h2"),
 			&store.Volume{Measure: store.Logins, Value: store.LoginFailed, N: 4})
-		w.AddTrouble(&store.Trouble{Time: micros(n), Format: "postfix", Host: []byte("h1"), Service: []byte("smtp"),
-			Kind: "fatal", Text: "no space " + string(rune('c'-n)), Signature: "no space *"})
+		w.AddTrouble(&store.Trouble{
+			Time:      micros(n),
+			Format:    "postfix",
+			Host:      []byte("h1"),
+			Service:   []byte("smtp"),
+			Kind:      "fatal",
+			Text:      "no space " + string(rune('c'-n)),
+			Signature: "no space *",
+		})
 	}
-	message, err := w.AddMessage(&store.Message{Format: "postfix", Host: "h1", QueueID: "Q1", Sender: "x@s.test",
-		HasSender: true, Account: "joe", FirstSeen: micros(1)})
+	message, err := w.AddMessage(&store.Message{
+		Format:    "postfix",
+		Host:      "h1",
+		QueueID:   "Q1",
+		Sender:    "x@s.test",
+		HasSender: true,
+		Account:   "joe",
+		FirstSeen: micros(1),
+	})
 	check(err)
 	recipient := w.AddRecipient(&store.Recipient{Message: message, Series: outgoing, Address: "u@a.test",
 		FirstSeen: micros(1), LastSeen: micros(5), Cause: busy, Troubled: true})
-	check(w.AddAttempt(&store.Attempt{Format: "postfix", Time: micros(5), Recipient: recipient, Series: outgoing,
-		Outcome: uint8(registry.OutcomeDeferred), Cause: busy, Text: "busy", First: true}))
+	check(w.AddAttempt(&store.Attempt{
+		Format:    "postfix",
+		Time:      micros(5),
+		Recipient: recipient,
+		Series:    outgoing,
+		Outcome:   uint8(registry.OutcomeDeferred),
+		Cause:     busy,
+		Text:      "busy",
+		First:     true,
+	}))
 	check(w.Commit())
 	check(w.Tidy(t.Context()))
 
@@ -144,7 +166,8 @@ func content(t *testing.T, e Engine) {
 			})
 		check(err)
 		same(t, "failures of "+account, n, want)
-		numbers, err := e.Numbers(t.Context(), store.Window{}, store.Filter{Accounts: []string{account}}, nil)
+		numbers, err := e.Numbers(t.Context(), store.Window{},
+			store.Filter{Accounts: []string{account}}, nil)
 		check(err)
 		same(t, "recipients of "+account, numbers.Totals.Recipients, int64(want))
 		same(t, "failing attempts of "+account, numbers.Totals.Attempts, int64(want))
@@ -161,7 +184,8 @@ func feedback(t *testing.T, open func(testing.TB) Engine) {
 		func(f *feeder) { f.failed("postfix", "h1", "<3@s.test>", "u3@a.test", 3, nil) }, // no bounce
 		func(f *feeder) { f.delivered("", "u5@a.test", 1) },
 		func(f *feeder) { f.delivered("<6@s.test>", "u6@a.test", 1) },
-		func(f *feeder) { f.failed("postfix", "h2", "<6@s.test>", "u6@a.test", 6, nil) }, // the next hop, whose log is here too
+		// the next hop, whose log is here too
+		func(f *feeder) { f.failed("postfix", "h2", "<6@s.test>", "u6@a.test", 6, nil) },
 		func(f *feeder) {
 			for n, id := range []string{"<1@s.test>", "<2@s.test>", "", "<4@s.test>", "Q5", "<6@s.test>"} {
 				if id == "" {
@@ -176,8 +200,8 @@ func feedback(t *testing.T, open func(testing.TB) Engine) {
 		},
 		func(f *feeder) {
 			for range 2 {
-				f.w.AddComplaint(&store.Complaint{Time: micros(20), Series: f.series("bounces", "far"), Type: "abuse",
-					MessageID: []byte("<1@s.test>"), Address: []byte("u1@a.test")})
+				f.w.AddComplaint(&store.Complaint{Time: micros(20), Series: f.series("bounces", "far"),
+					Type: "abuse", MessageID: []byte("<1@s.test>"), Address: []byte("u1@a.test")})
 			}
 		},
 	}
@@ -280,10 +304,19 @@ func (f *feeder) failed(format, host, messageID, address string, at int, b *stor
 	recipient := f.w.AddRecipient(&store.Recipient{Message: message, Series: s, Address: address,
 		State:     registry.StateBounced,
 		FirstSeen: micros(at), LastSeen: micros(at), FinalAt: micros(at), Cause: cause, Troubled: true})
-	if err := f.w.AddAttempt(&store.Attempt{Format: format, MessageID: []byte(messageID),
-		Address: []byte(address), Time: micros(at), Recipient: recipient, Series: s,
-		Outcome: uint8(registry.OutcomeFailed), Cause: cause, Text: "no such user " + address[1:2], First: true,
-		Bounce: b}); err != nil {
+	if err := f.w.AddAttempt(&store.Attempt{
+		Format:    format,
+		MessageID: []byte(messageID),
+		Address:   []byte(address),
+		Time:      micros(at),
+		Recipient: recipient,
+		Series:    s,
+		Outcome:   uint8(registry.OutcomeFailed),
+		Cause:     cause,
+		Text:      "no such user " + address[1:2],
+		First:     true,
+		Bounce:    b,
+	}); err != nil {
 		f.t.Fatal(err)
 	}
 }

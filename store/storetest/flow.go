@@ -84,8 +84,13 @@ func checkFlow(t *testing.T, r store.Reader, w store.Window, f store.Filter) {
 			if want[place] == nil {
 				want[place] = &store.Point{}
 			}
-			want[place].Add(&store.Point{Accepted: p.Accepted, Recipients: p.Recipients, Delivered: p.Delivered,
-				Suspended: p.Suspended, First: p.First})
+			want[place].Add(&store.Point{
+				Accepted:   p.Accepted,
+				Recipients: p.Recipients,
+				Delivered:  p.Delivered,
+				Suspended:  p.Suspended,
+				First:      p.First,
+			})
 			firsts[v[6].Raw()] += p.First
 		}
 	}
@@ -95,7 +100,8 @@ func checkFlow(t *testing.T, r store.Reader, w store.Window, f store.Filter) {
 			g = *got.sums[place]
 		}
 		if f.OfCause() { // mail that did not fail is counted all the same
-			p.Accepted, p.Recipients, p.Delivered, p.Suspended = g.Accepted, g.Recipients, g.Delivered, g.Suspended
+			p.Accepted, p.Recipients, p.Delivered, p.Suspended = g.Accepted, g.Recipients,
+				g.Delivered, g.Suspended
 		}
 		if g != *p {
 			t.Errorf("flow at %+v: %+v, timeline %+v", place, g, *p)

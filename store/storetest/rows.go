@@ -216,8 +216,15 @@ func someRejection(rng *rand.Rand, i int) rejectionRow {
 	}
 	if r.rejection.LineHash != 0 { // the same line has the same content
 		r.rejection = store.Rejection{
-			Time: micros(i / 2), Service: []byte("smtpd"), ClientIP: "192.0.2.7", Sender: "a@s.test", HasSender: true,
-			Recipient: "u7@b.test", Text: "twice", LineHash: r.rejection.LineHash, Copy: r.rejection.Copy,
+			Time:      micros(i / 2),
+			Service:   []byte("smtpd"),
+			ClientIP:  "192.0.2.7",
+			Sender:    "a@s.test",
+			HasSender: true,
+			Recipient: "u7@b.test",
+			Text:      "twice",
+			LineHash:  r.rejection.LineHash,
+			Copy:      r.rejection.Copy,
 		}
 		r.series = store.SeriesKey{Format: "exim", Host: []byte("h1"), Domain: []byte("b.test")}
 		r.cause = causes[0]
@@ -324,7 +331,8 @@ func (r *rows) put(t testing.TB, w store.Writer) {
 			}
 			rid := w.AddRecipient(&p.recipient)
 			for _, a := range p.attempts {
-				a.attempt.Recipient, a.attempt.Series, a.attempt.Cause = rid, series(a.series), causeID(a.cause)
+				a.attempt.Recipient, a.attempt.Series, a.attempt.Cause = rid, series(a.series),
+					causeID(a.cause)
 				check(w.AddAttempt(&a.attempt))
 			}
 		}

@@ -186,8 +186,9 @@ func ask(t *testing.T, b io.Writer, r store.Reader, w store.Window, f store.Filt
 	say(t, b, "events", []any{events, left})
 	var recent []string
 	check(r.Recent(ctx, w, f, func(e *store.Event, n int64) {
-		recent = append(recent, fmt.Sprint(e.Time.UTC(), e.Outcome, e.Format, e.Host, e.Provider, e.Domain, e.Reply,
-			e.Enhanced, e.Reason, " ", n))
+		recent = append(recent,
+			fmt.Sprint(e.Time.UTC(), e.Outcome, e.Format, e.Host, e.Provider, e.Domain, e.Reply, e.Enhanced,
+				e.Reason, " ", n))
 	}))
 	slices.Sort(recent)
 	say(t, b, "recent", recent[:min(len(recent), 2)])
@@ -213,7 +214,8 @@ func utc(n *store.Numbers) {
 }
 
 func trace(t *testing.T, b io.Writer, r store.Reader) error {
-	for _, what := range []string{"Q3", "<5@x.test>", "5@x.test", "u7@b.test", "U8@A.test", "nobody@x.test"} {
+	for _, what := range []string{"Q3", "<5@x.test>", "5@x.test", "u7@b.test", "U8@A.test",
+		"nobody@x.test"} {
 		stories, rejections, err := r.Trace(context.Background(), what)
 		if err != nil {
 			return err
@@ -262,7 +264,8 @@ func snapshot(t *testing.T, e Engine, rows *rows) {
 	for _, r := range rows.counts {
 		want += 2 * r.counts.Delivered
 	}
-	if got := n.Totals.Attempts - n.Totals.Deferrals - n.Totals.Failures; got != want && len(n.Domains) > 0 &&
+	if got := n.Totals.Attempts - n.Totals.Deferrals - n.Totals.Failures; got != want &&
+		len(n.Domains) > 0 &&
 		!n.SendLogsLeftOut {
 		t.Errorf("%d deliveries after a second writing, want %d", got, want)
 	}

@@ -90,8 +90,17 @@ func Generate(w io.Writer, opt Options) (Counts, error) {
 		opt.Span = 24 * time.Hour
 	}
 	r := rand.New(rand.NewPCG(opt.Seed, 1))
-	g := &generator{r: r, opt: opt, domain: rand.NewZipf(r, 1.2, 3, 20_000), w: bufio.NewWriterSize(w, 1<<16),
-		counts: Counts{DeliveredByDomain: map[string]int64{}, FailuresByDomain: map[string]int64{}, FailingByCode: map[string]int64{}}}
+	g := &generator{
+		r:      r,
+		opt:    opt,
+		domain: rand.NewZipf(r, 1.2, 3, 20_000),
+		w:      bufio.NewWriterSize(w, 1<<16),
+		counts: Counts{
+			DeliveredByDomain: map[string]int64{},
+			FailuresByDomain:  map[string]int64{},
+			FailingByCode:     map[string]int64{},
+		},
+	}
 	for i := range opt.Messages {
 		at := time.Duration(float64(opt.Span) * float64(i) / float64(opt.Messages))
 		g.message(i, at)
@@ -122,7 +131,9 @@ func (g *generator) message(i int, at time.Duration) {
 	g.line(at, "smtpd[%d]: connect from %s", 1000+i%50, client)
 	if g.r.IntN(20) == 0 {
 		g.counts.Rejected++
-		g.line(at, "smtpd[%d]: NOQUEUE: reject: RCPT from unknown[198.51.100.%d]: 554 5.7.1 <u%d@elsewhere.example>: Relay access denied; from=<x@spam.example> to=<u%d@elsewhere.example> proto=ESMTP helo=<spam.example>", 1000+i%50, i%250, i, i)
+		g.line(at, "smtpd[%d]: NOQUEUE: reject: RCPT from unknown[198.51.100.%d]: 554 5.7.1 "+
+			"<u%d@elsewhere.example>: Relay access denied; from=<x@spam.example> "+
+			"to=<u%d@elsewhere.example> proto=ESMTP helo=<spam.example>", 1000+i%50, i%250, i, i)
 	}
 	sender := fmt.Sprintf("news%d@list%d.example.com", i, i%12)
 	g.line(at, "smtpd[%d]: %s: client=%s", 1000+i%50, id, client)
@@ -131,8 +142,10 @@ func (g *generator) message(i int, at time.Duration) {
 	if g.r.IntN(10) == 0 {
 		recipients += g.r.IntN(4)
 	}
-	g.line(at, "qmgr[300]: %s: from=<%s>, size=%d, nrcpt=%d (queue active)", id, sender, 800+g.r.IntN(90_000), recipients)
-	g.line(at+time.Second, "smtpd[%d]: disconnect from %s ehlo=1 mail=1 rcpt=%d data=1 quit=1 commands=%d", 1000+i%50, client, recipients, 4+recipients)
+	g.line(at, "qmgr[300]: %s: from=<%s>, size=%d, nrcpt=%d (queue active)", id, sender,
+		800+g.r.IntN(90_000), recipients)
+	g.line(at+time.Second, "smtpd[%d]: disconnect from %s ehlo=1 mail=1 rcpt=%d data=1 quit=1 commands=%d",
+		1000+i%50, client, recipients, 4+recipients)
 	end, expired := at, false
 	for n := range recipients {
 		done, gone := g.recipient(i*5+n, at, id)
@@ -168,12 +181,14 @@ func (g *generator) recipient(n int, at time.Duration, id string) (time.Duration
 		tries = 1 + g.r.IntN(3)
 	}
 	log := func(dsn, status, text string) {
-		g.line(at, "smtp[%d]: %s: to=<%s>, relay=%s, delay=%.1f, delays=0.02/0.01/0.2/%.2f, dsn=%s, status=%s (%s)", 4000+n%90, id, address, relay,
+		g.line(at, "smtp[%d]: %s: to=<%s>, relay=%s, delay=%.1f, delays=0.02/0.01/0.2/%.2f, dsn=%s, "+
+			"status=%s (%s)", 4000+n%90, id, address, relay,
 			0.3+g.r.Float64(), g.r.Float64(), dsn, status, text)
 	}
 	said := func(r reply) string {
 		g.counts.FailingByCode[r.code]++
-		return fmt.Sprintf("host %s said: %s (in reply to %s command)", relay[:len(relay)-3], fmt.Sprintf(r.text+"%[4]s", address, domain, n, ""), r.stage)
+		return fmt.Sprintf("host %s said: %s (in reply to %s command)", relay[:len(relay)-3],
+			fmt.Sprintf(r.text+"%[4]s", address, domain, n, ""), r.stage)
 	}
 	if tries > 0 {
 		g.counts.Deferred++

@@ -503,7 +503,9 @@ func (m *Model) parseFilter(s string) (f store.Filter, err error) {
 	}
 	for _, w := range words {
 		if strings.Contains(w, "@") {
-			return f, fmt.Errorf("%q is an address: mailfail trace shows what happened to it; sender=DOMAIN and domain=DOMAIN filter", w)
+			return f, fmt.Errorf(
+				"%q is an address: mailfail trace shows what happened to it; sender=DOMAIN and "+
+					"domain=DOMAIN filter", w)
 		}
 		if !strings.Contains(w, "=") {
 			w = m.meant(w) + "=" + w

@@ -283,7 +283,8 @@ func (m *Model) table(i, width int, l layout) []string {
 		if m.focus == i && m.row == j {
 			mark, style = look.glyph("▸", ">"), reverse
 		}
-		row := mark + look.left(named(r.Name), name) + fmt.Sprintf(" %6s %5s ", count(r.Count), percent(r.Share()))
+		row := mark + look.left(named(r.Name), name) +
+			fmt.Sprintf(" %6s %5s ", count(r.Count), percent(r.Share()))
 		if usual > 0 {
 			row += fmt.Sprintf("%5s ", m.usually(r.Name))
 		}
@@ -383,7 +384,8 @@ func (m *Model) short(e *store.Event, l layout, selected bool) []string {
 	width := max(codeWidth, look.width(templates.Printable(code))) // a code is never cut
 	if l.tall == 1 {
 		r, n, from := max(24, m.width/6), max(20, m.width/6), m.width/7
-		head += look.left(submitter(e), from) + " " + look.left(recipient, r) + " " + look.left(code, width) + " " +
+		head += look.left(submitter(e), from) + " " + look.left(recipient, r) + " " +
+			look.left(code, width) + " " +
 			look.left(name, n) + " "
 		room := m.width - (1 + 9 + 9 + from + 1 + r + 1 + width + 1 + n + 1)
 		return []string{look.style(style, head) + look.text(e.Text.String(), max(0, room))}
@@ -485,7 +487,8 @@ func (m *Model) failure() []string {
 // told shows the story of a message.
 func (m *Model) told() []string {
 	look := m.opt.Look
-	lines := []string{look.style(reverse, look.left(" the story of "+m.opened.Event.Message.String(), m.width)), ""}
+	lines := []string{look.style(reverse,
+		look.left(" the story of "+m.opened.Event.Message.String(), m.width)), ""}
 	var body []string
 	for _, s := range m.story {
 		body = append(body, look.wrap(s, m.width-2)...)
@@ -533,8 +536,11 @@ func (m *Model) help() []string {
 		lines = append(lines, m.opt.Look.text(fmt.Sprintf(" %-18s%s", h[0], h[1]), m.width))
 	}
 	lines = append(lines, "")
-	for _, s := range m.opt.Look.wrap("Rate: failures of the attempts to that provider or domain. Part: of all failures shown. Usual of a provider: the median rate. The share of what failed is "+
-		"failed / (delivered + failed), of what was deferred: deferred / all attempts. Usual: the median of the hour around this time of day on the last days.", m.width-2) {
+	for _, s := range m.opt.Look.wrap(
+		"Rate: failures of the attempts to that provider or domain. Part: of all failures shown. Usual "+
+			"of a provider: the median rate. The share of what failed is "+
+			"failed / (delivered + failed), of what was deferred: deferred / all attempts. Usual: the "+
+			"median of the hour around this time of day on the last days.", m.width-2) {
 		lines = append(lines, " "+s)
 	}
 	return lines
@@ -557,8 +563,9 @@ func (m *Model) footer() string {
 	case m.mode == telling:
 		return look.style(dim, look.text(" up, down scroll   any other key goes back", m.width))
 	case m.mode == opened:
-		return look.style(dim, look.text(" up, down scroll   t story of the message   any other key goes back",
-			m.width))
+		return look.style(dim,
+			look.text(" up, down scroll   t story of the message   any other key goes back",
+				m.width))
 	}
 	return look.style(dim,
 		look.text(" q quit  ? help  tab go  enter open  e explain  t story  / filter  s w o p", m.width))
