@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"slices"
 	"time"
 
 	"mailfail/registry"
@@ -62,23 +61,24 @@ func (c *counter) affected(each func(*store.Affected) error) error {
 // affectedRows returns the recipients that are asked for.
 func (c *counter) affectedRows() (rows []affectedRow, err error) {
 	_, until := c.window.Micros()
-	err = c.eachRecipient(c.window, func(p *livingRecipient) error {
-		state := p.at(until)
-		if state != registry.StatePending && state != registry.StateBounced && state != registry.StateExpired || c.cause(int64(p.cause)) == nil {
-			return nil
+	err = c.eachRecipients(c.window, allColumns, func(b *block) error {
+		rows = grown(rows, b.rows)
+		var p livingRecipient
+		for i, place := range c.placesOf(b.cols[recipientSeries]) {
+			if place < 0 {
+				continue
+			}
+			b.recipient(i, &p)
+			state := p.at(until)
+			if state != registry.StatePending && state != registry.StateBounced && state != registry.StateExpired || c.cause(int64(p.cause)) == nil {
+				continue
+			}
+			last := min(p.last, until)
+			if state != registry.StatePending {
+				last = p.final
+			}
+			rows = append(rows, affectedRow{p.id, p.first, last, place, p.cause, state, p.cause != 0 || p.troubled})
 		}
-		place, ok := c.place(int64(p.series))
-		if !ok {
-			return nil
-		}
-		last := min(p.last, until)
-		if state != registry.StatePending {
-			last = p.final
-		}
-		if len(rows) == cap(rows) {
-			rows = slices.Grow(rows, len(rows)+1) // twice as much: there are many
-		}
-		rows = append(rows, affectedRow{p.id, p.first, last, int32(place), p.cause, state, p.cause != 0 || p.troubled})
 		return nil
 	})
 	return rows, err
@@ -98,9 +98,7 @@ func (c *catalog) destinationKey(place int32) destinationKey {
 func (c *catalog) eachByDestination(rows []affectedRow, each func(r *affectedRow, number int64, to *store.Destination) error) error {
 	ranks := make([]int32, len(c.series))
 	var places []int32
-	order := make([]int32, len(rows))
 	for i := range rows {
-		order[i] = int32(i)
 		if rank := &ranks[rows[i].place]; *rank == 0 {
 			*rank, places = 1, append(places, rows[i].place)
 		}
@@ -115,10 +113,11 @@ func (c *catalog) eachByDestination(rows []affectedRow, each func(r *affectedRow
 	for rank, i := range sorted {
 		ranks[places[i]] = int32(rank)
 	}
+	rows = byRank(rows, ranks, len(places))
 	var free []store.Destination // room for some more
 	var to *store.Destination
 	number, last := int64(0), int32(-1)
-	for _, i := range sortedBy(order, func(i int32) int32 { return ranks[rows[i].place] }) {
+	for i := range rows {
 		r := &rows[i]
 		if rank := ranks[r.place]; rank != last {
 			if to == nil || keys[sorted[rank]] != keys[sorted[last]] {
@@ -136,6 +135,25 @@ func (c *catalog) eachByDestination(rows []affectedRow, each func(r *affectedRow
 		}
 	}
 	return nil
+}
+
+// byRank returns rows in the order of the ranks of their places, of which there are n.
+// They are moved once: to look for each where it was takes longer.
+func byRank(rows []affectedRow, ranks []int32, n int) []affectedRow {
+	ends := make([]int32, n+1)
+	for i := range rows {
+		ends[ranks[rows[i].place]+1]++
+	}
+	for i := range n {
+		ends[i+1] += ends[i]
+	}
+	sorted := make([]affectedRow, len(rows))
+	for i := range rows {
+		end := &ends[ranks[rows[i].place]]
+		sorted[*end] = rows[i]
+		*end++
+	}
+	return sorted
 }
 
 // sortedBy sorts a list by numbers that are not negative; what has the same number

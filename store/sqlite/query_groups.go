@@ -166,6 +166,11 @@ func (g *grouping) valuesOf(number int32) []registry.Foreign {
 	return values
 }
 
+// firstOf returns the value of a part of one dimension.
+func (g *grouping) firstOf(part int32) string {
+	return g.cat.text(g.dims[0], g.combos.list[part].value)
+}
+
 // count adds counts to a part.
 func (g *grouping) count(part int32, n *[fields]int64) {
 	if g.ofCause {

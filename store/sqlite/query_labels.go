@@ -88,11 +88,15 @@ type tops struct {
 	code, reason, label int32
 }
 
-// findTops finds what was most frequent in the groups of g.
-func (g *grouping) findTops(s *byPlace) {
+// findTops finds what was most frequent in the groups of g, and calls also, unless it
+// is nil, with the parts of g as eachPart does.
+func (g *grouping) findTops(s *byPlace, also func(part int32, labels []int32, n []int64)) {
 	codes, reasons := make([]int64, len(g.cat.codes)), make([]int64, len(g.cat.reasons))
 	var keys []int64
 	s.eachPart(g, func(part int32, labels []int32, n []int64) {
+		if also != nil {
+			also(part, labels, n)
+		}
 		if len(g.ofLabel) == 0 {
 			g.at(part).tops = g.cat.topsOf(labels, n, codes, reasons)
 			return
@@ -156,11 +160,13 @@ func (s *spread) add(domain string, n int64) {
 // spreads returns by label in which domains it was.
 func (c *counter) spreads(s *byPlace) []spread {
 	list := make([]spread, len(c.cat.labels))
-	s.eachPart(c.domains, func(part int32, labels []int32, n []int64) {
-		domain := c.domains.valuesOf(part)[0]
-		for _, label := range labels {
-			list[label].add(domain.Raw(), n[label])
-		}
-	})
+	s.eachPart(c.domains, func(part int32, labels []int32, n []int64) { spreadOver(list, c.domains.firstOf(part), labels, n) })
 	return list
+}
+
+// spreadOver adds what was in a domain to a list by label.
+func spreadOver(list []spread, domain string, labels []int32, n []int64) {
+	for _, label := range labels {
+		list[label].add(domain, n[label])
+	}
 }

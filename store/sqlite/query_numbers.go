@@ -80,6 +80,7 @@ type counter struct {
 	labels   labelled // of failing attempts
 	failed   []int64  // recipients that failed for good, by cause
 	failedAt labelled // the same
+	room     []int32  // see placesOf
 }
 
 // placeSums is what was counted at places. Each number has a list of its own: a
@@ -90,11 +91,10 @@ type placeSums struct {
 	counts              [fields][]int64 // nil: 0 throughout
 	states, deferred    [8][]int32      // recipients with rows of their own, by their state; likewise
 	deferrals, failures []int32
-	used                []bool
 }
 
 func newPlaceSums(n int) *placeSums {
-	return &placeSums{n: n, deferrals: make([]int32, n), failures: make([]int32, n), used: make([]bool, n)}
+	return &placeSums{n: n, deferrals: make([]int32, n), failures: make([]int32, n)}
 }
 
 // field returns the list of a field of counts.
@@ -124,6 +124,17 @@ func (p *placeSums) addRecipient(place int, s registry.State, deferred bool) {
 	if deferred {
 		p.deferred[s][place]++
 	}
+}
+
+// used reports whether anything with rows of its own was counted at a place.
+func (p *placeSums) used(place int) bool {
+	n := p.deferrals[place] | p.failures[place]
+	for _, list := range p.states {
+		if list != nil {
+			n |= list[place]
+		}
+	}
+	return n != 0
 }
 
 // addRecipients adds those of a place to t.
@@ -278,8 +289,8 @@ func (c *counter) totaller() func(r *totalRow) {
 
 // fold adds what was counted by place up to groups.
 func (c *counter) fold() error {
-	for i, used := range c.places.used {
-		if !used {
+	for i := range c.places.n {
+		if !c.places.used(i) {
 			continue
 		}
 		var t store.Tally

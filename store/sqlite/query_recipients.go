@@ -224,11 +224,12 @@ func (b *block) recipient(i int, r *livingRecipient) {
 }
 
 // livingRecipients returns the recipients of the window, and of each whether it was
-// deferred within it, and calls each with its failing attempts.
-func (c *counter) livingRecipients(each func(a *failingAttempt, recipient int32, deferred bool)) (list recipientList, deferred []bool, err error) {
+// deferred within it, and calls each with its failing attempts: with blocks of them
+// and with the places of their recipients in the list.
+func (c *counter) livingRecipients(each func(b *block, recipients []int32)) (list recipientList, deferred []bool, err error) {
 	_, until := c.window.Micros()
-	err = c.eachRecipient(c.window, func(p *livingRecipient) error {
-		list.add(p, until)
+	err = c.eachRecipients(c.window, allColumns, func(b *block) error {
+		list.add(b, until)
 		return nil
 	})
 	if err != nil {
@@ -236,26 +237,51 @@ func (c *counter) livingRecipients(each func(a *failingAttempt, recipient int32,
 	}
 	list.index()
 	deferred = make([]bool, len(list.rows))
-	err = c.eachAttempt(c.window, func(a *failingAttempt) error {
-		r := list.find(a.recipient)
-		isDeferral := a.flags&outcomeBits == attemptDeferred
-		if isDeferral && int(r) < len(deferred) {
-			deferred[r] = true
+	var found []int32
+	err = c.eachAttempts(c.window, allColumns, func(b *block) error {
+		found = list.find(found[:0], b.cols[attemptRecipient])
+		for i, r := range found {
+			if b.cols[attemptFlags][i]&outcomeBits == attemptDeferred && int(r) < len(deferred) {
+				deferred[r] = true
+			}
 		}
-		each(a, r, isDeferral)
+		each(b, found)
 		return nil
 	})
 	return list, deferred, err
 }
 
+// placesOf returns the places of some series in the catalog, -1 for those that are not
+// wanted. What it returns is valid until the next call. It does nothing else: where
+// the next place is looked for need not wait for the last one then.
+func (c *counter) placesOf(series []int64) []int32 {
+	c.room = slices.Grow(c.room[:0], len(series))[:len(series)]
+	places, wanted := c.room, c.wantedAt
+	for i, id := range series {
+		places[i] = -1
+		if uint64(id) < uint64(len(wanted)) {
+			places[i] = wanted[id] - 1
+		}
+	}
+	return places
+}
+
 // recipients counts recipients together with their attempts.
 func (c *counter) recipients() error {
-	list, deferred, err := c.livingRecipients(c.attempt)
+	list, deferred, err := c.livingRecipients(c.attempts)
 	if err != nil {
 		return err
 	}
-	for i := range list.rows {
-		c.recipient(&list.rows[i], deferred[i])
+	series := make([]int64, 0, 4096)
+	for from := 0; from < len(list.rows); from += cap(series) {
+		rows := list.rows[from:min(from+cap(series), len(list.rows))]
+		series = series[:0]
+		for i := range rows {
+			series = append(series, int64(rows[i].series))
+		}
+		for i, place := range c.placesOf(series) {
+			c.recipient(&rows[i], place, deferred[from+i])
+		}
 	}
 	for _, g := range c.groupings {
 		g.met.each(func(r, group int32, deferred bool) {
@@ -287,8 +313,25 @@ type recipientRow struct {
 func (r *recipientRow) state() registry.State { return registry.State(r.bits & 7) }
 func (r *recipientRow) cause() int64          { return int64(r.bits / 8) }
 
-func (l *recipientList) add(p *livingRecipient, until int64) {
-	l.rows = append(l.rows, recipientRow{p.id, p.series, uint32(p.cause)*8 + uint32(p.at(until))})
+// add adds those of a block, with the state that they have at a time.
+func (l *recipientList) add(b *block, until int64) {
+	l.rows = grown(l.rows, b.rows)
+	for i, id := range b.cols[recipientID] {
+		state := registry.StatePending
+		if final := b.cols[recipientFinal][i]; final != 0 && final < until {
+			state = registry.State(b.cols[recipientFlags][i] & stateBits)
+		}
+		l.rows = append(l.rows, recipientRow{id, int32(b.cols[recipientSeries][i]), uint32(b.cols[recipientCause][i])*8 + uint32(state)})
+	}
+}
+
+// grown returns a list with room for n more. Where there is none it gets twice as much:
+// there may be a million of them, and none is to be copied often.
+func grown[T any](list []T, n int) []T {
+	if cap(list)-len(list) < n {
+		list = slices.Grow(list, max(n, len(list)))
+	}
+	return list
 }
 
 // index prepares l to find recipients. Ids are given one after the other, so that
@@ -310,12 +353,21 @@ func (l *recipientList) index() {
 	}
 }
 
-// find returns the place of a recipient in rows; one that is not there gets a
-// number behind them.
-func (l *recipientList) find(id int64) int32 {
-	if n := id - l.first; l.dense != nil && n >= 0 && n < int64(len(l.dense)) && l.dense[n] != 0 {
-		return l.dense[n] - 1
+// find appends the places of recipients in rows; one that is not there gets a number
+// behind them.
+func (l *recipientList) find(found []int32, ids []int64) []int32 {
+	found = slices.Grow(found, len(ids))
+	for _, id := range ids {
+		if n := id - l.first; uint64(n) < uint64(len(l.dense)) && l.dense[n] != 0 {
+			found = append(found, l.dense[n]-1)
+		} else {
+			found = append(found, l.findOther(id))
+		}
 	}
+	return found
+}
+
+func (l *recipientList) findOther(id int64) int32 {
 	if l.dense == nil {
 		if i, ok := slices.BinarySearchFunc(l.rows, id, func(r recipientRow, id int64) int { return cmp.Compare(r.id, id) }); ok {
 			return int32(i)
@@ -332,29 +384,32 @@ func (l *recipientList) find(id int64) int32 {
 	return i
 }
 
-// attempt counts a failing attempt of a recipient.
-func (c *counter) attempt(a *failingAttempt, recipient int32, deferred bool) {
-	s, ok := c.place(int64(a.series))
-	k := c.cause(int64(a.cause))
-	if !ok || k == nil || a.cause == 0 {
-		return
-	}
-	if a.flags&exactBit != 0 && c.numbers.SendLogsLeftOut {
-		c.numbers.Exact++
-	}
-	c.places.used[s] = true
-	t := c.failing.add(k, 1, a.time, a.id)
-	if deferred {
-		c.places.deferrals[s]++
-		t.deferrals++
-	} else {
-		c.places.failures[s]++
-	}
-	c.failing.meet(k, recipient)
-	c.labels = append(c.labels, placeLabel{int32(s), k.label})
-	for _, g := range c.groupings {
-		if g.ofCause {
-			g.attempt(s, k.label, recipient, deferred)
+// attempts counts failing attempts of recipients.
+func (c *counter) attempts(b *block, recipients []int32) {
+	c.labels = grown(c.labels, b.rows)
+	for i, place := range c.placesOf(b.cols[attemptSeries]) {
+		id, flags := b.cols[attemptCause][i], b.cols[attemptFlags][i]
+		k := c.cause(id)
+		if place < 0 || k == nil || id == 0 {
+			continue
+		}
+		if flags&exactBit != 0 && c.numbers.SendLogsLeftOut {
+			c.numbers.Exact++
+		}
+		deferred := flags&outcomeBits == attemptDeferred
+		t := c.failing.add(k, 1, b.cols[attemptTime][i], b.cols[attemptID][i])
+		if deferred {
+			c.places.deferrals[place]++
+			t.deferrals++
+		} else {
+			c.places.failures[place]++
+		}
+		c.failing.meet(k, recipients[i])
+		c.labels = append(c.labels, placeLabel{place, k.label})
+		for _, g := range c.groupings {
+			if g.ofCause {
+				g.attempt(int(place), k.label, recipients[i], deferred)
+			}
 		}
 	}
 }
@@ -366,20 +421,18 @@ const (
 )
 
 // recipient counts a recipient once its attempts are counted.
-func (c *counter) recipient(r *recipientRow, deferred bool) {
+func (c *counter) recipient(r *recipientRow, place int32, deferred bool) {
 	state := r.state()
-	s, ok := c.place(int64(r.series))
-	if !ok {
+	if place < 0 {
 		if i, known := c.cat.place(int64(r.series)); known && c.own[i] {
 			c.numbers.OwnBounces.AddRecipient(state, deferred)
 		}
 		return
 	}
-	c.places.used[s] = true
-	c.places.addRecipient(s, state, deferred)
+	c.places.addRecipient(int(place), state, deferred)
 	if k := c.cause(r.cause()); k.failed(state) {
 		c.failed[k.id]++
-		c.failedAt = append(c.failedAt, placeLabel{int32(s), k.label})
+		c.failedAt = append(grown(c.failedAt, 1), placeLabel{place, k.label})
 	}
 }
 

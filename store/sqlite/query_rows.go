@@ -97,24 +97,32 @@ func (f *failures) countMet() {
 
 // countDomains finds the domains in which each code occurred.
 func (f *failures) countDomains(c *counter, s *byPlace) {
-	var found []*codeTally
-	sums := map[*codeTally]int64{}
-	s.eachPart(c.domains, func(part int32, labels []int32, n []int64) {
-		domain := c.domains.valuesOf(part)[0]
-		found = found[:0]
-		for _, label := range labels {
-			for _, code := range f.tallies(label) {
-				if sums[code] == 0 {
-					found = append(found, code)
-				}
-				sums[code] += n[label]
+	d := &codeDomains{failures: f, sums: map[*codeTally]int64{}}
+	s.eachPart(c.domains, func(part int32, labels []int32, n []int64) { d.add(c.domains.firstOf(part), labels, n) })
+}
+
+// codeDomains adds up the failures in one domain after the other.
+type codeDomains struct {
+	*failures
+	found []*codeTally
+	sums  map[*codeTally]int64
+}
+
+// add adds the failures in a domain, of which there are n by label.
+func (d *codeDomains) add(domain string, labels []int32, n []int64) {
+	d.found = d.found[:0]
+	for _, label := range labels {
+		for _, code := range d.tallies(label) {
+			if d.sums[code] == 0 {
+				d.found = append(d.found, code)
 			}
+			d.sums[code] += n[label]
 		}
-		for _, code := range found {
-			code.places.add(domain.Raw(), sums[code])
-			sums[code] = 0
-		}
-	})
+	}
+	for _, code := range d.found {
+		code.places.add(domain, d.sums[code])
+		d.sums[code] = 0
+	}
 }
 
 // finish turns what was added up into rows, on all cores.
@@ -127,21 +135,29 @@ func (c *counter) finish() (err error) {
 	for _, g := range []struct {
 		of   *grouping
 		into *[]store.Group
-	}{{c.domains, &n.Domains}, {c.by, &n.Groups}, {c.senders, &n.Senders}, {c.providers, &n.Providers}, {c.hosts, &n.Hosts}, {c.directions, &n.Directions}} {
+	}{{c.by, &n.Groups}, {c.senders, &n.Senders}, {c.providers, &n.Providers}, {c.hosts, &n.Hosts}, {c.directions, &n.Directions}} {
 		if g.of != nil {
 			each.Go(func() {
-				g.of.findTops(attempts)
+				g.of.findTops(attempts, nil)
 				*g.into = g.of.rows()
 			})
 		}
 	}
-	var failed, putOff []spread
+	var failed []spread
+	putOff := make([]spread, len(c.cat.labels))
+	each.Go(func() { // all that is asked of domains in one go: there are thousands
+		d := &codeDomains{failures: c.failing, sums: map[*codeTally]int64{}}
+		c.domains.findTops(attempts, func(part int32, labels []int32, n []int64) {
+			domain := c.domains.firstOf(part)
+			d.add(domain, labels, n)
+			spreadOver(putOff, domain, labels, n)
+		})
+		n.Domains = c.domains.rows()
+	})
 	each.Go(func() {
 		c.failing.countMet()
-		c.failing.countDomains(c, attempts)
+		failed = c.spreads(c.failedAt.sorted(c.places.n))
 	})
-	each.Go(func() { failed = c.spreads(c.failedAt.sorted(c.places.n)) })
-	each.Go(func() { putOff = c.spreads(attempts) })
 	each.Wait()
 	if n.Codes, n.Uncoded, err = c.codeRows(c.failing, attemptText); err != nil {
 		return err

@@ -86,14 +86,16 @@ func (s *summer) at(series int32) int {
 }
 
 func (s *summer) recipients() error {
-	list, deferred, err := s.livingRecipients(func(a *failingAttempt, _ int32, deferred bool) {
-		place := s.at(a.series)
-		switch {
-		case place < 0 || a.cause == 0 || s.cause(int64(a.cause)) == nil:
-		case deferred:
-			s.sums.deferrals[place]++
-		default:
-			s.sums.failures[place]++
+	list, deferred, err := s.livingRecipients(func(b *block, _ []int32) {
+		for i, series := range b.cols[attemptSeries] {
+			place, cause := s.at(int32(series)), b.cols[attemptCause][i]
+			switch {
+			case place < 0 || cause == 0 || s.cause(cause) == nil:
+			case b.cols[attemptFlags][i]&outcomeBits == attemptDeferred:
+				s.sums.deferrals[place]++
+			default:
+				s.sums.failures[place]++
+			}
 		}
 	})
 	if err != nil {

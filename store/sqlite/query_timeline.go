@@ -296,15 +296,19 @@ func (t *timeline) recipients() error {
 		return nil
 	}
 	since, until := t.window.Micros()
-	return t.eachRecipient(t.window, func(r *livingRecipient) error {
-		if r.first < since || r.first >= until || r.state == registry.StateReplaced || !t.isWanted(int64(r.series)) {
-			return nil
-		}
-		p := t.at(t.bare[t.part(int64(r.series))], store.Minute(r.first))
-		if r.state == registry.StateHandedOver {
-			p.HandedOver++
-		} else {
-			p.Recipients++
+	wanted := columns(1<<recipientFirst | 1<<recipientFlags | 1<<recipientSeries)
+	return t.eachRecipients(t.window, wanted, func(b *block) error {
+		for i, first := range b.cols[recipientFirst] {
+			state, series := registry.State(b.cols[recipientFlags][i]&stateBits), b.cols[recipientSeries][i]
+			if first < since || first >= until || state == registry.StateReplaced || !t.isWanted(series) {
+				continue
+			}
+			p := t.at(t.bare[t.part(series)], store.Minute(first))
+			if state == registry.StateHandedOver {
+				p.HandedOver++
+			} else {
+				p.Recipients++
+			}
 		}
 		return nil
 	})
@@ -313,18 +317,22 @@ func (t *timeline) recipients() error {
 // attempts counts the failing ones.
 func (t *timeline) attempts() error {
 	causes := t.filter.wantedCauses(t.cat)
-	return t.eachAttempt(t.window, func(a *failingAttempt) error {
-		if !t.isWanted(int64(a.series)) || a.cause <= 0 || int(a.cause) >= len(causes) || causes[a.cause] == nil {
-			return nil
-		}
-		p := t.at(t.groups.group(t.part(int64(a.series)), causes[a.cause].label), store.Minute(a.time))
-		if a.flags&firstBit != 0 {
-			p.First++
-		}
-		if outcomeOf(int64(a.flags)) == registry.OutcomeDeferred {
-			p.Deferrals++
-		} else {
-			p.Failures++
+	wanted := columns(1<<attemptTime | 1<<attemptSeries | 1<<attemptCause | 1<<attemptFlags)
+	return t.eachAttempts(t.window, wanted, func(b *block) error {
+		for i, series := range b.cols[attemptSeries] {
+			cause, flags := b.cols[attemptCause][i], b.cols[attemptFlags][i]
+			if !t.isWanted(series) || cause <= 0 || cause >= int64(len(causes)) || causes[cause] == nil {
+				continue
+			}
+			p := t.at(t.groups.group(t.part(series), causes[cause].label), store.Minute(b.cols[attemptTime][i]))
+			if flags&firstBit != 0 {
+				p.First++
+			}
+			if outcomeOf(flags) == registry.OutcomeDeferred {
+				p.Deferrals++
+			} else {
+				p.Failures++
+			}
 		}
 		return nil
 	})
