@@ -10,10 +10,10 @@ import (
 // owners knows the operator of each domain: a place whose relay stands for it.
 type owners struct {
 	data    *Data
-	at      map[[2]int32]int32 // by host and domain
-	any     map[int32]int32    // by domain
-	uses    []use              // by place
-	hosts   interner           // of uses
+	at      pairList // place by host and domain, plus 1; 0 none
+	any     []int32  // likewise by domain
+	uses    []use    // by place
+	hosts   interner // of uses
 	domains interner
 	smartOf []name        // smarthost by host
 	smart   map[name]bool // smarthosts
@@ -27,18 +27,52 @@ type use struct {
 
 // newOwners finds the operators. came are the recipients of the window by place.
 func newOwners(d *Data, came []int64) *owners {
-	o := &owners{data: d, at: map[[2]int32]int32{}, any: map[int32]int32{}, smart: map[name]bool{}}
+	o := &owners{data: d, smart: map[name]bool{}}
 	o.weigh(came)
+	o.at = newPairList(len(o.hosts.names), len(o.domains.names))
 	uses := o.byRelay()
-	most(uses, func(u *use) { o.at[[2]int32{u.host, u.domain}] = u.place })
+	most(uses, func(u *use) { o.at.put(u.host, u.domain, u.place+1) })
 	o.smartOf = make([]name, len(o.hosts.names))
 	uses = sortBy(uses, useHost, useRelay, useDomain)
 	o.smarthosts(uses)
 	for i := range uses {
 		uses[i].host = 0
 	}
-	most(sortBy(uses, useDomain, useProvider, useRelay), func(u *use) { o.any[u.domain] = u.place })
+	o.any = make([]int32, len(o.domains.names))
+	most(sortBy(uses, useDomain, useProvider, useRelay), func(u *use) { o.any[u.domain] = u.place + 1 })
 	return o
+}
+
+// pairList has a number for each pair of two numbers: a list where there are few enough
+// pairs, which takes a fraction of the time of a map.
+type pairList struct {
+	width int32
+	list  []int32
+	pairs map[[2]int32]int32
+}
+
+const mostPairs = 1 << 22
+
+func newPairList(a, b int) pairList {
+	if a*b <= mostPairs {
+		return pairList{width: int32(b), list: make([]int32, a*b)}
+	}
+	return pairList{pairs: map[[2]int32]int32{}}
+}
+
+func (p *pairList) put(a, b, n int32) {
+	if p.list == nil {
+		p.pairs[[2]int32{a, b}] = n
+	} else {
+		p.list[a*p.width+b] = n
+	}
+}
+
+func (p *pairList) at(a, b int32) int32 {
+	if p.list == nil {
+		return p.pairs[[2]int32{a, b}]
+	}
+	return p.list[a*p.width+b]
 }
 
 func useHost(u *use) int32     { return u.host }
@@ -117,17 +151,26 @@ func most(uses []use, found func(*use)) {
 // and keeps the order of what is equal. Sorting by counting takes a tenth of the time
 // that comparing hundreds of thousands takes. The list itself is left in some order.
 func sortBy[T any](list []T, numbers ...func(*T) int32) []T {
-	spare := make([]T, len(list))
+	spare, keys := make([]T, len(list)), make([]int32, len(list))
 	for _, number := range slices.Backward(numbers) {
-		var begins []int32
+		most, sorted := int32(0), true
 		for i := range list {
-			*at(&begins, int(number(&list[i]))+1)++
+			keys[i] = number(&list[i])
+			sorted = sorted && keys[i] >= most
+			most = max(most, keys[i])
+		}
+		if sorted {
+			continue
+		}
+		begins := make([]int32, most+2)
+		for _, key := range keys {
+			begins[key+1]++
 		}
 		for i := 1; i < len(begins); i++ {
 			begins[i] += begins[i-1]
 		}
-		for i := range list {
-			to := &begins[number(&list[i])]
+		for i, key := range keys {
+			to := &begins[key]
 			spare[*to] = list[i]
 			*to++
 		}
@@ -205,12 +248,12 @@ func (o *owners) of(place int32) (provider, platform name) {
 	if smart := o.smartOf[u.host]; smart != noName {
 		return smart, smart
 	}
-	at, ok := o.at[[2]int32{u.host, u.domain}]
-	if !ok {
-		at, ok = o.any[u.domain]
+	at := o.at.at(u.host, u.domain)
+	if at == 0 {
+		at = o.any[u.domain]
 	}
-	if ok {
-		owner := &o.data.places[at]
+	if at > 0 {
+		owner := &o.data.places[at-1]
 		return owner.provider, o.platformOf(owner.provider, owner.relay)
 	}
 	if p.provider == noName {

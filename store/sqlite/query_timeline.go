@@ -24,6 +24,9 @@ func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, b
 		step:   int64(step / time.Minute),
 		cells:  map[uint64]int32{},
 	}
+	if !w.Since.IsZero() && !w.Until.IsZero() {
+		t.steps = max(0, t.number(store.Minute(t.window.Until.UnixMicro())-1)+1)
+	}
 	err := q.read(ctx, func(tx *tx) (err error) {
 		t.tx = tx
 		if err := tx.need(fleet.Rejections, t.window); err != nil { // they have names of their own
@@ -50,15 +53,18 @@ type timeline struct {
 	window store.Window
 	filter filter
 	by     []store.Dimension
-	step   int64  // minutes
-	wanted []bool // by place
-	series []bool // likewise by id
+	step   int64   // minutes
+	wanted []bool  // by place
+	parts  []int32 // by id of series, plus 1; 0: not wanted
 	groups *grouping
 	bare   []int32 // group of what has no cause, by part
 
-	cells  map[uint64]int32 // place in points
+	steps  int64            // in the window, 0 unknown
+	rows   [][]int32        // by group and step: place in points, plus 1; nil: in cells
+	inRows int64            // elements of rows
+	cells  map[uint64]int32 // place in points of what is not in rows
 	keys   []uint64         // of points
-	points []store.Point
+	points pointPages
 	last   struct { // that was asked for: a group, and the minutes of a step
 		group       int32
 		point       int32
@@ -77,19 +83,63 @@ func (t *timeline) origin() int64 {
 // at returns the point of a group and a minute, valid until at is called again.
 func (t *timeline) at(group int32, minute int64) *store.Point {
 	if l := &t.last; group == l.group && minute >= l.first && minute < l.next {
-		return &t.points[l.point]
+		return t.points.at(l.point)
 	}
 	number := t.number(minute)
+	i := t.find(group, number)
+	first := t.origin() + number*t.step
+	t.last.group, t.last.point, t.last.first, t.last.next = group, i, first, first+t.step
+	return t.points.at(i)
+}
+
+// mostInRows bounds the memory of rows, which is taken for groups with hardly a point too.
+var mostInRows int64 = 1 << 22
+
+// find returns the place in points of a group and a step.
+func (t *timeline) find(group int32, number int64) int32 {
+	if t.inRows+t.steps <= mostInRows || int(group) < len(t.rows) && t.rows[group] != nil {
+		if number >= 0 && number < t.steps {
+			row := at(&t.rows, int64(group))
+			if *row == nil {
+				*row, t.inRows = make([]int32, t.steps), t.inRows+t.steps
+			}
+			if (*row)[number] == 0 {
+				(*row)[number] = t.add(group, number) + 1
+			}
+			return (*row)[number] - 1
+		}
+	}
 	key := cellKey(group, number)
 	i, ok := t.cells[key]
 	if !ok {
-		i = int32(len(t.points))
+		i = t.add(group, number)
 		t.cells[key] = i
-		t.keys, t.points = append(t.keys, key), append(t.points, store.Point{})
 	}
-	first := t.origin() + number*t.step
-	t.last.group, t.last.point, t.last.first, t.last.next = group, i, first, first+t.step
-	return &t.points[i]
+	return i
+}
+
+func (t *timeline) add(group int32, number int64) int32 {
+	t.keys = append(grown(t.keys, 1), cellKey(group, number))
+	return t.points.add()
+}
+
+// pointPages is a list of points that grows without being copied.
+type pointPages struct {
+	pages [][]store.Point
+	n     int32
+}
+
+const pointsPerPage = 1 << 12
+
+func (p *pointPages) at(i int32) *store.Point { return &p.pages[i/pointsPerPage][i%pointsPerPage] }
+
+// add adds a point and returns its place.
+func (p *pointPages) add() int32 {
+	if int(p.n) == len(p.pages)*pointsPerPage {
+		p.pages = append(p.pages, make([]store.Point, pointsPerPage))
+	}
+	p.n++
+	return p.n - 1
 }
 
 // cellKey returns what identifies the point of a group and a step. Keys sort as
@@ -112,11 +162,13 @@ func (t *timeline) count() error {
 	for i := range t.wanted {
 		t.wanted[i] = t.wanted[i] && (!t.cat.series[i].own || len(t.filter.Directions) > 0)
 	}
-	t.series = make([]bool, len(t.cat.places))
-	for i, wanted := range t.wanted {
-		t.series[t.cat.series[i].id] = wanted
-	}
 	t.groups = newGrouping(t.cat, t.by, false)
+	t.parts = make([]int32, len(t.cat.places))
+	for i, wanted := range t.wanted {
+		if wanted {
+			t.parts[t.cat.series[i].id] = t.groups.parts[i] + 1
+		}
+	}
 	t.bare = make([]int32, len(t.groups.combos.list)+1)
 	for part := range t.bare {
 		t.bare[part] = t.groups.bareGroup(int32(part))
@@ -129,17 +181,12 @@ func (t *timeline) count() error {
 	return nil
 }
 
-// isWanted reports whether a series is.
-func (t *timeline) isWanted(series int64) bool {
-	return uint64(series) < uint64(len(t.series)) && t.series[series]
-}
-
-// part returns the part that a series is in. There are many, in no order.
+// part returns the part that a series is in, -1 when it is not wanted.
 func (t *timeline) part(series int64) int32 {
-	if len(t.groups.ofSeries) == 0 {
-		return 0
+	if uint64(series) >= uint64(len(t.parts)) {
+		return -1
 	}
-	return t.groups.parts[t.cat.places[series]-1]
+	return t.parts[series] - 1
 }
 
 func (t *timeline) counts() error {
@@ -224,8 +271,8 @@ func (g *groupCounts) add(t *timeline, b *block, first, since, until, step, sign
 	groups := g.groups
 	for i := range groups {
 		groups[i] = 0
-		if id := b.at(countSeries, i); t.isWanted(id) && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
-			groups[i] = t.bare[t.part(id)] + 1
+		if part := t.part(b.at(countSeries, i)); part >= 0 && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
+			groups[i] = t.bare[part] + 1
 		}
 	}
 	byMinute := minutes != nil && step == noSpan
@@ -299,11 +346,11 @@ func (t *timeline) recipients() error {
 	wanted := columns(1<<recipientFirst | 1<<recipientFlags | 1<<recipientSeries)
 	return t.eachRecipients(t.window, wanted, func(b *block) error {
 		for i, first := range b.cols[recipientFirst] {
-			state, series := registry.State(b.cols[recipientFlags][i]&stateBits), b.cols[recipientSeries][i]
-			if first < since || first >= until || state == registry.StateReplaced || !t.isWanted(series) {
+			state, part := registry.State(b.cols[recipientFlags][i]&stateBits), t.part(b.cols[recipientSeries][i])
+			if first < since || first >= until || state == registry.StateReplaced || part < 0 {
 				continue
 			}
-			p := t.at(t.bare[t.part(series)], store.Minute(first))
+			p := t.at(t.bare[part], store.Minute(first))
 			if state == registry.StateHandedOver {
 				p.HandedOver++
 			} else {
@@ -320,11 +367,11 @@ func (t *timeline) attempts() error {
 	wanted := columns(1<<attemptTime | 1<<attemptSeries | 1<<attemptCause | 1<<attemptFlags)
 	return t.eachAttempts(t.window, wanted, func(b *block) error {
 		for i, series := range b.cols[attemptSeries] {
-			cause, flags := b.cols[attemptCause][i], b.cols[attemptFlags][i]
-			if !t.isWanted(series) || cause <= 0 || cause >= int64(len(causes)) || causes[cause] == nil {
+			cause, flags, part := b.cols[attemptCause][i], b.cols[attemptFlags][i], t.part(series)
+			if part < 0 || cause <= 0 || cause >= int64(len(causes)) || causes[cause] == nil {
 				continue
 			}
-			p := t.at(t.groups.group(t.part(series), causes[cause].label), store.Minute(b.cols[attemptTime][i]))
+			p := t.at(t.groups.group(part, causes[cause].label), store.Minute(b.cols[attemptTime][i]))
 			if flags&firstBit != 0 {
 				p.First++
 			}
@@ -354,11 +401,11 @@ func (t *timeline) rejections() error {
 
 func (t *timeline) finish() *store.Timeline {
 	line := &store.Timeline{Window: t.window, Step: time.Duration(t.step) * time.Minute, By: t.by}
-	points := make([]store.Point, 0, len(t.points))
+	points := make([]store.Point, 0, t.points.n)
 	for rest := t.sorted(); len(rest) > 0; {
 		group, first, n := rest[0].key>>32, len(points), 0
 		for ; n < len(rest) && rest[n].key>>32 == group; n++ {
-			if p := t.points[rest[n].point]; p != (store.Point{}) {
+			if p := *t.points.at(rest[n].point); p != (store.Point{}) {
 				p.Time = time.UnixMicro((t.origin() + stepOf(rest[n].key)*t.step) * store.MinuteMicros)
 				points = append(points, p)
 			}
@@ -379,11 +426,21 @@ type cell struct {
 }
 
 func (t *timeline) sorted() []cell {
-	list := make([]cell, len(t.keys))
-	for i, key := range t.keys {
-		list[i] = cell{key, int32(i)}
+	list := make([]cell, 0, len(t.keys))
+	if len(t.cells) > 0 {
+		for i, key := range t.keys {
+			list = append(list, cell{key, int32(i)})
+		}
+		slices.SortFunc(list, func(a, b cell) int { return cmp.Compare(a.key, b.key) })
+	} else { // all are in rows
+		for _, row := range t.rows {
+			for _, i := range row {
+				if i > 0 {
+					list = append(list, cell{t.keys[i-1], i - 1})
+				}
+			}
+		}
 	}
-	t.cells, t.keys = nil, nil
-	slices.SortFunc(list, func(a, b cell) int { return cmp.Compare(a.key, b.key) })
+	t.cells, t.keys, t.rows = nil, nil, nil
 	return list
 }
