@@ -6,6 +6,7 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -242,5 +243,29 @@ func (f *flowTotals) AddFailure(*store.FlowFailure) { f.failures++ }
 func (f *flowTotals) AddCounts(rows *store.FlowRows) {
 	for _, n := range rows.Recipients {
 		f.recipients += n
+	}
+}
+
+// Where there is no room for a row of a group, its points are found one by one.
+func TestTimelineWithoutRoom(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills a database")
+	}
+	db := month(t)
+	w := store.Window{Since: monthBegin.AddDate(0, 0, 3), Until: monthBegin.AddDate(0, 0, 5)}
+	var want *store.Timeline
+	defer func(most int64) { mostInRows = most }(mostInRows)
+	for _, most := range []int64{mostInRows, 48, 48 * 20, 0} { // of 48 steps
+		mostInRows = most
+		got, err := db.Timeline(t.Context(), w, store.Filter{}, []store.Dimension{store.ByHost, store.ByReason}, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == nil {
+			want = got
+		}
+		if len(got.Slices) == 0 || !reflect.DeepEqual(got, want) {
+			t.Errorf("room for %d points: the timeline differs", most)
+		}
 	}
 }

@@ -25,8 +25,9 @@ type reader struct {
 // Snapshot calls f with a reader that answers within one read transaction.
 func (db *DB) Snapshot(ctx context.Context, f func(store.Reader) error) error {
 	return db.read(ctx, func(t *tx) error {
+		last := &choice{}
 		return f(&reader{func(ctx context.Context, f func(*tx) error) error {
-			return f(&tx{ctx: ctx, conn: t.conn, cache: t.cache})
+			return f(&tx{ctx: ctx, conn: t.conn, cache: t.cache, last: last})
 		}})
 	})
 }
@@ -53,6 +54,7 @@ type tx struct {
 	rows  int64                    // that were read; see TestRowsReadPerReport
 	only  map[int64]bool           // recipients that are asked for, nil: all; see ofAccounts
 	view  *View                    // nil, or where rows come from
+	last  *choice                  // of the last answer of a snapshot, nil: it is none
 }
 
 // readError is what went wrong while the database was read; what the reader's

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"slices"
 	"time"
 
@@ -65,11 +66,7 @@ type counter struct {
 	filter  filter // asked, less what is counted elsewhere
 	numbers *store.Numbers
 
-	wanted    []bool   // by place in catalog.series
-	wantedAt  []int32  // places that are wanted by id of series, plus 1; 0 none
-	own       []bool   // the same for the messages that servers made themselves
-	rejected  []bool   // the same for rejections, whose series have no sender
-	causes    []*cause // by id, nil unless wanted
+	choice
 	groupings []*grouping
 
 	totals, domains, by                   *grouping // by may be nil
@@ -81,6 +78,17 @@ type counter struct {
 	failed   []int64  // recipients that failed for good, by cause
 	failedAt labelled // the same
 	room     []int32  // see placesOf
+}
+
+// choice is what a filter asks for. It is not changed once it is made: a report asks
+// the same of many windows.
+type choice struct {
+	of       string   // the filter, and the catalog
+	wanted   []bool   // by place in catalog.series
+	wantedAt []int32  // places that are wanted by id of series, plus 1; 0 none
+	own      []bool   // like wanted, for the messages that servers made themselves
+	rejected []bool   // likewise for rejections, whose series have no sender
+	causes   []*cause // by id, nil unless wanted
 }
 
 // placeSums is what was counted at places. Each number has a list of its own: a
@@ -167,6 +175,11 @@ func (c *counter) choose() error {
 	if c.numbers.Traces, err = c.hasTraces(c.window, &c.asked); err != nil {
 		return err
 	}
+	c.choice.of = fmt.Sprintf("%p %+v", c.cat, c.filter)
+	if c.last != nil && c.last.of == c.of {
+		c.choice = *c.last
+		return nil
+	}
 	c.wanted, c.own = c.filter.wanted(c.cat), make([]bool, len(c.cat.series))
 	c.rejected = c.filter.wantedOfRejections(c.cat)
 	c.wantedAt = make([]int32, len(c.cat.places))
@@ -179,6 +192,9 @@ func (c *counter) choose() error {
 		}
 	}
 	c.causes = c.filter.wantedCauses(c.cat)
+	if c.last != nil {
+		*c.last = c.choice
+	}
 	return nil
 }
 
@@ -327,15 +343,6 @@ func addCounts(t *store.Tally, n *[fields]int64) {
 	t.Delivered += n[fieldRecipients]
 	t.Suspended += n[fieldSuspended]
 	t.HandedOver += n[fieldHanded]
-}
-
-// place returns the place of a series in the catalog, unless it isn't wanted.
-func (c *counter) place(id int64) (int, bool) {
-	if uint64(id) >= uint64(len(c.wantedAt)) {
-		return 0, false
-	}
-	i := int(c.wantedAt[id]) - 1
-	return i, i >= 0
 }
 
 // cause returns a cause of the catalog, nil unless it is wanted.
