@@ -104,7 +104,7 @@ type Writer interface {
 	// Lines that were read, by a hash, so that the same line of two logs counts once:
 	// see package ingest. Log returns the id of a log, Coverage the logs that hold
 	// lines of a host. The lines of a minute are in no order, and as often as they
-	// were added. AddLineHashes puts its hashes in order.
+	// were added. AddLineHashes keeps its hashes, and puts them in order.
 	Log(name string) (int64, error)
 	Coverage(host []byte) ([]Coverage, error)
 	Cover(host []byte, c Coverage) error

@@ -27,6 +27,11 @@ func appendAddress(dst, address []byte) []byte {
 }
 
 func appendLower(dst, s []byte) []byte {
+	n := 0
+	for n < len(s) && !changesCase[s[n]] {
+		n++
+	}
+	dst, s = append(dst, s[:n]...), s[n:] // which is all of it as a rule
 	for i, c := range s {
 		if c >= utf8.RuneSelf {
 			return append(dst, bytes.ToLower(s[i:])...)
@@ -52,3 +57,11 @@ func isThisHost(relay, ip []byte) bool {
 	}
 	return bytes.Equal(relay, ip) || bytes.IndexByte(relay, '.') < 0 || bytes.HasPrefix(relay, []byte("localhost."))
 }
+
+// changesCase holds the bytes that may not be lower case, or not ASCII.
+var changesCase = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= utf8.RuneSelf || 'A' <= c && c <= 'Z'
+	}
+	return t
+}()

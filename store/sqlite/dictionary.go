@@ -31,6 +31,9 @@ type dictionary struct {
 	hasTexts bool   // they were read
 	key      []byte // scratch
 
+	latestNames latest
+	latestTexts latest // those that have an id
+
 	host   []byte // of the line before
 	hostID int64  // 0 none
 }
@@ -171,7 +174,12 @@ func (w *Writer) Name(text []byte) (int64, error) {
 	if len(text) == 0 {
 		return 1, nil
 	}
+	recent := w.latestNames.at(text)
+	if string(recent.text) == string(text) {
+		return recent.id, nil
+	}
 	if id, ok := w.names[string(text)]; ok {
+		recent.set(text, id)
 		return id, nil
 	}
 	if err := w.load(); err != nil {
@@ -193,6 +201,24 @@ func (w *Writer) Name(text []byte) (int64, error) {
 	w.names[string(text)] = id
 	return id, nil
 }
+
+// latest holds what was looked for lately: most lines are about the same few hosts,
+// clients and services.
+type latest [64]latestID
+
+// latestID is a text and its id.
+type latestID struct {
+	text []byte
+	id   int64
+}
+
+// at returns the place of a text, which is not empty.
+func (l *latest) at(text []byte) *latestID {
+	n := len(text)
+	return &l[(n+int(text[0])+3*int(text[n/2])+7*int(text[n-1]))%len(l)]
+}
+
+func (l *latestID) set(text []byte, id int64) { l.text, l.id = append(l.text[:0], text...), id }
 
 // hostName returns the id of the name of a host, which is mostly that of the line
 // before. An error of the database is returned by Commit.

@@ -64,12 +64,16 @@ const (
 	mostPartBytes = 960
 )
 
-// AddLineHashes adds lines to those of a minute in a log. It puts them in order.
+// AddLineHashes adds lines to those of a minute in a log. It keeps the hashes, and puts
+// them in order.
 func (w *Writer) AddLineHashes(log, minute int64, hashes []uint32) {
-	slices.Sort(hashes)
-	for some := range slices.Chunk(hashes, partLines) {
-		w.lineParts = append(w.lineParts, linePart{log, minute, appendSorted(nil, some)})
-	}
+	w.lineHashes = append(w.lineHashes, minuteLines{log, minute, hashes})
+}
+
+// minuteLines are lines of a minute in a log.
+type minuteLines struct {
+	log, minute int64
+	hashes      []uint32
 }
 
 // linePart is part of the lines of a minute in a log.
@@ -78,18 +82,35 @@ type linePart struct {
 	data        []byte
 }
 
-// flushLineHashes writes the lines in the order in which they are stored: so the
-// pages become full.
-func (w *Writer) flushLineHashes() {
-	slices.SortStableFunc(w.lineParts, func(a, b linePart) int { return cmp.Or(cmp.Compare(a.log, b.log), cmp.Compare(a.minute, b.minute)) })
-	for _, p := range w.lineParts {
-		w.sink.exec(`INSERT INTO line_hashes SELECT ?1, ?2, IFNULL((SELECT max(part) + (length(data) > ?4) FROM line_hashes
-			WHERE log = ?1 AND minute = ?2 AND part >= 0), 0), ?3 WHERE true
-			ON CONFLICT (log, minute, part) DO UPDATE SET data = CAST(data || excluded.data AS BLOB)`, p.log, p.minute, p.data, mostPartBytes-len(p.data))
+// packLines returns the parts in the order in which they are stored: so the pages
+// become full.
+func packLines(lines []minuteLines) (parts []linePart) {
+	slices.SortStableFunc(lines, func(a, b minuteLines) int { return cmp.Or(cmp.Compare(a.log, b.log), cmp.Compare(a.minute, b.minute)) })
+	for _, l := range lines {
+		slices.Sort(l.hashes)
+		for some := range slices.Chunk(l.hashes, partLines) {
+			parts = append(parts, linePart{l.log, l.minute, appendSorted(make([]byte, 0, mostPartBytes), some)})
+		}
 	}
-	clear(w.lineParts)
-	w.lineParts = w.lineParts[:0]
+	return parts
 }
+
+// packLineHashes packs what was added, which takes a while, beside other work. The
+// function that it returns writes it.
+func (w *Writer) packLineHashes() (write func()) {
+	lines, packed := w.lineHashes, make(chan []linePart, 1)
+	w.lineHashes = nil
+	go func() { packed <- packLines(lines) }()
+	return func() {
+		for _, p := range <-packed {
+			w.sink.exec(`INSERT INTO line_hashes SELECT ?1, ?2, IFNULL((SELECT max(part) + (length(data) > ?4) FROM line_hashes
+				WHERE log = ?1 AND minute = ?2 AND part >= 0), 0), ?3 WHERE true
+				ON CONFLICT (log, minute, part) DO UPDATE SET data = CAST(data || excluded.data AS BLOB)`, p.log, p.minute, p.data, mostPartBytes-len(p.data))
+		}
+	}
+}
+
+func (w *Writer) flushLineHashes() { w.packLineHashes()() }
 
 // Lines are kept for a month, as logs are, but not more than maxLineHashes: beyond
 // them the oldest go.

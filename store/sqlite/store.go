@@ -70,7 +70,7 @@ func OpenTelling(path string, progress func(done, total int64)) (*DB, error) {
 		return nil, fmt.Errorf("create the folder of the database: %w", err)
 	}
 	create(path)
-	options := "_txlock=immediate&_journal_mode=WAL&_synchronous=NORMAL&_cache_size=-16384"
+	options := "_txlock=immediate&_journal_mode=WAL&_synchronous=NORMAL&_cache_size=-10240"
 	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
 		options = "_auto_vacuum=incremental&" + options // of an older one it takes the lock, and does nothing
 	}

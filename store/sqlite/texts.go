@@ -20,6 +20,23 @@ func (w *Writer) text(s string) (int64, error) {
 	if s == "" {
 		return 1, nil
 	}
+	w.key = append(w.key[:0], s...)
+	recent := w.latestTexts.at(w.key)
+	if string(recent.text) == s {
+		return recent.id, nil
+	}
+	id, err := w.newText(s)
+	if err == nil && len(s) <= shortText {
+		recent.set([]byte(s), id)
+	}
+	return id, err
+}
+
+// shortText is the most bytes of a text that latestTexts hold.
+const shortText = 256
+
+// newText returns the id of a text that was not met lately.
+func (w *Writer) newText(s string) (int64, error) {
 	h, id, err := w.knownText(s)
 	if err != nil || id > inRow {
 		return id, err

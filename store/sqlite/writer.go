@@ -38,7 +38,7 @@ type Writer struct {
 	lookups     []lookupEntry
 	sorting     sorting
 	recipients  newRecipients
-	lineParts   []linePart
+	lineHashes  []minuteLines
 	submissions map[submissionKey][3]int64
 	volumes     volumes
 	respelled   []respelling
@@ -214,7 +214,7 @@ func (w *Writer) discard() {
 	clear(w.submissions)
 	w.volumes.clear()
 	w.recipients.clear()
-	w.lineParts = w.lineParts[:0]
+	w.lineHashes = nil
 	clear(w.noted)
 	w.counts, w.lookups, w.failing, w.respelled = w.counts[:0], w.lookups[:0], w.failing[:0], w.respelled[:0]
 	w.countErr, w.rowErr, w.postponed = nil, nil, nil
@@ -294,9 +294,9 @@ func (w *Writer) flush() error {
 	if w.rowErr != nil {
 		return w.rowErr
 	}
+	writeLineHashes := w.packLineHashes()
 	w.flushRecipients()
 	w.flushLines()
-	w.flushLineHashes()
 	w.flushSubmissions()
 	w.flushVolumes()
 	if err := w.findRespelled(); err != nil {
@@ -308,7 +308,11 @@ func (w *Writer) flush() error {
 	if err := w.flushDeliveries(); err != nil {
 		return err
 	}
-	return w.flushCounts()
+	if err := w.flushCounts(); err != nil {
+		return err
+	}
+	writeLineHashes()
+	return nil
 }
 
 func (w *Writer) flushLines() {
