@@ -26,7 +26,7 @@ func TestAllocationsPerLine(t *testing.T) {
 		read(t, db, path)
 		runtime.ReadMemStats(&after)
 	}
-	const mostPerHundred, mostBytes = 480, 900
+	const mostPerHundred, mostBytes = 95, 380
 	if n := 100 * (after.Mallocs - before.Mallocs) / uint64(lines); n > mostPerHundred {
 		t.Errorf("%d allocations for a hundred of %d lines, want no more than %d", n, lines, mostPerHundred)
 	} else {

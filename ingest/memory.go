@@ -12,7 +12,7 @@ import (
 type memory struct{ before int } // GC percent of the process
 
 const (
-	heapGoal     = 34 << 20
+	heapGoal     = 36 << 20
 	heapQuiet    = 24 << 20
 	heapLeast    = 4 << 20 // of less Go takes the percent of this
 	mostGarbage  = 100     // percent of what is in use: what Go does by itself

@@ -17,7 +17,7 @@ type sink struct {
 	free    chan *bundle
 	ended   chan struct{}
 
-	statements, waits int64 // since the beginning; see TestStatements
+	statements, inserted, waits int64 // since the beginning; see TestStatements
 }
 
 // recentQuery is a statement that was given not long ago.
@@ -51,6 +51,7 @@ func newSink(conn any) (*sink, error) {
 // any statement that is given later, but not always before rows of other tables that
 // were given before.
 func (s *sink) insert(query string, args ...any) {
+	s.inserted++
 	r := s.rowsOf(query)
 	r.ends[r.n] = len(r.packed)
 	r.packed = appendValues(r.packed, args)
