@@ -231,7 +231,7 @@ func (w *Writer) putRun(run int64, entries []lookupEntry) {
 	if len(entries) == 0 {
 		return
 	}
-	size := max(1, lookupBits/lookupShape(entries).bits())
+	size := max(1, lookupBits/lookupShape(entries[0].hash, entries).bits())
 	for len(entries) > 0 {
 		n := min(size, len(entries))
 		for n < len(entries) && entries[n].hash == entries[n-1].hash {
@@ -252,12 +252,13 @@ type lookupForm struct {
 // bits returns what an entry takes, about.
 func (f lookupForm) bits() int { return int(f.gap + 2 + f.ref) }
 
-func lookupShape(entries []lookupEntry) lookupForm {
+// lookupShape returns the form of entries, the first of which has its gap behind first.
+func lookupShape(first int32, entries []lookupEntry) lookupForm {
 	low, high := entries[0].ref, entries[0].ref
 	for i := range entries {
 		low, high = min(low, entries[i].ref), max(high, entries[i].ref)
 	}
-	span := int64(entries[len(entries)-1].hash) - int64(entries[0].hash)
+	span := int64(entries[len(entries)-1].hash) - int64(first)
 	return lookupForm{riceBits(uint64(span), len(entries)), uint(bits.Len64(uint64(high - low))), low}
 }
 
@@ -265,7 +266,7 @@ func lookupShape(entries []lookupEntry) lookupForm {
 // and of each the gap behind the hash before and its reference. The first gap is
 // that behind first.
 func appendLookups(dst []byte, first int32, entries []lookupEntry) []byte {
-	form, last := lookupShape(entries), int64(first)
+	form, last := lookupShape(first, entries), int64(first)
 	dst = append(binary.AppendUvarint(dst, uint64(len(entries))), byte(form.gap), byte(form.ref))
 	w := bitWriter{b: binary.AppendUvarint(dst, uint64(form.base))}
 	for i := range entries {

@@ -159,6 +159,25 @@ func TestLookupBlocksFollowTheirRows(t *testing.T) {
 	}
 }
 
+// What is left of a block when its other entries were removed is small: the gap before
+// the first of them may be larger than all others.
+func TestRestOfLookupBlock(t *testing.T) {
+	for _, rest := range [][]lookupEntry{
+		{{5, 1, math.MaxInt32}},
+		{{5, 1, math.MaxInt32 - 1}, {6, 1, math.MaxInt32}},
+		{{5, 1, math.MinInt32}, {6, 1, math.MaxInt32}},
+		{{5, 1, 0}, {6, 1, 0}, {7, 1, 0}},
+	} {
+		block := appendLookups(nil, math.MinInt32, rest)
+		if len(block) > 30 {
+			t.Errorf("%d entries take %d bytes", len(rest), len(block))
+		}
+		if again, err := decodeLookups(nil, 1, math.MinInt32, block); err != nil || !slices.Equal(again, rest) {
+			t.Errorf("%v became %v, %v", rest, again, err)
+		}
+	}
+}
+
 // Blocks of lookups that are damaged are an error.
 func FuzzDecodeLookups(f *testing.F) {
 	f.Add(int64(-5), appendLookups(nil, -5, []lookupEntry{{7, 1, -4}, {1 << 40, 1, 1 << 30}}))
@@ -171,7 +190,11 @@ func FuzzDecodeLookups(f *testing.F) {
 		if ordered[0].hash < int32(first) || ordered[0].ref < 0 {
 			return // its sums do not fit: no such block is written
 		}
-		again, err := decodeLookups(nil, 1, int64(int32(first)), appendLookups(nil, int32(first), ordered))
+		block := appendLookups(nil, int32(first), ordered)
+		if len(block) > 40+16*len(ordered) {
+			t.Errorf("%d entries take %d bytes", len(ordered), len(block))
+		}
+		again, err := decodeLookups(nil, 1, int64(int32(first)), block)
 		if err != nil || !slices.Equal(again, ordered) {
 			t.Errorf("%v became %v, %v", ordered, again, err)
 		}
