@@ -90,7 +90,7 @@ func (f *follower) watch(rules store.Classifier) {
 		}
 		f.opt.Observe(e)
 	}
-	f.watched = true
+	f.watched, f.shows = true, f.watcher.tracker
 	f.record = func(r *parsers.Record) error {
 		if err := f.tracker.Record(r); err != nil {
 			return err
@@ -176,11 +176,6 @@ func (f *follower) round(ctx context.Context) error {
 }
 
 func (f *follower) commitRound() error {
-	if f.watcher != nil {
-		if err := f.watcher.tracker.Flush(); err != nil {
-			return err
-		}
-	}
 	if err := f.commit(); err != nil {
 		return err
 	}

@@ -102,6 +102,7 @@ type loop struct {
 	alone   bool                        // nothing but one log is read, into a store of its own
 	rereads bool                        // what is read can be read again from any line on
 	watched bool                        // lines are shown
+	shows   *track.Tracker              // what shows them; nil when nobody watches
 	line    []byte                      // of the last record, when they are
 	err     error                       // of the store
 
@@ -475,7 +476,11 @@ func (l *loop) begin(ctx context.Context) error {
 
 func (l *loop) commit() error {
 	l.countUntimed()
-	if err := errors.Join(l.tracker.Flush(), l.once.flush()); err != nil {
+	err := errors.Join(l.tracker.Flush(), l.once.flush())
+	if err == nil && l.shows != nil { // which may keep no more in memory than the other
+		err = l.shows.Flush()
+	}
+	if err != nil {
 		l.err = err
 		return l.fail()
 	}
