@@ -244,6 +244,34 @@ func FuzzClassify(f *testing.F) {
 	})
 }
 
+// FuzzRules reads files of rules: whatever those decide is a reason that there is.
+func FuzzRules(f *testing.F) {
+	for _, text := range []string{
+		"rule ours\n  reason greylisted\n  text User unknown\n  provider Example | Other\n  reply 5xx\n",
+		"words a\n  are x | y*\n    | {n}\nrule r\n  reason unknown\n  near @a\n  near z\n  not q\n  enhanced 4.7.500-699\n  weak yes\n",
+		"rule r\n reason x", "words a\n are @a", "rule r\n  reason unknown\n  stage mail rcpt\n  source dns\n  example 550 x\n", "\x00\xff",
+	} {
+		f.Add(text, "550 5.1.1 User unknown x y1 z")
+	}
+	f.Fuzz(func(t *testing.T, text, reply string) {
+		if len(text) > 10_000 {
+			return
+		}
+		rules, err := compileRules(source{"fuzz", text})
+		if err != nil {
+			return
+		}
+		failure := failureOf(reply)
+		v := rules.Classify(failure)
+		if _, ok := reasonTable()[v.Reason]; !ok {
+			t.Errorf("%q has reason %q", reply, v.Reason)
+		}
+		if again, err := compileRules(source{"fuzz", text}); err != nil || again.Classify(failure) != v {
+			t.Errorf("read twice: %v, %v", err, v)
+		}
+	})
+}
+
 func BenchmarkClassify(b *testing.B) {
 	rules := DefaultRules()
 	for name, text := range map[string]string{

@@ -292,6 +292,9 @@ func (f *journalFields) entry(e *parsers.Entry) bool {
 func (f *journalFields) fill(e *parsers.Entry, t time.Time) bool {
 	e.Time = t
 	e.Host, e.Program, e.PID, e.Message = f.host, f.identifier, f.pid, f.message
+	if len(e.Host) == 0 {
+		e.Host = nil // none, as in an entry without the field
+	}
 	if len(e.Program) == 0 {
 		e.Program = f.comm
 		if unit := unitOf(f.unit); appleDaemons[string(f.comm)] && parsers.Has(unit, "postfix") {

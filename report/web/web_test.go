@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,16 +163,42 @@ var (
 	markup = regexp.MustCompile("<script>alert|<img")
 )
 
+// elsewhere are paths that TestHostile cannot get: TestLive looks at what is pushed. The
+// others show no text of strangers.
+var elsewhere = map[string]bool{"/live": true, "/healthz": true, "/static/": true}
+
+// paths returns the paths of all pages, as the source has them.
+func paths(t *testing.T) (list []string) {
+	t.Helper()
+	source, err := os.ReadFile("web.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`mux\.Handle(?:Func)?\("GET ([^"{]+)`).FindAllStringSubmatch(string(source), -1) {
+		list = append(list, m[1])
+	}
+	if len(list) < 9 || strings.Count(string(source), "mux.Handle") != len(list) {
+		t.Errorf("only the paths %q are found", list)
+	}
+	return list
+}
+
 // TestHostile looks for the text of strangers in every page, as markup or raw.
 func TestHostile(t *testing.T) {
 	db, _ := database(t, hostile)
 	h := handler(t, db, nil)
 	name := "%1B%5B31m%3Cscript%3Ealert(1)%3C%2Fscript%3E%E2%80%AE"
-	for _, url := range []string{
+	urls := []string{
 		"/", "/?by=domain", "/?by=code", "/events", "/message?id=A1B2C3D4E6", "/api/report",
 		"/message?id=" + name, "/explain?q=" + name, "/?domain=" + name, "/?provider=" + name, "/?reason=" + name,
 		"/?since=" + name, "/?day=" + name, "/?code=" + name, "/?by=" + name, "/?filter=" + name + "&value=" + name, "/" + name, "/metrics",
-	} {
+	}
+	for _, path := range paths(t) {
+		if !slices.ContainsFunc(urls, func(url string) bool { p, _, _ := strings.Cut(url, "?"); return p == path }) && !elsewhere[path] {
+			t.Errorf("%s is not looked at", path)
+		}
+	}
+	for _, url := range urls {
 		w := get(t, h, url)
 		if found := raw.FindString(w.Body.String()); found != "" {
 			t.Errorf("%s: %q is in\n%s", url, found, w.Body.String())
@@ -331,6 +358,9 @@ func TestLive(t *testing.T) {
 	}
 	lines := bufio.NewScanner(answer.Body)
 	for lines.Scan() {
+		if raw.Match(lines.Bytes()) || markup.Match(lines.Bytes()) {
+			t.Errorf("%q is pushed", lines.Text())
+		}
 		switch lines.Text() {
 		case "retry: 5000":
 			add(strings.Replace(hostile, "06:28:08", "06:45:00", 1))
