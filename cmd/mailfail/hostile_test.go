@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/net/html"
 )
 
@@ -134,7 +135,7 @@ func hostileRuns(t *testing.T, dir string, logs []string) []hostileRun {
 	for _, text := range hostileTexts {
 		runs = append(runs, hostileRun{args: slices.Concat(one("serve", "--listen", text+":x:y"), db), form: "text", codes: []int{2}})
 	}
-	return append(runs, hostileNames(dir, logs)...)
+	return slices.Concat(runs, hostileNames(dir, logs), hostileFlags(dir))
 }
 
 // hostileNames uses hostile texts as names of files, of databases and as values
@@ -228,17 +229,49 @@ func uncovered(parent *cobra.Command, covered map[string]bool) (missing []string
 }
 
 // forms returns the forms of output that a command has, "" for the only one.
-func forms(c *cobra.Command) (list []string) {
+func forms(c *cobra.Command) []string {
 	f := c.Flags().Lookup("format")
 	if f == nil {
 		return []string{""}
 	}
-	for _, form := range []string{"text", "json", "csv", "html", "markdown"} {
-		if strings.Contains(f.Usage, form) {
-			list = append(list, form)
+	_, list, _ := strings.Cut(f.Usage, ": ")
+	return strings.Split(list, ", ")
+}
+
+// hostileFlags gives hostile texts to every flag of every command that takes a text:
+// errors quote them, and titles name them.
+func hostileFlags(dir string) (runs []hostileRun) {
+	var walk func(parent *cobra.Command)
+	walk = func(parent *cobra.Command) {
+		for _, c := range parent.Commands() {
+			walk(c)
+			_, name, _ := strings.Cut(c.CommandPath(), " ")
+			if c.HasSubCommands() || hostileElsewhere[name] || name == "serve" { // which would not end
+				continue
+			}
+			c.Flags().VisitAll(func(f *pflag.Flag) {
+				if !strings.HasPrefix(f.Value.Type(), "string") {
+					return
+				}
+				for i, text := range []string{hostileTexts[0], hostileTexts[4], hostileTexts[7], hostileTexts[13]} {
+					value := fmt.Sprintf(text, fmt.Sprintf("hf%d", i))
+					if f.Name == "db" || f.Name == "output" { // files that are made
+						value = filepath.Join(dir, f.Name+value)
+					}
+					args := append(strings.Fields(name), "--"+f.Name+"="+value)
+					if f.Name != "db" && c.Flags().Lookup("db") != nil {
+						args = append(args, "--db", filepath.Join(dir, "f.db"))
+					}
+					if name == "follow" {
+						args = append(args, "--plain", "-")
+					}
+					runs = append(runs, hostileRun{args: args, form: "text", codes: []int{0, 1, 2, 3}})
+				}
+			})
 		}
 	}
-	return list
+	walk(rootCommand())
+	return runs
 }
 
 // hostileElsewhere lists commands that print no text of strangers.
