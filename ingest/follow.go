@@ -37,7 +37,7 @@ const sweepEvery = 24 * time.Hour
 // Follow reads what is new in the sources and goes on as they grow, until ctx
 // is done or, when standard input is all there is to read, until its end. Then
 // it commits what it has read and returns nil. Only errors of the store end it
-// early; others are told to opt.Warn.
+// early; the others are passed to opt.Warn.
 func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args []string,
 	opt FollowOptions) error {
 	l, err := newLoop(ctx, db, rules, opt.Options)

@@ -12,7 +12,7 @@ import (
 
 // inTime puts families in the order in which their logs begin, by the first line, or by
 // when the file was written where that has no time, so that counts do not depend on the
-// order of the arguments: pieces of one log may go by any names. A family that is read as
+// order of the arguments: pieces of one log may have any names. A family that is read as
 // it comes (standard input) leaves them as they are.
 func (l *loop) inTime(families []source.Family) []source.Family {
 	if len(families) == 1 || slices.ContainsFunc(families, func(f source.Family) bool {

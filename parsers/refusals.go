@@ -3,7 +3,7 @@ package parsers
 import "bytes"
 
 // Refusals hold what hosts said that were not the last to be tried, for the messages
-// that are being delivered. Where a domain has several hosts, an MTA's outcome tells
+// that are being delivered. Where a domain has several hosts, an MTA's outcome reports
 // of the last; that the others refused is in lines of their own. A host that could
 // not even be reached says nothing of the cause, so that the refusal of an earlier
 // one is the reply of the attempt.

@@ -113,7 +113,7 @@ func AppendLower(dst, b []byte) []byte {
 }
 
 // IsLoopback reports whether ip is this host itself. Other addresses of 127.0.0.0/8
-// tell servers apart in containers and tests.
+// distinguish servers in containers and tests.
 func IsLoopback(ip []byte) bool { return string(ip) == "127.0.0.1" || string(ip) == "::1" }
 
 // EscapedRune decodes the \u00e4 of JSON that begins b, or a pair of surrogates

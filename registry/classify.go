@@ -289,7 +289,7 @@ func (r *Rules) forwarded(f *Failure, outer, inner []byte) Verdict {
 		cause.Reason = atMail(cause.Reason) // the sender's host was asked about the sender
 	}
 	if f.Stage != StageUnknown && f.Stage <= StageRcpt {
-		return atStage(f, cause, inner) // what it could not know, it was not told either
+		return atStage(f, cause, inner) // at this stage the remote could not know it
 	}
 	return cause
 }

@@ -431,7 +431,7 @@ func Vendors(reply uint16, e Enhanced, text string) []*Vendor {
 	return list
 }
 
-// VendorsByTag returns the vendors' words that are no codes, like Exim's
+// VendorsByTag returns the vendors' words that are not codes, like Exim's
 // "defer (-53)", that text holds.
 func VendorsByTag(text string) []*Vendor {
 	folded := string(appendFolded(nil, text))

@@ -23,7 +23,7 @@ type Verdict struct {
 }
 
 // FailureOf returns the failure that a reply makes, as far as the reply, the
-// relay that gave it and the stage tell. The reply may be wrapped, see
+// relay that gave it and the stage decide. The reply may be wrapped, see
 // ParseReply.
 func FailureOf(text, relay string, stage Stage) Failure {
 	r := ParseReply([]byte(text))

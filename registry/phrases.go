@@ -150,7 +150,7 @@ func headOf[T string | []byte](text T) uint64 {
 	return binary.BigEndian.Uint64(head[:])
 }
 
-// sort puts the phrases in the order of their texts. Most are told apart by their
+// sort puts the phrases in the order of their texts. Most are distinguished by their
 // heads, and only those move while sorting: every start of the program waits for this.
 func (s *sortedPhrases) sort() {
 	type place struct {

@@ -18,7 +18,7 @@ var pagesText string
 type Tag struct {
 	Pattern string // as in tags.txt, "@" for digits
 	Vendor  string
-	Reason  Reason // "" when the tag alone does not tell
+	Reason  Reason // "" when the tag alone does not say
 	Meaning string
 	Action  string // "" for that of the reason
 }

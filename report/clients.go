@@ -34,7 +34,7 @@ type Client struct {
 
 type clientCause struct{ code, reason string }
 
-// mostClients bounds how many clients are told apart; further ones are counted
+// mostClients bounds how many clients are distinguished; further ones are counted
 // together.
 const mostClients = 50_000
 

@@ -10,7 +10,7 @@ import (
 	"mailfail/store"
 )
 
-// usualDays are the days before that tell what is usual: those of the last
+// usualDays are the days before, which show what is usual: those of the last
 // week, and the same weekday of the weeks before.
 var usualDays = []int{1, 2, 3, 4, 5, 6, 7, 14, 21}
 

@@ -197,7 +197,7 @@ func (c *composer) nothing() string {
 	return "no mail went out in this time"
 }
 
-// What is quiet: no more than this share of all recipients is in trouble. Where no
+// Quiet: no more than this share of all recipients is in trouble. Where no
 // history says what is usual, the share is smaller as soon as they would make a
 // problem. A percentage needs some recipients; fewer are counted.
 const (
@@ -206,7 +206,7 @@ const (
 	fewForAPercent = 20
 )
 
-// few reports whether so many recipients in trouble are no reason to look.
+// few reports whether the number of recipients in trouble is too small to matter.
 func (c *composer) few(n int64) bool {
 	share := int64(quietShare)
 	if c.Usual == nil && n > leastTogether {

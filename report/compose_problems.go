@@ -209,7 +209,7 @@ func (c *composer) extent(k *cluster) templates.Text {
 }
 
 // spreadOver returns the dimensions in which a cluster is in several places.
-// Where every domain has a provider of its own, the domains say enough.
+// If every domain has its own provider, the domains say enough.
 func (k *cluster) spreadOver() (dims []store.Dimension) {
 	places := map[store.Dimension]int{}
 	for _, d := range []store.Dimension{store.BySender, store.ByProvider, store.ByDomain} {

@@ -64,7 +64,7 @@ func (r *Report) knowsPeople(dims []store.Dimension) bool {
 func (c *composer) table(dims []store.Dimension, groups []store.Group, rows int) Section {
 	s := Section{ID: strings.Join(dimensionStrings(dims), "-"), Title: titleOf(dims)}
 	shown := slices.Clone(groups)
-	if c.By == nil { // where nothing is wrong is no news
+	if c.By == nil { // places without trouble are not news
 		shown = troubled(groups)
 	}
 	if len(shown) == 0 {

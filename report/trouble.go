@@ -182,7 +182,7 @@ func (t *trouble) add(r *store.Affected, end time.Time) {
 	t.list(r, one{l, r.ID, at})
 }
 
-// moveTo goes on with the recipients of another destination. What tells two apart may
+// moveTo continues with the recipients of another destination. What distinguishes two may
 // be no matter of a spot.
 func (t *trouble) moveTo(to *store.Destination) {
 	k := spotKey{
@@ -424,7 +424,7 @@ func (t *trouble) pilesBy(leaves []*leaf, d store.Dimension) []*pile {
 	return pileUp(leaves, numbers, t.names.list)
 }
 
-// numberIn returns what tells the number of the name of a place in a dimension,
+// numberIn returns the function for the number of the name of a place in a dimension,
 // nil for one whose names have none.
 func numberIn(d store.Dimension) func(*leaf) int32 {
 	switch d {

@@ -78,7 +78,7 @@ func IsTemporary(reply int, enhanced string) bool {
 // Contact identifies the contact with a next hop that e was part of: a refused
 // connection, greeting, EHLO, STARTTLS, AUTH, MAIL or message is logged for
 // each recipient, with the same text within the same second. A refused RCPT
-// is a contact of its own, since the log does not tell.
+// is a contact of its own, since the log does not say.
 func (e *Event) Contact() string {
 	key := []string{
 		fmt.Sprint(e.Time.Unix()), e.Format, e.Host.Raw(), e.Instance.Raw(), e.Message.Raw(),

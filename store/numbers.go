@@ -50,7 +50,7 @@ type Tally struct {
 // A code or a reason is a property of failures, and deliveries are only
 // counted. So with a filter of causes, and in groups by code or reason, the
 // attempts are the failing ones that match, and the recipients are those that
-// met such a failure in the window: the states tell how they ended. One
+// met such a failure in the window: the states say how they ended. One
 // recipient may meet several codes and then is in several groups. Messages and
 // suspensions are not known then.
 type Numbers struct {
@@ -87,7 +87,7 @@ type Numbers struct {
 	// Rejections, and stand here by reason.
 	Uncoded, UncodedRejections []CodeRow
 
-	Hops []Hop // connections to next hops, from logs that tell of them
+	Hops []Hop // connections to next hops, from logs that report them
 
 	// SendLogsLeftOut is set when SMTP send logs were left out, because
 	// message tracking logs of the same window report the same mail. Exact is
@@ -263,7 +263,7 @@ type CountRow struct {
 	Direction registry.Direction
 	Own       bool // of messages that the server made to report failures
 
-	Code, Reason string // of the failure that recipients were put off for
+	Code, Reason string // of the failure that recipients were deferred for
 	Counts
 }
 

@@ -37,11 +37,11 @@ type Point struct {
 	Recipients int64
 	Delivered  int64 // attempts
 	Deferrals  int64 // attempts that failed for now
-	Failures   int64 // attempts that failed for good
+	Failures   int64 // attempts that failed permanently
 	First      int64 // failing attempts that are the first of their recipient for their reason
-	Suspended  int64 // recipients that were put off without an attempt
+	Suspended  int64 // recipients that were deferred without an attempt
 	HandedOver int64 // recipients that were passed on to a content filter
-	Rejected   int64 // mail that was refused, for good or for now
+	Rejected   int64 // mail that was refused, permanently or temporarily
 }
 
 // Add adds o to p.

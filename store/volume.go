@@ -28,7 +28,7 @@ const (
 // where it is known how many bytes and how much time that took in all.
 type Volume struct {
 	Measure Measure
-	Value   int64 // what is told apart
+	Value   int64 // what is distinguished
 	N       int64
 	Bytes   int64
 	Millis  int64

@@ -217,7 +217,7 @@ type Recipient struct {
 	FirstSeen, LastSeen int64
 	FinalAt             int64 // ignored while State is Pending
 	Cause               int64 // 0 none
-	Troubled            bool  // failed or was put off at least once
+	Troubled            bool  // failed or was deferred at least once
 }
 
 // Attempt is a row of the table attempts.

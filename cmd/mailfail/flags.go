@@ -25,7 +25,7 @@ type logFlags struct {
 	rules     string
 	keep      ingest.Keep             // of commands that write to the database
 	anonymize string                  // of commands that read
-	submitted func(*store.Submission) // is told who brings mail in, while logs are read
+	submitted func(*store.Submission) // receives who submits mail, while logs are read
 	quiet     bool
 	verbose   bool
 }

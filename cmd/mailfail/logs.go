@@ -96,7 +96,7 @@ func readLogs(cmd *cobra.Command, db *sqlite.DB, flags *logFlags,
 	return res, failed, err
 }
 
-// refuse says which of the files that were named are no logs. What else lies
+// refuse reports which of the named files are not logs. What else lies
 // in a directory is not worth a word, unless nothing in it is a log.
 func refuse(cmd *cobra.Command, files []ingest.File, families []source.Family) (refused bool) {
 	given := map[string]bool{}

@@ -121,7 +121,7 @@ func createBeside(path string) (*os.File, error) {
 // escapeGlob returns a pattern that matches only s.
 func escapeGlob(s string) string {
 	if runtime.GOOS == "windows" {
-		return s // there a backslash is no escape, and * and ? are in no name
+		return s // there a backslash does not escape, and no name contains * or ?
 	}
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
 }

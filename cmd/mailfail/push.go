@@ -164,7 +164,7 @@ func checkPushTo(to string) error {
 	return err
 }
 
-// pushOnce sends what was read to the URL of --push-to. A server that is away is no
+// pushOnce sends what was read to the URL of --push-to. An unreachable server is not a
 // failure of ingest: what waits is sent the next time.
 func pushOnce(cmd *cobra.Command, to, path, anonymize string) error {
 	p, err := newPusher(cmd, "--push-to", to, path, anonymize)

@@ -1,4 +1,4 @@
-// Measure tells how often an investigation is right on sites with known
+// Measure reports how often an investigation is right on sites with known
 // incidents, and how often it cries wolf on quiet days. The table of
 // docs/investigate.md is its output.
 package main

@@ -237,8 +237,8 @@ func (t *transcoder) newlineSize() int {
 	return 1
 }
 
-// appendUTF8 appends line, which is UTF-16, as UTF-8. What is no UTF-16
-// becomes U+FFFD.
+// appendUTF8 appends line, which is UTF-16, as UTF-8. Bytes that are not UTF-16
+// become U+FFFD.
 func (t *transcoder) appendUTF8(dst, line []byte) []byte {
 	if need := len(dst) + len(line)/2*3 + 3; cap(dst) < need {
 		dst = append(make([]byte, 0, need), dst...)

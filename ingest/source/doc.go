@@ -40,7 +40,7 @@
 //
 // # What is read
 //
-// Plain text, and what gzip, bzip2, xz and zstd make of it, told by its first
+// Plain text, and what gzip, bzip2, xz and zstd make of it, recognized by its first
 // bytes, also in several members; UTF-8 or anything else without a byte order
 // mark as it is, UTF-16 with one. A last line without a newline is left for the
 // next time, unless nothing can follow: at the end of a compressed file or a

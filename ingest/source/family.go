@@ -259,7 +259,7 @@ func (l *listing) read(dir string) {
 }
 
 // packedForm returns the compressed form of a file that is not there any more.
-// What was read of it, and the state that goes to the next generation, is known
+// The position in it, and the state that goes to the next generation, are known
 // of that form too. Numbers move on: what has one now may be another file.
 func packedForm(family string, file File) (packed File, ok bool) {
 	if file.key.packed || file.Given || file.key.kind != dated {

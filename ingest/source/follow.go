@@ -21,7 +21,7 @@ type FollowOptions struct {
 	FromEnd bool
 
 	// Linger is how long a file that was rotated away must be quiet before
-	// it is closed: daemons go on writing to it until they are told. The
+	// it is closed: daemons continue to write to it until they are signalled. The
 	// default is five minutes.
 	Linger time.Duration
 
@@ -67,7 +67,7 @@ const timestampGranularity = 10 * time.Millisecond
 //	}
 //
 // As with Read, the position of each reader is to be stored before the next is
-// asked for. A reader comes again until it is closed, which Closed tells. When
+// asked for. A reader comes again until it is closed, which Closed reports. When
 // another process has read on in the same source, the reader goes on where that
 // one ended: its Position is not what was saved, and the parsers must be set
 // anew to its State.
@@ -590,7 +590,7 @@ func (l *followed) begin(w *walker, r *Reader, file File, skip bool) bool {
 		r.Close()
 		return false
 	}
-	// What was just read may be this, where it was copied from.
+	// This may be the copy of the file that was just read.
 	if err := w.place(r, l.family.Name, file); err != nil {
 		r.Close()
 		return w.yield(nil, err)

@@ -11,7 +11,7 @@ import (
 	"gopkg.in/tomb.v1"
 )
 
-// The tail library tells when to look at a file; what is read is decided by
+// The tail library reports when to look at a file; what is read is decided by
 // our own Reader. Of the library we take its source of notices, the package
 // watch, and leave its reading of lines: that loses lines at rotations, has no
 // offsets, reads everything a second time, and keeps a line in memory however

@@ -123,7 +123,7 @@ func openFile(path string) (*Reader, error) {
 	case r.beingPacked(err) || r.content != nil && len(r.head) < FingerprintSize &&
 		r.beingPacked(r.content.err):
 		r.Close()
-		return nil, errBeingPacked // it cannot be told yet what it is a copy of
+		return nil, errBeingPacked // it is not known yet what it is a copy of
 	case err != nil:
 		r.Close()
 		return nil, explain("read", path, err)
@@ -319,7 +319,7 @@ func (r *Reader) discard() error {
 }
 
 // Next returns the next line, without its newline and the carriage return
-// before it, in UTF-8 if a byte order mark told its encoding, else as it is.
+// before it, in UTF-8 if a byte order mark names its encoding, else as it is.
 // The line is valid until the next call and is consumed: Position is behind
 // it. The end of what there is is io.EOF; a plain file may have more later, and a
 // stream that returns ErrQuiet.
@@ -581,7 +581,7 @@ func (r *Reader) Head() [16]byte { return fingerprint(r.head) }
 func (r *Reader) Path() string { return r.path }
 
 // Modified returns when the source was last written, as far as the file or the
-// header of a compressed file tells.
+// header of a compressed file says.
 func (r *Reader) Modified() time.Time { return r.modified }
 
 // Progress returns how many bytes of the file were read, as it is stored, and

@@ -374,7 +374,7 @@ func (w *walker) place(r *Reader, family string, file File) error {
 	if r.pos.Family == "" {
 		r.pos.Family = family
 		if file.Given && file.key.kind != live {
-			// Who names an old file does not want those that came after it.
+			// A user who names an old file does not want the files that came after it.
 			r.pos.Family = absolute(file.Path)
 		}
 	}
@@ -437,7 +437,7 @@ func (w *walker) unchanged(path string) (Position, bool) {
 // file of f, because the log was read there: from the oldest one that is known
 // onwards, for there may be gaps when files were renamed while they were
 // listed, and a daemon may have gone on writing to an old file. If neither one
-// of these nor the live file is known, the file that was read last is no more;
+// of these nor the live file is known, the file that was read last is gone;
 // then those that were written after that.
 func (w *walker) missing(f Family) ([]File, error) {
 	if len(f.Files) == 0 || f.Files[len(f.Files)-1].key != (generation{kind: live}) {

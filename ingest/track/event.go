@@ -6,7 +6,7 @@ import (
 	"mailfail/store"
 )
 
-// twins finds lines that were observed in another log before, as Copy tells.
+// twins finds lines that were observed in another log before, as Copy reports.
 type twins map[uint64]int // how often a line was seen in the main log more than in the copy
 
 // maxTwins is more lines than are on their way between two logs.
@@ -32,7 +32,7 @@ func (t *twins) has(r *parsers.Record) bool {
 	return ahead*step < 0
 }
 
-// observe tells the observer of an attempt of m, or of a rejection when m is
+// observe passes the observer an attempt of m, or of a rejection when m is
 // nil. t.address is the recipient; k is nil for what was delivered.
 func (t *Tracker) observe(m *message, r *parsers.Record, k *cause) {
 	if t.Observe == nil {

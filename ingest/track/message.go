@@ -55,7 +55,7 @@ type message struct {
 type recipient struct {
 	address     []byte
 	state       registry.State
-	problem     bool  // had a failing attempt or a suspension: has a row for good
+	problem     bool  // had a failing attempt or a suspension: keeps a row
 	troubled    bool  // had one of these, or is of a version that did not tell them from other reasons for a row
 	weak        bool  // handed over, unless something else is heard of it
 	kept        bool  // whatever replaced it, it stayed a recipient
@@ -78,7 +78,7 @@ type recipient struct {
 
 // toldBefore reports whether a report told of an attempt that another one, or the
 // same, told of before, and otherwise notes it. Each outcome has 21 bits of told;
-// more attempts of a recipient are not told apart.
+// more attempts of a recipient are not distinguished.
 func (r *recipient) toldBefore(a *parsers.Record) bool {
 	const bits = 21
 	bit := int64(1) << (bits*int(a.Outcome-registry.OutcomeDelivered) + min(a.Nth, bits) - 1)

@@ -44,7 +44,7 @@ type Tracker struct {
 	// they are committed.
 	Observe func(*store.Event)
 
-	// Warn, if not nil, is told what of the store could not be used.
+	// Warn, if not nil, receives what the store could not read.
 	Warn func(error)
 
 	// FailuresOnly leaves deliveries out of what is observed: most of the

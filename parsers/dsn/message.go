@@ -66,7 +66,7 @@ func (b *Message) QueueIDs() (ids []string) {
 }
 
 // QueueID returns the queue id of the message that a bounce is about, "" when
-// the bounce does not tell.
+// the bounce does not say.
 func (b *Message) QueueID() string {
 	data := b.data[:min(len(b.data), maxPart)]
 	for _, re := range queueIDs() {

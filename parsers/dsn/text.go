@@ -218,7 +218,7 @@ func cleanLine(line string) string {
 	return line
 }
 
-// failing tells a cause from the greeting and other sentences with an address
+// failing distinguishes a cause from the greeting and other sentences with an address
 // in front.
 func failing(text string) bool {
 	return code(text) || words().MatchString(text)

@@ -26,7 +26,7 @@ const maxMessages = 1_000_000
 // connectivity reads the rows of the transport connectivity log ("Connectivity
 // logging in Exchange Server"): + a queue opened, > what DNS and connecting
 // came to, - the end with what was sent. It names destinations but no
-// recipients, so that nothing in it is an attempt; the tracking log tells what
+// recipients, so that nothing in it is an attempt; the tracking log reports what
 // became of the recipients.
 type connectivity struct {
 	sessions

@@ -25,9 +25,9 @@ const (
 //	11/20/2026 12:14:11 AM   20.11.2026 00:14:11   2026/11/20 0:14   20. 11. 2026 0:14:11
 //	20/11/2026 12:14:11 a.m.  20.11.2026 0.14.11   2026-11-20T00:14:11.666+01:00
 //
-// Where year is last, a row tells which of the others is the day when one of them
+// Where year is last, a row shows which of the others is the day when one of them
 // is above 12, when points part them, or when only the month has its zero
-// (5/06/2026, as in Australia). Other rows go by those before them, and the first
+// (5/06/2026, as in Australia). Other rows follow those before them, and the first
 // ones by a guess: with AM or PM the month is first. When that turns out wrong the
 // rows that follow are not understood, so that somebody looks.
 type culture struct {

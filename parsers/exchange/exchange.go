@@ -65,7 +65,7 @@
 //     failure without a code; Pending, GettingStatus and Quarantined are
 //     pending; Expanded is not a recipient. In the summary every Defer, Send,
 //     Deliver and Fail is an attempt. What a later export or the other report
-//     tells again is no new one.
+//     repeats is not a new one.
 //
 // Logs of the same traffic report it twice: whoever counts attempts takes
 // exchange-tracking where there is one, and exchange-smtpsend only for the
@@ -73,7 +73,7 @@
 // exchange-smtpsend.
 //
 // Not read: edge and hybrid routing, moderation, journaling. Before Exchange
-// 2016 hops are told by the English name of the internal connector.
+// 2016 hops are recognized by the English name of the internal connector.
 //
 // The format facts are from Microsoft's documentation: "Message tracking",
 // "Transport logs in Exchange Server", "Protocol logging", "Connectivity
@@ -179,7 +179,7 @@ func init() {
 	})
 }
 
-// claim makes the Claim of a log of rows from what tells its header, its rows
+// claim returns the Claim of a log of rows from functions that recognize its header, its rows
 // where the header is in another file, and the names of logs that look like it.
 // Each but the first may be nil.
 func claim(header, row func(line []byte) bool,

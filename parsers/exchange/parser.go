@@ -218,7 +218,7 @@ func (p *parser) header(names []byte) parsers.Result {
 }
 
 // delimiterOf returns what parts the names of a header: PowerShell's Export-Csv
-// takes the separator of the country when told to, and spreadsheets do anyway.
+// takes the separator of the country on request, and spreadsheets do anyway.
 func delimiterOf(line []byte) byte {
 	for _, d := range []byte(";\t") {
 		if bytes.Count(line, []byte{d}) > bytes.Count(line, []byte{','}) {

@@ -271,7 +271,7 @@ func (p *protocol) setMessage(sequence []byte) {
 	x := p.x
 	x.message, x.named = append(x.message[:0], x.coming...), len(x.coming) > 0
 	x.coming = x.coming[:0]
-	if !x.named { // 2007 and 2010 do not tell
+	if !x.named { // 2007 and 2010 do not say
 		x.message = append(append(append(x.message, x.id...), '/'), sequence...)
 	}
 }
@@ -460,7 +460,7 @@ func (p *protocol) report(address, text []byte, stage registry.Stage) {
 	p.emit(r)
 }
 
-// tell reports what is known of the message, once.
+// tell emits what is known of the message, once.
 func (p *protocol) tell() {
 	r, x := &p.rec, p.x
 	r.ID = x.message

@@ -55,7 +55,7 @@ func (r *row) split(b []byte, delimiter byte) shape {
 }
 
 // resume returns the shape of a row that the line before left open, as far as
-// line tells: it begins inside quotes.
+// line shows: it begins inside quotes.
 func (r *row) resume(line []byte, delimiter byte) shape {
 	r.unquoted = r.unquoted[:0]
 	_, rest, closed := r.quoted(line)

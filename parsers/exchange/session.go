@@ -349,7 +349,7 @@ func (x *session) hear(data []byte, to answerer) {
 	x.endReply(to)
 }
 
-// answerer is told of whole replies.
+// answerer receives whole replies.
 type answerer interface{ answer(text []byte) }
 
 // endReply passes on the reply whose rows were kept.

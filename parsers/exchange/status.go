@@ -254,7 +254,7 @@ func setOrigin(r *parsers.Record, source, text []byte) {
 	}
 }
 
-// setRemote tells replies from the texts that Exchange's own SMTP client makes
+// setRemote distinguishes replies from the texts that Exchange's own SMTP client makes
 // up when there was none.
 func setRemote(r *parsers.Record, text []byte) {
 	switch {

@@ -172,7 +172,7 @@ const (
 // effects are the events that Microsoft documents ("Message tracking", "Event
 // types in the message tracking log") and what they count for; see the rules in
 // the package documentation. Copies for safety (HA*, shadow), what agents did,
-// moderation and submission from a mailbox are told again by other rows.
+// moderation and submission from a mailbox are repeated by other rows.
 var effects = map[string]effect{
 	"RECEIVE": arrives, "SUBMIT": expects, "TRANSFER": expects, "POISONMESSAGE": expects,
 	"RESUBMIT": expects, "DSN": createsDSN,
@@ -640,9 +640,9 @@ func (t *tracking) host(fields [][]byte, effect effect) []byte {
 }
 
 // isInternalConnector reports whether a send connector leads to another server
-// of the organisation. Exchange has these without being told to ("Send
+// of the organisation. Exchange has these by default ("Send
 // connectors in Exchange Server", implicit Send connectors). Before 2016 other
-// language versions translate the names, and the hop cannot be told.
+// language versions translate the names, and the hop cannot be recognized.
 func isInternalConnector(name []byte) bool {
 	for _, known := range [...]string{"Intra-Organization", "Inbound Proxy Internal Send Connector",
 		"Client Proxy Send Connector"} {

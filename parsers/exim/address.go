@@ -143,7 +143,7 @@ func quotedAddress(s []byte) (addr, rest []byte) {
 	return s[:end], s[end:]
 }
 
-// What may follow an address.
+// Fields that may follow an address.
 var fieldStarts = [...][]byte{
 	[]byte(" R="), []byte(" T="), []byte(" F=<"), []byte(" P=<"), []byte(" Q="),
 	[]byte(" routing defer ("), []byte(" defer ("), []byte(": "), []byte(" : "), []byte(" tmp-reject "),

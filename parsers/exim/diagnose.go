@@ -6,7 +6,7 @@ import (
 	"mailfail/registry"
 )
 
-// contacts are the beginnings of the texts that tell how a session with
+// contacts are the beginnings of the texts that say how a session with
 // another server ended. What follows is the command it ended at.
 var contacts = [...]struct {
 	begin  []byte
@@ -141,7 +141,7 @@ func (p *parser) cause(text []byte) bool {
 	return false
 }
 
-// contact handles the texts that tell at which command a session ended:
+// contact handles the texts that say at which command a session ended:
 //
 //	SMTP error from remote mail server after pipelined RCPT TO:<a@b>: 550 …
 //	SMTP error from remote mail server after RCPT TO:<a@b>: host mx.b [192.0.2.1]: 550 …   (up to 4.82)

@@ -6,7 +6,7 @@ import (
 	"mailfail/registry"
 )
 
-// What became of each host that was tried stands in a line of its own, the last one
+// Exim logs the result of each host that it tried in a separate line, the last one
 // too; then comes the outcome, which reports the last (write_logs in smtp.c):
 //
 //	1xV… H=mx1.example [192.0.2.1]: SMTP error from remote mail server after initial connection: 554 no

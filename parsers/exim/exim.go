@@ -87,7 +87,7 @@ func isProgram(program []byte) bool {
 	return ok && (len(rest) == 0 || !parsers.IsAlnum(rest[0]) || parsers.IsDigit(rest[0]))
 }
 
-// instanceOf returns the part of a program name that tells one of several
+// instanceOf returns the part of a program name that distinguishes one of several
 // MTAs on a host from the others, "" for the usual names.
 func instanceOf(program []byte) []byte {
 	if string(program) == "exim" || string(program) == "exim4" {
@@ -96,7 +96,7 @@ func instanceOf(program []byte) []byte {
 	return program
 }
 
-// match tells a native line of Exim: a time and then a message id, or one of
+// match recognizes a native line of Exim: a time and then a message id, or one of
 // the beginnings of a line without one. Many programs begin a line with such
 // a time, so the time alone proves nothing.
 func match(line []byte) bool {
@@ -122,7 +122,7 @@ const (
 	panicLog
 )
 
-// roleOf tells by the base name: "rejectlog", "exim_rejectlog", "reject.log";
+// roleOf decides by the base name: "rejectlog", "exim_rejectlog", "reject.log";
 // "paniclog", "exim_paniclog", "panic.log", all of them with any suffix.
 func roleOf(path string) role {
 	name := filepath.Base(path)
@@ -388,7 +388,7 @@ var known = [][]byte{
 
 // ofMessage begin the lines that Exim writes about a message, but not about one
 // delivery. What stands behind a message id otherwise is of no interest (logwrite in an
-// ACL or a filter may write anything), unless it tells of mail that failed.
+// ACL or a filter may write anything), unless it reports mail that failed.
 var ofMessage = []string{
 	"Frozen", "Message is frozen", "Unfrozen", "Spool file is locked", "Sender identified as",
 	"Error message sent to",

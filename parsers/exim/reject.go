@@ -17,7 +17,7 @@ import (
 // with +smtp_syntax_error, so that they would be counted or not according to
 // which log is read; sessions dropped after many errors; "sender verify fail",
 // which the refusal that follows repeats; "discarded by RCPT ACL", for which
-// the client was told that all went well.
+// the client received a positive reply.
 //
 // The answer the client got is logged only if log_message does not replace it.
 // Without a code of its own it had Exim's default (spec 44.2, acl_wherecodes
@@ -172,7 +172,7 @@ func (p *parser) verdict(s []byte, temporary bool, f *refusal) bool {
 			p.rec.HasSender, p.rec.Sender = true, arg
 		}
 		if m.local {
-			f.code = 0 // nobody was told in SMTP
+			f.code = 0 // no client received it in SMTP
 		}
 		if m.code != 0 && !temporary {
 			f.code = m.code

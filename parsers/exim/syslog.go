@@ -203,7 +203,7 @@ func (t *twins) forget(hash uint64) bool {
 }
 
 // hashOf hashes what is the same of a line in all the logs it is in: its time
-// in seconds (syslog's has no more), the message id, the text. more tells lines
+// in seconds (syslog's has no more), the message id, the text. more distinguishes lines
 // apart that are not logged twice, however alike they are. The hash is stored,
 // so it must never change.
 func hashOf(l *line, more []byte) uint64 {

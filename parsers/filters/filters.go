@@ -7,7 +7,7 @@
 // of rspamd's rspamd_task_write_log, and of Proxmox Mail Gateway's pmg-smtp-filter.
 // All other lines of these programs are of no interest.
 //
-// # What the logs cannot tell
+// # What the logs do not contain
 //
 // They know a message by its Message-ID, amavis and rspamd by its queue id too.
 // Mail without a Message-ID cannot be found in Dovecot's lines.
@@ -24,7 +24,7 @@ func init() {
 	parsers.Register(parsers.Format{Name: "filters", MTA: "filters", Claim: claim, New: New})
 }
 
-// claim takes the lines that tell where mail went, and leaves all others of the
+// claim takes the lines that say where mail went, and leaves all others of the
 // programs to nobody: they are those of other services. Without a message it is asked
 // for the program alone.
 func claim(e *parsers.Entry) parsers.Claim {
@@ -52,7 +52,7 @@ func programOf(program []byte) reader {
 	return nil
 }
 
-// isOfMail reports whether a line of a program may tell where mail went.
+// isOfMail reports whether a line of a program may say where mail went.
 func isOfMail(e *parsers.Entry) bool {
 	b := e.Message
 	switch e.Program[0] {

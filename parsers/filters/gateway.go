@@ -14,7 +14,7 @@ import (
 //	20C0FFEE0A1B2: moved mail for <b@y> to spam quarantine - 20C0FFEE0A1B3 (rule: Quarantine)
 //	20C0FFEE0A1B2: block mail to <b@y> (rule: Block Viruses)
 //
-// What it accepts comes back to the MTA.
+// Mail that it accepts comes back to the MTA.
 func (p *parser) gateway(b []byte) bool {
 	id, text, ok := bytes.Cut(b, []byte(": "))
 	if !ok || len(id) == 0 || bytes.IndexByte(id, ' ') >= 0 {

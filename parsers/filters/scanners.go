@@ -11,7 +11,7 @@ import (
 //
 //	(10410-08) Blocked SPAM {DiscardedInbound,Quarantined}, [192.0.2.1]:4 [192.0.2.1] <a@x> -> <b@y>,<c@y>, quarantine: s/spam-x.gz, Queue-ID: 4F5C, Message-ID: <m@x>, …
 //
-// Of mail that it refused or sent back the MTA tells.
+// The MTA reports the mail that it refused or sent back.
 func (p *parser) amavis(b []byte) bool {
 	_, fate, ok := between(b, ") Blocked ", "{")
 	if !ok {

@@ -34,7 +34,7 @@
 // References of the report, where its writer set them and the configuration of the log
 // selects them. Without them the record stays a bounce about mail of no log. Where the
 // report has no diagnostic of SMTP, KumoMTA writes the code 550 of its own, which is
-// not taken for a reply; before a diagnostic without a code it cannot be told from one.
+// not taken for a reply; before a diagnostic without a code it cannot be distinguished from one.
 package kumomta
 
 import (

@@ -17,7 +17,7 @@
 // # What the events do not say
 //
 // Only the kinds that a webhook or a query asks for are there. The stage of a failure
-// is not told.
+// is not reported.
 package mailgun
 
 import (

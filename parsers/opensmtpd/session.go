@@ -18,7 +18,7 @@ type sessions struct {
 // session is what is known of a client.
 type session struct {
 	id, ip, host, account []byte
-	message               []byte // that was told last
+	message               []byte // of the last reply
 }
 
 // open begins a session. One of the same id is gone.

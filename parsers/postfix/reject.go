@@ -151,7 +151,7 @@ func smtpdStage(command []byte) (stage registry.Stage, ok bool) {
 	return 0, false
 }
 
-// What divides the parts of a rejection.
+// Separators of the parts of a rejection.
 var (
 	contents      = []string{"header ", "body ", "mime-header ", "nested-header ", "content "}
 	afterOffender = []string{": "}

@@ -249,7 +249,7 @@ func (p *parser) cameIn() {
 }
 
 // received reads that a recipient came into the queue. Without the time by which
-// its other rows know it, nothing would tell which it is.
+// its other rows know it, nothing would say which it is.
 func (p *parser) received() parsers.Result {
 	r, f := &p.rec, p.table.Field
 	if len(f(queued)) == 0 {

@@ -22,7 +22,7 @@
 // # The submission hop
 //
 // Mail of local users goes from the submission program (sendmail, sm-msp-queue)
-// to the daemon on the same host, where it gets another id. That hop is no
+// to the daemon on the same host, where it gets another id. That hop is not a
 // delivery: the recipient is handed over.
 package sendmail
 
@@ -209,8 +209,8 @@ func (p *parser) aboutMessage(text []byte) bool {
 	return true
 }
 
-// notices are the beginnings of what sendmail says of a message that it made to
-// tell of another.
+// notices are the beginnings of the lines about a message that sendmail made to
+// report another.
 var notices = []string{"DSN: ", "return to sender: ", "sender notify: ", "postmaster notify: ",
 	"Postmaster notify: "}
 

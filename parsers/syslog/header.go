@@ -7,7 +7,7 @@ import (
 )
 
 // strip reads the header of syslog or journald at the beginning of line into e
-// and reports whether there is one. The layouts it knows, told apart by their
+// and reports whether there is one. The layouts it knows, distinguished by their
 // first byte:
 //
 //	Nov  2 06:27:30 host prog[1]: message              RFC 3164 section 4.1; postlogd; journalctl -o short

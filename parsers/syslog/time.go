@@ -279,7 +279,7 @@ func (r *Reader) kibanaTime(b []byte) (t time.Time, n int) {
 }
 
 // epoch reads the time since 1970 in seconds, with a fraction, or in milli-,
-// micro- or nanoseconds, told apart by the number of digits.
+// micro- or nanoseconds, distinguished by the number of digits.
 func epoch(b []byte) (t time.Time, n int) {
 	for n < len(b) && n < 20 && parsers.IsDigit(b[n]) {
 		n++

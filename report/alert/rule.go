@@ -1,4 +1,4 @@
-// Package alert watches rates of failures and tells when one of them begins to
+// Package alert watches rates of failures and reports when one of them begins to
 // be out of bounds, and when that has ended.
 //
 // # Rules

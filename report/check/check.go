@@ -59,7 +59,7 @@ type Result struct {
 }
 
 // Metric is a number that was looked at, with the limits it has. Value is nil
-// when there is nothing to tell it from, as a rate without recipients.
+// when there is nothing to compute it from, as a rate without recipients.
 type Metric struct {
 	Name     string
 	Unit     Unit

@@ -77,7 +77,7 @@ func (x *Explainer) prose(m *dsn.Message) string {
 	return sentence
 }
 
-// decided returns how sure the words of a line tell a reason.
+// decided returns how surely the words of a line name a reason.
 func (x *Explainer) decided(line string) registry.Confidence {
 	v := x.Rules.Classify(registry.Failure{Signature: string(registry.AppendSignature(nil, []byte(line)))})
 	if v.DecidedBy != registry.ByText {

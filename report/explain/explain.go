@@ -26,7 +26,7 @@ type Answer struct {
 	Codes      []Code      `json:"codes"`
 	Reason     *Reason     `json:"reason"`
 	Tags       []Tag       `json:"tags,omitempty"`       // operators' own codes
-	Contains   *Contains   `json:"contains,omitempty"`   // what the reply itself tells
+	Contains   *Contains   `json:"contains,omitempty"`   // what the reply itself contains
 	Recipients []Recipient `json:"recipients,omitempty"` // of a bounce message
 	Trace      string      `json:"trace,omitempty"`      // a queue id for mailfail trace
 	Notes      []string    `json:"notes,omitempty"`      // how the input was read

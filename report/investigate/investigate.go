@@ -24,7 +24,7 @@ const (
 	UntriedMail = "untried"
 )
 
-// The severities. A remark is no alarm.
+// The severities. A remark is not an alarm.
 const (
 	Critical = "critical"
 	Warning  = "warning"
@@ -159,7 +159,7 @@ func Analyze(d *Data) *Result {
 	return r
 }
 
-// GoingOn returns the problems that have not ended and are no remarks.
+// GoingOn returns the problems that have not ended and are not remarks.
 func (r *Result) GoingOn() (list []*Problem) {
 	for i := range r.Problems {
 		if p := &r.Problems[i]; p.Ended.IsZero() && p.Severity != Remark {

@@ -295,7 +295,7 @@ func (m *model) eachLeaf(c *candidate, f func(leaf int32)) {
 }
 
 // inferWithin is how long, in minutes, after a failure the recipients that were
-// put off untried are put down to it.
+// deferred without a try are attributed to it.
 const inferWithin = 60
 
 // infer gives events without a cause of their own that of the last failure

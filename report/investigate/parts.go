@@ -24,7 +24,7 @@ const (
 	partBursts     Part = "bursts"        // are left out of the mail that is usual
 	partLevel      Part = "level"         // of the day's mail
 	partOtherHoles Part = "other-holes"   // a hole must be deeper than those of the days before
-	partHolidays   Part = "holidays"      // are told apart
+	partHolidays   Part = "holidays"      // are recognized
 	partUntried    Part = "untried"       // mail that is accepted and not tried
 )
 

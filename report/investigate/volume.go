@@ -48,7 +48,7 @@ type volume struct {
 	expanded bool                         // days are filled
 }
 
-// newVolume adds up what came into the queue or, where the logs do not tell,
+// newVolume adds up what came into the queue or, where the logs do not say,
 // what was first tried. Senders with little mail are one stream.
 func newVolume(d *Data) *volume {
 	v := &volume{data: d, quarters: d.quarters(), tried: map[registry.Foreign]*stream{}}

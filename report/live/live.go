@@ -3,7 +3,7 @@
 //
 // # Time
 //
-// Counters go by the time in the log. Their clock shows the newest time seen
+// Counters follow the time in the log. Their clock shows the newest time seen
 // and moves on with the clock on the wall from there, so that a log that is
 // hours behind (a backlog, a host whose zone was guessed wrong) is shown as it
 // was then, with a remark how far behind it is; it is never ahead of the wall:

@@ -35,7 +35,7 @@ type Way struct {
 	User     string // logs in; "" does not
 	Password string
 	Sendmail string // path of the program
-	Bounces  bool   // Sendmail is told that bounces go to From, not to who runs it
+	Bounces  bool   // sendmail -f: bounces go to From, not to the user who runs it
 	Roots    *tls.Config
 }
 

@@ -188,7 +188,7 @@ func (s *source) valid() string {
 }
 
 // within returns the condition that a row lies in a span of time. Open ends are left
-// out: old servers reckon wrongly with numbers that are no times.
+// out: old servers miscalculate numbers that are not times.
 func within(t *fleet.Table, q *sqlite.RowsQuery) string {
 	from, to := t.Key[0], t.Key[0]
 	if t == fleet.Recipients {

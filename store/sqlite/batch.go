@@ -134,7 +134,7 @@ type bundle struct {
 	reply   chan error
 }
 
-// What a packed value is.
+// The kinds of packed values.
 const (
 	packedInt  = iota // and eight bytes
 	packedText        // and its length and its bytes

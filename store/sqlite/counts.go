@@ -66,8 +66,8 @@ const maxEntries = 1 << 17
 // Count adds to the counts of a series in the minute of a time in microseconds.
 func (w *Writer) Count(series, time int64, c store.Counts) { w.count(series, 0, time, &c) }
 
-// Suspend counts a recipient that was put off without an attempt. cause is that
-// of the failure that the line tells of, 0 for none.
+// Suspend counts a recipient that was deferred without an attempt. cause is that
+// of the failure that the line names, 0 for none.
 func (w *Writer) Suspend(series, cause, time int64) {
 	w.count(series, cause, time, &store.Counts{Suspended: 1})
 }

@@ -16,7 +16,7 @@ import (
 // has as columns the series, the second of the hour and the step, a hash of the Message-ID, and
 // the lengths of queue id and address, and behind them the ids, and then the
 // addresses, compressed. An address ends with @ where its domain is that of the
-// series. A filter beside it tells which of these are surely not in it.
+// series. A filter beside it shows which of these are certainly not in it.
 
 // delivered is a delivery that is not written yet. Its texts are in
 // deliveries.text.

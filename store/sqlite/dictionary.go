@@ -13,7 +13,7 @@ import (
 
 // cacheLimit bounds the entries of each cache of a dictionary. Beyond it names
 // are looked for one by one, and series and causes may be stored more than once,
-// which no report can tell.
+// which no report can distinguish.
 const cacheLimit = 500_000
 
 // dictionary knows the ids of names, series, causes and texts. It is read from

@@ -18,7 +18,7 @@ const (
 	pairTracking = iota
 	pairReply        // of a send log
 	pairLost         // likewise, without a reply: the words are those of the tracking log
-	pairKinds    = 3 // the bits that tell
+	pairKinds    = 3 // the bits that name the kind
 )
 
 // pairOf returns the value of that column; ok is false where there is none.
@@ -41,8 +41,8 @@ func hash64(s string) uint64 {
 	return h.Sum64()
 }
 
-// span is where tracking logs may tell of failing attempts that were added: the
-// value that they have as pair, and times.
+// span is the pair value of failing attempts that were added, and the time range in
+// which tracking logs may report them.
 type span struct{ pair, from, to int64 }
 
 // added notes that a failing attempt was added.

@@ -11,7 +11,7 @@ import (
 	"mailfail/store"
 )
 
-// What messages and rejections are found by is kept in two ways: as rows of lookup
+// Lookups of messages and rejections are kept in two ways: as rows of lookup
 // when there are few, and in blocks when there are many, in which an entry takes four
 // bytes instead of fifteen, and hardly any time. The blocks of a day are of some runs,
 // within each of which all hashes rise. What is added to a day is joined with all runs

@@ -147,7 +147,7 @@ func createTables(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-// firstRows are the rows of a new database. Its origin tells it from all others.
+// firstRows are the rows of a new database. Its origin distinguishes it from all others.
 const firstRows = "INSERT INTO texts VALUES (1, ''); INSERT OR REPLACE INTO meta VALUES ('origin', lower(hex(randomblob(16))))"
 
 // oldSchema is the error of a database of an older version.

@@ -25,7 +25,7 @@ import (
 func (w *Writer) Prune(ctx context.Context, r store.Retention, messageOf func(state []byte) int64) (store.Pruned, error) {
 	p := &pruning{Writer: w, ctx: ctx, messageOf: messageOf}
 	w.version = -1 // see hold
-	// What was deleted is overwritten where a page of it stays.
+	// SQLite overwrites deleted rows in the pages that it keeps.
 	if _, err := w.conn.ExecContext(ctx, "PRAGMA secure_delete = FAST"); err != nil {
 		return p.done, w.db.explain("prune", err)
 	}
@@ -391,7 +391,7 @@ func (p *pruning) counts(before time.Time) error {
 	micros := day * minutesPerDay * store.MinuteMicros
 	err := p.batch(func() error {
 		_, some, err := p.find("SELECT 1 FROM counts WHERE id < ? UNION ALL SELECT 1 FROM lines WHERE minute < ? LIMIT 1", day*24*blocksPerHour, day*minutesPerDay)
-		if err != nil || !some { // a report would tell of numbers that there never were
+		if err != nil || !some { // a report would show numbers that never existed
 			return err
 		}
 		return p.noteHorizon(metaCountsFrom, micros)
@@ -525,7 +525,7 @@ func (p *pruning) pageSize() int64 {
 }
 
 // Prunable returns what Prune would remove now; of texts, and of what finds rows,
-// it does not tell.
+// it does not say.
 func (db *DB) Prunable(ctx context.Context, r store.Retention, messageOf func(state []byte) int64) (p store.Pruned, err error) {
 	err = db.transaction(ctx, func(t *tx) error {
 		count := func(n *int64, query string, args ...any) error {

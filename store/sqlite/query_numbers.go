@@ -75,7 +75,7 @@ type counter struct {
 	places   *placeSums
 	failing  *failures
 	labels   labelled // of failing attempts
-	failed   []int64  // recipients that failed for good, by cause
+	failed   []int64  // recipients that failed permanently, by cause
 	failedAt labelled // the same
 	room     []int32  // see placesOf
 }

@@ -239,7 +239,7 @@ func (c *counter) signatures(causes []*causeTally) error {
 	})
 }
 
-// Where the text of a failure is.
+// The places where the text of a failure may be.
 const (
 	attemptText = `SELECT a.id, t.text FROM attempt_rows AS a LEFT JOIN attempt_rows AS e ON e.id = a.exact
 		JOIN texts AS t ON t.id = IFNULL(e.text, a.text) WHERE a.id IN (SELECT value FROM json_each(?))`

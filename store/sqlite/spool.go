@@ -157,7 +157,7 @@ type PushedTo struct {
 	Version int64
 }
 
-// Origin returns what tells the database from all others.
+// Origin returns the number that distinguishes the database from all others.
 func (db *DB) Origin(ctx context.Context) (origin string, err error) {
 	err = db.ro.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'origin'").Scan(&origin)
 	return origin, db.explain("read", err)

@@ -58,7 +58,7 @@ type address struct {
 }
 
 // address returns the address itself when it is met for the first time, as most are that
-// are met at all, and the id of a text from then on. A number cannot be told from an id.
+// are met at all, and the id of a text from then on. A number cannot be distinguished from an id.
 func (w *Writer) address(s string) (address, error) {
 	if strings.IndexByte(s, '@') >= 0 {
 		h, id, err := w.knownText(s)

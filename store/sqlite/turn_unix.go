@@ -81,7 +81,7 @@ func (t *turn) pass() {
 // wanted reports whether a process waits for its turn.
 func (t *turn) wanted() bool {
 	if t.f == nil || !t.take() {
-		return true // without a queue nobody can tell
+		return true // without a queue it is not known
 	}
 	t.pass()
 	return false

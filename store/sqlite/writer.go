@@ -31,7 +31,7 @@ type Writer struct {
 	lastID map[string]int64 // by table
 	lines  map[int64]*store.Lines
 
-	// What is added up, or sorted, before it is written.
+	// Rows that are added up, or sorted, before they are written.
 	counts      []countEntry
 	countErr    error // of writing them early
 	rowErr      error // of a call that does not return it

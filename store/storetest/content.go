@@ -11,7 +11,7 @@ import (
 	"mailfail/store"
 )
 
-// content checks what is told apart: messages that came in and were not tried,
+// content checks what is distinguished: messages that came in and were not tried,
 // those that the server made itself, whose mailbox it is, who brought mail in, and
 // the trouble of the mail system.
 func content(t *testing.T, e Engine) {
@@ -176,7 +176,7 @@ func content(t *testing.T, e Engine) {
 }
 
 // feedback checks that what bounces report counts once, whichever of a bounce and the
-// log is read first, and that it is told what the log says.
+// log is read first, and that the store receives what the log says.
 func feedback(t *testing.T, open func(testing.TB) Engine) {
 	steps := []func(*feeder){
 		func(f *feeder) { f.delivered("<1@s.test>", "u1@a.test", 1) },

@@ -14,7 +14,7 @@ func broken(text, stage, source string) Reply {
 	return Reply{Text: text, Stage: stage, Source: source, Temporary: true}
 }
 
-// What remote servers say.
+// Replies of remote servers.
 var (
 	unknownGoogle    = reply("550", "5.1.1", "550-5.1.1 The email account that you tried to reach does not exist. Please try 550-5.1.1 double-checking the recipient's email address for typos or 550-5.1.1 unnecessary spaces. For more information, go to 550 5.1.1  https://support.google.com/mail/?p=NoSuchUser %x - gsmtp", "rcpt")
 	unknownMicrosoft = reply("550", "5.5.0", "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302). [%x.eurprd07.prod.outlook.com]", "rcpt")

@@ -114,7 +114,7 @@ type Truth struct {
 	End      time.Time
 	Met      []time.Time // of each recipient that the incident met, or that is missing
 	Fine     time.Time   // when it would last have met a recipient before it began; zero: not known
-	Remark   bool        // it may be told as a remark
+	Remark   bool        // it may be reported as a remark
 	Soon     bool        // it is to be found within half an hour or so
 	Second   *Truth
 	Earlier  *Truth // what ended before the last day began, of a quiet day

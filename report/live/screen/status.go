@@ -7,7 +7,7 @@ import (
 	"mailfail/store"
 )
 
-// Status is what the loop that reads the logs tells the screen. Nothing in it
+// Status is what the loop that reads the logs passes to the screen. Nothing in it
 // waits for the terminal.
 type Status struct {
 	mu       sync.Mutex

@@ -484,7 +484,7 @@ func (m *Model) failure() []string {
 	return append(lines, body[m.scroll:]...)
 }
 
-// told shows the story of a message.
+// told draws the story of a message.
 func (m *Model) told() []string {
 	look := m.opt.Look
 	lines := []string{look.style(reverse,
