@@ -80,7 +80,7 @@ func (f *logFlags) options() (ingest.Options, error) {
 		return opt, unknownValue("--log-format", f.format, append([]string{"auto"}, formatNames()...))
 	}
 	if f.year != 0 && (f.year < 1980 || f.year > 9999) {
-		return opt, usageError("--year %d is no year", f.year)
+		return opt, usageError("--year must be from 1980 to 9999, not %d", f.year)
 	}
 	var err error
 	if opt.Location, err = location("--log-tz", f.logZone); err != nil {

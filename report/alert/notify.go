@@ -146,7 +146,7 @@ type webhook struct {
 func Webhook(address string) (Receiver, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("the address for alerts is no http or https URL")
+		return nil, fmt.Errorf("the address for alerts is not an http or https URL")
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxResponseHeaderBytes = maxHeaders

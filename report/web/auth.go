@@ -56,7 +56,7 @@ func ReadUsers(r io.Reader) (Users, error) {
 		return nil, err
 	}
 	if len(users) == 0 {
-		return nil, fmt.Errorf("there is no user in it")
+		return nil, fmt.Errorf("it names no user")
 	}
 	return users, nil
 }

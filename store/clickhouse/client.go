@@ -53,7 +53,7 @@ type Client struct {
 func NewClient(name string, getenv func(string) string) (*Client, error) {
 	u, err := url.Parse(name)
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("%q is no URL like clickhouse://user@host:8443/database",
+		return nil, fmt.Errorf("%q is not a URL like clickhouse://user@host:8443/database",
 			withoutPassword(name))
 	}
 	c := &Client{user: u.User.Username(), database: strings.Trim(u.Path, "/")}

@@ -35,7 +35,7 @@ func TestNewClient(t *testing.T) {
 		{"clickhouse://ch.test:9440/mail/", "https://ch.test:9440/", "clickhouse://ch.test:9440/mail", ""},
 		{"clickhouse+http://joe@[::1]", "http://[::1]:8123/", "clickhouse+http://[::1]:8123/default", ""},
 		{"clickhouse://joe:secret@ch.test/mail", "", "", "does not belong into the URL"},
-		{"clickhouse://joe:secret@/mail", "", "", "is no URL"},
+		{"clickhouse://joe:secret@/mail", "", "", "is not a URL"},
 		{"clickhouse://ch.test/mail?readonly=0", "", "", "no more than"},
 		{"clickhouse://ch.test/a/b", "", "", "no more than"},
 	} {

@@ -416,7 +416,7 @@ func TestKeys(t *testing.T) {
 		t.Error("esc does not take the filter back")
 	}
 	press(m, "/", `code="550 5.1.1" colour=red`, "enter")
-	has("is no condition")
+	has("is not a condition")
 	m.typed = ""
 	press(m, `code="550 5.1.1"`, "enter")
 	has(`only code="550 5.1.1"`)
