@@ -68,7 +68,8 @@ func open(library, dir string) (*server, error) {
 	var connect unsafe.Pointer
 	for name, f := range map[string]*unsafe.Pointer{
 		"chdb_connect": &connect, "chdb_query_n": &s.query, "chdb_result_buffer": &s.buffer,
-		"chdb_result_length": &s.length, "chdb_result_error": &s.error, "chdb_destroy_query_result": &s.destroy,
+		"chdb_result_length": &s.length, "chdb_result_error": &s.error,
+		"chdb_destroy_query_result": &s.destroy,
 	} {
 		symbol := C.CString(name)
 		*f = C.dlsym(lib, symbol)
@@ -77,7 +78,8 @@ func open(library, dir string) (*server, error) {
 			return nil, fmt.Errorf("the library has no %s", name)
 		}
 	}
-	args := []*C.char{C.CString("clickhouse"), C.CString("--path=" + filepath.Join(dir, "data"))} // kept by the library
+	// kept by the library
+	args := []*C.char{C.CString("clickhouse"), C.CString("--path=" + filepath.Join(dir, "data"))}
 	if s.conn = C.call_connect(connect, C.int(len(args)), &args[0]); s.conn == nil {
 		return nil, fmt.Errorf("cannot open a database in %s", dir)
 	}

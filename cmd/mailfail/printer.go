@@ -93,7 +93,8 @@ func (p *printer) close() error {
 		p.lost = true
 	}
 	if p.lost {
-		return errors.New("print: the reader of the output stopped: a part of it is lost (the database has all)")
+		return errors.New("print: the reader of the output stopped: a part of it is lost (the database " +
+			"has all)")
 	}
 	return nil
 }

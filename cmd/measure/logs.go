@@ -57,5 +57,9 @@ func fromLogs(s *sites.Site, mta string, since, until time.Time) (*investigate.R
 			return nil, err
 		}
 	}
-	return investigate.Run(ctx, db, investigate.Options{Window: store.Window{Since: since, Until: until}, Silent: true, Location: time.UTC})
+	return investigate.Run(ctx, db, investigate.Options{
+		Window:   store.Window{Since: since, Until: until},
+		Silent:   true,
+		Location: time.UTC,
+	})
 }

@@ -29,7 +29,8 @@ func ablate(from, to uint64, kinds []string, messages, most int) {
 			}
 		}
 	}
-	fmt.Println("| without | first cause right | and its level | begin within 10 min | failing recipients counted | causes too many | quiet days with an alarm |")
+	fmt.Println("| without | first cause right | and its level | begin within 10 min | failing " +
+		"recipients counted | causes too many | quiet days with an alarm |")
 	fmt.Println("| --- | --- | --- | --- | --- | --- | --- |")
 	for i, part := range parts {
 		name := string(part)
@@ -59,5 +60,6 @@ func (t *table) summary() string {
 			many += one(o.superfluous > 0)
 		}
 	}
-	return fmt.Sprintf("| %d/%d | %d/%d | %d/%d | %d/%d | %d/%d | %d/%d |", hit1, seen, level, seen, began, abrupt, counted, failures, many, seen, alarms, quiet)
+	return fmt.Sprintf("| %d/%d | %d/%d | %d/%d | %d/%d | %d/%d | %d/%d |", hit1, seen, level, seen, began,
+		abrupt, counted, failures, many, seen, alarms, quiet)
 }

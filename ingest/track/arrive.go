@@ -55,7 +55,8 @@ func (t *Tracker) arrive(m *message, r *parsers.Record, now int64) error {
 // message that is in the queue already. Its sender is <>, nobody brought it, and its
 // Message-ID is made of its queue id.
 func (m *message) madeHere() bool {
-	if !m.hasSender || len(m.sender) > 0 || len(m.client) > 0 || len(m.clientIP) > 0 || m.reinjected || m.roaming {
+	if !m.hasSender || len(m.sender) > 0 || len(m.client) > 0 || len(m.clientIP) > 0 ||
+		m.reinjected || m.roaming {
 		return false
 	}
 	local, _, ok := bytes.Cut(m.messageID, []byte("@"))

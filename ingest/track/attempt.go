@@ -121,7 +121,8 @@ func (m *message) idOf(r *parsers.Record) []byte {
 // isFilter reports whether what looks like a delivery handed the message to a
 // content filter on this host, from where it came back under another queue id.
 func (t *Tracker) isFilter(m *message, r *parsers.Record) (bool, error) {
-	if m.roaming || len(r.RelayIP) > 0 && !isThisHost(r.Relay, r.RelayIP) || string(r.Relay) == "local" || string(r.Relay) == "virtual" {
+	if m.roaming || len(r.RelayIP) > 0 && !isThisHost(r.Relay, r.RelayIP) || string(r.Relay) == "local" ||
+		string(r.Relay) == "virtual" {
 		return false, nil
 	}
 	if m.filtered {
@@ -156,8 +157,9 @@ func (t *Tracker) cameBack(m *message, r *parsers.Record) (bool, error) {
 
 // mailboxes are parts of the names of transports that write to mailboxes, hence are
 // no filters.
-var mailboxes = [][]byte{[]byte("maildir"), []byte("mailbox"), []byte("mbox"), []byte("spool"), []byte("local_delivery"), []byte("lmtp"),
-	[]byte("dovecot"), []byte("cyrus"), []byte("address_file"), []byte("address_directory"), []byte("userdelivery"), []byte("virtual_delivery")}
+var mailboxes = [][]byte{[]byte("maildir"), []byte("mailbox"), []byte("mbox"), []byte("spool"),
+	[]byte("local_delivery"), []byte("lmtp"), []byte("dovecot"), []byte("cyrus"), []byte("address_file"),
+	[]byte("address_directory"), []byte("userdelivery"), []byte("virtual_delivery")}
 
 // isMailbox reports whether a transport writes to mailboxes.
 func isMailbox(service []byte) bool {
@@ -220,7 +222,8 @@ func (t *Tracker) handOver(m *message, r *parsers.Record, now int64) error {
 		t.settle(rcpt, registry.StateHandedOver, now, rcpt.series)
 		return nil
 	}
-	if deferredSince := rcpt.tried && rcpt.seriesAt >= now; rcpt.state == registry.StatePending && !deferredSince {
+	if deferredSince := rcpt.tried && rcpt.seriesAt >= now; rcpt.state == registry.StatePending &&
+		!deferredSince {
 		rcpt.weak, rcpt.state, rcpt.final = true, registry.StateHandedOver, now
 	}
 	return nil
@@ -269,7 +272,9 @@ func (t *Tracker) replace(m *message, r *parsers.Record, now int64) error {
 	}
 	t.count(rcpt, -1)
 	rcpt.replaced = max(rcpt.replaced, now)
-	if !m.roaming && m.counted && !slices.ContainsFunc(m.recipients, func(r recipient) bool { return !r.isReplaced() }) {
+	if !m.roaming && m.counted && !slices.ContainsFunc(m.recipients, func(r recipient) bool {
+		return !r.isReplaced()
+	}) {
 		m.counted = false // until it has a recipient
 		t.w.Count(m.countedIn, m.countedAt, store.Counts{Messages: -1})
 	}
@@ -341,7 +346,13 @@ func (t *Tracker) complain(r *parsers.Record, now int64) error {
 	if len(id) == 0 {
 		id = r.ID
 	}
-	t.w.AddComplaint(&store.Complaint{Time: now, Series: series, Type: store.CleanReply(r.Reply.Text), MessageID: id, Address: t.address})
+	t.w.AddComplaint(&store.Complaint{
+		Time:      now,
+		Series:    series,
+		Type:      store.CleanReply(r.Reply.Text),
+		MessageID: id,
+		Address:   t.address,
+	})
 	return nil
 }
 
@@ -366,7 +377,13 @@ func (t *Tracker) connection(r *parsers.Record, now int64) (err error) {
 		hop = r.RelayIP
 	}
 	t.relay = appendLower(t.relay[:0], hop)
-	t.series = store.SeriesKey{Format: r.Format.Name, Host: r.Host, Instance: r.Instance, Relay: t.relay, Operator: t.operator}
+	t.series = store.SeriesKey{
+		Format:   r.Format.Name,
+		Host:     r.Host,
+		Instance: r.Instance,
+		Relay:    t.relay,
+		Operator: t.operator,
+	}
 	c := store.Connection{Time: now, Messages: r.Messages}
 	if c.Series, err = t.w.Series(&t.series); err != nil {
 		return err

@@ -15,16 +15,17 @@ type message struct {
 	hash uint64   // of key
 	next *message // open one with the same hash
 
-	format               *parsers.Format
-	host, instance, id   []byte
-	sender               []byte
-	hasSender            bool
-	senderDomain         []byte // as series have it
-	messageID            []byte
-	client, clientIP     []byte
-	account              []byte // who submitted it
-	size                 int64
-	broughtAt            int64 // time of the record that client, clientIP and size of a roaming message are from
+	format             *parsers.Format
+	host, instance, id []byte
+	sender             []byte
+	hasSender          bool
+	senderDomain       []byte // as series have it
+	messageID          []byte
+	client, clientIP   []byte
+	account            []byte // who submitted it
+	size               int64
+	// time of the record that client, clientIP and size of a roaming message are from
+	broughtAt            int64
 	first, last          int64 // microseconds
 	counted              bool  // in the messages of the counts
 	countedIn, countedAt int64 // series and time it was counted under
@@ -42,21 +43,23 @@ type message struct {
 
 	dropped [][]byte // addresses whose mail was dropped by what took it
 
-	row                   int64 // in the table messages, 0 none
-	recipients            []recipient
-	index                 map[string]int // of recipients by address, when they are many
-	dirty, stale, inStore bool           // changed since the last commit; row out of date; has a row in the table open
-	place                 int            // in Tracker.touched, while dirty
-	listed                int64          // the hash of its Message-ID that is in the store
-	batch                 int            // last one that touched it
+	row        int64 // in the table messages, 0 none
+	recipients []recipient
+	index      map[string]int // of recipients by address, when they are many
+	// changed since the last commit; row out of date; has a row in the table open
+	dirty, stale, inStore bool
+	place                 int   // in Tracker.touched, while dirty
+	listed                int64 // the hash of its Message-ID that is in the store
+	batch                 int   // last one that touched it
 }
 
 // recipient is what is known of a recipient of such a message.
 type recipient struct {
-	address     []byte
-	state       registry.State
-	problem     bool  // had a failing attempt or a suspension: keeps a row
-	troubled    bool  // had one of these, or is of a version that did not tell them from other reasons for a row
+	address []byte
+	state   registry.State
+	problem bool // had a failing attempt or a suspension: keeps a row
+	// had one of these, or is of a version that did not tell them from other reasons for a row
+	troubled    bool
 	weak        bool  // handed over, unless something else is heard of it
 	kept        bool  // whatever replaced it, it stayed a recipient
 	row         int64 // in the table recipients, 0 none
@@ -105,9 +108,20 @@ func (r *recipient) standing() (registry.State, int64) {
 // reset makes m a new message, keeping its buffers.
 func (m *message) reset(key []byte) {
 	r := m.recipients[:0]
-	*m = message{key: append(m.key[:0], key...), host: m.host[:0], instance: m.instance[:0], id: m.id[:0],
-		sender: m.sender[:0], senderDomain: m.senderDomain[:0], messageID: m.messageID[:0], client: m.client[:0], clientIP: m.clientIP[:0],
-		account: m.account[:0], submission: m.submission[:0], recipients: r}
+	*m = message{
+		key:          append(m.key[:0], key...),
+		host:         m.host[:0],
+		instance:     m.instance[:0],
+		id:           m.id[:0],
+		sender:       m.sender[:0],
+		senderDomain: m.senderDomain[:0],
+		messageID:    m.messageID[:0],
+		client:       m.client[:0],
+		clientIP:     m.clientIP[:0],
+		account:      m.account[:0],
+		submission:   m.submission[:0],
+		recipients:   r,
+	}
 }
 
 // recipient returns the recipient with an address whose domain is in lower
@@ -211,7 +225,8 @@ func (m *message) appendTo(b []byte) []byte {
 		b = appendBytes(b, s)
 	}
 	b = appendBytes(appendBytes(b, m.account), m.submission)
-	for _, v := range [...]int64{m.size, m.first, m.last, m.row, m.countedIn, m.countedAt, m.broughtAt, m.acceptedIn, m.acceptedAt, m.expects} {
+	for _, v := range [...]int64{m.size, m.first, m.last, m.row, m.countedIn, m.countedAt, m.broughtAt,
+		m.acceptedIn, m.acceptedAt, m.expects} {
 		b = binary.AppendVarint(b, v)
 	}
 	b = binary.AppendUvarint(b, uint64(len(m.recipients)))
@@ -219,7 +234,8 @@ func (m *message) appendTo(b []byte) []byte {
 		r := &m.recipients[i]
 		b = append(b, byte(r.state), flags(r.problem, r.weak, r.tried, r.blind, r.kept, r.troubled))
 		b = appendBytes(b, r.address)
-		for _, v := range [...]int64{r.row, r.series, r.seriesAt, r.finalSeries, r.first, r.last, r.final, r.cause, r.causeAt, r.replaced, r.told} {
+		for _, v := range [...]int64{r.row, r.series, r.seriesAt, r.finalSeries, r.first, r.last, r.final,
+			r.cause, r.causeAt, r.replaced, r.told} {
 			b = binary.AppendVarint(b, v)
 		}
 		b = binary.AppendUvarint(b, uint64(len(r.reasons)))
@@ -297,7 +313,8 @@ func (m *message) restore(state []byte) error {
 		return errState
 	}
 	f := d.byte()
-	m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming = f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0, f&16 != 0
+	m.hasSender, m.counted, m.reinjected, m.filtered, m.roaming = f&1 != 0, f&2 != 0, f&4 != 0,
+		f&8 != 0, f&16 != 0
 	if version >= 3 {
 		m.own, m.accepted = f&64 != 0, f&128 != 0
 		f = d.byte()
@@ -312,10 +329,12 @@ func (m *message) restore(state []byte) error {
 	if m.format == nil {
 		m.format = &parsers.Format{Name: name}
 	}
-	for _, s := range [...]*[]byte{&m.host, &m.instance, &m.id, &m.sender, &m.messageID, &m.client, &m.clientIP} {
+	for _, s := range [...]*[]byte{&m.host, &m.instance, &m.id, &m.sender, &m.messageID, &m.client,
+		&m.clientIP} {
 		*s = append((*s)[:0], d.bytes()...)
 	}
-	fields := []*int64{&m.size, &m.first, &m.last, &m.row, &m.countedIn, &m.countedAt, &m.broughtAt, &m.acceptedIn, &m.acceptedAt, &m.expects}
+	fields := []*int64{&m.size, &m.first, &m.last, &m.row, &m.countedIn, &m.countedAt, &m.broughtAt,
+		&m.acceptedIn, &m.acceptedAt, &m.expects}
 	switch version {
 	case 1: // which had no broughtAt
 		fields = fields[:6]
@@ -331,9 +350,11 @@ func (m *message) restore(state []byte) error {
 	for n := d.length(); n > 0 && d.err == nil; n-- {
 		state, f := registry.State(d.byte()), d.byte()
 		r := m.recipient(d.bytes(), 0)
-		r.state, r.problem, r.weak, r.tried, r.blind, r.kept = state, f&1 != 0, f&2 != 0, f&4 != 0, f&8 != 0, f&16 != 0
+		r.state, r.problem, r.weak, r.tried, r.blind, r.kept = state, f&1 != 0, f&2 != 0, f&4 != 0,
+			f&8 != 0, f&16 != 0
 		r.troubled = f&32 != 0 || version < 3 && r.problem
-		fields := []*int64{&r.row, &r.series, &r.seriesAt, &r.finalSeries, &r.first, &r.last, &r.final, &r.cause, &r.causeAt, &r.replaced, &r.told}
+		fields := []*int64{&r.row, &r.series, &r.seriesAt, &r.finalSeries, &r.first, &r.last, &r.final,
+			&r.cause, &r.causeAt, &r.replaced, &r.told}
 		if version == 1 {
 			fields = fields[:9]
 		}

@@ -28,11 +28,24 @@ func (t *Tracker) placed(r *parsers.Record, now int64) error {
 		}
 	}
 	t.domain = appendDomain(t.domain[:0], t.address)
-	series, err := t.w.Series(&store.SeriesKey{Format: r.Format.Name, Host: r.Host, Domain: t.domain, Direction: registry.DirectionLocal})
+	series, err := t.w.Series(&store.SeriesKey{
+		Format:    r.Format.Name,
+		Host:      r.Host,
+		Domain:    t.domain,
+		Direction: registry.DirectionLocal,
+	})
 	if err != nil {
 		return err
 	}
-	t.row.delivery = store.Delivery{Time: now, Series: series, Address: t.address, Domain: t.domain, MessageID: id, Step: store.StepPlaced, Place: r.Place}
+	t.row.delivery = store.Delivery{
+		Time:      now,
+		Series:    series,
+		Address:   t.address,
+		Domain:    t.domain,
+		MessageID: id,
+		Step:      store.StepPlaced,
+		Place:     r.Place,
+	}
 	t.w.AddDelivery(&t.row.delivery)
 	return nil
 }
@@ -40,7 +53,15 @@ func (t *Tracker) placed(r *parsers.Record, now int64) error {
 // step notes a step on the way of a message to t.address, for those who look for it.
 func (t *Tracker) step(m *message, step store.Step, now, series int64) {
 	t.domain = appendDomain(t.domain[:0], t.address)
-	t.row.delivery = store.Delivery{Time: now, Series: series, QueueID: m.id, Address: t.address, Domain: t.domain, MessageID: m.messageID, Step: step}
+	t.row.delivery = store.Delivery{
+		Time:      now,
+		Series:    series,
+		QueueID:   m.id,
+		Address:   t.address,
+		Domain:    t.domain,
+		MessageID: m.messageID,
+		Step:      step,
+	}
 	t.w.AddDelivery(&t.row.delivery)
 }
 
@@ -56,7 +77,8 @@ func (t *Tracker) taken(r *parsers.Record) (*message, error) {
 	if len(r.MessageID) == 0 {
 		return nil, nil
 	}
-	t.probe.host, t.probe.messageID = append(t.probe.host[:0], r.Host...), append(t.probe.messageID[:0], r.MessageID...)
+	t.probe.host, t.probe.messageID = append(t.probe.host[:0], r.Host...),
+		append(t.probe.messageID[:0], r.MessageID...)
 	return t.namesake(&t.probe)
 }
 
@@ -90,5 +112,7 @@ func (m *message) isDropped(r *parsers.Record) bool {
 	}
 	address := appendAddress(nil, r.Address)
 	local, _, _ := bytes.Cut(address, []byte("@"))
-	return slices.ContainsFunc(m.dropped, func(a []byte) bool { return bytes.Equal(a, address) || bytes.Equal(a, local) })
+	return slices.ContainsFunc(m.dropped, func(a []byte) bool {
+		return bytes.Equal(a, address) || bytes.Equal(a, local)
+	})
 }

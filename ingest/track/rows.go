@@ -99,7 +99,8 @@ func (t *Tracker) writeRows(m *message) error {
 	rows := 0
 	for i := range m.recipients {
 		r := &m.recipients[i]
-		wanted := (r.problem || r.replaced != 0 || r.state == registry.StatePending || r.weak) && !r.isReplaced()
+		wanted := (r.problem || r.replaced != 0 || r.state == registry.StatePending || r.weak) &&
+			!r.isReplaced()
 		var err error
 		switch {
 		case wanted && r.row == 0:

@@ -267,7 +267,8 @@ func (t *Tracker) find(key []byte) (*message, error) {
 func (t *Tracker) discard(m *message, err error) {
 	if t.Warn != nil {
 		host, id, _ := bytes.Cut(m.key, []byte{0})
-		t.Warn(fmt.Errorf("go on with message %q of host %q: %w: what was known of it is lost", store.Clean(string(id)), store.Clean(string(host)), err))
+		t.Warn(fmt.Errorf("go on with message %q of host %q: %w: what was known of it is lost",
+			store.Clean(string(id)), store.Clean(string(host)), err))
 	}
 	delete(t.stored, m.hash)
 	t.w.DeleteOpenMessage(m.key)
@@ -329,7 +330,8 @@ func (t *Tracker) touch(m *message) {
 // recipient returns the recipient of a record and the series to count it
 // under, and counts the message with its first one, unless it roams: see
 // countRoaming.
-func (t *Tracker) recipient(m *message, r *parsers.Record, now int64) (rcpt *recipient, series int64, err error) {
+func (t *Tracker) recipient(m *message, r *parsers.Record, now int64) (rcpt *recipient,
+	series int64, err error) {
 	t.address = appendAddress(t.address[:0], r.Address)
 	rcpt = m.recipient(t.address, now)
 	rcpt.dirty = true

@@ -37,7 +37,8 @@ func (l *line) isDropped(text []byte) bool {
 
 // dropped are parts of the replies with which content filters say that they threw
 // mail away or keep it: amavis, clamsmtp, PMG.
-var dropped = []string{"discarded", "Discarded", "silently", "DISCARD(", ", DISCARD", "quarantine", "Quarantine", " BLOCKED ("}
+var dropped = []string{"discarded", "Discarded", "silently", "DISCARD(", ", DISCARD", "quarantine",
+	"Quarantine", " BLOCKED ("}
 
 // isFilter reports whether a delivery was certainly one to a content filter
 // that hands the message back or keeps it: amavis on this host says that its own MTA
@@ -56,7 +57,8 @@ func (l *line) isFilter(text []byte) bool {
 		return false
 	}
 	switch string(l.Relay) {
-	case "spamassassin", "spamc", "spamd", "spamfilter", "spamcheck", "filter", "content-filter", "contentfilter",
+	case "spamassassin", "spamc", "spamd", "spamfilter", "spamcheck", "filter", "content-filter",
+		"contentfilter",
 		"amavis", "clamfilter", "clamav", "disclaimer", "dfilt", "gpg-mailgate", "altermime":
 		return true
 	}
@@ -66,14 +68,16 @@ func (l *line) isFilter(text []byte) bool {
 // unnamed reports whether the next hop goes by no name of its own: localhost, or an
 // address.
 func (l *line) unnamed() bool {
-	return bytes.Equal(l.Relay, l.RelayIP) || bytes.IndexByte(l.Relay, '.') < 0 || parsers.Has(l.Relay, "localhost.")
+	return bytes.Equal(l.Relay, l.RelayIP) || bytes.IndexByte(l.Relay, '.') < 0 ||
+		parsers.Has(l.Relay, "localhost.")
 }
 
 // names reports whether a reply names the id that the next hop keeps the message
 // under, or says that it was delivered.
 func names(text []byte) bool { return parsers.ContainsAny(text, taken) }
 
-var taken = []string{"queued", "Queued", "delivered", "Delivered", "Saved", "stored", "accepted for delivery"}
+var taken = []string{"queued", "Queued", "delivered", "Delivered", "Saved", "stored",
+	"accepted for delivery"}
 
 // queuedAs returns the queue id at the next hop that the reply to a message
 // names, "250 2.0.0 Ok: queued as 4jXJzW4H6gz8sZJ".
@@ -131,7 +135,8 @@ func (l *line) isSuspended(text []byte) bool {
 }
 
 var suspensions = []string{
-	"delivery temporarily suspended", "deferred transport", "mail transport unavailable", "unknown mail transport error",
+	"delivery temporarily suspended", "deferred transport", "mail transport unavailable",
+	"unknown mail transport error",
 }
 
 // cause finds out who or what caused a failure, at which stage, and what the
@@ -177,7 +182,8 @@ var (
 		"no TLSA ", "non DNSSEC ", "client TLS configuration problem",
 	}
 	dnsFailures = []string{
-		"Host or domain name not found", "Name service error for ", "Host not found", "unable to look up host ",
+		"Host or domain name not found", "Name service error for ", "Host not found",
+		"unable to look up host ",
 		"unable to find primary relay for ", "valid hostname or network address required", "no MX host for ",
 	}
 )

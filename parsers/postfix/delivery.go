@@ -170,7 +170,8 @@ func (l *line) status(b []byte) parsers.Result {
 	case "expired":
 		l.Reply.Text = text
 		l.settle(registry.StateExpired)
-	case "deliverable", "undeliverable", "deliverable-but-not-cached", "undeliverable-but-not-cached": // a probe, no mail
+	// a probe, no mail
+	case "deliverable", "undeliverable", "deliverable-but-not-cached", "undeliverable-but-not-cached":
 	default:
 		return parsers.Unparsed
 	}

@@ -74,7 +74,8 @@ func isPostfix(program []byte) bool {
 	if rest, ok := bytes.CutPrefix(program, []byte("postfix")); ok {
 		return len(rest) == 0 || rest[0] == '/' || rest[0] == '-'
 	}
-	if bytes.IndexByte(program, '/') <= 0 || parsers.Has(program, "cyrus/") || parsers.Has(program, "dovecot/") {
+	if bytes.IndexByte(program, '/') <= 0 || parsers.Has(program, "cyrus/") ||
+		parsers.Has(program, "dovecot/") {
 		return false // the latter have a lmtp and a master of their own
 	}
 	return isDaemon(program[bytes.LastIndexByte(program, '/')+1:])
@@ -83,9 +84,12 @@ func isPostfix(program []byte) bool {
 // isDaemon reports whether name is that of a Postfix daemon or command.
 func isDaemon(name []byte) bool {
 	switch string(name) {
-	case "anvil", "bounce", "cleanup", "discard", "dnsblog", "error", "flush", "lmtp", "local", "master", "nqmgr",
-		"oqmgr", "pickup", "pipe", "postalias", "postdrop", "postfix-script", "postlog", "postlogd", "postmap",
-		"postqueue", "postscreen", "postsuper", "proxymap", "qmgr", "qmqpd", "scache", "sendmail", "showq", "smtp",
+	case "anvil", "bounce", "cleanup", "discard", "dnsblog", "error", "flush", "lmtp", "local",
+		"master", "nqmgr",
+		"oqmgr", "pickup", "pipe", "postalias", "postdrop", "postfix-script", "postlog",
+		"postlogd", "postmap",
+		"postqueue", "postscreen", "postsuper", "proxymap", "qmgr", "qmqpd", "scache", "sendmail",
+		"showq", "smtp",
 		"smtpd", "spawn", "tlsmgr", "tlsproxy", "trivial-rewrite", "verify", "virtual":
 		return true
 	}
@@ -282,7 +286,8 @@ func isUndelivered(b []byte) bool {
 // sessions are the beginnings of lines about a session of smtpd that ended early,
 // with the queue id of its message or without (since Postfix 3.10).
 var sessions = []string{
-	"lost connection after ", "timeout after ", "too many errors after ", "improper command pipelining ", "abort: ",
+	"lost connection after ", "timeout after ", "too many errors after ",
+	"improper command pipelining ", "abort: ",
 }
 
 // asides are the beginnings of lines about a message that hold no record: an
@@ -290,8 +295,10 @@ var sessions = []string{
 // of the message yet.
 var asides = []string{
 	// smtp, lmtp
-	"host ", "lost connection with ", "conversation with ", "Cannot start TLS", "TLS is required", "Server certificate ",
-	"SASL authentication failed", "Protocol error: ", "REQUIRETLS", "enabling PIX workarounds", "breaking line ",
+	"host ", "lost connection with ", "conversation with ", "Cannot start TLS", "TLS is required",
+	"Server certificate ",
+	"SASL authentication failed", "Protocol error: ", "REQUIRETLS", "enabling PIX workarounds",
+	"breaking line ",
 	// bounce: notifications to nobody, and others whose id cannot be read
 	"sender notification failed to ", "postmaster notification failed to ",
 	"sender non-delivery notification", "sender delay notification", "sender delivery status notification",
@@ -303,7 +310,8 @@ var asides = []string{
 	// qmgr, postsuper
 	"skipped, still being delivered", "released from hold", "placed on hold", "requeued", "expired",
 	// cleanup, smtpd: actions that neither refuse nor swallow the message
-	"resent-message-id=", "info: ", "warn: ", "warning: ", "prepend: ", "replace: ", "strip: ", "bcc: ", "pass: ",
+	"resent-message-id=", "info: ", "warn: ", "warning: ", "prepend: ", "replace: ", "strip: ",
+	"bcc: ", "pass: ",
 	"hold: ", "milter-hold: ", "quarantine: ", "filter: ", "redirect: ", "delay: ", "trigger: ",
 	"permit: ", "ignored: ", "TLS-Required: ",
 	"milter-header-", "milter-body", "reject_warning: ", "proxy-accept: ", "whitelisted: ",
@@ -543,7 +551,8 @@ func (l *line) encrypted(b []byte) parsers.Result {
 // port behind the brackets where smtpd_client_port_logging is on.
 func (l *line) loginFailed(b []byte) bool {
 	i := bytes.Index(b, []byte(": SASL "))
-	if i < 0 || !bytes.HasSuffix(bytes.TrimRight(b[:i], ":0123456789"), []byte("]")) || !bytes.Contains(b[i:], []byte(" authentication failed")) {
+	if i < 0 || !bytes.HasSuffix(bytes.TrimRight(b[:i], ":0123456789"), []byte("]")) ||
+		!bytes.Contains(b[i:], []byte(" authentication failed")) {
 		return false
 	}
 	l.note(registry.DirectionIncoming, nil)
@@ -568,21 +577,29 @@ func understoodIf(is bool) parsers.Result {
 // chatter are the beginnings of lines that concern no message.
 var chatter = []string{
 	// smtp, lmtp
-	"connect to ", "certificate verification failed ", "Trusted TLS ", "Untrusted TLS ", "Anonymous TLS ", "Verified TLS ",
-	"server certificate verification failed", "certificate peer name ", "setting up TLS ", "SSL_", "SSL3 ", "TLS ",
-	"discarding EHLO keywords", "using DANE ", "looking for session ", "save session ", "subject_CN=", "issuer=",
-	"fingerprint=", "Host offered STARTTLS", "initializing the ", "disabling TLS", "Server is not ", "Reused ",
+	"connect to ", "certificate verification failed ", "Trusted TLS ", "Untrusted TLS ", "Anonymous TLS ",
+	"Verified TLS ",
+	"server certificate verification failed", "certificate peer name ", "setting up TLS ", "SSL_",
+	"SSL3 ", "TLS ",
+	"discarding EHLO keywords", "using DANE ", "looking for session ", "save session ",
+	"subject_CN=", "issuer=",
+	"fingerprint=", "Host offered STARTTLS", "initializing the ", "disabling TLS",
+	"Server is not ", "Reused ",
 	// smtpd, postscreen, tlsproxy, dnsblog
-	"lost connection after ", "timeout after ", "too many errors after ", "improper command pipelining ", "proxy-accept: ",
-	"table ", "CONNECT", "DISCONNECT ", "PASS ", "PREGREET ", "HANGUP ", "DNSBL rank ", "ALLOWLISTED ", "DENYLISTED ",
-	"WHITELISTED ", "BLACKLISTED ", "ALLOWLIST VETO ", "WHITELIST VETO ", "BARE NEWLINE ", "COMMAND ", "NON-SMTP ",
+	"lost connection after ", "timeout after ", "too many errors after ", "improper command pipelining ",
+	"proxy-accept: ",
+	"table ", "CONNECT", "DISCONNECT ", "PASS ", "PREGREET ", "HANGUP ", "DNSBL rank ", "ALLOWLISTED ",
+	"DENYLISTED ",
+	"WHITELISTED ", "BLACKLISTED ", "ALLOWLIST VETO ", "WHITELIST VETO ", "BARE NEWLINE ",
+	"COMMAND ", "NON-SMTP ",
 	"entering STRESS mode", "leaving STRESS mode", "bare <LF> received ", "host ", "abort: ", "< ", "> ",
 	"See http", "To disable backwards compatibility use ", "CA certificate verification failed ",
 	"DATA without ", "BDAT without ", "addr ", "cache ", "close database ", "abusive ", "Peer ", "client ",
 	"CLIENT ", "open ", "certificate fingerprint ", "Reusing ", "Trusted: ", "Untrusted: ", "Verified: ",
 	"lost connection from ", "Renegotiation ", "REQUIRETLS",
 	// of postfix -v
-	">>> ", "<<< ", "send attr ", "input attribute ", "private/", "public/", "mynetworks", "trying... ", "report ",
+	">>> ", "<<< ", "send attr ", "input attribute ", "private/", "public/", "mynetworks",
+	"trying... ", "report ",
 	"connection established", "read from ", "write to ", "depth=", "before ", "process generation",
 	"idle timeout", "proxymap stream", "rewrite stream", "got SIGHUP", "daemon started",
 	// compatibility_level, makedefs
@@ -590,12 +607,18 @@ var chatter = []string{
 	"mail system startup failed",
 	// every daemon, and the commands
 	"warning:", "info: ", "statistics: ", "reload ", "reload:", "terminating ",
-	"starting the Postfix ", "stopping the Postfix ", "refreshing the Postfix ", "the Postfix mail system ", "the Postfix ",
-	"waiting for the Postfix ", "aborting the Postfix ", "rebuilding ", "removing ", "deleting ", "symlink ", "Deleted: ",
-	"Requeued: ", "Placed on hold: ", "Released from hold: ", "Expired: ", "master exit time ", "master_", "postfix-script: ",
-	"name_mask: ", "Policy action=", "handler ", "dict_", "dsn_", "Library ", "queue is ", "updating ", "open database ", "new ",
+	"starting the Postfix ", "stopping the Postfix ", "refreshing the Postfix ", "the Postfix mail system ",
+	"the Postfix ",
+	"waiting for the Postfix ", "aborting the Postfix ", "rebuilding ", "removing ", "deleting ",
+	"symlink ", "Deleted: ",
+	"Requeued: ", "Placed on hold: ", "Released from hold: ", "Expired: ", "master exit time ", "master_",
+	"postfix-script: ",
+	"name_mask: ", "Policy action=", "handler ", "dict_", "dsn_", "Library ", "queue is ", "updating ",
+	"open database ", "new ",
 	// said in passing by smtp, smtpd, postsuper, tlsmgr and maps
-	"mapping DSN status ", "skipping SRV lookup ", "skipping address family ", "ignoring DNS RR", "Force-expired: ",
-	"exiting to reopen ", "cannot read from entropy device ", "lost connection to EGD server ", "database lmdb:",
+	"mapping DSN status ", "skipping SRV lookup ", "skipping address family ", "ignoring DNS RR",
+	"Force-expired: ",
+	"exiting to reopen ", "cannot read from entropy device ", "lost connection to EGD server ",
+	"database lmdb:",
 	"SMTPS wrappermode ", "cannot load Certification Authority data",
 }

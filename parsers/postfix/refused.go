@@ -15,7 +15,8 @@ import (
 // refusal reads what one of several hosts said: "mx[192.0.2.1] said: 450 later (in
 // reply to RCPT TO command)". Other words about a host are of no interest.
 func (l *line) refusal(b []byte) parsers.Result {
-	if _, _, rest, ok := host(b); ok && (parsers.Has(rest, " said: ") || parsers.Has(rest, " refused to talk to me: ")) {
+	if _, _, rest, ok := host(b); ok &&
+		(parsers.Has(rest, " said: ") || parsers.Has(rest, " refused to talk to me: ")) {
 		l.earlier.Put(l.entry.Host, l.ID, b)
 	}
 	return parsers.Understood

@@ -86,7 +86,8 @@ var fatalSigns = []sign{
 }
 
 // clientSigns are parts of frequent warnings that blame a client.
-var clientSigns = []string{": SASL ", " does not resolve to address ", "RBL lookup error", "non-SMTP command from ",
+var clientSigns = []string{": SASL ", " does not resolve to address ", "RBL lookup error",
+	"non-SMTP command from ",
 	"dnsblog_query: ", "DNSBL lookup error", "see http://www.postfix.org/", "DANE TLSA lookup problem"}
 
 // problemIn returns the problem of the first sign that a text contains, "" for none.

@@ -99,7 +99,8 @@ func (d *document) continues(trimmed, line []byte) bool {
 	if len(d.text) <= 2 { // nothing but the brace
 		return c == '"' || c == '}'
 	}
-	return c == '"' || c == '{' || c == '}' || c == '[' || c == ']' || line[0] == ' ' || line[0] == '\t' || d.quoted
+	return c == '"' || c == '{' || c == '}' || c == '[' || c == ']' || line[0] == ' ' ||
+		line[0] == '\t' || d.quoted
 }
 
 // between reads a line between two objects of an array.

@@ -129,7 +129,8 @@ func (r *Reader) try(b []byte, inner, e *parsers.Entry, at place) bool {
 // tag reads "prog[pid]: message" of a known program, behind a time; Postfix's tag is
 // no other word's. Without the process id a program's name may be any word.
 func (r *Reader) tag(b []byte, e *parsers.Entry, at place) bool {
-	if e.Time.IsZero() && !at.timed && (at.words > 2 || !parsers.Has(b, "postfix/")) { // a pod and a container of stern
+	// a pod and a container of stern
+	if e.Time.IsZero() && !at.timed && (at.words > 2 || !parsers.Has(b, "postfix/")) {
 		return false
 	}
 	var t parsers.Entry
@@ -288,7 +289,8 @@ func (r *Reader) openOctets(b []byte, e *parsers.Entry, at place) bool {
 // where a relay has taken the priority off.
 func (r *Reader) openPriority(b []byte, e *parsers.Entry, at place) bool {
 	inner := r.inner(e, at)
-	if parsers.Has(b, "1 20") && r.strip5424(b[2:], inner) && inner.Program != nil && r.isKnown(inner.Program, nil) {
+	if parsers.Has(b, "1 20") && r.strip5424(b[2:], inner) && inner.Program != nil &&
+		r.isKnown(inner.Program, nil) {
 		return keep(e, inner)
 	}
 	n := priority(b)
@@ -450,13 +452,15 @@ func (r *Reader) openFile(b []byte, e *parsers.Entry, at place) bool {
 			if i == 0 || len(rest) == 0 {
 				return false
 			}
-			if after := bytes.TrimLeft(rest, " \t"); len(after) < len(rest) && c == ':' { // a host, of pdsh and the like
+			// a host, of pdsh and the like
+			if after := bytes.TrimLeft(rest, " \t"); len(after) < len(rest) && c == ':' {
 				return len(after) > 0 && startsLine(after[0]) && r.try(after, inner, e, at)
 			}
 			if startsLine(rest[0]) && r.try(rest, inner, e, at) {
 				return true
 			}
-			if d := digitsLen(rest); d > 0 && d < len(rest) && rest[d] == c && r.try(rest[d+1:], inner, e, at) {
+			if d := digitsLen(rest); d > 0 && d < len(rest) && rest[d] == c &&
+				r.try(rest[d+1:], inner, e, at) {
 				return true
 			}
 			if c == ':' {
@@ -540,7 +544,8 @@ func isDovecotLevel(word []byte) bool {
 func (r *Reader) openProgram(b []byte, e *parsers.Entry, at place) bool {
 	var t parsers.Entry
 	splitProgram(b, &t)
-	if t.Program == nil || t.PID == nil || tells(t.Program) || !at.timed && bytes.IndexByte(t.Program, '/') < 0 {
+	if t.Program == nil || t.PID == nil || tells(t.Program) ||
+		!at.timed && bytes.IndexByte(t.Program, '/') < 0 {
 		return false
 	}
 	inner := r.inner(e, at)
@@ -582,7 +587,11 @@ func (r *Reader) openLogfmt(b []byte, e *parsers.Entry, at place) bool {
 			return false
 		}
 		line, ok := s.unescape(raw)
-		return ok && r.try(trimLine(line), inner, e, place{timed: at.timed, quoted: at.quoted, depth: at.depth})
+		return ok && r.try(trimLine(line), inner, e, place{
+			timed:  at.timed,
+			quoted: at.quoted,
+			depth:  at.depth,
+		})
 	}
 	return false
 }
@@ -740,8 +749,10 @@ func beginsDate(b []byte) bool {
 // nothing in its messages may be taken for a line.
 func tells(program []byte) bool {
 	switch string(program) { // faster than a set: it is asked for every line of another program
-	case "sshd", "sshd-session", "sudo", "su", "login", "ftpd", "vsftpd", "proftpd", "named", "httpd", "apache", "apache2", "nginx",
-		"cron", "CRON", "crond", "dovecot", "kernel", "saslauthd", "fail2ban", "fail2ban-server", "rspamd", "amavis", "spamd",
+	case "sshd", "sshd-session", "sudo", "su", "login", "ftpd", "vsftpd", "proftpd", "named", "httpd",
+		"apache", "apache2", "nginx",
+		"cron", "CRON", "crond", "dovecot", "kernel", "saslauthd", "fail2ban", "fail2ban-server", "rspamd",
+		"amavis", "spamd",
 		"opendkim", "opendmarc", "imapd", "pop3d":
 		return true
 	}
@@ -749,7 +760,9 @@ func tells(program []byte) bool {
 }
 
 // appleDaemons are the programs that macOS names without the "postfix/".
-var appleDaemons = words("anvil bounce cleanup discard dnsblog error flush lmtp local master pickup pipe postscreen proxymap qmgr scache showq smtp smtpd tlsmgr tlsproxy trivial-rewrite verify virtual postfix-script")
+var appleDaemons = words("anvil bounce cleanup discard dnsblog error flush lmtp local master pickup pipe " +
+	"postscreen proxymap qmgr scache showq smtp smtpd tlsmgr tlsproxy trivial-rewrite verify virtual " +
+	"postfix-script")
 
 // openApple reads what log(1) of macOS prints: in the style of syslog
 //

@@ -72,7 +72,8 @@ func (r *Reader) stripTime(line []byte, e *parsers.Entry, inner bool) bool {
 // its own time before ("kubectl logs --timestamps", "docker logs -t"). A
 // program's line has a host there, which is not followed by a time.
 func (r *Reader) stripContained(b []byte, e *parsers.Entry) bool {
-	return len(b) >= 16 && (b[3] == ' ' && monthNumber(b) > 0 || b[4] == '-' && b[7] == '-') && r.stripTime(b, e, true)
+	return len(b) >= 16 && (b[3] == ' ' && monthNumber(b) > 0 || b[4] == '-' && b[7] == '-') &&
+		r.stripTime(b, e, true)
 }
 
 // stripClassic reads "Nov  2 06:27:30[.123] host …".

@@ -171,7 +171,8 @@ func (x *journal) index(key []byte) int {
 	if p == nil {
 		return -1
 	}
-	for i, q := range []*[]byte{&f.message, &f.host, &f.identifier, &f.comm, &f.pid, &f.time, &f.piece.container, &f.piece.partial} {
+	for i, q := range []*[]byte{&f.message, &f.host, &f.identifier, &f.comm, &f.pid, &f.time,
+		&f.piece.container, &f.piece.partial} {
 		if p == q {
 			return i
 		}

@@ -53,7 +53,8 @@ var fieldNames = [numRoles][]string{
 		"progname", "processname", "process", "_comm", "tag", "unit", "_systemd_unit"},
 	pid: {"_pid", "syslog_pid", "pid", "procid", "proc_id", "processid", "process.pid", "process_id", "log.syslog.procid", "syslog_procid"},
 	service: {"stream", "kubernetes", "container", "container_name", "container_id", "_container_name", "docker", "pod",
-		"pod_name", "namespace", "source_type", "labels", "log.file.path", "input_type", "facility", "_index"},
+		"pod_name", "namespace", "source_type", "labels", "log.file.path", "input_type",
+		"facility", "_index"},
 }
 
 // field is the place of a name in fieldNames.

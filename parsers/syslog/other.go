@@ -40,7 +40,8 @@ var services = []string{
 	"[##-@@@-#### ##:##:##] *", // PHP
 	"<## *", "<### *", ">## *", // memcached -v
 	"####-##-## ##:##:## *: Info: *", // Dovecot's own file
-	"####-##-## ##:##:## *: Warning: *", "####-##-## ##:##:## *: Error: *", "####-##-## ##:##:## *: Debug: *",
+	"####-##-## ##:##:## *: Warning: *", "####-##-## ##:##:## *: Error: *",
+	"####-##-## ##:##:## *: Debug: *",
 	"[*] [INFO] *",                // gunicorn and the like
 	"[*] [ERROR] *", "[*] [WARN*", // mailu
 	"time=\"*", "level=*", "ts=*", // logfmt of programs in Go
@@ -140,7 +141,8 @@ func (r *Reader) beside(line []byte) bool {
 		}
 	}
 	var tag parsers.Entry // of a program that writes no time: "opendkim[7]: text"
-	if splitProgram(line, &tag); tag.PID != nil && digitsLen(tag.PID) == len(tag.PID) && isName(tag.Program) {
+	if splitProgram(line, &tag); tag.PID != nil && digitsLen(tag.PID) == len(tag.PID) &&
+		isName(tag.Program) {
 		return true
 	}
 	if n := group(line); n > 0 && line[0] == '[' {

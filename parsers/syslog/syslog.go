@@ -35,14 +35,15 @@ type Answer uint8
 
 // The answers of a Reader.
 const (
-	Bare   Answer = iota // no header and no known envelope: the whole line may be of a format
-	Line                 // an entry of a program
-	Part                 // of an entry of many lines, or between entries (a heading of tail): of no interest by itself
-	Other                // of another program or service: its envelope says so
-	Beside               // not of a mail server, if others of its log are: services in the same container write so
-	Broken               // the last line of an entry of many that says too little
-	Hollow               // an object of JSON that holds no line, but arrays that may, see Rest
-	Odd                  // of another program, but it looks like the line of a known one
+	Bare Answer = iota // no header and no known envelope: the whole line may be of a format
+	Line               // an entry of a program
+	// of an entry of many lines, or between entries (a heading of tail): of no interest by itself
+	Part
+	Other  // of another program or service: its envelope says so
+	Beside // not of a mail server, if others of its log are: services in the same container write so
+	Broken // the last line of an entry of many that says too little
+	Hollow // an object of JSON that holds no line, but arrays that may, see Rest
+	Odd    // of another program, but it looks like the line of a known one
 )
 
 // A Reader takes off what stands before the messages of one source. It keeps
@@ -81,7 +82,12 @@ type Reader struct {
 // is used for times without one; 0 infers it from modified, the time the source
 // was last written, and from the order of the lines.
 func NewReader(loc *time.Location, year int, modified time.Time, known func(*parsers.Entry) bool) *Reader {
-	r := &Reader{known: known, clock: parsers.NewClock(loc), year: newYearGuess(year, modified, loc), modified: modified}
+	r := &Reader{
+		known:    known,
+		clock:    parsers.NewClock(loc),
+		year:     newYearGuess(year, modified, loc),
+		modified: modified,
+	}
 	return r
 }
 
@@ -208,7 +214,8 @@ func (r *Reader) Inner(e *parsers.Entry) Answer {
 			return Line
 		}
 	}
-	if isDovecotLevel(program) && bytes.HasSuffix(e.Host, []byte(":")) { // "lmtp(ann)<7><x>:" stands for the host
+	// "lmtp(ann)<7><x>:" stands for the host
+	if isDovecotLevel(program) && bytes.HasSuffix(e.Host, []byte(":")) {
 		if r.dovecot(bytes.TrimSuffix(outer.Host, []byte(":")), outer.Message, e) {
 			return Line
 		}

@@ -76,7 +76,13 @@ const (
 	outlook
 )
 
-var knownNames = [...]registry.Foreign{noName: "", localName: localProvider, microsoft: "Microsoft", microsoft365: "Microsoft 365", outlook: "Outlook.com"}
+var knownNames = [...]registry.Foreign{
+	noName:       "",
+	localName:    localProvider,
+	microsoft:    "Microsoft",
+	microsoft365: "Microsoft 365",
+	outlook:      "Outlook.com",
+}
 
 // localProvider is the provider of mailboxes on a host.
 const localProvider = "\x00local"
@@ -99,7 +105,8 @@ func (d *Data) name(text registry.Foreign) name {
 
 // AddPlace adds a place and returns its number.
 func (d *Data) AddPlace(p Place) int32 {
-	return d.addSpot(spot{d.name(p.Host), d.name(p.Instance), d.name(p.Sender), d.name(p.Domain), d.name(p.Relay), d.name(p.Provider), p.Local})
+	return d.addSpot(spot{d.name(p.Host), d.name(p.Instance), d.name(p.Sender), d.name(p.Domain),
+		d.name(p.Relay), d.name(p.Provider), p.Local})
 }
 
 func (d *Data) addSpot(s spot) int32 {
@@ -297,7 +304,8 @@ func (d *Data) times() {
 // addTimes adds the minutes of rows that are counted already.
 func (d *Data) addTimes(places []int32, minutes, recipients, accepted []int64) {
 	for i, place := range places {
-		came, tried, minute := int32(number(accepted, i)), int32(number(recipients, i)), int32(minutes[i]-d.Since)
+		came, tried, minute := int32(number(accepted, i)), int32(number(recipients, i)),
+			int32(minutes[i]-d.Since)
 		if came == 0 && tried == 0 {
 			continue
 		}

@@ -185,7 +185,8 @@ func (s *singles) add(provider name, k *key) {
 	switch domain := k[dimDomain]; {
 	case *first == 0:
 		*first = domain
-		*is = !registry.IsProvider(s.owners.data.texts[provider].Raw()) && provider != localName && !s.owners.smart[provider]
+		*is = !registry.IsProvider(s.owners.data.texts[provider].Raw()) && provider != localName &&
+			!s.owners.smart[provider]
 	case *first != domain:
 		*is = false
 	}
@@ -227,10 +228,12 @@ func (m *model) window() {
 		if e.Cause >= 0 {
 			reason = m.reason[e.Cause]
 		}
-		m.events = append(m.events, event{bin, m.leafOf[e.Place], reason, float64(e.N), !here || arrived != bin, false, e})
+		m.events = append(m.events, event{bin, m.leafOf[e.Place], reason, float64(e.N), !here ||
+			arrived != bin, false, e})
 	}
 	slices.SortStableFunc(m.events, func(a, b event) int {
-		return cmp.Or(cmp.Compare(a.from.Minute, b.from.Minute), cmp.Compare(one(a.reason < 0), one(b.reason < 0)))
+		return cmp.Or(cmp.Compare(a.from.Minute, b.from.Minute),
+			cmp.Compare(one(a.reason < 0), one(b.reason < 0)))
 	})
 	m.infer()
 }
@@ -314,7 +317,8 @@ func (m *model) infer() {
 		domain, provider := [2]int32{k[dimHost], k[dimDomain]}, [2]int32{k[dimHost], k[dimProvider]}
 		if e.reason >= 0 {
 			if c := &m.data.Causes[e.from.Cause]; ofSite(c) {
-				byDomain[domain], byProvider[provider] = last{e.reason, e.from.Minute}, last{e.reason, e.from.Minute}
+				byDomain[domain], byProvider[provider] = last{e.reason, e.from.Minute},
+					last{e.reason, e.from.Minute}
 			}
 			keep = append(keep, e)
 			continue
@@ -465,7 +469,8 @@ func (m *model) rate(n []float64, of *[numDims][]float64, events []past) []float
 	p := make([]float32, len(m.leaves))
 	for l := range m.leaves {
 		k := &m.leaves[l]
-		rate := provider[k[dimProvider]] * (f[dimSender][k[dimSender]] * f[dimHost][k[dimHost]] * f[dimDomain][k[dimDomain]])
+		rate := provider[k[dimProvider]] *
+			(f[dimSender][k[dimSender]] * f[dimHost][k[dimHost]] * f[dimDomain][k[dimDomain]])
 		p[l] = float32(min(mostRate, max(leastRate, rate)))
 	}
 	return p

@@ -125,7 +125,8 @@ func (o *owners) weigh(came []int64) {
 	var providers, relays interner
 	for i := range o.uses {
 		if p, u := &d.places[i], &o.uses[i]; u.n > 0 {
-			*u = use{o.hosts.id(p.host), o.domains.id(p.domain), providers.id(p.provider), relays.id(p.relay), int32(i), u.n}
+			*u = use{o.hosts.id(p.host), o.domains.id(p.domain), providers.id(p.provider),
+				relays.id(p.relay), int32(i), u.n}
 		}
 	}
 }
@@ -137,7 +138,9 @@ func most(uses []use, found func(*use)) {
 		var domain, provider []use
 		var best use
 		most := int64(0)
-		for domain, uses = run(uses, func(u *use) [2]int32 { return [2]int32{u.host, u.domain} }); len(domain) > 0; {
+		for domain, uses = run(uses, func(u *use) [2]int32 {
+			return [2]int32{u.host, u.domain}
+		}); len(domain) > 0; {
 			provider, domain = run(domain, func(u *use) [2]int32 { return [2]int32{u.provider} })
 			if sum, top := topRelay(provider); sum > most {
 				most, best = sum, top
@@ -217,7 +220,8 @@ func (o *owners) smarthosts(uses []use) {
 			for i := range relay[1:] {
 				domains += one(relay[i].domain != relay[i+1].domain)
 			}
-			if p := &o.data.places[relay[0].place]; 10*mailOf(relay) > 6*all && domains > 30 && !registry.IsProvider(o.data.texts[p.provider].Raw()) {
+			if p := &o.data.places[relay[0].place]; 10*mailOf(relay) > 6*all && domains > 30 &&
+				!registry.IsProvider(o.data.texts[p.provider].Raw()) {
 				o.smartOf[relay[0].host], o.smart[p.relay] = p.relay, true
 			}
 		}

@@ -61,7 +61,8 @@ func AddCondition(f *store.Filter, word string, keys []string) error {
 	key, value, found := strings.Cut(word, "=")
 	list := FilterList(f, key)
 	if !found || list == nil || !slices.Contains(keys, key) {
-		return fmt.Errorf("%q is not a condition; want KEY=VALUE with one of %s", word, strings.Join(keys, ", "))
+		return fmt.Errorf("%q is not a condition; want KEY=VALUE with one of %s", word,
+			strings.Join(keys, ", "))
 	}
 	switch key {
 	case "code":

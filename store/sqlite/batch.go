@@ -144,7 +144,8 @@ const (
 
 // add adds a statement, which is known by a number, with so many values.
 func (b *bundle) add(number, args int, values []byte) {
-	b.packed = append(append(binary.LittleEndian.AppendUint16(b.packed, uint16(number)), byte(args)), values...)
+	b.packed = append(append(binary.LittleEndian.AppendUint16(b.packed, uint16(number)), byte(args)),
+		values...)
 	b.ops++
 }
 
@@ -239,7 +240,8 @@ func (r *runner) run(b *bundle) error {
 			return err
 		}
 		query := []byte(r.queries[number])
-		if r.stmts[number] = C.prepare(r.db, (*C.uchar)(&query[0]), C.int(len(query))); r.stmts[number] == 0 {
+		if r.stmts[number] = C.prepare(r.db, (*C.uchar)(&query[0]),
+			C.int(len(query))); r.stmts[number] == 0 {
 			return r.err()
 		}
 	}
@@ -296,8 +298,12 @@ func (r *runner) close() {
 
 // err returns the error of the last call.
 func (r *runner) err() error {
-	e := sqlite3.Error{Code: sqlite3.ErrNo(C.errcode(r.db) & 0xff), ExtendedCode: sqlite3.ErrNoExtended(C.extended(r.db))}
-	if e.Code == sqlite3.ErrCantOpen || e.Code == sqlite3.ErrIoErr && e.ExtendedCode != sqlite3.ErrIoErrNoMem {
+	e := sqlite3.Error{
+		Code:         sqlite3.ErrNo(C.errcode(r.db) & 0xff),
+		ExtendedCode: sqlite3.ErrNoExtended(C.extended(r.db)),
+	}
+	if e.Code == sqlite3.ErrCantOpen || e.Code == sqlite3.ErrIoErr &&
+		e.ExtendedCode != sqlite3.ErrIoErrNoMem {
 		e.SystemErrno = syscall.Errno(C.system_errno(r.db))
 	}
 	return &runError{e, C.GoString(C.errmsg(r.db))}

@@ -90,7 +90,8 @@ func joined(blocks []*block) *block {
 }
 
 var compressor = sync.OnceValue(func() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(1<<20),
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithWindowSize(1<<20),
 		zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		panic(err) // the options are right
@@ -245,7 +246,8 @@ func decodeColumn(raw []byte, rows int, buf []int64, wanted bool) (c []int64, re
 		return nil, raw[1:], nil
 	}
 	size, n := binary.Uvarint(raw[1:])
-	if n <= 0 || size > uint64(len(raw)-1-n) || kind > columnSparse || kind != columnSparse && uint64(rows) > size {
+	if n <= 0 || size > uint64(len(raw)-1-n) || kind > columnSparse ||
+		kind != columnSparse && uint64(rows) > size {
 		return nil, nil, errBlock
 	}
 	raw, rest = raw[1+n:1+n+int(size)], raw[1+n+int(size):]

@@ -115,10 +115,12 @@ func (w *Writer) searchAll() {
 
 // addBounce adds what a bounce reports with an attempt.
 func (w *Writer) addBounce(a *store.Attempt, attempt int64) {
-	b := newBounce(store.Clean(string(a.MessageID)+" "+string(a.Bounce.QueueIDs)), strings.ToLower(store.Clean(string(a.Address)+" "+string(a.Bounce.Original))))
+	b := newBounce(store.Clean(string(a.MessageID)+" "+string(a.Bounce.QueueIDs)),
+		strings.ToLower(store.Clean(string(a.Address)+" "+string(a.Bounce.Original))))
 	b.id, b.time, b.attempt, b.kind = w.nextID("feedback"), a.Time, attempt, store.FeedbackUnmatched
 	w.sink.exec("INSERT INTO feedback (id, kind, time, series, cause, attempt, ids, addresses, text) VALUES (?,?,?,?,?,?,?,?,?)",
-		b.id, int64(b.kind), a.Time, a.Series, a.Cause, attempt, strings.Join(b.ids, " "), strings.Join(b.addresses, " "), a.Text)
+		b.id, int64(b.kind), a.Time, a.Series, a.Cause, attempt, strings.Join(b.ids, " "),
+		strings.Join(b.addresses, " "), a.Text)
 	w.note(fleet.Feedback, b.id)
 	w.bounces.add(b)
 	w.bounces.unsought = append(w.bounces.unsought, b)
@@ -129,7 +131,8 @@ func (w *Writer) AddComplaint(c *store.Complaint) {
 	id, address := store.Clean(string(c.MessageID)), strings.ToLower(store.Clean(string(c.Address)))
 	w.note(fleet.Feedback, w.lastID["feedback"]+1)
 	w.sink.exec("INSERT INTO feedback (id, kind, time, series, cause, ids, addresses, text, hash) VALUES (?,?,?,?,0,?,?,?,?) ON CONFLICT (hash) DO NOTHING",
-		w.nextID("feedback"), int64(store.FeedbackComplaint), c.Time, c.Series, id, address, store.Clean(c.Type), int64(hash64(id+"\x00"+address)))
+		w.nextID("feedback"), int64(store.FeedbackComplaint), c.Time, c.Series, id, address,
+		store.Clean(c.Type), int64(hash64(id+"\x00"+address)))
 }
 
 // deliveredBefore notes a delivery that a bounce is about.
@@ -150,7 +153,8 @@ func (w *Writer) deliveredBefore(d *store.Delivery) {
 // accepted notes a delivery of the mail that b reports as failed. The latest counts.
 func (w *Writer) accepted(b *bounce, series, time int64) {
 	time = floor(time, 1_000_000) * 1_000_000 // as blocks of deliveries have it
-	if b.kind == store.FeedbackRepeated || b.sent != 0 && (time < b.sentAt || time == b.sentAt && series <= b.sent) {
+	if b.kind == store.FeedbackRepeated || b.sent != 0 &&
+		(time < b.sentAt || time == b.sentAt && series <= b.sent) {
 		return
 	}
 	b.kind, b.sent, b.sentAt = store.FeedbackRefused, series, time
@@ -213,10 +217,13 @@ func (w *Writer) searchRows() error {
 		for _, id := range b.ids {
 			hash := int64(lookupHash(id))
 			ids = append(ids, b.id)
-			ranges = append(ranges, lookupRange{hash, hash, dayOf(b.time - bounceWithin.Microseconds()), dayOf(b.time + bounceSkew.Microseconds())})
+			ranges = append(ranges, lookupRange{hash, hash, dayOf(b.time - bounceWithin.Microseconds()),
+				dayOf(b.time + bounceSkew.Microseconds())})
 		}
 	}
-	refs, err := findLookups(func(query string, args []any, row func(*sql.Rows) error) error { return w.each(query, row, args...) }, ranges)
+	refs, err := findLookups(func(query string, args []any, row func(*sql.Rows) error) error {
+		return w.each(query, row, args...)
+	}, ranges)
 	if err != nil {
 		return err
 	}
@@ -231,7 +238,8 @@ func (w *Writer) searchRows() error {
 	var found []told
 	err = w.each(findTold, func(r *sql.Rows) error {
 		var f told
-		err := r.Scan(&f.bounce, &f.recipient, &f.series, &f.messageID, &f.queueID, &f.address, &f.state, &f.at)
+		err := r.Scan(&f.bounce, &f.recipient, &f.series, &f.messageID, &f.queueID, &f.address,
+			&f.state, &f.at)
 		if byID[f.bounce].isAbout(idHash([]byte(f.messageID)), f.queueID) {
 			found = append(found, f)
 		}
@@ -291,7 +299,8 @@ func (w *Writer) searchDeliveries(list []*bounce) error {
 			blocks = append(blocks, id)
 		}
 		return err
-	}, hour(first-bounceWithin.Microseconds())*blocksPerHour, (hour(last+bounceSkew.Microseconds())+1)*blocksPerHour)
+	}, hour(first-bounceWithin.Microseconds())*blocksPerHour,
+		(hour(last+bounceSkew.Microseconds())+1)*blocksPerHour)
 	for _, id := range blocks {
 		if err == nil {
 			err = w.searchBlock(id, wanted)

@@ -84,7 +84,8 @@ const backupFolder = ".mailfail-backup-*"
 func removeInterrupted(dir string) {
 	left, _ := filepath.Glob(filepath.Join(dir, backupFolder)) // a [ in dir: none
 	for _, folder := range left {
-		if info, err := os.Lstat(folder); err == nil && info.IsDir() && time.Since(info.ModTime()) > 24*time.Hour {
+		if info, err := os.Lstat(folder); err == nil && info.IsDir() &&
+			time.Since(info.ModTime()) > 24*time.Hour {
 			_ = os.RemoveAll(folder)
 		}
 	}
@@ -129,7 +130,9 @@ func (db *DB) Sizes(ctx context.Context) (sizes []Size, err error) {
 		if err := row.Scan(&free.Rows, &free.Bytes); err != nil {
 			return err
 		}
-		slices.SortFunc(sizes, func(a, b Size) int { return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Table, b.Table)) })
+		slices.SortFunc(sizes, func(a, b Size) int {
+			return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Table, b.Table))
+		})
 		sizes = append(sizes, free)
 		return nil
 	})

@@ -79,7 +79,8 @@ func minuteOf(time int64) int32 {
 }
 
 func (w *Writer) count(series, cause, time int64, c *store.Counts) {
-	w.enter(minuteOf(time), series, cause, [fields]int64{c.Delivered, c.Recipients, c.Suspended, c.Handed, c.Messages, c.Accepted, c.Expected, c.Heard})
+	w.enter(minuteOf(time), series, cause, [fields]int64{c.Delivered, c.Recipients, c.Suspended, c.Handed,
+		c.Messages, c.Accepted, c.Expected, c.Heard})
 	if len(w.counts) >= maxEntries && w.countErr == nil {
 		w.countErr = w.flushCounts()
 	}
@@ -90,7 +91,10 @@ func (w *Writer) count(series, cause, time int64, c *store.Counts) {
 func (w *Writer) enter(minute int32, series, cause int64, n [fields]int64) {
 	const most = math.MaxInt16 / 2
 	hour := hourOf(minute)
-	e := countEntry{hourSeries: int64(hour)<<32 | int64(uint32(series)), causeMinute: cause<<32 | int64(minute) - 60*int64(hour)}
+	e := countEntry{
+		hourSeries:  int64(hour)<<32 | int64(uint32(series)),
+		causeMinute: cause<<32 | int64(minute) - 60*int64(hour),
+	}
 	for n != [fields]int64{} {
 		for f := range n {
 			e.n[f] = int16(min(max(n[f], -most), most))
@@ -109,7 +113,8 @@ type countRow struct {
 }
 
 func (r *countRow) compare(o *countRow) int {
-	return cmp.Or(cmp.Compare(r.series, o.series), cmp.Compare(r.cause, o.cause), cmp.Compare(r.minute, o.minute))
+	return cmp.Or(cmp.Compare(r.series, o.series), cmp.Compare(r.cause, o.cause),
+		cmp.Compare(r.minute, o.minute))
 }
 
 // flushCounts writes what was counted, hour by hour.
@@ -165,7 +170,11 @@ func (w *Writer) foldEntries(places []keyed) []countRow {
 	for _, p := range places {
 		e := &w.counts[p.at]
 		if differs(e) {
-			rows = append(rows, countRow{series: int64(int32(e.hourSeries)), cause: e.causeMinute >> 32, minute: int64(int32(e.causeMinute))})
+			rows = append(rows, countRow{
+				series: int64(int32(e.hourSeries)),
+				cause:  e.causeMinute >> 32,
+				minute: int64(int32(e.causeMinute)),
+			})
 		}
 		r := &rows[len(rows)-1]
 		for f, n := range e.n {

@@ -58,10 +58,17 @@ func (w *Writer) AddDelivery(d *store.Delivery) {
 	if d.Step == store.StepPlaced {
 		id = d.Place
 	}
-	if n := len(local) - len(d.Domain); n > 0 && len(d.Domain) > 0 && local[n-1] == '@' && bytes.HasSuffix(local, d.Domain) {
+	if n := len(local) - len(d.Domain); n > 0 && len(d.Domain) > 0 && local[n-1] == '@' &&
+		bytes.HasSuffix(local, d.Domain) {
 		local = local[:n]
 	}
-	r := delivered{series: d.Series, id: idHash(d.MessageID), text: int32(len(l.text)), queueID: int32(len(id)), local: int32(len(local))}
+	r := delivered{
+		series:  d.Series,
+		id:      idHash(d.MessageID),
+		text:    int32(len(l.text)),
+		queueID: int32(len(id)),
+		local:   int32(len(local)),
+	}
 	second := floor(d.Time, 1_000_000)
 	r.hour = floor(second, 3600)
 	r.second = int32(second-r.hour*3600) + 3600*int32(d.Step)
@@ -186,7 +193,8 @@ func isJoined(n, rows int, room int64) bool {
 // encode returns the filter and the block of rows, in the order of time.
 func (l *deliveries) encode(rows []delivered) (filter, data []byte) {
 	slices.SortFunc(rows, func(a, b delivered) int {
-		return cmp.Or(cmp.Compare(a.second, b.second), bytes.Compare(l.queueID(&a), l.queueID(&b)), bytes.Compare(l.local(&a), l.local(&b)), cmp.Compare(a.series, b.series))
+		return cmp.Or(cmp.Compare(a.second, b.second), bytes.Compare(l.queueID(&a), l.queueID(&b)),
+			bytes.Compare(l.local(&a), l.local(&b)), cmp.Compare(a.series, b.series))
 	})
 	var cols [5][]int64
 	for i := range cols {
@@ -196,7 +204,8 @@ func (l *deliveries) encode(rows []delivered) (filter, data []byte) {
 	var texts []byte
 	for i := range rows {
 		r := &rows[i]
-		cols[0][i], cols[1][i], cols[2][i], cols[3][i], cols[4][i] = r.series, int64(r.second), r.id, int64(r.queueID), int64(r.local)
+		cols[0][i], cols[1][i], cols[2][i], cols[3][i], cols[4][i] = r.series, int64(r.second), r.id,
+			int64(r.queueID), int64(r.local)
 		texts = append(texts, l.queueID(r)...)
 		addTo(filter, hashOf(l.local(r)))
 		addTo(filter, hashOf(l.queueID(r)))
@@ -238,7 +247,15 @@ func (l *deliveries) read(rows []delivered, hour int64, data []byte) ([]delivere
 	}
 	id, local := texts[:ids], texts[ids:]
 	for i := range b.rows {
-		r := delivered{hour: hour, series: b.at(0, i), second: int32(b.at(1, i)), id: b.at(2, i), text: int32(len(l.text)), queueID: int32(b.at(3, i)), local: int32(b.at(4, i))}
+		r := delivered{
+			hour:    hour,
+			series:  b.at(0, i),
+			second:  int32(b.at(1, i)),
+			id:      b.at(2, i),
+			text:    int32(len(l.text)),
+			queueID: int32(b.at(3, i)),
+			local:   int32(b.at(4, i)),
+		}
 		l.text = append(append(l.text, id[:r.queueID]...), local[:r.local]...)
 		id, local = id[r.queueID:], local[r.local:]
 		rows = append(rows, r)

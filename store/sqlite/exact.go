@@ -32,7 +32,8 @@ func pairOf(a *store.Attempt) (pair int64, ok bool) {
 	case a.Format == store.SendFormat:
 		kind = pairLost
 	}
-	return int64(hash64(fmt.Sprintf("%s\x00%s\x00%d", a.MessageID, bytes.ToLower(a.Address), a.Outcome)))&^pairKinds | kind, true
+	return int64(hash64(fmt.Sprintf("%s\x00%s\x00%d", a.MessageID, bytes.ToLower(a.Address),
+		a.Outcome)))&^pairKinds | kind, true
 }
 
 func hash64(s string) uint64 {
@@ -59,7 +60,9 @@ func (w *Writer) added(pair, time int64) {
 
 // disjoint joins those of spans that overlap.
 func disjoint(spans []span) []span {
-	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(cmp.Compare(a.pair, b.pair), cmp.Compare(a.from, b.from)) })
+	slices.SortFunc(spans, func(a, b span) int {
+		return cmp.Or(cmp.Compare(a.pair, b.pair), cmp.Compare(a.from, b.from))
+	})
 	joined := spans[:0]
 	for _, s := range spans {
 		if n := len(joined) - 1; n >= 0 && joined[n].pair == s.pair && s.from <= joined[n].to {

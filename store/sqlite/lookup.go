@@ -347,7 +347,8 @@ type lookupRange struct{ low, high, since, until int64 }
 func allDays(low, high int64) lookupRange { return lookupRange{low, high, -1 << 40, 1 << 40} }
 
 // findLookups returns the references of the entries in each of some ranges, in order.
-func findLookups(each func(query string, args []any, row func(*sql.Rows) error) error, ranges []lookupRange) ([][]int64, error) {
+func findLookups(each func(query string, args []any, row func(*sql.Rows) error) error,
+	ranges []lookupRange) ([][]int64, error) {
 	if len(ranges) == 0 {
 		return nil, nil
 	}
@@ -358,7 +359,8 @@ func findLookups(each func(query string, args []any, row func(*sql.Rows) error) 
 	}
 	found := make([][]int64, len(ranges))
 	add := func(i int, e lookupEntry) {
-		if r := &ranges[i]; int64(e.day) >= r.since && int64(e.day) <= r.until && int64(e.hash) >= r.low && int64(e.hash) <= r.high {
+		if r := &ranges[i]; int64(e.day) >= r.since && int64(e.day) <= r.until && int64(e.hash) >= r.low &&
+			int64(e.hash) <= r.high {
 			found[i] = append(found[i], e.ref)
 		}
 	}

@@ -89,7 +89,9 @@ func (db *DB) mergeAnew(ctx context.Context, parts []part, there map[string]part
 	}
 	for origin, p := range there {
 		if !named[origin] {
-			return fmt.Errorf("merge: a database has grown since it was merged, so that %s has to be made anew: name %s too, which is a part of it", db.path, p.Path)
+			return fmt.Errorf(
+				"merge: a database has grown since it was merged, so that %s has to be made anew: name "+
+					"%s too, which is a part of it", db.path, p.Path)
 		}
 	}
 	var own int64
@@ -97,7 +99,8 @@ func (db *DB) mergeAnew(ctx context.Context, parts []part, there map[string]part
 		return db.explain("merge into", err)
 	}
 	if own > 0 {
-		return fmt.Errorf("merge: a database has grown since it was merged, and %s also has what it read itself: merge all into a new one", db.path)
+		return fmt.Errorf("merge: a database has grown since it was merged, and %s also has what it read "+
+			"itself: merge all into a new one", db.path)
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(db.path), ".mailfail-merge-*")
 	if err != nil {
@@ -261,7 +264,10 @@ func (m *merging) add(p part) error {
 	for table, last := range m.lastID {
 		m.base[table] = last
 	}
-	for _, step := range []func() error{m.addNames, m.addRows, m.addCounts, m.addOtherDeliveries, m.addOtherSegments, func() error { return m.note(p) }} {
+	for _, step := range []func() error{m.addNames, m.addRows, m.addCounts, m.addOtherDeliveries,
+		m.addOtherSegments, func() error {
+			return m.note(p)
+		}} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -429,7 +435,8 @@ func (m *merging) addLookupsBehind(run, hash int64) (last int64, more bool, err 
 	}
 	last = int64(entries[len(entries)-1].hash)
 	for i := range entries {
-		entries[i].ref += 2 * m.base[map[int64]string{0: "message_rows", 1: "rejection_rows"}[entries[i].ref%2]]
+		entries[i].ref += 2 * m.base[map[int64]string{0: "message_rows",
+			1: "rejection_rows"}[entries[i].ref%2]]
 	}
 	return last, blocks == most, m.packLookups(m.sorting.inOrder(entries))
 }
@@ -582,7 +589,8 @@ func (m *merging) note(p part) error {
 			return err
 		}
 	}
-	for _, name := range []string{metaRowsFrom, metaCountsFrom, metaDeliveriesFrom, metaLastMessage, metaPartSources} {
+	for _, name := range []string{metaRowsFrom, metaCountsFrom, metaDeliveriesFrom, metaLastMessage,
+		metaPartSources} {
 		query := "SELECT IFNULL(max(CAST(value AS INTEGER)), 0) FROM other.meta WHERE name = ?"
 		switch name {
 		case metaLastMessage:

@@ -154,7 +154,8 @@ const firstRows = "INSERT INTO texts VALUES (1, ''); INSERT OR REPLACE INTO meta
 type oldSchema int
 
 func (v oldSchema) Error() string {
-	return fmt.Sprintf("it has schema %d, this mailfail needs %d: `mailfail ingest` and `follow` bring it up to date", int(v), schemaVersion)
+	return fmt.Sprintf("it has schema %d, this mailfail needs %d: `mailfail ingest` and `follow` bring "+
+		"it up to date", int(v), schemaVersion)
 }
 
 // checkSpace reports whether there is room for what is made anew. For some time a
@@ -165,7 +166,8 @@ func (db *DB) checkSpace(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	if free, ok := freeSpace(filepath.Dir(db.path)); ok && free < size {
-		return fmt.Errorf("bring it up to date: %d MB of space are needed, %d MB are free: free some and run again", size>>20+1, free>>20)
+		return fmt.Errorf("bring it up to date: %d MB of space are needed, %d MB are free: free some and "+
+			"run again", size>>20+1, free>>20)
 	}
 	return nil
 }
@@ -173,14 +175,18 @@ func (db *DB) checkSpace(ctx context.Context, conn *sql.Conn) error {
 // makeRoom puts the tables of schema 2 aside that have another form in schema 3,
 // creates the new ones, and fills the dictionaries.
 func makeRoom(ctx context.Context, conn *sql.Conn) error {
-	for _, index := range []string{"messages_queue_id", "messages_message_id", "recipients_message", "recipients_last_seen", "recipients_address",
-		"attempts_time", "attempts_pair", "attempts_exact", "attempts_recipient", "rejections_time", "rejections_line"} {
+	for _, index := range []string{"messages_queue_id", "messages_message_id", "recipients_message",
+		"recipients_last_seen", "recipients_address",
+		"attempts_time", "attempts_pair", "attempts_exact", "attempts_recipient", "rejections_time",
+		"rejections_line"} {
 		if _, err := conn.ExecContext(ctx, "DROP INDEX IF EXISTS "+index); err != nil {
 			return err
 		}
 	}
-	for _, table := range []string{"series", "causes", "counts", "messages", "recipients", "attempts", "rejections"} {
-		if _, err := conn.ExecContext(ctx, fmt.Sprintf("ALTER TABLE %s RENAME TO old_%s", table, table)); err != nil {
+	for _, table := range []string{"series", "causes", "counts", "messages", "recipients", "attempts",
+		"rejections"} {
+		if _, err := conn.ExecContext(ctx,
+			fmt.Sprintf("ALTER TABLE %s RENAME TO old_%s", table, table)); err != nil {
 			return err
 		}
 	}
@@ -198,7 +204,8 @@ func makeRoom(ctx context.Context, conn *sql.Conn) error {
 }
 
 // errUnfinished is the error of a database that is only in part brought up to date.
-var errUnfinished = fmt.Errorf("it is being brought up to date, and that was interrupted: `mailfail ingest` and `follow` go on with it")
+var errUnfinished = fmt.Errorf(
+	"it is being brought up to date, and that was interrupted: `mailfail ingest` and `follow` go on with it")
 
 // checkUpgrade reports whether a database is still being brought up to date.
 func checkUpgrade(q querier) error {
@@ -282,7 +289,8 @@ func (w *Writer) upgradeSome(progress func(done, total int64)) (done bool, err e
 	return done, w.Commit()
 }
 
-func (w *Writer) upgradeFrom(step int, after int64, progress func(done, total int64)) (done bool, err error) {
+func (w *Writer) upgradeFrom(step int, after int64,
+	progress func(done, total int64)) (done bool, err error) {
 	if step == len(upgradeSteps) {
 		for _, s := range upgradeSteps[:step-1] {
 			w.sink.exec("DROP TABLE " + s.table)
@@ -334,7 +342,8 @@ func (w *Writer) upgradeMessages(after int64) (last int64, n int, err error) {
 		var format, host, instance, size, first int64
 		var queueID, messageID, client, clientIP string
 		var sender sql.NullString
-		if err := r.Scan(&last, &format, &host, &instance, &queueID, &messageID, &sender, &client, &clientIP, &size, &first); err != nil {
+		if err := r.Scan(&last, &format, &host, &instance, &queueID, &messageID, &sender, &client, &clientIP,
+			&size, &first); err != nil {
 			return err
 		}
 		n++
@@ -358,7 +367,8 @@ func (w *Writer) upgradeRecipients(after int64) (last int64, n int, err error) {
 		var message, series, state, first, seen int64
 		var address string
 		var final, cause, exact sql.NullInt64
-		if err := r.Scan(&last, &message, &series, &address, &state, &first, &seen, &final, &cause, &exact); err != nil {
+		if err := r.Scan(&last, &message, &series, &address, &state, &first, &seen, &final, &cause,
+			&exact); err != nil {
 			return err
 		}
 		n++
@@ -367,7 +377,8 @@ func (w *Writer) upgradeRecipients(after int64) (last int64, n int, err error) {
 			text, err := w.text(address)
 			w.sink.exec(`INSERT INTO recipient_rows (id, message, series, address, state, first_seen, last_seen, final_at, cause, exact_cause, troubled)
 				VALUES (?,?,?,?,?,?,?,?,?,?,?)`, id, message, series, text, state, first, seen,
-				nullable(final.Int64, final.Valid), nullable(cause.Int64, cause.Valid), nullable(exact.Int64, exact.Valid), cause.Valid)
+				nullable(final.Int64, final.Valid), nullable(cause.Int64, cause.Valid),
+				nullable(exact.Int64, exact.Valid), cause.Valid)
 			w.findMessage(address, first, message)
 			return err
 		})
@@ -382,7 +393,8 @@ func (w *Writer) upgradeAttempts(after int64) (last int64, n int, err error) {
 		var time, recipient, series, outcome, cause, service int64
 		var ip, text string
 		var delay, exact, own, pair sql.NullInt64
-		if err := r.Scan(&last, &time, &recipient, &series, &outcome, &cause, &service, &ip, &delay, &text, &exact, &own, &pair); err != nil {
+		if err := r.Scan(&last, &time, &recipient, &series, &outcome, &cause, &service, &ip, &delay, &text,
+			&exact, &own, &pair); err != nil {
 			return err
 		}
 		n++
@@ -391,7 +403,8 @@ func (w *Writer) upgradeAttempts(after int64) (last int64, n int, err error) {
 			t, err := w.textIDs(ip, text)
 			w.sink.exec(`INSERT INTO attempt_rows (id, time, recipient, series, outcome, cause, service, ip, delay, text, first, exact, own_cause, pair)
 				VALUES (?,?,?,?,?,?,?,?,?,?,0,?,?,?)`, id, time, recipient, series, outcome, cause, service, t[0], nullable(delay.Int64, delay.Valid), t[1],
-				nullable(exact.Int64, exact.Valid), nullable(own.Int64, own.Valid), nullable(pair.Int64, pair.Valid))
+				nullable(exact.Int64, exact.Valid), nullable(own.Int64, own.Valid),
+				nullable(pair.Int64, pair.Valid))
 			return err
 		})
 		return nil
@@ -406,7 +419,8 @@ func (w *Writer) upgradeRejections(after int64) (last int64, n int, err error) {
 		var queueID, client, clientIP, recipient, text string
 		var sender sql.NullString
 		var hash sql.NullInt64
-		if err := r.Scan(&last, &time, &series, &cause, &service, &queueID, &client, &clientIP, &sender, &recipient, &text, &hash, &times, &main, &copied); err != nil {
+		if err := r.Scan(&last, &time, &series, &cause, &service, &queueID, &client, &clientIP, &sender,
+			&recipient, &text, &hash, &times, &main, &copied); err != nil {
 			return err
 		}
 		n++

@@ -22,7 +22,8 @@ import (
 // ended stay: messageOf returns the id of the row that the state of such a message
 // refers to, 0 for none. Positions in logs are never removed: so no line that was
 // read is read again.
-func (w *Writer) Prune(ctx context.Context, r store.Retention, messageOf func(state []byte) int64) (store.Pruned, error) {
+func (w *Writer) Prune(ctx context.Context, r store.Retention,
+	messageOf func(state []byte) int64) (store.Pruned, error) {
 	p := &pruning{Writer: w, ctx: ctx, messageOf: messageOf}
 	w.version = -1 // see hold
 	// SQLite overwrites deleted rows in the pages that it keeps.
@@ -118,7 +119,8 @@ func (p *pruning) rows(before int64) error {
 	for _, t := range []struct {
 		table, column string
 		below         int64
-	}{{"connections", "minute", store.Minute(before)}, {"submissions", "hour", hour}, {"troubles", "hour", hour}} {
+	}{{"connections", "minute", store.Minute(before)}, {"submissions", "hour", hour},
+		{"troubles", "hour", hour}} {
 		if err == nil {
 			err = p.removeBelow(&p.done.Other, t.table, t.column, t.below)
 		}
@@ -399,7 +401,8 @@ func (p *pruning) counts(before time.Time) error {
 	for _, t := range []struct {
 		table, column string
 		below         int64
-	}{{"counts", "id", day * 24 * blocksPerHour}, {"days", "day", day}, {"volumes", "hour", day * 24}, {"lines", "minute", day * minutesPerDay}, {"feedback", "time", micros}} {
+	}{{"counts", "id", day * 24 * blocksPerHour}, {"days", "day", day}, {"volumes", "hour", day * 24},
+		{"lines", "minute", day * minutesPerDay}, {"feedback", "time", micros}} {
 		n := new(int64)
 		if t.table == "counts" {
 			n = &p.done.Counts
@@ -526,7 +529,8 @@ func (p *pruning) pageSize() int64 {
 
 // Prunable returns what Prune would remove now; of texts, and of what finds rows,
 // it does not say.
-func (db *DB) Prunable(ctx context.Context, r store.Retention, messageOf func(state []byte) int64) (p store.Pruned, err error) {
+func (db *DB) Prunable(ctx context.Context, r store.Retention,
+	messageOf func(state []byte) int64) (p store.Pruned, err error) {
 	err = db.transaction(ctx, func(t *tx) error {
 		count := func(n *int64, query string, args ...any) error {
 			var v int64
@@ -543,7 +547,8 @@ func (db *DB) Prunable(ctx context.Context, r store.Retention, messageOf func(st
 		}); err != nil {
 			return err
 		}
-		rows, hour, day := r.Rows.UnixMicro(), int64(hourOf(minuteOf(r.Rows.UnixMicro()))), dayOf(r.Counts.UnixMicro())
+		rows, hour, day := r.Rows.UnixMicro(), int64(hourOf(minuteOf(r.Rows.UnixMicro()))),
+			dayOf(r.Counts.UnixMicro())
 		const kept = "message IN (SELECT value FROM json_each(?2))"
 		for _, q := range []struct {
 			wanted bool

@@ -33,7 +33,8 @@ const (
 type mailer struct{ format, host, sender int64 }
 
 func (m mailer) compare(o mailer) int {
-	return cmp.Or(cmp.Compare(m.format, o.format), cmp.Compare(m.host, o.host), cmp.Compare(m.sender, o.sender))
+	return cmp.Or(cmp.Compare(m.format, o.format), cmp.Compare(m.host, o.host),
+		cmp.Compare(m.sender, o.sender))
 }
 
 // quarterSums adds up the hours of a day.
@@ -51,7 +52,8 @@ func (w *Writer) newQuarterSums() (*quarterSums, error) {
 	numbers := map[mailer]int32{}
 	t := &tx{ctx: context.Background(), conn: w.conn}
 	err := t.ints("SELECT id, "+seriesColumns+" FROM series ORDER BY id", nil, func(v []int64) error {
-		s := series{v[0], int32(v[1]), int32(v[2]), int32(v[3]), int32(v[4]), int32(v[5]), int32(v[6]), registry.Direction(v[7]), v[8] != 0}
+		s := series{v[0], int32(v[1]), int32(v[2]), int32(v[3]), int32(v[4]), int32(v[5]), int32(v[6]),
+			registry.Direction(v[7]), v[8] != 0}
 		q.series = append(q.series, s)
 		if s.own {
 			return nil
@@ -129,7 +131,8 @@ func (t *tx) summedDays(since, until int64) (map[int64]bool, error) {
 	days := map[int64]bool{}
 	err := t.ints(`SELECT day FROM days WHERE day BETWEEN ? AND ?
 		AND 24 = (SELECT count(*) FROM segments WHERE kind = ? AND first BETWEEN 24 * day AND 24 * day + 23)`,
-		[]any{floorDiv(since, minutesPerDay), floorDiv(until-1, minutesPerDay), segmentQuarters}, func(v []int64) error {
+		[]any{floorDiv(since, minutesPerDay), floorDiv(until-1, minutesPerDay), segmentQuarters},
+		func(v []int64) error {
 			days[v[0]] = true
 			return nil
 		})
@@ -158,12 +161,18 @@ type recipientSums struct {
 // cannot. Sums are known by senders and hosts.
 func (f *flow) summarize(to store.FlowSummer) (rest []store.Window, err error) {
 	before, last := f.windows[:len(f.windows)-1], f.windows[len(f.windows)-1]
-	s := &summary{flow: f, to: to, mailers: map[mailer]int32{}, length: store.Minute(last.Until.UnixMicro()) - store.Minute(last.Since.UnixMicro())}
+	s := &summary{
+		flow:    f,
+		to:      to,
+		mailers: map[mailer]int32{},
+		length:  store.Minute(last.Until.UnixMicro()) - store.Minute(last.Since.UnixMicro()),
+	}
 	if len(before) == 0 || len(f.filter.Domains)+len(f.filter.Providers)+len(f.filter.Directions) > 0 {
 		return f.windows, nil
 	}
 	for _, w := range f.windows {
-		if w.Since.IsZero() || w.Until.IsZero() || mod(store.Minute(w.Since.UnixMicro()), minutesPerQuarter) != 0 {
+		if w.Since.IsZero() || w.Until.IsZero() ||
+			mod(store.Minute(w.Since.UnixMicro()), minutesPerQuarter) != 0 {
 			return f.windows, nil
 		}
 	}
@@ -217,7 +226,8 @@ func (s *summary) partsOfLast(summed map[int64]bool) (parts, others []store.Wind
 	for day := first; day*minutesPerDay < end; day++ {
 		for _, w := range periodsOf([][2]int64{span}, day) {
 			minutes := store.Minute(w.Until.UnixMicro()) - store.Minute(w.Since.UnixMicro())
-			if summed[day] && 2*minutes > minutesPerDay && mod(store.Minute(w.Until.UnixMicro()), minutesPerQuarter) == 0 {
+			if summed[day] && 2*minutes > minutesPerDay &&
+				mod(store.Minute(w.Until.UnixMicro()), minutesPerQuarter) == 0 {
 				parts = append(parts, w)
 			} else {
 				others = append(others, w)
@@ -274,10 +284,11 @@ func (s *summary) among(places []bool) []int32 {
 // eachMinute calls each with the minutes of some windows.
 func (f *flow) eachMinute(windows []store.Window, numbers []int32, each func(*store.FlowRows)) error {
 	for _, w := range windows {
-		err := f.eachCounts(w, true, allColumns&^(1<<countCause), func(b *block, first, since, until int64) error {
-			f.block(b, first, since, until, numbers, each)
-			return nil
-		})
+		err := f.eachCounts(w, true, allColumns&^(1<<countCause),
+			func(b *block, first, since, until int64) error {
+				f.block(b, first, since, until, numbers, each)
+				return nil
+			})
 		if err != nil {
 			return err
 		}
@@ -288,9 +299,13 @@ func (f *flow) eachMinute(windows []store.Window, numbers []int32, each func(*st
 // periodsOf returns what some spans have of a day.
 func periodsOf(spans [][2]int64, day int64) (list []store.Window) {
 	for _, w := range spans {
-		since, until := max(store.Minute(w[0]), day*minutesPerDay), min(store.Minute(w[1]), (day+1)*minutesPerDay)
+		since, until := max(store.Minute(w[0]), day*minutesPerDay),
+			min(store.Minute(w[1]), (day+1)*minutesPerDay)
 		if since < until {
-			list = append(list, store.Window{Since: time.UnixMicro(since * store.MinuteMicros), Until: time.UnixMicro(until * store.MinuteMicros)})
+			list = append(list, store.Window{
+				Since: time.UnixMicro(since * store.MinuteMicros),
+				Until: time.UnixMicro(until * store.MinuteMicros),
+			})
 		}
 	}
 	return list
@@ -322,7 +337,8 @@ func (s *recipientSums) add(b *block, first, since, until, _, sign int64) error 
 	series, minutes := b.cols[countSeries], b.cols[countMinute]
 	sum := func(sums, column []int64) {
 		for i, n := range column {
-			if id := series[i]; uint64(id) < uint64(len(sums)) && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
+			if id := series[i]; uint64(id) < uint64(len(sums)) &&
+				(minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
 				sums[id] += sign * n
 			}
 		}
@@ -371,7 +387,9 @@ func (s *summary) quarters(days map[int64]bool, parts []store.Window) error {
 	i := 0
 	return s.eachBlock("SELECT data FROM segments WHERE kind = ? AND first IN (SELECT value FROM json_each(?)) ORDER BY first", []any{segmentQuarters, list(hours)}, allColumns,
 		func(b *block) error {
-			s.hour(hours[i], b, func(minute int64) bool { return spanOf(spans, minute*store.MinuteMicros) >= 0 })
+			s.hour(hours[i], b, func(minute int64) bool {
+				return spanOf(spans, minute*store.MinuteMicros) >= 0
+			})
 			i++
 			return nil
 		})
@@ -411,14 +429,16 @@ func (s *summary) hour(hour int64, b *block, within func(minute int64) bool) {
 			continue
 		}
 		rows := &s.quarter
-		rows.Minute, rows.Mail, rows.Recipients, rows.Accepted = minute, rows.Mail[:0], rows.Recipients[:0], rows.Accepted[:0]
+		rows.Minute, rows.Mail, rows.Recipients, rows.Accepted = minute, rows.Mail[:0], rows.Recipients[:0],
+			rows.Accepted[:0]
 		for i := range b.rows {
 			recipients, accepted := b.at(quarterRecipients+int(q), i), b.at(quarterAccepted+int(q), i)
 			if recipients|accepted == 0 {
 				continue
 			}
 			if m := mailers[i].number; m >= 0 {
-				rows.Mail, rows.Recipients, rows.Accepted = append(rows.Mail, m), append(rows.Recipients, recipients), append(rows.Accepted, accepted)
+				rows.Mail, rows.Recipients, rows.Accepted = append(rows.Mail, m),
+					append(rows.Recipients, recipients), append(rows.Accepted, accepted)
 			}
 		}
 		if len(rows.Mail) > 0 {
@@ -433,10 +453,19 @@ func (s *summary) mailer(m mailer) int32 {
 	if !ok {
 		n = -1
 		format, host, sender := s.cat.name(m.format), s.cat.name(m.host), s.cat.name(m.sender)
-		if like := (&series{format: format, host: host, sender: sender, domain: emptyName, relay: emptyName}); s.filter.matchSeries(s.cat, like) {
+		if like := (&series{
+			format: format,
+			host:   host,
+			sender: sender,
+			domain: emptyName,
+			relay:  emptyName,
+		}); s.filter.matchSeries(s.cat, like) {
 			n = s.mails
 			s.mails++
-			s.to.AddMail(&store.FlowMail{Host: registry.Foreign(s.cat.names[host]), Sender: registry.Foreign(s.cat.names[sender])})
+			s.to.AddMail(&store.FlowMail{
+				Host:   registry.Foreign(s.cat.names[host]),
+				Sender: registry.Foreign(s.cat.names[sender]),
+			})
 		}
 		s.mailers[m] = n
 	}

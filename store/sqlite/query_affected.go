@@ -11,7 +11,8 @@ import (
 
 // Affected calls each with the recipients that failed in a window, and those
 // that are pending at its end.
-func (q *reader) Affected(ctx context.Context, w store.Window, f store.Filter, each func(*store.Affected) error) error {
+func (q *reader) Affected(ctx context.Context, w store.Window, f store.Filter,
+	each func(*store.Affected) error) error {
 	return q.read(ctx, func(t *tx) error {
 		cat, err := t.catalog()
 		if err != nil {
@@ -70,14 +71,16 @@ func (c *counter) affectedRows() (rows []affectedRow, err error) {
 			}
 			b.recipient(i, &p)
 			state := p.at(until)
-			if state != registry.StatePending && state != registry.StateBounced && state != registry.StateExpired || c.cause(int64(p.cause)) == nil {
+			if state != registry.StatePending && state != registry.StateBounced &&
+				state != registry.StateExpired || c.cause(int64(p.cause)) == nil {
 				continue
 			}
 			last := min(p.last, until)
 			if state != registry.StatePending {
 				last = p.final
 			}
-			rows = append(rows, affectedRow{p.id, p.first, last, place, p.cause, state, p.cause != 0 || p.troubled})
+			rows = append(rows,
+				affectedRow{p.id, p.first, last, place, p.cause, state, p.cause != 0 || p.troubled})
 		}
 		return nil
 	})
@@ -95,7 +98,8 @@ func (c *catalog) destinationKey(place int32) destinationKey {
 
 // eachByDestination calls each with recipients, those of one destination one after the
 // other, and with the number of that.
-func (c *catalog) eachByDestination(rows []affectedRow, each func(r *affectedRow, number int64, to *store.Destination) error) error {
+func (c *catalog) eachByDestination(rows []affectedRow,
+	each func(r *affectedRow, number int64, to *store.Destination) error) error {
 	ranks := make([]int32, len(c.series))
 	var places []int32
 	for i := range rows {
@@ -210,7 +214,8 @@ func (c *counter) lastFailures() []*store.LastFailure {
 
 // Persons returns who recipients are, and what their last failure before a time
 // said; the zero time is none.
-func (q *reader) Persons(ctx context.Context, ids []int64, before time.Time) (persons []store.Person, err error) {
+func (q *reader) Persons(ctx context.Context, ids []int64,
+	before time.Time) (persons []store.Person, err error) {
 	_, until := store.Window{Until: before}.Micros()
 	err = q.read(ctx, func(t *tx) error {
 		const query = `SELECT r.id, r.address, m.sender, m.account, m.queue_id,
@@ -242,7 +247,8 @@ func (q *reader) Covered(ctx context.Context) (first, last time.Time, err error)
 			return err
 		}
 		if a.Valid {
-			first, last = time.UnixMicro(a.Int64*store.MinuteMicros), time.UnixMicro(b.Int64*store.MinuteMicros)
+			first, last = time.UnixMicro(a.Int64*store.MinuteMicros),
+				time.UnixMicro(b.Int64*store.MinuteMicros)
 		}
 		return nil
 	})

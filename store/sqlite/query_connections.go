@@ -49,7 +49,9 @@ func (c *counter) connections() error {
 	for _, hop := range h.hops {
 		c.numbers.Hops = append(c.numbers.Hops, hop.finish(c.cat))
 	}
-	slices.SortFunc(c.numbers.Hops, func(a, b store.Hop) int { return cmp.Or(cmp.Compare(b.Failed, a.Failed), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(c.numbers.Hops, func(a, b store.Hop) int {
+		return cmp.Or(cmp.Compare(b.Failed, a.Failed), cmp.Compare(a.Name, b.Name))
+	})
 	return nil
 }
 
@@ -73,7 +75,11 @@ func (h *hopCounter) hop(series int64) *hopTally {
 	}
 	name := h.cat.names[s.relay]
 	if h.hops[name] == nil {
-		h.hops[name] = &hopTally{Hop: store.Hop{Name: registry.Foreign(name)}, causes: map[int32]int64{}, texts: map[int32]hopText{}}
+		h.hops[name] = &hopTally{
+			Hop:    store.Hop{Name: registry.Foreign(name)},
+			causes: map[int32]int64{},
+			texts:  map[int32]hopText{},
+		}
 	}
 	return h.hops[name]
 }
@@ -136,7 +142,8 @@ func (h *hopCounter) eachFailed(each func(failedConnection)) error {
 	}
 	return h.each("SELECT minute, series, cause, n, messages, session, text FROM connections AS c WHERE cause <> 0 AND "+where+order, args, func(r *sql.Rows) error {
 		var f failedConnection
-		if err := r.Scan(&f.minute, &f.series, &f.cause, &f.n, &f.messages, &f.session, &f.text); err != nil {
+		if err := r.Scan(&f.minute, &f.series, &f.cause, &f.n, &f.messages, &f.session,
+			&f.text); err != nil {
 			return err
 		}
 		each(f)
@@ -158,7 +165,8 @@ func (h *hopTally) fail(f *failedConnection, k *cause) {
 	}
 	l := k.label
 	h.causes[l] += f.n
-	if last, ok := h.texts[l]; !ok || cmp.Or(cmp.Compare(last.minute, f.minute), cmp.Compare(f.text, last.text)) < 0 {
+	if last, ok := h.texts[l]; !ok ||
+		cmp.Or(cmp.Compare(last.minute, f.minute), cmp.Compare(f.text, last.text)) < 0 {
 		h.texts[l] = hopText{f.minute, f.text, k}
 	}
 }
@@ -171,12 +179,14 @@ func (h *hopTally) finish(cat *catalog) store.Hop {
 				most = i
 			}
 			l, best := &cat.labels[i], &cat.labels[most]
-			if cmp.Or(cmp.Compare(n, h.causes[most]), cmp.Compare(best.code, l.code), cmp.Compare(best.reason, l.reason)) > 0 {
+			if cmp.Or(cmp.Compare(n, h.causes[most]), cmp.Compare(best.code, l.code),
+				cmp.Compare(best.reason, l.reason)) > 0 {
 				most = i
 			}
 		}
 		last := h.texts[most]
-		h.Code, h.Reply, h.Enhanced, h.Reason = cat.labels[most].code, last.cause.reply, last.cause.enhanced, cat.labels[most].reason
+		h.Code, h.Reply, h.Enhanced, h.Reason = cat.labels[most].code, last.cause.reply, last.cause.enhanced,
+			cat.labels[most].reason
 		h.Provider, h.Example = registry.Foreign(cat.names[last.cause.provider]), registry.Foreign(last.text)
 	}
 	return h.Hop

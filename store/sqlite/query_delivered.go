@@ -87,7 +87,11 @@ type deliverySearch struct {
 
 func newDeliverySearch(what string) *deliverySearch {
 	bare := strings.Trim(what, "<>")
-	s := &deliverySearch{queueID: what, addresses: []string{bare, lowerDomain(bare), strings.ToLower(bare)}, ids: []int64{idHash([]byte("<" + bare + ">"))}}
+	s := &deliverySearch{
+		queueID:   what,
+		addresses: []string{bare, lowerDomain(bare), strings.ToLower(bare)},
+		ids:       []int64{idHash([]byte("<" + bare + ">"))},
+	}
 	s.hashes = append(s.hashes, hashOf([]byte(what)))
 	for _, a := range s.addresses {
 		s.hashes = append(s.hashes, hashOf([]byte(a)), hashOf([]byte(a[:strings.LastIndexByte(a, '@')+1])))
@@ -163,9 +167,16 @@ func (s *deliverySearch) delivery(cat *catalog, r *delivered) (d store.Delivered
 	}
 	name := func(id int32) registry.Foreign { return registry.Foreign(cat.names[id]) }
 	d = store.DeliveredRow{
-		Time: time.Unix(r.hour*3600+int64(r.second%3600), 0), Step: min(r.step(), store.StepPlaced), Format: cat.names[p.format], Host: name(p.host), Instance: name(p.instance),
-		QueueID: registry.Foreign(queueID), SenderDomain: name(p.sender), Recipient: registry.Foreign(address),
-		Relay: name(p.relay), Direction: p.directionName(),
+		Time:         time.Unix(r.hour*3600+int64(r.second%3600), 0),
+		Step:         min(r.step(), store.StepPlaced),
+		Format:       cat.names[p.format],
+		Host:         name(p.host),
+		Instance:     name(p.instance),
+		QueueID:      registry.Foreign(queueID),
+		SenderDomain: name(p.sender),
+		Recipient:    registry.Foreign(address),
+		Relay:        name(p.relay),
+		Direction:    p.directionName(),
 	}
 	if d.Step == store.StepPlaced {
 		d.QueueID, d.Place = "", d.QueueID

@@ -17,7 +17,8 @@ import (
 // oldest first, and returns what was left out of that time. With newest > 0 it
 // does so for no more than the newest ones. They are found in one transaction, and
 // read some at a time: who takes long to look at them keeps no transaction open.
-func (q *reader) Events(ctx context.Context, w store.Window, f store.Filter, outcomes []string, newest int, each func(*store.Event) error) (left store.LeftOut, err error) {
+func (q *reader) Events(ctx context.Context, w store.Window, f store.Filter, outcomes []string, newest int,
+	each func(*store.Event) error) (left store.LeftOut, err error) {
 	var found []candidate
 	r := &eventReader{outcomes: outcomes}
 	err = q.read(ctx, func(t *tx) error {
@@ -96,7 +97,9 @@ func (r *eventReader) wants(o registry.Outcome) bool { return slices.Contains(r.
 // find returns the failures that are wanted by time.
 func (r *eventReader) find(w store.Window) (found []candidate, err error) {
 	f := r.filter
-	f.without = slices.DeleteFunc(slices.Clone(f.without), func(name string) bool { return name == store.BouncesFormat })
+	f.without = slices.DeleteFunc(slices.Clone(f.without), func(name string) bool {
+		return name == store.BouncesFormat
+	})
 	repeated, err := r.repeatedBounces(w)
 	if err != nil {
 		return nil, err
@@ -106,7 +109,8 @@ func (r *eventReader) find(w store.Window) (found []candidate, err error) {
 	if r.wants(registry.OutcomeDeferred) || r.wants(registry.OutcomeFailed) {
 		err = r.eachAttempt(w, func(a *failingAttempt) error {
 			outcome := outcomeOf(int64(a.flags))
-			if place, ok := r.cat.place(int64(a.series)); ok && wanted[place] && isCause(int64(a.cause)) && r.wants(outcome) && !repeated[a.id] {
+			if place, ok := r.cat.place(int64(a.series)); ok && wanted[place] && isCause(int64(a.cause)) &&
+				r.wants(outcome) && !repeated[a.id] {
 				found = append(found, candidate{a.time, a.id, int32(place), a.cause, outcome})
 			}
 			return nil
@@ -116,15 +120,18 @@ func (r *eventReader) find(w store.Window) (found []candidate, err error) {
 		wanted = r.filter.wantedOfRejections(r.cat)
 		senders := r.filter.wantedSenders(r.cat)
 		err = r.eachRejection(w, func(j *refusedMail) error {
-			if place, ok := r.cat.place(j.series); ok && wanted[place] && isCause(j.cause) && senders(j.sender) {
-				found = append(found, candidate{j.time, j.id, int32(place), int32(j.cause), registry.OutcomeRejected})
+			if place, ok := r.cat.place(j.series); ok && wanted[place] && isCause(j.cause) &&
+				senders(j.sender) {
+				found = append(found,
+					candidate{j.time, j.id, int32(place), int32(j.cause), registry.OutcomeRejected})
 			}
 			return nil
 		})
 	}
 	slices.SortFunc(found, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.time, b.time),
-			cmp.Compare(a.outcome/registry.OutcomeRejected, b.outcome/registry.OutcomeRejected), cmp.Compare(a.id, b.id))
+			cmp.Compare(a.outcome/registry.OutcomeRejected, b.outcome/registry.OutcomeRejected),
+			cmp.Compare(a.id, b.id))
 	})
 	return found, err
 }
@@ -208,8 +215,9 @@ func (r *eventReader) readAttempts(events map[int64]*store.Event) error {
 		var service string
 		var delay sql.NullInt64
 		var sender sql.NullString
-		if err := rows.Scan(append([]any{&id, &service, &e.IP, &delay, &e.Text, &e.Recipient, &e.Message, &e.MessageID, &sender, &e.Client, &e.ClientIP, &e.Account,
-			&e.MTAStatus}, causeFields(&e)...)...); err != nil {
+		if err := rows.Scan(append([]any{&id, &service, &e.IP, &delay, &e.Text, &e.Recipient, &e.Message,
+			&e.MessageID, &sender, &e.Client, &e.ClientIP, &e.Account, &e.MTAStatus},
+			causeFields(&e)...)...); err != nil {
 			return err
 		}
 		e.Delay = -1
@@ -237,7 +245,8 @@ func (r *eventReader) readRejections(events map[int64]*store.Event) error {
 			var id int64
 			var service string
 			var sender sql.NullString
-			if err := rows.Scan(append([]any{&id, &service, &e.ClientIP, &e.Client, &e.Text, &e.Recipient, &e.Message, &sender, &e.Times, &e.MTAStatus}, causeFields(&e)...)...); err != nil {
+			if err := rows.Scan(append([]any{&id, &service, &e.ClientIP, &e.Client, &e.Text, &e.Recipient,
+				&e.Message, &sender, &e.Times, &e.MTAStatus}, causeFields(&e)...)...); err != nil {
 				return err
 			}
 			e.Delay = -1
@@ -255,7 +264,8 @@ func fill(e, read *store.Event, service string, sender sql.NullString) {
 	e.Sender, e.HasSender = registry.Foreign(sender.String), sender.Valid
 	e.Message, e.MessageID, e.Recipient = read.Message, read.MessageID, read.Recipient
 	e.IP, e.Client, e.ClientIP = read.IP, read.Client, read.ClientIP
-	e.MTAStatus, e.Stage, e.Source, e.Signature, e.Rule = read.MTAStatus, read.Stage, read.Source, read.Signature, read.Rule
+	e.MTAStatus, e.Stage, e.Source, e.Signature, e.Rule = read.MTAStatus, read.Stage, read.Source,
+		read.Signature, read.Rule
 	e.DecidedBy, e.Confidence = read.DecidedBy, read.Confidence
 	e.Text, e.Delay, e.Times, e.Account = read.Text, read.Delay, read.Times, read.Account
 }

@@ -14,7 +14,8 @@ import (
 
 // Feedback returns what was reported within a window of mail that was sent before,
 // the most frequent first.
-func (q *reader) Feedback(ctx context.Context, w store.Window, f store.Filter) (rows []store.FeedbackRow, err error) {
+func (q *reader) Feedback(ctx context.Context, w store.Window,
+	f store.Filter) (rows []store.FeedbackRow, err error) {
 	err = q.read(ctx, func(t *tx) error {
 		found, err := t.feedback(w.Minutes(), &f)
 		rows = found
@@ -71,11 +72,13 @@ func (c *catalog) describe(row *store.FeedbackRow, of, place, cause int64, f *st
 	s := &c.series[j]
 	row.Format = c.names[c.series[i].format]
 	name := func(id int32) registry.Foreign { return registry.Foreign(c.names[id]) }
-	row.Host, row.Sender, row.Domain, row.Provider = name(s.host), name(s.sender), name(s.domain), name(c.provider(s))
+	row.Host, row.Sender, row.Domain, row.Provider = name(s.host), name(s.sender), name(s.domain),
+		name(c.provider(s))
 	if k != nil {
 		row.Reply, row.Enhanced, row.Reason = k.reply, k.enhanced, k.reason
 	}
-	return store.MatchName(f.Hosts, row.Host) && store.MatchDomain(f.Senders, row.Sender) && store.MatchDomain(f.Domains, row.Domain) &&
+	return store.MatchName(f.Hosts, row.Host) && store.MatchDomain(f.Senders, row.Sender) &&
+		store.MatchDomain(f.Domains, row.Domain) &&
 		store.MatchName(f.Providers, row.Provider) && store.MatchName(f.Directions, s.directionName()) &&
 		(f.MatchFormat(row.Format) || f.MatchFormat(c.names[s.format])) &&
 		(!f.OfCause() || k != nil && f.MatchCause(k.reply, k.enhanced, k.reason))
@@ -101,8 +104,9 @@ func addFeedback(sums map[store.FeedbackRow]*store.FeedbackRow, row *store.Feedb
 }
 
 func compareFeedback(a, b store.FeedbackRow) int {
-	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(b.N, a.N), cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Domain, b.Domain),
-		cmp.Compare(a.Sender, b.Sender), cmp.Compare(a.Code(), b.Code()), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Format, b.Format))
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(b.N, a.N), cmp.Compare(a.Provider, b.Provider),
+		cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Sender, b.Sender), cmp.Compare(a.Code(), b.Code()),
+		cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Format, b.Format))
 }
 
 // repeatedBounces returns the attempts that bounces of a window report and a log too.

@@ -202,7 +202,8 @@ func (g *grouping) rows() []store.Group {
 		}
 		row := store.Group{Values: g.valuesOf(int32(i)), Tally: t.Tally, HasTop: t.tops.n > 0}
 		if row.HasTop {
-			row.TopCode, row.TopReason, row.TopCause = g.cat.codes[t.tops.code], g.cat.reasons[t.tops.reason], g.cat.labels[t.tops.label].both
+			row.TopCode, row.TopReason, row.TopCause = g.cat.codes[t.tops.code],
+				g.cat.reasons[t.tops.reason], g.cat.labels[t.tops.label].both
 		}
 		rows = append(rows, row)
 	}

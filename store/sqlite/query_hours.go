@@ -22,7 +22,8 @@ func wholeHours(w store.Window) (string, []any) {
 
 // Troubles returns what mail systems reported of themselves in the hours of a
 // window, the most frequent first.
-func (q *reader) Troubles(ctx context.Context, w store.Window, f store.Filter) (list []store.TroubleRow, err error) {
+func (q *reader) Troubles(ctx context.Context, w store.Window,
+	f store.Filter) (list []store.TroubleRow, err error) {
 	err = q.read(ctx, func(t *tx) error {
 		if err := t.need(fleet.Troubles, w); err != nil {
 			return err
@@ -33,7 +34,8 @@ func (q *reader) Troubles(ctx context.Context, w store.Window, f store.Filter) (
 			WHERE `+where+` GROUP BY f.text, h.text, t.kind, t.signature`, args, func(r *sql.Rows) error {
 			var row store.TroubleRow
 			var first, last int64
-			err := r.Scan(&row.Format, &row.Host, &row.Service, &row.Kind, &row.Text, &row.Signature, &row.N, &first, &last)
+			err := r.Scan(&row.Format, &row.Host, &row.Service, &row.Kind, &row.Text, &row.Signature, &row.N,
+				&first, &last)
 			row.First, row.Last = time.UnixMicro(first), time.UnixMicro(last)
 			if store.MatchName(f.Hosts, row.Host) && f.MatchFormat(row.Format) {
 				list = append(list, row)
@@ -42,15 +44,17 @@ func (q *reader) Troubles(ctx context.Context, w store.Window, f store.Filter) (
 		})
 	})
 	slices.SortFunc(list, func(a, b store.TroubleRow) int {
-		return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Signature, b.Signature),
-			cmp.Compare(a.Host, b.Host), cmp.Compare(a.Format, b.Format))
+		return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Kind, b.Kind),
+			cmp.Compare(a.Signature, b.Signature), cmp.Compare(a.Host, b.Host),
+			cmp.Compare(a.Format, b.Format))
 	})
 	return list, err
 }
 
 // Submissions returns who brought in how many messages in the hours of a window,
 // most messages first.
-func (q *reader) Submissions(ctx context.Context, w store.Window, f store.Filter) (list []store.SubmissionRow, err error) {
+func (q *reader) Submissions(ctx context.Context, w store.Window,
+	f store.Filter) (list []store.SubmissionRow, err error) {
 	err = q.read(ctx, func(t *tx) error {
 		if err := t.need(fleet.Submissions, w); err != nil {
 			return err
@@ -61,7 +65,8 @@ func (q *reader) Submissions(ctx context.Context, w store.Window, f store.Filter
 			JOIN names AS h ON h.id = u.host JOIN names AS s ON s.id = u.sender JOIN names AS a ON a.id = u.account JOIN names AS c ON c.id = u.client`,
 			args, func(r *sql.Rows) error {
 				var row store.SubmissionRow
-				err := r.Scan(&row.Host, &row.Sender, &row.Account, &row.Client, &row.Messages, &row.Recipients, &row.Bytes)
+				err := r.Scan(&row.Host, &row.Sender, &row.Account, &row.Client, &row.Messages,
+					&row.Recipients, &row.Bytes)
 				if store.MatchName(f.Hosts, row.Host) && store.MatchDomain(f.Senders, row.Sender) {
 					list = append(list, row)
 				}
@@ -69,15 +74,17 @@ func (q *reader) Submissions(ctx context.Context, w store.Window, f store.Filter
 			})
 	})
 	slices.SortFunc(list, func(a, b store.SubmissionRow) int {
-		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Sender, b.Sender),
-			cmp.Compare(a.Account, b.Account), cmp.Compare(a.Client, b.Client))
+		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Host, b.Host),
+			cmp.Compare(a.Sender, b.Sender), cmp.Compare(a.Account, b.Account),
+			cmp.Compare(a.Client, b.Client))
 	})
 	return list, err
 }
 
 // Volumes returns what was added up in the hours of a window, by hour, and in each by
 // measure and value.
-func (q *reader) Volumes(ctx context.Context, w store.Window, f store.Filter) (list []store.HourVolume, err error) {
+func (q *reader) Volumes(ctx context.Context, w store.Window,
+	f store.Filter) (list []store.HourVolume, err error) {
 	err = q.read(ctx, func(t *tx) error {
 		if err := t.need(fleet.Volumes, w); err != nil {
 			return err
@@ -92,7 +99,8 @@ func (q *reader) Volumes(ctx context.Context, w store.Window, f store.Filter) (l
 			v.Time = time.UnixMicro(hour * 60 * store.MinuteMicros)
 			switch last := len(list) - 1; {
 			case !store.MatchName(f.Hosts, host):
-			case last >= 0 && list[last].Time.Equal(v.Time) && list[last].Measure == v.Measure && list[last].Value == v.Value:
+			case last >= 0 && list[last].Time.Equal(v.Time) && list[last].Measure == v.Measure &&
+				list[last].Value == v.Value:
 				list[last].Add(&v.Volume)
 			default:
 				list = append(list, v)

@@ -133,7 +133,8 @@ func (c *catalog) topsOf(labels []int32, n, codes, reasons []int64) tops {
 		if m := codes[l.nCode]; m > codes[t.code] || m == codes[t.code] && l.code < c.codes[t.code] {
 			t.code = l.nCode
 		}
-		if m := reasons[l.nReason]; m > reasons[t.reason] || m == reasons[t.reason] && l.reason < c.reasons[t.reason] {
+		if m := reasons[l.nReason]; m > reasons[t.reason] ||
+			m == reasons[t.reason] && l.reason < c.reasons[t.reason] {
 			t.reason = l.nReason
 		}
 	}

@@ -51,7 +51,9 @@ func (t *tx) eachAttempts(w store.Window, wanted columns, each func(b *block) er
 			return err
 		}
 		times := b.cols[attemptTime]
-		b.keep(skip, attemptRecipient, t.only, func(i int) bool { return times[i] >= since && times[i] < until })
+		b.keep(skip, attemptRecipient, t.only, func(i int) bool {
+			return times[i] >= since && times[i] < until
+		})
 		return each(b)
 	})
 }
@@ -61,8 +63,10 @@ func (t *tx) eachAttempt(w store.Window, each func(a *failingAttempt) error) err
 	return t.eachAttempts(w, allColumns, func(b *block) error {
 		var a failingAttempt // one after the other: each keeps none
 		for i := range b.rows {
-			a.id, a.time, a.recipient = b.cols[attemptID][i], b.cols[attemptTime][i], b.cols[attemptRecipient][i]
-			a.series, a.cause, a.flags = int32(b.cols[attemptSeries][i]), int32(b.cols[attemptCause][i]), int32(b.cols[attemptFlags][i])
+			a.id, a.time, a.recipient = b.cols[attemptID][i], b.cols[attemptTime][i],
+				b.cols[attemptRecipient][i]
+			a.series, a.cause, a.flags = int32(b.cols[attemptSeries][i]), int32(b.cols[attemptCause][i]),
+				int32(b.cols[attemptFlags][i])
 			if err := each(&a); err != nil {
 				return err
 			}
@@ -191,7 +195,8 @@ func (t *tx) eachRecipients(w store.Window, wanted columns, each func(b *block) 
 		}
 		if final := b.cols[recipientFinal]; wanted>>recipientFinal&1 != 0 {
 			for i := range final {
-				if final[i] = last[i] - final[i]; registry.State(flags[i]&stateBits) == registry.StatePending {
+				if final[i] = last[i] - final[i]; registry.State(
+					flags[i]&stateBits) == registry.StatePending {
 					final[i] = 0
 				}
 			}
@@ -218,7 +223,8 @@ func (t *tx) eachRecipient(w store.Window, each func(r *livingRecipient) error) 
 // recipient fills r with a row of recipients.
 func (b *block) recipient(i int, r *livingRecipient) {
 	flags := b.cols[recipientFlags][i]
-	r.id, r.first, r.last, r.final = b.cols[recipientID][i], b.cols[recipientFirst][i], b.cols[recipientLast][i], b.cols[recipientFinal][i]
+	r.id, r.first, r.last, r.final = b.cols[recipientID][i], b.cols[recipientFirst][i],
+		b.cols[recipientLast][i], b.cols[recipientFinal][i]
 	r.state, r.troubled = registry.State(flags&stateBits), flags&troubledBit != 0
 	r.series, r.cause = int32(b.cols[recipientSeries][i]), int32(b.cols[recipientCause][i])
 }
@@ -226,7 +232,8 @@ func (b *block) recipient(i int, r *livingRecipient) {
 // livingRecipients returns the recipients of the window, and of each whether it was
 // deferred within it, and calls each with its failing attempts: with blocks of them
 // and with the places of their recipients in the list.
-func (c *counter) livingRecipients(each func(b *block, recipients []int32)) (list recipientList, deferred []bool, err error) {
+func (c *counter) livingRecipients(each func(b *block, recipients []int32)) (list recipientList,
+	deferred []bool, err error) {
 	_, until := c.window.Micros()
 	err = c.eachRecipients(c.window, allColumns, func(b *block) error {
 		list.add(b, until)
@@ -321,7 +328,8 @@ func (l *recipientList) add(b *block, until int64) {
 		if final := b.cols[recipientFinal][i]; final != 0 && final < until {
 			state = registry.State(b.cols[recipientFlags][i] & stateBits)
 		}
-		l.rows = append(l.rows, recipientRow{id, int32(b.cols[recipientSeries][i]), uint32(b.cols[recipientCause][i])*8 + uint32(state)})
+		l.rows = append(l.rows, recipientRow{id, int32(b.cols[recipientSeries][i]),
+			uint32(b.cols[recipientCause][i])*8 + uint32(state)})
 	}
 }
 
@@ -369,7 +377,9 @@ func (l *recipientList) find(found []int32, ids []int64) []int32 {
 
 func (l *recipientList) findOther(id int64) int32 {
 	if l.dense == nil {
-		if i, ok := slices.BinarySearchFunc(l.rows, id, func(r recipientRow, id int64) int { return cmp.Compare(r.id, id) }); ok {
+		if i, ok := slices.BinarySearchFunc(l.rows, id, func(r recipientRow, id int64) int {
+			return cmp.Compare(r.id, id)
+		}); ok {
 			return int32(i)
 		}
 	}

@@ -98,7 +98,9 @@ func (f *failures) countMet() {
 // countDomains finds the domains in which each code occurred.
 func (f *failures) countDomains(c *counter, s *byPlace) {
 	d := &codeDomains{failures: f, sums: map[*codeTally]int64{}}
-	s.eachPart(c.domains, func(part int32, labels []int32, n []int64) { d.add(c.domains.firstOf(part), labels, n) })
+	s.eachPart(c.domains, func(part int32, labels []int32, n []int64) {
+		d.add(c.domains.firstOf(part), labels, n)
+	})
 }
 
 // codeDomains adds up the failures in one domain after the other.
@@ -135,7 +137,8 @@ func (c *counter) finish() (err error) {
 	for _, g := range []struct {
 		of   *grouping
 		into *[]store.Group
-	}{{c.by, &n.Groups}, {c.senders, &n.Senders}, {c.providers, &n.Providers}, {c.hosts, &n.Hosts}, {c.directions, &n.Directions}} {
+	}{{c.by, &n.Groups}, {c.senders, &n.Senders}, {c.providers, &n.Providers}, {c.hosts, &n.Hosts},
+		{c.directions, &n.Directions}} {
 		if g.of != nil {
 			each.Go(func() {
 				g.of.findTops(attempts, nil)
@@ -192,7 +195,14 @@ func (c *counter) causeRows(causes []int64, domains []spread) []store.CauseRow {
 		k := c.cause(int64(id))
 		if rows[k.label] == nil {
 			d := &domains[k.label]
-			rows[k.label] = &store.CauseRow{Code: k.code, Reply: k.reply, Enhanced: k.enhanced, Reason: k.reason, Domains: d.domains, TopDomain: registry.Foreign(d.top)}
+			rows[k.label] = &store.CauseRow{
+				Code:      k.code,
+				Reply:     k.reply,
+				Enhanced:  k.enhanced,
+				Reason:    k.reason,
+				Domains:   d.domains,
+				TopDomain: registry.Foreign(d.top),
+			}
 			providers[k.label] = map[string]int64{}
 		}
 		rows[k.label].N += n
@@ -281,7 +291,8 @@ func (c *counter) tallyRows(tallies []codeTally, e *examples) []store.CodeRow {
 
 func sortCodeRows(rows []store.CodeRow) {
 	slices.SortFunc(rows, func(a, b store.CodeRow) int {
-		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Reason, b.Reason))
+		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), cmp.Compare(a.Code, b.Code),
+			cmp.Compare(a.Reason, b.Reason))
 	})
 }
 
@@ -289,8 +300,15 @@ func sortCodeRows(rows []store.CodeRow) {
 // what is said about that fits them.
 func (c *counter) describe(row *store.CodeRow, t *codeTally, e *examples) {
 	k := t.causes[0]
-	*row = store.CodeRow{Code: k.code, Reply: k.reply, Enhanced: k.enhanced, Recipients: t.recipients, Domains: t.places.domains,
-		TopDomain: registry.Foreign(t.places.top), Clients: t.clients}
+	*row = store.CodeRow{
+		Code:       k.code,
+		Reply:      k.reply,
+		Enhanced:   k.enhanced,
+		Recipients: t.recipients,
+		Domains:    t.places.domains,
+		TopDomain:  registry.Foreign(t.places.top),
+		Clients:    t.clients,
+	}
 	first, last := k.first, k.last
 	reasons := map[string]int64{}
 	for _, k := range t.causes {
@@ -301,7 +319,9 @@ func (c *counter) describe(row *store.CodeRow, t *codeTally, e *examples) {
 	}
 	row.First, row.Last = time.UnixMicro(first), time.UnixMicro(last)
 	row.Reason = most(reasons)
-	list := slices.DeleteFunc(slices.Clone(t.causes), func(k *causeTally) bool { return k.reason != row.Reason })
+	list := slices.DeleteFunc(slices.Clone(t.causes), func(k *causeTally) bool {
+		return k.reason != row.Reason
+	})
 	providers, signatures := map[string]int64{}, map[string]int64{}
 	for _, k := range list {
 		providers[c.cat.names[k.provider]] += k.n

@@ -16,13 +16,15 @@ import (
 // Trace finds messages by queue id or message id, or by the address of a
 // recipient, and the rejections of either, oldest first. By address, only that
 // recipient of a message is told.
-func (q *reader) Trace(ctx context.Context, what string) (stories []*store.Story, rejections []*store.Event, err error) {
+func (q *reader) Trace(ctx context.Context, what string) (stories []*store.Story,
+	rejections []*store.Event, err error) {
 	err = q.read(ctx, func(t *tx) error {
 		if err := t.needFound(what); err != nil {
 			return err
 		}
 		bare := strings.Trim(what, "<>")
-		messages, refused, err := t.lookup(what, "<"+bare+">", bare, lowerDomain(bare), strings.ToLower(bare))
+		messages, refused, err := t.lookup(what, "<"+bare+">", bare, lowerDomain(bare),
+			strings.ToLower(bare))
 		if err != nil {
 			return err
 		}
@@ -105,7 +107,9 @@ func withoutRepeats(stories []*store.Story) []*store.Story {
 	for _, s := range stories {
 		tracked[s.MessageID] = tracked[s.MessageID] || s.Format == store.TrackingFormat && s.MessageID != ""
 	}
-	return slices.DeleteFunc(stories, func(s *store.Story) bool { return s.Format == store.SendFormat && tracked[s.MessageID] })
+	return slices.DeleteFunc(stories, func(s *store.Story) bool {
+		return s.Format == store.SendFormat && tracked[s.MessageID]
+	})
 }
 
 // lowerDomain returns an address as the store has it.
@@ -130,7 +134,8 @@ func (r *eventReader) story(stories []*store.Story, id int64, recipients []int64
 	var format, host, instance, first int64
 	var sender sql.NullString
 	if _, err := r.one("SELECT format, host, instance, queue_id, message_id, sender, client, client_ip, account, size, first_seen, own FROM messages WHERE id = ?", []any{id},
-		&format, &host, &instance, &s.QueueID, &s.MessageID, &sender, &s.Client, &s.ClientIP, &s.Account, &s.Size, &first, &s.Own); err != nil {
+		&format, &host, &instance, &s.QueueID, &s.MessageID, &sender, &s.Client, &s.ClientIP, &s.Account,
+		&s.Size, &first, &s.Own); err != nil {
 		return nil, err
 	}
 	s.Format = r.cat.names[r.cat.name(format)]

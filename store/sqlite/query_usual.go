@@ -13,7 +13,8 @@ import (
 // Recent calls each with what was counted in a window: how many attempts and
 // rejections of a minute have all in common that e tells, which is time,
 // outcome, format, host, provider, domain, reply, enhanced code and reason.
-func (q *reader) Recent(ctx context.Context, w store.Window, f store.Filter, each func(e *store.Event, n int64)) error {
+func (q *reader) Recent(ctx context.Context, w store.Window, f store.Filter,
+	each func(e *store.Event, n int64)) error {
 	return q.read(ctx, func(t *tx) error {
 		r := &recent{tx: t, found: map[recentKey]int64{}}
 		var err error
@@ -117,7 +118,10 @@ func (q *reader) Usual(ctx context.Context, now time.Time, days int, f store.Fil
 		u := &usual{tx: t, asked: f}
 		for day := 1; day <= days; day++ {
 			middle := now.AddDate(0, 0, -day)
-			n, logged, err := u.count(store.Window{Since: middle.Add(-usualSpan / 2), Until: middle.Add(usualSpan / 2)}.Minutes())
+			n, logged, err := u.count(store.Window{
+				Since: middle.Add(-usualSpan / 2),
+				Until: middle.Add(usualSpan / 2),
+			}.Minutes())
 			if err != nil {
 				return err
 			}
@@ -132,7 +136,13 @@ func (q *reader) Usual(ctx context.Context, now time.Time, days int, f store.Fil
 		}
 		return nil
 	})
-	return store.Usual{Days: len(delivered), Delivered: median(delivered), Deferred: median(deferred), Failed: median(failed), Rejected: median(rejected)}, err
+	return store.Usual{
+		Days:      len(delivered),
+		Delivered: median(delivered),
+		Deferred:  median(deferred),
+		Failed:    median(failed),
+		Rejected:  median(rejected),
+	}, err
 }
 
 func median(v []float64) float64 {

@@ -50,7 +50,8 @@ func (w *Writer) flushRecipients() {
 		}
 		w.sink.insert(`INSERT INTO recipient_rows (id, message, series, address, state, first_seen, last_seen, final_at, cause, troubled)
 			VALUES (?,?,?,?,?,?,?,?,?,?)`, w.recipients.first+int64(i), r.Message, r.Series, r.address, r.State, r.FirstSeen, r.LastSeen,
-			nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0), r.Troubled)
+			nullable(r.FinalAt, r.State != registry.StatePending),
+			nullable(r.Cause, r.Cause != 0), r.Troubled)
 	}
 	w.recipients.clear()
 }

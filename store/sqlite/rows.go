@@ -100,7 +100,8 @@ func (w *Writer) UpdateRecipient(id int64, r *store.Recipient) {
 		return
 	}
 	w.sink.exec("UPDATE recipient_rows SET series=?, state=?, first_seen=?, last_seen=?, final_at=?, cause=?, troubled=? WHERE id=?",
-		r.Series, r.State, r.FirstSeen, r.LastSeen, nullable(r.FinalAt, r.State != registry.StatePending), nullable(r.Cause, r.Cause != 0), r.Troubled, id)
+		r.Series, r.State, r.FirstSeen, r.LastSeen, nullable(r.FinalAt, r.State != registry.StatePending),
+		nullable(r.Cause, r.Cause != 0), r.Troubled, id)
 	w.change(id)
 	w.note(fleet.Recipients, id)
 }
@@ -173,7 +174,8 @@ func (w *Writer) AddAttempt(a *store.Attempt) error {
 	id := w.nextID("attempt_rows")
 	w.note(fleet.Attempts, id)
 	w.sink.insert("INSERT INTO attempt_rows (id, time, recipient, series, outcome, cause, service, ip, delay, text, first, pair) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-		id, a.Time, a.Recipient, a.Series, a.Outcome, a.Cause, service, t[0], nullable(a.Delay.Microseconds(), a.Delay >= 0), t[1], a.First, nullable(pair, ok))
+		id, a.Time, a.Recipient, a.Series, a.Outcome, a.Cause, service, t[0],
+		nullable(a.Delay.Microseconds(), a.Delay >= 0), t[1], a.First, nullable(pair, ok))
 	if ok {
 		w.added(pair, a.Time)
 	}
@@ -211,8 +213,8 @@ func (w *Writer) AddRejection(r *store.Rejection) error {
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,?)
 		ON CONFLICT (line_hash) WHERE line_hash IS NOT NULL DO UPDATE SET n = max(n_main + excluded.n_main, n_copy + excluded.n_copy),
 		n_main = n_main + excluded.n_main, n_copy = n_copy + excluded.n_copy`,
-		id, r.Time, r.Series, r.Cause, service, r.QueueID, t[0], t[1], nullable(t[2], r.HasSender), domain, t[3], text,
-		nullable(int64(r.LineHash), r.LineHash != 0), main, copied)
+		id, r.Time, r.Series, r.Cause, service, r.QueueID, t[0], t[1], nullable(t[2], r.HasSender),
+		domain, t[3], text, nullable(int64(r.LineHash), r.LineHash != 0), main, copied)
 	if last := w.segmented[segmentRejections]; r.LineHash != 0 && last > 0 {
 		w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, id FROM rejection_rows WHERE line_hash = ? AND id <= ?", segmentRejections, int64(r.LineHash), last)
 	}
@@ -286,7 +288,8 @@ func (w *Writer) AddTrouble(t *store.Trouble) {
 	w.sink.exec(`INSERT INTO troubles (hour, format, host, kind, signature, service, n, first, last, text) VALUES (?,?,?,?,?,?,1,?,?,?)
 		ON CONFLICT DO UPDATE SET n = n + 1, first = min(first, excluded.first), last = max(last, excluded.last),
 		text = min(text, excluded.text), service = min(service, excluded.service)`,
-		hourOf(minuteOf(t.Time)), ids[0], ids[1], t.Kind, store.Clean(t.Signature), ids[2], t.Time, t.Time, store.Clean(t.Text))
+		hourOf(minuteOf(t.Time)), ids[0], ids[1], t.Kind, store.Clean(t.Signature), ids[2], t.Time, t.Time,
+		store.Clean(t.Text))
 }
 
 // AddConnection counts a connection.

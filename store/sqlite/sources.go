@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-const sourceColumns = "id, fingerprint, fingerprint_len, offset, line, family, path, device, inode, size, modified, state"
+const sourceColumns = "id, fingerprint, fingerprint_len, offset, line, family, path, device, inode, " +
+	"size, modified, state"
 
 // PutSource stores how far a source was read, and sets its ID if it is new.
 func (w *Writer) PutSource(s *store.Source) {
@@ -23,8 +24,8 @@ func (w *Writer) PutSource(s *store.Source) {
 		s.ID = w.nextID("sources")
 	}
 	w.sink.exec("INSERT OR REPLACE INTO sources ("+sourceColumns+") VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-		s.ID, bytes.Clone(s.Fingerprint[:]), s.FingerprintLen, s.Offset, s.Line, store.Clean(s.Family), store.Clean(s.Path),
-		int64(s.Device), int64(s.Inode), s.Size, modified, bytes.Clone(state))
+		s.ID, bytes.Clone(s.Fingerprint[:]), s.FingerprintLen, s.Offset, s.Line, store.Clean(s.Family),
+		store.Clean(s.Path), int64(s.Device), int64(s.Inode), s.Size, modified, bytes.Clone(state))
 }
 
 // SourceOffset returns how far the source with an id was read, -1 if it is
@@ -76,7 +77,8 @@ func (w *Writer) sources(where string, args ...any) (found []store.Source, err e
 func scanSource(rows *sql.Rows) (s store.Source, err error) {
 	var fingerprint []byte
 	var device, inode, modified int64
-	err = rows.Scan(&s.ID, &fingerprint, &s.FingerprintLen, &s.Offset, &s.Line, &s.Family, &s.Path, &device, &inode, &s.Size, &modified, &s.State)
+	err = rows.Scan(&s.ID, &fingerprint, &s.FingerprintLen, &s.Offset, &s.Line, &s.Family, &s.Path, &device,
+		&inode, &s.Size, &modified, &s.State)
 	copy(s.Fingerprint[:], fingerprint)
 	s.Device, s.Inode = uint64(device), uint64(inode)
 	if modified != 0 {

@@ -20,7 +20,8 @@ const exchangeTime = "2006-01-02T15:04:05.000Z"
 func (l *lines) exchange(m *Message, n int) {
 	id := fmt.Sprintf("<%d.%s@%s>", n, m.Account, domainOf(m.Sender))
 	row := func(at time.Time, ip, client, server, source, event, to, status string, count int) {
-		l.add(at, ",%s,%s,%s,%s,,Outbound,%s,%s,%d,%s,%s,%s,%d,%d,,,Subject,%s,%s,", ip, client, "10.0.0.1", server, source, event, 70000000000000+n, id, to, status, m.Size, count, m.Sender, m.Sender)
+		l.add(at, ",%s,%s,%s,%s,,Outbound,%s,%s,%d,%s,%s,%s,%d,%d,,,Subject,%s,%s,", ip, client, "10.0.0.1",
+			server, source, event, 70000000000000+n, id, to, status, m.Size, count, m.Sender, m.Sender)
 	}
 	var to []string
 	for _, r := range m.Recipients {
@@ -67,7 +68,8 @@ func exchangeStatus(a *Attempt) string {
 	case a.Relay == localName:
 		text = "550 5.1.1 RESOLVER.ADR.RecipNotFound; not found"
 	case a.Reply.Source == "dns":
-		text = "451 4.4.0 DNS query failed. The error was: SMTPSEND.DNS.ServFail; nonexistent domain or DNS server failure"
+		text = "451 4.4.0 DNS query failed. The error was: SMTPSEND.DNS.ServFail; nonexistent domain or " +
+			"DNS server failure"
 	case a.Reply.Source == "tls":
 		text = "451 5.7.3 STARTTLS is required to send mail"
 	case a.Reply.Source == "network":

@@ -8,9 +8,11 @@ import (
 
 func (l *lines) postfix(m *Message, id string) {
 	said := func(at time.Time, program, format string, args ...any) {
-		l.add(at, "%s postfix/%s[%d]: %s: %s", m.Host, program, 1000+len(id), id, fmt.Sprintf(format, args...))
+		l.add(at, "%s postfix/%s[%d]: %s: %s", m.Host, program, 1000+len(id), id,
+			fmt.Sprintf(format, args...))
 	}
-	said(m.At, "smtpd", "client=%s[10.0.0.%d], sasl_method=LOGIN, sasl_username=%s", m.Client, 5+len(m.Client), m.Account)
+	said(m.At, "smtpd", "client=%s[10.0.0.%d], sasl_method=LOGIN, sasl_username=%s", m.Client,
+		5+len(m.Client), m.Account)
 	said(m.At, "cleanup", "message-id=<%s.%d@%s>", id, m.At.Unix(), domainOf(m.Sender))
 	said(m.At, "qmgr", "from=<%s>, size=%d, nrcpt=%d (queue active)", m.Sender, m.Size, len(m.Recipients))
 	end, done := m.At, 0
@@ -21,7 +23,8 @@ func (l *lines) postfix(m *Message, id string) {
 			if a.Relay == localName {
 				program = "local"
 			}
-			said(a.At, program, "to=<%s>, relay=%s, delay=%.1f, delays=0.1/0/0.3/0.2, %s", r.Address, postfixRelay(a), a.At.Sub(m.At).Seconds(), postfixStatus(a))
+			said(a.At, program, "to=<%s>, relay=%s, delay=%.1f, delays=0.1/0/0.3/0.2, %s", r.Address,
+				postfixRelay(a), a.At.Sub(m.At).Seconds(), postfixStatus(a))
 			if a.Outcome == Delivered || a.Outcome == Bounced {
 				done++
 				if a.At.After(end) {
@@ -64,5 +67,6 @@ func postfixStatus(a *Attempt) string {
 		return fmt.Sprintf("dsn=%s, status=%s (%s)", dsn, status, a.Reply.Text)
 	}
 	command := map[string]string{"mail": "MAIL FROM", "rcpt": "RCPT TO", "end-of-data": "end of DATA"}[a.Reply.Stage]
-	return fmt.Sprintf("dsn=%s, status=%s (host %s[%s] said: %s (in reply to %s command))", dsn, status, a.Relay, a.IP, a.Reply.Text, command)
+	return fmt.Sprintf("dsn=%s, status=%s (host %s[%s] said: %s (in reply to %s command))", dsn, status,
+		a.Relay, a.IP, a.Reply.Text, command)
 }

@@ -164,7 +164,8 @@ func Int(tb testing.TB, db *sqlite.DB, query string, args ...any) int64 {
 
 // Totals are the numbers of a whole store.
 type Totals struct {
-	Messages, Recipients, Delivered, Bounced, Expired, Removed, Pending, Handed, Attempts, Deferrals, Failures, Deferred, Suspended, Rejected int64
+	Messages, Recipients, Delivered, Bounced, Expired, Removed, Pending, Handed, Attempts, Deferrals,
+	Failures, Deferred, Suspended, Rejected int64
 }
 
 // Sum returns the numbers of a whole store.
@@ -180,7 +181,8 @@ func Sum(tb testing.TB, db *sqlite.DB) (t Totals) {
 	}
 	t.Messages, t.Suspended = counts.Messages, counts.Suspended
 	t.Delivered = counts.Recipients + state(registry.StateDelivered)
-	t.Bounced, t.Expired, t.Removed, t.Pending = state(registry.StateBounced), state(registry.StateExpired), state(registry.StateRemoved), state(registry.StatePending)
+	t.Bounced, t.Expired, t.Removed, t.Pending = state(registry.StateBounced), state(registry.StateExpired),
+		state(registry.StateRemoved), state(registry.StatePending)
 	t.Handed = state(registry.StateHandedOver) + counts.Handed
 	t.Recipients = t.Delivered + t.Bounced + t.Expired + t.Removed + t.Pending
 	t.Deferrals, t.Failures = n("SELECT count(*) FROM attempts WHERE outcome = 2"), n("SELECT count(*) FROM attempts WHERE outcome = 3")
