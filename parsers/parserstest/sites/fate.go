@@ -204,10 +204,21 @@ func (m *maker) ordinary(msg *Message, r *Recipient, at time.Time) (Reply, bool)
 			return fullHard, true
 		}
 		return fullSoft, true
-	case m.r.Float64() < d.by.fussy:
+	case m.r.Float64() < m.refusals(msg, d.by, at):
 		return spamReply, true
 	}
 	return Reply{}, false
+}
+
+// refusals returns the rate at which an operator refuses a message for its content.
+func (m *maker) refusals(msg *Message, o *operator, at time.Time) float64 {
+	switch {
+	case msg.spam && o.name != "" && !o.isLocal():
+		return .65
+	case o.mood != nil:
+		return o.fussy * o.mood(at)
+	}
+	return o.fussy
 }
 
 // tooMany reports whether a sender has sent an operator more in five minutes

@@ -13,7 +13,7 @@ var Incidents = []string{"provider-block", "platform-block", "provider-host", "d
 
 // QuietDays are the kinds of days without one.
 var QuietDays = []string{"working-day", "saturday", "sunday", "holiday", "newsletter", "big-newsletter", "new-app", "new-domains", "first-of-month",
-	"old-incident", "retry-tail", "small-outages", "growth", "dirty-list", "full-mailboxes", "irregular-job", "monthly-batch"}
+	"old-incident", "retry-tail", "small-outages", "growth", "dirty-list", "full-mailboxes", "irregular-job", "monthly-batch", "moody-provider", "spam-waves", "slack-day", "past-campaign"}
 
 // plan prepares what is to happen on the last day.
 func (m *maker) plan() {
@@ -538,6 +538,57 @@ var quietPlans = map[string]func(*maker){
 				for range n {
 					at := m.site.Start.AddDate(0, 0, day).Add(time.Duration((2 + m.r.Float64()) * float64(time.Hour)))
 					m.message(a, at, []string{pick(m.r, book)})
+				}
+			}
+		}
+	},
+	"moody-provider": func(m *maker) { // how much it refuses differs from day to day by a factor of three, and from hour to hour
+		o := m.anOperator(true)
+		o.fussy = m.between(.01, .05)
+		factors := func(n int, most float64) (list []float64) {
+			for range n {
+				list = append(list, math.Pow(most, m.between(-.5, .5)))
+			}
+			return list
+		}
+		days, hours := factors(m.opt.Days+1, 3), factors(24*(m.opt.Days+1), 4)
+		o.mood = func(t time.Time) float64 {
+			h := min(int(t.Sub(m.site.Start).Hours()), len(hours)-1)
+			return days[h/24] * hours[h]
+		}
+	},
+	"spam-waves": func(m *maker) { // mailboxes forward the spam that they get; on most days it comes in waves
+		a := &app{domain: "forward.test", style: "forward", weight: .3, size: 9000}
+		m.finish(a, len(m.apps))
+		m.apps = append(m.apps, a)
+		m.extra = func() {
+			for day := range m.opt.Days + 1 {
+				for range max(m.r.IntN(4)-1, day/m.opt.Days, one(day < 2)) { // on the last day one at least
+					at := m.site.Start.AddDate(0, 0, day).Add(time.Duration(m.between(0, 21) * float64(time.Hour)))
+					length := m.between(.25, 2)
+					for range int(float64(m.opt.Messages) * m.between(.03, .08)) {
+						m.message(a, at.Add(time.Duration(m.r.Float64()*length*float64(time.Hour))), nil)
+						m.site.Messages[len(m.site.Messages)-1].spam = true
+					}
+				}
+			}
+		}
+	},
+	"slack-day": func(m *maker) { // the day between a holiday and a weekend: everybody sends less
+		share := m.between(.6, .8)
+		m.volume = func(t time.Time, _ *app) float64 {
+			if t.Before(m.site.Last) {
+				return 1
+			}
+			return share
+		}
+	},
+	"past-campaign": func(m *maker) { // one or two days before this one had much mail of a sender at one hour
+		a, hour, n := m.anApp(), m.between(7, 18), 1+m.r.IntN(2)
+		m.extra = func() {
+			for _, day := range m.r.Perm(m.opt.Days)[:n] {
+				for range m.opt.Messages / 3 {
+					m.message(a, m.site.Start.AddDate(0, 0, day).Add(time.Duration((hour+m.r.Float64())*float64(time.Hour))), nil)
 				}
 			}
 		}

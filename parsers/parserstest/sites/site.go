@@ -62,7 +62,8 @@ type Message struct {
 	Size       int
 	Recipients []*Recipient
 
-	app *app
+	app  *app
+	spam bool // providers refuse most of it
 }
 
 // Recipient is a recipient of a message. Without attempts the MTA never tried.
@@ -126,10 +127,11 @@ type operator struct {
 	relays   []string
 	domains  []*domain
 	unknown  Reply
-	grey     bool    // greylists who is new
-	fussy    float64 // rate of refusals for content, of bursts
-	limit    int     // recipients of one sender in five minutes before it limits, 0 none
-	down     []span  // outages that belong to its usual life
+	grey     bool                    // greylists who is new
+	fussy    float64                 // rate of refusals for content, of bursts
+	mood     func(time.Time) float64 // factor of fussy, nil 1
+	limit    int                     // recipients of one sender in five minutes before it limits, 0 none
+	down     []span                  // outages that belong to its usual life
 	platform string
 }
 
@@ -511,4 +513,11 @@ func domainOf(address string) string {
 		}
 	}
 	return address
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
