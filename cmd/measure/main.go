@@ -142,7 +142,7 @@ func measure(opt sites.Options, mta string, verbose bool, without []investigate.
 	}
 	o := judge(s, result, until)
 	o.took = time.Since(start)
-	if bad := o.incident && o.floor && (!o.hit1 || !o.level || o.superfluous > 0 || o.abrupt && !o.began) || !o.incident && o.alarms > 0; verbose && bad {
+	if bad := o.incident && o.floor && (!o.hit1 || !o.level || o.superfluous > 0 || o.abrupt && (!o.began || !o.covered)) || !o.incident && o.alarms > 0; verbose && bad {
 		fmt.Printf("%s seed %d, %d messages a day, %d hosts, until %s: hit1 %v level %v hit3 %v began %v (%.0f min, %.0f %% at best)\n  truth %v %v since %s until %s, %d met\n", opt.Kind, opt.Seed, o.messages, len(s.Hosts), until.Format("15:04"),
 			o.hit1, o.level, o.hit3, o.began, o.error, 100*o.knowable, s.Truth.Where, s.Truth.Reasons, s.Truth.Begin.Format("15:04"), s.Truth.End.Format("15:04"), len(s.Truth.Met))
 		if s.Truth.Second != nil {
@@ -243,7 +243,7 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 	if !t.Incident {
 		return o
 	}
-	met := metBefore(s, t, until)
+	met := metBefore(t, until)
 	floor := r.NoiseFloor
 	if t.Missing && !t.Untried {
 		floor = r.MissingFloor
@@ -252,9 +252,9 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 	truths := []*sites.Truth{t}
 	if t.Second != nil {
 		truths = append(truths, t.Second)
-		if metBefore(s, t.Second, until) > met {
+		if metBefore(t.Second, until) > met {
 			truths[0], truths[1] = truths[1], truths[0]
-			o.floor = metBefore(s, t.Second, until) >= r.NoiseFloor
+			o.floor = metBefore(t.Second, until) >= r.NoiseFloor
 		}
 	}
 	named := make([]bool, len(truths)) // one cause is not two
@@ -272,9 +272,9 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 				o.level = sameWhere(where(p), truth.Where)
 				o.error = p.Began.Sub(truth.Begin).Minutes()
 				o.began = math.Abs(o.error) <= 10
-				o.dense = metBefore(s, truth, truth.Begin.Add(time.Hour)) >= 10
+				o.dense = metBefore(truth, truth.Begin.Add(time.Hour)) >= 10
 				o.knowable = knowable(truth)
-				o.counted = nearly(p.Recipients, metBefore(s, truth, until))
+				o.counted = nearly(p.Recipients, metBefore(truth, until))
 				o.covered = !truth.Begin.Before(p.BeganEarliest) && !truth.Begin.After(p.BeganLatest)
 			}
 			if j == 0 || i == 0 {
@@ -305,9 +305,16 @@ func isEarlier(p *investigate.Problem, s *sites.Site, r *investigate.Result) boo
 
 // knowable is how likely the best estimate of a begin can be within ten minutes
 // of it. What a log tells is that it lies between the last recipient who was fine
-// and the first who was met; a longer gap than twenty minutes leaves a choice.
+// and the first who was met; a longer gap than twenty minutes leaves a choice. Of
+// missing mail it tells the last that came. Mail that comes so often that the next
+// is expected after a time of T leaves the begin within 20 minutes after the last
+// with a probability of 1 − exp(−20/T).
 func knowable(t *sites.Truth) float64 {
-	if t.Missing || t.Fine.IsZero() || len(t.Met) == 0 {
+	if t.Missing {
+		perMinute := float64(metBefore(t, t.Begin.Add(time.Hour))) / 60
+		return -math.Expm1(-20 * perMinute)
+	}
+	if t.Fine.IsZero() || len(t.Met) == 0 || t.Soon { // of those the begin is drawn near the mail
 		return 1
 	}
 	first := slices.MinFunc(t.Met, time.Time.Compare)
@@ -315,7 +322,7 @@ func knowable(t *sites.Truth) float64 {
 }
 
 // metBefore returns how many recipients an incident met until a time.
-func metBefore(s *sites.Site, t *sites.Truth, until time.Time) int {
+func metBefore(t *sites.Truth, until time.Time) int {
 	n := 0
 	for _, at := range t.Met {
 		if at.Before(until) {
