@@ -94,6 +94,11 @@ type FlowRows struct {
 	Place                                      []int32
 	Minute                                     []int64 // since 1970
 	Accepted, Recipients, Delivered, Suspended []int64
+
+	// Of the recipients with a row of their own: those that failed, and those that wait at
+	// the end of the last window, and of these the ones of which nothing was heard since
+	// they came.
+	Failed, Waiting, Untried []int64
 }
 
 // FlowFailure is the first failing attempt of a recipient for a reason.

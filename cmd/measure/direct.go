@@ -101,7 +101,11 @@ func (d *direct) recipient(m *sites.Message, r *sites.Recipient, sender registry
 			id := int64(len(d.details) + 1)
 			d.details[id] = investigate.Detail{Text: registry.Foreign(a.Reply.Text), Sender: registry.Foreign(m.Sender), Recipient: registry.Foreign(r.Address),
 				Account: registry.Foreign(m.Account), Client: registry.Foreign(m.Client), IP: registry.Foreign(a.IP)}
-			d.data.Fail(investigate.Event{ID: id, Minute: minuteOf(a.At), Arrived: first, Place: d.place(m, r, a, sender), Cause: cause, N: 1,
+			minute := minuteOf(a.At)
+			if r.Attempts[0].Outcome == sites.Suspended && isOfSite(a) {
+				minute = first
+			}
+			d.data.Fail(investigate.Event{ID: id, Minute: minute, Arrived: first, Place: d.place(m, r, a, sender), Cause: cause, N: 1,
 				Recipient: d.next, State: state})
 		}
 	}
@@ -110,6 +114,9 @@ func (d *direct) recipient(m *sites.Message, r *sites.Recipient, sender registry
 			Recipient: d.next, State: state})
 	}
 }
+
+// isOfSite reports whether a failure concerned the other site, not a message.
+func isOfSite(a *sites.Attempt) bool { return a.Reply.Source != "remote" && a.Reply.Source != "local" }
 
 func (d *direct) place(m *sites.Message, r *sites.Recipient, a *sites.Attempt, sender registry.Foreign) int32 {
 	return d.placeOf(investigate.Place{Host: registry.Foreign(m.Host), Sender: sender, Domain: senderDomain(r.Address), Relay: registry.Foreign(a.Relay), Provider: registry.Foreign(registry.Provider(a.Relay)), Local: a.Relay == "local"})

@@ -82,7 +82,7 @@ func read(ctx context.Context, r store.Reader, opt Options) (*Data, error) {
 	for _, day := range days {
 		d.Days = append(d.Days, Span{day.Since.Unix() / 60, day.Until.Unix() / 60})
 	}
-	c := &collector{data: d, suspended: map[[2]int32]*suspension{}}
+	c := &collector{data: d, suspended: map[mailbox]*suspension{}}
 	if err := r.Flow(ctx, append(days, w), opt.Filter, c); err != nil {
 		return nil, err
 	}
@@ -171,14 +171,25 @@ func (o *Options) days(w store.Window, first time.Time) (list []store.Window) {
 // collector makes data of what a store reports.
 type collector struct {
 	data      *Data
-	suspended map[[2]int32]*suspension // by place and minute of the window
-	mail      []int32                  // flows by number of the store
-	names     []name                   // plus 1, by number of the store; 0 unknown
-	locals    []int8                   // by name of a relay: 1 elsewhere, 2 on the host; 0 unknown
+	suspended map[mailbox]*suspension
+	putOff    []bool  // by domain: some were suspended
+	mail      []int32 // flows by number of the store
+	names     []name  // plus 1, by number of the store; 0 unknown
+	locals    []int8  // by name of a relay: 1 elsewhere, 2 on the host; 0 unknown
 }
 
-// suspension counts the recipients that a place had in a minute.
-type suspension struct{ suspended, recipients, delivered int64 }
+// mailbox is what stays the same of the place of a recipient, whatever relay it is
+// tried at, and the minute of the window in which it was first heard of.
+type mailbox struct {
+	host, sender, domain name
+	minute               int32
+}
+
+// suspension counts the recipients that mailboxes had in a minute.
+type suspension struct {
+	place                                             int32
+	suspended, recipients, delivered, failed, waiting int64
+}
 
 // AddPlace adds a place.
 func (c *collector) AddPlace(p *store.FlowPlace) {
@@ -240,23 +251,31 @@ func (c *collector) addSuspended(rows *store.FlowRows) {
 		return
 	}
 	for i, minute := range rows.Minute {
-		if minute >= c.data.Since {
-			c.suspend([2]int32{rows.Place[i], int32(minute - c.data.Since)}, number(rows.Suspended, i), number(rows.Recipients, i), number(rows.Delivered, i))
+		if minute < c.data.Since {
+			continue
 		}
+		off := at(&c.putOff, int(c.data.places[rows.Place[i]].domain))
+		n := number(rows.Suspended, i)
+		if *off = *off || n != 0; !*off {
+			continue
+		}
+		key := c.mailboxOf(rows.Place[i], minute)
+		s := c.suspended[key]
+		switch {
+		case s == nil && n == 0:
+			continue
+		case s == nil:
+			s = &suspension{place: rows.Place[i]}
+			c.suspended[key] = s
+		}
+		s.suspended, s.recipients, s.delivered = s.suspended+n, s.recipients+number(rows.Recipients, i), s.delivered+number(rows.Delivered, i)
+		s.failed, s.waiting = s.failed+number(rows.Failed, i), s.waiting+number(rows.Waiting, i)
 	}
 }
 
-// suspend counts what was put off at a place in a minute, from the first on.
-func (c *collector) suspend(at [2]int32, suspended, recipients, delivered int64) {
-	s := c.suspended[at]
-	switch {
-	case s == nil && suspended == 0:
-		return
-	case s == nil:
-		s = &suspension{}
-		c.suspended[at] = s
-	}
-	s.suspended, s.recipients, s.delivered = s.suspended+suspended, s.recipients+recipients, s.delivered+delivered
+func (c *collector) mailboxOf(place int32, minute int64) mailbox {
+	p := &c.data.places[place]
+	return mailbox{p.host, p.sender, p.domain, int32(minute - c.data.Since)}
 }
 
 // AddSums adds recipients of the days before the window.
@@ -315,16 +334,51 @@ func (c *collector) AddFailure(f *store.FlowFailure) {
 	c.data.Fail(e)
 }
 
-// finish adds recipients that were neither delivered nor tried when they came.
+// finish adds recipients that were neither delivered nor tried when they came. One
+// that was put off then, and failed later because of the other site, failed when it came.
 func (c *collector) finish() {
 	d := c.data
-	for at, s := range c.suspended {
-		if n := min(s.suspended, s.recipients-s.delivered); n > 0 {
-			minute := d.Since + int64(at[1])
-			d.Fail(Event{Minute: minute, Arrived: minute, Place: at[0], Cause: Suspended, N: int32(n)})
+	seen := map[int64]bool{}
+	for i := range d.Events {
+		if len(c.suspended) > 0 {
+			c.join(&d.Events[i], seen)
 		}
+	}
+	for key, s := range c.suspended {
+		left := min(s.suspended, s.recipients-s.delivered)
+		add := func(n int64, state State) {
+			if n = min(n, left); n > 0 {
+				minute := d.Since + int64(key.minute)
+				d.Fail(Event{Minute: minute, Arrived: minute, Place: s.place, Cause: Suspended, N: int32(n), State: state})
+				left -= n
+			}
+		}
+		add(s.failed, Failed)
+		add(s.waiting, Waiting)
+		add(left, Delivered)
 	}
 	slices.SortFunc(d.Events, func(a, b Event) int {
 		return cmp.Or(cmp.Compare(a.Minute, b.Minute), cmp.Compare(a.Place, b.Place), cmp.Compare(a.ID, b.ID))
 	})
+}
+
+// join takes a recipient with a failure of its own from those that were put off in the
+// minute of its arrival.
+func (c *collector) join(e *Event, seen map[int64]bool) {
+	s := c.suspended[c.mailboxOf(e.Place, e.Arrived)]
+	if s == nil || e.Arrived < c.data.Since || seen[e.Recipient] {
+		return
+	}
+	seen[e.Recipient] = e.Recipient != 0
+	s.recipients--
+	switch e.State {
+	case Failed:
+		s.failed--
+	case Waiting:
+		s.waiting--
+	}
+	if e.Minute > e.Arrived && s.suspended > 0 && ofSite(&c.data.Causes[e.Cause]) {
+		s.suspended--
+		e.Minute = e.Arrived
+	}
 }

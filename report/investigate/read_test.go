@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"mailfail/registry"
 	"mailfail/store"
 )
 
@@ -36,5 +37,33 @@ func TestWindowBeginsOnQuarter(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A recipient that was put off and failed later failed when it came, whatever relay its
+// failure names. What was put off and never tried has the state of its own row.
+func TestPutOff(t *testing.T) {
+	d := &Data{Since: begin, Until: begin + day}
+	c := &collector{data: d, suspended: map[mailbox]*suspension{}}
+	c.AddPlace(&store.FlowPlace{Host: "mx1", Sender: "shop.test", Domain: "firm1.example"})
+	c.AddPlace(&store.FlowPlace{Host: "mx1", Sender: "shop.test", Domain: "firm1.example", Relay: "mail.firm1.example"})
+	c.AddCause(&store.FlowCause{Reason: "connection", Source: registry.SourceNetwork})
+	c.AddCounts(&store.FlowRows{Place: []int32{0}, Minute: []int64{noon}, Suspended: []int64{4}})
+	c.AddCounts(&store.FlowRows{Place: []int32{1, 1, 1, 0, 0}, Minute: []int64{noon, noon, noon, noon, noon}, Recipients: []int64{1, 1, 1, 1, 1},
+		Failed: []int64{0, 0, 0, 1, 0}, Waiting: []int64{1, 1, 0, 0, 0}})
+	for recipient, minute := range []int64{noon, noon + 5, noon + 7} {
+		c.AddFailure(&store.FlowFailure{Recipient: int64(recipient + 1), Place: 1, Time: time.Unix(minute*60, 0), Arrived: time.Unix(noon*60, 0),
+			State: []registry.State{registry.StatePending, registry.StatePending, registry.StateDelivered}[recipient]})
+	}
+	c.finish()
+	states := map[State]int32{}
+	for _, e := range d.Events {
+		if e.Minute != noon {
+			t.Errorf("recipient %d failed %d minutes late", e.Recipient, e.Minute-noon)
+		}
+		states[e.State] += e.N
+	}
+	if states[Waiting] != 2 || states[Failed] != 1 || states[Delivered] != 2 {
+		t.Errorf("2 wait, 1 failed, 2 were delivered; got %d, %d, %d", states[Waiting], states[Failed], states[Delivered])
 	}
 }

@@ -345,19 +345,27 @@ func (f *flow) failuresOf(b *block, list []failingAttempt, starts *starts, until
 func (f *flow) arrivals(b *block) {
 	rows := &f.rows
 	rows.Accepted, rows.Delivered, rows.Suspended, rows.Minute = nil, nil, nil, rows.Minute[:0]
-	series := f.series[:0]
+	rows.Failed, rows.Waiting, rows.Untried = rows.Failed[:0], rows.Waiting[:0], rows.Untried[:0]
+	series, until := f.series[:0], f.spans[len(f.spans)-1][1]
 	for i, first := range b.cols[recipientFirst] {
 		state := registry.State(b.cols[recipientFlags][i] & stateBits)
 		if state == registry.StateReplaced || state == registry.StateHandedOver || !f.within(first) {
 			continue
 		}
 		series, rows.Minute = append(series, b.cols[recipientSeries][i]), append(rows.Minute, store.Minute(first))
+		final := b.cols[recipientFinal][i]
+		over := final != 0 && final < until
+		troubled := b.cols[recipientFlags][i]&troubledBit != 0
+		rows.Failed = append(rows.Failed, isTrue(over && (state == registry.StateBounced || state == registry.StateExpired)))
+		rows.Waiting = append(rows.Waiting, isTrue(!over || state == registry.StatePending))
+		rows.Untried = append(rows.Untried, isTrue((!over || state == registry.StatePending) && !troubled))
 	}
 	f.series = series
 	places, n := f.placesOf(series), 0
 	for i, place := range places {
 		if place >= 0 {
 			places[n], rows.Minute[n] = place, rows.Minute[i]
+			rows.Failed[n], rows.Waiting[n], rows.Untried[n] = rows.Failed[i], rows.Waiting[i], rows.Untried[i]
 			n++
 		}
 	}
@@ -367,6 +375,14 @@ func (f *flow) arrivals(b *block) {
 	if rows.Place, rows.Minute, rows.Recipients = places[:n], rows.Minute[:n], f.ones[:n]; n > 0 {
 		f.to.AddCounts(rows)
 	}
+	rows.Failed, rows.Waiting, rows.Untried = rows.Failed[:0], rows.Waiting[:0], rows.Untried[:0]
+}
+
+func isTrue(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // placesOf returns the numbers of the places of some series, less than 0 for those that
