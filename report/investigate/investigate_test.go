@@ -385,3 +385,45 @@ func TestFewAddresses(t *testing.T) {
 		}
 	}
 }
+
+// Bad addresses that came with a list on two days before, too, are no change.
+func TestWaves(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		days []int64
+		want int
+	}{
+		{"never before", nil, 1},
+		{"once before", []int64{3}, 1},
+		{"twice before", []int64{3, 5}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(plan{})
+			for _, before := range append(tt.days, 0) {
+				for i := range int64(60) {
+					p := Place{Host: "mx0", Sender: "news.test", Domain: "gmail.com", Relay: "aspmx.l.google.com", Provider: "Google"}
+					w.arrive(noon-before*day+i/2, p)
+					w.fail(noon-before*day+i/2, p, 0)
+				}
+			}
+			if r := Analyze(w.data); r.Alarms() != tt.want {
+				t.Errorf("%d alarms, want %d: %+v", r.Alarms(), tt.want, r.Problems)
+			}
+		})
+	}
+}
+
+// A day on which everybody sends a third less is told as such, not as missing mail.
+func TestSlackDay(t *testing.T) {
+	r := Analyze(newWorld(plan{stays: func(minute int64, _ *Place) bool { return minute%100 < 33 }}).data)
+	if r.Alarms() != 0 || len(r.Problems) != 1 || r.Problems[0].Severity != Remark {
+		t.Errorf("problems: %+v", r.Problems)
+	}
+}
+
+// Of two days of a kind, one had a burst: the other is what is usual.
+func TestCalmMean(t *testing.T) {
+	if got := calmMean([]float64{1000, 100}, nil); got != 100 {
+		t.Errorf("usual are %v", got)
+	}
+}

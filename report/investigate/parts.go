@@ -8,7 +8,7 @@ type Part string
 
 // Parts are the parts of the method that can be left out.
 var Parts = []Part{partFactors, partSuspended, partPairs,
-	partTriples, partPlatforms, partSpans, partPrice, partDispersion, partReasons,
+	partTriples, partPlatforms, partSpans, partPrice, partDispersion, partWaves, partReasons,
 	partBursts, partLevel, partOtherHoles, partHolidays, partUntried}
 
 const (
@@ -20,6 +20,7 @@ const (
 	partSpans      Part = "spans"         // of time; without them: the whole window
 	partPrice      Part = "price"         // of a slice
 	partDispersion Part = "dispersion"    // of rates within a day
+	partWaves      Part = "waves"         // of spam and of bad addresses, which other days had too, are no change
 	partReasons    Part = "other-reasons" // a cause explains other reasons in its place too
 	partBursts     Part = "bursts"        // are left out of the mail that is usual
 	partLevel      Part = "level"         // of the day's mail

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"mailfail/registry"
 )
 
 // combinations are the dimensions that slices have, in the order in which they
@@ -28,7 +30,9 @@ type candidate struct {
 	mu     []float64 // expected events of each bin
 	all    float64   // expected events of the window
 
-	stale bool // events were taken since the last scan
+	stale bool    // events were taken since the last scan
+	left  float64 // events that nothing explains yet
+	wave  float64 // events of the second worst day before; -1 not known
 	window
 }
 
@@ -58,13 +62,41 @@ const (
 	leastEvents    = 8
 	leastRatio     = 2.5
 	leastShare     = 0.003 // of the recipients of the window
+	overWaves      = 1.5   // times the second worst of the days before
 )
 
 // floor is the least excess that is worth an alarm.
 func (m *model) floor() float64 { return max(6, leastShare*m.total) }
 
 func (m *model) alarms(c *candidate) bool {
-	return c.f >= leastEvents && c.excess >= m.floor() && c.f >= leastRatio*c.expected && m.strength(c) >= threshold
+	return c.f >= leastEvents && c.excess >= m.floor() && c.f >= leastRatio*c.expected && m.strength(c) >= threshold && !m.isWave(c)
+}
+
+// isWave reports whether failures are about what was sent, and two of the days
+// before had nearly as many in the same place: spam that mailboxes here forward comes
+// in waves, and so do bad addresses with a list.
+func (m *model) isWave(c *candidate) bool {
+	switch registry.Reason(m.reasons[c.reason]).Info().Group {
+	case "address", "mailbox", "content":
+	default:
+		return false
+	}
+	if c.wave < 0 {
+		c.wave = m.waveOf(c)
+	}
+	return m.data.has(partWaves) && c.left <= overWaves*c.wave
+}
+
+// waveOf returns the events that a candidate had on the second worst day before.
+func (m *model) waveOf(c *candidate) float64 {
+	days := make([]float64, max(2, len(m.data.Days)))
+	for _, f := range m.data.failures {
+		if m.reason[f.cause] == c.reason && c.in(&m.leaves[m.leafOf[f.place]]) {
+			days[f.day] += float64(f.n)
+		}
+	}
+	slices.Sort(days)
+	return days[len(days)-2]
 }
 
 // in reports whether a leaf is in the slice.
@@ -118,7 +150,7 @@ func (m *model) ofReason(reason int32, events []int32, floor float64) (list []*c
 			slicesOf[k] = append(slicesOf[k], e)
 		}
 		for k, events := range slicesOf {
-			c := &candidate{at: k, dims: dims, reason: reason, events: events, stale: true}
+			c := &candidate{at: k, dims: dims, reason: reason, events: events, stale: true, wave: -1}
 			if f := m.weight(events); f >= floor && !m.redundant(k, dims) && f-m.expectedOf(c) >= floor {
 				list = append(list, c)
 			}
@@ -240,7 +272,7 @@ func (m *model) scan(c *candidate) {
 			left += e.n
 		}
 	}
-	if left < leastEvents {
+	if c.left = left; left < leastEvents {
 		return
 	}
 	gain := func(i int, lnQ, lnNot float64) float64 { return f[i]*lnQ + b[i] + c.others[i]*lnNot + c.quiet[i] }

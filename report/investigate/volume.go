@@ -296,7 +296,7 @@ func calmMean(list, spare []float64) float64 {
 	}
 	sorted := append(spare, list...)
 	slices.Sort(sorted)
-	limit := 2.2*(sorted[(len(list)-1)/2]+sorted[len(list)/2])/2 + 6
+	limit := 2.2*sorted[(len(list)-1)/2] + 6 // of two days one may have had a burst
 	sum, n := 0.0, 0.0
 	for _, x := range list {
 		if x <= limit {
@@ -572,7 +572,7 @@ func (v *volume) isEven(h *hole) bool {
 		before, all, seen = before+sum(e[min(since, h.from):h.from]), all+usual, seen+came
 	}
 	ratio := seen / max(1, all)
-	if before > 0.1*all || ratio < 0.08 || ratio > 0.65 {
+	if before > 0.1*all || ratio < 0.08 || ratio > mostLeft {
 		return false
 	}
 	for _, p := range bySender {
