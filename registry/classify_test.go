@@ -344,3 +344,15 @@ func TestAsksRulesOfUser(t *testing.T) {
 		t.Error("other providers are asked for than the rule names")
 	}
 }
+
+// Exchange writes in the form of a reply that nobody answered.
+func TestNoConnectionInTheFormOfAReply(t *testing.T) {
+	f := Failure{Signature: "421 4.4.1 Connection timed out.", Stage: StageConnect, Source: SourceNetwork, Reply: 421}
+	if got := DefaultRules().Classify(f).Reason; got != "connection" {
+		t.Errorf("of the network: %s", got)
+	}
+	f.Source = SourceRemote
+	if got := DefaultRules().Classify(f).Reason; got != "client-refused" {
+		t.Errorf("said by a server: %s", got)
+	}
+}

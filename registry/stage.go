@@ -54,6 +54,9 @@ func beforeMail(f *Failure, r Reason) Reason {
 	case "too-many-recipients":
 		return "rate-limited"
 	case "connection":
+		if f.Source == SourceNetwork { // the MTA says so, in the form of a reply
+			return r
+		}
 		return "client-refused" // it was made, or nobody could say so
 	case "domain-unknown", "null-mx", "routing":
 		if f.Stage == StageEHLO {
