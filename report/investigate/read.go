@@ -242,7 +242,14 @@ func (c *collector) AddCause(k *store.FlowCause) {
 
 // AddCounts adds recipients and accepted messages.
 func (c *collector) AddCounts(rows *store.FlowRows) {
-	c.data.AddRows(rows.Place, rows.Minute, rows.Recipients, rows.Accepted)
+	tried := rows.Recipients
+	if rows.Untried != nil { // they are neither fine nor failed
+		tried = slices.Clone(tried)
+		for i, n := range rows.Untried {
+			tried[i] -= n
+		}
+	}
+	c.data.AddRows(rows.Place, rows.Minute, tried, rows.Accepted)
 	c.addSuspended(rows)
 }
 

@@ -372,6 +372,7 @@ func (f *flow) arrivals(b *block) {
 	for len(f.ones) < n {
 		f.ones = append(f.ones, 1)
 	}
+	rows.Failed, rows.Waiting, rows.Untried = rows.Failed[:n], rows.Waiting[:n], rows.Untried[:n]
 	if rows.Place, rows.Minute, rows.Recipients = places[:n], rows.Minute[:n], f.ones[:n]; n > 0 {
 		f.to.AddCounts(rows)
 	}
