@@ -149,6 +149,14 @@ func (p *Problem) Facts() (facts []templates.Text) {
 	if p.Kind != Failures {
 		return facts
 	}
+	switch {
+	case p.List != "":
+		facts = append(facts, templates.Say("Your address %v is listed at %v.", p.Address, p.List))
+	case p.Address != "" && p.Reason == "blocklist":
+		facts = append(facts, templates.Say("Your address %v is listed.", p.Address))
+	case p.Address != "":
+		facts = append(facts, templates.Say("The replies name your address %v.", p.Address))
+	}
 	facts = append(facts, templates.Words(p.fate()+" "+p.ofAll()))
 	if p.Addresses > 0 {
 		facts = append(facts, templates.Words(fmt.Sprintf("They are %d %s.", p.Addresses, templates.Plural(int64(p.Addresses), "address"))))

@@ -111,6 +111,9 @@ type Problem struct {
 	RateBefore float64
 	RateNow    float64
 
+	Address registry.Foreign // of this site, that nearly all replies name
+	List    registry.Foreign // block list that they name
+
 	Examples []registry.Foreign // replies as logged
 	Meaning  string
 	Action   string

@@ -62,6 +62,8 @@ type JSONProblem struct {
 	RateNow       float64            `json:"rate_now"`
 	Score         float64            `json:"score"`
 	Severity      string             `json:"severity"`
+	Address       registry.Foreign   `json:"our_address,omitempty"`
+	List          registry.Foreign   `json:"block_list,omitempty"`
 	Examples      []registry.Foreign `json:"examples"`
 	Meaning       string             `json:"meaning"`
 	Action        string             `json:"action"`
@@ -80,7 +82,7 @@ func (r *Result) JSON() []JSONProblem {
 			Recipients: p.Recipients, Failed: p.Failed, Waiting: p.Waiting,
 			Expected: round(p.Expected, 100), Excess: round(p.Excess, 100), Share: round(p.Share, 1e4),
 			RateBefore: round(p.RateBefore, 1e6), RateNow: round(p.RateNow, 1e6), Score: round(p.Score, 10),
-			Severity: p.Severity, Examples: []registry.Foreign{}, Meaning: p.Meaning, Action: p.Action, Next: p.Next,
+			Severity: p.Severity, Address: p.Address, List: p.List, Examples: []registry.Foreign{}, Meaning: p.Meaning, Action: p.Action, Next: p.Next,
 		}
 		j.Examples = append(j.Examples, p.Examples...)
 		if !p.Ended.IsZero() {

@@ -176,6 +176,7 @@ func (m *model) facts(f *finding, p *Problem) {
 	if text, ok := top(texts); ok {
 		p.Examples = append(p.Examples, text)
 	}
+	m.listed(f, p)
 	p.Where.Relay = m.oneRelay(f)
 	p.Common = p.Where.narrow(m.common(f))
 }
