@@ -18,10 +18,10 @@ var addressPattern = sync.OnceValue(func() *regexp.Regexp {
 // sent it, "" when it names none or several.
 func addressIn(d *Detail) registry.Foreign {
 	var found netip.Addr
-	for _, m := range addressPattern().FindAllStringSubmatch(string(d.Text), -1) {
+	for _, m := range addressPattern().FindAllStringSubmatch(d.Text.Raw(), -1) {
 		a, err := netip.ParseAddr(m[1])
 		switch {
-		case err != nil, a.IsLoopback(), a.String() == string(d.IP), a == found:
+		case err != nil, a.IsLoopback(), a.String() == d.IP.Raw(), a == found:
 		case found.IsValid():
 			return ""
 		default:
@@ -49,7 +49,7 @@ func (m *model) listed(f *finding, p *Problem) {
 		if a := addressIn(&d); a != "" {
 			named++
 			addresses[a]++
-			lists[registry.Foreign(registry.ListIn(string(d.Text)))]++
+			lists[registry.Foreign(registry.ListIn(d.Text.Raw()))]++
 		}
 	}
 	address, ok := top(addresses)

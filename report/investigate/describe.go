@@ -230,6 +230,9 @@ func (r *Result) Verdict() templates.Text {
 // Limits says what would have been reported, and what came nearest.
 func (r *Result) Limits() (lines []templates.Text) {
 	if !r.LogsEnd.IsZero() {
+		if !r.LogsEnd.After(r.Since) {
+			return append(lines, templates.Words("The logs end "+r.LogsEnd.Format("Mon 2006-01-02 15:04")+", before this time."))
+		}
 		lines = append(lines, templates.Words("The logs end "+r.LogsEnd.Format("Mon 15:04")+": nothing is said of the time after."))
 	}
 	if r.NoCounts {

@@ -243,7 +243,7 @@ func (m *model) ruledOut(r *Result, found []*finding, v *volume) (list []string)
 		list = append(list, m.evenly(f, dimSender, "senders")...)
 		list = append(list, m.evenly(f, dimProvider, "providers")...)
 	}
-	if seen, expected := v.totals(0); expected > 0 && seen > 0.8*expected && seen < 1.3*expected {
+	if seen, expected := v.totals(0); expected > 0 && seen > 0.85*expected && seen < 1.2*expected {
 		list = append(list, fmt.Sprintf("as much mail came in as usual (%s, usual %s)", templates.Count(int64(seen)), templates.Count(int64(expected))))
 	}
 	return list

@@ -52,6 +52,10 @@ func Run(ctx context.Context, r store.Reader, opt Options) (*Result, error) {
 		}
 		return details
 	}
+	if d.Until <= d.Since {
+		m := model{data: d}
+		return &Result{Since: m.time(d.Since), Until: m.time(d.Since), LogsEnd: m.time(d.Until - 1)}, nil
+	}
 	result := Analyze(d)
 	if failed = errors.Join(failed, d.failed); failed != nil {
 		return nil, failed
@@ -61,10 +65,37 @@ func Run(ctx context.Context, r store.Reader, opt Options) (*Result, error) {
 			result.Problems[i].Next[j] = Narrow(command, &opt.Filter)
 		}
 	}
+	result.asked(&opt.Filter)
 	if asked := opt.Window.Minutes().Until; result.Until.Before(asked) {
 		result.LogsEnd = result.Until.Add(-time.Minute)
 	}
 	return result, nil
+}
+
+// asked names in the places of a result what a filter asked for: all that was looked
+// at is there.
+func (r *Result) asked(f *store.Filter) {
+	for i := range r.Problems {
+		if p := &r.Problems[i]; p.Kind != MissingMail || p.Severity != Remark {
+			p.Where.asked(f)
+		}
+	}
+	if r.Strongest != nil {
+		r.Strongest.Where.asked(f)
+	}
+}
+
+func (w *Where) asked(f *store.Filter) {
+	name := func(to *registry.Foreign, list []string, known ...registry.Foreign) {
+		if len(list) == 1 && !strings.HasPrefix(list[0], "*.") && cmp.Or(append(known, *to)...) == "" {
+			*to = registry.Foreign(list[0])
+		}
+	}
+	name(&w.SenderDomain, f.Senders)
+	name(&w.Provider, f.Providers, w.Domain)
+	name(&w.Domain, f.Domains)
+	name(&w.Host, f.Hosts)
+	name(&w.Account, f.Accounts)
 }
 
 // read asks a store for the data of an investigation.
@@ -77,6 +108,9 @@ func read(ctx context.Context, r store.Reader, opt Options) (*Data, error) {
 		return nil, ErrEmpty
 	}
 	w := opt.window(last)
+	if !w.Since.Before(w.Until) { // what was read ends before
+		return &Data{Since: w.Since.Unix() / 60, Until: w.Until.Unix() / 60, Location: opt.location()}, nil
+	}
 	d := &Data{NoCounts: len(opt.Filter.Accounts) > 0, Since: w.Since.Unix() / 60, Until: w.Until.Unix() / 60, Location: opt.location()}
 	days := opt.days(w, first)
 	for _, day := range days {
@@ -144,7 +178,10 @@ func (o *Options) days(w store.Window, first time.Time) (list []store.Window) {
 	case o.Baseline.Previous:
 		n = 1
 	case !b.Since.IsZero():
-		first, n = b.Since, 400
+		n = 400
+		if b.Since.After(first) {
+			first = b.Since
+		}
 		for !b.Until.IsZero() && since.After(b.Until) {
 			since = since.AddDate(0, 0, -1)
 		}

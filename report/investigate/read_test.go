@@ -67,3 +67,39 @@ func TestPutOff(t *testing.T) {
 		t.Errorf("2 wait, 1 failed, 2 were delivered; got %d, %d, %d", states[Waiting], states[Failed], states[Delivered])
 	}
 }
+
+// A window after the end of what was read is answered, and days that nothing was read of
+// are not compared with.
+func TestOutsideOfWhatWasRead(t *testing.T) {
+	first, last := time.Date(2026, 11, 10, 0, 5, 0, 0, time.UTC), time.Date(2026, 11, 19, 12, 0, 0, 0, time.UTC)
+	o := Options{Location: time.UTC, Window: store.Window{Since: last.AddDate(0, 0, 9)}}
+	if w := o.window(last); w.Since.Before(w.Until) {
+		t.Errorf("the window is %v", w)
+	}
+	r := Result{Since: last.AddDate(0, 0, 9), LogsEnd: last}
+	if lines := r.Limits(); len(lines) != 1 || lines[0].String() != "The logs end Thu 2026-11-19 12:00, before this time." {
+		t.Errorf("limits: %v", lines)
+	}
+	o = Options{Location: time.UTC, Window: store.Window{Since: last.AddDate(0, 0, -1), Until: last}}
+	for since, want := range map[int]int{-40: 8, -5: 4} {
+		o.Baseline.Window = store.Window{Since: last.AddDate(0, 0, since)}
+		if days := o.days(o.Window, first); len(days) != want {
+			t.Errorf("since %d days before: %d days, want %d", -since, len(days), want)
+		}
+	}
+	o.Baseline.Window = store.Window{Since: first.AddDate(0, 0, -9), Until: first.AddDate(0, 0, -2)}
+	if days := o.days(o.Window, first); len(days) != 0 {
+		t.Errorf("compared with %v, when nothing was read", days)
+	}
+}
+
+// What a filter asks for is part of the place: nothing else was looked at.
+func TestAsked(t *testing.T) {
+	r := Result{Problems: []Problem{{Kind: Failures}, {Kind: Failures, Where: Where{SenderDomain: "a.shop.test", Domain: "gmail.com"}}, {Kind: MissingMail, Severity: Remark}}}
+	r.asked(&store.Filter{Senders: []string{"shop.test"}, Providers: []string{"Google"}, Hosts: []string{"mx1", "mx2"}, Domains: []string{"*.example.org"}})
+	for i, want := range []Where{{SenderDomain: "shop.test", Provider: "Google"}, {SenderDomain: "a.shop.test", Domain: "gmail.com"}, {}} {
+		if got := r.Problems[i].Where; got != want {
+			t.Errorf("where %+v, want %+v", got, want)
+		}
+	}
+}
