@@ -60,8 +60,18 @@ type answers struct {
 	closing io.Closer
 	names   *anonymous.Names // nil: persons are shown
 	files   []string         // that were read, behind the flags for it; nil: a database that is kept
+	named   string           // the database, where --db named it
 	lately  bool             // the usual logs, because there is no database
 	failed  error            // what the command has to end with after it has done the rest
+}
+
+// same are the words that make another command look at the same. What may hold a
+// password is not repeated.
+func (a *answers) same() []string {
+	if a.files == nil && a.named != "" && !strings.Contains(a.named, "://") {
+		return []string{"--db", a.named}
+	}
+	return a.files
 }
 
 // pseudonym returns an address as it is shown.
@@ -122,7 +132,11 @@ func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFla
 	if err != nil {
 		return nil, err
 	}
-	return newAnswers(db, key, logs, answers{})
+	n := answers{}
+	if named {
+		n.named = dbPath
+	}
+	return newAnswers(db, key, logs, n)
 }
 
 // lately is how far the logs in the usual places are read back.

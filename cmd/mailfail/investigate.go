@@ -58,7 +58,7 @@ FILEs it reads them, the older generations too, and leaves nothing behind.`,
 			if err != nil {
 				return err
 			}
-			result.Here(db.files)
+			result.Here(db.same())
 			if err := writeInvestigation(cmd, &output, result); err != nil {
 				return err
 			}

@@ -98,7 +98,7 @@ func (f *reportFlags) run(cmd *cobra.Command, args []string) error {
 		}
 		opt.Addresses = addresses.Senders(db.pseudonym)
 	}
-	opt.Now, opt.Files, opt.FromFiles = time.Now(), db.files, db.files != nil || db.lately
+	opt.Now, opt.Files, opt.FromFiles = time.Now(), db.same(), db.files != nil || db.lately
 	if db.lately && opt.Window == (store.Window{}) {
 		opt.Window.Since = opt.Now.Add(-lately).In(opt.Location)
 	}

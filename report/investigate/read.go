@@ -108,6 +108,9 @@ func read(ctx context.Context, r store.Reader, opt Options) (*Data, error) {
 		return nil, ErrEmpty
 	}
 	w := opt.window(last)
+	if known := first.Truncate(quarter * time.Minute); w.Since.Before(known) && known.Before(w.Until) {
+		w.Since = known // nothing is known of the time before, not even that it was quiet
+	}
 	if !w.Since.Before(w.Until) { // what was read ends before
 		return &Data{Since: w.Since.Unix() / 60, Until: w.Until.Unix() / 60, Location: opt.location()}, nil
 	}
@@ -171,6 +174,7 @@ func (o *Options) lengthOf(w store.Window) int {
 
 // days returns the periods that the window is compared with, oldest first.
 func (o *Options) days(w store.Window, first time.Time) (list []store.Window) {
+	read := first
 	first = first.Add(-time.Hour) // nights may be without a line
 	length, since := o.lengthOf(w), w.Since.In(o.location())
 	n := cmp.Or(o.Baseline.Days, usualDays)
@@ -190,7 +194,7 @@ func (o *Options) days(w store.Window, first time.Time) (list []store.Window) {
 	for range n {
 		day := store.Window{Since: since.AddDate(0, 0, -length), Until: since}
 		if day.Since.Before(first) {
-			if partial = day; !day.Until.After(first) {
+			if partial = day; !day.Until.After(read) {
 				partial = store.Window{}
 			}
 			break

@@ -87,6 +87,10 @@ func TestOutsideOfWhatWasRead(t *testing.T) {
 			t.Errorf("since %d days before: %d days, want %d", -since, len(days), want)
 		}
 	}
+	o.Baseline = Compare{}
+	if days := o.days(store.Window{Since: first.Truncate(15 * time.Minute), Until: last}, first); len(days) != 0 {
+		t.Errorf("compared with %v, before the first line", days)
+	}
 	o.Baseline.Window = store.Window{Since: first.AddDate(0, 0, -9), Until: first.AddDate(0, 0, -2)}
 	if days := o.days(o.Window, first); len(days) != 0 {
 		t.Errorf("compared with %v, when nothing was read", days)
