@@ -427,3 +427,15 @@ func TestCalmMean(t *testing.T) {
 		t.Errorf("usual are %v", got)
 	}
 }
+
+// A host that is silent from the morning to noon is no holiday, whoever sends through it.
+func TestSilentHostIsNoHoliday(t *testing.T) {
+	r := Analyze(newWorld(plan{stays: func(minute int64, p *Place) bool { return minute < noon && p.Host == "mx1" }}).data)
+	if len(r.Problems) != 1 || r.Problems[0].Severity == Remark || r.Problems[0].Where.Host != "mx1" {
+		t.Errorf("problems: %+v", r.Problems)
+	}
+	r = Analyze(newWorld(plan{stays: func(minute int64, p *Place) bool { return minute < begin+day/3 }}).data)
+	if len(r.Problems) != 1 || r.Problems[0].Severity == Remark {
+		t.Errorf("the whole site: %+v", r.Problems)
+	}
+}

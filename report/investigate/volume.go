@@ -549,8 +549,8 @@ func (h *hole) isHole(least float64) bool {
 }
 
 // isEven reports whether a hole belongs to a day with less mail for everybody,
-// such as a holiday: it is there from the beginning of the day, and nearly all
-// senders still send something, in much the same proportion.
+// such as a holiday: it is there from the beginning of the day, on all hosts, and nearly
+// all senders still send something, in much the same proportion, within the hole too.
 func (v *volume) isEven(h *hole) bool {
 	today, senders := len(v.data.Days), 0
 	since := v.dayBegins(h.from)
@@ -558,9 +558,6 @@ func (v *volume) isEven(h *hole) bool {
 	type pair struct{ seen, expected float64 }
 	bySender := map[registry.Foreign]*pair{}
 	for _, s := range v.streams {
-		if h.host != "" && s.host != h.host {
-			continue
-		}
 		e, _ := v.expected(s, today)
 		p := bySender[s.sender]
 		if p == nil {
@@ -572,7 +569,7 @@ func (v *volume) isEven(h *hole) bool {
 		before, all, seen = before+sum(e[min(since, h.from):h.from]), all+usual, seen+came
 	}
 	ratio := seen / max(1, all)
-	if before > 0.1*all || ratio < 0.08 || ratio > mostLeft {
+	if before > 0.1*all || ratio < 0.08 || ratio > mostLeft || h.observed < 0.5*ratio*h.expected {
 		return false
 	}
 	for _, p := range bySender {
