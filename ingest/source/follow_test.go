@@ -256,6 +256,14 @@ func TestFollowManyRotations(t *testing.T) {
 	}
 }
 
+// What the library has to say, as when the queue of inotify was full, would stand in
+// the middle of the screen.
+func TestLibraryIsQuiet(t *testing.T) {
+	if libraryLog.Writer() != io.Discard {
+		t.Error("it writes")
+	}
+}
+
 func TestFollowWhatIsNotThereYet(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "mail.log")
