@@ -180,7 +180,7 @@ func isAtRest(path string) bool {
 // OpenTemporary opens a database of its own that vanishes when it is closed.
 // SQLite keeps it in memory as long as it is small.
 func OpenTemporary() (*DB, error) {
-	rw, err := connect("", "_journal_mode=OFF&_synchronous=OFF&_cache_size=-65536", 1)
+	rw, err := connect("", "_journal_mode=OFF&_synchronous=OFF&_cache_size=-16384", 1)
 	if err != nil {
 		return nil, err
 	}
