@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"mailfail/store/clickhouse"
 	"mailfail/store/sqlite"
@@ -149,67 +145,6 @@ func pushLoop(ctx context.Context, every time.Duration, send func(context.Contex
 	}
 }
 
-// addPushTo adds the flag of commands that read logs into the database.
-func addPushTo(flags *pflag.FlagSet, to *string) {
-	flags.StringVar(to, "push-to", "",
-		"send what is new also to this ClickHouse, as mailfail push --to does")
-}
-
-// checkPushTo reports what is wrong with a value of --push-to, before anything is read.
-func checkPushTo(to string) error {
-	if to == "" {
-		return nil
-	}
-	_, err := newClient("--push-to", to)
-	return err
-}
-
-// pushOnce sends what was read to the URL of --push-to. An unreachable server is not a
-// failure of ingest: what waits is sent the next time.
-func pushOnce(cmd *cobra.Command, to, path, anonymize string) error {
-	p, err := newPusher(cmd, "--push-to", to, path, anonymize)
-	if err != nil {
-		return err
-	}
-	if _, err = p.send(cmd.Context()); err != nil {
-		warn(cmd, fmt.Errorf("%w (what was read is kept, and sent the next time)", err))
-	}
-	return p.close()
-}
-
-const (
-	pushInterval = time.Minute     // how often follow sends
-	lastPushTime = 5 * time.Second // how long it may take to when it ends
-)
-
-// pushing sends in the background to the URL of --push-to, if there is one, until
-// the function it returns is called.
-func pushing(cmd *cobra.Command, to, path, anonymize string, report func(error)) (stop func(), err error) {
-	if to == "" {
-		return func() {}, nil
-	}
-	p, err := newPusher(cmd, "--push-to", to, path, anonymize)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(cmd.Context())
-	send := func(ctx context.Context) error {
-		_, err := p.send(ctx)
-		return err
-	}
-	var done sync.WaitGroup
-	done.Go(func() { pushLoop(ctx, pushInterval, send, report) })
-	return func() {
-		cancel()
-		done.Wait()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), lastPushTime)
-		defer cancel()
-		if err := errors.Join(send(ctx), p.close()); err != nil {
-			report(err)
-		}
-	}, nil
-}
-
 // newClient returns a client for the URL that a flag has.
 func newClient(flag, url string) (*clickhouse.Client, error) {
 	if !clickhouse.IsURL(url) {
@@ -220,46 +155,4 @@ func newClient(flag, url string) (*clickhouse.Client, error) {
 		return nil, usageError("%s: %w", flag, err)
 	}
 	return c, nil
-}
-
-// dbInitCommand makes the tables of a fleet.
-func dbInitCommand() *cobra.Command {
-	var to, cluster string
-	var dry bool
-	cmd := &cobra.Command{
-		Use:   "init",
-		Short: "Make the tables of a ClickHouse that many hosts share",
-		Long: `Init shows the SQL that makes the database of a fleet and its tables, and has the
-server run it; with --cluster, tables that are replicated and spread over the
-shards of a cluster. What is there stays as it is. The user needs to be allowed to
-create databases and tables; with --dry-run nothing is asked of the server, and
-the SQL may be given to whoever is.`,
-		Example: `  mailfail db init --to clickhouse://admin@ch.example.org:8443/mailfail
-  mailfail db init --to clickhouse://admin@ch.example.org:8443/mailfail --cluster mail --dry-run`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if to == "" {
-				return usageError("say where: --to clickhouse://user@host:8443/database")
-			}
-			client, err := newClient("--to", to)
-			if err != nil {
-				return err
-			}
-			for _, s := range clickhouse.Statements(client.Database(), cluster) {
-				for line := range strings.SplitSeq(s+";", "\n") {
-					if _, err := fmt.Fprintln(cmd.OutOrStdout(), templates.Printable(line)); err != nil {
-						return err
-					}
-				}
-			}
-			if dry {
-				return nil
-			}
-			return clickhouse.Init(cmd.Context(), client, cluster)
-		},
-	}
-	cmd.Flags().StringVar(&to, "to", "", "the server and the database: clickhouse://user@host:8443/database")
-	cmd.Flags().StringVar(&cluster, "cluster", "", "make replicated tables on this cluster")
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "show the SQL, and do nothing")
-	return cmd
 }
