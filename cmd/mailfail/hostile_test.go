@@ -262,8 +262,11 @@ func hostileFlags(dir string) (runs []hostileRun) {
 					if f.Name != "db" && c.Flags().Lookup("db") != nil {
 						args = append(args, "--db", filepath.Join(dir, "f.db"))
 					}
-					if name == "follow" {
+					switch {
+					case name == "follow":
 						args = append(args, "--plain", "-")
+					case c.ValidateArgs(nil) != nil: // it needs one
+						args = append(args, filepath.Join(dir, "argument"))
 					}
 					runs = append(runs, hostileRun{args: args, form: "text", codes: []int{0, 1, 2, 3}})
 				}
