@@ -86,6 +86,10 @@ type dayDeferrer struct {
 	more     func(each func(*store.FlowRows)) error
 }
 
+func newDayDeferrer(windows []store.Window) *dayDeferrer {
+	return &dayDeferrer{daySummary: &daySummary{windows: windows, sums: map[string]int64{}}, deferred: map[string]int64{}, timed: map[string]int64{}, putOff: map[string]int64{}}
+}
+
 func (d *dayDeferrer) AddLast(places []int32, recipients []int64, more func(each func(*store.FlowRows)) error) {
 	d.more = more
 	for i, p := range places {
@@ -211,7 +215,7 @@ func TestFlowOfSums(t *testing.T) {
 					continue
 				}
 				sums, plain := &daySummary{windows: windows, sums: map[string]int64{}}, &daySummary{windows: windows, sums: map[string]int64{}}
-				deferrer := &dayDeferrer{daySummary: &daySummary{windows: windows, sums: map[string]int64{}}, deferred: map[string]int64{}, timed: map[string]int64{}, putOff: map[string]int64{}}
+				deferrer := newDayDeferrer(windows)
 				for _, to := range []store.FlowSink{sums, plainSink{plain}, deferrer} {
 					if err := db.Flow(t.Context(), windows, f, to); err != nil {
 						t.Fatal(err)
