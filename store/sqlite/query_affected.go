@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"mailfail/registry"
@@ -30,10 +31,13 @@ func (q *reader) Affected(ctx context.Context, w store.Window, f store.Filter,
 // affectedRow is a recipient that failed or is pending.
 type affectedRow struct {
 	id, first, last int64
-	place, cause    int32
-	state           registry.State
-	tried           bool
+	place           int32
+	bits            uint32 // 16 * cause of the last failure + state, and 8 when it was tried
 }
+
+func (r *affectedRow) state() registry.State { return registry.State(r.bits & stateBits) }
+func (r *affectedRow) tried() bool           { return r.bits&troubledBit != 0 }
+func (r *affectedRow) cause() int64          { return int64(r.bits / 16) }
 
 // affected walks through the recipients that live in the window.
 func (c *counter) affected(each func(*store.Affected) error) error {
@@ -46,14 +50,14 @@ func (c *counter) affected(each func(*store.Affected) error) error {
 	return c.cat.eachByDestination(rows, func(p *affectedRow, number int64, to *store.Destination) error {
 		r = store.Affected{
 			ID:          p.id,
-			State:       p.state,
-			Tried:       p.tried,
+			State:       p.state(),
+			Tried:       p.tried(),
 			FirstSeen:   time.UnixMicro(p.first),
 			LastSeen:    time.UnixMicro(p.last),
 			Place:       number,
-			Cause:       int64(p.cause),
+			Cause:       p.cause(),
 			Destination: to,
-			LastFailure: causes[p.cause],
+			LastFailure: causes[p.cause()],
 		}
 		return each(&r)
 	})
@@ -79,8 +83,11 @@ func (c *counter) affectedRows() (rows []affectedRow, err error) {
 			if state != registry.StatePending {
 				last = p.final
 			}
-			rows = append(rows,
-				affectedRow{p.id, p.first, last, place, p.cause, state, p.cause != 0 || p.troubled})
+			bits := uint32(p.cause)*16 + uint32(state)
+			if p.cause != 0 || p.troubled {
+				bits |= troubledBit
+			}
+			rows = append(rows, affectedRow{p.id, p.first, last, place, bits})
 		}
 		return nil
 	})
@@ -117,33 +124,39 @@ func (c *catalog) eachByDestination(rows []affectedRow,
 	for rank, i := range sorted {
 		ranks[places[i]] = int32(rank)
 	}
-	rows = byRank(rows, ranks, len(places))
+	order := byRank(rows, ranks, len(places))
 	var free []store.Destination // room for some more
 	var to *store.Destination
 	number, last := int64(0), int32(-1)
-	for i := range rows {
-		r := &rows[i]
-		if rank := ranks[r.place]; rank != last {
-			if to == nil || keys[sorted[rank]] != keys[sorted[last]] {
-				if len(free) == 0 {
-					free = make([]store.Destination, 256)
-				}
-				to, free = &free[0], free[1:]
-				*to = c.destination(r.place)
-				number++
-			}
-			last = rank
+	var batch [512]affectedRow // what is moved together need not wait for each other
+	for some := range slices.Chunk(order, len(batch)) {
+		for i, row := range some {
+			batch[i] = rows[row]
 		}
-		if err := each(r, number, to); err != nil {
-			return err
+		for i := range some {
+			r := &batch[i]
+			if rank := ranks[r.place]; rank != last {
+				if to == nil || keys[sorted[rank]] != keys[sorted[last]] {
+					if len(free) == 0 {
+						free = make([]store.Destination, 256)
+					}
+					to, free = &free[0], free[1:]
+					*to = c.destination(r.place)
+					number++
+				}
+				last = rank
+			}
+			if err := each(r, number, to); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// byRank returns rows in the order of the ranks of their places, of which there are n.
-// They are moved once: to look for each where it was takes longer.
-func byRank(rows []affectedRow, ranks []int32, n int) []affectedRow {
+// byRank returns the numbers of rows in the order of the ranks of their places, of
+// which there are n.
+func byRank(rows []affectedRow, ranks []int32, n int) []int32 {
 	ends := make([]int32, n+1)
 	for i := range rows {
 		ends[ranks[rows[i].place]+1]++
@@ -151,13 +164,13 @@ func byRank(rows []affectedRow, ranks []int32, n int) []affectedRow {
 	for i := range n {
 		ends[i+1] += ends[i]
 	}
-	sorted := make([]affectedRow, len(rows))
+	order := make([]int32, len(rows))
 	for i := range rows {
 		end := &ends[ranks[rows[i].place]]
-		sorted[*end] = rows[i]
+		order[*end] = int32(i)
 		*end++
 	}
-	return sorted
+	return order
 }
 
 // sortedBy sorts a list by numbers that are not negative; what has the same number

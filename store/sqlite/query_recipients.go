@@ -333,11 +333,11 @@ func (l *recipientList) add(b *block, until int64) {
 	}
 }
 
-// grown returns a list with room for n more. Where there is none it gets twice as much:
-// there may be a million of them, and none is to be copied often.
+// grown returns a list with room for n more. Where there is none it gets half as much
+// again: there may be a million of them, and none is to be copied often.
 func grown[T any](list []T, n int) []T {
 	if cap(list)-len(list) < n {
-		list = slices.Grow(list, max(n, len(list)))
+		list = slices.Grow(list, max(n, len(list)/2))
 	}
 	return list
 }
