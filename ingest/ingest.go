@@ -342,12 +342,12 @@ func (l *loop) end(res *Result) error {
 	}
 	f, counts := l.newFeed(stream), store.Lines{}
 	f.begin(func(b *block) error { return l.take(b, &counts) })
-	result := stream.End(f.keep)
+	last, kept := stream.End(f.keep)
 	if err := f.end(); err != nil {
 		return err
 	}
-	if result == parsers.Unparsed && len(res.Files) > 0 {
-		again := store.Lines{Understood: -1, Unparsed: 1}
+	again := readAgain(last, kept)
+	if again != (store.Lines{}) && len(res.Files) > 0 {
 		l.w.CountLines(max(0, stream.Time().UnixMicro()), again)
 		res.Lines.Add(again)
 		file := &res.Files[len(res.Files)-1]
@@ -358,6 +358,21 @@ func (l *loop) end(res *Result) error {
 		}
 	}
 	return nil
+}
+
+// readAgain returns what the end of a stream changes in the counts of its lines.
+func readAgain(last, kept parsers.Result) store.Lines {
+	var n store.Lines
+	switch last {
+	case parsers.Understood:
+		n.Irrelevant, n.Understood = -1, 1
+	case parsers.Unparsed:
+		n.Irrelevant, n.Unparsed = -1, 1
+	}
+	if kept == parsers.Unparsed {
+		n.Add(store.Lines{Understood: -1, Unparsed: 1})
+	}
+	return n
 }
 
 // beginFamily begins a batch, or ends it: nobody else is to wait until a stream

@@ -541,13 +541,14 @@ func (s *Stream) read(i int, e *parsers.Entry) parsers.Result {
 }
 
 // End is called when the source will not grow any more. It passes on the records of
-// what was kept until then. It returns Unparsed when one of the lines that counted
-// as Understood was not.
-func (s *Stream) End(emit func(*parsers.Record)) parsers.Result {
+// what was kept until then. A last entry whose lines were Part is read now: last is
+// what it is, and one line less is Irrelevant; without one last is Irrelevant. It
+// returns kept as Unparsed when one of the lines that counted as Understood was not.
+func (s *Stream) End(emit func(*parsers.Record)) (last, kept parsers.Result) {
 	s.emit = emit
-	result := parsers.Understood
+	last, kept = parsers.Irrelevant, parsers.Understood
 	if s.lines.End(&s.entry) {
-		result = s.parseEntry()
+		last = s.parseEntry()
 	}
 	s.entry.Program, s.lineRead = nil, false // these records are of no one line
 	for i := range s.readers {
@@ -555,12 +556,12 @@ func (s *Stream) End(emit func(*parsers.Record)) parsers.Result {
 			s.current = s.readers[i].format
 			if k.End(s.deliver) == parsers.Unparsed {
 				s.readers[i].seen.Known--
-				result = parsers.Unparsed
+				kept = parsers.Unparsed
 			}
 		}
 	}
 	s.emit = nil
-	return result
+	return last, kept
 }
 
 // Redact returns what may be shown of a line that was not understood.

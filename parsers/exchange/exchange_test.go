@@ -180,10 +180,10 @@ func TestEnd(t *testing.T) {
 		for line := range strings.SplitSeq(strings.TrimSuffix(test.log, "\n"), "\n") {
 			s.Parse([]byte(line), emit)
 		}
-		if result := s.End(emit); strings.Join(got, "; ") != test.want || result != test.result {
+		if _, result := s.End(emit); strings.Join(got, "; ") != test.want || result != test.result {
 			t.Errorf("%s: got %q, %v; want %q, %v", test.name, got, result, test.want, test.result)
 		}
-		if result := s.End(emit); result != parsers.Understood {
+		if _, result := s.End(emit); result != parsers.Understood {
 			t.Errorf("%s: the second end was %v", test.name, result)
 		}
 	}

@@ -586,8 +586,8 @@ func record(t testing.TB, lines [][]byte, split map[int]bool) []string {
 		result := s.Parse(bytes.Clone(line), func(r *parsers.Record) { out = append(out, describe(r)) })
 		out = append(out, fmt.Sprint(result))
 	}
-	result := s.End(func(r *parsers.Record) { out = append(out, describe(r)) })
-	return append(out, fmt.Sprint(result))
+	last, kept := s.End(func(r *parsers.Record) { out = append(out, describe(r)) })
+	return append(out, fmt.Sprint(last, kept))
 }
 
 // describe returns a record as text, slices as strings.
