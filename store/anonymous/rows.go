@@ -1,6 +1,7 @@
 package anonymous
 
 import (
+	"slices"
 	"strings"
 
 	"mailfail/store/fleet"
@@ -12,6 +13,10 @@ func (n *Names) Row(t *fleet.Table, row fleet.Row) bool {
 	if t == fleet.Deliveries {
 		return false
 	}
+	if t == fleet.Totals {
+		n.totals(row)
+		return true
+	}
 	for i, c := range t.Columns {
 		if c.Type != fleet.Text && c.Type != fleet.MaybeText || row[i].Null {
 			continue
@@ -20,6 +25,21 @@ func (n *Names) Row(t *fleet.Table, row fleet.Row) bool {
 	}
 	return true
 }
+
+// totals gives pseudonyms to the values of totals, but for the names of instances.
+func (n *Names) totals(row fleet.Row) {
+	for i, value := range row[totalsValue].Texts {
+		if row[totalsDimension].Ints[i] != fleet.TotalsOfInstances {
+			row[totalsValue].Texts[i] = n.Name(value)
+		}
+	}
+}
+
+// Columns of totals.
+var (
+	totalsDimension = slices.IndexFunc(fleet.Totals.Columns, func(c fleet.Column) bool { return c.Name == "dimension" })
+	totalsValue     = slices.IndexFunc(fleet.Totals.Columns, func(c fleet.Column) bool { return c.Name == "value" })
+)
 
 // column returns what turns the values of a column into pseudonyms.
 func (n *Names) column(t *fleet.Table, name string) func(string) string {

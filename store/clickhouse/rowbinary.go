@@ -27,6 +27,12 @@ func appendValue(b []byte, t fleet.Type, v *fleet.Value) []byte {
 			b = binary.LittleEndian.AppendUint64(b, uint64(n))
 		}
 		return b
+	case fleet.Texts:
+		b = binary.AppendUvarint(b, uint64(len(v.Texts)))
+		for _, s := range v.Texts {
+			b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
+		}
+		return b
 	}
 	return binary.LittleEndian.AppendUint64(b, uint64(v.Int))
 }
@@ -66,7 +72,7 @@ func (r *rowReader) next() (fleet.Row, error) {
 }
 
 func (r *rowReader) read(t fleet.Type, v *fleet.Value) error {
-	*v = fleet.Value{Ints: v.Ints[:0]}
+	*v = fleet.Value{Ints: v.Ints[:0], Texts: v.Texts[:0]}
 	if t == fleet.MaybeInt || t == fleet.MaybeText {
 		null, err := r.r.ReadByte()
 		if err != nil || null == 1 {
@@ -95,6 +101,17 @@ func (r *rowReader) read(t fleet.Type, v *fleet.Value) error {
 			v.Ints = append(v.Ints, x)
 		}
 		return nil
+	case fleet.Texts:
+		n, err := r.length()
+		for ; n > 0 && err == nil; n-- {
+			var size int
+			var s string
+			if size, err = r.length(); err == nil {
+				s, err = r.text(size)
+			}
+			v.Texts = append(v.Texts, s)
+		}
+		return err
 	}
 	n, err := r.int()
 	v.Int = n

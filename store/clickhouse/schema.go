@@ -14,6 +14,7 @@ var typeNames = map[fleet.Type]string{
 	fleet.MaybeInt:  "Nullable(Int64)",
 	fleet.MaybeText: "Nullable(String)",
 	fleet.Ints:      "Array(Int64)",
+	fleet.Texts:     "Array(String)",
 }
 
 // allTables are the tables of a fleet, with that of its origins.

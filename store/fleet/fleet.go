@@ -15,6 +15,7 @@ const (
 	MaybeInt       // or nothing
 	MaybeText      // or nothing
 	Ints           // a list
+	Texts          // likewise
 )
 
 // Column is a column of a table. Each table also has origin, version and deleted.
@@ -29,6 +30,8 @@ type Value struct {
 	Text string
 	Null bool // of MaybeInt and MaybeText
 	Ints []int64
+
+	Texts []string
 }
 
 // Row are the values of a row, one for each column.
@@ -43,7 +46,7 @@ type Table struct {
 }
 
 // suffixes are those of the names in columns.
-var suffixes = map[byte]Type{'$': Text, '?': MaybeInt, '~': MaybeText, '*': Ints}
+var suffixes = map[byte]Type{'$': Text, '?': MaybeInt, '~': MaybeText, '*': Ints, '#': Texts}
 
 // columns reads names: without a suffix the column holds integers.
 func columns(names string) (list []Column) {
@@ -121,6 +124,14 @@ var (
 		Key:     []string{"id"},
 		Day:     dayOfBlock,
 	}
+	// Sums of the counts of a day that is over, by each dimension alone. As long as an
+	// origin has a row for a day, it is the sum of its blocks of counts of that day.
+	Totals = &Table{
+		Name:    "totals",
+		Columns: columns("id dimension* format# direction* value# delivered* recipients* suspended* handed* messages* accepted* expected* heard*"),
+		Key:     []string{"id"},
+		Day:     "id",
+	}
 	Deliveries = &Table{
 		Name:    "deliveries",
 		Columns: columns("id rows filter$ data$"),
@@ -160,7 +171,10 @@ var (
 
 // Tables lists the tables in the order in which they are sent.
 var Tables = []*Table{Causes, Series, Messages, Recipients, Attempts, Rejections, Feedback, Connections,
-	Counts, Deliveries, Submissions, Volumes, Troubles, Lines}
+	Counts, Totals, Deliveries, Submissions, Volumes, Troubles, Lines}
+
+// TotalsOfInstances is the dimension of totals whose values are names of instances.
+const TotalsOfInstances = 1
 
 // EpochBits is how many bits of a version count batches. Those above count how
 // often a database was put back to an earlier state.

@@ -146,10 +146,15 @@ func (t *tx) coverCounts(since, until int64, pieces func(since, until int64) []p
 		summed[v[0]] = true
 		return nil
 	})
+	c.addAll(since, until, summed, pieces)
+	return c, err
+}
+
+// addAll covers the days of some minutes.
+func (c *cover) addAll(since, until int64, summed map[int64]bool, pieces func(since, until int64) []piece) {
 	for day := floorDiv(since, minutesPerDay); day*minutesPerDay < until; day++ {
 		c.add(day, summed[day], pieces(max(since, day*minutesPerDay), min(until, (day+1)*minutesPerDay)))
 	}
-	return c, err
 }
 
 // eachSum calls each with the blocks of a cover, and with the span of minutes of which
@@ -183,8 +188,8 @@ func (t *tx) eachSum(c *cover, wanted columns, each func(b *block, first, since,
 // its id, plus 1; 0 none. total, unless it is nil, is told totals of days instead.
 func (c *counter) sumCounts(places []int32, sums *placeSums, total func(r *totalRow)) error {
 	t, w := c.tx, c.window
-	if err := t.need(fleet.Counts, w); err != nil {
-		return err
+	if t.view != nil {
+		return c.sumViewed(places, sums, total)
 	}
 	since, until, err := t.minutes(w)
 	if err != nil || since >= until {

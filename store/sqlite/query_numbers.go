@@ -27,6 +27,9 @@ func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*sto
 	if err := t.need(fleet.Rejections, w); err != nil { // they have names of their own
 		return nil, err
 	}
+	if err := t.needTotals(w, &f); err != nil { // likewise
+		return nil, err
+	}
 	cat, err := t.catalog()
 	if err != nil {
 		return nil, err

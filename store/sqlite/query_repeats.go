@@ -93,6 +93,23 @@ func (t *tx) hasNumbers(w store.Window, f *store.Filter, format string) (found b
 		is[id] = true
 	}
 	has := func(id int64) bool { return id >= 0 && id < int64(len(is)) && is[id] }
+	if t.view != nil {
+		found, err = t.view.hasCounts(t.ctx, w, has)
+	} else {
+		found, err = t.hasCounts(w, has)
+	}
+	if found || err != nil {
+		return found, err
+	}
+	err = t.eachRecipient(w, func(r *livingRecipient) error {
+		found = found || has(int64(r.series))
+		return nil
+	})
+	return found, err
+}
+
+// hasCounts reports whether there are counts of some series in a window.
+func (t *tx) hasCounts(w store.Window, has func(series int64) bool) (found bool, err error) {
 	err = t.eachCounts(w, false, 1<<countSeries|1<<countMinute, func(b *block, first, since, until int64) error {
 		for i := 0; i < b.rows && !found; i++ {
 			m := first + b.at(countMinute, i)
@@ -104,15 +121,8 @@ func (t *tx) hasNumbers(w store.Window, f *store.Filter, format string) (found b
 		return nil
 	})
 	if errors.Is(err, errEnough) {
-		return true, nil
+		err = nil
 	}
-	if err != nil {
-		return false, err
-	}
-	err = t.eachRecipient(w, func(r *livingRecipient) error {
-		found = found || has(int64(r.series))
-		return nil
-	})
 	return found, err
 }
 

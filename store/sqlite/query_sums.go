@@ -36,6 +36,9 @@ type summer struct {
 }
 
 func (t *tx) sums(w store.Window, f store.Filter) (*store.Sums, error) {
+	if err := t.needTotals(w, &f); err != nil {
+		return nil, err
+	}
 	cat, err := t.catalog()
 	if err != nil {
 		return nil, err

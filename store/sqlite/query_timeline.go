@@ -32,6 +32,9 @@ func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, b
 		if err := tx.need(fleet.Rejections, t.window); err != nil { // they have names of their own
 			return err
 		}
+		if err := tx.needTotals(t.window, &f); err != nil { // likewise
+			return err
+		}
 		if t.cat, err = tx.catalog(); err != nil {
 			return err
 		}
@@ -194,15 +197,15 @@ func (t *timeline) counts() error {
 		return nil
 	}
 	wanted := allColumns &^ (1<<countCause | 1<<(countFields+fieldMessages) | 1<<(countFields+fieldExpected))
+	if t.view != nil {
+		return t.viewedCounts()
+	}
 	var groups groupCounts
 	if t.step < minutesPerDay {
 		return t.eachCounts(t.window, true, wanted, func(b *block, first, since, until int64) error {
 			groups.add(t, b, first, since, until, noSpan, 1)
 			return nil
 		})
-	}
-	if err := t.need(fleet.Counts, t.window); err != nil {
-		return err
 	}
 	since, until, err := t.minutes(t.window)
 	if err != nil || since >= until {

@@ -39,6 +39,12 @@ type pushState struct {
 	Done    time.Time        // when the last push ended
 }
 
+// whole reports whether all rows of a table without rising ids have arrived. Pushes
+// of earlier versions sent no totals.
+func (s *pushState) whole(t *fleet.Table) bool {
+	return s.Whole && (t != fleet.Totals || s.Sent[t.Name] > 0)
+}
+
 func (s *pushState) version() int64 { return s.Epoch<<fleet.EpochBits | s.Batch }
 
 // spooled says how rows of a table are read to be sent.
@@ -73,6 +79,7 @@ var spooledTables = []*spooled{
 	{fleet.Feedback, 13, "feedback", "feedback AS x", "x.id", "id, kind, time, series, cause, attempt, sent, sent_at, ids, addresses, text, hash"},
 	{fleet.Connections, 7, "", "connections AS x", "x.minute", "minute, series, cause, session, n, messages, text"},
 	{fleet.Counts, 8, "", "counts AS x", "x.id", "id, data"},
+	{fleet.Totals, 15, "", fmt.Sprintf("(SELECT first AS id, data FROM segments WHERE kind = %d) AS x", segmentTotals), "x.id", "id, data"},
 	{fleet.Deliveries, 9, "", "deliveries AS x", "x.id", "id, rows, filter, data"},
 	{fleet.Submissions, 10, "", `submissions AS x JOIN names AS h ON h.id = x.host JOIN names AS s ON s.id = x.sender
 		JOIN names AS a ON a.id = x.account JOIN names AS c ON c.id = x.client`, "x.hour", "hour, h.text, s.text, a.text, c.text, messages, recipients, bytes"},
@@ -80,6 +87,15 @@ var spooledTables = []*spooled{
 	{fleet.Troubles, 11, "", "troubles AS x JOIN names AS f ON f.id = x.format JOIN names AS h ON h.id = x.host JOIN names AS s ON s.id = x.service", "x.hour",
 		"hour, f.text, h.text, kind, signature, s.text, n, first, last, x.text"},
 	{fleet.Lines, 12, "", "lines AS x", "x.minute", "minute, read, understood, irrelevant, unparsed"},
+}
+
+// source returns the table that has the rows.
+func (s *spooled) source() string {
+	if s.rows != "" {
+		return s.rows
+	}
+	name, _, _ := strings.Cut(s.from, " AS x")
+	return name
 }
 
 func spooledOf(t *fleet.Table) *spooled {
@@ -108,6 +124,15 @@ func (w *Writer) noteAs(t *fleet.Table, id, plus int64) {
 func (w *Writer) noteRows(t *fleet.Table, query string, args ...any) {
 	if w.push != nil {
 		w.sink.exec(fmt.Sprintf("INSERT OR REPLACE INTO changes SELECT %d, id, %d FROM (%s) WHERE id <= %d", spooledOf(t).kind, w.push.Batch, query, w.push.Claimed[t.Name]), args...)
+	}
+}
+
+// noteDropped notes that the totals of a day are removed, if there are any: there is
+// no need to say so of others.
+func (w *Writer) noteDropped(day int64) {
+	if w.push != nil && w.push.Batch > 0 {
+		w.sink.exec(fmt.Sprintf("INSERT OR REPLACE INTO changes SELECT %d, first, %d FROM segments WHERE kind = ? AND first = ?",
+			spooledOf(fleet.Totals).kind+deletedKind, w.push.Batch), segmentTotals, day)
 	}
 }
 
@@ -215,7 +240,7 @@ func (w *Writer) nextPush(to PushedTo) pushState {
 		s.Target, s.Sent, s.Whole, s.Acked = to.Target, map[string]int64{}, false, 0
 	}
 	s.Batch++
-	s.Claimed = map[string]int64{}
+	s.Claimed = map[string]int64{fleet.Totals.Name: 1} // see whole
 	for _, t := range spooledTables {
 		if t.rows != "" {
 			s.Claimed[t.Name] = w.lastID[t.rows]
@@ -315,7 +340,7 @@ func (p *Push) EachRow(ctx context.Context, t *fleet.Table, each func(row fleet.
 	query := fmt.Sprintf("SELECT %s FROM %s", s.exprs, s.from)
 	conditions := []string{fmt.Sprintf("%s IN (SELECT id FROM changes WHERE kind = %d)", s.where, s.kind)}
 	switch sent := p.state.Sent[t.Name]; {
-	case s.rows == "" && !p.state.Whole:
+	case s.rows == "" && !p.state.whole(t):
 		conditions = []string{"true"}
 	case s.rows != "":
 		conditions[0] += fmt.Sprintf(" AND %s <= %d", s.where, sent)
@@ -336,7 +361,18 @@ func (p *Push) each(ctx context.Context, s *spooled, query string, each func(fle
 	}
 	defer rows.Close()
 	columns := s.Columns
-	if s.Table == fleet.Counts {
+	var unpack func(fleet.Row) (fleet.Row, error)
+	switch s.Table {
+	case fleet.Counts:
+		unpack = countsRow
+	case fleet.Totals:
+		names, err := p.names(ctx)
+		if err != nil {
+			return err
+		}
+		unpack = func(row fleet.Row) (fleet.Row, error) { return totalsRow(row, names) }
+	}
+	if unpack != nil {
 		columns = []fleet.Column{{Name: "id"}, {Name: "data", Type: fleet.Text}}
 	}
 	row, into := make(fleet.Row, len(columns)), make([]any, len(columns))
@@ -348,8 +384,8 @@ func (p *Push) each(ctx context.Context, s *spooled, query string, each func(fle
 			return err
 		}
 		out := row
-		if s.Table == fleet.Counts {
-			if out, err = countsRow(row); err != nil {
+		if unpack != nil {
+			if out, err = unpack(row); err != nil {
 				return err
 			}
 		}
@@ -361,14 +397,10 @@ func (p *Push) each(ctx context.Context, s *spooled, query string, each func(fle
 }
 
 func (p *Push) eachDeleted(ctx context.Context, s *spooled, each func(fleet.Row, bool) error) error {
-	table := s.rows
-	if table == "" {
-		table, _, _ = strings.Cut(s.from, " ")
-	}
 	if len(s.Key) != 1 || s.Key[0] != "id" {
 		return nil // nothing else is removed
 	}
-	rows, err := p.conn.QueryContext(ctx, fmt.Sprintf("SELECT id FROM changes WHERE kind = %d AND id NOT IN (SELECT id FROM %s)", s.kind+deletedKind, table))
+	rows, err := p.conn.QueryContext(ctx, fmt.Sprintf("SELECT id FROM changes WHERE kind = %d AND id NOT IN (SELECT id FROM %s)", s.kind+deletedKind, s.source()))
 	if err != nil {
 		return err
 	}
@@ -402,6 +434,47 @@ func countsRow(row fleet.Row) (fleet.Row, error) {
 			list[i] = b.at(c, i)
 		}
 		out[1+c].Ints = list
+	}
+	return out, nil
+}
+
+// names reads the dictionary of names.
+func (p *Push) names(ctx context.Context) (map[int64]string, error) {
+	rows, err := p.conn.QueryContext(ctx, "SELECT id, text FROM names")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	names := map[int64]string{}
+	for rows.Next() {
+		var id int64
+		var text string
+		if err := rows.Scan(&id, &text); err != nil {
+			return nil, err
+		}
+		names[id] = text
+	}
+	return names, rows.Err()
+}
+
+// totalsRow takes the totals of a day apart.
+func totalsRow(row fleet.Row, names map[int64]string) (fleet.Row, error) {
+	var b block
+	if err := b.decode([]byte(row[1].Text)); err != nil {
+		return nil, err
+	}
+	out := make(fleet.Row, 1+len(b.cols))
+	out[0] = row[0]
+	for c := range b.cols {
+		if c == totalFormat || c == totalValue {
+			for i := range b.rows {
+				out[1+c].Texts = append(out[1+c].Texts, names[b.at(c, i)])
+			}
+			continue
+		}
+		for i := range b.rows {
+			out[1+c].Ints = append(out[1+c].Ints, b.at(c, i))
+		}
 	}
 	return out, nil
 }
@@ -461,13 +534,12 @@ func (db *DB) Unsent(ctx context.Context) (n store.Unsent, err error) {
 
 // unsent returns a query for how much of a table has not arrived.
 func (s *pushState) unsent(t *spooled) (string, []any) {
-	name, _, _ := strings.Cut(t.from, " ")
 	switch {
 	case t.rows != "":
 		sent := s.Sent[t.Name]
 		return fmt.Sprintf("SELECT (SELECT count(*) FROM changes WHERE kind = ? AND id <= ?) + (SELECT count(*) FROM %s WHERE id > ?)", t.rows), []any{t.kind, sent, sent}
-	case !s.Whole:
-		return "SELECT count(*) FROM " + name, nil
+	case !s.whole(t.Table):
+		return "SELECT count(*) FROM " + t.source(), nil
 	}
 	return "SELECT count(*) FROM changes WHERE kind = ?", []any{t.kind}
 }

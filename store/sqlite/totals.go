@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // Most questions about whole days want them by one dimension: a large site has some
@@ -78,6 +79,7 @@ func totals(all []series, rows []countRow) []byte {
 func (w *Writer) putTotals(day int64, rows []countRow, all []series) {
 	low := day * minutesPerDay * store.MinuteMicros
 	w.sink.exec("INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?,?)", segmentTotals, day, day, low, low+minutesPerDay*store.MinuteMicros-1, totals(all, rows))
+	w.note(fleet.Totals, day)
 }
 
 // addTotals writes the totals of a day of which there is the sum.
@@ -154,9 +156,7 @@ func (c *catalog) eachTotal(b *block, f *filter, each func(r *totalRow)) {
 			format, direction = b.at(totalFormat, i), b.at(totalDirection, i)
 			r.format, r.direction = c.name(format), int32(direction)
 			r.own = direction == ownDirection && len(f.Directions) == 0
-			name := c.names[r.format]
-			wanted = !slices.Contains(f.without, name) && f.MatchFormat(name) &&
-				(len(f.Directions) == 0 || store.MatchName(f.Directions, c.text(store.ByDirection, r.direction)))
+			wanted = c.wantsTotal(f, r.format, r.direction)
 		}
 		if !wanted {
 			continue
@@ -167,6 +167,13 @@ func (c *catalog) eachTotal(b *block, f *filter, each func(r *totalRow)) {
 		}
 		each(&r)
 	}
+}
+
+// wantsTotal reports whether f asks for totals of a format and a direction.
+func (c *catalog) wantsTotal(f *filter, format, direction int32) bool {
+	name := c.names[format]
+	return !slices.Contains(f.without, name) && f.MatchFormat(name) &&
+		(len(f.Directions) == 0 || store.MatchName(f.Directions, c.text(store.ByDirection, direction)))
 }
 
 // totalled returns the dimension of totals that groups are made from; ok is false when

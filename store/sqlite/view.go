@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -30,6 +31,9 @@ type View struct {
 	rows   map[*fleet.Table]map[int64]bool // that were read one by one
 	found  map[string]bool                 // ids and addresses that were looked for
 	blocks int64                           // segments so far
+	totals viewedTotals
+	sums   []viewedSums
+	spans  *[2]int64 // minutes of counts, nil unknown
 }
 
 // ViewSource is an engine that a View is about.
@@ -37,6 +41,14 @@ type ViewSource interface {
 	// Rows calls each with some columns of the rows of a table that a query is for.
 	// origin is a number from 0.
 	Rows(ctx context.Context, t *fleet.Table, columns []string, q RowsQuery, each func(origin int64, row fleet.Row) error) error
+	// CountedMinutes returns a span of minutes that all counts lie in.
+	CountedMinutes(ctx context.Context) (since, until int64, err error)
+	// Totals calls each with the totals of the days from first to last.
+	Totals(ctx context.Context, first, last int64, each func(*TotalsRow) error) error
+	// TotalledDays returns the same days by origin.
+	TotalledDays(ctx context.Context, first, last int64) (DaysByOrigin, error)
+	// SumCounts calls each with sums of counts.
+	SumCounts(ctx context.Context, q *CountsQuery, each func(group, origin, series int64, n []int64) error) error
 	// DeliveriesFrom returns since when all deliveries are kept.
 	DeliveriesFrom() int64
 	// Covered returns the first and the last minute above 0 of which lines were read.
@@ -215,7 +227,7 @@ func ceiling(v, unit int64) int64 { return floorDiv(v+unit-1, unit) }
 // gaps returns what of a span is in none of others.
 func gaps(had []span, s span) (list []span) {
 	had = slices.Clone(had)
-	slices.SortFunc(had, func(a, b span) int { return int(min(max(a.from-b.from, -1), 1)) })
+	slices.SortFunc(had, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	for _, h := range had {
 		if h.to <= s.from || h.from >= s.to {
 			continue

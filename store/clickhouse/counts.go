@@ -1,0 +1,179 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mailfail/store/fleet"
+	"mailfail/store/sqlite"
+)
+
+// What is counted is added up by the server.
+
+const (
+	blocksPerHour  = 1024
+	minutesPerHour = 60
+	minutesPerDay  = 24 * minutesPerHour
+)
+
+// countFields are the columns of counts that are numbers.
+var countFields = namesOf(fleet.Counts)[4:]
+
+func namesOf(t *fleet.Table) []string {
+	names := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
+// ints returns so many types of integers.
+func ints(n int) []fleet.Type { return make([]fleet.Type, n) }
+
+// CountedMinutes returns a span of minutes that all counts lie in.
+func (s *source) CountedMinutes(ctx context.Context) (since, until int64, err error) {
+	query := fmt.Sprintf("SELECT min(id), max(id) FROM %s WHERE %s HAVING count() > 0 FORMAT RowBinary", s.client.table(fleet.Counts), s.valid())
+	err = s.client.eachRow(ctx, query, ints(2), func(r fleet.Row) error {
+		since, until = r[0].Int/blocksPerHour*minutesPerHour, (r[1].Int/blocksPerHour+1)*minutesPerHour
+		return nil
+	})
+	return since, until, err
+}
+
+// ofDays returns what totals of some days are selected from.
+func (s *source) ofDays(first, last int64) string {
+	return fmt.Sprintf("%s FINAL WHERE deleted = 0 AND %s AND id BETWEEN %d AND %d", s.client.table(fleet.Totals), s.valid(), first, last)
+}
+
+// TotalledDays returns of which days there are totals, by origin.
+func (s *source) TotalledDays(ctx context.Context, first, last int64) (sqlite.DaysByOrigin, error) {
+	days := sqlite.DaysByOrigin{}
+	query := fmt.Sprintf("SELECT %s AS number, id FROM %s ORDER BY number, id FORMAT RowBinary", s.number(), s.ofDays(first, last))
+	return days, s.client.eachRow(ctx, query, ints(2), func(r fleet.Row) error {
+		days[r[0].Int] = append(days[r[0].Int], r[1].Int)
+		return nil
+	})
+}
+
+// Totals calls each with the totals of some days, of all origins together.
+func (s *source) Totals(ctx context.Context, first, last int64, each func(*sqlite.TotalsRow) error) error {
+	columns := namesOf(fleet.Totals)
+	var joined, sums []string
+	for i, name := range columns[1:] {
+		joined = append(joined, fmt.Sprintf("%s AS c%d", quoteName(name), i))
+	}
+	const keys = 4
+	for i := range countFields {
+		sums = append(sums, fmt.Sprintf("sum(c%d)", keys+i))
+	}
+	query := fmt.Sprintf("SELECT id, c0, c2, c1, c3, %s FROM (SELECT %s FROM %s) ARRAY JOIN %s GROUP BY id, c0, c1, c2, c3 FORMAT RowBinary",
+		strings.Join(sums, ", "), strings.Join(quoteNames(columns), ", "), s.ofDays(first, last), strings.Join(joined, ", "))
+	types := append([]fleet.Type{fleet.Int, fleet.Int, fleet.Int, fleet.Text, fleet.Text}, ints(len(sums))...)
+	return s.client.eachRow(ctx, query, types, func(r fleet.Row) error {
+		row := sqlite.TotalsRow{Day: r[0].Int, Dimension: r[1].Int, Direction: r[2].Int, Format: r[3].Text, Value: r[4].Text}
+		for i := range row.N {
+			row.N[i] = r[5+i].Int
+		}
+		return each(&row)
+	})
+}
+
+func quoteNames(names []string) []string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = quoteName(name)
+	}
+	return quoted
+}
+
+// SumCounts calls each with sums of counts by series.
+func (s *source) SumCounts(ctx context.Context, q *sqlite.CountsQuery, each func(group, origin, series int64, n []int64) error) error {
+	if len(s.origins) == 0 {
+		return nil
+	}
+	columns := []string{"series", "minute"}
+	columns = append(columns, countFields...)
+	var joined, sums []string
+	for i, name := range columns {
+		joined = append(joined, fmt.Sprintf("%s AS c%d", quoteName(name), i))
+	}
+	for i := range countFields {
+		sums = append(sums, fmt.Sprintf("sum(c%d)", 2+i))
+	}
+	minute := fmt.Sprintf("intDiv(id, %d) * %d + c1", blocksPerHour, minutesPerHour)
+	group := "toInt64(0)"
+	if q.Step > 0 {
+		group = fmt.Sprintf("toInt64(intDiv(%s - %d, %d))", minute, q.Origin, q.Step)
+	}
+	// The minute of a row is looked at only where not all of the hour is wanted.
+	where := ""
+	if !wholeHours(q.Within) || !wholeHours(q.Others) {
+		where = " WHERE " + either(q, func(span [2]int64) string { return fmt.Sprintf("%[1]s >= %d AND %[1]s < %[3]d", minute, span[0], span[1]) })
+	}
+	ofHours := either(q, func(span [2]int64) string {
+		return fmt.Sprintf("id >= %d AND id < %d", span[0]/minutesPerHour*blocksPerHour, (span[1]+minutesPerHour-1)/minutesPerHour*blocksPerHour)
+	})
+	query := fmt.Sprintf("SELECT %s AS g, %s AS number, c0, %s FROM (SELECT origin, id, %s AS totalled, %s FROM %s FINAL WHERE deleted = 0 AND %s AND %s) ARRAY JOIN %s%s GROUP BY g, origin, c0 FORMAT RowBinary",
+		group, s.number(), strings.Join(sums, ", "), s.totalled(q.Days), strings.Join(quoteNames(columns), ", "),
+		s.client.table(fleet.Counts), s.valid(), ofHours, strings.Join(joined, ", "), where)
+	n := make([]int64, len(countFields))
+	return s.client.eachRow(ctx, query, ints(3+len(n)), func(r fleet.Row) error {
+		for i := range n {
+			n[i] = r[3+i].Int
+		}
+		return each(r[0].Int, r[1].Int, r[2].Int, n)
+	})
+}
+
+func wholeHours(spans [][2]int64) bool {
+	return !slices.ContainsFunc(spans, func(s [2]int64) bool { return s[0]%minutesPerHour != 0 || s[1]%minutesPerHour != 0 })
+}
+
+// either returns the condition that a row is one of those that q asks for.
+func either(q *sqlite.CountsQuery, in func(span [2]int64) string) string {
+	any := func(spans [][2]int64) string {
+		list := []string{"0"}
+		for _, span := range spans {
+			list = append(list, in(span))
+		}
+		return "(" + strings.Join(list, " OR ") + ")"
+	}
+	if len(q.Days) == 0 {
+		return any(q.Others)
+	}
+	return fmt.Sprintf("(totalled = 1 AND %s OR totalled = 0 AND %s)", any(q.Within), any(q.Others))
+}
+
+// totalled returns the expression whether a block of counts is of one of some days.
+func (s *source) totalled(days sqlite.DaysByOrigin) string {
+	origins := map[string][]string{} // by condition: most have the same days
+	var conditions []string
+	for number := range int64(len(s.origins)) {
+		var spans []string
+		list := days[number]
+		for i := 0; i < len(list); {
+			first := list[i]
+			for i++; i < len(list) && list[i] == list[i-1]+1; i++ {
+			}
+			const perDay = 24 * blocksPerHour
+			spans = append(spans, fmt.Sprintf("id >= %d AND id < %d", first*perDay, (list[i-1]+1)*perDay))
+		}
+		if spans == nil {
+			continue
+		}
+		condition := strings.Join(spans, " OR ")
+		if origins[condition] == nil {
+			conditions = append(conditions, condition)
+		}
+		origins[condition] = append(origins[condition], quote(s.origins[number].name))
+	}
+	if conditions == nil {
+		return "toUInt8(0)"
+	}
+	for i, condition := range conditions {
+		conditions[i] = fmt.Sprintf("origin IN (%s) AND (%s)", strings.Join(origins[condition], ","), condition)
+	}
+	return "(" + strings.Join(conditions, " OR ") + ")"
+}
