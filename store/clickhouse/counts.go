@@ -42,15 +42,22 @@ func (s *source) CountedMinutes(ctx context.Context) (since, until int64, err er
 	return since, until, err
 }
 
-// ofDays returns what totals of some days are selected from.
-func (s *source) ofDays(first, last int64) string {
-	return fmt.Sprintf("%s FINAL WHERE deleted = 0 AND %s AND id BETWEEN %d AND %d", s.client.table(fleet.Totals), s.valid(), first, last)
+// newest returns the query for columns of those rows of a table of blocks that a
+// condition is true of. FINAL would hold thousands of blocks at a time, each of which
+// has thousands of numbers.
+func (s *source) newest(t *fleet.Table, columns, condition string) string {
+	from := s.client.table(t)
+	return fmt.Sprintf(`SELECT %s FROM %s WHERE deleted = 0 AND %s AND %s AND (origin, id, version) GLOBAL IN
+		(SELECT origin, id, max(version) FROM %[2]s WHERE %[3]s AND %[4]s GROUP BY origin, id) LIMIT 1 BY origin, id`, columns, from, s.valid(), condition)
 }
+
+// ofDays returns the condition that totals are of some days.
+func ofDays(first, last int64) string { return fmt.Sprintf("id BETWEEN %d AND %d", first, last) }
 
 // TotalledDays returns of which days there are totals, by origin.
 func (s *source) TotalledDays(ctx context.Context, first, last int64) (sqlite.DaysByOrigin, error) {
 	days := sqlite.DaysByOrigin{}
-	query := fmt.Sprintf("SELECT %s AS number, id FROM %s ORDER BY number, id FORMAT RowBinary", s.number(), s.ofDays(first, last))
+	query := fmt.Sprintf("SELECT %s AS number, id FROM (%s) ORDER BY number, id FORMAT RowBinary", s.number(), s.newest(fleet.Totals, "origin, id", ofDays(first, last)))
 	return days, s.client.eachRow(ctx, query, ints(2), func(r fleet.Row) error {
 		days[r[0].Int] = append(days[r[0].Int], r[1].Int)
 		return nil
@@ -68,8 +75,8 @@ func (s *source) Totals(ctx context.Context, first, last int64, each func(*sqlit
 	for i := range countFields {
 		sums = append(sums, fmt.Sprintf("sum(c%d)", keys+i))
 	}
-	query := fmt.Sprintf("SELECT id, c0, c2, c1, c3, %s FROM (SELECT %s FROM %s) ARRAY JOIN %s GROUP BY id, c0, c1, c2, c3 FORMAT RowBinary",
-		strings.Join(sums, ", "), strings.Join(quoteNames(columns), ", "), s.ofDays(first, last), strings.Join(joined, ", "))
+	query := fmt.Sprintf("SELECT id, c0, c2, c1, c3, %s FROM (%s) ARRAY JOIN %s GROUP BY id, c0, c1, c2, c3 FORMAT RowBinary",
+		strings.Join(sums, ", "), s.newest(fleet.Totals, strings.Join(quoteNames(columns), ", "), ofDays(first, last)), strings.Join(joined, ", "))
 	types := append([]fleet.Type{fleet.Int, fleet.Int, fleet.Int, fleet.Text, fleet.Text}, ints(len(sums))...)
 	return s.client.eachRow(ctx, query, types, func(r fleet.Row) error {
 		row := sqlite.TotalsRow{Day: r[0].Int, Dimension: r[1].Int, Direction: r[2].Int, Format: r[3].Text, Value: r[4].Text}
@@ -108,16 +115,18 @@ func (s *source) SumCounts(ctx context.Context, q *sqlite.CountsQuery, each func
 		group = fmt.Sprintf("toInt64(intDiv(%s - %d, %d))", minute, q.Origin, q.Step)
 	}
 	// The minute of a row is looked at only where not all of the hour is wanted.
-	where := ""
+	where, totalled := "", s.totalled(q.Days)
 	if !wholeHours(q.Within) || !wholeHours(q.Others) {
-		where = " WHERE " + either(q, func(span [2]int64) string { return fmt.Sprintf("%[1]s >= %d AND %[1]s < %[3]d", minute, span[0], span[1]) })
+		where = " WHERE " + either(q, "totalled", func(span [2]int64) string {
+			return fmt.Sprintf("%[1]s >= %d AND %[1]s < %[3]d", minute, span[0], span[1])
+		})
 	}
-	ofHours := either(q, func(span [2]int64) string {
+	ofHours := either(q, totalled, func(span [2]int64) string {
 		return fmt.Sprintf("id >= %d AND id < %d", span[0]/minutesPerHour*blocksPerHour, (span[1]+minutesPerHour-1)/minutesPerHour*blocksPerHour)
 	})
-	query := fmt.Sprintf("SELECT %s AS g, %s AS number, c0, %s FROM (SELECT origin, id, %s AS totalled, %s FROM %s FINAL WHERE deleted = 0 AND %s AND %s) ARRAY JOIN %s%s GROUP BY g, origin, c0 FORMAT RowBinary",
-		group, s.number(), strings.Join(sums, ", "), s.totalled(q.Days), strings.Join(quoteNames(columns), ", "),
-		s.client.table(fleet.Counts), s.valid(), ofHours, strings.Join(joined, ", "), where)
+	query := fmt.Sprintf("SELECT %s AS g, %s AS number, c0, %s FROM (%s) ARRAY JOIN %s%s GROUP BY g, origin, c0 FORMAT RowBinary",
+		group, s.number(), strings.Join(sums, ", "), s.newest(fleet.Counts, "origin, id, "+totalled+" AS totalled, "+strings.Join(quoteNames(columns), ", "), ofHours),
+		strings.Join(joined, ", "), where)
 	n := make([]int64, len(countFields))
 	return s.client.eachRow(ctx, query, ints(3+len(n)), func(r fleet.Row) error {
 		for i := range n {
@@ -131,8 +140,9 @@ func wholeHours(spans [][2]int64) bool {
 	return !slices.ContainsFunc(spans, func(s [2]int64) bool { return s[0]%minutesPerHour != 0 || s[1]%minutesPerHour != 0 })
 }
 
-// either returns the condition that a row is one of those that q asks for.
-func either(q *sqlite.CountsQuery, in func(span [2]int64) string) string {
+// either returns the condition that a row is one of those that q asks for; totalled
+// is the expression whether it is of its days.
+func either(q *sqlite.CountsQuery, totalled string, in func(span [2]int64) string) string {
 	any := func(spans [][2]int64) string {
 		list := []string{"0"}
 		for _, span := range spans {
@@ -143,7 +153,7 @@ func either(q *sqlite.CountsQuery, in func(span [2]int64) string) string {
 	if len(q.Days) == 0 {
 		return any(q.Others)
 	}
-	return fmt.Sprintf("(totalled = 1 AND %s OR totalled = 0 AND %s)", any(q.Within), any(q.Others))
+	return fmt.Sprintf("(%s AND %s OR NOT %[1]s AND %[3]s)", totalled, any(q.Within), any(q.Others))
 }
 
 // totalled returns the expression whether a block of counts is of one of some days.

@@ -65,6 +65,9 @@ func createTable(t *fleet.Table, name, on, engine string) string {
 		key[0], key[1] = key[1], key[0]
 	}
 	fmt.Fprintf(&b, "\nORDER BY (%s)", strings.Join(key, ", "))
+	if t.Blocks {
+		b.WriteString("\nSETTINGS index_granularity = 128")
+	}
 	return b.String()
 }
 

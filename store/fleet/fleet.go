@@ -43,6 +43,7 @@ type Table struct {
 	Columns []Column
 	Key     []string // besides the origin, in the order by which rows are kept
 	Day     string   // of a row, an expression over what never changes of it; "" for none
+	Blocks  bool     // a row holds thousands of numbers
 }
 
 // suffixes are those of the names in columns.
@@ -123,6 +124,7 @@ var (
 		Columns: columns("id series* cause* minute* delivered* recipients* suspended* handed* messages* accepted* expected* heard*"),
 		Key:     []string{"id"},
 		Day:     dayOfBlock,
+		Blocks:  true,
 	}
 	// Sums of the counts of a day that is over, by each dimension alone. As long as an
 	// origin has a row for a day, it is the sum of its blocks of counts of that day.
@@ -131,12 +133,14 @@ var (
 		Columns: columns("id dimension* format# direction* value# delivered* recipients* suspended* handed* messages* accepted* expected* heard*"),
 		Key:     []string{"id"},
 		Day:     "id",
+		Blocks:  true,
 	}
 	Deliveries = &Table{
 		Name:    "deliveries",
 		Columns: columns("id rows filter$ data$"),
 		Key:     []string{"id"},
 		Day:     dayOfBlock,
+		Blocks:  true,
 	}
 	Submissions = &Table{
 		Name:    "submissions",

@@ -30,7 +30,7 @@ type View struct {
 	had    map[*fleet.Table][]span         // what was read, in the units of the table
 	rows   map[*fleet.Table]map[int64]bool // that were read one by one
 	found  map[string]bool                 // ids and addresses that were looked for
-	blocks int64                           // segments so far
+	blocks map[int64][]*block              // rows, by kind of segment
 	totals viewedTotals
 	sums   []viewedSums
 	spans  *[2]int64 // minutes of counts, nil unknown
@@ -91,7 +91,7 @@ func OpenView(ctx context.Context, from ViewSource) (*View, error) {
 		return nil, err
 	}
 	v := &View{from: from, series: map[int64]int64{}, causes: map[int64]int64{}, ids: map[store.Cause]int64{},
-		had: map[*fleet.Table][]span{}, rows: map[*fleet.Table]map[int64]bool{}, found: map[string]bool{}}
+		had: map[*fleet.Table][]span{}, rows: map[*fleet.Table]map[int64]bool{}, found: map[string]bool{}, blocks: map[int64][]*block{}}
 	if v.w, err = db.writer(); err != nil {
 		db.Close()
 		return nil, err
@@ -252,7 +252,7 @@ func (v *View) needLiving(ctx context.Context, s span) error {
 		}
 		s = span{from: min(s.from, h.from), to: max(s.to, h.to)}
 	}
-	v.w.sink.exec("DELETE FROM segments WHERE kind = ?", segmentRecipients)
+	v.blocks[segmentRecipients] = nil
 	v.had[fleet.Recipients] = nil
 	if err := v.load(ctx, fleet.Recipients, s); err != nil {
 		return err
@@ -290,14 +290,7 @@ func (v *View) loadSegments(ctx context.Context, t *fleet.Table, q RowsQuery) er
 		if b.rows == 0 {
 			return
 		}
-		low, high := int64(math.MaxInt64), int64(math.MinInt64)
-		for i := range b.rows {
-			from, to := s.span(b, i)
-			low, high = min(low, from), max(high, to)
-		}
-		v.blocks++
-		// No row of the table comes behind.
-		v.w.sink.exec("INSERT INTO segments VALUES (?,?,?,?,?,?)", s.kind, v.blocks, int64(1)<<62, low, high, appendBlock(nil, b.cols...))
+		v.blocks[s.kind] = append(v.blocks[s.kind], b)
 		b = &block{}
 	}
 	err := v.from.Rows(ctx, t, strings.Fields(s.columns), q, func(origin int64, r fleet.Row) error {
