@@ -121,7 +121,6 @@ func (w *Writer) putQuarters(hour int64, q *quarterSums) {
 
 // dropSums removes the sums of a day.
 func (w *Writer) dropSums(day int64) {
-	w.noteDropped(day)
 	w.sink.exec("DELETE FROM days WHERE day = ?", day)
 	w.sink.exec("DELETE FROM segments WHERE kind = ? AND first = ?", segmentTotals, day)
 	w.sink.exec("DELETE FROM segments WHERE kind = ? AND first BETWEEN ? AND ?", segmentQuarters, day*24, day*24+23)

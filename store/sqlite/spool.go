@@ -79,7 +79,7 @@ var spooledTables = []*spooled{
 	{fleet.Feedback, 13, "feedback", "feedback AS x", "x.id", "id, kind, time, series, cause, attempt, sent, sent_at, ids, addresses, text, hash"},
 	{fleet.Connections, 7, "", "connections AS x", "x.minute", "minute, series, cause, session, n, messages, text"},
 	{fleet.Counts, 8, "", "counts AS x", "x.id", "id, data"},
-	{fleet.Totals, 15, "", fmt.Sprintf("(SELECT first AS id, data FROM segments WHERE kind = %d) AS x", segmentTotals), "x.id", "id, data"},
+	{fleet.Totals, 15, "", "(SELECT id FROM counts WHERE 0) AS x", "x.id", "id"}, // see eachTotals
 	{fleet.Deliveries, 9, "", "deliveries AS x", "x.id", "id, rows, filter, data"},
 	{fleet.Submissions, 10, "", `submissions AS x JOIN names AS h ON h.id = x.host JOIN names AS s ON s.id = x.sender
 		JOIN names AS a ON a.id = x.account JOIN names AS c ON c.id = x.client`, "x.hour", "hour, h.text, s.text, a.text, c.text, messages, recipients, bytes"},
@@ -124,15 +124,6 @@ func (w *Writer) noteAs(t *fleet.Table, id, plus int64) {
 func (w *Writer) noteRows(t *fleet.Table, query string, args ...any) {
 	if w.push != nil {
 		w.sink.exec(fmt.Sprintf("INSERT OR REPLACE INTO changes SELECT %d, id, %d FROM (%s) WHERE id <= %d", spooledOf(t).kind, w.push.Batch, query, w.push.Claimed[t.Name]), args...)
-	}
-}
-
-// noteDropped notes that the totals of a day are removed, if there are any: there is
-// no need to say so of others.
-func (w *Writer) noteDropped(day int64) {
-	if w.push != nil && w.push.Batch > 0 {
-		w.sink.exec(fmt.Sprintf("INSERT OR REPLACE INTO changes SELECT %d, first, %d FROM segments WHERE kind = ? AND first = ?",
-			spooledOf(fleet.Totals).kind+deletedKind, w.push.Batch), segmentTotals, day)
 	}
 }
 
@@ -337,6 +328,9 @@ func (p *Push) DeliveriesFrom(ctx context.Context) (from int64, err error) {
 // removed have no values but their key.
 func (p *Push) EachRow(ctx context.Context, t *fleet.Table, each func(row fleet.Row, deleted bool) error) error {
 	s := spooledOf(t)
+	if t == fleet.Totals {
+		return p.db.explain("push", p.eachTotals(ctx, each))
+	}
 	query := fmt.Sprintf("SELECT %s FROM %s", s.exprs, s.from)
 	conditions := []string{fmt.Sprintf("%s IN (SELECT id FROM changes WHERE kind = %d)", s.where, s.kind)}
 	switch sent := p.state.Sent[t.Name]; {
@@ -361,18 +355,7 @@ func (p *Push) each(ctx context.Context, s *spooled, query string, each func(fle
 	}
 	defer rows.Close()
 	columns := s.Columns
-	var unpack func(fleet.Row) (fleet.Row, error)
-	switch s.Table {
-	case fleet.Counts:
-		unpack = countsRow
-	case fleet.Totals:
-		names, err := p.names(ctx)
-		if err != nil {
-			return err
-		}
-		unpack = func(row fleet.Row) (fleet.Row, error) { return totalsRow(row, names) }
-	}
-	if unpack != nil {
+	if s.Table == fleet.Counts {
 		columns = []fleet.Column{{Name: "id"}, {Name: "data", Type: fleet.Text}}
 	}
 	row, into := make(fleet.Row, len(columns)), make([]any, len(columns))
@@ -384,8 +367,8 @@ func (p *Push) each(ctx context.Context, s *spooled, query string, each func(fle
 			return err
 		}
 		out := row
-		if unpack != nil {
-			if out, err = unpack(row); err != nil {
+		if s.Table == fleet.Counts {
+			if out, err = countsRow(row); err != nil {
 				return err
 			}
 		}
@@ -434,47 +417,6 @@ func countsRow(row fleet.Row) (fleet.Row, error) {
 			list[i] = b.at(c, i)
 		}
 		out[1+c].Ints = list
-	}
-	return out, nil
-}
-
-// names reads the dictionary of names.
-func (p *Push) names(ctx context.Context) (map[int64]string, error) {
-	rows, err := p.conn.QueryContext(ctx, "SELECT id, text FROM names")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	names := map[int64]string{}
-	for rows.Next() {
-		var id int64
-		var text string
-		if err := rows.Scan(&id, &text); err != nil {
-			return nil, err
-		}
-		names[id] = text
-	}
-	return names, rows.Err()
-}
-
-// totalsRow takes the totals of a day apart.
-func totalsRow(row fleet.Row, names map[int64]string) (fleet.Row, error) {
-	var b block
-	if err := b.decode([]byte(row[1].Text)); err != nil {
-		return nil, err
-	}
-	out := make(fleet.Row, 1+len(b.cols))
-	out[0] = row[0]
-	for c := range b.cols {
-		if c == totalFormat || c == totalValue {
-			for i := range b.rows {
-				out[1+c].Texts = append(out[1+c].Texts, names[b.at(c, i)])
-			}
-			continue
-		}
-		for i := range b.rows {
-			out[1+c].Ints = append(out[1+c].Ints, b.at(c, i))
-		}
 	}
 	return out, nil
 }

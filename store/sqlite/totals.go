@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"mailfail/store"
-	"mailfail/store/fleet"
 )
 
 // Most questions about whole days want them by one dimension: a large site has some
@@ -79,7 +78,6 @@ func totals(all []series, rows []countRow) []byte {
 func (w *Writer) putTotals(day int64, rows []countRow, all []series) {
 	low := day * minutesPerDay * store.MinuteMicros
 	w.sink.exec("INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?,?)", segmentTotals, day, day, low, low+minutesPerDay*store.MinuteMicros-1, totals(all, rows))
-	w.note(fleet.Totals, day)
 }
 
 // addTotals writes the totals of a day of which there is the sum.
