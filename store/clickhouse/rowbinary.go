@@ -48,10 +48,11 @@ type rowReader struct {
 	types   []fleet.Type
 	row     fleet.Row // the last one read
 	scratch []byte
+	seen    map[string]string // short texts: most are there again and again
 }
 
 func newRowReader(r io.Reader, types []fleet.Type) *rowReader {
-	return &rowReader{r: bufio.NewReaderSize(r, 1<<16), types: types, row: make(fleet.Row, len(types))}
+	return &rowReader{r: bufio.NewReaderSize(r, 1<<16), types: types, row: make(fleet.Row, len(types)), seen: map[string]string{}}
 }
 
 // next reads the next row; io.EOF is returned after the last, and no row is
@@ -126,6 +127,12 @@ func (r *rowReader) length() (int, error) {
 	return int(n), err
 }
 
+// Which texts are remembered.
+const (
+	longestSeen = 64
+	mostSeen    = 100_000
+)
+
 // text reads so many bytes. What is not there takes no memory.
 func (r *rowReader) text(n int) (string, error) {
 	r.scratch = r.scratch[:0]
@@ -138,7 +145,14 @@ func (r *rowReader) text(n int) (string, error) {
 		}
 		n -= m
 	}
-	return string(r.scratch), nil
+	if s, ok := r.seen[string(r.scratch)]; ok {
+		return s, nil
+	}
+	s := string(r.scratch)
+	if len(s) <= longestSeen && len(r.seen) < mostSeen {
+		r.seen[s] = s
+	}
+	return s, nil
 }
 
 func (r *rowReader) int() (int64, error) {

@@ -71,6 +71,9 @@ func (t *tx) catalog() (*catalog, error) {
 		&key.names, &key.series, &key.causes, &key.relays, &key.rules); err != nil {
 		return nil, err
 	}
+	if t.view != nil {
+		key.series = int64(len(t.view.series.list))
+	}
 	if t.cache != nil {
 		if c := t.cache.Load(); c != nil && c.key == key {
 			return c, nil
@@ -132,6 +135,16 @@ func (t *tx) readSeries(c *catalog) error {
 	mtas := interner[string]{}
 	c.mtaOf = make([]int32, len(c.names))
 	defer func() { c.mtas = mtas.list }()
+	if t.view != nil {
+		c.series = t.view.series.list
+		for i := range c.series {
+			c.places[i+1] = int32(i) + 1
+			if format := c.series[i].format; c.mtaOf[format] == 0 {
+				c.mtaOf[format] = mtas.number(store.MTA(c.names[format])) + 1
+			}
+		}
+		return nil
+	}
 	return t.eachRow(seriesTable, store.Window{}, allColumns, func(b *block, _ []int64) error {
 		for i := range b.rows {
 			s := series{

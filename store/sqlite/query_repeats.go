@@ -37,6 +37,9 @@ func (t *tx) hasLogBesideBounces(f *store.Filter) (bool, error) {
 	if err != nil || ids == nil {
 		return false, err
 	}
+	if t.view != nil {
+		return t.view.hasLogBesideBounces(f), nil
+	}
 	found := false
 	err = t.each(`SELECT DISTINCT f.text, h.text FROM series AS s JOIN names AS f ON f.id = s.format JOIN names AS h ON h.id = s.host
 		WHERE f.text <> ?`, []any{store.BouncesFormat}, func(r *sql.Rows) error {
@@ -133,6 +136,9 @@ func (t *tx) seriesOf(f *store.Filter, format string) (ids []int64, err error) {
 	if err != nil || hosts == nil {
 		return nil, err
 	}
+	if t.view != nil {
+		return t.view.seriesOf(format, hosts), nil
+	}
 	var all sql.NullString
 	_, err = t.one("SELECT json_group_array(id) FROM series WHERE format = (SELECT id FROM names WHERE text = ?) AND host IN (SELECT value FROM json_each(?))",
 		[]any{format, list(hosts)}, &all)
@@ -147,6 +153,9 @@ func (t *tx) seriesOf(f *store.Filter, format string) (ids []int64, err error) {
 func (t *tx) hosts(f *store.Filter, format string) (ids []int64, err error) {
 	if !f.MatchFormat(format) {
 		return nil, nil
+	}
+	if t.view != nil {
+		return t.view.hostsOf(f, format), nil
 	}
 	err = t.each(`SELECT DISTINCT h.id, h.text FROM names AS n CROSS JOIN series AS s ON s.format = n.id CROSS JOIN names AS h ON h.id = s.host
 		WHERE n.text = ?`, []any{format}, func(r *sql.Rows) error {

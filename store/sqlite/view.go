@@ -24,8 +24,8 @@ type View struct {
 	*reader
 	w      *Writer
 	from   ViewSource
-	series map[int64]int64 // by the id of a row
-	causes map[int64]int64
+	series viewedSeries
+	causes map[int64]int64 // by the id of a row
 	ids    map[store.Cause]int64
 	had    map[*fleet.Table][]span         // what was read, in the units of the table
 	rows   map[*fleet.Table]map[int64]bool // that were read one by one
@@ -90,7 +90,7 @@ func OpenView(ctx context.Context, from ViewSource) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &View{from: from, series: map[int64]int64{}, causes: map[int64]int64{}, ids: map[store.Cause]int64{},
+	v := &View{from: from, causes: map[int64]int64{}, ids: map[store.Cause]int64{},
 		had: map[*fleet.Table][]span{}, rows: map[*fleet.Table]map[int64]bool{}, found: map[string]bool{}, blocks: map[int64][]*block{}}
 	if v.w, err = db.writer(); err != nil {
 		db.Close()
@@ -166,15 +166,6 @@ func (v *View) readCauses(ctx context.Context) error {
 		}
 		v.causes[viewID(origin, r[0].Int)] = id
 		return nil
-	})
-}
-
-func (v *View) readSeries(ctx context.Context) error {
-	return v.read(ctx, fleet.Series, RowsQuery{}, func(origin int64, r fleet.Row) error {
-		id, err := v.w.Series(&store.SeriesKey{Format: r[1].Text, Host: []byte(r[2].Text), Instance: []byte(r[3].Text), Sender: []byte(r[4].Text),
-			Domain: []byte(r[5].Text), Relay: []byte(r[6].Text), Provider: r[7].Text, Direction: registry.Direction(r[8].Int), Own: r[9].Int != 0})
-		v.series[viewID(origin, r[0].Int)] = id
-		return err
 	})
 }
 
@@ -313,7 +304,7 @@ func (v *View) loadSegments(ctx context.Context, t *fleet.Table, q RowsQuery) er
 // segmentRow returns a row as its segment has it.
 func (v *View) segmentRow(t *fleet.Table, origin int64, r fleet.Row) ([]int64, error) {
 	id := viewID(origin, r[0].Int)
-	series := func(n int64) int64 { return v.series[viewID(origin, n)] }
+	series := func(n int64) int64 { return v.series.id(origin, n) }
 	cause := func(n int64) int64 { return v.causes[viewID(origin, n)] }
 	switch t {
 	case fleet.Attempts:
@@ -365,7 +356,7 @@ func (v *View) loadCounts(ctx context.Context, q RowsQuery) error {
 			}
 		}
 		for i := range n {
-			c := countRow{series: v.series[viewID(origin, r[1].Ints[i])], cause: v.causes[viewID(origin, r[2].Ints[i])], minute: r[3].Ints[i]}
+			c := countRow{series: v.series.id(origin, r[1].Ints[i]), cause: v.causes[viewID(origin, r[2].Ints[i])], minute: r[3].Ints[i]}
 			for f := range c.n {
 				c.n[f] = r[4+f].Ints[i]
 			}
@@ -405,7 +396,7 @@ func (v *View) value(origin int64, of string, c *fleet.Value, t fleet.Type) (any
 	case "text":
 		return v.w.text(c.Text)
 	case "series":
-		return v.series[viewID(origin, c.Int)], nil
+		return v.namedSeries(origin, c.Int), nil
 	case "causes":
 		return v.causes[viewID(origin, c.Int)], nil
 	case "id":
@@ -686,7 +677,7 @@ func (t *tx) needDeliveries(hashes []uint64) error {
 			return err
 		}
 		for i := range rows {
-			rows[i].series = v.series[viewID(origin, rows[i].series)]
+			rows[i].series = v.series.id(origin, rows[i].series)
 		}
 		filter, data := l.encode(rows)
 		v.w.sink.exec("INSERT INTO deliveries VALUES (?,?,?,?)", hour*blocksPerHour+next[hour], len(rows), filter, data)

@@ -179,7 +179,7 @@ func (v *View) sumCounts(ctx context.Context, q *CountsQuery, each func(group, s
 					*at(&s.n[f], int64(len(s.group))) = sum
 				}
 			}
-			s.group, s.series = append(s.group, group), append(s.series, v.series[viewID(origin, series)])
+			s.group, s.series = append(s.group, group), append(s.series, v.series.id(origin, series))
 			return nil
 		})
 		if err != nil {
