@@ -127,6 +127,16 @@ func (s *source) SumCounts(ctx context.Context, q *sqlite.CountsQuery, each func
 	query := fmt.Sprintf("SELECT %s AS g, %s AS number, c0, %s FROM (%s) ARRAY JOIN %s%s GROUP BY g, origin, c0 FORMAT RowBinary",
 		group, s.number(), strings.Join(sums, ", "), s.newest(fleet.Counts, "origin, id, "+totalled+" AS totalled, "+strings.Join(quoteNames(columns), ", "), ofHours),
 		strings.Join(joined, ", "), where)
+	// Mostly there are totals of all days. The numbers of blocks would be read before
+	// old servers look at what is asked for.
+	some := false
+	first := fmt.Sprintf("SELECT toInt64(1) FROM %s WHERE %s AND %s LIMIT 1 FORMAT RowBinary", s.client.table(fleet.Counts), s.valid(), ofHours)
+	if err := s.client.eachRow(ctx, first, ints(1), func(fleet.Row) error {
+		some = true
+		return nil
+	}); err != nil || !some {
+		return err
+	}
 	n := make([]int64, len(countFields))
 	return s.client.eachRow(ctx, query, ints(3+len(n)), func(r fleet.Row) error {
 		for i := range n {
