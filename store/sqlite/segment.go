@@ -442,12 +442,7 @@ type decoded struct {
 // which columns are needed.
 func (t *tx) eachRow(s *segmented, w store.Window, wanted columns, each func(b *block, skip []int64) error) error {
 	if t.view != nil && s != names && s != seriesTable {
-		for _, b := range t.view.blocks[s.kind] {
-			if err := cmp.Or(t.ctx.Err(), each(b, nil)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return t.view.eachBlock(t.ctx, s.kind, wanted, func(b *block) error { return each(b, nil) })
 	}
 	since, until := w.Micros()
 	var changed []int64

@@ -301,6 +301,25 @@ func (v *View) loadSegments(ctx context.Context, t *fleet.Table, q RowsQuery) er
 	return err
 }
 
+// eachBlock calls each with copies of what was read, which may be changed.
+func (v *View) eachBlock(ctx context.Context, kind int64, wanted columns, each func(*block) error) error {
+	var room [][]int64
+	for _, from := range v.blocks[kind] {
+		b := &block{rows: from.rows, cols: make([][]int64, len(from.cols))}
+		room = append(room, make([][]int64, max(0, len(from.cols)-len(room)))...)
+		for i, column := range from.cols {
+			if wanted>>i&1 != 0 {
+				room[i] = append(room[i][:0], column...)
+				b.cols[i] = room[i]
+			}
+		}
+		if err := cmp.Or(ctx.Err(), each(b)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // segmentRow returns a row as its segment has it.
 func (v *View) segmentRow(t *fleet.Table, origin int64, r fleet.Row) ([]int64, error) {
 	id := viewID(origin, r[0].Int)

@@ -253,10 +253,11 @@ func (t *timeline) viewedCounts() error {
 		}
 	}
 	return t.eachViewed(t.cat, t.window, &t.filter, t.origin(), t.step, t.pieces, total, func(step, series, sign int64, n []int64) {
-		if !t.isWanted(series) {
+		part := t.part(series)
+		if part < 0 {
 			return
 		}
-		p := t.at(t.bare[t.part(series)], t.origin()+step*t.step)
+		p := t.at(t.bare[part], t.origin()+step*t.step)
 		p.Delivered += sign * n[fieldDelivered]
 		p.Recipients += sign * n[fieldRecipients]
 		p.Suspended += sign * n[fieldSuspended]

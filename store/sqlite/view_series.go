@@ -83,7 +83,7 @@ func (v *View) readSeries(ctx context.Context) error {
 		if _, ok := v.w.relays[int64(ids[5])]; ok {
 			return nil
 		}
-		return v.w.operator(int64(ids[5]), r[7].Text)
+		return v.w.operator(int64(ids[5]), &store.SeriesKey{Provider: r[7].Text})
 	})
 }
 
