@@ -37,9 +37,13 @@ func (n *Names) totals(row fleet.Row) {
 
 // Columns of totals.
 var (
-	totalsDimension = slices.IndexFunc(fleet.Totals.Columns, func(c fleet.Column) bool { return c.Name == "dimension" })
-	totalsValue     = slices.IndexFunc(fleet.Totals.Columns, func(c fleet.Column) bool { return c.Name == "value" })
+	totalsDimension = columnOf(fleet.Totals, "dimension")
+	totalsValue     = columnOf(fleet.Totals, "value")
 )
+
+func columnOf(t *fleet.Table, name string) int {
+	return slices.IndexFunc(t.Columns, func(c fleet.Column) bool { return c.Name == name })
+}
 
 // column returns what turns the values of a column into pseudonyms.
 func (n *Names) column(t *fleet.Table, name string) func(string) string {

@@ -75,11 +75,16 @@ func (s *source) Totals(ctx context.Context, first, last int64, each func(*sqlit
 	for i := range countFields {
 		sums = append(sums, fmt.Sprintf("sum(c%d)", keys+i))
 	}
-	query := fmt.Sprintf("SELECT id, c0, c2, c1, c3, %s FROM (%s) ARRAY JOIN %s GROUP BY id, c0, c1, c2, c3 FORMAT RowBinary",
-		strings.Join(sums, ", "), s.newest(fleet.Totals, strings.Join(quoteNames(columns), ", "), ofDays(first, last)), strings.Join(joined, ", "))
-	types := append([]fleet.Type{fleet.Int, fleet.Int, fleet.Int, fleet.Text, fleet.Text}, ints(len(sums))...)
+	const from = "FROM (%s) ARRAY JOIN %s GROUP BY id, c0, c1, c2, c3 FORMAT RowBinary"
+	query := fmt.Sprintf("SELECT id, c0, c2, c1, c3, %s "+from,
+		strings.Join(sums, ", "),
+		s.newest(fleet.Totals, strings.Join(quoteNames(columns), ", "), ofDays(first, last)),
+		strings.Join(joined, ", "))
+	types := append(ints(3), fleet.Text, fleet.Text)
+	types = append(types, ints(len(sums))...)
 	return s.client.eachRow(ctx, query, types, func(r fleet.Row) error {
-		row := sqlite.TotalsRow{Day: r[0].Int, Dimension: r[1].Int, Direction: r[2].Int, Format: r[3].Text, Value: r[4].Text}
+		row := sqlite.TotalsRow{Day: r[0].Int, Dimension: r[1].Int, Direction: r[2].Int}
+		row.Format, row.Value = r[3].Text, r[4].Text
 		for i := range row.N {
 			row.N[i] = r[5+i].Int
 		}
@@ -96,7 +101,8 @@ func quoteNames(names []string) []string {
 }
 
 // SumCounts calls each with sums of counts by series.
-func (s *source) SumCounts(ctx context.Context, q *sqlite.CountsQuery, each func(group, origin, series int64, n []int64) error) error {
+func (s *source) SumCounts(ctx context.Context, q *sqlite.CountsQuery,
+	each func(group, origin, series int64, n []int64) error) error {
 	if len(s.origins) == 0 {
 		return nil
 	}
@@ -122,10 +128,12 @@ func (s *source) SumCounts(ctx context.Context, q *sqlite.CountsQuery, each func
 		})
 	}
 	ofHours := either(q, totalled, func(span [2]int64) string {
-		return fmt.Sprintf("id >= %d AND id < %d", span[0]/minutesPerHour*blocksPerHour, (span[1]+minutesPerHour-1)/minutesPerHour*blocksPerHour)
+		first, last := span[0]/minutesPerHour, (span[1]+minutesPerHour-1)/minutesPerHour
+		return fmt.Sprintf("id >= %d AND id < %d", first*blocksPerHour, last*blocksPerHour)
 	})
 	query := fmt.Sprintf("SELECT %s AS g, %s AS number, c0, %s FROM (%s) ARRAY JOIN %s%s GROUP BY g, origin, c0 FORMAT RowBinary",
-		group, s.number(), strings.Join(sums, ", "), s.newest(fleet.Counts, "origin, id, "+totalled+" AS totalled, "+strings.Join(quoteNames(columns), ", "), ofHours),
+		group, s.number(), strings.Join(sums, ", "),
+		s.newest(fleet.Counts, "origin, id, "+totalled+" AS totalled, "+strings.Join(quoteNames(columns), ", "), ofHours),
 		strings.Join(joined, ", "), where)
 	// Mostly there are totals of all days. The numbers of blocks would be read before
 	// old servers look at what is asked for.
@@ -147,7 +155,9 @@ func (s *source) SumCounts(ctx context.Context, q *sqlite.CountsQuery, each func
 }
 
 func wholeHours(spans [][2]int64) bool {
-	return !slices.ContainsFunc(spans, func(s [2]int64) bool { return s[0]%minutesPerHour != 0 || s[1]%minutesPerHour != 0 })
+	return !slices.ContainsFunc(spans, func(s [2]int64) bool {
+		return s[0]%minutesPerHour != 0 || s[1]%minutesPerHour != 0
+	})
 }
 
 // either returns the condition that a row is one of those that q asks for; totalled

@@ -52,7 +52,12 @@ type rowReader struct {
 }
 
 func newRowReader(r io.Reader, types []fleet.Type) *rowReader {
-	return &rowReader{r: bufio.NewReaderSize(r, 1<<16), types: types, row: make(fleet.Row, len(types)), seen: map[string]string{}}
+	return &rowReader{
+		r:     bufio.NewReaderSize(r, 1<<16),
+		types: types,
+		row:   make(fleet.Row, len(types)),
+		seen:  map[string]string{},
+	}
 }
 
 // next reads the next row; io.EOF is returned after the last, and no row is
