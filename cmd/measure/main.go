@@ -25,10 +25,12 @@ func main() {
 	kinds := flag.String("kinds", "", "only these kinds")
 	messages := flag.Int("messages", 0, "messages a day; 0: drawn from 400 to -most")
 	most := flag.Int("most", 50_000, "the most messages a day that are drawn")
-	mta := flag.String("logs", "", "write logs of this server (postfix, exim, exchange) and investigate them; else the site itself")
+	mta := flag.String("logs", "",
+		"write logs of this server (postfix, exim, exchange) and investigate them; else the site itself")
 	write := flag.String("write", "", "only write the logs of the first seed and kind into this folder")
 	verbose := flag.Bool("v", false, "print what went wrong")
-	without := flag.String("without", "", "leave out these parts of the method; all: each in turn, a row of a table each")
+	without := flag.String("without", "",
+		"leave out these parts of the method; all: each in turn, a row of a table each")
 	flag.Parse()
 	from, to := seedRange(*seeds)
 	list := slices.Concat(sites.Incidents, sites.QuietDays)
@@ -57,7 +59,12 @@ func main() {
 	t := &table{}
 	for seed := from; seed <= to; seed++ {
 		for _, kind := range list {
-			t.add(measure(sites.Options{Seed: seed, Kind: kind, Messages: *messages, Most: *most}, *mta, *verbose, left))
+			t.add(measure(sites.Options{
+				Seed:     seed,
+				Kind:     kind,
+				Messages: *messages,
+				Most:     *most,
+			}, *mta, *verbose, left))
 		}
 	}
 	t.print()
@@ -101,7 +108,8 @@ func untilOf(s *sites.Site, seed uint64) time.Time {
 	r := rand.New(rand.NewPCG(seed, 99))
 	until := s.End
 	if t := &s.Truth; t.Soon {
-		until = t.Begin.Add(time.Duration((17 + 20*r.Float64()) * float64(time.Minute))).Truncate(time.Minute)
+		until = t.Begin.Add(time.Duration((17 + 20*r.Float64()) * float64(time.Minute))).Truncate(
+			time.Minute)
 	} else if t.Incident && r.IntN(2) == 0 { // in the middle of it
 		until = t.Begin.Add(time.Duration((1 + 3*r.Float64()) * float64(time.Hour))).Truncate(time.Minute)
 		if until.After(s.End) {
@@ -142,18 +150,26 @@ func measure(opt sites.Options, mta string, verbose bool, without []investigate.
 	}
 	o := judge(s, result, until)
 	o.took = time.Since(start)
-	if bad := o.incident && o.floor && (!o.hit1 || !o.level || o.superfluous > 0 || o.abrupt && (!o.began || !o.covered)) || !o.incident && o.alarms > 0; verbose && bad {
-		fmt.Printf("%s seed %d, %d messages a day, %d hosts, until %s: hit1 %v level %v hit3 %v began %v (%.0f min, %.0f %% at best)\n  truth %v %v since %s until %s, %d met\n", opt.Kind, opt.Seed, o.messages, len(s.Hosts), until.Format("15:04"),
-			o.hit1, o.level, o.hit3, o.began, o.error, 100*o.knowable, s.Truth.Where, s.Truth.Reasons, s.Truth.Begin.Format("15:04"), s.Truth.End.Format("15:04"), len(s.Truth.Met))
+	if bad := o.incident && o.floor && (!o.hit1 || !o.level || o.superfluous > 0 ||
+		o.abrupt && (!o.began || !o.covered)) || !o.incident && o.alarms > 0; verbose && bad {
+		fmt.Printf("%s seed %d, %d messages a day, %d hosts, until %s: hit1 %v level %v hit3 %v began %v "+
+			"(%.0f min, %.0f %% at best)\n  truth %v %v since %s until %s, %d met\n", opt.Kind, opt.Seed,
+			o.messages, len(s.Hosts), until.Format("15:04"), o.hit1, o.level, o.hit3, o.began, o.error,
+			100*o.knowable, s.Truth.Where, s.Truth.Reasons, s.Truth.Begin.Format("15:04"),
+			s.Truth.End.Format("15:04"), len(s.Truth.Met))
 		if s.Truth.Second != nil {
-			fmt.Printf("  and   %v %v since %s, %d met\n", s.Truth.Second.Where, s.Truth.Second.Reasons, s.Truth.Second.Begin.Format("15:04"), len(s.Truth.Second.Met))
+			fmt.Printf("  and   %v %v since %s, %d met\n", s.Truth.Second.Where, s.Truth.Second.Reasons,
+				s.Truth.Second.Begin.Format("15:04"), len(s.Truth.Second.Met))
 		}
 		for _, p := range result.Problems {
-			fmt.Printf("  found %s %v %s since %s (%s-%s) ended %s: %d of %d, expected %.1f, score %.0f %s\n", p.Kind, where(&p), p.Reason, p.Began.Format("15:04"), p.BeganEarliest.Format("15:04"), p.BeganLatest.Format("15:04"), clock(p.Ended),
-				p.Recipients, p.Tried, p.Expected, p.Score, p.Severity)
+			fmt.Printf("  found %s %v %s since %s (%s-%s) ended %s: %d of %d, expected %.1f, score "+
+				"%.0f %s\n", p.Kind, where(&p), p.Reason, p.Began.Format("15:04"),
+				p.BeganEarliest.Format("15:04"), p.BeganLatest.Format("15:04"), clock(p.Ended), p.Recipients,
+				p.Tried, p.Expected, p.Score, p.Severity)
 		}
 		if g := result.Strongest; g != nil {
-			fmt.Printf("  strongest %v %s: %d, expected %.1f, score %.0f\n", g.Where, g.Reason, g.Recipients, g.Expected, g.Score)
+			fmt.Printf("  strongest %v %s: %d, expected %.1f, score %.0f\n", g.Where, g.Reason, g.Recipients,
+				g.Expected, g.Score)
 		}
 	}
 	return o
@@ -169,7 +185,8 @@ func clock(t time.Time) string {
 // where returns the dimensions that the truth speaks of.
 func where(p *investigate.Problem) map[string]string {
 	m := map[string]string{}
-	for _, kv := range [][2]registry.Foreign{{"provider", p.Where.Provider}, {"platform", p.Where.Platform}, {"domain", p.Where.Domain}, {"sender_domain", p.Where.SenderDomain},
+	for _, kv := range [][2]registry.Foreign{{"provider", p.Where.Provider}, {"platform", p.Where.Platform},
+		{"domain", p.Where.Domain}, {"sender_domain", p.Where.SenderDomain},
 		{"host", p.Where.Host}, {"direction", registry.Foreign(p.Where.Direction)}, {"relay", p.Where.Relay}, {"account", p.Where.Account}, {"client", p.Where.Client}} {
 		if kv[1] != "" {
 			m[kv[0].Raw()] = kv[1].Raw()
@@ -182,7 +199,8 @@ func where(p *investigate.Problem) map[string]string {
 func sameWhere(got map[string]string, want []map[string]string) bool {
 	for _, w := range want {
 		same := true
-		for _, k := range []string{"provider", "platform", "domain", "sender_domain", "host", "relay", "direction"} {
+		for _, k := range []string{"provider", "platform", "domain", "sender_domain", "host", "relay",
+			"direction"} {
 			g := got[k]
 			if k == "relay" && w["relay"] == "" {
 				continue
@@ -232,7 +250,13 @@ func right(p *investigate.Problem, s *sites.Site, t *sites.Truth) bool {
 
 func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 	t := &s.Truth
-	o := outcome{kind: t.Kind, messages: len(s.Messages) / 9, incident: t.Incident, abrupt: t.Abrupt, missing: t.Missing}
+	o := outcome{
+		kind:     t.Kind,
+		messages: len(s.Messages) / 9,
+		incident: t.Incident,
+		abrupt:   t.Abrupt,
+		missing:  t.Missing,
+	}
 	var alarms []investigate.Problem
 	for _, p := range r.Problems {
 		if (p.Severity != investigate.Remark || t.Incident) && !isEarlier(&p, s, r) {
@@ -340,13 +364,17 @@ type table struct{ all []outcome }
 func (t *table) add(o outcome) { t.all = append(t.all, o) }
 
 func (t *table) print() {
-	fmt.Println("| incidents | sites | above the floor | first cause right | and its level | among three | begin within 10 min | at best | of those that ten met in the first hour | begin in its interval | causes too many |")
+	fmt.Println("| incidents | sites | above the floor | first cause right | and its level | among three " +
+		"| begin within 10 min | at best | of those that ten met in the first hour | begin in its " +
+		"interval | causes too many |")
 	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, kind := range sites.Incidents {
 		t.incidents(kind, func(o *outcome) bool { return o.kind == kind })
 	}
 	for _, size := range [][2]int{{0, 1500}, {1500, 8000}, {8000, 100_000}, {100_000, 1 << 30}} {
-		t.incidents(fmt.Sprintf("%d messages a day or more", size[0]), func(o *outcome) bool { return o.messages >= size[0] && o.messages < size[1] })
+		t.incidents(fmt.Sprintf("%d messages a day or more", size[0]), func(o *outcome) bool {
+			return o.messages >= size[0] && o.messages < size[1]
+		})
 	}
 	t.incidents("missing mail", func(o *outcome) bool { return o.missing })
 	t.incidents("failures", func(o *outcome) bool { return !o.missing })
@@ -402,7 +430,9 @@ func (t *table) incidents(name string, want func(*outcome) bool) {
 		many += one(o.superfluous > 0)
 	}
 	if n > 0 {
-		fmt.Printf("| %s | %d | %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", name, n, seen, share(hit1, seen), share(level, seen), share(hit3, seen), share(began, abrupt), atBest(knowable, abrupt), share(denseBegan, dense), share(covered, abrupt), share(many, seen))
+		fmt.Printf("| %s | %d | %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", name, n, seen,
+			share(hit1, seen), share(level, seen), share(hit3, seen), share(began, abrupt),
+			atBest(knowable, abrupt), share(denseBegan, dense), share(covered, abrupt), share(many, seen))
 	}
 }
 

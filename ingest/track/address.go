@@ -55,7 +55,8 @@ func isThisHost(relay, ip []byte) bool {
 	if string(ip) != "127.0.0.1" && string(ip) != "::1" {
 		return false
 	}
-	return bytes.Equal(relay, ip) || bytes.IndexByte(relay, '.') < 0 || bytes.HasPrefix(relay, []byte("localhost."))
+	return bytes.Equal(relay, ip) || bytes.IndexByte(relay, '.') < 0 ||
+		bytes.HasPrefix(relay, []byte("localhost."))
 }
 
 // changesCase holds the bytes that may not be lower case, or not ASCII.

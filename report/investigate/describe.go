@@ -23,22 +23,29 @@ func (p *Problem) Headline() templates.Text {
 	case p.Kind == UntriedMail:
 		return templates.Say("Mail %v accepted%v and not tried %v", p.verb("is", "was"), p.place(), p.span())
 	}
-	return templates.Say("Mail%v %v %v: %v", p.place(), p.verb("fails", "failed"), p.span(), lowered(p.Reason))
+	return templates.Say("Mail%v %v %v: %v", p.place(), p.verb("fails", "failed"), p.span(),
+		lowered(p.Reason))
 }
 
 // Title says in one sentence what is wrong, where, for how many, and since when.
 func (p *Problem) Title() templates.Text {
 	switch {
 	case p.hasMoved():
-		return templates.Say("Mail%v %v through other hosts: about %v of %v expected recipients, %v", p.place(), p.verb("goes", "went"), p.Recipients, int(p.Expected+.5), p.when())
+		return templates.Say("Mail%v %v through other hosts: about %v of %v expected recipients, %v",
+			p.place(), p.verb("goes", "went"), p.Recipients, int(p.Expected+.5), p.when())
 	case p.Kind == MissingMail && p.Severity == Remark:
-		return templates.Words("It looks like a holiday: from the beginning of the day nearly all senders send less, in the same proportion")
+		return templates.Words(
+			"It looks like a holiday: from the beginning of the day nearly all senders send less, in the " +
+				"same proportion")
 	case p.Kind == MissingMail:
-		return templates.Say("Mail%v %v missing: about %v of %v expected recipients did not come, %v", p.place(), p.verb("is", "was"), p.Recipients, int(p.Expected+.5), p.when())
+		return templates.Say("Mail%v %v missing: about %v of %v expected recipients did not come, %v",
+			p.place(), p.verb("is", "was"), p.Recipients, int(p.Expected+.5), p.when())
 	case p.Kind == UntriedMail:
-		return templates.Say("Mail %v accepted%v and not tried: about %v recipients, %v", p.verb("is", "was"), p.place(), p.Recipients, p.when())
+		return templates.Say("Mail %v accepted%v and not tried: about %v recipients, %v",
+			p.verb("is", "was"), p.place(), p.Recipients, p.when())
 	}
-	return templates.Say("Mail%v %v (%v): %v of %v recipients (usual %v), %v", p.place(), p.verb("fails", "failed"), p.reasonWords(), p.Recipients, p.Tried, percent(p.RateBefore), p.when())
+	return templates.Say("Mail%v %v (%v): %v of %v recipients (usual %v), %v", p.place(),
+		p.verb("fails", "failed"), p.reasonWords(), p.Recipients, p.Tried, percent(p.RateBefore), p.when())
 }
 
 // hasMoved reports whether the mail that a host misses goes through other hosts.
@@ -144,7 +151,8 @@ func sameDay(t time.Time, y int, m time.Month, d int) bool {
 // Facts are the numbers behind a problem, a line each.
 func (p *Problem) Facts() (facts []templates.Text) {
 	if p.Kind == MissingMail && p.Severity == Remark && !p.hasMoved() {
-		return append(facts, templates.Words(fmt.Sprintf("%s of %s expected recipients came.", templates.Count(int64(p.Tried)), templates.Count(int64(p.Expected+.5)))))
+		return append(facts, templates.Words(fmt.Sprintf("%s of %s expected recipients came.",
+			templates.Count(int64(p.Tried)), templates.Count(int64(p.Expected+.5)))))
 	}
 	if p.Kind != Failures {
 		return facts
@@ -159,11 +167,13 @@ func (p *Problem) Facts() (facts []templates.Text) {
 	}
 	facts = append(facts, templates.Words(p.fate()+" "+p.ofAll()))
 	if p.Addresses > 0 {
-		facts = append(facts, templates.Words(fmt.Sprintf("They are %d %s.", p.Addresses, templates.Plural(int64(p.Addresses), "address"))))
+		facts = append(facts, templates.Words(fmt.Sprintf("They are %d %s.", p.Addresses,
+			templates.Plural(int64(p.Addresses), "address"))))
 	}
 	switch {
 	case p.New && p.NewCode:
-		facts = append(facts, templates.Words("Neither this reply nor its code was seen on the days before."))
+		facts = append(facts, templates.Words(
+			"Neither this reply nor its code was seen on the days before."))
 	case p.New:
 		facts = append(facts, templates.Words("This reply was not seen on the days before."))
 	}
@@ -178,7 +188,8 @@ func (p *Problem) fate() string {
 	var parts []string
 	say := func(n int, one, many string) {
 		if n > 0 {
-			parts = append(parts, templates.Count(int64(n))+" "+cmp.Or(map[bool]string{true: one}[n == 1], many))
+			parts = append(parts,
+				templates.Count(int64(n))+" "+cmp.Or(map[bool]string{true: one}[n == 1], many))
 		}
 	}
 	say(p.Failed, "failed", "failed")
@@ -218,7 +229,8 @@ func (r *Result) Verdict() templates.Text {
 	case r.Recipients == 0 && len(r.Problems) == 0:
 		return templates.Words("No mail was tried in this time.")
 	case len(r.Problems) == 0:
-		return templates.Say("Nothing unusual: of %v recipients %v failed at a first attempt (usual %v).", r.Recipients, percent(r.Rate), percent(r.Usual))
+		return templates.Say("Nothing unusual: of %v recipients %v failed at a first attempt (usual %v).",
+			r.Recipients, percent(r.Rate), percent(r.Usual))
 	case r.Alarms() == 0:
 		return templates.Say("Nothing serious. %v.", r.Problems[0].Headline())
 	case len(r.Problems) == 1:
@@ -231,26 +243,39 @@ func (r *Result) Verdict() templates.Text {
 func (r *Result) Limits() (lines []templates.Text) {
 	if !r.LogsEnd.IsZero() {
 		if !r.LogsEnd.After(r.Since) {
-			return append(lines, templates.Words("The logs end "+r.LogsEnd.Format("Mon 2006-01-02 15:04")+", before this time."))
+			return append(lines,
+				templates.Words(
+					"The logs end "+r.LogsEnd.Format("Mon 2006-01-02 15:04")+", before this time."))
 		}
-		lines = append(lines, templates.Words("The logs end "+r.LogsEnd.Format("Mon 15:04")+": nothing is said of the time after."))
+		lines = append(lines, templates.Words(
+			"The logs end "+r.LogsEnd.Format("Mon 15:04")+": nothing is said of the time after."))
 	}
 	if r.NoCounts {
-		lines = append(lines, templates.Words("Deliveries are not counted by account: what failed was compared with all mail of the place, and missing mail was not looked for."))
+		lines = append(lines, templates.Words(
+			"Deliveries are not counted by account: what failed was compared with all mail of the place, "+
+				"and missing mail was not looked for."))
 	}
 	switch {
 	case r.Baseline.Days == 0:
-		lines = append(lines, templates.Words("There is no history: the time since was compared with the first third of the window, and missing mail was not looked for."))
+		lines = append(lines, templates.Words(
+			"There is no history: the time since was compared with the first third of the window, and "+
+				"missing mail was not looked for."))
 	case r.Baseline.Days < 3:
-		lines = append(lines, templates.Words(fmt.Sprintf("There is little history (%d %s): what is usual is known roughly.", r.Baseline.Days, templates.Plural(int64(r.Baseline.Days), "day"))))
+		lines = append(lines, templates.Words(
+			fmt.Sprintf("There is little history (%d %s): what is usual is known roughly.", r.Baseline.Days,
+				templates.Plural(int64(r.Baseline.Days), "day"))))
 	}
 	if s := r.Strongest; s != nil && len(r.Problems) == 0 && s.Score > 0 {
 		p := Problem{Kind: Failures, Where: s.Where}
-		lines = append(lines, templates.Say("The strongest candidate was mail%v (%v): %v recipients where %v are usual; score %v, an alarm needs %v.", p.place(),
-			registry.Reason(s.Reason).Info().Name, s.Recipients, fmt.Sprintf("%.1f", s.Expected), fmt.Sprintf("%.0f", s.Score), fmt.Sprintf("%.0f", s.Threshold)))
+		lines = append(lines, templates.Say(
+			"The strongest candidate was mail%v (%v): %v recipients where %v are usual; score %v, an "+
+				"alarm needs %v.", p.place(), registry.Reason(s.Reason).Info().Name, s.Recipients,
+			fmt.Sprintf("%.1f", s.Expected), fmt.Sprintf("%.0f", s.Score), fmt.Sprintf("%.0f", s.Threshold)))
 	}
-	return append(lines, templates.Words(fmt.Sprintf("From %s recipients failing in one place, or about %s missing from one sender, it would have been reported.",
-		templates.Count(int64(r.NoiseFloor)), templates.Count(int64(r.MissingFloor)))))
+	return append(lines, templates.Words(
+		fmt.Sprintf("From %s recipients failing in one place, or about %s missing from one sender, it "+
+			"would have been reported.", templates.Count(int64(r.NoiseFloor)),
+			templates.Count(int64(r.MissingFloor)))))
 }
 
 // commands returns what shows the mail of a problem.
@@ -268,13 +293,16 @@ func (p *Problem) commands(until time.Time) (list []string) {
 		end = until
 	}
 	w := &p.Where
-	at := []registry.Foreign{"--since", minute(p.BeganEarliest), "--until", minute(end), "--sender", w.SenderDomain,
+	at := []registry.Foreign{"--since", minute(p.BeganEarliest), "--until", minute(end), "--sender",
+		w.SenderDomain,
 		"--provider", w.Provider, "--domain", w.Domain, "--host", w.Host, "--account", w.Account}
 	if p.Kind != Failures { // a day shows the mail before it too
-		return []string{command("mailfail report", "--since", minute(until.AddDate(0, 0, -1)), "--until", minute(until), "--sender", w.SenderDomain, "--host", w.Host)}
+		return []string{command("mailfail report", "--since", minute(until.AddDate(0, 0, -1)), "--until",
+			minute(until), "--sender", w.SenderDomain, "--host", w.Host)}
 	}
 	list = append(list, command("mailfail events", append(at, "--reason", registry.Foreign(p.Reason))...))
-	return append(list, command("mailfail report --by provider,sender", append(at, "--reason", registry.Foreign(p.Reason))...))
+	return append(list, command("mailfail report --by provider,sender",
+		append(at, "--reason", registry.Foreign(p.Reason))...))
 }
 
 // minuteLayout is how a minute is written for flags.

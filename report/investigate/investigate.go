@@ -127,7 +127,12 @@ func Analyze(d *Data) *Result {
 	volumes := make(chan *volume)
 	go func() { volumes <- newVolume(d) }() // it has nothing in common with the model
 	m := newModel(d)
-	r := &Result{NoCounts: d.NoCounts, Since: m.time(d.Since), Until: m.time(d.Until), Recipients: int(m.total)}
+	r := &Result{
+		NoCounts:   d.NoCounts,
+		Since:      m.time(d.Since),
+		Until:      m.time(d.Until),
+		Recipients: int(m.total),
+	}
 	r.Baseline.Days = len(d.Days)
 	if n := len(d.Days); n > 0 {
 		r.Baseline.Since, r.Baseline.Until = m.time(d.Days[0].Since), m.time(d.Days[n-1].Until)
@@ -156,8 +161,14 @@ func Analyze(d *Data) *Result {
 	r.MissingFloor = int(min(silentVisible, max(missingVisible, holeShare*m.total)))
 	r.RuledOut = m.ruledOut(r, found, v)
 	if strongest != nil {
-		r.Strongest = &Strongest{Where: m.where(strongest), Reason: m.reasons[strongest.reason], Recipients: int(strongest.f),
-			Expected: strongest.window.expected, Score: m.strength(strongest), Threshold: threshold}
+		r.Strongest = &Strongest{
+			Where:      m.where(strongest),
+			Reason:     m.reasons[strongest.reason],
+			Recipients: int(strongest.f),
+			Expected:   strongest.window.expected,
+			Score:      m.strength(strongest),
+			Threshold:  threshold,
+		}
 	}
 	return r
 }
@@ -198,16 +209,21 @@ func (r *Result) finish() {
 func (p *Problem) advise() {
 	switch {
 	case p.hasMoved():
-		p.Meaning = "The same senders send as much more through other hosts: a move, or another host stands in for one that is down."
-		p.Action = "Nothing, if it was planned; else check that the host is up, and that applications can reach it."
+		p.Meaning = "The same senders send as much more through other hosts: a move, or another host " +
+			"stands in for one that is down."
+		p.Action = "Nothing, if it was planned; else check that the host is up, and that applications " +
+			"can reach it."
 	case p.Kind == MissingMail && p.Severity == Remark:
 		p.Action = "Nothing, if it is one."
 	case p.Kind == MissingMail:
 		p.Meaning = "Less mail came into the queues than at the same hours of the days before."
-		p.Action = "Check whether the application, or the way from it to this server, still works: its own log, its queue, its network, its credentials."
+		p.Action = "Check whether the application, or the way from it to this server, still works: its " +
+			"own log, its queue, its network, its credentials."
 	case p.Kind == UntriedMail:
-		p.Meaning = "The mail is in the queue, and no attempt was logged: the queue manager does not run, is stopped, or is busy with something else."
-		p.Action = "Check that the queue runs (Postfix: postqueue -p, postfix status; Exim: exim -bp, the queue runner) and that nothing holds it (hold, freeze, a full disk)."
+		p.Meaning = "The mail is in the queue, and no attempt was logged: the queue manager does not " +
+			"run, is stopped, or is busy with something else."
+		p.Action = "Check that the queue runs (Postfix: postqueue -p, postfix status; Exim: exim -bp, " +
+			"the queue runner) and that nothing holds it (hold, freeze, a full disk)."
 	default:
 		info := registry.Reason(p.Reason).Info()
 		p.Meaning, p.Action = info.Meaning, info.Action

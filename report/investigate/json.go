@@ -76,13 +76,36 @@ func (r *Result) JSON() []JSONProblem {
 	for i := range r.Problems {
 		p := &r.Problems[i]
 		j := JSONProblem{
-			Rank: i + 1, Kind: p.Kind, Title: p.Title().String(), Where: p.Where, Common: p.Common,
-			Reason: p.Reason, Code: p.Code, Stage: p.Stage, Source: p.Source, New: p.New, NewCode: p.NewCode,
-			Began: p.Began, BeganEarliest: p.BeganEarliest, BeganLatest: p.BeganLatest,
-			Recipients: p.Recipients, Failed: p.Failed, Waiting: p.Waiting,
-			Expected: round(p.Expected, 100), Excess: round(p.Excess, 100), Share: round(p.Share, 1e4),
-			RateBefore: round(p.RateBefore, 1e6), RateNow: round(p.RateNow, 1e6), Score: round(p.Score, 10),
-			Severity: p.Severity, Address: p.Address, List: p.List, Examples: []registry.Foreign{}, Meaning: p.Meaning, Action: p.Action, Next: p.Next,
+			Rank:          i + 1,
+			Kind:          p.Kind,
+			Title:         p.Title().String(),
+			Where:         p.Where,
+			Common:        p.Common,
+			Reason:        p.Reason,
+			Code:          p.Code,
+			Stage:         p.Stage,
+			Source:        p.Source,
+			New:           p.New,
+			NewCode:       p.NewCode,
+			Began:         p.Began,
+			BeganEarliest: p.BeganEarliest,
+			BeganLatest:   p.BeganLatest,
+			Recipients:    p.Recipients,
+			Failed:        p.Failed,
+			Waiting:       p.Waiting,
+			Expected:      round(p.Expected, 100),
+			Excess:        round(p.Excess, 100),
+			Share:         round(p.Share, 1e4),
+			RateBefore:    round(p.RateBefore, 1e6),
+			RateNow:       round(p.RateNow, 1e6),
+			Score:         round(p.Score, 10),
+			Severity:      p.Severity,
+			Address:       p.Address,
+			List:          p.List,
+			Examples:      []registry.Foreign{},
+			Meaning:       p.Meaning,
+			Action:        p.Action,
+			Next:          p.Next,
 		}
 		j.Examples = append(j.Examples, p.Examples...)
 		if !p.Ended.IsZero() {
@@ -97,8 +120,15 @@ func round(x, to float64) float64 { return float64(int64(x*to+0.5)) / to }
 
 // WriteJSON writes the result as JSON, schema mailfail/investigate/1.
 func (r *Result) WriteJSON(w io.Writer) error {
-	j := jsonResult{Schema: "mailfail/investigate/1", Window: jsonWindow{r.Since, r.Until}, Baseline: jsonBaseline{Days: r.Baseline.Days},
-		Verdict: r.Verdict().String(), Causes: r.JSON(), RuledOut: append([]string{}, r.RuledOut...), NoiseFloor: jsonFloor{r.NoiseFloor, r.MissingFloor}}
+	j := jsonResult{
+		Schema:     "mailfail/investigate/1",
+		Window:     jsonWindow{r.Since, r.Until},
+		Baseline:   jsonBaseline{Days: r.Baseline.Days},
+		Verdict:    r.Verdict().String(),
+		Causes:     r.JSON(),
+		RuledOut:   append([]string{}, r.RuledOut...),
+		NoiseFloor: jsonFloor{r.NoiseFloor, r.MissingFloor},
+	}
 	if r.Baseline.Days > 0 {
 		j.Baseline.Since, j.Baseline.Until = &r.Baseline.Since, &r.Baseline.Until
 	}

@@ -12,15 +12,16 @@ var Parts = []Part{partFactors, partSuspended, partPairs,
 	partBursts, partLevel, partOtherHoles, partHolidays, partUntried}
 
 const (
-	partFactors    Part = "factors"       // of sender, host and domain; without them: the provider's rate
-	partSuspended  Part = "suspended"     // recipients get the cause of the failure before them
-	partPairs      Part = "pairs"         // slices of two and three dimensions
-	partTriples    Part = "triples"       // slices of three dimensions
-	partPlatforms  Part = "platforms"     // below providers
-	partSpans      Part = "spans"         // of time; without them: the whole window
-	partPrice      Part = "price"         // of a slice
-	partDispersion Part = "dispersion"    // of rates within a day
-	partWaves      Part = "waves"         // of spam and of bad addresses, which other days had too, are no change
+	partFactors    Part = "factors"    // of sender, host and domain; without them: the provider's rate
+	partSuspended  Part = "suspended"  // recipients get the cause of the failure before them
+	partPairs      Part = "pairs"      // slices of two and three dimensions
+	partTriples    Part = "triples"    // slices of three dimensions
+	partPlatforms  Part = "platforms"  // below providers
+	partSpans      Part = "spans"      // of time; without them: the whole window
+	partPrice      Part = "price"      // of a slice
+	partDispersion Part = "dispersion" // of rates within a day
+	// of spam and of bad addresses, which other days had too, are no change
+	partWaves      Part = "waves"
 	partReasons    Part = "other-reasons" // a cause explains other reasons in its place too
 	partBursts     Part = "bursts"        // are left out of the mail that is usual
 	partLevel      Part = "level"         // of the day's mail

@@ -159,7 +159,9 @@ func (m *model) facts(f *finding, p *Problem) {
 	if ok {
 		k := &m.data.Causes[cause]
 		p.Code, p.Stage, p.Source = k.Code, k.Stage, k.Source
-		p.New, p.NewCode = m.isNew(f, func(c *Cause) bool { return c.Signature == k.Signature }), m.isNew(f, func(c *Cause) bool { return c.Code == k.Code })
+		p.New, p.NewCode = m.isNew(f, func(c *Cause) bool {
+			return c.Signature == k.Signature
+		}), m.isNew(f, func(c *Cause) bool { return c.Code == k.Code })
 		p.New, p.NewCode = p.New && k.Signature != "", p.NewCode && k.Code != ""
 	}
 	var like []oneFailure
@@ -213,7 +215,9 @@ func (m *model) isNew(f *finding, like func(*Cause) bool) bool {
 	}
 	began := m.data.Since + int64(f.window.from)*m.bin
 	return !slices.ContainsFunc(m.data.failures, func(f failure) bool { return alike[f.cause] }) &&
-		!slices.ContainsFunc(m.data.Events, func(e Event) bool { return e.Minute < began && e.Cause >= 0 && alike[e.Cause] })
+		!slices.ContainsFunc(m.data.Events, func(e Event) bool {
+			return e.Minute < began && e.Cause >= 0 && alike[e.Cause]
+		})
 }
 
 // ruledOut says what is as usual.
@@ -236,7 +240,9 @@ func (m *model) ruledOut(r *Result, found []*finding, v *volume) (list []string)
 		}
 	}
 	if len(found) > 0 && n > 0 && events < 1.5*usual+10 {
-		list = append(list, fmt.Sprintf("everything else as usual: %s of %s recipients failed at a first attempt (usual %s)", percent(events/n), templates.Count(int64(n)), percent(usual/n)))
+		list = append(list, fmt.Sprintf(
+			"everything else as usual: %s of %s recipients failed at a first attempt (usual %s)",
+			percent(events/n), templates.Count(int64(n)), percent(usual/n)))
 	}
 	for _, f := range found[:min(1, len(found))] {
 		list = append(list, m.evenly(f, dimHost, "hosts")...)
@@ -244,7 +250,8 @@ func (m *model) ruledOut(r *Result, found []*finding, v *volume) (list []string)
 		list = append(list, m.evenly(f, dimProvider, "providers")...)
 	}
 	if seen, expected := v.totals(0); expected > 0 && seen > 0.85*expected && seen < 1.2*expected {
-		list = append(list, fmt.Sprintf("as much mail came in as usual (%s, usual %s)", templates.Count(int64(seen)), templates.Count(int64(expected))))
+		list = append(list, fmt.Sprintf("as much mail came in as usual (%s, usual %s)",
+			templates.Count(int64(seen)), templates.Count(int64(expected))))
 	}
 	return list
 }
@@ -256,7 +263,9 @@ func (m *model) evenly(f *finding, d dim, name string) []string {
 		return nil
 	}
 	n, failed := make([]float64, len(m.names[d].names)), make([]float64, len(m.names[d].names))
-	m.eachLeaf(f.candidate, func(leaf int32) { n[m.leaves[leaf][d]] += m.recipients(leaf, f.window.from, f.window.to) })
+	m.eachLeaf(f.candidate, func(leaf int32) {
+		n[m.leaves[leaf][d]] += m.recipients(leaf, f.window.from, f.window.to)
+	})
 	for _, i := range f.members {
 		failed[m.leaves[m.events[i].leaf][d]] += m.events[i].n
 	}
@@ -288,9 +297,19 @@ func top[K cmp.Ordered](counts map[K]int) (best K, ok bool) {
 
 // ofHole describes a hole in what came or in what was tried.
 func (m *model) ofHole(kind string, h *hole) Problem {
-	p := Problem{Kind: kind, Where: Where{Host: h.host, SenderDomain: h.sender}, Tried: int(h.observed), Expected: h.expected,
-		Excess: h.expected - h.observed, Recipients: int(h.expected - h.observed), Score: h.llr, Severity: Warning,
-		Began: m.time(h.began), BeganEarliest: m.time(h.earliest), BeganLatest: m.time(h.latest)}
+	p := Problem{
+		Kind:          kind,
+		Where:         Where{Host: h.host, SenderDomain: h.sender},
+		Tried:         int(h.observed),
+		Expected:      h.expected,
+		Excess:        h.expected - h.observed,
+		Recipients:    int(h.expected - h.observed),
+		Score:         h.llr,
+		Severity:      Warning,
+		Began:         m.time(h.began),
+		BeganEarliest: m.time(h.earliest),
+		BeganLatest:   m.time(h.latest),
+	}
 	if h.holiday || h.moved {
 		p.Severity = Remark
 	}

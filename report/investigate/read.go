@@ -48,7 +48,14 @@ func Run(ctx context.Context, r store.Reader, opt Options) (*Result, error) {
 		failed = errors.Join(failed, err)
 		details := make(map[int64]Detail, len(replies))
 		for _, a := range replies {
-			details[a.ID] = Detail{Text: a.Text, Sender: a.Sender, Recipient: a.Recipient, Account: a.Account, Client: a.Client, IP: a.IP}
+			details[a.ID] = Detail{
+				Text:      a.Text,
+				Sender:    a.Sender,
+				Recipient: a.Recipient,
+				Account:   a.Account,
+				Client:    a.Client,
+				IP:        a.IP,
+			}
 		}
 		return details
 	}
@@ -114,7 +121,12 @@ func read(ctx context.Context, r store.Reader, opt Options) (*Data, error) {
 	if !w.Since.Before(w.Until) { // what was read ends before
 		return &Data{Since: w.Since.Unix() / 60, Until: w.Until.Unix() / 60, Location: opt.location()}, nil
 	}
-	d := &Data{NoCounts: len(opt.Filter.Accounts) > 0, Since: w.Since.Unix() / 60, Until: w.Until.Unix() / 60, Location: opt.location()}
+	d := &Data{
+		NoCounts: len(opt.Filter.Accounts) > 0,
+		Since:    w.Since.Unix() / 60,
+		Until:    w.Until.Unix() / 60,
+		Location: opt.location(),
+	}
 	days := opt.days(w, first)
 	for _, day := range days {
 		d.Days = append(d.Days, Span{day.Since.Unix() / 60, day.Until.Unix() / 60})
@@ -278,7 +290,13 @@ func isLocal(relay string) bool {
 
 // AddCause adds a cause.
 func (c *collector) AddCause(k *store.FlowCause) {
-	c.data.Causes = append(c.data.Causes, Cause{Reason: k.Reason, Code: k.Code, Stage: k.Stage.String(), Source: k.Source.String(), Signature: k.Signature})
+	c.data.Causes = append(c.data.Causes, Cause{
+		Reason:    k.Reason,
+		Code:      k.Code,
+		Stage:     k.Stage.String(),
+		Source:    k.Source.String(),
+		Signature: k.Signature,
+	})
 }
 
 // AddCounts adds recipients and accepted messages.
@@ -316,7 +334,8 @@ func (c *collector) addSuspended(rows *store.FlowRows) {
 			s = &suspension{place: rows.Place[i]}
 			c.suspended[key] = s
 		}
-		s.suspended, s.recipients, s.delivered = s.suspended+n, s.recipients+number(rows.Recipients, i), s.delivered+number(rows.Delivered, i)
+		s.suspended, s.recipients, s.delivered = s.suspended+n, s.recipients+number(rows.Recipients, i),
+			s.delivered+number(rows.Delivered, i)
 		s.failed, s.waiting = s.failed+number(rows.Failed, i), s.waiting+number(rows.Waiting, i)
 	}
 }
@@ -334,12 +353,15 @@ func (c *collector) AddSums(places []int32, recipients []int64) {
 }
 
 // AddLast adds recipients of the window. Their minutes are read when they are needed.
-func (c *collector) AddLast(places []int32, recipients []int64, more func(each func(*store.FlowRows)) error) {
+func (c *collector) AddLast(places []int32, recipients []int64,
+	more func(each func(*store.FlowRows)) error) {
 	for i, place := range places {
 		*at(&c.data.untimed, int(place)) += recipients[i]
 	}
 	c.data.more = func() error {
-		return more(func(rows *store.FlowRows) { c.data.addTimes(rows.Place, rows.Minute, rows.Recipients, rows.Accepted) })
+		return more(func(rows *store.FlowRows) {
+			c.data.addTimes(rows.Place, rows.Minute, rows.Recipients, rows.Accepted)
+		})
 	}
 }
 
@@ -370,7 +392,15 @@ func (c *collector) AddQuarters(q *store.FlowQuarters) {
 
 // AddFailure adds a first failure.
 func (c *collector) AddFailure(f *store.FlowFailure) {
-	e := Event{ID: f.ID, Minute: f.Time.Unix() / 60, Arrived: f.Arrived.Unix() / 60, Place: f.Place, Cause: f.Cause, N: 1, Recipient: f.Recipient}
+	e := Event{
+		ID:        f.ID,
+		Minute:    f.Time.Unix() / 60,
+		Arrived:   f.Arrived.Unix() / 60,
+		Place:     f.Place,
+		Cause:     f.Cause,
+		N:         1,
+		Recipient: f.Recipient,
+	}
 	switch f.State {
 	case registry.StatePending:
 		e.State = Waiting
@@ -397,7 +427,14 @@ func (c *collector) finish() {
 		add := func(n int64, state State) {
 			if n = min(n, left); n > 0 {
 				minute := d.Since + int64(key.minute)
-				d.Fail(Event{Minute: minute, Arrived: minute, Place: s.place, Cause: Suspended, N: int32(n), State: state})
+				d.Fail(Event{
+					Minute:  minute,
+					Arrived: minute,
+					Place:   s.place,
+					Cause:   Suspended,
+					N:       int32(n),
+					State:   state,
+				})
 				left -= n
 			}
 		}
@@ -406,7 +443,8 @@ func (c *collector) finish() {
 		add(left, Delivered)
 	}
 	slices.SortFunc(d.Events, func(a, b Event) int {
-		return cmp.Or(cmp.Compare(a.Minute, b.Minute), cmp.Compare(a.Place, b.Place), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Minute, b.Minute), cmp.Compare(a.Place, b.Place),
+			cmp.Compare(a.ID, b.ID))
 	})
 }
 

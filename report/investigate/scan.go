@@ -69,7 +69,8 @@ const (
 func (m *model) floor() float64 { return max(6, leastShare*m.total) }
 
 func (m *model) alarms(c *candidate) bool {
-	return c.f >= leastEvents && c.excess >= m.floor() && c.f >= leastRatio*c.expected && m.strength(c) >= threshold && !m.isWave(c)
+	return c.f >= leastEvents && c.excess >= m.floor() && c.f >= leastRatio*c.expected &&
+		m.strength(c) >= threshold && !m.isWave(c)
 }
 
 // isWave reports whether failures are about what was sent, and two of the days
@@ -200,7 +201,8 @@ func (m *model) useful(dims []dim) bool {
 		return false
 	}
 	for _, d := range dims {
-		if d == dimPlatform && !m.data.has(partPlatforms) || m.names[d].len() < 2 || d == dimPlatform && m.names[d].len() == m.names[dimProvider].len() {
+		if d == dimPlatform && !m.data.has(partPlatforms) || m.names[d].len() < 2 ||
+			d == dimPlatform && m.names[d].len() == m.names[dimProvider].len() {
 			return false
 		}
 	}
@@ -275,7 +277,9 @@ func (m *model) scan(c *candidate) {
 	if c.left = left; left < leastEvents {
 		return
 	}
-	gain := func(i int, lnQ, lnNot float64) float64 { return f[i]*lnQ + b[i] + c.others[i]*lnNot + c.quiet[i] }
+	gain := func(i int, lnQ, lnNot float64) float64 {
+		return f[i]*lnQ + b[i] + c.others[i]*lnNot + c.quiet[i]
+	}
 	for _, q := range []float64{0.1, 0.35, 0.8} {
 		for range 6 {
 			from, to := best(m.bins, math.Log(q), math.Log1p(-q), gain)

@@ -41,11 +41,12 @@ type volume struct {
 	data     *Data
 	quarters int
 	streams  []*stream
-	kind     [][]bool                     // by day and hour: whether it is a weekend's
-	tried    map[registry.Foreign]*stream // by host: recipients that were tried, where what was accepted is known
-	of       []*stream                    // by flow
-	triedOf  []*stream                    // likewise in tried
-	expanded bool                         // days are filled
+	kind     [][]bool // by day and hour: whether it is a weekend's
+	// by host: recipients that were tried, where what was accepted is known
+	tried    map[registry.Foreign]*stream
+	of       []*stream // by flow
+	triedOf  []*stream // likewise in tried
+	expanded bool      // days are filled
 }
 
 // newVolume adds up what came into the queue or, where the logs do not say,
@@ -168,7 +169,12 @@ func (m *mail) frequent(least float64, reports map[registry.Foreign]bool) map[re
 }
 
 func (v *volume) newStream(host, sender registry.Foreign) *stream {
-	return &stream{host: host, sender: sender, today: make([]float64, v.quarters), hours: make([]float64, len(v.data.Days)*v.hoursOfDay())}
+	return &stream{
+		host:   host,
+		sender: sender,
+		today:  make([]float64, v.quarters),
+		hours:  make([]float64, len(v.data.Days)*v.hoursOfDay()),
+	}
 }
 
 // with notes that a flow is part of s.
@@ -280,7 +286,8 @@ func (v *volume) hours(list []float64, s *stream, but, h int, weekend bool) []fl
 	from, to := 4*h, min(4*h+4, v.quarters)
 	for day := range v.data.Days {
 		if day != but && v.kind[day][h] == weekend {
-			list = append(list, s.hours[day*v.hoursOfDay()+h]*4/float64(to-from)) // the window may end within this hour
+			// the window may end within this hour
+			list = append(list, s.hours[day*v.hoursOfDay()+h]*4/float64(to-from))
 		}
 	}
 	return list
@@ -326,7 +333,8 @@ type part struct {
 }
 
 // parts compares the streams of a slice on a day with the other days.
-func (v *volume) parts(streams []*stream, day int, usual func(*stream, int) ([]float64, int)) (list []part, days int) {
+func (v *volume) parts(streams []*stream, day int,
+	usual func(*stream, int) ([]float64, int)) (list []part, days int) {
 	days = len(v.data.Days)
 	for _, s := range streams {
 		e, n := usual(s, day)
@@ -447,7 +455,9 @@ func (v *volume) deepest(seen, expected []float64) (h hole) {
 	for _, rho := range []float64{.02, .25, .5, .7} {
 		for range 4 {
 			lnRho := math.Log(rho)
-			from, to := best(v.quarters, lnRho, 1-rho, func(q int, ln, left float64) float64 { return seen[q]*ln + expected[q]*left })
+			from, to := best(v.quarters, lnRho, 1-rho, func(q int, ln, left float64) float64 {
+				return seen[q]*ln + expected[q]*left
+			})
 			o, e := 0.0, 0.0
 			for q := from; q < to; q++ {
 				o, e = o+seen[q], e+expected[q]
@@ -577,7 +587,8 @@ func (v *volume) isEven(h *hole) bool {
 			continue
 		}
 		senders++
-		if expected := p.expected * ratio; math.Abs(p.seen-expected) > 2.5*math.Sqrt(expected+0.03*expected*expected+1) {
+		if expected := p.expected * ratio; math.Abs(p.seen-expected) > 2.5*math.Sqrt(
+			expected+0.03*expected*expected+1) {
 			odd += p.expected
 		}
 	}
@@ -762,7 +773,8 @@ func (v *volume) untried(total float64) (found []*hole) {
 			break
 		}
 		h := v.stuck(tried, accepted[host])
-		if h.expected-h.observed >= max(leastEvents, leastShare*total) && h.observed <= mostTried*h.expected && h.llr >= leastUntried {
+		if h.expected-h.observed >= max(leastEvents, leastShare*total) &&
+			h.observed <= mostTried*h.expected && h.llr >= leastUntried {
 			h.host = host
 			if len(v.hosts()) == 1 {
 				h.host = ""

@@ -74,9 +74,10 @@ const (
 // of the same origin. Times are in microseconds since 1970.
 var (
 	Causes = &Table{
-		Name:    "causes",
-		Columns: columns("id reply enhanced$ mta_status$ stage source provider$ signature$ reason$ rule$ decided confidence"),
-		Key:     []string{"id"},
+		Name: "causes",
+		Columns: columns("id reply enhanced$ mta_status$ stage source provider$ signature$ reason$ rule$ " +
+			"decided confidence"),
+		Key: []string{"id"},
 	}
 	Series = &Table{
 		Name:    "series",
@@ -85,26 +86,30 @@ var (
 	}
 	// id_hash is that of message_id, by which the legs of a message are found.
 	Messages = &Table{
-		Name:    "messages",
-		Columns: columns("id format$ host$ instance$ queue_id$ message_id$ sender~ client$ client_ip$ account$ size first_seen own id_hash"),
-		Key:     []string{"id"},
+		Name: "messages",
+		Columns: columns("id format$ host$ instance$ queue_id$ message_id$ sender~ client$ client_ip$ " +
+			"account$ size first_seen own id_hash"),
+		Key: []string{"id"},
 	}
 	Recipients = &Table{
-		Name:    "recipients",
-		Columns: columns("id message series address$ state first_seen last_seen final_at? cause? exact_cause? troubled"),
-		Key:     []string{"id"},
+		Name: "recipients",
+		Columns: columns("id message series address$ state first_seen last_seen final_at? cause? " +
+			"exact_cause? troubled"),
+		Key: []string{"id"},
 	}
 	Attempts = &Table{
-		Name:    "attempts",
-		Columns: columns("id time recipient series outcome cause service$ ip$ delay? text$ first exact? own_cause? pair?"),
-		Key:     []string{"time", "id"},
-		Day:     dayOfTime,
+		Name: "attempts",
+		Columns: columns("id time recipient series outcome cause service$ ip$ delay? text$ first exact? " +
+			"own_cause? pair?"),
+		Key: []string{"time", "id"},
+		Day: dayOfTime,
 	}
 	Rejections = &Table{
-		Name:    "rejections",
-		Columns: columns("id time series cause service$ queue_id$ client$ client_ip$ sender~ sender_domain$ recipient$ text$ line_hash? n n_main n_copy"),
-		Key:     []string{"time", "id"},
-		Day:     dayOfTime,
+		Name: "rejections",
+		Columns: columns("id time series cause service$ queue_id$ client$ client_ip$ sender~ " +
+			"sender_domain$ recipient$ text$ line_hash? n n_main n_copy"),
+		Key: []string{"time", "id"},
+		Day: dayOfTime,
 	}
 	Feedback = &Table{
 		Name:    "feedback",
@@ -120,20 +125,22 @@ var (
 	}
 	// The columns of a block of counts are lists of the same length.
 	Counts = &Table{
-		Name:    "counts",
-		Columns: columns("id series* cause* minute* delivered* recipients* suspended* handed* messages* accepted* expected* heard*"),
-		Key:     []string{"id"},
-		Day:     dayOfBlock,
-		Blocks:  true,
+		Name: "counts",
+		Columns: columns("id series* cause* minute* delivered* recipients* suspended* handed* messages* " +
+			"accepted* expected* heard*"),
+		Key:    []string{"id"},
+		Day:    dayOfBlock,
+		Blocks: true,
 	}
 	// Sums of the counts of a day that is over, by each dimension alone. As long as an
 	// origin has a row for a day, it is the sum of its blocks of counts of that day.
 	Totals = &Table{
-		Name:    "totals",
-		Columns: columns("id dimension* format# direction* value# delivered* recipients* suspended* handed* messages* accepted* expected* heard*"),
-		Key:     []string{"id"},
-		Day:     "id",
-		Blocks:  true,
+		Name: "totals",
+		Columns: columns("id dimension* format# direction* value# delivered* recipients* suspended* " +
+			"handed* messages* accepted* expected* heard*"),
+		Key:    []string{"id"},
+		Day:    "id",
+		Blocks: true,
 	}
 	Deliveries = &Table{
 		Name:    "deliveries",

@@ -389,7 +389,8 @@ func (f *filter) wanted(c *catalog) []bool {
 		}
 	}
 	for i := range wanted {
-		wanted[i] = wanted[i] && (len(f.Directions) == 0 || store.MatchName(f.Directions, c.series[i].directionName()))
+		wanted[i] = wanted[i] &&
+			(len(f.Directions) == 0 || store.MatchName(f.Directions, c.series[i].directionName()))
 	}
 	return wanted
 }

@@ -59,7 +59,8 @@ func (d *dictionary) forget() {
 
 // tooLarge reports whether it is time to forget.
 func (d *dictionary) tooLarge() bool {
-	return max(len(d.names), len(d.relays), len(d.series), d.quick.n, len(d.causes), len(d.kinds)) > cacheLimit
+	return max(len(d.names), len(d.relays), len(d.series), d.quick.n, len(d.causes),
+		len(d.kinds)) > cacheLimit
 }
 
 // load reads what is stored, once.
@@ -118,8 +119,8 @@ func (w *Writer) loadSeries() error {
 			return err
 		}
 		for i := range b.rows {
-			w.series[seriesIDs{int32(b.at(1, i)), int32(b.at(2, i)), int32(b.at(3, i)), int32(b.at(4, i)), int32(b.at(5, i)), int32(b.at(6, i)),
-				int32(b.at(7, i)), int32(b.at(8, i))}] = b.at(0, i)
+			w.series[seriesIDs{int32(b.at(1, i)), int32(b.at(2, i)), int32(b.at(3, i)), int32(b.at(4, i)),
+				int32(b.at(5, i)), int32(b.at(6, i)), int32(b.at(7, i)), int32(b.at(8, i))}] = b.at(0, i)
 		}
 		return nil
 	}, segmentSeries)
@@ -129,7 +130,8 @@ func (w *Writer) loadSeries() error {
 	return w.each("SELECT id, "+seriesColumns+" FROM series WHERE id > ?", func(rows *sql.Rows) error {
 		var id int64
 		var k seriesIDs
-		err := rows.Scan(&id, &k.format, &k.host, &k.instance, &k.sender, &k.domain, &k.relay, &k.direction, &k.own)
+		err := rows.Scan(&id, &k.format, &k.host, &k.instance, &k.sender, &k.domain, &k.relay,
+			&k.direction, &k.own)
 		w.series[k] = id
 		return err
 	}, last)

@@ -85,11 +85,14 @@ type linePart struct {
 // packLines returns the parts in the order in which they are stored: so the pages
 // become full.
 func packLines(lines []minuteLines) (parts []linePart) {
-	slices.SortStableFunc(lines, func(a, b minuteLines) int { return cmp.Or(cmp.Compare(a.log, b.log), cmp.Compare(a.minute, b.minute)) })
+	slices.SortStableFunc(lines, func(a, b minuteLines) int {
+		return cmp.Or(cmp.Compare(a.log, b.log), cmp.Compare(a.minute, b.minute))
+	})
 	for _, l := range lines {
 		slices.Sort(l.hashes)
 		for some := range slices.Chunk(l.hashes, partLines) {
-			parts = append(parts, linePart{l.log, l.minute, appendSorted(make([]byte, 0, mostPartBytes), some)})
+			parts = append(parts,
+				linePart{l.log, l.minute, appendSorted(make([]byte, 0, mostPartBytes), some)})
 		}
 	}
 	return parts

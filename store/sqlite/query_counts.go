@@ -10,8 +10,10 @@ import (
 // eachCounts calls each with the blocks of counts that cover a window, and with
 // the span of minutes of which a block is to be used. Days that lie in the
 // window and are added up are one block, whose rows have no minute; hours says to
-// leave those alone. wanted says which columns are read. first is the minute that the minutes of a block count from.
-func (t *tx) eachCounts(w store.Window, hours bool, wanted columns, each func(b *block, first, since, until int64) error) error {
+// leave those alone. wanted says which columns are read. first is the minute that the minutes of a
+// block count from.
+func (t *tx) eachCounts(w store.Window, hours bool, wanted columns,
+	each func(b *block, first, since, until int64) error) error {
 	if err := t.need(fleet.Counts, w); err != nil {
 		return err
 	}
@@ -45,10 +47,12 @@ func (t *tx) eachCounts(w store.Window, hours bool, wanted columns, each func(b 
 }
 
 // eachHour does the same by hours, but for the given days.
-func (t *tx) eachHour(since, until int64, days map[int64]bool, wanted columns, each func(b *block, first, since, until int64) error) error {
+func (t *tx) eachHour(since, until int64, days map[int64]bool, wanted columns,
+	each func(b *block, first, since, until int64) error) error {
 	var ids, firsts []int64
 	err := t.ints("SELECT id FROM counts WHERE id >= ? AND id < ? ORDER BY id",
-		[]any{floorDiv(since, 60) * blocksPerHour, (floorDiv(until-1, 60) + 1) * blocksPerHour}, func(v []int64) error {
+		[]any{floorDiv(since, 60) * blocksPerHour, (floorDiv(until-1, 60) + 1) * blocksPerHour},
+		func(v []int64) error {
 			if hour := floorDiv(v[0], blocksPerHour); !days[floorDiv(hour, 24)] {
 				ids, firsts = append(ids, v[0]), append(firsts, hour*60)
 			}
@@ -131,7 +135,8 @@ func (c *cover) read(p stretch) {
 	if p.since >= p.until {
 		return
 	}
-	if n := len(c.stretches); n > 0 && c.stretches[n-1].until == p.since && c.stretches[n-1].less == p.less && c.stretches[n-1].in == p.in {
+	if n := len(c.stretches); n > 0 && c.stretches[n-1].until == p.since &&
+		c.stretches[n-1].less == p.less && c.stretches[n-1].in == p.in {
 		c.stretches[n-1].until = p.until
 		return
 	}
@@ -160,7 +165,8 @@ func (c *cover) addAll(since, until int64, summed map[int64]bool, pieces func(si
 // eachSum calls each with the blocks of a cover, and with the span of minutes of which
 // a block is to be used; sign says whether it is to be added to a span or taken off. A
 // block of a day has no minutes.
-func (t *tx) eachSum(c *cover, wanted columns, each func(b *block, first, since, until, span, sign int64) error) error {
+func (t *tx) eachSum(c *cover, wanted columns,
+	each func(b *block, first, since, until, span, sign int64) error) error {
 	i := 0
 	err := t.eachBlock("SELECT data FROM days WHERE day IN (SELECT value FROM json_each(?)) ORDER BY day", []any{list(c.days)}, wanted, func(b *block) error {
 		day, span := c.days[i], c.spans[i]
@@ -171,15 +177,16 @@ func (t *tx) eachSum(c *cover, wanted columns, each func(b *block, first, since,
 		if err != nil {
 			return err
 		}
-		err = t.eachHour(p.since, p.until, nil, wanted, func(b *block, first, since, until int64) (err error) {
-			if p.less != noSpan {
-				err = each(b, first, since, until, p.less, -1)
-			}
-			if p.in && err == nil {
-				err = each(b, first, since, until, noSpan, 1)
-			}
-			return err
-		})
+		err = t.eachHour(p.since, p.until, nil, wanted,
+			func(b *block, first, since, until int64) (err error) {
+				if p.less != noSpan {
+					err = each(b, first, since, until, p.less, -1)
+				}
+				if p.in && err == nil {
+					err = each(b, first, since, until, noSpan, 1)
+				}
+				return err
+			})
 	}
 	return err
 }
@@ -195,7 +202,9 @@ func (c *counter) sumCounts(places []int32, sums *placeSums, total func(r *total
 	if err != nil || since >= until {
 		return err
 	}
-	days, err := t.coverCounts(since, until, func(since, until int64) []piece { return []piece{{since, until, 0}} })
+	days, err := t.coverCounts(since, until, func(since, until int64) []piece {
+		return []piece{{since, until, 0}}
+	})
 	if err == nil && total != nil {
 		err = t.takeTotals(&days, c.cat, &c.filter, func(_ int64, r *totalRow) { total(r) })
 	}
@@ -203,32 +212,34 @@ func (c *counter) sumCounts(places []int32, sums *placeSums, total func(r *total
 		return err
 	}
 	var at []int32 // places of the rows of a block, plus 1
-	return t.eachSum(&days, allColumns&^(1<<countCause), func(b *block, first, since, until, _, sign int64) error {
-		minutes := b.cols[countMinute]
-		if first >= since && first+59 < until || len(minutes) == 0 && first >= since && first < until {
-			minutes = nil // all of it
-		} else if minutes == nil {
-			return nil
-		}
-		at = slices.Grow(at[:0], b.rows)[:b.rows]
-		clear(at)
-		for i, id := range b.cols[countSeries] {
-			if uint64(id) < uint64(len(places)) && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
-				at[i] = places[id]
+	return t.eachSum(&days, allColumns&^(1<<countCause),
+		func(b *block, first, since, until, _, sign int64) error {
+			minutes := b.cols[countMinute]
+			if first >= since && first+59 < until || len(minutes) == 0 && first >= since && first < until {
+				minutes = nil // all of it
+			} else if minutes == nil {
+				return nil
 			}
-		}
-		for f := range fields {
-			column := b.cols[countFields+f]
-			if column == nil {
-				continue
-			}
-			sum := sums.field(f)
-			for i, n := range column {
-				if place := at[i]; place > 0 {
-					sum[place-1] += sign * n
+			at = slices.Grow(at[:0], b.rows)[:b.rows]
+			clear(at)
+			for i, id := range b.cols[countSeries] {
+				if uint64(id) < uint64(len(places)) &&
+					(minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
+					at[i] = places[id]
 				}
 			}
-		}
-		return nil
-	})
+			for f := range fields {
+				column := b.cols[countFields+f]
+				if column == nil {
+					continue
+				}
+				sum := sums.field(f)
+				for i, n := range column {
+					if place := at[i]; place > 0 {
+						sum[place-1] += sign * n
+					}
+				}
+			}
+			return nil
+		})
 }

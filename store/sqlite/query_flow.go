@@ -179,8 +179,15 @@ func (f *flow) number(s *series) int32 {
 	if !known {
 		name := func(id int32) registry.Foreign { return registry.Foreign(f.cat.names[id]) }
 		provider := f.cat.provider(s)
-		f.told = store.FlowPlace{Host: name(s.host), Instance: name(s.instance), Sender: name(s.sender), Domain: name(s.domain), Relay: name(s.relay), Provider: name(provider),
-			Names: [...]int32{s.host, s.instance, s.sender, s.domain, s.relay, provider}}
+		f.told = store.FlowPlace{
+			Host:     name(s.host),
+			Instance: name(s.instance),
+			Sender:   name(s.sender),
+			Domain:   name(s.domain),
+			Relay:    name(s.relay),
+			Provider: name(provider),
+			Names:    [...]int32{s.host, s.instance, s.sender, s.domain, s.relay, provider},
+		}
 		f.to.AddPlace(&f.told)
 	}
 	return n
@@ -218,7 +225,8 @@ func (f *flow) readCauses() error {
 }
 
 func compareCauses(a, b store.FlowCause) int {
-	return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Source, b.Source),
+	return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Code, b.Code),
+		cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Source, b.Source),
 		cmp.Compare(a.Signature, b.Signature))
 }
 
@@ -237,7 +245,10 @@ func (f *flow) counts() (err error) {
 		}
 		since, until, err := f.minutes(w)
 		for ; since < until && err == nil; since += minutesPerDay {
-			day := store.Window{Since: time.UnixMicro(since * store.MinuteMicros), Until: time.UnixMicro(min(until, since+minutesPerDay) * store.MinuteMicros)}
+			day := store.Window{
+				Since: time.UnixMicro(since * store.MinuteMicros),
+				Until: time.UnixMicro(min(until, since+minutesPerDay) * store.MinuteMicros),
+			}
 			err = f.eachMinute([]store.Window{day}, f.numbers, f.to.AddCounts)
 		}
 		if err != nil {
@@ -286,7 +297,14 @@ func (f *flow) block(b *block, first, since, until int64, numbers []int32, repor
 			columns[i] = c[:n]
 		}
 	}
-	f.rows = store.FlowRows{Place: places[:n], Minute: minutes[:n], Accepted: columns[0], Recipients: columns[1], Delivered: columns[2], Suspended: columns[3]}
+	f.rows = store.FlowRows{
+		Place:      places[:n],
+		Minute:     minutes[:n],
+		Accepted:   columns[0],
+		Recipients: columns[1],
+		Delivered:  columns[2],
+		Suspended:  columns[3],
+	}
 	if n > 0 {
 		report(&f.rows)
 	}
@@ -352,11 +370,13 @@ func (f *flow) arrivals(b *block) {
 		if state == registry.StateReplaced || state == registry.StateHandedOver || !f.within(first) {
 			continue
 		}
-		series, rows.Minute = append(series, b.cols[recipientSeries][i]), append(rows.Minute, store.Minute(first))
+		series, rows.Minute = append(series, b.cols[recipientSeries][i]),
+			append(rows.Minute, store.Minute(first))
 		final := b.cols[recipientFinal][i]
 		over := final != 0 && final < until
 		troubled := b.cols[recipientFlags][i]&troubledBit != 0
-		rows.Failed = append(rows.Failed, isTrue(over && (state == registry.StateBounced || state == registry.StateExpired)))
+		rows.Failed = append(rows.Failed,
+			isTrue(over && (state == registry.StateBounced || state == registry.StateExpired)))
 		rows.Waiting = append(rows.Waiting, isTrue(!over || state == registry.StatePending))
 		rows.Untried = append(rows.Untried, isTrue((!over || state == registry.StatePending) && !troubled))
 	}
@@ -365,7 +385,8 @@ func (f *flow) arrivals(b *block) {
 	for i, place := range places {
 		if place >= 0 {
 			places[n], rows.Minute[n] = place, rows.Minute[i]
-			rows.Failed[n], rows.Waiting[n], rows.Untried[n] = rows.Failed[i], rows.Waiting[i], rows.Untried[i]
+			rows.Failed[n], rows.Waiting[n], rows.Untried[n] = rows.Failed[i], rows.Waiting[i],
+				rows.Untried[i]
 			n++
 		}
 	}
@@ -438,7 +459,9 @@ func (s *starts) first(recipient int64) int {
 		}
 		return int(s.dense[n]) - 1
 	}
-	i, _ := slices.BinarySearchFunc(s.list, recipient, func(a failingAttempt, id int64) int { return cmp.Compare(a.recipient, id) })
+	i, _ := slices.BinarySearchFunc(s.list, recipient, func(a failingAttempt, id int64) int {
+		return cmp.Compare(a.recipient, id)
+	})
 	return i
 }
 
@@ -450,11 +473,13 @@ func (f *flow) firsts() (list []failingAttempt, err error) {
 		n := 0
 		for i, flags := range b.cols[attemptFlags] {
 			cause := b.cols[attemptCause][i]
-			if flags&firstBit == 0 || uint64(cause) >= uint64(len(f.causes)) || f.causes[cause] == 0 || !f.within(b.cols[attemptTime][i]) {
+			if flags&firstBit == 0 || uint64(cause) >= uint64(len(f.causes)) || f.causes[cause] == 0 ||
+				!f.within(b.cols[attemptTime][i]) {
 				continue
 			}
 			if sums && f.span < len(f.spans)-1 {
-				b.cols[attemptID][n], b.cols[attemptTime][n], b.cols[attemptRecipient][n] = b.cols[attemptID][i], b.cols[attemptTime][i], b.cols[attemptRecipient][i]
+				b.cols[attemptID][n], b.cols[attemptTime][n], b.cols[attemptRecipient][n] =
+					b.cols[attemptID][i], b.cols[attemptTime][i], b.cols[attemptRecipient][i]
 				b.cols[attemptSeries][n], b.cols[attemptCause][n] = b.cols[attemptSeries][i], cause
 				n++
 				continue
@@ -462,27 +487,43 @@ func (f *flow) firsts() (list []failingAttempt, err error) {
 			if len(list) == cap(list) {
 				list = slices.Grow(list, len(list)+1) // twice as much: there are many
 			}
-			list = append(list, failingAttempt{b.cols[attemptTime][i], b.cols[attemptID][i], b.cols[attemptRecipient][i], int32(b.cols[attemptSeries][i]), int32(cause), int32(flags)})
+			list = append(list, failingAttempt{b.cols[attemptTime][i], b.cols[attemptID][i],
+				b.cols[attemptRecipient][i], int32(b.cols[attemptSeries][i]), int32(cause), int32(flags)})
 		}
 		for i, place := range f.placesOf(b.cols[attemptSeries][:n]) {
 			if place >= 0 {
 				at := time.UnixMicro(b.cols[attemptTime][i])
-				f.failed = store.FlowFailure{ID: b.cols[attemptID][i], Recipient: b.cols[attemptRecipient][i], Place: place, Cause: f.causes[b.cols[attemptCause][i]] - 1, Time: at, Arrived: at}
+				f.failed = store.FlowFailure{
+					ID:        b.cols[attemptID][i],
+					Recipient: b.cols[attemptRecipient][i],
+					Place:     place,
+					Cause:     f.causes[b.cols[attemptCause][i]] - 1,
+					Time:      at,
+					Arrived:   at,
+				}
 				f.to.AddFailure(&f.failed)
 			}
 		}
 		return nil
 	})
 	slices.SortFunc(list, func(a, b failingAttempt) int {
-		return cmp.Or(cmp.Compare(a.recipient, b.recipient), cmp.Compare(a.time, b.time), cmp.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(a.recipient, b.recipient), cmp.Compare(a.time, b.time),
+			cmp.Compare(a.id, b.id))
 	})
 	return list, err
 }
 
 func (f *flow) failure(a *failingAttempt, arrived int64, state registry.State) {
 	if place, ok := f.place(int64(a.series)); ok {
-		f.failed = store.FlowFailure{ID: a.id, Recipient: a.recipient, Place: place, Cause: f.causes[a.cause] - 1, Time: time.UnixMicro(a.time),
-			Arrived: time.UnixMicro(arrived), State: state}
+		f.failed = store.FlowFailure{
+			ID:        a.id,
+			Recipient: a.recipient,
+			Place:     place,
+			Cause:     f.causes[a.cause] - 1,
+			Time:      time.UnixMicro(a.time),
+			Arrived:   time.UnixMicro(arrived),
+			State:     state,
+		}
 		f.to.AddFailure(&f.failed)
 	}
 }
@@ -504,7 +545,15 @@ func (q *reader) Replies(ctx context.Context, ids []int64) (replies []store.Repl
 			}
 			for id, e := range events {
 				if e.Times > 0 {
-					replies = append(replies, store.Reply{ID: id, Text: e.Text, IP: e.IP, Sender: e.Sender, Recipient: e.Recipient, Account: e.Account, Client: e.Client})
+					replies = append(replies, store.Reply{
+						ID:        id,
+						Text:      e.Text,
+						IP:        e.IP,
+						Sender:    e.Sender,
+						Recipient: e.Recipient,
+						Account:   e.Account,
+						Client:    e.Client,
+					})
 				}
 			}
 		}

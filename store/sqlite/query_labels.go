@@ -161,7 +161,9 @@ func (s *spread) add(domain string, n int64) {
 // spreads returns by label in which domains it was.
 func (c *counter) spreads(s *byPlace) []spread {
 	list := make([]spread, len(c.cat.labels))
-	s.eachPart(c.domains, func(part int32, labels []int32, n []int64) { spreadOver(list, c.domains.firstOf(part), labels, n) })
+	s.eachPart(c.domains, func(part int32, labels []int32, n []int64) {
+		spreadOver(list, c.domains.firstOf(part), labels, n)
+	})
 	return list
 }
 

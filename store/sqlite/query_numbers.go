@@ -14,7 +14,8 @@ import (
 
 // Numbers counts what happened in a window, as a whole, by recipient domain,
 // by code, and by the dimensions of by.
-func (q *reader) Numbers(ctx context.Context, w store.Window, f store.Filter, by []store.Dimension) (*store.Numbers, error) {
+func (q *reader) Numbers(ctx context.Context, w store.Window, f store.Filter,
+	by []store.Dimension) (*store.Numbers, error) {
 	var n *store.Numbers
 	err := q.read(ctx, func(t *tx) (err error) {
 		n, err = t.numbers(w.Minutes(), f, by)
@@ -34,7 +35,14 @@ func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*sto
 	if err != nil {
 		return nil, err
 	}
-	c := &counter{tx: t, cat: cat, window: w, asked: f, numbers: &store.Numbers{Window: w}, failing: newFailures(cat)}
+	c := &counter{
+		tx:      t,
+		cat:     cat,
+		window:  w,
+		asked:   f,
+		numbers: &store.Numbers{Window: w},
+		failing: newFailures(cat),
+	}
 	if err := c.choose(); err != nil {
 		return nil, err
 	}
@@ -52,7 +60,8 @@ func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*sto
 		c.hosts = c.group([]store.Dimension{store.ByHost})
 		c.directions = c.group([]store.Dimension{store.ByDirection})
 	}
-	for _, step := range []func() error{c.lines, c.counts, c.recipients, c.fold, c.rejections, c.exact, c.connections, c.finish} {
+	for _, step := range []func() error{c.lines, c.counts, c.recipients, c.fold, c.rejections, c.exact,
+		c.connections, c.finish} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -222,7 +231,8 @@ func (c *counter) exact() (err error) {
 	if !c.numbers.SendLogsLeftOut {
 		return nil
 	}
-	if c.numbers.LeftOut, err = c.leftOut(c.cat, c.window, &c.asked, &c.filter, store.OutcomeNames); err != nil {
+	if c.numbers.LeftOut, err = c.leftOut(c.cat, c.window, &c.asked, &c.filter,
+		store.OutcomeNames); err != nil {
 		return err
 	}
 	return nil

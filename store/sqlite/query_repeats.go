@@ -113,16 +113,17 @@ func (t *tx) hasNumbers(w store.Window, f *store.Filter, format string) (found b
 
 // hasCounts reports whether there are counts of some series in a window.
 func (t *tx) hasCounts(w store.Window, has func(series int64) bool) (found bool, err error) {
-	err = t.eachCounts(w, false, 1<<countSeries|1<<countMinute, func(b *block, first, since, until int64) error {
-		for i := 0; i < b.rows && !found; i++ {
-			m := first + b.at(countMinute, i)
-			found = m >= since && m < until && has(b.at(countSeries, i))
-		}
-		if found {
-			return errEnough
-		}
-		return nil
-	})
+	err = t.eachCounts(w, false, 1<<countSeries|1<<countMinute,
+		func(b *block, first, since, until int64) error {
+			for i := 0; i < b.rows && !found; i++ {
+				m := first + b.at(countMinute, i)
+				found = m >= since && m < until && has(b.at(countSeries, i))
+			}
+			if found {
+				return errEnough
+			}
+			return nil
+		})
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
@@ -173,7 +174,8 @@ func (t *tx) hosts(f *store.Filter, format string) (ids []int64, err error) {
 // leftOut counts what f has left out of what was asked for. A failure is in a
 // tracking log when that has one of the same message, recipient and outcome at
 // that time, even if it took the reply of another, or there is none.
-func (t *tx) leftOut(cat *catalog, w store.Window, asked *store.Filter, f *filter, outcomes []string) (l store.LeftOut, err error) {
+func (t *tx) leftOut(cat *catalog, w store.Window, asked *store.Filter, f *filter,
+	outcomes []string) (l store.LeftOut, err error) {
 	if !slices.Contains(f.without, store.SendFormat) {
 		return l, nil
 	}
@@ -181,7 +183,8 @@ func (t *tx) leftOut(cat *catalog, w store.Window, asked *store.Filter, f *filte
 	var ids []int64
 	err = t.eachAttempt(w, func(a *failingAttempt) error {
 		place, ok := cat.place(int64(a.series))
-		if ok && wanted[place] && cat.names[cat.series[place].format] == store.SendFormat && a.cause > 0 && int(a.cause) < len(causes) && causes[a.cause] != nil &&
+		if ok && wanted[place] && cat.names[cat.series[place].format] == store.SendFormat && a.cause > 0 &&
+			int(a.cause) < len(causes) && causes[a.cause] != nil &&
 			slices.Contains(outcomes, outcomeOf(int64(a.flags)).String()) {
 			ids = append(ids, a.id)
 		}

@@ -135,8 +135,14 @@ func (s *summer) finish() *store.Sums {
 	s.sums.addRows(sumOfAll, &n.Totals)
 	addCounts(&n.OwnBounces, &own)
 	s.sums.addRecipients(sumOfOwn, &n.OwnBounces)
-	sums := &store.Sums{Totals: n.Totals, Messages: all[fieldMessages], Accepted: all[fieldAccepted], OwnBounces: n.OwnBounces,
-		Lines: n.Lines, Failed: map[string]int64{}}
+	sums := &store.Sums{
+		Totals:     n.Totals,
+		Messages:   all[fieldMessages],
+		Accepted:   all[fieldAccepted],
+		OwnBounces: n.OwnBounces,
+		Lines:      n.Lines,
+		Failed:     map[string]int64{},
+	}
 	for id, failed := range s.failed {
 		if failed > 0 {
 			sums.Failed[s.cause(int64(id)).reason] += failed

@@ -14,7 +14,8 @@ import (
 
 // Timeline counts what happened in a window by some dimensions and by steps of
 // time.
-func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, by []store.Dimension, step time.Duration) (*store.Timeline, error) {
+func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, by []store.Dimension,
+	step time.Duration) (*store.Timeline, error) {
 	if step < time.Minute || step%time.Minute != 0 {
 		return nil, fmt.Errorf("steps of %s are not whole minutes", step)
 	}
@@ -260,7 +261,8 @@ type groupCounts struct {
 // noSpan; sign is 1, or -1 to take them off.
 func (g *groupCounts) add(t *timeline, b *block, first, since, until, step, sign int64) {
 	minutes := b.cols[countMinute]
-	if within := since <= first && first+59 < until; minutes != nil && within && (step != noSpan || t.number(first) == t.number(first+59)) {
+	if within := since <= first && first+59 < until; minutes != nil && within &&
+		(step != noSpan || t.number(first) == t.number(first+59)) {
 		minutes = nil // the hour lies in one step
 	}
 	if minutes == nil && (first < since || first >= until) {
@@ -274,7 +276,8 @@ func (g *groupCounts) add(t *timeline, b *block, first, since, until, step, sign
 	groups := g.groups
 	for i := range groups {
 		groups[i] = 0
-		if part := t.part(b.at(countSeries, i)); part >= 0 && (minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
+		if part := t.part(b.at(countSeries, i)); part >= 0 &&
+			(minutes == nil || first+minutes[i] >= since && first+minutes[i] < until) {
 			groups[i] = t.bare[part] + 1
 		}
 	}
@@ -349,7 +352,8 @@ func (t *timeline) recipients() error {
 	wanted := columns(1<<recipientFirst | 1<<recipientFlags | 1<<recipientSeries)
 	return t.eachRecipients(t.window, wanted, func(b *block) error {
 		for i, first := range b.cols[recipientFirst] {
-			state, part := registry.State(b.cols[recipientFlags][i]&stateBits), t.part(b.cols[recipientSeries][i])
+			state, part := registry.State(b.cols[recipientFlags][i]&stateBits),
+				t.part(b.cols[recipientSeries][i])
 			if first < since || first >= until || state == registry.StateReplaced || part < 0 {
 				continue
 			}
@@ -393,7 +397,8 @@ func (t *timeline) rejections() error {
 	wanted, senders := t.filter.wantedOfRejections(t.cat), t.filter.wantedSenders(t.cat)
 	return t.eachRejection(t.window, func(r *refusedMail) error {
 		place, ok := t.cat.place(r.series)
-		if !ok || !wanted[place] || !senders(r.sender) || r.cause <= 0 || r.cause >= int64(len(causes)) || causes[r.cause] == nil {
+		if !ok || !wanted[place] || !senders(r.sender) || r.cause <= 0 || r.cause >= int64(len(causes)) ||
+			causes[r.cause] == nil {
 			return nil
 		}
 		part := t.groups.partOfRejection(place, t.cat.name(int64(r.sender)))
@@ -414,7 +419,10 @@ func (t *timeline) finish() *store.Timeline {
 			}
 		}
 		if len(points) > first {
-			line.Slices = append(line.Slices, store.Slice{Values: t.groups.valuesOf(int32(group)), Points: points[first:len(points):len(points)]})
+			line.Slices = append(line.Slices, store.Slice{
+				Values: t.groups.valuesOf(int32(group)),
+				Points: points[first:len(points):len(points)],
+			})
 		}
 		rest = rest[n:]
 	}

@@ -139,7 +139,8 @@ func (s *segmented) hashedRows(t *tx, query string, args []any) (*block, error) 
 			}
 			b.cols = make([][]int64, len(names))
 		}
-		row, texts, into := make([]int64, len(b.cols)), make([]sql.RawBytes, s.hash), make([]any, len(b.cols))
+		row, texts, into := make([]int64, len(b.cols)), make([]sql.RawBytes, s.hash),
+			make([]any, len(b.cols))
 		for i := range into {
 			into[i] = &row[i]
 			if n := i - (len(into) - s.hash); n >= 0 {
@@ -220,7 +221,8 @@ func (w *Writer) putSegment(s *segmented, first, last int64) error {
 }
 
 // segmentRows returns rows for a segment, of which about so many are expected.
-func (w *Writer) segmentRows(s *segmented, expected int64, where string, args ...int64) (*block, []string, error) {
+func (w *Writer) segmentRows(s *segmented, expected int64, where string, args ...int64) (*block,
+	[]string, error) {
 	if s.text || s.hash > 0 {
 		list := make([]any, len(args))
 		for i, v := range args {
@@ -440,7 +442,8 @@ type decoded struct {
 // something may lie in a window, and skip, the sorted ids of rows of a block
 // that are not as they are there. The rows of a block have rising ids. wanted says
 // which columns are needed.
-func (t *tx) eachRow(s *segmented, w store.Window, wanted columns, each func(b *block, skip []int64) error) error {
+func (t *tx) eachRow(s *segmented, w store.Window, wanted columns,
+	each func(b *block, skip []int64) error) error {
 	if t.view != nil && s != names && s != seriesTable {
 		return t.view.eachBlock(t.ctx, s.kind, wanted, func(b *block) error { return each(b, nil) })
 	}

@@ -326,7 +326,8 @@ func (p *Push) DeliveriesFrom(ctx context.Context) (from int64, err error) {
 
 // EachRow calls each with the rows of a table that are to be sent; those that were
 // removed have no values but their key.
-func (p *Push) EachRow(ctx context.Context, t *fleet.Table, each func(row fleet.Row, deleted bool) error) error {
+func (p *Push) EachRow(ctx context.Context, t *fleet.Table,
+	each func(row fleet.Row, deleted bool) error) error {
 	s := spooledOf(t)
 	if t == fleet.Totals {
 		return p.db.explain("push", p.eachTotals(ctx, each))

@@ -82,7 +82,8 @@ func (p *Push) daysOfCounts(t *tx) (days []int64, err error) {
 
 func (t *tx) allSeries() (all []series, err error) {
 	err = t.ints("SELECT id, "+seriesColumns+" FROM series ORDER BY id", nil, func(v []int64) error {
-		all = append(all, series{v[0], int32(v[1]), int32(v[2]), int32(v[3]), int32(v[4]), int32(v[5]), int32(v[6]), registry.Direction(v[7]), v[8] != 0})
+		all = append(all, series{v[0], int32(v[1]), int32(v[2]), int32(v[3]), int32(v[4]), int32(v[5]),
+			int32(v[6]), registry.Direction(v[7]), v[8] != 0})
 		return nil
 	})
 	return all, err

@@ -72,7 +72,8 @@ func OpenTelling(path string, progress func(done, total int64)) (*DB, error) {
 	create(path)
 	options := "_txlock=immediate&_journal_mode=WAL&_synchronous=NORMAL&_cache_size=-10240"
 	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
-		options = "_auto_vacuum=incremental&" + options // of an older one it takes the lock, and does nothing
+		// of an older one it takes the lock, and does nothing
+		options = "_auto_vacuum=incremental&" + options
 	}
 	rw, err := connect(path, options, 1)
 	if err != nil {
@@ -99,7 +100,8 @@ func OpenTelling(path string, progress func(done, total int64)) (*DB, error) {
 	return db, nil
 }
 
-var errVanished = errors.New("it was deleted, moved or replaced while it was in use: nothing of this batch was kept: run again")
+var errVanished = errors.New("it was deleted, moved or replaced while it was in use: nothing of this " +
+	"batch was kept: run again")
 
 // inPlace returns an error when the path no longer names the open file: nobody would
 // find what is written to that, and positions of logs with it.
@@ -133,7 +135,9 @@ func create(path string) {
 func OpenReadOnly(path string) (*DB, error) {
 	if _, err := os.Stat(path); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("open database: %s does not exist: run `mailfail ingest` first, or name another with --db", path)
+			return nil, fmt.Errorf(
+				"open database: %s does not exist: run `mailfail ingest` first, or name another with --db",
+				path)
 		}
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -154,7 +158,8 @@ func openReadOnly(path, options string) (*DB, error) {
 	if err := patiently(func() error { return cmp.Or(checkVersion(ro), checkUpgrade(ro)) }); err != nil {
 		ro.Close()
 		if cannotOpen(err) && !isAtRest(path) {
-			err = fmt.Errorf("%w: it was not closed, or is being written to, by somebody whose files beside it this user cannot use: "+
+			err = fmt.Errorf("%w: it was not closed, or is being written to, by somebody whose files "+
+				"beside it this user cannot use: "+
 				"let that end, or run as that user", err)
 			return nil, &explained{fmt.Sprintf("open database %s: %v", path, err), err}
 		}
@@ -213,7 +218,8 @@ func connect(path, options string, connections int) (*sql.DB, error) {
 			name = "./" + name // and has names with a meaning, such as :memory:
 		}
 	}
-	dsn := fmt.Sprintf("file:%s?%s&_mutex=no&_busy_timeout=%d", (&url.URL{Path: name}).EscapedPath(), options, BusyTimeout.Milliseconds())
+	dsn := fmt.Sprintf("file:%s?%s&_mutex=no&_busy_timeout=%d", (&url.URL{Path: name}).EscapedPath(),
+		options, BusyTimeout.Milliseconds())
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
@@ -267,7 +273,8 @@ func checkVersion(q querier) error {
 	case id != applicationID:
 		return errForeign
 	case version > schemaVersion:
-		return fmt.Errorf("it was written by a newer mailfail (schema %d, this one knows %d): install that version", version, schemaVersion)
+		return fmt.Errorf("it was written by a newer mailfail (schema %d, this one knows %d): install "+
+			"that version", version, schemaVersion)
 	case version < schemaVersion:
 		return oldSchema(version)
 	}

@@ -23,7 +23,8 @@ const (
 )
 
 // totalled are the dimensions of totals. The first has everything once.
-var totalled = [...]store.Dimension{store.ByHost, store.ByInstance, store.BySender, store.ByDomain, store.ByRelay}
+var totalled = [...]store.Dimension{store.ByHost, store.ByInstance, store.BySender, store.ByDomain,
+	store.ByRelay}
 
 // totalKey says what a total is of.
 type totalKey [totalFields]int64

@@ -40,7 +40,8 @@ type View struct {
 type ViewSource interface {
 	// Rows calls each with some columns of the rows of a table that a query is for.
 	// origin is a number from 0.
-	Rows(ctx context.Context, t *fleet.Table, columns []string, q RowsQuery, each func(origin int64, row fleet.Row) error) error
+	Rows(ctx context.Context, t *fleet.Table, columns []string, q RowsQuery,
+		each func(origin int64, row fleet.Row) error) error
 	// CountedMinutes returns a span of minutes that all counts lie in.
 	CountedMinutes(ctx context.Context) (since, until int64, err error)
 	// Totals calls each with the totals of the days from first to last.
@@ -48,7 +49,8 @@ type ViewSource interface {
 	// TotalledDays returns the same days by origin.
 	TotalledDays(ctx context.Context, first, last int64) (DaysByOrigin, error)
 	// SumCounts calls each with sums of counts.
-	SumCounts(ctx context.Context, q *CountsQuery, each func(group, origin, series int64, n []int64) error) error
+	SumCounts(ctx context.Context, q *CountsQuery,
+		each func(group, origin, series int64, n []int64) error) error
 	// DeliveriesFrom returns since when all deliveries are kept.
 	DeliveriesFrom() int64
 	// Covered returns the first and the last minute above 0 of which lines were read.
@@ -57,8 +59,10 @@ type ViewSource interface {
 
 // RowsQuery says which rows of a table are wanted; without anything all are.
 type RowsQuery struct {
-	Within       bool
-	Since, Until int64 // of a time, minute, hour or block, of recipients their life; the least and the greatest number are open ends
+	Within bool
+	// of a time, minute, hour or block, of recipients their life; the least and the greatest number
+	// are open ends
+	Since, Until int64
 
 	// The column that the others are about. Where its value may have changed, rows
 	// with an earlier one are among the answers: those are to be asked for again by id.
@@ -90,8 +94,15 @@ func OpenView(ctx context.Context, from ViewSource) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &View{from: from, causes: map[int64]int64{}, ids: map[store.Cause]int64{},
-		had: map[*fleet.Table][]span{}, rows: map[*fleet.Table]map[int64]bool{}, found: map[string]bool{}, blocks: map[int64][]*block{}}
+	v := &View{
+		from:   from,
+		causes: map[int64]int64{},
+		ids:    map[store.Cause]int64{},
+		had:    map[*fleet.Table][]span{},
+		rows:   map[*fleet.Table]map[int64]bool{},
+		found:  map[string]bool{},
+		blocks: map[int64][]*block{},
+	}
 	if v.w, err = db.writer(); err != nil {
 		db.Close()
 		return nil, err
@@ -142,15 +153,27 @@ func namesOf(t *fleet.Table) (list []string) {
 }
 
 // read reads whole rows.
-func (v *View) read(ctx context.Context, t *fleet.Table, q RowsQuery, each func(origin int64, row fleet.Row) error) error {
+func (v *View) read(ctx context.Context, t *fleet.Table, q RowsQuery,
+	each func(origin int64, row fleet.Row) error) error {
 	return v.from.Rows(ctx, t, namesOf(t), q, each)
 }
 
 func (v *View) readCauses(ctx context.Context) error {
 	return v.read(ctx, fleet.Causes, RowsQuery{}, func(origin int64, r fleet.Row) error {
 		k := store.Cause{
-			Failure: registry.Failure{Reply: uint16(r[1].Int), Stage: registry.Stage(r[4].Int), Source: registry.Source(r[5].Int), Provider: r[6].Text, Signature: r[7].Text},
-			Verdict: registry.Verdict{Reason: registry.Reason(r[8].Text), Rule: r[9].Text, DecidedBy: registry.DecidedBy(r[10].Int), Confidence: registry.Confidence(r[11].Int)},
+			Failure: registry.Failure{
+				Reply:     uint16(r[1].Int),
+				Stage:     registry.Stage(r[4].Int),
+				Source:    registry.Source(r[5].Int),
+				Provider:  r[6].Text,
+				Signature: r[7].Text,
+			},
+			Verdict: registry.Verdict{
+				Reason:     registry.Reason(r[8].Text),
+				Rule:       r[9].Text,
+				DecidedBy:  registry.DecidedBy(r[10].Int),
+				Confidence: registry.Confidence(r[11].Int),
+			},
 		}
 		k.Enhanced, _ = registry.ParseEnhanced(r[2].Text)
 		k.MTAStatus, _ = registry.ParseEnhanced(r[3].Text)
@@ -340,7 +363,8 @@ func (v *View) segmentRow(t *fleet.Table, origin int64, r fleet.Row) ([]int64, e
 		if !r[8].Null {
 			k = r[8].Int
 		}
-		return []int64{id, r[1].Int, r[2].Int - r[1].Int, r[2].Int - final, r[4].Int + 8*r[5].Int, series(r[6].Int), cause(k)}, nil
+		return []int64{id, r[1].Int, r[2].Int - r[1].Int, r[2].Int - final, r[4].Int + 8*r[5].Int,
+			series(r[6].Int), cause(k)}, nil
 	}
 	domain, err := v.w.Name([]byte(r[5].Text))
 	row := []int64{id, r[1].Int, series(r[2].Int), cause(r[3].Int), r[4].Int, domain, 0, 0}
@@ -375,7 +399,11 @@ func (v *View) loadCounts(ctx context.Context, q RowsQuery) error {
 			}
 		}
 		for i := range n {
-			c := countRow{series: v.series.id(origin, r[1].Ints[i]), cause: v.causes[viewID(origin, r[2].Ints[i])], minute: r[3].Ints[i]}
+			c := countRow{
+				series: v.series.id(origin, r[1].Ints[i]),
+				cause:  v.causes[viewID(origin, r[2].Ints[i])],
+				minute: r[3].Ints[i],
+			}
 			for f := range c.n {
 				c.n[f] = r[4+f].Ints[i]
 			}
@@ -433,16 +461,28 @@ type viewRow struct{ columns, insert string }
 // viewRows are the tables of which rows are written one by one; they have the
 // columns of the tables of package fleet.
 var viewRows = map[*fleet.Table]viewRow{
-	fleet.Messages:   insertion("message_rows", "id:id format:name host:name instance:name queue_id message_id sender:text client:text client_ip:text account:name size first_seen own", ""),
-	fleet.Recipients: insertion("recipient_rows", "id:id message:id series:series address:text state first_seen last_seen final_at cause:causes exact_cause:causes troubled", ""),
-	fleet.Attempts:   insertion("attempt_rows", "id:id time recipient:id series:series outcome cause:causes service:name ip:text delay text:text first exact:id own_cause:causes pair", ""),
-	fleet.Rejections: insertion("rejection_rows", "id:id time series:series cause:causes service:name queue_id client:text client_ip:text sender:text sender_domain:name recipient:text text:text line_hash n n_main n_copy", ""),
-	fleet.Feedback:   insertion("feedback", "id:id kind time series:series cause:causes attempt:id sent:series sent_at ids addresses text hash", "ON CONFLICT DO NOTHING"),
+	fleet.Messages: insertion("message_rows",
+		"id:id format:name host:name instance:name queue_id message_id sender:text client:text "+
+			"client_ip:text account:name size first_seen own", ""),
+	fleet.Recipients: insertion("recipient_rows",
+		"id:id message:id series:series address:text state first_seen last_seen final_at cause:causes "+
+			"exact_cause:causes troubled", ""),
+	fleet.Attempts: insertion("attempt_rows",
+		"id:id time recipient:id series:series outcome cause:causes service:name ip:text delay text:text "+
+			"first exact:id own_cause:causes pair", ""),
+	fleet.Rejections: insertion("rejection_rows",
+		"id:id time series:series cause:causes service:name queue_id client:text client_ip:text "+
+			"sender:text sender_domain:name recipient:text text:text line_hash n n_main n_copy", ""),
+	fleet.Feedback: insertion("feedback",
+		"id:id kind time series:series cause:causes attempt:id sent:series sent_at ids addresses text hash",
+		"ON CONFLICT DO NOTHING"),
 	fleet.Connections: insertion("connections", "minute series:series cause:causes session n messages text",
 		"ON CONFLICT DO UPDATE SET n = n + excluded.n, messages = messages + excluded.messages, text = min(text, excluded.text)"),
-	fleet.Submissions: insertion("submissions", "hour host:name sender:name account:name client:name messages recipients bytes", addSubmissions),
-	fleet.Volumes:     insertion("volumes", "hour host:name measure value n bytes millis", addVolume),
-	fleet.Troubles: insertion("troubles", "hour format:name host:name kind signature service:name n first last text",
+	fleet.Submissions: insertion("submissions",
+		"hour host:name sender:name account:name client:name messages recipients bytes", addSubmissions),
+	fleet.Volumes: insertion("volumes", "hour host:name measure value n bytes millis", addVolume),
+	fleet.Troubles: insertion("troubles",
+		"hour format:name host:name kind signature service:name n first last text",
 		`ON CONFLICT DO UPDATE SET n = n + excluded.n, first = min(first, excluded.first), last = max(last, excluded.last),
 		text = min(text, excluded.text), service = min(service, excluded.service)`),
 	fleet.Lines: insertion("lines", "minute read understood irrelevant unparsed",
@@ -540,7 +580,11 @@ func (t *tx) needAccounts(names []string) error {
 		return nil
 	}
 	var messages []int64
-	err := t.view.from.Rows(t.ctx, fleet.Messages, []string{"id"}, RowsQuery{By: "account", Texts: names, Fold: true}, func(origin int64, r fleet.Row) error {
+	err := t.view.from.Rows(t.ctx, fleet.Messages, []string{"id"}, RowsQuery{
+		By:    "account",
+		Texts: names,
+		Fold:  true,
+	}, func(origin int64, r fleet.Row) error {
 		messages = append(messages, viewID(origin, r[0].Int))
 		return nil
 	})
@@ -591,7 +635,11 @@ func (t *tx) needFound(what string) error {
 		{fleet.Rejections, "queue_id", []string{what}},
 		{fleet.Rejections, "recipient", addresses},
 	} {
-		err := v.from.Rows(t.ctx, q.table, []string{"id", map[bool]string{true: "message", false: "id"}[q.table == fleet.Recipients]}, RowsQuery{By: q.by, Texts: q.texts},
+		err := v.from.Rows(t.ctx, q.table, []string{"id",
+			map[bool]string{true: "message", false: "id"}[q.table == fleet.Recipients]}, RowsQuery{
+			By:    q.by,
+			Texts: q.texts,
+		},
 			func(origin int64, r fleet.Row) error {
 				if id := viewID(origin, r[1].Int); q.table == fleet.Rejections {
 					refused = append(refused, id)
@@ -635,12 +683,13 @@ func (t *tx) needIDs(hashes []int64) error {
 	for _, h := range hashes {
 		q.Texts = append(q.Texts, strconv.FormatInt(h, 10))
 	}
-	err := v.from.Rows(t.ctx, fleet.Messages, []string{"id", "message_id"}, q, func(origin int64, r fleet.Row) error {
-		id := viewID(origin, r[0].Int)
-		messages = append(messages, id)
-		v.w.sink.exec("INSERT OR IGNORE INTO lookup VALUES (0,?,?)", int64(lookupHash(r[1].Text)), 2*id)
-		return nil
-	})
+	err := v.from.Rows(t.ctx, fleet.Messages, []string{"id", "message_id"}, q,
+		func(origin int64, r fleet.Row) error {
+			id := viewID(origin, r[0].Int)
+			messages = append(messages, id)
+			v.w.sink.exec("INSERT OR IGNORE INTO lookup VALUES (0,?,?)", int64(lookupHash(r[1].Text)), 2*id)
+			return nil
+		})
 	if err == nil {
 		err = v.fetch(t.ctx, fleet.Messages, "id", messages)
 	}

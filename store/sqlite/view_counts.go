@@ -113,7 +113,8 @@ func (v *View) readTotals(ctx context.Context, first, last int64) error {
 			return err
 		}
 		value, err := v.w.Name([]byte(r.Value))
-		v.totals.rows[r.Day] = append(v.totals.rows[r.Day], viewedTotal{r.Dimension, format, r.Direction, value, r.N})
+		v.totals.rows[r.Day] = append(v.totals.rows[r.Day],
+			viewedTotal{r.Dimension, format, r.Direction, value, r.N})
 		return err
 	})
 }
@@ -121,8 +122,9 @@ func (v *View) readTotals(ctx context.Context, first, last int64) error {
 // eachViewed calls total with the totals of days, unless it is nil, and row with sums
 // by series of the rest. Spans are those of pieces, which are steps of so many minutes
 // since an origin, or the only one.
-func (t *tx) eachViewed(cat *catalog, w store.Window, f *filter, origin, step int64, pieces func(since, until int64) []piece,
-	total func(span int64, r *totalRow), row func(span, series, sign int64, n []int64)) error {
+func (t *tx) eachViewed(cat *catalog, w store.Window, f *filter, origin, step int64,
+	pieces func(since, until int64) []piece, total func(span int64, r *totalRow),
+	row func(span, series, sign int64, n []int64)) error {
 	v := t.view
 	since, until, err := v.countedWithin(t.ctx, w)
 	if err != nil || since >= until {
@@ -163,12 +165,14 @@ type viewedSums struct {
 }
 
 func (q *CountsQuery) equal(o *CountsQuery) bool {
-	return q.Days.equal(o.Days) && slices.Equal(q.Within, o.Within) && slices.Equal(q.Others, o.Others) && q.Origin == o.Origin && q.Step == o.Step
+	return q.Days.equal(o.Days) && slices.Equal(q.Within, o.Within) && slices.Equal(q.Others, o.Others) &&
+		q.Origin == o.Origin && q.Step == o.Step
 }
 
 // sumCounts calls each with the sums that a query asks for: the same ones, however
 // often it is asked.
-func (v *View) sumCounts(ctx context.Context, q *CountsQuery, each func(group, series int64, n []int64)) error {
+func (v *View) sumCounts(ctx context.Context, q *CountsQuery,
+	each func(group, series int64, n []int64)) error {
 	i := slices.IndexFunc(v.sums, func(s viewedSums) bool { return s.query.equal(q) })
 	if i < 0 {
 		i = len(v.sums)
@@ -215,7 +219,13 @@ func (d DaysByOrigin) any() map[int64]bool {
 func (v *View) eachTotal(cat *catalog, f *filter, day int64, each func(*totalRow)) {
 	for i := range v.totals.rows[day] {
 		t := &v.totals.rows[day][i]
-		r := totalRow{dimension: t.dimension, format: cat.name(t.format), direction: int32(t.direction), value: cat.name(t.value), n: t.n}
+		r := totalRow{
+			dimension: t.dimension,
+			format:    cat.name(t.format),
+			direction: int32(t.direction),
+			value:     cat.name(t.value),
+			n:         t.n,
+		}
 		r.own = t.direction == ownDirection && len(f.Directions) == 0
 		if cat.wantsTotal(f, r.format, r.direction) {
 			each(&r)
@@ -252,29 +262,32 @@ func (t *timeline) viewedCounts() error {
 			}
 		}
 	}
-	return t.eachViewed(t.cat, t.window, &t.filter, t.origin(), t.step, t.pieces, total, func(step, series, sign int64, n []int64) {
-		part := t.part(series)
-		if part < 0 {
-			return
-		}
-		p := t.at(t.bare[part], t.origin()+step*t.step)
-		p.Delivered += sign * n[fieldDelivered]
-		p.Recipients += sign * n[fieldRecipients]
-		p.Suspended += sign * n[fieldSuspended]
-		p.HandedOver += sign * n[fieldHanded]
-		p.Accepted += sign * n[fieldAccepted]
-		p.Untried += sign * (n[fieldAccepted] - n[fieldHeard])
-	})
+	return t.eachViewed(t.cat, t.window, &t.filter, t.origin(), t.step, t.pieces, total,
+		func(step, series, sign int64, n []int64) {
+			part := t.part(series)
+			if part < 0 {
+				return
+			}
+			p := t.at(t.bare[part], t.origin()+step*t.step)
+			p.Delivered += sign * n[fieldDelivered]
+			p.Recipients += sign * n[fieldRecipients]
+			p.Suspended += sign * n[fieldSuspended]
+			p.HandedOver += sign * n[fieldHanded]
+			p.Accepted += sign * n[fieldAccepted]
+			p.Untried += sign * (n[fieldAccepted] - n[fieldHeard])
+		})
 }
 
 // hasCounts reports whether there are counts of some series in a window.
-func (v *View) hasCounts(ctx context.Context, w store.Window, has func(series int64) bool) (found bool, err error) {
+func (v *View) hasCounts(ctx context.Context, w store.Window,
+	has func(series int64) bool) (found bool, err error) {
 	since, until, err := v.countedWithin(ctx, w)
 	if err != nil || since >= until {
 		return false, err
 	}
-	err = v.sumCounts(ctx, &CountsQuery{Others: [][2]int64{{since, until}}}, func(_, series int64, n []int64) {
-		found = found || slices.Max(n) > 0 && has(series)
-	})
+	err = v.sumCounts(ctx, &CountsQuery{Others: [][2]int64{{since, until}}},
+		func(_, series int64, n []int64) {
+			found = found || slices.Max(n) > 0 && has(series)
+		})
 	return found, err
 }

@@ -78,7 +78,8 @@ func (v *View) readSeries(ctx context.Context) error {
 				return err
 			}
 		}
-		v.series.add(origin, r[0].Int, series{0, ids[0], ids[1], ids[2], ids[3], ids[4], ids[5], registry.Direction(r[8].Int), r[9].Int != 0})
+		v.series.add(origin, r[0].Int, series{0, ids[0], ids[1], ids[2], ids[3], ids[4], ids[5],
+			registry.Direction(r[8].Int), r[9].Int != 0})
 		v.series.addHost(ids[0], ids[1], r)
 		if _, ok := v.w.relays[int64(ids[5])]; ok {
 			return nil
@@ -109,7 +110,8 @@ func (v *View) namedSeries(origin, id int64) int64 {
 	v.series.written[n] = struct{}{}
 	s := &v.series.list[n-1]
 	v.w.sink.exec("INSERT INTO series (id, "+seriesColumns+") VALUES (?,?,?,?,?,?,?,?,?)", n,
-		int64(s.format), int64(s.host), int64(s.instance), int64(s.sender), int64(s.domain), int64(s.relay), int64(s.direction), s.own)
+		int64(s.format), int64(s.host), int64(s.instance), int64(s.sender), int64(s.domain), int64(s.relay),
+		int64(s.direction), s.own)
 	return n
 }
 
@@ -128,9 +130,10 @@ func (v *View) seriesOf(format string, hosts []int64) []int64 {
 	ids := []int64{}
 	for i := range v.series.list {
 		s := &v.series.list[i]
-		if slices.Contains(hosts, int64(s.host)) && slices.ContainsFunc(v.series.hosts, func(h formatOfHost) bool {
-			return h.format == format && h.formatName == s.format
-		}) {
+		if slices.Contains(hosts, int64(s.host)) &&
+			slices.ContainsFunc(v.series.hosts, func(h formatOfHost) bool {
+				return h.format == format && h.formatName == s.format
+			}) {
 			ids = append(ids, s.id)
 		}
 	}

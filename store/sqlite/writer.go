@@ -73,8 +73,17 @@ func (db *DB) writer() (*Writer, error) {
 	if err != nil {
 		return nil, db.explain("open", err)
 	}
-	w := &Writer{db: db, conn: conn, stmts: map[string]*sql.Stmt{}, lastID: map[string]int64{},
-		lines: map[int64]*store.Lines{}, submissions: map[submissionKey][3]int64{}, segmented: map[int64]int64{}, noted: map[[2]int64]struct{}{}, version: -1}
+	w := &Writer{
+		db:          db,
+		conn:        conn,
+		stmts:       map[string]*sql.Stmt{},
+		lastID:      map[string]int64{},
+		lines:       map[int64]*store.Lines{},
+		submissions: map[submissionKey][3]int64{},
+		segmented:   map[int64]int64{},
+		noted:       map[[2]int64]struct{}{},
+		version:     -1,
+	}
 	w.forget()
 	// conn is ours until Close, and so is the connection below it.
 	err = conn.Raw(func(c any) (err error) { w.sink, err = newSink(c); return err })
@@ -224,7 +233,8 @@ func (w *Writer) discard() {
 // restart begins anew from what is stored.
 func (w *Writer) restart() error {
 	w.forget()
-	for _, table := range []string{"names", "texts", "series", "cause_rows", "kinds", "message_rows", "recipient_rows", "attempt_rows", "rejection_rows", "feedback", "sources"} {
+	for _, table := range []string{"names", "texts", "series", "cause_rows", "kinds", "message_rows",
+		"recipient_rows", "attempt_rows", "rejection_rows", "feedback", "sources"} {
 		last, _, err := w.find("SELECT coalesce(max(id), 0) FROM " + table)
 		if err != nil {
 			return err

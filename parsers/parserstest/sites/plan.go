@@ -8,12 +8,16 @@ import (
 )
 
 // Incidents are the kinds of incidents.
-var Incidents = []string{"provider-block", "platform-block", "provider-host", "dmarc", "listed", "dns", "mx-down", "hoster-down", "tls", "rate-limit", "greylisting",
-	"disk-full", "bad-list", "too-big", "content", "policy-domain", "app-blocked", "unsigned-host", "silent-app", "silent-host", "silent-site", "smarthost-down", "stuck-queue", "two", "burst-down", "ramp"}
+var Incidents = []string{"provider-block", "platform-block", "provider-host", "dmarc", "listed", "dns",
+	"mx-down", "hoster-down", "tls", "rate-limit", "greylisting",
+	"disk-full", "bad-list", "too-big", "content", "policy-domain", "app-blocked", "unsigned-host",
+	"silent-app", "silent-host", "silent-site", "smarthost-down", "stuck-queue", "two", "burst-down", "ramp"}
 
 // QuietDays are the kinds of days without one.
-var QuietDays = []string{"working-day", "saturday", "sunday", "holiday", "newsletter", "big-newsletter", "new-app", "new-domains", "first-of-month",
-	"old-incident", "retry-tail", "small-outages", "growth", "dirty-list", "full-mailboxes", "irregular-job", "monthly-batch", "moody-provider", "spam-waves", "slack-day", "past-campaign"}
+var QuietDays = []string{"working-day", "saturday", "sunday", "holiday", "newsletter", "big-newsletter",
+	"new-app", "new-domains", "first-of-month",
+	"old-incident", "retry-tail", "small-outages", "growth", "dirty-list", "full-mailboxes", "irregular-job",
+	"monthly-batch", "moody-provider", "spam-waves", "slack-day", "past-campaign"}
 
 // plan prepares what is to happen on the last day.
 func (m *maker) plan() {
@@ -151,7 +155,8 @@ func always(r Reply) func(*Message, *Recipient) Reply {
 	return func(*Message, *Recipient) Reply { return r }
 }
 
-func (m *maker) hit(t *Truth, share float64, reply func(*Message, *Recipient) Reply, match func(*Message, *Recipient) bool) {
+func (m *maker) hit(t *Truth, share float64, reply func(*Message, *Recipient) Reply,
+	match func(*Message, *Recipient) bool) {
 	m.hits = append(m.hits, hit{m.when(t), share, match, reply, t})
 }
 
@@ -173,7 +178,8 @@ func (m *maker) hostWhere(host string) []map[string]string {
 var incidentPlans = map[string]func(*maker, *Truth){
 	"provider-block": func(m *maker, t *Truth) {
 		o := m.anOperator(true)
-		t.Where, t.Reasons = whereOf(o), []string{"reputation", "blocklist", "spam-content", "client-refused"}
+		t.Where, t.Reasons = whereOf(o),
+			[]string{"reputation", "blocklist", "spam-content", "client-refused"}
 		if o.platform != "" { // all of it
 			t.Where = []map[string]string{{"provider": o.name}}
 		}
@@ -191,7 +197,9 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		}
 		o := pick(m.r, of)
 		t.Where, t.Reasons = whereOf(o), []string{"reputation", "blocklist"}
-		m.hit(t, m.between(.7, 1), always(blockMS), func(_ *Message, r *Recipient) bool { return r.domain.by == o })
+		m.hit(t, m.between(.7, 1), always(blockMS), func(_ *Message, r *Recipient) bool {
+			return r.domain.by == o
+		})
 	},
 	"provider-host": func(m *maker, t *Truth) {
 		o, host := m.anOperator(true), m.host()
@@ -214,7 +222,9 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		for _, o := range m.operators {
 			strict[o] = !o.isLocal() && (o.name != "" || m.r.IntN(2) == 0)
 		}
-		m.hit(t, m.between(.8, 1), func(_ *Message, r *Recipient) Reply { return dmarcOf(r.domain.by) }, func(msg *Message, r *Recipient) bool {
+		m.hit(t, m.between(.8, 1), func(_ *Message, r *Recipient) Reply {
+			return dmarcOf(r.domain.by)
+		}, func(msg *Message, r *Recipient) bool {
 			return msg.app == a && strict[r.domain.by]
 		})
 	},
@@ -225,19 +235,25 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		for i, o := range m.operators {
 			uses[o] = !o.isLocal() && (i > 3 && m.r.IntN(5) > 0 || i == 2 || i == 3 && m.r.IntN(2) == 0)
 		}
-		m.hit(t, m.between(.85, 1), always(listed), func(msg *Message, r *Recipient) bool { return msg.Host == host && uses[r.domain.by] })
+		m.hit(t, m.between(.85, 1), always(listed), func(msg *Message, r *Recipient) bool {
+			return msg.Host == host && uses[r.domain.by]
+		})
 	},
 	"dns": func(m *maker, t *Truth) {
 		host := m.host()
 		t.Where, t.Reasons = m.hostWhere(host), []string{"dns", "domain-unknown"}
-		m.hit(t, m.between(.5, 1), always(dnsBroken), func(msg *Message, r *Recipient) bool { return msg.Host == host && !r.domain.by.isLocal() })
+		m.hit(t, m.between(.5, 1), always(dnsBroken), func(msg *Message, r *Recipient) bool {
+			return msg.Host == host && !r.domain.by.isLocal()
+		})
 	},
 	"mx-down": func(m *maker, t *Truth) {
 		o := m.operators[m.large(len(m.operators), m.enough(), func(i int, _ *app, d *domain) bool {
 			return d.by == m.operators[i] && len(d.by.domains) == 1 && d.by.name == ""
 		})]
 		t.Where, t.Reasons = whereOf(o), []string{"connection", "connection-lost"}
-		m.hit(t, 1, always(pick(m.r, []Reply{timedOut, refused})), func(_ *Message, r *Recipient) bool { return r.domain.by == o })
+		m.hit(t, 1, always(pick(m.r, []Reply{timedOut, refused})), func(_ *Message, r *Recipient) bool {
+			return r.domain.by == o
+		})
 	},
 	"hoster-down": func(m *maker, t *Truth) {
 		o := m.operators[m.large(len(m.operators), m.enough(), func(i int, _ *app, d *domain) bool {
@@ -254,12 +270,17 @@ var incidentPlans = map[string]func(*maker, *Truth){
 	"tls": func(m *maker, t *Truth) {
 		o := m.anOperator(false)
 		t.Where, t.Reasons = whereOf(o), []string{"tls"}
-		m.hit(t, m.between(.8, 1), always(pick(m.r, []Reply{tlsBroken, tlsVerify})), func(_ *Message, r *Recipient) bool { return r.domain.by == o })
+		m.hit(t, m.between(.8, 1), always(pick(m.r, []Reply{tlsBroken, tlsVerify})),
+			func(_ *Message, r *Recipient) bool {
+				return r.domain.by == o
+			})
 	},
 	"rate-limit": func(m *maker, t *Truth) {
 		o := m.anOperator(true)
 		t.Where, t.Reasons = whereOf(o), []string{"rate-limited", "reputation"}
-		m.hit(t, m.between(.3, .95), always(limitOf(o)), func(_ *Message, r *Recipient) bool { return r.domain.by == o })
+		m.hit(t, m.between(.3, .95), always(limitOf(o)), func(_ *Message, r *Recipient) bool {
+			return r.domain.by == o
+		})
 	},
 	"greylisting": func(m *maker, t *Truth) {
 		o := m.anOperator(false)
@@ -284,7 +305,9 @@ var incidentPlans = map[string]func(*maker, *Truth){
 				t.Where = append(t.Where, at)
 			}
 		}
-		m.hit(t, m.between(.8, 1), always(diskFull), func(msg *Message, r *Recipient) bool { return msg.Host == host && r.domain.by.isLocal() })
+		m.hit(t, m.between(.8, 1), always(diskFull), func(msg *Message, r *Recipient) bool {
+			return msg.Host == host && r.domain.by.isLocal()
+		})
 	},
 	"bad-list": func(m *maker, t *Truth) {
 		a := m.anApp()
@@ -307,20 +330,29 @@ var incidentPlans = map[string]func(*maker, *Truth){
 	"too-big": func(m *maker, t *Truth) {
 		a := m.anApp()
 		t.Where, t.Reasons = []map[string]string{{"sender_domain": a.domain}}, []string{"too-big"}
-		m.hit(t, m.between(.6, .95), always(tooBig), func(msg *Message, r *Recipient) bool { return msg.app == a && !r.domain.by.isLocal() })
+		m.hit(t, m.between(.6, .95), always(tooBig), func(msg *Message, r *Recipient) bool {
+			return msg.app == a && !r.domain.by.isLocal()
+		})
 	},
 	"content": func(m *maker, t *Truth) {
 		a := m.anApp()
-		t.Where, t.Reasons = []map[string]string{{"sender_domain": a.domain}}, []string{"content", "spam-content", "policy"}
-		m.hit(t, m.between(.6, .95), always(content), func(msg *Message, r *Recipient) bool { return msg.app == a && !r.domain.by.isLocal() })
+		t.Where, t.Reasons = []map[string]string{{"sender_domain": a.domain}},
+			[]string{"content", "spam-content", "policy"}
+		m.hit(t, m.between(.6, .95), always(content), func(msg *Message, r *Recipient) bool {
+			return msg.app == a && !r.domain.by.isLocal()
+		})
 	},
 	"policy-domain": func(m *maker, t *Truth) {
-		d := m.domains[m.large(len(m.domains), m.enough(), func(i int, _ *app, d *domain) bool { return d == m.domains[i] && !d.by.isLocal() })]
+		d := m.domains[m.large(len(m.domains), m.enough(), func(i int, _ *app, d *domain) bool {
+			return d == m.domains[i] && !d.by.isLocal()
+		})]
 		t.Where = []map[string]string{{"domain": d.name}}
 		if len(d.by.domains) == 1 {
 			t.Where = append(t.Where, whereOf(d.by)...)
 		}
-		m.hit(t, m.between(.8, 1), always(policy), func(_ *Message, r *Recipient) bool { return r.domain == d })
+		m.hit(t, m.between(.8, 1), always(policy), func(_ *Message, r *Recipient) bool {
+			return r.domain == d
+		})
 	},
 	"app-blocked": func(m *maker, t *Truth) {
 		a, o := m.anApp(), m.anOperator(true)
@@ -334,11 +366,13 @@ var incidentPlans = map[string]func(*maker, *Truth){
 			return msg.app == a && r.domain.by.name == o.name
 		})
 	},
-	"unsigned-host": func(m *maker, t *Truth) { // one host does not sign one sender's mail; one provider minds
+	// one host does not sign one sender's mail; one provider minds
+	"unsigned-host": func(m *maker, t *Truth) {
 		n := len(m.operators)
 		pair := m.large(len(m.apps)*n, m.enough(), func(i int, a *app, d *domain) bool {
 			b, o := m.apps[i/n], m.operators[i%n]
-			return a == b && d.by == o && o.name != "" && !o.isLocal() && a.style != "forward" && a.style != "list"
+			return a == b && d.by == o && o.name != "" && !o.isLocal() && a.style != "forward" &&
+				a.style != "list"
 		})
 		a, o := m.apps[pair/n], m.operators[pair%n]
 		host := m.site.Hosts[pick(m.r, a.hosts)]
@@ -375,12 +409,15 @@ var incidentPlans = map[string]func(*maker, *Truth){
 	"smarthost-down": func(m *maker, t *Truth) {
 		host := m.site.Hosts[len(m.site.Hosts)-1]
 		m.smarthost = "smtp.relay-service.example"
-		t.Where = []map[string]string{{"provider": m.smarthost}, {"relay": m.smarthost}, {"provider": "relay-service.example"}, {"host": host}, {"host": host, "relay": m.smarthost}}
+		t.Where = []map[string]string{{"provider": m.smarthost}, {"relay": m.smarthost},
+			{"provider": "relay-service.example"}, {"host": host}, {"host": host, "relay": m.smarthost}}
 		if len(m.site.Hosts) == 1 {
 			t.Where = append(t.Where, map[string]string{})
 		}
 		t.Reasons = []string{"connection", "connection-lost"}
-		m.hit(t, 1, always(pick(m.r, []Reply{timedOut, refused})), func(msg *Message, r *Recipient) bool { return msg.Host == host && !r.domain.by.isLocal() })
+		m.hit(t, 1, always(pick(m.r, []Reply{timedOut, refused})), func(msg *Message, r *Recipient) bool {
+			return msg.Host == host && !r.domain.by.isLocal()
+		})
 	},
 	"burst-down": func(m *maker, t *Truth) { // a server goes down just before it is sent its mail of the day
 		a := m.apps[1]
@@ -396,7 +433,8 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		n, burst := 10+m.r.IntN(20), t.Begin.Add(time.Duration(m.between(2, 15)*float64(time.Minute)))
 		for day := range m.opt.Days + 1 {
 			for i := range n {
-				m.message(a, burst.AddDate(0, 0, -day).Add(time.Duration(m.r.IntN(8))*time.Second), []string{fmt.Sprintf("u%d@%s", i, o.domains[0].name)})
+				m.message(a, burst.AddDate(0, 0, -day).Add(time.Duration(m.r.IntN(8))*time.Second),
+					[]string{fmt.Sprintf("u%d@%s", i, o.domains[0].name)})
 			}
 		}
 	},
@@ -435,7 +473,8 @@ var quietPlans = map[string]func(*maker){
 			if t.Before(m.site.Last) {
 				return 1
 			}
-			return map[string]float64{"office": .1, "shop": 1.1, "machine": 1, "forward": .6, "list": 1}[a.style]
+			return map[string]float64{"office": .1, "shop": 1.1, "machine": 1, "forward": .6,
+				"list": 1}[a.style]
 		}
 	},
 	"newsletter": func(m *maker) { m.apps[2].weekday = m.site.Last.Weekday() },
@@ -474,28 +513,43 @@ var quietPlans = map[string]func(*maker){
 	"old-incident": func(m *maker) {
 		o := m.anOperator(true)
 		from := m.site.Start.Add(time.Duration(m.between(24, float64(m.opt.Days-1)*24) * float64(time.Hour)))
-		m.hits = append(m.hits, hit{span{from, from.Add(time.Duration(m.between(1, 8) * float64(time.Hour)))}, .9, func(_ *Message, r *Recipient) bool { return r.domain.by == o }, always(blockOf(o)), nil})
+		m.hits = append(m.hits,
+			hit{span{from, from.Add(time.Duration(m.between(1, 8) * float64(time.Hour)))}, .9,
+				func(_ *Message, r *Recipient) bool {
+					return r.domain.by == o
+				}, always(blockOf(o)), nil})
 	},
 	"retry-tail": func(m *maker) {
 		o := m.anOperator(true)
 		from := m.site.Last.Add(-time.Duration(m.between(4, 9) * float64(time.Hour)))
-		t := &Truth{Where: whereOf(o), Reasons: []string{"rate-limited", "reputation"}, Begin: from, End: m.site.Last.Add(-time.Minute)}
+		t := &Truth{
+			Where:   whereOf(o),
+			Reasons: []string{"rate-limited", "reputation"},
+			Begin:   from,
+			End:     m.site.Last.Add(-time.Minute),
+		}
 		m.site.Truth.Earlier = t
-		m.hits = append(m.hits, hit{span{t.Begin, t.End}, .9, func(_ *Message, r *Recipient) bool { return r.domain.by == o }, always(limitOf(o)), t})
+		m.hits = append(m.hits, hit{span{t.Begin, t.End}, .9, func(_ *Message, r *Recipient) bool {
+			return r.domain.by == o
+		}, always(limitOf(o)), t})
 	},
 	"small-outages": func(m *maker) {
 		for range 6 {
 			o := pick(m.r, m.operators)
 			if len(o.domains) == 1 && o.name == "" {
 				at := m.site.Last.Add(time.Duration(m.between(6, 20) * float64(time.Hour)))
-				if m.traffic(func(_ *app, d *domain) bool { return d.by == o }) < math.Max(40, .02*float64(m.opt.Messages)) {
+				if m.traffic(func(_ *app, d *domain) bool {
+					return d.by == o
+				}) < math.Max(40, .02*float64(m.opt.Messages)) {
 					o.down = append(o.down, span{at, at.Add(20 * time.Minute)})
 				}
 			}
 		}
 	},
 	"growth": func(m *maker) {
-		m.volume = func(t time.Time, _ *app) float64 { return math.Pow(1.05, t.Sub(m.site.Start).Hours()/24) }
+		m.volume = func(t time.Time, _ *app) float64 {
+			return math.Pow(1.05, t.Sub(m.site.Start).Hours()/24)
+		}
 	},
 	"dirty-list": func(m *maker) {
 		m.apps[2].dirt, m.apps[2].weekday = .08, m.site.Last.Weekday()
@@ -515,7 +569,8 @@ var quietPlans = map[string]func(*maker){
 		m.extra = func() {
 			for day := range m.opt.Days {
 				for i := 0; !idle[day] && i < m.opt.Messages/8; i++ {
-					at := m.site.Start.AddDate(0, 0, day).Add(time.Duration((a.hour + m.r.Float64()/2) * float64(time.Hour)))
+					at := m.site.Start.AddDate(0, 0,
+						day).Add(time.Duration((a.hour + m.r.Float64()/2) * float64(time.Hour)))
 					m.message(a, at, nil)
 				}
 			}
@@ -536,13 +591,15 @@ var quietPlans = map[string]func(*maker){
 					n = m.opt.Messages / 3
 				}
 				for range n {
-					at := m.site.Start.AddDate(0, 0, day).Add(time.Duration((2 + m.r.Float64()) * float64(time.Hour)))
+					at := m.site.Start.AddDate(0, 0,
+						day).Add(time.Duration((2 + m.r.Float64()) * float64(time.Hour)))
 					m.message(a, at, []string{pick(m.r, book)})
 				}
 			}
 		}
 	},
-	"moody-provider": func(m *maker) { // how much it refuses differs from day to day by a factor of three, and from hour to hour
+	// how much it refuses differs from day to day by a factor of three, and from hour to hour
+	"moody-provider": func(m *maker) {
 		o := m.anOperator(true)
 		o.fussy = m.between(.01, .05)
 		factors := func(n int, most float64) (list []float64) {
@@ -557,14 +614,16 @@ var quietPlans = map[string]func(*maker){
 			return days[h/24] * hours[h]
 		}
 	},
-	"spam-waves": func(m *maker) { // mailboxes forward the spam that they get; on most days it comes in waves
+	// mailboxes forward the spam that they get; on most days it comes in waves
+	"spam-waves": func(m *maker) {
 		a := &app{domain: "forward.test", style: "forward", weight: .3, size: 9000}
 		m.finish(a, len(m.apps))
 		m.apps = append(m.apps, a)
 		m.extra = func() {
 			for day := range m.opt.Days + 1 {
 				for range max(m.r.IntN(4)-1, day/m.opt.Days, one(day < 2)) { // on the last day one at least
-					at := m.site.Start.AddDate(0, 0, day).Add(time.Duration(m.between(0, 21) * float64(time.Hour)))
+					at := m.site.Start.AddDate(0, 0,
+						day).Add(time.Duration(m.between(0, 21) * float64(time.Hour)))
 					length := m.between(.25, 2)
 					for range int(float64(m.opt.Messages) * m.between(.03, .08)) {
 						m.message(a, at.Add(time.Duration(m.r.Float64()*length*float64(time.Hour))), nil)
@@ -583,12 +642,14 @@ var quietPlans = map[string]func(*maker){
 			return share
 		}
 	},
-	"past-campaign": func(m *maker) { // one or two days before this one had much mail of a sender at one hour
+	// one or two days before this one had much mail of a sender at one hour
+	"past-campaign": func(m *maker) {
 		a, hour, n := m.anApp(), m.between(7, 18), 1+m.r.IntN(2)
 		m.extra = func() {
 			for _, day := range m.r.Perm(m.opt.Days)[:n] {
 				for range m.opt.Messages / 3 {
-					m.message(a, m.site.Start.AddDate(0, 0, day).Add(time.Duration((hour+m.r.Float64())*float64(time.Hour))), nil)
+					m.message(a, m.site.Start.AddDate(0, 0,
+						day).Add(time.Duration((hour+m.r.Float64())*float64(time.Hour))), nil)
 				}
 			}
 		}

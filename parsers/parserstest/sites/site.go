@@ -191,7 +191,12 @@ type maker struct {
 
 // Make makes a site.
 func Make(opt Options) *Site {
-	m := &maker{r: rand.New(rand.NewPCG(opt.Seed, 0x5e7)), opt: opt, known: map[string]time.Time{}, recent: map[burst]int{}}
+	m := &maker{
+		r:      rand.New(rand.NewPCG(opt.Seed, 0x5e7)),
+		opt:    opt,
+		known:  map[string]time.Time{},
+		recent: map[burst]int{},
+	}
 	if m.opt.Messages == 0 {
 		m.opt.Messages = int(400 * math.Pow(float64(cmp.Or(opt.Most, 50_000))/400, m.r.Float64()))
 	}
@@ -214,7 +219,8 @@ func (m *maker) begin() {
 	last := time.Date(2026, 11, 10+m.r.IntN(5)*7+m.r.IntN(5)-1, 0, 0, 0, 0, time.UTC) // Monday to Friday
 	switch m.opt.Kind {
 	case "saturday", "sunday":
-		for want := map[string]time.Weekday{"saturday": time.Saturday, "sunday": time.Sunday}[m.opt.Kind]; last.Weekday() != want; {
+		for want := map[string]time.Weekday{"saturday": time.Saturday,
+			"sunday": time.Sunday}[m.opt.Kind]; last.Weekday() != want; {
 			last = last.AddDate(0, 0, 1)
 		}
 	case "first-of-month":
@@ -247,7 +253,12 @@ func (m *maker) poisson(mean float64) int {
 func (m *maker) makeDomains() {
 	add := func(o *operator, weight float64, names ...string) {
 		for i, name := range names {
-			d := &domain{name: name, by: o, dirty: math.Exp(0.9 * m.r.NormFloat64()), relay: o.relays[i%len(o.relays)]}
+			d := &domain{
+				name:  name,
+				by:    o,
+				dirty: math.Exp(0.9 * m.r.NormFloat64()),
+				relay: o.relays[i%len(o.relays)],
+			}
 			o.domains = append(o.domains, d)
 			m.domains = append(m.domains, d)
 			m.weights = append(m.weights, weight/float64(len(names))*math.Exp(0.8*m.r.NormFloat64()))
@@ -256,30 +267,73 @@ func (m *maker) makeDomains() {
 	}
 	hosted := func(prefix string, n int) (names []string) {
 		for i := range n {
-			names = append(names, fmt.Sprintf("%s%d.example.%s", prefix, i+1, []string{"com", "net", "org"}[i%3]))
+			names = append(names,
+				fmt.Sprintf("%s%d.example.%s", prefix, i+1, []string{"com", "net", "org"}[i%3]))
 		}
 		return names
 	}
 	size := math.Sqrt(float64(m.opt.Messages) / 400)
-	add(&operator{name: "Google", relays: []string{"gmail-smtp-in.l.google.com"}, unknown: unknownGoogle, fussy: .002, limit: 4000}, m.between(10, 35), "gmail.com", "googlemail.com")
+	add(&operator{
+		name:    "Google",
+		relays:  []string{"gmail-smtp-in.l.google.com"},
+		unknown: unknownGoogle,
+		fussy:   .002,
+		limit:   4000,
+	}, m.between(10, 35), "gmail.com", "googlemail.com")
 	m.operators = m.operators[:len(m.operators)-1]
 	google := m.domains[0].by
 	google.relays = []string{"aspmx.l.google.com"}
 	add(google, m.between(3, 12), hosted("g", int(4+8*size))...)
-	add(&operator{name: "Microsoft", platform: "Outlook.com", relays: []string{"outlook-com.olc.protection.outlook.com", "hotmail-com.olc.protection.outlook.com"}, unknown: unknownMicrosoft, fussy: .004, limit: 2500}, m.between(5, 15), "outlook.com", "hotmail.com", "live.com")
+	add(&operator{
+		name:     "Microsoft",
+		platform: "Outlook.com",
+		relays: []string{"outlook-com.olc.protection.outlook.com",
+			"hotmail-com.olc.protection.outlook.com"},
+		unknown: unknownMicrosoft,
+		fussy:   .004,
+		limit:   2500,
+	}, m.between(5, 15), "outlook.com", "hotmail.com", "live.com")
 	tenants := hosted("m", int(6+14*size))
 	ms := &operator{name: "Microsoft", platform: "Microsoft 365", unknown: unknownMicrosoft, fussy: .003}
 	for _, t := range tenants {
 		ms.relays = append(ms.relays, dashed(t)+".mail.protection.outlook.com")
 	}
 	add(ms, m.between(5, 22), tenants...)
-	add(&operator{name: "Yahoo", relays: []string{"mta5.am0.yahoodns.net", "mta7.am0.yahoodns.net"}, unknown: unknownYahoo, fussy: .004, limit: 300}, m.between(3, 10), "yahoo.com", "aol.com", "ymail.com")
-	add(&operator{name: "GMX and WEB.DE", relays: []string{"mx00.gmx.net", "mx-ha02.web.de"}, unknown: unknownPlain, fussy: .002}, m.between(2, 14), "gmx.de", "web.de", "gmx.net")
-	add(&operator{name: "T-Online", relays: []string{"mx00.t-online.de"}, unknown: unknownPlain}, m.between(1, 8), "t-online.de")
-	add(&operator{name: "Proofpoint", relays: []string{"mx0a-001.pphosted.com"}, unknown: unknownPlain, fussy: .003}, m.between(1, 6), hosted("p", int(2+3*size))...)
-	add(&operator{name: localName, relays: []string{"local"}, unknown: unknownHere}, m.between(3, 15), "home.test")
+	add(&operator{
+		name:    "Yahoo",
+		relays:  []string{"mta5.am0.yahoodns.net", "mta7.am0.yahoodns.net"},
+		unknown: unknownYahoo,
+		fussy:   .004,
+		limit:   300,
+	}, m.between(3, 10), "yahoo.com", "aol.com", "ymail.com")
+	add(&operator{
+		name:    "GMX and WEB.DE",
+		relays:  []string{"mx00.gmx.net", "mx-ha02.web.de"},
+		unknown: unknownPlain,
+		fussy:   .002,
+	}, m.between(2, 14), "gmx.de", "web.de", "gmx.net")
+	add(&operator{
+		name:    "T-Online",
+		relays:  []string{"mx00.t-online.de"},
+		unknown: unknownPlain,
+	}, m.between(1, 8), "t-online.de")
+	add(&operator{
+		name:    "Proofpoint",
+		relays:  []string{"mx0a-001.pphosted.com"},
+		unknown: unknownPlain,
+		fussy:   .003,
+	}, m.between(1, 6), hosted("p", int(2+3*size))...)
+	add(&operator{
+		name:    localName,
+		relays:  []string{"local"},
+		unknown: unknownHere,
+	}, m.between(3, 15), "home.test")
 	for i := range 2 + m.r.IntN(4) {
-		add(&operator{relays: []string{fmt.Sprintf("mx1.hoster%d.net", i+1), fmt.Sprintf("mx2.hoster%d.net", i+1)}, unknown: unknownPlain, grey: m.r.IntN(3) == 0}, m.between(1, 7), hosted(fmt.Sprintf("h%d-", i+1), int(3+6*size))...)
+		add(&operator{
+			relays:  []string{fmt.Sprintf("mx1.hoster%d.net", i+1), fmt.Sprintf("mx2.hoster%d.net", i+1)},
+			unknown: unknownPlain,
+			grey:    m.r.IntN(3) == 0,
+		}, m.between(1, 7), hosted(fmt.Sprintf("h%d-", i+1), int(3+6*size))...)
 	}
 	tail := int(25 * size * m.between(.7, 1.6))
 	for i := range tail {
@@ -322,8 +376,14 @@ func dashed(name string) string {
 func (m *maker) makeApps() {
 	n := 3 + m.r.IntN(4) + int(math.Log2(float64(m.opt.Messages)/400))
 	for i := range n {
-		a := &app{domain: fmt.Sprintf("%s%d.test", pick(m.r, []string{"shop", "acme", "bank", "school", "portal"}), i+1), weight: math.Exp(m.r.NormFloat64()),
-			style: pick(m.r, []string{"office", "shop", "shop", "machine", "office"}), size: 4000 + m.r.IntN(60_000), dirt: m.between(.0005, .012)}
+		a := &app{
+			domain: fmt.Sprintf("%s%d.test", pick(m.r, []string{"shop", "acme", "bank", "school", "portal"}),
+				i+1),
+			weight: math.Exp(m.r.NormFloat64()),
+			style:  pick(m.r, []string{"office", "shop", "shop", "machine", "office"}),
+			size:   4000 + m.r.IntN(60_000),
+			dirt:   m.between(.0005, .012),
+		}
 		switch {
 		case i == 0:
 			a.style, a.weight = "office", 2.5
@@ -400,7 +460,9 @@ func (m *maker) address(a *app, d *domain) string {
 // busy is how much a style sends at an hour of a day, of all that it sends in a week.
 func busy(a *app, t time.Time) float64 {
 	hour := float64(t.Hour()) + float64(t.Minute())/60
-	bell := func(at, width float64) float64 { return math.Exp(-(hour - at) * (hour - at) / (2 * width * width)) }
+	bell := func(at, width float64) float64 {
+		return math.Exp(-(hour - at) * (hour - at) / (2 * width * width))
+	}
 	weekend := t.Weekday() == time.Saturday || t.Weekday() == time.Sunday
 	switch a.style {
 	case "office":
@@ -471,8 +533,10 @@ func (m *maker) send() {
 
 // list sends a list when its time has come.
 func (m *maker) list(a *app, t time.Time) {
-	start := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC).Add(time.Duration(a.hour * float64(time.Hour)))
-	if a.style != "list" || t.Weekday() != a.weekday || start.Before(t) || !start.Before(t.Add(10*time.Minute)) {
+	start := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0,
+		time.UTC).Add(time.Duration(a.hour * float64(time.Hour)))
+	if a.style != "list" || t.Weekday() != a.weekday || start.Before(t) ||
+		!start.Before(t.Add(10*time.Minute)) {
 		return
 	}
 	span := time.Duration(m.between(10, 60)) * time.Minute
@@ -485,8 +549,14 @@ func (m *maker) list(a *app, t time.Time) {
 }
 
 func (m *maker) message(a *app, at time.Time, to []string) {
-	msg := &Message{At: at.Truncate(time.Second), Host: m.site.Hosts[pick(m.r, a.hosts)], Account: a.account, Client: a.client, app: a,
-		Size: int(float64(a.size) * math.Exp(.8*m.r.NormFloat64()))}
+	msg := &Message{
+		At:      at.Truncate(time.Second),
+		Host:    m.site.Hosts[pick(m.r, a.hosts)],
+		Account: a.account,
+		Client:  a.client,
+		app:     a,
+		Size:    int(float64(a.size) * math.Exp(.8*m.r.NormFloat64())),
+	}
 	msg.Sender = pick(m.r, a.people) + "@" + a.domain
 	if a.style == "forward" {
 		msg.Sender = fmt.Sprintf("x%d@from%d.example", m.r.IntN(100), m.r.IntN(60))
@@ -501,7 +571,10 @@ func (m *maker) message(a *app, at time.Time, to []string) {
 	}
 	byName := m.byName()
 	for _, address := range to {
-		msg.Recipients = append(msg.Recipients, &Recipient{Address: address, domain: byName[domainOf(address)]})
+		msg.Recipients = append(msg.Recipients, &Recipient{
+			Address: address,
+			domain:  byName[domainOf(address)],
+		})
 	}
 	m.site.Messages = append(m.site.Messages, msg)
 }
