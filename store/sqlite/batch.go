@@ -142,8 +142,11 @@ const (
 	packedNull        // and four zeros
 )
 
-// add adds a statement, which is known by a number, with so many values.
+// add adds a statement, which is known by a number, with so many values: up to 255.
 func (b *bundle) add(number, args int, values []byte) {
+	if args > math.MaxUint8 || number > math.MaxUint16 {
+		panic("a statement with more values than its packed form can say")
+	}
 	b.packed = append(append(binary.LittleEndian.AppendUint16(b.packed, uint16(number)), byte(args)),
 		values...)
 	b.ops++
