@@ -65,10 +65,10 @@ type answers struct {
 	failed  error            // what the command has to end with after it has done the rest
 }
 
-// same are the words that make another command look at the same. What may hold a
-// password is not repeated.
+// same are the words that make another command look at the same. A URL among them
+// holds no password: one that does is refused.
 func (a *answers) same() []string {
-	if a.files == nil && a.named != "" && !strings.Contains(a.named, "://") {
+	if a.files == nil && a.named != "" {
 		return []string{"--db", a.named}
 	}
 	return a.files
