@@ -49,12 +49,19 @@ func Middle(s string, width int) string {
 }
 
 // Wrap breaks text at spaces into lines no wider than width, all indented. A
-// word that does not fit stays whole, so that it can be copied.
+// word that does not fit stays whole, so that it can be copied; a number and the
+// "%" behind it stay on one line.
 func Wrap(text string, indent, width int) string {
 	space := strings.Repeat(" ", indent)
 	var b strings.Builder
 	used := 0
-	for _, word := range strings.Fields(text) {
+	words := strings.Fields(text)
+	for i := 0; i < len(words); i++ {
+		word := words[i]
+		if i+1 < len(words) && strings.HasPrefix(words[i+1], "%") {
+			i++
+			word += " " + words[i]
+		}
 		n := cells.StringWidth(word)
 		switch {
 		case used == 0:

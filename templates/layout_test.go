@@ -78,3 +78,18 @@ func FuzzTable(f *testing.F) {
 		}
 	})
 }
+
+func TestWrap(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                             "",
+		"  one   two three":            "  one two\n  three",
+		"a-word-that-does-not-fit so":  "  a-word-that-does-not-fit\n  so",
+		"usual is 6.5 % now":           "  usual is\n  6.5 % now",
+		"failed: 6.5 %, as usual":      "  failed:\n  6.5 %, as\n  usual",
+		"% alone is no reason to fail": "  % alone is\n  no reason\n  to fail",
+	} {
+		if got := Wrap(text, 2, 12); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
