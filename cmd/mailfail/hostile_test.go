@@ -262,6 +262,9 @@ func hostileFlags(dir string) (runs []hostileRun) {
 					if f.Name != "db" && c.Flags().Lookup("db") != nil {
 						args = append(args, "--db", filepath.Join(dir, "f.db"))
 					}
+					if f.Name == "mail-to" { // nothing is to go through the sendmail of this host
+						args = append(args, "--smtp", "localhost:1")
+					}
 					switch {
 					case name == "follow":
 						args = append(args, "--plain", "-")
