@@ -124,11 +124,11 @@ import (
 
 func init() { C.no_statistics() }
 
-// bundle is a number of statements with their values, packed in such a way that C runs
-// them all in one call: a call for each would take as long as SQLite itself. One with a
-// reply is the last before a wait.
+// A bundle holds statements with their values, packed so that C runs all of them in one
+// call: a cgo call for each statement would take as long as SQLite itself. sink.wait sets
+// reply, and receives the first error from it.
 type bundle struct {
-	queries []string // that the statements of no bundle before had
+	queries []string // new ones, which no earlier bundle has
 	packed  []byte
 	ops     int
 	reply   chan error
@@ -136,13 +136,14 @@ type bundle struct {
 
 // The kinds of packed values.
 const (
-	packedInt  = iota // and eight bytes
-	packedText        // and its length and its bytes
+	packedInt  = iota // followed by eight bytes
+	packedText        // followed by its length, in four bytes, and its bytes
 	packedBlob        // likewise
-	packedNull        // and four zeros
+	packedNull        // followed by four zeros
 )
 
-// add adds a statement, which is known by a number, with so many values: up to 255.
+// add adds the statement that has a number, with its packed values. args is how many
+// values there are. add panics when args is above 255 or the number above 65,535.
 func (b *bundle) add(number, args int, values []byte) {
 	if args > math.MaxUint8 || number > math.MaxUint16 {
 		panic("a statement with more values than its packed form can say")
@@ -152,7 +153,7 @@ func (b *bundle) add(number, args int, values []byte) {
 	b.ops++
 }
 
-// appendValues appends values.
+// appendValues appends the packed form of args to p. It panics on a type that is not stored.
 func appendValues(p []byte, args []any) []byte {
 	for _, a := range args {
 		switch v := a.(type) {
@@ -208,14 +209,15 @@ func appendLength(p []byte, kind byte, n int) []byte {
 	return binary.NativeEndian.AppendUint32(append(p, kind), uint32(n))
 }
 
-// A runner runs bundles on a connection. Nobody else may use that in the meantime.
+// A runner runs bundles on a connection, which no other code may use in the meantime.
 type runner struct {
 	db      C.uintptr_t
-	queries []string      // by their numbers
-	stmts   []C.uintptr_t // likewise; 0: not prepared yet
+	queries []string      // by number
+	stmts   []C.uintptr_t // by number; 0: not prepared yet
 }
 
-// newRunner returns a runner for a connection of the driver, whose handle is its field db.
+// newRunner returns a runner for a connection of the driver go-sqlite3, and an error for
+// any other. The driver keeps SQLite's handle in its field db, which it does not export.
 func newRunner(conn any) (*runner, error) {
 	c, ok := conn.(*sqlite3.SQLiteConn)
 	if !ok {
@@ -224,8 +226,9 @@ func newRunner(conn any) (*runner, error) {
 	return &runner{db: C.uintptr_t(reflect.ValueOf(c).Elem().FieldByName("db").Pointer())}, nil
 }
 
-// run runs the statements of a bundle, up to the first that fails. One is prepared when
-// it is met, for those before may make the tables that it is about.
+// run runs the statements of a bundle up to the first that fails, and returns its error.
+// It prepares a statement only when the statement is due, because earlier ones may create
+// the tables that it uses.
 func (r *runner) run(b *bundle) error {
 	if len(b.packed) > math.MaxInt32 {
 		return sqlite3.Error{Code: sqlite3.ErrTooBig}
@@ -251,14 +254,15 @@ func (r *runner) run(b *bundle) error {
 	return nil
 }
 
-// add adds statements that are known from now on.
+// add adds queries, which get the next numbers.
 func (r *runner) add(queries []string) {
 	r.queries = append(r.queries, queries...)
 	r.stmts = append(r.stmts, make([]C.uintptr_t, len(queries))...)
 }
 
-// integers reads the rows of a query for integers into a block. About so many are
-// expected. Nothing may run in the meantime.
+// integers reads the rows of a query, whose columns are all integers, into a block.
+// expected is about how many rows there are; it sizes the block. No other statement may
+// run on the connection in the meantime.
 func (r *runner) integers(expected int64, query string, args ...int64) (*block, error) {
 	text := []byte(query)
 	stmt := C.prepare(r.db, (*C.uchar)(&text[0]), C.int(len(text)))
@@ -295,11 +299,11 @@ func (r *runner) integers(expected int64, query string, args ...int64) (*block, 
 
 func (r *runner) close() {
 	for _, s := range r.stmts {
-		C.finalize(s) // of one that is 0 it does nothing
+		C.finalize(s) // does nothing for 0
 	}
 }
 
-// err returns the error of the last call.
+// err returns the error of the last call of SQLite.
 func (r *runner) err() error {
 	e := sqlite3.Error{
 		Code:         sqlite3.ErrNo(C.errcode(r.db) & 0xff),
@@ -312,7 +316,7 @@ func (r *runner) err() error {
 	return &runError{e, C.GoString(C.errmsg(r.db))}
 }
 
-// runError is an error of SQLite, with its words.
+// runError is an error of SQLite with its message.
 type runError struct {
 	err  sqlite3.Error
 	text string

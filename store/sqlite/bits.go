@@ -12,7 +12,7 @@ type bitWriter struct {
 	n    uint   // their number, less than 8
 }
 
-// put appends the lowest bits of v, no more than 32.
+// put appends the lowest bits of v. The argument bits is their number, at most 32.
 func (w *bitWriter) put(v uint64, bits uint) {
 	w.last |= v & (1<<bits - 1) << w.n
 	for w.n += bits; w.n >= 8; w.n -= 8 {
@@ -21,9 +21,9 @@ func (w *bitWriter) put(v uint64, bits uint) {
 	}
 }
 
-// rice appends a number that is small as a rule: v >> k ones and a zero, and the
-// lowest k bits. Of the gaps between random numbers that takes hardly more than the
-// theory asks for, when 1 << k is about their mean.
+// rice appends v in Rice coding, which suits numbers that are usually small: v >> k ones,
+// a zero, and the lowest k bits. For gaps between random numbers its size is close to the
+// theoretical minimum when 1 << k is about the mean gap.
 func (w *bitWriter) rice(v uint64, k uint) {
 	for q := v >> k; q > 0; q -= min(q, 32) {
 		w.put(1<<min(q, 32)-1, uint(min(q, 32)))
@@ -32,7 +32,7 @@ func (w *bitWriter) rice(v uint64, k uint) {
 	w.put(v, k)
 }
 
-// end fills the last byte and returns all.
+// end fills the last byte with zeros and returns all bytes.
 func (w *bitWriter) end() []byte {
 	if w.n > 0 {
 		w.b = append(w.b, byte(w.last))
@@ -40,8 +40,8 @@ func (w *bitWriter) end() []byte {
 	return w.b
 }
 
-// bitReader reads what a bitWriter wrote. Behind the end there are zeros, and missing
-// is set.
+// bitReader reads the bytes of a bitWriter. After the end it returns zeros and sets
+// missing.
 type bitReader struct {
 	b       []byte
 	last    uint64
@@ -72,14 +72,14 @@ func (r *bitReader) rice(k uint) uint64 {
 	return q<<k | r.take(k)
 }
 
-// riceBits returns how many bits of the gaps between n numbers up to last are best
-// kept as they are.
+// riceBits returns the k of rice that suits the gaps between n sorted numbers from 0 to
+// last.
 func riceBits(last uint64, n int) uint {
 	return uint(max(0, bits.Len64(last/uint64(n))-1))
 }
 
-// appendSorted appends some numbers in rising order: how many there are, the bits that
-// are kept of each gap, and the gaps.
+// appendSorted appends numbers, which must be in rising order, to dst: their number, the
+// k of rice, and the gaps between them. It appends nothing for an empty list.
 func appendSorted(dst []byte, sorted []uint32) []byte {
 	if len(sorted) == 0 {
 		return dst
@@ -93,7 +93,8 @@ func appendSorted(dst []byte, sorted []uint32) []byte {
 	return w.end()
 }
 
-// decodeSorted appends the numbers of several appendSorted to dst.
+// decodeSorted appends the numbers in data, which one or more calls of appendSorted wrote,
+// to dst. It returns errBlock when data is damaged.
 func decodeSorted(dst []uint32, data []byte) ([]uint32, error) {
 	for len(data) > 0 {
 		n, size := binary.Uvarint(data)

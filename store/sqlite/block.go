@@ -10,19 +10,18 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// A block is a number of rows of integers, column by column and compressed. Its
-// rows are not written one by one, because there are millions of them, and
-// they are read together.
+// A block holds rows of integers, column by column and compressed. These are not rows of
+// SQLite, because there are millions of them, and they are read together.
 //
-// It begins with a version, the number of rows and of columns. A column is the
-// way in which it is kept and, but for those that are 0 throughout, the
-// length of its bytes and the bytes. All behind the numbers is compressed.
+// A stored block begins with a version, the number of rows and the number of columns. The
+// columns follow, compressed together. Each column is its encoding (columnZero and so on)
+// and, unless it is 0 throughout, the length of its bytes and the bytes.
 type block struct {
 	rows int
 	cols [][]int64 // nil: 0 throughout, or not wanted
 
-	raw     []byte    // room for what decode reads
-	buffers [][]int64 // of columns
+	raw     []byte    // decompressed bytes; decode uses the memory again
+	buffers [][]int64 // likewise, of the columns
 }
 
 // columns is a set of columns of a block.
@@ -32,17 +31,17 @@ const allColumns = ^columns(0)
 
 const blockVersion = 1
 
-// The ways in which a column is kept.
+// The encodings of a column.
 const (
 	columnZero   = iota
 	columnPlain  // zigzag varints
 	columnDelta  // zigzag varints of the differences
-	columnSparse // of the values that are not 0: how many rows after the last, and the value
+	columnSparse // for each value that is not 0: its distance in rows from the one before, and the value
 )
 
 var errBlock = errors.New("a block of numbers is damaged")
 
-// at returns a value.
+// at returns the value in a column and a row.
 func (b *block) at(column, row int) int64 {
 	if c := b.cols[column]; c != nil {
 		return c[row]
@@ -94,7 +93,7 @@ var compressor = sync.OnceValue(func() *zstd.Encoder {
 		zstd.WithWindowSize(1<<20),
 		zstd.WithLowerEncoderMem(true))
 	if err != nil {
-		panic(err) // the options are right
+		panic(err) // cannot happen: the options are constants
 	}
 	return e
 })
@@ -121,7 +120,7 @@ func newPacking(rows, columns int) *packing {
 	return &packing{head: head, column: make([]int64, rows)}
 }
 
-// add adds a column whose values at returns by their rows.
+// add adds a column. at returns its value in a row.
 func (p *packing) add(at func(row int) int64) {
 	for i := range p.column {
 		p.column[i] = at(i)
@@ -129,12 +128,12 @@ func (p *packing) add(at func(row int) int64) {
 	p.raw = appendColumn(p.raw, p.column)
 }
 
-// end appends the block.
+// end appends the block to dst.
 func (p *packing) end(dst []byte) []byte {
 	return compressor().EncodeAll(p.raw, append(dst, p.head...))
 }
 
-// appendBlock appends the block of some columns, which have the same length.
+// appendBlock appends a block of some columns, which must have the same length, to dst.
 func appendBlock(dst []byte, cols ...[]int64) []byte {
 	p := newPacking(0, len(cols))
 	p.head = binary.AppendUvarint(binary.AppendUvarint(p.head[:1], uint64(len(cols[0]))), uint64(len(cols)))
@@ -197,10 +196,11 @@ func varintLen(v int64) (n int) {
 	return n
 }
 
-// decode reads a block into b, whose buffers are used again.
+// decode reads a block into b. It uses the buffers of b again, so the columns of an earlier
+// decode become invalid. It returns errBlock when data is damaged.
 func (b *block) decode(data []byte) error { return b.decodeOnly(data, allColumns) }
 
-// decodeOnly reads no more than some columns of a block.
+// decodeOnly is decode for the wanted columns only; the others are nil.
 func (b *block) decodeOnly(data []byte, wanted columns) error {
 	if len(data) == 0 || data[0] != blockVersion {
 		return errBlock
@@ -235,8 +235,8 @@ func (b *block) decodeOnly(data []byte, wanted columns) error {
 	return nil
 }
 
-// decodeColumn reads a column of which no more than its length is looked at unless
-// it is wanted.
+// decodeColumn reads the first column of raw, and returns the bytes after it as rest. It
+// skips the bytes of a column that is not wanted.
 func decodeColumn(raw []byte, rows int, buf []int64, wanted bool) (c []int64, rest []byte, err error) {
 	if len(raw) == 0 {
 		return nil, nil, errBlock
@@ -295,8 +295,8 @@ func decodeAll(raw []byte, c []int64, delta bool) error {
 	return nil
 }
 
-// longVarint reads a varint of two to four bytes, the first of x; n is 0 when it is
-// longer. Differences of times are such.
+// longVarint reads a varint of two to four bytes from the lowest bytes of x; n is 0 when
+// it is longer. Differences between times usually have two to four bytes.
 func longVarint(x uint64) (v uint64, n int) {
 	switch {
 	case x&0x8000 == 0:

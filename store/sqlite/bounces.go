@@ -12,29 +12,30 @@ import (
 	"mailfail/store/fleet"
 )
 
-// What a bounce reports, the log of the server that sent the mail may report too, as
-// a failure or as a delivery. Both are compared when a batch ends, whichever was read
-// first. A bounce that a log has as a failure stays so; one that a log has as
-// delivered may yet turn out to be a failure in the log of another server. So the
-// result depends on what the logs say, not on their order.
+// The log of the server that sent the mail may report the same recipient as a bounce, as
+// failed or as delivered. The Writer compares the two when a batch ends, whichever was read
+// first. When a log reports the failure, that is final; when a log reports a delivery, the
+// log of another server may still report the failure. So the result depends on the content
+// of the logs, not on their order.
 
-// bounces are those that a log may yet report.
+// bounces holds the bounces that a log may still report.
 type bounces struct {
 	byID      map[int64][]*bounce  // by idHash of Message-ID and queue ids
 	unsettled map[*bounce]struct{} // to be compared with the rows of messages when the batch ends
-	unsought  []*bounce            // likewise with the deliveries
+	unsought  []*bounce            // likewise with deliveries
 }
 
 // bounce is a row of the table feedback.
 type bounce struct {
 	id, time, attempt int64
 	kind              store.FeedbackKind
-	sentAt, sent      int64    // of the latest delivery
+	sentAt, sent      int64    // time and series of the latest delivery; 0: none
 	messageID         string   // "" unknown
-	ids, addresses    []string // ids: all
+	ids, addresses    []string // ids: the Message-ID and the queue ids
 }
 
-// newBounce returns a bounce with ids and addresses as the table has them.
+// newBounce returns a bounce. ids and addresses are as in the table: separated by spaces,
+// a Message-ID first.
 func newBounce(ids, addresses string) *bounce {
 	b := &bounce{ids: strings.Fields(ids), addresses: strings.Fields(addresses)}
 	if len(b.ids) > 0 && b.ids[0][0] == '<' {
@@ -43,9 +44,9 @@ func newBounce(ids, addresses string) *bounce {
 	return b
 }
 
-// isAbout reports whether b is about a message. Queue ids are used again, by other
-// servers too: they count where a Message-ID is not known. It is given by its hash, 0
-// for none.
+// isAbout reports whether b is about a message, given by the idHash of its Message-ID, 0
+// for none, and its queue id. Servers use queue ids again, and two servers may use the same
+// one: queue ids are compared only where one of the two Message-IDs is unknown.
 func (b *bounce) isAbout(messageID int64, queueID string) bool {
 	if messageID != 0 && b.messageID != "" {
 		return messageID == idHash([]byte(b.messageID))
@@ -53,14 +54,15 @@ func (b *bounce) isAbout(messageID int64, queueID string) bool {
 	return slices.Contains(b.ids, queueID)
 }
 
-// Mail comes back within days: then a bounce is about mail that was sent before.
+// Mail comes back within days: a bounce is about mail that was sent at most bounceWithin
+// before it. maxWaiting bounds the bounces that loadBounces reads.
 const (
 	bounceWithin = 32 * 24 * time.Hour
-	bounceSkew   = time.Hour // by which clocks of servers may differ
+	bounceSkew   = time.Hour // the most by which clocks of servers may differ
 	maxWaiting   = 50_000
 )
 
-// isOf reports whether b is about mail to an address that was heard of at a time.
+// isOf reports whether b can be about mail to an address that a log reports at a time.
 func (b *bounce) isOf(address string, time int64) bool {
 	return time >= b.time-bounceWithin.Microseconds() && time <= b.time+bounceSkew.Microseconds() &&
 		slices.ContainsFunc(b.addresses, func(a string) bool { return strings.EqualFold(a, address) })
@@ -77,7 +79,8 @@ func (s *bounces) add(b *bounce) {
 	s.unsettled[b] = struct{}{}
 }
 
-// heardOf notes that there is a row of a message that a bounce may be about.
+// heardOf marks the bounces that may be about a message for the next comparison, because
+// the message has a row.
 func (s *bounces) heardOf(m *store.Message) {
 	if len(s.byID) == 0 || m.Format == store.BouncesFormat {
 		return
@@ -89,7 +92,7 @@ func (s *bounces) heardOf(m *store.Message) {
 	}
 }
 
-// loadBounces reads the bounces that a log may yet report.
+// loadBounces reads the bounces that a log may still report.
 func (w *Writer) loadBounces() error {
 	w.bounces = bounces{}
 	return w.each(`SELECT id, time, attempt, kind, IFNULL(sent_at, 0), IFNULL(sent, 0), ids, addresses FROM feedback
@@ -106,14 +109,14 @@ func (w *Writer) loadBounces() error {
 		}, store.FeedbackUnmatched, store.FeedbackRefused, bounceWithin.Microseconds(), maxWaiting)
 }
 
-// searchAll lets all bounces that are not settled be looked for among the deliveries.
+// searchAll adds all unsettled bounces to those that are looked for among the deliveries.
 func (w *Writer) searchAll() {
 	for b := range w.bounces.unsettled {
 		w.bounces.unsought = append(w.bounces.unsought, b)
 	}
 }
 
-// addBounce adds what a bounce reports with an attempt.
+// addBounce stores the bounce that reported an attempt. attempt is the id of its row.
 func (w *Writer) addBounce(a *store.Attempt, attempt int64) {
 	b := newBounce(store.Clean(string(a.MessageID)+" "+string(a.Bounce.QueueIDs)),
 		strings.ToLower(store.Clean(string(a.Address)+" "+string(a.Bounce.Original))))
@@ -126,7 +129,7 @@ func (w *Writer) addBounce(a *store.Attempt, attempt int64) {
 	w.bounces.unsought = append(w.bounces.unsought, b)
 }
 
-// AddComplaint adds a complaint, once.
+// AddComplaint stores a complaint, unless one with its Message-ID and address is stored.
 func (w *Writer) AddComplaint(c *store.Complaint) {
 	id, address := store.Clean(string(c.MessageID)), strings.ToLower(store.Clean(string(c.Address)))
 	w.note(fleet.Feedback, w.lastID["feedback"]+1)
@@ -135,7 +138,7 @@ func (w *Writer) AddComplaint(c *store.Complaint) {
 		store.Clean(c.Type), int64(hash64(id+"\x00"+address)))
 }
 
-// deliveredBefore notes a delivery that a bounce is about.
+// deliveredBefore passes a delivery to accepted for each bounce that is about it.
 func (w *Writer) deliveredBefore(d *store.Delivery) {
 	if len(w.bounces.byID) == 0 {
 		return
@@ -150,9 +153,10 @@ func (w *Writer) deliveredBefore(d *store.Delivery) {
 	}
 }
 
-// accepted notes a delivery of the mail that b reports as failed. The latest counts.
+// accepted stores that a log reports a delivery of the mail that b reports as failed. The
+// latest delivery counts, and none does when a log has reported the failure.
 func (w *Writer) accepted(b *bounce, series, time int64) {
-	time = floor(time, 1_000_000) * 1_000_000 // as blocks of deliveries have it
+	time = floor(time, 1_000_000) * 1_000_000 // whole seconds, as in blocks of deliveries
 	if b.kind == store.FeedbackRepeated || b.sent != 0 &&
 		(time < b.sentAt || time == b.sentAt && series <= b.sent) {
 		return
@@ -162,8 +166,8 @@ func (w *Writer) accepted(b *bounce, series, time int64) {
 	w.sink.exec("UPDATE feedback SET kind = ?, sent = ?, sent_at = ? WHERE id = ?", int64(b.kind), series, time, b.id)
 }
 
-// failed notes that a log has the failure that b reports, of a recipient. Where it
-// has no reply, it gets that of the bounce.
+// failed stores that a log reports the failure in b, for a recipient. When the log has no
+// reply, the failing attempt gets the reply of the bounce.
 func (w *Writer) failed(b *bounce, recipient int64) error {
 	b.kind = store.FeedbackRepeated
 	w.note(fleet.Feedback, b.id)
@@ -179,7 +183,8 @@ func (w *Writer) failed(b *bounce, recipient int64) error {
 	return nil
 }
 
-// settleBounces compares the bounces with what logs report, when a batch ends.
+// settleBounces compares the bounces with the deliveries and the rows of logs. It is called
+// when a batch ends.
 func (w *Writer) settleBounces() error {
 	if len(w.bounces.unsettled) == 0 {
 		return nil
@@ -197,20 +202,21 @@ type told struct {
 	messageID, queueID        string
 	address                   string
 	state                     registry.State
-	at                        int64
+	at                        int64 // of the final state, or first_seen before there is one
 }
 
-// findTold finds the recipients of messages that bounces may be about. The parameter
-// lists [bounce, message].
+// findTold finds the recipients of messages that bounces may be about. Parameters: a list
+// of [bounce, message], and the format of bounces, whose messages are left out.
 const findTold = `SELECT j.value ->> 0, r.id, r.series, m.message_id, m.queue_id, IFNULL(t.text, r.address), r.state, IFNULL(r.final_at, r.first_seen)
 	FROM json_each(?) AS j CROSS JOIN message_rows AS m ON m.id = j.value ->> 1 CROSS JOIN recipient_rows AS r ON r.message = m.id LEFT JOIN texts AS t ON t.id = r.address
 	WHERE m.format <> (SELECT id FROM names WHERE text = ?)`
 
-// searchRows compares bounces with the rows of messages. Those of which there is a
-// message are compared again when the next batch ends.
+// searchRows compares the unsettled bounces with the rows of messages. A bounce whose
+// message has a row, but is not reported as failed, is compared again when the next
+// batch ends.
 func (w *Writer) searchRows() error {
 	byID := map[int64]*bounce{}
-	var ids []int64 // of the bounces of ranges
+	var ids []int64 // of the bounce of each range
 	var ranges []lookupRange
 	for b := range w.bounces.unsettled {
 		byID[b.id] = b
@@ -273,7 +279,7 @@ func (w *Writer) searchRows() error {
 	return nil
 }
 
-// searchDeliveries looks for bounces among the deliveries that are kept.
+// searchDeliveries looks for the mail of bounces among the stored deliveries.
 func (w *Writer) searchDeliveries(list []*bounce) error {
 	if len(list) == 0 {
 		return nil
@@ -309,7 +315,8 @@ func (w *Writer) searchDeliveries(list []*bounce) error {
 	return err
 }
 
-// searchBlock looks for bounces in a block of deliveries.
+// searchBlock looks for the mail of bounces in a block of deliveries. wanted has the
+// bounces by idHash.
 func (w *Writer) searchBlock(id int64, wanted map[int64][]*bounce) error {
 	var l deliveries
 	var rows []delivered
@@ -343,8 +350,8 @@ func (w *Writer) searchBlock(id int64, wanted map[int64][]*bounce) error {
 	return nil
 }
 
-// addressOf returns the address of a delivery, which may lack the domain of its
-// series.
+// addressOf returns the address of a delivery. It adds the domain of the series where the
+// block leaves that out.
 func (w *Writer) addressOf(l *deliveries, r *delivered) (string, error) {
 	address := string(l.local(r))
 	if !strings.HasSuffix(address, "@") {

@@ -14,9 +14,8 @@ import (
 	"mailfail/store"
 )
 
-// Check returns what is wrong with the database, nothing when all is well:
-// SQLite's own check of every page and index, and then every block of counts is
-// read.
+// Check returns the faults of the database, none when it is sound. It runs SQLite's check
+// of every page and index, and if that finds nothing, reads every block of counts.
 func (db *DB) Check(ctx context.Context) (faults []string, err error) {
 	rows, err := db.ro.QueryContext(ctx, "PRAGMA integrity_check(20)")
 	if err != nil {
@@ -44,9 +43,8 @@ func (db *DB) Check(ctx context.Context) (faults []string, err error) {
 	return faults, ctx.Err()
 }
 
-// Backup writes a copy of the database, of one moment, to path, which must not
-// exist. Others may write meanwhile. An interrupted backup leaves nothing at
-// path.
+// Backup writes a consistent copy of the database to path, which must not exist. Other
+// processes may write in the meantime. An interrupted backup leaves nothing at path.
 func (db *DB) Backup(ctx context.Context, path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 		if err == nil {
@@ -55,7 +53,7 @@ func (db *DB) Backup(ctx context.Context, path string) error {
 		return fmt.Errorf("back up to %s: %w", path, err)
 	}
 	removeInterrupted(filepath.Dir(path))
-	// In a folder that strangers cannot look into, because SQLite makes the file.
+	// SQLite sets the mode of the new file, so it is made in a folder that other users cannot enter.
 	dir, err := os.MkdirTemp(filepath.Dir(path), backupFolder)
 	if err != nil {
 		return fmt.Errorf("back up to %s: %w", path, err)
@@ -68,7 +66,7 @@ func (db *DB) Backup(ctx context.Context, path string) error {
 	for _, step := range []func() error{
 		func() error { return os.Chmod(copied, 0o640) },
 		func() error { return syncFile(copied) },
-		func() error { return os.Link(copied, path) }, // does not replace what was made meanwhile
+		func() error { return os.Link(copied, path) }, // does not replace a file that was made meanwhile
 	} {
 		if err := step(); err != nil {
 			return fmt.Errorf("back up to %s: %w", path, err)
@@ -79,10 +77,10 @@ func (db *DB) Backup(ctx context.Context, path string) error {
 
 const backupFolder = ".mailfail-backup-*"
 
-// removeInterrupted removes from a folder what backups have left that were killed a
-// day ago or earlier, so that they do not fill the disk.
+// removeInterrupted removes the remains of backups that were killed more than a day ago
+// from a folder, so that they do not fill the disk.
 func removeInterrupted(dir string) {
-	left, _ := filepath.Glob(filepath.Join(dir, backupFolder)) // a [ in dir: none
+	left, _ := filepath.Glob(filepath.Join(dir, backupFolder)) // with a [ in dir it finds none
 	for _, folder := range left {
 		if info, err := os.Lstat(folder); err == nil && info.IsDir() &&
 			time.Since(info.ModTime()) > 24*time.Hour {
@@ -99,15 +97,15 @@ func syncFile(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// Size is how much a table holds.
+// Size is the size of a table.
 type Size struct {
-	Table string // "" for pages of the file that are free
+	Table string // "" for the free pages of the file; Rows is then their number
 	Rows  int64
 	Bytes int64 // of the values; SQLite adds a few bytes a row, and indexes
 }
 
-// Sizes returns what each table holds, the largest first, and last what is free
-// inside the file.
+// Sizes returns the size of each table, the largest first, and then that of the free pages
+// of the file.
 func (db *DB) Sizes(ctx context.Context) (sizes []Size, err error) {
 	err = db.transaction(ctx, func(t *tx) error {
 		sizes = nil
@@ -139,7 +137,7 @@ func (db *DB) Sizes(ctx context.Context) (sizes []Size, err error) {
 	return sizes, db.explain("measure", err)
 }
 
-// tablesOf returns for each table what measures its columns.
+// tablesOf returns for each table the SQL expressions for the lengths of its columns.
 func tablesOf(ctx context.Context, t *tx) (map[string][]string, error) {
 	rows, err := t.conn.QueryContext(ctx, `SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c
 		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'`)
@@ -158,5 +156,5 @@ func tablesOf(ctx context.Context, t *tx) (map[string][]string, error) {
 	return tables, rows.Err()
 }
 
-// quoteName quotes a name for SQL: a database may have tables that others made.
+// quoteName quotes a name for SQL: a database may have tables that other programs made.
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -9,38 +9,38 @@ import (
 	"mailfail/store"
 )
 
-// catalog holds the dictionaries of a database. It is shared by answers and not
-// changed once it is made.
+// catalog holds the dictionaries of a database. Answers share it, so nothing changes it
+// once it is made.
 type catalog struct {
 	names  []string // by id
-	relays []int64  // provider by relay
+	relays []int64  // id of the provider's name by that of the relay
 	series []series
-	places []int32 // of series by id, plus 1
+	places []int32 // in series by id, plus 1; 0: none
 	causes map[int64]*cause
 	labels []label // of causes
 
 	codes, reasons []string // of labels
-	mtas           []string // of formats
-	mtaOf          []int32  // place in mtas by the name of a format
+	mtas           []string // that formats belong to
+	mtaOf          []int32  // place in mtas, plus 1, by the id of a format's name
 
-	// noCause is the cause for what is known of no cause: a recipient that was
-	// given up without having been tried, or before this log.
+	// noCause stands in where the log has no cause: the server gave a recipient up without
+	// an attempt, or made its attempts before this log begins.
 	noCause *cause
 
 	key catalogKey
 }
 
-// catalogKey says what a catalog was made from. Dictionaries only grow, but for
-// the reasons of causes.
+// catalogKey identifies the content that a catalog was made from. Dictionaries only grow,
+// except that other rules change the reasons of causes.
 type catalogKey struct {
 	names, series, causes, relays int64
 	rules                         string
 }
 
-// label is what groups are labelled with: the code and the reason of causes.
+// label is the code and the reason of causes, by which groups are labelled.
 type label struct {
 	code, reason string
-	both         string // as they are shown together
+	both         string // code and reason, as shown together
 	nCode        int32  // places in catalog.codes and catalog.reasons
 	nReason      int32
 }
@@ -62,8 +62,8 @@ type cause struct {
 	reason   string
 }
 
-// catalog reads the dictionaries, or returns those of the last answer when they
-// are the same.
+// catalog reads the dictionaries, or returns those of the last answer when the database
+// still has the same.
 func (t *tx) catalog() (*catalog, error) {
 	var key catalogKey
 	if _, err := t.one(`SELECT (SELECT max(id) FROM names), (SELECT IFNULL(max(id), 0) FROM series), (SELECT IFNULL(max(id), 0) FROM cause_rows),
@@ -171,7 +171,7 @@ func (t *tx) readSeries(c *catalog) error {
 	})
 }
 
-// name returns the id of a name, or that of ” when there is none with this id.
+// name returns id, or emptyName when no name has this id.
 func (c *catalog) name(id int64) int32 {
 	if id <= 0 || id >= int64(len(c.names)) {
 		return 1
@@ -207,7 +207,7 @@ func (t *tx) readCauses(c *catalog) error {
 	return err
 }
 
-// interner numbers values in the order in which they turn up.
+// interner numbers values in the order in which they are first seen.
 type interner[T comparable] struct {
 	numbers map[T]int32
 	list    []T
@@ -226,7 +226,7 @@ func (n *interner[T]) number(v T) int32 {
 	return i
 }
 
-// place returns the place of a series.
+// place returns the place of a series in c.series; ok is false when there is no such series.
 func (c *catalog) place(id int64) (int, bool) {
 	if uint64(id) >= uint64(len(c.places)) || c.places[id] == 0 {
 		return 0, false
@@ -234,8 +234,8 @@ func (c *catalog) place(id int64) (int, bool) {
 	return int(c.places[id]) - 1, true
 }
 
-// value returns where a series stands in a dimension that is not of causes, as a
-// number that text takes.
+// value returns the value of a series in a dimension, as a number that text takes. In
+// dimensions of causes it is emptyName.
 func (c *catalog) value(s *series, d store.Dimension) int32 {
 	switch d {
 	case store.ByDomain:
@@ -263,16 +263,16 @@ func (c *catalog) value(s *series, d store.Dimension) int32 {
 
 const (
 	emptyName    = 1      // the id of ''
-	ownDirection = 1 << 8 // beside the values of registry.Direction
-	noValue      = -1     // of what succeeded, or has no code, in a dimension of causes
+	ownDirection = 1 << 8 // not a value of registry.Direction
+	noValue      = -1     // in a dimension of causes: no failure, or no code or reason
 )
 
-// provider returns the name of the operator of the relay.
+// provider returns the id of the name of the operator of the relay.
 func (c *catalog) provider(s *series) int32 { return c.operator(s.relay) }
 
 func (c *catalog) operator(relay int32) int32 { return max(emptyName, int32(c.relays[relay])) }
 
-// labelValue returns where causes with a label stand in a dimension of causes.
+// labelValue returns the value of causes with a label in a dimension of causes.
 func (c *catalog) labelValue(label int32, d store.Dimension) int32 {
 	l := &c.labels[label]
 	switch {
@@ -284,7 +284,7 @@ func (c *catalog) labelValue(label int32, d store.Dimension) int32 {
 	return noValue
 }
 
-// text returns a value of a dimension in words.
+// text returns the text of a value of a dimension, "" for noValue.
 func (c *catalog) text(d store.Dimension, value int32) string {
 	if value == noValue {
 		return ""
@@ -307,8 +307,8 @@ func (c *catalog) text(d store.Dimension, value int32) string {
 
 func (c *catalog) valueText(s *series, d store.Dimension) string { return c.text(d, c.value(s, d)) }
 
-// directionName returns the name of the direction; messages that a server made
-// itself to report failures have one of their own.
+// directionName returns the name of the direction. For messages that a server made itself
+// to report failures, that is store.OwnDirection.
 func (s *series) directionName() string {
 	if s.own {
 		return store.OwnDirection
@@ -316,7 +316,7 @@ func (s *series) directionName() string {
 	return s.direction.String()
 }
 
-// filter is what was asked for, less what is counted elsewhere.
+// filter is the filter of a question, without the formats whose attempts are counted elsewhere.
 type filter struct {
 	store.Filter
 	without []string // formats whose attempts another log reports too, see leaveOut
@@ -337,8 +337,8 @@ func (f *filter) matchCause(c *cause) bool {
 	return f.MatchCause(c.reply, c.enhanced, c.reason)
 }
 
-// wantedOfRejections is wanted for rejections: they are incoming mail, and their
-// senders are not in the series.
+// wantedOfRejections is wanted for rejections. All of them are incoming mail, and their
+// series have no sender, so the filter of senders does not apply to series here.
 func (f *filter) wantedOfRejections(c *catalog) []bool {
 	if !store.MatchName(f.Directions, registry.DirectionIncoming.String()) {
 		return make([]bool, len(c.series))
@@ -348,8 +348,8 @@ func (f *filter) wantedOfRejections(c *catalog) []bool {
 	return g.wanted(c)
 }
 
-// wanted returns for each place whether its series is asked for. Each name is
-// compared once, not each series, and only where something is asked of it.
+// wanted reports for each place whether the filter matches its series. To save time it
+// compares each name once rather than once a series, and skips lists that are empty.
 func (f *filter) wanted(c *catalog) []bool {
 	wanted := make([]bool, len(c.series))
 	match := func(list []string, matches func([]string, string) bool) func(int32) bool {

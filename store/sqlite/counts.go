@@ -16,7 +16,7 @@ const (
 	countSeries = iota
 	countCause
 	countMinute
-	countFields // the first of them
+	countFields // column of the first field of store.Counts
 )
 
 const (
@@ -32,18 +32,19 @@ const (
 )
 
 const (
-	blocksPerHour = 1024 // room for their numbers in counts.id
+	blocksPerHour = 1024 // counts.id is hour * blocksPerHour + number of the block
 	minutesPerDay = 24 * 60
 )
 
-// countEntry is something that was counted since the last flush.
+// countEntry holds numbers that were counted since the last flush.
 type countEntry struct {
-	hourSeries  int64 // hour and, in the lower half, series: entries are sorted by it
+	hourSeries  int64 // hour and, in the lower half, series; entries are sorted by it
 	causeMinute int64 // cause and minute of the hour, likewise
 	n           [fields]int16
 }
 
-// add adds the numbers of an entry with the same key, if there is room for the sums.
+// add adds the numbers of o. It reports false, and changes nothing, when o has another key
+// or a sum has no room.
 func (e *countEntry) add(o *countEntry) bool {
 	if e.hourSeries != o.hourSeries || e.causeMinute != o.causeMinute {
 		return false
@@ -72,8 +73,8 @@ func (w *Writer) Suspend(series, cause, time int64) {
 	w.count(series, cause, time, &store.Counts{Suspended: 1})
 }
 
-// minuteOf returns the minute of a time in microseconds. Counts know no time after the
-// year 6000, which only a wrong clock or a hostile Date names: what is later is there.
+// minuteOf returns the minute of a time in microseconds, at most the last that fits, in
+// the year 6053. Only a wrong clock or a hostile Date names a later time.
 func minuteOf(time int64) int32 {
 	return int32(min(max(store.Minute(time), math.MinInt32), math.MaxInt32))
 }
@@ -86,8 +87,8 @@ func (w *Writer) count(series, cause, time int64, c *store.Counts) {
 	}
 }
 
-// enter keeps numbers until the next flush. One delivery is counted in several ways
-// one after the other, which are one entry.
+// enter keeps numbers until the next flush. It adds them to the last entry when the keys
+// are the same, because one delivery is counted in several ways in succession.
 func (w *Writer) enter(minute int32, series, cause int64, n [fields]int64) {
 	const most = math.MaxInt16 / 2
 	hour := hourOf(minute)
@@ -106,7 +107,7 @@ func (w *Writer) enter(minute int32, series, cause int64, n [fields]int64) {
 	}
 }
 
-// countRow is a row of a block.
+// countRow is a row of a block of counts.
 type countRow struct {
 	series, cause, minute int64
 	n                     [fields]int64
@@ -117,7 +118,7 @@ func (r *countRow) compare(o *countRow) int {
 		cmp.Compare(r.minute, o.minute))
 }
 
-// flushCounts writes what was counted, hour by hour.
+// flushCounts writes the entries since the last flush, hour by hour.
 func (w *Writer) flushCounts() error {
 	if w.countErr != nil {
 		return w.countErr
@@ -138,7 +139,7 @@ func (w *Writer) flushCounts() error {
 
 func hourOf(minute int32) int32 { return int32((int64(minute) - mod(int64(minute), 60)) / 60) }
 
-// countsInOrder returns the places of the entries by hour, series, cause and minute.
+// countsInOrder returns the places of the entries in the order of hour, series, cause, minute.
 func (w *Writer) countsInOrder() []keyed {
 	const sign = 1 << 63
 	list := w.sorting.of(len(w.counts))
@@ -152,7 +153,8 @@ func (w *Writer) countsInOrder() []keyed {
 	return w.sorting.sort()
 }
 
-// foldEntries returns the rows that some entries of one hour make, which are in order.
+// foldEntries returns the rows for the entries at some places. The entries must be of one
+// hour, and in order.
 func (w *Writer) foldEntries(places []keyed) []countRow {
 	n, last := 0, (*countEntry)(nil)
 	differs := func(e *countEntry) bool {
@@ -188,9 +190,9 @@ func withoutZeros(rows []countRow) []countRow {
 	return slices.DeleteFunc(rows, func(r countRow) bool { return r.n == [fields]int64{} })
 }
 
-// addHour adds rows to the counts of an hour. Blocks that are no larger than what
-// is added are joined with it: so there are few of them, and each row is
-// written a few times only, however often something is added.
+// addHour adds rows to the counts of an hour. It joins them with the last blocks that are
+// at most twice as large: so an hour has few blocks, and each row is written only a few
+// times, however often rows are added.
 func (w *Writer) addHour(hour int64, rows []countRow) error {
 	if len(rows) == 0 {
 		return nil
@@ -268,13 +270,13 @@ func appendCountRows(rows []countRow, b *block) []countRow {
 	return rows
 }
 
-// unsummed is a day of which not all sums are there.
+// unsummed is a day some of whose sums are missing.
 type unsummed struct {
 	day  int64
-	most bool // only totals are missing
+	most bool // most sums are there: only totals are missing
 }
 
-// daysToAdd returns the days before the last of which not all sums are there.
+// daysToAdd returns the days before the last counted one some of whose sums are missing.
 func (w *Writer) daysToAdd() (days []unsummed, err error) {
 	err = w.each(`SELECT day, IFNULL(most, 0) FROM (SELECT DISTINCT id / ?1 AS day FROM counts WHERE id < (SELECT max(id) / ?1 * ?1 FROM counts) AND id >= 0)
 		LEFT JOIN (SELECT day, 1 AS most, `+withTotals+` AS done FROM days WHERE day IN (SELECT first / 24 FROM segments WHERE kind = ?2)) USING (day)
@@ -287,7 +289,7 @@ func (w *Writer) daysToAdd() (days []unsummed, err error) {
 	return days, err
 }
 
-// addSums writes the sums of a day that are missing.
+// addSums writes the missing sums of a day.
 func (w *Writer) addSums(d unsummed, quarters *quarterSums) error {
 	if d.most {
 		return w.addTotals(d.day, quarters.series)
@@ -295,7 +297,7 @@ func (w *Writer) addSums(d unsummed, quarters *quarterSums) error {
 	return w.addDay(d.day, quarters)
 }
 
-// addDay writes the sums of a day.
+// addDay writes all sums of a day.
 func (w *Writer) addDay(day int64, quarters *quarterSums) error {
 	sums, hour := newDaySums(w.lastID["series"]), day*24
 	fill := func(until int64) {
@@ -327,10 +329,11 @@ func (w *Writer) addDay(day int64, quarters *quarterSums) error {
 	return err
 }
 
-// daySums adds up the rows of a day by series and cause: most have no cause.
+// daySums adds up the rows of a day by series and cause. Most rows have no cause, and are
+// found by their series alone.
 type daySums struct {
 	of   []int32            // place in rows by series, plus 1
-	more map[[2]int64]int32 // place in rows by series and cause of the others
+	more map[[2]int64]int32 // place in rows of the others, by series and cause
 	rows []countRow
 }
 

@@ -11,42 +11,44 @@ import (
 	"mailfail/store/fleet"
 )
 
-// Deliveries with nothing gone wrong are kept for some days, to be found by
-// address, queue id and Message-ID, in blocks of an hour (see block.go). A block
-// has as columns the series, the second of the hour and the step, a hash of the Message-ID, and
-// the lengths of queue id and address, and behind them the ids, and then the
-// addresses, compressed. An address ends with @ where its domain is that of the
-// series. A filter beside it shows which of these are certainly not in it.
+// Deliveries without an earlier failure are kept for some days, to be found by address,
+// queue id and Message-ID. They are stored in blocks of an hour (see block.go). A block has
+// these columns: the series, the second of the hour with the step, a hash of the
+// Message-ID, the length of the queue id, and the length of the address. After the block
+// come all queue ids and then all addresses, compressed. An address ends with @ where its
+// domain is that of the series. A filter beside the block shows that an address or an id is
+// certainly not in it.
 
-// delivered is a delivery that is not written yet. Its texts are in
-// deliveries.text.
+// delivered is a delivery that is not written yet, or was read from a block. Its queue id
+// and its address are in deliveries.text, in this order.
 type delivered struct {
 	hour           int64
 	series, id     int64 // id is the hash of the Message-ID, 0 unknown
-	second         int32 // and 3600 for each value of step
-	text           int32 // where they begin
-	queueID, local int32 // lengths
+	second         int32 // of the hour, plus 3600 * step
+	text           int32 // offset of the queue id
+	queueID, local int32 // lengths of the queue id and the address
 }
 
-// deliveries are those of a batch.
+// deliveries holds the deliveries of a batch.
 type deliveries struct {
 	rows  []delivered
 	text  []byte
-	since int64 // time from which on they are kept
-	lost  int64 // time of the newest that was not
+	since int64 // deliveries before this time are not kept
+	lost  int64 // time of the newest that was not kept
 }
 
-// maxDeliveries bounds those in memory, and those in a block. Where the blocks of an
-// hour are many, they are of up to crowded times as many.
+// maxDeliveries bounds the deliveries in memory, and those in a block. When an hour has
+// many blocks, a block has up to crowded times as many.
 const (
 	maxDeliveries = 1 << 16
 	crowded       = 4
 )
 
-// KeepDeliveries says from which time on deliveries are kept, in microseconds.
+// KeepDeliveries sets the time, in microseconds, from which deliveries are kept.
 func (w *Writer) KeepDeliveries(since int64) { w.deliveries.since = since }
 
-// AddDelivery keeps a delivery for those who look for it.
+// AddDelivery stores a delivery, to be found by address and id, unless it is older than
+// KeepDeliveries allows.
 func (w *Writer) AddDelivery(d *store.Delivery) {
 	w.deliveredBefore(d)
 	l := &w.deliveries
@@ -82,8 +84,8 @@ func (w *Writer) AddDelivery(d *store.Delivery) {
 	}
 }
 
-// step returns what a delivery is on the way of its message. Where a message was put
-// stands in place of the queue id.
+// step returns the step of a delivery. At StepPlaced, the queue id is the place where the
+// message was put.
 func (r *delivered) step() store.Step { return store.Step(r.second / 3600) }
 
 func floor(v, n int64) int64 {
@@ -93,10 +95,10 @@ func floor(v, n int64) int64 {
 	return v / n
 }
 
-// IDHash returns what a Message-ID is known by in the tables of a fleet, 0 for none.
+// IDHash returns the hash that stands for a Message-ID in the tables of a fleet, 0 for "".
 func IDHash(id string) int64 { return idHash([]byte(id)) }
 
-// idHash returns what a Message-ID is known by, 0 for none.
+// idHash returns the hash that stands for a Message-ID or a queue id, 0 for an empty one.
 func idHash(id []byte) int64 {
 	if len(id) == 0 {
 		return 0
@@ -137,12 +139,13 @@ func (w *Writer) flushDeliveries() error {
 	return nil
 }
 
-// metaDeliveriesFrom is the name in meta of the time from which on all deliveries
-// are kept, in microseconds.
+// metaDeliveriesFrom is the name in meta of the time, in microseconds, from which all
+// deliveries are stored.
 const metaDeliveriesFrom = "deliveries from"
 
-// addDeliveries adds rows to an hour, joined with those of the last blocks that
-// have no more rows. What an hour has no room for, some hundred million, is not kept.
+// addDeliveries adds rows to an hour. It joins them with those of the last blocks, as far
+// as isJoined allows. An hour has room for some hundred million; further ones are not kept,
+// and the horizon moves to the end of this hour.
 func (w *Writer) addDeliveries(hour int64, rows []delivered) error {
 	id, end := hour*blocksPerHour, (hour+1)*blocksPerHour
 	rows = slices.Clip(rows)
@@ -181,8 +184,8 @@ func (w *Writer) addDeliveries(hour int64, rows []delivered) error {
 	return nil
 }
 
-// isJoined reports whether some rows are written together with the n of the block
-// before, of an hour that has room for so many blocks more.
+// isJoined reports whether new rows are written together with the n rows of the block
+// before. room is how many more blocks fit into the hour.
 func isJoined(n, rows int, room int64) bool {
 	if room < blocksPerHour/2 {
 		return n+rows <= crowded*maxDeliveries
@@ -190,7 +193,7 @@ func isJoined(n, rows int, room int64) bool {
 	return n <= 2*rows && n+rows <= maxDeliveries
 }
 
-// encode returns the filter and the block of rows, in the order of time.
+// encode sorts rows by time, and returns their filter and their block.
 func (l *deliveries) encode(rows []delivered) (filter, data []byte) {
 	slices.SortFunc(rows, func(a, b delivered) int {
 		return cmp.Or(cmp.Compare(a.second, b.second), bytes.Compare(l.queueID(&a), l.queueID(&b)),
@@ -221,7 +224,8 @@ func (l *deliveries) encode(rows []delivered) (filter, data []byte) {
 	return filter, compressor().EncodeAll(texts, data)
 }
 
-// read appends the rows of a block, with their texts in l.
+// read appends the rows of a block to rows, and their texts to l.text. It returns errBlock
+// when data is damaged.
 func (l *deliveries) read(rows []delivered, hour int64, data []byte) ([]delivered, error) {
 	size, n := binary.Uvarint(data)
 	if n <= 0 || size > uint64(len(data)-n) {
@@ -263,8 +267,8 @@ func (l *deliveries) read(rows []delivered, hour int64, data []byte) ([]delivere
 	return rows, nil
 }
 
-// A filter has 24 bits for each row; 3 bits are set for each of what a row is
-// found by. What is not in a block is taken to be in one time of some forty.
+// A filter is a Bloom filter with 24 bits for each row. Each address, queue id and
+// Message-ID of a row sets 3 bits. isIn wrongly reports true about one time in forty.
 const filterBits = 3
 
 func filterSize(rows int) int { return 8 + 3*rows }
@@ -287,7 +291,8 @@ func addTo(filter []byte, h uint64) {
 	}
 }
 
-// FilterBits returns the bits of what has a hash, modulo the bits that a filter has.
+// FilterBits returns the bits that a hash sets in a filter. The caller takes them modulo the
+// number of bits of the filter.
 func FilterBits(h uint64) (bits [filterBits]uint64) {
 	for i := range bits {
 		bits[i] = h >> 20

@@ -11,28 +11,28 @@ import (
 	"mailfail/store/fleet"
 )
 
-// cacheLimit bounds the entries of each cache of a dictionary. Beyond it names
-// are looked for one by one, and series and causes may be stored more than once,
-// which no report can distinguish.
+// cacheLimit bounds the entries of each cache of a dictionary. Beyond it, the Writer looks
+// names up one by one, and may store a series or a cause more than once, which does not
+// change any report.
 const cacheLimit = 500_000
 
-// dictionary knows the ids of names, series, causes and texts. It is read from
-// the database when something is not found in it for the first time.
+// dictionary caches the ids of names, series, causes and texts. The Writer reads it from the
+// database when it first looks for something that is not there.
 type dictionary struct {
 	loaded   bool
-	complete bool // all names are here
+	complete bool // names has all stored names
 	names    map[string]int64
 	relays   map[int64]struct{}  // whose provider is stored
 	series   map[seriesIDs]int64 // that were stored when the dictionary was read
-	quick    digests             // series by a digest of its names
+	quick    digests             // ids of series by a digest of their names
 	causes   map[registry.Failure]int64
 	kinds    map[store.Cause]int64 // without a provider
 	texts    digests
-	hasTexts bool   // they were read
+	hasTexts bool   // texts were read from the database
 	key      []byte // scratch
 
 	latestNames latest
-	latestTexts latest // those that have an id
+	latestTexts latest // those that have an id, rather than standing in the row
 
 	host   []byte // of the line before
 	hostID int64  // 0 none
@@ -57,13 +57,13 @@ func (d *dictionary) forget() {
 	}
 }
 
-// tooLarge reports whether it is time to forget.
+// tooLarge reports whether a cache has more than cacheLimit entries.
 func (d *dictionary) tooLarge() bool {
 	return max(len(d.names), len(d.relays), len(d.series), d.quick.n, len(d.causes),
 		len(d.kinds)) > cacheLimit
 }
 
-// load reads what is stored, once.
+// load reads what is stored, once after each forget.
 func (w *Writer) load() error {
 	if w.loaded {
 		return nil
@@ -162,7 +162,7 @@ func (w *Writer) loadCauses() error {
 
 const failureColumns = "reply, enhanced, mta_status, stage, source, signature"
 
-// scanCause reads a row of first and of failureColumns.
+// scanCause reads a row whose columns are those of first and then failureColumns.
 func scanCause(rows *sql.Rows, f *registry.Failure, first ...any) error {
 	var enhanced, status string
 	err := rows.Scan(append(first, &f.Reply, &enhanced, &status, &f.Stage, &f.Source, &f.Signature)...)
@@ -171,7 +171,7 @@ func scanCause(rows *sql.Rows, f *registry.Failure, first ...any) error {
 	return err
 }
 
-// Name returns the id of a name, which is new if need be.
+// Name returns the id of a name. It stores a name that is new.
 func (w *Writer) Name(text []byte) (int64, error) {
 	if len(text) == 0 {
 		return 1, nil
@@ -204,8 +204,8 @@ func (w *Writer) Name(text []byte) (int64, error) {
 	return id, nil
 }
 
-// latest holds what was looked for lately: most lines are about the same few hosts,
-// clients and services.
+// latest caches the texts that were looked up last: most lines are about the same few
+// hosts, clients and services.
 type latest [64]latestID
 
 // latestID is a text and its id.
@@ -214,7 +214,7 @@ type latestID struct {
 	id   int64
 }
 
-// at returns the place of a text, which is not empty.
+// at returns the place of a text, which must not be empty.
 func (l *latest) at(text []byte) *latestID {
 	n := len(text)
 	return &l[(n+int(text[0])+3*int(text[n/2])+7*int(text[n-1]))%len(l)]
@@ -222,8 +222,8 @@ func (l *latest) at(text []byte) *latestID {
 
 func (l *latestID) set(text []byte, id int64) { l.text, l.id = append(l.text[:0], text...), id }
 
-// hostName returns the id of the name of a host, which is mostly that of the line
-// before. An error of the database is returned by Commit.
+// hostName returns the id of the name of a host. It keeps the last one, because most lines
+// have the host of the line before. Commit returns an error of the database.
 func (w *Writer) hostName(host []byte) int64 {
 	if w.hostID == 0 || string(w.host) != string(host) {
 		id, err := w.Name(host)
@@ -237,23 +237,24 @@ func (w *Writer) hostName(host []byte) int64 {
 
 var seeds = [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 
-// digest is a hash that nothing else in a database shares, as far as 96 bits can promise,
-// which is what is kept of it.
+// digest identifies a text by a hash of 128 bits. digests keeps 96 of them, enough to make
+// it very improbable that two texts of a database have the same ones.
 type digest [2]uint64
 
 func digestOf(b []byte) digest { return digest{maphash.Bytes(seeds[0], b), maphash.Bytes(seeds[1], b)} }
 
-// digests finds ids by digests: by half of one to start with, and by the half of the
-// rest. It is a table of its own because a map would look into two places for each.
+// digests is a hash table from digests to ids. The first half of a digest gives the slot
+// to start with; a slot keeps that half, and half of the rest. A Go map would read two
+// places in memory for each lookup.
 type digests struct {
-	slots []digestSlot // a power of two of them, a quarter of which is empty
+	slots []digestSlot // their number is a power of two; a quarter or more are empty
 	n     int
 }
 
 // digestSlot is empty when next is 0.
 type digestSlot struct {
 	key        uint64
-	rest, next uint32 // next is the id, and 1
+	rest, next uint32 // next is the id plus 1
 }
 
 func (d *digests) slot(k digest) *digestSlot {
@@ -290,7 +291,7 @@ func (d *digests) put(k digest, id int64) {
 	*s = digestSlot{k[0], uint32(k[1]), uint32(id) + 1}
 }
 
-// Series returns the id of a series, which is new if need be.
+// Series returns the id of a series. It stores a series that is new.
 func (w *Writer) Series(k *store.SeriesKey) (int64, error) {
 	own := byte(0)
 	if k.Own {
@@ -335,7 +336,7 @@ func (w *Writer) Series(k *store.SeriesKey) (int64, error) {
 	return id, nil
 }
 
-// operator notes the operator behind the relay of a series.
+// operator stores the operator behind the relay of a series, unless it is stored.
 func (w *Writer) operator(relay int64, k *store.SeriesKey) error {
 	if _, ok := w.relays[relay]; ok {
 		return nil
@@ -353,7 +354,7 @@ func (w *Writer) operator(relay int64, k *store.SeriesKey) error {
 	return nil
 }
 
-// Cause returns the id of a cause, which is new if need be.
+// Cause returns the id of a cause. It stores a cause that is new.
 func (w *Writer) Cause(c *store.Cause) (int64, error) {
 	if id, ok := w.causes[c.Failure]; ok {
 		return id, nil
@@ -374,7 +375,7 @@ func (w *Writer) Cause(c *store.Cause) (int64, error) {
 	return id, nil
 }
 
-// kind returns the id of all of a cause but its provider, which is new if need be.
+// kind returns the id of a cause without its provider. It stores one that is new.
 func (w *Writer) kind(c *store.Cause) int64 {
 	k := *c
 	k.Provider = ""
@@ -389,8 +390,8 @@ func (w *Writer) kind(c *store.Cause) int64 {
 	return id
 }
 
-// Reclassify files the stored failures anew when c is of another version than
-// what classified them.
+// Reclassify classifies the stored failures again when c has another version than the
+// classifier that did so before.
 func (w *Writer) Reclassify(ctx context.Context, c store.Classifier) error {
 	if _, err := w.Begin(ctx); err != nil {
 		return err
@@ -402,7 +403,7 @@ func (w *Writer) Reclassify(ctx context.Context, c store.Classifier) error {
 	if err := w.Commit(); err != nil {
 		return err
 	}
-	w.version = -1 // the caller's first batch is out of date in any case
+	w.version = -1 // so that the caller's next Begin reports stale
 	return nil
 }
 

@@ -11,17 +11,18 @@ import (
 	"slices"
 )
 
-// Failing attempts that two logs may report have the same column pair, but for
-// its last bits, which say what log it is. So each kind is found by the index, and
-// nothing else that happened to the message or to the address is looked at.
+// Two logs may report the same failing attempt. Its rows then have the same value in the
+// column pair, except for the last bits, which name the kind of the log. So the index finds
+// each kind, and no other rows of the message or the address are read.
 const (
 	pairTracking = iota
-	pairReply        // of a send log
-	pairLost         // likewise, without a reply: the words are those of the tracking log
+	pairReply        // of a send log, with a reply
+	pairLost         // of a send log, without a reply: the attempt of the tracking log keeps its text
 	pairKinds    = 3 // the bits that name the kind
 )
 
-// pairOf returns the value of that column; ok is false where there is none.
+// pairOf returns the value of the column pair; ok is false for an attempt of another log, or
+// without a Message-ID.
 func pairOf(a *store.Attempt) (pair int64, ok bool) {
 	kind := int64(pairTracking)
 	switch {
@@ -46,7 +47,7 @@ func hash64(s string) uint64 {
 // which tracking logs may report them.
 type span struct{ pair, from, to int64 }
 
-// added notes that a failing attempt was added.
+// added notes a failing attempt, with its time in microseconds, for exact.
 func (w *Writer) added(pair, time int64) {
 	s := span{pair &^ pairKinds, time, time}
 	switch pair & pairKinds {
@@ -58,7 +59,7 @@ func (w *Writer) added(pair, time int64) {
 	w.failing = append(w.failing, s)
 }
 
-// disjoint joins those of spans that overlap.
+// disjoint sorts spans, and joins those that overlap.
 func disjoint(spans []span) []span {
 	slices.SortFunc(spans, func(a, b span) int {
 		return cmp.Or(cmp.Compare(a.pair, b.pair), cmp.Compare(a.from, b.from))
@@ -78,17 +79,18 @@ func disjoint(spans []span) []span {
 // not overlap, as [pair, from, to].
 const inSpans = `SELECT a.id FROM json_each(?) AS j CROSS JOIN attempt_rows AS a ON a.pair = j.value ->> 0 AND a.time BETWEEN j.value ->> 1 AND j.value ->> 2`
 
-// nearest finds the reply of a send log that is nearest to attempt_rows.time on one
-// side of it. Parameter: exactWithin.
+// nearest returns the query for the reply of a send log that is nearest to
+// attempt_rows.time, on the side that between and order select. Parameter 1 is
+// store.ExactWithin in microseconds.
 func nearest(between, order string) string {
 	return fmt.Sprintf(`SELECT * FROM (SELECT s.id, s.time, t.text FROM attempt_rows AS s JOIN texts AS t ON t.id = s.text
 		WHERE s.pair = attempt_rows.pair + %d AND s.time BETWEEN %s ORDER BY s.time %s, t.text LIMIT 1)`, pairReply, between, order)
 }
 
-// The statements that settle such attempts. What they set depends only on the
-// rows that are there, not on the order in which they came.
+// These statements give attempts of tracking logs the causes that send logs report. The
+// result depends only on the rows that are stored, not on the order in which they came.
 var (
-	// Parameters: exactWithin, the attempts.
+	// Parameters: store.ExactWithin in microseconds, a list of attempts.
 	findExact = `UPDATE attempt_rows SET exact = (SELECT id FROM (` +
 		nearest("attempt_rows.time - ?1 AND attempt_rows.time", "DESC") + ` UNION ALL ` + nearest("attempt_rows.time AND attempt_rows.time + ?1", "") + `)
 		ORDER BY abs(time - attempt_rows.time), time, text LIMIT 1) WHERE id IN (SELECT value FROM json_each(?2))`
@@ -99,9 +101,9 @@ var (
 		WHERE id IN (SELECT recipient FROM attempt_rows WHERE id IN (SELECT value FROM json_each(?)))`
 )
 
-// exact lets the failures of tracking logs have the stage and the reply that
-// send logs report of the same message and recipient, for all that were added
-// to either since Begin.
+// exact gives failures of tracking logs the stage and the reply that send logs report for
+// the same message and recipient. It does so for all failures of either log that were added
+// since Begin.
 func (w *Writer) exact() error {
 	spans := disjoint(w.failing)
 	if w.failing = w.failing[:0]; len(spans) == 0 {
@@ -129,7 +131,8 @@ func (w *Writer) exact() error {
 	return nil
 }
 
-// takeWords lets attempts have the cause of the better ones that were found for them.
+// takeWords gives attempts the causes of the attempts that their column exact refers to, and
+// notes all rows that change.
 func (w *Writer) takeWords(attempts []int64) {
 	w.sink.exec(takeExact, list(attempts))
 	w.sink.exec(lastExact, list(attempts))

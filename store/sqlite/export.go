@@ -8,8 +8,8 @@ import (
 	"mailfail/store"
 )
 
-// EachCount calls each with what is only counted in a window, by minute, series
-// and cause, in no order. That is all that the views do not show.
+// EachCount calls each with the counts of a window, by minute, series and cause, in no
+// order. The views of the database show everything else.
 func (db *DB) EachCount(ctx context.Context, w store.Window, each func(*store.CountRow) error) error {
 	return db.read(ctx, func(t *tx) error {
 		cat, err := t.catalog()

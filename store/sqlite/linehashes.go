@@ -9,7 +9,7 @@ import (
 	"mailfail/store"
 )
 
-// Log returns the id of a log, which is new if need be.
+// Log returns the id of a log. It stores a log that is new.
 func (w *Writer) Log(name string) (int64, error) { return w.Name([]byte(name)) }
 
 // Coverage returns the logs that hold lines of a host.
@@ -27,7 +27,7 @@ func (w *Writer) Coverage(host []byte) (logs []store.Coverage, err error) {
 	return logs, w.db.explain("read", err)
 }
 
-// Cover notes that a log holds lines of a host.
+// Cover stores that a log holds lines of a host, from a first to a last minute.
 func (w *Writer) Cover(host []byte, c store.Coverage) error {
 	id, err := w.Name(host)
 	if err == nil {
@@ -36,7 +36,7 @@ func (w *Writer) Cover(host []byte, c store.Coverage) error {
 	return err
 }
 
-// LineHashes returns the lines of a minute in a log.
+// LineHashes returns the hashes of the lines of a minute in a log.
 func (w *Writer) LineHashes(log, minute int64) (hashes []uint32, err error) {
 	w.flushLineHashes()
 	err = w.each("SELECT part, data FROM line_hashes WHERE log = ? AND minute = ?", func(rows *sql.Rows) error {
@@ -55,17 +55,18 @@ func (w *Writer) LineHashes(log, minute int64) (hashes []uint32, err error) {
 	return hashes, w.db.explain("read", err)
 }
 
-// The lines of a minute are in parts, four of which fill a page. All but plainPart,
-// which is of a database before schema 6 and has four bytes a line, hold the lines of
-// one or more batches as appendSorted does: in three bytes a line.
+// The hashes of the lines of a minute are stored in parts; four parts fill a page.
+// plainPart comes from a database before schema 6, and has four bytes a line. The other
+// parts hold the lines of one or more batches, each in the form of appendSorted, which
+// takes three bytes a line.
 const (
 	plainPart     = -1
-	partLines     = 290
+	partLines     = 290 // of one batch, at most
 	mostPartBytes = 960
 )
 
-// AddLineHashes adds lines to those of a minute in a log. It keeps the hashes, and puts
-// them in order.
+// AddLineHashes adds lines to those of a minute in a log. It keeps the slice of hashes and
+// sorts it later, so the caller must not use it again.
 func (w *Writer) AddLineHashes(log, minute int64, hashes []uint32) {
 	w.lineHashes = append(w.lineHashes, minuteLines{log, minute, hashes})
 }
@@ -82,8 +83,8 @@ type linePart struct {
 	data        []byte
 }
 
-// packLines returns the parts in the order in which they are stored: so the pages
-// become full.
+// packLines returns the parts in the order in which the table keeps them, so that SQLite
+// fills its pages.
 func packLines(lines []minuteLines) (parts []linePart) {
 	slices.SortStableFunc(lines, func(a, b minuteLines) int {
 		return cmp.Or(cmp.Compare(a.log, b.log), cmp.Compare(a.minute, b.minute))
@@ -98,8 +99,8 @@ func packLines(lines []minuteLines) (parts []linePart) {
 	return parts
 }
 
-// packLineHashes packs what was added, which takes a while, beside other work. The
-// function that it returns writes it.
+// packLineHashes packs the lines that were added. It does so in another goroutine, because
+// packing takes a while. The returned function waits for that goroutine and writes the parts.
 func (w *Writer) packLineHashes() (write func()) {
 	lines, packed := w.lineHashes, make(chan []linePart, 1)
 	w.lineHashes = nil
@@ -115,14 +116,15 @@ func (w *Writer) packLineHashes() (write func()) {
 
 func (w *Writer) flushLineHashes() { w.packLineHashes()() }
 
-// Lines are kept for a month, as logs are, but not more than maxLineHashes: beyond
-// them the oldest go.
+// Hashes of lines are kept for a month, as logs are, but at most maxLineHashes: of more,
+// the oldest are removed.
 const (
 	lineHashMinutes = 32 * minutesPerDay
 	maxLineHashes   = 12_000_000
 )
 
-// ForgetLineHashes removes the lines of which no other log is expected any more.
+// ForgetLineHashes removes the hashes of lines that no other log is expected to contain any
+// more: lines older than a month, or followed by more than maxLineHashes others.
 func (w *Writer) ForgetLineHashes() error {
 	w.flushLines()
 	w.flushLineHashes()

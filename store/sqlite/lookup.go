@@ -11,29 +11,30 @@ import (
 	"mailfail/store"
 )
 
-// Lookups of messages and rejections are kept in two ways: as rows of lookup
-// when there are few, and in blocks when there are many, in which an entry takes four
-// bytes instead of fifteen, and hardly any time. The blocks of a day are of some runs,
-// within each of which all hashes rise. What is added to a day is joined with all runs
-// that are not larger: so there are few of them, and each entry is written a few
-// times only.
+// Entries find messages and rejections by their ids and addresses. A few entries are stored
+// as rows of the table lookup, many in blocks of lookup_blocks. In a block an entry takes
+// four bytes instead of fifteen, and very little time. The blocks of a day form runs; within
+// a run the hashes rise. Entries that are added to a day are joined with all runs that are
+// not larger: so a day has few runs, and each entry is written only a few times.
 
-// lookupEntry is a row of the table lookup, or part of a block.
+// lookupEntry is a row of the table lookup, or part of a block. ref is 2 * id of a message,
+// or 2 * id + 1 of a rejection.
 type lookupEntry struct {
 	ref       int64
 	day, hash int32
 }
 
-// lookupHash is what an id or an address is found by.
+// lookupHash returns the hash by which an id or an address is found.
 func lookupHash(s string) int32 { return int32(hash64(s)) }
 
-// dayOf returns the day of a time in microseconds.
+// dayOf returns the day, in UTC and counted from 1970, of a time in microseconds.
 func dayOf(time int64) int64 {
 	m := store.Minute(time)
 	return (m - mod(m, minutesPerDay)) / minutesPerDay
 }
 
-// find lets a message be found by s.
+// findMessage adds an entry that finds a message by s, an id or an address. The time is in
+// microseconds.
 func (w *Writer) findMessage(s string, time, id int64) {
 	if s != "" {
 		w.lookups = append(doubled(w.lookups), lookupEntry{2 * id, int32(dayOf(time)), lookupHash(s)})
@@ -46,8 +47,8 @@ func (w *Writer) findRejection(s string, time, id int64) {
 	}
 }
 
-// flushLookups writes the entries in their order, which spares SQLite most of the
-// work.
+// flushLookups writes the entries in the order of their keys, which saves SQLite most of
+// the work.
 func (w *Writer) flushLookups() error {
 	entries := w.sorting.inOrder(w.lookups)
 	w.lookups = w.lookups[:0]
@@ -75,7 +76,7 @@ func (s *sorting) inOrder(entries []lookupEntry) []lookupEntry {
 	for i, k := range list {
 		sorted[i] = entries[k.at]
 	}
-	for i := 0; i < len(list); { // the same hash is there a few times as a rule
+	for i := 0; i < len(list); { // most hashes are there a few times
 		n := i + 1
 		for n < len(list) && list[n].key == list[i].key {
 			n++
@@ -89,18 +90,18 @@ func (s *sorting) inOrder(entries []lookupEntry) []lookupEntry {
 }
 
 const (
-	lookupLevels = 16     // room for the runs of a day in lookup_blocks.run
+	lookupLevels = 16     // lookup_blocks.run is day * lookupLevels + level
 	lookupMax    = 65_536 // rows that become blocks in one transaction
-	lookupBits   = 7_200  // about so many are in a block: four of them fill a page
+	lookupBits   = 7_200  // of a block, about: four blocks fill a page
 )
 
-// lookupMin is how many entries are worth blocks.
+// lookupMin is how many entries are needed to write blocks instead of rows.
 var lookupMin = 1_024
 
-// lookupLevel is the number of a run of n entries within its day.
+// lookupLevel returns the level of a run of n entries, which is its number within the day.
 func lookupLevel(n int) int64 { return min(int64(bits.Len(uint(n/lookupMin)))/2, lookupLevels-1) }
 
-// packLookups writes entries that are in order as blocks, day by day.
+// packLookups writes entries, which must be in order, as blocks, day by day.
 func (w *Writer) packLookups(entries []lookupEntry) error {
 	for len(entries) > 0 {
 		day, n := entries[0].day, 1
@@ -115,7 +116,7 @@ func (w *Writer) packLookups(entries []lookupEntry) error {
 	return nil
 }
 
-// addRun adds entries, which are in order, to the runs of a day.
+// addRun adds entries, which must be in order, to the runs of a day.
 func (w *Writer) addRun(day int64, entries []lookupEntry) error {
 	n, level := len(entries), lookupLevel(len(entries))
 	runs := []*lookupRun{{entries: entries}}
@@ -150,8 +151,8 @@ func (w *Writer) runSize(run int64) (n int, err error) {
 	return n, err
 }
 
-// lookupRun is a run that is joined with others. Of one that is stored, some blocks
-// at a time are in memory, and no longer in the database.
+// lookupRun is a run that is joined with others. A stored run is read some blocks at a
+// time, and these are deleted from the database.
 type lookupRun struct {
 	entries []lookupEntry // the next ones
 	w       *Writer
@@ -164,12 +165,13 @@ type lookupRun struct {
 
 // Tests make these smaller.
 var (
-	runBlocks = 64      // of each run that are in memory
-	runChunk  = 1 << 16 // entries that are written together
+	runBlocks = 64      // of each run that are in memory at a time
+	runChunk  = 1 << 16 // entries that are written at a time
 )
 
-// fill reads the next blocks when nothing is left of those before. What was written
-// under the same number meanwhile has no hash behind last.
+// fill reads the next blocks when no entries of the last ones are left. joinRuns may have
+// written blocks under the number of this run in the meantime: their hashes are not greater
+// than last, so fill does not read them.
 func (r *lookupRun) fill() error {
 	if len(r.entries) > 0 || !r.more {
 		return nil
@@ -194,8 +196,8 @@ func (r *lookupRun) fill() error {
 	return nil
 }
 
-// joinRuns writes the entries of runs as one with a number, which may be that of one
-// of them. Not all are in memory at a time: a day may have millions.
+// joinRuns joins runs into one, whose number may be that of one of them. Only some entries
+// are in memory at a time, because a day may have millions.
 func (w *Writer) joinRuns(run int64, runs []*lookupRun) error {
 	var chunk []lookupEntry
 	for {
@@ -226,7 +228,7 @@ func (w *Writer) joinRuns(run int64, runs []*lookupRun) error {
 	return nil
 }
 
-// putRun writes blocks of a run. All entries of a hash are in one.
+// putRun writes blocks of a run. All entries with the same hash are in the same block.
 func (w *Writer) putRun(run int64, entries []lookupEntry) {
 	if len(entries) == 0 {
 		return
@@ -242,17 +244,19 @@ func (w *Writer) putRun(run int64, entries []lookupEntry) {
 	}
 }
 
-// lookupForm says how the entries of a block are kept: the lowest bits of the gaps
-// between hashes, and the difference between references and the smallest.
+// lookupForm describes how the entries of a block are encoded: gap is the k of rice for the
+// gaps between hashes, and ref is how many bits a reference takes. base is the smallest
+// reference, and is subtracted from all.
 type lookupForm struct {
 	gap, ref uint
 	base     int64
 }
 
-// bits returns what an entry takes, about.
+// bits returns about how many bits an entry takes.
 func (f lookupForm) bits() int { return int(f.gap + 2 + f.ref) }
 
-// lookupShape returns the form of entries, the first of which has its gap behind first.
+// lookupShape returns the form for entries. The gap of the first one begins at the hash
+// first.
 func lookupShape(first int32, entries []lookupEntry) lookupForm {
 	low, high := entries[0].ref, entries[0].ref
 	for i := range entries {
@@ -262,9 +266,9 @@ func lookupShape(first int32, entries []lookupEntry) lookupForm {
 	return lookupForm{riceBits(uint64(span), len(entries)), uint(bits.Len64(uint64(high - low))), low}
 }
 
-// appendLookups appends the data of a block: how many entries there are, their form,
-// and of each the gap behind the hash before and its reference. The first gap is
-// that behind first.
+// appendLookups appends the data of a block: the number of entries, their form, and for each
+// entry the gap since the hash before and the reference. The first gap begins at the hash
+// first.
 func appendLookups(dst []byte, first int32, entries []lookupEntry) []byte {
 	form, last := lookupShape(first, entries), int64(first)
 	dst = append(binary.AppendUvarint(dst, uint64(len(entries))), byte(form.gap), byte(form.ref))
@@ -280,7 +284,7 @@ func appendLookups(dst []byte, first int32, entries []lookupEntry) []byte {
 	return w.end()
 }
 
-// decodeLookups appends the entries of a block to dst.
+// decodeLookups appends the entries of a block to dst. It returns errBlock for damaged data.
 func decodeLookups(dst []lookupEntry, day, first int64, data []byte) ([]lookupEntry, error) {
 	n, size := binary.Uvarint(data)
 	if size <= 0 || len(data) < size+2 || n > uint64(8*len(data)) || data[size] > 32 || data[size+1] > 63 {
@@ -307,7 +311,8 @@ func decodeLookups(dst []lookupEntry, day, first int64, data []byte) ([]lookupEn
 	return dst, nil
 }
 
-// scanLookups appends the entries of a row of first and data, and returns first.
+// scanLookups reads a row with the columns first and data. It appends the entries in data,
+// and returns first.
 func scanLookups(r *sql.Rows, day int64, to []lookupEntry) ([]lookupEntry, int64, error) {
 	var first int64
 	var data sql.RawBytes
@@ -318,8 +323,8 @@ func scanLookups(r *sql.Rows, day int64, to []lookupEntry) ([]lookupEntry, int64
 	return to, first, err
 }
 
-// packRows makes blocks of what stands in rows, if that is much, and reports
-// whether there is more.
+// packRows moves rows of lookup into blocks when there are at least lookupMin, and reports
+// whether there may be more.
 func (w *Writer) packRows() (more bool, err error) {
 	n, _, err := w.find("SELECT count(*) FROM (SELECT 1 FROM lookup LIMIT ?)", lookupMin)
 	if err != nil || n < int64(lookupMin) {
@@ -340,13 +345,14 @@ func (w *Writer) packRows() (more bool, err error) {
 	return len(entries) == lookupMax, w.packLookups(entries)
 }
 
-// lookupRange is what entries are looked for by: hashes, and days.
+// lookupRange is a range of hashes, low to high, and of days, since to until, ends included.
 type lookupRange struct{ low, high, since, until int64 }
 
-// allDays is the range of a hash on whatever day.
+// allDays returns a range of hashes on any day.
 func allDays(low, high int64) lookupRange { return lookupRange{low, high, -1 << 40, 1 << 40} }
 
-// findLookups returns the references of the entries in each of some ranges, in order.
+// findLookups returns for each range the references of its entries, in order and once each.
+// The argument each runs a query and calls row for its rows.
 func findLookups(each func(query string, args []any, row func(*sql.Rows) error) error,
 	ranges []lookupRange) ([][]int64, error) {
 	if len(ranges) == 0 {

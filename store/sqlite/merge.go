@@ -17,28 +17,29 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// Merged says what became of a database that was to be merged.
+// Merged is the result of Merge for one database.
 type Merged struct {
 	Path  string
 	State string // "added", "unchanged", "made anew"
 }
 
-// part is a database whose content another one has.
+// part is a database whose content was merged into another one.
 type part struct {
 	Origin, Path string
-	State        string // of what it held, see stateOf
+	State        string // changes with the content, see partIn
 }
 
-// metaParts is the name in meta of the list of parts.
+// metaParts is the name in meta of the parts by origin, in JSON.
 const metaParts = "merged"
 
-// Merge adds what other databases hold, each in one transaction: a merge that is
-// interrupted leaves out whole databases, and may be done again. What is there
-// already, by the origin of a database, is not added again. When a database has
-// grown since it was merged, db is made anew from all of its parts, which must be
-// among paths then; that takes effect together or not at all.
+// Merge adds the content of other databases, each in one transaction: an interrupted merge
+// leaves out whole databases, and can be run again. Merge knows a database by its origin and
+// does not add it twice. When a database has changed since it was merged, Merge makes db
+// anew from all of its parts, which must then all be among paths; db changes as a whole or
+// not at all.
 //
-// Messages that have not ended stay open where their log is read.
+// Merge does not copy the state of messages that have not ended: they stay open in the
+// database that reads their log.
 func (db *DB) Merge(ctx context.Context, paths []string) ([]Merged, error) {
 	parts := make([]part, len(paths))
 	for i, path := range paths {
@@ -80,8 +81,8 @@ func (db *DB) Merge(ctx context.Context, paths []string) ([]Merged, error) {
 	return done, nil
 }
 
-// mergeAnew makes db of all its parts, in a file beside it, and then takes that
-// over.
+// mergeAnew merges all parts of db into a new file beside it, and then replaces the content
+// of db by that of the file.
 func (db *DB) mergeAnew(ctx context.Context, parts []part, there map[string]part, done *[]Merged) error {
 	named := map[string]bool{}
 	for _, p := range parts {
@@ -154,7 +155,7 @@ func (db *DB) takeOver(ctx context.Context, other *DB) error {
 	})
 }
 
-// partOf looks into a database that is to be merged.
+// partOf describes the database at path. A database that was merged itself is an error.
 func partOf(ctx context.Context, path string) (p part, err error) {
 	db, err := OpenReadOnly(path)
 	if err != nil {
@@ -174,8 +175,8 @@ func partOf(ctx context.Context, path string) (p part, err error) {
 	return p, err
 }
 
-// partIn returns the origin of a database and a text that changes whenever
-// something is read into it, or removed.
+// partIn returns the origin of a database, and as State a text that changes whenever
+// something is read into the database, or removed from it.
 func partIn(ctx context.Context, q querier) (p part, err error) {
 	err = q.QueryRowContext(ctx, `SELECT IFNULL((SELECT value FROM meta WHERE name = 'origin'), ''),
 		(SELECT count(*) || ' ' || IFNULL(sum(id * 31 + offset), 0) || ' ' || IFNULL(max(id), 0) FROM sources) || ' ' ||
@@ -204,7 +205,7 @@ func partsOf(ctx context.Context, q querier) (map[string]part, error) {
 // part.
 const metaPartSources = "merged sources"
 
-// add adds what another database holds.
+// add adds the content of another database, in one transaction.
 func (db *DB) add(ctx context.Context, p part) error {
 	w, err := db.writer()
 	if err != nil {
@@ -234,13 +235,13 @@ func (db *DB) add(ctx context.Context, p part) error {
 	return w.Tidy(ctx)
 }
 
-// merging adds the rows of the database that is attached as other. A row of it gets
-// the id that it has there and the last one that was given here before.
+// merging adds the rows of the database that is attached as other. The id of a row here is
+// the sum of its id there and base.
 type merging struct {
 	*Writer
 	ctx   context.Context
-	base  map[string]int64 // by table
-	names map[int64]int64
+	base  map[string]int64 // last id before the merge, by table
+	names map[int64]int64  // ids here by ids in other
 }
 
 func (m *merging) exec(query string, args ...any) error {
@@ -255,7 +256,7 @@ func (m *merging) add(p part) error {
 	if err := m.refuseRepeats(); err != nil {
 		return err
 	}
-	for _, s := range []*segmented{attempts, recipients, rejections} { // so that those of other can follow
+	for _, s := range []*segmented{attempts, recipients, rejections} { // those of other follow
 		if err := m.segmentAll(s); err != nil {
 			return err
 		}
@@ -279,7 +280,7 @@ func (m *merging) add(p part) error {
 	return nil
 }
 
-// refuseRepeats refuses a database that has read lines that were read here too.
+// refuseRepeats returns an error when other has read a log that was read here too.
 func (m *merging) refuseRepeats() error {
 	var log sql.NullString
 	err := m.conn.QueryRowContext(m.ctx, `SELECT min(o.path) FROM other.sources AS o JOIN main.sources AS s
@@ -290,7 +291,7 @@ func (m *merging) refuseRepeats() error {
 	return err
 }
 
-// segmentAll makes segments of all rows of a table.
+// segmentAll makes segments of all rows of a table that are in none.
 func (w *Writer) segmentAll(s *segmented) error {
 	for w.segmented[s.kind] < w.lastID[s.table] {
 		first := w.segmented[s.kind] + 1
@@ -303,7 +304,8 @@ func (w *Writer) segmentAll(s *segmented) error {
 	return nil
 }
 
-// addNames adds names that are not there, and notes what the others are here.
+// addNames adds the names that are missing here, and notes the ids that the names of other
+// have here.
 func (m *merging) addNames() error {
 	m.names = map[int64]int64{}
 	err := m.exec("CREATE TEMP TABLE IF NOT EXISTS merged_names (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)")
@@ -328,9 +330,10 @@ func (m *merging) addNames() error {
 	})
 }
 
-// mergedTables are the tables whose rows are copied, with what becomes of their
-// columns: "name" and "text" are ids of these, others are ids of a table; "" is
-// copied. A + is added to the row that is there.
+// mergedTables are the tables whose rows are copied. In columns, a colon is followed by the
+// kind of ids that a column holds: "name", or the table of the ids. A column without a colon
+// is copied as it is. end is the end of the INSERT: it decides about rows that are here
+// already.
 var mergedTables = []struct {
 	table   string
 	columns string
@@ -359,8 +362,8 @@ var mergedTables = []struct {
 	{"sources", "id:sources fingerprint fingerprint_len offset line family path device inode size modified state", ""},
 }
 
-// moved returns what an id of other, or NULL, is here; 0 stays 0, and 1 of the
-// texts, which is ”.
+// moved returns the SQL expression that turns an id of other into the id here. NULL and 0
+// stay the same, and so does 1 of the texts, the empty text.
 func (m *merging) moved(table, column string) string {
 	switch table {
 	case "":
@@ -374,8 +377,8 @@ func (m *merging) moved(table, column string) string {
 }
 
 func (m *merging) addRows() error {
-	// A line that is in both has one row: what a segment says of the other one does
-	// not count.
+	// A line that is in both databases gets one row. The row of other is noted as changed,
+	// so that its copy in a segment does not count.
 	err := m.exec(fmt.Sprintf(`INSERT OR IGNORE INTO main.changed SELECT %d, id + %d FROM other.rejection_rows
 		WHERE line_hash IN (SELECT line_hash FROM main.rejection_rows)`, segmentRejections, m.base["rejection_rows"]))
 	for _, t := range mergedTables {
@@ -419,8 +422,8 @@ func (m *merging) addLookups() error {
 	}
 }
 
-// addLookupsBehind adds those blocks of a run that come first behind a hash, and
-// returns the last hash in them and whether there may be more.
+// addLookupsBehind adds the next blocks of a run after a hash. It returns the last hash in
+// them, and whether there may be more blocks.
 func (m *merging) addLookupsBehind(run, hash int64) (last int64, more bool, err error) {
 	const most = 1024 // blocks
 	var entries []lookupEntry
@@ -500,15 +503,16 @@ func (m *merging) addOtherDeliveries() error {
 	return err
 }
 
-// segmentColumns says what the columns of a segment are ids of.
+// segmentColumns names for each column of a segment the kind of ids that it holds: "name", or
+// the table of the ids; "" for none.
 var segmentColumns = map[int64][]string{
 	segmentAttempts:   {"attempt_rows", "", "recipient_rows", "series", "cause_rows", ""},
 	segmentRecipients: {"recipient_rows", "", "", "", "", "series", "cause_rows"},
 	segmentRejections: {"rejection_rows", "", "series", "cause_rows", "", "name", "", ""},
 }
 
-// addOtherSegments adds the segments of rows, some of which may have no other
-// trace.
+// addOtherSegments adds the segments of rows. Some of the rows may have been pruned, so that
+// only a segment has them.
 func (m *merging) addOtherSegments() error {
 	for _, s := range []*segmented{attempts, recipients, rejections} {
 		base := m.base[s.table]
@@ -543,7 +547,7 @@ func (m *merging) addOtherSegments() error {
 	return nil
 }
 
-// move turns the ids in a block of other into ours.
+// move turns the ids in a block of other into the ids here.
 func (m *merging) move(b *block, columns []string) {
 	for c, table := range columns {
 		if table == "" || b.cols[c] == nil {
@@ -566,7 +570,7 @@ func (m *merging) move(b *block, columns []string) {
 	}
 }
 
-// note notes what was added, and from when on it is whole.
+// note stores which database was added, and from which times on the content is complete.
 func (m *merging) note(p part) error {
 	parts := map[string]part{}
 	text, err := m.Meta(metaParts)
@@ -582,9 +586,9 @@ func (m *merging) note(p part) error {
 		return err
 	}
 	m.PutMeta(metaParts, string(list))
-	m.PutMeta("rules", "") // it may have been filed by others
+	m.PutMeta("rules", "") // other rules may have classified the causes
 	if m.push != nil {
-		m.push.Whole = false // what has no rising ids is sent anew
+		m.push.Whole = false // tables without rising ids are sent again
 		if err := m.putPush(m.push); err != nil {
 			return err
 		}

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// migrations bring a database to the next schema, by the one it has, in one
-// transaction each. What takes long follows in steps, see upgrade.
+// migrations bring a database to the next schema; the key is the schema that it has. migrate
+// runs them in one transaction. Work that takes long follows in steps, see upgrade.
 var migrations = map[int]func(ctx context.Context, conn *sql.Conn) error{
 	1: func(ctx context.Context, conn *sql.Conn) error {
 		_, err := conn.ExecContext(ctx, `ALTER TABLE recipients ADD COLUMN exact_cause INTEGER;
@@ -36,8 +36,8 @@ var migrations = map[int]func(ctx context.Context, conn *sql.Conn) error{
 	5: pack,
 }
 
-// pack gives the lines that were read, and causes, the form of schema 6. A database
-// that was of schema 2 has it already.
+// pack gives the lines that were read, and causes, the form of schema 6. A database that had
+// schema 2 has this form already, from makeRoom.
 func pack(ctx context.Context, conn *sql.Conn) error {
 	var has int
 	err := conn.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info('line_hashes') WHERE name = 'part'").Scan(&has)
@@ -71,8 +71,8 @@ const splitCauses = `INSERT INTO kinds SELECT min(id), reply, enhanced, mta_stat
 	FROM old_causes;
 	DROP TABLE old_causes`
 
-// addVolumes adds what is counted since schema 5. A database that was of schema 2 has
-// it already.
+// addVolumes adds the column and the table for what is counted since schema 5. A database
+// that had schema 2 has them already, from makeRoom.
 func addVolumes(ctx context.Context, conn *sql.Conn) error {
 	var has int
 	err := conn.QueryRowContext(ctx, "SELECT count(*) FROM pragma_table_info('submissions') WHERE name = 'bytes'").Scan(&has)
@@ -85,11 +85,11 @@ func addVolumes(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-// makesRoom is the last schema from which all rows are brought over.
+// makesRoom is the last schema from which all rows are copied to new tables.
 const makesRoom = 2
 
-// migrate creates the tables of a new database and begins to bring those of an
-// old one up to date.
+// migrate creates the tables of a new database, or brings those of an old one to the current
+// schema. upgrade copies the old rows afterwards.
 func (db *DB) migrate() error {
 	ctx := context.Background()
 	conn, err := db.rw.Conn(ctx)
@@ -116,7 +116,7 @@ func (db *DB) migrate() error {
 		return err
 	}
 	defer conn.ExecContext(ctx, "ROLLBACK") // after COMMIT it does nothing
-	// Another process may have been faster.
+	// Another process may have migrated in the meantime.
 	if version, err = userVersion(ctx, conn); err != nil {
 		return err
 	}
@@ -132,8 +132,8 @@ func (db *DB) migrate() error {
 	return err
 }
 
-// createTables makes an empty file a database, within a transaction that it
-// commits.
+// createTables creates the tables of a database in an empty file, within a transaction that
+// it commits. It returns errForeign when the file has tables.
 func createTables(ctx context.Context, conn *sql.Conn) error {
 	var tables int
 	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
@@ -150,7 +150,7 @@ func createTables(ctx context.Context, conn *sql.Conn) error {
 // firstRows are the rows of a new database. Its origin distinguishes it from all others.
 const firstRows = "INSERT INTO texts VALUES (1, ''); INSERT OR REPLACE INTO meta VALUES ('origin', lower(hex(randomblob(16))))"
 
-// oldSchema is the error of a database of an older version.
+// oldSchema is the error of a database that has an older schema.
 type oldSchema int
 
 func (v oldSchema) Error() string {
@@ -158,8 +158,8 @@ func (v oldSchema) Error() string {
 		"it up to date", int(v), schemaVersion)
 }
 
-// checkSpace reports whether there is room for what is made anew. For some time a
-// database holds everything twice.
+// checkSpace returns an error when the disk has less free space than the database takes:
+// during an upgrade the file holds all rows twice.
 func (db *DB) checkSpace(ctx context.Context, conn *sql.Conn) error {
 	var size int64
 	if err := conn.QueryRowContext(ctx, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").Scan(&size); err != nil {
@@ -172,8 +172,8 @@ func (db *DB) checkSpace(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// makeRoom puts the tables of schema 2 aside that have another form in schema 3,
-// creates the new ones, and fills the dictionaries.
+// makeRoom renames the tables of schema 2 that have another form since schema 3, creates the
+// new ones, and fills the dictionaries.
 func makeRoom(ctx context.Context, conn *sql.Conn) error {
 	for _, index := range []string{"messages_queue_id", "messages_message_id", "recipients_message",
 		"recipients_last_seen", "recipients_address",
@@ -203,11 +203,11 @@ func makeRoom(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-// errUnfinished is the error of a database that is only in part brought up to date.
+// errUnfinished is the error of a database whose upgrade has begun but not ended.
 var errUnfinished = fmt.Errorf(
 	"it is being brought up to date, and that was interrupted: `mailfail ingest` and `follow` go on with it")
 
-// checkUpgrade reports whether a database is still being brought up to date.
+// checkUpgrade returns errUnfinished when a database is still being brought up to date.
 func checkUpgrade(q querier) error {
 	var n int
 	if err := q.QueryRowContext(context.Background(), "SELECT count(*) FROM meta WHERE name = 'upgrade'").Scan(&n); err != nil {
@@ -219,11 +219,12 @@ func checkUpgrade(q querier) error {
 	return nil
 }
 
-// upgradeBatch is how many rows are brought over in one transaction.
+// upgradeBatch is how many rows upgrade copies in one transaction.
 var upgradeBatch = int64(50_000)
 
-// upgradeStep brings rows of one old table over, those with a key greater than
-// after, and returns the key of the last one, or done.
+// upgradeStep copies the rows of one old table. rows copies a batch of those with a key
+// greater than after, and returns the key of the last one and the size n of the batch, 0
+// when the step is done.
 type upgradeStep struct {
 	table, key string
 	rows       func(w *Writer, after int64) (last int64, n int, err error)
@@ -238,9 +239,9 @@ var upgradeSteps = []upgradeStep{
 	{"recipient_rows", "id", (*Writer).upgradeFirst},
 }
 
-// upgrade finishes what migrate has begun: it brings the rows of old tables over,
-// batch by batch, and notes how far it is. It may be interrupted and goes on the
-// next time. progress, if not nil, is called with parts of a thousand.
+// upgrade finishes what migrate began: it copies the rows of old tables, batch by batch, and
+// stores its progress. After an interruption the next call goes on from there. progress, if
+// not nil, is called with parts of a thousand.
 func (db *DB) upgrade(progress func(done, total int64)) error {
 	if err := checkUpgrade(db.rw); err != errUnfinished {
 		return err
@@ -258,19 +259,19 @@ func (db *DB) upgrade(progress func(done, total int64)) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	// Half of the file is free. Where this is not possible, it is used for what comes.
+	// Half of the file is free now. If VACUUM fails, new rows will use the free pages.
 	_, _ = db.rw.Exec("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
 	return nil
 }
 
-// upgradeSome does one batch of an upgrade.
+// upgradeSome does one batch of an upgrade, and reports whether the upgrade is done.
 func (w *Writer) upgradeSome(progress func(done, total int64)) (done bool, err error) {
-	w.version = -1 // ids are given by what is stored
+	w.version = -1 // Begin reads the last ids again
 	if _, err := w.Begin(context.Background()); err != nil {
 		return false, err
 	}
 	state, err := w.Meta("upgrade")
-	if err == nil && state == "" { // another process was faster
+	if err == nil && state == "" { // another process has finished it
 		w.Rollback()
 		return true, nil
 	}
@@ -319,7 +320,7 @@ func (w *Writer) upgradeFrom(step int, after int64,
 	return false, err
 }
 
-// upgradeCounts brings whole hours over.
+// upgradeCounts copies the counts of whole hours.
 func (w *Writer) upgradeCounts(after int64) (last int64, n int, err error) {
 	last = after
 	err = w.each(`SELECT minute, series, delivered, recipients, suspended, handed, messages FROM old_counts WHERE minute > ?1 AND minute <
@@ -449,8 +450,7 @@ func (w *Writer) upgradeRejections(after int64) (last int64, n int, err error) {
 	return last, n, errors.Join(err, w.now())
 }
 
-// upgradeFirst marks the attempts that are the first of their recipient for
-// their reason.
+// upgradeFirst marks the first attempt of each recipient for each reason.
 func (w *Writer) upgradeFirst(after int64) (last int64, n int, err error) {
 	end, ok, err := w.find("SELECT id FROM recipient_rows WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET ?2", after, upgradeBatch)
 	if err == nil && !ok {
@@ -465,8 +465,8 @@ func (w *Writer) upgradeFirst(after int64) (last int64, n int, err error) {
 	return end, 1, nil
 }
 
-// later keeps f until now is called: while rows are read, nothing else may be
-// asked of the connection.
+// later keeps f until now is called: while rows are read, the connection cannot run another
+// statement.
 func (w *Writer) later(f func() error) { w.postponed = append(w.postponed, f) }
 
 func (w *Writer) now() error {

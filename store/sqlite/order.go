@@ -2,8 +2,9 @@ package sqlite
 
 import "slices"
 
-// doubled returns s with room for one more. It doubles what is there: what append adds
-// to a large slice is a quarter, and the memory of all the copies is used only once.
+// doubled returns s with room for one more. It doubles the capacity: append adds only a
+// quarter to a large slice, so it copies more often, and each copy is memory that is used
+// only once.
 func doubled[T any](s []T) []T {
 	if len(s) == cap(s) {
 		s = slices.Grow(s, max(256, len(s)))
@@ -17,10 +18,10 @@ type keyed struct {
 	at  uint32
 }
 
-// sorting sorts lists by numbers, in room that is used again.
+// sorting sorts lists by numbers, and uses its memory again for the next list.
 type sorting struct{ list, room []keyed }
 
-// of returns an unsorted list of n places, whose keys are to be set.
+// of returns an unsorted list of the places 0 to n-1. The caller sets the keys, then calls sort.
 func (s *sorting) of(n int) []keyed {
 	if n > cap(s.list) {
 		s.list, s.room = make([]keyed, n, n+n/4), make([]keyed, n, n+n/4)
@@ -32,8 +33,8 @@ func (s *sorting) of(n int) []keyed {
 	return s.list
 }
 
-// sort sorts the list by its keys, byte by byte, and returns it. What has the same key
-// stays in order.
+// sort sorts the list by its keys, byte by byte, and returns it. Places with the same key
+// stay in order. The list is valid until the next call of of or sort.
 func (s *sorting) sort() []keyed {
 	var counts [8][256]uint32
 	for i := range s.list {
@@ -45,7 +46,7 @@ func (s *sorting) sort() []keyed {
 	for b := range counts {
 		count := &counts[b]
 		if len(s.list) == 0 || int(count[byte(s.list[0].key>>(8*b))]) == len(s.list) {
-			continue // they do not differ in it
+			continue // all keys have the same byte
 		}
 		next := uint32(0)
 		for i, n := range count {

@@ -12,21 +12,20 @@ import (
 	"mailfail/store"
 )
 
-// Prune removes what is older than r says, in transactions of bounded size, and
-// gives the space back. It is called outside a batch. Others may write in between,
-// and what was removed by a call that is interrupted is missing nowhere: the next
-// one goes on.
+// Prune removes what is older than the times in r, in transactions of bounded size, and
+// gives the space back to the file system. It must be called outside a batch. Other
+// processes may write between its transactions. An interrupted call leaves the database
+// consistent, and the next call goes on.
 //
-// The rows of failures go, with addresses and replies; what reports count of them
-// is in segments, and stays as long as counts do. Rows of messages that have not
-// ended stay: messageOf returns the id of the row that the state of such a message
-// refers to, 0 for none. Positions in logs are never removed: so no line that was
-// read is read again.
+// Prune removes the rows of failures, with addresses and replies. Segments keep the numbers
+// that reports count from these rows, for as long as counts are kept. Rows of messages that
+// have not ended stay: messageOf returns the id of the row that the state of such a message
+// refers to, 0 for none. Positions in logs are never removed, so that no line is read twice.
 func (w *Writer) Prune(ctx context.Context, r store.Retention,
 	messageOf func(state []byte) int64) (store.Pruned, error) {
 	p := &pruning{Writer: w, ctx: ctx, messageOf: messageOf}
-	w.version = -1 // see hold
-	// SQLite overwrites deleted rows in the pages that it keeps.
+	w.version = -1 // so that the first batch calls hold
+	// With this setting SQLite overwrites deleted rows in the pages that stay in use.
 	if _, err := w.conn.ExecContext(ctx, "PRAGMA secure_delete = FAST"); err != nil {
 		return p.done, w.db.explain("prune", err)
 	}
@@ -45,7 +44,7 @@ func (w *Writer) Prune(ctx context.Context, r store.Retention,
 			return p.done, w.db.explain("prune", err)
 		}
 	}
-	w.version = -1 // whoever writes next begins anew
+	w.version = -1 // the next Begin reports stale
 	return p.done, nil
 }
 
@@ -60,7 +59,7 @@ type pruning struct {
 	done      store.Pruned
 }
 
-// batch runs f in a transaction of its own.
+// batch runs f in a transaction. It calls hold first when another process may have written.
 func (p *pruning) batch(f func() error) error {
 	stale, err := p.Begin(p.ctx)
 	if err != nil {
@@ -79,7 +78,7 @@ func (p *pruning) batch(f func() error) error {
 	return p.Commit()
 }
 
-// hold notes which rows of messages are those of messages that have not ended.
+// hold lists the rows of messages that have not ended in the table temp.held.
 func (p *pruning) hold() error {
 	p.sink.exec("CREATE TEMP TABLE IF NOT EXISTS held (id INTEGER PRIMARY KEY)")
 	p.sink.exec("DELETE FROM temp.held")
@@ -107,7 +106,7 @@ func (p *pruning) remove(query string, args ...any) (int64, error) {
 	return res.RowsAffected()
 }
 
-// rows removes the rows before a time.
+// rows removes the rows before a time in microseconds.
 func (p *pruning) rows(before int64) error {
 	err := p.batch(func() error { return p.noteHorizon(metaRowsFrom, before) })
 	for _, s := range []*segmented{attempts, recipients, rejections} {
@@ -137,13 +136,14 @@ func (p *pruning) rows(before int64) error {
 	return err
 }
 
-// Names in meta of the times from which on there is everything, in microseconds.
+// Names in meta of the times, in microseconds, from which rows and counts are complete.
 const (
 	metaRowsFrom   = "rows from"
 	metaCountsFrom = "counts from"
 )
 
-// noteHorizon notes that what is before a time is missing.
+// noteHorizon stores that data before a time, in microseconds, is missing. The stored time
+// never moves back.
 func (w *Writer) noteHorizon(name string, before int64) error {
 	s, err := w.Meta(name)
 	if old, _ := strconv.ParseInt(s, 10, 64); err == nil && old < before {
@@ -152,7 +152,7 @@ func (w *Writer) noteHorizon(name string, before int64) error {
 	return err
 }
 
-// kept returns since when there is everything.
+// kept returns the times from which rows and counts are complete.
 func (t *tx) kept() (k store.Kept, err error) {
 	err = t.each("SELECT name, CAST(value AS INTEGER) FROM meta WHERE name IN (?, ?)", []any{metaRowsFrom, metaCountsFrom}, func(r *sql.Rows) error {
 		var name string
@@ -168,7 +168,7 @@ func (t *tx) kept() (k store.Kept, err error) {
 	return k, err
 }
 
-// time returns the column of the table by which a row is old.
+// time returns the column of the table that decides whether a row is old.
 func (s *segmented) time() string {
 	if s == recipients {
 		return "last_seen"
@@ -176,7 +176,7 @@ func (s *segmented) time() string {
 	return "time"
 }
 
-// segmented removes the old rows of a table once they are in segments.
+// segmented removes the old rows of a table, after it has put them into segments.
 func (p *pruning) segmented(s *segmented, before int64) error {
 	if err := p.batch(func() error { return p.extend(s, before) }); err != nil {
 		return err
@@ -197,8 +197,8 @@ func (p *pruning) segmented(s *segmented, before int64) error {
 	return err
 }
 
-// extend makes segments of the rows behind the last one, up to the last that is
-// old. One that has few rows is made larger.
+// extend makes segments of the rows after the last segment, up to the last old row. A last
+// segment with few rows is made larger.
 func (p *pruning) extend(s *segmented, before int64) error {
 	last, ok, err := p.find(fmt.Sprintf("SELECT max(id) FROM %s WHERE id > ? AND %s < ? HAVING max(id) > 0", s.table, s.time()), p.Writer.segmented[s.kind], before)
 	if err != nil || !ok {
@@ -216,8 +216,8 @@ func (p *pruning) extend(s *segmented, before int64) error {
 	return err
 }
 
-// segment removes the old rows of one segment, which is made anew if any have
-// changed.
+// segment removes the old rows of one segment. Before that it makes the segment anew if any
+// of its rows have changed.
 func (p *pruning) segment(s *segmented, first, before int64) error {
 	last, ok, err := p.find("SELECT last FROM segments WHERE kind = ? AND first = ?", s.kind, first)
 	if err != nil || !ok {
@@ -242,8 +242,8 @@ func (p *pruning) segment(s *segmented, first, before int64) error {
 	return err
 }
 
-// recipients removes recipients, and messages of which none is left. The id of
-// the last message is noted: it is not given again.
+// recipients removes old recipients, and messages that have no recipient left. It stores the
+// id of the last message, so that no message gets this id again.
 func (p *pruning) recipients(first, last, before int64) error {
 	const old = "FROM recipient_rows WHERE id BETWEEN ? AND ? AND last_seen < ? AND message NOT IN (SELECT id FROM temp.held)"
 	var messages []int64
@@ -267,12 +267,12 @@ func (p *pruning) recipients(first, last, before int64) error {
 	return err
 }
 
-// metaLastMessage is the name in meta of the greatest id of a message that was
-// removed.
+// metaLastMessage is the name in meta of the greatest id that any message had when messages
+// were last removed.
 const metaLastMessage = "last message"
 
-// removeBelow removes the rows of a table with a column, its key or the first of
-// it, below a value, and adds their number to n.
+// removeBelow removes the rows of a table whose column is below a value, and adds their
+// number to n. The column must be the first of a key or an index.
 func (p *pruning) removeBelow(n *int64, table, column string, below int64) error {
 	for more := true; more; {
 		err := p.batch(func() error {
@@ -294,7 +294,7 @@ func (p *pruning) removeBelow(n *int64, table, column string, below int64) error
 	return nil
 }
 
-// lookups removes what finds rows of the days before one that are gone.
+// lookups removes the entries of the days before a day whose messages or rejections are gone.
 func (p *pruning) lookups(day int64) error {
 	var days []int64
 	err := p.each("SELECT DISTINCT day FROM lookup WHERE day < ?", func(r *sql.Rows) error {
@@ -320,7 +320,8 @@ func (p *pruning) lookups(day int64) error {
 	return err
 }
 
-// lookupBlocksFrom does so for some blocks behind one, and returns the last of them.
+// lookupBlocksFrom does the work of lookups for some blocks after one and before the run
+// end. It returns the last of these blocks, and whether there may be more.
 func (p *pruning) lookupBlocksFrom(run, first, end int64) (lastRun, lastFirst int64, more bool, err error) {
 	type stored struct {
 		run, first int64
@@ -370,7 +371,8 @@ func (p *pruning) lookupBlocksFrom(run, first, end int64) (lastRun, lastFirst in
 	return last.run, last.first, true, nil
 }
 
-// lookupsFrom does so for some of a day, and returns where to go on.
+// lookupsFrom does the work of lookups for some rows of a day, from a hash on. It returns the
+// hash to go on from, and whether there are more.
 func (p *pruning) lookupsFrom(day, hash int64) (next int64, more bool, err error) {
 	next, more, err = p.find("SELECT hash FROM lookup WHERE day = ? AND hash >= ? ORDER BY hash LIMIT 1 OFFSET ?", day, hash, pruneBatch)
 	if err != nil {
@@ -386,14 +388,14 @@ func (p *pruning) lookupsFrom(day, hash int64) (next int64, more bool, err error
 	return next + 1, more, err
 }
 
-// counts removes the numbers of the days before that of a time. The last segment
-// of a table stays: by it is known which rows are in none.
+// counts removes the numbers of the days before the day of a time. It keeps the last segment
+// of a table, which shows which rows are in no segment yet.
 func (p *pruning) counts(before time.Time) error {
 	day := dayOf(before.UnixMicro())
 	micros := day * minutesPerDay * store.MinuteMicros
 	err := p.batch(func() error {
 		_, some, err := p.find("SELECT 1 FROM counts WHERE id < ? UNION ALL SELECT 1 FROM lines WHERE minute < ? LIMIT 1", day*24*blocksPerHour, day*minutesPerDay)
-		if err != nil || !some { // a report would show numbers that never existed
+		if err != nil || !some { // a horizon would claim that numbers are missing that never existed
 			return err
 		}
 		return p.noteHorizon(metaCountsFrom, micros)
@@ -429,7 +431,8 @@ func (p *pruning) counts(before time.Time) error {
 	})
 }
 
-// oldDeliveries removes the deliveries of the hours before that of a time.
+// oldDeliveries removes the deliveries of the hours before the hour of a time in
+// microseconds.
 func (p *pruning) oldDeliveries(before int64) error {
 	hour := int64(hourOf(minuteOf(before)))
 	err := p.batch(func() error { return p.noteHorizon(metaDeliveriesFrom, hour*60*store.MinuteMicros) })
@@ -447,13 +450,13 @@ var textColumns = map[string][]string{
 	"rejection_rows": {"client", "client_ip", "sender", "recipient", "text"},
 }
 
-// sweepTexts removes texts that no row refers to. From the batch on in which it
-// begins, Writers refer to none that was there: see loadTexts.
+// sweepTexts removes texts that no row refers to. Once its first batch is committed, no
+// Writer refers to an older text in a new row: see loadTexts.
 func (p *pruning) sweepTexts() error {
 	if p.done.Messages+p.done.Recipients+p.done.Attempts+p.done.Rejections == 0 {
 		return nil
 	}
-	var end int64 // texts from here on stay, and the newest, whose id must not be given again
+	var end int64 // texts from this id on stay, so also the newest, whose id must not be given again
 	err := p.batch(func() error {
 		end = p.lastID["texts"]
 		p.PutMeta(metaTextsFrom, strconv.FormatInt(end, 10))
@@ -486,7 +489,7 @@ func (p *pruning) sweepTexts() error {
 	return err
 }
 
-// usedTexts returns a bit for each of the texts before end that a row refers to.
+// usedTexts returns a bit for each id of a text below end, which is set when a row refers to it.
 func (p *pruning) usedTexts(end int64) ([]uint64, error) {
 	used := make([]uint64, end/64+1)
 	for table, columns := range textColumns {
@@ -505,9 +508,9 @@ func (p *pruning) usedTexts(end int64) ([]uint64, error) {
 	return used, nil
 }
 
-// giveBack gives free pages back to the file system, but for some that will be
-// needed again soon. A database of an earlier version has none to give: its free
-// pages are used for what comes.
+// giveBack gives free pages back to the file system, except for some that new rows will need
+// soon. A database of an earlier version cannot give pages back: new rows use its free
+// pages.
 func (p *pruning) giveBack() error {
 	const pages = "SELECT (SELECT freelist_count FROM pragma_freelist_count) - (SELECT page_count FROM pragma_page_count) / 32 WHERE (SELECT auto_vacuum FROM pragma_auto_vacuum) = 2"
 	free, _, err := p.find(pages)
@@ -527,8 +530,8 @@ func (p *pruning) pageSize() int64 {
 	return size
 }
 
-// Prunable returns what Prune would remove now; of texts, and of what finds rows,
-// it does not say.
+// Prunable returns what Prune would remove now. It does not count texts, the entries that
+// find rows, deliveries and segments.
 func (db *DB) Prunable(ctx context.Context, r store.Retention,
 	messageOf func(state []byte) int64) (p store.Pruned, err error) {
 	err = db.transaction(ctx, func(t *tx) error {

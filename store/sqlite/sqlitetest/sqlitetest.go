@@ -13,8 +13,8 @@ import (
 	"mailfail/store/sqlite"
 )
 
-// queries give the content of every table that says something about mail, with
-// what ids stand for in their place.
+// queries return the content of every table about mail, with names and texts in place of
+// their ids.
 var queries = []string{
 	`SELECT 'count', c.minute, f.text, h.text, i.text, s.text, d.text, r.text, p.text, c.delivered, c.recipients, c.suspended, c.handed, c.messages
 	 FROM counts c ` + series("c") + ` WHERE c.delivered OR c.recipients OR c.suspended OR c.handed OR c.messages`,
@@ -40,8 +40,8 @@ func series(table string) string {
 	 JOIN relays v ON v.relay = z.relay JOIN names p ON p.id = v.provider`
 }
 
-// Dump returns what a store knows about mail as sorted lines, the same for two
-// stores with the same content, in whatever order it was written.
+// Dump returns the content of a store about mail as sorted lines. Two stores with the same
+// content have the same lines, in whatever order the content was written.
 func Dump(tb testing.TB, db *sqlite.DB) string {
 	tb.Helper()
 	var lines []string
@@ -88,8 +88,9 @@ func dump(tb testing.TB, db *sqlite.DB, query string) (lines []string) {
 	return lines
 }
 
-// connect returns a connection on which a query may ask for what is counted, as
-// if that were a table: counts has a row for each minute and series.
+// connect returns a connection for a query, and the function that releases it. For a query
+// that names counts, connect makes a temporary table counts with a row for each minute and
+// series.
 func connect(tb testing.TB, db *sqlite.DB, query string) (conn *sql.Conn, closed func()) {
 	tb.Helper()
 	check := func(err error) {
@@ -133,7 +134,7 @@ func connect(tb testing.TB, db *sqlite.DB, query string) (conn *sql.Conn, closed
 // A minuteOf is a minute of a series.
 type minuteOf struct{ minute, series int64 }
 
-// countsOf returns all that is counted.
+// countsOf returns all counts.
 func countsOf(tb testing.TB, db *sqlite.DB) map[minuteOf]store.Counts {
 	tb.Helper()
 	counts := map[minuteOf]store.Counts{}
@@ -150,7 +151,7 @@ func countsOf(tb testing.TB, db *sqlite.DB) map[minuteOf]store.Counts {
 	return counts
 }
 
-// Int returns the one integer a query gives.
+// Int returns the one integer that a query gives, 0 for NULL.
 func Int(tb testing.TB, db *sqlite.DB, query string, args ...any) int64 {
 	tb.Helper()
 	var v sql.NullInt64
