@@ -6,27 +6,27 @@ import (
 	"mailfail/registry"
 )
 
-// Affected is a recipient that failed, or that waits at the end of a window,
-// and where. There may be a million of them, at fewer places and of few causes:
-// those are shared, and are not to be changed.
+// Affected describes a recipient that failed, or that waits at the end of a window, and its
+// destination. An answer may hold a million of them, with fewer destinations and few
+// causes: these are shared, and callers must not change them.
 type Affected struct {
 	ID        int64
 	State     registry.State // bounced, expired or pending
 	Tried     bool           // an attempt or a suspension is known
 	FirstSeen time.Time
-	LastSeen  time.Time // when it failed, or was heard of last
+	LastSeen  time.Time // time of the failure, or of its last record
 
-	// Numbers, within one answer, of what is below; 0 unknown.
+	// Place and Cause number Destination and LastFailure within one answer; 0 unknown.
 	Place, Cause int64
 
 	*Destination
 	*LastFailure
 }
 
-// Destination is where the mail of a recipient goes.
+// Destination describes where the mail of a recipient goes.
 type Destination struct {
-	// Numbers, within one answer, of Host, Sender, Domain and Provider: what has the
-	// same number is the same; 0 unknown.
+	// Names numbers Host, Sender, Domain and Provider within one answer: equal numbers mean
+	// equal values; 0 unknown.
 	Names [4]int32
 
 	MTA      string
@@ -38,8 +38,8 @@ type Destination struct {
 	Direction registry.Direction
 }
 
-// LastFailure is why a recipient failed or waits. All is zero for one that was
-// given up or waits untried.
+// LastFailure describes why a recipient failed or waits. It is zero for a recipient that
+// was given up or waits untried.
 type LastFailure struct {
 	Reply    int
 	Enhanced string
@@ -49,7 +49,7 @@ type LastFailure struct {
 // Code returns the reply code and the enhanced code of the last failure.
 func (l *LastFailure) Code() string { return Code(l.Reply, l.Enhanced) }
 
-// Person is who a recipient in trouble is, and what the last failure said.
+// Person identifies a recipient that failed or waits, with the text of its last failure.
 type Person struct {
 	ID        int64
 	Address   registry.Foreign
@@ -58,5 +58,5 @@ type Person struct {
 	Account   registry.Foreign // who submitted the message, "" unknown
 	Message   registry.Foreign // queue id
 	Tries     int64            // failing attempts until the window's end
-	Text      registry.Foreign // of the last one
+	Text      registry.Foreign // of the last failure
 }

@@ -6,15 +6,15 @@ import (
 	"mailfail/registry"
 )
 
-// Delivered are deliveries with nothing gone wrong before, and the other steps of the
-// way of messages.
+// Delivered lists deliveries without an earlier failure or deferral, and the other steps
+// that messages took.
 type Delivered struct {
 	Rows []DeliveredRow // oldest first
-	From time.Time      // since when all are kept; zero: since the beginning
-	Kept Kept           `json:",omitzero"` // of what failed
+	From time.Time      // all rows since then are kept; zero: since the beginning
+	Kept Kept           `json:",omitzero"` // of failures
 }
 
-// DeliveredRow is one of them, a recipient.
+// DeliveredRow is one step of one recipient.
 type DeliveredRow struct {
 	Time           time.Time // in seconds
 	Format         string

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Event is a failing attempt or a rejection with all that is known of it.
+// Event describes a failing attempt or a rejection.
 type Event struct {
 	Time     time.Time
 	Format   string
@@ -29,7 +29,7 @@ type Event struct {
 	IP       registry.Foreign // its address
 	Provider registry.Foreign
 	Account  registry.Foreign // who submitted the message: SASL login, local user; "" unknown
-	Client   registry.Foreign // that brought the message in, or was refused
+	Client   registry.Foreign // the client that brought the message in, or that was refused
 	ClientIP registry.Foreign
 
 	Outcome    string // "deferred", "failed", "rejected"
@@ -40,22 +40,22 @@ type Event struct {
 	MTAStatus  string // "" none
 	Reason     string
 	Rule       string
-	DecidedBy  registry.DecidedBy  `json:",omitempty"` // what the reason rests on
-	Confidence registry.Confidence `json:",omitempty"` // how sure it is
+	DecidedBy  registry.DecidedBy  `json:",omitempty"` // the evidence for the reason
+	Confidence registry.Confidence `json:",omitempty"` // how certain the reason is
 	Signature  registry.Foreign
 	Text       registry.Foreign
 	Delay      time.Duration    // since arrival, negative unknown
-	Times      int64            // that the line was logged; of attempts 1
-	Line       registry.Foreign // as the log has it; known only while it is followed
+	Times      int64            // how often the line was logged; 1 for an attempt
+	Line       registry.Foreign // as logged; set only while the log is followed
 }
 
 // Code returns the reply code and the enhanced code of e.
 func (e *Event) Code() string { return Code(e.Reply, e.Enhanced) }
 
-// OutcomeNames lists what Event.Outcome may be.
+// OutcomeNames lists the outcomes of failing attempts and rejections.
 var OutcomeNames = []string{"deferred", "failed", "rejected"}
 
-// Code returns the code that a reply code, 0 for none, and an enhanced code make.
+// Code joins a reply code (0 none) and an enhanced code ("" none), as in "550 5.1.1".
 func Code(reply int, enhanced string) string {
 	switch {
 	case reply == 0:
@@ -75,10 +75,10 @@ func IsTemporary(reply int, enhanced string) bool {
 	return reply/100 == 4
 }
 
-// Contact identifies the contact with a next hop that e was part of: a refused
-// connection, greeting, EHLO, STARTTLS, AUTH, MAIL or message is logged for
-// each recipient, with the same text within the same second. A refused RCPT
-// is a contact of its own, since the log does not say.
+// Contact identifies the contact with a next hop that e was part of: a refused connection,
+// greeting, EHLO, STARTTLS, AUTH, MAIL or message is logged for each recipient, with the
+// same text within the same second. Each refused RCPT counts as a separate contact, since
+// the log does not report which ones shared a contact.
 func (e *Event) Contact() string {
 	key := []string{
 		fmt.Sprint(e.Time.Unix()), e.Format, e.Host.Raw(), e.Instance.Raw(), e.Message.Raw(),
@@ -92,7 +92,8 @@ func (e *Event) Contact() string {
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// SenderDomain is what the sender of e is counted under, see SeriesKey.
+// SenderDomain returns the domain under which the sender of e is counted, as in SeriesKey:
+// "<>" for the null sender, "" unknown.
 func (e *Event) SenderDomain() string {
 	switch {
 	case !e.HasSender:

@@ -6,16 +6,16 @@ import (
 	"mailfail/registry"
 )
 
-// FeedbackKind says what a report about mail that was sent before means. The numbers
-// are stored in databases.
+// FeedbackKind is the meaning of a report about mail that was sent before. Databases store
+// the numbers.
 type FeedbackKind uint8
 
 // The kinds of feedback.
 const (
 	// FeedbackUnmatched is a bounce about mail that no log reports.
 	FeedbackUnmatched FeedbackKind = 1
-	// FeedbackRefused is a bounce about mail that was delivered, as a log reports:
-	// the next hop accepted it, and a server refused it later.
+	// FeedbackRefused is a bounce about mail that a log reports as delivered: the next hop
+	// accepted it, and a server refused it later.
 	FeedbackRefused FeedbackKind = 2
 	// FeedbackRepeated is a bounce about a failure that a log reports too.
 	FeedbackRepeated FeedbackKind = 3
@@ -28,11 +28,10 @@ func (k FeedbackKind) String() string {
 	return [...]string{"", "unmatched", "refused", "repeated", "complaint"}[k]
 }
 
-// Bounce is what a bounce says about the mail that it reports, besides the fields of
-// an Attempt.
+// Bounce holds what a bounce reports about the mail, besides the fields of an Attempt.
 type Bounce struct {
-	QueueIDs []byte // under which servers had the message, separated by blanks
-	Original []byte // address of the recipient before others changed it, or nil
+	QueueIDs []byte // of the message on the servers that had it, separated by blanks
+	Original []byte // address of the recipient before other servers changed it, or nil
 }
 
 // Complaint is a complaint about a message.
@@ -40,14 +39,14 @@ type Complaint struct {
 	Time      int64
 	Series    int64
 	Type      string // abuse, fraud …
-	MessageID []byte // what the message is known by
+	MessageID []byte // Message-ID, or the queue id if the report has none
 	Address   []byte // of the recipient, empty when the report hides it
 }
 
 // FeedbackRow counts the reports of one kind that have all of the fields in common.
 //
-// Host, sender, domain and provider of mail that was refused after it had been
-// delivered are those of the delivery; else they are what the report says.
+// Host, Sender, Domain and Provider come from the delivery if the mail was refused after it
+// had been delivered, otherwise from the report.
 type FeedbackRow struct {
 	Kind     FeedbackKind
 	Format   string // of the report
@@ -62,7 +61,7 @@ type FeedbackRow struct {
 
 	N           int64 // recipients, or complaints
 	First, Last time.Time
-	Example     registry.Foreign // reply of a bounce, or type of a complaint: of several the smallest
+	Example     registry.Foreign // reply of a bounce or type of a complaint; the smallest of several
 }
 
 // Code returns the code of a bounce.

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// MTA returns the mail server whose log has format: a format is called after
-// it, with the kind of log behind a hyphen when there are several.
+// MTA returns the mail server that writes logs of a format. The name of a format is that of
+// the server, with the kind of log behind a hyphen when there are several.
 func MTA(format string) string {
 	name, _, _ := strings.Cut(format, "-")
 	return name
 }
 
-// Filter narrows down what is looked at: of every list that is not empty, one
-// entry must match. Case does not matter.
+// Filter selects what is counted or listed: at least one entry of every list that is not
+// empty must match. Case does not matter.
 type Filter struct {
 	Domains   []string // of the recipient; "*.example.org" for those below it
 	Senders   []string // domains, likewise; "<>" for bounces
@@ -26,9 +26,9 @@ type Filter struct {
 	Reasons   []string
 	Accounts  []string // that submitted the message; deliveries are not counted by them
 
-	// Directions are "outgoing", "local", "incoming", and "own" for messages that
-	// a server made itself to report failures. Those are left out of numbers
-	// unless they are asked for here.
+	// Directions are "outgoing", "local", "incoming", and "own" for messages that a server
+	// made itself to report failures. Numbers leave those out unless they are asked for
+	// here.
 	Directions []string
 }
 
@@ -36,19 +36,20 @@ type Filter struct {
 // failures.
 const OwnDirection = "own"
 
-// DirectionNames lists what Filter.Directions may have.
+// DirectionNames lists the values of Filter.Directions.
 var DirectionNames = []string{registry.DirectionOutgoing.String(), registry.DirectionLocal.String(),
 	registry.DirectionIncoming.String(), OwnDirection}
 
-// OfCause reports whether f asks for something that is kept with failures alone.
+// OfCause reports whether f selects by code, reason or account, which are kept with
+// failures alone.
 func (f *Filter) OfCause() bool { return len(f.Codes)+len(f.Reasons)+len(f.Accounts) > 0 }
 
-// MatchFormat reports whether f asks for logs of a format.
+// MatchFormat reports whether f selects logs of a format.
 func (f *Filter) MatchFormat(format string) bool {
 	return MatchName(f.MTAs, MTA(format)) || MatchName(f.MTAs, format)
 }
 
-// MatchCause reports whether f asks for failures with a code and a reason.
+// MatchCause reports whether f selects failures with a code and a reason.
 func (f *Filter) MatchCause(reply int, enhanced, reason string) bool {
 	return MatchName(f.Reasons, reason) &&
 		(len(f.Codes) == 0 || slices.ContainsFunc(f.Codes, func(p string) bool {
@@ -71,7 +72,7 @@ func (f *Filter) Lists() []FilterList {
 	}
 }
 
-// Any reports whether f asks for anything less than everything.
+// Any reports whether any list of f has an entry.
 func (f *Filter) Any() bool {
 	return f.OfCause() || len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts)+len(f.MTAs)+len(
 		f.Directions) > 0
@@ -128,7 +129,7 @@ func matchPattern(pattern, s string) bool {
 	})
 }
 
-// CheckCode reports what is wrong with a pattern of Filter.Codes.
+// CheckCode returns an error if pattern is not a valid entry of Filter.Codes.
 func CheckCode(pattern string) error {
 	if strings.EqualFold(pattern, "none") {
 		return nil
@@ -149,8 +150,8 @@ func CheckCode(pattern string) error {
 	return nil
 }
 
-// Match reports whether an event is one that f asks for. A delivery has no
-// code and no reason: it is asked for by all the rest.
+// Match reports whether f selects an event. A delivery has no code and no reason: Match
+// ignores those lists for it.
 func (f *Filter) Match(e *Event) bool {
 	return MatchDomain(f.Domains, e.Domain) &&
 		MatchName(f.Providers, e.Provider) &&

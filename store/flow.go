@@ -6,56 +6,56 @@ import (
 	"mailfail/registry"
 )
 
-// A FlowSink receives what happened in some windows, some rows at a time. Whoever asks
-// keeps no more of it than needed: a month of a large site has tens of millions of
-// rows.
+// A FlowSink receives the counts and failures of some windows, some rows at a time. An
+// implementation should keep no more than it needs: a month of a large site has tens of
+// millions of rows.
 //
-// Messages that a server made itself to report failures are left out.
+// The Reader leaves out messages that a server made itself to report failures.
 type FlowSink interface {
-	// AddPlace is called with each place before the rows of it. Places are
-	// numbered from 0 in the order of these calls. It is valid during the call.
+	// AddPlace is called with each place before its rows. Places are numbered from 0 in the
+	// order of these calls. p is valid only during the call.
 	AddPlace(p *FlowPlace)
-	// AddCause is called with each cause before the failures of it; causes are
-	// numbered as places are.
+	// AddCause is called with each cause before its failures; causes are numbered as places
+	// are.
 	AddCause(c *FlowCause)
-	// AddCounts is called with what was counted at places in minutes. There may be
-	// several rows with the same place and minute. They are valid during the call.
+	// AddCounts is called with the counts of places by minute. Several rows may have the
+	// same place and minute. The rows are valid only during the call.
 	AddCounts(rows *FlowRows)
-	// AddFailure is called with the first failing attempt of a recipient for a
-	// reason. It is valid during the call.
+	// AddFailure is called with the first failing attempt of a recipient for a reason. f is
+	// valid only during the call.
 	AddFailure(f *FlowFailure)
 }
 
-// A FlowSummer is a FlowSink that needs no more than sums of the windows before the
-// last: of all of them together the recipients by place, and of each the mail of
-// senders by quarters of an hour, in as much of it as the last window is long. It is
-// told sums where they are known, which then are in no call of AddCounts. Of failures
-// in these windows it is not told Arrived and State.
+// A FlowSummer is a FlowSink that needs only sums of the windows before the last: the
+// recipients by place, of these windows together, and the mail of senders by quarters of an
+// hour, in as much of each window as the last window is long. Where the Reader knows such
+// sums, it passes them instead of calling AddCounts. A FlowSummer must not use Arrived and
+// State of failures in these windows.
 type FlowSummer interface {
 	FlowSink
-	// AddSums is called with numbers of recipients of places in these windows. What
-	// counts is the sum of all calls.
+	// AddSums is called with numbers of recipients by place in these windows. Their sum
+	// over all calls counts.
 	AddSums(places []int32, recipients []int64)
-	// AddMail is called with each sender at a host before the mail of it; they are
-	// numbered as places are, and one may have several numbers.
+	// AddMail is called with each sender at a host before its mail; senders are numbered as
+	// places are, and a sender may have several numbers.
 	AddMail(m *FlowMail)
-	// AddQuarters is called with the mail of a quarter of an hour, of which there may
-	// be more in other calls. It is valid during the call.
+	// AddQuarters is called with mail of a quarter of an hour. Other calls may add mail of
+	// the same quarter. q is valid only during the call.
 	AddQuarters(q *FlowQuarters)
 }
 
-// A FlowDeferrer is a FlowSummer that may do without the minutes of the last window
-// too. Where sums of parts of it are known it is told these, and the minutes when it
-// asks for them.
+// A FlowDeferrer is a FlowSummer that may do without the minutes of the last window too.
+// Where the Reader knows sums of parts of that window, it passes these, and the minutes
+// only on request.
 type FlowDeferrer interface {
 	FlowSummer
-	// AddLast is called with the recipients of places in such parts, no more than once.
-	// AddQuarters is told the mail of them; AddCounts is told neither. more calls each
-	// with the rows that AddCounts would have been told. It may be called as long as
-	// the Reader is valid.
+	// AddLast is called at most once, with the recipients by place in such parts. The
+	// Reader passes the mail of these parts to AddQuarters, and neither to AddCounts. more
+	// calls each with the rows that AddCounts would have received. The sink may call more
+	// as long as the Reader is valid.
 	AddLast(places []int32, recipients []int64, more func(each func(*FlowRows)) error)
-	// AddSuspended is called with those of these rows whose place has any suspension
-	// in these parts. They are valid during the call.
+	// AddSuspended is called with the rows, among these, whose place has a suspension in
+	// these parts. They are valid only during the call.
 	AddSuspended(rows *FlowRows)
 }
 
@@ -65,7 +65,7 @@ type FlowMail struct{ Host, Sender registry.Foreign }
 // FlowQuarters holds the recipients and accepted messages in a quarter of an hour
 // of the clock, by mail.
 type FlowQuarters struct {
-	Minute               int64 // since 1970: its first
+	Minute               int64 // the first of the quarter, since 1970
 	Mail                 []int32
 	Recipients, Accepted []int64 // like those of FlowRows
 }
@@ -74,12 +74,12 @@ type FlowQuarters struct {
 type FlowPlace struct {
 	Host, Instance, Sender, Domain, Relay, Provider registry.Foreign
 
-	// Names are numbers of these texts in their order, within one answer: what has
-	// the same number is the same; 0 unknown.
+	// Names numbers these texts, in this order, within one answer: equal numbers mean equal
+	// texts; 0 unknown.
 	Names [6]int32
 }
 
-// FlowCause is what a failure is filed under.
+// FlowCause is the cause under which failures are counted.
 type FlowCause struct {
 	Reason    string
 	Code      string // "550 5.1.1", "" when none was given
@@ -95,9 +95,9 @@ type FlowRows struct {
 	Minute                                     []int64 // since 1970
 	Accepted, Recipients, Delivered, Suspended []int64
 
-	// Of the recipients with a row of their own: those that failed, and those that wait at
-	// the end of the last window, and of these the ones of which nothing was heard since
-	// they came.
+	// Recipients that the database stores one by one: those that failed, those that wait at
+	// the end of the last window, and, among the waiting, those without a record since they
+	// arrived.
 	Failed, Waiting, Untried []int64
 }
 
@@ -107,11 +107,11 @@ type FlowFailure struct {
 	Recipient    int64
 	Place, Cause int32
 	Time         time.Time
-	Arrived      time.Time      // when the recipient was first heard of
+	Arrived      time.Time      // time of the first record of the recipient
 	State        registry.State // of the recipient at the end of the last window
 }
 
-// Reply is what is known of one failing attempt, and of its message.
+// Reply describes one failing attempt and its message.
 type Reply struct {
 	ID        int64
 	Text      registry.Foreign // as logged

@@ -6,12 +6,12 @@ import (
 	"mailfail/registry"
 )
 
-// Hop holds the connections to one next hop: a server, or a domain whose
-// servers were looked up. The failures are described by those of the most
+// Hop counts the connections to one next hop: a server, or a domain whose servers were
+// looked up. Code, reason, provider and example are those of the failures with the most
 // frequent code and reason.
 type Hop struct {
 	Name        registry.Foreign
-	Connections int64 // with a filter of causes no more than Failed
+	Connections int64 // with a filter of causes only the failed ones
 	Failed      int64 // not made, or ended before a recipient was named
 	Messages    int64 // that the next hop took
 
@@ -20,14 +20,14 @@ type Hop struct {
 	Enhanced string // "" none
 	Reason   string
 	Provider registry.Foreign
-	Example  registry.Foreign // of the texts of the latest minute the smallest
+	Example  registry.Foreign // the smallest text of the latest minute
 
 	First, Last time.Time // minutes of the first and the last failure
 }
 
-// Tally holds the numbers of one line of a report. Of recipients, Recipients
-// is the sum of Delivered, Bounced, Expired, Removed and Pending; of attempts,
-// Attempts less Deferrals and Failures were deliveries.
+// Tally holds the numbers of one line of a report. Recipients is the sum of Delivered,
+// Bounced, Expired, Removed and Pending. Attempts less Deferrals and Failures were
+// deliveries.
 type Tally struct {
 	Recipients, Delivered, Bounced, Expired, Removed, Pending int64
 
@@ -40,30 +40,29 @@ type Tally struct {
 	RejectedTemporary             int64 // refused temporarily, see IsTemporary: not in Rejected
 }
 
-// Numbers is what a report is made of.
+// Numbers holds the content of a report.
 //
 // Without a filter of causes, a recipient belongs to the window when its life
 // (first to last line) overlaps it, with the state it had at the window's end,
 // and to the series of its last attempt; an attempt belongs to the window its
 // time lies in, and to its own series.
 //
-// A code or a reason is a property of failures, and deliveries are only
-// counted. So with a filter of causes, and in groups by code or reason, the
-// attempts are the failing ones that match, and the recipients are those that
-// met such a failure in the window: the states say how they ended. One
-// recipient may meet several codes and then is in several groups. Messages and
-// suspensions are not known then.
+// Only failures have a code and a reason, and the database only counts deliveries. With a
+// filter of causes, and in groups by code or reason, the attempts are therefore the failing
+// ones that match, and the recipients are those with such a failure in the window, by the
+// state in which they ended. A recipient with several codes is in several groups. Messages
+// and suspensions are unknown then.
 type Numbers struct {
 	Window   Window // in whole minutes
 	Totals   Tally
 	Messages int64
 
-	// Accepted messages came into the queue within the window, as far as the
-	// logs report it; of those that are untried nothing was heard since.
+	// Accepted counts the messages that came into the queue within the window, as far as
+	// the logs report it. Untried counts those of them without a later record.
 	Accepted, Untried int64
 
-	// OwnBounces are the recipients of messages that the servers made
-	// themselves to report failures. They are in no other number.
+	// OwnBounces counts the recipients of messages that the servers made themselves to
+	// report failures. No other number includes them.
 	OwnBounces Tally
 
 	Lines Lines
@@ -73,7 +72,7 @@ type Numbers struct {
 
 	Domains    []Group
 	Groups     []Group // by the dimensions asked for
-	Senders    []Group // these four where no dimensions were asked for
+	Senders    []Group // Senders to Directions are set if no dimensions were asked for
 	Providers  []Group
 	Hosts      []Group
 	Directions []Group
@@ -81,34 +80,34 @@ type Numbers struct {
 	Rejections []CodeRow
 	Failed     []CauseRow     // recipients that bounced or expired, by their last failure
 	PutOff     []CauseRow     // temporary failures
-	Unknown    []SignatureRow // failing attempts that no rule knew
+	Unknown    []SignatureRow // failing attempts that no rule matched
 
-	// Failures without a code have little in common: they are one row of Codes and of
-	// Rejections, and stand here by reason.
+	// Failures without a code have little in common: Codes and Rejections have one row for
+	// them, which these lists break down by reason.
 	Uncoded, UncodedRejections []CodeRow
 
 	Hops []Hop // connections to next hops, from logs that report them
 
-	// SendLogsLeftOut is set when SMTP send logs were left out, because
-	// message tracking logs of the same window report the same mail. Exact is
-	// how many failing attempts have their stage and reply from send logs.
+	// SendLogsLeftOut is set when SMTP send logs were left out, because message tracking
+	// logs of the same window report the same mail. Exact counts the failing attempts whose
+	// stage and reply come from send logs.
 	SendLogsLeftOut bool
 	Exact           int64
 	LeftOut         LeftOut
 
-	// BouncesLeftOut is set when what bounces report is in no number, because there
-	// is the log of a server: see Reader.Feedback.
+	// BouncesLeftOut is set when no number includes what bounces report, because there is a
+	// log of a server: see Reader.Feedback.
 	BouncesLeftOut bool `json:",omitempty"`
 
 	Kept Kept `json:",omitzero"`
 
-	// Traces is set when message traces of Exchange Online and message tracking
-	// logs, of which one may be its extended report, are in the same window. Mail
-	// that is in both is counted twice.
+	// Traces is set when message traces of Exchange Online and message tracking logs are in
+	// the same window; the extended report of Exchange Online is such a log. Mail that is
+	// in both is counted twice.
 	Traces bool
 }
 
-// Sums are what Numbers has without any table.
+// Sums holds the numbers of Numbers that need no table.
 type Sums struct {
 	Totals             Tally
 	Messages, Accepted int64
@@ -132,13 +131,13 @@ func (n *Numbers) Sums() *Sums {
 type Group struct {
 	Values []registry.Foreign // as many as dimensions
 	Tally
-	TopCode   string // of most failing attempts; see HasTop
+	TopCode   string // of most failing attempts, if HasTop
 	TopReason string
-	TopCause  string // code and reason that go together, of most failing attempts
+	TopCause  string // the most frequent pair of code and reason
 	HasTop    bool   // there are failing attempts
 }
 
-// CodeRow holds what is known of the failures with one code.
+// CodeRow describes the failures with one code.
 type CodeRow struct {
 	Code     string
 	Reply    int              // 0 none
@@ -226,29 +225,28 @@ func (t *Tally) AddRecipients(s registry.State, n, deferred int64) {
 	t.Deferred += deferred
 }
 
-// LeftOut counts failures of send logs that were left out beside message tracking
-// logs, although they may be of servers that have no tracking log.
+// LeftOut counts failures of send logs that were left out because there are message
+// tracking logs, although they may come from servers without a tracking log.
 type LeftOut struct {
 	Untracked int64 // failing attempts that are in no tracking log
-	Unnamed   int64 // those that do not name their message, so that it is not known
+	Unnamed   int64 // those that do not name their message: a tracking log may have them
 
-	// Before is set when what failed before then, in the time that was asked for, was
-	// removed.
+	// Before is set when the failures before this time, within the window that was asked
+	// for, were removed.
 	Before time.Time `json:",omitzero"`
 }
 
-// Any reports whether anything of send logs was left out.
+// Any reports whether any failure of send logs was left out.
 func (l LeftOut) Any() bool { return l.Untracked+l.Unnamed > 0 }
 
-// Kept says since when there is everything; what is older may have been removed.
-// Zero: since the beginning.
+// Kept holds the times since which the database is complete; older rows and counts may have
+// been removed. Zero: since the beginning.
 type Kept struct {
 	Rows   time.Time // messages, addresses and replies
 	Counts time.Time // numbers
 }
 
-// CountRow is what was counted in a minute at one place. Of Counts the fields
-// say what each number is.
+// CountRow holds the counts of one minute at one place; see Counts for the meaning of each.
 type CountRow struct {
 	Time     time.Time
 	SeriesID int64 // of its database
@@ -267,8 +265,8 @@ type CountRow struct {
 	Counts
 }
 
-// TroubleRow is trouble that mail systems reported of themselves within whole
-// hours: lines that differ in their variable parts only.
+// TroubleRow counts lines in which mail systems report internal trouble, within whole
+// hours. The lines of a row differ in their variable parts only.
 type TroubleRow struct {
 	Format      string
 	Host        registry.Foreign
@@ -280,7 +278,8 @@ type TroubleRow struct {
 	First, Last time.Time
 }
 
-// SubmissionRow counts the messages that somebody brought in within whole hours.
+// SubmissionRow counts the messages that one account and client submitted within whole
+// hours.
 type SubmissionRow struct {
 	Host       registry.Foreign
 	Sender     registry.Foreign // domain; "<>" the null sender, "" unknown

@@ -2,10 +2,10 @@ package store
 
 import "time"
 
-// ExactWithin is how far apart a tracking log and a send log report the same
-// failure at most. The row of the tracking log is written when the transaction
-// has ended; the next attempt comes a minute later at the earliest. A message that
-// is given up may have been deferred a moment before: the outcomes differ.
+// ExactWithin is the longest time between the reports of the same failure in a tracking log
+// and in a send log. Exchange writes the row of the tracking log when the transaction has
+// ended; the next attempt comes a minute later at the earliest. A message that is given up
+// may have been deferred a moment before: then the outcomes differ.
 const ExactWithin = 2 * time.Minute
 
 // Formats whose logs report mail that other logs report too.
@@ -17,7 +17,7 @@ const (
 	TraceFormat        = "exchange-online-trace"
 	SummaryFormat      = "exchange-online-summary"
 
-	// BouncesFormat reports failures that any log of a server may report, and
-	// deliveries none: where there is a log, what bounces report is in no rate.
+	// BouncesFormat reports failures that any log of a server may report too, and no
+	// deliveries: where there is a log, rates leave out what bounces report.
 	BouncesFormat = "bounces"
 )

@@ -5,63 +5,63 @@ import (
 	"time"
 )
 
-// A Reader answers questions about what a database holds. Two answers of one
-// Reader may be of different moments, unless it is one of Database.Snapshot.
-// Readers are safe for use by several goroutines, those of a snapshot are not.
+// A Reader answers questions about the content of a database. Two answers may describe
+// different moments, unless the Reader comes from Database.Snapshot. Several goroutines may
+// use a Reader at the same time, but not one from a snapshot.
 type Reader interface {
-	// Numbers counts what happened in a window, as a whole, by recipient
-	// domain, by code, and by the dimensions of by.
+	// Numbers counts the events of a window, as a whole, by recipient domain, by code, and
+	// by the dimensions of by.
 	Numbers(ctx context.Context, w Window, f Filter, by []Dimension) (*Numbers, error)
 
-	// Sums counts the same as a whole.
+	// Sums counts the same, without tables.
 	Sums(ctx context.Context, w Window, f Filter) (*Sums, error)
 
-	// Timeline counts what happened in a window by the dimensions of by and by
-	// steps of time, which are whole minutes.
+	// Timeline counts the events of a window by the dimensions of by and by steps of time.
+	// step must be a number of whole minutes.
 	Timeline(ctx context.Context, w Window, f Filter, by []Dimension, step time.Duration) (*Timeline, error)
 
-	// Flow reports to a sink what happened in some windows, by place and minute,
-	// and each first failure. The windows are in order and do not overlap. What f
-	// asks of causes is about failures only; what it asks of accounts, about failures
-	// and the recipients that have any: deliveries are not counted by account.
+	// Flow passes to a sink the counts of some windows, by place and minute, and each first
+	// failure. The windows are in order and do not overlap. Codes and reasons of f select
+	// failures only. Accounts of f select failures and the recipients that have any:
+	// deliveries are not counted by account.
 	Flow(ctx context.Context, windows []Window, f Filter, to FlowSink) error
 
-	// Replies returns what is known of failing attempts with some ids (of
-	// FlowFailure) alone: replies, addresses and clients, in no order. ID is set.
+	// Replies returns the replies, addresses and clients of the failing attempts with some
+	// ids (of FlowFailure), in no order. ID is set.
 	Replies(ctx context.Context, ids []int64) ([]Reply, error)
 
-	// Affected calls each with the recipients that failed in a window and those
-	// that are pending at its end, those at one Destination one after the other. What
-	// it is called with is valid until it returns.
+	// Affected calls each with the recipients that failed in a window and those that are
+	// pending at its end; recipients with the same Destination follow each other. The
+	// argument is valid until each returns.
 	Affected(ctx context.Context, w Window, f Filter, each func(*Affected) error) error
 
-	// Persons returns who the recipients with some ids of Affected are, and what
-	// their last failure before a time said, in the order of ids.
+	// Persons returns the addresses of the recipients with some ids (of Affected), and the
+	// text of their last failure before a time, in the order of ids.
 	Persons(ctx context.Context, ids []int64, before time.Time) ([]Person, error)
 
 	// Covered returns the minutes of the first and the last line that was read,
 	// zero when there is none.
 	Covered(ctx context.Context) (first, last time.Time, err error)
 
-	// Troubles returns what mail systems reported of themselves in the hours of a
-	// window, the most frequent first. Of f, hosts and MTAs matter.
+	// Troubles returns the internal trouble that mail systems reported in the hours of a
+	// window, the most frequent first. It uses only hosts and MTAs of f.
 	Troubles(ctx context.Context, w Window, f Filter) ([]TroubleRow, error)
 
-	// Submissions returns who brought in how many messages in the hours of a
-	// window, most messages first. Of f, hosts and senders matter.
+	// Submissions counts messages by the account and client that submitted them in the
+	// hours of a window, most messages first. It uses only hosts and senders of f.
 	Submissions(ctx context.Context, w Window, f Filter) ([]SubmissionRow, error)
 
-	// Volumes returns what was added up in the hours of a window, by hour, and in each
-	// by measure and value. Of f, hosts matter.
+	// Volumes returns the volumes of the hours of a window, by hour, and in each by measure
+	// and value. It uses only hosts of f.
 	Volumes(ctx context.Context, w Window, f Filter) ([]HourVolume, error)
 
-	// Feedback returns what was reported within a window of mail that was sent
-	// before: bounces and complaints, the most frequent first.
+	// Feedback returns the reports of a window about mail that was sent before: bounces and
+	// complaints, the most frequent first.
 	Feedback(ctx context.Context, w Window, f Filter) ([]FeedbackRow, error)
 
-	// Events calls each with the failures in a window that have one of outcomes,
-	// oldest first, and returns what was left out of that time. With newest > 0
-	// it does so for no more than the newest ones.
+	// Events calls each with the failures in a window that have one of outcomes, oldest
+	// first, and returns what it left out of that window. With newest > 0 it calls each for
+	// that many of the newest failures at most.
 	Events(ctx context.Context, w Window, f Filter, outcomes []string, newest int,
 		each func(*Event) error) (LeftOut, error)
 
@@ -69,49 +69,49 @@ type Reader interface {
 	// recipient, and the rejections of either, oldest first.
 	Trace(ctx context.Context, what string) ([]*Story, []*Event, error)
 
-	// Delivered finds deliveries with nothing gone wrong by queue id or
+	// Delivered finds deliveries without an earlier failure or deferral, by queue id or
 	// Message-ID, or by the address of a recipient.
 	Delivered(ctx context.Context, what string) (Delivered, error)
 
-	// Recent calls each with what was counted in a window: how many attempts
-	// and rejections of a minute share all that e contains, which is time,
-	// outcome, format, host, provider, domain, reply, enhanced code and reason.
+	// Recent calls each with the counts of a window: n attempts or rejections of a minute
+	// share all fields that e contains, which are time, outcome, format, host, provider,
+	// domain, reply, enhanced code and reason.
 	Recent(ctx context.Context, w Window, f Filter, each func(e *Event, n int64)) error
 
-	// Usual returns the median of the last days (no more than days of them) of
-	// the attempts and rejections a minute around the time of day of now.
+	// Usual returns the attempts and rejections a minute around the time of day of now: the
+	// median of the last days, at most days of them.
 	Usual(ctx context.Context, now time.Time, days int, f Filter) (Usual, error)
 
-	// Repeats returns which failures of a window's logs others report too.
+	// Repeats finds the failures in a window that another log reports too.
 	Repeats(ctx context.Context, w Window, f Filter) (*Repeats, error)
 }
 
-// A Database is a Reader whose answers can be made to agree with each other.
+// A Database is a Reader that can give answers of one moment.
 type Database interface {
 	Reader
 
-	// Snapshot calls f with a Reader all of whose answers are of one moment,
-	// whatever is written meanwhile. It is valid until f returns, and should
-	// not be held for long: a database cannot clean up behind it.
+	// Snapshot calls f with a Reader whose answers all describe one moment, whatever is
+	// written meanwhile. The Reader is valid until f returns. f should return soon: the
+	// database cannot clean up while a snapshot is open.
 	Snapshot(ctx context.Context, f func(Reader) error) error
 }
 
-// Repeats finds the failures among those shown as they come that another log reports
-// too. Reports leave the same ones out.
+// Repeats finds the failures that another log reports too, among those that are shown as
+// they arrive. Reports leave out the same ones.
 type Repeats struct {
 	asked   Filter
 	tracked bool
 }
 
-// NewRepeats returns the Repeats for failures that a filter selects. tracked: message
-// tracking logs report them.
+// NewRepeats returns the Repeats for failures that a filter selects. tracked is true if
+// message tracking logs report such failures.
 func NewRepeats(f Filter, tracked bool) *Repeats {
-	// Send logs may be asked for alone: then nothing repeats them.
+	// A filter may select send logs alone: then no other log repeats them.
 	return &Repeats{asked: Filter{MTAs: f.MTAs, Hosts: f.Hosts}, tracked: tracked}
 }
 
-// Has reports whether e is to be left out. From the first failure of a tracking
-// log on, those of send logs are.
+// Has reports whether e must be left out: failures of send logs are, from the first failure
+// of a tracking log on.
 func (r *Repeats) Has(e *Event) bool {
 	if e.Format == TrackingFormat && !r.tracked {
 		r.tracked = r.asked.Match(e)
@@ -119,8 +119,8 @@ func (r *Repeats) Has(e *Event) bool {
 	return e.Format == SendFormat && r.tracked
 }
 
-// Usual says how many attempts a minute are usual at a time of day.
+// Usual holds the usual attempts and rejections a minute at a time of day.
 type Usual struct {
-	Days                                  int // that there are numbers of; 0: no history yet
+	Days                                  int // days with numbers; 0: no history yet
 	Delivered, Deferred, Failed, Rejected float64
 }

@@ -2,24 +2,24 @@ package store
 
 import "time"
 
-// Retention says up to which time what is removed. Zero times remove nothing.
+// Retention holds the times before which rows are removed. Zero times remove nothing.
 type Retention struct {
-	// Rows are who was concerned and what was said: messages, recipients,
-	// failing attempts and rejections. What is counted of them stays.
+	// Rows applies to messages, recipients, failing attempts and rejections, which hold
+	// addresses and replies. Their counts stay.
 	Rows time.Time
 
-	// Deliveries are those with nothing gone wrong, in whole hours.
+	// Deliveries applies to deliveries without a failure or deferral, in whole hours.
 	Deliveries time.Time
 
-	// Counts are all numbers, in whole days of UTC. No later than Rows.
+	// Counts applies to all numbers, in whole days of UTC. It is no later than Rows.
 	Counts time.Time
 }
 
-// Pruned says how much was removed.
+// Pruned counts what was removed.
 type Pruned struct {
 	Messages, Recipients, Attempts, Rejections int64
 
-	Other  int64 // connections, submissions, troubles, ids to find rows by, and blocks of deliveries
+	Other  int64 // connections, submissions, troubles, rows of the lookup table, and blocks of deliveries
 	Texts  int64
 	Counts int64 // blocks of numbers, of an hour or of rows that were removed before
 	Bytes  int64 // given back to the file system

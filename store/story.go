@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Story is what the database knows of a message: it has rows for messages with
-// a recipient that failed, was suspended, or is pending. Recipients that were
-// delivered at once are only counted.
+// Story describes a message. The database has rows for messages with a recipient that
+// failed, was suspended, or is pending. Recipients delivered at the first attempt are
+// counted but not listed.
 type Story struct {
 	Format             string
 	Host, Instance     registry.Foreign
@@ -30,7 +30,7 @@ type StoryRecipient struct {
 	Final               time.Time // zero while pending
 	Attempts            []*Event  // failing ones, oldest first
 
-	// Accepted is when the next hop took the mail that a bounce reports as failed,
-	// by a log; zero: no log has it, or this is not a bounce.
+	// Accepted is the time at which, according to a log, the next hop accepted mail that a
+	// bounce reports as failed. Zero: no log reports it, or this is not a bounce.
 	Accepted time.Time `json:",omitzero"`
 }

@@ -6,8 +6,7 @@ import (
 	"mailfail/registry"
 )
 
-// Timeline is what happened in a window, by some dimensions and by steps of
-// time.
+// Timeline counts the events of a window by some dimensions and by steps of time.
 type Timeline struct {
 	Window Window // in whole minutes
 	Step   time.Duration
@@ -15,28 +14,29 @@ type Timeline struct {
 	Slices []Slice // sorted by their values
 }
 
-// Slice is what happened at one combination of dimensions.
+// Slice holds the points of one combination of dimensions.
 type Slice struct {
 	Values []registry.Foreign // as many as dimensions
-	Points []Point            // those with anything in them, oldest first
+	Points []Point            // those that are not zero, oldest first
 }
 
-// Point is what happened within one step of a timeline.
+// Point counts the events within one step of a timeline.
 //
 // Messages that a server made itself to report failures are not counted.
 //
-// The unit of Recipients and First is the recipient, that of the others the
-// line of the log. What succeeded has no reason: with a dimension of causes, or
-// a filter of them, it stands at the values "" of those dimensions, or nowhere.
+// Recipients and First count recipients; the others count lines of the log. Deliveries have
+// no reason: with a dimension of causes they are at the values "" of those dimensions, and
+// with a filter of causes nowhere.
 type Point struct {
 	Time time.Time // when the step begins
 
 	Accepted int64 // messages that came into the queue, as far as logs report it
-	Untried  int64 // of these, messages of which nothing was heard since
-	// first heard of in this step; one that was delivered at once counts when it was delivered
+	Untried  int64 // of these, messages without a later record
+	// first mentioned in this step; one delivered at the first attempt counts at its
+	// delivery
 	Recipients int64
 	Delivered  int64 // attempts
-	Deferrals  int64 // attempts that failed for now
+	Deferrals  int64 // attempts that failed temporarily
 	Failures   int64 // attempts that failed permanently
 	First      int64 // failing attempts that are the first of their recipient for their reason
 	Suspended  int64 // recipients that were deferred without an attempt

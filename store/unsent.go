@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Unsent says what of a database has not arrived in that of a fleet.
+// Unsent describes the rows of a database that the database of a fleet has not received.
 type Unsent struct {
 	Target string    // "" for none
-	Rows   int64     // and blocks of counts, and minutes or hours of what is only counted
+	Rows   int64     // with blocks of counts, and minutes or hours that are only counted
 	Since  time.Time // when the last push ended, zero for never
 }
 
@@ -17,7 +17,7 @@ type Spool interface {
 	Unsent(ctx context.Context) (Unsent, error)
 }
 
-// UnsentOf returns what of db waits to be sent, nothing where nothing ever is.
+// UnsentOf returns the rows of db that wait to be sent, zero for a db that sends none.
 func UnsentOf(ctx context.Context, db Database) (Unsent, error) {
 	if s, ok := db.(Spool); ok {
 		return s.Unsent(ctx)

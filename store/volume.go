@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// Measure is what a Volume counts.
+// Measure is the kind of event that a Volume counts.
 type Measure uint8
 
-// The measures. What the value of each is, stands behind it.
+// The measures, each with the meaning of its value.
 const (
 	AcceptedMail   Measure = iota + 1 // messages that came into the queue: 0
 	DeliveredOut                      // deliveries elsewhere: see DelayValue
 	DeliveredLocal                    // to mailboxes of this host: likewise
 	TLSReceived                       // sessions or messages that came in over TLS: see TLSValue
-	TLSSent                           // the same of those that went out
+	TLSSent                           // the same for those that went out
 	Logins                            // LoginAccepted or LoginFailed
 )
 
@@ -24,11 +24,11 @@ const (
 	LoginFailed          // attempts to log in
 )
 
-// Volume is what is only added up, by the hour and host: how often something was, and
-// where it is known how many bytes and how much time that took in all.
+// Volume adds up one kind of event by hour and host: how often it occurred and, where
+// known, the bytes and the time it took in all.
 type Volume struct {
 	Measure Measure
-	Value   int64 // what is distinguished
+	Value   int64 // its meaning depends on Measure
 	N       int64
 	Bytes   int64
 	Millis  int64
@@ -40,12 +40,12 @@ type HourVolume struct {
 	Volume
 }
 
-// Add adds what another volume of the same measure and value has.
+// Add adds another volume of the same measure and value.
 func (v *Volume) Add(o *Volume) { v.N, v.Bytes, v.Millis = v.N+o.N, v.Bytes+o.Bytes, v.Millis+o.Millis }
 
-// DelaySteps are the upper ends of the classes of delays. The value of a delay is
-// the number of the first step that it is below, counted from 1; 0 is unknown, and what
-// no step is above is one more than there are steps.
+// DelaySteps are the upper ends of the classes of delays. The value of a delay is the
+// number of the first step that it is below, counted from 1; 0 is unknown, and a delay that
+// is below no step has the value after the last.
 var DelaySteps = [...]time.Duration{
 	time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour,
 	24 * time.Hour,
@@ -64,8 +64,8 @@ func DelayValue(d time.Duration) int64 {
 	return int64(len(DelaySteps)) + 1
 }
 
-// TLSVersions are the versions of TLS, by value less one. What is none of them has the
-// value after them.
+// TLSVersions are the versions of TLS, by value less one. Any other version has the value
+// after the last.
 var TLSVersions = [...]string{"1.0", "1.1", "1.2", "1.3"}
 
 // TLSValue returns the value of a protocol as logs spell it: "TLS1.3:…", "TLSv1.2 with

@@ -5,8 +5,8 @@ import "time"
 // Window is a half-open span of time [Since, Until); a zero end is open.
 type Window struct{ Since, Until time.Time }
 
-// Minutes returns w with its ends moved down to whole minutes, which is how
-// counts are kept.
+// Minutes returns w with its ends moved down to whole minutes, since counts are kept by
+// minute.
 func (w Window) Minutes() Window {
 	return Window{floorMinute(w.Since), floorMinute(w.Until)}
 }
@@ -23,7 +23,7 @@ const MinuteMicros = 60_000_000
 
 func mod(a, b int64) int64 { return (a%b + b) % b }
 
-// Micros returns the ends of w in microseconds; open ends are beyond any time.
+// Micros returns the ends of w in microseconds since 1970; open ends are beyond any time.
 func (w Window) Micros() (since, until int64) {
 	since, until = -1<<62, 1<<62
 	if !w.Since.IsZero() {
@@ -35,7 +35,7 @@ func (w Window) Micros() (since, until int64) {
 	return since, until
 }
 
-// Dimension is something numbers can be broken down by.
+// Dimension is a property by which numbers can be broken down.
 type Dimension string
 
 // The dimensions.
@@ -57,10 +57,10 @@ const (
 var Dimensions = []Dimension{ByDomain, ByCode, ByProvider, BySender, ByRelay, ByHost, ByInstance, ByReason,
 	ByMTA, ByDirection}
 
-// OfCause reports whether d is something only a failure has.
+// OfCause reports whether only failures have d.
 func (d Dimension) OfCause() bool { return d == ByCode || d == ByReason }
 
-// Minute returns the minute a time in microseconds lies in.
+// Minute returns the minute since 1970 in which a time in microseconds lies.
 func Minute(time int64) int64 {
 	const us = 60_000_000
 	if time < 0 {

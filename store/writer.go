@@ -10,54 +10,55 @@ import (
 	"mailfail/registry"
 )
 
-// Classifier decides what is meant before it is stored. registry.Rules is one.
+// A Classifier assigns a reason to a failure before the failure is stored. registry.Rules
+// is one.
 type Classifier interface {
 	Classify(registry.Failure) registry.Verdict
 
-	// Asks reports whether a verdict may depend on this provider. All others are
-	// alike.
+	// Asks reports whether a verdict may depend on this provider. The Classifier treats all
+	// other providers alike.
 	Asks(provider string) bool
 
 	// Version changes whenever the same failure might get another verdict.
 	Version() string
 }
 
-// Writer takes in what was read, in batches. It is used by one goroutine. Rows
-// may be written in the background: errors may be returned by a later call, at
-// the latest by Commit.
+// A Writer stores rows in batches. One goroutine uses it. It may write rows in the
+// background: a later call may return the error, at the latest Commit. Times are in
+// microseconds since 1970, minutes are minutes since 1970.
 //
 // Everything between Begin and Commit, the rows and the positions behind them,
 // takes effect together or not at all. Ids stay valid until a Begin that
 // reports that the batch is stale, or a Rollback.
 type Writer interface {
-	// Begin starts a batch and waits for its turn while another process is
-	// writing. It reports whether another process has written since the last
-	// batch: then what the caller has kept of positions, ids and open messages is
-	// out of date. Waiting ends with ctx.
+	// Begin starts a batch and waits for its turn while another process is writing. It
+	// reports whether another process has written since the last batch: then the positions,
+	// ids and open messages that the caller has kept are out of date. Waiting ends with
+	// ctx.
 	Begin(ctx context.Context) (stale bool, err error)
 	Commit() error
 	Rollback()
 
-	// Wanted reports whether the batch should end soon, because another process
-	// waits to write, or may do so unseen.
+	// Wanted reports whether the batch should end soon, because another process waits to
+	// write, or may wait without the Writer noticing.
 	Wanted() bool
 
 	Close() error
 
-	// Reclassify files the stored failures anew when c is of another version
-	// than what classified them. It is called outside a batch.
+	// Reclassify assigns new reasons to the stored failures if a Classifier of another
+	// version than c assigned the present ones. It is called outside a batch.
 	Reclassify(ctx context.Context, c Classifier) error
 
-	// Tidy adds up what is over, so that reports are quick. It is called outside
-	// a batch, when there is time for it: nothing is wrong without it.
+	// Tidy adds up the counts of days that are over, so that reports are quick. It is
+	// called outside a batch, when there is time for it: answers are the same without it.
 	Tidy(context.Context) error
 
-	// Prune removes what is older than r says and gives the space back. It is
-	// called outside a batch. messageOf returns the id of the message that the
-	// state of an open message refers to, 0 for none: its rows stay.
+	// Prune removes rows older than the times of r and gives the space back. It is called
+	// outside a batch. messageOf returns the id of the message to which the state of an
+	// open message refers, 0 for none: the rows of that message stay.
 	Prune(ctx context.Context, r Retention, messageOf func(state []byte) int64) (Pruned, error)
 
-	// Series and Cause return the id of a row, which is new if need be.
+	// Series and Cause return the id of a row, and add the row if it is missing.
 	Series(*SeriesKey) (int64, error)
 	Cause(*Cause) (int64, error)
 
@@ -82,9 +83,9 @@ type Writer interface {
 	KeepDeliveries(since int64)
 	AddDelivery(*Delivery)
 
-	// Messages that have not ended, as package ingest/track keeps them.
-	// OpenMessages gives what each was put with; the slices are valid only during
-	// the call.
+	// Messages that have not ended, as package ingest/track keeps them. OpenMessages calls
+	// each with the values that PutOpenMessage stored; the slices are valid only during the
+	// call.
 	OpenMessages(each func(key []byte, messageID int64, state []byte)) error
 	OpenMessage(key []byte) (state []byte, err error)
 	OpenMessagesWith(messageID int64) (keys [][]byte, err error)
@@ -92,7 +93,7 @@ type Writer interface {
 	DeleteOpenMessage(key []byte)
 	ForgetOpenMessages(before int64)
 
-	// How far every log was read; see package ingest/source.
+	// The position up to which every log was read; see package ingest/source.
 	PutSource(*Source)
 	SourceOffset(id int64) (int64, error)
 	LastSource() (id int64, err error) // the newest, 0 none
@@ -101,10 +102,10 @@ type Writer interface {
 	SourcesByInode(device, inode uint64) ([]Source, error)
 	SourcesByFamily(family string) ([]Source, error)
 
-	// Lines that were read, by a hash, so that the same line of two logs counts once:
-	// see package ingest. Log returns the id of a log, Coverage the logs that hold
-	// lines of a host. The lines of a minute are in no order, and as often as they
-	// were added. AddLineHashes keeps its hashes, and puts them in order.
+	// Hashes of lines that were read, so that the same line of two logs counts once: see
+	// package ingest. Log returns the id of a log, Coverage the logs that hold lines of a
+	// host. LineHashes returns the hashes of a minute in no order, each as often as it was
+	// added. AddLineHashes keeps the slice hashes and sorts it.
 	Log(name string) (int64, error)
 	Coverage(host []byte) ([]Coverage, error)
 	Cover(host []byte, c Coverage) error
@@ -116,13 +117,13 @@ type Writer interface {
 	PutMeta(name, value string)
 }
 
-// Writable is a database that can be written to.
+// Writable is a database that accepts writes.
 type Writable interface {
 	Writer() (Writer, error)
 }
 
-// Cause is what a failure is filed under: what its reason was found from, and
-// the reason.
+// Cause is the key under which failures are stored: the properties that the reason was
+// derived from, and the reason.
 type Cause struct {
 	registry.Failure
 	registry.Verdict
@@ -138,24 +139,25 @@ type SeriesKey struct {
 	Relay []byte
 	Provider string // the operator behind Relay
 
-	// Operator, if not nil, returns Provider, when a relay is met for the first time.
+	// Operator, if not nil, returns Provider; the Writer calls it when it meets a relay for
+	// the first time.
 	Operator func(relay []byte) string
 
 	Direction registry.Direction
-	Own       bool // the message is one that this server made to report a failure
+	Own       bool // this server made the message to report a failure
 }
 
 // Counts are added up by minute and series.
 type Counts struct {
 	Delivered  int64 // attempts
-	Recipients int64 // delivered with nothing gone wrong before
+	Recipients int64 // delivered without an earlier failure or deferral
 	Suspended  int64
 	Handed     int64
 	Messages   int64
 
-	// Of a series without recipient and relay, in the minute in which messages
-	// came into the queue. Heard is how many of them something was heard of
-	// since: the others are untried.
+	// Accepted, Expected and Heard belong to a series without recipient and relay, in the
+	// minute in which messages came into the queue. Heard counts those with a later record:
+	// the others are untried.
 	Accepted int64
 	Expected int64 // recipients of Accepted, as far as the log gives their number
 	Heard    int64
@@ -173,7 +175,7 @@ func (c *Counts) Add(d Counts) {
 	c.Heard += d.Heard
 }
 
-// Coverage says that a log holds lines of a host between two minutes.
+// Coverage records that a log holds lines of a host between two minutes.
 type Coverage struct{ Log, First, Last int64 }
 
 // Lines counts the lines that were read.
@@ -187,7 +189,7 @@ func (l *Lines) Add(m Lines) {
 	l.Unparsed += m.Unparsed
 }
 
-// Sub takes m from l.
+// Sub subtracts m from l.
 func (l *Lines) Sub(m Lines) {
 	l.Read -= m.Read
 	l.Understood -= m.Understood
@@ -235,10 +237,10 @@ type Attempt struct {
 	IP        string
 	Delay     time.Duration // negative when unknown
 	Text      string
-	First     bool // of its recipient for its reason
+	First     bool // the first failing attempt of the recipient for this reason
 
-	// Bounce is not nil when a bounce reports the failure. A log that reports the
-	// same counts instead, whichever is read first.
+	// Bounce is not nil if a bounce reports the failure. If a log reports the same failure,
+	// the log's report counts instead, whichever is read first.
 	Bounce *Bounce
 }
 
@@ -253,7 +255,7 @@ type Rejection struct {
 	Sender           string
 	HasSender        bool
 	Recipient, Text  string
-	LineHash         uint64 // 0: the line is not repeated in another log
+	LineHash         uint64 // 0: no other log repeats the line
 	Copy             bool
 }
 
@@ -267,7 +269,7 @@ type Connection struct {
 	Text     string
 }
 
-// Submission counts messages by who brought them in, by the hour.
+// Submission counts messages by the account and client that submitted them, by the hour.
 type Submission struct {
 	Time       int64
 	Host       []byte // of the log
@@ -278,12 +280,12 @@ type Submission struct {
 	Recipients int64 // as far as the log gives their number
 	Bytes      int64 // likewise
 
-	// Address is that of the envelope sender. It is for who counts by it: a database
-	// keeps the domain.
+	// Address is the address of the envelope sender, for sinks that count by it: a database
+	// keeps only the domain.
 	Address []byte
 }
 
-// Trouble is a line in which the mail system reports trouble of its own.
+// Trouble is a line in which the mail system reports internal trouble.
 type Trouble struct {
 	Time      int64
 	Format    string
@@ -294,8 +296,8 @@ type Trouble struct {
 	Signature string // Text with its variable parts masked: lines with the same one are one row
 }
 
-// Delivery is a recipient that was delivered with nothing gone wrong before. It
-// is kept for some days, to be found by its address and queue id.
+// Delivery is a recipient that was delivered without an earlier failure or deferral. The
+// database keeps it for some days, so that it can be found by its address and queue id.
 type Delivery struct {
 	Time    int64
 	Series  int64
@@ -308,22 +310,21 @@ type Delivery struct {
 	Place     []byte // of StepPlaced, which has no QueueID
 }
 
-// Step is what a Delivery is on the way of a message.
+// Step is the kind of event that a Delivery records.
 type Step uint8
 
 // The steps, in the order in which they come when they have the same time.
 const (
 	StepDelivered  Step = iota
 	StepHandedOver      // to a content filter of this host
-	StepPlaced          // what took the message says where it is now
+	StepPlaced          // the program that accepted the message reports where it put it
 )
 
 // Steps are the names of the steps.
 var Steps = [...]string{"delivered", "handed over", "placed"}
 
-// Clean makes the text of a log fit for the database: what is not valid UTF-8,
-// and NUL bytes, which SQLite's functions take for the end of a string, become
-// U+FFFD.
+// Clean makes the text of a log fit for the database: invalid UTF-8 and NUL bytes become
+// U+FFFD. SQLite's functions take a NUL byte for the end of a string.
 func Clean(s string) string {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\uFFFD")
@@ -334,12 +335,12 @@ func Clean(s string) string {
 	return s
 }
 
-// MaxReply bounds what is kept of a reply, in bytes. A line of a reply has 512 at
-// most (RFC 5321); replies of several lines with advice have about a thousand.
+// MaxReply is the longest text of a reply that is kept, in bytes. A line of a reply has 512
+// at most (RFC 5321); replies of several lines with advice have about a thousand.
 const MaxReply = 4 << 10
 
-// CleanReply makes the text of a reply fit for the database, like Clean. Of a longer
-// one it keeps the beginning, and says how long the whole was.
+// CleanReply makes the text of a reply fit for the database, like Clean. It cuts a text
+// longer than MaxReply, and appends the length of the whole.
 func CleanReply(text []byte) string {
 	s := Clean(string(text))
 	if len(s) <= MaxReply {
@@ -352,8 +353,8 @@ func CleanReply(text []byte) string {
 	return fmt.Sprintf("%s [cut: %d bytes in all]", s[:end], len(text))
 }
 
-// Source is a row of the table sources. It has the fields of source.Position,
-// which says what they mean.
+// Source is a row of the table sources. Its fields are those of source.Position, which
+// documents them.
 type Source struct {
 	ID             int64
 	Fingerprint    [16]byte

@@ -1,5 +1,5 @@
-// Package anonymous lets a report be shown to others: it is a store.Database that
-// answers as another one does, with pseudonyms in the place of persons.
+// Package anonymous makes reports fit to be shown to others: its store.Database gives the
+// answers of another one, with pseudonyms in place of persons.
 package anonymous
 
 import (
@@ -12,8 +12,8 @@ import (
 	"mailfail/registry"
 )
 
-// Names turns names into pseudonyms: the same name into the same one for as long as
-// the key is the same, and no way back without the key.
+// Names turns names into pseudonyms. The same name has the same pseudonym as long as the
+// key is the same. Without the key, a pseudonym cannot be turned back into a name.
 type Names struct {
 	key []byte
 	all bool // names of domains and hosts, and addresses of hosts, too
@@ -24,16 +24,16 @@ func NewNames(key []byte, all bool) *Names { return &Names{key, all} }
 
 var encoding = base32.NewEncoding("abcdefghijkmnpqrstuvwxyz23456789").WithPadding(base32.NoPadding)
 
-// of returns the pseudonym of s, which is of a kind.
+// of returns the pseudonym of s; kind is its prefix.
 func (n *Names) of(kind, s string) string {
 	h := hmac.New(sha256.New, n.key)
 	h.Write([]byte(kind + "\x00" + strings.ToLower(s)))
 	return kind + "-" + encoding.EncodeToString(h.Sum(nil)[:5])
 }
 
-// Address returns an address, or the name of an account, with a pseudonym before
-// the @. That depends on the whole address: the same name in two domains is two
-// persons. "", "<>" and the null sender stay.
+// Address returns an address, or the name of an account, with a pseudonym before the @. The
+// pseudonym depends on the whole address: the same name in two domains is two persons. "",
+// "<>" and the null sender stay.
 func (n *Names) Address(s string) string {
 	bare := strings.Trim(s, "<>")
 	if bare == "" {
@@ -46,8 +46,8 @@ func (n *Names) Address(s string) string {
 	return strings.Replace(s, bare, n.of("user", bare)+"@"+n.Name(bare[at+1:]), 1)
 }
 
-// Name returns the name of a domain or a host, or a pseudonym of it if all names
-// are wanted. What has no dot is the name of nobody: a provider, an MTA.
+// Name returns the name of a domain or a host, or a pseudonym of it if all names are
+// wanted. A name without a dot or a colon stays: it is that of a provider or an MTA.
 func (n *Names) Name(s string) string {
 	if !n.all || !strings.ContainsAny(s, ".:") {
 		return s
@@ -55,7 +55,7 @@ func (n *Names) Name(s string) string {
 	return n.of("host", strings.TrimSuffix(s, ".")) + ".invalid"
 }
 
-// messageID keeps the domain of a Message-ID, as that of an address.
+// messageID returns the pseudonym of a Message-ID. It keeps the domain as Address does.
 func (n *Names) messageID(s string) string {
 	bare := strings.Trim(s, "<>")
 	if bare == "" {
@@ -68,8 +68,8 @@ func (n *Names) messageID(s string) string {
 	return "<" + n.of("id", bare) + domain + ">"
 }
 
-// place returns where a mailbox put mail without the name of a folder, unless it is
-// one that everybody has, and without addresses.
+// place returns the place where a mailbox put mail, with pseudonyms for addresses and for
+// the name of the folder, except folders that every mailbox has.
 func (n *Names) place(s string) string {
 	const stored = ": stored in "
 	if program, folder, ok := strings.Cut(s, stored); ok {
@@ -82,8 +82,8 @@ func (n *Names) place(s string) string {
 	return n.Text(s)
 }
 
-// In texts a person is an address, what stands in angle brackets or quotes, and
-// what follows the words by which servers name accounts.
+// Text takes for persons: addresses, words in angle brackets or quotes, and words that
+// follow the terms by which servers name accounts.
 var (
 	addresses = regexp.MustCompile(`("[^"\s]+"|[^\s<>()"',;:@\[\]=]+)@([A-Za-z0-9\[][A-Za-z0-9._:\]-]*)`)
 	quoted    = regexp.MustCompile(`(<)([^<>@\s]+)(>)|(['"‘“])([^'"‘’“”@\s]+)(['"’”])`)
@@ -92,8 +92,8 @@ var (
 	hosts     = regexp.MustCompile(`\b(?:[A-Za-z0-9_-]+\.)+[A-Za-z]{2,}\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f]*\b`)
 )
 
-// Text returns a text with pseudonyms for the persons in it. Those that are known
-// to be concerned are found wherever they stand.
+// Text returns a text with pseudonyms for the persons in it. It replaces the persons in
+// known wherever they stand.
 func (n *Names) Text(s string, known ...string) string {
 	s = addresses.ReplaceAllStringFunc(s, n.Address)
 	for _, person := range known {
@@ -125,7 +125,7 @@ func (n *Names) Text(s string, known ...string) string {
 	return s
 }
 
-// grammar are words that follow "user" or "mailbox" and name nobody.
+// grammar holds words that follow "user" or "mailbox" and are not names.
 var grammar = map[string]bool{"is": true, "has": true, "was": true, "does": true, "did": true, "not": true,
 	"no": true, "over": true, "unknown": true,
 	"quota": true, "name": true, "account": true, "mailbox": true, "address": true, "or": true, "and": true,
@@ -136,8 +136,8 @@ var grammar = map[string]bool{"is": true, "has": true, "was": true, "does": true
 	"server": true, "domain": true,
 	"you": true, "this": true, "may": true, "will": true, "must": true, "are": true}
 
-// word returns a pseudonym of a word, unless it is one or is not a name: a status, or
-// a placeholder of a signature.
+// word returns the pseudonym of a word. It returns s itself if s is a pseudonym or not a
+// name: a status, or a placeholder of a signature.
 func (n *Names) word(s string) string {
 	if s == "" || strings.HasPrefix(s, "user-") || strings.Trim(s, "0123456789.+-_*") == "" ||
 		strings.ContainsAny(s, "/%{}") {
@@ -146,8 +146,8 @@ func (n *Names) word(s string) string {
 	return n.of("user", s)
 }
 
-// replace puts a pseudonym where the name of a person stands alone in s: what is
-// before the @ of an address, or an account.
+// replace replaces the name of a person by a pseudonym where the name stands alone in s.
+// The name is the part of an address before the @, or an account.
 func (n *Names) replace(s, person string) string {
 	bare := strings.ToValidUTF8(strings.Trim(person, "<>"), "\uFFFD") // as in the database
 	local := bare

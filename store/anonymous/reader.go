@@ -8,8 +8,8 @@ import (
 	"mailfail/store"
 )
 
-// New returns a database that answers as db does, with pseudonyms. Questions name
-// what db knows: an address that is traced is the real one.
+// New returns a database that answers as db does, with pseudonyms. Questions contain the
+// real names, as db knows them: Trace takes a real address.
 func New(db store.Database, n *Names) store.Database { return &database{reader{db, n}, db} }
 
 type database struct {
@@ -25,7 +25,7 @@ func (d *database) Snapshot(ctx context.Context, f func(store.Reader) error) err
 	return d.db.Snapshot(ctx, func(r store.Reader) error { return f(&reader{r, d.n}) })
 }
 
-// reader passes on what has no names: Covered, Usual and Repeats.
+// reader passes on answers without names unchanged, such as Covered, Usual and Repeats.
 type reader struct {
 	store.Reader
 	n *Names
@@ -74,7 +74,8 @@ func (r *reader) Numbers(ctx context.Context, w store.Window, f store.Filter,
 	return n, nil
 }
 
-// values are those of any dimensions; codes have dots too.
+// values puts pseudonyms into values of any dimensions. It skips codes, which have dots
+// too.
 func (r *reader) values(list []registry.Foreign) {
 	for i, v := range list {
 		if v != "" && v[0] >= '0' && v[0] <= '9' && store.CheckCode(v.Raw()) == nil {
@@ -95,7 +96,7 @@ func (r *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, b
 	return t, err
 }
 
-// flow is a sink of an anonymous Flow.
+// flow puts pseudonyms into places and causes before it passes them to a sink.
 type flow struct {
 	store.FlowSink
 	r *reader
@@ -120,7 +121,7 @@ func (r *reader) Flow(ctx context.Context, windows []store.Window, f store.Filte
 	return r.Reader.Flow(ctx, windows, f, flow{to, r})
 }
 
-// flowSums is the same of sums.
+// flowSums does the same for a FlowSummer.
 type flowSums struct {
 	flow
 	to store.FlowSummer

@@ -7,8 +7,8 @@ import (
 	"mailfail/store/fleet"
 )
 
-// Row gives the values of a row pseudonyms before it leaves this host. Blocks of
-// deliveries are not sent at all: of them nothing but persons is asked.
+// Row puts pseudonyms into a row before it leaves this host, and reports whether the row
+// may be sent. Blocks of deliveries may not: they serve only to find persons.
 func (n *Names) Row(t *fleet.Table, row fleet.Row) bool {
 	if t == fleet.Deliveries {
 		return false
@@ -26,7 +26,7 @@ func (n *Names) Row(t *fleet.Table, row fleet.Row) bool {
 	return true
 }
 
-// totals gives pseudonyms to the values of totals, but for the names of instances.
+// totals puts pseudonyms into the values of totals, except the names of instances.
 func (n *Names) totals(row fleet.Row) {
 	for i, value := range row[totalsValue].Texts {
 		if row[totalsDimension].Ints[i] != fleet.TotalsOfInstances {
@@ -45,13 +45,13 @@ func columnOf(t *fleet.Table, name string) int {
 	return slices.IndexFunc(t.Columns, func(c fleet.Column) bool { return c.Name == name })
 }
 
-// column returns what turns the values of a column into pseudonyms.
+// column returns the function that turns the values of a column into pseudonyms.
 func (n *Names) column(t *fleet.Table, name string) func(string) string {
 	switch name {
 	case "address", "recipient", "account":
 		return n.Address
 	case "sender":
-		if t == fleet.Series || t == fleet.Submissions { // its domain
+		if t == fleet.Series || t == fleet.Submissions { // the column holds only the domain
 			return n.Name
 		}
 		return n.Address
@@ -63,7 +63,7 @@ func (n *Names) column(t *fleet.Table, name string) func(string) string {
 			}
 			return strings.Join(words, " ")
 		}
-	case "ids": // by them the host has found out what they are for
+	case "ids": // the host has already used them to match the bounce
 		return func(string) string { return "" }
 	case "message_id":
 		return n.messageID

@@ -1,8 +1,8 @@
-// Package clickhouse keeps the rows of many hosts on ClickHouse: it sends them
-// there, and answers questions over all of them.
+// Package clickhouse keeps the rows of many hosts on ClickHouse: it sends rows there, and
+// answers questions over all hosts.
 //
-// It speaks plain HTTP, which servers of all versions understand: the SQL is what
-// the version 18.16 and those of today have in common.
+// It uses plain HTTP, which servers of all versions understand, and SQL that both version
+// 18.16 and present versions accept.
 package clickhouse
 
 import (
@@ -23,33 +23,34 @@ import (
 	"time"
 )
 
-// PasswordVariable and its kind are read where a URL names no password, which it
-// cannot do: command lines are seen by others.
+// NewClient reads these variables, because a URL must not contain a password: other users
+// can see command lines.
 const (
 	PasswordVariable     = "MAILFAIL_CLICKHOUSE_PASSWORD"
 	PasswordFileVariable = "MAILFAIL_CLICKHOUSE_PASSWORD_FILE"
 	CAVariable           = "MAILFAIL_CLICKHOUSE_CA"
 )
 
-// IsURL reports whether a database is named by a URL of this package.
+// IsURL reports whether name is a URL of this package.
 func IsURL(name string) bool {
 	return strings.HasPrefix(name, "clickhouse://") || strings.HasPrefix(name, "clickhouse+http://")
 }
 
-// Client talks to a server.
+// Client sends requests to one server.
 type Client struct {
 	http     *http.Client
 	address  string // http://host:port/
-	name     string // as messages have it
+	name     string // for messages: without user and password
 	user     string
 	password string
 	database string
 }
 
 // NewClient returns a client for a URL like clickhouse://user@host:8443/database, or
-// clickhouse+http:// without TLS. The password is that of a variable, or the first
-// line of the file that one names. A file of certificates may be named that the
-// server's has to be signed by.
+// clickhouse+http:// without TLS. The password comes from $MAILFAIL_CLICKHOUSE_PASSWORD, or
+// from the first line of the file that $MAILFAIL_CLICKHOUSE_PASSWORD_FILE names.
+// $MAILFAIL_CLICKHOUSE_CA may name a file of certificates; one of them must have signed the
+// certificate of the server.
 func NewClient(name string, getenv func(string) string) (*Client, error) {
 	u, err := url.Parse(name)
 	if err != nil || u.Host == "" {
@@ -90,11 +91,11 @@ func NewClient(name string, getenv func(string) string) (*Client, error) {
 	return c, nil
 }
 
-// patience is how long the answer to a request may take to begin. Servers with a
-// node that hangs wait for minutes.
+// patience is how long a server may take to begin its answer. Servers with a node that
+// hangs wait for minutes.
 const patience = 10 * time.Minute
 
-// String returns where the server is: no user, no password.
+// String returns the URL of the server without user and password.
 func (c *Client) String() string { return c.name }
 
 func withoutPassword(name string) string {
@@ -140,7 +141,7 @@ func (c *Client) Exec(ctx context.Context, query string) error {
 	return err
 }
 
-// Insert sends rows, in RowBinary, behind the statement.
+// Insert sends a statement followed by rows in RowBinary.
 func (c *Client) Insert(ctx context.Context, statement string, rows []byte) error {
 	var body bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&body, gzip.BestSpeed)
@@ -150,7 +151,7 @@ func (c *Client) Insert(ctx context.Context, statement string, rows []byte) erro
 	if err := z.Close(); err != nil {
 		return err
 	}
-	// With a cluster the answer comes when the rows are where they belong.
+	// With a cluster, the server answers after the rows have reached their shards.
 	answer, err := c.post(ctx, url.Values{
 		"query":                   {statement},
 		"insert_distributed_sync": {"1"},
@@ -163,9 +164,9 @@ func (c *Client) Insert(ctx context.Context, statement string, rows []byte) erro
 	return err
 }
 
-// Query returns the answer to a query. All of it was made before the first byte
-// comes, so that no error can be in its middle; readers that are not to change
-// anything may ask this way too, and no server is too old for it.
+// Query returns the answer to a query. The server completes the answer before it sends the
+// first byte, so that no error can be in its middle. Users who may only read can use this
+// request, and no server is too old for it.
 func (c *Client) Query(ctx context.Context, query string) (io.ReadCloser, error) {
 	return c.post(ctx, url.Values{"wait_end_of_query": {"1"}}, strings.NewReader(query), false)
 }
@@ -213,7 +214,7 @@ func (b *reply) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Error is what a server complains of.
+// Error is an error that a server reports.
 type Error struct {
 	Code int // 0 unknown
 	Text string
@@ -240,7 +241,7 @@ func (c *Client) explain(err error) error {
 	hint := ""
 	var u *url.Error
 	if errors.As(err, &u) {
-		err = u.Err // the URL has the statement in it
+		err = u.Err // the URL contains the statement
 	}
 	var e *Error
 	if errors.As(err, &e) {
@@ -256,13 +257,13 @@ func (c *Client) explain(err error) error {
 	return fmt.Errorf("ClickHouse at %s: %w%s", c.name, err, hint)
 }
 
-// quote returns a string as SQL has it.
+// quote returns s as an SQL string literal.
 func quote(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\x00", `\0`, "\n", `\n`, "\r", `\r`, "\t",
 		`\t`).Replace(s) + "'"
 }
 
-// quoteName returns the name of a table or a cluster as SQL has it.
+// quoteName returns the name of a table or a cluster as an SQL identifier.
 func quoteName(s string) string {
 	return "`" + strings.NewReplacer(`\`, `\\`, "`", "\\`").Replace(s) + "`"
 }

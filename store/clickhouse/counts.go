@@ -10,7 +10,7 @@ import (
 	"mailfail/store/sqlite"
 )
 
-// What is counted is added up by the server.
+// The server adds up counts, so that only sums are transferred.
 
 const (
 	blocksPerHour  = 1024
@@ -18,7 +18,7 @@ const (
 	minutesPerDay  = 24 * minutesPerHour
 )
 
-// countFields are the columns of counts that are numbers.
+// countFields lists the columns of counts that hold numbers to add up.
 var countFields = namesOf(fleet.Counts)[4:]
 
 func namesOf(t *fleet.Table) []string {
@@ -29,10 +29,10 @@ func namesOf(t *fleet.Table) []string {
 	return names
 }
 
-// ints returns so many types of integers.
+// ints returns a list of n types, all Int.
 func ints(n int) []fleet.Type { return make([]fleet.Type, n) }
 
-// CountedMinutes returns a span of minutes that all counts lie in.
+// CountedMinutes returns a span of minutes that contains all counts.
 func (s *source) CountedMinutes(ctx context.Context) (since, until int64, err error) {
 	query := fmt.Sprintf("SELECT min(id), max(id) FROM %s WHERE %s HAVING count() > 0 FORMAT RowBinary", s.client.table(fleet.Counts), s.valid())
 	err = s.client.eachRow(ctx, query, ints(2), func(r fleet.Row) error {
@@ -42,19 +42,19 @@ func (s *source) CountedMinutes(ctx context.Context) (since, until int64, err er
 	return since, until, err
 }
 
-// newest returns the query for columns of those rows of a table of blocks that a
-// condition is true of. FINAL would hold thousands of blocks at a time, each of which
-// has thousands of numbers.
+// newest returns the query for columns of the rows of a table of blocks that meet a
+// condition. It does not use FINAL, which would hold thousands of blocks at a time, each
+// with thousands of numbers.
 func (s *source) newest(t *fleet.Table, columns, condition string) string {
 	from := s.client.table(t)
 	return fmt.Sprintf(`SELECT %s FROM %s WHERE deleted = 0 AND %s AND %s AND (origin, id, version) GLOBAL IN
 		(SELECT origin, id, max(version) FROM %[2]s WHERE %[3]s AND %[4]s GROUP BY origin, id) LIMIT 1 BY origin, id`, columns, from, s.valid(), condition)
 }
 
-// ofDays returns the condition that totals are of some days.
+// ofDays returns the condition that a row of totals belongs to one of some days.
 func ofDays(first, last int64) string { return fmt.Sprintf("id BETWEEN %d AND %d", first, last) }
 
-// TotalledDays returns of which days there are totals, by origin.
+// TotalledDays returns the days for which there are totals, by origin.
 func (s *source) TotalledDays(ctx context.Context, first, last int64) (sqlite.DaysByOrigin, error) {
 	days := sqlite.DaysByOrigin{}
 	query := fmt.Sprintf("SELECT %s AS number, id FROM (%s) ORDER BY number, id FORMAT RowBinary", s.number(), s.newest(fleet.Totals, "origin, id", ofDays(first, last)))
@@ -120,7 +120,7 @@ func (s *source) SumCounts(ctx context.Context, q *sqlite.CountsQuery,
 	if q.Step > 0 {
 		group = fmt.Sprintf("toInt64(intDiv(%s - %d, %d))", minute, q.Origin, q.Step)
 	}
-	// The minute of a row is looked at only where not all of the hour is wanted.
+	// Filter rows by minute only if some hour is not wanted as a whole.
 	where, totalled := "", s.totalled(q.Days)
 	if !wholeHours(q.Within) || !wholeHours(q.Others) {
 		where = " WHERE " + either(q, "totalled", func(span [2]int64) string {
@@ -135,8 +135,8 @@ func (s *source) SumCounts(ctx context.Context, q *sqlite.CountsQuery,
 		group, s.number(), strings.Join(sums, ", "),
 		s.newest(fleet.Counts, "origin, id, "+totalled+" AS totalled, "+strings.Join(quoteNames(columns), ", "), ofHours),
 		strings.Join(joined, ", "), where)
-	// Mostly there are totals of all days. The numbers of blocks would be read before
-	// old servers look at what is asked for.
+	// Mostly there are totals of all days, and no block is wanted. Check that first: old
+	// servers read the numbers of blocks before they evaluate the condition.
 	some := false
 	first := fmt.Sprintf("SELECT toInt64(1) FROM %s WHERE %s AND %s LIMIT 1 FORMAT RowBinary", s.client.table(fleet.Counts), s.valid(), ofHours)
 	if err := s.client.eachRow(ctx, first, ints(1), func(fleet.Row) error {
@@ -160,8 +160,8 @@ func wholeHours(spans [][2]int64) bool {
 	})
 }
 
-// either returns the condition that a row is one of those that q asks for; totalled
-// is the expression whether it is of its days.
+// either returns the condition that q puts on a row; totalled is the expression that
+// reports whether the row belongs to one of q.Days.
 func either(q *sqlite.CountsQuery, totalled string, in func(span [2]int64) string) string {
 	any := func(spans [][2]int64) string {
 		list := []string{"0"}
@@ -176,9 +176,10 @@ func either(q *sqlite.CountsQuery, totalled string, in func(span [2]int64) strin
 	return fmt.Sprintf("(%s AND %s OR NOT %[1]s AND %[3]s)", totalled, any(q.Within), any(q.Others))
 }
 
-// totalled returns the expression whether a block of counts is of one of some days.
+// totalled returns the expression that reports whether a block of counts belongs to one of
+// some days.
 func (s *source) totalled(days sqlite.DaysByOrigin) string {
-	origins := map[string][]string{} // by condition: most have the same days
+	origins := map[string][]string{} // by condition: most origins have the same days
 	var conditions []string
 	for number := range int64(len(s.origins)) {
 		var spans []string

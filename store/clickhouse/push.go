@@ -12,15 +12,16 @@ import (
 	"mailfail/store/sqlite"
 )
 
-// Pushed says what a push has sent.
+// Pushed reports the result of a push: the number of rows sent, and the version that the
+// server now has.
 type Pushed struct {
 	Rows    int64
 	Version int64
 }
 
-// PushOptions say how rows are sent.
+// PushOptions control how rows are sent.
 type PushOptions struct {
-	Host string // of the database, for those who look at the table origins
+	Host string // name of this host, for readers of the table origins
 
 	// Hide changes a row before it leaves this host; false keeps it here.
 	Hide func(t *fleet.Table, row fleet.Row) bool
@@ -34,9 +35,9 @@ const (
 	usualBodyBytes = 16 << 20
 )
 
-// Send sends what a server does not have yet of the rows of a database. Whatever ends it
-// midway, and however often it is sent, the numbers are the same: a row is known by
-// its key, and the newest version of it holds.
+// Send sends the rows of a database that a server does not have yet. Numbers stay right if
+// a push is interrupted or repeated: the key identifies a row, and its newest version is
+// valid.
 func Send(ctx context.Context, c *Client, db *sqlite.DB, opt PushOptions) (n Pushed, err error) {
 	origin, err := db.Origin(ctx)
 	if err != nil {
@@ -57,7 +58,7 @@ func Send(ctx context.Context, c *Client, db *sqlite.DB, opt PushOptions) (n Pus
 			return n, err
 		}
 	}
-	// Last, so that who finds it finds all rows of that version.
+	// Last: a reader that finds the row of the origin finds all rows of that version.
 	if err := s.sendOrigin(ctx); err != nil {
 		return n, err
 	}
@@ -75,7 +76,7 @@ func (c *Client) versionOf(ctx context.Context, origin string) (version int64, e
 	return version, err
 }
 
-// table returns the name of a table as SQL has it.
+// table returns the name of a table as an SQL identifier.
 func (c *Client) table(t *fleet.Table) string { return quoteName(c.database) + "." + quoteName(t.Name) }
 
 // eachRow calls each with the rows of the answer to a query FORMAT RowBinary. A row is
@@ -154,7 +155,7 @@ func (s *sending) add(t *fleet.Table, row fleet.Row, deleted bool) {
 	s.n++
 }
 
-// flush sends what was added.
+// flush sends the rows that were added.
 func (s *sending) flush(ctx context.Context, t *fleet.Table) error {
 	if s.n == 0 {
 		return nil

@@ -14,9 +14,9 @@ import (
 	"mailfail/store/sqlite"
 )
 
-// DB answers questions over the rows of all hosts. It is a store.Database, and safe
-// for use by several goroutines. Each question is answered by a view of its own, so
-// that it knows all that has arrived; the questions of a snapshot share one.
+// DB answers questions over the rows of all hosts. It is a store.Database, and safe for use
+// by several goroutines. Each question uses a new view, so that it includes all rows that
+// have arrived; the questions of a snapshot share one view.
 type DB struct{ client *Client }
 
 // Open returns the database of a client.
@@ -27,16 +27,16 @@ func Open(ctx context.Context, c *Client) (*DB, error) {
 	return &DB{c}, nil
 }
 
-// Close does nothing: nothing is open between questions.
+// Close closes idle connections: nothing else is open between questions.
 func (db *DB) Close() error {
 	db.client.http.CloseIdleConnections()
 	return nil
 }
 
-// String returns where the database is.
+// String returns the URL of the server without user and password.
 func (db *DB) String() string { return db.client.String() }
 
-// Snapshot calls f with a reader of what had arrived when it was first asked for.
+// Snapshot calls f with a reader of the rows that had arrived when f first asked for them.
 func (db *DB) Snapshot(ctx context.Context, f func(store.Reader) error) error {
 	origins, err := db.client.origins(ctx)
 	if err != nil {
@@ -50,14 +50,14 @@ func (db *DB) Snapshot(ctx context.Context, f func(store.Reader) error) error {
 	return f(v)
 }
 
-// origin is a database that rows come from.
+// origin is a database from which rows come.
 type origin struct {
 	name           string
-	from           int64 // the first version that holds
+	from           int64 // the first valid version
 	deliveriesFrom int64
 }
 
-// origins returns the databases that rows have come from.
+// origins returns the databases from which rows have come.
 func (c *Client) origins(ctx context.Context) (list []origin, err error) {
 	query := fmt.Sprintf("SELECT origin, `from`, deliveries_from FROM %s FINAL WHERE deleted = 0 ORDER BY origin FORMAT RowBinary", c.table(fleet.Origins))
 	err = c.eachRow(ctx, query, []fleet.Type{fleet.Text, fleet.Int, fleet.Int}, func(r fleet.Row) error {
@@ -73,7 +73,7 @@ type source struct {
 	origins []origin
 }
 
-// DeliveriesFrom returns since when all origins keep deliveries.
+// DeliveriesFrom returns the time since which all origins keep deliveries.
 func (s *source) DeliveriesFrom() (from int64) {
 	for _, o := range s.origins {
 		from = max(from, o.deliveriesFrom)
@@ -92,7 +92,7 @@ func (s *source) Covered(ctx context.Context) (first, last int64, err error) {
 	return first, last, err
 }
 
-// Rows calls each with the rows that a query is for.
+// Rows calls each with the rows that q selects.
 func (s *source) Rows(ctx context.Context, t *fleet.Table, columns []string, q sqlite.RowsQuery,
 	each func(origin int64, row fleet.Row) error) error {
 	if len(s.origins) == 0 {
@@ -110,7 +110,7 @@ func (s *source) Rows(ctx context.Context, t *fleet.Table, columns []string, q s
 	return s.client.eachRow(ctx, query, types, func(r fleet.Row) error { return each(r[0].Int, r[1:]) })
 }
 
-// sql returns a query in SQL: the first column is the number of the origin.
+// sql returns q in SQL: the first column of the answer is the number of the origin.
 func (s *source) sql(t *fleet.Table, columns []string, q *sqlite.RowsQuery) (string, error) {
 	names := make([]string, len(columns))
 	for i, name := range columns {
@@ -172,8 +172,8 @@ func (s *source) number() string {
 	return fmt.Sprintf("transform(origin, [%s], [%s], toInt64(-1))", s.list(), strings.Join(numbers, ","))
 }
 
-// valid returns the condition that a row is of one of the origins, and of the state
-// that holds of it.
+// valid returns the condition that a row belongs to one of the origins, and to the valid
+// state of that origin.
 func (s *source) valid() string {
 	if len(s.origins) == 0 {
 		return "0"
@@ -243,8 +243,8 @@ func ofTexts(t *fleet.Table, q *sqlite.RowsQuery) string {
 	return column + " IN (" + strings.Join(list, ",") + ")"
 }
 
-// mayHave returns the condition that a filter of deliveries may have one of some
-// hashes: three bits are set for each, see store/sqlite.
+// mayHave returns the condition that a filter of deliveries may contain one of some hashes:
+// each sets three bits, see store/sqlite.
 func mayHave(hashes []uint64) string {
 	var any []string
 	for _, h := range hashes {
@@ -259,7 +259,7 @@ func mayHave(hashes []uint64) string {
 	return "length(filter) > 0 AND ((" + strings.Join(any, ") OR (") + "))"
 }
 
-// with answers one question.
+// with answers one question from a new snapshot.
 func with[T any](ctx context.Context, db *DB, ask func(store.Reader) (T, error)) (answer T, err error) {
 	err = db.Snapshot(ctx, func(r store.Reader) error {
 		answer, err = ask(r)
@@ -268,7 +268,7 @@ func with[T any](ctx context.Context, db *DB, ask func(store.Reader) (T, error))
 	return answer, err
 }
 
-// Numbers is that of store.Reader, as are those that follow.
+// Numbers implements store.Reader, as do the methods below.
 func (db *DB) Numbers(ctx context.Context, w store.Window, f store.Filter,
 	by []store.Dimension) (*store.Numbers, error) {
 	return with(ctx, db, func(r store.Reader) (*store.Numbers, error) { return r.Numbers(ctx, w, f, by) })

@@ -37,7 +37,8 @@ func appendValue(b []byte, t fleet.Type, v *fleet.Value) []byte {
 	return binary.LittleEndian.AppendUint64(b, uint64(v.Int))
 }
 
-// maxText bounds a text in an answer, and the length of a list.
+// maxText is the longest text that is accepted in an answer, in bytes, and the longest
+// list.
 const maxText = 1 << 30
 
 var errAnswer = errors.New("the answer is not what was asked for")
@@ -48,7 +49,7 @@ type rowReader struct {
 	types   []fleet.Type
 	row     fleet.Row // the last one read
 	scratch []byte
-	seen    map[string]string // short texts: most are there again and again
+	seen    map[string]string // short texts, shared: most occur many times
 }
 
 func newRowReader(r io.Reader, types []fleet.Type) *rowReader {
@@ -60,8 +61,8 @@ func newRowReader(r io.Reader, types []fleet.Type) *rowReader {
 	}
 }
 
-// next reads the next row; io.EOF is returned after the last, and no row is
-// taken to be whole that is not.
+// next reads the next row, which is valid until the next call. It returns io.EOF after the
+// last row, and io.ErrUnexpectedEOF for an incomplete row.
 func (r *rowReader) next() (fleet.Row, error) {
 	if _, err := r.r.Peek(1); err != nil {
 		return nil, err
@@ -132,13 +133,13 @@ func (r *rowReader) length() (int, error) {
 	return int(n), err
 }
 
-// Which texts are remembered.
+// Limits of the texts that rowReader shares: length in bytes, and number.
 const (
 	longestSeen = 64
 	mostSeen    = 100_000
 )
 
-// text reads so many bytes. What is not there takes no memory.
+// text reads n bytes. It allocates in steps, so that a wrong length costs no memory.
 func (r *rowReader) text(n int) (string, error) {
 	r.scratch = r.scratch[:0]
 	for n > 0 {

@@ -17,12 +17,12 @@ var typeNames = map[fleet.Type]string{
 	fleet.Texts:     "Array(String)",
 }
 
-// allTables are the tables of a fleet, with that of its origins.
+// allTables returns the tables of a fleet, including the table of origins.
 func allTables() []*fleet.Table { return append([]*fleet.Table{fleet.Origins}, fleet.Tables...) }
 
-// Statements returns the SQL that makes a database and its tables. With the name of
-// a cluster the tables are replicated, and spread over its shards by their origin:
-// all rows of a host are on one shard.
+// Statements returns the SQL that creates a database and its tables. With the name of a
+// cluster, the tables are replicated, and distributed over its shards by origin: all rows
+// of a host are on one shard.
 func Statements(database, cluster string) []string {
 	on := ""
 	if cluster != "" {
@@ -61,7 +61,7 @@ func createTable(t *fleet.Table, name, on, engine string) string {
 	for _, k := range t.Key {
 		key = append(key, quoteName(k))
 	}
-	if len(t.Key) > 0 && t.Day != "" { // what is near in time lies together
+	if len(t.Key) > 0 && t.Day != "" { // rows that are near in time lie together
 		key[0], key[1] = key[1], key[0]
 	}
 	fmt.Fprintf(&b, "\nORDER BY (%s)", strings.Join(key, ", "))
@@ -71,9 +71,9 @@ func createTable(t *fleet.Table, name, on, engine string) string {
 	return b.String()
 }
 
-// Init makes the database and the tables that are not there yet.
+// Init creates the database and the tables that do not exist yet.
 func Init(ctx context.Context, c *Client, cluster string) error {
-	// The database may not be there yet: none is named.
+	// The database may not exist yet: connect to another one.
 	anywhere := *c
 	anywhere.database = "default"
 	for _, s := range Statements(c.database, cluster) {
@@ -84,5 +84,5 @@ func Init(ctx context.Context, c *Client, cluster string) error {
 	return nil
 }
 
-// Database returns the name of the database that c is about.
+// Database returns the name of the database that c uses.
 func (c *Client) Database() string { return c.database }

@@ -1,19 +1,19 @@
-// Package fleet describes the tables of a database that many hosts send their rows
-// to. A row is known by the origin, which is the database it comes from, and its
-// key; of rows with the same key the one with the greatest version holds.
+// Package fleet describes the tables of a database that many hosts send their rows to. The
+// origin, which is the database a row comes from, and the key identify a row; among rows
+// with the same key, the one with the greatest version is valid.
 package fleet
 
 import "strings"
 
-// Type is what a column holds.
+// Type is the type of the values of a column.
 type Type uint8
 
 // The types of columns.
 const (
 	Int       Type = iota
 	Text           // bytes
-	MaybeInt       // or nothing
-	MaybeText      // or nothing
+	MaybeInt       // or null
+	MaybeText      // or null
 	Ints           // a list
 	Texts          // likewise
 )
@@ -24,7 +24,7 @@ type Column struct {
 	Type Type
 }
 
-// Value is a value of a column: of its fields one is used.
+// Value is a value of a column. The type of the column decides which field is used.
 type Value struct {
 	Int  int64
 	Text string
@@ -34,19 +34,19 @@ type Value struct {
 	Texts []string
 }
 
-// Row are the values of a row, one for each column.
+// Row holds the values of a row, one for each column.
 type Row []Value
 
 // Table is a table of a fleet.
 type Table struct {
 	Name    string
 	Columns []Column
-	Key     []string // besides the origin, in the order by which rows are kept
-	Day     string   // of a row, an expression over what never changes of it; "" for none
+	Key     []string // besides the origin, in the order in which rows are sorted
+	Day     string   // of a row: an expression over columns that never change; "" for none
 	Blocks  bool     // a row holds thousands of numbers
 }
 
-// suffixes are those of the names in columns.
+// suffixes maps the last byte of a name, as columns reads it, to the type of the column.
 var suffixes = map[byte]Type{'$': Text, '?': MaybeInt, '~': MaybeText, '*': Ints, '#': Texts}
 
 // columns reads names: without a suffix the column holds integers.
@@ -70,8 +70,8 @@ const (
 	dayOfBlock  = "intDiv(id, 24576)" // 1024 an hour
 )
 
-// The tables. Names are spelled out; numbers named after a table are ids of it,
-// of the same origin. Times are in microseconds since 1970.
+// The tables. Names are stored as text; a column that is named after a table holds ids of
+// that table, of the same origin. Times are in microseconds since 1970.
 var (
 	Causes = &Table{
 		Name: "causes",
@@ -84,7 +84,7 @@ var (
 		Columns: columns("id format$ host$ instance$ sender$ domain$ relay$ provider$ direction own"),
 		Key:     []string{"id"},
 	}
-	// id_hash is that of message_id, by which the legs of a message are found.
+	// id_hash is the hash of message_id, by which readers find the legs of a message.
 	Messages = &Table{
 		Name: "messages",
 		Columns: columns("id format$ host$ instance$ queue_id$ message_id$ sender~ client$ client_ip$ " +
@@ -132,8 +132,8 @@ var (
 		Day:    dayOfBlock,
 		Blocks: true,
 	}
-	// Sums of the counts of a day that is over, by each dimension alone. As long as an
-	// origin has a row for a day, it is the sum of its blocks of counts of that day.
+	// Sums of the counts of a day that is over, by each single dimension. If an origin has
+	// a row for a day, the row is the sum of all its blocks of counts of that day.
 	Totals = &Table{
 		Name: "totals",
 		Columns: columns("id dimension* format# direction* value# delivered* recipients* suspended* " +
@@ -173,7 +173,8 @@ var (
 		Key:     []string{"minute"},
 		Day:     dayOfMinute,
 	}
-	// A row for each origin, which is sent last: what it was sent up to.
+	// One row for each origin, sent last. It records up to where the origin has sent its
+	// rows.
 	Origins = &Table{
 		Name:    "origins",
 		Columns: columns("host$ pushed from deliveries_from"),
@@ -187,6 +188,6 @@ var Tables = []*Table{Causes, Series, Messages, Recipients, Attempts, Rejections
 // TotalsOfInstances is the dimension of totals whose values are names of instances.
 const TotalsOfInstances = 1
 
-// EpochBits is how many bits of a version count batches. Those above count how
-// often a database was put back to an earlier state.
+// EpochBits is the number of low bits of a version, which count batches. The bits above
+// count how often a database was put back to an earlier state.
 const EpochBits = 40

@@ -10,11 +10,11 @@ import (
 	"mailfail/store"
 )
 
-// What is usual at a time of day is told by the mail of a sender at a host, quarter
-// of an hour by quarter, over weeks. Of days that are over these sums are kept, in a
-// block an hour: there are far fewer than minutes of series. They lie among the
-// segments, their hour in the place of ids, and come and go with the sums of days.
-// Messages that servers made themselves are not in them.
+// Reports find the usual mail at a time of day from the mail of each sender at a host, by
+// quarters of an hour, over weeks. The Writer keeps these sums for days that are over, in a
+// block an hour: they are far fewer than minutes of series. The blocks are stored among the
+// segments, with their hour in place of ids. They are written and removed together with the
+// sums of days. They do not include messages that servers made themselves.
 const (
 	quarterFormat = iota
 	quarterHost
@@ -29,7 +29,7 @@ const (
 	quartersPerHour   = 60 / minutesPerQuarter
 )
 
-// mailer is who sends mail, and where.
+// mailer identifies a sender's domain at a host.
 type mailer struct{ format, host, sender int64 }
 
 func (m mailer) compare(o mailer) int {
@@ -46,7 +46,7 @@ type quarterSums struct {
 	used    []int32 // mailers of the hour
 }
 
-// newQuarterSums reads to whom series belong.
+// newQuarterSums reads the series, and assigns a mailer to each.
 func (w *Writer) newQuarterSums() (*quarterSums, error) {
 	q := &quarterSums{of: make([]int32, w.lastID["series"]+1)}
 	numbers := map[mailer]int32{}
@@ -71,7 +71,7 @@ func (w *Writer) newQuarterSums() (*quarterSums, error) {
 	return q, err
 }
 
-// at returns an element of a list that grows with the numbers that are asked for.
+// at returns an element of a list, which grows as needed.
 func at[T any](list *[]T, i int64) *T {
 	if more := int(i) + 1 - len(*list); more > 0 {
 		*list = append(*list, make([]T, more)...)
@@ -97,7 +97,7 @@ func (q *quarterSums) add(b *block) {
 	}
 }
 
-// flush returns the block of the hour that was added up.
+// flush returns the block of the hour that was added up, and resets the sums.
 func (q *quarterSums) flush() []byte {
 	slices.SortFunc(q.used, func(a, b int32) int { return q.mailers[a].compare(q.mailers[b]) })
 	q.used = slices.Compact(q.used)
@@ -126,7 +126,7 @@ func (w *Writer) dropSums(day int64) {
 	w.sink.exec("DELETE FROM segments WHERE kind = ? AND first BETWEEN ? AND ?", segmentQuarters, day*24, day*24+23)
 }
 
-// summedDays returns the days of which all sums are kept.
+// summedDays returns the days for which all sums are stored.
 func (t *tx) summedDays(since, until int64) (map[int64]bool, error) {
 	days := map[int64]bool{}
 	err := t.ints(`SELECT day FROM days WHERE day BETWEEN ? AND ?
@@ -139,8 +139,8 @@ func (t *tx) summedDays(since, until int64) (map[int64]bool, error) {
 	return days, err
 }
 
-// summary reports the windows before the last to a sink that needs sums only, and the
-// last one to one that can do with these for now.
+// summary passes sums of the windows before the last to a sink, and those of the last one
+// to a FlowDeferrer.
 type summary struct {
 	*flow
 	to      store.FlowSummer
@@ -152,13 +152,14 @@ type summary struct {
 	spare   []numbered // room for the next
 }
 
-// recipientSums adds up recipients by series, and what was put off.
+// recipientSums adds up recipients by series, and suspensions.
 type recipientSums struct {
-	recipients, suspended []int64 // suspended may be nil: it does not matter
+	recipients, suspended []int64 // suspended may be nil: not needed
 }
 
-// summarize reports what can be told by sums, and returns the spans of minutes that
-// cannot. Sums are known by senders and hosts.
+// summarize passes the sums that are stored to a sink, and returns the spans of minutes for
+// which there are none. Sums are stored by sender and host only: other filters need the
+// minutes.
 func (f *flow) summarize(to store.FlowSummer) (rest []store.Window, err error) {
 	before, last := f.windows[:len(f.windows)-1], f.windows[len(f.windows)-1]
 	s := &summary{
@@ -218,8 +219,8 @@ func (f *flow) summarize(to store.FlowSummer) (rest []store.Window, err error) {
 	return append(rest, unsummed...), nil
 }
 
-// partsOfLast returns the parts of the last window that are most of a day of which
-// there are sums, and the others. Sums have whole quarters of an hour only.
+// partsOfLast splits the last window into parts for which there are sums, each most of a
+// day, and the others. Sums cover whole quarters of an hour only.
 func (s *summary) partsOfLast(summed map[int64]bool) (parts, others []store.Window) {
 	span := s.spans[len(s.spans)-1]
 	first, end := floorDiv(store.Minute(span[0]), minutesPerDay), store.Minute(span[1])
@@ -237,7 +238,8 @@ func (s *summary) partsOfLast(summed map[int64]bool) (parts, others []store.Wind
 	return parts, others
 }
 
-// putOff reports the sums of parts of the last window.
+// putOff passes the sums of parts of the last window to a sink; the minutes follow on
+// request.
 func (s *summary) putOff(to store.FlowDeferrer, parts []store.Window) error {
 	sums := &recipientSums{make([]int64, len(s.numbers)), make([]int64, len(s.numbers))}
 	var c cover
@@ -266,7 +268,8 @@ func (s *summary) putOff(to store.FlowDeferrer, parts []store.Window) error {
 	return s.eachMinute(parts, s.among(suspended), to.AddSuspended)
 }
 
-// among returns the numbers of places by series, plus 1, as far as they are in a list.
+// among returns the numbers of places by series, plus 1, for the places that are set in a
+// list; notWanted for the others.
 func (s *summary) among(places []bool) []int32 {
 	list := make([]int32, len(s.numbers))
 	for i := range s.cat.series {
@@ -296,7 +299,7 @@ func (f *flow) eachMinute(windows []store.Window, numbers []int32, each func(*st
 	return nil
 }
 
-// periodsOf returns what some spans have of a day.
+// periodsOf returns the parts of some spans that lie in a day.
 func periodsOf(spans [][2]int64, day int64) (list []store.Window) {
 	for _, w := range spans {
 		since, until := max(store.Minute(w[0]), day*minutesPerDay),
@@ -311,7 +314,7 @@ func periodsOf(spans [][2]int64, day int64) (list []store.Window) {
 	return list
 }
 
-// together returns periods as pieces of one span.
+// together returns periods as pieces of span 0, and joins adjacent ones.
 func together(periods []store.Window) (list []piece) {
 	for _, w := range periods {
 		since, until := store.Minute(w.Since.UnixMicro()), store.Minute(w.Until.UnixMicro())
@@ -332,7 +335,8 @@ func (s *recipientSums) columns() columns {
 	return list
 }
 
-// add adds a block, or takes it off.
+// add adds the rows of a block that lie between since and until, or subtracts them if sign
+// is -1.
 func (s *recipientSums) add(b *block, first, since, until, _, sign int64) error {
 	series, minutes := b.cols[countSeries], b.cols[countMinute]
 	sum := func(sums, column []int64) {
@@ -348,7 +352,7 @@ func (s *recipientSums) add(b *block, first, since, until, _, sign int64) error 
 	return nil
 }
 
-// byPlace returns places and their recipients.
+// byPlace returns the places with recipients, and their numbers of recipients.
 func (s *summary) byPlace(sums *recipientSums) (places []int32, numbers []int64) {
 	for id, n := range sums.recipients {
 		if n == 0 {
@@ -361,8 +365,8 @@ func (s *summary) byPlace(sums *recipientSums) (places []int32, numbers []int64)
 	return places, numbers
 }
 
-// quarters reports the mail of senders in the first part of each window, as long as
-// the last window is, and of parts of the last one. days are those of which there are
+// quarters passes the mail of senders to the sink: in the first part of each window, which
+// is as long as the last window, and in parts of the last one. days are those with stored
 // sums.
 func (s *summary) quarters(days map[int64]bool, parts []store.Window) error {
 	var hours []int64
@@ -395,14 +399,14 @@ func (s *summary) quarters(days map[int64]bool, parts []store.Window) error {
 		})
 }
 
-// numbered is a mailer and its number, -1 when it is not asked for.
+// numbered is a mailer and its number, -1 if the filter excludes it.
 type numbered struct {
 	mailer
 	number int32
 }
 
-// number returns the mailers of a block, which are sorted. Most of them are those of
-// the hour before, in the same order.
+// number returns the mailers of a block, which are sorted. Most of them occurred in the
+// hour before, in the same order.
 func (s *summary) number(b *block) []numbered {
 	rows, before := s.spare[:0], s.rows
 	for i := range b.rows {
@@ -420,7 +424,7 @@ func (s *summary) number(b *block) []numbered {
 	return rows
 }
 
-// hour reports the quarters of an hour that are within what is asked for.
+// hour passes the quarters of an hour that lie within the wanted spans to the sink.
 func (s *summary) hour(hour int64, b *block, within func(minute int64) bool) {
 	mailers := s.number(b)
 	for q := range int64(quartersPerHour) {
@@ -447,7 +451,7 @@ func (s *summary) hour(hour int64, b *block, within func(minute int64) bool) {
 	}
 }
 
-// mailer returns the number of one that is asked for, else -1.
+// mailer returns the number of a mailer, -1 if the filter excludes it.
 func (s *summary) mailer(m mailer) int32 {
 	n, ok := s.mailers[m]
 	if !ok {

@@ -15,9 +15,9 @@ import (
 	"mailfail/store"
 )
 
-// reader answers questions. All it knows comes from what is committed; every
-// question is answered within one read transaction, so that the numbers of one
-// answer agree with each other while another process writes.
+// reader answers questions from committed rows only. It answers each question within one
+// read transaction, so that the numbers of one answer agree with each other while another
+// process writes.
 type reader struct {
 	read func(ctx context.Context, f func(*tx) error) error
 }
@@ -51,21 +51,21 @@ type tx struct {
 	ctx   context.Context
 	conn  *sql.Conn
 	cache *atomic.Pointer[catalog] // of the last answer; nil: there is none
-	rows  int64                    // that were read; see TestRowsReadPerReport
-	only  map[int64]bool           // recipients that are asked for, nil: all; see ofAccounts
-	view  *View                    // nil, or where rows come from
-	last  *choice                  // of the last answer of a snapshot, nil: it is none
+	rows  int64                    // number of rows read; see TestRowsReadPerReport
+	only  map[int64]bool           // wanted recipients, nil: all; see ofAccounts
+	view  *View                    // source of rows, nil: the tables
+	last  *choice                  // of the last answer of a snapshot; nil outside a snapshot
 }
 
-// readError is what went wrong while the database was read; what the reader's
-// caller returned is none.
+// readError is an error of reading the database. An error that the reader's caller returned
+// is not a readError.
 type readError struct{ err error }
 
 func (e *readError) Error() string { return "read the database: " + e.err.Error() }
 func (e *readError) Unwrap() error { return e.err }
 
-// transaction runs f within a read transaction. What SQLite complains of is
-// said with the path of the database and what can be done.
+// transaction runs f within a read transaction. It adds the path of the database and a hint
+// to errors of SQLite.
 func (db *DB) transaction(ctx context.Context, f func(*tx) error) error {
 	err := db.readWithin(ctx, f)
 	var e *readError
@@ -82,7 +82,7 @@ func (db *DB) readWithin(ctx context.Context, f func(*tx) error) error {
 		return &readError{err}
 	}
 	defer conn.Close()
-	// Not BeginTx: connections that write take the write lock with it.
+	// Not BeginTx: it takes the write lock on connections that write.
 	if _, err := conn.ExecContext(ctx, "BEGIN DEFERRED"); err != nil {
 		return &readError{err}
 	}
@@ -90,7 +90,7 @@ func (db *DB) readWithin(ctx context.Context, f func(*tx) error) error {
 	return f(&tx{ctx: ctx, conn: conn, cache: &db.cache})
 }
 
-// each runs a query and calls row for each of its rows.
+// each runs a query and calls row for each row of the answer.
 func (t *tx) each(query string, args []any, row func(*sql.Rows) error) error {
 	rows, err := t.conn.QueryContext(t.ctx, query, args...)
 	if err != nil {
@@ -109,7 +109,7 @@ func (t *tx) each(query string, args []any, row func(*sql.Rows) error) error {
 	return nil
 }
 
-// one reads the only row of a query; ok is false when there is none.
+// one reads the only row of a query; ok is false if there is none.
 func (t *tx) one(query string, args []any, into ...any) (ok bool, err error) {
 	err = t.each(query, args, func(r *sql.Rows) error {
 		ok = true
@@ -118,9 +118,9 @@ func (t *tx) one(query string, args []any, into ...any) (ok bool, err error) {
 	return ok, err
 }
 
-// ints runs a query that returns nothing but integers and calls row for each
-// of its rows. It goes past database/sql, whose conversions take twice the
-// time of the query where there are millions of rows.
+// ints runs a query whose columns are all integers, and calls row for each row. It bypasses
+// database/sql, whose conversions take twice the time of the query where there are millions
+// of rows.
 func (t *tx) ints(query string, args []any, row func([]int64) error) error {
 	c, err := t.cursor(query, args)
 	if err != nil {
@@ -135,7 +135,7 @@ func (t *tx) ints(query string, args []any, row func([]int64) error) error {
 	return c.err
 }
 
-// cursor stands on a row of integers, NULL being 0. Several may be open.
+// cursor reads rows of integers one by one; NULL becomes 0. Several may be open.
 type cursor struct {
 	tx     *tx
 	rows   driver.Rows

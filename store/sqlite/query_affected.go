@@ -39,14 +39,14 @@ func (r *affectedRow) state() registry.State { return registry.State(r.bits & st
 func (r *affectedRow) tried() bool           { return r.bits&troubledBit != 0 }
 func (r *affectedRow) cause() int64          { return int64(r.bits / 16) }
 
-// affected walks through the recipients that live in the window.
+// affected calls each with the recipients that live in the window, by destination.
 func (c *counter) affected(each func(*store.Affected) error) error {
 	rows, err := c.affectedRows()
 	if err != nil {
 		return err
 	}
 	causes := c.lastFailures()
-	var r store.Affected // of one recipient after the other
+	var r store.Affected // reused for each recipient
 	return c.cat.eachByDestination(rows, func(p *affectedRow, number int64, to *store.Destination) error {
 		r = store.Affected{
 			ID:          p.id,
@@ -63,7 +63,7 @@ func (c *counter) affected(each func(*store.Affected) error) error {
 	})
 }
 
-// affectedRows returns the recipients that are asked for.
+// affectedRows returns the recipients that the filter selects.
 func (c *counter) affectedRows() (rows []affectedRow, err error) {
 	_, until := c.window.Micros()
 	err = c.eachRecipients(c.window, allColumns, func(b *block) error {
@@ -94,8 +94,8 @@ func (c *counter) affectedRows() (rows []affectedRow, err error) {
 	return rows, err
 }
 
-// destinationKey is what tells the destinations of places apart, by numbers. What
-// matters least comes first.
+// destinationKey identifies the destination of a place, by numbers. The least significant
+// part comes first.
 type destinationKey [6]int32
 
 func (c *catalog) destinationKey(place int32) destinationKey {
@@ -103,8 +103,8 @@ func (c *catalog) destinationKey(place int32) destinationKey {
 	return destinationKey{c.mtaOf[s.format], int32(s.direction), s.host, c.provider(s), s.sender, s.domain}
 }
 
-// eachByDestination calls each with recipients, those of one destination one after the
-// other, and with the number of that.
+// eachByDestination calls each with recipients, grouped by destination, and with the number
+// of the destination.
 func (c *catalog) eachByDestination(rows []affectedRow,
 	each func(r *affectedRow, number int64, to *store.Destination) error) error {
 	ranks := make([]int32, len(c.series))
@@ -125,10 +125,10 @@ func (c *catalog) eachByDestination(rows []affectedRow,
 		ranks[places[i]] = int32(rank)
 	}
 	order := byRank(rows, ranks, len(places))
-	var free []store.Destination // room for some more
+	var free []store.Destination // allocated in chunks
 	var to *store.Destination
 	number, last := int64(0), int32(-1)
-	var batch [512]affectedRow // what is moved together need not wait for each other
+	var batch [512]affectedRow // copy rows in batches: their cache misses overlap
 	for some := range slices.Chunk(order, len(batch)) {
 		for i, row := range some {
 			batch[i] = rows[row]
@@ -154,8 +154,8 @@ func (c *catalog) eachByDestination(rows []affectedRow,
 	return nil
 }
 
-// byRank returns the numbers of rows in the order of the ranks of their places, of
-// which there are n.
+// byRank returns the numbers of rows in the order of the ranks of their places; there are n
+// ranks.
 func byRank(rows []affectedRow, ranks []int32, n int) []int32 {
 	ends := make([]int32, n+1)
 	for i := range rows {
@@ -173,8 +173,8 @@ func byRank(rows []affectedRow, ranks []int32, n int) []int32 {
 	return order
 }
 
-// sortedBy sorts a list by numbers that are not negative; what has the same number
-// keeps its order.
+// sortedBy sorts a list by numbers that are not negative. It keeps the order of elements
+// with the same number.
 func sortedBy(list []int32, number func(int32) int32) []int32 {
 	numbers, most := make([]int32, len(list)), int32(0)
 	for i, v := range list {
@@ -196,7 +196,7 @@ func sortedBy(list []int32, number func(int32) int32) []int32 {
 	return sorted
 }
 
-// destination returns what is said of a place.
+// destination returns the destination of a place.
 func (c *catalog) destination(place int32) store.Destination {
 	s := &c.series[place]
 	name := func(by store.Dimension) registry.Foreign { return registry.Foreign(c.valueText(s, by)) }
@@ -211,7 +211,7 @@ func (c *catalog) destination(place int32) store.Destination {
 	}
 }
 
-// lastFailures returns what is said of the causes that are asked for, by id.
+// lastFailures returns the failures of the causes that the filter selects, by id.
 func (c *counter) lastFailures() []*store.LastFailure {
 	list := make([]*store.LastFailure, len(c.causes))
 	for id, k := range c.causes {
@@ -225,8 +225,8 @@ func (c *counter) lastFailures() []*store.LastFailure {
 	return list
 }
 
-// Persons returns who recipients are, and what their last failure before a time
-// said; the zero time is none.
+// Persons returns the addresses of recipients, and the text of their last failure before a
+// time; the zero time sets no limit.
 func (q *reader) Persons(ctx context.Context, ids []int64,
 	before time.Time) (persons []store.Person, err error) {
 	_, until := store.Window{Until: before}.Micros()

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// hopTally adds up one next hop.
+// hopTally adds up the connections to one next hop.
 type hopTally struct {
 	store.Hop
 	causes map[int32]int64 // by label
@@ -23,12 +23,12 @@ type hopText struct {
 	cause  *cause
 }
 
-// connections counts the connections to next hops. They have no recipients:
-// domains that are asked for are compared with the next hop. With a filter of
-// causes only the failures that match are counted.
+// connections counts the connections to next hops. Connections have no recipients: the
+// filter compares its domains with the next hop. With a filter of causes, only the failures
+// that match are counted.
 func (c *counter) connections() error {
 	if c.only != nil {
-		return nil // nobody knows who submitted what they carried
+		return nil // logs do not report who submitted the messages of a connection
 	}
 	twice, err := c.isBetter(c.window, &c.asked, store.ConnectivityFormat)
 	if err != nil {
@@ -58,7 +58,7 @@ func (c *counter) connections() error {
 // hopCounter adds up connections by next hop.
 type hopCounter struct {
 	*counter
-	twice bool // what send logs report, connectivity logs report too
+	twice bool // connectivity logs report the same connections as send logs
 	hops  map[string]*hopTally
 }
 
@@ -89,7 +89,7 @@ func (h *hopCounter) isOfSendLog(series int64) bool {
 	return ok && h.cat.names[h.cat.series[i].format] == store.SendFormat
 }
 
-// used counts the connections that could be used.
+// used counts the successful connections.
 func (h *hopCounter) used() error {
 	where, args := within(h.window, "minute", store.MinuteMicros)
 	return h.ints("SELECT series, sum(n), sum(messages) FROM connections WHERE cause = 0 AND "+where+" GROUP BY series", args, func(v []int64) error {
@@ -101,10 +101,11 @@ func (h *hopCounter) used() error {
 	})
 }
 
-// failed counts the others. Send logs have the replies of sessions whose
-// connections are those of connectivity logs: what comes first of a session then.
+// failed counts the failed connections. Send logs have the replies of sessions,
+// connectivity logs their connections: if both exist, a failure takes the last reply that
+// the send log has for its session.
 func (h *hopCounter) failed() error {
-	var reply failedConnection // of a send log, the last one
+	var reply failedConnection // the last one of a send log
 	return h.eachFailed(func(f failedConnection) {
 		switch {
 		case h.twice && h.isOfSendLog(f.series):
@@ -131,8 +132,8 @@ type failedConnection struct {
 	session, text                      string
 }
 
-// eachFailed calls each with the connections that failed; where two logs tell of
-// them by session, first those of send logs.
+// eachFailed calls each with the connections that failed. Where two logs report them, it
+// sorts them by session, with those of send logs first.
 func (h *hopCounter) eachFailed(each func(failedConnection)) error {
 	where, args := within(h.window, "minute", store.MinuteMicros)
 	order := ""
@@ -151,7 +152,7 @@ func (h *hopCounter) eachFailed(each func(failedConnection)) error {
 	})
 }
 
-// fail counts failures, whose cause is k.
+// fail counts the failures of a row; k is their cause.
 func (h *hopTally) fail(f *failedConnection, k *cause) {
 	h.Connections += f.n
 	h.Failed += f.n

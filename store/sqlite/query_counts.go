@@ -7,11 +7,10 @@ import (
 	"mailfail/store/fleet"
 )
 
-// eachCounts calls each with the blocks of counts that cover a window, and with
-// the span of minutes of which a block is to be used. Days that lie in the
-// window and are added up are one block, whose rows have no minute; hours says to
-// leave those alone. wanted says which columns are read. first is the minute that the minutes of a
-// block count from.
+// eachCounts calls each with the blocks of counts that cover a window, and with the span of
+// minutes for which a block is valid. A day that lies in the window and is added up is one
+// block, whose rows have no minute; with hours, eachCounts reads all days by hours instead.
+// wanted selects the columns. The minutes of a block count from the minute first.
 func (t *tx) eachCounts(w store.Window, hours bool, wanted columns,
 	each func(b *block, first, since, until int64) error) error {
 	if err := t.need(fleet.Counts, w); err != nil {
@@ -46,7 +45,7 @@ func (t *tx) eachCounts(w store.Window, hours bool, wanted columns,
 	return t.eachHour(since, until, days, wanted, each)
 }
 
-// eachHour does the same by hours, but for the given days.
+// eachHour does the same by hours, except for the given days.
 func (t *tx) eachHour(since, until int64, days map[int64]bool, wanted columns,
 	each func(b *block, first, since, until int64) error) error {
 	var ids, firsts []int64
@@ -88,28 +87,29 @@ func (t *tx) minutes(w store.Window) (since, until int64, err error) {
 	return since, until, nil
 }
 
-// piece is a span of minutes that belongs to a span of a question, by its number.
+// piece is a span of minutes that belongs to one span of a question; span is the number of
+// the latter.
 type piece struct{ since, until, span int64 }
 
-// stretch is a span of minutes that is read minute by minute: it is in a span of the
-// question or, unless in is set, in none; and less is the span of whose day's sum it
-// is no part, noSpan when there is none.
+// stretch is a span of minutes that is read minute by minute. in is set if its minutes
+// belong to a span of the question. less is the number of the span from whose sum they are
+// subtracted, because the sum of the day includes them; noSpan if there is none.
 type stretch struct {
 	since, until, less int64
 	in                 bool
 }
 
-// noSpan is the number of no span: each minute tells its own.
+// noSpan stands for no span: the minute of each row decides.
 const noSpan = -1
 
-// cover is how spans are read: a day of which most is in one span as the sum of the
-// day less the rest, which is the fewest rows, and others by minutes.
+// cover is a plan for reading spans with the fewest rows: if most of a day lies in one
+// span, the sum of the day less the minutes of the rest, else by minutes.
 type cover struct {
-	days, spans []int64 // the span by day
+	days, spans []int64 // spans[i] is the span of days[i]
 	stretches   []stretch
 }
 
-// add covers a day that has such pieces.
+// add covers the pieces of a day; summed reports whether there is a sum of the day.
 func (c *cover) add(day int64, summed bool, pieces []piece) {
 	most := int64(noSpan)
 	for _, p := range pieces {
@@ -130,7 +130,7 @@ func (c *cover) add(day int64, summed bool, pieces []piece) {
 	}
 }
 
-// read adds a stretch, which may go on with the last one.
+// read adds a stretch, or extends the last one.
 func (c *cover) read(p stretch) {
 	if p.since >= p.until {
 		return
@@ -143,8 +143,8 @@ func (c *cover) read(p stretch) {
 	c.stretches = append(c.stretches, p)
 }
 
-// coverCounts covers the minutes from since to until, whose pieces by day are those
-// that pieces returns. Days that are not summed up are left to minutes.
+// coverCounts covers the minutes from since to until; pieces returns the pieces of a part
+// of a day. Days without a sum are read by minutes.
 func (t *tx) coverCounts(since, until int64, pieces func(since, until int64) []piece) (c cover, err error) {
 	summed := map[int64]bool{}
 	err = t.ints("SELECT day FROM days WHERE day BETWEEN ? AND ?", []any{floorDiv(since, minutesPerDay), floorDiv(until-1, minutesPerDay)}, func(v []int64) error {
@@ -162,9 +162,9 @@ func (c *cover) addAll(since, until int64, summed map[int64]bool, pieces func(si
 	}
 }
 
-// eachSum calls each with the blocks of a cover, and with the span of minutes of which
-// a block is to be used; sign says whether it is to be added to a span or taken off. A
-// block of a day has no minutes.
+// eachSum calls each with the blocks of a cover, and with the span of minutes for which a
+// block is valid; sign is 1 if the block is to be added to a span, and -1 if it is to be
+// subtracted. A block of a day has no minutes.
 func (t *tx) eachSum(c *cover, wanted columns,
 	each func(b *block, first, since, until, span, sign int64) error) error {
 	i := 0
@@ -191,8 +191,8 @@ func (t *tx) eachSum(c *cover, wanted columns,
 	return err
 }
 
-// sumCounts adds up the counts of a window. places has a place for each series, by
-// its id, plus 1; 0 none. total, unless it is nil, is told totals of days instead.
+// sumCounts adds up the counts of a window. places has a place for each series, by its id,
+// plus 1; 0 none. If total is not nil, it receives totals of days instead of their counts.
 func (c *counter) sumCounts(places []int32, sums *placeSums, total func(r *totalRow)) error {
 	t, w := c.tx, c.window
 	if t.view != nil {

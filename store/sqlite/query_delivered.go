@@ -13,8 +13,8 @@ import (
 	"mailfail/store"
 )
 
-// Delivered finds deliveries with nothing gone wrong by queue id or Message-ID, or
-// by the address of a recipient, oldest first.
+// Delivered finds deliveries without an earlier failure or deferral, by queue id or
+// Message-ID, or by the address of a recipient, oldest first.
 func (q *reader) Delivered(ctx context.Context, what string) (found store.Delivered, err error) {
 	err = q.read(ctx, func(t *tx) error {
 		found = store.Delivered{}
@@ -55,10 +55,10 @@ func (q *reader) Delivered(ctx context.Context, what string) (found store.Delive
 	return found, err
 }
 
-// order is that of steps with the same time.
+// order is the order of steps with the same time.
 var order = [...]int{store.StepHandedOver: 0, store.StepDelivered: 1, store.StepPlaced: 2}
 
-// search looks through all deliveries that are kept.
+// search looks through all stored deliveries.
 func (t *tx) search(s *deliverySearch) error {
 	if err := t.needDeliveries(s.hashes); err != nil {
 		return err
@@ -100,7 +100,7 @@ func newDeliverySearch(what string) *deliverySearch {
 	return s
 }
 
-// follow looks for messages with some hashes of Message-IDs too.
+// follow makes s find messages with some hashes of Message-IDs too.
 func (s *deliverySearch) follow(ids []int64) {
 	for _, id := range ids {
 		s.ids, s.hashes = append(s.ids, id), append(s.hashes, uint64(id)*mixer)
@@ -116,8 +116,8 @@ func (s *deliverySearch) mayBeIn(filter []byte) bool {
 	return false
 }
 
-// look adds the rows of a block that may be wanted: of an address only what stands
-// before its domain is compared.
+// look adds the rows of a block that may be wanted. It compares addresses without their
+// domains, which need the catalog.
 func (s *deliverySearch) look(hour int64, data []byte) error {
 	n, used := len(s.rows), len(s.text)
 	rows, err := s.read(s.rows, hour, data)
@@ -149,8 +149,7 @@ func (s *deliverySearch) wants(r *delivered) bool {
 	return false
 }
 
-// delivery returns what a row tells; ok is false when it is of another domain than
-// was asked for.
+// delivery returns a row with its names; ok is false if its domain is not the wanted one.
 func (s *deliverySearch) delivery(cat *catalog, r *delivered) (d store.DeliveredRow, ok bool) {
 	place, ok := cat.place(r.series)
 	if !ok {

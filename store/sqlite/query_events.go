@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Events calls each with the failures in a window that have one of outcomes,
-// oldest first, and returns what was left out of that time. With newest > 0 it
-// does so for no more than the newest ones. They are found in one transaction, and
-// read some at a time: who takes long to look at them keeps no transaction open.
+// Events calls each with the failures in a window that have one of outcomes, oldest first,
+// and returns what it left out of that window. With newest > 0 it calls each for that many
+// of the newest failures at most. It finds the failures in one transaction, and reads them
+// in batches, each in another: a slow caller does not keep a transaction open.
 func (q *reader) Events(ctx context.Context, w store.Window, f store.Filter, outcomes []string, newest int,
 	each func(*store.Event) error) (left store.LeftOut, err error) {
 	var found []candidate
@@ -24,7 +24,7 @@ func (q *reader) Events(ctx context.Context, w store.Window, f store.Filter, out
 	err = q.read(ctx, func(t *tx) error {
 		r.tx = t
 		if r.wants(registry.OutcomeRejected) {
-			if err := t.need(fleet.Rejections, w); err != nil { // they have names of their own
+			if err := t.need(fleet.Rejections, w); err != nil { // before the catalog: it adds names
 				return err
 			}
 		}
@@ -76,8 +76,8 @@ const batchSize = 256
 
 var errEnough = errors.New("enough")
 
-// eventReader finds failures by what is in segments, and reads the rest of those
-// that are wanted.
+// eventReader finds failures from the columns of segments, and reads the other columns of
+// the wanted ones.
 type eventReader struct {
 	*tx
 	cat      *catalog
@@ -94,7 +94,7 @@ type candidate struct {
 
 func (r *eventReader) wants(o registry.Outcome) bool { return slices.Contains(r.outcomes, o.String()) }
 
-// find returns the failures that are wanted by time.
+// find returns the wanted failures by time.
 func (r *eventReader) find(w store.Window) (found []candidate, err error) {
 	f := r.filter
 	f.without = slices.DeleteFunc(slices.Clone(f.without), func(name string) bool {
@@ -136,10 +136,10 @@ func (r *eventReader) find(w store.Window) (found []candidate, err error) {
 	return found, err
 }
 
-// outcomeOf returns the outcome of an attempt by its flags, or by its column.
+// outcomeOf returns the outcome of an attempt, from its flags or from its column.
 func outcomeOf(flags int64) registry.Outcome { return registry.Outcome(flags & outcomeBits) }
 
-// events reads failures. Those that were removed since are left out.
+// events reads failures. It leaves out those that were removed since find.
 func (r *eventReader) events(found []candidate) ([]*store.Event, error) {
 	attempts, rejections := map[int64]*store.Event{}, map[int64]*store.Event{}
 	list := make([]*store.Event, len(found))
@@ -163,7 +163,7 @@ func (r *eventReader) events(found []candidate) ([]*store.Event, error) {
 	return slices.DeleteFunc(list, func(e *store.Event) bool { return e.Times == 0 }), nil
 }
 
-// start returns an event with what the catalog knows of it.
+// start returns an event with the fields that the catalog has.
 func (r *eventReader) start(micros int64, s *series, k *cause) *store.Event {
 	name := func(id int32) registry.Foreign { return registry.Foreign(r.cat.names[id]) }
 	format := r.cat.names[s.format]
@@ -198,8 +198,8 @@ func (r *eventReader) readAttempts(events map[int64]*store.Event) error {
 	if err := r.needRows(fleet.Attempts, ids); err != nil {
 		return err
 	}
-	// Where the reply is that of a send log, the MTA's status is what the
-	// tracking log said itself.
+	// If the reply comes from a send log, the MTA's status is the one that the tracking log
+	// reports.
 	return r.each(`SELECT a.id, IFNULL(sv.text, ''), i.text, a.delay, t.text, IFNULL(d.text, IFNULL(p.address, '')), IFNULL(m.queue_id, ''), IFNULL(m.message_id, ''),
 			IFNULL(s.text, m.sender), IFNULL(c.text, ''), IFNULL(ci.text, ''), IFNULL(n.text, ''),
 			CASE WHEN o.id IS NULL THEN k.mta_status WHEN o.mta_status <> '' THEN o.mta_status
@@ -258,7 +258,7 @@ func (r *eventReader) readRejections(events map[int64]*store.Event) error {
 		})
 }
 
-// fill adds to e what was read of it.
+// fill adds the fields that were read to e.
 func fill(e, read *store.Event, service string, sender sql.NullString) {
 	e.Service = registry.Foreign(service)
 	e.Sender, e.HasSender = registry.Foreign(sender.String), sender.Valid

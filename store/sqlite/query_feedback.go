@@ -12,8 +12,8 @@ import (
 	"mailfail/store/fleet"
 )
 
-// Feedback returns what was reported within a window of mail that was sent before,
-// the most frequent first.
+// Feedback returns the reports of a window about mail that was sent before, the most
+// frequent first.
 func (q *reader) Feedback(ctx context.Context, w store.Window,
 	f store.Filter) (rows []store.FeedbackRow, err error) {
 	err = q.read(ctx, func(t *tx) error {
@@ -60,8 +60,8 @@ func (t *tx) feedback(w store.Window, f *store.Filter) ([]store.FeedbackRow, err
 	return rows, nil
 }
 
-// describe sets what a row has of its series and cause, and reports whether a filter
-// asks for it.
+// describe sets the fields of a row from its series and cause, and reports whether a filter
+// selects the row.
 func (c *catalog) describe(row *store.FeedbackRow, of, place, cause int64, f *store.Filter) bool {
 	i, ok := c.place(of)
 	j, sent := c.place(place)
@@ -84,7 +84,7 @@ func (c *catalog) describe(row *store.FeedbackRow, of, place, cause int64, f *st
 		(!f.OfCause() || k != nil && f.MatchCause(k.reply, k.enhanced, k.reason))
 }
 
-// addFeedback adds a row to the one that it has all fields in common with.
+// addFeedback adds a row to the row with which it has all fields in common.
 func addFeedback(sums map[store.FeedbackRow]*store.FeedbackRow, row *store.FeedbackRow) {
 	key := *row
 	key.N, key.First, key.Last, key.Example = 0, time.Time{}, time.Time{}, ""
@@ -109,7 +109,7 @@ func compareFeedback(a, b store.FeedbackRow) int {
 		cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Format, b.Format))
 }
 
-// repeatedBounces returns the attempts that bounces of a window report and a log too.
+// repeatedBounces returns the attempts that both a bounce of the window and a log report.
 func (t *tx) repeatedBounces(w store.Window) (map[int64]bool, error) {
 	if err := t.need(fleet.Feedback, w); err != nil {
 		return nil, err
@@ -123,13 +123,13 @@ func (t *tx) repeatedBounces(w store.Window) (map[int64]bool, error) {
 	return repeated, err
 }
 
-// toldBounce is what logs report of a recipient that a bounce reports.
+// toldBounce holds the reports of logs about a recipient that a bounce reports.
 type toldBounce struct {
-	repeated bool      // that it failed
+	repeated bool      // a log reports the failure too
 	accepted time.Time // when the next hop accepted it
 }
 
-// bouncesOf returns what logs report of the recipients with a condition.
+// bouncesOf returns the reports of logs about the recipients that meet a condition.
 func (t *tx) bouncesOf(cond string, args []any) (map[int64]toldBounce, error) {
 	if err := t.need(fleet.Feedback, store.Window{}); err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 	"mailfail/store/fleet"
 )
 
-// Flow reports to a sink what happened in some windows.
+// Flow passes the counts and failures of some windows to a sink.
 func (q *reader) Flow(ctx context.Context, windows []store.Window, f store.Filter, to store.FlowSink) error {
 	if len(windows) == 0 {
 		return nil
@@ -57,7 +57,7 @@ func (q *reader) Flow(ctx context.Context, windows []store.Window, f store.Filte
 	})
 }
 
-// flow reports rows as they are read.
+// flow passes rows to a sink as they are read.
 type flow struct {
 	*tx
 	cat     *catalog
@@ -70,22 +70,22 @@ type flow struct {
 	numbers []int32 // of places by series, plus 1; 0 unknown
 	places  *flowKeys
 	causes  []int32         // number by id, plus 1; 0 none
-	span    int             // that the last time lay in
-	told    store.FlowPlace // what is being reported
+	span    int             // index of the span of the last time
+	told    store.FlowPlace // passed to the sink, reused
 	failed  store.FlowFailure
 	rows    store.FlowRows
-	series  []int64                  // room for those of some rows
-	room    []int32                  // likewise for their places
-	ones    []int64                  // nothing but 1
-	read    func(func() error) error // does something in a transaction of its own
+	series  []int64                  // buffer for the series of some rows
+	room    []int32                  // buffer for their places
+	ones    []int64                  // all elements are 1
+	read    func(func() error) error // runs a function in a transaction of its own
 }
 
-// notWanted is the number of a series that is not asked for.
+// notWanted marks a series that the filter excludes.
 const notWanted = -1
 
 // within reports whether a time lies in one of the windows.
 func (f *flow) within(time int64) bool {
-	if s := f.spans[f.span]; s[0] <= time && time < s[1] { // most times lie where the last one did
+	if s := f.spans[f.span]; s[0] <= time && time < s[1] { // most lie in the last one's window
 		return true
 	}
 	i := spanOf(f.spans, time)
@@ -96,8 +96,8 @@ func (f *flow) within(time int64) bool {
 	return true
 }
 
-// spanOf returns the number of the span that a time lies in, -1 none. The spans are
-// sorted.
+// spanOf returns the index of the span in which a time lies, -1 if there is none. The spans
+// are sorted.
 func spanOf(spans [][2]int64, time int64) int {
 	i, _ := slices.BinarySearchFunc(spans, time, func(s [2]int64, t int64) int {
 		if s[1] <= t {
@@ -111,7 +111,7 @@ func spanOf(spans [][2]int64, time int64) int {
 	return i
 }
 
-// place returns the number of the place of a series that is wanted.
+// place returns the number of the place of a series, and whether the filter selects it.
 func (f *flow) place(series int64) (int32, bool) {
 	if uint64(series) >= uint64(len(f.numbers)) {
 		return 0, false
@@ -123,7 +123,7 @@ func (f *flow) place(series int64) (int32, bool) {
 	return n - 1, n != notWanted
 }
 
-// find fills in the number of a series, plus 1.
+// find sets and returns the number of a series, plus 1.
 func (f *flow) find(series int64) int32 {
 	n := int32(notWanted)
 	if i, ok := f.cat.place(series); ok && f.wanted[i] {
@@ -136,18 +136,18 @@ func (f *flow) find(series int64) int32 {
 // flowKey is a place by the ids of its names.
 type flowKey struct{ host, instance, sender, domain, relay int32 }
 
-// flowKeys numbers keys. There are hundreds of thousands, each asked for once or twice.
+// flowKeys numbers keys. There are hundreds of thousands, each looked up once or twice.
 type flowKeys struct {
 	keys  []flowKey
 	slots []int32 // number plus 1; 0: free
 }
 
-// newFlowKeys returns room for so many keys.
+// newFlowKeys returns a table for n keys.
 func newFlowKeys(n int) *flowKeys {
 	return &flowKeys{keys: make([]flowKey, 0, n), slots: make([]int32, 1<<bits.Len(uint(2*n+1)))}
 }
 
-// number returns the number of a key, and whether it had one.
+// number returns the number of a key, and whether the key was known.
 func (t *flowKeys) number(k flowKey) (n int32, known bool) {
 	slot := t.slot(k)
 	if n := t.slots[slot]; n > 0 {
@@ -158,7 +158,7 @@ func (t *flowKeys) number(k flowKey) (n int32, known bool) {
 	return int32(len(t.keys)) - 1, false
 }
 
-// slot returns where a key stands, or would stand.
+// slot returns the slot of a key, or the free slot for it.
 func (t *flowKeys) slot(k flowKey) uint64 {
 	h := uint64(k.domain)
 	for _, v := range [...]int32{k.sender, k.relay, k.host, k.instance} {
@@ -193,8 +193,8 @@ func (f *flow) number(s *series) int32 {
 	return n
 }
 
-// readCauses reports the causes that are wanted, in an order that depends on nothing
-// but what they are. Merged databases have the same one several times.
+// readCauses passes the wanted causes to the sink. Their order depends only on their
+// content. Merged databases have the same cause several times.
 func (f *flow) readCauses() error {
 	wanted := f.filter.wantedCauses(f.cat)
 	var ids []int32
@@ -230,8 +230,8 @@ func compareCauses(a, b store.FlowCause) int {
 		cmp.Compare(a.Signature, b.Signature))
 }
 
-// counts reports what was only counted, no more than a day together: all that
-// belongs to a question is read before the first of it is decompressed.
+// counts passes counts to the sink, at most a day at a time: all blocks of a query are in
+// memory before the first is decompressed.
 func (f *flow) counts() (err error) {
 	windows := f.windows
 	if to, ok := f.to.(store.FlowSummer); ok && f.view == nil {
@@ -258,8 +258,8 @@ func (f *flow) counts() (err error) {
 	return nil
 }
 
-// block reports the rows of a block that are wanted; they move up in its columns.
-// numbers are those of places by series, plus 1.
+// block passes the wanted rows of a block to report. It moves them to the front of the
+// columns. numbers holds the places by series, plus 1.
 func (f *flow) block(b *block, first, since, until int64, numbers []int32, report func(*store.FlowRows)) {
 	series, minutes := b.cols[countSeries], b.cols[countMinute]
 	if minutes == nil {
@@ -310,7 +310,7 @@ func (f *flow) block(b *block, first, since, until int64, numbers []int32, repor
 	}
 }
 
-// anyOf reports whether a row has anything in some columns.
+// anyOf reports whether a row is not 0 in any of some columns.
 func anyOf(columns [][]int64, row int) bool {
 	for _, c := range columns {
 		if c[row] != 0 {
@@ -320,7 +320,8 @@ func anyOf(columns [][]int64, row int) bool {
 	return false
 }
 
-// recipients reports those with rows of their own, and their first failures.
+// recipients passes to the sink the recipients that are stored one by one, and their first
+// failures.
 func (f *flow) recipients() error {
 	list, err := f.firsts()
 	if err != nil {
@@ -335,7 +336,7 @@ func (f *flow) recipients() error {
 		f.arrivals(b)
 		return nil
 	})
-	for i := range list { // those whose recipient does not live in the window
+	for i := range list { // those whose recipient is not in the window
 		if a := &list[i]; a.cause != 0 {
 			f.failure(a, a.time, registry.StatePending)
 		}
@@ -343,7 +344,7 @@ func (f *flow) recipients() error {
 	return err
 }
 
-// failuresOf reports the failures in a list of the recipients of a block.
+// failuresOf passes the failures in list of the recipients of a block to the sink.
 func (f *flow) failuresOf(b *block, list []failingAttempt, starts *starts, until int64) {
 	var r livingRecipient
 	for row, id := range b.cols[recipientID] {
@@ -359,7 +360,8 @@ func (f *flow) failuresOf(b *block, list []failingAttempt, starts *starts, until
 	}
 }
 
-// arrivals reports the recipients of a block that were first seen in a window.
+// arrivals passes the recipients of a block whose first record lies in a window to the
+// sink.
 func (f *flow) arrivals(b *block) {
 	rows := &f.rows
 	rows.Accepted, rows.Delivered, rows.Suspended, rows.Minute = nil, nil, nil, rows.Minute[:0]
@@ -407,9 +409,9 @@ func isTrue(b bool) int64 {
 	return 0
 }
 
-// placesOf returns the numbers of the places of some series, less than 0 for those that
-// are not wanted. What it returns is valid until the next call. It does nothing else:
-// where the next number is looked for need not wait for the last one then.
+// placesOf returns the numbers of the places of some series, less than 0 for those that are
+// not wanted. The result is valid until the next call. The loop does nothing else, so that
+// the CPU need not wait for one lookup before it starts the next.
 func (f *flow) placesOf(series []int64) []int32 {
 	f.room = slices.Grow(f.room[:0], len(series))[:len(series)]
 	places := f.room
@@ -433,8 +435,8 @@ type starts struct {
 	dense []int32 // by recipient less that of the first attempt
 }
 
-// startsOf indexes a list that is sorted by recipient. Ids are given one after the
-// other, so that the recipients of a window lie close together.
+// startsOf indexes a list that is sorted by recipient. Ids are assigned in sequence, so
+// that the recipients of a window lie close together.
 func startsOf(list []failingAttempt) *starts {
 	s := &starts{list: list}
 	if len(list) == 0 {
@@ -465,8 +467,8 @@ func (s *starts) first(recipient int64) int {
 	return i
 }
 
-// firsts returns the first failures by recipient. Those of which a sink needs to know
-// no more than where and when are reported at once.
+// firsts returns the first failures by recipient. It passes those to the sink directly for
+// which the sink needs only place and time.
 func (f *flow) firsts() (list []failingAttempt, err error) {
 	_, sums := f.to.(store.FlowSummer)
 	err = f.eachAttempts(f.all, allColumns, func(b *block) error {
@@ -528,7 +530,7 @@ func (f *flow) failure(a *failingAttempt, arrived int64, state registry.State) {
 	}
 }
 
-// Replies returns what is known of failing attempts alone.
+// Replies returns the replies, addresses and clients of failing attempts.
 func (q *reader) Replies(ctx context.Context, ids []int64) (replies []store.Reply, err error) {
 	err = q.read(ctx, func(t *tx) error {
 		r := &eventReader{tx: t}

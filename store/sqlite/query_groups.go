@@ -8,8 +8,8 @@ import (
 	"mailfail/store"
 )
 
-// combos numbers the combinations of values that dimensions have. The number 0 is
-// that of no dimension at all.
+// combos numbers the combinations of values of some dimensions. Number 0 stands for the
+// combination without any dimension.
 type combos struct {
 	first   []int32 // number by the value of a first dimension less noValue
 	numbers map[combo]int32
@@ -50,14 +50,14 @@ func (c *combos) append(k combo) int32 {
 	return int32(len(c.list) - 1)
 }
 
-// grouping adds numbers up by some dimensions. A group is the combination of what
-// follows from the series, a part, and what follows from the label of the cause.
+// grouping adds numbers up by some dimensions. A group combines a part, which is the values
+// that follow from the series, and the values that follow from the label of the cause.
 type grouping struct {
 	cat      *catalog
 	dims     []store.Dimension
 	ofSeries []int // places in dims
 	ofLabel  []int
-	ofCause  bool // recipients are those that met a failure, see Numbers
+	ofCause  bool // recipients are those with a matching failure, see store.Numbers
 
 	combos combos
 	parts  []int32         // by place
@@ -115,7 +115,7 @@ func (g *grouping) partOfRejection(place int, sender int32) (part int32) {
 	return part
 }
 
-// bareGroup returns the number of the group of a part and of what has no cause.
+// bareGroup returns the number of the group of a part without a cause.
 func (g *grouping) bareGroup(part int32) int32 {
 	for range g.ofLabel {
 		part = g.combos.add(part, noValue)
@@ -182,8 +182,8 @@ func (g *grouping) count(part int32, n *[fields]int64) {
 	}
 }
 
-// foldCounts adds the counts of parts to their groups. Arrivals have no recipient,
-// hence no place in the tables.
+// foldCounts adds the counts of parts to their groups. It leaves out arrivals, which have
+// no recipient and are in no table.
 func (g *grouping) foldCounts() {
 	for part := range g.counts {
 		if n := &g.counts[part]; withoutArrivals(*n) != [fields]int64{} {
@@ -230,7 +230,7 @@ type morePair struct {
 	pair
 }
 
-// add adds a pair; its flag is set when one of those that are equal has it.
+// add adds a pair. Equal pairs are one, whose flag is set if any of them has it set.
 func (p *pairs) add(recipient, number int32, flag bool) {
 	if n := int(recipient) + 1 - len(p.only); n > 0 {
 		p.only = append(p.only, make([]pair, n)...)

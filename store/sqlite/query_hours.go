@@ -12,7 +12,7 @@ import (
 	"mailfail/store/fleet"
 )
 
-// wholeHours returns the condition that the column hour has something of a window.
+// wholeHours returns the condition that the hour in column hour overlaps a window.
 func wholeHours(w store.Window) (string, []any) {
 	if !w.Until.IsZero() {
 		w.Until = w.Until.Add(time.Hour - time.Microsecond)
@@ -20,7 +20,7 @@ func wholeHours(w store.Window) (string, []any) {
 	return within(w, "hour", 60*store.MinuteMicros)
 }
 
-// Troubles returns what mail systems reported of themselves in the hours of a
+// Troubles returns the internal trouble that mail systems reported in the hours of a
 // window, the most frequent first.
 func (q *reader) Troubles(ctx context.Context, w store.Window,
 	f store.Filter) (list []store.TroubleRow, err error) {
@@ -51,8 +51,8 @@ func (q *reader) Troubles(ctx context.Context, w store.Window,
 	return list, err
 }
 
-// Submissions returns who brought in how many messages in the hours of a window,
-// most messages first.
+// Submissions counts messages by the account and client that submitted them in the hours of
+// a window, most messages first.
 func (q *reader) Submissions(ctx context.Context, w store.Window,
 	f store.Filter) (list []store.SubmissionRow, err error) {
 	err = q.read(ctx, func(t *tx) error {
@@ -81,8 +81,8 @@ func (q *reader) Submissions(ctx context.Context, w store.Window,
 	return list, err
 }
 
-// Volumes returns what was added up in the hours of a window, by hour, and in each by
-// measure and value.
+// Volumes returns the volumes of the hours of a window, by hour, and in each by measure and
+// value.
 func (q *reader) Volumes(ctx context.Context, w store.Window,
 	f store.Filter) (list []store.HourVolume, err error) {
 	err = q.read(ctx, func(t *tx) error {

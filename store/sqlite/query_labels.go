@@ -2,15 +2,15 @@ package sqlite
 
 import "slices"
 
-// labelled is a list of what happened, each at a place and with a label.
+// labelled is a list of failures, each with its place and label.
 type labelled []placeLabel
 
 type placeLabel struct{ place, label int32 }
 
-// byPlace is the same, sorted by place.
+// byPlace holds the labels of such a list, sorted by place.
 type byPlace struct {
-	places []int32 // that have labels
-	starts []int32 // of the labels of places[i]; one more at the end
+	places []int32 // the places with labels
+	starts []int32 // labels of places[i] start at starts[i]; one more element at the end
 	labels []int32
 }
 
@@ -37,8 +37,8 @@ func (l labelled) sorted(n int) *byPlace {
 	return s
 }
 
-// eachPart calls each with the different labels of what happened at the places of
-// a part, and with how often each occurred, by label.
+// eachPart calls each with the different labels at the places of a part; n[label] is how
+// often each occurred. Both lists are valid until each returns.
 func (s *byPlace) eachPart(g *grouping, each func(part int32, labels []int32, n []int64)) {
 	order := s.byPart(g)
 	n := make([]int64, len(g.cat.labels))
@@ -61,7 +61,7 @@ func (s *byPlace) eachPart(g *grouping, each func(part int32, labels []int32, n 
 	}
 }
 
-// byPart returns the places in places by their parts.
+// byPart returns the indexes of s.places, sorted by part.
 func (s *byPlace) byPart(g *grouping) []int32 {
 	ends := make([]int32, max(1, len(g.combos.list)))
 	for _, p := range s.places {
@@ -81,15 +81,15 @@ func (s *byPlace) byPart(g *grouping) []int32 {
 	return order
 }
 
-// tops is what was most frequent in a group: of what is equally frequent what sorts
-// first.
+// tops holds the most frequent code, reason and label of a group; among equals, the one
+// that sorts first.
 type tops struct {
-	n                   int64 // 0: nothing was there
+	n                   int64 // 0: the group has no failures
 	code, reason, label int32
 }
 
-// findTops finds what was most frequent in the groups of g, and calls also, unless it
-// is nil, with the parts of g as eachPart does.
+// findTops finds the most frequent code, reason and label of the groups of g. It also calls
+// also, unless it is nil, with the parts of g as eachPart does.
 func (g *grouping) findTops(s *byPlace, also func(part int32, labels []int32, n []int64)) {
 	codes, reasons := make([]int64, len(g.cat.codes)), make([]int64, len(g.cat.reasons))
 	var keys []int64
@@ -116,8 +116,8 @@ func (g *grouping) findTops(s *byPlace, also func(part int32, labels []int32, n 
 	})
 }
 
-// topsOf returns the most frequent of some labels, of which there are n by label.
-// codes and reasons are room for sums, and 0.
+// topsOf returns the most frequent of some labels; n[label] is how often each occurred.
+// codes and reasons are buffers that are 0 before and after the call.
 func (c *catalog) topsOf(labels []int32, n, codes, reasons []int64) tops {
 	for _, i := range labels {
 		codes[c.labels[i].nCode] += n[i]
@@ -144,7 +144,8 @@ func (c *catalog) topsOf(labels []int32, n, codes, reasons []int64) tops {
 	return t
 }
 
-// spread is in how many domains something was, and in which of them most.
+// spread counts the domains in which something occurred, and holds the domain with the most
+// of it.
 type spread struct {
 	domains int64
 	top     string
@@ -158,7 +159,7 @@ func (s *spread) add(domain string, n int64) {
 	}
 }
 
-// spreads returns by label in which domains it was.
+// spreads returns the spread of each label.
 func (c *counter) spreads(s *byPlace) []spread {
 	list := make([]spread, len(c.cat.labels))
 	s.eachPart(c.domains, func(part int32, labels []int32, n []int64) {
@@ -167,7 +168,7 @@ func (c *counter) spreads(s *byPlace) []spread {
 	return list
 }
 
-// spreadOver adds what was in a domain to a list by label.
+// spreadOver adds the labels of one domain to a list by label.
 func spreadOver(list []spread, domain string, labels []int32, n []int64) {
 	for _, label := range labels {
 		list[label].add(domain, n[label])

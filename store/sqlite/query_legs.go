@@ -6,11 +6,10 @@ import (
 	"strings"
 )
 
-// A message that passes a content filter or another host of ours has a queue id in
-// each place; its Message-ID stays. These are its legs.
+// A message that passes a content filter or another host of ours has a queue id in each
+// place; its Message-ID stays. These parts of its way are its legs.
 
-// maxLegs is how many Message-IDs a queue id may have had that are followed: it is
-// used again and again.
+// maxLegs is how many Message-IDs of a queue id are followed: servers reuse queue ids.
 const maxLegs = 100
 
 // legs returns the hashes of the Message-IDs of the messages with a queue id.
@@ -53,7 +52,8 @@ func (t *tx) withIDs(ids []int64) (found []int64, err error) {
 		return nil, err
 	}
 	for _, id := range ids {
-		// The hashes of lookup have 16 bits in common with these, of which one is lost.
+		// The hashes of lookup have 16 bits in common with these; of them the lowest is lost,
+		// because idHash sets it.
 		low := int64(int32(uint32(id&0xfffe) << 16))
 		refs, err := findLookups(t.each, []lookupRange{allDays(low, low+0x1ffff)})
 		if err != nil {
@@ -77,7 +77,7 @@ func (t *tx) withIDs(ids []int64) (found []int64, err error) {
 	return found, nil
 }
 
-// messageIDs calls each with the ids of some messages.
+// messageIDs calls each with the queue ids and Message-IDs of some messages.
 func (t *tx) messageIDs(messages []int64, each func(message int64, queueID, messageID string)) error {
 	if len(messages) == 0 {
 		return nil

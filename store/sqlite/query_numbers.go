@@ -12,8 +12,8 @@ import (
 	"mailfail/store/fleet"
 )
 
-// Numbers counts what happened in a window, as a whole, by recipient domain,
-// by code, and by the dimensions of by.
+// Numbers counts the events of a window, as a whole, by recipient domain, by code, and by
+// the dimensions of by.
 func (q *reader) Numbers(ctx context.Context, w store.Window, f store.Filter,
 	by []store.Dimension) (*store.Numbers, error) {
 	var n *store.Numbers
@@ -25,7 +25,7 @@ func (q *reader) Numbers(ctx context.Context, w store.Window, f store.Filter,
 }
 
 func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*store.Numbers, error) {
-	if err := t.need(fleet.Rejections, w); err != nil { // they have names of their own
+	if err := t.need(fleet.Rejections, w); err != nil { // before the catalog: it adds names
 		return nil, err
 	}
 	if err := t.needTotals(w, &f); err != nil { // likewise
@@ -75,14 +75,14 @@ type counter struct {
 	cat     *catalog
 	window  store.Window
 	asked   store.Filter
-	filter  filter // asked, less what is counted elsewhere
+	filter  filter // asked, without the logs that leaveOut excludes
 	numbers *store.Numbers
 
 	choice
 	groupings []*grouping
 
 	totals, domains, by                   *grouping // by may be nil
-	senders, providers, hosts, directions *grouping // nil unless by is
+	senders, providers, hosts, directions *grouping // nil if by is set
 
 	places   *placeSums
 	failing  *failures
@@ -92,10 +92,10 @@ type counter struct {
 	room     []int32  // see placesOf
 }
 
-// choice is what a filter asks for. It is not changed once it is made: a report asks
-// the same of many windows.
+// choice holds the series and causes that a filter selects. It does not change after
+// choose: a report asks the same of many windows.
 type choice struct {
-	of       string   // the filter, and the catalog
+	of       string   // identifies the filter and the catalog
 	wanted   []bool   // by place in catalog.series
 	wantedAt []int32  // places that are wanted by id of series, plus 1; 0 none
 	own      []bool   // like wanted, for the messages that servers made themselves
@@ -103,13 +103,13 @@ type choice struct {
 	causes   []*cause // by id, nil unless wanted
 }
 
-// placeSums is what was counted at places. Each number has a list of its own: a
-// month adds millions of them up, most of them in the order of places, and what
-// does not occur takes no room.
+// placeSums holds the counts of places. Each number has a separate list: a month adds
+// millions of them up, most of them in the order of places, and numbers that do not occur
+// take no memory.
 type placeSums struct {
 	n                   int
 	counts              [fields][]int64 // nil: 0 throughout
-	states, deferred    [8][]int32      // recipients with rows of their own, by their state; likewise
+	states, deferred    [8][]int32      // recipients stored one by one, by their state; likewise
 	deferrals, failures []int32
 }
 
@@ -135,7 +135,7 @@ func (p *placeSums) countsAt(place int) (n [fields]int64) {
 	return n
 }
 
-// addRecipient counts one at a place by its state.
+// addRecipient counts a recipient at a place by its state.
 func (p *placeSums) addRecipient(place int, s registry.State, deferred bool) {
 	if p.states[s] == nil {
 		p.states[s], p.deferred[s] = make([]int32, p.n), make([]int32, p.n)
@@ -146,7 +146,7 @@ func (p *placeSums) addRecipient(place int, s registry.State, deferred bool) {
 	}
 }
 
-// used reports whether anything with rows of its own was counted at a place.
+// used reports whether any rows other than counts were added at a place.
 func (p *placeSums) used(place int) bool {
 	n := p.deferrals[place] | p.failures[place]
 	for _, list := range p.states {
@@ -157,7 +157,7 @@ func (p *placeSums) used(place int) bool {
 	return n != 0
 }
 
-// addRecipients adds those of a place to t.
+// addRecipients adds the recipients of a place to t.
 func (p *placeSums) addRecipients(place int, t *store.Tally) {
 	for state, list := range p.states {
 		if list != nil && list[place] > 0 {
@@ -210,8 +210,7 @@ func (c *counter) choose() error {
 	return nil
 }
 
-// wantedCauses returns the causes that are asked for by id, that of no cause with
-// the id 0.
+// wantedCauses returns the causes that f selects, by id; id 0 stands for no cause.
 func (f *filter) wantedCauses(c *catalog) []*cause {
 	causes := make([]*cause, c.key.causes+1)
 	for id, k := range c.causes {
@@ -225,8 +224,8 @@ func (f *filter) wantedCauses(c *catalog) []*cause {
 	return causes
 }
 
-// exact counts the failing attempts that have their reply from send logs, and
-// those that are in send logs alone.
+// exact counts the failing attempts whose reply comes from send logs, and those that only
+// send logs report.
 func (c *counter) exact() (err error) {
 	if !c.numbers.SendLogsLeftOut {
 		return nil
@@ -255,7 +254,7 @@ func (c *counter) lines() error {
 	return err
 }
 
-// counts adds what is only counted.
+// counts adds the counts by minute and series.
 func (c *counter) counts() error {
 	if c.filter.OfCause() {
 		return nil
@@ -289,8 +288,8 @@ func (c *counter) messages(n *[fields]int64) {
 	c.numbers.Untried += n[fieldAccepted] - n[fieldHeard]
 }
 
-// totaller returns what adds totals of days to all groupings, nil when totals do not
-// tell them.
+// totaller returns a function that adds totals of days to all groupings, nil if totals do
+// not contain the dimensions of one.
 func (c *counter) totaller() func(r *totalRow) {
 	var of [len(totalled)][]*grouping // by dimension of totals
 	for _, g := range c.groupings {
@@ -316,7 +315,7 @@ func (c *counter) totaller() func(r *totalRow) {
 	}
 }
 
-// fold adds what was counted by place up to groups.
+// fold adds the sums of places to groups.
 func (c *counter) fold() error {
 	for i := range c.places.n {
 		if !c.places.used(i) {
@@ -336,7 +335,7 @@ func (c *counter) fold() error {
 	return nil
 }
 
-// addRows adds what has rows of its own.
+// addRows adds the attempts and recipients that are stored one by one.
 func (p *placeSums) addRows(place int, t *store.Tally) {
 	t.Attempts += int64(p.deferrals[place]) + int64(p.failures[place])
 	t.Deferrals += int64(p.deferrals[place])
@@ -344,7 +343,7 @@ func (p *placeSums) addRows(place int, t *store.Tally) {
 	p.addRecipients(place, t)
 }
 
-// withoutArrivals returns what n tells of recipients.
+// withoutArrivals returns the counts of n that belong to recipients.
 func withoutArrivals(n [fields]int64) [fields]int64 {
 	n[fieldAccepted], n[fieldExpected], n[fieldHeard] = 0, 0, 0
 	return n

@@ -27,16 +27,16 @@ const (
 	attemptColumns
 )
 
-// The flags of an attempt, as its segment has them: two bits of outcome first.
+// The flags of an attempt in its segment: the two lowest bits are the outcome.
 const (
 	outcomeBits = 3
 	firstBit    = 4
 	exactBit    = 8
 )
 
-// eachAttempts calls each with the failing attempts of a window, some thousand at a
-// time and in no order: with a block whose columns, but those that are not wanted,
-// all have as many rows as it has. They may be changed.
+// eachAttempts calls each with the failing attempts of a window, some thousand at a time
+// and in no order. All wanted columns of the block have as many rows as the block. each may
+// change them.
 func (t *tx) eachAttempts(w store.Window, wanted columns, each func(b *block) error) error {
 	if err := t.need(fleet.Attempts, w); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (t *tx) eachAttempts(w store.Window, wanted columns, each func(b *block) er
 // eachAttempt calls each with the failing attempts of a window, in no order.
 func (t *tx) eachAttempt(w store.Window, each func(a *failingAttempt) error) error {
 	return t.eachAttempts(w, allColumns, func(b *block) error {
-		var a failingAttempt // one after the other: each keeps none
+		var a failingAttempt // reused: each must not keep it
 		for i := range b.rows {
 			a.id, a.time, a.recipient = b.cols[attemptID][i], b.cols[attemptTime][i],
 				b.cols[attemptRecipient][i]
@@ -75,8 +75,8 @@ func (t *tx) eachAttempt(w store.Window, each func(a *failingAttempt) error) err
 	})
 }
 
-// fill gives b all columns that are wanted, also those that are 0 throughout. b must
-// have so many.
+// fill adds the wanted columns that are 0 throughout, which blocks do not store. It returns
+// an error if b has fewer than n columns and any rows.
 func (b *block) fill(n int, wanted columns) error {
 	if len(b.cols) < n && b.rows > 0 {
 		return errBlock
@@ -95,9 +95,9 @@ func (b *block) fill(n int, wanted columns) error {
 	return nil
 }
 
-// keep leaves those rows in b that are wanted: not in skip, the sorted ids of rows that
-// are not as they are there, of the recipients in only, unless it is nil, and right.
-// The others move up.
+// keep removes rows from b, and moves the others up. It keeps the rows whose ids are not in
+// skip (sorted; these rows have changed since the segment was written), whose recipients
+// are in only, unless it is nil, and for which right returns true.
 func (b *block) keep(skip []int64, recipient int, only map[int64]bool, right func(i int) bool) {
 	s, n := skipper{skip}, 0
 	for i := range b.rows {
@@ -121,8 +121,8 @@ func (b *block) keep(skip []int64, recipient int, only map[int64]bool, right fun
 	}
 }
 
-// ofAccounts lets t see no recipients but those of messages that some accounts
-// submitted, and no rejections; all when there are no accounts.
+// ofAccounts limits t to the recipients of messages that some accounts submitted, and hides
+// all rejections. Without accounts it does nothing.
 func (t *tx) ofAccounts(accounts []string) error {
 	if len(accounts) == 0 {
 		return nil
@@ -158,20 +158,20 @@ func (r *livingRecipient) at(until int64) registry.State {
 	return registry.StatePending
 }
 
-// The columns of a segment of recipients. eachRecipients makes times of the last two
-// times.
+// The columns of a segment of recipients. Segments store recipientLast and recipientFinal
+// as differences; eachRecipients turns them into times.
 const (
 	recipientID = iota
 	recipientFirst
-	recipientLast  // less the first
-	recipientFinal // the last less it; 0 pending
+	recipientLast  // less recipientFirst
+	recipientFinal // recipientLast less the final time; 0 if pending
 	recipientFlags
 	recipientSeries
 	recipientCause
 	recipientColumns
 )
 
-// The flags of a recipient, as its segment has them: its state first.
+// The flags of a recipient in its segment: the three lowest bits are the state.
 const (
 	stateBits   = 7
 	troubledBit = 8
@@ -209,7 +209,7 @@ func (t *tx) eachRecipients(w store.Window, wanted columns, each func(b *block) 
 // eachRecipient calls each with the recipients that live in a window, in no order.
 func (t *tx) eachRecipient(w store.Window, each func(r *livingRecipient) error) error {
 	return t.eachRecipients(w, allColumns, func(b *block) error {
-		var r livingRecipient // one after the other: each keeps none
+		var r livingRecipient // reused: each must not keep it
 		for i := range b.rows {
 			b.recipient(i, &r)
 			if err := each(&r); err != nil {
@@ -229,9 +229,9 @@ func (b *block) recipient(i int, r *livingRecipient) {
 	r.series, r.cause = int32(b.cols[recipientSeries][i]), int32(b.cols[recipientCause][i])
 }
 
-// livingRecipients returns the recipients of the window, and of each whether it was
-// deferred within it, and calls each with its failing attempts: with blocks of them
-// and with the places of their recipients in the list.
+// livingRecipients returns the recipients of the window, and for each whether it was
+// deferred within the window. It calls each with blocks of their failing attempts, and with
+// the index in the list of the recipient of each attempt.
 func (c *counter) livingRecipients(each func(b *block, recipients []int32)) (list recipientList,
 	deferred []bool, err error) {
 	_, until := c.window.Micros()
@@ -259,8 +259,8 @@ func (c *counter) livingRecipients(each func(b *block, recipients []int32)) (lis
 }
 
 // placesOf returns the places of some series in the catalog, -1 for those that are not
-// wanted. What it returns is valid until the next call. It does nothing else: where
-// the next place is looked for need not wait for the last one then.
+// wanted. The result is valid until the next call. The loop does nothing else, so that the
+// CPU need not wait for one lookup before it starts the next.
 func (c *counter) placesOf(series []int64) []int32 {
 	c.room = slices.Grow(c.room[:0], len(series))[:len(series)]
 	places, wanted := c.room, c.wantedAt
@@ -305,12 +305,12 @@ func (c *counter) recipients() error {
 type recipientList struct {
 	rows  []recipientRow
 	first int64   // the smallest id
-	dense []int32 // place in rows plus 1, by id less the smallest; nil: rows are sorted by id
+	dense []int32 // index in rows plus 1, by id less first; nil: rows are sorted by id
 
-	others map[int64]int32 // those of attempts that do not live in the window
+	others map[int64]int32 // indexes for recipients of attempts that are not in the window
 }
 
-// recipientRow is a recipient of a window: id, series, and cause and state.
+// recipientRow is a recipient of a window.
 type recipientRow struct {
 	id     int64
 	series int32
@@ -320,7 +320,7 @@ type recipientRow struct {
 func (r *recipientRow) state() registry.State { return registry.State(r.bits & 7) }
 func (r *recipientRow) cause() int64          { return int64(r.bits / 8) }
 
-// add adds those of a block, with the state that they have at a time.
+// add adds the recipients of a block, with their states at a time.
 func (l *recipientList) add(b *block, until int64) {
 	l.rows = grown(l.rows, b.rows)
 	for i, id := range b.cols[recipientID] {
@@ -333,8 +333,8 @@ func (l *recipientList) add(b *block, until int64) {
 	}
 }
 
-// grown returns a list with room for n more. Where there is none it gets half as much
-// again: there may be a million of them, and none is to be copied often.
+// grown returns a list with room for n more elements. It grows by at least half: a list may
+// have a million elements, which must not be copied often.
 func grown[T any](list []T, n int) []T {
 	if cap(list)-len(list) < n {
 		list = slices.Grow(list, max(n, len(list)/2))
@@ -342,8 +342,8 @@ func grown[T any](list []T, n int) []T {
 	return list
 }
 
-// index prepares l to find recipients. Ids are given one after the other, so that
-// those of a window lie close together.
+// index prepares l to find recipients. Ids are assigned in sequence, so that the recipients
+// of a window lie close together.
 func (l *recipientList) index() {
 	if len(l.rows) == 0 {
 		return
@@ -361,8 +361,8 @@ func (l *recipientList) index() {
 	}
 }
 
-// find appends the places of recipients in rows; one that is not there gets a number
-// behind them.
+// find appends the indexes of recipients in rows. A recipient that is not in rows gets a
+// number after them.
 func (l *recipientList) find(found []int32, ids []int64) []int32 {
 	found = slices.Grow(found, len(ids))
 	for _, id := range ids {
@@ -446,8 +446,8 @@ func (c *counter) recipient(r *recipientRow, place int32, deferred bool) {
 	}
 }
 
-// failed reports whether a recipient with a state counts as failed for k, its last
-// failure; nil is none that is asked for.
+// failed reports whether a recipient with a state counts as failed for k, its last failure;
+// k is nil if the filter excludes it.
 func (k *cause) failed(state registry.State) bool {
 	return k != nil && (state == registry.StateExpired || state == registry.StateBounced && k.id != 0)
 }

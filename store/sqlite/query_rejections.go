@@ -25,7 +25,7 @@ func (t *tx) eachRejection(w store.Window, each func(r *refusedMail) error) erro
 	since, until := w.Micros()
 	return t.eachRow(rejections, w, allColumns, func(b *block, skip []int64) error {
 		s := skipper{skip}
-		var r refusedMail // one after the other: each keeps none
+		var r refusedMail // reused: each must not keep it
 		for i := range b.rows {
 			r.id, r.time = b.at(0, i), b.at(1, i)
 			if s.has(r.id) || r.time < since || r.time >= until {
@@ -41,8 +41,8 @@ func (t *tx) eachRejection(w store.Window, each func(r *refusedMail) error) erro
 	})
 }
 
-// rejections counts what this host refused to take in. A rejection has no next
-// hop, hence no provider; its sender is that of the row, not of the series.
+// rejections counts the mail that this host refused. A rejection has no next hop and
+// therefore no provider; its sender comes from the row, not from the series.
 func (c *counter) rejections() error {
 	f, met := newFailures(c.cat), map[*codeTally]*hashes{}
 	var labels labelled
@@ -80,7 +80,7 @@ func (c *counter) rejections() error {
 	return err
 }
 
-// eachWantedRejection calls each with the rejections that are asked for.
+// eachWantedRejection calls each with the rejections that the filter selects.
 func (c *counter) eachWantedRejection(each func(r *refusedMail, place int, k *cause)) error {
 	senders := c.filter.wantedSenders(c.cat)
 	return c.eachRejection(c.window, func(r *refusedMail) error {
@@ -93,7 +93,7 @@ func (c *counter) eachWantedRejection(each func(r *refusedMail, place int, k *ca
 	})
 }
 
-// hashes are those of the recipients and clients of some rejections.
+// hashes holds the hashes of the recipients and clients of some rejections.
 type hashes struct{ recipients, clients []int64 }
 
 func (h *hashes) add(r *refusedMail) {
@@ -105,14 +105,14 @@ func (h *hashes) add(r *refusedMail) {
 	}
 }
 
-// distinct returns how many different hashes there are.
+// distinct returns the number of different hashes. It sorts list.
 func distinct(list []int64) int64 {
 	slices.Sort(list)
 	return int64(len(slices.Compact(list)))
 }
 
-// wantedSenders returns whether a name is that of a sender's domain that is
-// asked for.
+// wantedSenders returns a function that reports whether the filter selects a sender's
+// domain, given the id of its name.
 func (f *filter) wantedSenders(c *catalog) func(name int32) bool {
 	if len(f.Senders) == 0 {
 		return func(int32) bool { return true }

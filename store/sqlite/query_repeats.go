@@ -11,10 +11,9 @@ import (
 	"slices"
 )
 
-// leaveOut returns f without the attempts of send logs, when message tracking
-// logs report the same mail: when both are asked for, and there are numbers of
-// the better one in the window. Bounces are left out beside any log: they are
-// feedback.
+// leaveOut returns f without the attempts of send logs, if message tracking logs report the
+// same mail: if f selects both, and there are counts of tracking logs in the window. It
+// leaves out bounces if f selects a log too: they are feedback.
 func (t *tx) leaveOut(w store.Window, asked store.Filter) (filter, error) {
 	f := filter{Filter: asked}
 	twice, err := t.isBetter(w, &asked, store.TrackingFormat)
@@ -30,8 +29,7 @@ func (t *tx) leaveOut(w store.Window, asked store.Filter) (filter, error) {
 	return f, err
 }
 
-// hasLogBesideBounces reports whether both bounces and the log of a server are
-// asked for.
+// hasLogBesideBounces reports whether f selects both bounces and the log of a server.
 func (t *tx) hasLogBesideBounces(f *store.Filter) (bool, error) {
 	ids, err := t.hosts(f, store.BouncesFormat)
 	if err != nil || ids == nil {
@@ -65,8 +63,7 @@ func (t *tx) hasTraces(w store.Window, f *store.Filter) (found bool, err error) 
 	return t.hasNumbers(w, f, store.TrackingFormat)
 }
 
-// isBetter reports whether logs of a format report in a window what send logs
-// report too.
+// isBetter reports whether logs of a format report in a window the same mail as send logs.
 func (t *tx) isBetter(w store.Window, f *store.Filter, format string) (bool, error) {
 	hosts, err := t.hosts(f, store.SendFormat)
 	if err != nil || hosts == nil {
@@ -75,9 +72,8 @@ func (t *tx) isBetter(w store.Window, f *store.Filter, format string) (bool, err
 	return t.hasNumbers(w, f, format)
 }
 
-// hasNumbers reports whether there are numbers in a window of those logs of a
-// format that f asks for. Where there is no such log, no more than a name is
-// looked for.
+// hasNumbers reports whether there are counts or rows in a window of the logs of a format
+// that f selects. If there is no such log, it looks up only a name.
 func (t *tx) hasNumbers(w store.Window, f *store.Filter, format string) (found bool, err error) {
 	ids, err := t.seriesOf(f, format)
 	if err != nil || ids == nil {
@@ -130,8 +126,8 @@ func (t *tx) hasCounts(w store.Window, has func(series int64) bool) (found bool,
 	return found, err
 }
 
-// seriesOf returns the ids of the series of a format's logs, as far as its server
-// and they are asked for; nil when there are none.
+// seriesOf returns the ids of the series of a format's logs, for the MTAs and hosts that f
+// selects; nil if there are none.
 func (t *tx) seriesOf(f *store.Filter, format string) (ids []int64, err error) {
 	hosts, err := t.hosts(f, format)
 	if err != nil || hosts == nil {
@@ -149,8 +145,8 @@ func (t *tx) seriesOf(f *store.Filter, format string) (ids []int64, err error) {
 	return ids, err
 }
 
-// hosts returns the hosts with logs of a format, as far as its server and they
-// are asked for. Where there is no such log, no more than a name is looked for.
+// hosts returns the hosts with logs of a format, for the MTAs and hosts that f selects. If
+// there is no such log, it looks up only a name.
 func (t *tx) hosts(f *store.Filter, format string) (ids []int64, err error) {
 	if !f.MatchFormat(format) {
 		return nil, nil
@@ -171,9 +167,10 @@ func (t *tx) hosts(f *store.Filter, format string) (ids []int64, err error) {
 	return ids, err
 }
 
-// leftOut counts what f has left out of what was asked for. A failure is in a
-// tracking log when that has one of the same message, recipient and outcome at
-// that time, even if it took the reply of another, or there is none.
+// leftOut counts the failures of send logs that f leaves out although asked selects them. A
+// failure counts as reported by a tracking log if that log has a failure of the same
+// message, recipient and outcome at that time, even if the reply of the latter comes from
+// another failure or is missing.
 func (t *tx) leftOut(cat *catalog, w store.Window, asked *store.Filter, f *filter,
 	outcomes []string) (l store.LeftOut, err error) {
 	if !slices.Contains(f.without, store.SendFormat) {
@@ -202,14 +199,13 @@ func (t *tx) leftOut(cat *catalog, w store.Window, asked *store.Filter, f *filte
 	return l, err
 }
 
-// untracked counts those of some failing attempts that are not known to be in a
-// tracking log, and those of them without a pair. Parameters: the attempts,
-// exactWithin twice.
+// untracked counts the failing attempts of a list that no tracking log is known to report,
+// and those of them without a pair. Parameters: the attempts, store.ExactWithin in
+// microseconds twice.
 var untracked = fmt.Sprintf(`SELECT count(*), IFNULL(sum(a.pair IS NULL), 0) FROM json_each(?) AS j CROSS JOIN attempt_rows AS a ON a.id = j.value
 	WHERE NOT EXISTS (SELECT 1 FROM attempt_rows AS b WHERE b.pair = (a.pair & ~%d) + %d AND b.time BETWEEN a.time - ? AND a.time + ?)`, pairKinds, pairTracking)
 
-// Repeats returns what is known from the numbers of a window of those who look
-// through a filter.
+// Repeats returns store.Repeats for a filter, with what the rows of the window show.
 func (q *reader) Repeats(ctx context.Context, w store.Window, f store.Filter) (*store.Repeats, error) {
 	tracked := false
 	err := q.read(ctx, func(t *tx) (err error) {

@@ -17,9 +17,9 @@ type failures struct {
 	cat     *catalog
 	causes  []*causeTally // by id; nil: none was counted
 	codes   []codeTally   // by place in catalog.codes
-	reasons []codeTally   // of what has no code, by place in catalog.reasons
+	reasons []codeTally   // of failures without a code, by place in catalog.reasons
 
-	met, uncoded pairs // of recipients, and codes or reasons
+	met, uncoded pairs // pairs of a recipient and a code, or a reason
 }
 
 // causeTally counts the failures of one cause.
@@ -49,7 +49,8 @@ func newFailures(cat *catalog) *failures {
 	}
 }
 
-// add counts n failures of a cause, which one row tells of, and returns its tally.
+// add counts n failures of a cause, which the row id reports, and returns the tally of the
+// cause.
 func (f *failures) add(k *cause, n, time, id int64) *causeTally {
 	t := f.causes[k.id]
 	if t == nil {
@@ -70,8 +71,8 @@ func (f *failures) add(k *cause, n, time, id int64) *causeTally {
 	return t
 }
 
-// tallies returns what a failure with a label is counted in: that of its code and,
-// without one, that of its reason.
+// tallies returns the tallies in which a failure with a label counts: that of its code and,
+// without a code, that of its reason.
 func (f *failures) tallies(label int32) []*codeTally {
 	l := &f.cat.labels[label]
 	if l.code == "" {
@@ -80,7 +81,7 @@ func (f *failures) tallies(label int32) []*codeTally {
 	return []*codeTally{&f.codes[l.nCode]}
 }
 
-// meet notes that a recipient met a cause.
+// meet records that a recipient had a failure of a cause.
 func (f *failures) meet(k *cause, recipient int32) {
 	l := &f.cat.labels[k.label]
 	f.met.add(recipient, l.nCode, false)
@@ -103,14 +104,14 @@ func (f *failures) countDomains(c *counter, s *byPlace) {
 	})
 }
 
-// codeDomains adds up the failures in one domain after the other.
+// codeDomains adds up the failures of each code, one domain at a time.
 type codeDomains struct {
 	*failures
 	found []*codeTally
 	sums  map[*codeTally]int64
 }
 
-// add adds the failures in a domain, of which there are n by label.
+// add adds the failures in a domain; n[label] is their number.
 func (d *codeDomains) add(domain string, labels []int32, n []int64) {
 	d.found = d.found[:0]
 	for _, label := range labels {
@@ -127,7 +128,7 @@ func (d *codeDomains) add(domain string, labels []int32, n []int64) {
 	}
 }
 
-// finish turns what was added up into rows, on all cores.
+// finish turns the sums into rows, on all cores.
 func (c *counter) finish() (err error) {
 	n, attempts := c.numbers, c.labels.sorted(c.places.n)
 	var each sync.WaitGroup
@@ -148,7 +149,7 @@ func (c *counter) finish() (err error) {
 	}
 	var failed []spread
 	putOff := make([]spread, len(c.cat.labels))
-	each.Go(func() { // all that is asked of domains in one go: there are thousands
+	each.Go(func() { // all questions about domains in one pass: there are thousands
 		d := &codeDomains{failures: c.failing, sums: map[*codeTally]int64{}}
 		c.domains.findTops(attempts, func(part int32, labels []int32, n []int64) {
 			domain := c.domains.firstOf(part)
@@ -171,8 +172,8 @@ func (c *counter) finish() (err error) {
 	return err
 }
 
-// putOff returns the temporary failures by code and reason. They are at home in
-// the domains where such failures were, temporary or not.
+// putOff returns the temporary failures by code and reason. Their domains are those of all
+// failures with the same label, temporary or not.
 func (c *counter) putOff(domains []spread) []store.CauseRow {
 	causes := make([]int64, len(c.failing.causes))
 	for id, t := range c.failing.causes {
@@ -183,8 +184,8 @@ func (c *counter) putOff(domains []spread) []store.CauseRow {
 	return c.causeRows(causes, domains)
 }
 
-// causeRows adds up what was counted by cause, most first, then by code. domains
-// says by label where it was.
+// causeRows adds up numbers by cause, most first, then by code. domains holds the spread of
+// each label.
 func (c *counter) causeRows(causes []int64, domains []spread) []store.CauseRow {
 	rows := make([]*store.CauseRow, len(c.cat.labels))
 	providers := make([]map[string]int64, len(c.cat.labels))
@@ -249,14 +250,14 @@ func (c *counter) signatures(causes []*causeTally) error {
 	})
 }
 
-// The places where the text of a failure may be.
+// Queries for the texts of failures.
 const (
 	attemptText = `SELECT a.id, t.text FROM attempt_rows AS a LEFT JOIN attempt_rows AS e ON e.id = a.exact
 		JOIN texts AS t ON t.id = IFNULL(e.text, a.text) WHERE a.id IN (SELECT value FROM json_each(?))`
 	rejectionText = "SELECT r.id, t.text FROM rejection_rows AS r JOIN texts AS t ON t.id = r.text WHERE r.id IN (SELECT value FROM json_each(?))"
 )
 
-// codeRows returns a row for each code and, of what has no code, one for each
+// codeRows returns a row for each code and, for failures without a code, one for each
 // reason; most attempts first, then by code and reason.
 func (c *counter) codeRows(f *failures, texts string) (codes, uncoded []store.CodeRow, err error) {
 	if err := c.signatures(f.causes); err != nil {
@@ -279,7 +280,7 @@ func (c *counter) tallyRows(tallies []codeTally, e *examples) []store.CodeRow {
 			n++
 		}
 	}
-	rows := make([]store.CodeRow, 0, n) // examples point into it
+	rows := make([]store.CodeRow, 0, n) // must not grow: examples point into it
 	for i := range tallies {
 		if t := &tallies[i]; t.causes != nil {
 			rows = append(rows, store.CodeRow{})
@@ -296,8 +297,8 @@ func sortCodeRows(rows []store.CodeRow) {
 	})
 }
 
-// describe fills in a row. The provider and the example are of its reason, so that
-// what is said about that fits them.
+// describe fills in a row. Provider and example are those of its most frequent reason, so
+// that they agree with it.
 func (c *counter) describe(row *store.CodeRow, t *codeTally, e *examples) {
 	k := t.causes[0]
 	*row = store.CodeRow{
@@ -331,14 +332,14 @@ func (c *counter) describe(row *store.CodeRow, t *codeTally, e *examples) {
 	e.want(list, most(signatures), &row.Example)
 }
 
-// examples collects the rows of which the text is wanted, to read them together.
+// examples collects the ids of rows whose text is wanted, to read them together.
 type examples struct {
 	ids  []int64
-	rows map[int64][]*registry.Foreign // where the text of a row is wanted
+	rows map[int64][]*registry.Foreign // the fields that want the text of a row
 	seen map[*registry.Foreign]bool
 }
 
-// want asks for the latest text with a signature, of several the smallest.
+// want requests the latest text with a signature, the smallest of several.
 func (e *examples) want(causes []*causeTally, signature string, into *registry.Foreign) {
 	var ids []int64
 	var last int64 = -1 << 62
@@ -389,7 +390,7 @@ func (c *counter) unknown() ([]store.SignatureRow, error) {
 			bySignature[k.signature] = append(bySignature[k.signature], k)
 		}
 	}
-	rows := make([]store.SignatureRow, 0, len(bySignature)) // examples point into it
+	rows := make([]store.SignatureRow, 0, len(bySignature)) // must not grow: examples point into it
 	e := &examples{}
 	for signature, list := range bySignature {
 		row := store.SignatureRow{Signature: registry.Foreign(signature)}

@@ -6,7 +6,7 @@ import (
 	"mailfail/store"
 )
 
-// Sums counts what happened in a window as a whole.
+// Sums counts the events of a window as a whole.
 func (q *reader) Sums(ctx context.Context, w store.Window, f store.Filter) (s *store.Sums, err error) {
 	err = q.read(ctx, func(t *tx) error {
 		if f.OfCause() {
@@ -22,7 +22,7 @@ func (q *reader) Sums(ctx context.Context, w store.Window, f store.Filter) (s *s
 	return s, err
 }
 
-// The places of a summer.
+// The places to which a summer adds.
 const (
 	sumOfAll = iota
 	sumOfOwn // messages that servers made themselves
@@ -80,7 +80,7 @@ func (s *summer) counts() error {
 	})
 }
 
-// at returns the place that a series adds to, -1 when it is not asked for.
+// at returns the place to which a series adds, -1 if the filter excludes the series.
 func (s *summer) at(series int32) int {
 	if uint32(series) >= uint32(len(s.places)) {
 		return -1

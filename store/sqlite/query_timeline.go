@@ -12,8 +12,7 @@ import (
 	"mailfail/store/fleet"
 )
 
-// Timeline counts what happened in a window by some dimensions and by steps of
-// time.
+// Timeline counts the events of a window by some dimensions and by steps of time.
 func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, by []store.Dimension,
 	step time.Duration) (*store.Timeline, error) {
 	if step < time.Minute || step%time.Minute != 0 {
@@ -30,7 +29,7 @@ func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, b
 	}
 	err := q.read(ctx, func(tx *tx) (err error) {
 		t.tx = tx
-		if err := tx.need(fleet.Rejections, t.window); err != nil { // they have names of their own
+		if err := tx.need(fleet.Rejections, t.window); err != nil { // before the catalog: it adds names
 			return err
 		}
 		if err := tx.needTotals(t.window, &f); err != nil { // likewise
@@ -50,7 +49,7 @@ func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, b
 	return t.finish(), nil
 }
 
-// timeline adds up what happened by group and step.
+// timeline adds up events by group and step.
 type timeline struct {
 	*tx
 	cat    *catalog
@@ -61,22 +60,22 @@ type timeline struct {
 	wanted []bool  // by place
 	parts  []int32 // by id of series, plus 1; 0: not wanted
 	groups *grouping
-	bare   []int32 // group of what has no cause, by part
+	bare   []int32 // group without a cause, by part
 
 	steps  int64            // in the window, 0 unknown
 	rows   [][]int32        // by group and step: place in points, plus 1; nil: in cells
 	inRows int64            // elements of rows
-	cells  map[uint64]int32 // place in points of what is not in rows
+	cells  map[uint64]int32 // by cellKey: place in points of those not in rows
 	keys   []uint64         // of points
 	points pointPages
-	last   struct { // that was asked for: a group, and the minutes of a step
+	last   struct { // the point that at returned last, by its group and the minutes of its step
 		group       int32
 		point       int32
 		first, next int64
 	}
 }
 
-// origin is the minute in which a step begins.
+// origin returns the minute at which steps are aligned.
 func (t *timeline) origin() int64 {
 	if t.window.Since.IsZero() {
 		return 0
@@ -84,7 +83,7 @@ func (t *timeline) origin() int64 {
 	return store.Minute(t.window.Since.UnixMicro())
 }
 
-// at returns the point of a group and a minute, valid until at is called again.
+// at returns the point of a group and a minute, valid until the next call.
 func (t *timeline) at(group int32, minute int64) *store.Point {
 	if l := &t.last; group == l.group && minute >= l.first && minute < l.next {
 		return t.points.at(l.point)
@@ -96,7 +95,8 @@ func (t *timeline) at(group int32, minute int64) *store.Point {
 	return t.points.at(i)
 }
 
-// mostInRows bounds the memory of rows, which is taken for groups with hardly a point too.
+// mostInRows is the largest number of elements in rows, which take memory even for groups
+// with few points.
 var mostInRows int64 = 1 << 22
 
 // find returns the place in points of a group and a step.
@@ -146,13 +146,13 @@ func (p *pointPages) add() int32 {
 	return p.n - 1
 }
 
-// cellKey returns what identifies the point of a group and a step. Keys sort as
-// groups, then as steps.
+// cellKey returns the key of the point of a group and a step. Keys sort by group, then by
+// step.
 func cellKey(group int32, step int64) uint64 { return uint64(group)<<32 | uint64(uint32(step+1<<31)) }
 
 func stepOf(key uint64) int64 { return int64(uint32(key)) - 1<<31 }
 
-// number returns the number of the step a minute lies in.
+// number returns the number of the step in which a minute lies.
 func (t *timeline) number(minute int64) int64 { return floorDiv(minute-t.origin(), t.step) }
 
 func mod(a, b int64) int64 { return (a%b + b) % b }
@@ -185,7 +185,7 @@ func (t *timeline) count() error {
 	return nil
 }
 
-// part returns the part that a series is in, -1 when it is not wanted.
+// part returns the part of a series, -1 if it is not wanted.
 func (t *timeline) part(series int64) int32 {
 	if uint64(series) >= uint64(len(t.parts)) {
 		return -1
@@ -240,7 +240,7 @@ func (t *timeline) total(step int64, r *totalRow) {
 	p.Untried += r.n[fieldAccepted] - r.n[fieldHeard]
 }
 
-// pieces returns the steps of some minutes.
+// pieces returns the pieces of some minutes, one for each step.
 func (t *timeline) pieces(since, until int64) (list []piece) {
 	for since < until {
 		step := t.number(since)
@@ -257,8 +257,8 @@ type groupCounts struct {
 	groups []int32 // of the rows of a block, plus 1; 0: not wanted
 }
 
-// add adds rows of a block to a step, or each to that of its minute when step is
-// noSpan; sign is 1, or -1 to take them off.
+// add adds rows of a block to a step. If step is noSpan, the minute of each row selects its
+// step. sign is 1, or -1 to subtract the rows.
 func (g *groupCounts) add(t *timeline, b *block, first, since, until, step, sign int64) {
 	minutes := b.cols[countMinute]
 	if within := since <= first && first+59 < until; minutes != nil && within &&
@@ -297,7 +297,7 @@ func (g *groupCounts) add(t *timeline, b *block, first, since, until, step, sign
 	g.sums.flush(func(group int32, p *store.Point) { t.at(group, at).Add(p) })
 }
 
-// addPoints adds some rows of a block to p, or takes them off.
+// addPoints adds some rows of a block to p, or subtracts them if sign is -1.
 func addPoints(p *store.Point, b *block, from, to int, sign int64) {
 	sum := func(field int) (n int64) {
 		if c := b.cols[countFields+field]; c != nil {
@@ -316,11 +316,11 @@ func addPoints(p *store.Point, b *block, from, to int, sign int64) {
 	p.Untried += accepted - sum(fieldHeard)
 }
 
-// pointSums are the points of one step.
+// pointSums holds the points of one step.
 type pointSums struct {
 	points []store.Point // by group
 	used   []bool
-	groups []int32 // that are used
+	groups []int32 // the used groups
 }
 
 func (s *pointSums) at(group int32) *store.Point {
@@ -334,7 +334,7 @@ func (s *pointSums) at(group int32) *store.Point {
 	return &s.points[group]
 }
 
-// flush calls each with what there is and forgets it.
+// flush calls each with the points that are used, and resets them.
 func (s *pointSums) flush(each func(group int32, p *store.Point)) {
 	for _, g := range s.groups {
 		each(g, &s.points[g])
@@ -343,7 +343,8 @@ func (s *pointSums) flush(each func(group int32, p *store.Point)) {
 	s.groups = s.groups[:0]
 }
 
-// recipients counts those with rows of their own when they were first heard of.
+// recipients counts the recipients that are stored one by one, at the time of their first
+// record.
 func (t *timeline) recipients() error {
 	if t.filter.OfCause() {
 		return nil
@@ -368,7 +369,7 @@ func (t *timeline) recipients() error {
 	})
 }
 
-// attempts counts the failing ones.
+// attempts counts the failing attempts.
 func (t *timeline) attempts() error {
 	causes := t.filter.wantedCauses(t.cat)
 	wanted := columns(1<<attemptTime | 1<<attemptSeries | 1<<attemptCause | 1<<attemptFlags)

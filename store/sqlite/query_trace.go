@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// Trace finds messages by queue id or message id, or by the address of a
-// recipient, and the rejections of either, oldest first. By address, only that
-// recipient of a message is told.
+// Trace finds messages by queue id or message id, or by the address of a recipient, and the
+// rejections of either, oldest first. For an address, a story contains only that recipient
+// of a message.
 func (q *reader) Trace(ctx context.Context, what string) (stories []*store.Story,
 	rejections []*store.Event, err error) {
 	err = q.read(ctx, func(t *tx) error {
@@ -68,7 +68,7 @@ func (t *tx) lookup(names ...string) (messages, rejections []int64, err error) {
 	return messages, rejections, err
 }
 
-// stories returns those of some messages that what names, and the other legs of it.
+// stories returns those of some messages that match what, and their other legs.
 func (r *eventReader) stories(what string, messages, legs []int64) ([]*store.Story, error) {
 	bare, ids := strings.Trim(what, "<>"), list(messages)
 	found, err := r.recipientsOf(`SELECT r.message, r.id FROM recipient_rows AS r LEFT JOIN texts AS t ON t.id = r.address
@@ -100,8 +100,8 @@ func (r *eventReader) stories(what string, messages, legs []int64) ([]*store.Sto
 	return stories, nil
 }
 
-// withoutRepeats leaves out what send logs tell of messages that tracking logs
-// tell of, where the replies of both are.
+// withoutRepeats removes the stories of send logs about messages for which tracking logs
+// have a story: those contain the replies of both logs.
 func withoutRepeats(stories []*store.Story) []*store.Story {
 	tracked := map[registry.Foreign]bool{}
 	for _, s := range stories {
@@ -112,13 +112,13 @@ func withoutRepeats(stories []*store.Story) []*store.Story {
 	})
 }
 
-// lowerDomain returns an address as the store has it.
+// lowerDomain returns an address with its domain in lower case, as it is stored.
 func lowerDomain(address string) string {
 	i := strings.LastIndexByte(address, '@') + 1
 	return address[:i] + strings.ToLower(address[i:])
 }
 
-// recipientsOf returns the recipients by message of a query for (message, recipient).
+// recipientsOf runs a query for (message, recipient) and returns the recipients by message.
 func (r *eventReader) recipientsOf(query string, args ...any) (map[int64][]int64, error) {
 	found := map[int64][]int64{}
 	err := r.ints(query, args, func(row []int64) error {
@@ -175,7 +175,7 @@ func (r *eventReader) story(stories []*store.Story, id int64, recipients []int64
 		return err
 	})
 	if err == nil && len(told) > 0 && len(s.Recipients) == 0 {
-		return stories, nil // the log tells the same
+		return stories, nil // a log reports the same
 	}
 	return append(stories, s), err
 }
@@ -184,7 +184,7 @@ func (r *eventReader) attemptsOf(recipient int64) ([]*store.Event, error) {
 	return r.collect("SELECT time, id, series, cause, outcome FROM attempt_rows WHERE recipient = ? ORDER BY time, id", recipient)
 }
 
-// rejectionsOf returns those of some rejections that what names.
+// rejectionsOf returns those of some rejections that match what.
 func (r *eventReader) rejectionsOf(what string, ids []int64) ([]*store.Event, error) {
 	bare := strings.Trim(what, "<>")
 	return r.collect(fmt.Sprintf(`SELECT time, id, series, cause, %d FROM rejections WHERE id IN (SELECT value FROM json_each(?))

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Recent calls each with what was counted in a window: how many attempts and
-// rejections of a minute have all in common that e tells, which is time,
-// outcome, format, host, provider, domain, reply, enhanced code and reason.
+// Recent calls each with the counts of a window: n attempts or rejections of a minute share
+// all fields that e contains, which are time, outcome, format, host, provider, domain,
+// reply, enhanced code and reason.
 func (q *reader) Recent(ctx context.Context, w store.Window, f store.Filter,
 	each func(e *store.Event, n int64)) error {
 	return q.read(ctx, func(t *tx) error {
@@ -35,7 +35,7 @@ func (q *reader) Recent(ctx context.Context, w store.Window, f store.Filter,
 	})
 }
 
-// recent adds up what was counted by minute.
+// recent adds up attempts and rejections by minute.
 type recent struct {
 	*tx
 	cat    *catalog
@@ -106,12 +106,12 @@ func (r *recent) event(k *recentKey) *store.Event {
 	return e
 }
 
-// usualSpan is the time around the same time of day that is looked at.
+// usualSpan is the length of the span around the time of day that is counted.
 const usualSpan = time.Hour
 
-// Usual returns the median of the last days (no more than days of them) of the
-// attempts and rejections within the hour around the time of day of now. Days
-// on which no line was logged in that hour do not count.
+// Usual returns the attempts and rejections a minute within the hour around the time of day
+// of now: the median of the last days, at most days of them. Days without a line in that
+// hour do not count.
 func (q *reader) Usual(ctx context.Context, now time.Time, days int, f store.Filter) (store.Usual, error) {
 	var delivered, deferred, failed, rejected []float64
 	err := q.read(ctx, func(t *tx) error {
@@ -159,7 +159,8 @@ type usual struct {
 	asked store.Filter
 }
 
-// count counts what was logged in a window; logged is false when nothing was.
+// count counts the attempts and rejections of a window; logged is false if the window has
+// no lines.
 func (u *usual) count(w store.Window) (n store.Tally, logged bool, err error) {
 	if err := u.need(fleet.Lines, w); err != nil {
 		return n, false, err

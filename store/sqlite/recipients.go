@@ -5,11 +5,11 @@ import (
 	"mailfail/store"
 )
 
-// newRecipients are recipients that are not written yet: what becomes of most of
-// them is known before their batch ends, and they need not be written twice.
+// newRecipients buffers recipients that are not written yet: most reach their final state
+// before their batch ends, and need not be written twice.
 type newRecipients struct {
 	first int64          // id of the first
-	rows  []newRecipient // with one id after the other; those of no message were deleted
+	rows  []newRecipient // with consecutive ids; rows without a message were deleted
 }
 
 // newRecipient is a row of the table recipient_rows.

@@ -37,7 +37,7 @@ func (w *Writer) AddMessage(m *store.Message) (int64, error) {
 	return id, nil
 }
 
-// UpdateMessage writes what was learnt about a message since AddMessage.
+// UpdateMessage writes the fields of a message that may have changed since AddMessage.
 func (w *Writer) UpdateMessage(id int64, m *store.Message) error {
 	n, sender, t, err := w.messageIDs(m)
 	if err != nil {
@@ -51,8 +51,8 @@ func (w *Writer) UpdateMessage(id int64, m *store.Message) error {
 	return nil
 }
 
-// messageIDs returns the ids of a message's names (format, host, instance,
-// account) and texts (client, its address), and what stands for its sender.
+// messageIDs returns the ids of a message's names (format, host, instance, account) and
+// texts (client, its address), and the stored form of its sender.
 func (w *Writer) messageIDs(m *store.Message) (names [4]int64, sender address, texts [4]int64, err error) {
 	for i, s := range [...]string{m.Format, m.Host, m.Instance, m.Account} {
 		if names[i], err = w.Name([]byte(s)); err != nil {
@@ -83,8 +83,8 @@ func (w *Writer) AddRecipient(r *store.Recipient) int64 {
 	return id
 }
 
-// recipientAddress returns what stands for a recipient's address. An error of the
-// database is returned by Commit.
+// recipientAddress returns the stored form of a recipient's address. Commit returns an
+// error of the database.
 func (w *Writer) recipientAddress(s string) address {
 	a, err := w.address(s)
 	if err != nil && w.rowErr == nil {
@@ -93,7 +93,7 @@ func (w *Writer) recipientAddress(s string) address {
 	return a
 }
 
-// UpdateRecipient writes what became of a recipient.
+// UpdateRecipient writes the present state of a recipient.
 func (w *Writer) UpdateRecipient(id int64, r *store.Recipient) {
 	if row := w.recipients.at(id); row != nil {
 		row.Recipient = *r
@@ -117,13 +117,13 @@ func (w *Writer) RespellRecipient(id int64, address string) {
 	w.note(fleet.Recipients, id)
 }
 
-// respelling is an address that a recipient is to be found by too.
+// respelling is another address by which a recipient can be found.
 type respelling struct {
 	recipient int64
 	address   string
 }
 
-// findRespelled lets messages be found by the other spellings of addresses.
+// findRespelled makes messages findable by the other spellings of addresses.
 func (w *Writer) findRespelled() error {
 	for _, r := range w.respelled {
 		err := w.each("SELECT message, first_seen FROM recipient_rows WHERE id = ?", func(rows *sql.Rows) error {
@@ -152,8 +152,8 @@ func (w *Writer) DeleteRecipient(id int64) {
 	w.noteDeleted(fleet.Recipients, id)
 }
 
-// change notes that a recipient is not, or soon will not be, as its segment has
-// it. Of one that was pruned the segment is all there is.
+// change records that a recipient differs, or soon will differ, from its segment. It skips
+// pruned recipients, of which only the segment is left.
 func (w *Writer) change(id int64) {
 	if id <= w.segmented[segmentRecipients] {
 		w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, id FROM recipient_rows WHERE id = ?", segmentRecipients, id)
@@ -185,8 +185,7 @@ func (w *Writer) AddAttempt(a *store.Attempt) error {
 	return nil
 }
 
-// AddRejection writes a rejection, or counts one more of a line that was seen
-// before.
+// AddRejection writes a rejection, or increments the count of a line that was read before.
 func (w *Writer) AddRejection(r *store.Rejection) error {
 	service, err := w.Name(r.Service)
 	if err != nil {
@@ -229,7 +228,7 @@ func (w *Writer) AddRejection(r *store.Rejection) error {
 	return nil
 }
 
-// senderDomain returns the domain of an envelope sender as series have it.
+// senderDomain returns the domain of an envelope sender as series store it.
 func senderDomain(sender string, known bool) string {
 	switch i := strings.LastIndexByte(sender, '@'); {
 	case known && sender == "":
@@ -241,7 +240,7 @@ func senderDomain(sender string, known bool) string {
 	}
 }
 
-// AddSubmission counts messages by who brought them in.
+// AddSubmission counts messages by the account and client that submitted them.
 func (w *Writer) AddSubmission(s *store.Submission) {
 	k := submissionKey{hour: int64(hourOf(minuteOf(s.Time)))}
 	k.names[0] = w.hostName(s.Host)
@@ -262,7 +261,7 @@ type submissionKey struct {
 	names [4]int64
 }
 
-// addSubmissions is what becomes of a row that is there.
+// addSubmissions makes INSERT add to a row that exists.
 const addSubmissions = "ON CONFLICT DO UPDATE SET messages = messages + excluded.messages, recipients = recipients + excluded.recipients, bytes = bytes + excluded.bytes"
 
 func (w *Writer) flushSubmissions() {
@@ -274,7 +273,7 @@ func (w *Writer) flushSubmissions() {
 	clear(w.submissions)
 }
 
-// AddTrouble counts a line in which the mail system reports trouble of its own.
+// AddTrouble counts a line in which the mail system reports internal trouble.
 func (w *Writer) AddTrouble(t *store.Trouble) {
 	var ids [3]int64
 	for i, name := range [...][]byte{[]byte(t.Format), t.Host, t.Service} {
@@ -300,8 +299,8 @@ func (w *Writer) AddConnection(c *store.Connection) {
 		store.Minute(c.Time), c.Series, c.Cause, c.Session, c.Messages, c.Text)
 }
 
-// OpenMessages calls each for every message that has not ended, with what it was
-// put with. The slices are valid only during the call.
+// OpenMessages calls each for every message that has not ended, with the values that
+// PutOpenMessage stored. The slices are valid only during the call.
 func (w *Writer) OpenMessages(each func(key []byte, messageID int64, state []byte)) error {
 	var key, state sql.RawBytes
 	var messageID int64
@@ -341,7 +340,7 @@ func (w *Writer) DeleteOpenMessage(key []byte) {
 	w.sink.exec("DELETE FROM open WHERE key = ?", bytes.Clone(key))
 }
 
-// ForgetOpenMessages removes the state of messages not heard of since a time.
+// ForgetOpenMessages removes the state of messages without a record since a time.
 func (w *Writer) ForgetOpenMessages(before int64) {
 	w.sink.exec("DELETE FROM open WHERE last_seen < ?", before)
 }

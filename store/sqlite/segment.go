@@ -12,10 +12,10 @@ import (
 	"mailfail/store"
 )
 
-// Segments hold what reports read of the rows of a table, some thousand rows
-// each, column by column: reading millions of rows one by one takes seconds.
-// Rows behind the last segment, and those that have changed since, are read from
-// the table itself; so a segment need not be written when a row is.
+// Segments hold the columns of a table that reports read, some thousand rows each, column
+// by column: reading millions of rows one by one takes seconds. Reports read rows behind
+// the last segment, and those that have changed since, from the table itself; so the Writer
+// need not write a segment together with each row.
 const (
 	segmentNames      int64 = 1
 	segmentSeries     int64 = 2
@@ -27,23 +27,23 @@ const (
 )
 
 var (
-	segmentMin int64 = 4_096  // rows; fewer are not worth it
+	segmentMin int64 = 4_096  // rows; fewer do not save time
 	segmentMax int64 = 16_384 // rows
 )
 
-// manyChanged is how many rows of segments may have changed before those segments
-// are made anew.
+// manyChanged is how many rows of segments may have changed before the Writer renews those
+// segments.
 var manyChanged = 2_048
 
-// segmented is a table of which there are segments.
+// segmented is a table that has segments.
 type segmented struct {
 	kind  int64
 	table string
 	hot   bool   // the newest rows are likely to change
-	query string // of the rows, as they are read: the first column is id
-	text  bool   // the last column is one
-	hash  int    // so many of the last columns are texts of which the hash is kept
-	low   int    // column of a time that is never before that of the row, -1 none
+	query string // reads the columns of a segment; the first is id
+	text  bool   // the last column is a text
+	hash  int    // number of last columns that are texts, stored as hashes
+	low   int    // column of the first time at which a row matters, -1 none
 	high  func(b *block, row int) int64
 }
 
@@ -127,8 +127,8 @@ func (s *segmented) rows(t *tx, where string, args ...any) (*block, []string, er
 	return b, nil, c.err
 }
 
-// hashedRows reads the rows of a query whose last columns are texts. Texts are
-// compared by their hashes: the same one may have several ids.
+// hashedRows reads the rows of a query whose last columns are texts, and returns hashes in
+// their place: the same text may have several ids.
 func (s *segmented) hashedRows(t *tx, query string, args []any) (*block, error) {
 	b := &block{}
 	err := t.each(query, args, func(r *sql.Rows) error {
@@ -164,7 +164,7 @@ func (s *segmented) hashedRows(t *tx, query string, args []any) (*block, error) 
 	return b, err
 }
 
-// addSegments makes segments of rows that are likely to stay as they are.
+// addSegments writes segments of rows that are unlikely to change.
 func (w *Writer) addSegments() error {
 	for _, s := range segmentedTables {
 		last := w.lastID[s.table]
@@ -183,8 +183,8 @@ func (w *Writer) addSegments() error {
 	return nil
 }
 
-// putSegment writes the segment of the rows with the ids from first to last, in
-// the place of those that there are within.
+// putSegment writes the segment of the rows with the ids from first to last. It replaces
+// the segments in that range.
 func (w *Writer) putSegment(s *segmented, first, last int64) error {
 	if err := w.sink.wait(); err != nil {
 		return err
@@ -220,7 +220,7 @@ func (w *Writer) putSegment(s *segmented, first, last int64) error {
 	return nil
 }
 
-// segmentRows returns rows for a segment, of which about so many are expected.
+// segmentRows returns rows for a segment; expected is their approximate number.
 func (w *Writer) segmentRows(s *segmented, expected int64, where string, args ...int64) (*block,
 	[]string, error) {
 	if s.text || s.hash > 0 {
@@ -234,9 +234,8 @@ func (w *Writer) segmentRows(s *segmented, expected int64, where string, args ..
 	return b, nil, err
 }
 
-// keptRows returns what the segments from first on hold, without the rows that
-// have changed since, and the last id that is in them. Of rows that were pruned
-// the segment is all there is.
+// keptRows returns the rows of the segments between first and last that have not changed
+// since, and the last id that these segments cover. Pruned rows exist in segments only.
 func (w *Writer) keptRows(s *segmented, first, last int64) (kept []*block, covered int64, err error) {
 	covered = first - 1
 	if s.text || first > w.segmented[s.kind] {
@@ -275,8 +274,9 @@ func (s *segmented) span(b *block, row int) (low, high int64) {
 	return b.at(s.low, row), s.high(b, row)
 }
 
-// appendSegment appends the content of a segment: the block, whose last column
-// is the length of the texts if there are any, its length, and the texts.
+// appendSegment appends the content of a segment. Without texts, that is a block. With
+// texts, it is the length of a block, the block, whose last column holds the lengths of the
+// texts, and the compressed texts.
 func appendSegment(dst []byte, b *block, texts []string) []byte {
 	cols := b.cols
 	if texts == nil {
@@ -318,7 +318,8 @@ func decodeTexts(data []byte, each func(id int64, text string)) error {
 	return nil
 }
 
-// renewSegments makes those segments anew of whose rows many have changed.
+// renewSegments rewrites the segments with changed rows of each table in which many rows
+// have changed.
 func (w *Writer) renewSegments() error {
 	for _, s := range segmentedTables {
 		type span struct{ first, last int64 }
@@ -343,10 +344,10 @@ func (w *Writer) renewSegments() error {
 	return nil
 }
 
-// Tidy adds up the days that are over and makes the parts anew that reports
-// would have to read row by row. It is called outside a batch. Each day has a
-// transaction of its own: of a database that is new to it there are many, and what
-// was done stays.
+// Tidy adds up the days that are over, and rewrites the segments of which reports would
+// have to read many rows one by one. It is called outside a batch. Each day has a separate
+// transaction: a database without sums has many such days, and the finished ones stay if
+// Tidy is interrupted.
 func (w *Writer) Tidy(ctx context.Context) error {
 	if w.db.path == "" {
 		return nil // a database of one report
@@ -370,12 +371,12 @@ func (w *Writer) Tidy(ctx context.Context) error {
 		}
 	}
 	if anyStale {
-		w.version = -1 // the caller has to learn of it too, with its next batch
+		w.version = -1 // the next Begin must report it to the caller too
 	}
 	return nil
 }
 
-// tidySome does a part of what Tidy has to do, and reports whether there is more.
+// tidySome does a part of the work of Tidy, and reports whether there is more.
 func (w *Writer) tidySome(quarters **quarterSums) (more bool, err error) {
 	days, err := w.daysToAdd()
 	if err == nil && len(days) > 0 {
@@ -395,8 +396,8 @@ func (w *Writer) tidySome(quarters **quarterSums) (more bool, err error) {
 	return w.packRows()
 }
 
-// eachBlock calls each with some columns of the blocks that a query returns, in
-// their order. They are decompressed on all cores, a few ahead of each.
+// eachBlock calls each with some columns of the blocks that a query returns, in their
+// order. It decompresses blocks on all cores, a few ahead of each.
 func (t *tx) eachBlock(query string, args []any, wanted columns, each func(*block) error) error {
 	var queue, free []*decoded
 	next := func() error {
@@ -438,10 +439,9 @@ type decoded struct {
 	done chan error
 }
 
-// eachRow calls each with blocks that have all rows of a table in them of which
-// something may lie in a window, and skip, the sorted ids of rows of a block
-// that are not as they are there. The rows of a block have rising ids. wanted says
-// which columns are needed.
+// eachRow calls each with blocks that together contain all rows of a table that may overlap
+// a window, and with skip, the sorted ids of rows whose values in the block are outdated.
+// Ids rise within a block. wanted selects the columns.
 func (t *tx) eachRow(s *segmented, w store.Window, wanted columns,
 	each func(b *block, skip []int64) error) error {
 	if t.view != nil && s != names && s != seriesTable {
@@ -496,10 +496,10 @@ func (s *segmented) tail(w store.Window) (string, []any) {
 	return cond, args
 }
 
-// skipper tells which rows of a block are not as they are there.
+// skipper finds the rows of a block whose values are outdated. ids are sorted.
 type skipper struct{ ids []int64 }
 
-// has reports whether a row is one of them. Ids must be asked for in rising order.
+// has reports whether a row is outdated. Ids must rise from call to call.
 func (s *skipper) has(id int64) bool {
 	for len(s.ids) > 0 && s.ids[0] < id {
 		s.ids = s.ids[1:]

@@ -2,9 +2,9 @@ package sqlite
 
 import "strings"
 
-// sink runs statements on a connection in the background, in the order in
-// which they were given, so that SQLite works while the next lines are read.
-// Nobody else may use the connection between exec and wait.
+// sink runs statements on a connection in the background, in the order in which they were
+// given, so that SQLite works while the next lines are read. No other code may use the
+// connection between exec and wait.
 type sink struct {
 	runner *runner
 
@@ -20,13 +20,13 @@ type sink struct {
 	statements, inserted, waits int64 // since the beginning; see TestStatements
 }
 
-// recentQuery is a statement that was given not long ago.
+// recentQuery is a statement that was used recently.
 type recentQuery struct {
 	query  string
 	number int
 }
 
-// A bundle is passed on with so many statements, or bytes.
+// A bundle is passed to the runner when it has so many statements, or bytes.
 const (
 	bundleOps   = 512
 	bundleBytes = 64 << 10
@@ -47,9 +47,9 @@ func newSink(conn any) (*sink, error) {
 	return s, nil
 }
 
-// insert gives the sink a row, for a query INSERT INTO … VALUES (?,…). It comes before
-// any statement that is given later, but not always before rows of other tables that
-// were given before.
+// insert queues a row for a query INSERT INTO … VALUES (?,…). The sink inserts it before it
+// runs any statement that exec queues later, but does not keep the order of rows of
+// different tables.
 func (s *sink) insert(query string, args ...any) {
 	s.inserted++
 	r := s.rowsOf(query)
@@ -65,7 +65,7 @@ func (s *sink) insert(query string, args ...any) {
 // rowsAtOnce is how many rows one statement inserts.
 const rowsAtOnce = 16
 
-// rows are some of one query that wait for others.
+// rows holds the rows of one query that wait to be inserted together.
 type rows struct {
 	query     string
 	one, many int // numbers of statements
@@ -74,7 +74,7 @@ type rows struct {
 	ends      [rowsAtOnce]int // where each begins
 }
 
-// rowsOf returns the rows of a query, which is one of a few.
+// rowsOf returns the rows of a query. There are few different queries.
 func (s *sink) rowsOf(query string) *rows {
 	for _, r := range s.rows {
 		if r.query == query {
@@ -102,14 +102,14 @@ func (s *sink) insertRest() {
 	}
 }
 
-// exec gives the sink a statement. Its errors are told by wait.
+// exec queues a statement. wait returns its error.
 func (s *sink) exec(query string, args ...any) {
 	s.insertRest()
 	s.values = appendValues(s.values[:0], args)
 	s.give(s.number(query), len(args), s.values)
 }
 
-// give gives a statement with packed values.
+// give adds a statement with packed values to the bundle.
 func (s *sink) give(number, args int, values []byte) {
 	s.statements++
 	s.bundle.add(number, args, values)
@@ -118,8 +118,8 @@ func (s *sink) give(number, args int, values []byte) {
 	}
 }
 
-// number returns what a statement is known by. Most are constants, which are compared
-// without looking at their text.
+// number returns the number of a statement. Most statements are constants, which are
+// compared without reading their text.
 func (s *sink) number(query string) int {
 	r := &s.recent[len(query)%len(s.recent)]
 	if r.query == query {
@@ -141,8 +141,8 @@ func (s *sink) pass(reply chan error) {
 	s.bundle = <-s.free
 }
 
-// wait returns when all statements were run, with the first error: those after
-// it were not.
+// wait waits until all statements have run, and returns the first error. The statements
+// after that error do not run.
 func (s *sink) wait() error {
 	s.insertRest()
 	s.waits++
@@ -151,7 +151,7 @@ func (s *sink) wait() error {
 	return <-reply
 }
 
-// close waits for what is left and ends the sink.
+// close runs the remaining statements and ends the sink.
 func (s *sink) close() {
 	_ = s.wait()
 	close(s.bundles)
@@ -171,7 +171,7 @@ func (s *sink) run() {
 			b.reply <- failed
 			failed = nil
 		}
-		if cap(b.packed) > 4*bundleBytes { // of one that was large once
+		if cap(b.packed) > 4*bundleBytes { // a large statement made it grow
 			b.packed = nil
 		}
 		clear(b.queries)

@@ -87,7 +87,7 @@ func scanSource(rows *sql.Rows) (s store.Source, err error) {
 	return s, err
 }
 
-// Meta returns what PutMeta stored under a name, "" for nothing.
+// Meta returns the value that PutMeta stored under a name, "" if there is none.
 func (w *Writer) Meta(name string) (value string, err error) {
 	err = w.each("SELECT value FROM meta WHERE name = ?", func(rows *sql.Rows) error { return rows.Scan(&value) }, store.Clean(name))
 	return value, w.db.explain("read", err)

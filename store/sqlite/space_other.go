@@ -2,5 +2,5 @@
 
 package sqlite
 
-// freeSpace is not known on this system.
+// freeSpace returns false: the free space is not known on this system.
 func freeSpace(string) (int64, bool) { return 0, false }

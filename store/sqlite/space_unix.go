@@ -4,8 +4,8 @@ package sqlite
 
 import "syscall"
 
-// freeSpace returns the bytes that may be written to the file system of a
-// folder.
+// freeSpace returns the number of bytes that may be written to the file system of a folder,
+// and whether it is known.
 func freeSpace(dir string) (int64, bool) {
 	var s syscall.Statfs_t
 	if syscall.Statfs(dir, &s) != nil {

@@ -14,28 +14,27 @@ import (
 	"mailfail/store/fleet"
 )
 
-// A database whose rows are sent to that of a fleet is a spool: nothing is sent
-// but what is committed, and nothing of it is forgotten before it has arrived.
+// A database whose rows are sent to that of a fleet is a spool: a push sends only committed
+// rows, and the spool remembers each until it has arrived.
 //
-// Rows have rising ids. Those with greater ids than were sent are new; the table
-// changes has the others that were written since. A push first says, in a
-// transaction, up to which ids it sends, so that whoever writes later knows
-// which rows to note. Its number is the version of all rows it sends: what it
-// reads is the state of that transaction, so that a greater version is never
-// older. Where no push was ever made, nothing is noted.
+// Rows have rising ids. Rows with greater ids than were sent are new; the table changes
+// lists the others that were written since. A push first records, in a transaction, up to
+// which ids it sends, so that later writers know which rows to list. The number of the push
+// is the version of all rows it sends: it reads the state of that transaction, so that a
+// greater version is never older. Before the first push, writers list nothing.
 
 // metaPush is the name in meta of the state of a spool.
 const metaPush = "push"
 
-// pushState is what is known of what was sent.
+// pushState describes which rows were sent to a target.
 type pushState struct {
-	Target  string           // where to
+	Target  string           // name of the target
 	Epoch   int64            // how often the database was put back to an earlier state
 	Batch   int64            // number of the last push that began
 	Acked   int64            // version of the last push that ended
 	Claimed map[string]int64 // by table the last id that a push sends or sent
 	Sent    map[string]int64 // by table the last id that has arrived
-	Whole   bool             // tables whose rows have no rising ids have arrived
+	Whole   bool             // all rows of tables without rising ids have arrived
 	Done    time.Time        // when the last push ended
 }
 
@@ -47,14 +46,14 @@ func (s *pushState) whole(t *fleet.Table) bool {
 
 func (s *pushState) version() int64 { return s.Epoch<<fleet.EpochBits | s.Batch }
 
-// spooled says how rows of a table are read to be sent.
+// spooled describes how a push reads the rows of a table.
 type spooled struct {
 	*fleet.Table
 	kind  int64  // in changes, plus 64 for rows that were removed
 	rows  string // table with rising ids, "" for others
-	from  string // what the columns are selected from
-	where string // column that changes.id is about
-	exprs string // columns, where they are not those of where
+	from  string // FROM clause
+	where string // column to which changes.id refers
+	exprs string // expressions for the columns of Table
 }
 
 // deletedKind is added to the kind of rows that were removed.
@@ -89,7 +88,7 @@ var spooledTables = []*spooled{
 	{fleet.Lines, 12, "", "lines AS x", "x.minute", "minute, read, understood, irrelevant, unparsed"},
 }
 
-// source returns the table that has the rows.
+// source returns the name of the table that has the rows.
 func (s *spooled) source() string {
 	if s.rows != "" {
 		return s.rows
@@ -103,11 +102,11 @@ func spooledOf(t *fleet.Table) *spooled {
 	return spooledTables[i]
 }
 
-// note notes that a row of a table that may have been sent was written.
+// note records that a row was written, if an older version of it may have been sent.
 func (w *Writer) note(t *fleet.Table, id int64) { w.noteAs(t, id, 0) }
 
-// noteDeleted notes that a row of a table was removed, though it stays true that
-// it was there: what is pruned stays in the database of a fleet.
+// noteDeleted records that a row was removed and must be removed from the database of a
+// fleet. Pruning does not call it: pruned rows stay there.
 func (w *Writer) noteDeleted(t *fleet.Table, id int64) { w.noteAs(t, id, deletedKind) }
 
 func (w *Writer) noteAs(t *fleet.Table, id, plus int64) {
@@ -120,14 +119,14 @@ func (w *Writer) noteAs(t *fleet.Table, id, plus int64) {
 	}
 }
 
-// noteRows notes the rows of a table whose ids a query gives.
+// noteRows records, as note does, the rows whose ids a query returns.
 func (w *Writer) noteRows(t *fleet.Table, query string, args ...any) {
 	if w.push != nil {
 		w.sink.exec(fmt.Sprintf("INSERT OR REPLACE INTO changes SELECT %d, id, %d FROM (%s) WHERE id <= %d", spooledOf(t).kind, w.push.Batch, query, w.push.Claimed[t.Name]), args...)
 	}
 }
 
-// flushNoted writes what was noted since Begin.
+// flushNoted writes the rows that were recorded since Begin to the table changes.
 func (w *Writer) flushNoted() {
 	for c := range w.noted {
 		w.sink.exec("INSERT OR REPLACE INTO changes VALUES (?,?,?)", c[0], c[1], w.push.Batch)
@@ -164,10 +163,9 @@ type Push struct {
 	state pushState
 }
 
-// PushedTo says up to which version a target has the rows of this database: what
-// it says, 0 nothing. Rows are sent again from the first on when the target has
-// another version than was sent to it, which happens when either was put back to
-// an earlier state.
+// PushedTo holds the version up to which a target says that it has the rows of this
+// database, 0 none. If that version is not one that was sent to it, because either database
+// was put back to an earlier state, a push sends all rows again.
 type PushedTo struct {
 	Target  string
 	Version int64
@@ -179,8 +177,8 @@ func (db *DB) Origin(ctx context.Context) (origin string, err error) {
 	return origin, db.explain("read", err)
 }
 
-// BeginPush begins a push of all that the target does not have. The snapshot that it
-// is of costs other processes nothing but space.
+// BeginPush begins a push of all rows that the target does not have. The push reads a
+// snapshot, which costs other processes nothing but space.
 func (db *DB) BeginPush(ctx context.Context, to PushedTo) (p *Push, err error) {
 	w, err := db.writer()
 	if err != nil {
@@ -240,8 +238,8 @@ func (w *Writer) nextPush(to PushedTo) pushState {
 	return s
 }
 
-// AwaitPush says where rows are to be sent, if nothing was ever sent: what waits is
-// known from then on, though the target was never reached.
+// AwaitPush records the target if nothing was ever sent, so that Unsent can report the rows
+// that wait although the target was never reached.
 func (db *DB) AwaitPush(ctx context.Context, target string) error {
 	w, err := db.writer()
 	if err != nil {
@@ -262,8 +260,7 @@ func (db *DB) AwaitPush(ctx context.Context, target string) error {
 	return w.Commit()
 }
 
-// snapshot returns a connection in a read transaction that sees what is committed
-// now.
+// snapshot returns a connection in a read transaction that sees the rows committed so far.
 func (db *DB) snapshot(ctx context.Context) (*sql.Conn, error) {
 	conn, err := db.ro.Conn(ctx)
 	if err != nil {
@@ -280,7 +277,7 @@ func (db *DB) snapshot(ctx context.Context) (*sql.Conn, error) {
 	return conn, nil
 }
 
-// Close gives up what is left of a push: it is sent by the next one.
+// Close ends a push. The next push sends the rows that are left.
 func (p *Push) Close() {
 	if p.conn != nil {
 		p.conn.ExecContext(context.Background(), "ROLLBACK")
@@ -289,7 +286,7 @@ func (p *Push) Close() {
 	}
 }
 
-// Done says that all rows have arrived.
+// Done records that all rows have arrived.
 func (p *Push) Done(ctx context.Context) error {
 	p.Close()
 	w, err := p.db.writer()
@@ -302,7 +299,7 @@ func (p *Push) Done(ctx context.Context) error {
 	}
 	s := w.push
 	if s == nil || s.Epoch != p.state.Epoch || s.Target != p.state.Target || s.Acked >= p.Version {
-		w.Rollback() // somebody else began anew, or was faster
+		w.Rollback() // another push began anew, or ended first
 		return nil
 	}
 	s.Acked, s.Sent, s.Whole, s.Done = p.Version, p.state.Claimed, true, time.Now().UTC()
@@ -314,18 +311,19 @@ func (p *Push) Done(ctx context.Context) error {
 	return w.Commit()
 }
 
-// Epoch returns the first version that rows of the database have now: others of the
-// same origin are of a state that was given up.
+// Epoch returns the first valid version of rows of the database: rows of the same origin
+// with smaller versions belong to an abandoned state.
 func (p *Push) Epoch() int64 { return p.state.Epoch << fleet.EpochBits }
 
-// DeliveriesFrom returns since when all deliveries are kept, 0 since the beginning.
+// DeliveriesFrom returns the time in microseconds since which all deliveries are kept, 0
+// since the beginning.
 func (p *Push) DeliveriesFrom(ctx context.Context) (from int64, err error) {
 	err = p.conn.QueryRowContext(ctx, "SELECT IFNULL((SELECT CAST(value AS INTEGER) FROM meta WHERE name = ?), 0)", metaDeliveriesFrom).Scan(&from)
 	return from, err
 }
 
-// EachRow calls each with the rows of a table that are to be sent; those that were
-// removed have no values but their key.
+// EachRow calls each with the rows of a table that must be sent. A deleted row has only its
+// key.
 func (p *Push) EachRow(ctx context.Context, t *fleet.Table,
 	each func(row fleet.Row, deleted bool) error) error {
 	s := spooledOf(t)
@@ -382,7 +380,7 @@ func (p *Push) each(ctx context.Context, s *spooled, query string, each func(fle
 
 func (p *Push) eachDeleted(ctx context.Context, s *spooled, each func(fleet.Row, bool) error) error {
 	if len(s.Key) != 1 || s.Key[0] != "id" {
-		return nil // nothing else is removed
+		return nil // rows of other tables are never removed
 	}
 	rows, err := p.conn.QueryContext(ctx, fmt.Sprintf("SELECT id FROM changes WHERE kind = %d AND id NOT IN (SELECT id FROM %s)", s.kind+deletedKind, s.source()))
 	if err != nil {
@@ -404,7 +402,7 @@ func (p *Push) eachDeleted(ctx context.Context, s *spooled, each func(fleet.Row,
 	return rows.Err()
 }
 
-// countsRow takes a block of counts apart.
+// countsRow decodes a block of counts into lists.
 func countsRow(row fleet.Row) (fleet.Row, error) {
 	var b block
 	if err := b.decode([]byte(row[1].Text)); err != nil {
@@ -422,7 +420,7 @@ func countsRow(row fleet.Row) (fleet.Row, error) {
 	return out, nil
 }
 
-// scanned is a value that is read from a row.
+// scanned scans a column into a value.
 type scanned struct {
 	t fleet.Type
 	v *fleet.Value
@@ -450,7 +448,7 @@ func (s *scanned) Scan(src any) error {
 	return nil
 }
 
-// Unsent returns what has not arrived yet.
+// Unsent returns the number of rows that have not arrived yet, and their target.
 func (db *DB) Unsent(ctx context.Context) (n store.Unsent, err error) {
 	err = db.transaction(ctx, func(t *tx) error {
 		var text string
@@ -475,7 +473,7 @@ func (db *DB) Unsent(ctx context.Context) (n store.Unsent, err error) {
 	return n, err
 }
 
-// unsent returns a query for how much of a table has not arrived.
+// unsent returns a query for the number of rows of a table that have not arrived.
 func (s *pushState) unsent(t *spooled) (string, []any) {
 	switch {
 	case t.rows != "":

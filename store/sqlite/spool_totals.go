@@ -10,10 +10,11 @@ import (
 	"mailfail/store/fleet"
 )
 
-// Totals of the days of which blocks of counts are sent go with these, so that who has
-// the blocks has their totals. Those of a day that is not over are made for it.
+// A push that sends blocks of counts of a day also sends the totals of that day, so that a
+// reader with the blocks has their totals. If the day has no stored totals, for example
+// because it is not over, the push computes them.
 
-// eachTotals calls each with them.
+// eachTotals calls each with the totals of the days whose counts are sent.
 func (p *Push) eachTotals(ctx context.Context, each func(row fleet.Row, deleted bool) error) error {
 	t := &tx{ctx: ctx, conn: p.conn}
 	days, err := p.daysOfCounts(t)
@@ -49,7 +50,7 @@ func (p *Push) eachTotals(ctx context.Context, each func(row fleet.Row, deleted 
 		if err != nil {
 			return err
 		}
-		// Of a day that was pruned there may be blocks at the target that are no more here.
+		// If the day was pruned, the target may have blocks that no longer exist here.
 		removed := day*minutesPerDay*store.MinuteMicros < kept.Counts.UnixMicro() && !kept.Counts.IsZero()
 		row := make(fleet.Row, 1+totalColumns)
 		row[0].Int = day
@@ -66,7 +67,7 @@ func (p *Push) eachTotals(ctx context.Context, each func(row fleet.Row, deleted 
 	return nil
 }
 
-// daysOfCounts returns the days of which counts are sent.
+// daysOfCounts returns the days whose counts are sent.
 func (p *Push) daysOfCounts(t *tx) (days []int64, err error) {
 	query, args := "SELECT DISTINCT id / ? FROM counts ORDER BY 1", []any{24 * blocksPerHour}
 	if p.state.whole(fleet.Totals) {
@@ -89,7 +90,7 @@ func (t *tx) allSeries() (all []series, err error) {
 	return all, err
 }
 
-// totalsOf returns the totals of a day whose sum there is not.
+// totalsOf computes the totals of a day that has no stored totals.
 func (t *tx) totalsOf(day int64, all []series) ([]byte, error) {
 	last := int64(0)
 	if n := len(all); n > 0 {
@@ -104,7 +105,7 @@ func (t *tx) totalsOf(day int64, all []series) ([]byte, error) {
 	return totals(all, foldRows(sums.rows)), err
 }
 
-// totalsRow takes the totals of a day apart.
+// totalsRow decodes the totals of a day into lists.
 func totalsRow(day int64, data []byte, names map[int64]string) (fleet.Row, error) {
 	var b block
 	if err := b.decode(data); err != nil {

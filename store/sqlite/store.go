@@ -1,11 +1,10 @@
-// Package sqlite is a store of numbers in a SQLite database: counts
-// of deliveries, failing attempts and rejections one by one, the recipients
-// they concern, and how far every log was read.
+// Package sqlite stores rows in a SQLite database: counts of deliveries, failing attempts
+// and rejections one by one, the recipients they concern, and the position up to which
+// every log was read.
 //
-// There is one Writer at a time, in this process or another; readers are never
-// kept waiting (write-ahead log). Everything a Writer does between Begin and
-// Commit, the records and the positions behind them, takes effect together or
-// not at all.
+// There is one Writer at a time, in this process or another; readers never wait
+// (write-ahead log). Everything a Writer does between Begin and Commit, the records and the
+// positions behind them, takes effect together or not at all.
 package sqlite
 
 import (
@@ -35,7 +34,7 @@ const schemaVersion = 6
 // applicationID marks a SQLite file as ours ("mfdb").
 const applicationID = 0x6d666462
 
-// BusyTimeout is how long a process waits for another one that is writing.
+// BusyTimeout is how long a process waits for another process that is writing.
 const BusyTimeout = 30 * time.Second
 
 // DB is an open database.
@@ -46,7 +45,7 @@ type DB struct {
 	waited  sync.Once
 
 	path string      // "" for a temporary one
-	file os.FileInfo // that is written to, nil for a temporary one
+	file os.FileInfo // the open file, nil for a temporary one
 	rw   *sql.DB
 	ro   *sql.DB
 	*reader
@@ -59,12 +58,12 @@ func newDB(path string) *DB {
 	return db
 }
 
-// Open opens the database at path for reading and writing, and creates it and
-// its directory when there is none. One of an older schema is brought up to date.
+// Open opens the database at path for reading and writing, and creates it and its directory
+// if there is none. It upgrades a database of an older schema.
 func Open(path string) (*DB, error) { return OpenTelling(path, nil) }
 
-// OpenTelling is Open that calls progress while it brings a database up to date,
-// which may take minutes: done of total.
+// OpenTelling is Open, but calls progress, if it is not nil, during the upgrade of an older
+// schema, which may take minutes.
 func OpenTelling(path string, progress func(done, total int64)) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return nil, fmt.Errorf("create the folder of the database: %w", err)
@@ -72,7 +71,7 @@ func OpenTelling(path string, progress func(done, total int64)) (*DB, error) {
 	create(path)
 	options := "_txlock=immediate&_journal_mode=WAL&_synchronous=NORMAL&_cache_size=-10240"
 	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
-		// of an older one it takes the lock, and does nothing
+		// in a database that exists, it takes the lock and has no effect
 		options = "_auto_vacuum=incremental&" + options
 	}
 	rw, err := connect(path, options, 1)
@@ -103,8 +102,8 @@ func OpenTelling(path string, progress func(done, total int64)) (*DB, error) {
 var errVanished = errors.New("it was deleted, moved or replaced while it was in use: nothing of this " +
 	"batch was kept: run again")
 
-// inPlace returns an error when the path no longer names the open file: nobody would
-// find what is written to that, and positions of logs with it.
+// inPlace returns an error if the path no longer names the open file: rows and positions
+// written to that file would be lost.
 func (db *DB) inPlace() error {
 	if db.file == nil {
 		return nil
@@ -116,15 +115,14 @@ func (db *DB) inPlace() error {
 	return nil
 }
 
-// create makes a database file that strangers cannot read: addresses are
-// personal data. SQLite, which would let everybody read it, gives the files
-// beside it the same mode. What goes wrong here SQLite will say when it opens
-// the file.
+// create creates a database file that other users cannot read, since addresses are personal
+// data; SQLite would let everybody read it. SQLite gives the files beside it the same mode.
+// create ignores errors: SQLite reports them when it opens the file.
 func create(path string) {
 	if _, err := os.Stat(path); err == nil {
-		return // to open and close it would take the locks that this process has on it
+		return // closing it would release the locks that this process has on it
 	}
-	// Behind a link that leads nowhere yet, it is made where that leads to.
+	// If path is a link whose target does not exist, this creates the target.
 	if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640); err == nil {
 		f.Close()
 	}
@@ -168,22 +166,22 @@ func openReadOnly(path, options string) (*DB, error) {
 	return db, nil
 }
 
-// cannotOpen reports whether SQLite could not make or open the files beside a
-// database that it needs even for reading, so that others may write.
+// cannotOpen reports whether SQLite could not create or open the files beside a database.
+// SQLite needs them even for reading, so that other processes may write.
 func cannotOpen(err error) bool {
 	var se sqlite3.Error
 	return errors.As(err, &se) && (se.Code == sqlite3.ErrCantOpen || se.Code == sqlite3.ErrReadonly)
 }
 
-// isAtRest reports whether nothing is to be found beside the database file: then
-// it can be read as it is.
+// isAtRest reports whether there is no write-ahead log beside the database file: then the
+// file is complete and can be read as it is.
 func isAtRest(path string) bool {
 	_, err := os.Stat(path + "-wal")
 	return errors.Is(err, os.ErrNotExist)
 }
 
-// OpenTemporary opens a database of its own that vanishes when it is closed.
-// SQLite keeps it in memory as long as it is small.
+// OpenTemporary opens a new database that is deleted when it is closed. SQLite keeps it in
+// memory as long as it is small.
 func OpenTemporary() (*DB, error) {
 	rw, err := connect("", "_journal_mode=OFF&_synchronous=OFF&_cache_size=-16384", 1)
 	if err != nil {
@@ -198,9 +196,9 @@ func OpenTemporary() (*DB, error) {
 	return db, nil
 }
 
-// patiently does f again while the database is locked. SQLite itself does not
-// wait when another process switches to the write-ahead log, or closes as the
-// last one to use it.
+// patiently repeats f while the database is locked, for up to BusyTimeout. SQLite itself
+// does not wait when another process switches to the write-ahead log, or closes as the last
+// one to use it.
 func patiently(f func() error) error {
 	for end := time.Now().Add(BusyTimeout); ; time.Sleep(10 * time.Millisecond) {
 		err := f()
@@ -213,9 +211,9 @@ func patiently(f func() error) error {
 func connect(path, options string, connections int) (*sql.DB, error) {
 	name := path
 	if path != "" {
-		name = filepath.Clean(path) // SQLite takes what follows two slashes for a host
+		name = filepath.Clean(path) // SQLite takes the text after two slashes for a host
 		if !filepath.IsAbs(path) {
-			name = "./" + name // and has names with a meaning, such as :memory:
+			name = "./" + name // and gives a meaning to names such as :memory:
 		}
 	}
 	dsn := fmt.Sprintf("file:%s?%s&_mutex=no&_busy_timeout=%d", (&url.URL{Path: name}).EscapedPath(),
@@ -230,7 +228,7 @@ func connect(path, options string, connections int) (*sql.DB, error) {
 	return db, nil
 }
 
-// SQL returns the connections to read with. They see what is committed.
+// SQL returns the connections for reading. They see only committed rows.
 func (db *DB) SQL() *sql.DB { return db.ro }
 
 // Path returns the path of the database file, "" for a temporary one.
@@ -248,7 +246,7 @@ func (db *DB) Close() error {
 	return err
 }
 
-// querier is what *sql.DB and *sql.Conn have in common here.
+// querier is the part of *sql.DB and *sql.Conn that this package needs.
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
@@ -281,7 +279,7 @@ func checkVersion(q querier) error {
 	return nil
 }
 
-// explained is an error that names the database and says what to do.
+// explained is an error that names the database and says what the user can do.
 type explained struct {
 	text string
 	err  error
@@ -290,7 +288,8 @@ type explained struct {
 func (e *explained) Error() string { return e.text }
 func (e *explained) Unwrap() error { return e.err }
 
-// explain says in words what SQLite means, and what the user can do.
+// explain adds the name of the database to err, and a hint for the user to errors of
+// SQLite.
 func (db *DB) explain(doing string, err error) error {
 	var e *explained
 	if err == nil || errors.As(err, &e) {

@@ -7,9 +7,9 @@ import (
 	"mailfail/store"
 )
 
-// textLimit bounds the texts whose ids are in memory, textLoad how many of those
-// that are stored already are read. A text that is not found in memory is
-// stored once more: that costs a few bytes, where looking for it would cost time.
+// textLimit is the largest number of texts whose ids are in memory, and textLoad the number
+// of stored texts that are read at first. A text that is not found in memory is stored once
+// more: that costs a few bytes, but a query would cost time.
 const (
 	textLimit = 100_000
 	textLoad  = 20_000
@@ -32,10 +32,10 @@ func (w *Writer) text(s string) (int64, error) {
 	return id, err
 }
 
-// shortText is the most bytes of a text that latestTexts hold.
+// shortText is the length in bytes of the longest text in latestTexts.
 const shortText = 256
 
-// newText returns the id of a text that was not met lately.
+// newText returns the id of a text that is not in latestTexts.
 func (w *Writer) newText(s string) (int64, error) {
 	h, id, err := w.knownText(s)
 	if err != nil || id > inRow {
@@ -47,18 +47,19 @@ func (w *Writer) newText(s string) (int64, error) {
 	return id, nil
 }
 
-// inRow is in the place of the id of a text that was met once and stands where that was.
+// inRow takes the place of the id of a text that occurred once and is stored in its row.
 const inRow = 0
 
-// address is what stands for the address of a sender or a recipient: a text, or else the
-// id of one.
+// address is the stored form of the address of a sender or a recipient: a text, or else the
+// id of a text.
 type address struct {
 	id   int64
 	text string
 }
 
-// address returns the address itself when it is met for the first time, as most are that
-// are met at all, and the id of a text from then on. A number cannot be distinguished from an id.
+// address returns the text of an address at its first occurrence, which for most is the
+// only one, and the id of a text from then on. A name without @ always has an id, since a
+// number in place of a text would be taken for an id.
 func (w *Writer) address(s string) (address, error) {
 	if strings.IndexByte(s, '@') >= 0 {
 		h, id, err := w.knownText(s)
@@ -74,7 +75,8 @@ func (w *Writer) address(s string) (address, error) {
 	return address{id: id}, err
 }
 
-// knownText returns the digest of a text, and its id, inRow, or less when it was not met.
+// knownText returns the digest of a text, and its id, or inRow, or a smaller number if the
+// text is not known.
 func (w *Writer) knownText(s string) (digest, int64, error) {
 	if !w.hasTexts {
 		if err := w.loadTexts(); err != nil {
@@ -107,8 +109,8 @@ func (w *Writer) loadTexts() error {
 	}, from, textLoad))
 }
 
-// metaTextsFrom is the name in meta of the id up to which texts are no longer
-// referred to anew, because those without a reference are being removed.
+// metaTextsFrom is a name in meta. Its value is the id up to which new rows do not refer to
+// stored texts, because texts without a reference are being removed.
 const metaTextsFrom = "texts from"
 
 // textIDs returns the ids of several texts.

@@ -8,13 +8,13 @@ import (
 	"mailfail/store"
 )
 
-// Most questions about whole days want them by one dimension: a large site has some
-// thousand domains, and hundreds of thousands of series. So of days that are over the
-// counts are kept by each dimension alone too, apart by format and direction. They lie
-// among the segments, the day in the place of ids, and come and go with the sums of
-// days.
+// Most questions about whole days need only one dimension: a large site has some thousand
+// domains, but hundreds of thousands of series. For days that are over, the Writer
+// therefore also keeps the counts by each single dimension, separately by format and
+// direction. These totals are stored among the segments, with the day in place of ids. They
+// are written and removed together with the sums of days.
 const (
-	totalDimension = iota // in totalled
+	totalDimension = iota // index in totalled
 	totalFormat
 	totalDirection // ownDirection for messages that servers made themselves
 	totalValue     // name
@@ -22,11 +22,12 @@ const (
 	totalColumns = totalFields + fields
 )
 
-// totalled are the dimensions of totals. The first has everything once.
+// totalled lists the dimensions of totals. The totals of the first contain every count
+// once.
 var totalled = [...]store.Dimension{store.ByHost, store.ByInstance, store.BySender, store.ByDomain,
 	store.ByRelay}
 
-// totalKey says what a total is of.
+// totalKey identifies a total.
 type totalKey [totalFields]int64
 
 // totals returns the totals of the rows of a day.
@@ -75,13 +76,13 @@ func totals(all []series, rows []countRow) []byte {
 	return appendBlock(nil, cols...)
 }
 
-// putTotals writes the totals of a day, whose sum has such rows.
+// putTotals writes the totals of a day; rows are the rows of its sum.
 func (w *Writer) putTotals(day int64, rows []countRow, all []series) {
 	low := day * minutesPerDay * store.MinuteMicros
 	w.sink.exec("INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?,?)", segmentTotals, day, day, low, low+minutesPerDay*store.MinuteMicros-1, totals(all, rows))
 }
 
-// addTotals writes the totals of a day of which there is the sum.
+// addTotals writes the totals of a day from its stored sum.
 func (w *Writer) addTotals(day int64, all []series) error {
 	return w.each("SELECT data FROM days WHERE day = ?", func(r *sql.Rows) error {
 		var data sql.RawBytes
@@ -104,17 +105,17 @@ var withTotals = fmt.Sprintf("EXISTS (SELECT 1 FROM segments WHERE kind = %d AND
 type totalRow struct {
 	dimension                int64
 	format, direction, value int32
-	own                      bool // not asked for, but of messages that servers made themselves
+	own                      bool // of messages that servers made themselves, which the filter excludes
 	n                        [fields]int64
 }
 
-// ofTotals reports whether totals tell what f asks for.
+// ofTotals reports whether totals suffice for f.
 func (f *filter) ofTotals() bool {
 	return len(f.Domains)+len(f.Senders)+len(f.Providers)+len(f.Hosts) == 0
 }
 
-// takeTotals takes those days off a cover of which there are totals, and calls each
-// with the rows that f asks for.
+// takeTotals removes the days that have totals from a cover, and calls each with the rows
+// of these totals that f selects.
 func (t *tx) takeTotals(c *cover, cat *catalog, f *filter, each func(span int64, r *totalRow)) error {
 	if !f.ofTotals() {
 		return nil
@@ -146,9 +147,9 @@ func (t *tx) takeTotals(c *cover, cat *catalog, f *filter, each func(span int64,
 		})
 }
 
-// eachTotal calls each with the rows of a block that f asks for.
+// eachTotal calls each with the rows of a block that f selects.
 func (c *catalog) eachTotal(b *block, f *filter, each func(r *totalRow)) {
-	var r totalRow // one after the other: each keeps none
+	var r totalRow // reused: each must not keep it
 	format, direction, wanted := int64(-1), int64(-1), false
 	for i := range b.rows {
 		if b.at(totalFormat, i) != format || b.at(totalDirection, i) != direction { // rows are sorted
@@ -168,15 +169,15 @@ func (c *catalog) eachTotal(b *block, f *filter, each func(r *totalRow)) {
 	}
 }
 
-// wantsTotal reports whether f asks for totals of a format and a direction.
+// wantsTotal reports whether f selects totals of a format and a direction.
 func (c *catalog) wantsTotal(f *filter, format, direction int32) bool {
 	name := c.names[format]
 	return !slices.Contains(f.without, name) && f.MatchFormat(name) &&
 		(len(f.Directions) == 0 || store.MatchName(f.Directions, c.text(store.ByDirection, direction)))
 }
 
-// totalled returns the dimension of totals that groups are made from; ok is false when
-// totals do not tell them.
+// totalled returns the dimension of totals from which the groups of g can be made; ok is
+// false if there is none.
 func (g *grouping) totalled() (dimension int64, ok bool) {
 	if len(g.ofSeries) != 1 {
 		return 0, len(g.ofSeries) == 0
@@ -192,7 +193,7 @@ func (g *grouping) totalled() (dimension int64, ok bool) {
 	return int64(i), i >= 0
 }
 
-// partOfTotal returns the part that a row of the dimension of totals is in.
+// partOfTotal returns the part to which a row of totals belongs.
 func (g *grouping) partOfTotal(r *totalRow) int32 {
 	if len(g.ofSeries) == 0 {
 		return 0

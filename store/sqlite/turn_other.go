@@ -4,8 +4,8 @@ package sqlite
 
 import "context"
 
-// turn does nothing here: SQLite alone decides who writes next. So whoever writes
-// lets others go on after a second.
+// turn does nothing on this system: SQLite alone decides which process writes next. wanted
+// is always true, so that a writer ends its batch after a second.
 type turn struct{}
 
 func openTurn(string) turn                  { return turn{} }

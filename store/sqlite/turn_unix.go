@@ -10,21 +10,22 @@ import (
 	"time"
 )
 
-// turn is what processes queue at that want to write. SQLite lets whoever
-// asks first after a commit go on, which is the one who has just committed: a
-// long ingest would keep all others waiting until they give up. Whoever waits
-// for SQLite's lock holds this one, so that the other has to wait here.
+// turn is a lock at which processes queue that want to write. SQLite gives its lock to the
+// first process that asks after a commit, which is the one that has just committed: a long
+// ingest would keep all others waiting until they give up. A process that waits for
+// SQLite's lock holds the turn, so that the one that has just committed has to wait for the
+// turn.
 type turn struct {
 	f     *os.File
-	stuck bool // it was not passed on for BusyTimeout: nobody queues any more
+	stuck bool // another process held it for BusyTimeout: do not queue until it is free
 }
 
-// openTurn opens the queue of the database at path. It is only good manners:
-// without it everything still works. Nobody can read the file, and only those who
-// may write to the database can open it: whoever opens it can hold the lock.
+// openTurn opens the queue of the database at path. The queue only makes waiting fair:
+// without it, all processes can still write. No user can read the file, and only users who
+// may write to the database can open it: a process that opens it can hold the lock.
 func openTurn(path string) turn {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target // all queue at one, whatever they call the database
+		path = target // one queue for all names of the database
 	}
 	mode := os.FileMode(0o200)
 	if info, err := os.Stat(path); err == nil {
@@ -40,12 +41,12 @@ func openTurn(path string) turn {
 	return turn{f: f}
 }
 
-// turnPoll is how often the turn is asked for: waiting in the system could not be
-// ended.
+// turnPoll is the time between two attempts to take the turn: a blocking call could not be
+// interrupted.
 const turnPoll = 5 * time.Millisecond
 
-// wait waits for the turn until ctx is done, and no longer than BusyTimeout: who
-// holds it for longer is not about to write, and SQLite's own lock has to do.
+// wait waits for the turn until ctx is done, and no longer than BusyTimeout. A process that
+// holds the turn for longer is not about to write; then SQLite's own lock has to suffice.
 func (t *turn) wait(ctx context.Context) error {
 	end := time.Now().Add(BusyTimeout)
 	for t.f != nil && !t.take() {
@@ -61,7 +62,7 @@ func (t *turn) wait(ctx context.Context) error {
 	return nil
 }
 
-// take takes the turn, and reports whether nobody else has it.
+// take tries to take the turn, and reports whether it succeeded.
 func (t *turn) take() bool {
 	for {
 		err := syscall.Flock(int(t.f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -71,7 +72,7 @@ func (t *turn) take() bool {
 	}
 }
 
-// pass lets the next one have the turn.
+// pass releases the turn for the next process.
 func (t *turn) pass() {
 	if t.f != nil {
 		_ = syscall.Flock(int(t.f.Fd()), syscall.LOCK_UN)
@@ -81,7 +82,7 @@ func (t *turn) pass() {
 // wanted reports whether a process waits for its turn.
 func (t *turn) wanted() bool {
 	if t.f == nil || !t.take() {
-		return true // without a queue it is not known
+		return true // without a queue this is not known
 	}
 	t.pass()
 	return false

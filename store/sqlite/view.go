@@ -15,67 +15,68 @@ import (
 	"mailfail/store/fleet"
 )
 
-// A View answers questions about rows that another engine keeps, in the tables of
-// package fleet. It is a temporary database: what a question needs of a window is
-// read when it is asked for the first time, as segments, and the rows themselves
-// only of what is shown one by one. So the answers are those of a database that
-// has the same rows. It is used by one goroutine.
+// A View answers questions about rows that another engine stores in the tables of package
+// fleet. It is a temporary database: the first question about a window reads the columns
+// that it needs as segments, and whole rows only if they are shown one by one. The answers
+// are therefore those of a database that has the same rows. One goroutine uses a View.
 type View struct {
 	*reader
 	w      *Writer
 	from   ViewSource
 	series viewedSeries
-	causes map[int64]int64 // by the id of a row
+	causes map[int64]int64 // id here, by viewID
 	ids    map[store.Cause]int64
-	had    map[*fleet.Table][]span         // what was read, in the units of the table
-	rows   map[*fleet.Table]map[int64]bool // that were read one by one
-	found  map[string]bool                 // ids and addresses that were looked for
+	had    map[*fleet.Table][]span         // the spans that were read, in the units of the table
+	rows   map[*fleet.Table]map[int64]bool // ids of rows that were read one by one
+	found  map[string]bool                 // ids and addresses that were looked up
 	blocks map[int64][]*block              // rows, by kind of segment
 	totals viewedTotals
 	sums   []viewedSums
 	spans  *[2]int64 // minutes of counts, nil unknown
 }
 
-// ViewSource is an engine that a View is about.
+// ViewSource is an engine whose rows a View reads.
 type ViewSource interface {
-	// Rows calls each with some columns of the rows of a table that a query is for.
-	// origin is a number from 0.
+	// Rows calls each with some columns of the rows of a table that q selects. origin is a
+	// number from 0.
 	Rows(ctx context.Context, t *fleet.Table, columns []string, q RowsQuery,
 		each func(origin int64, row fleet.Row) error) error
-	// CountedMinutes returns a span of minutes that all counts lie in.
+	// CountedMinutes returns a span of minutes that contains all counts.
 	CountedMinutes(ctx context.Context) (since, until int64, err error)
 	// Totals calls each with the totals of the days from first to last.
 	Totals(ctx context.Context, first, last int64, each func(*TotalsRow) error) error
-	// TotalledDays returns the same days by origin.
+	// TotalledDays returns the days from first to last that have totals, by origin.
 	TotalledDays(ctx context.Context, first, last int64) (DaysByOrigin, error)
-	// SumCounts calls each with sums of counts.
+	// SumCounts calls each with the sums of counts that q selects.
 	SumCounts(ctx context.Context, q *CountsQuery,
 		each func(group, origin, series int64, n []int64) error) error
-	// DeliveriesFrom returns since when all deliveries are kept.
+	// DeliveriesFrom returns the time since which all deliveries are kept, 0 since the
+	// beginning.
 	DeliveriesFrom() int64
-	// Covered returns the first and the last minute above 0 of which lines were read.
+	// Covered returns the first and the last minute above 0 that has lines.
 	Covered(ctx context.Context) (first, last int64, err error)
 }
 
-// RowsQuery says which rows of a table are wanted; without anything all are.
+// RowsQuery selects rows of a table; the zero value selects all.
 type RowsQuery struct {
 	Within bool
-	// of a time, minute, hour or block, of recipients their life; the least and the greatest number
-	// are open ends
+	// With Within, the range of the time, minute, hour or block of a row; a recipient's
+	// life must overlap it. The least and the greatest number are open ends.
 	Since, Until int64
 
-	// The column that the others are about. Where its value may have changed, rows
-	// with an earlier one are among the answers: those are to be asked for again by id.
+	// By is the column to which the next three apply. If its values may change, the answer
+	// may include rows with an outdated value: the caller must read such rows again by id.
 	By    string
 	IDs   []int64
 	Texts []string
 	Fold  bool // case does not matter
 
-	Hashes []uint64 // of deliveries: the filter may have one of them
+	Hashes []uint64 // of deliveries: the filter of a block may contain one of them
 	Order  string   // column
 }
 
-// originBits is how many bits of an id of a View tell the row from others of its origin.
+// originBits is the number of low bits of an id of a View: they hold the row's id at its
+// origin.
 const originBits = 40
 
 func viewID(origin, id int64) int64 {
@@ -85,10 +86,10 @@ func viewID(origin, id int64) int64 {
 	return origin<<originBits | id
 }
 
-// RowID returns the number of an origin and what id is there.
+// RowID splits an id of a View into the number of an origin and the id there.
 func RowID(id int64) (origin, own int64) { return id >> originBits, id & (1<<originBits - 1) }
 
-// OpenView opens a view of what an engine keeps.
+// OpenView opens a view of the rows of an engine.
 func OpenView(ctx context.Context, from ViewSource) (*View, error) {
 	db, err := OpenTemporary()
 	if err != nil {
@@ -134,7 +135,7 @@ func OpenView(ctx context.Context, from ViewSource) (*View, error) {
 	return v, nil
 }
 
-// Close gives back the room that v takes.
+// Close releases the memory and files of v.
 func (v *View) Close() error {
 	db := v.w.db
 	err := v.w.Close()
@@ -144,7 +145,7 @@ func (v *View) Close() error {
 	return err
 }
 
-// names returns the columns of a table.
+// namesOf returns the names of the columns of a table.
 func namesOf(t *fleet.Table) (list []string) {
 	for _, c := range t.Columns {
 		list = append(list, c.Name)
@@ -201,7 +202,7 @@ func (v *View) Covered(ctx context.Context) (first, last time.Time, err error) {
 	return first, last, err
 }
 
-// need sees to it that what a window has of a table is there.
+// need loads the rows of a table that lie in a window, if t reads from a view.
 func (t *tx) need(table *fleet.Table, w store.Window) error {
 	if t.view == nil {
 		return nil
@@ -238,7 +239,7 @@ func (t *tx) need(table *fleet.Table, w store.Window) error {
 
 func ceiling(v, unit int64) int64 { return floorDiv(v+unit-1, unit) }
 
-// gaps returns what of a span is in none of others.
+// gaps returns the parts of a span that are in none of others.
 func gaps(had []span, s span) (list []span) {
 	had = slices.Clone(had)
 	slices.SortFunc(had, func(a, b span) int { return cmp.Compare(a.from, b.from) })
@@ -257,8 +258,8 @@ func gaps(had []span, s span) (list []span) {
 	return list
 }
 
-// needLiving sees to it that the recipients that live in a window are there. They
-// live in several: what was read is read again with what is near.
+// needLiving loads the recipients that live in a window. A recipient may live in several
+// windows: needLiving reads one span that contains all windows so far.
 func (v *View) needLiving(ctx context.Context, s span) error {
 	for _, h := range v.had[fleet.Recipients] {
 		if h.from <= s.from && s.to <= h.to {
@@ -275,7 +276,7 @@ func (v *View) needLiving(ctx context.Context, s span) error {
 	return v.w.sink.wait()
 }
 
-// load reads what a span has of a table.
+// load reads the rows of a table that lie in a span.
 func (v *View) load(ctx context.Context, t *fleet.Table, s span) error {
 	q := RowsQuery{Within: true, Since: s.from, Until: s.to}
 	switch t {
@@ -287,7 +288,7 @@ func (v *View) load(ctx context.Context, t *fleet.Table, s span) error {
 	return v.read(ctx, t, q, func(origin int64, r fleet.Row) error { return v.put(t, origin, r) })
 }
 
-// segmentsOf says what segments have of the rows of a table.
+// segmentsOf lists the columns from which segments of a table are made.
 var segmentsOf = map[*fleet.Table]struct {
 	*segmented
 	columns string
@@ -324,7 +325,7 @@ func (v *View) loadSegments(ctx context.Context, t *fleet.Table, q RowsQuery) er
 	return err
 }
 
-// eachBlock calls each with copies of what was read, which may be changed.
+// eachBlock calls each with copies of the blocks that were read; each may change them.
 func (v *View) eachBlock(ctx context.Context, kind int64, wanted columns, each func(*block) error) error {
 	var room [][]int64
 	for _, from := range v.blocks[kind] {
@@ -343,7 +344,7 @@ func (v *View) eachBlock(ctx context.Context, kind int64, wanted columns, each f
 	return nil
 }
 
-// segmentRow returns a row as its segment has it.
+// segmentRow returns a row as segments store it.
 func (v *View) segmentRow(t *fleet.Table, origin int64, r fleet.Row) ([]int64, error) {
 	id := viewID(origin, r[0].Int)
 	series := func(n int64) int64 { return v.series.id(origin, n) }
@@ -431,8 +432,8 @@ func (v *View) put(t *fleet.Table, origin int64, r fleet.Row) error {
 	return nil
 }
 
-// value returns what a value is here: "name" and "text" are found in these tables,
-// others are ids of a table.
+// value converts a value for these tables: "name" and "text" become ids of names and texts,
+// "series", "causes" and "id" become the ids that rows have here.
 func (v *View) value(origin int64, of string, c *fleet.Value, t fleet.Type) (any, error) {
 	if c.Null {
 		return nil, nil
@@ -455,11 +456,12 @@ func (v *View) value(origin int64, of string, c *fleet.Value, t fleet.Type) (any
 	return c.Int, nil
 }
 
-// viewRow says what becomes of the columns of a table, and how a row is written.
+// viewRow holds the columns of a table with their conversions (see value), and the
+// statement that writes a row.
 type viewRow struct{ columns, insert string }
 
-// viewRows are the tables of which rows are written one by one; they have the
-// columns of the tables of package fleet.
+// viewRows lists the tables whose rows are written one by one; they have the columns of the
+// tables of package fleet.
 var viewRows = map[*fleet.Table]viewRow{
 	fleet.Messages: insertion("message_rows",
 		"id:id format:name host:name instance:name queue_id message_id sender:text client:text "+
@@ -503,7 +505,7 @@ func insertion(table, columns, end string) viewRow {
 	return viewRow{columns, fmt.Sprintf("%s INTO %s (%s) VALUES (?%s) %s", verb, table, strings.Join(names, ", "), strings.Repeat(",?", len(names)-1), end)}
 }
 
-// needRows sees to it that some rows are there, with what they refer to.
+// needRows loads some rows, and the rows to which they refer.
 func (t *tx) needRows(table *fleet.Table, ids []int64) error {
 	if t.view == nil || len(ids) == 0 {
 		return nil
@@ -514,11 +516,11 @@ func (t *tx) needRows(table *fleet.Table, ids []int64) error {
 	return t.view.w.sink.wait()
 }
 
-// fetchSize is how many ids are asked for at a time.
+// fetchSize is the number of ids in one query.
 const fetchSize = 2_000
 
-// fetch writes the rows of a table whose column by has one of some values, and the
-// rows that they refer to.
+// fetch writes the rows of a table whose column by has one of some values, and the rows to
+// which they refer.
 func (v *View) fetch(ctx context.Context, t *fleet.Table, by string, ids []int64) error {
 	if by == "id" {
 		ids = slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return id == 0 || v.rows[t][id] })
@@ -532,8 +534,8 @@ func (v *View) fetch(ctx context.Context, t *fleet.Table, by string, ids []int64
 	return nil
 }
 
-// fetchBy writes the rows that a query is for, and those that they refer to, and
-// returns their ids.
+// fetchBy writes the rows that a query selects, and those to which they refer, and returns
+// the ids of the former.
 func (v *View) fetchBy(ctx context.Context, t *fleet.Table, q RowsQuery) (ids []int64, err error) {
 	refers := map[*fleet.Table][]int64{}
 	if v.rows[t] == nil {
@@ -562,7 +564,7 @@ func (v *View) fetchBy(ctx context.Context, t *fleet.Table, q RowsQuery) (ids []
 	return ids, err
 }
 
-// needPersons sees to it that some recipients are there, with their attempts.
+// needPersons loads some recipients and their attempts.
 func (t *tx) needPersons(ids []int64) error {
 	if err := t.needRows(fleet.Recipients, ids); err != nil || t.view == nil {
 		return err
@@ -573,8 +575,8 @@ func (t *tx) needPersons(ids []int64) error {
 	return t.view.w.sink.wait()
 }
 
-// needAccounts sees to it that the attempts of messages are there that some accounts
-// submitted, by their names in lower case.
+// needAccounts loads the recipients and attempts of messages that some accounts submitted.
+// The names of accounts are in lower case.
 func (t *tx) needAccounts(names []string) error {
 	if t.view == nil {
 		return nil
@@ -613,8 +615,7 @@ func (v *View) needStories(ctx context.Context, messages []int64) error {
 	return v.fetch(ctx, fleet.Attempts, "recipient", recipients)
 }
 
-// needFound sees to it that what has an id or an address is there, and can be
-// found by it.
+// needFound loads the rows that have an id or an address, and makes them findable by it.
 func (t *tx) needFound(what string) error {
 	v := t.view
 	if v == nil || v.found[what] {
@@ -671,8 +672,8 @@ func (t *tx) needFound(what string) error {
 	return v.w.sink.wait()
 }
 
-// needIDs sees to it that the messages are there whose Message-IDs have some hashes,
-// and can be found by them.
+// needIDs loads the messages whose Message-IDs have some hashes, and makes them findable by
+// these.
 func (t *tx) needIDs(hashes []int64) error {
 	v := t.view
 	if v == nil || len(hashes) == 0 {
@@ -702,8 +703,7 @@ func (t *tx) needIDs(hashes []int64) error {
 	return v.w.sink.wait()
 }
 
-// needPairs sees to it that some failing attempts are there, with those of tracking
-// logs that may be the same.
+// needPairs loads some failing attempts, and those of tracking logs that may be the same.
 func (t *tx) needPairs(ids []int64) error {
 	if err := t.needRows(fleet.Attempts, ids); err != nil || t.view == nil {
 		return err
@@ -728,8 +728,7 @@ func (t *tx) needPairs(ids []int64) error {
 	return t.view.w.sink.wait()
 }
 
-// needDeliveries sees to it that the blocks are there that may have a delivery with
-// one of some hashes.
+// needDeliveries loads the blocks that may contain a delivery with one of some hashes.
 func (t *tx) needDeliveries(hashes []uint64) error {
 	v := t.view
 	if v == nil {

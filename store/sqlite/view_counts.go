@@ -9,8 +9,8 @@ import (
 	"mailfail/store"
 )
 
-// Counts are added up where they are kept: of a day that is over by its totals, and
-// else by series.
+// The engine adds up its counts: a view reads the totals of a day that is over, and
+// otherwise sums by series.
 
 // TotalsRow is a row of the totals of a day.
 type TotalsRow struct {
@@ -19,21 +19,21 @@ type TotalsRow struct {
 	N                         [fields]int64
 }
 
-// DaysByOrigin are days, by the number of an origin.
+// DaysByOrigin lists days by the number of an origin.
 type DaysByOrigin map[int64][]int64
 
 func (d DaysByOrigin) equal(o DaysByOrigin) bool { return maps.EqualFunc(d, o, slices.Equal[[]int64]) }
 
-// CountsQuery asks for sums of counts by series.
+// CountsQuery selects sums of counts by series.
 type CountsQuery struct {
-	Days   DaysByOrigin // of these the minutes of Within are wanted
+	Days   DaysByOrigin // on these days, the minutes of Within are wanted
 	Within [][2]int64   // minutes, from and until
-	Others [][2]int64   // those of all other days
+	Others [][2]int64   // wanted minutes of all other days
 
-	Origin, Step int64 // minutes: groups are steps of time since the origin; 0: there is one, 0
+	Origin, Step int64 // minutes: a group is a step of time since Origin; Step 0: all are in group 0
 }
 
-// viewedTotals are the totals that a view has read.
+// viewedTotals holds the totals that a view has read.
 type viewedTotals struct {
 	read        bool
 	first, last int64
@@ -68,8 +68,8 @@ func (v *View) countedWithin(ctx context.Context, w store.Window) (since, until 
 
 var errTotalsChange = errors.New("the totals of days change too often to read them")
 
-// needTotals sees to it that the totals of the days of a window are there, and their
-// names, if they tell what f asks for.
+// needTotals loads the totals of the days of a window, and their names, if totals suffice
+// for f.
 func (t *tx) needTotals(w store.Window, f *store.Filter) error {
 	v := t.view
 	if v == nil || !(&filter{Filter: *f}).ofTotals() || f.OfCause() {
@@ -83,8 +83,8 @@ func (t *tx) needTotals(w store.Window, f *store.Filter) error {
 	if v.totals.read && v.totals.first <= first && last <= v.totals.last {
 		return nil
 	}
-	// Days are known before and after: what is of neither the one nor the other state
-	// is not used.
+	// Compare the days before and after: totals that were read while these changed may mix
+	// two states.
 	for range 5 {
 		days, err := v.from.TotalledDays(t.ctx, first, last)
 		if err != nil {
@@ -119,9 +119,9 @@ func (v *View) readTotals(ctx context.Context, first, last int64) error {
 	})
 }
 
-// eachViewed calls total with the totals of days, unless it is nil, and row with sums
-// by series of the rest. Spans are those of pieces, which are steps of so many minutes
-// since an origin, or the only one.
+// eachViewed calls total, unless it is nil, with the totals of days, and row with sums by
+// series of the rest. Spans are those of pieces: steps of step minutes since origin, or a
+// single span if step is 0.
 func (t *tx) eachViewed(cat *catalog, w store.Window, f *filter, origin, step int64,
 	pieces func(since, until int64) []piece, total func(span int64, r *totalRow),
 	row func(span, series, sign int64, n []int64)) error {
@@ -157,7 +157,7 @@ func (t *tx) eachViewed(cat *catalog, w store.Window, f *filter, origin, step in
 	return err
 }
 
-// viewedSums are the sums that a query was answered with.
+// viewedSums holds the answer to a query.
 type viewedSums struct {
 	query         *CountsQuery
 	group, series []int64
@@ -169,8 +169,8 @@ func (q *CountsQuery) equal(o *CountsQuery) bool {
 		q.Origin == o.Origin && q.Step == o.Step
 }
 
-// sumCounts calls each with the sums that a query asks for: the same ones, however
-// often it is asked.
+// sumCounts calls each with the sums that a query selects. It keeps the answer, so that the
+// same query always has the same sums.
 func (v *View) sumCounts(ctx context.Context, q *CountsQuery,
 	each func(group, series int64, n []int64)) error {
 	i := slices.IndexFunc(v.sums, func(s viewedSums) bool { return s.query.equal(q) })
@@ -204,7 +204,7 @@ func (v *View) sumCounts(ctx context.Context, q *CountsQuery,
 	return nil
 }
 
-// any returns the days of any origin.
+// any returns the days of all origins together.
 func (d DaysByOrigin) any() map[int64]bool {
 	days := map[int64]bool{}
 	for _, list := range d {
@@ -215,7 +215,7 @@ func (d DaysByOrigin) any() map[int64]bool {
 	return days
 }
 
-// eachTotal calls each with the totals of a day that f asks for.
+// eachTotal calls each with the totals of a day that f selects.
 func (v *View) eachTotal(cat *catalog, f *filter, day int64, each func(*totalRow)) {
 	for i := range v.totals.rows[day] {
 		t := &v.totals.rows[day][i]

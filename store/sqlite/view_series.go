@@ -9,15 +9,15 @@ import (
 	"mailfail/store/fleet"
 )
 
-// viewedSeries are the series of a view. There may be millions, and most are nothing
-// but a place in a catalog: so they are no rows of the table.
+// viewedSeries holds the series of a view. There may be millions, and most are needed only
+// in the catalog: therefore they are not rows of the table.
 type viewedSeries struct {
 	list     []series
-	byOrigin [][]int32          // place in list plus 1, by the id that a series has there
-	others   map[int64]int32    // likewise by viewID, where ids are very large
-	hosts    []formatOfHost     // different ones
-	found    map[[2]int32]bool  // likewise
-	written  map[int64]struct{} // that are rows, by id
+	byOrigin [][]int32          // index in list plus 1, by the id at an origin
+	others   map[int64]int32    // the same by viewID, for ids from mostDense on
+	hosts    []formatOfHost     // without duplicates
+	found    map[[2]int32]bool  // the pairs in hosts
+	written  map[int64]struct{} // ids that have a row in the table
 }
 
 // formatOfHost is a format of logs of a host.
@@ -26,10 +26,10 @@ type formatOfHost struct {
 	formatName, hostName int32
 }
 
-// mostDense is the greatest id of a row that is looked up in a list.
+// mostDense limits the ids that are looked up in a list; greater ones are in a map.
 const mostDense = 1 << 24
 
-// id returns the id of a series here, which it has at an origin; 0 is none.
+// id returns the id here of a series by its id at an origin; 0 if there is none.
 func (s *viewedSeries) id(origin, id int64) int64 {
 	if uint64(id) >= mostDense {
 		return int64(s.others[viewID(origin, id)])
@@ -53,7 +53,7 @@ func (s *viewedSeries) add(origin, id int64, k series) {
 	}
 }
 
-// addHost notes of which format logs of a host are.
+// addHost records that a host has logs of a format.
 func (s *viewedSeries) addHost(format, host int32, r fleet.Row) {
 	of := [2]int32{format, host}
 	if s.found[of] {
@@ -67,7 +67,7 @@ func (s *viewedSeries) addHost(format, host int32, r fleet.Row) {
 }
 
 func (v *View) readSeries(ctx context.Context) error {
-	if _, err := v.w.Name([]byte("-")); err != nil { // loads what there is
+	if _, err := v.w.Name([]byte("-")); err != nil { // loads the stored names
 		return err
 	}
 	return v.read(ctx, fleet.Series, RowsQuery{}, func(origin int64, r fleet.Row) error {
@@ -97,8 +97,8 @@ func (v *View) name(text string) (int32, error) {
 	return int32(id), err
 }
 
-// namedSeries returns the id of a series that a row of a table refers to; it has a row
-// then.
+// namedSeries returns the id of a series to which a row of a table refers. It writes the
+// row of the series if it is missing.
 func (v *View) namedSeries(origin, id int64) int64 {
 	n := v.series.id(origin, id)
 	if _, ok := v.series.written[n]; n == 0 || ok {
@@ -115,7 +115,7 @@ func (v *View) namedSeries(origin, id int64) int64 {
 	return n
 }
 
-// hostsOf returns the hosts with logs of a format, as far as f asks for them.
+// hostsOf returns the hosts with logs of a format that f selects.
 func (v *View) hostsOf(f *store.Filter, format string) (ids []int64) {
 	for _, h := range v.series.hosts {
 		if h.format == format && store.MatchName(f.Hosts, h.host) {
@@ -140,7 +140,7 @@ func (v *View) seriesOf(format string, hosts []int64) []int64 {
 	return ids
 }
 
-// hasLogBesideBounces reports whether the log of a server is asked for.
+// hasLogBesideBounces reports whether f selects the log of a server.
 func (v *View) hasLogBesideBounces(f *store.Filter) bool {
 	return slices.ContainsFunc(v.series.hosts, func(h formatOfHost) bool {
 		return h.format != store.BouncesFormat && f.MatchFormat(h.format) && store.MatchName(f.Hosts, h.host)

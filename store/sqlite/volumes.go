@@ -5,13 +5,13 @@ import (
 	"mailfail/store/fleet"
 )
 
-// Room for all measures and values.
+// Upper bounds of measures and values.
 const (
 	measures = 8
 	values   = 16
 )
 
-// hourVolumes are the volumes of an hour and a host, by measure and value.
+// hourVolumes holds the volumes of an hour and a host, by measure and value.
 type hourVolumes [measures][values]store.Volume
 
 type volumeKey struct {
@@ -19,7 +19,8 @@ type volumeKey struct {
 	host int64 // name
 }
 
-// volumes are those of a batch. Most lines are of the hour and host of the line before.
+// volumes adds up the volumes of a batch. It keeps the last entry at hand: most lines have
+// the hour and host of the line before.
 type volumes struct {
 	hours   map[volumeKey]*hourVolumes
 	last    volumeKey
@@ -52,7 +53,7 @@ func (w *Writer) AddVolume(time int64, host []byte, v *store.Volume) {
 	w.volumes.at(volumeKey{hourOf(int32(store.Minute(time))), w.hostName(host)})[v.Measure][v.Value].Add(v)
 }
 
-// addVolume is what becomes of a row that is there.
+// addVolume makes INSERT add to a row that exists.
 const addVolume = "ON CONFLICT DO UPDATE SET n = n + excluded.n, bytes = bytes + excluded.bytes, millis = millis + excluded.millis"
 
 func (w *Writer) flushVolumes() {

@@ -13,9 +13,8 @@ import (
 	"mailfail/store/fleet"
 )
 
-// Writer writes to a database in batches. It is used by one goroutine. Rows are
-// written in the background: errors of SQLite may be returned by a later call,
-// at the latest by Commit.
+// Writer writes to a database in batches. One goroutine uses it. It writes rows in the
+// background: a later call may return an error of SQLite, at the latest Commit.
 type Writer struct {
 	db    *DB
 	conn  *sql.Conn
@@ -85,7 +84,7 @@ func (db *DB) writer() (*Writer, error) {
 		version:     -1,
 	}
 	w.forget()
-	// conn is ours until Close, and so is the connection below it.
+	// The Writer owns conn until Close, and so the connection below it.
 	err = conn.Raw(func(c any) (err error) { w.sink, err = newSink(c); return err })
 	if err != nil {
 		conn.Close()
@@ -101,8 +100,8 @@ func (db *DB) writer() (*Writer, error) {
 	return w, nil
 }
 
-// Close gives the database back. A batch that was not committed is lost. It may
-// be called again.
+// Close releases the database. A batch that was not committed is lost. Close may be called
+// again.
 func (w *Writer) Close() error {
 	if w.sink == nil {
 		return nil
@@ -119,9 +118,9 @@ func (w *Writer) Close() error {
 	return w.conn.Close()
 }
 
-// Begin starts a batch and waits for its turn when another process is writing.
-// It reports whether another process has written since the last batch: then
-// whatever the caller has kept of positions and open messages is out of date.
+// Begin starts a batch and waits for its turn when another process is writing. It reports
+// whether another process has written since the last batch: then the positions and open
+// messages that the caller has kept are out of date.
 func (w *Writer) Begin(ctx context.Context) (stale bool, err error) {
 	if err := w.await(ctx); err != nil {
 		return false, err
@@ -143,7 +142,7 @@ func (w *Writer) Begin(ctx context.Context) (stale bool, err error) {
 	return stale, nil
 }
 
-// patience is how long a writer waits for another process before it says so.
+// patience is how long a writer waits for another process before it calls DB.Waiting.
 var patience = 3 * time.Second
 
 // await begins a transaction when it is this writer's turn.
@@ -163,8 +162,8 @@ func (w *Writer) await(ctx context.Context) error {
 	return nil
 }
 
-// lock begins a transaction when no other process is in one. SQLite waits for that
-// as well, but nothing could end its waiting: it does so for lockTime at a time.
+// lock begins a transaction when no other process is in one. SQLite waits for that as well,
+// but its waiting cannot be interrupted: lock lets it wait for lockTime at a time.
 func (w *Writer) lock(ctx context.Context) error {
 	for end := time.Now().Add(BusyTimeout); ; {
 		_, err := w.conn.ExecContext(context.Background(), "BEGIN IMMEDIATE")
@@ -177,13 +176,14 @@ func (w *Writer) lock(ctx context.Context) error {
 	}
 }
 
-// walLimit is how large the write-ahead log may stay once it was larger.
+// walLimit is the size in bytes to which SQLite truncates a write-ahead log that was
+// larger.
 const walLimit = 64 << 20
 
 // lockTime is how long SQLite waits for the lock of another process at a time.
 const lockTime = 50 * time.Millisecond
 
-// isBusy reports whether err says that another process has the lock.
+// isBusy reports whether err means that another process has the lock.
 func isBusy(err error) bool {
 	var se sqlite3.Error
 	return errors.As(err, &se) && se.Code == sqlite3.ErrBusy
@@ -198,11 +198,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// turnTime is how long others wait for the end of a batch at least.
+// turnTime is how long a batch lasts at least before it ends for another process.
 const turnTime = time.Second
 
-// Wanted reports whether the batch should end soon, because another process waits
-// to write, or may do so unseen.
+// Wanted reports whether the batch should end soon, because another process waits to write,
+// or may wait without the Writer noticing.
 func (w *Writer) Wanted() bool {
 	return w.db.path != "" && time.Since(w.began) > turnTime && w.turn.wanted()
 }
@@ -212,11 +212,11 @@ func (w *Writer) Rollback() {
 	_ = w.sink.wait()
 	_, _ = w.conn.ExecContext(context.Background(), "ROLLBACK")
 	w.open = false
-	w.version = -1 // the next batch starts from what is stored
+	w.version = -1 // the next Begin reads what is stored
 	w.discard()
 }
 
-// discard forgets all that was not written.
+// discard removes all that was not written from memory.
 func (w *Writer) discard() {
 	w.forget()
 	clear(w.lines)
@@ -230,7 +230,7 @@ func (w *Writer) discard() {
 	w.deliveries.rows, w.deliveries.text, w.deliveries.lost = w.deliveries.rows[:0], w.deliveries.text[:0], 0
 }
 
-// restart begins anew from what is stored.
+// restart reads the state of the Writer from the database.
 func (w *Writer) restart() error {
 	w.forget()
 	for _, table := range []string{"names", "texts", "series", "cause_rows", "kinds", "message_rows",
@@ -259,7 +259,7 @@ func (w *Writer) restart() error {
 	return w.skipPruned()
 }
 
-// skipPruned sees to it that ids of rows that were pruned are not given again.
+// skipPruned keeps the ids of pruned rows from being assigned again.
 func (w *Writer) skipPruned() error {
 	for _, s := range segmentedTables {
 		w.lastID[s.table] = max(w.lastID[s.table], w.segmented[s.kind])
@@ -269,7 +269,7 @@ func (w *Writer) skipPruned() error {
 	return err
 }
 
-// Commit ends a batch and makes it last.
+// Commit ends a batch and stores it. After an error, the batch is rolled back.
 func (w *Writer) Commit() error {
 	err := w.flush()
 	if err == nil {
@@ -299,7 +299,7 @@ func (w *Writer) Commit() error {
 	return nil
 }
 
-// flush writes what was added up since Begin.
+// flush writes the rows that were added up since Begin.
 func (w *Writer) flush() error {
 	if w.rowErr != nil {
 		return w.rowErr
@@ -341,8 +341,8 @@ func (w *Writer) nextID(table string) int64 {
 	return w.lastID[table]
 }
 
-// stmt returns a prepared statement of conn, which is at rest until the next
-// row is written.
+// stmt waits for the sink, and returns a prepared statement of conn. The sink does not use
+// conn until the next row is written.
 func (w *Writer) stmt(query string) (*sql.Stmt, error) {
 	if err := w.sink.wait(); err != nil {
 		return nil, err

@@ -11,9 +11,8 @@ import (
 	"mailfail/store"
 )
 
-// content checks what is distinguished: messages that came in and were not tried,
-// those that the server made itself, whose mailbox it is, who brought mail in, and
-// the trouble of the mail system.
+// content checks that an engine distinguishes untried messages, messages that the server
+// made itself, directions, submissions, and the trouble of the mail system.
 func content(t *testing.T, e Engine) {
 	w, err := e.Writer()
 	if err != nil {
@@ -175,8 +174,8 @@ func content(t *testing.T, e Engine) {
 	}
 }
 
-// feedback checks that what bounces report counts once, whichever of a bounce and the
-// log is read first, and that the store receives what the log says.
+// feedback checks that a failure counts once, whichever of the bounce and the log is read
+// first, and that the store keeps what the log reports.
 func feedback(t *testing.T, open func(testing.TB) Engine) {
 	steps := []func(*feeder){
 		func(f *feeder) { f.delivered("<1@s.test>", "u1@a.test", 1) },

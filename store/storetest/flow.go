@@ -19,7 +19,7 @@ type flowSum struct {
 
 func (f *flowSum) AddPlace(p *store.FlowPlace) {
 	place := *p
-	place.Names = [6]int32{} // which differ from answer to answer
+	place.Names = [6]int32{} // the numbers differ from answer to answer
 	f.places = append(f.places, place)
 }
 func (f *flowSum) AddCause(c *store.FlowCause) { f.causes = append(f.causes, *c) }
@@ -99,7 +99,7 @@ func checkFlow(t *testing.T, r store.Reader, w store.Window, f store.Filter) {
 		if got.sums[place] != nil {
 			g = *got.sums[place]
 		}
-		if f.OfCause() { // mail that did not fail is counted all the same
+		if f.OfCause() { // a flow counts mail without failures even then
 			p.Accepted, p.Recipients, p.Delivered, p.Suspended = g.Accepted, g.Recipients,
 				g.Delivered, g.Suspended
 		}

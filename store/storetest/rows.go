@@ -11,7 +11,7 @@ import (
 	"mailfail/store"
 )
 
-// rows are what a tracker may write.
+// rows holds rows that a tracker may write.
 type rows struct {
 	counts      []countRow
 	messages    []messageRow

@@ -1,5 +1,5 @@
-// Package storetest is what any engine of package store has to pass: the same
-// rows in, byte-identical answers out.
+// Package storetest is the test suite that every engine of package store must pass: the
+// same rows in, byte-identical answers out.
 package storetest
 
 import (
@@ -25,8 +25,9 @@ type Engine interface {
 	store.Writable
 }
 
-// Run tests an engine; open returns a new, empty database of it. The answers
-// are those of testdata/answers.json in the folder of this package, at path.
+// Run tests an engine; open returns a new, empty database of it. golden is the path of the
+// expected answers, testdata/answers.json in the folder of this package; update rewrites
+// it.
 func Run(t *testing.T, golden string, update bool, open func(testing.TB) Engine) {
 	rows := someRows(rand.New(rand.NewSource(1)))
 	t.Run("answers", func(t *testing.T) {
@@ -51,7 +52,7 @@ func Run(t *testing.T, golden string, update bool, open func(testing.TB) Engine)
 	})
 }
 
-// takesLong leaves a part to the runs without -short.
+// takesLong skips a test in runs with -short.
 func takesLong(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -89,7 +90,7 @@ func compare(t *testing.T, golden string, update bool, got []byte) {
 	}
 }
 
-// minute returns a time.
+// minute returns the time n minutes after the first hour of the test rows, in UTC.
 func minute(n int) time.Time { return time.Unix(1_700_000_000/3600*3600+60*int64(n), 0).UTC() }
 
 func micros(n int) int64 { return minute(n).UnixMicro() }
@@ -200,7 +201,7 @@ func ask(t *testing.T, b io.Writer, r store.Reader, w store.Window, f store.Filt
 	say(t, b, "repeats", repeats.Has(&store.Event{Format: store.SendFormat}))
 }
 
-// utc puts the times of numbers into one zone, which says nothing about an engine.
+// utc puts the times of numbers into UTC: the zone is not part of an engine's contract.
 func utc(n *store.Numbers) {
 	n.FirstLine, n.LastLine = n.FirstLine.UTC(), n.LastLine.UTC()
 	for _, rows := range [][]store.CodeRow{n.Codes, n.Uncoded, n.Rejections, n.UncodedRejections} {
@@ -271,7 +272,7 @@ func snapshot(t *testing.T, e Engine, rows *rows) {
 	}
 }
 
-// rollback checks that nothing is kept of a batch that was given up.
+// rollback checks that a batch that was rolled back leaves nothing behind.
 func rollback(t *testing.T, e Engine, rows *rows) {
 	rows.write(t, e, 1)
 	want := answers(t, e)
