@@ -12,47 +12,47 @@ import (
 	"mailfail/store"
 )
 
-// Lines are read and parsed by one goroutine, in blocks, while another one follows the
-// messages through the blocks before: see feed.readAhead. What a block holds is bounded,
-// and so is their number.
+// One goroutine reads and parses lines in blocks, while another follows the messages of
+// the earlier blocks: see feed.readAhead. The size of a block and the number of blocks
+// are bounded.
 const (
 	blockRecords = 128
 	blockBytes   = 64 << 10
 	blocksAhead  = 6
 )
 
-// A block holds what lines said, on its way from the parsers to the tracker. It is used
-// again and again, so that lines allocate nothing.
+// A block carries the records of lines from the parsers to the tracker. Blocks are
+// reused, so that lines allocate nothing.
 type block struct {
 	records []record
-	data    []byte // that the records point to
+	data    []byte // memory that the records point to
 	counts  []lineCount
-	samples []Sample // of lines that were not understood
+	samples []Sample // lines that were not understood
 
-	ended bool  // at a place where a batch may end; else the last line may have more records
-	last  place // that one
-	err   error // of reading on from there
+	ended bool  // at a place where a batch may end; otherwise the last line may have more records
+	last  place // that place
+	err   error // the error of reading on from there
 }
 
-// record is a record that stays valid with its block.
+// record is a record that stays valid as long as its block.
 type record struct {
-	first bool        // no other record of its line comes before it
-	line  detect.Line // of a first one
-	text  []byte      // the line, when lines are shown
+	first bool        // the first record of its line
+	line  detect.Line // identity of the line, set in a first record
+	text  []byte      // the line, when lines are shown to an observer
 	parsers.Record
 }
 
-// lineCount is a number of lines, read one after the other.
+// lineCount counts consecutive lines of one minute.
 type lineCount struct {
-	time int64 // within their minute, in microseconds; 0 before the first with a time
+	time int64 // a time in that minute, microseconds; 0 before the first line with a time
 	store.Lines
 }
 
-// A place is where one line of a source ends and the next begins: what has to be known
-// to store what was read up to there, and to go on from there.
+// A place is a point between two lines of a source: the data needed to store how far the
+// source was read, and to continue from there.
 type place struct {
 	source.Position
-	err        error // of appending the state
+	err        error // the error of appending the parser state
 	seen       []detect.Seen
 	read, size int64 // see source.Reader.Progress
 }
@@ -64,8 +64,8 @@ func placeOf(r *source.Reader, stream *detect.Stream) place {
 	return p
 }
 
-// newBlocks returns as many as are ever in use: one is filled, the others wait, or are
-// taken in.
+// newBlocks returns all blocks that are ever in use: one is being filled, the others wait
+// or are with the tracker.
 func newBlocks() chan *block {
 	blocks := make(chan *block, blocksAhead+1)
 	for range cap(blocks) {
@@ -79,7 +79,7 @@ func (b *block) reset() {
 	b.ended, b.last, b.err = false, place{}, nil
 }
 
-// next returns the place of the next record.
+// next appends a record to the block and returns it.
 func (b *block) next() *record {
 	if n := len(b.records); n < cap(b.records) {
 		b.records = b.records[:n+1]
@@ -96,22 +96,22 @@ func (b *block) keep(text []byte) []byte {
 	return b.data[n:len(b.data):len(b.data)]
 }
 
-// feed fills blocks with what the lines of a stream say.
+// feed fills blocks with the records of the lines of a stream.
 type feed struct {
 	stream *detect.Stream
-	blocks chan *block         // that are not in use
-	block  *block              // is being filled; nil when no more is wanted
-	pass   func(*block) *block // hands a full one on, and returns an empty one
-	err    error               // of who takes them in, from within pass
+	blocks chan *block         // blocks that are not in use
+	block  *block              // being filled; nil when no more is wanted
+	pass   func(*block) *block // hands a full block on, and returns an empty one
+	err    error               // the error of the consumer of blocks, set by pass
 	keep   func(*parsers.Record)
 
-	identified bool   // it is asked which lines are those of other logs
-	shown      bool   // so are the lines themselves
-	text       []byte // the line that is being read, if so
+	identified bool   // records carry the identity of their line, to find lines that other logs contain too
+	shown      bool   // records carry the text of their line
+	text       []byte // the line that is being read, when shown
 	lines      int    // since the last place at which a batch may end
 
-	counted lineCount   // not yet in a block
-	enough  atomic.Bool // nothing is to be read behind the next such place
+	counted lineCount   // lines not yet added to a block
+	enough  atomic.Bool // reading stops at the next such place
 }
 
 func (l *loop) newFeed(stream *detect.Stream) *feed {
@@ -120,7 +120,7 @@ func (l *loop) newFeed(stream *detect.Stream) *feed {
 	return f
 }
 
-// begin lets take have the blocks as soon as they are full, until end.
+// begin makes the feed pass each full block to take, until end.
 func (f *feed) begin(take func(*block) error) {
 	f.block, f.err = <-f.blocks, nil
 	f.pass = func(b *block) *block {
@@ -134,7 +134,7 @@ func (f *feed) begin(take func(*block) error) {
 	}
 }
 
-// end hands on what is left, and returns the error of who has taken it in.
+// end hands on the last block, and returns the error of take.
 func (f *feed) end() error {
 	f.hand()
 	if f.block != nil {
@@ -173,7 +173,7 @@ func (f *feed) add(r *parsers.Record) {
 	}
 }
 
-// line reads a line.
+// line parses a line.
 func (f *feed) line(line []byte) parsers.Result {
 	f.text = line
 	result := f.stream.Parse(line, f.keep)
@@ -202,7 +202,7 @@ func (f *feed) count(result parsers.Result) {
 	}
 }
 
-// flush puts the lines that were counted into the block.
+// flush adds the lines counted so far to the block.
 func (f *feed) flush() {
 	if f.counted.Read > 0 && f.block != nil {
 		f.block.counts = append(f.block.counts, f.counted)
@@ -211,7 +211,7 @@ func (f *feed) flush() {
 }
 
 // read reads lines up to the next place at which a batch may end. It returns false when
-// there is no further line for now, or no more is wanted.
+// there is no further line for now, or when no more is wanted.
 func (f *feed) read(r *source.Reader) bool {
 	for f.block != nil {
 		line, err := r.Next()
@@ -235,7 +235,7 @@ func (f *feed) read(r *source.Reader) bool {
 	return false
 }
 
-// tooLong returns err if it is of a line that was skipped, else nil.
+// tooLong returns err as a *source.TooLongError if a line was skipped, else nil.
 func tooLong(err error) *source.TooLongError {
 	var long *source.TooLongError
 	errors.As(err, &long)
@@ -251,8 +251,8 @@ func (f *feed) sample(r *source.Reader, line []byte) {
 	}
 }
 
-// reach hands the block on at a place where a batch may end, or with the error of
-// reading on. It reports whether more is wanted.
+// reach hands the block on at a place where a batch may end, with the error of reading
+// on, if any. It reports whether more is wanted.
 func (f *feed) reach(r *source.Reader, err error) bool {
 	if f.block == nil {
 		return false
@@ -262,8 +262,9 @@ func (f *feed) reach(r *source.Reader, err error) bool {
 	return err == nil && f.block != nil
 }
 
-// readAll reads to the end of r, to the first error, or until it is enough. The first
-// blocks are taken in before more is read, for most logs have grown by a few lines only.
+// readAll reads to the end of r, to the first error, or until enough is set. It takes the
+// first blocks in this goroutine before it reads ahead: most logs have grown by a few
+// lines only.
 func (f *feed) readAll(r *source.Reader, take func(*block) error) error {
 	f.enough.Store(false)
 	f.begin(take)
@@ -273,7 +274,7 @@ func (f *feed) readAll(r *source.Reader, take func(*block) error) error {
 	return f.readAhead(r, take)
 }
 
-// readAhead does so while blocks are taken in.
+// readAhead reads in a second goroutine while take takes the full blocks.
 func (f *feed) readAhead(r *source.Reader, take func(*block) error) (err error) {
 	full := make(chan *block, blocksAhead)
 	f.pass = func(b *block) *block {
@@ -299,7 +300,7 @@ func (f *feed) readAhead(r *source.Reader, take func(*block) error) (err error) 
 	return err
 }
 
-// reading is what is known of a source while it is read. The Reader is ahead of it.
+// reading is the state of a source while it is read. The Reader is ahead of it.
 type reading struct {
 	*loop
 	feed *feed
@@ -307,9 +308,9 @@ type reading struct {
 	r    *source.Reader
 	file *File
 
-	last  place           // that was reached
-	err   error           // of reading on from there
-	saved source.Position // the last one that was stored
+	last  place           // the last place that was reached
+	err   error           // the error of reading on from there
+	saved source.Position // the last position that was stored
 }
 
 // readLines reads to the end of r, or to the first error.
@@ -320,7 +321,7 @@ func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *detect.S
 		err := s.feed.readAll(r, s.take)
 		switch {
 		case err != nil:
-		case s.err == nil: // it was enough
+		case s.err == nil: // enough was set
 			err = s.yield(context.Context.Err)
 		case s.err == source.ErrQuiet:
 			err = s.yield(r.Await)
@@ -335,7 +336,7 @@ func (l *loop) readLines(ctx context.Context, r *source.Reader, stream *detect.S
 	}
 }
 
-// take takes in a block.
+// take passes a block to the loop, and ends the batch if that is due.
 func (s *reading) take(b *block) error {
 	lines := s.file.Lines.Read
 	if err := s.loop.take(b, &s.file.Lines); err != nil {
@@ -353,8 +354,8 @@ func (s *reading) take(b *block) error {
 	return s.pause()
 }
 
-// pause commits a batch that is large enough, or that another process waits for,
-// and begins the next.
+// pause commits the batch if it is large enough or another process waits to write, and
+// begins the next one.
 func (s *reading) pause() error {
 	if now := time.Now(); s.opt.Progress != nil && now.Sub(s.shown) > 100*time.Millisecond {
 		s.shown = now
@@ -371,14 +372,15 @@ func (s *reading) pause() error {
 	if s.lines < batchLines && !full && !s.w.Wanted() && s.ctx.Err() == nil {
 		return nil
 	}
-	if !s.rereads { // if others have read on in it, nothing may have been read ahead
+	if !s.rereads { // other processes may have read on in it: nothing may be read ahead
 		s.feed.enough.Store(true)
 		return nil
 	}
 	return s.yield(context.Context.Err)
 }
 
-// yield commits a batch, waits, and begins the next. Others may write in between.
+// yield commits a batch, waits, and begins the next. Other processes may write in
+// between.
 func (s *reading) yield(wait func(context.Context) error) error {
 	s.last.ID = s.saved.ID
 	if err := s.put(&s.last); err != nil {
@@ -394,8 +396,8 @@ func (s *reading) yield(wait func(context.Context) error) error {
 	if err := s.begin(s.ctx); err != nil {
 		return err
 	}
-	// A stream in its first line was not stored yet: it has to be looked up anew,
-	// as what others have read in has.
+	// A stream that is still in its first line was not stored yet. It has to be looked up
+	// anew, as has one in which other processes have read.
 	offset, err := s.w.SourceOffset(s.last.ID)
 	if err != nil {
 		return err

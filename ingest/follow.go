@@ -21,23 +21,23 @@ import (
 // FollowOptions are the options of Follow.
 type FollowOptions struct {
 	Options
-	FromEnd bool // begin at the end of sources that are not known
+	FromEnd bool // begin at the end of sources that the store does not know
 
-	Stdin     io.Reader            // is read for the argument "-"
-	Observe   func(*store.Event)   // every attempt and rejection, whoever stores it
+	Stdin     io.Reader            // read for the argument "-"
+	Observe   func(*store.Event)   // receives every attempt and rejection, whichever process stores it
 	Failures  bool                 // Observe is not called for deliveries
-	Committed func(store.Lines)    // what the last commit has added
-	Warn      func(error)          // about single sources
+	Committed func(store.Lines)    // receives the lines that the last commit has added
+	Warn      func(error)          // receives errors of single sources
 	Source    source.FollowOptions // for tests; FromEnd is set from above
 }
 
-// sweepEvery is how often messages that will never end are forgotten.
+// sweepEvery is the time between two sweeps of messages that will never end.
 const sweepEvery = 24 * time.Hour
 
-// Follow reads what is new in the sources and goes on as they grow, until ctx
-// is done or, when standard input is all there is to read, until its end. Then
-// it commits what it has read and returns nil. Only errors of the store end it
-// early; the others are passed to opt.Warn.
+// Follow reads the new lines of the sources and continues as they grow, until ctx is done
+// or, when standard input is the only source, until its end. Then it commits what it has
+// read and returns nil. Only errors of the store end it early; it passes the others to
+// opt.Warn.
 func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args []string,
 	opt FollowOptions) error {
 	l, err := newLoop(ctx, db, rules, opt.Options)
@@ -80,7 +80,7 @@ func Follow(ctx context.Context, db store.Writable, rules store.Classifier, args
 	}
 }
 
-// watch has what is read observed.
+// watch makes Observe receive the events of the records that are read.
 func (f *follower) watch(rules store.Classifier) {
 	f.watcher = newWatcher(f.w, rules)
 	f.watcher.tracker.FailuresOnly = f.opt.Failures
@@ -102,29 +102,29 @@ func (f *follower) watch(rules store.Classifier) {
 // follower is the state of Follow.
 type follower struct {
 	*loop
-	watcher *watcher // nil when nobody watches
+	watcher *watcher // nil without an observer
 	opt     FollowOptions
 	files   *source.Follower // nil without files
 	logs    map[*source.Reader]*log
-	stdin   *source.Reader // nil without it, and after its end
+	stdin   *source.Reader // nil without standard input, and after its end
 	parser  *detect.Stream // of standard input
 
-	stdinName string  // for once: each run reads another stream
-	journal   journal // of standard input
-	more      bool    // there is more to read of standard input
+	stdinName string  // its name for once: each run reads another stream
+	journal   journal // position in standard input, if it is a journal
+	more      bool    // standard input has more to read
 
-	started bool // a round was done
+	started bool // a round has ended
 	swept   time.Time
 	added   store.Lines // since the last commit
 }
 
-// log is a source that is followed.
+// log is a file that is followed.
 type log struct {
 	stream *detect.Stream
 	saved  source.Position
 }
 
-// round reads all there is and commits it.
+// round reads all lines that are there and commits them.
 func (f *follower) round(ctx context.Context) error {
 	if err := f.begin(ctx); err != nil {
 		return err
@@ -141,7 +141,7 @@ func (f *follower) round(ctx context.Context) error {
 				switch {
 				case !missing:
 					f.warn(err)
-				case !f.started: // later it has been rotated away
+				case !f.started: // after the first round, it has been rotated away
 					f.warn(fmt.Errorf("%w; it will be read when it is there", err))
 				}
 				continue
@@ -186,12 +186,12 @@ func (f *follower) commitRound() error {
 	return nil
 }
 
-// read reads what is new in one file.
+// read reads the new lines of one file.
 func (f *follower) read(ctx context.Context, r *source.Reader) error {
 	p := r.Position()
 	g := f.logs[r]
 	if g == nil || g.saved.ID != p.ID || g.saved.Offset != p.Offset {
-		// New to us, or another process has read on in it.
+		// The file is new here, or another process has read on in it.
 		if f.watcher != nil {
 			if err := f.observe(ctx, r, g); err != nil {
 				return err
@@ -219,7 +219,7 @@ func (f *follower) read(ctx context.Context, r *source.Reader) error {
 	var fatal *fatalError
 	switch {
 	case errors.As(err, &fatal) && errors.Is(fatal.error, errMoved):
-		g.saved = source.Position{} // set anew next time
+		g.saved = source.Position{} // the next call sets it anew
 		return nil
 	case errors.As(err, &fatal):
 		return fatal.error
@@ -239,7 +239,7 @@ func (f *follower) warn(err error) {
 	}
 }
 
-// wait returns when there may be something to read; false is the end.
+// wait returns true when there may be something to read, false at the end.
 func (f *follower) wait(ctx context.Context) bool {
 	switch {
 	case f.more:
@@ -260,7 +260,7 @@ func (f *follower) wait(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// finish commits what was read before the end.
+// finish commits the lines that were read before the end.
 func (f *follower) finish() error {
 	if !f.inBatch {
 		return nil
@@ -268,11 +268,11 @@ func (f *follower) finish() error {
 	return f.commitRound()
 }
 
-// stdinTurn is how long standard input is read before files are looked at again,
-// and what was read is committed.
+// stdinTurn bounds how long standard input is read before the follower looks at files
+// again and commits.
 const stdinTurn = 200 * time.Millisecond
 
-// readStdin reads the lines of standard input that wait.
+// readStdin reads the lines that are waiting on standard input.
 func (f *follower) readStdin() error {
 	if f.more = f.stdin != nil; !f.more {
 		return nil

@@ -26,48 +26,49 @@ var (
 	// slow one. A batch ends early when another process waits to write.
 	batchLines = 250_000
 
-	// checkEvery is how many lines pass between two places where a batch may end, and
-	// between two looks at others and the clock.
+	// checkEvery is the number of lines between two places where a batch may end. There
+	// the loop also looks at the clock and at other processes that want to write.
 	checkEvery = 1024
 )
 
-// boundEvery is how many places pass between two looks at the memory.
+// boundEvery is the number of such places between two calls of memory.bound.
 const boundEvery = 8
 
-// samples is how many lines that were not understood are kept to show.
+// samples is the number of lines of a file that are kept as examples of what was not
+// understood.
 const samples = 5
 
-// Options are what the user said about the logs.
+// Options are the user's statements about the logs.
 type Options struct {
 	Format   string // "auto" or the name of a format
-	Year     int    // of times without one; 0 infers it
+	Year     int    // for times that lack a year; 0 infers it
 	Location *time.Location
-	Host     string // of logs that do not name one
-	Whole    bool   // the logs are read once and for all: a last line counts without a newline
-	Keep     Keep   // what is older is removed, at most once a day
+	Host     string // for logs that do not name a host
+	Whole    bool   // the logs are read once, in full: a last line counts without a newline
+	Keep     Keep   // older data is removed, at most once a day
 
 	// Progress is called about ten times a second, if not nil.
 	Progress func(path string, read, size int64)
 }
 
-// Result says what a run has read.
+// Result reports what a run has read.
 type Result struct {
 	Lines store.Lines
-	Files []File  // those that had lines to read
-	Errs  []error // of single files; the others were read
+	Files []File  // the files that had lines to read
+	Errs  []error // errors of single files; the others were read
 }
 
-// File says what was read of a file.
+// File reports what a run has read of one file.
 type File struct {
 	Path    string
 	Lines   store.Lines
 	Seen    []detect.Seen
-	Samples []Sample // of lines that were not understood
-	Refusal string   // what the file looks like, when nothing was understood
+	Samples []Sample // lines that were not understood
+	Refusal string   // names what the file looks like, when nothing was understood
 
 	resumed bool // an earlier run has read the beginning
-	lacking bool // what every record needs, see detect.Stream.Lacks
-	forced  bool // the format was named, not found
+	lacking bool // it lacks data that every record needs, see detect.Stream.Lacks
+	forced  bool // the user named the format
 }
 
 // Sample is a line that was not understood.
@@ -76,11 +77,12 @@ type Sample struct {
 	Text string // its beginning
 }
 
-// NotUnderstood reports whether the file had lines and none was of a format
-// that mailfail reads, or only those of a header. A few of no interest do not save
-// it: many logs share the first lines of a header. What was added to a log since the
-// last run may be one odd line, and says nothing about the log. Where the user has
-// named the format, a log without a line of it is the wrong one.
+// NotUnderstood reports whether the file had lines, and none of them, headers aside, was
+// of a format that mailfail reads. A few irrelevant lines do not change that: many logs
+// share the first lines of a header. A resumed file is never reported for this: the lines
+// added since the last run may be a single odd one, which does not describe the log. When
+// the user has named the format, a log without a line of that format is not understood
+// either. A file that lacks data that every record needs is always reported.
 func (f *File) NotUnderstood() bool {
 	var headers int64
 	for _, s := range f.Seen {
@@ -96,23 +98,23 @@ type loop struct {
 	tracker *track.Tracker
 	once    once
 	opt     Options
-	blocks  chan *block                 // that are not in use
-	record  func(*parsers.Record) error // takes in what a line of this log says first
-	again   bool                        // the line of the last record was counted in another log
-	alone   bool                        // nothing but one log is read, into a store of its own
-	rereads bool                        // what is read can be read again from any line on
-	watched bool                        // lines are shown
-	shows   *track.Tracker              // what shows them; nil when nobody watches
-	line    []byte                      // of the last record, when they are
-	err     error                       // of the store
+	blocks  chan *block                 // blocks that are not in use
+	record  func(*parsers.Record) error // takes a record of a line that no other log has counted
+	again   bool                        // another log has counted the line of the last record
+	alone   bool                        // only one log is read, into a store of its own
+	rereads bool                        // the source can be read again from any line on
+	watched bool                        // an observer is shown the lines
+	shows   *track.Tracker              // the tracker that shows lines; nil without an observer
+	line    []byte                      // the line of the last record, when watched
+	err     error                       // the error of the store
 
-	given   map[string]bool // whether a file was named by its path
-	untimed store.Lines     // of the source, before the first line with a time
+	given   map[string]bool // whether the user named a file by its path
+	untimed store.Lines     // lines of the source before the first line with a time
 
-	last *detect.Stream // that was read to the end of its source
+	last *detect.Stream // the last stream that was read to the end of its source
 
 	inBatch   bool
-	remembers bool // deliveries are kept for the bounces of the same log
+	remembers bool // deliveries are kept, because bounces may follow in the same log
 	memory    memory
 	lines     int       // in the batch
 	shown     time.Time // last call of Progress
@@ -145,8 +147,8 @@ func newLoop(ctx context.Context, db store.Writable, rules store.Classifier, opt
 	return l, nil
 }
 
-// remember keeps the deliveries of a log that is read once and for all, where bounces
-// about them may follow in it.
+// remember makes the store keep the deliveries of a log that is read once, in full, if
+// its format has bounces: they may follow in the same log.
 func (l *loop) remember(f *parsers.Format) {
 	if f.HasBounces && l.opt.Whole && l.opt.Keep.Delivered == 0 && !l.remembers {
 		l.remembers = true
@@ -154,7 +156,7 @@ func (l *loop) remember(f *parsers.Format) {
 	}
 }
 
-// take takes in what lines said, and adds their number to a total.
+// take passes the records of a block to the tracker and adds its line counts to total.
 func (l *loop) take(b *block, total *store.Lines) error {
 	for i := range b.records {
 		if l.err = l.takeRecord(&b.records[i]); l.err != nil {
@@ -172,7 +174,7 @@ func (l *loop) take(b *block, total *store.Lines) error {
 	return nil
 }
 
-// takeRecord takes in a record, unless another log had its line before.
+// takeRecord passes on a record, unless another log has already counted its line.
 func (l *loop) takeRecord(r *record) (err error) {
 	if r.first {
 		if l.again, err = l.once.counted(r.line); err != nil {
@@ -187,7 +189,8 @@ func (l *loop) takeRecord(r *record) (err error) {
 	return l.record(&r.Record)
 }
 
-// readAs is called before lines of a log are read.
+// readAs sets the name under which the next lines are counted. It is called before lines
+// of a log are read.
 func (l *loop) readAs(name string) error {
 	if l.alone {
 		return nil
@@ -199,9 +202,9 @@ func (l *loop) readAs(name string) error {
 	return nil
 }
 
-// Run reads what is new in the sources. An error of a single source is noted
-// in the result; one of the store ends the run: what was committed before
-// stays, and the next run goes on from there.
+// Run reads the new lines of the sources. The result lists the errors of single sources.
+// An error of the store ends the run: committed batches stay, and the next run continues
+// from there.
 func Run(ctx context.Context, db store.Writable, rules store.Classifier, families []source.Family,
 	opt Options) (Result, error) {
 	var res Result
@@ -247,8 +250,9 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 	return res, l.prune(ctx)
 }
 
-// reportsFirst puts the files that report about mail of other logs first: those are
-// compared with deliveries as they are read, where none are kept.
+// reportsFirst puts the files of reports about mail of other logs before these logs. When
+// the store keeps no deliveries, it can compare a report with a delivery only as the
+// delivery is read.
 func reportsFirst(families []source.Family) []source.Family {
 	if len(families) == 1 {
 		return families
@@ -264,7 +268,8 @@ func reportsFirst(families []source.Family) []source.Family {
 	return append(reports, logs...)
 }
 
-// isReport reports whether a line begins what any log may report too.
+// isReport reports whether a line begins a report of attempts that other logs may report
+// too.
 func isReport(line []byte) bool {
 	return slices.ContainsFunc(parsers.Formats(), func(f parsers.Format) bool {
 		return f.IsRepeated(parsers.Attempt) &&
@@ -272,8 +277,8 @@ func isReport(line []byte) bool {
 	})
 }
 
-// sweep forgets messages that will never end, at most once a day: all that are open
-// are looked through for it.
+// sweep forgets messages that will never end. It runs at most once a day, because it goes
+// through all open messages.
 func (l *loop) sweep() error {
 	const name = "swept"
 	today := time.Now().UTC().Format(time.DateOnly)
@@ -288,11 +293,11 @@ func (l *loop) sweep() error {
 	return l.tracker.Sweep()
 }
 
-// errMoved says that another process has read on in the same source.
+// errMoved reports that another process has read on in the same source.
 var errMoved = errors.New("another process has read this source in the meantime")
 
-// family reads the files of one family. It reports whether that has to be done
-// again, because another process has read in it.
+// family reads the files of one family. It reports whether the family must be read again,
+// because another process has read on in it.
 func (l *loop) family(ctx context.Context, families []source.Family, res *Result) (again bool, err error) {
 	stream := families[0].Stream()
 	l.rereads = !stream
@@ -314,7 +319,7 @@ func (l *loop) family(ctx context.Context, families []source.Family, res *Result
 			continue
 		}
 		err := l.source(ctx, r, res)
-		for stream && errors.Is(err, errMoved) { // it cannot be opened again
+		for stream && errors.Is(err, errMoved) { // a stream cannot be opened again
 			if err = r.Resume(ctx, positions{l}); err == nil {
 				err = l.source(ctx, r, res)
 			}
@@ -332,8 +337,8 @@ func (l *loop) family(ctx context.Context, families []source.Family, res *Result
 	return false, l.end(res)
 }
 
-// end ends the last source of a family that will not be read any more: no
-// file follows in which an open row or object could go on.
+// end ends the last source of a family that will not be read again: no file follows that
+// could continue an open row or object.
 func (l *loop) end(res *Result) error {
 	stream := l.last
 	l.last = nil
@@ -360,7 +365,7 @@ func (l *loop) end(res *Result) error {
 	return nil
 }
 
-// readAgain returns what the end of a stream changes in the counts of its lines.
+// readAgain returns how the end of a stream changes the counts of its lines.
 func readAgain(last, kept parsers.Result) store.Lines {
 	var n store.Lines
 	switch last {
@@ -375,8 +380,8 @@ func readAgain(last, kept parsers.Result) store.Lines {
 	return n
 }
 
-// beginFamily begins a batch, or ends it: nobody else is to wait until a stream
-// has its first lines.
+// beginFamily begins a batch for files. Before a stream it commits the open batch: other
+// processes must not wait until the stream has its first lines.
 func (l *loop) beginFamily(ctx context.Context, stream bool) error {
 	if !stream {
 		return l.begin(ctx)
@@ -387,7 +392,7 @@ func (l *loop) beginFamily(ctx context.Context, stream bool) error {
 	return nil
 }
 
-// source reads what is new in one source.
+// source reads the new lines of one source.
 func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error {
 	position := r.Position()
 	stream, err := detect.NewStream(l.parserOptions(r.Path()), l.opt.Format, l.opt.Year, r.Modified())
@@ -409,7 +414,7 @@ func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error 
 	if readErr != nil && readErr != io.EOF {
 		var fatal *fatalError
 		if errors.As(readErr, &fatal) {
-			if errors.Is(fatal.error, errMoved) { // what was read before is committed
+			if errors.Is(fatal.error, errMoved) { // the lines before it are committed
 				l.note(&file, stream, res)
 			}
 			return fatal.error
@@ -425,7 +430,7 @@ func (l *loop) source(ctx context.Context, r *source.Reader, res *Result) error 
 	return nil
 }
 
-// note adds what was read of a file to the result.
+// note adds a file that was read to the result.
 func (l *loop) note(file *File, stream *detect.Stream, res *Result) {
 	if file.Lines.Read == 0 {
 		return
@@ -435,20 +440,21 @@ func (l *loop) note(file *File, stream *detect.Stream, res *Result) {
 	res.Files = append(res.Files, *file)
 }
 
-// judge notes which formats a file was read as, and what it seems to be when
-// nothing in it was understood.
+// judge notes whether a file lacks data that every record needs and, when nothing in it
+// was understood, which kind of file it seems to be. A file that the user did not name is
+// then left out of the counts.
 func (l *loop) judge(file *File, stream *detect.Stream, res *Result) {
 	if file.lacking = stream.Lacks(); !file.NotUnderstood() {
 		return
 	}
 	file.Refusal = stream.Refusal()
-	if !l.given[file.Path] { // it only lay in the same directory
+	if !l.given[file.Path] { // the user did not name it: it was found in a directory
 		res.Lines.Sub(file.Lines)
 		l.untimed = store.Lines{}
 	}
 }
 
-// countUntimed counts the lines of a source before the first with a time.
+// countUntimed counts the lines of a source before the first line with a time.
 func (l *loop) countUntimed() {
 	if l.untimed.Read > 0 {
 		l.w.CountLines(0, l.untimed)
@@ -463,14 +469,15 @@ func restore(stream *detect.Stream, state []byte) error {
 	return stream.UnmarshalBinary(state)
 }
 
-// fatalError is one that is not of a single source.
+// fatalError is an error that does not concern a single source: it ends the run.
 type fatalError struct{ error }
 
 func (l *loop) parserOptions(path string) parsers.Options {
 	return parsers.Options{Location: l.opt.Location, Host: l.opt.Host, Path: path}
 }
 
-// begin begins a batch unless one has begun.
+// begin begins a batch unless one is open. When another process has written since the
+// last batch, it drops what is in memory.
 func (l *loop) begin(ctx context.Context) error {
 	if l.inBatch {
 		return nil
@@ -492,7 +499,7 @@ func (l *loop) begin(ctx context.Context) error {
 func (l *loop) commit() error {
 	l.countUntimed()
 	err := errors.Join(l.tracker.Flush(), l.once.flush())
-	if err == nil && l.shows != nil { // which may keep no more in memory than the other
+	if err == nil && l.shows != nil { // it may keep no more in memory than the main tracker
 		err = l.shows.Flush()
 	}
 	if err != nil {
@@ -503,7 +510,7 @@ func (l *loop) commit() error {
 	return l.w.Commit()
 }
 
-// fail gives up the batch and returns the error that made it fail.
+// fail rolls the batch back and returns the error that caused this.
 func (l *loop) fail() error {
 	l.w.Rollback()
 	l.inBatch, l.untimed = false, store.Lines{}
@@ -535,8 +542,8 @@ func (l *loop) put(p *place) error {
 	return nil
 }
 
-// positions lets the sources find what the store knows of them. It is used
-// within a batch, which begins with the first question when a stream was opened.
+// positions lets the sources look up positions in the store. It is used within a batch;
+// for a stream, the first question begins that batch.
 type positions struct{ *loop }
 
 func (p positions) FingerprintLengths(ctx context.Context) ([]int64, error) {

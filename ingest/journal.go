@@ -9,23 +9,22 @@ import (
 	"mailfail/store"
 )
 
-// journal remembers how far journald's entries were read off standard input
-// (journalctl -f -o json), for a journalctl that is started again repeats its
-// last entries. Each entry has a cursor and the time it was received
-// (systemd.journal-fields(7)); streams in other forms have none, and are read
-// as they come.
+// journal remembers how far the entries of journald were read from standard input
+// (journalctl -f -o json): a journalctl that is started again repeats its last entries.
+// Each entry has a cursor and the time it was received (systemd.journal-fields(7)).
+// Streams in other forms have neither, and all their lines are read.
 type journal struct {
-	machine  string // of the entries; each has a journal of its own
-	last     entry  // read
-	saved    entry  // read before this run
-	skipping bool   // until the saved one has passed
+	machine  string // machine id of the entries; each machine has a journal of its own
+	last     entry  // last entry that was read
+	saved    entry  // last entry that an earlier run has read
+	skipping bool   // until the saved entry has passed
 	changed  bool
 }
 
-// entry is the place of an entry in a journal.
+// entry is the position of an entry in a journal.
 type entry struct {
 	cursor []byte
-	time   int64 // microseconds
+	time   int64 // microseconds since 1970
 }
 
 var (
@@ -34,9 +33,9 @@ var (
 	machineField = []byte(`"_MACHINE_ID":"`)
 )
 
-// field returns the value of a field of a JSON object that holds neither quotes
-// nor escapes, as journald's ids and numbers do. No message can hold the name
-// with its quotes: in JSON they are escaped.
+// field returns the value of a field of a JSON object whose value contains neither quotes
+// nor escapes, as the ids and numbers of journald. A message cannot contain the quoted
+// name: JSON escapes its quotes.
 func field(line, name []byte) []byte {
 	i := bytes.Index(line, name)
 	if i < 0 {
@@ -91,7 +90,7 @@ func (j *journal) begin(w store.Writer, machine string) error {
 	at, cursor, _ := strings.Cut(value, " ")
 	j.saved.cursor = []byte(cursor)
 	j.saved.time, err = strconv.ParseInt(at, 10, 64)
-	j.skipping = err == nil // else of no use: read as if there were none
+	j.skipping = err == nil // without a valid time, the stored value is ignored
 	return nil
 }
 

@@ -9,20 +9,20 @@ import (
 	"mailfail/store"
 )
 
-// Keep says for how long is kept what was read; 0 is for ever.
+// Keep sets how long data is kept; 0 means for ever.
 type Keep struct {
-	Rows   time.Duration // who was concerned, and what was said
-	Counts time.Duration // numbers
+	Rows   time.Duration // messages, recipients and attempts, with addresses and replies
+	Counts time.Duration // the counted numbers
 
-	// Delivered is how long deliveries with nothing gone wrong are kept, to be found
-	// one by one; 0 is not at all.
+	// Delivered is how long deliveries without any failure are kept, so that they can be
+	// found one by one; 0 means that they are not kept.
 	Delivered time.Duration
 }
 
-// Any reports whether anything is to be removed some day.
+// Any reports whether anything is ever removed.
 func (k Keep) Any() bool { return k != Keep{} }
 
-// Check reports what makes no sense.
+// Check returns an error if counts are kept for a shorter time than rows.
 func (k Keep) Check() error {
 	if k.Counts != 0 && (k.Rows == 0 || k.Counts < k.Rows) {
 		return errors.New("numbers cannot be kept for a shorter time than what they count")
@@ -30,7 +30,7 @@ func (k Keep) Check() error {
 	return nil
 }
 
-// At returns up to when is removed what at a time.
+// At returns the times before which data is removed when Prune runs at now.
 func (k Keep) At(now time.Time) (r store.Retention) {
 	if k.Rows > 0 {
 		r.Rows = now.Add(-k.Rows)
@@ -44,14 +44,14 @@ func (k Keep) At(now time.Time) (r store.Retention) {
 	return r
 }
 
-// Prune removes what is older than k says at a time. Messages that have not ended
-// stay whole.
+// Prune removes data that is older than k allows at the time now. The rows of messages
+// that have not ended stay.
 func Prune(ctx context.Context, w store.Writer, k Keep, now time.Time) (store.Pruned, error) {
 	return w.Prune(ctx, k.At(now), track.MessageRow)
 }
 
-// prune does so at most once a day. A clock that is ahead must not remove
-// everything: of the clock and the newest line the earlier one counts.
+// prune calls Prune at most once a day. It takes the earlier of the clock and the newest
+// record: a clock that is ahead must not remove everything.
 func (l *loop) prune(ctx context.Context) error {
 	const name = "pruned"
 	if !l.opt.Keep.Any() || l.opt.Whole {

@@ -5,21 +5,21 @@ import (
 	"runtime/metrics"
 )
 
-// memory bounds what the process takes. Go lets the heap grow to twice of what is in
-// use. That is quick, and too much where there are many open messages: the more is
-// in use, the sooner it collects, but never for less than leastGarbage. A small heap
-// is left alone up to heapQuiet, which any log needs sooner or later.
+// memory bounds the heap of the process. By default Go lets the heap grow to twice its
+// live size, which is too much when there are many open messages. The larger the live
+// heap, the earlier the collector runs, but never for less garbage than leastGarbage
+// percent. A heap below heapQuiet is not restricted: any log needs that much.
 type memory struct{ before int } // GC percent of the process
 
 const (
 	heapGoal     = 36 << 20
 	heapQuiet    = 24 << 20
-	heapLeast    = 4 << 20 // of less Go takes the percent of this
-	mostGarbage  = 100     // percent of what is in use: what Go does by itself
+	heapLeast    = 4 << 20 // a smaller live heap counts as this much
+	mostGarbage  = 100     // percent of the live heap: Go's default
 	leastGarbage = 30
 )
 
-// bound is called now and then.
+// bound sets the GC percent for the current live heap. It is called now and then.
 func (m *memory) bound() {
 	sample := [1]metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	if metrics.Read(sample[:]); sample[0].Value.Kind() != metrics.KindUint64 {
@@ -33,7 +33,7 @@ func (m *memory) bound() {
 	}
 }
 
-// release goes back to what was set before.
+// release restores the GC percent that was set before the first bound.
 func (m *memory) release() {
 	if m.before != 0 {
 		debug.SetGCPercent(m.before)

@@ -9,56 +9,57 @@ import (
 	"mailfail/store"
 )
 
-// once lets the same line of several logs count once. A log is a file with its
-// rotated generations, or a stream. However often a line is in each of them, it
-// counts as often as in the one that has it most often: identical lines of one log
-// are events of their own, identical lines of two logs are the same events.
+// once makes identical lines of several logs count once. A log is a file with its rotated
+// generations, or a stream. A line counts as often as it occurs in the log that has it
+// most often: identical lines of one log are separate events, identical lines of two logs
+// are the same events.
 //
-// The store keeps a hash of every line that had a record, by log and minute. They
-// are looked at only where another log holds lines of the same host in the same
-// minutes: reading one log costs the hash of a line.
+// The store keeps a hash of every line that had a record, by log and minute. The hashes
+// are compared only where another log has lines of the same host in the same minutes:
+// reading a single log costs one hash per line.
 type once struct {
 	w    store.Writer
-	name string // of the log that is being read, "" for none
-	id   int64  // of that name in the store; 0 until it is asked for
+	name string // name of the log that is being read, "" for none
+	id   int64  // its id in the store; 0 until it is looked up
 
 	hosts   map[string]*span
 	span    *span // of the host of the last line
 	pending map[int64]*[]uint32
 	minute  int64     // of the last line
-	hashes  *[]uint32 // those of pending for that minute
+	hashes  *[]uint32 // the pending hashes of that minute
 	others  []store.Coverage
 	sets    map[int64]minuteSet
-	kept    int // entries of sets
+	kept    int // number of entries in sets
 
-	// covers are the logs that hold lines of a host, as the store and the log before
-	// this one had them: thousands of logs would be read anew for each of them.
+	// covers are the logs that have lines of a host, as loaded from the store and updated
+	// since. They stay when the next log begins: with thousands of logs, each would have
+	// to load them anew.
 	covers map[string]map[int64]store.Coverage
 }
 
-// span is where the log holds lines of a host.
+// span is the range of minutes in which the log has lines of a host.
 type span struct {
 	host        []byte
 	first, last int64 // minutes
 	changed     bool
-	shared      bool // another log holds lines of the host
+	shared      bool // another log has lines of the host
 }
 
-// minuteSet is how often lines of a minute were read: in this log, and in the one of
-// the others that has most of them.
+// minuteSet counts, by hash, how often the lines of a minute were read: in this log, and
+// in the other log that has each of them most often.
 type minuteSet map[uint32]times
 
 type times struct{ here, elsewhere uint32 }
 
-// maxSets and maxKept bound the sets that are kept between two lines: lines are out of
-// order by seconds.
+// maxSets and maxKept bound the sets that are kept: lines are out of order by seconds
+// only.
 const (
 	maxSets = 8
 	maxKept = 200_000
 )
 
-// logName is what the store knows a log by. Each stream is a log of its own, known
-// by how it begins.
+// logName returns the name of a log in the store. Each stream is a log of its own, named
+// by a hash of its beginning.
 func logName(r *source.Reader) string {
 	p := r.Position()
 	if p.Family != "" {
@@ -79,7 +80,7 @@ func (o *once) begin(name string) error {
 	return err
 }
 
-// forget drops all that is in memory, also what was not written.
+// forget drops everything in memory, including what was not written.
 func (o *once) forget() {
 	*o = once{
 		w:       o.w,
@@ -91,8 +92,8 @@ func (o *once) forget() {
 	}
 }
 
-// counted reports whether a line was counted in another log, and notes that it was
-// read in this one.
+// counted reports whether another log has already counted a line, and notes that this log
+// contains it.
 func (o *once) counted(line detect.Line) (bool, error) {
 	if line.Hash == 0 || o.name == "" {
 		return false, nil
@@ -120,7 +121,7 @@ func (o *once) counted(line detect.Line) (bool, error) {
 	return n.here <= n.elsewhere, nil
 }
 
-// note adds a line to those to be written.
+// note adds the hash of a line to those to be written.
 func (o *once) note(minute int64, hash uint32) {
 	if o.hashes == nil || o.minute != minute {
 		if o.minute, o.hashes = minute, o.pending[minute]; o.hashes == nil {
@@ -140,7 +141,7 @@ func (s *span) add(minute int64) {
 	}
 }
 
-// host sets the span of a host, and finds out which other logs hold lines of it.
+// host sets the span of a host, and finds the other logs that have lines of it.
 func (o *once) host(host []byte, minute int64) (err error) {
 	if o.span = o.hosts[string(host)]; o.span != nil {
 		return nil
@@ -168,7 +169,7 @@ func (o *once) host(host []byte, minute int64) (err error) {
 	return nil
 }
 
-// coverage returns the logs that hold lines of a host.
+// coverage returns the logs that have lines of a host, by their ids.
 func (o *once) coverage(host []byte) (map[int64]store.Coverage, error) {
 	if covers, ok := o.covers[string(host)]; ok {
 		return covers, nil
@@ -185,7 +186,7 @@ func (o *once) coverage(host []byte) (map[int64]store.Coverage, error) {
 	return covers, nil
 }
 
-// covered reports whether another log may hold lines of a minute.
+// covered reports whether another log may have lines of a minute.
 func (o *once) covered(minute int64) bool {
 	for i := range o.others {
 		if c := &o.others[i]; c.First <= minute && minute <= c.Last {
@@ -195,7 +196,7 @@ func (o *once) covered(minute int64) bool {
 	return false
 }
 
-// set returns the lines of a minute.
+// set returns the counts of the lines of a minute.
 func (o *once) set(minute int64) (minuteSet, error) {
 	if set := o.sets[minute]; set != nil {
 		return set, nil
@@ -252,7 +253,7 @@ func (s minuteSet) addOther(hashes []uint32) {
 	}
 }
 
-// flush writes what was noted, before the batch is committed or another log is read.
+// flush writes the noted lines, before the batch is committed or another log is read.
 func (o *once) flush() error {
 	for minute, hashes := range o.pending {
 		o.w.AddLineHashes(o.id, minute, *hashes)

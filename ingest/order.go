@@ -10,10 +10,10 @@ import (
 	"mailfail/parsers/detect"
 )
 
-// inTime puts families in the order in which their logs begin, by the first line, or by
-// when the file was written where that has no time, so that counts do not depend on the
-// order of the arguments: pieces of one log may have any names. A family that is read as
-// it comes (standard input) leaves them as they are.
+// inTime sorts families by the time of their first line or, if that line has no time, by
+// the modification time of the file. So counts do not depend on the order of the
+// arguments, and the pieces of one log may have any names. If one of the families is a
+// stream (standard input), the order stays.
 func (l *loop) inTime(families []source.Family) []source.Family {
 	if len(families) == 1 || slices.ContainsFunc(families, func(f source.Family) bool {
 		return f.Stream()

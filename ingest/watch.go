@@ -11,14 +11,15 @@ import (
 	"mailfail/store"
 )
 
-// watcher observes what is read in the sources of a Follower, by whatever process:
-// who reads a line first stores it, and all who follow show it. So it has a tracker
-// of its own, which sees the lines that this process stores and those that others
-// have stored, and writes nothing.
+// watcher observes the lines of a Follower's sources, whichever process reads them first.
+// That process stores a line; every process that follows shows it. So the watcher has a
+// tracker of its own, which receives the lines that this process stores and those that
+// others have stored, and writes nothing.
 type watcher struct {
 	tracker *track.Tracker
-	shown   map[int64]int64 // offset, by the ID of the source
-	// sources up to this ID were there before; nothing of them is shown that was read before
+	shown   map[int64]int64 // offset up to which a source was shown, by its ID
+	// before is the largest ID of the sources that were in the store at the start. Lines
+	// of these sources that were read before the start are not shown.
 	before int64
 }
 
@@ -37,10 +38,10 @@ func (w *watcher) begin(db store.Writer) (err error) {
 	return w.tracker.Reset()
 }
 
-// maxShown bounds the number of sources that are remembered.
+// maxShown bounds the number of sources in watcher.shown.
 const maxShown = 10_000
 
-// passed notes how far a source was observed.
+// passed notes up to which offset a source was observed.
 func (w *watcher) passed(p source.Position) {
 	if p.ID == 0 {
 		return
@@ -54,7 +55,8 @@ func (w *watcher) passed(p source.Position) {
 	w.shown[p.ID] = p.Offset
 }
 
-// missed returns from where on others have read a source, unseen here, up to p.
+// missed returns the offset from which on other processes have read a source up to p,
+// unseen here.
 func (w *watcher) missed(p source.Position) int64 {
 	from, ok := w.shown[p.ID]
 	switch {
@@ -64,8 +66,8 @@ func (w *watcher) missed(p source.Position) int64 {
 	return from
 }
 
-// observe lets the tracker see what others have read in a source since it was
-// observed. log is what was kept of it, nil when it is new.
+// observe passes the tracker the lines that other processes have read in a source since
+// it was last observed. g is the state kept of the source, nil when it is new.
 func (f *follower) observe(ctx context.Context, r *source.Reader, g *log) error {
 	p := r.Position()
 	from := f.watcher.missed(p)
@@ -107,8 +109,8 @@ func (f *follower) observe(ctx context.Context, r *source.Reader, g *log) error 
 	return nil
 }
 
-// streamAt returns the stream of a source at an offset: the one that was kept, or a
-// new one, which has to do without what came before.
+// streamAt returns the stream of a source at an offset: the one that was kept, or a new
+// one, which lacks the state of the lines before.
 func (f *follower) streamAt(r *source.Reader, g *log, id, offset int64) (*detect.Stream, error) {
 	if g != nil && g.saved.ID == id && g.saved.Offset == offset {
 		return g.stream, nil

@@ -2,40 +2,39 @@ package parsers
 
 import "time"
 
-// A Clock turns the wall-clock times of one log, written without a zone, into
-// instants. It reads a log in its order: when clocks are set back and an hour
-// comes twice, the order of the lines distinguishes the two.
+// A Clock turns the wall-clock times of one log, written without a zone, into instants.
+// It must receive the times in the order of the log: when clocks are set back and an hour
+// occurs twice, the order of the lines distinguishes the two.
 type Clock struct {
 	loc *time.Location
 
 	last  int64 // the latest wall-clock time read, as an instant; 0 before the first
 	valid bool  // the fields below are set
 
-	// Of the days around day, the offset from UTC before and after the only
-	// change in them.
+	// The offset from UTC before and after the only change in the days around day.
 	day           int
 	change        int64 // the instant of the change
 	changes       bool
 	before, after int64 // seconds east of UTC
 }
 
-// repeatSlack is how far a line may lie before the one above it without being
-// taken for one of a repeated hour's second pass. Processes hand syslog their
-// lines out of order by seconds, seldom more.
+// repeatSlack is how many seconds a line may be earlier than the line before it without
+// being counted to the second pass of a repeated hour. Processes hand syslog their lines
+// out of order by seconds, seldom more.
 const repeatSlack = 120
 
 // NewClock returns a Clock for times in loc.
 func NewClock(loc *time.Location) Clock { return Clock{loc: loc} }
 
-// Last returns what c remembers of the lines it has read, to be stored.
+// Last returns the state of c, to be stored.
 func (c *Clock) Last() int64 { return c.last }
 
-// SetLast sets a new clock to what Last returned.
+// SetLast sets a new clock to the value of Last.
 func (c *Clock) SetLast(last int64) { c.last = last }
 
-// Instant returns the instant at which the clocks showed second (0 to 86400)
-// of the day with the given number, see DayNumber. A time that was skipped
-// when the clocks were set forward is taken to be of the offset before.
+// Instant returns the instant, in seconds since 1970, at which the clocks showed second
+// (0 to 86400) of the day with the given number, see DayNumber. A time that was skipped
+// when the clocks were set forward is read with the offset before the change.
 func (c *Clock) Instant(day, second int) int64 {
 	if !c.valid || c.day != day {
 		c.look(day)
@@ -76,8 +75,9 @@ func (c *Clock) look(day int) {
 	}
 }
 
-// DayNumber returns the number of days from 1970-01-01 to a later date of the
-// Gregorian calendar, and false when there is no such date. No log is older.
+// DayNumber returns the number of days from 1970-01-01 to a date of the Gregorian
+// calendar. It returns false if there is no such date, or if it is earlier: no log is
+// older.
 func DayNumber(year, month, day int) (int, bool) {
 	if year < 1970 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
 		return 0, false

@@ -2,8 +2,8 @@ package parsers
 
 import "strings"
 
-// The fields of a Record by subject. Kind, Format, Time, Host, Instance, Service
-// and Delay may be in every record.
+// The fields of a Record by subject. Kind, Format, Time, Host, Instance, Service and
+// Delay may be set in every record.
 const (
 	ofMessage = "ID HasSender Sender Account Login Client ClientIP MessageID Size Recipients " +
 		"Reinjected BounceOf Own QueueIDs"
@@ -14,12 +14,12 @@ const (
 
 // Fields are the fields of the records of a kind, by name.
 type Fields struct {
-	Must []string // a record without one is not of this kind
-	May  []string // what it may hold besides
+	Must []string // the test kit refuses a record of the kind that lacks one
+	May  []string // further fields that it may contain
 }
 
-// KindFields is the contract between the formats and who reads their records.
-// The test kit checks that every record keeps it.
+// KindFields is the contract between the formats and the consumers of their records. The
+// test kit checks that every record keeps it.
 var KindFields = map[Kind]Fields{
 	Arrival:    fieldsOf("ID", ofMessage, "TLS"),
 	Expected:   fieldsOf("ID Address", ofMessage, ofRecipient, "Kept"),

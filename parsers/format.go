@@ -7,53 +7,53 @@ import (
 	"time"
 )
 
-// Entry is one line of a log with what its transport (syslog, journald, a
-// container runtime) said about it. Its byte slices are valid only during the
-// call they are passed to.
+// Entry is one line of a log with the values that its transport (syslog, journald, a
+// container runtime) gave it. Its byte slices are valid only during the call that
+// receives them.
 type Entry struct {
-	Time    time.Time // zero when the line has no prefix: the format brings its own
+	Time    time.Time // zero when the line has no prefix: the format contains its own time
 	Host    []byte    // nil when the line has no prefix
 	Program []byte    // "postfix/smtp", "exim-out"; nil when the line has no prefix
 	PID     []byte    // digits, or nil
-	Message []byte    // what the program wrote; without a prefix the whole line
+	Message []byte    // text of the program; without a prefix the whole line
 }
 
-// Result says what became of a line. Every line that is read is counted under
-// exactly one of them.
+// Result is how a line was parsed. Every line that is read is counted under exactly one
+// Result.
 type Result uint8
 
 // The results of parsing a line.
 const (
-	Understood Result = iota // the line was read, whether or not it held a record
-	Irrelevant               // known to be of no interest, or from another program
+	Understood Result = iota // the line was understood, with or without a record
+	Irrelevant               // known to be irrelevant, or from another program
 	Unparsed                 // not understood
 )
 
-// Parser reads the entries of one source. It keeps the state of that source
-// and no other; several run at the same time.
+// Parser reads the entries of one source. It keeps the state of that source only; several
+// parsers run at the same time.
 type Parser interface {
-	// Parse reads one entry and passes every record it completes to emit.
-	// The record and its slices are valid only during emit. Parse does not
-	// fail: a line it does not understand is Unparsed.
+	// Parse reads one entry and passes every record that it completes to emit. The record
+	// and its slices are valid only during emit. Parse does not fail: it returns Unparsed
+	// for a line that it does not understand.
 	Parse(e *Entry, emit func(*Record)) Result
 }
 
-// Keeper is implemented by parsers that keep something from one line to the
-// next. A parser that has read n lines and a new one, set to its state, read
-// whatever comes after alike.
+// Keeper is implemented by parsers that keep something from one line to the next. A new
+// parser that was set to the state of another parser reads all further lines as that one
+// would.
 type Keeper interface {
-	encoding.BinaryAppender    // writes the state; nothing when there is none
+	encoding.BinaryAppender    // writes the state; nothing if there is none
 	encoding.BinaryUnmarshaler // sets the state of a new parser
 
-	// Open reports whether the last line did not end a row: the next line
-	// belongs to the row, whatever it looks like.
+	// Open reports whether the last line did not end a row: then the next line belongs to
+	// the row, whatever its form.
 	Open() bool
-	// End is called when nothing follows, and reads the lines that were kept.
-	// It returns Unparsed when one line that counted as Understood was not.
+	// End is called at the end of the source, and reads the lines that were kept. It
+	// returns Unparsed when a line that counted as Understood was not understood.
 	End(emit func(*Record)) Result
 }
 
-// A Claim is the answer of a format to the question whose line an entry is.
+// A Claim is the answer of a format to the question whether an entry belongs to it.
 // Besides the values below there is Stranger.
 type Claim struct {
 	whose    whose
@@ -71,46 +71,46 @@ const (
 
 // The claims of a format.
 var (
-	// NotMine: the entry is not of this format.
+	// NotMine: the entry does not belong to this format.
 	NotMine = Claim{}
-	// Mine: it is, by itself. So are lines after it that no format claims.
+	// Mine: this entry belongs to it, and so do the lines after it that no format claims.
 	Mine = Claim{whose: mine}
-	// MineFromHereOn: the line is of a header. Every line that follows is of
-	// this format, whatever it looks like, until one is of another header.
+	// MineFromHereOn: the line belongs to a header. Every further line belongs to this
+	// format, whatever its form, until the header of another format.
 	//
-	// Where a header takes several lines of which the first do not say whose it
-	// is, one of the formats that share them takes the first lines, and the
-	// right one claims the line that decides. No header begins with a digit:
-	// the stream does not ask about such lines below a header.
+	// If a header has several lines and the first ones do not identify the format, one of
+	// the formats that share these claims the first lines, and the right one claims the
+	// line that identifies it. No header begins with a digit: the stream does not ask
+	// about such lines below a header.
 	MineFromHereOn = Claim{whose: mineFromHereOn}
 )
 
-// Stranger is the claim of a format that knows a line to be of another log,
-// named in the words of a message ("an IIS log (W3C)"), though it looks like
-// one of its own. It counts only for lines that no format claims.
+// Stranger is the claim of a format that recognizes a line of another log, although it
+// looks like one of its own. name describes that log in a message ("an IIS log (W3C)").
+// The claim counts only for lines that no format claims.
 func Stranger(name string) Claim { return Claim{strangers, name} }
 
-// IsMine reports whether a claim is Mine. It is asked for every line.
+// IsMine reports whether a claim is Mine. It is called for every line.
 func (c Claim) IsMine() bool { return c.whose == mine }
 
-// Stranger returns the name of the log that a line is of, "" unless the claim
-// is a Stranger.
+// Stranger returns the name of the log to which a line belongs, "" unless the claim is a
+// Stranger.
 func (c Claim) Stranger() string { return c.stranger }
 
-// A Lacker is a parser that may know why the lines of its log make no records.
+// A Lacker is a parser that may detect why the lines of its log make no records.
 type Lacker interface {
-	// Lacks names the log and what it lacks, in the words of a message ("a list of
-	// X without Y"); "" when it lacks nothing.
+	// Lacks names the log and what is missing in it, as part of a message ("a list of X
+	// without Y"); "" when nothing is missing.
 	Lacks() string
 }
 
-// Options are what the user said about the logs.
+// Options are the user's statements about the logs.
 type Options struct {
-	Location *time.Location // of times without a zone; never nil
-	Host     string         // of lines that do not name one
+	Location *time.Location // for times without a zone; never nil
+	Host     string         // for lines that do not name a host
 
-	// Path of the source, "" when it has none. Only for formats whose files
-	// differ in nothing but their names (Exim's main log and reject log).
+	// Path of the source, "" when it has none. Needed only for formats whose files differ
+	// in their names alone (Exim's main log and reject log).
 	Path string
 }
 
@@ -119,55 +119,53 @@ type Format struct {
 	Name string // "postfix", "exim", "exchange-tracking": --log-format, and `format` in the store
 	MTA  string // "postfix", "exim", "exchange": --mta
 
-	// Scope is where the ID of a message means the same message: "" is the host
-	// that wrote the log, where IDs are used again. Other scopes have a name
-	// (an organisation's servers): messages roam through them, known by ID
-	// alone, and their records may come in any order. Formats with the same
-	// Scope report the same messages.
+	// Scope is the area in which an ID means the same message. "" is the host that wrote
+	// the log, where IDs are used again. Other scopes have a name (an organisation's
+	// servers): messages roam through them, identified by ID alone, and their records may
+	// come in any order. Formats with the same Scope report the same messages.
 	Scope string
 
-	// Ends reports whether the log says when a message ends (an End record).
-	// Where it does not, a message ends with its last recipient.
+	// Ends means that the log reports when a message ends (an End record). Otherwise a
+	// message ends with its last recipient.
 	Ends bool
 
-	// HasBounces: the log reports bounces about the mail that it has as delivered
-	// (Record.FromBounce).
+	// HasBounces means that the log also reports bounces of mail that it reported as
+	// delivered (Record.FromBounce).
 	HasBounces bool
 
-	// Overlaps names the formats that report the same in better detail: where
-	// both are read, only theirs count.
+	// Overlaps names the formats that report the same events in more detail: where both
+	// are read, only theirs count.
 	Overlaps []Overlap
 
-	// Native: no line of the log comes through syslog or the journal, so Claim
-	// is asked about whole lines only.
+	// Native means that no line of the log comes through syslog or the journal, so Claim
+	// is called for whole lines only.
 	Native bool
 
-	// Claim reports whether a line is one of this format: enough to tell it
-	// from all others, not that it can be read. An entry with a Program has a
-	// prefix (syslog, journald); one without is the whole line.
+	// Claim reports whether a line belongs to this format. It must only distinguish the
+	// line from those of all others, not check that it can be read. An entry with a
+	// Program has a prefix (syslog, journald); one without is the whole line.
 	Claim func(*Entry) Claim
 
-	// Redact returns what of a line that was not understood may be shown: not
-	// what may be a password. nil for formats that log none.
+	// Redact returns a line that was not understood without the parts that may be a
+	// password. nil for formats that log none.
 	Redact func(line []byte) []byte
 
 	New func(Options) Parser
 }
 
-// An Overlap says that records of a kind report what those of another format
-// report better.
+// An Overlap means that another format reports the records of a kind better.
 type Overlap struct {
 	Kind   Kind   // Attempt or Connection
-	Format string // whose records count, or AnyLog
+	Format string // the format whose records count, or AnyLog
 }
 
-// AnyLog stands for the formats of all logs of servers, in an Overlap of what is
-// none itself: messages that servers send to report failures. The log that reports
-// the same failure counts, or the same mail as delivered; it is known by Message-ID
-// or queue id, and recipient.
+// AnyLog stands for the formats of all server logs. It is used in an Overlap of a format
+// that is not a server log: messages that servers send to report failures. If a log
+// reports the same failure, or the same mail as delivered, the log counts; it is matched
+// by Message-ID or queue id, and recipient.
 const AnyLog = "*"
 
-// IsRepeated reports whether any log may report what records of a kind do.
+// IsRepeated reports whether any log may report the same as records of a kind.
 func (f *Format) IsRepeated(k Kind) bool {
 	for _, o := range f.Overlaps {
 		if o.Kind == k && o.Format == AnyLog {
@@ -179,8 +177,7 @@ func (f *Format) IsRepeated(k Kind) bool {
 
 var formats []Format
 
-// Register makes a format known. It is called from the init function of the
-// format's package.
+// Register adds a format. The init function of the format's package calls it.
 func Register(f Format) {
 	for _, g := range formats {
 		if g.Name == f.Name {

@@ -2,26 +2,26 @@ package parsers
 
 import "bytes"
 
-// Refusals hold what hosts said that were not the last to be tried, for the messages
-// that are being delivered. Where a domain has several hosts, an MTA's outcome reports
-// of the last; that the others refused is in lines of their own. A host that could
-// not even be reached says nothing of the cause, so that the refusal of an earlier
+// Refusals keep the refusals of the hosts that were not the last to be tried, for the
+// messages that are being delivered. If a domain has several hosts, an MTA's outcome
+// reports the last one; the refusals of the others are on lines of their own. A last host
+// that could not even be reached does not show the cause, so the refusal of an earlier
 // one is the reply of the attempt.
 //
-// The zero value is empty and ready. Its memory is bounded: a message whose id has
-// the same hash takes over the place of another.
+// The zero value is empty and ready to use. The memory is bounded: a message whose id has
+// the same hash replaces another.
 type Refusals struct {
 	places [64]refusal
-	n      int // that are in use
+	n      int // number of places in use
 }
 
-// refusal is what a host said to one message.
+// refusal is the reply with which a host refused a message.
 type refusal struct {
 	host, id []byte
 	text     []byte
 }
 
-// MaxRefusal is how much of a refusal is kept.
+// MaxRefusal is the number of bytes that are kept of a refusal.
 const MaxRefusal = 1024
 
 func (r *Refusals) place(id []byte) *refusal {
@@ -42,8 +42,8 @@ func (r *Refusals) find(host, id []byte) *refusal {
 	return nil
 }
 
-// Find returns the last refusal of a message on a host, nil when there is none. The
-// text is valid until the next Put.
+// Find returns the last refusal of a message on a host, or nil. The text is valid until
+// the next Put.
 func (r *Refusals) Find(host, id []byte) []byte {
 	if p := r.find(host, id); p != nil {
 		return p.text
@@ -51,7 +51,7 @@ func (r *Refusals) Find(host, id []byte) []byte {
 	return nil
 }
 
-// Put keeps a refusal of a message, which the next one replaces.
+// Put keeps a refusal of a message. It replaces the one before.
 func (r *Refusals) Put(host, id, text []byte) {
 	p := r.place(id)
 	if len(p.id) == 0 {
@@ -82,8 +82,8 @@ func (r *Refusals) Append(b []byte) []byte {
 	return b
 }
 
-// Read reads what Append wrote, up to the end of the state; refusals without an id are
-// none.
+// Read reads the output of Append, up to the end of the state. It ignores refusals
+// without an id.
 func (r *Refusals) Read(state *StateReader) {
 	for state.More() {
 		host, id, text := state.Bytes(), state.Bytes(), state.Bytes()

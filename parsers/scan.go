@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Hand scanners that formats share. A line is read with these and with
-// package bytes; a regular expression costs thirty times as much.
+// Hand-written scanners that formats share. Lines are read with these and with package
+// bytes; a regular expression takes thirty times as long.
 
 // Has reports whether b begins with prefix.
 func Has(b []byte, prefix string) bool {
@@ -34,8 +34,8 @@ func ContainsAny(b []byte, texts []string) bool {
 	return false
 }
 
-// LastIndex is bytes.LastIndex for words whose first byte is rare and that a text
-// contains once or never, nearly always: searching forwards is five times as fast.
+// LastIndex is bytes.LastIndex for words whose first byte is rare and that a text nearly
+// always contains at most once: searching forwards is five times as fast.
 func LastIndex(b, words []byte) int {
 	last := -1
 	for {
@@ -60,8 +60,8 @@ var alnum = func() (t [256]bool) {
 	return t
 }()
 
-// Number returns the number that the digits at the beginning of b make, 0 when
-// there are none. It stops before the number leaves the range of 53 bits.
+// Number returns the number at the beginning of b, 0 when b does not begin with a digit.
+// It stops before the number exceeds 53 bits.
 func Number(b []byte) (v int64) {
 	for _, c := range b {
 		if !IsDigit(c) || v > 1<<52/10 {
@@ -72,7 +72,7 @@ func Number(b []byte) (v int64) {
 	return v
 }
 
-// Digits returns the number that is all of b.
+// Digits returns the number in b, which must contain only digits.
 func Digits(b []byte) (v int, ok bool) {
 	for _, c := range b {
 		if !IsDigit(c) {
@@ -83,9 +83,8 @@ func Digits(b []byte) (v int, ok bool) {
 	return v, true
 }
 
-// SkipQuoted returns the offset behind the quoted string that begins b, in
-// which a backslash quotes the next character; 0 when b begins with none or
-// it is not closed.
+// SkipQuoted returns the offset after the quoted string at the beginning of b, in which a
+// backslash quotes the next character; 0 when there is none or it is not closed.
 func SkipQuoted(b []byte) int {
 	if len(b) == 0 || b[0] != '"' {
 		return 0
@@ -112,12 +111,12 @@ func AppendLower(dst, b []byte) []byte {
 	return dst
 }
 
-// IsLoopback reports whether ip is this host itself. Other addresses of 127.0.0.0/8
+// IsLoopback reports whether ip is 127.0.0.1 or ::1. Other addresses of 127.0.0.0/8
 // distinguish servers in containers and tests.
 func IsLoopback(ip []byte) bool { return string(ip) == "127.0.0.1" || string(ip) == "::1" }
 
-// EscapedRune decodes the \u00e4 of JSON that begins b, or a pair of surrogates
-// (RFC 8259 section 7), and returns how long it is; 0 when b begins with none.
+// EscapedRune decodes the escape \u00e4 of JSON at the beginning of b, or a pair of
+// surrogates (RFC 8259 section 7), and returns its length; 0 when there is none.
 func EscapedRune(b []byte) (r rune, n int) {
 	r, n = escapedUnit(b)
 	if utf16.IsSurrogate(r) {
@@ -147,10 +146,10 @@ func escapedUnit(b []byte) (r rune, n int) {
 	return r, 6
 }
 
-// IsWrapped reports whether a message is a whole line of a program whose name begins
-// with name: a container may have the name of the mail server in it, so that both
-// headers name it. The tag of the program, "name…[pid]: ", stands at the beginning of
-// the message or behind a time and a host.
+// IsWrapped reports whether a message is a whole line of a program whose name begins with
+// name: a container may have the name of the mail server in its own name, so that both
+// headers contain it. The tag of the program, "name…[pid]: ", is at the beginning of the
+// message or after a time and a host.
 func IsWrapped(message []byte, name string) bool {
 	if len(message) < 16 {
 		return false

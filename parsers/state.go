@@ -9,8 +9,8 @@ import (
 // ErrState is the error of a saved state that cannot be read.
 var ErrState = errors.New("the saved state of a log is damaged")
 
-// A StateReader takes apart a state that a Keeper or a Stream appended. After
-// the first fault it returns zeros; Err reports the fault.
+// A StateReader reads a state that a Keeper or a Stream appended. After the first fault
+// it returns zeros; Err reports the fault.
 type StateReader struct {
 	b   []byte
 	err error
@@ -25,10 +25,10 @@ func (r *StateReader) Err() error { return r.err }
 // Fail notes a fault: a value is out of its range.
 func (r *StateReader) Fail() { r.err, r.b = ErrState, nil }
 
-// More reports whether something is left to read.
+// More reports whether there is more to read.
 func (r *StateReader) More() bool { return len(r.b) > 0 }
 
-// End returns the error of a state that has to end here.
+// End returns the error of a state that must end here.
 func (r *StateReader) End() error {
 	if r.err == nil && len(r.b) > 0 {
 		return fmt.Errorf("%d bytes follow its end: %w", len(r.b), ErrState)
@@ -55,7 +55,7 @@ func (r *StateReader) Byte() byte {
 	return 0
 }
 
-// Bool reads what AppendBool wrote.
+// Bool reads the output of AppendBool.
 func (r *StateReader) Bool() bool { return r.Byte() != 0 }
 
 // Uint64 reads eight bytes, little endian.
@@ -66,7 +66,7 @@ func (r *StateReader) Uint64() uint64 {
 	return 0
 }
 
-// Uvarint reads what binary.AppendUvarint wrote.
+// Uvarint reads the output of binary.AppendUvarint.
 func (r *StateReader) Uvarint() uint64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 {
@@ -77,7 +77,7 @@ func (r *StateReader) Uvarint() uint64 {
 	return v
 }
 
-// Varint reads what binary.AppendVarint wrote.
+// Varint reads the output of binary.AppendVarint.
 func (r *StateReader) Varint() int64 {
 	v, n := binary.Varint(r.b)
 	if n <= 0 {
@@ -88,7 +88,7 @@ func (r *StateReader) Varint() int64 {
 	return v
 }
 
-// Count reads a number that is at most most.
+// Count reads a number; it is a fault if the number is more than most.
 func (r *StateReader) Count(most int) int {
 	v := r.Uvarint()
 	if v > uint64(most) {
@@ -98,7 +98,7 @@ func (r *StateReader) Count(most int) int {
 	return int(v)
 }
 
-// Bytes reads what AppendBytes wrote. The slice is one of the state.
+// Bytes reads the output of AppendBytes. The slice points into the state.
 func (r *StateReader) Bytes() []byte {
 	n := r.Uvarint()
 	if n > uint64(len(r.b)) {

@@ -10,13 +10,13 @@ import (
 //go:embed advice.txt
 var adviceText string
 
-// Situation is what advice depends on beside the reason. The zero value is a
-// recipient elsewhere that is still tried.
+// Situation is what advice depends on besides the reason. The zero value is a recipient
+// on another server that is still retried.
 type Situation struct {
 	Provider  string // as Provider returns it
 	Direction Direction
 	State     State     // of the recipient
-	DecidedBy DecidedBy // what the reason rests on
+	DecidedBy DecidedBy // the evidence for the reason
 }
 
 // The keys of advice.txt.
@@ -29,7 +29,7 @@ const (
 	adviceIncoming   = "incoming"
 )
 
-// fallbacks are the keys that are looked for in turn.
+// fallbacks returns the keys to look up, in order.
 func (s *Situation) fallbacks() []string {
 	ended := s.State == StateBounced || s.State == StateExpired || s.State == StateRemoved
 	switch {
@@ -47,9 +47,9 @@ func (s *Situation) fallbacks() []string {
 	return []string{adviceWaiting}
 }
 
-// Advice returns one line that says what to do about failures of a reason in a
-// situation. It never promises a retry for a recipient that was given up, and
-// never advises to delete an address on the strength of a code alone.
+// Advice returns one line that advises on failures of a reason in a situation. It never
+// promises a retry for a recipient that has a final state, and never advises to delete an
+// address because of a code alone.
 func Advice(r Reason, s Situation) string {
 	table := advice()
 	for _, key := range s.fallbacks() {
@@ -65,7 +65,7 @@ func Advice(r Reason, s Situation) string {
 	return r.Info().Brief
 }
 
-// adviceKey finds a line of advice.
+// adviceKey is the key of a line of advice.
 type adviceKey struct {
 	reason         Reason
 	provider, when string

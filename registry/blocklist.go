@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// listPattern is compiled when a reply is looked at for the first time.
+// listPattern is compiled at the first use.
 var listPattern = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)\b(?:blocked using|rejected using|listed (?:at|by|in|on)|black ?list(?:ed)? (?:at|by|in)|list(?:ed)? in an? rbl at|found on)\s+(?:the\s+)?([a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+|spamhaus|spamcop|barracuda|sorbs)\b`)
 })

@@ -13,9 +13,9 @@ import (
 //	  text   listed at | blocked using
 //	    | blacklisted by
 //
-// A line without indentation begins a block with its kind and name; below it
-// are fields, a key and a value each, indented by two blanks. A line indented
-// further goes on with the value above it.
+// A line without indentation begins a block with its kind and name; below it are fields,
+// a key and a value each, indented by two blanks. A line that is indented further
+// continues the value above it.
 
 // block is one block of a data file.
 type block struct {

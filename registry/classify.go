@@ -16,26 +16,24 @@ import (
 //go:embed rules.txt
 var rulesText string
 
-// Rules decide the reason of a failure. Evidence is asked in the order of what
-// it is worth:
+// Rules decide the reason of a failure. Evidence is tried in the order of its value:
 //
 //  1. a code that only its provider uses, with the provider's meaning;
-//  2. rules with tags of operators and with whole phrases, in their order;
+//  2. rules with tags of operators and with whole phrases, in the order of the file;
 //  3. an enhanced code with a meaning of its own, as the provider uses it;
-//  4. weak rules: single words, and words that say no more than no;
-//  5. codes that say little: X.7.1, X.3.0, a reply code alone.
+//  4. weak rules: single words, and words that only express a refusal;
+//  5. unspecific codes: X.7.1, X.3.0, a reply code alone.
 //
-// Where a reply passes another one on, the inner one is asked first: it is the
-// cause. Last the stage is asked whether it can be so, see atStage. What
-// nothing decides is unknown.
+// When a reply passes another one on, the inner one is tried first: it is the cause.
+// Finally the stage is checked, see atStage. A failure without any evidence is unknown.
 //
 // Rules are safe for use by several goroutines.
 type Rules struct {
 	rules   []rule
 	phrases *phrases
 	always  ruleSet  // rules without text
-	weak    ruleSet  // rules that are asked after codes
-	from    []uint32 // phrase → where in of the rules begin that it makes worth asking
+	weak    ruleSet  // rules that are tried after codes
+	from    []uint32 // by phrase: index in of at which the rules to try begin
 	of      []uint16
 	asked   map[string]bool // providers that rules name
 	version func() string
@@ -49,10 +47,10 @@ type ruleSet [maxRules / 64]uint64
 
 func (s *ruleSet) add(i int) { s[i/64] |= 1 << (i % 64) }
 
-// method is part of the version: it changes with the order of evidence.
+// method is part of the version. It changes whenever the order of evidence does.
 const method = "7"
 
-// defaultRules compiles the embedded rules when they are first needed.
+// defaultRules compiles the embedded rules on first use.
 var defaultRules = sync.OnceValue(func() *Rules {
 	rules, err := compileRules(source{"rules.txt", rulesText})
 	if err != nil {
@@ -61,11 +59,11 @@ var defaultRules = sync.OnceValue(func() *Rules {
 	return rules
 })
 
-// DefaultRules returns the rules that come with mailfail.
+// DefaultRules returns the built-in rules.
 func DefaultRules() *Rules { return defaultRules() }
 
-// LoadRules returns the rules of a file, asked first, followed by those that
-// come with mailfail. The file has the same form as rules.txt in this folder.
+// LoadRules returns the rules of a file, which are tried first, followed by the built-in
+// ones. The file has the same form as rules.txt in this folder.
 func LoadRules(path string) (*Rules, error) {
 	text, err := readRules(path)
 	if err != nil {
@@ -78,11 +76,11 @@ func LoadRules(path string) (*Rules, error) {
 	return rules, nil
 }
 
-// maxRulesSize is many times what the rules that come with mailfail have.
+// maxRulesSize is many times the size of the built-in rules.
 const maxRulesSize = 4 << 20
 
-// readRules reads a file of rules, which may be a pipe or, by mistake, a device
-// that never ends.
+// readRules reads a file of rules. The path may be a pipe or, by mistake, a device that
+// never ends.
 func readRules(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -96,7 +94,7 @@ func readRules(path string) ([]byte, error) {
 	return text, err
 }
 
-// source is a text of rules and where it comes from.
+// source is a text of rules and its origin.
 type source struct{ name, text string }
 
 func compileRules(sources ...source) (*Rules, error) {
@@ -131,7 +129,7 @@ func compileRules(sources ...source) (*Rules, error) {
 	return r, nil
 }
 
-// version is a hash of all that decides.
+// version returns a hash of all data that decides.
 func version(sources []source) string {
 	hash := sha256.New()
 	io.WriteString(hash, method)
@@ -139,14 +137,14 @@ func version(sources []source) string {
 		fmt.Fprintf(hash, "%d\n", len(s.text))
 		io.WriteString(hash, s.text)
 	}
-	for _, text := range tableTexts() { // codes decide where no rule does
+	for _, text := range tableTexts() { // codes decide if no rule does
 		fmt.Fprintf(hash, "%d\n", len(text))
 		io.WriteString(hash, text)
 	}
 	return hex.EncodeToString(hash.Sum(nil)[:6])
 }
 
-// index notes which rules each phrase makes worth asking.
+// index notes which rules to try for each phrase.
 func (r *Rules) index(phrases int) {
 	r.from = make([]uint32, phrases+1)
 	for i := range r.rules {
@@ -180,13 +178,13 @@ func (r *Rules) index(phrases int) {
 // Version changes whenever the same failure might get another reason.
 func (r *Rules) Version() string { return r.version() }
 
-// Asks reports whether a reason may depend on this provider: on all that no rule and
-// no code of a vendor names it depends in the same way.
+// Asks reports whether a reason may depend on this provider. All providers that no rule
+// and no code of a vendor names are treated alike.
 func (r *Rules) Asks(provider string) bool { return r.asked[provider] || codes().providers[provider] }
 
-// Classify returns the reason of f and what it rests on. Equal failures have
-// equal verdicts. The rule is the name of one in a rules file, or "code 5.1.1"
-// where a code decided, or "" for the reason "unknown".
+// Classify returns the reason of f and the evidence for it. Equal failures have equal
+// verdicts. Verdict.Rule is the name of a rule in a rules file, "code 5.1.1" if a code
+// decided, or "" for the reason "unknown".
 func (r *Rules) Classify(f Failure) Verdict {
 	var buf [maxText]byte
 	if len(f.Signature) > maxText {
@@ -205,9 +203,9 @@ func (r *Rules) Classify(f Failure) Verdict {
 	return atStage(&f, v, text)
 }
 
-// withoutFrame returns a reply without the words that name the command it answers,
-// in brackets at its end: "(in reply to RCPT TO command)" of Postfix, "(UNKNOWN
-// command)". They are the sender's, not of the server.
+// withoutFrame removes the words in parentheses at the end of a reply that name the
+// command it answers: "(in reply to RCPT TO command)" of Postfix, "(UNKNOWN command)".
+// The sender's MTA wrote them, not the server.
 func withoutFrame(text []byte) []byte {
 	if i := bytes.LastIndexByte(text, '('); i > 0 && bytes.HasSuffix(text, []byte(" command)")) {
 		return bytes.TrimRight(text[:i], " ")
@@ -215,12 +213,12 @@ func withoutFrame(text []byte) []byte {
 	return text
 }
 
-// senderFrame is how Postfix refuses a sender.
+// senderFrame is the text with which Postfix refuses a sender.
 const senderFrame = "sender address rejected: "
 
-// senderRefused decides about a refused sender by what is said behind the
-// refusal, as far as that is clear: "Sender address rejected: too many messages
-// in an hour". Where it names an address or domain, it means the sender's.
+// senderRefused decides about a refused sender by the text after the refusal, if that is
+// clear: "Sender address rejected: too many messages in an hour". An address or domain in
+// that text is the sender's.
 func (r *Rules) senderRefused(f *Failure, text []byte) Verdict {
 	i := bytes.Index(text, []byte(senderFrame))
 	if i < 0 {
@@ -230,18 +228,18 @@ func (r *Rules) senderRefused(f *Failure, text []byte) Verdict {
 	reason := atMail(v.Reason)
 	if v.DecidedBy != ByText || v.Confidence < ConfidenceMedium || reason == "policy" ||
 		reason == "bad-sender" {
-		return Verdict{} // no more than that it is refused
+		return Verdict{} // the text says only that the sender is refused
 	}
 	v.Reason = reason
 	return v
 }
 
-// causes are words that a cause follows.
+// causes are words before a cause.
 var causes = [...]string{"policy reasons: ", "policy restrictions: ", "policy: ", "policy violation: ",
 	"policy rejection: ", "reason: ", "command rejected: ", "because of ", " because "}
 
-// because decides about mail that is refused by a rule, or limited, by the cause that
-// the reply names: "refused for policy reasons: unsolicited message".
+// because returns the cause that a reply names when it refuses mail for a policy or a
+// limit: "refused for policy reasons: unsolicited message".
 func (r *Rules) because(f *Failure, v Verdict, text []byte) Verdict {
 	if v.Reason != "policy" && v.Reason != "rate-limited" || v.DecidedBy != ByText {
 		return Verdict{}
@@ -259,9 +257,8 @@ func (r *Rules) because(f *Failure, v Verdict, text []byte) Verdict {
 	return Verdict{}
 }
 
-// passedOn finds the reply of another server in a reply, and where it begins.
-// A text that does not begin with a code is the frame that a log puts around
-// the reply.
+// passedOn finds the reply of another server within a reply, and its offset. It ignores a
+// text that does not begin with a code: that is a log's frame around the reply.
 func passedOn(text []byte) (start int, inner []byte) {
 	if len(text) == 0 || kinds[text[0]] != isDigit {
 		return 0, nil
@@ -273,9 +270,9 @@ func passedOn(text []byte) (start int, inner []byte) {
 	return bytes.Index(text, inner), inner
 }
 
-// forwarded decides about a reply that passes another one on: by the inner one
-// as far as it says more than the words around it. That the message expired is
-// how it ended, not why.
+// forwarded decides about a reply that passes another one on: by the inner one, if that
+// is more specific than the words around it. That the message expired is only how it
+// ended, not why.
 func (r *Rules) forwarded(f *Failure, outer, inner []byte) Verdict {
 	in := Failure{Source: f.Source}
 	reply := ParseReply(inner)
@@ -289,12 +286,12 @@ func (r *Rules) forwarded(f *Failure, outer, inner []byte) Verdict {
 		cause.Reason = atMail(cause.Reason) // the sender's host was asked about the sender
 	}
 	if f.Stage != StageUnknown && f.Stage <= StageRcpt {
-		return atStage(f, cause, inner) // at this stage the remote could not know it
+		return atStage(f, cause, inner) // before DATA, the remote could not know the message
 	}
 	return cause
 }
 
-// decide asks the evidence in its order.
+// decide tries the evidence in its order.
 func (r *Rules) decide(f *Failure, text []byte) Verdict {
 	if v := ownCode(f); v.Reason != "" {
 		return v
@@ -311,7 +308,7 @@ func (r *Rules) decide(f *Failure, text []byte) Verdict {
 		}
 		return v
 	}
-	// X.5.0 and X.5.1 are given to anything
+	// Servers use X.5.0 and X.5.1 for any failure.
 	if specific && !(code.Reason == "syntax" && code.DecidedBy == ByCode) {
 		return code
 	}
@@ -325,8 +322,8 @@ func (r *Rules) decide(f *Failure, text []byte) Verdict {
 	return code
 }
 
-// worth returns the rules that one of their phrases, or none, makes worth
-// asking.
+// worth returns the rules to try: those without a phrase, and those of the phrases in the
+// text.
 func (r *Rules) worth(found *found) ruleSet {
 	ask := r.always
 	for w, word := range found.phraseSet[:(len(r.from)+62)/64] {
@@ -340,8 +337,8 @@ func (r *Rules) worth(found *found) ruleSet {
 	return ask
 }
 
-// contested reports whether a phrase of the text speaks for another reason than
-// the rule that decides, and no code of the text for that one.
+// contested reports whether the text also matches a rule for another reason than the one
+// that decides.
 func (r *Rules) contested(f *Failure, found *found, ask *ruleSet, by *rule) bool {
 	for w, word := range ask[:(len(r.rules)+63)/64] {
 		for word &^= r.weak[w]; word != 0; word &= word - 1 {
@@ -355,7 +352,7 @@ func (r *Rules) contested(f *Failure, found *found, ask *ruleSet, by *rule) bool
 	return false
 }
 
-// first returns the first rule that holds, of the weak ones or of the others.
+// first returns the first rule that matches, among the weak ones or among the others.
 func (r *Rules) first(f *Failure, found *found, ask *ruleSet, weak bool) *rule {
 	for w, word := range ask[:(len(r.rules)+63)/64] {
 		if weak {
@@ -372,14 +369,14 @@ func (r *Rules) first(f *Failure, found *found, ask *ruleSet, weak bool) *rule {
 	return nil
 }
 
-// ByCode returns the reason that the codes of f alone stand for, and whether
-// they have a meaning of their own. Where it differs from Classify's the text or
-// the stage speaks against the code.
+// ByCode returns the reason that the codes of f alone stand for, and whether they have a
+// specific meaning. If it differs from Classify's reason, the text or the stage
+// contradicts the code.
 func (r *Rules) ByCode(f Failure) (v Verdict, specific bool) { return r.code(&f) }
 
-// code returns the reason that the codes of f stand for, and whether it is one
-// with a meaning of its own. The status that this MTA gave is only its own
-// guess from the reply.
+// code returns the reason that the codes of f stand for, and whether it comes from a code
+// with a specific meaning. The status of this MTA is used last: the MTA derived it from
+// the reply.
 func (r *Rules) code(f *Failure) (v Verdict, specific bool) {
 	status := f.status()
 	if v, specific = enhancedReason(f.Reply, status, f.Provider); specific {

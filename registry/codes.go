@@ -1,7 +1,6 @@
-// Package registry knows what SMTP failures mean: reply codes, enhanced
-// status codes, what vendors mean by them, the reasons failures are filed
-// under, and the operators behind relay hosts. Its facts are in data files
-// beside the code.
+// Package registry explains SMTP failures: reply codes, enhanced status codes, the
+// meanings that vendors give them, the reasons by which failures are classified, and the
+// operators of relay hosts. Its facts are in data files beside the code.
 package registry
 
 import (
@@ -9,17 +8,17 @@ import (
 	"strconv"
 )
 
-// Enhanced is an enhanced mail system status code (RFC 3463), such as 5.1.1.
-// The zero value means that none was given.
+// Enhanced is an enhanced mail system status code (RFC 3463), such as 5.1.1. The zero
+// value means that there is none.
 type Enhanced struct {
 	Class           uint8 // 2, 4 or 5
 	Subject, Detail uint16
 }
 
-// IsZero reports whether no code was given.
+// IsZero reports whether there is no code.
 func (e Enhanced) IsZero() bool { return e.Class == 0 }
 
-// String returns the code as it is written, or "" when none was given.
+// String returns the code as it is written, or "" without a code.
 func (e Enhanced) String() string {
 	if e.IsZero() {
 		return ""
@@ -27,17 +26,16 @@ func (e Enhanced) String() string {
 	return fmt.Sprintf("%d.%d.%d", e.Class, e.Subject, e.Detail)
 }
 
-// ParseEnhanced reads a code that is all of s. RFC 3463 section 2 allows the
-// classes 2, 4 and 5, and subject and detail of one to three digits without
-// leading zeros; whatever else looks like one (5.01.1, 5.1) is none.
+// ParseEnhanced parses a string that contains only a code. RFC 3463 section 2 allows the
+// classes 2, 4 and 5, and a subject and a detail of one to three digits without leading
+// zeros; similar strings (5.01.1, 5.1) are not codes.
 func ParseEnhanced(s string) (Enhanced, bool) {
 	e, n := ScanEnhanced([]byte(s))
 	return e, n > 0 && n == len(s)
 }
 
-// ScanEnhanced reads a code at the beginning of b and returns its length, 0
-// when there is none. A code must not run on into another digit or another
-// number (5.1.1.4, 5.1.1000).
+// ScanEnhanced parses a code at the beginning of b and returns its length, 0 without a
+// code. A code must not be followed by another digit or number (5.1.1.4, 5.1.1000).
 func ScanEnhanced(b []byte) (Enhanced, int) {
 	if len(b) < 5 || b[1] != '.' || b[0] != '2' && b[0] != '4' && b[0] != '5' {
 		return Enhanced{}, 0
@@ -70,8 +68,8 @@ func scanNumber(b []byte) (v uint16, n int) {
 	return v, n
 }
 
-// Code joins a reply code and an enhanced code the way reports show them:
-// "550 5.1.1", "550", "5.4.4", or "" when neither was given.
+// Code joins a reply code and an enhanced code as reports show them: "550 5.1.1", "550",
+// "5.4.4", or "" without any code.
 func Code(reply uint16, e Enhanced) string {
 	switch {
 	case reply == 0:

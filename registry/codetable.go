@@ -36,22 +36,22 @@ type Entry struct {
 	Name        string // a headline in plain words
 	Registered  string // IANA's name of an enhanced code
 	Standing    string // of a reply code: standard, extension, folk, vendor
-	Reason      Reason // what the code alone stands for; "" when it says too little
+	Reason      Reason // the reason of the code alone; "" when the code is unspecific
 	Brief       string // one line of advice
 	Meaning     string // what happened
-	Cause       string // what it usually comes from
-	Action      string // what the sender's postmaster does
-	Recipient   string // what the recipient's side does
-	Basic       string // reply codes IANA lists beside an enhanced code
+	Cause       string // its usual cause
+	Action      string // what the sender's postmaster can do
+	Recipient   string // what the recipient's side can do
+	Basic       string // reply codes that IANA lists beside an enhanced code
 	Status      string // of a phrase: the enhanced code it belongs to
 	Reference   string
 	Notes       []string
-	Unconfirmed bool // known from hearsay only
+	Unconfirmed bool // known only from unofficial sources
 
 	rule string // names the entry in a Verdict
 }
 
-// Vendor is what one operator or product means by a code.
+// Vendor is the meaning that one operator or product gives to a code.
 type Vendor struct {
 	Name        string // "Gmail", "Exchange Online", "Postfix"
 	Provider    string // as Provider returns it; "" for software
@@ -63,14 +63,14 @@ type Vendor struct {
 	Reference   string
 	Unconfirmed bool
 
-	reply    uint16 // 0: whatever the reply
+	reply    uint16 // 0: any reply code
 	enhanced enhancedPattern
 	coded    bool   // enhanced is set
 	tag      string // the rest of Code, in lower case
 	rule     string // names the row in a Verdict
 }
 
-// table holds everything the registry knows of codes.
+// table is the registry's knowledge of codes.
 type table struct {
 	enhanced  map[uint32]*Entry // subject and detail
 	subjects  [10]*Entry
@@ -81,11 +81,11 @@ type table struct {
 	phrases   *phrases
 	phraseOf  []*Entry // phrase → entry
 	vendors   []*Vendor
-	byCode    map[uint32][]*Vendor // with one subject and detail
+	byCode    map[uint32][]*Vendor // rows of one subject and detail
 	byRange   []*Vendor
-	byReply   map[uint16][]*Vendor // without an enhanced code
-	order     []*Entry             // all, as the files have them
-	providers map[string]bool      // that have vendor rows
+	byReply   map[uint16][]*Vendor // rows without an enhanced code
+	order     []*Entry             // all entries, in the order of the files
+	providers map[string]bool      // those that have vendor rows
 }
 
 func enhancedKey(subject, detail uint16) uint32 { return uint32(subject)<<16 | uint32(detail) }
@@ -98,7 +98,7 @@ var codes = sync.OnceValue(func() *table {
 	return t
 })
 
-// tableTexts returns the data that decides where no rule does.
+// tableTexts returns the data that decides when no rule does.
 func tableTexts() []string { return []string{enhancedText, replyText, vendorText} }
 
 func parseTable() (*table, error) {
@@ -141,7 +141,7 @@ func parseTable() (*table, error) {
 	return t, t.readVendors()
 }
 
-// newEntry reads a block; what it leaves out comes from its reason.
+// newEntry reads a block. Fields that it lacks come from its reason.
 func newEntry(b *block) (*Entry, error) {
 	e := &Entry{Code: b.name}
 	fields := map[string]*string{
@@ -162,7 +162,7 @@ func newEntry(b *block) (*Entry, error) {
 		case "unconfirmed":
 			e.Unconfirmed = true
 		case "match":
-			e.Notes = append(e.Notes, "match "+f.value) // taken away by indexPhrases
+			e.Notes = append(e.Notes, "match "+f.value) // indexPhrases removes it
 		default:
 			p, ok := fields[f.key]
 			if !ok {
@@ -247,7 +247,7 @@ func (t *table) indexPhrases() error {
 	return err
 }
 
-// vendorProviders maps vendors of vendor.csv to providers of another name.
+// vendorProviders maps vendors of vendor.csv to providers that have another name.
 var vendorProviders = map[string]string{"Gmail": "Google", "Exchange Online": "Microsoft",
 	"Outlook.com": "Microsoft", "Cisco ESA": "Cisco", "MessageLabs": "Broadcom"}
 
@@ -298,9 +298,9 @@ func (t *table) readVendors() error {
 	return nil
 }
 
-// parseCode takes a vendor's spelling apart: a reply code, an enhanced code or
-// a range of them, and the vendor's own tag. "defer (-53)" and "map 450 ->
-// 4.2.0" are tags as a whole.
+// parseCode parses a vendor's spelling: a reply code, an enhanced code or a range of
+// them, and the vendor's own tag. "defer (-53)" and "map 450 -> 4.2.0" are tags as a
+// whole.
 func (v *Vendor) parseCode() {
 	words := strings.Fields(v.Code)
 	var tag []string
@@ -323,9 +323,9 @@ func (v *Vendor) parseCode() {
 	}
 }
 
-// LookupEnhanced returns the entry of an enhanced code. A detail that is not
-// registered is explained by its subject's general code, an unknown subject by
-// X.0.0 (RFC 3463 section 2); exact is false then.
+// LookupEnhanced returns the entry of an enhanced code. For a detail that is not
+// registered it returns the subject's general code, for an unknown subject X.0.0 (RFC
+// 3463 section 2); exact is false then.
 func LookupEnhanced(e Enhanced) (entry *Entry, exact bool) {
 	t := codes()
 	if entry, ok := t.enhanced[enhancedKey(e.Subject, e.Detail)]; ok {
@@ -337,8 +337,9 @@ func LookupEnhanced(e Enhanced) (entry *Entry, exact bool) {
 	return t.enhanced[0], false
 }
 
-// LookupReply returns the entry of a reply code; of one that nobody defined,
-// the entry of its class, with exact false. It is nil when code is not that of a reply.
+// LookupReply returns the entry of a reply code. For a code that is not defined it
+// returns the entry of the class, with exact false; for a number that is not a reply
+// code, nil.
 func LookupReply(code uint16) (entry *Entry, exact bool) {
 	t := codes()
 	if entry, ok := t.reply[code]; ok {
@@ -350,8 +351,8 @@ func LookupReply(code uint16) (entry *Entry, exact bool) {
 	return nil, false
 }
 
-// LookupClass returns the entry of a class of enhanced or of reply codes, and
-// LookupSubject that of a subject; nil when there is none.
+// LookupClass returns the entry of a class of enhanced or of reply codes; nil when there
+// is none.
 func LookupClass(kind string, class int) *Entry {
 	if class < 0 || class > 5 {
 		return nil
@@ -390,8 +391,8 @@ func Entries() []*Entry { return slices.Clone(codes().order) }
 // AllVendors returns all vendor meanings.
 func AllVendors() []*Vendor { return slices.Clone(codes().vendors) }
 
-// match reports whether the vendor's code is this one. A tag must be looked
-// for in the text by the caller.
+// match reports whether the vendor's code matches these codes. The caller must look for a
+// tag in the text.
 func (v *Vendor) match(reply uint16, e Enhanced) bool {
 	if v.reply != 0 && reply != 0 && v.reply != reply || v.reply != 0 && reply == 0 && !v.coded {
 		return false
@@ -402,10 +403,10 @@ func (v *Vendor) match(reply uint16, e Enhanced) bool {
 	return v.reply != 0
 }
 
-// Vendors returns what vendors mean by a pair of codes, of which one may be
-// missing. text, when given, is the reply: meanings that depend on a tag in it
-// are returned only when it has the tag, and meanings of a reply code alone
-// only when there is no enhanced code.
+// Vendors returns the meanings that vendors give to a pair of codes, one of which may be
+// missing. text, when given, is the reply: meanings that depend on a tag are returned
+// only if text contains the tag, and meanings of a reply code alone only if there is no
+// enhanced code.
 func Vendors(reply uint16, e Enhanced, text string) []*Vendor {
 	t := codes()
 	folded := string(appendFolded(nil, text))
@@ -431,8 +432,8 @@ func Vendors(reply uint16, e Enhanced, text string) []*Vendor {
 	return list
 }
 
-// VendorsByTag returns the vendors' words that are not codes, like Exim's
-// "defer (-53)", that text holds.
+// VendorsByTag returns the vendor rows without a code, like Exim's "defer (-53)", whose
+// tag is in text.
 func VendorsByTag(text string) []*Vendor {
 	folded := string(appendFolded(nil, text))
 	var list []*Vendor
@@ -444,8 +445,8 @@ func VendorsByTag(text string) []*Vendor {
 	return list
 }
 
-// providerVendor returns what the provider means by the codes: its row with
-// the same reply code before one without.
+// providerVendor returns the provider's meaning of the codes, or nil. A row with the same
+// reply code is preferred to one without.
 func providerVendor(reply uint16, e Enhanced, provider string) *Vendor {
 	t := codes()
 	if provider == "" || !t.providers[provider] {
@@ -473,9 +474,9 @@ func providerVendor(reply uint16, e Enhanced, provider string) *Vendor {
 	return nil
 }
 
-// ownCode returns what the provider means by a code that is its own: one that
-// the registry of codes does not have, or has with another meaning. Providers
-// count up from the last registered details, X.1.10 and X.7.19.
+// ownCode returns the provider's meaning of a code of its own: the registry of codes does
+// not have it, or has it with another meaning. Providers count up from the last
+// registered details, X.1.10 and X.7.19.
 func ownCode(f *Failure) Verdict {
 	e := f.Enhanced
 	if e.Class == 2 || e.Detail < 20 && !(e.Subject == 1 && e.Detail >= 10) {
@@ -485,7 +486,7 @@ func ownCode(f *Failure) Verdict {
 		return Verdict{v.Reason, v.rule, ByProvider, ConfidenceHigh}
 	}
 	if e.Subject == 7 && e.Detail >= 500 {
-		// Only Microsoft counts so far, whoever passes it on.
+		// So far only Microsoft uses these numbers, whichever server passes them on.
 		if v := inventor(f.Reply, e); v != nil && v.Reason != "policy" {
 			return Verdict{v.Reason, v.rule, ByProvider, ConfidenceMedium}
 		}
@@ -493,7 +494,7 @@ func ownCode(f *Failure) Verdict {
 	return Verdict{}
 }
 
-// inventor returns what the vendor means who uses a code that is not registered.
+// inventor returns the row of the vendor that uses a code that is not registered, or nil.
 func inventor(reply uint16, e Enhanced) *Vendor {
 	for _, list := range [...][]*Vendor{codes().byCode[enhancedKey(e.Subject, e.Detail)], codes().byRange} {
 		for _, v := range list {
@@ -505,9 +506,8 @@ func inventor(reply uint16, e Enhanced) *Vendor {
 	return nil
 }
 
-// enhancedReason returns the reason that an enhanced code stands for, as the
-// provider uses it, and whether the code says more than which part of mail it
-// is about: X.7.1 is any refusal, X.3.0 any trouble.
+// enhancedReason returns the reason of an enhanced code, as the provider uses it, and
+// whether the code is specific: X.7.1 means any refusal, X.3.0 any trouble.
 func enhancedReason(reply uint16, e Enhanced, provider string) (v Verdict, specific bool) {
 	if e.Class == 2 || e.IsZero() {
 		return Verdict{}, false
@@ -518,8 +518,8 @@ func enhancedReason(reply uint16, e Enhanced, provider string) (v Verdict, speci
 	}
 	entry, exact := LookupEnhanced(e)
 	if !exact {
-		// Nobody registered it, so whoever uses it means what its inventor
-		// means: Exchange Online's 5.7.606 passed on by another host.
+		// It is not registered, so a host that uses it means the same as its inventor:
+		// Exchange Online's 5.7.606 passed on by another host.
 		if v := inventor(reply, e); v != nil {
 			return Verdict{v.Reason, v.rule, ByProvider, ConfidenceMedium}, true
 		}
@@ -531,7 +531,7 @@ func enhancedReason(reply uint16, e Enhanced, provider string) (v Verdict, speci
 	return Verdict{entry.Reason, entry.rule, ByCode, ConfidenceMedium}, specific
 }
 
-// replyReason returns the reason that a reply code alone stands for.
+// replyReason returns the reason of a reply code alone.
 func replyReason(reply uint16, provider string) Verdict {
 	if v := providerVendor(reply, Enhanced{}, provider); v != nil && v.Reason != "" {
 		return Verdict{v.Reason, v.rule, ByProvider, ConfidenceLow}
@@ -542,11 +542,10 @@ func replyReason(reply uint16, provider string) Verdict {
 	return Verdict{}
 }
 
-// Brief returns one line that names a failing code and one line of advice, for
-// a row of a report. The name and advice of the provider's meaning or of the
-// code are used where they stand for what the classifier found; else those of
-// the reason, because codes mislead: 550 5.1.1 for a rate limit is not an
-// unknown user.
+// Brief returns one line that names a failing code and one line of advice, for a row of a
+// report. If the provider's meaning or the code stands for the reason that the classifier
+// found, it returns their name and advice, else those of the reason, because codes
+// mislead: 550 5.1.1 for a rate limit is not an unknown user.
 func Brief(reply uint16, enhanced Enhanced, provider string, reason Reason) (name, advice string) {
 	info := reason.Info()
 	if v := providerVendor(reply, enhanced, provider); v != nil && v.Reason == reason &&
@@ -565,11 +564,10 @@ func Brief(reply uint16, enhanced Enhanced, provider string, reason Reason) (nam
 	return info.Name, info.Brief
 }
 
-// maxBrief is the width of a line of a report that names a code.
+// maxBrief is the width of a report line that names a code, in bytes.
 const maxBrief = 72
 
-// VendorProvider returns the provider that a vendor of vendor.csv stands for,
-// "" for software.
+// VendorProvider returns the provider of a vendor in vendor.csv, "" for software.
 func VendorProvider(vendor string) string {
 	for _, v := range codes().vendors {
 		if v.Name == vendor {

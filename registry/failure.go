@@ -1,20 +1,20 @@
 package registry
 
-// Failure is what is known of one failure, as far as its reason depends on it.
+// Failure describes one failure, with everything on which its reason depends.
 type Failure struct {
 	Provider  string // of the relay, see Provider; "" when there was no relay
-	Reply     uint16 // 0 when none was given
+	Reply     uint16 // 0 without a reply code
 	Enhanced  Enhanced
-	MTAStatus Enhanced // the status this MTA gave it (Postfix dsn=)
+	MTAStatus Enhanced // the status that this MTA gave it (Postfix dsn=)
 	Stage     Stage
 	Source    Source
-	Signature string // of the reply text, see Signature
+	Signature string // of the reply text, see AppendSignature
 }
 
-// Reason is the class a failure is filed under, one of a fixed list.
+// Reason is the class of a failure, one of a fixed list.
 type Reason string
 
-// Verdict is what Classify found: a reason, and what it rests on.
+// Verdict is the result of Classify: a reason and the evidence for it.
 type Verdict struct {
 	Reason     Reason
 	Rule       string // the name of the rule or code that decided, see Classify
@@ -22,9 +22,8 @@ type Verdict struct {
 	Confidence Confidence
 }
 
-// FailureOf returns the failure that a reply makes, as far as the reply, the
-// relay that gave it and the stage decide. The reply may be wrapped, see
-// ParseReply.
+// FailureOf returns the failure that a reply describes, from the reply, the relay that
+// gave it and the stage. The reply may be wrapped, see ParseReply.
 func FailureOf(text, relay string, stage Stage) Failure {
 	r := ParseReply([]byte(text))
 	text = string(Unwrap([]byte(text)))

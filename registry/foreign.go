@@ -8,27 +8,27 @@ import (
 	"unicode/utf8"
 )
 
-// Foreign is text that strangers wrote: addresses, host names, replies, and the
-// names of files. It may contain escape sequences, bidirectional controls
-// (CVE-2021-42574) and markup, so only a renderer turns it into output, each in
-// its own way: see package templates.
+// Foreign is text that strangers wrote: addresses, host names, replies, and the names of
+// files. It may contain escape sequences, bidirectional controls (CVE-2021-42574) and
+// markup, so only a renderer turns it into output, each in its own way: see package
+// templates.
 //
-// A forgotten place does no harm. Where a string is wanted, a Foreign does not
-// compile; package fmt and the template packages print it by String; and
-// encoding/json writes it by MarshalJSON. The raw text is what Raw returns: no
-// other package converts a Foreign, which a test of cmd/mailfail checks.
+// A missing conversion is safe: a Foreign does not compile in place of a string; package
+// fmt and the template packages print it by String; and encoding/json writes it by
+// MarshalJSON. Raw returns the raw text. No other package may convert a Foreign, which a
+// test of cmd/mailfail checks.
 type Foreign string
 
-// Raw returns the text as it was written, for comparing, storing and looking
-// up. It is never printed.
+// Raw returns the unchanged text, for comparing, storing and looking up. It must never be
+// printed.
 func (f Foreign) Raw() string { return string(f) }
 
-// String returns the text fit for a terminal or a mail: a character that would
-// be obeyed or hidden instead of shown is written as an escape. These are
-// control, format and private-use characters, line separators, unassigned code
-// points, letters without a shape, invalid UTF-8 (as \xNN), and combining marks
-// beyond the third on one letter. Backslashes stay as they are, since logs are
-// full of them; the result is for reading, not for decoding.
+// String returns the text in a form that is safe in a terminal or a mail: a character
+// that the terminal would interpret or hide is written as an escape. These are control,
+// format and private-use characters, line separators, unassigned code points, letters
+// without a shape, invalid UTF-8 (as \xNN), and combining marks beyond the third on one
+// letter. Backslashes stay as they are, because logs are full of them: the result is for
+// reading, not for decoding.
 func (f Foreign) String() string {
 	s := string(f)
 	i := 0
@@ -72,14 +72,14 @@ func (f Foreign) String() string {
 	return b.String()
 }
 
-// MarshalJSON writes the text as a JSON string in which everything that String
-// escapes is \uXXXX.
+// MarshalJSON writes the text as a JSON string with the characters that String escapes as
+// \uXXXX.
 func (f Foreign) MarshalJSON() ([]byte, error) {
 	return AppendJSON(nil, string(f)), nil
 }
 
-// AppendJSON appends s as a JSON string that may be shown on a terminal:
-// characters that would be obeyed or hidden are \uXXXX, invalid UTF-8 is U+FFFD.
+// AppendJSON appends s as a JSON string that is safe on a terminal: characters that it
+// would interpret or hide are \uXXXX, invalid UTF-8 is U+FFFD.
 func AppendJSON(b []byte, s string) []byte {
 	b = append(b, '"')
 	seen := visible{marks: maxMarks}
@@ -101,16 +101,15 @@ func AppendJSON(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// EscapeJSON returns a JSON text in which the characters that would be obeyed
-// or hidden are \uXXXX. Outside of strings JSON has only ASCII, so nothing else
-// changes.
+// EscapeJSON returns a JSON text in which the characters that a terminal would interpret
+// or hide are \uXXXX. Outside of strings JSON has only ASCII, so nothing else changes.
 func EscapeJSON(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	var seen visible
 	for i := 0; i < len(text); {
 		if c := text[i]; c == '\n' || c == '\t' || c >= ' ' && c < 0x7f {
 			if seen.marks = 0; c == '"' {
-				seen.marks = maxMarks // a mark at the beginning would sit on the quote
+				seen.marks = maxMarks // a mark at the beginning would combine with the quote
 			}
 			out = append(out, c)
 			i++
@@ -134,14 +133,14 @@ func appendJSONRune(b []byte, r rune, shown bool) []byte {
 	return fmt.Appendf(b, `\u%04x\u%04x`, hi, lo)
 }
 
-// maxMarks is how many combining marks a letter may have. Hebrew and Thai need
-// three; more of them cover the lines above and below.
+// maxMarks is how many combining marks a letter may have. Hebrew and Thai need three;
+// more of them cover the lines above and below.
 const maxMarks = 3
 
-// visible decides for one character after the other whether it can be shown.
+// visible decides character by character which ones may be shown.
 type visible struct{ marks int }
 
-// shows reports whether r is seen as itself, and nothing else happens.
+// shows reports whether r is displayed as itself, without side effects.
 func (v *visible) shows(r rune) bool {
 	if r < 0x80 {
 		v.marks = 0

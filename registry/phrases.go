@@ -12,30 +12,30 @@ import (
 	"unicode/utf8"
 )
 
-// phrases finds which of many phrases a text holds, in one pass over it.
-// Phrases are lower case. A phrase stands for whole words: "full" is not found
-// in "fully", unless it is written "full*"; "*full" is found in "overfull".
+// phrases finds in one pass which phrases a text contains. Phrases are lower case. A
+// phrase stands for whole words: "full" is not found in "fully", unless it is written
+// "full*"; "*full" is found in "overfull".
 //
-// They are a sorted list: one binary search leads to the last phrase that is not
-// behind the text in that order, and every phrase that the text begins with is
-// that one or a beginning of it. That needs no tables to be built when the program
-// starts, which costs more than most questions to it.
+// Phrases are a sorted list. One binary search finds the last phrase that does not sort
+// after the text. Every phrase with which the text begins is that one, or a prefix of it.
+// So the program builds no tables when it starts, which would cost more than most
+// queries.
 type phrases struct {
-	words sortedPhrases // that begin where a word does
-	open  sortedPhrases // that may begin within a word
+	words sortedPhrases // phrases that begin where a word does
+	open  sortedPhrases // phrases that may begin within a word
 }
 
-// sortedPhrases are phrases in the order of their texts.
+// sortedPhrases are phrases sorted by their texts.
 type sortedPhrases struct {
 	list  []phrase
 	heads []uint64                         // the first bytes of each, see headOf
 	first [256][2]uint16                   // byte → range of the phrases that begin with it
 	pairs [pairBytes * pairBytes][2]uint16 // two common bytes → range
-	short bool                             // there are phrases of one byte
+	short bool                             // some phrases have one byte
 }
 
-// pairBytes is how many bytes pairOf numbers: letters, digits and the blank,
-// from 1; 0 stands for all others.
+// pairBytes is the number of byte classes in pairOf: letters, digits and the blank from
+// 1; 0 stands for all others.
 const pairBytes = 38
 
 var pairOf = func() (of [256]uint8) {
@@ -45,16 +45,16 @@ var pairOf = func() (of [256]uint8) {
 	return of
 }()
 
-// phrase is one phrase with its ends.
+// phrase is one phrase and how it may end.
 type phrase struct {
 	text    string
 	index   uint16
-	words   uint16 // how many it has
-	shorter int16  // the longest other phrase that it begins with, none -1
+	words   uint16 // number of words
+	shorter int16  // the longest other phrase that is a prefix of it, none -1
 	openEnd bool   // may end within a word
 }
 
-// maxPhrases and maxText bound what a search needs on the stack.
+// maxPhrases and maxText bound the memory that a search needs on the stack.
 const (
 	maxPhrases = 8192
 	maxText    = 2048
@@ -66,19 +66,20 @@ type phraseSet [maxPhrases / 64]uint64
 func (s *phraseSet) add(i uint16)      { s[i/64] |= 1 << (i % 64) }
 func (s *phraseSet) has(i uint16) bool { return s[i/64]&(1<<(i%64)) != 0 }
 
-// found is what of a list of phrases a text holds, and where.
+// found holds the phrases that a text contains, and their positions.
 type found struct {
 	phraseSet
 	hits [maxHits]hit
-	n    int // how many hits there are; more than maxHits are not kept
+	n    int // number of hits; more than maxHits are not kept
 }
 
-// hit is a phrase in a text, with its first and last word. Words are counted
-// from the beginning; a comma counts as some, and a new sentence begins far away.
+// hit is a phrase in a text, with the numbers of its first and last word. Words are
+// counted from the beginning of the text; a comma counts as several words, and the end of
+// a sentence as many.
 type hit struct{ phrase, first, last uint16 }
 
-// maxHits is more than a reply of a few lines has. sentenceWords is how far
-// apart the subject of a sentence and what is said of it may stand.
+// maxHits is more than a reply of a few lines has. sentenceWords is how many words apart
+// the subject of a sentence and its predicate may be.
 const (
 	maxHits       = 160
 	nextSentence  = 64
@@ -86,15 +87,15 @@ const (
 	sentenceWords = 6
 )
 
-// near reports whether a phrase of each set stands in one sentence, with few
-// words between them.
+// near reports whether one sentence contains a phrase of each set, with few words between
+// them.
 func (f *found) near(a, b *phraseSet) bool {
 	for i, x := range f.hits[:f.n] {
 		inA, inB := a.has(x.phrase), b.has(x.phrase)
 		if !inA && !inB {
 			continue
 		}
-		for _, y := range f.hits[i+1 : f.n] { // they are in the order of their first words
+		for _, y := range f.hits[i+1 : f.n] { // hits are in the order of their first words
 			if y.first > x.last+sentenceWords {
 				break
 			}
@@ -139,7 +140,7 @@ func newPhrases(texts []string) (*phrases, error) {
 	return p, nil
 }
 
-// headOf returns the first bytes of a text as a number that sorts as they do.
+// headOf returns the first bytes of a text as a number with the same order.
 func headOf[T string | []byte](text T) uint64 {
 	if len(text) >= 8 {
 		return uint64(text[0])<<56 | uint64(text[1])<<48 | uint64(text[2])<<40 | uint64(text[3])<<32 |
@@ -150,8 +151,8 @@ func headOf[T string | []byte](text T) uint64 {
 	return binary.BigEndian.Uint64(head[:])
 }
 
-// sort puts the phrases in the order of their texts. Most are distinguished by their
-// heads, and only those move while sorting: every start of the program waits for this.
+// sort sorts the phrases by their texts. Most differ in their heads, and only the heads
+// are moved while sorting: every start of the program waits for this.
 func (s *sortedPhrases) sort() {
 	type place struct {
 		head  uint64
@@ -176,7 +177,8 @@ func (s *sortedPhrases) sort() {
 	s.index()
 }
 
-// index notes where the phrases of each beginning are, and which begin others.
+// index notes the range of phrases for each first byte and pair, and which phrases are
+// prefixes of others.
 func (s *sortedPhrases) index() {
 	before := int16(-1)
 	for i := range s.list {
@@ -204,7 +206,7 @@ func (s *sortedPhrases) begins(i, j int) bool {
 	return differ == 0 && strings.HasPrefix(s.list[j].text, s.list[i].text)
 }
 
-// extend adds i, which is behind it, to a range.
+// extend adds i, which follows the range, to it.
 func extend(r *[2]uint16, i int) {
 	if r[1] == 0 {
 		r[0] = uint16(i)
@@ -212,7 +214,7 @@ func extend(r *[2]uint16, i int) {
 	r[1] = uint16(i + 1)
 }
 
-// pairNumber returns the number of two bytes that pairOf numbers, 0 unless both are common.
+// pairNumber returns the number of a pair of bytes, 0 unless pairOf numbers both.
 func pairNumber(a, b uint8) int {
 	if a == 0 || b == 0 {
 		return 0
@@ -230,7 +232,7 @@ func (p *phrases) find(text []byte, f *found) {
 		}
 		if word && !within {
 			words++
-			masked := i > 0 && text[i-1] == '{' // it is no word
+			masked := i > 0 && text[i-1] == '{' // a placeholder is not a word
 			if r := p.words.beginning(c, pair); r[0] < r[1] && !masked {
 				p.words.at(r, text[i:], words, f)
 			}
@@ -246,16 +248,16 @@ func (p *phrases) find(text []byte, f *found) {
 	}
 }
 
-// endsSentence reports whether a sentence ends at i. Three points are those that
-// sendmail puts between an address and what is said of it.
+// endsSentence reports whether a sentence ends at i. Three points do not end one:
+// sendmail puts them between an address and the text about it.
 func endsSentence(text []byte, i int) bool {
 	c := text[i]
 	return (c == '.' || c == ';' || c == '!') && i+1 < len(text) && text[i+1] == ' ' &&
 		(i == 0 || text[i-1] != '.')
 }
 
-// beginning returns the range of the phrases that begin with a byte, and with a pair
-// of bytes where that has a number.
+// beginning returns the range of the phrases that begin with a pair of bytes, or with the
+// first byte if the pair has no number.
 func (s *sortedPhrases) beginning(c byte, pair int) [2]uint16 {
 	if pair != 0 && !s.short {
 		return s.pairs[pair]
@@ -263,7 +265,8 @@ func (s *sortedPhrases) beginning(c byte, pair int) [2]uint16 {
 	return s.first[c]
 }
 
-// at adds the phrases of a range that text begins with, in the word of that number.
+// at adds to f the phrases of a range with which text begins. word is the number of the
+// current word.
 func (s *sortedPhrases) at(r [2]uint16, text []byte, word uint16, f *found) {
 	for i := s.behind(r, text) - 1; i >= int(r[0]); i = int(s.list[i].shorter) {
 		if ph := s.list[i].text; len(ph) <= len(text) && string(text[:len(ph)]) == ph {
@@ -273,7 +276,7 @@ func (s *sortedPhrases) at(r [2]uint16, text []byte, word uint16, f *found) {
 	}
 }
 
-// behind returns the first phrase of a range that is behind text in their order.
+// behind returns the first phrase of a range that sorts after text.
 func (s *sortedPhrases) behind(r [2]uint16, text []byte) int {
 	low, high, head := int(r[0]), int(r[1]), headOf(text)
 	for low < high {
@@ -292,7 +295,8 @@ func (s *sortedPhrases) behind(r [2]uint16, text []byte) int {
 	return low
 }
 
-// add adds a phrase that text begins with, and those that begin it, the shortest first.
+// add adds a phrase with which text begins, and the phrases that are prefixes of it,
+// shortest first.
 func (s *sortedPhrases) add(i int, text []byte, word uint16, f *found) {
 	ph := &s.list[i]
 	if ph.shorter >= 0 {
@@ -312,9 +316,8 @@ func isWordByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 0x80
 }
 
-// appendFolded appends text in lower case, with Latin letters without their
-// accents and typographic apostrophes as plain ones, so that phrases need one
-// spelling.
+// appendFolded appends text in lower case, with Latin letters without accents and with
+// plain apostrophes, so that phrases need only one spelling.
 func appendFolded(dst []byte, text string) []byte {
 	for i := 0; i < len(text); i++ {
 		c := text[i]
@@ -335,7 +338,7 @@ func appendFolded(dst []byte, text string) []byte {
 	return dst
 }
 
-// folded returns a text as appendFolded does, itself where nothing changes.
+// folded returns the text as appendFolded does, without a copy if nothing changes.
 func folded(text string) string {
 	for i := range len(text) {
 		if c := text[i]; c >= 'A' && c <= 'Z' || c >= 0x80 {

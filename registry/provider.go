@@ -42,10 +42,9 @@ func parseProviders(text string) (map[string]string, error) {
 	return m, nil
 }
 
-// Provider returns the operator behind a relay host ("Google", "Microsoft"),
-// or else the relay's registrable domain in lower case; "" for no relay. A
-// port and a final dot do not matter. An IP address stands for itself, a
-// socket's path for no relay.
+// Provider returns the operator of a relay host ("Google", "Microsoft"), or else the
+// relay's registrable domain in lower case; "" for no relay. A port and a final dot are
+// ignored. For an IP address it returns the address, for the path of a socket "".
 func Provider(relay string) string {
 	host := relayHost(relay)
 	if host == "" || host[0] == '/' || host == "none" || strings.Contains(host, "/") {
@@ -70,7 +69,7 @@ func Provider(relay string) string {
 	return host
 }
 
-// operators holds the names of providers.txt.
+// operators is the set of names in providers.txt.
 var operators = sync.OnceValue(func() map[string]bool {
 	m := map[string]bool{}
 	for _, name := range providers() {
@@ -79,13 +78,13 @@ var operators = sync.OnceValue(func() map[string]bool {
 	return m
 })
 
-// Providers lists the operators that are known by name, in alphabetical order.
+// Providers returns the names of all known operators, in alphabetical order.
 func Providers() []string { return slices.Sorted(maps.Keys(operators())) }
 
-// IsProvider reports whether name is that of a known operator, not a domain.
+// IsProvider reports whether name is a known operator, not a domain.
 func IsProvider(name string) bool { return operators()[name] }
 
-// relayHost takes brackets, port and the final dot from a relay.
+// relayHost removes brackets, port and the final dot from a relay.
 func relayHost(relay string) string {
 	host := strings.ToLower(strings.TrimSpace(relay))
 	if strings.HasPrefix(host, "[") {

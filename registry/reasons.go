@@ -13,14 +13,14 @@ var reasonsText string
 // ReasonInfo explains a reason.
 type ReasonInfo struct {
 	Reason    Reason
-	Group     string // reasons of a kind: address, mailbox, content …
+	Group     string // kind of reason: address, mailbox, content …
 	Name      string // a headline
-	Incoming  string // the same of mail that this server refuses
+	Incoming  string // the headline for mail that this server refuses
 	Brief     string // one line of advice
 	Meaning   string // what happened
-	Cause     string // what it usually comes from
-	Action    string // what the sender's postmaster does
-	Recipient string // what the recipient's side does
+	Cause     string // its usual cause
+	Action    string // what the sender's postmaster can do
+	Recipient string // what the recipient's side can do
 }
 
 var reasons = sync.OnceValue(func() []ReasonInfo {
@@ -79,8 +79,8 @@ func ReasonNames() (names []string) {
 	return names
 }
 
-// Info explains the reason; one that is not in the list is explained as
-// unknown, under its own name.
+// Info explains the reason. A reason that is not in the list has the explanation of
+// "unknown", under its own name.
 func (r Reason) Info() ReasonInfo {
 	if info, ok := reasonTable()[r]; ok {
 		return *info

@@ -4,33 +4,32 @@ import "bytes"
 
 // Reply is an SMTP reply (RFC 5321 section 4.2) as a log quotes it.
 type Reply struct {
-	Code     uint16   // 0 when there is none
-	Enhanced Enhanced // RFC 2034; zero when there is none
-	Text     []byte   // whole, with the codes, as logged
+	Code     uint16   // 0 without a code
+	Enhanced Enhanced // RFC 2034; zero without a code
+	Text     []byte   // the whole text, with the codes, as logged
 }
 
-// ParseReply takes apart what a remote server said. The lines of a multi-line
-// reply may be joined by blanks (Postfix), by a literal backslash and n (Exim)
-// or by real newlines; all of them are one reply.
+// ParseReply parses the reply of a remote server. The lines of a multi-line reply may be
+// joined by blanks (Postfix), by a literal backslash and n (Exim) or by real newlines;
+// all of them are one reply.
 //
-// text must be the reply, not a whole log line: the reply code has to be its
-// first word. Before it only wrappers that cannot be mistaken are skipped:
-// quotes, parentheses and #; "SMTP;" of a Diagnostic-Code (RFC 3464 section
-// 2.3.6); "host NAME said:", "host NAME refused to talk to me:" and "host NAME
-// [IP]:"; Exchange's "[{LED=" and "<server #5.7.1 smtp;530 …>"; qmail's "Remote
-// host said:". Elsewhere three digits are a port, a count or part of a name.
+// text must be the reply, not a whole log line: the reply code has to be its first word.
+// Only unmistakable wrappers before it are skipped: quotes, parentheses and #; "SMTP;" of
+// a Diagnostic-Code (RFC 3464 section 2.3.6); "host NAME said:", "host NAME refused to
+// talk to me:" and "host NAME [IP]:"; Exchange's "[{LED=" and "<server #5.7.1 smtp;530
+// …>"; qmail's "Remote host said:". Elsewhere three digits are a port, a count or part of
+// a name.
 //
-// The enhanced code is the one behind the reply code (550 5.1.1, 550-5.1.1,
-// 550 #5.1.0, 550 [5.7.1]), else one behind the same reply code on a later
-// line, else one written with a # (qmail's "(#5.1.1)"), at the very end in
-// brackets or behind a colon. Without a reply code it must begin the text or have a #. Its class
-// may differ from the reply's (421 5.7.32, 550 4.4.7 are real).
+// The enhanced code is the one after the reply code (550 5.1.1, 550-5.1.1, 550 #5.1.0,
+// 550 [5.7.1]), else one after the same reply code on a later line, else one written with
+// a # (qmail's "(#5.1.1)"), at the very end in brackets or after a colon. Without a reply
+// code it must begin the text or have a #. Its class may differ from the reply's (421
+// 5.7.32 and 550 4.4.7 occur).
 //
-// A server that passes on another server's reply is not unwrapped, because
-// which of the two counts depends on who wrapped it; see InnerReply. The
-// exception is a wrapper without a reply code of its own ("5.1.0 - Unknown
-// address error 550-'5.2.2 …'", Cisco and Amazon SES): there the inner one is
-// the only reply.
+// A reply that passes on another server's reply is not unwrapped, because which of the
+// two counts depends on the server that wrapped it; see InnerReply. The exception is a
+// wrapper without a reply code of its own ("5.1.0 - Unknown address error 550-'5.2.2 …'",
+// Cisco and Amazon SES): there the inner one is the only reply.
 func ParseReply(text []byte) Reply {
 	r := Reply{Text: text}
 	b := afterGreeting(skipWrappers(text))
@@ -64,9 +63,8 @@ func Unwrap(text []byte) []byte {
 	return b
 }
 
-// afterGreeting returns the reply that refuses behind the first lines of a
-// greeting: "220-mailhub 421 4.2.1 Service refused". Who is greeted and
-// nothing else has not failed.
+// afterGreeting returns the refusal after the first lines of a greeting: "220-mailhub 421
+// 4.2.1 Service refused". A greeting alone is not a failure.
 func afterGreeting(b []byte) []byte {
 	if !bytes.HasPrefix(b, []byte("220-")) {
 		return b
@@ -100,8 +98,8 @@ func scanReplyCode(b []byte) (code uint16, n int) {
 	return uint16(b[0]-'0')*100 + uint16(b[1]-'0')*10 + uint16(b[2]-'0'), 3
 }
 
-// enhancedOf finds the enhanced code of a reply whose code begins b and whose
-// rest follows it.
+// enhancedOf finds the enhanced code of the reply b, whose part after the reply code is
+// rest.
 func enhancedOf(b, rest []byte) Enhanced {
 	if e, n := scanEnhancedWord(rest, false); n > 0 {
 		return e
@@ -136,8 +134,8 @@ func enhancedOf(b, rest []byte) Enhanced {
 	return Enhanced{}
 }
 
-// afterMark returns what follows a word of a filter's own before the enhanced
-// code: Barracuda's "450 cuda_nsu 4.7.1 …".
+// afterMark returns the text after a filter's own word before the enhanced code:
+// Barracuda's "450 cuda_nsu 4.7.1 …".
 func afterMark(rest []byte) []byte {
 	word, after, ok := bytes.Cut(bytes.TrimLeft(rest, " -"), []byte(" "))
 	if !ok || bytes.IndexByte(word, '_') < 1 || bytes.ContainsAny(word, "0123456789@.:") {
@@ -146,7 +144,7 @@ func afterMark(rest []byte) []byte {
 	return after
 }
 
-// startsLine reports whether a line of a reply may begin after before.
+// startsLine reports whether a line of a reply may begin after the text before.
 func startsLine(before []byte) bool {
 	switch before[len(before)-1] {
 	case ' ', '\t', '\n', '\r', ':', '"', '\'', '(':
@@ -155,9 +153,9 @@ func startsLine(before []byte) bool {
 	return bytes.HasSuffix(before, []byte(`\n`))
 }
 
-// scanEnhancedWord reads an enhanced code behind blanks, dashes, colons and
-// one opening mark, and returns the offset behind it. alone means that no
-// reply code vouches for it, so it must end like a word.
+// scanEnhancedWord reads an enhanced code after blanks, dashes, colons and opening marks,
+// and returns the offset after it. alone means that no reply code confirms it, so it must
+// end like a word.
 func scanEnhancedWord(b []byte, alone bool) (Enhanced, int) {
 	i := 0
 	for i < len(b) && (b[i] == ' ' || b[i] == '-' || b[i] == '\t' || b[i] == ':') {
@@ -173,8 +171,8 @@ func scanEnhancedWord(b []byte, alone bool) (Enhanced, int) {
 	return e, i + n
 }
 
-// endsEnhanced distinguishes a code from the beginning of a host name (5.0.2.in-addr)
-// or, when nothing vouches for it, of a version (4.9.2rc1, 2.3.4-1).
+// endsEnhanced distinguishes a code from the beginning of a host name (5.0.2.in-addr) or,
+// when no reply code confirms it, of a version (4.9.2rc1, 2.3.4-1).
 func endsEnhanced(rest []byte, alone bool) bool {
 	if len(rest) == 0 {
 		return true
@@ -193,8 +191,8 @@ func endsEnhanced(rest []byte, alone bool) bool {
 		!(c == '-' && (digit(next) || letter(next)))
 }
 
-// hashedEnhanced finds a code that is marked as one: (#5.1.1), #5.1.0. Yahoo
-// marks numbers of its own so, [#4.16.5]; RFC 3463 has the subjects 0 to 7.
+// hashedEnhanced finds a code that is marked by a #: (#5.1.1), #5.1.0. Yahoo marks
+// numbers of its own in this way, [#4.16.5]; RFC 3463 has the subjects 0 to 7.
 func hashedEnhanced(b []byte) Enhanced {
 	for {
 		i := bytes.IndexByte(b, '#')
@@ -208,7 +206,7 @@ func hashedEnhanced(b []byte) Enhanced {
 	}
 }
 
-// bracketedAtEnd finds a code that ends the text in brackets: "… (5.1.1)".
+// bracketedAtEnd finds a code in brackets at the end of the text: "… (5.1.1)".
 func bracketedAtEnd(b []byte) Enhanced {
 	b = bytes.TrimRight(b, " \t\r\n.")
 	if len(b) == 0 || b[len(b)-1] != ')' && b[len(b)-1] != ']' {
@@ -224,7 +222,7 @@ func bracketedAtEnd(b []byte) Enhanced {
 	return Enhanced{}
 }
 
-// behindColon finds a code that begins the text a server quotes from a filter:
+// behindColon finds a code at the beginning of text that a server quotes from a filter:
 // "Recipient not accepted: 5.7.1 No relaying".
 func behindColon(b []byte) Enhanced {
 	for {
@@ -239,10 +237,10 @@ func behindColon(b []byte) Enhanced {
 	}
 }
 
-// skipWrappers returns what follows the wrappers ParseReply knows.
+// skipWrappers returns the text after the wrappers that ParseReply recognizes.
 func skipWrappers(b []byte) []byte {
 	for {
-		if len(b) > 0 && digit(b[0]) { // as of most replies
+		if len(b) > 0 && digit(b[0]) { // true for most replies
 			return b
 		}
 		b = bytes.TrimLeft(b, " \t\r\n\"'(#")
@@ -277,9 +275,9 @@ func skipWrappers(b []byte) []byte {
 	}
 }
 
-// afterHost returns what a log quotes after the name of a host, nil when it
-// quotes nothing: "NAME[IP] said: ", "NAME[IP] refused to talk to me: ",
-// "NAME [IP]: ", "NAME [IP]:PORT: ".
+// afterHost returns the text that a log quotes after the name of a host, nil if it quotes
+// nothing: "NAME[IP] said: ", "NAME[IP] refused to talk to me: ", "NAME [IP]: ", "NAME
+// [IP]:PORT: ".
 func afterHost(b []byte) []byte {
 	i := bytes.IndexByte(b, ' ')
 	if i < 0 {
@@ -306,7 +304,7 @@ func afterHost(b []byte) []byte {
 	return nil
 }
 
-// innerMarks introduce a reply that is passed on inside another text.
+// innerMarks introduce a reply inside another text.
 var innerMarks = [...]string{
 	"-> ",              // Exchange Online: 550 5.7.350 Remote server returned … -> 554 5.7.1 …
 	" with: ",          // Exchange: Primary target IP address responded with: "421 …"
@@ -317,15 +315,15 @@ var innerMarks = [...]string{
 	" failure: ",       // Remote responded with failure: 552 …
 	" returned '",      // Exchange: Remote Server at x (192.0.2.1) returned '451 …'
 	" was: ",           // Exim: response to "RCPT TO:<a@b>" was: 550 …
-	" IP address: ",    // the next one, with more blanks
+	" IP address: ",    // the entry below, with more blanks
 	": \"",             // Exchange: … while communicating with primary target IP address: "421 …"
 	": '",              //
 	" response: ",      //
 	" server replied ", // Exim, ecelerity
 }
 
-// InnerReply returns the reply of another server that text passes on, without
-// the quotes around it, or nil when there is none:
+// InnerReply returns the reply of another server that text passes on, without the quotes
+// around it, or nil when text contains none:
 //
 //	451 4.4.0 Primary target IP address responded with: "421 4.7.0 Try later." Attempted failover …
 //	550 5.7.350 Remote server returned message detected as spam -> 554 5.7.1 Spam
@@ -336,7 +334,7 @@ var innerMarks = [...]string{
 // A reply code has to follow one of the known marks.
 func InnerReply(text []byte) []byte {
 	if !hasInnerCode(text) {
-		return nil // as nearly all are
+		return nil // true for nearly all replies
 	}
 	first := -1
 	for _, mark := range innerMarks {
@@ -368,8 +366,7 @@ func InnerReply(text []byte) []byte {
 	return bytes.TrimRight(inner, " \t\r\n")
 }
 
-// hasInnerCode reports whether a reply code stands within text, behind a blank
-// or a quote.
+// hasInnerCode reports whether text contains a reply code after a blank or a quote.
 func hasInnerCode(text []byte) bool {
 	for i := 1; i+2 < len(text); i++ {
 		if c := text[i]; c < '2' || c > '5' || text[i-1] != ' ' && text[i-1] != '"' && text[i-1] != '\'' {
@@ -382,7 +379,7 @@ func hasInnerCode(text []byte) bool {
 	return false
 }
 
-// quotedBehindCode finds NNN-'text' and returns it without its last quote.
+// quotedBehindCode finds NNN-'text' and returns it without the closing quote.
 func quotedBehindCode(text []byte) []byte {
 	for from := 0; ; {
 		i := bytes.Index(text[from:], []byte("-'"))
@@ -404,8 +401,8 @@ func quotedBehindCode(text []byte) []byte {
 	}
 }
 
-// untilQuote returns b up to the quote that closes it: one that ends a word,
-// since a reply may hold apostrophes.
+// untilQuote returns b up to the closing quote: a quote at the end of a word, because a
+// reply may contain apostrophes.
 func untilQuote(b []byte, quote byte) []byte {
 	for from := 0; ; {
 		i := bytes.IndexByte(b[from:], quote)

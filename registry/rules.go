@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// rule decides for one reason when all its conditions hold. An empty
-// condition always holds.
+// rule gives a reason when all its conditions are true. An empty condition is always
+// true.
 type rule struct {
 	name      string
 	reason    Reason
-	weak      bool         // its words say less than a specific code
-	text      [][]uint16   // of each group one phrase at least
-	near      []*phraseSet // of both one, in one sentence and close together
-	said      []uint16     // the phrases of the last of near
-	not       []uint16     // none of these
+	weak      bool         // its words are less reliable than a specific code
+	text      [][]uint16   // at least one phrase of each group must be in the text
+	near      []*phraseSet // one phrase of both sets, in one sentence and close together
+	said      []uint16     // the phrases of the last set of near
+	not       []uint16     // none of these may be in the text
 	replies   []replyPattern
 	enhanced  []enhancedPattern
 	providers []string
@@ -30,8 +30,8 @@ type replyPattern struct{ low, high uint16 }
 
 func (p replyPattern) match(code uint16) bool { return code >= p.low && code <= p.high }
 
-// enhancedPattern is an enhanced code in which parts may be open: 5.1.1,
-// X.7.26, 5.7.x, 4.7.500-699.
+// enhancedPattern is an enhanced code in which parts may be left open: 5.1.1, X.7.26,
+// 5.7.x, 4.7.500-699.
 type enhancedPattern struct {
 	class, subject      int16 // -1 for any
 	lowDetail, hiDetail uint16
@@ -43,8 +43,8 @@ func (p enhancedPattern) match(e Enhanced) bool {
 		e.Detail >= p.lowDetail && e.Detail <= p.hiDetail
 }
 
-// match reports whether the rule holds for f, in whose signature the phrases
-// of found are.
+// match reports whether the rule is true for f, whose signature contains the phrases of
+// found.
 func (r *rule) match(f *Failure, found *found) bool {
 	if len(r.providers) > 0 && !slices.Contains(r.providers, f.Provider) ||
 		len(r.stages) > 0 && !slices.Contains(r.stages, f.Stage) ||
@@ -73,8 +73,8 @@ func (r *rule) match(f *Failure, found *found) bool {
 	return !slices.ContainsFunc(r.not, found.has)
 }
 
-// asks returns the phrases of which one at least must be there, nil when the
-// rule needs none.
+// asks returns phrases at least one of which the text must contain, nil when the rule
+// needs none.
 func (r *rule) asks() []uint16 {
 	if len(r.text) > 0 {
 		return r.text[0]
@@ -82,7 +82,8 @@ func (r *rule) asks() []uint16 {
 	return r.said
 }
 
-// decides says what a rule's decision rests on: without words it is the stage.
+// decides returns the evidence of a rule: the text, or the stage for a rule without
+// words.
 func (r *rule) decides() DecidedBy {
 	if len(r.text)+len(r.near) == 0 {
 		return ByStage
@@ -90,8 +91,8 @@ func (r *rule) decides() DecidedBy {
 	return ByText
 }
 
-// status returns the enhanced code that counts: the remote's, or what this
-// MTA gave when the remote gave none at all.
+// status returns the enhanced code to use: the remote's or, if the remote gave no code at
+// all, the one of this MTA.
 func (f *Failure) status() Enhanced {
 	if f.Enhanced.IsZero() && f.Reply == 0 {
 		return f.MTAStatus
@@ -105,7 +106,7 @@ type ruleReader struct {
 	texts   []string
 	indexes map[string]uint16
 	names   map[string]bool
-	classes map[string]string // words by the name that rules have for them
+	classes map[string]string // lists of words by the name that rules use
 }
 
 // read adds the rules of a file.

@@ -2,13 +2,12 @@ package registry
 
 import "bytes"
 
-// maxSignature bounds a signature. Only the longest replies reach it, and they
-// differ early.
+// maxSignature bounds the length of a signature, in bytes. Only the longest replies reach
+// it, and they differ before it.
 const maxSignature = 800
 
-// AppendSignature appends to dst the reply text with its variable parts
-// masked, so that replies that differ only in addresses, hosts, numbers and
-// ids have one signature.
+// AppendSignature appends to dst the reply text with its variable parts masked, so that
+// replies that differ only in addresses, hosts, numbers and ids have the same signature.
 //
 // The lines of a multi-line reply become one: "550-5.1.1 No such 550 5.1.1
 // user" has the signature "550 5.1.1 No such user", whether a blank, a newline
@@ -19,10 +18,10 @@ const maxSignature = 800
 //	{id}     words with digits       {name}  the quoted name of a user
 //	{path}   /var/mail/a
 //
-// The parts that rules look at stay: words, reply and enhanced codes, short tags of
-// operators ([TSS04], OFR_416, S3150), names with a meaning in Exchange
-// (RESOLVER.ADR.RecipNotFound), names of DNS lists, and of URLs the host, the
-// path and the words of the query (?p=NotAuthorizedError).
+// The parts that rules use stay: words, reply and enhanced codes, short tags of operators
+// ([TSS04], OFR_416, S3150), names with a meaning in Exchange
+// (RESOLVER.ADR.RecipNotFound), names of DNS lists, and of URLs the host, the path and
+// the words of the query (?p=NotAuthorizedError).
 func AppendSignature(dst, text []byte) []byte {
 	s := signer{dst: dst, text: text, start: len(dst), hard: len(dst)}
 	return s.run()
@@ -32,11 +31,11 @@ func AppendSignature(dst, text []byte) []byte {
 type signer struct {
 	dst, text []byte
 	start     int    // of the signature in dst
-	hard      int    // offset in dst behind the last byte that ends an address
-	code      []byte // the reply code text begins with
-	enhanced  []byte // the enhanced code behind it
+	hard      int    // offset in dst after the last byte that cannot be part of an address
+	code      []byte // the reply code at the beginning of text
+	enhanced  []byte // the enhanced code after it
 	multi     bool   // the reply has several lines
-	blank     bool   // a blank is due before the next byte
+	blank     bool   // a blank is to be written before the next byte
 }
 
 func (s *signer) run() []byte {
@@ -84,8 +83,8 @@ func (s *signer) lead() int {
 	return i
 }
 
-// continuation returns the offset behind the codes that begin a further line
-// of the reply at i, or i when there is none.
+// continuation returns the offset after the codes at the beginning of a further reply
+// line at i, or i when there are none.
 func (s *signer) continuation(i int) int {
 	rest := s.text[i:]
 	if s.code == nil || len(rest) < 3 || !bytes.HasPrefix(rest, s.code) {
@@ -113,7 +112,7 @@ func (s *signer) continuation(i int) int {
 	return i
 }
 
-// word masks or copies the word at i and returns the offset behind it.
+// word masks or copies the word at i and returns the offset after it.
 func (s *signer) word(i int) int {
 	t := s.text
 	end, flags := i, uint8(0)
@@ -137,13 +136,13 @@ func (s *signer) word(i int) int {
 		}
 	}
 	for end > i+1 && (t[end-1] == '.' || t[end-1] == '-') {
-		end-- // the end of a sentence, not part of a name
+		end-- // punctuation of the sentence, not part of a name
 	}
 	w := t[i:end]
 	switch {
 	case flags&isAt != 0 && len(w) > 2:
 		s.space()
-		s.dst = s.dst[:s.hard] // "SRS0=x=y" before it belongs to it
+		s.dst = s.dst[:s.hard] // an unmasked part before it, as "SRS0=x=y", belongs to the address
 		s.putString("{email}")
 	case flags&(isDigit|isDot|isSlash) == 0:
 		s.plain(w, i, end)
@@ -167,14 +166,14 @@ func (s *signer) word(i int) int {
 	return end
 }
 
-// glued reports whether rest begins with three points and a letter: what is said of
-// an address and the address.
+// glued reports whether rest begins with three points and a letter: sendmail writes them
+// between an address and the text about it.
 func glued(rest []byte) bool {
 	return len(rest) > 3 && rest[1] == '.' && rest[2] == '.' && kinds[rest[3]]&(isUpper|isLower) != 0
 }
 
-// dotted masks the part with digits of a name like MCSpamSignature.sa.2.2,
-// or all of it when it does not begin with a word.
+// dotted masks the part with digits in a name like MCSpamSignature.sa.2.2, or the whole
+// name when it does not begin with a word.
 func (s *signer) dotted(w []byte) {
 	dot := bytes.IndexByte(w, '.')
 	if dot < 6 || bytes.ContainsAny(w[:dot], "0123456789") {
@@ -185,7 +184,7 @@ func (s *signer) dotted(w []byte) {
 	s.dst = append(s.dst, ".{id}"...)
 }
 
-// plain copies a word of letters, unless it is a name or random.
+// plain copies a word of letters, unless it is a user name or random.
 func (s *signer) plain(w []byte, i, end int) {
 	if i > 0 && end < len(s.text) && (s.text[i-1] == '"' || s.text[i-1] == '\'') &&
 		s.text[end] == s.text[i-1] && s.namesUser() {
@@ -199,8 +198,8 @@ func (s *signer) plain(w []byte, i, end int) {
 	s.put(w)
 }
 
-// namesUser reports whether the word before an open quote is one that a user
-// name follows: unknown user: "bob".
+// namesUser reports whether the word before an open quote introduces a user name: unknown
+// user: "bob".
 func (s *signer) namesUser() bool {
 	b := bytes.TrimRight(s.dst[s.start:], `"':= `)
 	for _, word := range [...]string{"user", "mailbox", "account", "recipient", "alias", "User", "Mailbox",
@@ -246,7 +245,7 @@ func (s *signer) number(i, end int) int {
 	case n == len(w), len(w) == 3 && s.isCode(w, end):
 		s.put(w)
 	case bytes.HasPrefix(w, []byte("127.255.255.")):
-		s.put(w) // what a DNS list answers to errors
+		s.put(w) // the answer of a DNS list in case of errors
 	case isIPv4(w):
 		s.putString("{ip}")
 	case kinds[w[0]]&isDigit == 0 && len(w) == 1:
@@ -259,8 +258,8 @@ func (s *signer) number(i, end int) int {
 	return end
 }
 
-// isCode reports whether a number within the text is a reply code: it is the
-// same as the first, or an enhanced code follows, or it opens a quotation.
+// isCode reports whether a number within the text is a reply code: it equals the first
+// one, or an enhanced code follows, or it begins a quotation.
 func (s *signer) isCode(w []byte, end int) bool {
 	if w[0] < '2' || w[0] > '5' {
 		return false
@@ -284,7 +283,7 @@ func (s *signer) isCode(w []byte, end int) bool {
 	return len(d) == 0 || bytes.HasSuffix(d, []byte(`"`))
 }
 
-// host masks a host name, unless it is that of a DNS list.
+// host masks a host name, unless it belongs to a DNS list.
 func (s *signer) host(w []byte) {
 	if !bytes.HasSuffix(s.dst[s.start:], []byte(" using")) && !isList(w) {
 		s.putString("{host}")
@@ -297,8 +296,8 @@ func (s *signer) host(w []byte) {
 	s.put(w)
 }
 
-// url copies the host and the words of a URL that begins at i. scheme is the
-// offset behind "http://".
+// url copies the host and the words of a URL that begins at i. scheme is the offset after
+// "http://".
 func (s *signer) url(i, scheme int) int {
 	t := s.text
 	end := scheme
@@ -324,7 +323,7 @@ func (s *signer) url(i, scheme int) int {
 	return end
 }
 
-// urlTail copies the words of path and query and masks what has digits.
+// urlTail copies the words of path and query and masks the parts with digits.
 func (s *signer) urlTail(b []byte) {
 	for len(b) > 0 && len(s.dst)-s.start < maxSignature {
 		n := bytes.IndexAny(b[1:], "/?&=#;")
@@ -338,7 +337,7 @@ func (s *signer) urlTail(b []byte) {
 			digits = digits || kinds[c] == isDigit
 			at = at || c == '@' || c == '%'
 		}
-		name, isPage := bytes.CutSuffix(part, []byte(".html")) // postgrey's, of a domain
+		name, isPage := bytes.CutSuffix(part, []byte(".html")) // postgrey's page of a domain
 		if at || isPage && bytes.IndexByte(name, '.') > 0 && isHost(name) ||
 			digits && !isTag(part) && !isKey(part) || len(part) > 40 {
 			s.dst = append(s.dst, "{id}"...)
@@ -377,9 +376,9 @@ func isURL(scheme, rest []byte) bool {
 	return len(rest) > 3 && rest[1] == '/' && rest[2] == '/' && len(scheme) > 2
 }
 
-// isHost reports whether w has the form of a domain name. A last label that
-// mixes cases is the end of one sentence and the beginning of the next, or an
-// Exchange name (RESOLVER.ADR.RecipNotFound).
+// isHost reports whether w has the form of a domain name. If the last label mixes cases,
+// the point separates two sentences, or w is an Exchange name
+// (RESOLVER.ADR.RecipNotFound).
 func isHost(w []byte) bool {
 	dot := bytes.LastIndexByte(w, '.')
 	last := w[dot+1:]
@@ -396,9 +395,8 @@ func isHost(w []byte) bool {
 	return w[0] != '.' && bytes.IndexByte(w[:dot], '_') < 0 && !bytes.Contains(w, []byte(".."))
 }
 
-// isList reports whether a host name is that of a list of bad senders: one that
-// is known, or has a label such as bl, rbl or dnsbl-1. Names of others merely
-// contain such letters.
+// isList reports whether a host name belongs to a list of bad senders: it is a known one,
+// or has a label such as bl, rbl or dnsbl-1. Other names merely contain such letters.
 func isList(w []byte) bool {
 	for _, part := range [...]string{
 		"spamhaus", "spamcop", "sorbs", "barracuda", "cloudmark", "invaluement", "surbl", "uribl", "dnswl",
@@ -421,9 +419,9 @@ func isList(w []byte) bool {
 	return false
 }
 
-// isTag reports whether w is an operator's own error tag: one to five capitals
-// and at most two groups of digits (TSS04, BL21, RP-001, OFR005_104, S3150),
-// or a word with one digit (IPv6).
+// isTag reports whether w has the form of an operator's error tag: one to five capitals
+// and at most two groups of digits (TSS04, BL21, RP-001, OFR005_104, S3150), or a word
+// with one digit (IPv6).
 func isTag(w []byte) bool {
 	i, digits := 0, 0
 	if bytes.HasPrefix(w, []byte("ofr_")) { // Orange in lower case
@@ -461,8 +459,8 @@ func isTag(w []byte) bool {
 	return digits == 0 || digits == 1 && len(w) >= 3 && len(w) <= 6 && kinds[w[0]] != isDigit
 }
 
-// isKey reports whether w is a short key in a query: GMX's c=r0103 is the
-// reason of the refusal.
+// isKey reports whether w is a short key in a query: GMX's c=r0103 is the reason of the
+// refusal.
 func isKey(w []byte) bool {
 	if len(w) < 4 || len(w) > 6 || kinds[w[0]] != isLower {
 		return false
@@ -495,8 +493,8 @@ func isIPv4(w []byte) bool {
 	return dots == 3 && n > 0
 }
 
-// scanIPv6 reads an address of at least three colons or a double one; fewer
-// are a time.
+// scanIPv6 returns the length of an IPv6 address at the beginning of b, 0 without one. It
+// needs at least three colons or a double one; fewer are a time.
 func scanIPv6(b []byte) int {
 	n, colons, double := 0, 0, false
 	for n < len(b) {
@@ -518,7 +516,7 @@ func scanIPv6(b []byte) int {
 	return n
 }
 
-// The kinds of bytes. Zero is a blank or a control; the kinds of words are
+// The kinds of bytes. Zero is a blank or a control character; the kinds of word bytes are
 // single bits above isPunct.
 const (
 	isPunct uint8 = 1 << iota
@@ -548,7 +546,7 @@ var kinds = func() (k [256]uint8) {
 		case c == '/':
 			k[c] = isSlash
 		case c >= 0x80:
-			k[c] = isLower // of some script
+			k[c] = isLower // a letter of another script
 		default:
 			k[c] = isPunct
 		}

@@ -2,23 +2,23 @@ package registry
 
 import "bytes"
 
-// atStage corrects a reason that cannot be so at the stage at which f failed.
-// Before RCPT TO nothing is about the recipient: "mailbox unavailable" in
-// answer to MAIL FROM is about the sender, in a greeting about the client.
-// Before DATA nothing is about the message: whoever says "spam" then speaks of
-// the sender's reputation. And a server that has accepted the recipient does
-// not mean "mailbox unavailable", the standard text of 550, about it any more.
-// Whoever answers to a command speaks of itself, so the fault is not here.
+// atStage corrects a reason that is not possible at the stage at which f failed. Before
+// RCPT TO, no reply is about the recipient: "mailbox unavailable" in answer to MAIL FROM
+// is about the sender, in a greeting about the client. Before DATA, no reply is about the
+// message: a server that says "spam" then means the sender's reputation. After a server
+// has accepted the recipient, "mailbox unavailable", the standard text of 550, is not
+// about the recipient any more. A server that answers a command reports its own state, so
+// the fault is not on this host.
 func atStage(f *Failure, v Verdict, text []byte) Verdict {
 	if f.Reply == 0 || v.Reason == "unknown" {
 		return v
 	}
 	reason := v.Reason
 	if reason == "local" && f.Stage != StageUnknown && f.Stage <= StageEndOfData {
-		reason = "system" // a fault of the host that says so, not of the one that sends
+		reason = "system" // a fault of the host that replies, not of the one that sends
 	}
 	if reason == "connection" && f.Stage >= StageMail && f.Stage <= StageEndOfData {
-		reason = "system" // there is a connection to the server that says so; it has none to what it needs
+		reason = "system" // this connection works: the server lacks one to a service that it needs
 	}
 	switch f.Stage {
 	case StageConnect, StageBanner, StageEHLO, StageSTARTTLS:
@@ -34,7 +34,7 @@ func atStage(f *Failure, v Verdict, text []byte) Verdict {
 			bytes.Contains(text, []byte("mailbox unavailable")) && !bytes.Contains(text, []byte("unknown")) {
 			reason = "policy"
 		} else if reason == "syntax" && f.Stage == StageEndOfData && v.DecidedBy == ByText {
-			reason = "content" // there was no command, but a message
+			reason = "content" // the server answered a message, not a command
 		}
 	}
 	if reason == v.Reason {
@@ -43,8 +43,8 @@ func atStage(f *Failure, v Verdict, text []byte) Verdict {
 	return Verdict{reason, v.Rule, ByStage, min(v.Confidence, ConfidenceMedium)}
 }
 
-// beforeMail returns what a reason means before MAIL FROM, when the server
-// knows nothing but the client.
+// beforeMail returns the meaning of a reason before MAIL FROM, when the server knows only
+// the client.
 func beforeMail(f *Failure, r Reason) Reason {
 	switch r {
 	case "spam-content", "virus":
@@ -54,13 +54,13 @@ func beforeMail(f *Failure, r Reason) Reason {
 	case "too-many-recipients":
 		return "rate-limited"
 	case "connection":
-		if f.Source == SourceNetwork { // the MTA says so, in the form of a reply
+		if f.Source == SourceNetwork { // the MTA reports it, in the form of a reply
 			return r
 		}
-		return "client-refused" // it was made, or nobody could say so
+		return "client-refused" // the reply came over a connection
 	case "domain-unknown", "null-mx", "routing":
 		if f.Stage == StageEHLO {
-			return "reverse-dns" // the only name said so far
+			return "reverse-dns" // the only name that the server knows so far
 		}
 		return "client-refused"
 	case "user-unknown", "moved", "bad-address", "bad-sender", "mailbox-disabled", "restricted",
@@ -73,7 +73,7 @@ func beforeMail(f *Failure, r Reason) Reason {
 	return r
 }
 
-// atLogin returns what a reason means in answer to AUTH.
+// atLogin returns the meaning of a reason in answer to AUTH.
 func atLogin(r Reason) Reason {
 	switch r {
 	case "user-unknown", "moved", "bad-address", "bad-sender", "mailbox-disabled", "restricted", "syntax",
@@ -85,8 +85,8 @@ func atLogin(r Reason) Reason {
 	return aboutMessage(r)
 }
 
-// atMail returns what a reason means in answer to MAIL FROM, when the server
-// knows the client and the sender.
+// atMail returns the meaning of a reason in answer to MAIL FROM, when the server knows
+// the client and the sender.
 func atMail(r Reason) Reason {
 	switch r {
 	case "user-unknown", "moved", "bad-address", "domain-unknown", "null-mx", "mailbox-disabled",
@@ -98,8 +98,8 @@ func atMail(r Reason) Reason {
 	return aboutMessage(r)
 }
 
-// aboutMessage returns what a reason means before the message was sent. Its
-// size and its character set may be announced in MAIL FROM.
+// aboutMessage returns the meaning of a reason before the message was sent. MAIL FROM may
+// already announce its size and character set.
 func aboutMessage(r Reason) Reason {
 	switch r {
 	case "spam-content", "virus":

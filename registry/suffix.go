@@ -8,16 +8,16 @@ import (
 	"sync"
 )
 
-// suffixes holds the rules of publicsuffix.org (Mozilla Public License 2.0), sorted, one
-// a line. They are those of golang.org/x/net/publicsuffix, which is not imported
+// suffixes contains the rules of publicsuffix.org (Mozilla Public License 2.0), sorted,
+// one a line. They are those of golang.org/x/net/publicsuffix, which is not imported
 // because it brings an HTTP client into every program that only reads logs.
 //
 //go:embed suffixes.txt
 var suffixes string
 
-// registrable returns the part of a host name that somebody registered: "example.co.uk"
-// of "mx.example.co.uk". It returns "" for a public suffix, and for a name that has
-// an empty label. host is in lower case.
+// registrable returns the registered part of a host name: "example.co.uk" for
+// "mx.example.co.uk". It returns "" for a public suffix, and for a name with an empty
+// label. host must be in lower case.
 func registrable(host string) string {
 	if host == "" || host[0] == '.' || host[len(host)-1] == '.' || strings.Contains(host, "..") {
 		return ""
@@ -47,13 +47,13 @@ var suffixRules = sync.OnceValue(func() (r struct{ exceptions, wildcards, plain 
 	return r
 })
 
-// lineSet finds lines of a text, which begin with as many bytes that all share. To make
-// the table of all suffixes takes 2.6 million instructions, once; a binary search in the
-// text took 16,000 more for each relay.
+// lineSet finds lines of a text, all of which begin with the same number of bytes that
+// are ignored. Building the table of all suffixes takes 2.6 million instructions, once; a
+// binary search in the text took 16,000 more for each relay.
 type lineSet struct {
 	text  string
 	seed  maphash.Seed
-	slots []uint32 // by hash: where a line begins behind what all share, 0 none
+	slots []uint32 // by hash: offset of a line after its ignored bytes, 0 none
 }
 
 func newLineSet(text string, share int) lineSet {
@@ -68,7 +68,7 @@ func newLineSet(text string, share int) lineSet {
 	return l
 }
 
-// slot returns where a line stands in the table, or would.
+// slot returns the slot of a line in the table, or the free one where it belongs.
 func (l *lineSet) slot(line string) *uint32 {
 	for i := maphash.String(l.seed, line); ; i++ {
 		slot := &l.slots[i%uint64(len(l.slots))]
@@ -79,5 +79,5 @@ func (l *lineSet) slot(line string) *uint32 {
 	}
 }
 
-// has reports whether there is a line with the rest line.
+// has reports whether the set contains a line, given without its ignored bytes.
 func (l *lineSet) has(line string) bool { return *l.slot(line) != 0 }

@@ -13,14 +13,14 @@ var tagsText string
 //go:embed pages.txt
 var pagesText string
 
-// Tag is a code that an operator puts into its replies beside the standard
-// ones, such as Yahoo's TSS04 or Exchange Online's AS(42003).
+// Tag is a code that an operator puts into its replies in addition to the standard ones,
+// such as Yahoo's TSS04 or Exchange Online's AS(42003).
 type Tag struct {
 	Pattern string // as in tags.txt, "@" for digits
 	Vendor  string
-	Reason  Reason // "" when the tag alone does not say
+	Reason  Reason // "" when the tag alone does not determine it
 	Meaning string
-	Action  string // "" for that of the reason
+	Action  string // "": the action of the reason
 }
 
 var tags = sync.OnceValue(func() []Tag {
@@ -55,8 +55,8 @@ func parseTags(text string) ([]Tag, error) {
 	return list, nil
 }
 
-// LookupTag returns the operators' tag that word is, nil when it is none. Case
-// does not matter, nor brackets around it.
+// LookupTag returns the operator's tag that matches word, or nil. It ignores case and
+// brackets around the word.
 func LookupTag(word string) *Tag {
 	word = strings.Trim(strings.ToUpper(word), " []<>\"'.,;:")
 	for _, w := range [...]string{word, strings.TrimSuffix(strings.TrimPrefix(word, "("), ")")} {
@@ -67,7 +67,7 @@ func LookupTag(word string) *Tag {
 	return nil
 }
 
-// lookupTag looks for the tag itself before patterns that hold it.
+// lookupTag prefers an equal tag to a pattern that matches.
 func lookupTag(word string) *Tag {
 	list := tags()
 	for i := range list {
@@ -83,14 +83,14 @@ func lookupTag(word string) *Tag {
 	return nil
 }
 
-// FoundTag is a tag with the word of the text that it is.
+// FoundTag is a tag with the word of the text that matches it.
 type FoundTag struct {
 	*Tag
 	Word string
 }
 
-// FindTags returns the tags that a reply holds, each once, in its order. Only
-// words that look like a tag are asked for, with capitals and digits.
+// FindTags returns the tags in a reply, each once, in the order of the text. It looks up
+// only words that look like a tag, with capitals and digits.
 func FindTags(text string) []FoundTag {
 	var list []FoundTag
 	for word := range strings.FieldsFuncSeq(text, func(r rune) bool {
@@ -116,8 +116,7 @@ func FindTags(text string) []FoundTag {
 	return list
 }
 
-// matchTag reports whether word is of the pattern, in which "@" stands for
-// digits.
+// matchTag reports whether word matches the pattern, in which "@" stands for digits.
 func matchTag(pattern, word string) bool {
 	for ; pattern != ""; pattern = pattern[1:] {
 		n := 1
@@ -146,8 +145,8 @@ var pages = sync.OnceValue(func() map[string]string {
 	return m
 })
 
-// Page returns the URL at which a provider, or the owner of a DNS list, explains
-// its replies; "" when none is known.
+// Page returns the URL at which a provider, or the owner of a DNS list, explains its
+// replies; "" if none is known.
 func Page(name string) string {
 	if page, ok := pages()[name]; ok {
 		return page

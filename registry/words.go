@@ -1,19 +1,19 @@
 package registry
 
-// The words of mail that all packages share, as RFC 5321, RFC 3463 and the
-// counting rules name them. Databases store their numbers: a number is never
-// given to another word, and new words are added at the end.
+// The terms of mail that all packages share, as RFC 5321, RFC 3463 and the counting rules
+// name them. Databases store their numbers: a number is never given to another word, and
+// new words are added at the end.
 
-// Outcome is how one attempt to pass a recipient on ended, or that mail was
-// refused.
+// Outcome is the result of one attempt to pass a recipient on, or the refusal of incoming
+// mail.
 type Outcome uint8
 
-// The outcomes. OutcomeRejected is not the end of an attempt: this host refused
-// to take the mail in.
+// The outcomes. OutcomeRejected is not the result of an attempt: this host refused to
+// accept the mail.
 const (
 	OutcomeUnknown   Outcome = 0
 	OutcomeDelivered Outcome = 1
-	OutcomeDeferred  Outcome = 2 // temporary, because the MTA treated it so
+	OutcomeDeferred  Outcome = 2 // temporary: the MTA treats it so
 	OutcomeFailed    Outcome = 3 // permanent
 	OutcomeRejected  Outcome = 4
 )
@@ -31,7 +31,7 @@ const (
 	StatePending    State = 0
 	StateDelivered  State = 1
 	StateBounced    State = 2 // a permanent failure
-	StateExpired    State = 3 // given up after retries
+	StateExpired    State = 3 // it expired after retries
 	StateRemoved    State = 4 // deleted by an administrator or discarded on purpose
 	StateHandedOver State = 5 // to a content filter or another server: counted there
 	StateReplaced   State = 6 // by other addresses: they are the recipients
@@ -43,7 +43,7 @@ var stateNames = [...]string{"pending", "delivered", "bounced", "expired", "remo
 // String returns the state's name.
 func (s State) String() string { return nameOf(stateNames[:], uint8(s)) }
 
-// Stage is the point in a delivery or in taking in mail at which it ended.
+// Stage is the point at which a delivery, or the acceptance of incoming mail, ended.
 type Stage uint8
 
 // The stages of an SMTP session in their order, then those without one.
@@ -79,7 +79,7 @@ type Source uint8
 const (
 	SourceUnknown Source = 0
 	SourceRemote  Source = 1 // the other server's reply
-	SourceLocal   Source = 2 // this MTA decided
+	SourceLocal   Source = 2 // this MTA's decision
 	SourceNetwork Source = 3 // no connection, or it was lost
 	SourceDNS     Source = 4 // the name service
 	SourceTLS     Source = 5 // TLS could not be negotiated or trusted
@@ -90,15 +90,14 @@ var sourceNames = [...]string{"", "remote", "local", "network", "dns", "tls"}
 // String returns the source's name, "" for SourceUnknown.
 func (s Source) String() string { return nameOf(sourceNames[:], uint8(s)) }
 
-// Direction says whose mailbox a recipient is, which decides whose task a
-// failure is.
+// Direction is whose mailbox a recipient is. It decides who has to act on a failure.
 type Direction uint8
 
 // The directions. Databases store their numbers.
 const (
-	DirectionOutgoing Direction = 0 // a mailbox of somebody else
+	DirectionOutgoing Direction = 0 // another party's mailbox
 	DirectionLocal    Direction = 1 // a mailbox, pipe or filter of this host
-	DirectionIncoming Direction = 2 // mail that this host refused to take in
+	DirectionIncoming Direction = 2 // mail that this host refused to accept
 )
 
 var directionNames = [...]string{"outgoing", "local", "incoming"}
@@ -106,8 +105,8 @@ var directionNames = [...]string{"outgoing", "local", "incoming"}
 // String returns the direction's name.
 func (d Direction) String() string { return nameOf(directionNames[:], uint8(d)) }
 
-// nameOf returns the name of a word, and "unknown" for a number that a newer
-// program or a damaged database holds.
+// nameOf returns the name of a word, or "unknown" for a number from a newer program or a
+// damaged database.
 func nameOf(names []string, word uint8) string {
 	if int(word) < len(names) {
 		return names[word]

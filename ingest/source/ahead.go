@@ -8,29 +8,29 @@ import (
 	"time"
 )
 
-// ErrQuiet is returned by Next when a stream had nothing to read for a while, or
-// nobody is to wait for it any more. Await waits until it has.
+// ErrQuiet is returned by Next when a stream had nothing to read for a while, or when its
+// context is done. Await waits until there is more.
 var ErrQuiet = errors.New("the stream is quiet")
 
-// How long Next waits for a stream that is read to its end, and for one that is
-// followed.
+// These are the times that Next waits: for a stream that is read to its end, and for one
+// that is followed.
 const (
 	quietAfter  = time.Second
 	momentarily = 5 * time.Millisecond
 )
 
-// ahead reads a stream in the background, so that who waits for it can do so
-// without keeping others waiting.
+// ahead reads a stream in the background, so that its reader can wait for it without
+// blocking others.
 type ahead struct {
 	chunks   chan []byte // closed at the end
-	err      error       // the end; set before chunks is closed
-	rest     []byte      // of the chunk that is being read
+	err      error       // the error at the end; set before chunks is closed
+	rest     []byte      // rest of the chunk that is being read
 	patience time.Duration
 	done     <-chan struct{}
 }
 
-// pipe is a named pipe, or a device. The first Read opens it: that waits until
-// somebody opens it to write.
+// pipe is a named pipe, or a device. The first Read opens it, which blocks until another
+// process opens it to write.
 type pipe struct {
 	path string
 	file *os.File
@@ -59,15 +59,15 @@ func readAhead(ctx context.Context, in io.ReadCloser) *ahead {
 func (a *ahead) run(ctx context.Context, in io.ReadCloser) {
 	defer close(a.chunks)
 	defer in.Close()
-	// While one buffer is filled, the other one is read: a chunk is taken when
-	// that before it is done with.
+	// While one buffer is filled, the other one is read: a chunk is taken only after the
+	// reader has finished the one before.
 	var buffers [2][64 << 10]byte
 	for i := 0; a.err == nil; {
 		buf := buffers[i][:]
 		var n int
 		n, a.err = in.Read(buf)
 		if ctx.Err() != nil {
-			a.err = ErrQuiet // whatever the decompressor says about that
+			a.err = ErrQuiet // replaces any error of the decompressor
 			return
 		}
 		if n == 0 {
@@ -82,9 +82,8 @@ func (a *ahead) run(ctx context.Context, in io.ReadCloser) {
 	}
 }
 
-// Read implements io.Reader. It returns ErrQuiet, and can be called again, when
-// there was nothing for as long as patience, if that is not 0, or until the end of
-// the context.
+// Read implements io.Reader. It returns ErrQuiet when nothing arrived within patience, if
+// that is not 0, or when the context is done. It can be called again.
 func (a *ahead) Read(p []byte) (int, error) {
 	if len(a.rest) == 0 {
 		var quiet <-chan time.Time
@@ -108,7 +107,7 @@ func (a *ahead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// await waits until there is something to read, or the end, or ctx is done.
+// await waits until there is something to read, until the end, or until ctx is done.
 func (a *ahead) await(ctx context.Context) error {
 	if len(a.rest) == 0 {
 		select {

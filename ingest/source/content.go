@@ -19,17 +19,16 @@ import (
 // --ultra -22` uses windows of 128 MiB, `xz -9` dictionaries of 64 MiB.
 const maxWindow = 128 << 20
 
-// decompressor knows a compression by the first bytes of a file, as file(1)
-// does: names lie.
+// decompressor recognizes a compression by the first bytes of a file, as file(1) does:
+// file names are not reliable.
 type decompressor struct {
 	name  string
 	magic string
 	open  func(r io.Reader) (io.ReadCloser, time.Time, error)
 }
 
-// decompressors: RFC 1952 section 2.3.1 (with deflate, the only method there
-// is), bzip2 ("BZh" and a level), the .xz file format 1.2.1 section 2.1.1.1,
-// RFC 8878 section 3.1.1.
+// decompressors: RFC 1952 section 2.3.1 (with deflate, the only method), bzip2 ("BZh" and
+// a level), the .xz file format 1.2.1 section 2.1.1.1, RFC 8878 section 3.1.1.
 var decompressors = []decompressor{
 	{"gzip", "\x1f\x8b\x08", openGzip},
 	{"bzip2", "BZh", func(r io.Reader) (io.ReadCloser, time.Time, error) {
@@ -45,8 +44,8 @@ var decompressors = []decompressor{
 	}},
 }
 
-// openGzip returns the content and the time in the header: that of the log's
-// last change, where gzip(1) compressed a file.
+// openGzip returns the content and the time in the header. If gzip(1) compressed a file,
+// that is the log's last modification.
 func openGzip(r io.Reader) (io.ReadCloser, time.Time, error) {
 	in := bufio.NewReader(r)
 	g, err := gzip.NewReader(in)
@@ -57,9 +56,8 @@ func openGzip(r io.Reader) (io.ReadCloser, time.Time, error) {
 	return &members{g, in}, g.ModTime, nil
 }
 
-// members are the members of a gzip file, one after the other. Zeros behind the
-// last, as on tapes and file systems that write whole blocks, are left out, as
-// gzip(1) does.
+// members reads the members of a gzip file, one after the other. Like gzip(1), it ignores
+// zeros after the last one, as tapes and file systems that write whole blocks leave them.
 type members struct {
 	*gzip.Reader
 	in *bufio.Reader
@@ -71,7 +69,7 @@ func (m *members) Read(p []byte) (int, error) {
 		n, err := m.Reader.Read(p)
 		if n > 0 || err != io.EOF {
 			if err == io.EOF {
-				err = nil // the next call comes here again
+				err = nil // the next call goes on to the next member
 			}
 			return n, err
 		}
@@ -81,7 +79,7 @@ func (m *members) Read(p []byte) (int, error) {
 	}
 }
 
-// next goes on to the next member; io.EOF says that there is none.
+// next goes on to the next member; it returns io.EOF when there is none.
 func (m *members) next() error {
 	for {
 		first, err := m.in.Peek(1)
@@ -100,7 +98,7 @@ func (m *members) next() error {
 	return nil
 }
 
-// noEOF returns err, or io.ErrUnexpectedEOF where a header ends.
+// noEOF returns err, or io.ErrUnexpectedEOF for io.EOF within a header.
 func noEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -108,7 +106,8 @@ func noEOF(err error) error {
 	return err
 }
 
-// foreign are files that hold logs in a form that other programs must open.
+// foreign lists the kinds of files that contain logs in a form that other programs must
+// open.
 var foreign = []struct {
 	offset int
 	magic  string
@@ -123,11 +122,10 @@ var foreign = []struct {
 	{257, "ustar", "a tar archive: unpack it first"},
 }
 
-// errForeign is returned for content that is known not to be the lines of a
-// log.
+// errForeign is returned for content that is known not to be lines of a log.
 var errForeign = errors.New("not a log file")
 
-// errNoFile is returned for what is a stream where a file was.
+// errNoFile is returned when a pipe or a device is found in place of a file.
 var errNoFile = fmt.Errorf("%w but a pipe or a device", errForeign)
 
 func checkForeign(head []byte) error {
@@ -139,8 +137,8 @@ func checkForeign(head []byte) error {
 	return nil
 }
 
-// decompress returns what r holds, decompressed if it is compressed, the name
-// of the compression ("" for none), and the time that its header gives.
+// decompress returns the content of r, decompressed if necessary, the name of the
+// compression ("" for none), and the time in its header.
 func decompress(r *bufio.Reader) (io.ReadCloser, string, time.Time, error) {
 	magic, err := r.Peek(6)
 	if err != nil && err != io.EOF {
@@ -154,7 +152,7 @@ func decompress(r *bufio.Reader) (io.ReadCloser, string, time.Time, error) {
 	return content, d.name, modified, decompressError(d.name, noEOF(err))
 }
 
-// compression returns how content that begins with head is compressed, or nil.
+// compression returns the compression of content that begins with head, or nil.
 func compression(head []byte) *decompressor {
 	for i, d := range decompressors {
 		if bytes.HasPrefix(head, []byte(d.magic)) {
@@ -164,13 +162,13 @@ func compression(head []byte) *decompressor {
 	return nil
 }
 
-// errCut is returned at the end of compressed content that ends too early.
+// errCut is returned for compressed content that ends too early.
 var errCut = errors.New("ends in the middle")
 
 // errWindow is returned for content that needs more memory than maxWindow.
 var errWindow = fmt.Errorf("needs more than %d MB of memory to be read: decompress it first", maxWindow>>20)
 
-// decompressError says what is wrong with compressed content.
+// decompressError describes an error in compressed content for the user.
 func decompressError(name string, err error) error {
 	switch {
 	case err == nil || err == io.EOF || name == "":
@@ -192,8 +190,8 @@ type transcoder struct {
 	newline [2]byte // in UTF-16
 }
 
-// detectEncoding decides by the byte order mark, which Windows programs write
-// (Unicode 16.0 section 23.8).
+// detectEncoding recognizes the encoding by the byte order mark, which Windows programs
+// write (Unicode 16.0 section 23.8).
 func detectEncoding(head []byte) transcoder {
 	switch {
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
@@ -211,8 +209,8 @@ func detectEncoding(head []byte) transcoder {
 // wide reports whether characters are two bytes.
 func (t *transcoder) wide() bool { return t.decoder != nil }
 
-// indexNewline returns where the first newline in b starts, or -1. b starts
-// at the beginning of a character.
+// indexNewline returns the offset of the first newline in b, or -1. b must start at the
+// beginning of a character.
 func (t *transcoder) indexNewline(b []byte) int {
 	if !t.wide() {
 		return bytes.IndexByte(b, '\n')

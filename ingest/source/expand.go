@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// maxDepth is how far below a directory files are looked for. Exchange keeps
+// maxDepth is how many levels below a directory are searched for files. Exchange keeps
 // its logs two levels below TransportRoles/Logs.
 const maxDepth = 4
 
-// maxFiles bounds what is listed for one argument.
+// maxFiles bounds the number of files listed for one directory.
 const maxFiles = 1_000_000
 
-// usual are the places where Debian, Red Hat, SUSE, Postfix's own maillog_file
-// and Exim write.
+// usual are the paths to which Debian, Red Hat, SUSE, Postfix's own maillog_file and Exim
+// write.
 var usual = []string{
 	"/var/log/mail.log",
 	"/var/log/maillog",
@@ -31,7 +31,7 @@ var usual = []string{
 // Family.
 const Stdin = "-"
 
-// stdinPath is its path, for messages.
+// stdinPath is the path of standard input in messages.
 const stdinPath = "standard input"
 
 // Usual returns the logs in the usual places that exist, with all their
@@ -48,13 +48,13 @@ func Usual() []Family {
 	return families
 }
 
-// Expand returns the files that the arguments name, grouped into families: in
-// the order of the arguments, but the generations of each from the oldest to
-// the newest. An argument is a file, a pipe, a directory (with its
-// subdirectories; pipes, hidden files and files that are not text are left out), a
-// pattern as in path.Match, or "-". A file that is named twice, or by a link, is
-// read once. One that is not there is an error, unless it was rotated away.
-// The errors concern single arguments; the rest is good.
+// Expand returns the files that the arguments name, grouped into families: in the order
+// of the arguments, but the generations of each from the oldest to the newest. An
+// argument is a file, a pipe, a directory (with its subdirectories; pipes, hidden files
+// and files that are not text are left out), a pattern as in path.Match, or "-". A file
+// that is named twice, or by a link, is read once. A missing file is an error, unless it
+// was rotated away. Each error concerns a single argument; the families of the others are
+// valid.
 func Expand(args []string) ([]Family, []error) {
 	return listed(func(e *expander) (errs []error) {
 		for _, arg := range args {
@@ -66,21 +66,21 @@ func Expand(args []string) ([]Family, []error) {
 	})
 }
 
-// listed returns the families of the files that list adds. It lists them twice: one
-// listing may hold a new file and miss the one before it, that was made, renamed or
-// compressed meanwhile, and lines would be read in the wrong order. What the first
-// one holds was there when the second one began, and so was all that is older.
+// listed returns the families of the files that list adds. It calls list twice: one
+// listing may contain a new file and miss the one before it, because that was created,
+// renamed or compressed meanwhile, and lines would be read in the wrong order. Everything
+// older than a file of the first listing existed when the second listing began.
 func listed(list func(*expander) []error) ([]Family, []error) {
 	var e, again = newExpander(), newExpander()
 	errs := list(e)
-	_ = list(again) // says the same
+	_ = list(again) // returns the same errors
 	for _, f := range again.families {
 		e.addOlder(f)
 	}
 	return e.sorted(), errs
 }
 
-// addOlder adds the files of a family that come before the newest one that is known.
+// addOlder adds the files of a family that are older than the newest known one.
 func (e *expander) addOlder(other Family) {
 	i, ok := e.index[other.Name]
 	if !ok || !other.whole {
@@ -98,7 +98,7 @@ func (e *expander) addOlder(other Family) {
 type expander struct {
 	families []Family
 	index    map[string]int       // of a family, by name
-	seen     map[[2]uint64]string // paths
+	seen     map[[2]uint64]string // paths by device and inode
 	paths    map[string]bool
 }
 
@@ -129,8 +129,8 @@ func (e *expander) argument(arg string) error {
 	return explain("open", arg, err)
 }
 
-// isDevice reports whether a file is a device, which may never end or have no lines.
-// The empty one is as good as an empty file.
+// isDevice reports whether a file is a device, which may never end or have no lines. The
+// null device does not count: it is the same as an empty file.
 func isDevice(info fs.FileInfo) bool {
 	if info.Mode()&fs.ModeDevice == 0 {
 		return false
@@ -139,8 +139,8 @@ func isDevice(info fs.FileInfo) bool {
 	return err != nil || !os.SameFile(info, empty)
 }
 
-// betweenRotations reports whether there are rotated generations of a log that
-// is not there itself: it was renamed, and who writes it has not made it anew.
+// betweenRotations reports whether rotated generations exist of a log that is missing
+// itself: it was renamed, and its writer has not created it again.
 func betweenRotations(path string) bool {
 	_, key := parseName(filepath.Base(path))
 	there := func(f File) bool { return f.info != nil }
@@ -166,8 +166,8 @@ func (e *expander) glob(pattern string) error {
 	return nil
 }
 
-// directory adds the files below dir. What cannot be listed is an error, but
-// does not stop it.
+// directory adds the files below dir. It collects the errors of what cannot be listed and
+// continues.
 func (e *expander) directory(dir string) error {
 	var errs []error
 	n := 0
@@ -204,14 +204,14 @@ func (e *expander) directory(dir string) error {
 	return errors.Join(errs...)
 }
 
-// addGenerations adds the generations of a log that are there.
+// addGenerations adds the existing generations of a log.
 func (e *expander) addGenerations(family string) {
 	for _, f := range generations(family) {
 		e.addFile(f.Path, false)
 	}
 }
 
-// family returns the family of that name.
+// family returns the family with a name, and creates it if necessary.
 func (e *expander) family(name string) *Family {
 	i, ok := e.index[name]
 	if !ok {
@@ -222,7 +222,7 @@ func (e *expander) family(name string) *Family {
 	return &e.families[i]
 }
 
-// addStream adds what cannot be read twice, as a family of its own.
+// addStream adds a source that cannot be read twice, as a family of its own.
 func (e *expander) addStream(name string, file File) {
 	if e.paths[name] {
 		return
@@ -252,7 +252,7 @@ func (e *expander) addFile(path string, given bool) {
 	f.Files = append(f.Files, File{Path: path, Given: given, key: key, info: info})
 }
 
-// give marks a file that was found before as named.
+// give marks a file that was found before as named by the user.
 func (e *expander) give(path string) {
 	for i := range e.families {
 		for j := range e.families[i].Files {
@@ -263,8 +263,8 @@ func (e *expander) give(path string) {
 	}
 }
 
-// known reports whether a file was seen before, and remembers it. One that is not
-// there any more may have left its number to a new one.
+// known reports whether a file was seen before, and remembers it. If the earlier file is
+// gone, a new one may have its inode number.
 func (e *expander) known(path string, info fs.FileInfo) bool {
 	device, number := inode(info)
 	if number == 0 || !info.Mode().IsRegular() {
@@ -287,7 +287,7 @@ func (e *expander) sorted() []Family {
 	return e.families
 }
 
-// merge adds files to those that are missing, without doubles, oldest first.
+// merge adds the missing files to files, without duplicates, oldest first.
 func merge(missing, files []File) []File {
 	all := slices.Clone(files)
 	for _, m := range missing {
@@ -299,7 +299,7 @@ func merge(missing, files []File) []File {
 	return all
 }
 
-// explain wraps err with what was attempted, and says what can be done.
+// explain wraps err with the attempted action and a suggestion.
 func explain(attempt, path string, err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {

@@ -10,25 +10,24 @@ import (
 	"time"
 )
 
-// Family is a log with its rotated generations, or a series of files whose
-// names carry a time (MSGTRK2026112000-1.LOG), or one stream.
+// Family is a log with its rotated generations, or a series of files whose names contain
+// a time (MSGTRK2026112000-1.LOG), or one stream.
 type Family struct {
-	// Name is what all generations share: the path of the file that is being
-	// written, or, where there is no such file, the path with a # for every
-	// run of digits.
+	// Name identifies all generations: the path of the file that is being written or, if
+	// there is no such file, the path with a # for every run of digits.
 	Name  string
 	Files []File // oldest first
 
-	// whole is set when every generation is wanted: for directories, globs
-	// and the usual places. Else only what was named, and what is missing
-	// between that and what was read before.
+	// whole means that every generation is wanted: for directories, globs and the usual
+	// places. Otherwise only the named files are, and the generations between these and
+	// the last one that was read before.
 	whole bool
 
 	stream bool
 }
 
-// Stream reports whether the family is what cannot be read twice, and may keep
-// its reader waiting: standard input, a pipe, a device.
+// Stream reports whether the family is a stream: standard input, a pipe, a device. A
+// stream cannot be read twice, and may keep its reader waiting.
 func (f *Family) Stream() bool { return f.stream }
 
 // File is one generation.
@@ -40,7 +39,7 @@ type File struct {
 	info os.FileInfo // when it was listed; nil if it was not there
 }
 
-// look notes what is there now.
+// look sets info to the current state of the file.
 func (f *File) look() {
 	f.info = nil
 	if info, err := os.Stat(f.Path); err == nil {
@@ -48,7 +47,7 @@ func (f *File) look() {
 	}
 }
 
-// lookedAt returns files with what is there now.
+// lookedAt returns a copy of files with their current state.
 func lookedAt(files []File) []File {
 	files = slices.Clone(files)
 	for i := range files {
@@ -57,11 +56,11 @@ func lookedAt(files []File) []File {
 	return files
 }
 
-// generation is the place of a file in its family.
+// generation is the position of a file in its family.
 type generation struct {
-	kind   uint8  // dated generations are older than numbered ones, these than the live file
-	number int    // of numbered: the larger the older
-	date   string // of dated and series: digits
+	kind   uint8  // dated generations are older than numbered ones, and these are older than the live file
+	number int    // of numbered files: a larger number is older
+	date   string // digits, of dated files and series
 	packed bool   // has the suffix of a compression
 }
 
@@ -71,8 +70,8 @@ const (
 	live
 )
 
-// compare orders generations, oldest first. Of the same generation in two
-// forms the plain one comes first: the other may not be complete yet.
+// compare orders generations, oldest first. If a generation exists in two forms, the
+// plain one comes first: the compressed one may not be complete yet.
 func (g generation) compare(h generation) int {
 	packed := 0
 	if g.packed != h.packed {
@@ -91,12 +90,11 @@ func (g generation) compare(h generation) int {
 
 var packedSuffixes = []string{".gz", ".bz2", ".xz", ".zst", ".Z", ".lzma"}
 
-// parseName takes the name of a file apart into the name of its family and
-// its place there. It knows the suffixes of logrotate (.1, -20261120,
-// -20261120-1763600000, also before an extension), savelog and newsyslog
-// (.0, .20261120), exicyclog (.01), cp and editors by hand (.old), each also
-// compressed, and names with a time of their own as Exchange and Exim
-// (mainlog-20261120 has a live file or not) write them.
+// parseName splits the name of a file into the name of its family and its position there.
+// It recognizes the suffixes of logrotate (.1, -20261120, -20261120-1763600000, also
+// before an extension), savelog and newsyslog (.0, .20261120), exicyclog (.01), and
+// manual copies (.old), each also compressed, and names that contain a time, as Exchange
+// and Exim write them (mainlog-20261120 may have a live file or not).
 func parseName(name string) (family string, g generation) {
 	for _, suffix := range packedSuffixes {
 		if stem, ok := strings.CutSuffix(name, suffix); ok && stem != "" {
@@ -130,8 +128,8 @@ func cutRotation(name string) (stem, digits string, separator byte) {
 	for i > 0 && (isDigit(name[i-1]) || strings.IndexByte("-._", name[i-1]) >= 0) {
 		i--
 	}
-	// The suffix starts with a separator behind which there are only digits
-	// and separators: in "mail-2.log.1" that is ".1".
+	// The suffix starts with a separator after which there are only digits and
+	// separators: in "mail-2.log.1" that is ".1".
 	for i < len(name) && isDigit(name[i]) {
 		i++
 	}
@@ -141,10 +139,9 @@ func cutRotation(name string) (stem, digits string, separator byte) {
 	return name[:i], onlyDigits(name[i:]), name[i]
 }
 
-// series is for names without a suffix of rotation: those with a run of at
-// least six digits are one of a series, in the order of their digits. A
-// number behind a "-" at the end, as in MSGTRK2026112000-12.LOG, counts as
-// a number.
+// series handles names without a rotation suffix: a name with a run of at least six
+// digits belongs to a series, in the order of its digits. The number after a "-" at the
+// end, as in MSGTRK2026112000-12.LOG, is compared as a number.
 func series(name string, g generation) (string, generation) {
 	var family, order strings.Builder
 	longest := 0
@@ -165,7 +162,7 @@ func series(name string, g generation) (string, generation) {
 		i = j
 	}
 	if longest < 6 {
-		if g.packed { // what is compressed is not being written
+		if g.packed { // a compressed file is not being written
 			g.kind = numbered
 		}
 		return name, g
@@ -193,8 +190,8 @@ func atoi(digits string) (n int) {
 	return n
 }
 
-// generations lists the files on disk that belong to the family of the file
-// at path, oldest first, that file included if it exists. Pipes are left out.
+// generations lists the files on disk that belong to the named family, oldest first,
+// including the live file if it exists. Pipes are left out.
 func generations(family string) (files []File) {
 	for _, file := range lastListing.of(filepath.Split(family)) {
 		file.look()
@@ -206,23 +203,23 @@ func generations(family string) (files []File) {
 	return files
 }
 
-// listing holds the names in a directory. It is read again only where files may have
-// come, gone or been renamed since: with ten thousand logs in a directory, to read
-// it for each of them took minutes.
+// listing caches the names in a directory. It is read again only if files may have come,
+// gone or been renamed: with ten thousand logs in a directory, reading it for each of
+// them took minutes.
 type listing struct {
 	sync.Mutex
 	dir   string
-	info  os.FileInfo       // of the directory, nil where its time cannot be relied on
+	info  os.FileInfo       // of the directory; nil if its modification time cannot be relied on
 	files map[string][]File // by the base name of their family
 }
 
 var lastListing listing
 
-// settled is how long ago a directory must have changed for the next change to
-// have another time: some file systems count in steps of two seconds.
+// settled is the age that the last change of a directory needs so that the next change
+// has a different time: some file systems count in steps of two seconds.
 const settled = 3 * time.Second
 
-// of returns the files of a family in a directory, as they are named there.
+// of returns the files of a family in a directory, with the names they have there.
 func (l *listing) of(dir, base string) []File {
 	l.Lock()
 	defer l.Unlock()
@@ -232,7 +229,7 @@ func (l *listing) of(dir, base string) []File {
 	return slices.Clone(l.files[base])
 }
 
-// holds reports whether what was read is what a directory holds.
+// holds reports whether the cached names are those of the directory now.
 func (l *listing) holds(dir string) bool {
 	if l.dir != dir || l.info == nil {
 		return false
@@ -241,11 +238,11 @@ func (l *listing) holds(dir string) bool {
 	return err == nil && os.SameFile(info, l.info) && info.ModTime().Equal(l.info.ModTime())
 }
 
-// read reads the names in a directory. Of one that cannot be read nothing is known:
-// opening a file itself says why.
+// read reads the names in a directory. An error leaves the listing empty: opening a file
+// reports the reason.
 func (l *listing) read(dir string) {
 	l.dir, l.info, l.files = dir, nil, map[string][]File{}
-	// before the names are read
+	// The time must be taken before the names are read.
 	if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > settled {
 		l.info = info
 	}
@@ -258,9 +255,9 @@ func (l *listing) read(dir string) {
 	}
 }
 
-// packedForm returns the compressed form of a file that is not there any more.
-// The position in it, and the state that goes to the next generation, are known
-// of that form too. Numbers move on: what has one now may be another file.
+// packedForm returns the compressed form of a file that is gone. The position in the
+// file, and the state that the next generation inherits, are valid for that form too.
+// Numbered files move on: the number may now belong to another file.
 func packedForm(family string, file File) (packed File, ok bool) {
 	if file.key.packed || file.Given || file.key.kind != dated {
 		return packed, false

@@ -13,46 +13,44 @@ import (
 	"time"
 )
 
-// FollowOptions say how a Follower works. The zero value is good.
+// FollowOptions set how a Follower works. The zero value is ready to use.
 type FollowOptions struct {
-	// FromEnd begins at the end of the logs that are not known when the
-	// Follower starts, instead of their beginning, and reports a SkippedError for
-	// each. Generations of a log that is known are read as ever.
+	// FromEnd begins at the end of logs that are not known when the Follower starts,
+	// instead of their beginning, and reports a SkippedError for each. Generations of a
+	// known log are read as usual.
 	FromEnd bool
 
-	// Linger is how long a file that was rotated away must be quiet before
-	// it is closed: daemons continue to write to it until they are signalled. The
-	// default is five minutes.
+	// Linger is how long a file that was rotated away must be quiet before it is closed:
+	// daemons continue to write to it until they are signalled. The default is five
+	// minutes.
 	Linger time.Duration
 
-	// Tick is how often files are looked at without a notice: one second.
+	// Tick is how often files are looked at without a notice. The default is one second.
 	Tick time.Duration
 
-	// Spacing is the least time between two rounds, so that a busy log costs
-	// a few commits a second and not one a line: a fifth of a second. The
-	// first line after a pause does not wait. Negative is none.
+	// Spacing is the least time between two rounds, so that a busy log costs a few
+	// commits a second and not one a line. The default is a fifth of a second. The first
+	// line after a pause does not wait. A negative value means no spacing.
 	Spacing time.Duration
 }
 
-// SkippedError says that a log is followed from its end.
+// SkippedError reports that a log is followed from its end.
 type SkippedError struct{ Log string }
 
 func (e *SkippedError) Error() string {
 	return fmt.Sprintf("%s is new to the database: what is in it so far is not read", e.Log)
 }
 
-// fullLook is how often the generations of a log are all looked at without a
-// reason. After a look that had one, the next follow sooner: files are renamed
+// fullLook is the interval at which all generations of a log are looked at without a
+// reason. After a look with a reason, the next ones follow sooner: files are renamed
 // while they are listed, copies and compressed files are still being written.
 const fullLook = time.Minute
 
-// timestampGranularity is how far the modification time of a file may lie
-// before the time it was written: kernels stamp with the time of the last clock
-// tick, every 1 to 10 ms.
+// timestampGranularity is how far the modification time of a file may be before the time
+// of the write: kernels use the time of the last clock tick, every 1 to 10 ms.
 const timestampGranularity = 10 * time.Millisecond
 
-// Follower reads files as they grow, and goes with what happens to them. It is
-// driven by one loop:
+// Follower reads files as they grow, and follows their rotation. One loop drives it:
 //
 //	f := source.Follow(args, source.FollowOptions{})
 //	defer f.Close()
@@ -66,11 +64,10 @@ const timestampGranularity = 10 * time.Millisecond
 //		}
 //	}
 //
-// As with Read, the position of each reader is to be stored before the next is
-// asked for. A reader comes again until it is closed, which Closed reports. When
-// another process has read on in the same source, the reader goes on where that
-// one ended: its Position is not what was saved, and the parsers must be set
-// anew to its State.
+// As with Read, the position of each reader must be stored before the next one is asked
+// for. A reader comes again until it is closed, which Closed reports. When another
+// process has read on in the same source, the reader continues where that one ended: its
+// Position is not the saved one, and the parsers must be set anew to its State.
 type Follower struct {
 	args []string
 	opt  FollowOptions
@@ -78,16 +75,16 @@ type Follower struct {
 
 	logs     []*followed
 	began    time.Time
-	round    time.Time // end of the last one
+	round    time.Time // end of the last round
 	scanned  time.Time
 	scanCost time.Duration
 	errs     []error
 	reported map[string]bool
 }
 
-// maxRotated is how many files of a log that were rotated away are kept open. Each
-// costs memory and two descriptors, and a log that is rotated each second would have
-// hundreds. Of others it is seen in the directory that they have grown.
+// maxRotated is how many rotated files of a log are kept open. Each costs memory and two
+// descriptors, and a log that is rotated each second would have hundreds. The growth of
+// the others is seen when their directory is listed.
 const maxRotated = 16
 
 // followed is a family that is followed.
@@ -96,28 +93,28 @@ type followed struct {
 	family   Family
 	held     []*held // oldest first
 	examined map[string]os.FileInfo
-	failed   []string // of examined: could not be opened
-	missing  bool     // there was no live file at the last look
+	failed   []string // paths in examined that could not be opened
+	missing  bool     // the live file was missing at the last look
 	appears  *notices
-	listed   []File  // at the last look
+	listed   []File  // files at the last look
 	torn     bool    // a file was renamed during this look
-	before   []*held // open files that this look has come to
-	look     bool    // look around in the next round
+	before   []*held // open files that this look has passed
+	look     bool    // look for other generations in the next round
 	looked   time.Time
-	interval time.Duration // until the next look without a reason
+	interval time.Duration // time until the next look without a reason
 }
 
 // held is a file that is kept open.
 type held struct {
 	*Reader
 	notices *notices  // nil while the file is busy
-	rounds  int       // in a row in which there was something to read
-	active  time.Time // when there was something to read
-	mtime   time.Time // when it was checked
+	rounds  int       // consecutive rounds in which there was something to read
+	active  time.Time // time at which there was last something to read
+	mtime   time.Time // modification time at the last check
 }
 
-// Follow begins to follow what the arguments name, see Expand. Files that do
-// not exist are waited for. "-" is left out: a stream is just read.
+// Follow starts following the files that the arguments name, see Expand. It waits for
+// files that do not exist. "-" is left out: a stream is only read.
 func Follow(args []string, opt FollowOptions) *Follower {
 	if opt.Linger == 0 {
 		opt.Linger = 5 * time.Minute
@@ -137,8 +134,8 @@ func Follow(args []string, opt FollowOptions) *Follower {
 	}
 }
 
-// Ready returns the sources that may have something to read. Errors concern
-// single files, and are returned once.
+// Ready returns the sources that may have something to read. Each error concerns a single
+// file, and is returned once.
 func (f *Follower) Ready(ctx context.Context, positions Positions) iter.Seq2[*Reader, error] {
 	return func(yield func(*Reader, error) bool) {
 		defer func() { f.round = time.Now() }()
@@ -157,7 +154,7 @@ func (f *Follower) Ready(ctx context.Context, positions Positions) iter.Seq2[*Re
 	}
 }
 
-// report passes an error on, unless it was before.
+// report passes an error on, unless it was reported before.
 func (f *Follower) report(err error, yield func(*Reader, error) bool) bool {
 	if f.reported[err.Error()] {
 		return true
@@ -193,12 +190,12 @@ func (f *Follower) Wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// busyRounds is after how many rounds in a row a file is busy. It is looked at
-// in every round then, and not listened to: an event for each line costs far
+// busyRounds is the number of consecutive rounds after which a file is busy. A busy file
+// is looked at in every round instead of by notices: an event for each line costs far
 // more than the line.
 const busyRounds = 5
 
-// listen starts and ends the notices of the open files, and reports whether one
+// listen starts and ends the notices of the open files, and reports whether one of them
 // is busy.
 func (f *Follower) listen() (busy bool) {
 	if f.opt.Spacing < 0 {
@@ -266,7 +263,7 @@ func (f *Follower) notify() {
 	}
 }
 
-// scan lists what the arguments name. It takes at most a two-hundredth of the
+// scan lists the files that the arguments name. It uses at most a two-hundredth of the
 // time, however large the directories are.
 func (f *Follower) scan() {
 	if time.Since(f.scanned) < max(f.opt.Tick, 200*f.scanCost) {
@@ -278,7 +275,7 @@ func (f *Follower) scan() {
 		for _, arg := range f.args {
 			err := e.argument(arg)
 			if errors.Is(err, fs.ErrNotExist) {
-				e.addFile(arg, true) // it may come
+				e.addFile(arg, true) // it may be created later
 			}
 			if err != nil {
 				errs = append(errs, err)
@@ -300,7 +297,7 @@ func (f *Follower) scan() {
 	f.scanCost = f.scanned.Sub(began)
 }
 
-// update takes over what was listed of a family.
+// update takes over the listed files of a family.
 func (f *Follower) update(family Family) {
 	i := slices.IndexFunc(f.logs, func(l *followed) bool { return l.family.Name == family.Name })
 	if i < 0 {
@@ -314,7 +311,7 @@ func (f *Follower) update(family Family) {
 	}
 	l := f.logs[i]
 	l.family = family
-	l.family.whole = false // every listing is new
+	l.family.whole = false // every listing is complete
 	for _, file := range family.Files {
 		if file.info != nil && l.holding(file.info) == nil && !same(l.examined[file.Path], file.info) {
 			l.look = true
@@ -322,12 +319,12 @@ func (f *Follower) update(family Family) {
 	}
 }
 
-// same reports whether a file is as it was.
+// same reports whether two states of a file are equal.
 func same(a, b os.FileInfo) bool {
 	return a != nil && os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// round reads what is new in a family.
+// round reads the new lines of a family.
 func (l *followed) round(w *walker) bool {
 	if !l.drain(w, l.held) {
 		return false
@@ -339,7 +336,7 @@ func (l *followed) round(w *walker) bool {
 	return true
 }
 
-// drain reads what there is in open files, the oldest first.
+// drain reads the lines that open files have now, oldest file first.
 func (l *followed) drain(w *walker, held []*held) bool {
 	held = slices.Clone(held)
 	for _, h := range slices.Backward(held) {
@@ -351,8 +348,8 @@ func (l *followed) drain(w *walker, held []*held) bool {
 		switch {
 		case !h.pending():
 		case h.next == 0 && l.moved():
-			// It was empty when it was opened. Something else may have been in
-			// it since, that is in a copy now and comes first.
+			// It was empty when it was opened. Since then it may have held other content,
+			// which is now in a copy and comes first.
 			l.look = true
 		case !l.deliver(w, h):
 			return false
@@ -361,7 +358,7 @@ func (l *followed) drain(w *walker, held []*held) bool {
 	return true
 }
 
-// deliver lets the loop read an open file.
+// deliver passes an open file to the loop that reads it.
 func (l *followed) deliver(w *walker, h *held) bool {
 	if err := h.refresh(w.ctx, w.positions); err != nil {
 		return w.yield(nil, err)
@@ -378,7 +375,7 @@ func (l *followed) deliver(w *walker, h *held) bool {
 	return more
 }
 
-// mustLook reports whether there is reason to look for other generations.
+// mustLook reports whether other generations must be looked for.
 func (l *followed) mustLook() bool {
 	if l.look || time.Since(l.looked) > l.interval {
 		return true
@@ -393,14 +390,14 @@ func (l *followed) mustLook() bool {
 	return l.holding(info) == nil && !same(l.examined[l.family.Files[len(l.family.Files)-1].Path], info)
 }
 
-// hasLive reports whether the family has a file that is being written to under
-// a constant name.
+// hasLive reports whether the family has a file with a constant name that is being
+// written.
 func (l *followed) hasLive() bool {
 	n := len(l.family.Files)
 	return n > 0 && l.family.Files[n-1].key == generation{kind: live}
 }
 
-// holding returns the open file that info is of.
+// holding returns the open file that info describes, or nil.
 func (l *followed) holding(info os.FileInfo) *held {
 	for _, h := range l.held {
 		if os.SameFile(h.info, info) {
@@ -413,7 +410,7 @@ func (l *followed) holding(info os.FileInfo) *held {
 // seen reports whether a file is open.
 func (l *followed) seen(info os.FileInfo) bool { return l.holding(info) != nil }
 
-// lookAround opens the generations that are new.
+// lookAround opens the new generations.
 func (l *followed) lookAround(w *walker) bool {
 	var skipped bool
 	if l.looked.IsZero() && l.f.opt.FromEnd {
@@ -437,14 +434,14 @@ func (l *followed) lookAround(w *walker) bool {
 		l.f.scan()
 	}
 	l.listed, l.before = l.listing(), nil
-	named := slices.Clone(l.family.Files) // first: what is renamed after that is missing
+	named := slices.Clone(l.family.Files) // first: a file that is renamed after that counts as missing
 	missing, err := w.missing(l.family)
 	if err != nil {
 		return w.yield(nil, err)
 	}
 	for _, file := range merge(missing, named) {
-		// Where a file is not there any more, its lines come before those that are
-		// there now, and before those of the files that follow.
+		// If a file is gone, its lines come before those of the file that has its name
+		// now, and before those of the files that follow.
 		l.torn = l.movedOn(file)
 		if !l.torn && !l.lookAt(w, file, skipped) {
 			return false
@@ -459,7 +456,7 @@ func (l *followed) lookAround(w *walker) bool {
 	return !skipped || len(named) == 0 || w.yield(nil, &SkippedError{l.family.Name})
 }
 
-// movedOn reports whether what was listed is not there any more.
+// movedOn reports whether a listed file is not at its path any more.
 func (l *followed) movedOn(file File) bool {
 	info, err := os.Stat(file.Path)
 	if file.info == nil || err == nil {
@@ -472,7 +469,7 @@ func (l *followed) movedOn(file File) bool {
 // moved reports whether files were renamed or copied since they were listed.
 func (l *followed) moved() bool { return !slices.EqualFunc(l.listed, l.listing(), sameFile) }
 
-// forget drops what was noted of files that are gone or could not be opened.
+// forget drops the notes about files that are gone or could not be opened.
 func (l *followed) forget() {
 	for path := range l.examined {
 		if _, err := os.Lstat(path); err != nil {
@@ -485,7 +482,7 @@ func (l *followed) forget() {
 	l.failed = nil
 }
 
-// listing returns the generations with what they are now.
+// listing returns the generations with their present state.
 func (l *followed) listing() []File {
 	files := merge(older(l.family.Name, Position{}), l.family.Files)
 	for i := range files {
@@ -498,7 +495,7 @@ func sameFile(a, b File) bool {
 	return a.Path == b.Path && (a.info == nil && b.info == nil || os.SameFile(a.info, b.info))
 }
 
-// awaitLive asks for an event when the file that is missing comes.
+// awaitLive asks for an event when the missing live file is created.
 func (l *followed) awaitLive() {
 	if !l.hasLive() {
 		return
@@ -512,8 +509,8 @@ func (l *followed) awaitLive() {
 	}
 }
 
-// lookAt reads one generation, unless it is open or known, and keeps it open if
-// it may grow. One that is to be skipped is read from its end.
+// lookAt reads one generation, unless it is open or known, and keeps it open if it may
+// grow. With skip, an unknown file is read from its end.
 func (l *followed) lookAt(w *walker, file File, skip bool) bool {
 	info, err := os.Stat(file.Path)
 	if err != nil {
@@ -521,7 +518,7 @@ func (l *followed) lookAt(w *walker, file File, skip bool) bool {
 			return l.lookAt(w, packed, skip)
 		}
 		l.torn = l.movedOn(file)
-		return true // scan reports it
+		return true // scan reports the error
 	}
 	if h := l.holding(info); h != nil {
 		l.before = append(l.before, h)
@@ -536,7 +533,7 @@ func (l *followed) lookAt(w *walker, file File, skip bool) bool {
 	}
 	r, err := w.open(l.family.Name, file)
 	switch {
-	case errors.Is(err, fs.ErrNotExist): // it was renamed or compressed under our eyes
+	case errors.Is(err, fs.ErrNotExist): // it was renamed or compressed meanwhile
 		return l.lookAt(w, file, skip)
 	case r != nil && l.movedOn(file):
 		l.torn = true
@@ -563,11 +560,11 @@ func (l *followed) mayGrow(file File, info os.FileInfo) bool {
 	return file.key.kind == live || time.Since(info.ModTime()) < l.f.opt.Linger
 }
 
-// keepUnchanged opens a file that was read to its end in an earlier run, if it
-// is one that may grow.
+// keepUnchanged opens a file that an earlier run has read to its end, if the file may
+// grow.
 func (l *followed) keepUnchanged(w *walker, file File, info os.FileInfo) bool {
 	if !l.mayGrow(file, info) || len(l.before) == 0 && len(l.held) > maxRotated {
-		return true // the latter: it is older than all that are open
+		return true // in the second case it is older than all open files
 	}
 	r, err := openFile(file.Path)
 	if err == nil && !r.closed {
@@ -598,8 +595,8 @@ func (l *followed) begin(w *walker, r *Reader, file File, skip bool) bool {
 	switch {
 	case skip && r.pos.ID == 0 && !r.closed:
 		r.startAt(r.size)
-		r.pos.State = nil // what was open before is not what goes on there
-	case file.key.kind == live && l.moved(): // what was moved out of it comes first
+		r.pos.State = nil // rows that were open before do not continue there
+	case file.key.kind == live && l.moved(): // its former content comes first
 		l.look = true
 		return r.Close() == nil
 	}
@@ -626,8 +623,7 @@ func (l *followed) hold(r *Reader) *held {
 	return h
 }
 
-// pending reports whether there is something to read in the file, or it is not
-// the file any more that it was.
+// pending reports whether the file has something to read, or its content was replaced.
 func (h *held) pending() bool {
 	info, err := h.file.Stat()
 	if err != nil || info.Size() != h.next {
@@ -643,8 +639,8 @@ func (h *held) pending() bool {
 	return false
 }
 
-// dropQuiet closes the files that were rotated away and are quiet, and of too many
-// those that were rotated away first.
+// dropQuiet closes the rotated files that are quiet and, if too many are open, those that
+// were rotated away first.
 func (l *followed) dropQuiet() {
 	rotated := 0
 	for _, h := range slices.Backward(slices.Clone(l.held)) {
@@ -658,7 +654,7 @@ func (l *followed) dropQuiet() {
 	}
 }
 
-// isLive reports whether the open file is the one under the family's name.
+// isLive reports whether the open file is the live file of the family.
 func (l *followed) isLive(h *held) bool {
 	info, err := os.Stat(l.family.Name)
 	return err == nil && os.SameFile(info, h.info)
@@ -673,7 +669,7 @@ func (l *followed) drop(h *held) {
 	h.close()
 }
 
-// paths reports whether the open file is still what its path names.
+// paths reports whether the path of the open file still refers to it.
 func (l *followed) paths(h *held, info os.FileInfo) bool {
 	at, err := os.Stat(h.path)
 	return err == nil && os.SameFile(at, info)
@@ -684,9 +680,9 @@ func (h *held) close() {
 	_ = h.Close()
 }
 
-// catchUp is for a file that holds something else now. What it held may have been
-// read on elsewhere, in the copy that was made of it: then storing the position
-// again must not take that back.
+// catchUp handles a file with replaced content. The former content may have been read on
+// in the copy that was made of it. Then storing the position of this Reader must not undo
+// that.
 func (r *Reader) catchUp(ctx context.Context, positions Positions) error {
 	p, err := r.find(ctx, positions)
 	if err == nil && p.ID != 0 && p.ID == r.pos.ID && p.Offset > r.pos.Offset {
@@ -695,15 +691,15 @@ func (r *Reader) catchUp(ctx context.Context, positions Positions) error {
 	return err
 }
 
-// refresh looks the source up again: another process may have read on in it,
-// and a file that was empty when it was opened may have turned out to be known.
+// refresh looks the source up again: another process may have read on in it, and a file
+// that was empty when it was opened may turn out to be known.
 func (r *Reader) refresh(ctx context.Context, positions Positions) error {
 	info, err := r.file.Stat()
 	if err != nil {
 		return explain("read", r.path, err)
 	}
-	// The head comes after the size: if the file is truncated in between, it
-	// is not the same any more, and reading finds that out.
+	// The head is read after the size: if the file is truncated in between, the head
+	// differs, and reading detects that.
 	head := make([]byte, FingerprintSize)
 	n, err := r.file.ReadAt(head, 0)
 	if err != nil && err != io.EOF {
@@ -720,5 +716,5 @@ func (r *Reader) refresh(ctx context.Context, positions Positions) error {
 	return r.resume(ctx, positions)
 }
 
-// Closed reports whether the Reader of a Follower is done with.
+// Closed reports whether the Follower has closed the Reader.
 func (r *Reader) Closed() bool { return r.shut }

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// resume finds out what is known of the source, and goes where reading ended.
+// resume looks up the position of the source, and continues where reading ended.
 func (r *Reader) resume(ctx context.Context, positions Positions) error {
 	p, err := r.find(ctx, positions)
 	if err != nil {
@@ -38,9 +38,9 @@ func (r *Reader) resume(ctx context.Context, positions Positions) error {
 	return nil
 }
 
-// shrunk is called for a file that holds less than was read of it. If it was
-// larger, it was cut, and what will be appended is new. Else it is a copy, old
-// or in the making, all of which is known.
+// shrunk is called for a file that is shorter than the part of it that was read. If cut
+// is set, the file was larger and was truncated: everything appended later is new.
+// Otherwise it is a copy, old or still being made, and all its content is known.
 func (r *Reader) shrunk(cut bool) error {
 	if cut {
 		r.startAt(r.size)
@@ -66,9 +66,9 @@ func stillThere(p Position) bool {
 	return number != 0 && device == p.Device && number == p.Inode
 }
 
-// find returns the position of the source, or one without ID. Of several, that
-// with the longest fingerprint has most in common with it, and of these the one
-// with the highest offset says most about what was read.
+// find returns the position of the source, or one without ID. If several match, it
+// returns one with the longest fingerprint, which has most in common with the source, and
+// of these the one with the highest offset.
 func (r *Reader) find(ctx context.Context, positions Positions) (best Position, err error) {
 	lengths, err := positions.FingerprintLengths(ctx)
 	if err != nil {
@@ -91,10 +91,9 @@ func (r *Reader) find(ctx context.Context, positions Positions) (best Position, 
 	return best, nil
 }
 
-// continues reports whether this source is the one of p, for which only a short
-// beginning is known. Logs may begin alike: Exchange's with the same header
-// line, others with a line of the rotation. As long as the other file is there
-// it can be asked.
+// continues reports whether this source is the one of p, when only a short beginning of
+// that is known. Logs may begin alike: Exchange's with the same header line, others with
+// a line of the rotation. As long as the other file exists, the two can be compared.
 func (r *Reader) continues(p Position) bool {
 	if p.FingerprintLen >= FingerprintSize || r.info == nil {
 		return true
@@ -125,8 +124,8 @@ func absolute(path string) string {
 	return path
 }
 
-// realPath returns the path without links: what a link points to may still be
-// found there after it was switched.
+// realPath returns the path without links: the target may still be found there after a
+// link was switched.
 func realPath(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real

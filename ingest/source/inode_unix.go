@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// inode returns what identifies the file on this host, or zeros.
+// inode returns the device and inode number that identify the file on this host, or
+// zeros.
 func inode(info os.FileInfo) (device, number uint64) {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
 		return uint64(s.Dev), uint64(s.Ino)

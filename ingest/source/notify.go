@@ -11,33 +11,31 @@ import (
 	"gopkg.in/tomb.v1"
 )
 
-// The tail library reports when to look at a file; what is read is decided by
-// our own Reader. Of the library we take its source of notices, the package
-// watch, and leave its reading of lines: that loses lines at rotations, has no
-// offsets, reads everything a second time, and keeps a line in memory however
-// long it gets.
+// The tail library reports when to look at a file; our own Reader decides what is read.
+// We use only its notices, the package watch, and not its reading of lines: that loses
+// lines at rotations, has no offsets, reads everything a second time, and keeps a line in
+// memory however long it is.
 //
-// The library has two ways to end the process: when it gets no inotify
-// instance, and when it cannot stat a file after an event. canWatch and
-// watchName see to it that neither happens.
+// The library can end the process in two cases: when it gets no inotify instance, and
+// when it cannot stat a file after an event. canWatch and watchName prevent both.
 
-// libraryLog is where the library writes that the queue of inotify was full. Nothing
-// is lost by that, as files are looked at without a notice too, and the line would
-// stand in the middle of the screen.
+// libraryLog is where the library writes that the inotify queue was full. Nothing is lost
+// by that, because files are looked at without a notice too, and the message would appear
+// in the middle of the screen.
 //
 //go:linkname libraryLog github.com/hpcloud/tail/watch.logger
 var libraryLog *stdlog.Logger
 
 func init() { libraryLog.SetOutput(io.Discard) }
 
-// notices passes the library's notices on until it is closed.
+// notices passes on the notices of the library until it is closed.
 type notices struct {
 	tomb tomb.Tomb
 	done chan struct{}
 }
 
-// watchFile calls wake for every change of the open file, under whatever name
-// it is. It holds the file open; close does not.
+// watchFile calls wake for every change of the open file, under whatever name it is. It
+// holds the file open itself; closing the notices does not close file.
 func watchFile(file *os.File, wake func()) *notices {
 	if !canWatch() {
 		return nil
@@ -65,7 +63,7 @@ func (e *notices) watch(name string, wake func()) bool {
 		<-e.tomb.Dying()
 		return false
 	}
-	wake() // for what happened before
+	wake() // for changes before the watch began
 	for {
 		select {
 		case <-changes.Modified:
@@ -81,8 +79,8 @@ func (e *notices) watch(name string, wake func()) bool {
 	}
 }
 
-// awaitRemoval waits until the library has given up the name, which it does in
-// its own time, so that the name may be used again.
+// awaitRemoval waits until the library has released the name, which it does
+// asynchronously, so that the name can be used again.
 func awaitRemoval(name string) {
 	for range 1000 {
 		if watch.Events(name) == nil {
@@ -107,7 +105,7 @@ func watchAppearance(path string, wake func()) *notices {
 	return e
 }
 
-// close ends the notices and waits for that.
+// close ends the notices and waits until they have ended.
 func (e *notices) close() {
 	if e == nil {
 		return

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// canWatch reports whether there is an inotify instance left for this user.
+// canWatch reports whether the user can get another inotify instance.
 func canWatch() bool {
 	fd, err := syscall.InotifyInit1(syscall.IN_CLOEXEC)
 	if err != nil {
@@ -16,8 +16,8 @@ func canWatch() bool {
 	return true
 }
 
-// watchName returns a name by which the open file can always be reached, also
-// when it is renamed or deleted, and the descriptor that the name is of.
+// watchName returns a name by which the open file can always be reached, even after it
+// was renamed or deleted, and the descriptor to which the name refers.
 func watchName(file *os.File) (*os.File, string, error) {
 	fd, err := syscall.Dup(int(file.Fd()))
 	if err != nil {

@@ -4,7 +4,7 @@ package source
 
 import "os"
 
-// canWatch reports that there are no notifications: other systems are polled.
+// canWatch returns false: on other systems, files are polled.
 func canWatch() bool { return false }
 
 // watchName is not called.

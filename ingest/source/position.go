@@ -6,18 +6,17 @@ import (
 	"time"
 )
 
-// FingerprintSize is how much of the beginning of a source makes up its
-// fingerprint. Exchange writes a header of several hundred bytes with the
-// time to the millisecond; 1 KiB of syslog holds several lines with times and
-// queue ids.
+// FingerprintSize is the number of bytes at the beginning of a source that make up its
+// fingerprint. Exchange writes a header of several hundred bytes with the time to the
+// millisecond; 1 KiB of syslog contains several lines with times and queue ids.
 const FingerprintSize = 1024
 
-// Position says how far a source was read. It is stored in the transaction
-// that stores what was read, which is what makes every line count once.
+// Position is how far a source was read. It is stored in the transaction that stores the
+// rows of these lines, so that every line counts once.
 //
-// A source is known by its content: by the first FingerprintLen of the bytes
-// that were consumed. Everything below Offset was read and must not be read
-// again, under whatever name and compression it comes back.
+// A source is known by its content: by the first FingerprintLen of the bytes that were
+// consumed. All bytes below Offset were read and must not be read again, under whatever
+// name and compression they come back.
 type Position struct {
 	ID             int64    // of the stored row; 0 for a new one
 	Fingerprint    [16]byte // SHA-256, cut, of the first FingerprintLen bytes
@@ -25,24 +24,24 @@ type Position struct {
 	Offset         int64    // decompressed bytes consumed
 	Line           int64    // lines consumed, for messages
 
-	// Hints: where the content was last seen. They save work and find the
-	// other generations of a log; they never decide what was read.
-	Family  string // the name all generations share, see Family
+	// Hints: where the content was last seen. They save work and help to find the other
+	// generations of a log. They never decide which bytes were read.
+	Family  string // the name that all generations share, see Family
 	Path    string // absolute
 	Device  uint64 // 0 for streams
 	Inode   uint64
 	Size    int64 // of the file when it was last read to its end, else -1
 	ModTime time.Time
 
-	State []byte // of whoever reads the lines; carried from one generation to the next
+	State []byte // of the consumer of the lines; passed from one generation to the next
 }
 
-// Known reports whether the source has an identity yet. A source of which
-// nothing was consumed has none, and its position is not worth storing.
+// Known reports whether the source has an identity yet. It has none until something was
+// consumed; before that, its position is not worth storing.
 func (p *Position) Known() bool { return p.FingerprintLen > 0 }
 
-// Positions finds the positions that were stored. What was stored last must be
-// found at once, also when another reader of the same run stored it.
+// Positions finds stored positions. A position must be found as soon as it was stored,
+// even if another reader of the same run stored it.
 type Positions interface {
 	// FingerprintLengths returns the distinct lengths of all fingerprints.
 	FingerprintLengths(ctx context.Context) ([]int64, error)
@@ -50,8 +49,7 @@ type Positions interface {
 	ByFingerprint(ctx context.Context, fingerprint [16]byte, length int64) ([]Position, error)
 	// ByInode returns the positions last seen in this file.
 	ByInode(ctx context.Context, device, inode uint64) ([]Position, error)
-	// ByFamily returns the newest position, by ID, of a family; none is an
-	// empty list.
+	// ByFamily returns the newest position, by ID, of a family, or an empty list.
 	ByFamily(ctx context.Context, family string) ([]Position, error)
 }
 

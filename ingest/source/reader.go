@@ -19,18 +19,18 @@ const (
 	blockSize  = 256 << 10
 	smallBlock = 8 << 10
 
-	// MaxLine is the longest line that is read. Postfix cuts lines at 2,000
-	// bytes, syslog daemons at 8 KiB by default; an Exchange row with
-	// thousands of recipients stays below this.
+	// MaxLine is the maximum length of a line, in bytes. Postfix cuts lines at 2,000
+	// bytes, syslog daemons at 8 KiB by default; an Exchange row with thousands of
+	// recipients stays below this.
 	MaxLine = 1 << 20
 )
 
-// errTruncated says that a file lost what was already read of it
-// (copytruncate, or written anew). What is in it now is another source.
+// errTruncated reports that a file has lost content that was already read (copytruncate,
+// or it was written anew). Its present content is another source.
 var errTruncated = errors.New("the file was truncated")
 
-// TooLongError is returned by Next in place of a line longer than MaxLine,
-// which was skipped. The next call returns the line behind it.
+// TooLongError is returned by Next in place of a line longer than MaxLine, which was
+// skipped. The next call returns the line after it.
 type TooLongError struct{ Length int64 }
 
 // Error implements error.
@@ -38,45 +38,45 @@ func (e *TooLongError) Error() string {
 	return fmt.Sprintf("a line of %d bytes was skipped (the limit is %d)", e.Length, MaxLine)
 }
 
-// Reader reads the lines of one source. It reads a plain file at counted
-// offsets, through a descriptor of its own, and may be asked for more when the
-// file has grown; everything else it reads once and to the end.
+// Reader reads the lines of one source. It reads a plain file at counted offsets, through
+// a descriptor of its own, and can continue when the file has grown. It reads every other
+// source once, to its end.
 type Reader struct {
-	path      string // as it was given, for messages
+	path      string // as given, for messages
 	file      *os.File
 	info      os.FileInfo // of the file when it was opened; nil for streams
 	stream    io.Reader   // decompressed content; nil: file is read at offsets
-	content   *sticky     // what stream reads, unless it does so in the background
-	ahead     *ahead      // that, if the source is a stream
-	stop      func()      // ends it
-	size      int64       // of the file as it is stored
-	read      *counter    // bytes of a compressed file that were taken
-	packed    string      // its compression
+	content   *sticky     // reads the content, unless a background goroutine does
+	ahead     *ahead      // reads the content in the background; nil for plain files
+	stop      func()      // ends the background reading
+	size      int64       // size of the file as stored
+	read      *counter    // bytes taken from a compressed file
+	packed    string      // name of the compression
 	modified  time.Time
 	closed    bool // nothing can be appended: the last line needs no newline
-	truncated bool // the file holds another source now
-	stale     bool // the file holds less than is known of this source
+	truncated bool // the file contains another source now
+	stale     bool // the file contains less than was already read of this source
 	copied    bool // the source's own file exists beside this one
 
 	trans   transcoder
 	pos     Position
-	head    []byte // the first FingerprintSize bytes, as far as they were seen
-	hashed  int64  // length of head that pos.Fingerprint is of
+	head    []byte // the first FingerprintSize bytes, as far as they are known
+	hashed  int64  // length of the part of head that pos.Fingerprint covers
 	buf     []byte
-	start   int   // of what was not consumed
-	scan    int   // no newline between start and here
-	end     int   // of what was read
+	start   int   // start of the bytes that were not consumed
+	scan    int   // there is no newline between start and this index
+	end     int   // end of the bytes that were read
 	next    int64 // offset of buf[end] in the source
-	limit   int64 // where reading a plain file ends for now
-	skip    int64 // where to go on in a stream; 0 when that is done
+	limit   int64 // offset where reading a plain file ends for now
+	skip    int64 // offset at which to continue in a stream; 0 when it was reached
 	skipped int64 // bytes of the current line that were dropped
-	mute    bool  // the current line ends before where reading resumes
-	err     error // from now on
+	mute    bool  // the current line was counted before: Next does not return it
+	err     error // returned by all further reads
 	text    []byte
 	shut    bool
 }
 
-// counter counts the bytes that pass.
+// counter counts the bytes that pass through it.
 type counter struct {
 	r io.Reader
 	n atomic.Int64
@@ -88,8 +88,8 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// sticky returns the errors of a decompressor in our words, and the same error
-// ever after.
+// sticky translates the errors of a decompressor, and returns the first one for all
+// further reads.
 type sticky struct {
 	io.ReadCloser
 	name string
@@ -108,10 +108,10 @@ func (s *sticky) Read(p []byte) (int, error) {
 	return n, s.err
 }
 
-// openFile opens the file at path and looks at its beginning.
+// openFile opens the file at path and reads its beginning.
 func openFile(path string) (*Reader, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-		return nil, explain("read", path, errNoFile) // opening a pipe may take for ever
+		return nil, explain("read", path, errNoFile) // opening a pipe may block for ever
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -123,7 +123,7 @@ func openFile(path string) (*Reader, error) {
 	case r.beingPacked(err) || r.content != nil && len(r.head) < FingerprintSize &&
 		r.beingPacked(r.content.err):
 		r.Close()
-		return nil, errBeingPacked // it is not known yet what it is a copy of
+		return nil, errBeingPacked // it is not known yet which file it is a copy of
 	case err != nil:
 		r.Close()
 		return nil, explain("read", path, err)
@@ -131,8 +131,8 @@ func openFile(path string) (*Reader, error) {
 	return r, nil
 }
 
-// FirstLine returns the first line of the file at path as it is read, or the
-// beginning of it; nil when it cannot be read.
+// FirstLine returns the first line of the file at path, decompressed, or its beginning;
+// nil when it cannot be read.
 func FirstLine(path string) []byte {
 	r, err := openFile(path)
 	if err != nil {
@@ -143,8 +143,8 @@ func FirstLine(path string) []byte {
 	return bytes.TrimSuffix(line, []byte("\r"))
 }
 
-// errBeingPacked is returned for a compressed file that has just been begun beside
-// the file it is made of.
+// errBeingPacked is returned for a compressed file that is still being written beside its
+// original.
 var errBeingPacked = errors.New("it is being compressed")
 
 func (r *Reader) openContent() error {
@@ -169,12 +169,12 @@ func (r *Reader) openContent() error {
 	return r.setHead(head)
 }
 
-// OpenStream returns a Reader of what cannot be read twice, such as standard
-// input and pipes, compressed or not. It waits for the first FingerprintSize
-// bytes, looks them up, and skips what was read before under whatever name. closed
-// says that the end of in is the end of the source, so that its last line may lack
-// a newline. Waiting for it ends with ctx. in is closed at its end, or when it is
-// read from next after ctx is done or the Reader closed.
+// OpenStream returns a Reader of a source that cannot be read twice, such as standard
+// input and pipes, compressed or not. It waits for the first FingerprintSize bytes, looks
+// them up, and skips what was read before, under whatever name. closed means that the end
+// of in is the end of the source, so that the last line may lack a newline. When ctx is
+// done, OpenStream stops waiting. in is closed at its end, or at the next read from it
+// after ctx is done or the Reader is closed.
 func OpenStream(ctx context.Context, name string, in io.ReadCloser, closed bool,
 	positions Positions) (*Reader, error) {
 	reading, stop := context.WithCancel(ctx)
@@ -186,7 +186,7 @@ func OpenStream(ctx context.Context, name string, in io.ReadCloser, closed bool,
 	case err != nil:
 		err = explain("read", name, err)
 	default:
-		if r.packed != "" { // a decompressor cannot go on after an error: it has to wait
+		if r.packed != "" { // a decompressor cannot continue after an error: it has to wait
 			r.ahead = readAhead(reading, r.content)
 			r.stream, r.content = r.ahead, nil
 		}
@@ -200,10 +200,9 @@ func OpenStream(ctx context.Context, name string, in io.ReadCloser, closed bool,
 	return r, nil
 }
 
-// FollowStream returns a Reader of a stream that is read as it comes: no line is
-// held back until there are enough to know the stream by, and nothing is known of
-// it. Next waits a moment for more, so that a batch is not a line when there are
-// many.
+// FollowStream returns a Reader of a stream that is read as it arrives: it does not hold
+// lines back until the stream could be identified, and looks up no position. Next waits a
+// moment for more, so that a batch is more than one line when there are many.
 func FollowStream(ctx context.Context, name string, in io.ReadCloser) *Reader {
 	ctx, stop := context.WithCancel(ctx)
 	a := readAhead(ctx, in)
@@ -211,22 +210,22 @@ func FollowStream(ctx context.Context, name string, in io.ReadCloser) *Reader {
 	return &Reader{path: name, stream: a, ahead: a, stop: stop, closed: true, buf: make([]byte, blockSize)}
 }
 
-// Resume goes on in a stream behind what was read of it by others meanwhile.
+// Resume continues in a stream after the part that other processes have read meanwhile.
 func (r *Reader) Resume(ctx context.Context, positions Positions) error {
 	before := r.pos
 	err := r.resume(ctx, positions)
-	if r.pos.Offset < before.Offset { // all that was known of it was removed
+	if r.pos.Offset < before.Offset { // the store has lost all positions of it
 		before.ID = r.pos.ID
 		r.pos, r.skip, r.mute = before, 0, false
 	}
 	return err
 }
 
-// Await waits until a stream that was quiet has more to read, or ends.
+// Await waits until a quiet stream has more to read, or ends.
 func (r *Reader) Await(ctx context.Context) error { return r.ahead.await(ctx) }
 
-// Between returns a Reader of the lines between two offsets of a plain file that is
-// open, at both of which a line begins; nil for other sources. It needs no Close.
+// Between returns a Reader of the lines between two offsets of a plain file that is open;
+// a line must begin at both. It returns nil for other sources. The Reader needs no Close.
 func (r *Reader) Between(from, to int64) *Reader {
 	if r.stream != nil || r.file == nil {
 		return nil
@@ -245,11 +244,11 @@ func (r *Reader) Between(from, to int64) *Reader {
 	return part
 }
 
-// Whole says that nothing will be appended to the source: its last line counts
+// Whole declares that nothing will be appended to the source: its last line counts
 // without a newline.
 func (r *Reader) Whole() { r.closed = true }
 
-// openStream decompresses in if need be, and reads its head into the buffer.
+// openStream decompresses in if necessary, and reads its head into the buffer.
 func (r *Reader) openStream(in io.Reader, closed bool) error {
 	r.read = &counter{r: in}
 	content, packed, modified, err := decompress(bufio.NewReaderSize(r.read, 64<<10))
@@ -279,10 +278,10 @@ func (r *Reader) setHead(head []byte) error {
 	return checkForeign(head)
 }
 
-// startAt makes offset the beginning of what will be read. It may only go
-// forward in a stream. Reading starts at the newline before the offset, and
-// what ends there is not returned: where a last line without newline was
-// consumed and has grown since, the rest of it belongs to a line that counted.
+// startAt makes offset the beginning of what will be read. In a stream it may only move
+// forward. Reading starts at the newline before the offset, and the line that ends there
+// is not returned: if a last line without newline was consumed and has grown since, the
+// rest belongs to a line that was already counted.
 func (r *Reader) startAt(offset int64) {
 	r.pos.Offset = offset
 	target := int64(r.trans.bom)
@@ -297,7 +296,7 @@ func (r *Reader) startAt(offset int64) {
 	r.skip = target
 }
 
-// discard drops the content of a stream up to where reading goes on.
+// discard drops the content of a stream up to the offset where reading continues.
 func (r *Reader) discard() error {
 	for r.next < r.skip {
 		n, err := r.readStream(r.buf[:min(int64(len(r.buf)), r.skip-r.next)])
@@ -312,17 +311,17 @@ func (r *Reader) discard() error {
 			break
 		}
 	}
-	// Of a line that is too long, not all is in the buffer.
+	// If a line is too long, only a part of it is in the buffer.
 	r.start = max(0, r.end-int(max(0, r.next-r.skip)))
 	r.scan, r.skip = r.start, 0
 	return nil
 }
 
-// Next returns the next line, without its newline and the carriage return
-// before it, in UTF-8 if a byte order mark names its encoding, else as it is.
-// The line is valid until the next call and is consumed: Position is behind
-// it. The end of what there is is io.EOF; a plain file may have more later, and a
-// stream that returns ErrQuiet.
+// Next returns the next line, without its newline and the carriage return before it: in
+// UTF-8 if a byte order mark names its encoding, else unchanged. The line is valid until
+// the next call and is consumed: Position is after it. Next returns io.EOF at the end of
+// the content; a plain file may have more later. It returns ErrQuiet for a stream that
+// may have more later.
 func (r *Reader) Next() ([]byte, error) {
 	if r.skip > 0 {
 		if err := r.discard(); err != nil {
@@ -352,8 +351,8 @@ func (r *Reader) Next() ([]byte, error) {
 	}
 }
 
-// consume takes the line that ends at end off the buffer. It returns false
-// for a line that is not to be seen.
+// consume takes the line that ends at end off the buffer. It returns false for a line
+// that the caller must not see.
 func (r *Reader) consume(end, newline int) (line []byte, err error, ok bool) {
 	line, skipped := r.buf[r.start:end], r.skipped
 	r.start = end + newline
@@ -377,7 +376,7 @@ func (r *Reader) consume(end, newline int) (line []byte, err error, ok bool) {
 	return line, nil, true
 }
 
-// fill reads a block behind what is not consumed. It returns an error when
+// fill reads a block after the bytes that were not consumed. It returns an error when
 // there was nothing to read.
 func (r *Reader) fill() error {
 	if r.err != nil {
@@ -411,15 +410,15 @@ func (r *Reader) fill() error {
 	return err
 }
 
-// atTruncation ends a source that is in this file no more. Where it was copied
-// to, and what is in the file now, is found as after a rotation.
+// atTruncation ends a source that is not in this file any more. The walker finds its
+// copy, and the present content of the file, as after a rotation.
 func (r *Reader) atTruncation() error {
 	r.truncated, r.err = true, io.EOF
 	return r.err
 }
 
-// readError says what went wrong. It returns no error for a compressed file that is
-// cut off and stands beside its original: it is just being written.
+// readError wraps err for the user. For a compressed file that is cut off and stands
+// beside its original it returns io.EOF: the file is still being written.
 func (r *Reader) readError(err error) error {
 	if err == io.EOF {
 		return err
@@ -431,8 +430,8 @@ func (r *Reader) readError(err error) error {
 	return explain("read", r.path, err)
 }
 
-// beingPacked reports whether err says that a compressed file is cut off, and the
-// file that it is made of lies beside it.
+// beingPacked reports whether err means that a compressed file is cut off and its
+// original is still beside it.
 func (r *Reader) beingPacked(err error) bool {
 	if !errors.Is(err, errCut) {
 		return false
@@ -442,8 +441,8 @@ func (r *Reader) beingPacked(err error) bool {
 	return err == nil && plain != r.path
 }
 
-// lookAtStart looks at the beginning of a file that was empty when it was
-// opened: for its byte order mark, and whether it is compressed and has to be
+// lookAtStart looks at the beginning of a file that was empty when it was opened: it
+// skips a byte order mark, and reports whether the file is compressed and has to be
 // opened anew.
 func (r *Reader) lookAtStart() (packed bool) {
 	if r.next != int64(r.end) || r.start != 0 || r.pos.Offset != 0 || r.skipped != 0 || r.stream != nil {
@@ -456,9 +455,8 @@ func (r *Reader) lookAtStart() (packed bool) {
 	return compression(r.head) != nil
 }
 
-// makeRoom makes sure that there is room behind end: it moves what is not
-// consumed to the front, lets the buffer grow, and drops a line that is longer
-// than MaxLine.
+// makeRoom makes room after end: it moves the bytes that were not consumed to the front,
+// lets the buffer grow, and drops a line that is longer than MaxLine.
 func (r *Reader) makeRoom() {
 	switch {
 	case r.start > 0:
@@ -479,13 +477,13 @@ func (r *Reader) makeRoom() {
 	}
 }
 
-// until ends what there is to read at a size that the file has had. A daemon goes
-// on in the old file for a while when there is a new one: what it wrote there
-// before the lines that the new one has by now is found when the old one is looked
-// at from now on.
+// until limits reading to a size that the file has had. After a rotation a daemon may
+// continue in the old file for a while. Lines that it wrote there before the present
+// lines of the new file are found if the old file is looked at after the size of the new
+// one was noted.
 func (r *Reader) until(size int64) { r.limit = size }
 
-// readBlock reads what follows.
+// readBlock reads the bytes at next.
 func (r *Reader) readBlock(p []byte) (int, error) {
 	if r.stream != nil {
 		n, err := r.readStream(p)
@@ -500,9 +498,9 @@ func (r *Reader) readBlock(p []byte) (int, error) {
 	if n > 0 && err == io.EOF {
 		err = nil
 	}
-	// A file that was truncated and has grown past our offset would give us
-	// the middle of other lines. It was not, up to the end of the read, if
-	// its beginning is still the same.
+	// A file that was truncated and has grown past our offset would return the middle of
+	// other lines. If its beginning is still the same after the read, it was not
+	// truncated before.
 	r.keepHead(p[:n])
 	if !r.sameHead() {
 		return 0, errTruncated
@@ -510,8 +508,8 @@ func (r *Reader) readBlock(p []byte) (int, error) {
 	return n, err
 }
 
-// readStream reads what follows in a stream. A compressed file is decompressed in the
-// background from the first call on: of many files only the head is looked at.
+// readStream reads the next bytes of a stream. From the first call on, a goroutine
+// decompresses a compressed file in the background: of many files only the head is read.
 func (r *Reader) readStream(p []byte) (int, error) {
 	if r.content != nil && r.ahead == nil {
 		reading, stop := context.WithCancel(context.Background()) // until Close
@@ -521,14 +519,14 @@ func (r *Reader) readStream(p []byte) (int, error) {
 	return r.stream.Read(p)
 }
 
-// sameHead reports whether the file still begins with what it began with.
+// sameHead reports whether the file still has the beginning that was read before.
 func (r *Reader) sameHead() bool {
 	var head [FingerprintSize]byte
 	n, _ := r.file.ReadAt(head[:len(r.head)], 0)
 	return bytes.Equal(head[:n], r.head)
 }
 
-// keepHead adds to the head what was read, or nothing.
+// keepHead adds the bytes of block that continue the head, if any.
 func (r *Reader) keepHead(block []byte) {
 	if have := int64(len(r.head)); have < FingerprintSize && r.next <= have &&
 		have < r.next+int64(len(block)) {
@@ -537,9 +535,8 @@ func (r *Reader) keepHead(block []byte) {
 	}
 }
 
-// atEnd is called when there is nothing left to read. It notes the state of
-// the file, so that the next run need not open it, and finds out whether it
-// has shrunk.
+// atEnd is called when there is nothing left to read. It notes the size and time of the
+// file, so that the next run need not open it, and finds out whether it was truncated.
 func (r *Reader) atEnd() error {
 	info := r.info
 	switch {
@@ -557,7 +554,7 @@ func (r *Reader) atEnd() error {
 	}
 	switch {
 	case info.Size() < r.next || !r.sameHead():
-		return r.atTruncation() // before or after Stat; else info is of what was read
+		return r.atTruncation() // truncated before or after Stat; otherwise info describes what was read
 	case info.Size() == r.next:
 		r.noteEnd(info)
 	}
@@ -573,19 +570,19 @@ func (r *Reader) noteEnd(info os.FileInfo) {
 	}
 }
 
-// Head returns a fingerprint of what the source begins with, whatever was read of
-// it: of FingerprintSize bytes, or of all that there is.
+// Head returns a fingerprint of the beginning of the source, however much of it was
+// consumed: of FingerprintSize bytes, or of all there are.
 func (r *Reader) Head() [16]byte { return fingerprint(r.head) }
 
 // Path returns the name of the source, for messages.
 func (r *Reader) Path() string { return r.path }
 
-// Modified returns when the source was last written, as far as the file or the
-// header of a compressed file says.
+// Modified returns the time of the last write to the source, as given by the file or by
+// the header of a compressed file.
 func (r *Reader) Modified() time.Time { return r.modified }
 
-// Progress returns how many bytes of the file were read, as it is stored, and
-// how many there are; 0 for streams.
+// Progress returns how many bytes of the stored file were read, and its size; 0 for
+// streams.
 func (r *Reader) Progress() (read, size int64) {
 	if r.read != nil {
 		return r.read.n.Load(), r.size
@@ -593,8 +590,8 @@ func (r *Reader) Progress() (read, size int64) {
 	return r.pos.Offset, max(r.size, r.pos.Offset)
 }
 
-// Position returns the position behind the last line that was returned, with
-// the State that was there when the source was opened, or was last saved.
+// Position returns the position after the last returned line, with the State that the
+// source had when it was opened or last saved.
 func (r *Reader) Position() Position {
 	if n := min(r.pos.Offset, int64(len(r.head))); n != r.hashed {
 		r.pos.Fingerprint, r.pos.FingerprintLen, r.hashed = fingerprint(r.head[:n]), n, n
@@ -602,10 +599,10 @@ func (r *Reader) Position() Position {
 	return r.pos
 }
 
-// Saved passes the Reader the position as it was stored, with its ID and State.
+// Saved gives the Reader the ID and State of the position that was stored.
 func (r *Reader) Saved(p Position) { r.pos.ID, r.pos.State = p.ID, p.State }
 
-// Close releases the file. What Next returned stays valid.
+// Close releases the file. The last line that Next returned stays valid.
 func (r *Reader) Close() error {
 	if r.content != nil {
 		_ = r.content.Close()

@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// Read opens the files of the families one after the other, each family from
-// its oldest generation to its newest. It leaves out what is known not to have
-// changed, and puts in generations that hold lines between those that were
-// read before and the named file. It closes each Reader when the next is asked
-// for. A Reader's position must be stored before that, see the package
-// documentation. An error concerns one file; the next one follows.
+// Read opens the files of the families one after the other, each family from its oldest
+// generation to its newest. It leaves out files that are known not to have changed, and
+// adds the generations with lines between those that were read before and the named file.
+// It closes each Reader when the next one is asked for. A Reader's position must be
+// stored before that, see the package documentation. An error concerns one file; the next
+// one follows.
 func Read(ctx context.Context, families []Family, positions Positions) iter.Seq2[*Reader, error] {
 	return func(yield func(*Reader, error) bool) {
 		w := walker{ctx: ctx, positions: positions, yield: yield}
@@ -35,16 +35,16 @@ type walker struct {
 	ctx       context.Context
 	positions Positions
 	yield     func(*Reader, error) bool
-	before    *Position       // of the generation before, nil when there is none
-	last      *File           // that one, when it was looked at in this pass
-	listed    []File          // the generations there are, when they were asked for
-	tail      *grown          // that generation, if it is a plain file: more may be written to it
-	moved     bool            // files were renamed meanwhile
-	visited   []os.FileInfo   // files of the family that this pass has dealt with, whatever came of it
+	before    *Position       // position of the generation before; nil when there is none
+	last      *File           // that generation, if this pass has looked at it
+	listed    []File          // all generations, once lookBack has listed them
+	tail      *grown          // that generation, if it is a plain file to which more may be written
+	moved     bool            // files were renamed during this pass
+	visited   []os.FileInfo   // files of the family that this pass has handled, with whatever result
 	failed    map[string]bool // paths for which an error was reported
 
-	// Of a Follower: what was written since then is to be read, wherever it
-	// is; and what it has dealt with.
+	// Set by a Follower: since is the time from which on all lines are to be read, in
+	// whichever file they are; seen reports the files that it has open.
 	since time.Time
 	seen  func(os.FileInfo) bool
 }
@@ -53,7 +53,7 @@ type walker struct {
 // renamed or truncated while they were read.
 const maxPasses = 10
 
-// family reads one family. It returns false when nothing more is wanted.
+// family reads one family. It returns false when the caller wants no more.
 func (w *walker) family(f Family) bool {
 	w.before, w.failed = nil, map[string]bool{}
 	if f.stream {
@@ -71,7 +71,7 @@ func (w *walker) family(f Family) bool {
 				return false
 			}
 			if w.moved && !last {
-				break // what follows may not be next any more
+				break // the next file may not be the next generation any more
 			}
 		}
 		if !w.moved {
@@ -81,14 +81,15 @@ func (w *walker) family(f Family) bool {
 	return true
 }
 
-// files returns the generations to read, on the first or a further pass.
+// files returns the generations to read in a pass.
 func (w *walker) files(f Family, pass int) ([]File, error) {
 	if !f.whole {
-		// first: what is renamed after that is missing
+		// The named files come first: a file that is renamed after that counts as
+		// missing.
 		named, there := lookedAt(f.Files), generations(f.Name)
 		missing, err := w.missing(f)
 		files := merge(missing, named)
-		for _, other := range there { // is not asked for
+		for _, other := range there { // files that the user did not ask for
 			if other.info != nil && !slices.ContainsFunc(files, func(f File) bool {
 				return absolute(f.Path) == other.Path
 			}) {
@@ -110,7 +111,7 @@ func (w *walker) files(f Family, pass int) ([]File, error) {
 	return families[0].Files, nil
 }
 
-// stream reads what cannot be read twice.
+// stream reads a source that cannot be read twice.
 func (w *walker) stream(f Family) bool {
 	path, closed := f.Files[0].Path, true
 	var in io.ReadCloser = &pipe{path: path}
@@ -126,14 +127,15 @@ func (w *walker) stream(f Family) bool {
 	return w.yield(r, nil)
 }
 
-// file reads one generation, on the last pass even if that is not its turn.
+// file reads one generation. On the last pass it does so even if another one should come
+// first.
 func (w *walker) file(family Family, file File, last bool) bool {
 	if w.ctx.Err() != nil {
 		return false
 	}
 	r, info, err := w.visit(family, file)
-	// The generation that was listed here has moved on, and its lines come before
-	// those that are here now.
+	// The generation that was listed here has moved on. Its lines come before those of
+	// the file that is here now.
 	renamed := file.info != nil && info != nil && !os.SameFile(file.info, info)
 	w.moved = w.moved || renamed
 	if err != nil {
@@ -156,7 +158,7 @@ func (w *walker) file(family Family, file File, last bool) bool {
 	return w.turn(r, family, file, last)
 }
 
-// visit opens one generation, and notes that this pass has dealt with it.
+// visit opens one generation, and notes that this pass has handled it.
 func (w *walker) visit(family Family, file File) (*Reader, os.FileInfo, error) {
 	info, _ := os.Stat(file.Path)
 	r, err := w.open(family.Name, file)
@@ -169,7 +171,7 @@ func (w *walker) visit(family Family, file File) (*Reader, os.FileInfo, error) {
 	return r, info, err
 }
 
-// failure deals with a generation that could not be opened.
+// failure handles a generation that could not be opened.
 func (w *walker) failure(family Family, file File, last bool, err error) bool {
 	missing := errors.Is(err, fs.ErrNotExist)
 	switch {
@@ -182,19 +184,20 @@ func (w *walker) failure(family Family, file File, last bool, err error) bool {
 	case errors.Is(err, errForeign) && !file.Given || w.failed[file.Path]:
 		return true
 	case missing && w.rotatedAway(family, file):
-		return true // and what it held was read where it is now
+		return true // its lines were read where it is now
 	}
 	w.failed[file.Path] = true
 	return w.yield(nil, err)
 }
 
-// turn reads a generation that was opened, after what was added to the one before.
+// turn reads a generation that was opened, after the lines that were added to the one
+// before.
 func (w *walker) turn(r *Reader, family Family, file File, last bool) bool {
 	r.until(r.size)
 	if turn, more := w.catchUp(family); !more || !turn && !last {
 		return more
 	}
-	// The content that was just read may be that of r, if it was copied there.
+	// The content that was just read may be that of r, if it was copied into it.
 	if err := w.place(r, family.Name, file); err != nil {
 		return w.yield(nil, err)
 	}
@@ -207,7 +210,7 @@ func (w *walker) turn(r *Reader, family Family, file File, last bool) bool {
 	return more
 }
 
-// deliver lets a generation be read, and notes it as the one before the next.
+// deliver passes a generation to the caller, and notes it as the one before the next.
 func (w *walker) deliver(r *Reader, file File) (more bool) {
 	more = w.yield(r, nil)
 	w.passed(file, &r.pos)
@@ -225,9 +228,9 @@ type grown struct {
 	size int64
 }
 
-// catchUp reads on in the generation before the one that was just opened, if more
-// was written there meanwhile. It reports whether it is the turn of that one now:
-// not when the files were renamed.
+// catchUp reads on in the generation before the one that was just opened, if it has grown
+// meanwhile. turn reports whether the opened one comes next; it does not if the files
+// were renamed.
 func (w *walker) catchUp(family Family) (turn, more bool) {
 	if w.tail == nil {
 		return true, true
@@ -242,7 +245,7 @@ func (w *walker) catchUp(family Family) (turn, more bool) {
 	}
 	r, err := w.open(family.Name, w.tail.file)
 	if err != nil || r == nil {
-		return true, true // the next run finds it
+		return true, true // the next run reads it
 	}
 	defer r.Close()
 	return true, w.deliver(r, w.tail.file)
@@ -253,7 +256,7 @@ func (w *walker) passed(file File, p *Position) {
 	w.before, w.last = p, &file
 }
 
-// inherit hands the state of the generation before on to one that is new.
+// inherit gives a new generation the parser state of the one before.
 func (w *walker) inherit(r *Reader, family string, file File) error {
 	if r.pos.ID != 0 {
 		return nil
@@ -267,12 +270,12 @@ func (w *walker) inherit(r *Reader, family string, file File) error {
 	return nil
 }
 
-// maxBack is how many generations are looked at for one that is known. What was
-// open so long before is over.
+// maxBack bounds how many generations are searched for a known one. Rows and objects that
+// were open so long before are over.
 const maxBack = 10
 
-// lookBack finds the newest generation before a file that another run has read,
-// unless one that this pass has looked at is newer.
+// lookBack finds the newest generation before file that another run has read, unless this
+// pass has looked at a newer one.
 func (w *walker) lookBack(family string, file File) error {
 	if w.listed == nil {
 		w.listed = generations(family)
@@ -281,7 +284,7 @@ func (w *walker) lookBack(family string, file File) error {
 	n, _ := slices.BinarySearchFunc(w.listed, file, compareFiles)
 	for _, f := range slices.Backward(w.listed[max(0, n-maxBack):n]) {
 		if w.last != nil && (f.key.compare(w.last.key) <= 0 || sameGeneration(f, *w.last)) {
-			break // what was read may have been compressed since, or before
+			break // the generation that was read may have been compressed since, or before
 		}
 		if sameGeneration(f, file) {
 			continue
@@ -298,8 +301,8 @@ func (w *walker) lookBack(family string, file File) error {
 	return nil
 }
 
-// rotatedAway reports whether a log that is not there was read before: then it
-// will be there again.
+// rotatedAway reports whether a missing log was read before: then its writer will create
+// it again.
 func (w *walker) rotatedAway(family Family, file File) bool {
 	if file.key != (generation{kind: live}) || !betweenRotations(file.Path) {
 		return false
@@ -308,14 +311,14 @@ func (w *walker) rotatedAway(family Family, file File) bool {
 	return err == nil && len(last) > 0
 }
 
-// overtaken reports whether the log was rotated between the listing of its
-// generations and the opening of the live file: then there is a generation now
-// that comes before what is in the live file, and has not been read.
+// overtaken reports whether the log was rotated after its generations were listed and
+// before the live file was opened. Then there is a generation that comes before the
+// content of the live file and has not been read.
 func (w *walker) overtaken(f Family) bool {
 	files := generations(f.Name)
 	for i, file := range files {
 		if file.key.kind == live || i > 0 && file.key.packed && sameGeneration(files[i-1], file) {
-			continue // a file that is being compressed is whole in its plain form
+			continue // a file that is being compressed is complete in its plain form
 		}
 		info, err := os.Stat(file.Path)
 		if err != nil || slices.ContainsFunc(w.visited, func(v os.FileInfo) bool {
@@ -336,13 +339,14 @@ func sameGeneration(a, b File) bool {
 	return a.key == b.key
 }
 
-// isBinary reports whether a file that nobody named is not text.
+// isBinary reports whether a file is not text. It is asked only for files that the user
+// did not name.
 func isBinary(r *Reader) bool {
 	return !r.trans.wide() && bytes.IndexByte(r.head, 0) >= 0
 }
 
-// open opens one generation where it was left. It returns no Reader for a file
-// that has not changed since it was read to its end, or is still being made.
+// open opens one generation where reading ended. It returns a nil Reader for a file that
+// has not changed since it was read to its end, or that is still being made.
 func (w *walker) open(family string, file File) (*Reader, error) {
 	if p, ok := w.unchanged(file.Path); ok {
 		w.passed(file, &p)
@@ -366,7 +370,8 @@ func (w *walker) open(family string, file File) (*Reader, error) {
 	return r, nil
 }
 
-// place looks up where to go on in a file that was opened, and with what state.
+// place looks up the position at which to continue in a file that was opened, and the
+// parser state.
 func (w *walker) place(r *Reader, family string, file File) error {
 	if err := r.resume(w.ctx, w.positions); err != nil {
 		return err
@@ -381,10 +386,10 @@ func (w *walker) place(r *Reader, family string, file File) error {
 	return w.inherit(r, family, file)
 }
 
-// inTheMaking reports whether the file may be the beginning of the copy that
-// copytruncate is making, too short to be recognized: it has less than a
-// fingerprint, and that is what the live file or the newest known one begins
-// with. If these were truncated in the meantime, the copy has grown.
+// inTheMaking reports whether the file may be the beginning of a copy that copytruncate
+// is making, too short to be recognized: it is shorter than a fingerprint, and the live
+// file or the newest known one begins with the same bytes. If these were truncated in the
+// meantime, the copy has grown.
 func (w *walker) inTheMaking(r *Reader, family string, file File) (bool, error) {
 	if r.stream != nil || len(r.head) >= FingerprintSize || file.key.kind == live {
 		return false, nil
@@ -410,8 +415,7 @@ func (w *walker) inTheMaking(r *Reader, family string, file File) (bool, error) 
 	return err == nil && (info.Size() != r.size || len(r.head) == 0), nil
 }
 
-// unchanged returns the position of a file that is known to be read to its
-// end.
+// unchanged returns the position of a file that is known to have been read to its end.
 func (w *walker) unchanged(path string) (Position, bool) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -423,7 +427,7 @@ func (w *walker) unchanged(path string) (Position, bool) {
 	}
 	positions, err := w.positions.ByInode(w.ctx, device, number)
 	if err != nil {
-		return Position{}, false // the next question to the store says it again
+		return Position{}, false // the next question to the store returns the error again
 	}
 	for _, p := range positions {
 		if p.Size == info.Size() && p.ModTime.Equal(info.ModTime()) {
@@ -433,12 +437,12 @@ func (w *walker) unchanged(path string) (Position, bool) {
 	return Position{}, false
 }
 
-// missing returns the generations that have to be looked at before the live
-// file of f, because the log was read there: from the oldest one that is known
-// onwards, for there may be gaps when files were renamed while they were
-// listed, and a daemon may have gone on writing to an old file. If neither one
-// of these nor the live file is known, the file that was read last is gone;
-// then those that were written after that.
+// missing returns the generations that must be looked at before the live file of f,
+// because the log was read before: all from the oldest known one onwards, because there
+// may be gaps when files were renamed while they were listed, and a daemon may have
+// continued in an old file. If neither one of these nor the live file is known, the file
+// that was read last is gone; then missing returns the generations that were written
+// after that.
 func (w *walker) missing(f Family) ([]File, error) {
 	if len(f.Files) == 0 || f.Files[len(f.Files)-1].key != (generation{kind: live}) {
 		return nil, nil
@@ -476,8 +480,8 @@ func writtenSince(path string, t time.Time) bool {
 	return err == nil && !info.ModTime().Before(t)
 }
 
-// older returns the generations before the live one: those that are there, and
-// behind a link, what it may have pointed to before it was switched.
+// older returns the generations before the live one that exist and, if family is a link,
+// the files to which it may have pointed before it was switched.
 func older(family string, last Position) []File {
 	files := slices.DeleteFunc(generations(family), func(f File) bool { return f.key.kind == live })
 	target := realPath(family)
@@ -491,7 +495,7 @@ func older(family string, last Position) []File {
 	return slices.DeleteFunc(files, func(f File) bool { return f.Path == target })
 }
 
-// known reports whether the file holds what is known of the family.
+// known reports whether the file contains a known source of the family.
 func (w *walker) known(path, family string) (bool, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -504,8 +508,8 @@ func (w *walker) known(path, family string) (bool, error) {
 	return p.Family == family, err
 }
 
-// lookUp returns the position of what a file holds, or one without ID. What cannot
-// be opened is not known; who reads it will say why.
+// lookUp returns the position of the content of a file, or one without ID. A file that
+// cannot be opened is not known; reading it reports the error.
 func (w *walker) lookUp(path string) (Position, error) {
 	if p, ok := w.unchanged(path); ok {
 		return p, nil

@@ -18,25 +18,25 @@ func openXZ(r io.Reader) (io.ReadCloser, time.Time, error) {
 	return io.NopCloser(x), time.Time{}, err
 }
 
-// xzGuard passes an .xz file on, part by part, and returns errWindow in place of
-// the header of a block that asks for more memory than maxWindow: the decompressor
-// has no limit. It follows the .xz file format 1.2.1 and the framing of LZMA2, and
-// leaves it to the decompressor to find what is damaged.
+// xzGuard passes an .xz file on, part by part, and returns errWindow in place of the
+// header of a block that asks for more memory than maxWindow: the decompressor has no
+// limit. It follows the .xz file format 1.2.1 and the framing of LZMA2. It does not check
+// for damage; the decompressor does.
 type xzGuard struct {
 	r     *bufio.Reader
-	next  func() error // sets part and rest to what follows
-	part  []byte       // to be passed on, and then
-	rest  int64        // that many bytes of r
+	next  func() error // sets part and rest to the next part of the file
+	part  []byte       // bytes to pass on first
+	rest  int64        // number of bytes of r to pass on after part
 	check int64        // size of a block's checksum
-	size  int64        // of the compressed data or of the index so far
-	todo  uint64       // records of the index that follow
+	size  int64        // size so far of the compressed data or of the index
+	todo  uint64       // records of the index that are still to come
 }
 
 // Read implements io.Reader.
 func (g *xzGuard) Read(p []byte) (int, error) {
 	for len(g.part) == 0 && g.rest == 0 {
 		if err := g.next(); err != nil {
-			return 0, err // io.EOF from stream alone
+			return 0, err // only stream returns io.EOF
 		}
 	}
 	if len(g.part) > 0 {
@@ -49,7 +49,7 @@ func (g *xzGuard) Read(p []byte) (int, error) {
 	return n, noEOF(err)
 }
 
-// take sets part to the next n bytes, or those that are left of them.
+// take sets part to the next n bytes, or to the fewer that are left.
 func (g *xzGuard) take(n int) error {
 	g.part = make([]byte, n)
 	n, err := io.ReadFull(g.r, g.part)
@@ -60,7 +60,7 @@ func (g *xzGuard) take(n int) error {
 	return noEOF(err)
 }
 
-// damaged passes on whatever follows what cannot be understood.
+// damaged passes on all bytes that follow a part with an unknown form.
 func (g *xzGuard) damaged() error {
 	g.rest = 1
 	_, err := g.r.Peek(1)
@@ -109,8 +109,8 @@ func (g *xzGuard) block() error {
 	return nil
 }
 
-// dictionary returns the largest dictionary that the filters in the header of a
-// block ask for.
+// dictionary returns the size of the largest dictionary that the filters in a block
+// header ask for.
 func dictionary(header []byte) (size int64) {
 	const lzma2 = 0x21
 	if len(header) < 2 {
@@ -143,8 +143,8 @@ func dictionary(header []byte) (size int64) {
 	return size
 }
 
-// chunk takes the header of a chunk of LZMA2, or the end of the block's data with
-// the padding and the checksum behind it.
+// chunk takes the header of an LZMA2 chunk, or the end of the block's data with the
+// padding and checksum after it.
 func (g *xzGuard) chunk() error {
 	first, err := g.r.Peek(1)
 	if err != nil {
@@ -173,7 +173,7 @@ func (g *xzGuard) chunk() error {
 	return err
 }
 
-// index takes the beginning of the index, its number of records.
+// index takes the beginning of the index with its number of records.
 func (g *xzGuard) index() error {
 	g.next = g.records
 	if err := g.take(1); err != nil {
@@ -199,7 +199,7 @@ func (g *xzGuard) records() error {
 	return err
 }
 
-// number takes a number of the index, adding it to part.
+// number reads a number of the index and appends its bytes to part.
 func (g *xzGuard) number() (v uint64, err error) {
 	for shift := 0; shift < 63; shift += 7 {
 		c, err := g.r.ReadByte()

@@ -15,9 +15,9 @@ func appendDomain(dst, address []byte) []byte {
 	return appendLower(dst, bytes.TrimSuffix(address[i+1:], []byte(".")))
 }
 
-// appendAddress appends an address with its domain in lower case, so that the
-// two spellings of one mailbox are one recipient. The local part is the
-// receiving host's business (RFC 5321 section 2.4) and stays as it is.
+// appendAddress appends an address with its domain in lower case, so that two spellings
+// of one mailbox are one recipient. Only the receiving host may interpret the local part
+// (RFC 5321 section 2.4), which stays as it is.
 func appendAddress(dst, address []byte) []byte {
 	i := bytes.LastIndexByte(address, '@')
 	if i < 0 {
@@ -31,7 +31,7 @@ func appendLower(dst, s []byte) []byte {
 	for n < len(s) && !changesCase[s[n]] {
 		n++
 	}
-	dst, s = append(dst, s[:n]...), s[n:] // which is all of it as a rule
+	dst, s = append(dst, s[:n]...), s[n:] // usually the whole text
 	for i, c := range s {
 		if c >= utf8.RuneSelf {
 			return append(dst, bytes.ToLower(s[i:])...)
@@ -44,10 +44,10 @@ func appendLower(dst, s []byte) []byte {
 	return dst
 }
 
-// isThisHost reports whether a next hop is a server on this host that goes by
-// no name of its own (localhost[127.0.0.1], 127.0.0.1[127.0.0.1], a Unix
-// socket), as content filters do. A name in the domain name system may stand
-// for this host as well, but then it is where mail for a domain goes.
+// isThisHost reports whether a next hop is a server on this host without a domain name
+// (localhost[127.0.0.1], 127.0.0.1[127.0.0.1], a Unix socket), such as a content filter.
+// A name in the domain name system may also resolve to this host, but then it is the next
+// hop of a domain.
 func isThisHost(relay, ip []byte) bool {
 	if len(ip) > 0 && ip[0] == '/' || bytes.HasPrefix(ip, []byte("private/")) {
 		return true
@@ -59,7 +59,7 @@ func isThisHost(relay, ip []byte) bool {
 		bytes.HasPrefix(relay, []byte("localhost."))
 }
 
-// changesCase holds the bytes that may not be lower case, or not ASCII.
+// changesCase is the set of bytes that are upper case or not ASCII.
 var changesCase = func() (t [256]bool) {
 	for c := range t {
 		t[c] = c >= utf8.RuneSelf || 'A' <= c && c <= 'Z'

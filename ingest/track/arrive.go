@@ -29,7 +29,7 @@ func (t *Tracker) arrive(m *message, r *parsers.Record, now int64) error {
 		if r.Size != 0 && m.size != r.Size {
 			m.size, changed = r.Size, true
 		}
-	case brings && (m.broughtAt == 0 || now < m.broughtAt): // on each server it is told again
+	case brings && (m.broughtAt == 0 || now < m.broughtAt): // each server reports it again
 		m.client, m.clientIP = append(m.client[:0], r.Client...), append(m.clientIP[:0], r.ClientIP...)
 		m.size, m.broughtAt, changed = r.Size, now, true
 	}
@@ -50,10 +50,10 @@ func (t *Tracker) arrive(m *message, r *parsers.Record, now int64) error {
 	return nil
 }
 
-// madeHere reports whether the server made a message itself, of which it may speak only
-// when that has left: Postfix's bounce(8) says "sender non-delivery notification" of a
-// message that is in the queue already. Its sender is <>, nobody brought it, and its
-// Message-ID is made of its queue id.
+// madeHere reports whether the server made a message itself. It may report that only
+// after the message has left the queue: Postfix's bounce(8) logs "sender non-delivery
+// notification" for a message that is already in the queue. Such a message has the sender
+// <>, no client, and a Message-ID that contains its queue id.
 func (m *message) madeHere() bool {
 	if !m.hasSender || len(m.sender) > 0 || len(m.client) > 0 || len(m.clientIP) > 0 ||
 		m.reinjected || m.roaming {
@@ -64,7 +64,8 @@ func (m *message) madeHere() bool {
 	return ok && of && len(m.id) > 0 && (string(rest) == "<" || bytes.HasSuffix(rest, []byte(".")))
 }
 
-// known notes what a report says of its message, which has no arrival.
+// known notes the sender and Message-ID that a report gives of its message, which has no
+// arrival.
 func (m *message) known(r *parsers.Record) {
 	if r.HasSender && !m.hasSender {
 		m.hasSender, m.sender = true, append(m.sender[:0], r.Sender...)
@@ -73,11 +74,11 @@ func (m *message) known(r *parsers.Record) {
 	m.messageID = append(m.messageID[:0], r.MessageID...)
 }
 
-// accept counts that a message came into the queue, which the first line with its
-// sender says: Postfix's "queue active", Exim's "<=", Exchange's RECEIVE. Of a
-// message that roams the earliest one counts. One that a content filter handed back
-// came into the queue before, and one that was heard of before its first such line
-// was so before the log began.
+// accept counts that a message came into the queue, at the first line with its sender:
+// Postfix's "queue active", Exim's "<=", Exchange's RECEIVE. For a roaming message the
+// earliest such line counts. Two kinds are not counted: a message that a content filter
+// handed back came into the queue before, and one with records before its first such line
+// came into the queue before the log began.
 func (t *Tracker) accept(m *message, r *parsers.Record, now int64) error {
 	switch {
 	case m.refiltered:
@@ -109,8 +110,7 @@ func (t *Tracker) accept(m *message, r *parsers.Record, now int64) error {
 	return nil
 }
 
-// countAccepted adds a message to those that were accepted, or with -1 takes it
-// back.
+// countAccepted adds a message to the accepted ones, or with n = -1 takes it back.
 func (t *Tracker) countAccepted(m *message, n int64) {
 	if !m.accepted {
 		return
@@ -121,7 +121,7 @@ func (t *Tracker) countAccepted(m *message, n int64) {
 	}
 	t.w.Count(m.acceptedIn, m.acceptedAt, c)
 	if len(m.submission) > 0 {
-		var by [5][]byte // the last one since schema 5
+		var by [5][]byte // the fifth field, the size, exists since schema 5
 		rest := m.submission
 		for i := range by {
 			by[i], rest, _ = bytes.Cut(rest, []byte{0})
@@ -143,9 +143,9 @@ func (t *Tracker) countAccepted(m *message, n int64) {
 	}
 }
 
-// appendSubmission appends by whom a message was submitted: the host that took it,
-// the sender's domain, the account, the client and the size, with NUL bytes between
-// them. Of a message that roams, it is as the record says.
+// appendSubmission appends who submitted a message: the host that took it, the sender's
+// domain, the account, the client and the size, separated by NUL bytes. For a roaming
+// message, it takes the values of the record.
 func appendSubmission(b []byte, m *message, r *parsers.Record) []byte {
 	account, client, ip, size := m.account, m.client, m.clientIP, m.size
 	if m.roaming {
@@ -160,7 +160,7 @@ func appendSubmission(b []byte, m *message, r *parsers.Record) []byte {
 	return strconv.AppendInt(append(append(b, client...), 0), size, 10)
 }
 
-// hear notes that something was heard of a message that came into the queue.
+// hear notes that a further record of an accepted message has arrived.
 func (t *Tracker) hear(m *message) {
 	if m.heard {
 		return
@@ -171,8 +171,8 @@ func (t *Tracker) hear(m *message) {
 	}
 }
 
-// link looks, when m came from this host itself, for the message with the same
-// Message-ID that a content filter made it from.
+// link finds, when m came from this host itself, the message with the same Message-ID
+// from which a content filter made m.
 func (t *Tracker) link(m *message) error {
 	if m.roaming {
 		return nil
@@ -193,8 +193,8 @@ func (t *Tracker) link(m *message) error {
 	return nil
 }
 
-// namesake returns another open message with the Message-ID of m on the same host,
-// nil when there is none.
+// namesake returns another open message with the Message-ID of m on the same host, or
+// nil.
 func (t *Tracker) namesake(m *message) (*message, error) {
 	if other := t.ids[t.idKey(m)]; other != nil && other != m && sameID(other, m) && !other.over(t.newest) {
 		return other, nil
@@ -219,8 +219,8 @@ func (t *Tracker) namesake(m *message) (*message, error) {
 	return found, nil
 }
 
-// hashID returns what the store finds a message by its Message-ID with (FNV-1a
-// of host and id); 0 for none.
+// hashID returns the hash by which the store finds messages with a Message-ID (FNV-1a of
+// host and id); 0 without a Message-ID.
 func hashID(m *message) int64 {
 	if len(m.messageID) == 0 || m.roaming {
 		return 0
@@ -239,8 +239,8 @@ func sameID(a, b *message) bool {
 	return bytes.Equal(a.messageID, b.messageID) && bytes.Equal(a.host, b.host)
 }
 
-// idKey returns the key of t.ids for m's Message-ID. Two that are not the same have
-// the same key once in 2^64 times; then the older one is not found.
+// idKey returns the key of t.ids for m's Message-ID. Two different Message-IDs have the
+// same key once in 2^64 times; then the older message is not found.
 func (t *Tracker) idKey(m *message) uint64 {
 	t.idkey = append(append(append(t.idkey[:0], m.host...), 0), m.messageID...)
 	return maphash.Bytes(t.seed, t.idkey)
@@ -252,8 +252,8 @@ func (t *Tracker) index(m *message) {
 	}
 }
 
-// begins reports whether an Arrival is the first line of another message than
-// m: a client brings a message in once, before anything is tried.
+// begins reports whether an Arrival is the first line of another message than m: a client
+// submits a message once, before any attempt.
 func begins(m *message, r *parsers.Record) bool {
 	return len(m.recipients) > 0 && (len(r.Client) > 0 || len(r.ClientIP) > 0 || r.Reinjected)
 }

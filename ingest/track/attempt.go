@@ -87,8 +87,8 @@ func (t *Tracker) attempt(m *message, r *parsers.Record, now int64) error {
 	return nil
 }
 
-// said returns what is told of how an attempt ended: the reply, and what came of a
-// host that was tried after the one that gave it.
+// said returns the text about the end of an attempt: the reply and, if another host was
+// tried after the one that gave it, the result there.
 func said(r *parsers.Record) string {
 	if len(r.Then) == 0 {
 		return store.CleanReply(r.Reply.Text)
@@ -96,7 +96,7 @@ func said(r *parsers.Record) string {
 	return store.CleanReply(r.Reply.Text) + "; then " + store.CleanReply(r.Then)
 }
 
-// firstFor reports whether a failing attempt is the first of r for a reason.
+// firstFor reports whether this failing attempt is the first of r for a reason.
 func (r *recipient) firstFor(reason registry.Reason) bool {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(reason))
@@ -108,9 +108,9 @@ func (r *recipient) firstFor(reason registry.Reason) bool {
 	return true
 }
 
-// idOf returns the Message-ID that comes with an attempt. A row of a tracking log
-// has its own: what the message knows of other rows depends on which were read
-// before. A send log tells it before anything is tried, and knows the message by it.
+// idOf returns the Message-ID of an attempt. A row of a tracking log carries its own: the
+// Message-ID of other rows of m depends on which were read before. A send log gives it
+// before any attempt, and uses it as the id of the message.
 func (m *message) idOf(r *parsers.Record) []byte {
 	if len(r.MessageID) == 0 && string(m.messageID) == string(m.id) {
 		return m.messageID
@@ -118,8 +118,8 @@ func (m *message) idOf(r *parsers.Record) []byte {
 	return r.MessageID
 }
 
-// isFilter reports whether what looks like a delivery handed the message to a
-// content filter on this host, from where it came back under another queue id.
+// isFilter reports whether an apparent delivery handed the message to a content filter on
+// this host, from which it came back under another queue id.
 func (t *Tracker) isFilter(m *message, r *parsers.Record) (bool, error) {
 	if m.roaming || len(r.RelayIP) > 0 && !isThisHost(r.Relay, r.RelayIP) || string(r.Relay) == "local" ||
 		string(r.Relay) == "virtual" {
@@ -136,10 +136,10 @@ func (t *Tracker) isFilter(m *message, r *parsers.Record) (bool, error) {
 	return next != nil && next != m, err
 }
 
-// cameBack reports whether what r delivered of m, of which a message with the same
-// Message-ID came from this host, is that message: a transport to a mailbox is no
-// filter, and neither is one between two messages that a program sent to different
-// recipients.
+// cameBack is called when another message with the Message-ID of m came from this host.
+// It reports whether the delivery r produced that other message. A transport to a mailbox
+// is not a filter. Neither is a transport between two messages that a program sent to
+// different recipients.
 func (t *Tracker) cameBack(m *message, r *parsers.Record) (bool, error) {
 	if len(r.RelayIP) > 0 {
 		return true, nil
@@ -155,8 +155,8 @@ func (t *Tracker) cameBack(m *message, r *parsers.Record) (bool, error) {
 	return next.find(t.address) != nil, nil
 }
 
-// mailboxes are parts of the names of transports that write to mailboxes, hence are
-// no filters.
+// mailboxes are parts of the names of transports that write to mailboxes: these are not
+// filters.
 var mailboxes = [][]byte{[]byte("maildir"), []byte("mailbox"), []byte("mbox"), []byte("spool"),
 	[]byte("local_delivery"), []byte("lmtp"), []byte("dovecot"), []byte("cyrus"), []byte("address_file"),
 	[]byte("address_directory"), []byte("userdelivery"), []byte("virtual_delivery")}
@@ -176,8 +176,8 @@ func (t *Tracker) settle(r *recipient, state registry.State, now, series int64) 
 	t.count(r, 1)
 }
 
-// count adds a recipient with no rows of its own for good to the counts, or with
-// -1 takes it back.
+// count adds a recipient to the counts, or with n = -1 takes it back. Recipients with a
+// failure (problem) are counted by their rows instead.
 func (t *Tracker) count(r *recipient, n int64) {
 	if r.problem || r.weak || r.replaced != 0 {
 		return
@@ -208,8 +208,8 @@ func (t *Tracker) suspend(m *message, r *parsers.Record, now int64) error {
 	return t.store(m, rcpt)
 }
 
-// handOver notes that a recipient's fate is reported elsewhere. On one host
-// that is certain; of a roaming message something else may yet be heard.
+// handOver notes that the outcome of a recipient is reported elsewhere. On one host that
+// is final; for a roaming message it is provisional, because another record may arrive.
 func (t *Tracker) handOver(m *message, r *parsers.Record, now int64) error {
 	rcpt, _, err := t.recipient(m, r, now)
 	if err != nil {
@@ -229,8 +229,8 @@ func (t *Tracker) handOver(m *message, r *parsers.Record, now int64) error {
 	return nil
 }
 
-// finish ends a recipient, or all of the message that are pending, without an
-// attempt.
+// finish ends the recipient of r, or without an address all pending recipients of the
+// message, without an attempt.
 func (t *Tracker) finish(m *message, r *parsers.Record, state registry.State, now int64) error {
 	if len(r.Address) > 0 {
 		rcpt, _, err := t.recipient(m, r, now)
@@ -238,7 +238,7 @@ func (t *Tracker) finish(m *message, r *parsers.Record, state registry.State, no
 			return err
 		}
 		if !m.roaming && rcpt.state != registry.StatePending {
-			return nil // final: Exim's -Mmad marks all addresses, whatever became of them
+			return nil // it has a final state: Exim's -Mmad marks all addresses, whatever their outcome
 		}
 		return t.finishOne(m, rcpt, state, now)
 	}
@@ -261,21 +261,21 @@ func (t *Tracker) finishOne(m *message, r *recipient, state registry.State, now 
 	return t.store(m, r)
 }
 
-// replace notes that an address was none of a recipient.
+// replace notes that other addresses replaced a recipient.
 func (t *Tracker) replace(m *message, r *parsers.Record, now int64) error {
 	rcpt, _, err := t.recipient(m, r, now)
 	if err != nil {
 		return err
 	}
 	if !m.roaming && rcpt.state != registry.StatePending {
-		return nil // an alias that keeps a copy: it has its own end too
+		return nil // an alias that keeps a copy has an end of its own too
 	}
 	t.count(rcpt, -1)
 	rcpt.replaced = max(rcpt.replaced, now)
 	if !m.roaming && m.counted && !slices.ContainsFunc(m.recipients, func(r recipient) bool {
 		return !r.isReplaced()
 	}) {
-		m.counted = false // until it has a recipient
+		m.counted = false // counted again with its first recipient
 		t.w.Count(m.countedIn, m.countedAt, store.Counts{Messages: -1})
 	}
 	return nil
@@ -298,7 +298,7 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 	if err != nil {
 		return err
 	}
-	if len(r.Then) > 0 { // which is not of the refusal
+	if len(r.Then) > 0 { // Then is not part of the refusal
 		text = store.CleanReply(r.Reply.Text)
 	}
 	t.address = appendAddress(t.address[:0], r.Address)
@@ -322,7 +322,7 @@ func (t *Tracker) reject(r *parsers.Record, now int64) error {
 	})
 }
 
-// complain adds a complaint. Its Relay is who reports it.
+// complain adds a complaint. Its Relay is the host that reports it.
 func (t *Tracker) complain(r *parsers.Record, now int64) error {
 	t.address = appendAddress(t.address[:0], r.Address)
 	t.domain = appendDomain(t.domain[:0], t.address)
@@ -356,7 +356,7 @@ func (t *Tracker) complain(r *parsers.Record, now int64) error {
 	return nil
 }
 
-// trouble counts a line in which the mail system reports trouble of its own.
+// trouble counts a line in which the mail system reports a problem of its own.
 func (t *Tracker) trouble(r *parsers.Record, now int64) {
 	t.text = registry.AppendSignature(t.text[:0], r.Reply.Text)
 	t.w.AddTrouble(&store.Trouble{

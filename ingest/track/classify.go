@@ -11,40 +11,41 @@ import (
 	"mailfail/store"
 )
 
-// classifier decides what failures are filed under before they are stored:
-// the provider, the signature and the reason. It remembers what it decided.
+// classifier finds the cause of failures before they are stored: the provider, the
+// signature and the reason. It caches its results.
 type classifier struct {
 	rules     store.Classifier
 	providers map[string]string // by relay
 	causes    map[[16]byte]*cause
-	verdicts  map[[16]byte]registry.Verdict // of failures without the provider
-	replies   []reply                       // of latest failures, by their hash
+	verdicts  map[[16]byte]registry.Verdict // verdicts by failure without its provider
+	replies   []reply                       // latest failures, by their hash
 	seeds     [2]maphash.Seed
 	signature []byte // scratch
 	key       []byte
 }
 
-// reply is a failure as it was logged: the same reply of the same server is met again
-// and again, and need not be taken apart each time.
+// reply is a failure as it was logged. The same server gives the same reply again and
+// again; the cache saves parsing it each time.
 type reply struct {
 	hash [2]uint64
 	*cause
 	text string // as said returns it
 }
 
-// latestReplies is how many are remembered, of no more than so many bytes.
+// latestReplies is how many replies are cached; longReply is the maximum length of their
+// texts, in bytes.
 const (
 	latestReplies = 1 << 12
 	longReply     = 512
 )
 
-// cause is a stored store.Cause.
+// cause is a store.Cause with its id in the store.
 type cause struct {
 	store.Cause
 	id int64
 }
 
-// maxClassified bounds what a classifier remembers.
+// maxClassified bounds the size of each cache.
 const maxClassified = 200_000
 
 func newClassifier(rules store.Classifier) *classifier {
@@ -58,7 +59,7 @@ func newClassifier(rules store.Classifier) *classifier {
 	}
 }
 
-// forget drops the causes, whose ids are not valid any more.
+// forget drops the causes, because their ids are not valid any more.
 func (c *classifier) forget() {
 	clear(c.causes)
 	clear(c.replies)
@@ -77,7 +78,7 @@ func (c *classifier) trim() {
 	}
 }
 
-// provider returns the operator behind a relay in lower case.
+// provider returns the operator of a relay, which is in lower case.
 func (c *classifier) provider(relay []byte) string {
 	p, ok := c.providers[string(relay)]
 	if !ok {
@@ -87,8 +88,8 @@ func (c *classifier) provider(relay []byte) string {
 	return p
 }
 
-// cause returns what a failure at a relay is filed under, and stores it when it
-// is new. f.Provider and f.Signature are found from relay and text.
+// cause returns the cause of a failure at a relay, and stores it when it is new. It sets
+// f.Provider and f.Signature from relay and text.
 func (c *classifier) cause(w store.Writer, f registry.Failure, relay, text []byte) (*cause, error) {
 	f.Provider = c.provider(relay)
 	c.signature = registry.AppendSignature(c.signature[:0], text)
@@ -109,8 +110,8 @@ func (c *classifier) cause(w store.Writer, f registry.Failure, relay, text []byt
 	return k, nil
 }
 
-// classify returns the verdict on f, whose signature is c.signature. The same reply of
-// thousands of small providers is asked about once.
+// classify returns the verdict on f, whose signature is c.signature. The rules are asked
+// once about the same reply of thousands of small providers.
 func (c *classifier) classify(f registry.Failure) registry.Verdict {
 	if c.rules.Asks(f.Provider) {
 		return c.rules.Classify(f)
@@ -126,8 +127,7 @@ func (c *classifier) classify(f registry.Failure) registry.Verdict {
 	return v
 }
 
-// hash returns a hash of f and c.signature that no other failure shares, as far
-// as 128 bits can promise.
+// hash returns a 128-bit hash of f and c.signature.
 func (c *classifier) hash(f *registry.Failure) (h [16]byte) {
 	var b [64]byte
 	k := appendFailure(b[:0], f)
@@ -138,7 +138,7 @@ func (c *classifier) hash(f *registry.Failure) (h [16]byte) {
 	return h
 }
 
-// appendFailure appends the numbers of f.
+// appendFailure appends the numeric fields of f.
 func appendFailure(k []byte, f *registry.Failure) []byte {
 	k = binary.AppendUvarint(k, uint64(f.Reply))
 	for _, e := range [...]registry.Enhanced{f.Enhanced, f.MTAStatus} {
@@ -147,7 +147,7 @@ func appendFailure(k []byte, f *registry.Failure) []byte {
 	return append(k, byte(f.Stage), byte(f.Source))
 }
 
-// cause returns what a failing record is filed under, and what is said of it.
+// cause returns the cause of a failing record, and the text about it.
 func (t *Tracker) cause(r *parsers.Record) (*cause, string, error) {
 	t.relay = appendLower(t.relay[:0], r.Relay)
 	f := registry.Failure{
@@ -172,7 +172,7 @@ func (t *Tracker) cause(r *parsers.Record) (*cause, string, error) {
 	return k, text, nil
 }
 
-// latest returns where a failure is remembered, or would be, with its hash.
+// latest returns the cache slot of a failure, and the hash that it must have.
 func (c *classifier) latest(f *registry.Failure, relay []byte, r *parsers.Record) (*reply, [2]uint64) {
 	k := appendFailure(c.key[:0], f)
 	for _, s := range [...][]byte{relay, r.Then, r.Reply.Text} {

@@ -8,19 +8,19 @@ import (
 	"mailfail/registry"
 )
 
-// A message ends with its End record. Logs may lack that: a filtered one, one of a
-// server that writes none (parsers.Format.Ends), and one of a message that was
-// refused after it got its queue id. So a message that is finished, as far as is
-// known, ends when nothing was heard of it for a while in the time of the logs.
+// A message ends with its End record. Some logs lack that: a filtered log, the log of a
+// server that writes none (parsers.Format.Ends), and the log of a message that was
+// refused after it got its queue id. So a message that is finished, as far as is known,
+// ends when there was no record of it for a while, in the time of the logs.
 const (
-	// endAfter is how long after its last line a message ends whose recipients all
+	// endAfter is how long after its last line a message ends when all its recipients
 	// have a final state.
 	endAfter = time.Hour
-	// endEmptyAfter is the same for a message of which no recipient is known.
+	// endEmptyAfter is the same for a message without a known recipient.
 	endEmptyAfter = 24 * time.Hour
 )
 
-// finished reports whether nothing more is expected of m.
+// finished reports whether no further record of m is expected.
 func (m *message) finished() bool {
 	if m.roaming || int64(len(m.recipients)) < m.expects {
 		return false
@@ -34,14 +34,14 @@ func (m *message) finished() bool {
 	return true
 }
 
-// done reports whether m has ended with its last recipient, as it does where the log
-// says no other end. Lines of one message follow each other closely, so that this
-// is asked at the end of a batch only: an alias may have more recipients.
+// done reports whether m has ended with its last recipient, as it does if the log has no
+// End records. Lines of one message follow each other closely, so this is checked only at
+// the end of a batch: an alias may add more recipients.
 func (m *message) done() bool {
 	return !m.format.Ends && m.expects > 0 && len(m.recipients) > 0 && m.finished()
 }
 
-// due returns when m ends if it is finished, and nothing more is heard of it.
+// due returns when m ends if it is finished and has no further record, in microseconds.
 func (m *message) due() int64 {
 	if len(m.recipients) == 0 {
 		return m.last + endEmptyAfter.Microseconds()
@@ -49,27 +49,27 @@ func (m *message) due() int64 {
 	return m.last + endAfter.Microseconds()
 }
 
-// over reports whether m has ended by the time of the newest record. Who asks for a
-// message that is over gets none, so that it means nothing when compact removes it.
+// over reports whether m has ended by the time of the newest record. lookup never returns
+// such a message, so that results do not depend on when compact removes it.
 func (m *message) over(newest int64) bool { return newest >= m.due() && m.finished() }
 
 // compact removes the messages that are over.
 func (t *Tracker) compact() error {
 	for len(t.finished) > 0 && t.finished[0].due <= t.newest {
 		next := heap.Pop(&t.finished).(appointment)
-		m, err := t.lookup(next.key) // which drops it
+		m, err := t.lookup(next.key) // lookup drops it if it is over
 		if err != nil {
 			return err
 		}
-		if m != nil && !m.dirty && m.finished() { // else it comes again when it is stored
+		if m != nil && !m.dirty && m.finished() { // otherwise it is pushed again when it is stored
 			t.finished.push(next.key, m.due())
 		}
 	}
 	return nil
 }
 
-// Full reports whether the batch has to end, because as many messages as can be kept
-// have changed in it and are not over.
+// Full reports whether the batch has to end, because as many messages as may be kept in
+// memory have changed in it and are not over.
 func (t *Tracker) Full() (bool, error) {
 	if t.dirty < maxDirty {
 		return false, nil
@@ -77,7 +77,7 @@ func (t *Tracker) Full() (bool, error) {
 	kept := t.touched[:0]
 	for _, m := range t.touched {
 		switch {
-		case m == nil: // ended since
+		case m == nil: // it has ended
 		case m.over(t.newest):
 			if err := t.drop(m); err != nil {
 				return false, err
@@ -92,7 +92,7 @@ func (t *Tracker) Full() (bool, error) {
 	return t.dirty > maxDirty/2, nil
 }
 
-// appointment is a message to look at when a record is as new as due.
+// appointment is a message to check when the newest record is as late as due.
 type appointment struct {
 	key []byte
 	due int64

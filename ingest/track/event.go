@@ -6,13 +6,14 @@ import (
 	"mailfail/store"
 )
 
-// twins finds lines that were observed in another log before, as Copy reports.
-type twins map[uint64]int // how often a line was seen in the main log more than in the copy
+// twins finds lines that were already observed in another log with the same lines, see
+// Record.Copy.
+type twins map[uint64]int // by line hash: occurrences in the main log minus those in the copy
 
-// maxTwins is more lines than are on their way between two logs.
+// maxTwins is more than the number of lines on their way between two logs.
 const maxTwins = 10_000
 
-// has reports whether the line of r was observed in the other log.
+// has reports whether the line of r was already observed in the other log.
 func (t *twins) has(r *parsers.Record) bool {
 	if r.LineHash == 0 {
 		return false
@@ -32,8 +33,8 @@ func (t *twins) has(r *parsers.Record) bool {
 	return ahead*step < 0
 }
 
-// observe passes the observer an attempt of m, or of a rejection when m is
-// nil. t.address is the recipient; k is nil for what was delivered.
+// observe passes an attempt of m to the observer, or a rejection when m is nil. t.address
+// is the recipient; k is nil for a delivery.
 func (t *Tracker) observe(m *message, r *parsers.Record, k *cause) {
 	if t.Observe == nil {
 		return
@@ -86,5 +87,5 @@ func (t *Tracker) observe(m *message, r *parsers.Record, k *cause) {
 	t.Observe(e)
 }
 
-// foreign returns the text of a log as it is shown and stored.
+// foreign returns text of a log in the form in which it is shown and stored.
 func foreign(text []byte) registry.Foreign { return registry.Foreign(store.Clean(string(text))) }

@@ -9,79 +9,81 @@ import (
 	"mailfail/registry"
 )
 
-// message is what is known of a message that has not ended.
+// message is the state of a message that has not ended.
 type message struct {
-	key  []byte   // in the tracker and in the store
+	key  []byte   // in Tracker.open and in the store
 	hash uint64   // of key
-	next *message // open one with the same hash
+	next *message // another open message with the same hash
 
 	format             *parsers.Format
 	host, instance, id []byte
 	sender             []byte
 	hasSender          bool
-	senderDomain       []byte // as series have it
+	senderDomain       []byte // as used in series
 	messageID          []byte
 	client, clientIP   []byte
 	account            []byte // who submitted it
 	size               int64
-	// time of the record that client, clientIP and size of a roaming message are from
+	// time of the record that gave client, clientIP and size of a roaming message
 	broughtAt            int64
 	first, last          int64 // microseconds
-	counted              bool  // in the messages of the counts
+	counted              bool  // counted in store.Counts.Messages
 	countedIn, countedAt int64 // series and time it was counted under
 	reinjected           bool  // came from this host itself
-	filtered             bool  // went through a content filter and came back as another message
-	refiltered           bool  // is such another message: it came into the queue before, under another id
+	filtered             bool  // it went through a content filter and came back as another message
+	refiltered           bool  // it is such another message: it came into the queue before, under another id
 	own                  bool  // this server made it to report a failure
 	roaming              bool
 
-	accepted               bool // its coming into the queue is counted
+	accepted               bool // its entry into the queue is counted
 	acceptedIn, acceptedAt int64
-	expects                int64  // recipients that it was accepted for, 0 unknown
-	submission             []byte // by whom, as submissionOf has it
-	heard                  bool   // something was heard of it since
+	expects                int64  // recipients for which it was accepted, 0 unknown
+	submission             []byte // who submitted it, see appendSubmission
+	heard                  bool   // there was another record since its entry into the queue
 
-	dropped [][]byte // addresses whose mail was dropped by what took it
+	dropped [][]byte // addresses whose mail the filter or mailbox dropped
 
 	row        int64 // in the table messages, 0 none
 	recipients []recipient
 	index      map[string]int // of recipients by address, when they are many
-	// changed since the last commit; row out of date; has a row in the table open
+	// changed since the last commit; its row is out of date; it has a row in the table
+	// open
 	dirty, stale, inStore bool
 	place                 int   // in Tracker.touched, while dirty
-	listed                int64 // the hash of its Message-ID that is in the store
-	batch                 int   // last one that touched it
+	listed                int64 // hash of its Message-ID in the store
+	batch                 int   // last batch that touched it
 }
 
-// recipient is what is known of a recipient of such a message.
+// recipient is the state of a recipient of such a message.
 type recipient struct {
 	address []byte
 	state   registry.State
 	problem bool // had a failing attempt or a suspension: keeps a row
-	// had one of these, or is of a version that did not tell them from other reasons for a row
+	// had a failing attempt or a suspension, or was stored by a version that kept no
+	// separate flag for these
 	troubled    bool
-	weak        bool  // handed over, unless something else is heard of it
-	kept        bool  // whatever replaced it, it stayed a recipient
+	weak        bool  // provisionally handed over, until another record arrives
+	kept        bool  // it stayed a recipient although other addresses replaced it
 	row         int64 // in the table recipients, 0 none
 	dirty       bool  // row out of date
-	respelled   bool  // so is the address in it
-	series      int64 // of the last attempt, or else as stands says
-	seriesAt    int64 // its time
+	respelled   bool  // the address in the row is out of date
+	series      int64 // series of the last attempt; without one, see stands
+	seriesAt    int64 // time of the record that set series
 	tried       bool  // there was an attempt
-	blind       bool  // there was none, and series is of a record that did not tell the sender
-	finalSeries int64 // under which state was counted
+	blind       bool  // no attempt yet, and the record that set series did not name the sender
+	finalSeries int64 // series in which state was counted
 	first, last int64
 	final       int64    // when state was reached
-	replaced    int64    // when other addresses took its place, 0 never; see isReplaced
+	replaced    int64    // when other addresses replaced it, 0 never; see isReplaced
 	cause       int64    // of the last failing attempt
 	causeAt     int64    // its time
 	reasons     []uint16 // hashes of the reasons of its failing attempts
-	told        int64    // attempts that reports of the kind of Record.Nth have told, see toldBefore
+	told        int64    // bit set of attempts already reported by Nth, see toldBefore
 }
 
-// toldBefore reports whether a report told of an attempt that another one, or the
-// same, told of before, and otherwise notes it. Each outcome has 21 bits of told;
-// more attempts of a recipient are not distinguished.
+// toldBefore reports whether a report, this one or another, has already reported the
+// attempt a. If not, it notes the attempt. Each outcome has 21 bits of told; further
+// attempts of a recipient are not distinguished.
 func (r *recipient) toldBefore(a *parsers.Record) bool {
 	const bits = 21
 	bit := int64(1) << (bits*int(a.Outcome-registry.OutcomeDelivered) + min(a.Nth, bits) - 1)
@@ -91,13 +93,13 @@ func (r *recipient) toldBefore(a *parsers.Record) bool {
 }
 
 // isReplaced reports whether other addresses stand for r. An alias may keep a copy:
-// what was tried or decided after it was replaced tells of that one.
+// attempts and final states after the replacement belong to that copy.
 func (r *recipient) isReplaced() bool {
 	decided := r.state != registry.StatePending && !r.weak && r.final >= r.replaced
 	return r.replaced != 0 && !r.kept && !decided && !(r.tried && r.seriesAt >= r.replaced)
 }
 
-// standing returns the state of r, and since when it has it.
+// standing returns the state of r, and since when it has it, in microseconds.
 func (r *recipient) standing() (registry.State, int64) {
 	if r.isReplaced() {
 		return registry.StateReplaced, r.replaced
@@ -105,7 +107,7 @@ func (r *recipient) standing() (registry.State, int64) {
 	return r.state, r.final
 }
 
-// reset makes m a new message, keeping its buffers.
+// reset makes m a new message, and reuses its buffers.
 func (m *message) reset(key []byte) {
 	r := m.recipients[:0]
 	*m = message{
@@ -124,10 +126,10 @@ func (m *message) reset(key []byte) {
 	}
 }
 
-// recipient returns the recipient with an address whose domain is in lower
-// case, which is new if need be. Roaming messages are known from servers to which
-// the case of addresses means nothing, and that change it on the way; there it
-// goes by the spelling that sorts last, with most of it in lower case.
+// recipient returns the recipient with an address, whose domain is in lower case, and
+// creates it if necessary. Some servers that report on roaming messages ignore the case
+// of addresses, and change it on the way. There the recipient has the spelling that sorts
+// last, which has the most lower case.
 func (m *message) recipient(address []byte, time int64) *recipient {
 	if r := m.find(address); r != nil {
 		r.first, r.last = min(r.first, time), max(r.last, time)
@@ -153,8 +155,7 @@ func (m *message) recipient(address []byte, time int64) *recipient {
 	return r
 }
 
-// manyRecipients is the number from which on looking them all through costs
-// more than a map.
+// manyRecipients is the number from which on a map is cheaper than a linear search.
 const manyRecipients = 32
 
 func (m *message) find(address []byte) *recipient {
@@ -186,18 +187,18 @@ func (m *message) indexKey(address []byte) []byte {
 	return address
 }
 
-// The state of an open message as it is stored: flags, then the fields in the
-// order of message.fields, then the recipients.
+// An open message is stored as flags, then the fields in the order of appendTo, then the
+// recipients.
 
 const stateVersion = 4
 
-// isFinishedState reports whether a stored state is that of a message that was
-// finished, without restoring it.
+// isFinishedState reports whether a stored state belongs to a finished message, without
+// restoring it.
 func isFinishedState(state []byte) bool {
 	return len(state) > 1 && state[0] >= 3 && state[0] <= stateVersion && state[1]&finishedFlag != 0
 }
 
-// finishedFlag is the place of finished in the first flags of a state.
+// finishedFlag is the bit of finished in the first flags of a state.
 const finishedFlag = 1 << 5
 
 var errState = errors.New("the stored state of a message is damaged")
@@ -250,7 +251,7 @@ func (m *message) appendTo(b []byte) []byte {
 	return b
 }
 
-// decoder reads what appendTo wrote; the first error sticks.
+// decoder reads the output of appendTo; the first error sticks.
 type decoder struct {
 	b   []byte
 	err error
@@ -305,7 +306,7 @@ func (d *decoder) reasons(reasons []uint16) []uint16 {
 	return reasons
 }
 
-// restore sets m, which is new and has its key, to a stored state.
+// restore sets m, which is new and has only its key, to a stored state.
 func (m *message) restore(state []byte) error {
 	d := decoder{b: state}
 	version := d.byte()
@@ -336,7 +337,7 @@ func (m *message) restore(state []byte) error {
 	fields := []*int64{&m.size, &m.first, &m.last, &m.row, &m.countedIn, &m.countedAt, &m.broughtAt,
 		&m.acceptedIn, &m.acceptedAt, &m.expects}
 	switch version {
-	case 1: // which had no broughtAt
+	case 1: // version 1 had no broughtAt
 		fields = fields[:6]
 	case 2:
 		fields = fields[:7]
@@ -364,7 +365,7 @@ func (m *message) restore(state []byte) error {
 		if version >= 3 {
 			r.reasons = d.reasons(r.reasons[:0])
 		}
-		if version == 1 { // whose seriesAt is only of attempts, and which had replaced as a state
+		if version == 1 { // version 1 set seriesAt only for attempts, and had replaced as a state
 			r.tried = r.seriesAt != 0
 			if r.state == registry.StateReplaced {
 				r.state, r.replaced, r.final = registry.StatePending, r.final, 0
@@ -381,7 +382,7 @@ func (m *message) restore(state []byte) error {
 	return d.err
 }
 
-// setSenderDomain derives what series know of the sender.
+// setSenderDomain derives the sender domain that series use.
 func (m *message) setSenderDomain() {
 	switch {
 	case !m.hasSender:
@@ -393,13 +394,13 @@ func (m *message) setSenderDomain() {
 	}
 }
 
-// MessageRow returns the id of the row in the store of the message whose state, as
-// it was put there, this is; 0 for none.
+// MessageRow returns the id of the store's row of the message with a stored state; 0 if
+// it has none.
 func MessageRow(state []byte) int64 {
 	d := decoder{b: state}
 	version := d.byte()
 	d.byte()
-	texts := 8 // the name of the format, and what restore reads into slices
+	texts := 8 // the format name, and the fields that restore reads into slices
 	if version >= 3 {
 		d.byte()
 		texts += 2

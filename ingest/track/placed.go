@@ -9,9 +9,9 @@ import (
 	"mailfail/store"
 )
 
-// placed takes in where a filter or a mailbox says that mail is which the MTA handed
-// to it. What it threw away or keeps back was not delivered, whatever the MTA will
-// say of it.
+// placed takes in where a filter or a mailbox has put mail that the MTA handed to it.
+// Mail that it dropped or keeps back was not delivered, even if the MTA reports a
+// delivery.
 func (t *Tracker) placed(r *parsers.Record, now int64) error {
 	m, err := t.taken(r)
 	if err != nil {
@@ -50,7 +50,7 @@ func (t *Tracker) placed(r *parsers.Record, now int64) error {
 	return nil
 }
 
-// step notes a step on the way of a message to t.address, for those who look for it.
+// step notes a step of a message on its way to t.address, so that it can be looked up.
 func (t *Tracker) step(m *message, step store.Step, now, series int64) {
 	t.domain = appendDomain(t.domain[:0], t.address)
 	t.row.delivery = store.Delivery{
@@ -65,8 +65,8 @@ func (t *Tracker) step(m *message, step store.Step, now, series int64) {
 	t.w.AddDelivery(&t.row.delivery)
 }
 
-// taken returns the open message that a record of what took it is about, by its queue
-// id or else by its Message-ID on the same host; nil when there is none.
+// taken returns the open message that a Placed record is about, by its queue id or else
+// by its Message-ID on the same host; nil when there is none.
 func (t *Tracker) taken(r *parsers.Record) (*message, error) {
 	if len(r.ID) > 0 {
 		t.setKey(r)
@@ -82,11 +82,11 @@ func (t *Tracker) taken(r *parsers.Record) (*message, error) {
 	return t.namesake(&t.probe)
 }
 
-// maxDropped is how many addresses a message remembers that their mail was dropped.
+// maxDropped is how many addresses with dropped mail a message remembers.
 const maxDropped = 100
 
-// drop notes that what took the message dropped the mail for an address, or put it
-// somewhere after all. It reports whether that is new.
+// drop notes that the filter or mailbox dropped the mail for an address (is) or put it
+// somewhere after all (!is). It reports whether that is a change.
 func (m *message) drop(address []byte, is bool) bool {
 	i := slices.IndexFunc(m.dropped, func(a []byte) bool { return bytes.Equal(a, address) })
 	switch {
@@ -100,9 +100,9 @@ func (m *message) drop(address []byte, is bool) bool {
 	return true
 }
 
-// isDropped reports whether the mail that was passed on for the recipient of r was
-// dropped by what took it. A mailbox may go by another name than the address of an
-// only recipient, and by what stands before the @ alone.
+// isDropped reports whether the filter or mailbox dropped the mail that was passed on for
+// the recipient of r. The mailbox may have another name than the address if there is only
+// one recipient, and may be named by the local part alone.
 func (m *message) isDropped(r *parsers.Record) bool {
 	if len(m.dropped) == 0 {
 		return false

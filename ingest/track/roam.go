@@ -8,10 +8,10 @@ import (
 	"mailfail/store"
 )
 
-// stands reports whether a recipient is to stand under the series of a record:
-// of the last attempt, and before there is one of the first record. The logs of
-// several servers report on a roaming message in any order: there the earliest
-// record counts as the first, among those that name the sender if there are any.
+// stands reports whether a recipient is to be counted in the series of a record: that is
+// the series of its last attempt and, before there is one, of its first record. The logs
+// of several servers report on a roaming message in any order. There the earliest record
+// counts as the first: the earliest that names the sender, if there is one.
 func (rcpt *recipient) stands(m *message, r *parsers.Record, now int64) bool {
 	switch {
 	case r.Kind == parsers.Attempt:
@@ -22,8 +22,8 @@ func (rcpt *recipient) stands(m *message, r *parsers.Record, now int64) bool {
 	return rcpt.series == 0 || m.roaming && isEarlier(r, now, rcpt.blind, rcpt.seriesAt)
 }
 
-// isEarlier reports whether r comes before another record. One that names the
-// sender comes before one that is blind; else their times decide.
+// isEarlier reports whether r comes before another record. A record that names the sender
+// comes before one that does not (blind); otherwise their times decide.
 func isEarlier(r *parsers.Record, now int64, blind bool, at int64) bool {
 	if sees := r.HasSender; sees == blind {
 		return sees
@@ -31,9 +31,9 @@ func isEarlier(r *parsers.Record, now int64, blind bool, at int64) bool {
 	return now < at
 }
 
-// countRoaming counts a roaming message at the earliest time of a recipient, in
-// the series of the one whose address sorts first: that depends on what its logs
-// tell, not on the order in which they are read.
+// countRoaming counts a roaming message at the earliest time of a recipient, in the
+// series of the recipient whose address sorts first. So the count depends on the content
+// of the logs, not on the order in which they are read.
 func (t *Tracker) countRoaming(m *message) {
 	var at int64
 	var of *recipient
@@ -59,8 +59,8 @@ func (t *Tracker) countRoaming(m *message) {
 	}
 }
 
-// strengthen makes a recipient that may have been handed over pending again:
-// more was heard of it.
+// strengthen makes a recipient pending again that was only provisionally handed over
+// (weak): another record of it has arrived.
 func (t *Tracker) strengthen(r *recipient) {
 	if r.weak {
 		r.weak, r.state, r.final = false, registry.StatePending, 0

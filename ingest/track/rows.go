@@ -5,8 +5,7 @@ import (
 	"mailfail/store"
 )
 
-// store makes sure that a recipient has rows of its own for good: something
-// went wrong with it.
+// store makes sure that a recipient has rows that stay: it has had a failure.
 func (t *Tracker) store(m *message, r *recipient) error {
 	if !r.problem {
 		t.count(r, -1)
@@ -28,7 +27,7 @@ func (t *Tracker) write(m *message, r *recipient) (err error) {
 	return err
 }
 
-// row holds what is passed to the writer, which does not keep it.
+// row holds the values that are passed to the writer, which does not keep them.
 type row struct {
 	message   store.Message
 	recipient store.Recipient
@@ -38,11 +37,12 @@ type row struct {
 	submission store.Submission
 	volume     store.Volume
 
-	// Most messages of a log have these in common.
+	// Most messages of a log have the same values here.
 	host, instance, client, clientIP, account, ip lastText
 }
 
-// lastText is the text that was cleaned last. It saves the copy of the same one.
+// lastText is the text that was cleaned last. Cleaning the same text again copies
+// nothing.
 type lastText struct{ text string }
 
 func (l *lastText) clean(text []byte) string {
@@ -89,9 +89,9 @@ func (t *Tracker) recipientRow(m *message, r *recipient) *store.Recipient {
 	return &t.row.recipient
 }
 
-// writeRows brings the rows of m in the tables messages and recipients up to
-// date. A recipient has one if something went wrong, or while it is pending or
-// may have been handed over.
+// writeRows brings the rows of m in the tables messages and recipients up to date. A
+// recipient has a row if it has had a failure, while it is pending, or while it is
+// provisionally handed over.
 func (t *Tracker) writeRows(m *message) error {
 	if m.roaming {
 		t.countRoaming(m)

@@ -1,11 +1,10 @@
-// Package track follows messages through the queue: it puts the records of the
-// log lines together to messages and recipients, finds the final state of each
-// recipient, and writes what reports count to the store.
+// Package track follows messages through the queue: it combines the records of log lines
+// into messages and recipients, finds the final state of each recipient, and writes the
+// data that reports count to the store.
 //
-// Records carry a queue id; a message lives from the first line with its id to
-// the line that ends it. What is known of messages that have not ended is kept
-// in memory and, with every commit, in the store, so that a log may be read in
-// any number of pieces.
+// Records carry a queue id; a message lives from the first line with its id to the line
+// that ends it. The state of messages that have not ended is kept in memory and, with
+// every commit, in the store, so that a log may be read in any number of pieces.
 package track
 
 import (
@@ -27,34 +26,34 @@ const (
 	// maxDirty is how many messages may change in a batch.
 	maxDirty = 20_000
 
-	// maxFree is how many are kept to be used again.
+	// maxFree is how many unused message structures are kept for reuse.
 	maxFree = 4096
 
-	// forgetAfter is how long, in the log's time, after its last line a
-	// message that never ended is still expected to go on. Queues give up
-	// after days; a line of a message can be lost.
+	// forgetAfter is how long after its last line, in the log's time, a message that
+	// never ended is still expected to continue. Queues give up after days; a line of a
+	// message can be lost.
 	forgetAfter = 30 * 24 * time.Hour
 )
 
-// Tracker writes what the records of logs mean to a store. Between two commits
-// its memory and the uncommitted batch of the store.Writer go together: after
-// a failed commit, Reset.
+// Tracker writes the messages, recipients and attempts in the records of logs to a store.
+// Between two commits, its memory and the uncommitted batch of the store.Writer belong
+// together: after a failed commit, call Reset.
 type Tracker struct {
 	// Observe, if not nil, is called for every attempt and rejection, before
 	// they are committed.
 	Observe func(*store.Event)
 
-	// Warn, if not nil, receives what the store could not read.
+	// Warn, if not nil, receives errors about stored state that cannot be read.
 	Warn func(error)
 
-	// FailuresOnly leaves deliveries out of what is observed: most of the
-	// attempts, and costly to tell.
+	// FailuresOnly makes Observe skip deliveries: they are most of the attempts, and an
+	// event is costly.
 	FailuresOnly bool
 
 	w       store.Writer
 	meaning *classifier
 
-	operator func(relay []byte) string // of meaning; bound once
+	operator func(relay []byte) string // meaning.provider, bound once
 	open     map[uint64]*message       // by the hashes of their keys
 	free     []*message
 	ids      map[uint64]*message // open messages in memory by the hash of host and Message-ID
@@ -64,12 +63,12 @@ type Tracker struct {
 	listed map[int64]int       // how many of those have the Message-ID with a hash
 
 	scratch  message
-	probe    message // what namesake is asked for
+	probe    message // the message for which namesake is asked
 	finished agenda  // messages that are in the store and finished
 
 	twins   twins
-	touched []*message // since the last commit
-	dirty   int        // number of those that have not ended since
+	touched []*message // messages changed since the last commit
+	dirty   int        // how many of touched have not ended
 	ended   [][]byte   // keys to remove from the store
 	batch   int
 	newest  int64 // time of the newest record
@@ -81,7 +80,7 @@ type Tracker struct {
 	err                       error // first one since the last commit
 }
 
-// New returns a tracker that writes through w what c has classified.
+// New returns a tracker that writes through w, with the causes that c classifies.
 func New(w store.Writer, c store.Classifier) *Tracker {
 	t := &Tracker{
 		w:       w,
@@ -96,8 +95,8 @@ func New(w store.Writer, c store.Classifier) *Tracker {
 	return t
 }
 
-// Reset forgets everything in memory. It is called at the beginning of a batch
-// when the store was written to by somebody else, and after a failed one.
+// Reset forgets everything in memory. It is called at the beginning of a batch when
+// another process has written to the store, and after a failed batch.
 func (t *Tracker) Reset() error {
 	clear(t.open)
 	clear(t.ids)
@@ -117,8 +116,8 @@ func (t *Tracker) Reset() error {
 	})
 }
 
-// list notes that a message with the Message-ID of a hash came into the store, or
-// with -1 that it left.
+// list notes with n = 1 that a message with this Message-ID hash came into the store,
+// with n = -1 that it left.
 func (t *Tracker) list(messageID int64, n int) {
 	if messageID == 0 {
 		return
@@ -128,7 +127,7 @@ func (t *Tracker) list(messageID int64, n int) {
 	}
 }
 
-// Record takes in one record. Errors are those of the store.
+// Record takes in one record. It returns only errors of the store.
 func (t *Tracker) Record(r *parsers.Record) error {
 	if t.err == nil {
 		t.err = t.record(r)
@@ -169,7 +168,7 @@ func (t *Tracker) record(r *parsers.Record) error {
 	if m.first == 0 {
 		m.first = now
 	}
-	if now < m.first { // of another log: it begins on another server
+	if now < m.first { // a record of another log: the message begins on another server
 		m.first, m.host, m.stale = now, append(m.host[:0], r.Host...), m.stale || m.row != 0
 	}
 	m.last = max(m.last, now)
@@ -198,7 +197,7 @@ func (t *Tracker) record(r *parsers.Record) error {
 	return fmt.Errorf("record of unknown kind %d", r.Kind)
 }
 
-// settled takes in a final state that no attempt led to.
+// settled takes in a final state that did not come from an attempt.
 func (t *Tracker) settled(m *message, r *parsers.Record, now int64) error {
 	switch r.Final {
 	case registry.StateHandedOver:
@@ -212,7 +211,7 @@ func (t *Tracker) settled(m *message, r *parsers.Record, now int64) error {
 	return t.finish(m, r, r.Final, now)
 }
 
-// isReplacement reports whether r says that its recipient was replaced.
+// isReplacement reports whether r records that its recipient was replaced.
 func isReplacement(r *parsers.Record) bool {
 	return r.Kind == parsers.Settled && r.Final == registry.StateReplaced
 }
@@ -228,7 +227,7 @@ func (t *Tracker) setKey(r *parsers.Record) {
 	t.key = append(append(k, 0), r.ID...)
 }
 
-// lookup returns the open message with a key, nil when there is none.
+// lookup returns the open message with a key, or nil.
 func (t *Tracker) lookup(key []byte) (*message, error) {
 	m, err := t.find(key)
 	if m != nil && m.over(t.newest) {
@@ -237,8 +236,7 @@ func (t *Tracker) lookup(key []byte) (*message, error) {
 	return m, err
 }
 
-// find returns the message with a key in memory or in the store, nil when there is
-// none.
+// find returns the message with a key from memory or from the store, or nil.
 func (t *Tracker) find(key []byte) (*message, error) {
 	hash := maphash.Bytes(t.seed, key)
 	for m := t.open[hash]; m != nil; m = m.next {
@@ -262,8 +260,8 @@ func (t *Tracker) find(key []byte) (*message, error) {
 	return m, nil
 }
 
-// discard removes a message whose stored state cannot be read: what was known of it
-// is lost, and its other lines are those of a new one.
+// discard removes a message whose stored state cannot be read: its former state is lost,
+// and its further lines make a new message.
 func (t *Tracker) discard(m *message, err error) {
 	if t.Warn != nil {
 		host, id, _ := bytes.Cut(m.key, []byte{0})
@@ -276,7 +274,7 @@ func (t *Tracker) discard(m *message, err error) {
 	t.forget(m)
 }
 
-// message returns the open message of a record, which is new if need be.
+// message returns the open message of a record, and creates it if necessary.
 func (t *Tracker) message(r *parsers.Record) (*message, error) {
 	t.setKey(r)
 	m, err := t.lookup(t.key)
@@ -284,7 +282,7 @@ func (t *Tracker) message(r *parsers.Record) (*message, error) {
 		return nil, err
 	}
 	if m != nil && r.Kind == parsers.Arrival && !m.roaming && begins(m, r) {
-		// The id is used again, and the end of its former user was not seen.
+		// The id is used again, and the log has no end of the former message.
 		if err := t.drop(m); err != nil {
 			return nil, err
 		}
@@ -327,9 +325,8 @@ func (t *Tracker) touch(m *message) {
 	m.batch = t.batch
 }
 
-// recipient returns the recipient of a record and the series to count it
-// under, and counts the message with its first one, unless it roams: see
-// countRoaming.
+// recipient returns the recipient of a record and the series to count it in. With the
+// first recipient it counts the message, unless that roams: see countRoaming.
 func (t *Tracker) recipient(m *message, r *parsers.Record, now int64) (rcpt *recipient,
 	series int64, err error) {
 	t.address = appendAddress(t.address[:0], r.Address)
@@ -352,8 +349,8 @@ func (t *Tracker) recipient(m *message, r *parsers.Record, now int64) (rcpt *rec
 	return rcpt, series, nil
 }
 
-// seriesOf returns the series of t.address, the host of r, and the relay of r if
-// it was tried.
+// seriesOf returns the series of t.address, the host of r and, if r is an attempt, its
+// relay.
 func (t *Tracker) seriesOf(m *message, r *parsers.Record) (int64, error) {
 	t.domain = appendDomain(t.domain[:0], t.address)
 	t.relay = t.relay[:0]
@@ -374,7 +371,7 @@ func (t *Tracker) seriesOf(m *message, r *parsers.Record) (int64, error) {
 	return t.w.Series(&t.series)
 }
 
-// end is the end of a message on its host: its id may be used again.
+// end ends a message on its host: its id may be used again.
 func (t *Tracker) end(r *parsers.Record) error {
 	t.setKey(r)
 	m, err := t.lookup(t.key)
@@ -385,7 +382,7 @@ func (t *Tracker) end(r *parsers.Record) error {
 	return t.drop(m)
 }
 
-// drop writes what is known of m and forgets it.
+// drop writes the rows of m and forgets it.
 func (t *Tracker) drop(m *message) error {
 	if err := t.writeRows(m); err != nil {
 		return err
@@ -418,7 +415,7 @@ func (t *Tracker) forget(m *message) {
 func (t *Tracker) close(m *message) {
 	first := t.open[m.hash]
 	switch {
-	case first != m: // another one has the same hash, which is as good as never
+	case first != m: // another message has the same hash, which practically never happens
 		for ; first.next != m; first = first.next {
 		}
 		first.next = m.next
@@ -430,7 +427,7 @@ func (t *Tracker) close(m *message) {
 	m.next = nil
 }
 
-// Flush writes all that is known to the store, before it is committed.
+// Flush writes the state of all changed messages to the store, before a commit.
 func (t *Tracker) Flush() error {
 	if t.err != nil {
 		return t.err
@@ -451,7 +448,7 @@ func (t *Tracker) Flush() error {
 	}
 	t.ended = t.ended[:0]
 	for _, m := range t.touched {
-		if m == nil { // ended since
+		if m == nil { // it has ended
 			continue
 		}
 		m.dirty = false
@@ -476,8 +473,8 @@ func (t *Tracker) Flush() error {
 	return nil
 }
 
-// trim keeps the memory bounded: what was not touched for longest goes; it is
-// in the store.
+// trim keeps the memory bounded: it drops the messages that were not touched for the
+// longest time. They are in the store.
 func (t *Tracker) trim() {
 	for age := 64; len(t.open) > keepInMemory && age >= 0; age /= 2 {
 		for _, m := range t.open {
@@ -498,8 +495,8 @@ func (t *Tracker) trim() {
 // Newest returns the time of the newest record.
 func (t *Tracker) Newest() time.Time { return time.UnixMicro(t.newest) }
 
-// Sweep forgets messages whose end will never be seen. It is called now and
-// then, in a batch of its own.
+// Sweep forgets messages whose end will never be seen. It is called at most once a day,
+// after Flush, because it resets the tracker.
 func (t *Tracker) Sweep() error {
 	if t.newest == 0 {
 		return nil

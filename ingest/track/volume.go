@@ -8,9 +8,9 @@ import (
 	"mailfail/store"
 )
 
-// deliveredVolume adds up a delivery: what it took, and whether it was encrypted. Of
-// mail that roams, only what the line itself says is known whatever was read before;
-// send logs repeat what tracking logs have.
+// deliveredVolume adds up a delivery: its size, its delay, and whether it was encrypted.
+// For roaming mail it uses only the values of the record, which do not depend on what was
+// read before. It skips send logs: they repeat the deliveries of tracking logs.
 func (t *Tracker) deliveredVolume(m *message, r *parsers.Record, now int64) {
 	if m.own && !m.roaming || r.Own || r.Format.Name == store.SendFormat {
 		return
@@ -26,7 +26,7 @@ func (t *Tracker) deliveredVolume(m *message, r *parsers.Record, now int64) {
 		case delay >= 0:
 		case m.accepted:
 			delay = time.Duration(max(now-m.acceptedAt, 0)) * time.Microsecond
-		case m.refiltered: // it came into the queue with its first line
+		case m.refiltered: // its first line is its entry into the queue
 			delay = time.Duration(now-m.first) * time.Microsecond
 		}
 	}
@@ -39,7 +39,7 @@ func (t *Tracker) deliveredVolume(m *message, r *parsers.Record, now int64) {
 	}
 }
 
-// arrivedVolume adds up how a message came in.
+// arrivedVolume adds up how a message arrived: after a login, over TLS.
 func (t *Tracker) arrivedVolume(r *parsers.Record, now int64) {
 	if r.Login {
 		t.volume(now, r.Host, store.Volume{Measure: store.Logins, Value: store.LoginAccepted, N: 1})
@@ -49,7 +49,7 @@ func (t *Tracker) arrivedVolume(r *parsers.Record, now int64) {
 	}
 }
 
-// noted adds up what a session did.
+// noted adds up a failed login or a TLS handshake.
 func (t *Tracker) noted(r *parsers.Record, now int64) {
 	v := store.Volume{Measure: store.TLSSent, N: 1}
 	switch {

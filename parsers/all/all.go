@@ -1,5 +1,5 @@
-// Package all makes every log format known by importing its parser. A new
-// format is one folder and one line here.
+// Package all registers every log format by importing its parser. A new format is one
+// folder and one line here.
 package all
 
 import (

@@ -8,15 +8,15 @@ import (
 	"mailfail/parsers"
 )
 
-// Line identifies the line that a record was read from, whichever log it is in.
+// Line identifies the line from which a record was read, in whichever log it is.
 type Line struct {
 	Hash uint64 // of host, second, program, pid and text; 0: the line has no prefix with a time
 	Host []byte
 	Time time.Time
 }
 
-// Line returns the line of the record that is being passed on, and whether the
-// record is its first. It is valid during emit.
+// Line returns the line of the record that is being emitted, and whether the record is
+// its first. It is valid during emit.
 func (s *Stream) Line() (line Line, first bool) {
 	if s.lineRead {
 		return s.line, false
@@ -28,9 +28,9 @@ func (s *Stream) Line() (line Line, first bool) {
 	return s.line, true
 }
 
-// hashOf returns the hash of an entry. It is stored, so that it must be the same on
-// all machines. Of the time it takes the second: one log has fractions of it, another
-// has none, and of the journal they are those of another clock.
+// hashOf returns the hash of an entry. It is stored, so it must be the same on all
+// machines. It uses only the second of the time: some logs contain fractions, others do
+// not, and those of the journal come from another clock.
 func hashOf(e *parsers.Entry) uint64 {
 	h := mix(uint64(e.Time.Unix()), 0)
 	h = mixText(h, e.Host)
@@ -39,7 +39,7 @@ func hashOf(e *parsers.Entry) uint64 {
 	return max(mixText(h, e.Message), 1)
 }
 
-// mixText mixes a text in, eight bytes at a time.
+// mixText mixes a text into the hash, eight bytes at a time.
 func mixText(h uint64, text []byte) uint64 {
 	h = mix(h, uint64(len(text)))
 	b := text
@@ -59,7 +59,7 @@ func mixText(h uint64, text []byte) uint64 {
 	}
 }
 
-// mix is the step of wyhash: both halves of a product depend on all bits.
+// mix is one step of wyhash: both halves of the product depend on all bits.
 func mix(h, v uint64) uint64 {
 	high, low := bits.Mul64(h^0xa0761d6478bd642f, v^0xe7037ed1a0b428db)
 	return high ^ low

@@ -2,11 +2,11 @@ package detect
 
 import "bytes"
 
-// lookalikes counts lines of logs that are often taken for a mail server's,
-// so that a file in which nothing was understood can be refused by name.
+// lookalikes counts lines of logs that are often taken for a mail server's, so that a
+// file in which nothing was understood can be refused by name.
 type lookalikes struct {
 	counts  [numLookalikes]int
-	refused string // what a format knows it to be
+	refused string // name that a format gave the log
 }
 
 const (
@@ -40,9 +40,9 @@ var lookalikeNames = [numLookalikes]string{
 	likeBinary:   "a binary file",
 }
 
-// kind returns what a format knew the log to be, or else what most lines looked
-// like; "" when nothing was recognised.
-// That there are syslog lines says less than any program's name.
+// kind returns the name that a format gave the log, or else the kind of most lines; ""
+// when nothing was recognised. Syslog lines count only when there is no other kind: a
+// program's name is more specific.
 func (l *lookalikes) kind() string {
 	if l.refused != "" {
 		return l.refused
@@ -62,7 +62,7 @@ func (l *lookalikes) kind() string {
 	return best
 }
 
-// program counts a syslog line that is of no format.
+// program counts a syslog line that no format reads.
 func (l *lookalikes) program(name []byte) {
 	l.counts[programLookalike(name)]++
 }
@@ -84,7 +84,7 @@ func programLookalike(name []byte) int {
 	return likeSyslog
 }
 
-// bare counts a line without a prefix that is of no format.
+// bare counts a line without a prefix that no format reads.
 func (l *lookalikes) bare(line []byte) {
 	if i := bareLookalike(line); i >= 0 {
 		l.counts[i]++

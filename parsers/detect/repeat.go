@@ -7,8 +7,8 @@ import (
 	"mailfail/parsers"
 )
 
-// maxRepeats bounds how often a line is repeated on the word of a syslog
-// daemon. rsyslog and syslogd report well before.
+// maxRepeats bounds how often a line is repeated when a syslog daemon reports a
+// repetition. rsyslog and syslogd report well before that number.
 const maxRepeats = 100_000
 
 // repeatedMessage reads rsyslog's "message repeated 3 times: [ text]" and
@@ -26,8 +26,8 @@ func repeatedMessage(msg []byte) (n int, text []byte) {
 	return n, bytes.TrimPrefix(text, []byte(" "))
 }
 
-// repeatedLine reads syslogd's "last message repeated 3 times", also with
-// dashes around it, and returns the count.
+// repeatedLine reads syslogd's "last message repeated 3 times", also with dashes around
+// it, and returns the count, 0 for any other message.
 func repeatedLine(msg []byte) int {
 	msg = bytes.TrimPrefix(msg, []byte("--- "))
 	rest, ok := bytes.CutPrefix(msg, []byte("last message repeated "))
@@ -51,8 +51,8 @@ func repeatCount(b []byte) (n int, rest []byte) {
 	return min(n, maxRepeats), b[i:]
 }
 
-// maxRepeatHosts and maxRepeatLine bound what is kept for lines that say that
-// the one before was repeated.
+// maxRepeatHosts and maxRepeatLine bound the lines that are kept for reports that the
+// last line was repeated.
 const (
 	maxRepeatHosts = 8
 	maxRepeatLine  = 8 << 10
@@ -62,7 +62,7 @@ const (
 type repeats struct {
 	hosts []repeat
 	now   int // the host of the last line
-	next  int // to be replaced by a new host
+	next  int // index of the host to be replaced by a new one
 }
 
 // A repeat is the last line of a host.
@@ -83,7 +83,7 @@ func (r *repeats) keep(e *parsers.Entry) {
 	}
 }
 
-// slot returns the place of a host, that of another when all are taken.
+// slot returns the index of a host, another host's when all are taken.
 func (r *repeats) slot(host []byte) int {
 	for i := range r.hosts {
 		if bytes.Equal(r.hosts[i].host, host) {
@@ -100,8 +100,7 @@ func (r *repeats) slot(host []byte) int {
 	return i
 }
 
-// last fills in e from the last line of its host and reports whether there is
-// one.
+// last fills in e from the last line of its host and reports whether there is one.
 func (r *repeats) last(e *parsers.Entry) bool {
 	for i := range r.hosts {
 		if l := &r.hosts[i]; bytes.Equal(l.host, e.Host) && len(l.message) > 0 {

@@ -1,5 +1,5 @@
-// Package detect finds out which format each line of a log has, and lets the parser
-// of that format read it.
+// Package detect detects the format of each line of a log, and lets the parser of that
+// format read it.
 package detect
 
 import (
@@ -14,30 +14,30 @@ import (
 	"mailfail/parsers/syslog"
 )
 
-// Stream reads the lines of one source: it strips the prefix of each, finds
-// out whose format it is, and lets that format's parser read it. A source may
-// hold the lines of several programs and change its format in the middle.
+// Stream reads the lines of one source: it strips the prefix of each, detects its format,
+// and lets that format's parser read it. A source may contain the lines of several
+// programs and change its format in the middle.
 type Stream struct {
 	opts    parsers.Options
-	forced  int // index of the format every line is taken for, or -1
+	forced  int // index of the format that the user named, or -1
 	readers []reader
 
 	lines      *syslog.Reader
 	repeated   repeats
-	seenBefore bool // a line of a format was read in an earlier run
-	hollow     bool // the last object held no line
-	beside     int  // lines of services beside a mail server, before a line of one
+	seenBefore bool // an earlier run has read a line of a format
+	hollow     bool // the last object contained no line
+	beside     int  // lines of other services before the first line of a mail server
 
-	time   time.Time // in the last line that had one
+	time   time.Time // of the last line that had one
 	native int       // index of the format of the last line without a prefix, or -1
 	bound  int       // index of the format whose header was seen, or -1
 
-	// logging holds the formats that come through syslog, first that of the last
-	// line with a program.
+	// logging contains the formats that come through syslog; the first is that of the
+	// last line with a program.
 	logging []logging
 
 	entry    parsers.Entry
-	line     Line // whose records are passed on
+	line     Line // the line whose records are passed on
 	lineRead bool // line is set
 	emit     func(*parsers.Record)
 	current  *parsers.Format
@@ -48,16 +48,16 @@ type Stream struct {
 	emitted  bool // a record was passed on
 }
 
-// A reader is a format and the parser that reads its lines of this source.
+// A reader is a format with its parser for this source.
 type reader struct {
 	format *parsers.Format
 	parser parsers.Parser // nil until its first line
-	keeper parsers.Keeper // the parser, when it is one
+	keeper parsers.Keeper // the parser, if it is a Keeper
 	seen   Seen
 }
 
-// A logging is a format that comes through syslog: what is asked of it for each line
-// of another program, and the index of its reader.
+// A logging is a format that comes through syslog: its claim, which is called for each
+// line of another program, and the index of its reader.
 type logging struct {
 	claim func(*parsers.Entry) parsers.Claim
 	index int
@@ -72,8 +72,8 @@ func (r *reader) begin(opts parsers.Options) {
 // isOpen reports whether the parser waits for the rest of a row.
 func (r *reader) isOpen() bool { return r.keeper != nil && r.keeper.Open() }
 
-// TimeOf returns the time that a line says it is of, the zero time for none; the
-// other parameters are those of NewStream.
+// TimeOf returns the time of a line, the zero time if it has none; the other parameters
+// are those of NewStream.
 func TimeOf(line []byte, loc *time.Location, year int, modified time.Time) time.Time {
 	if loc == nil {
 		loc = time.UTC
@@ -81,23 +81,23 @@ func TimeOf(line []byte, loc *time.Location, year int, modified time.Time) time.
 	return syslog.TimeOf(line, loc, year, modified)
 }
 
-// Seen says how many lines of a source were taken for a format, how many of them
-// the format understood or knew to be of no interest, and how many of those it
-// understood were of a header.
+// Seen counts the lines of a source that were taken for a format, those of them that the
+// format understood or knew to be irrelevant, and those of the understood ones that
+// belong to a header.
 type Seen struct {
 	Format                *parsers.Format
 	Lines, Known, Headers int64
 }
 
-// NewStream returns a Stream that detects the format of each line, or takes
-// every line for the named one unless format is "auto". year is used for
-// times without one; 0 infers it from modified, the time the source was last
-// written, and from the order of the lines.
+// NewStream returns a Stream that detects the format of each line, or takes every line
+// for the named format unless format is "auto". year is used for times without one; 0
+// infers it from modified, the time the source was last written, and from the order of
+// the lines. NewStream returns an error for an unknown format.
 func NewStream(opts parsers.Options, format string, year int, modified time.Time) (*Stream, error) {
 	if opts.Location == nil {
 		opts.Location = time.UTC
 	}
-	if modified.Year() < 1980 { // not known, or the clock of a machine that had none
+	if modified.Year() < 1980 { // unknown, or the time of a machine without a clock
 		modified = time.Now()
 	}
 	s := &Stream{opts: opts, forced: -1, native: -1, bound: -1}
@@ -131,7 +131,7 @@ func formatNames() []string {
 	return names
 }
 
-// mtaNames returns the servers whose logs are known, each once.
+// mtaNames returns the servers whose logs can be read, each once.
 func mtaNames() []string {
 	var names []string
 	for _, f := range parsers.Formats() {
@@ -152,8 +152,8 @@ func (s *Stream) index(format string) int {
 	return -1
 }
 
-// stamp passes a record on with its format, and with the time and the host of
-// the line where the parser knew no better.
+// stamp passes a record on with its format, and with the time and the host of the line
+// unless the parser has set them.
 func (s *Stream) stamp(r *parsers.Record) {
 	s.emitted = true
 	r.Format = s.current
@@ -162,7 +162,7 @@ func (s *Stream) stamp(r *parsers.Record) {
 	}
 	if r.Time.IsZero() {
 		if r.Time = s.entry.Time; r.Time.IsZero() {
-			r.Time = s.lines.Likely() // of journalctl -o cat
+			r.Time = s.lines.Likely() // lines of journalctl -o cat
 		}
 	}
 	if r.Host == nil {
@@ -174,12 +174,12 @@ func (s *Stream) stamp(r *parsers.Record) {
 	s.emit(r)
 }
 
-// Time returns the time in the last line that had one; zero before the first.
+// Time returns the time of the last line that had one; zero before the first.
 func (s *Stream) Time() time.Time { return s.time }
 
-// Parse reads one line without its newline and passes on the records it
-// completes, their Format set. They are valid only during emit. Of a line that
-// holds several entries the worst result counts.
+// Parse reads one line without its newline and passes on the records that it completes,
+// their Format set. They are valid only during emit. If a line contains several entries,
+// Parse returns the worst of their results.
 func (s *Stream) Parse(line []byte, emit func(*parsers.Record)) parsers.Result {
 	s.emit = emit
 	s.hollow = false
@@ -191,7 +191,7 @@ func (s *Stream) Parse(line []byte, emit func(*parsers.Record)) parsers.Result {
 	return result
 }
 
-// parseRest reads the other entries of a line. Objects that only hold others do not
+// parseRest reads the other entries of a line. Objects that only contain others do not
 // count, unless there is nothing else.
 func (s *Stream) parseRest(result parsers.Result, rest []byte) parsers.Result {
 	empty := s.hollow
@@ -212,7 +212,8 @@ func (s *Stream) parseRest(result parsers.Result, rest []byte) parsers.Result {
 	return result
 }
 
-// worse returns the result that counts of two: Unparsed, else Understood.
+// worse returns the result to report for two entries: Unparsed if one is, else Understood
+// if one is.
 func worse(a, b parsers.Result) parsers.Result {
 	if a == parsers.Unparsed || b == parsers.Irrelevant {
 		return a
@@ -220,8 +221,8 @@ func worse(a, b parsers.Result) parsers.Result {
 	return b
 }
 
-// parse finds out what kind of line it is: one under a header, one of an entry of
-// many lines, one with a header of syslog, or one without.
+// parse distinguishes the kinds of lines: below a header, within an entry of many lines,
+// with a syslog header, and without one.
 func (s *Stream) parse(line []byte) parsers.Result {
 	switch {
 	case s.native >= 0 && s.readers[s.native].isOpen():
@@ -241,7 +242,7 @@ func (s *Stream) parse(line []byte) parsers.Result {
 	return s.answered(s.lines.Read(line, &s.entry), line)
 }
 
-// answered reads a line after the reader of headers has said what it is.
+// answered reads a line whose kind the reader of headers has determined.
 func (s *Stream) answered(answer syslog.Answer, line []byte) parsers.Result {
 	switch answer {
 	case syslog.Line:
@@ -270,7 +271,7 @@ func (s *Stream) answered(answer syslog.Answer, line []byte) parsers.Result {
 	return s.parseBare(line)
 }
 
-// anySeen reports whether a line of a format was read, now or in an earlier run.
+// anySeen reports whether this run or an earlier one has read a line of a format.
 func (s *Stream) anySeen() bool {
 	if s.seenBefore {
 		return true
@@ -283,10 +284,11 @@ func (s *Stream) anySeen() bool {
 	return false
 }
 
-// Lost corrects the results of lines before the last one, once: so many that were
-// Irrelevant, as parts of an entry of many lines, are Unparsed, because the entry
-// says nothing. When it is negative, so many that were Unparsed are Irrelevant: they
-// are of services beside the mail server whose first line has been read now.
+// Lost returns a correction for the results of earlier lines, once. A positive number is
+// the number of lines that were Irrelevant, as parts of an entry of many lines, but are
+// Unparsed, because the entry lacks required fields. A negative number stands for lines
+// that were Unparsed but are Irrelevant: they come from services beside the mail server
+// whose first line has been read now.
 func (s *Stream) Lost() int {
 	n := s.lines.Lost()
 	if s.beside > 0 && s.anySeen() {
@@ -296,12 +298,11 @@ func (s *Stream) Lost() int {
 	return n
 }
 
-// known reports whether a format reads an entry: by its program, or by itself.
+// known reports whether a format reads an entry, by its program or by its message.
 func (s *Stream) known(e *parsers.Entry) bool { return s.claimant(e) >= 0 }
 
-// parseBound reads a line below a header: it is of the header's format unless
-// it is itself the header of another. No header begins with a digit, as nearly
-// all rows do.
+// parseBound reads a line below a header. It belongs to the header's format unless it is
+// the header of another. No header begins with a digit, as nearly all rows do.
 func (s *Stream) parseBound(line []byte) parsers.Result {
 	header := false
 	if len(line) > 0 && !parsers.IsDigit(line[0]) {
@@ -318,7 +319,7 @@ func (s *Stream) parseBound(line []byte) parsers.Result {
 	}
 	refused := s.refuse(line)
 	if refused || s.isOther(line) {
-		s.native, s.bound = -1, -1 // another log from here on
+		s.native, s.bound = -1, -1 // another log begins here
 	}
 	if refused || s.bound >= 0 {
 		return result
@@ -326,8 +327,8 @@ func (s *Stream) parseBound(line []byte) parsers.Result {
 	return s.parse(line)
 }
 
-// isOther reports whether a line that is not of the format whose header was
-// seen is of another one: logs are given one after the other.
+// isOther reports whether a line belongs to another format than the header that was seen:
+// logs may be given one after the other.
 func (s *Stream) isOther(line []byte) bool {
 	answer := s.lines.Read(line, &s.entry)
 	if answer == syslog.Bare {
@@ -351,8 +352,8 @@ func (s *Stream) claim(i int, line []byte) parsers.Claim {
 	return s.readers[i].format.Claim(&s.entry)
 }
 
-// refuse reports whether line is of a log that a format knows by name not to
-// be its own.
+// refuse reports whether a format recognizes line as one of another log that is not read,
+// and notes the name of that log.
 func (s *Stream) refuse(line []byte) bool {
 	for i := range s.readers {
 		if !s.allowed(i) {
@@ -368,9 +369,9 @@ func (s *Stream) refuse(line []byte) bool {
 	return false
 }
 
-// parseBare reads a line that has no prefix and is not of the format of the
-// last such line. One that is of no format at all is left to the last one's
-// parser, which knows the continuation lines of its log.
+// parseBare reads a line that has no prefix and does not belong to the format of the last
+// such line. A line that no format claims is left to the parser of the last one, which
+// recognizes the continuation lines of its log.
 func (s *Stream) parseBare(line []byte) parsers.Result {
 	for i := range s.readers {
 		if !s.allowed(i) {
@@ -409,10 +410,10 @@ func (s *Stream) parseBare(line []byte) parsers.Result {
 	return parsers.Unparsed
 }
 
-// allowed reports whether lines may be taken for format i.
+// allowed reports whether lines may be read as format i.
 func (s *Stream) allowed(i int) bool { return s.forced < 0 || s.forced == i }
 
-// parseHeader lets format i read a line that may be of its header.
+// parseHeader lets format i read a line that may belong to its header.
 func (s *Stream) parseHeader(i int, line []byte, header bool) parsers.Result {
 	result := s.parseNative(i, line)
 	if header && result == parsers.Understood {
@@ -464,8 +465,8 @@ func (s *Stream) parseTimes(n int) parsers.Result {
 	return result
 }
 
-// parseProgram lets the format whose program wrote e read it, or, where no format
-// knows the program, reads the line that the program passed on.
+// parseProgram lets the format that claims the program of e read it. If no format does,
+// it reads the line that the program passed on.
 func (s *Stream) parseProgram(e *parsers.Entry) parsers.Result {
 	if result, ok := s.parseClaimed(e); ok {
 		return result
@@ -489,10 +490,10 @@ func (s *Stream) parseProgram(e *parsers.Entry) parsers.Result {
 	if result := s.read(s.forced, e); result != parsers.Unparsed {
 		return result
 	}
-	return parsers.Irrelevant // of another program, most likely
+	return parsers.Irrelevant // most likely written by another program
 }
 
-// parseClaimed lets the format that claims e read it; false when none does.
+// parseClaimed lets the format that claims e read it; ok is false when there is none.
 func (s *Stream) parseClaimed(e *parsers.Entry) (parsers.Result, bool) {
 	i := s.claimant(e)
 	switch {
@@ -504,9 +505,9 @@ func (s *Stream) parseClaimed(e *parsers.Entry) (parsers.Result, bool) {
 	return s.read(i, e), true
 }
 
-// claimant returns the index of the format that claims e, -1 for none. Most lines
-// with a program are of the format of the one before, which is asked first; no two
-// claim one program.
+// claimant returns the index of the format that claims e, -1 for none. Most lines with a
+// program have the format of the line before, so that is tried first; no two formats
+// claim the same program.
 func (s *Stream) claimant(e *parsers.Entry) int {
 	if e.Program == nil {
 		for i := range s.readers {
@@ -540,17 +541,18 @@ func (s *Stream) read(i int, e *parsers.Entry) parsers.Result {
 	return result
 }
 
-// End is called when the source will not grow any more. It passes on the records of
-// what was kept until then. A last entry whose lines were Part is read now: last is
-// what it is, and one line less is Irrelevant; without one last is Irrelevant. It
-// returns kept as Unparsed when one of the lines that counted as Understood was not.
+// End is called when the source will not grow any more. It passes on the records of the
+// lines that were kept until then. If a last entry whose lines were Part is read only
+// now, last is its result, and one line less is Irrelevant; without such an entry last is
+// Irrelevant. kept is Unparsed when one of the lines that counted as Understood was not
+// understood.
 func (s *Stream) End(emit func(*parsers.Record)) (last, kept parsers.Result) {
 	s.emit = emit
 	last, kept = parsers.Irrelevant, parsers.Understood
 	if s.lines.End(&s.entry) {
 		last = s.parseEntry()
 	}
-	s.entry.Program, s.lineRead = nil, false // these records are of no one line
+	s.entry.Program, s.lineRead = nil, false // these records do not belong to a single line
 	for i := range s.readers {
 		if k := s.readers[i].keeper; k != nil {
 			s.current = s.readers[i].format
@@ -564,7 +566,7 @@ func (s *Stream) End(emit func(*parsers.Record)) (last, kept parsers.Result) {
 	return last, kept
 }
 
-// Redact returns what may be shown of a line that was not understood.
+// Redact returns a line that was not understood without the parts that must not be shown.
 func (s *Stream) Redact(line []byte) []byte {
 	if s.native >= 0 && s.readers[s.native].format.Redact != nil {
 		return s.readers[s.native].format.Redact(line)
@@ -583,8 +585,8 @@ func (s *Stream) Seen() []Seen {
 	return seen
 }
 
-// Lacks reports whether a parser knows why no line made a record; Refusal says what
-// it is.
+// Lacks reports whether a parser knows why no line made a record; Refusal then returns
+// the reason.
 func (s *Stream) Lacks() bool {
 	if s.emitted || s.seenBefore {
 		return false
@@ -598,8 +600,8 @@ func (s *Stream) Lacks() bool {
 	return false
 }
 
-// Refusal says what a source in which no line was of a known format seems to
-// be, and what was expected.
+// Refusal describes a source in which no line of a known format was read: what it seems
+// to be, and what was expected.
 func (s *Stream) Refusal() string {
 	expected := "expected a log of one of " + strings.Join(mtaNames(), ", ")
 	if s.forced >= 0 {
@@ -617,9 +619,9 @@ func (s *Stream) Refusal() string {
 	return "no line was understood; " + expected
 }
 
-// stateVersion is the first byte of a state. States of other versions are
-// refused; 1 lacks what syslog.Reader keeps since, 2 the container of a half-read
-// entry of a journal.
+// stateVersion is the first byte of a state. UnmarshalBinary reads older versions too:
+// version 1 lacks later state of syslog.Reader, version 2 the container of a half-read
+// journal entry.
 const stateVersion = 3
 
 // AppendBinary appends the state of the stream and of its parsers to b.
@@ -653,7 +655,7 @@ func (s *Stream) nameOf(i int) string {
 	return s.readers[i].format.Name
 }
 
-// state returns what the parser keeps, nil for nothing.
+// state returns the state of the parser, nil if it keeps none.
 func (r *reader) state() ([]byte, error) {
 	if r.keeper == nil {
 		return nil, nil

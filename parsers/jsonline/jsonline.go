@@ -1,5 +1,5 @@
-// Package jsonline reads the JSON objects that mail systems log, one a line,
-// without allocating memory.
+// Package jsonline reads the JSON objects that mail systems log, one a line, without
+// allocating memory.
 //
 // A Scanner walks through a line from left to right. The caller asks for the keys
 // of an object and reads or skips the value of each:
@@ -44,14 +44,14 @@ func (s *Scanner) Reset(line []byte) {
 // Enter begins a value that Raw returned. Earlier results remain valid.
 func (s *Scanner) Enter(raw []byte) { s.b, s.failed = raw, false }
 
-// OK reports whether all of the line was read, and was JSON as far as the scanner
-// looked at it.
+// OK reports whether the whole line was read, and was JSON as far as the scanner looked
+// at it.
 func (s *Scanner) OK() bool { return !s.failed && s.peek() == 0 }
 
-// fail ends the line: everything that is asked later is empty.
+// fail ends the line: all further reads return empty values.
 func (s *Scanner) fail() { s.b, s.failed = nil, true }
 
-// peek returns the next byte that is not white space and leaves it, 0 at the end.
+// peek returns the next byte that is not white space without consuming it, 0 at the end.
 func (s *Scanner) peek() byte {
 	for i, c := range s.b {
 		if c != ' ' && c != '\t' && c != '\r' && c != '\n' {
@@ -63,7 +63,7 @@ func (s *Scanner) peek() byte {
 	return 0
 }
 
-// next is peek and takes the byte.
+// next returns the same byte as peek and consumes it.
 func (s *Scanner) next() byte {
 	c := s.peek()
 	if c != 0 {
@@ -87,7 +87,7 @@ func (s *Scanner) Object() []byte {
 	return s.key()
 }
 
-// Key returns the next key of the object whose last value was read, nil at its end.
+// Key returns the next key of the object after its last value was read, nil at its end.
 func (s *Scanner) Key() []byte {
 	switch s.next() {
 	case ',':
@@ -130,7 +130,7 @@ func (s *Scanner) Array() bool {
 	return true
 }
 
-// Element reports whether the array goes on behind the element that was read.
+// Element reports whether the array has another element.
 func (s *Scanner) Element() bool {
 	if s.single {
 		s.single = false
@@ -146,8 +146,8 @@ func (s *Scanner) Element() bool {
 	return false
 }
 
-// Each reads the elements of the array that comes next, and returns the best of
-// the results, or Unparsed as soon as one is.
+// Each reads the elements of the next array, and returns the best of the results, or
+// Unparsed as soon as one is.
 func (s *Scanner) Each(read func(element []byte) parsers.Result) parsers.Result {
 	result := parsers.Irrelevant
 	for more := s.Array(); more; more = s.Element() {
@@ -164,7 +164,7 @@ func (s *Scanner) Each(read func(element []byte) parsers.Result) parsers.Result 
 	return result
 }
 
-// Raw returns the next value as it stands.
+// Raw returns the next value unchanged.
 func (s *Scanner) Raw() []byte {
 	s.peek()
 	start := s.b
@@ -172,8 +172,8 @@ func (s *Scanner) Raw() []byte {
 	return start[:len(start)-len(s.b)]
 }
 
-// Text returns the next value as text: a string decoded, a number or a word as it
-// stands, nil for null and for arrays and objects.
+// Text returns the next value as text: a string decoded, a number or a word unchanged,
+// nil for null and for arrays and objects.
 func (s *Scanner) Text() []byte {
 	switch s.peek() {
 	case '"':
@@ -185,8 +185,8 @@ func (s *Scanner) Text() []byte {
 	return s.Raw()
 }
 
-// Number returns the digits at the beginning of the next value, also of a string,
-// as a number; 0 for a negative one.
+// Number returns the digits at the beginning of the next value, which may be a string, as
+// a number; 0 for a negative one.
 func (s *Scanner) Number() int64 { return parsers.Number(s.Text()) }
 
 // Skip reads the next value.
@@ -235,7 +235,7 @@ func (s *Scanner) word() {
 	s.b = s.b[i:]
 }
 
-// rawString reads a string and returns it without its quotes, with its escapes.
+// rawString reads a string and returns it without its quotes, but with its escapes.
 func (s *Scanner) rawString() []byte {
 	if s.next() != '"' {
 		s.fail()
@@ -284,8 +284,8 @@ func (s *Scanner) decode(raw []byte) []byte {
 	return s.text[start:len(s.text):len(s.text)]
 }
 
-// escape decodes the escape sequence that begins b and returns its length. One
-// that is not JSON stands for the character behind the backslash.
+// escape decodes the escape sequence at the beginning of b and returns its length. A
+// sequence that is not JSON stands for the character after the backslash.
 func (s *Scanner) escape(b []byte) int {
 	const names, values = `bfnrt`, "\b\f\n\r\t"
 	switch i := bytes.IndexByte([]byte(names), b[1]); {

@@ -7,8 +7,8 @@ import (
 	"mailfail/registry"
 )
 
-// sent emits a delivery that went well, or what only looks like one: a
-// content filter took the message, or it was thrown away.
+// sent emits a successful delivery, or an apparent one: a content filter took the
+// message, or it was dropped.
 func (l *line) sent(text []byte) {
 	l.Outcome = registry.OutcomeDelivered
 	l.Reply = registry.Reply{Text: text}
@@ -26,8 +26,8 @@ func (l *line) sent(text []byte) {
 	}
 }
 
-// isDropped reports whether a delivery went nowhere: to /dev/null, or to a
-// content filter on this host that says so.
+// isDropped reports whether a delivery dropped the mail: to /dev/null, or in a content
+// filter on this host that reports so.
 func (l *line) isDropped(text []byte) bool {
 	if string(text) == "delivered to file: /dev/null" {
 		return true
@@ -35,19 +35,19 @@ func (l *line) isDropped(text []byte) bool {
 	return parsers.IsLoopback(l.RelayIP) && parsers.ContainsAny(text, dropped)
 }
 
-// dropped are parts of the replies with which content filters say that they threw
-// mail away or keep it: amavis, clamsmtp, PMG.
+// dropped are parts of the replies of content filters that have dropped mail or keep it:
+// amavis, clamsmtp, PMG.
 var dropped = []string{"discarded", "Discarded", "silently", "DISCARD(", ", DISCARD", "quarantine",
 	"Quarantine", " BLOCKED ("}
 
-// isFilter reports whether a delivery was certainly one to a content filter
-// that hands the message back or keeps it: amavis on this host says that its own MTA
-// took it (so it does in front of the MTA of another organisation, which then has
-// the mail), and a pipe's name may tell. A server on this host that smtp(8) delivers
-// to, and that names no queue id, is one too: what it lets through comes back as
-// another message. lmtp(8) delivers to mailboxes, unless the reply is that of Proxmox
-// Mail Gateway. Of others it shows when the queue
-// id that the next hop gave the message is one of this host.
+// isFilter reports whether a delivery certainly went to a content filter that hands the
+// message back or keeps it. There are three signs. amavis on this host replies that its
+// own MTA took the message; it also does so in front of the MTA of another organisation,
+// which then has the mail. A pipe may have the name of a filter. A server on this host to
+// which smtp(8) delivers, and whose reply has no queue id, is a filter too: mail that it
+// passes comes back as another message. lmtp(8) delivers to mailboxes, unless the reply
+// is that of Proxmox Mail Gateway. Other filters are detected when the queue id that the
+// next hop gave the message is one of this host.
 func (l *line) isFilter(text []byte) bool {
 	if parsers.IsLoopback(l.RelayIP) {
 		return bytes.Contains(text, []byte(" from MTA(")) || parsers.Has(text, "250 2.5.0 OK (") ||
@@ -65,22 +65,22 @@ func (l *line) isFilter(text []byte) bool {
 	return false
 }
 
-// unnamed reports whether the next hop goes by no name of its own: localhost, or an
+// unnamed reports whether the next hop has no domain name: it is localhost, or an
 // address.
 func (l *line) unnamed() bool {
 	return bytes.Equal(l.Relay, l.RelayIP) || bytes.IndexByte(l.Relay, '.') < 0 ||
 		parsers.Has(l.Relay, "localhost.")
 }
 
-// names reports whether a reply names the id that the next hop keeps the message
-// under, or says that it was delivered.
+// names reports whether a reply contains the id of the message at the next hop, or says
+// that it was delivered.
 func names(text []byte) bool { return parsers.ContainsAny(text, taken) }
 
 var taken = []string{"queued", "Queued", "delivered", "Delivered", "Saved", "stored",
 	"accepted for delivery"}
 
-// queuedAs returns the queue id at the next hop that the reply to a message
-// names, "250 2.0.0 Ok: queued as 4jXJzW4H6gz8sZJ".
+// queuedAs returns the queue id at the next hop from the reply to a message, "250 2.0.0
+// Ok: queued as 4jXJzW4H6gz8sZJ".
 func queuedAs(text []byte) []byte {
 	i := parsers.LastIndex(text, []byte("queued as "))
 	if i < 0 {
@@ -120,10 +120,10 @@ func (l *line) deferred(text []byte, whole bool) {
 	l.send(parsers.Attempt)
 }
 
-// isSuspended reports whether a deferral without a relay was one without a
-// contact: by the queue manager, or by error(8) for a destination that failed
-// before or on the word of an admin. Where the service is lost, words that are
-// none of smtp(8)'s are theirs.
+// isSuspended reports whether a deferral without a relay was made without contacting a
+// host: by the queue manager, or by error(8) for a destination that failed before or that
+// an admin deferred. If the service is lost, texts that smtp(8) does not write come from
+// these.
 func (l *line) isSuspended(text []byte) bool {
 	switch string(l.daemon()) {
 	case "error", "retry", "qmgr", "nqmgr", "oqmgr":
@@ -139,8 +139,8 @@ var suspensions = []string{
 	"unknown mail transport error",
 }
 
-// cause finds out who or what caused a failure, at which stage, and what the
-// other side said, from Postfix's own words around it.
+// cause derives the source and the stage of a failure, and the remote's reply, from
+// Postfix's own words around it.
 func (l *line) cause(text []byte, whole bool) {
 	l.Reply.Text = text
 	switch {
@@ -174,8 +174,8 @@ func (l *line) cause(text []byte, whole bool) {
 	}
 }
 
-// How smtp(8) words failures of TLS and of the name service
-// (smtp/smtp_proto.c, smtp/smtp_tls_policy.c, smtp/smtp_addr.c, dns/dns_lookup.c).
+// Texts of smtp(8) about failures of TLS and of the name service (smtp/smtp_proto.c,
+// smtp/smtp_tls_policy.c, smtp/smtp_addr.c, dns/dns_lookup.c).
 var (
 	tlsFailures = []string{
 		"TLS is required", "Cannot start TLS", "Server certificate ", "TLSA ", "REQUIRETLS Failure",
@@ -188,7 +188,7 @@ var (
 	}
 )
 
-// loops reports whether a failure is that this host is its own next hop.
+// loops reports whether delivery failed because this host is its own next hop.
 func loops(text []byte) bool {
 	return parsers.Has(text, "mail for ") && bytes.HasSuffix(text, []byte(" loops back to myself"))
 }
@@ -200,7 +200,7 @@ func (l *line) blame(stage registry.Stage, source registry.Source) {
 // noRelay reports whether the line names no next hop (relay=none).
 func (l *line) noRelay() bool { return len(l.Relay) == 0 && len(l.RelayIP) == 0 }
 
-// relayFrom takes the relay from name[ip] in the text when relay= gave none.
+// relayFrom takes the relay from name[ip] in the text if relay= has none.
 func (l *line) relayFrom(b []byte) {
 	if !l.noRelay() {
 		return
@@ -234,9 +234,9 @@ func (l *line) remote(b []byte, whole bool) {
 	l.Reply = registry.ParseReply(reply)
 }
 
-// inReplyTo cuts "(in reply to RCPT TO command)" off the end of a reply and
-// returns the stage it names. A remote can write the same words, but Postfix
-// writes its own last.
+// inReplyTo cuts "(in reply to RCPT TO command)" off the end of a reply and returns the
+// stage that it names. A remote can write the same words, but Postfix writes its own
+// last.
 func inReplyTo(reply []byte) ([]byte, registry.Stage) {
 	const words = " (in reply to "
 	i := bytes.LastIndexByte(reply, '(') - 1
@@ -295,7 +295,7 @@ func (l *line) broken(b []byte) {
 	}
 }
 
-// said takes the remote's reply, which follows words in the text.
+// said parses the remote's reply, which follows words in the text.
 func (l *line) said(text []byte, words string) bool {
 	i := bytes.Index(text, []byte(words))
 	if i < 0 {
@@ -305,8 +305,8 @@ func (l *line) said(text []byte, words string) bool {
 	return true
 }
 
-// authentication reads "SASL authentication failed; server name[ip] said:
-// reply" and failures that this side had before it could try.
+// authentication reads "SASL authentication failed; server name[ip] said: reply", and
+// failures of this host before it could try.
 func (l *line) authentication(text []byte) {
 	l.blame(registry.StageAuth, registry.SourceLocal)
 	if l.said(text, "] said: ") {
@@ -314,8 +314,8 @@ func (l *line) authentication(text []byte) {
 	}
 }
 
-// bareReply takes a text without any of Postfix's words for the remote's when
-// it begins with a reply code; anonymized and rewritten logs have such.
+// bareReply takes a text without any of Postfix's words as the remote's reply if it
+// begins with a reply code; anonymized and rewritten logs contain such texts.
 func (l *line) bareReply(text []byte) {
 	if r := registry.ParseReply(text); r.Code != 0 {
 		l.Source = registry.SourceRemote
@@ -323,7 +323,7 @@ func (l *line) bareReply(text []byte) {
 	}
 }
 
-// enhanced reads a status that is all of b.
+// enhanced parses a text that contains only a status.
 func enhanced(b []byte) registry.Enhanced {
 	e, n := registry.ScanEnhanced(b)
 	if n != len(b) {

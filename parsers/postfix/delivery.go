@@ -8,11 +8,11 @@ import (
 	"mailfail/registry"
 )
 
-// address reads the address at the beginning of b and returns what follows
-// it, which begins with one of follow or is empty. Postfix 3.5 and later
-// quote a local part that needs it (info_log_addr_form = external); older
-// ones do not, so that any address may hold ">" and the first ">" before one
-// of follow ends it. Very old versions wrote no brackets.
+// address reads the address at the beginning of b and returns the text after it, which
+// begins with one of follow or is empty. Postfix 3.5 and later quote a local part if
+// necessary (info_log_addr_form = external). Older versions do not, so any address may
+// contain ">", and the first ">" before one of follow ends it. Very old versions wrote no
+// brackets.
 func address(b []byte, follow []string) (addr, rest []byte, ok bool) {
 	if len(b) == 0 || b[0] != '<' {
 		return bareAddress(b, follow)
@@ -26,7 +26,7 @@ func address(b []byte, follow []string) (addr, rest []byte, ok bool) {
 	return addressFrom(b, 0, follow)
 }
 
-// addressFrom looks for the end of the address b from i on.
+// addressFrom searches for the end of the address b from i on.
 func addressFrom(b []byte, i int, follow []string) (addr, rest []byte, ok bool) {
 	for {
 		j := bytes.IndexByte(b[i:], '>')
@@ -50,7 +50,7 @@ func bareAddress(b []byte, follow []string) (addr, rest []byte, ok bool) {
 	return nil, nil, false
 }
 
-// host reads name[ip], name[ip]:port or name[path] and returns what follows.
+// host reads name[ip], name[ip]:port or name[path] and returns the text after it.
 func host(b []byte) (name, ip, rest []byte, ok bool) {
 	i := bytes.IndexByte(b, '[')
 	if i < 0 {
@@ -71,7 +71,8 @@ func host(b []byte) (name, ip, rest []byte, ok bool) {
 	return name, ip, rest, true
 }
 
-// seconds reads a delay such as 151541, 0.16 or 1.2; negative when it is none.
+// seconds reads a delay in seconds such as 151541, 0.16 or 1.2; it returns -1 for any
+// other text.
 func seconds(b []byte) time.Duration {
 	if len(b) == 0 || !parsers.IsDigit(b[0]) {
 		return -1
@@ -91,7 +92,7 @@ func seconds(b []byte) time.Duration {
 
 var dot = []byte(".")
 
-// What follows the recipient of a delivery.
+// Texts after the recipient of a delivery.
 var (
 	afterRecipient = []string{", relay=", ", orig_to="}
 	afterOriginal  = []string{", relay="}
@@ -129,7 +130,7 @@ func (l *line) delivery(b []byte) parsers.Result {
 	return parsers.Unparsed // cut off before the status
 }
 
-// field takes up one field of a delivery.
+// field stores one field of a delivery.
 func (l *line) field(key, value []byte) {
 	switch string(key) {
 	case "relay":
@@ -148,7 +149,7 @@ func (l *line) field(key, value []byte) {
 	}
 }
 
-// status reads "sent (text)" and emits what the delivery was.
+// status reads "sent (text)" and emits the record of the delivery.
 func (l *line) status(b []byte) parsers.Result {
 	i := bytes.IndexByte(b, ' ')
 	if i < 0 {
@@ -170,7 +171,7 @@ func (l *line) status(b []byte) parsers.Result {
 	case "expired":
 		l.Reply.Text = text
 		l.settle(registry.StateExpired)
-	// a probe, no mail
+	// a probe, not mail
 	case "deliverable", "undeliverable", "deliverable-but-not-cached", "undeliverable-but-not-cached":
 	default:
 		return parsers.Unparsed
@@ -178,7 +179,7 @@ func (l *line) status(b []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// direction returns whether the recipient's mailbox is here: LMTP delivers to
+// direction returns whether the recipient's mailbox is on this host: LMTP delivers to
 // mailboxes, and a next hop that is a mailbox, a pipe or a socket has no address.
 func (l *line) direction(text []byte) registry.Direction {
 	switch {
@@ -192,8 +193,8 @@ func (l *line) direction(text []byte) registry.Direction {
 	return registry.DirectionOutgoing
 }
 
-// unwrap takes the outer parentheses off a text; the closing one is missing
-// when syslog cut the line, and then whole is false.
+// unwrap removes the outer parentheses of a text. If syslog cut the line, the closing one
+// is missing, and whole is false.
 func unwrap(text []byte) (inner []byte, whole bool) {
 	if len(text) > 0 && text[0] == '(' {
 		text = text[1:]

@@ -1,10 +1,10 @@
 // Package postfix reads the log lines of Postfix 2.0 to 3.11.
 //
-// A line is recognised by its shape: the queue id and the word behind it. The name
-// of the daemon is only needed to tell postsuper's "removed" from the queue
-// manager's, because some syslog layouts lose it (rsyslog's APP-NAME is just
-// "postfix"). Each field is found from the left, address by address, so that
-// what strangers write into addresses and replies cannot pass for a field.
+// A line is recognised by its shape: the queue id and the word after it. The name of the
+// daemon is only needed to distinguish postsuper's "removed" from the queue manager's,
+// because some syslog layouts lose it (rsyslog's APP-NAME is just "postfix"). Each field
+// is found from the left, address by address, so that text of strangers in addresses and
+// replies cannot be taken for a field.
 //
 // The shapes are those of Postfix's own source: global/log_adhoc.c
 // (deliveries), smtp/smtp_trouble.c and smtp/smtp_proto.c (failures of SMTP
@@ -12,12 +12,12 @@
 // cleanup/cleanup_milter.c and postscreen (rejections), qmgr, pickup, bounce
 // and postsuper.
 //
-// # What a log does not say
+// # Missing from the log
 //
-// A refused greeting and a refused EHLO read alike ("refused to talk to me"):
-// both get the stage banner. Where the service is lost, postsuper's removals
-// are End records only. A message refused because its queue file grew too big
-// or because it went in a circle is logged without the client and the reply.
+// A refused greeting and a refused EHLO have the same text ("refused to talk to me"):
+// both get the stage banner. If the service is lost, postsuper's removals are End records
+// only. A message refused because its queue file grew too big or because of a mail loop
+// is logged without the client and the reply.
 package postfix
 
 import (
@@ -37,8 +37,8 @@ func init() {
 	})
 }
 
-// claim takes the lines of Postfix's programs, and lines without a program that are
-// unmistakable: journalctl -o cat and some log shippers lose it.
+// claim claims the lines of Postfix's programs, and unmistakable lines without a program:
+// journalctl -o cat and some log shippers lose it.
 func claim(e *parsers.Entry) parsers.Claim {
 	if e.Program == nil && isMessage(e.Message) || e.Program != nil && isPostfix(e.Program) &&
 		(bytes.IndexByte(e.Program, '/') >= 0 || !parsers.IsWrapped(e.Message, "postfix")) {
@@ -47,8 +47,8 @@ func claim(e *parsers.Entry) parsers.Claim {
 	return parsers.NotMine
 }
 
-// isMessage reports whether a line without a program is of Postfix and about a
-// message. sendmail's lines begin alike, but have "stat=".
+// isMessage reports whether a line without a program comes from Postfix and is about a
+// message. sendmail's lines begin in the same way, but contain "stat=".
 func isMessage(b []byte) bool {
 	n := queueID(b)
 	if n == 0 {
@@ -67,21 +67,21 @@ func isMessage(b []byte) bool {
 	return string(b) == "removed"
 }
 
-// isPostfix reports whether a syslog program name is one of Postfix's:
-// "postfix", "postfix/smtp", "postfix-out/smtp", or with another syslog_name
-// ("mx-out/qmgr") when the daemon's name is one of ours.
+// isPostfix reports whether a syslog program name belongs to Postfix: "postfix",
+// "postfix/smtp", "postfix-out/smtp", or another syslog_name ("mx-out/qmgr") followed by
+// the name of a Postfix daemon.
 func isPostfix(program []byte) bool {
 	if rest, ok := bytes.CutPrefix(program, []byte("postfix")); ok {
 		return len(rest) == 0 || rest[0] == '/' || rest[0] == '-'
 	}
 	if bytes.IndexByte(program, '/') <= 0 || parsers.Has(program, "cyrus/") ||
 		parsers.Has(program, "dovecot/") {
-		return false // the latter have a lmtp and a master of their own
+		return false // Cyrus and Dovecot have programs named lmtp and master too
 	}
 	return isDaemon(program[bytes.LastIndexByte(program, '/')+1:])
 }
 
-// isDaemon reports whether name is that of a Postfix daemon or command.
+// isDaemon reports whether name is the name of a Postfix daemon or command.
 func isDaemon(name []byte) bool {
 	switch string(name) {
 	case "anvil", "bounce", "cleanup", "discard", "dnsblog", "error", "flush", "lmtp", "local",
@@ -112,14 +112,14 @@ func splitProgram(program []byte) (instance, service []byte) {
 	return instance, service
 }
 
-// A parser reads the lines of Postfix. From one line to the next it keeps the memory
-// of its record, and what hosts said that were not the last.
+// A parser reads the lines of Postfix. It keeps from line to line the memory of its
+// record, and the refusals of hosts that were not the last to be tried.
 type parser struct{ line line }
 
 // New returns a parser of Postfix lines.
 func New(parsers.Options) parsers.Parser { return &parser{} }
 
-// A line is an entry being read, with the record it makes.
+// A line is an entry while it is read, with its record.
 type line struct {
 	parsers.Record
 	entry   *parsers.Entry
@@ -127,8 +127,8 @@ type line struct {
 	earlier parsers.Refusals
 }
 
-// Parse reads one line. It does not fail: what it does not know is Unparsed,
-// or of no interest when it may be another program's.
+// Parse reads one line. It does not fail: an unknown line is Unparsed, or Irrelevant when
+// it may come from another program.
 func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
 	l := &p.line
 	l.entry, l.emit = e, emit
@@ -139,9 +139,9 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 	return result
 }
 
-// isForeign reports whether a program only goes by a name like Postfix's:
-// postfix/policy-spf, postfix-policyd-spf-python, postfix-mta-sts-resolver.
-// With the service lost, the name of an instance looks the same.
+// isForeign reports whether a program only has a name like Postfix's: postfix/policy-spf,
+// postfix-policyd-spf-python, postfix-mta-sts-resolver. If the service is lost, the name
+// of an instance looks the same.
 func isForeign(program []byte) bool {
 	i := bytes.LastIndexByte(program, '/')
 	return !isDaemon(program[i+1:]) && string(program) != "postfix"
@@ -154,38 +154,38 @@ func (l *line) read() parsers.Result {
 	return l.withoutID()
 }
 
-// begin makes the record ready; id is the queue id, or nil.
+// begin resets the record for a line; id is the queue id, or nil.
 func (l *line) begin(id []byte) {
 	l.Record.Reset()
 	l.Instance, l.Service = splitProgram(l.entry.Program)
 	l.ID = id
 }
 
-// send passes the record on as one of a kind.
+// send emits the record with a kind.
 func (l *line) send(kind parsers.Kind) {
 	l.Kind = kind
 	l.emit(&l.Record)
 }
 
-// end passes on the end of the message, and nothing else of it.
+// end emits the end of the message, without other fields.
 func (l *line) end() {
 	l.begin(l.ID)
 	l.send(parsers.End)
 }
 
-// settle passes the record on as one that reports a final state.
+// settle emits the record with a final state.
 func (l *line) settle(state registry.State) {
 	l.Record.Settle(state)
 	l.emit(&l.Record)
 }
 
-// maxQueueID is longer than any queue id, even with what anonymizers append.
+// maxQueueID is longer than any queue id, even with the additions of anonymizers.
 const maxQueueID = 32
 
-// queueID returns the length of the queue id at the beginning of b that ": "
-// follows, 0 when there is none. Short ids are upper case hexadecimal, long
-// ones digits and consonants (global/mail_queue.h), so that no English word
-// such as "warning" is one. Anonymizers put in vowels, but leave the digits.
+// queueID returns the length of the queue id at the beginning of b if ": " follows it,
+// else 0. Short ids are upper case hexadecimal, long ones digits and consonants
+// (global/mail_queue.h), so that no English word such as "warning" is an id. Anonymizers
+// insert vowels, but leave the digits.
 func queueID(b []byte) int {
 	var seen byte
 	i := 0
@@ -210,8 +210,8 @@ func isQueueID(b []byte) bool {
 	return len(b) >= 5 && len(b) <= maxQueueID
 }
 
-// What stands where the queue id is for mail that has none yet, and before what
-// Postfix reports of TLS.
+// Words in place of the queue id: for mail that has none yet, and before Postfix's TLS
+// reports.
 const (
 	noQueue    = "NOQUEUE"
 	tlsReports = "TLSRPT"
@@ -277,7 +277,7 @@ func (l *line) withID(n int) parsers.Result {
 
 // isUndelivered reports whether a line says that the queue manager keeps a message
 // because a notification could not be sent ("status=deferred (bounce failed)"), or that
-// cleanup could not look up a map and did not take it.
+// cleanup refused a message because a map lookup failed.
 func isUndelivered(b []byte) bool {
 	return parsers.Has(b, "status=deferred (") && bytes.HasSuffix(b, []byte(" failed)")) ||
 		bytes.HasSuffix(b, []byte(" map lookup problem -- message not accepted, try again later"))
@@ -290,26 +290,25 @@ var sessions = []string{
 	"improper command pipelining ", "abort: ",
 }
 
-// asides are the beginnings of lines about a message that hold no record: an
-// outcome line says the same again, another host is tried, or nothing became
-// of the message yet.
+// asides are the beginnings of lines about a message that make no record: an outcome line
+// repeats the fact, another host will be tried, or the message has no outcome yet.
 var asides = []string{
 	// smtp, lmtp
 	"host ", "lost connection with ", "conversation with ", "Cannot start TLS", "TLS is required",
 	"Server certificate ",
 	"SASL authentication failed", "Protocol error: ", "REQUIRETLS", "enabling PIX workarounds",
 	"breaking line ",
-	// bounce: notifications to nobody, and others whose id cannot be read
+	// bounce: notifications without an addressee, and others whose id cannot be read
 	"sender notification failed to ", "postmaster notification failed to ",
 	"sender non-delivery notification", "sender delay notification", "sender delivery status notification",
 	"postmaster non-delivery notification", "postmaster delay notification",
 	"uses SMTPUTF8 ",
-	// local, virtual: another transport delivers, and says how
+	// local, virtual: another transport delivers, and reports the outcome
 	"passing <", "replacing server reply ",
 	"not sending trace/success notification",
 	// qmgr, postsuper
 	"skipped, still being delivered", "released from hold", "placed on hold", "requeued", "expired",
-	// cleanup, smtpd: actions that neither refuse nor swallow the message
+	// cleanup, smtpd: actions that neither refuse nor discard the message
 	"resent-message-id=", "info: ", "warn: ", "warning: ", "prepend: ", "replace: ", "strip: ",
 	"bcc: ", "pass: ",
 	"hold: ", "milter-hold: ", "quarantine: ", "filter: ", "redirect: ", "delay: ", "trigger: ",
@@ -328,7 +327,7 @@ func (l *line) removed() parsers.Result {
 	return parsers.Understood
 }
 
-// deleted emits the end of a message whose pending recipients get nothing.
+// deleted emits the end of a message whose pending recipients receive nothing.
 func (l *line) deleted() parsers.Result {
 	l.settle(registry.StateRemoved)
 	l.end()
@@ -340,15 +339,15 @@ func (l *line) daemon() []byte {
 	return l.Service[bytes.LastIndexByte(l.Service, '/')+1:]
 }
 
-// What follows the sender of a message, with qmgr and with pickup.
+// Texts after the sender of a message, with qmgr and with pickup.
 var (
 	afterSender = []string{", size=", ", status="}
 	afterPickup = []string{" orig_id="}
 )
 
-// queued reads the queue manager's "from=<…>, size=1, nrcpt=1 (queue active)"
-// and "from=<…>, status=expired, returned to sender", with which all
-// recipients still pending are given up.
+// queued reads the queue manager's "from=<…>, size=1, nrcpt=1 (queue active)" and
+// "from=<…>, status=expired, returned to sender", with which all pending recipients
+// expire.
 func (l *line) queued(b []byte) parsers.Result {
 	sender, rest, ok := address(b, afterSender)
 	if !ok || len(rest) == 0 {
@@ -406,7 +405,7 @@ func (l *line) client(b []byte) parsers.Result {
 
 var afterLogin = []string{", sasl_sender=", ", orig_queue_id=", ", orig_client="}
 
-// upTo returns b up to the first of some strings.
+// upTo returns the part of b before the first of some strings.
 func upTo(b []byte, ends []string) []byte {
 	for _, end := range ends {
 		if i := bytes.Index(b, []byte(end)); i >= 0 {
@@ -416,8 +415,8 @@ func upTo(b []byte, ends []string) []byte {
 	return b
 }
 
-// pickup reads "uid=0 from=<root>". The account is the number of the user, since
-// the sender is what the user made it.
+// pickup reads "uid=0 from=<root>". The account is the user's number, because users can
+// choose the sender.
 func (l *line) pickup(b []byte) parsers.Result {
 	i := bytes.Index(b, []byte(" from="))
 	if i < 0 {
@@ -458,9 +457,9 @@ func (l *line) withoutID() parsers.Result {
 	return parsers.Unparsed
 }
 
-// isDetail reports whether a line only adds detail: one of postfix -v, which begins
-// with the name of a function or is the dialogue itself, or one about a session
-// (TLS), which begins with the peer.
+// isDetail reports whether a line only adds detail: a line of postfix -v, which begins
+// with the name of a function or is the dialogue itself, or a line about a session (TLS),
+// which begins with the peer.
 func isDetail(b []byte) bool {
 	i := bytes.IndexByte(b, ':')
 	if i <= 0 {
@@ -479,8 +478,8 @@ func isDetail(b []byte) bool {
 	return ok && parsers.Has(rest, ": ")
 }
 
-// isDump reports whether a line is of a dump of bytes, "0000 16 03 01 …", which
-// smtp_tls_loglevel = 4 gives.
+// isDump reports whether a line belongs to a dump of bytes, "0000 16 03 01 …", as
+// smtp_tls_loglevel = 4 writes.
 func isDump(b []byte) bool {
 	if len(b) < 8 || b[4] != ' ' {
 		return false
@@ -493,8 +492,8 @@ func isDump(b []byte) bool {
 	return true
 }
 
-// withoutQueue reads what smtpd and postscreen say of mail that has no queue
-// file yet.
+// withoutQueue reads the lines of smtpd and postscreen about mail that has no queue file
+// yet.
 func (l *line) withoutQueue(b []byte) parsers.Result {
 	if result, ok := l.action(b); ok {
 		return result
@@ -505,9 +504,8 @@ func (l *line) withoutQueue(b []byte) parsers.Result {
 	return parsers.Unparsed
 }
 
-// warning reads a warning. Some are the only line about mail that was refused:
-// the queue file grew too big, the message went in a circle, an address was
-// none.
+// warning reads a warning. Some warnings are the only line about refused mail: the queue
+// file grew too big, the message was in a mail loop, an address was not valid.
 func (l *line) warning(b []byte) parsers.Result {
 	if rest, ok := bytes.CutPrefix(b, []byte("Illegal address syntax from ")); ok {
 		return l.badAddress(rest)
@@ -525,14 +523,14 @@ func (l *line) warning(b []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// encrypted are the beginnings of lines about a session that is: "Untrusted TLS
+// encrypted are the beginnings of lines about an encrypted session: "Untrusted TLS
 // connection established to mx.a.example[192.0.2.1]:25: TLSv1.3 with cipher …".
 var encrypted = []string{
 	"Untrusted TLS connection established ", "Anonymous TLS connection established ",
 	"Trusted TLS connection established ", "Verified TLS connection established ",
 }
 
-// encrypted notes such a session: to a server, or from a client.
+// encrypted notes an encrypted session: to a server, or from a client.
 func (l *line) encrypted(b []byte) parsers.Result {
 	_, b, _ = bytes.Cut(b, []byte(" established "))
 	direction := registry.DirectionOutgoing
@@ -547,8 +545,8 @@ func (l *line) encrypted(b []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// loginFailed reads "name[ip]: SASL LOGIN authentication failed: reason", with the
-// port behind the brackets where smtpd_client_port_logging is on.
+// loginFailed reads "name[ip]: SASL LOGIN authentication failed: reason", with the port
+// after the brackets if smtpd_client_port_logging is on.
 func (l *line) loginFailed(b []byte) bool {
 	i := bytes.Index(b, []byte(": SASL "))
 	if i < 0 || !bytes.HasSuffix(bytes.TrimRight(b[:i], ":0123456789"), []byte("]")) ||
@@ -559,14 +557,14 @@ func (l *line) loginFailed(b []byte) bool {
 	return true
 }
 
-// note emits what a session did.
+// note emits a Noted record about a session.
 func (l *line) note(direction registry.Direction, tls []byte) {
 	l.begin(nil)
 	l.Direction, l.TLS = direction, tls
 	l.send(parsers.Noted)
 }
 
-// understoodIf returns the result of a line that is of interest or not.
+// understoodIf returns Understood or Irrelevant.
 func understoodIf(is bool) parsers.Result {
 	if is {
 		return parsers.Understood
@@ -574,7 +572,7 @@ func understoodIf(is bool) parsers.Result {
 	return parsers.Irrelevant
 }
 
-// chatter are the beginnings of lines that concern no message.
+// chatter are the beginnings of lines that do not concern a message.
 var chatter = []string{
 	// smtp, lmtp
 	"connect to ", "certificate verification failed ", "Trusted TLS ", "Untrusted TLS ", "Anonymous TLS ",
@@ -615,7 +613,7 @@ var chatter = []string{
 	"postfix-script: ",
 	"name_mask: ", "Policy action=", "handler ", "dict_", "dsn_", "Library ", "queue is ", "updating ",
 	"open database ", "new ",
-	// said in passing by smtp, smtpd, postsuper, tlsmgr and maps
+	// further messages of smtp, smtpd, postsuper, tlsmgr and maps
 	"mapping DSN status ", "skipping SRV lookup ", "skipping address family ", "ignoring DNS RR",
 	"Force-expired: ",
 	"exiting to reopen ", "cannot read from entropy device ", "lost connection to EGD server ",

@@ -7,13 +7,13 @@ import (
 	"mailfail/registry"
 )
 
-// What hosts said that were not the last to be tried stands before the outcome:
+// The refusals of hosts that were not the last to be tried come before the outcome:
 //
 //	4A5B6C7D8E: host mx1[192.0.2.1] refused to talk to me: 554 no
 //	4A5B6C7D8E: to=<a@b>, …, status=deferred (connect to mx2[2001:db8::2]:25: Network is unreachable)
 
-// refusal reads what one of several hosts said: "mx[192.0.2.1] said: 450 later (in
-// reply to RCPT TO command)". Other words about a host are of no interest.
+// refusal reads the reply of one of several hosts: "mx[192.0.2.1] said: 450 later (in
+// reply to RCPT TO command)". Other texts about a host are irrelevant.
 func (l *line) refusal(b []byte) parsers.Result {
 	if _, _, rest, ok := host(b); ok &&
 		(parsers.Has(rest, " said: ") || parsers.Has(rest, " refused to talk to me: ")) {
@@ -22,9 +22,10 @@ func (l *line) refusal(b []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// refusedBefore makes the refusal of an earlier host the cause of an attempt at which
-// the last was not reached; or did not say a word, where the other refused the whole
-// session: what it said to one recipient need not be about another.
+// refusedBefore makes the refusal of an earlier host the cause of an attempt if the last
+// host was not reached. If the last host was reached but sent no greeting, it does so
+// only if the other one refused the whole session: a reply to one recipient need not
+// apply to another.
 func (l *line) refusedBefore(text []byte) {
 	silent := l.Stage == registry.StageBanner && l.Source == registry.SourceNetwork
 	if l.Stage != registry.StageConnect && !silent {
@@ -41,10 +42,10 @@ func (l *line) refusedBefore(text []byte) {
 
 const stateVersion = 1
 
-// Open reports false: no line goes on in the next.
+// Open returns false: every line is complete.
 func (p *parser) Open() bool { return false }
 
-// End has nothing to read.
+// End has no kept lines to read.
 func (p *parser) End(func(*parsers.Record)) parsers.Result { return parsers.Understood }
 
 // AppendBinary appends the refusals of messages that are being delivered.

@@ -7,9 +7,9 @@ import (
 	"mailfail/registry"
 )
 
-// action reads what smtpd, cleanup and postscreen did to mail coming in:
-// "reject: RCPT from …", "milter-reject: END-OF-MESSAGE from …", "discard: …".
-// It reports false for a line of another kind.
+// action reads an action of smtpd, cleanup or postscreen on incoming mail: "reject: RCPT
+// from …", "milter-reject: END-OF-MESSAGE from …", "discard: …". ok is false for a line
+// of another kind.
 func (l *line) action(b []byte) (result parsers.Result, ok bool) {
 	i := bytes.IndexByte(b, ':')
 	if i < 0 || i+1 >= len(b) || b[i+1] != ' ' {
@@ -64,7 +64,7 @@ func (l *line) rejected(b []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// rejectedOtherwise reads a rejection that does not name a stage of SMTP.
+// rejectedOtherwise reads a rejection that names no SMTP stage.
 func (l *line) rejectedOtherwise(b []byte) parsers.Result {
 	switch {
 	case parsers.HasAny(b, contents):
@@ -77,8 +77,8 @@ func (l *line) rejectedOtherwise(b []byte) parsers.Result {
 	return parsers.Unparsed
 }
 
-// sendRejection emits a rejection. One at DATA or later is the end of the
-// message too: the queue file is deleted without another word.
+// sendRejection emits a rejection. A rejection at DATA or later also ends the message:
+// Postfix deletes the queue file without another line.
 func (l *line) sendRejection() {
 	l.Source = registry.SourceLocal
 	if l.Stage == registry.StageConnect && l.Reply.Code == 0 && parsers.HasAny(l.Reply.Text, overloads) {
@@ -93,20 +93,20 @@ func (l *line) sendRejection() {
 	}
 }
 
-// overloads are the reasons for which postscreen refuses a connection with 421; the
-// log does not have the reply (postscreen/postscreen.c, postscreen_send.c).
+// overloads are the reasons for which postscreen refuses a connection with 421; the log
+// does not contain the reply (postscreen/postscreen.c, postscreen_send.c).
 var overloads = []string{portsBusy, "all server ports busy", "too many connections"}
 
-// refuse emits the rejection of a message for which the log gives only the cause, not
-// what the client was told.
+// refuse emits the rejection of a message for which the log contains only the cause, not
+// the reply to the client.
 func (l *line) refuse(text []byte) {
 	l.Stage = registry.StageEndOfData
 	l.Reply.Text = text
 	l.sendRejection()
 }
 
-// badAddress reads "name[ip] in RCPT command: <what the client wrote>", which
-// smtpd answers with 501.
+// badAddress reads "name[ip] in RCPT command: <the client's text>", which smtpd answers
+// with 501.
 func (l *line) badAddress(b []byte) parsers.Result {
 	name, ip, rest, _ := host(b)
 	rest, ok := bytes.CutPrefix(rest, []byte(" in "))
@@ -125,8 +125,8 @@ func (l *line) badAddress(b []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// smtpdStage returns the stage of a command as smtpd names it. VRFY and some
-// others are at none.
+// smtpdStage returns the stage of a command as smtpd names it. VRFY and some others have
+// the stage unknown.
 func smtpdStage(command []byte) (stage registry.Stage, ok bool) {
 	switch string(command) {
 	case "CONNECT":
@@ -161,10 +161,10 @@ var (
 	afterHelo     = []string{": "}
 )
 
-// splitReply divides "554 5.7.1 <addr>: text; from=<…" at the semicolon. The
-// address is the client's, and may itself hold what looks like the rest.
+// splitReply divides "554 5.7.1 <addr>: text; from=<…" at the semicolon. The address is
+// the client's, and may itself contain text like that of the rest.
 func splitReply(b []byte) (reply, tail []byte) {
-	if parsers.HasAny(b, tails) { // a filter that refused without a word
+	if parsers.HasAny(b, tails) { // a filter that refused without a text
 		return nil, b[2:]
 	}
 	i := 0
@@ -186,8 +186,8 @@ func splitReply(b []byte) (reply, tail []byte) {
 	}
 }
 
-// envelope reads "from=<a> to=<b> proto=ESMTP helo=<c>", each part of which
-// may be missing, and returns what follows.
+// envelope reads "from=<a> to=<b> proto=ESMTP helo=<c>", each part of which may be
+// missing, and returns the text after it.
 func (l *line) envelope(b []byte) []byte {
 	if parsers.Has(b, "from=") {
 		if sender, rest, ok := address(b[len("from="):], afterFrom); ok {
@@ -214,8 +214,8 @@ func (l *line) envelope(b []byte) []byte {
 	return b
 }
 
-// skipComma skips what divides two parts: a blank, with postscreen a comma
-// and a blank.
+// skipComma skips the separator of two parts: a blank, with postscreen a comma and a
+// blank.
 func skipComma(b []byte) []byte {
 	if len(b) > 0 && b[0] == ',' {
 		b = b[1:]
@@ -226,10 +226,10 @@ func skipComma(b []byte) []byte {
 	return b
 }
 
-// content reads the end of "header Subject: x from name[ip]; from=<a> to=<b>
-// proto=ESMTP helo=<c>: text" and returns the text. What was found in the
-// message comes first and may hold anything, so the client is sought from the
-// envelope backwards. For mail from this host the client is "local".
+// content reads the end of "header Subject: x from name[ip]; from=<a> to=<b> proto=ESMTP
+// helo=<c>: text" and returns the text. The matched part of the message comes first and
+// may contain anything, so the client is searched for from the envelope backwards. For
+// mail from this host the client is "local".
 func (l *line) content(b []byte) (text []byte, ok bool) {
 	i := bytes.LastIndex(b, []byte("; from=<"))
 	if i < 0 {
@@ -253,11 +253,11 @@ func (l *line) rejectedContent(b []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// mimeError begins cleanup's line about a message that breaks the rules of MIME.
+// mimeError begins cleanup's line about a message that violates MIME.
 const mimeError = "mime-error "
 
-// rejectedMIME reads "mime-error improper use of 8-bit data in message header:
-// Subject: x from name[ip]; from=<a> to=<b>". The client is told the error.
+// rejectedMIME reads "mime-error improper use of 8-bit data in message header: Subject: x
+// from name[ip]; from=<a> to=<b>". The reply to the client is the error.
 func (l *line) rejectedMIME(b []byte) parsers.Result {
 	if _, ok := l.content(b); !ok {
 		return parsers.Unparsed
@@ -280,7 +280,7 @@ func (l *line) rejectedConnection(b []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// discarded reads an action that takes mail in and throws it away.
+// discarded reads an action that accepts mail and drops it.
 func (l *line) discarded(b []byte) parsers.Result {
 	if l.ID == nil {
 		return parsers.Understood
@@ -293,7 +293,7 @@ func (l *line) discarded(b []byte) parsers.Result {
 	l.Reply.Text = text
 	l.settle(registry.StateRemoved)
 	if parsers.Has(b, "END-OF-MESSAGE") || parsers.HasAny(b, contents) {
-		l.end() // cleanup throws the whole message away
+		l.end() // cleanup drops the whole message
 	}
 	return parsers.Understood
 }

@@ -7,16 +7,16 @@ import (
 	"mailfail/registry"
 )
 
-// A sign is a text by which trouble of the mail system itself is known.
+// A sign is a text that indicates a problem of the mail system itself.
 type sign struct {
 	text    string
 	problem parsers.Problem
 }
 
-// signs are looked for in warnings, errors, and in what a process wrote before
-// it gave up (util/msg.c), in this order. Each stands for a state in which all
-// mail, or all mail of a kind, is delayed or refused. Warnings about clients
-// and single messages hold none of them.
+// signs are searched for, in this order, in warnings, errors, and in the last message of
+// a process that gave up (util/msg.c). Each stands for a state in which all mail, or all
+// mail of a kind, is delayed or refused. Warnings about clients and single messages
+// contain none of them.
 var signs = []sign{
 	{"No space left on device", parsers.ProblemDisk},
 	{"not enough free space", parsers.ProblemDisk},
@@ -78,19 +78,19 @@ var signs = []sign{
 	{"bad numerical configuration", parsers.ProblemConfig},
 }
 
-// fatalSigns are signs of trouble in what made a process give up; in warnings they
-// may be about one message or one user.
+// fatalSigns indicate a problem only in the message of a process that gave up; in
+// warnings they may be about one message or one user.
 var fatalSigns = []sign{
 	{"Permission denied", parsers.ProblemConfig},
 	{"No such file or directory", parsers.ProblemConfig},
 }
 
-// clientSigns are parts of frequent warnings that blame a client.
+// clientSigns are parts of frequent warnings about clients.
 var clientSigns = []string{": SASL ", " does not resolve to address ", "RBL lookup error",
 	"non-SMTP command from ",
 	"dnsblog_query: ", "DNSBL lookup error", "see http://www.postfix.org/", "DANE TLSA lookup problem"}
 
-// problemIn returns the problem of the first sign that a text contains, "" for none.
+// problemIn returns the problem of the first sign in a text, "" without one.
 func problemIn(text []byte, signs []sign) parsers.Problem {
 	for i := range signs {
 		if bytes.Contains(text, []byte(signs[i].text)) {
@@ -100,7 +100,7 @@ func problemIn(text []byte, signs []sign) parsers.Problem {
 	return ""
 }
 
-// severities are the words before a message that is not information.
+// severities are the words before a message that is more than information.
 var severities = []struct {
 	word     string
 	severity parsers.Severity
@@ -110,8 +110,8 @@ var severities = []struct {
 	{"error: ", parsers.SeverityError},
 }
 
-// gaveUp reads "fatal: text", "panic: text" and "error: text". It reports false
-// for other lines.
+// gaveUp reads "fatal: text", "panic: text" and "error: text". It returns false for other
+// lines.
 func (l *line) gaveUp(b []byte) bool {
 	for _, s := range severities {
 		if !parsers.Has(b, s.word) {
@@ -131,7 +131,7 @@ func (l *line) gaveUp(b []byte) bool {
 	return false
 }
 
-// warned reads the text of a warning, and reports whether it is of trouble.
+// warned reads the text of a warning, and reports whether it indicates a problem.
 func (l *line) warned(text []byte) bool {
 	if parsers.ContainsAny(text, clientSigns) {
 		return false
@@ -143,7 +143,7 @@ func (l *line) warned(text []byte) bool {
 	return problem != ""
 }
 
-// trouble emits the trouble that the mail system is in.
+// trouble emits a problem of the mail system.
 func (l *line) trouble(problem parsers.Problem, severity parsers.Severity, text []byte) {
 	l.begin(nil)
 	l.Problem, l.Severity = problem, severity
@@ -151,23 +151,22 @@ func (l *line) trouble(problem parsers.Problem, severity parsers.Severity, text 
 	l.send(parsers.Trouble)
 }
 
-// blocklistErrors are what a DNS blocklist answers to a resolver that it does not
-// serve: the client is on no list, and every client is refused.
+// blocklistErrors are answers of a DNS blocklist to a resolver that it does not serve:
+// the client is not listed, and every client is refused.
 var blocklistErrors = []string{"Error: open resolver", "excessive number of queries", "127.255.255."}
 
-// isBlocklistError looks where smtpd and postscreen put what the list answered:
-// "… blocked using LIST; ANSWER". Most rejections have no semicolon.
+// isBlocklistError searches the place where smtpd and postscreen write the answer of the
+// list: "… blocked using LIST; ANSWER". Most rejections have no semicolon.
 func isBlocklistError(text []byte) bool {
 	i := bytes.IndexByte(text, ';')
 	return i >= 0 && parsers.ContainsAny(text[i:], blocklistErrors)
 }
 
-// portsBusy is what postscreen logs when it has no process for a client.
+// portsBusy is logged by postscreen when it has no process for a client.
 const portsBusy = "all screening ports busy"
 
-// refusedByFault emits the trouble that caused the last rejection: a
-// blocklist that answers errors, or a condition of this system (X.3.X of RFC
-// 3463, no process that is free).
+// refusedByFault emits the problem that caused the last rejection: a blocklist that
+// returns errors, or a condition of this system (X.3.X of RFC 3463, no free process).
 func (l *line) refusedByFault() {
 	text, status := l.Reply.Text, l.Reply.Enhanced
 	problem := parsers.Problem("")
@@ -211,7 +210,7 @@ func (l *line) tlsReport(b []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// valueOf returns what follows a name, up to a comma.
+// valueOf returns the value after a name, up to a comma.
 func valueOf(b []byte, name string) []byte {
 	i := bytes.Index(b, []byte(name))
 	if i < 0 {

@@ -6,22 +6,22 @@ import (
 	"mailfail/parsers"
 )
 
-// A document collects the lines of a JSON object that was printed over many
-// lines: journalctl -o json-pretty, jq. Objects may be in an array.
+// A document collects the lines of a JSON object that is printed over many lines:
+// journalctl -o json-pretty, jq. Objects may be in an array.
 type document struct {
 	open   bool
 	array  bool // within an array of objects
 	text   []byte
 	depth  int
-	lines  int  // that were read of it
+	lines  int  // number of lines read of it
 	quoted bool // within a string
 }
 
-// maxDocument bounds what is kept of an object.
+// maxDocument bounds the bytes that are kept of an object.
 const maxDocument = 256 << 10
 
-// begin reports whether line is the first of an object or an array over many
-// lines: nothing but its bracket stands on it.
+// begin reports whether line is the first of an object or an array over many lines: it
+// contains only the bracket.
 func (d *document) begin(line []byte) bool {
 	switch string(bytes.TrimSpace(line)) {
 	case "{":
@@ -42,7 +42,7 @@ func (d *document) start(line []byte) {
 	d.add(line)
 }
 
-// add adds a line and reports whether the object is whole.
+// add adds a line and reports whether the object is complete.
 func (d *document) add(line []byte) bool {
 	d.lines++
 	for i := 0; i < len(line); i++ {
@@ -85,18 +85,18 @@ func (r *Reader) nextOfDocument(line []byte, e *parsers.Entry) Answer {
 	return Broken
 }
 
-// broken ends a document at a line that is not of it. What was read of it is
+// broken ends a document at a line that does not belong to it. The lines read of it are
 // counted as not understood; the line is read again.
 func (r *Reader) broken(line []byte) Answer {
 	r.doc.open, r.rest, r.lost = false, line, max(0, r.doc.lines-1)
 	return Broken
 }
 
-// continues reports whether a line may be within an object; trimmed is the line
-// without blanks around it.
+// continues reports whether a line may be part of an object; trimmed is the line without
+// blanks around it.
 func (d *document) continues(trimmed, line []byte) bool {
 	c := trimmed[0]
-	if len(d.text) <= 2 { // nothing but the brace
+	if len(d.text) <= 2 { // only the brace was read
 		return c == '"' || c == '}'
 	}
 	return c == '"' || c == '{' || c == '}' || c == '[' || c == ']' || line[0] == ' ' ||
@@ -117,7 +117,7 @@ func (r *Reader) between(trimmed, line []byte) Answer {
 		if d.start(trimmed); d.depth > 0 {
 			return Part
 		}
-		d.lines-- // the object is whole: it is a line of its own
+		d.lines-- // the object is complete: it is a line of its own
 		d.text = d.text[:0]
 		return Bare
 	}

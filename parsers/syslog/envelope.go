@@ -8,32 +8,32 @@ import (
 	"mailfail/parsers"
 )
 
-// An envelope is a kind of layer that stands before a line.
+// An envelope is a kind of layer before a line.
 type envelope struct {
 	name    string
 	example string // "LINE" stands for the line within
 
-	// quoted says that the envelope may stand at the beginning of the message of
-	// a program that is not known. Others may not: strangers write into the
-	// messages of many programs.
+	// quoted means that the envelope may be at the beginning of the message of an unknown
+	// program. Others may not: strangers can write into the messages of many programs.
 	quoted bool
 
-	// first are the bytes that the envelope may begin with; "" for any.
+	// first are the bytes with which the envelope may begin; "" for any.
 	first string
 
-	// open takes the layer off b, and reports whether a line of a format was
-	// found in what remains; then e is that line.
+	// open strips the layer from b, and reports whether the rest contains a line of a
+	// format; then e is that line.
 	open func(r *Reader, b []byte, e *parsers.Entry, at place) bool
 }
 
 // envelopes are the kinds of layers, in the order in which they are tried.
 var envelopes []envelope
 
-// mayOpen has a bit for each of the envelopes that may begin with a byte: of all, and of
-// those that may be quoted. Most lines are of other programs, and are asked about all.
+// mayOpen has, for each first byte, a bit for each of the envelopes: for all of them, and
+// for those that may be quoted. Most lines come from other programs, and would have to
+// try all envelopes.
 var mayOpen [2][256]uint32
 
-func init() { // the functions below and the table need each other
+func init() { // in init, because the functions below and the table refer to each other
 	const letters, digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"
 	envelopes = []envelope{
 		{"syslog", "Nov 19 12:37:15 docker1 e8d820bf982c[2136]: LINE", true, letters + digits + "<", (*Reader).openHeader},
@@ -71,23 +71,23 @@ func init() { // the functions below and the table need each other
 	}
 }
 
-// A place is what is known of the place in a line that find has come to.
+// A place describes the position that find has reached in a line.
 type place struct {
-	timed  bool // behind a time of this layer
-	hosted bool // and behind a host
+	timed  bool // after a time of this layer
+	hosted bool // and after a host
 	quoted bool // within the message of a program
-	words  int  // that were skipped
-	depth  int  // of the layer
+	words  int  // number of words that were skipped
+	depth  int  // depth of the layer
 }
 
 const (
-	maxSteps  = 96 // bounds the places that are tried in one line
-	maxLayers = 8  // within each other
-	maxWords  = 4  // between a time and a program, or before a time
+	maxSteps  = 96 // bounds the positions that are tried in one line
+	maxLayers = 8  // bounds the nesting
+	maxWords  = 4  // bounds the words between a time and a program, or before a time
 	maxLead   = 256
 )
 
-// find looks for the line of a format in b, whose envelopes were taken off so far.
+// find looks for the line of a format in b, the rest of a line after its outer envelopes.
 func (r *Reader) find(b []byte, e *parsers.Entry, at place) bool {
 	if r.steps--; r.steps < 0 || len(b) < 4 || at.depth >= maxLayers {
 		return false
@@ -107,16 +107,16 @@ func (r *Reader) find(b []byte, e *parsers.Entry, at place) bool {
 	return false
 }
 
-// inner returns the place for what is known within the layer that is taken off,
-// set to what is known outside it. Entries on the stack would be allocated.
+// inner returns the entry for the layer that is being stripped, set to the values known
+// outside it. Entries on the stack would be allocated.
 func (r *Reader) inner(e *parsers.Entry, at place) *parsers.Entry {
 	inner := &r.layers[at.depth]
 	*inner = *e
 	return inner
 }
 
-// try looks for a line in b, with what is known so far in inner, and keeps it in
-// e when there is one.
+// try looks for a line in b, with the values known so far in inner, and sets e to inner
+// when there is one.
 func (r *Reader) try(b []byte, inner, e *parsers.Entry, at place) bool {
 	at.depth++
 	if !r.find(b, inner, at) {
@@ -126,10 +126,11 @@ func (r *Reader) try(b []byte, inner, e *parsers.Entry, at place) bool {
 	return true
 }
 
-// tag reads "prog[pid]: message" of a known program, behind a time; Postfix's tag is
-// no other word's. Without the process id a program's name may be any word.
+// tag reads "prog[pid]: message" of a known program, after a time. Postfix's tag cannot
+// be mistaken for another word. Without the process id, the name of a program may be any
+// word.
 func (r *Reader) tag(b []byte, e *parsers.Entry, at place) bool {
-	// a pod and a container of stern
+	// after the pod and the container of stern
 	if e.Time.IsZero() && !at.timed && (at.words > 2 || !parsers.Has(b, "postfix/")) {
 		return false
 	}
@@ -149,8 +150,8 @@ func (r *Reader) tag(b []byte, e *parsers.Entry, at place) bool {
 	return true
 }
 
-// bare reads a line that needs nothing before it; behind words, and in the message of
-// a program, it has to begin with its own time.
+// bare reads a line that needs no header. After words, and in the message of a program,
+// it must begin with its own time.
 func (r *Reader) bare(b []byte, e *parsers.Entry, at place) bool {
 	if (at.words > 0 || at.quoted) && !(len(b) > 10 && parsers.IsDigit(b[0]) && b[4] == '-') ||
 		!r.isKnown(nil, b) {
@@ -160,14 +161,14 @@ func (r *Reader) bare(b []byte, e *parsers.Entry, at place) bool {
 	return true
 }
 
-// isKnown asks whether a program, or a line without one, is of a format.
+// isKnown reports whether a program, or a line without one, belongs to a format.
 func (r *Reader) isKnown(program, message []byte) bool {
 	r.probe = parsers.Entry{Program: program, Message: message}
 	return r.known(&r.probe)
 }
 
-// openHeader reads a header of syslog. A program that is not known has written
-// the line in its message, or does not matter.
+// openHeader reads a syslog header. If the program is not known, the line may be in its
+// message.
 func (r *Reader) openHeader(b []byte, e *parsers.Entry, at place) bool {
 	if len(b) < 16 || b[0] == '{' {
 		return false
@@ -195,8 +196,8 @@ func (r *Reader) openHeader(b []byte, e *parsers.Entry, at place) bool {
 	return r.try(message, inner, e, place{quoted: true, depth: at.depth})
 }
 
-// openTime reads a time; a line may follow at once, or behind a few words of
-// which the first may be a host.
+// openTime reads a time. A line may follow directly, or after a few words, the first of
+// which may be a host.
 func (r *Reader) openTime(b []byte, e *parsers.Entry, at place) bool {
 	t, n := r.timeAt(b, e.Time)
 	if n == 0 || n >= len(b) || b[n] != ' ' && b[n] != '\t' && b[n] != ':' && !parsers.Has(b[n:], `,"`) {
@@ -218,8 +219,8 @@ func keep(e, inner *parsers.Entry) bool {
 	return true
 }
 
-// containerStream returns the length of "stdout F " of the log files of CRI
-// (containerd, CRI-O), and whether the line is whole.
+// containerStream returns the length of "stdout F " in the log files of CRI (containerd,
+// CRI-O), and whether the line is complete.
 func containerStream(b []byte) (n int, whole bool) {
 	if len(b) < 9 || !parsers.Has(b, "stdout ") && !parsers.Has(b, "stderr ") || b[8] != ' ' && b[8] != ':' {
 		return 0, false
@@ -242,8 +243,8 @@ func (r *Reader) openStream(writer, b []byte, whole bool, inner, e *parsers.Entr
 	return r.try(r.pieces.take(writer, b), inner, e, at)
 }
 
-// writer returns who wrote a piece: what the line says before b (a pod, a service, the
-// name of a file; nothing where that is a time), and the stream.
+// writer returns the name of the writer of a piece: the text of the line before b (a pod,
+// a service, the name of a file; nothing if that is a time), and the stream.
 func (r *Reader) writer(b, stream []byte) []byte {
 	before, _ := bytes.CutSuffix(r.line, b)
 	if len(before) == len(r.line) {
@@ -259,14 +260,14 @@ func (r *Reader) writer(b, stream []byte) []byte {
 	return r.name
 }
 
-// keepPiece keeps a piece of a line until its last one comes.
+// keepPiece keeps a piece of a line until its last piece arrives.
 func (r *Reader) keepPiece(writer, b []byte) {
 	r.pieces.add(writer, b)
 	r.steps, r.piece = 0, true
 }
 
-// openOctets reads the octet count of syslog over TCP (RFC 6587 section 3.4.1).
-// Nothing need stand between two frames.
+// openOctets reads the octet count of syslog over TCP (RFC 6587 section 3.4.1). Two
+// frames may follow each other directly.
 func (r *Reader) openOctets(b []byte, e *parsers.Entry, at place) bool {
 	i := 0
 	for i < len(b) && i < 6 && parsers.IsDigit(b[i]) {
@@ -285,8 +286,8 @@ func (r *Reader) openOctets(b []byte, e *parsers.Entry, at place) bool {
 	return r.try(frame, inner, e, at)
 }
 
-// openPriority reads "<22>" before a line without a time, or the version of RFC 5424
-// where a relay has taken the priority off.
+// openPriority reads "<22>" before a line without a time, or the version of RFC 5424 if a
+// relay has removed the priority.
 func (r *Reader) openPriority(b []byte, e *parsers.Entry, at place) bool {
 	inner := r.inner(e, at)
 	if parsers.Has(b, "1 20") && r.strip5424(b[2:], inner) && inner.Program != nil &&
@@ -309,19 +310,19 @@ func (r *Reader) openGroup(b []byte, e *parsers.Entry, at place) bool {
 		return false
 	}
 	inner := r.inner(e, at)
-	if !parsers.Has(b, "[pod/") { // no stranger's word
+	if !parsers.Has(b, "[pod/") { // strangers cannot write this
 		at.words++
 	}
 	if t, ok := r.timeOf(b[1:n-1], e.Time); ok {
 		inner.Time, at.timed, at.words = t, true, 0
 	} else if c := bytes.TrimLeft(b[1:n-1], " "); len(c) > 0 && parsers.IsDigit(c[0]) {
-		at.timed = true // of journalctl -o short-monotonic; the date is not known
+		at.timed = true // a time of journalctl -o short-monotonic, without a date
 	}
 	return r.try(bytes.TrimLeft(b[n:], " \t"), inner, e, at)
 }
 
-// group returns the length of what stands in brackets at the beginning of b and
-// has a blank behind it, 0 when there is none.
+// group returns the length of a bracketed text at the beginning of b that is followed by
+// a blank, 0 when there is none.
 func group(b []byte) int {
 	var end byte
 	switch {
@@ -350,8 +351,8 @@ func (r *Reader) openBar(b []byte, e *parsers.Entry, at place) bool {
 	return r.try(bytes.TrimLeft(b[n:], " "), inner, e, at)
 }
 
-// bar returns the length of a service's name with a bar behind it; pm2 puts the
-// number of the process before the name: "0|mail  | ".
+// bar returns the length of a service's name with a bar after it. pm2 puts the number of
+// the process before the name: "0|mail  | ".
 func bar(b []byte) int {
 	start := 0
 	if n := digitsLen(b[:min(len(b), 6)]); n > 0 && n+1 < len(b) && b[n] == '|' && b[n+1] != ' ' {
@@ -369,8 +370,8 @@ func bar(b []byte) int {
 	return i + 1
 }
 
-// openConmon reads what conmon, which holds the output of a container for podman and
-// CRI-O, puts before a line: the container and the level.
+// openConmon reads the prefix of conmon, which reads the output of a container for podman
+// and CRI-O: the container and the level.
 func (r *Reader) openConmon(b []byte, e *parsers.Entry, at place) bool {
 	rest, ok := bytes.CutPrefix(b, []byte("conmon "))
 	container, rest, ok2 := bytes.Cut(rest, []byte(" <"))
@@ -382,8 +383,8 @@ func (r *Reader) openConmon(b []byte, e *parsers.Entry, at place) bool {
 	return r.try(rest, inner, e, place{timed: at.timed, quoted: at.quoted, depth: at.depth})
 }
 
-// openPapertrail reads a row of an archive of Papertrail: the number of the event,
-// when it was made and received, the number, name and address of the source, facility,
+// openPapertrail reads a row of an archive of Papertrail: the number of the event, when
+// it was made and received, the number, name and address of the source, facility,
 // severity, program and message.
 func (r *Reader) openPapertrail(b []byte, e *parsers.Entry, at place) bool {
 	n := digitsLen(b)
@@ -436,9 +437,8 @@ func (r *Reader) openEvent(b []byte, e *parsers.Entry, at place) bool {
 	return r.try(bytes.TrimLeft(rest, " "), inner, e, at)
 }
 
-// openFile reads the name of a file that grep puts before a line, with the
-// number of the line when -n is given. Lines of the context have dashes for the
-// colons.
+// openFile reads the name of a file that grep puts before a line, with the number of the
+// line for -n. Context lines have dashes in place of the colons.
 func (r *Reader) openFile(b []byte, e *parsers.Entry, at place) bool {
 	if at.timed {
 		return false
@@ -452,7 +452,7 @@ func (r *Reader) openFile(b []byte, e *parsers.Entry, at place) bool {
 			if i == 0 || len(rest) == 0 {
 				return false
 			}
-			// a host, of pdsh and the like
+			// a host, as pdsh and similar programs print it
 			if after := bytes.TrimLeft(rest, " \t"); len(after) < len(rest) && c == ':' {
 				return len(after) > 0 && startsLine(after[0]) && r.try(after, inner, e, at)
 			}
@@ -474,12 +474,12 @@ func (r *Reader) openFile(b []byte, e *parsers.Entry, at place) bool {
 	return false
 }
 
-// startsLine reports whether a line behind a file name may begin with c.
+// startsLine reports whether a line after a file name may begin with c.
 func startsLine(c byte) bool {
 	return c >= 'A' && c <= 'Z' || parsers.IsDigit(c) || c == '<' || c == '{' || c == '['
 }
 
-// digitsLen returns the number of digits that b begins with.
+// digitsLen returns the number of digits at the beginning of b.
 func digitsLen(b []byte) (n int) {
 	for n < len(b) && parsers.IsDigit(b[n]) {
 		n++
@@ -487,8 +487,8 @@ func digitsLen(b []byte) (n int) {
 	return n
 }
 
-// openForwarded reads what the syslogd of AIX puts before the line of another host.
-// What stands for the host of the line, "Message", may be taken off already.
+// openForwarded reads the prefix that AIX's syslogd puts before the line of another host.
+// The word "Message", in the place of the line's host, may already be stripped.
 func (r *Reader) openForwarded(b []byte, e *parsers.Entry, at place) bool {
 	rest, ok := bytes.CutPrefix(bytes.TrimPrefix(b, []byte("Message ")), []byte("forwarded from "))
 	host, rest, ok2 := bytes.Cut(rest, []byte(": "))
@@ -503,8 +503,8 @@ func (r *Reader) openForwarded(b []byte, e *parsers.Entry, at place) bool {
 	return r.try(rest, inner, e, place{timed: at.timed, hosted: true, depth: at.depth})
 }
 
-// openDovecot reads what Dovecot writes to a file of its own (log_path): the service,
-// with the user and the session where it has them, and the level in words.
+// openDovecot reads a line of Dovecot's own file (log_path): the service, with the user
+// and the session if it has them, and the level in words.
 func (r *Reader) openDovecot(b []byte, e *parsers.Entry, at place) bool {
 	if !at.timed {
 		return false
@@ -520,12 +520,12 @@ func (r *Reader) openDovecot(b []byte, e *parsers.Entry, at place) bool {
 
 var dovecotName = []byte("dovecot")
 
-// dovecot sets an entry to a line of Dovecot as it comes through syslog, of the service
-// and the message in its own file. It reports whether a format reads it.
+// dovecot makes an entry of a line of Dovecot, as it would come through syslog, from the
+// service and the message in its own file. It reports whether a format reads it.
 func (r *Reader) dovecot(service, message []byte, e *parsers.Entry) bool {
 	start := len(r.plain)
 	r.plain = append(append(append(r.plain, service...), ": "...), message...)
-	e.Host = nil // whose it is, the file does not say
+	e.Host = nil // the file does not name the host
 	e.Program, e.PID, e.Message = dovecotName, nil, r.plain[start:len(r.plain):len(r.plain)]
 	return r.isKnown(e.Program, e.Message)
 }
@@ -539,8 +539,8 @@ func isDovecotLevel(word []byte) bool {
 	return false
 }
 
-// openProgram reads the tag of a program that is not known, behind a time, and looks
-// for a line in its message. Without a time it is a pod of kail: "default/mail-0[postfix]:".
+// openProgram reads the tag of an unknown program after a time, and looks for a line in
+// its message. Without a time it reads a pod of kail: "default/mail-0[postfix]:".
 func (r *Reader) openProgram(b []byte, e *parsers.Entry, at place) bool {
 	var t parsers.Entry
 	splitProgram(b, &t)
@@ -553,15 +553,15 @@ func (r *Reader) openProgram(b []byte, e *parsers.Entry, at place) bool {
 	return r.try(t.Message, inner, e, place{quoted: true, depth: at.depth})
 }
 
-// logfmtMessages and logfmtTimes are the names under which programs write a line and
-// a time in pairs of a name and a value.
+// logfmtMessages and logfmtTimes are the names of the values that contain a line and a
+// time, in pairs of a name and a value.
 var (
 	logfmtMessages = []string{"msg=\"", "message=\"", "log=\"", "line=\""}
 	logfmtTimes    = []string{"time=", "ts=", "timestamp=", "t="}
 )
 
 // openLogfmt reads pairs of a name and a value; one of the values is a line. In the
-// message of a program, as of dockerd, they begin with a time or a level.
+// message of a program such as dockerd, they begin with a time or a level.
 func (r *Reader) openLogfmt(b []byte, e *parsers.Entry, at place) bool {
 	if at.quoted && !parsers.Has(b, "level=") && !parsers.HasAny(b, logfmtTimes) {
 		return false
@@ -596,8 +596,8 @@ func (r *Reader) openLogfmt(b []byte, e *parsers.Entry, at place) bool {
 	return false
 }
 
-// openWord skips a word: behind a time a host, or the facility and level, and
-// before one what stern, kubetail and the like print.
+// openWord skips a word: after a time, a host, or the facility and level; before a time,
+// a prefix of stern, kubetail and similar programs.
 func (r *Reader) openWord(b []byte, e *parsers.Entry, at place) bool {
 	if at.words >= maxWords || at.quoted && !at.timed {
 		return false
@@ -635,8 +635,7 @@ func isName(word []byte) bool {
 
 func isNameByte(c byte) bool { return parsers.IsAlnum(c) || c == '-' || c == '_' || c == '.' }
 
-// facilities and levels are the words of syslog(3), with those that other
-// writers use.
+// facilities and levels are the words of syslog(3), with those of other writers.
 var (
 	facilities = words("auth authpriv cron daemon ftp kern lpr mail news security syslog user uucp " +
 		"local0 local1 local2 local3 local4 local5 local6 local7")
@@ -651,8 +650,8 @@ func words(list string) map[string]bool {
 	return set
 }
 
-// isLevel reports whether a word gives the facility, the level or both:
-// "mail.info", "mail:info", "mail:warn|warning", "<mail.info>", "mail.info:", "INFO", "2.6".
+// isLevel reports whether a word is the facility, the level or both: "mail.info",
+// "mail:info", "mail:warn|warning", "<mail.info>", "mail.info:", "INFO", "2.6".
 func isLevel(word []byte) bool {
 	word = bytes.Trim(word, "<>()[]{}:,")
 	if len(word) < 3 || len(word) > 20 {
@@ -675,14 +674,14 @@ func isLevel(word []byte) bool {
 		(levels[string(level)] || len(level) == 1 && parsers.IsDigit(level[0]))
 }
 
-// beforeBar returns a level without its other name: "warn|warning" of AIX.
+// beforeBar returns a level without its second name: "warn|warning" of AIX.
 func beforeBar(level []byte) []byte {
 	level, _, _ = bytes.Cut(level, []byte("|"))
 	return level
 }
 
-// withoutLevel takes the level off a message: AIX writes "mail:info" before the
-// program, which reads as a program with a message.
+// withoutLevel removes the level from a message: AIX writes "mail:info" before the
+// program, which looks like a program with a message.
 func withoutLevel(program, message []byte) []byte {
 	if !facilities[string(program)] {
 		return message
@@ -694,23 +693,22 @@ func withoutLevel(program, message []byte) []byte {
 	return rest
 }
 
-// unitOf returns the name of the program that a unit of systemd runs, as
-// journalctl -o with-unit prints it ("postfix@-.service"), nil for other names.
+// unitOf returns the name of the program that a systemd unit runs, as journalctl -o
+// with-unit prints it ("postfix@-.service"), nil for other names.
 func unitOf(program []byte) []byte {
 	name, ok := bytes.CutSuffix(program, []byte(".service"))
 	if !ok {
 		return nil
 	}
-	name = name[bytes.LastIndexByte(name, '/')+1:] // behind the unit of the system
+	name = name[bytes.LastIndexByte(name, '/')+1:] // after the unit of the system
 	if i := bytes.IndexByte(name, '@'); i > 0 {
 		name = name[:i]
 	}
 	return name
 }
 
-// mentions reports whether the tag of a known program, or a line that needs none,
-// stands somewhere at the beginning of a message: a line in an envelope that is not
-// known.
+// mentions reports whether the tag of a known program, or a line that needs none, is near
+// the beginning of a message: such a line is in an unknown envelope.
 func (r *Reader) mentions(b []byte) bool {
 	head := b[:min(len(b), maxLead)]
 	for i := 4; i+7 < len(head); i++ {
@@ -745,10 +743,10 @@ func beginsDate(b []byte) bool {
 		parsers.IsDigit(b[0]) && parsers.IsDigit(b[3]) && parsers.IsDigit(b[9])
 }
 
-// tells reports whether a program logs what strangers wrote to it, so that
-// nothing in its messages may be taken for a line.
+// tells reports whether a program logs text that strangers send to it: nothing in its
+// messages may be taken for a line.
 func tells(program []byte) bool {
-	switch string(program) { // faster than a set: it is asked for every line of another program
+	switch string(program) { // faster than a set: called for every line of another program
 	case "sshd", "sshd-session", "sudo", "su", "login", "ftpd", "vsftpd", "proftpd", "named", "httpd",
 		"apache", "apache2", "nginx",
 		"cron", "CRON", "crond", "dovecot", "kernel", "saslauthd", "fail2ban", "fail2ban-server", "rspamd",
@@ -759,16 +757,16 @@ func tells(program []byte) bool {
 	return false
 }
 
-// appleDaemons are the programs that macOS names without the "postfix/".
+// appleDaemons are the programs whose names macOS writes without the "postfix/".
 var appleDaemons = words("anvil bounce cleanup discard dnsblog error flush lmtp local master pickup pipe " +
 	"postscreen proxymap qmgr scache showq smtp smtpd tlsmgr tlsproxy trivial-rewrite verify virtual " +
 	"postfix-script")
 
-// openApple reads what log(1) of macOS prints: in the style of syslog
+// openApple reads the output of macOS's log(1): in the style of syslog
 //
 //	2026-11-19 12:37:15.123456+0100  localhost smtp[1234]: (smtp) message
 //
-// and in its own, behind the time the thread, type, activity, process and TTL
+// and in its own, with the thread, type, activity, process and TTL after the time
 //
 //	2026-11-19 12:37:15.123456+0100 0x1234     Default     0x0                  1234   0    smtp: (smtp) message
 func (r *Reader) openApple(b []byte, e *parsers.Entry, at place) bool {

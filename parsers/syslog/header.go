@@ -6,9 +6,9 @@ import (
 	"mailfail/parsers"
 )
 
-// strip reads the header of syslog or journald at the beginning of line into e
-// and reports whether there is one. The layouts it knows, distinguished by their
-// first byte:
+// strip reads the header of syslog or journald at the beginning of line into e and
+// reports whether there is one. It reads these layouts, distinguished by their first
+// byte:
 //
 //	Nov  2 06:27:30 host prog[1]: message              RFC 3164 section 4.1; postlogd; journalctl -o short
 //	Nov  2 06:27:30.123 host prog[1]: message          with a fraction; journalctl -o short-precise
@@ -19,7 +19,7 @@ import (
 //	<22>Nov  2 06:27:30 host prog[1]: message          as on the wire
 //	{"__REALTIME_TIMESTAMP":"…","MESSAGE":"…",…}       journalctl -o json
 //
-// Nearly every line has one of these; the others are left to Unwrap.
+// Nearly every line has one of these; Unwrap handles the others.
 func (r *Reader) strip(line []byte, e *parsers.Entry) bool {
 	if len(line) < 16 {
 		return false
@@ -35,8 +35,8 @@ func (r *Reader) strip(line []byte, e *parsers.Entry) bool {
 	return false
 }
 
-// stripTime reads a header that begins with a time of any layout. inner says
-// that a container runtime's time was before it.
+// stripTime reads a header that begins with a time of any layout. inner means that a
+// container runtime's time was before it.
 func (r *Reader) stripTime(line []byte, e *parsers.Entry, inner bool) bool {
 	if line[0] >= 'A' {
 		return r.stripClassic(line, e)
@@ -68,9 +68,9 @@ func (r *Reader) stripTime(line []byte, e *parsers.Entry, inner bool) bool {
 	return line[10] == 'T' || e.PID != nil && e.Host != nil && !apple
 }
 
-// stripContained reads the header of a line that a container runtime has put
-// its own time before ("kubectl logs --timestamps", "docker logs -t"). A
-// program's line has a host there, which is not followed by a time.
+// stripContained reads the header of a line before which a container runtime has put its
+// own time ("kubectl logs --timestamps", "docker logs -t"). A line without that has a
+// host in this place, which does not look like a time.
 func (r *Reader) stripContained(b []byte, e *parsers.Entry) bool {
 	return len(b) >= 16 && (b[3] == ' ' && monthNumber(b) > 0 || b[4] == '-' && b[7] == '-') &&
 		r.stripTime(b, e, true)
@@ -192,8 +192,8 @@ func structuredData(b []byte) int {
 	return i
 }
 
-// sdElement returns the length of an SD-ELEMENT, whose quoted values escape
-// '"', '\' and ']' with a backslash.
+// sdElement returns the length of an SD-ELEMENT, 0 if it does not end. Its quoted values
+// escape '"', '\' and ']' with a backslash.
 func sdElement(b []byte) int {
 	quoted := false
 	for i := 1; i < len(b); i++ {
@@ -209,10 +209,9 @@ func sdElement(b []byte) int {
 	return 0
 }
 
-// splitHost reads "host prog[pid]: message" after the time. Some writers
-// leave out the host, the pid, or the colon; FreeBSD's syslogd -v puts
-// "<mail.info>" before the host, Solaris "[ID 197553 mail.info]" after the
-// program.
+// splitHost reads "host prog[pid]: message" after the time. Some writers leave out the
+// host, the pid, or the colon; FreeBSD's syslogd -v puts "<mail.info>" before the host,
+// Solaris "[ID 197553 mail.info]" after the program.
 func splitHost(b []byte, e *parsers.Entry) bool {
 	if len(b) > 0 && b[0] == '<' {
 		if i := bytes.Index(b, []byte("> ")); i > 0 && i < 32 {
@@ -269,5 +268,5 @@ func splitProgram(b []byte, e *parsers.Entry) {
 	e.Message = rest
 }
 
-// endsProgram holds the bytes that end the name of a program.
+// endsProgram is the set of bytes that end the name of a program.
 var endsProgram = [256]bool{'[': true, ':': true, ' ': true}

@@ -8,33 +8,33 @@ import (
 	"mailfail/parsers"
 )
 
-// A journal reads the entries of many lines that journalctl prints.
+// A journal reads journalctl entries that have many lines.
 //
-// With -o verbose an entry is a line with the time and the cursor, and below it
-// a field a line, KEY=VALUE, indented; it ends where the next begins.
+// With -o verbose an entry is a line with the time and the cursor; below it is one
+// indented line for each field, KEY=VALUE. The entry ends where the next one begins.
 //
-// With -o export it is a field a line, and an empty line ends it. A value with control
-// characters comes as KEY, newline, its length in eight bytes (little endian),
-// the value, newline; it may hold newlines, so that it spans several lines
+// With -o export it is one line for each field, and an empty line ends it. A value with
+// control characters is written as KEY, newline, its length in eight bytes (little
+// endian), the value, newline; it may contain newlines, so that it spans several lines
 // (systemd.io/JOURNAL_EXPORT_FORMATS).
 type journal struct {
 	open    bool      // within an entry
-	verbose bool      // of -o verbose
-	time    time.Time // in the heading of a verbose entry
+	verbose bool      // the entry is of -o verbose
+	time    time.Time // from the heading of a verbose entry
 	fields  [numExportFields][]byte
 
-	// While a value with a length is read:
-	key    int    // its field, or -1 when it is not wanted
+	// Set while a value with a length is read:
+	key    int    // its field, or -1 for a field that is not kept
 	binary bool   // the value has begun
-	length []byte // of the eight bytes those that are read
+	length []byte // those of the eight bytes that were read
 	left   uint64 // bytes of the value still to come
 }
 
 // The fields that are kept, in the order of journalFields.
 const numExportFields = 8
 
-// maxExportValue bounds what is kept of a value; a message of Postfix or Exim
-// that is longer was cut by syslog anyway.
+// maxExportValue bounds the bytes that are kept of a value; syslog would have cut a
+// longer message of Postfix or Exim anyway.
 const maxExportValue = 64 << 10
 
 // beginExport reports whether line is the first of an entry of -o export, and
@@ -98,7 +98,7 @@ func (r *Reader) nextOfJournal(line []byte, e *parsers.Entry) Answer {
 	return Part
 }
 
-// nextOfVerbose reads a field, or ends the entry at the heading of the next.
+// nextOfVerbose reads a field, or ends the entry at the heading of the next one.
 func (r *Reader) nextOfVerbose(line []byte, e *parsers.Entry) Answer {
 	x := &r.journal
 	if field, ok := bytes.CutPrefix(line, []byte("    ")); ok {
@@ -119,8 +119,8 @@ func (r *Reader) nextOfVerbose(line []byte, e *parsers.Entry) Answer {
 	return Line
 }
 
-// entry ends the entry and fills in e; it reports false when the entry says too
-// little.
+// entry ends the entry and fills in e; it returns false when the entry lacks required
+// fields.
 func (x *journal) entry(e *parsers.Entry) bool {
 	x.open = false
 	f := journalFields{
@@ -137,10 +137,10 @@ func (x *journal) entry(e *parsers.Entry) bool {
 	return f.entry(e)
 }
 
-// piece says whether the entry is a piece of a line.
+// piece returns the fields that mark the entry as a piece of a line.
 func (x *journal) piece() journalPiece { return journalPiece{x.fields[6], x.fields[7]} }
 
-// accepts reports whether line can be one of an entry that has begun.
+// accepts reports whether line can belong to an entry that has begun.
 func (x *journal) accepts(line []byte) bool {
 	if x.binary || len(line) == 0 {
 		return true
@@ -154,7 +154,7 @@ func (x *journal) accepts(line []byte) bool {
 	return len(key) > 0 && len(key) <= 64
 }
 
-// field reads a line with a field, or with the name of one whose value follows.
+// field reads a line with a field, or with the name of a field whose value follows.
 func (x *journal) field(line []byte) {
 	if key, value, ok := bytes.Cut(line, []byte("=")); ok {
 		x.keep(x.index(key), value, true)
@@ -192,8 +192,8 @@ func (x *journal) keep(field int, value []byte, first bool) {
 	x.fields[field] = append(kept, value[:min(len(value), maxExportValue-len(kept))]...)
 }
 
-// value reads a line of a value with a length. The newline that ended the
-// line is part of the value unless the value is whole.
+// value reads a line of a value with a length. The newline at the end of the line is part
+// of the value unless the value is complete.
 func (x *journal) value(line []byte) {
 	for len(line) > 0 && len(x.length) < 8 {
 		x.length = append(x.length, line[0])
@@ -237,7 +237,7 @@ func (x *journal) appendState(b []byte) []byte {
 	return binary.AppendUvarint(b, x.left)
 }
 
-// setState reads what appendState wrote.
+// setState reads the output of appendState.
 func (x *journal) setState(d *parsers.StateReader, version byte) {
 	if x.open = d.Bool(); !x.open {
 		return

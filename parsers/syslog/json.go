@@ -8,19 +8,18 @@ import (
 	"mailfail/parsers"
 )
 
-// A jsonScanner reads the objects journalctl -o json prints, one a line. Their
-// values are strings, arrays of byte values for what is not UTF-8, arrays of
-// these where a field occurs several times, or null for what is too long
-// (systemd.io/JOURNAL_EXPORT_FORMATS). Its buffer is used again for each line.
+// A jsonScanner reads the objects that journalctl -o json prints, one a line. Their
+// values are strings, arrays of byte values for data that is not UTF-8, arrays of these
+// if a field occurs several times, or null for values that are too long
+// (systemd.io/JOURNAL_EXPORT_FORMATS). Its buffer is reused for each line.
 type jsonScanner struct {
-	piece journalPiece // whether the last entry of a journal was a piece
+	piece journalPiece // the fields of the last journal entry that mark it as a piece
 
-	b   []byte // what is left of the line
+	b   []byte // rest of the line
 	buf []byte // decoded values; entries point into it
 }
 
-// entry reads an entry of journalctl -o json, and reports false for any other
-// JSON.
+// entry reads an entry of journalctl -o json, and returns false for any other JSON.
 func (s *jsonScanner) entry(line []byte, e *parsers.Entry) bool {
 	s.b, s.buf = line[1:], s.buf[:0]
 	var f journalFields
@@ -76,7 +75,7 @@ func (s *jsonScanner) key() ([]byte, bool) {
 	return raw, c == ':'
 }
 
-// raw reads what is left of a string whose opening quote is read, with its
+// raw reads the rest of a string after its opening quote, and returns it with its
 // escapes.
 func (s *jsonScanner) raw() ([]byte, bool) {
 	for i := 0; i < len(s.b); i++ {
@@ -92,7 +91,7 @@ func (s *jsonScanner) raw() ([]byte, bool) {
 	return nil, false
 }
 
-// skip reads a value that is not wanted.
+// skip reads a value and drops it.
 func (s *jsonScanner) skip() bool {
 	depth := 0
 	for {
@@ -120,7 +119,7 @@ func (s *jsonScanner) skip() bool {
 	}
 }
 
-// word reads what is left of a number, true, false or null.
+// word reads the rest of a number, true, false or null.
 func (s *jsonScanner) word() {
 	i := 0
 	for i < len(s.b) && s.b[i] != ',' && s.b[i] != ']' && s.b[i] != '}' {
@@ -129,8 +128,8 @@ func (s *jsonScanner) word() {
 	s.b = s.b[i:]
 }
 
-// value reads a string, the byte array that stands for one, the first of
-// several of these, or null.
+// value reads a string, the byte array that stands for one, the first of several of
+// these, or null.
 func (s *jsonScanner) value() ([]byte, bool) {
 	switch s.next() {
 	case '"':
@@ -148,7 +147,7 @@ func (s *jsonScanner) value() ([]byte, bool) {
 	return nil, false
 }
 
-// array reads what is left of an array.
+// array reads the rest of an array.
 func (s *jsonScanner) array() ([]byte, bool) {
 	rest := bytes.TrimLeft(s.b, " \t")
 	if len(rest) > 0 && !parsers.IsDigit(rest[0]) && rest[0] != ']' {
@@ -230,19 +229,19 @@ func (s *jsonScanner) escape(b []byte) int {
 type journalFields struct {
 	message, host, identifier, comm, pid, time []byte
 
-	unit  []byte // asked only where the program did not say its name
+	unit  []byte // used only if the program did not give its name
 	piece journalPiece
 }
 
-// A journalPiece says whether an entry is a piece of a line that a container wrote:
-// Docker and podman cut lines at 16 KiB, and mark all pieces but the last.
+// A journalPiece marks an entry as a piece of a line that a container wrote: Docker and
+// podman cut lines at 16 KiB, and mark all pieces but the last.
 type journalPiece struct {
 	container []byte
 	partial   []byte // "true"
 }
 
-// joined puts the last piece of a line of a container together with those before it.
-// It reports false for a piece that is not the last.
+// joined joins the last piece of a container's line to those before it. It returns false
+// for a piece that is not the last.
 func (r *Reader) joined(p journalPiece, e *parsers.Entry) bool {
 	if len(p.container) == 0 {
 		return true
@@ -255,7 +254,7 @@ func (r *Reader) joined(p journalPiece, e *parsers.Entry) bool {
 	return true
 }
 
-// field returns the place of the field named key, or nil.
+// field returns a pointer to the field named key, or nil.
 func (f *journalFields) field(key []byte) *[]byte {
 	switch string(key) {
 	case "MESSAGE":
@@ -280,7 +279,7 @@ func (f *journalFields) field(key []byte) *[]byte {
 	return nil
 }
 
-// entry fills in e; it reports false when the fields are none of a journal.
+// entry fills in e; it returns false when the fields do not come from a journal.
 func (f *journalFields) entry(e *parsers.Entry) bool {
 	if len(f.time) == 0 || digitsLen(f.time) != len(f.time) {
 		return false
@@ -293,7 +292,7 @@ func (f *journalFields) fill(e *parsers.Entry, t time.Time) bool {
 	e.Time = t
 	e.Host, e.Program, e.PID, e.Message = f.host, f.identifier, f.pid, f.message
 	if len(e.Host) == 0 {
-		e.Host = nil // none, as in an entry without the field
+		e.Host = nil // the same as an entry without the field
 	}
 	if len(e.Program) == 0 {
 		e.Program = f.comm

@@ -7,7 +7,7 @@ import (
 	"mailfail/parsers"
 )
 
-// role is what a field of a JSON object says about a line.
+// role is the meaning of a field of a JSON object for a line.
 type role uint8
 
 const (
@@ -17,13 +17,13 @@ const (
 	host
 	program
 	pid
-	service // something that names a container, a pod or a stream
+	service // names a container, a pod or a stream
 	numRoles
 )
 
-// fieldNames are the names under which log shippers keep the parts of a line, in
-// lower case, and of each role in the order of preference. Names in an object
-// within the object have its name before them where they say nothing alone.
+// fieldNames are the names that log shippers give to the parts of a line, in lower case,
+// and for each role in the order of preference. The name of a field in a nested object is
+// preceded by the object's name if it has no meaning alone.
 //
 //	journald          MESSAGE _HOSTNAME SYSLOG_IDENTIFIER _COMM _PID __REALTIME_TIMESTAMP
 //	Docker            log time
@@ -57,7 +57,7 @@ var fieldNames = [numRoles][]string{
 		"facility", "_index"},
 }
 
-// field is the place of a name in fieldNames.
+// field is the position of a name in fieldNames.
 type field struct {
 	role role
 	rank int
@@ -73,27 +73,27 @@ var fields = func() map[string]field {
 	return m
 }()
 
-// maxCandidates bounds the fields of one role that are looked at, and
-// maxNested how deep objects within objects are read.
+// maxCandidates bounds the fields of one role that are tried, and maxNested the depth to
+// which nested objects are read.
 const (
 	maxCandidates = 6
 	maxNested     = 6
 )
 
-// A candidate is a field's value with its preference, the lower the better.
+// A candidate is a field's value with its rank: the lower, the better.
 type candidate struct {
 	value []byte
 	rank  int
 }
 
-// An object is what a JSON object says about one line.
+// An object contains the fields of a JSON object that describe one line.
 type object struct {
 	roles [numRoles][maxCandidates]candidate
 	count [numRoles]int
 	path  [96]byte
 }
 
-// add keeps a value in the order of preference.
+// add inserts a value in the order of preference.
 func (o *object) add(f field, depth int, value []byte) {
 	if f.role == noRole || len(value) == 0 {
 		return
@@ -114,8 +114,7 @@ func (o *object) add(f field, depth int, value []byte) {
 // values returns the candidates of a role, best first.
 func (o *object) values(r role) []candidate { return o.roles[r][:o.count[r]] }
 
-// fieldOf returns the role of a field by its name, or by its object's name and
-// its own.
+// fieldOf returns the field with a name, or with its object's name and its own.
 func (o *object) fieldOf(parent, key []byte) field {
 	if len(parent)+len(key)+1 > len(o.path) {
 		return field{}
@@ -137,7 +136,7 @@ func (o *object) fieldOf(parent, key []byte) field {
 	return fields[string(path[start:])]
 }
 
-// read reads the fields of an object whose opening brace is read.
+// read reads the fields of an object after its opening brace.
 func (s *jsonScanner) read(o *object, parent []byte, depth int) bool {
 	if s.peek() == '}' {
 		s.next()
@@ -187,7 +186,7 @@ func (s *jsonScanner) readValue(o *object, parent, key []byte, depth int) bool {
 	return s.skip()
 }
 
-// peek returns the next byte that is not white space and leaves it.
+// peek returns the next byte that is not white space, without consuming it.
 func (s *jsonScanner) peek() byte {
 	s.b = bytes.TrimLeft(s.b, " \t\r\n")
 	if len(s.b) == 0 {
@@ -196,10 +195,10 @@ func (s *jsonScanner) peek() byte {
 	return s.b[0]
 }
 
-// openJSON reads an object, or the first of an array of objects; the others are
-// left for Rest. Of an object without a line the arrays within are left for Rest.
+// openJSON reads an object, or the first of an array of objects; the others are left for
+// Rest. If an object contains no line, the arrays in it are left for Rest.
 func (r *Reader) openJSON(b []byte, e *parsers.Entry, at place) bool {
-	if at.depth == 0 { // an element of an array may stand apart
+	if at.depth == 0 { // an element of an array may have blanks before it
 		if b = bytes.TrimLeft(b, " \t"); len(b) == 0 {
 			return false
 		}
@@ -231,8 +230,8 @@ func (r *Reader) openJSON(b []byte, e *parsers.Entry, at place) bool {
 	return false
 }
 
-// descend leaves the elements of the next array in b for Rest; it reports false
-// when there is none.
+// descend leaves the elements of the next array in b for Rest; it returns false when
+// there is none.
 func (r *Reader) descend(b []byte, from int) bool {
 	i := elements(b, from)
 	if i == 0 || r.descents >= maxDescents {
@@ -243,8 +242,8 @@ func (r *Reader) descend(b []byte, from int) bool {
 	return true
 }
 
-// leave leaves for Rest what follows an element of an array, and reports false for
-// what is not an element.
+// leave leaves the text after an element of an array for Rest, and returns false if that
+// does not begin an element.
 func (r *Reader) leave(b []byte) bool {
 	rest := bytes.TrimLeft(b, " \t,]}")
 	if len(rest) == 0 {
@@ -254,7 +253,7 @@ func (r *Reader) leave(b []byte) bool {
 	case '{', '[':
 		r.rest = rest
 		return true
-	case '"': // the array ended; what its object says besides follows
+	case '"': // the array ended; further fields of its object follow
 		if r.descents == 0 {
 			return false
 		}
@@ -267,8 +266,8 @@ func (r *Reader) leave(b []byte) bool {
 // maxDescents bounds how many arrays within arrays of one line are read.
 const maxDescents = 64
 
-// elements returns the offset of the first element of an array of objects or of
-// arrays in an object, from an offset on, 0 when there is none.
+// elements returns the offset of the first element of an array of objects or arrays in an
+// object, searching from an offset; 0 when there is none.
 func elements(b []byte, from int) int {
 	quoted, open := false, false
 	for i := from; i < len(b); i++ {
@@ -287,7 +286,7 @@ func elements(b []byte, from int) int {
 	return 0
 }
 
-// openPair reads an element of Loki's streams, ["1795091835000000000","LINE"].
+// openPair reads an element of the streams of Loki, ["1795091835000000000","LINE"].
 func (r *Reader) openPair(b []byte, e *parsers.Entry, at place) bool {
 	if len(b) < 24 || b[0] != '[' || b[1] != '"' || !parsers.IsDigit(b[2]) {
 		return false
@@ -315,7 +314,7 @@ func (r *Reader) openPair(b []byte, e *parsers.Entry, at place) bool {
 	return r.try(trimLine(line), inner, e, place{timed: true, depth: at.depth})
 }
 
-// openRuby reads what Fluent Bit prints on its standard output,
+// openRuby reads the standard output of Fluent Bit,
 //
 //	[0] tail.0: [1795091835.123000000, {"log"=>"LINE"}]
 //	[0] tail.0: [[1795091835.123000000, {}], {"log"=>"LINE"}]
@@ -337,8 +336,8 @@ func (r *Reader) openRuby(b []byte, e *parsers.Entry, at place) bool {
 	return r.openJSON(b[object:], inner, at) && keep(e, inner)
 }
 
-// openObject looks for a line in the message of an object. What the object says
-// itself of host, program and time counts where the message does not say it.
+// openObject looks for a line in the message of an object. The object's own host, program
+// and time are used if the message lacks them.
 func (r *Reader) openObject(o *object, e *parsers.Entry, at place) bool {
 	inner := r.inner(e, at)
 	for _, c := range o.values(instant) {
@@ -372,19 +371,20 @@ func (r *Reader) openObject(o *object, e *parsers.Entry, at place) bool {
 	return !outer.Time.IsZero() && r.program(o, &outer, e)
 }
 
-// An ending says how what a container wrote ends in an object of Docker's json-file.
+// An ending is how the output of a container ends in an object of Docker's json-file.
 type ending uint8
 
 const (
-	open    ending = iota // without a newline, as others write whole lines
+	open    ending = iota // no newline: other writers write whole lines in this way
 	newline               // a whole line, or the last piece of one
 	piece                 // Docker's buffer was full
 )
 
-// pieceSize is the size of the buffer that Docker reads the output of a container to.
+// pieceSize is the size of the buffer into which Docker reads the output of a container,
+// in bytes.
 const pieceSize = 16 << 10
 
-// ends says how a message ends.
+// ends returns the ending of a message.
 func (o *object) ends(message []byte) ending {
 	switch {
 	case o.count[service] == 0 || len(message) == 0:
@@ -426,17 +426,17 @@ func (r *Reader) program(o *object, outer, e *parsers.Entry) bool {
 	return false
 }
 
-// trimLine takes the newline off a line.
+// trimLine removes the newline of a line.
 func trimLine(b []byte) []byte { return bytes.TrimRight(b, "\r\n") }
 
-// timeOf reads a value that is all time.
+// timeOf reads a value that consists of a time.
 func (r *Reader) timeOf(b []byte, near time.Time) (time.Time, bool) {
 	t, n := r.timeAt(b, near)
 	return t, n > 0 && n <= len(b) && len(b)-n < 8
 }
 
-// openCSV reads a row whose fields are quoted, as Graylog and Kibana export them:
-// a time, hosts and lines are known by their looks.
+// openCSV reads a row whose fields are quoted, as Graylog and Kibana export them: it
+// recognizes times, hosts and lines by their form.
 func (r *Reader) openCSV(b []byte, e *parsers.Entry, at place) bool {
 	if b[0] != '"' {
 		return false
@@ -459,8 +459,8 @@ func (r *Reader) openCSV(b []byte, e *parsers.Entry, at place) bool {
 	return false
 }
 
-// csvField returns the next field of a row, nil at its end or for a field that
-// does not end, and what follows it.
+// csvField returns the next field of a row and the text after it; nil at the end of the
+// row or for a field that does not end.
 func (r *Reader) csvField(b []byte) (value, rest []byte) {
 	b = bytes.TrimLeft(b, ",; \t")
 	if len(b) == 0 {

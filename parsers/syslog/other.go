@@ -6,8 +6,8 @@ import (
 	"mailfail/parsers"
 )
 
-// headings are lines that stand between the lines of logs: those of tail, grep,
-// journalctl, docker compose, kubectl and stern. "*" stands for anything.
+// headings are lines between the lines of logs: those of tail, grep, journalctl, docker
+// compose, kubectl and stern. "*" stands for any text.
 var headings = []string{
 	"==> * <==",
 	"--",
@@ -29,8 +29,8 @@ var headings = []string{
 	"Skipping info and debug messages*",
 }
 
-// services are the beginnings of lines that services write which stand beside a
-// mail server in a container: # is a digit, @ a letter, * anything.
+// services are the beginnings of lines of services that run beside a mail server in a
+// container: # is a digit, @ a letter, * any text.
 var services = []string{
 	"#:@ ## @@@ ####*",         // redis: 1:M 19 Nov 2026 12:37:15.123 * Ready
 	"##:@ ## @@@ ####*",        // with a process id of two digits
@@ -48,7 +48,7 @@ var services = []string{
 	"Killing process*", "Starting *", "Started *", "Stopping *", "* health level: *",
 }
 
-// other says what a line is in which no line of a format was found.
+// other classifies a line that contains no line of a format.
 func (r *Reader) other(line []byte) Answer {
 	if len(line) == 0 {
 		return Bare
@@ -74,8 +74,8 @@ func (r *Reader) other(line []byte) Answer {
 	return answer
 }
 
-// isTitles reports whether a line is the first of a table of lines, with the names of
-// a time and of a message among others.
+// isTitles reports whether a line is the title line of a table: it contains the names of
+// a time and of a message, among others.
 func (r *Reader) isTitles(line []byte) bool {
 	if line[0] != '"' && !parsers.IsAlnum(line[0]) && line[0] != '@' || len(line) > maxLead {
 		return false
@@ -93,7 +93,7 @@ func (r *Reader) isTitles(line []byte) bool {
 	return found[instant] && found[message]
 }
 
-// named reports whether an envelope says whose the line is.
+// named reports whether an envelope names the writer of the line.
 func (r *Reader) named(line []byte) bool {
 	if bar(line) > 0 || isPod(line) {
 		return true
@@ -104,7 +104,7 @@ func (r *Reader) named(line []byte) bool {
 			return r.namedObject()
 		}
 		if r.descents > 0 && len(line) > 2 && line[1] == '"' && parsers.IsDigit(line[2]) {
-			return true // a line of Loki's
+			return true // a line of Loki
 		}
 		n := group(line)
 		return bytes.Contains(line, []byte(`"=>`)) || n > 0 && bytes.IndexByte(line[:n], '/') > 0
@@ -119,8 +119,8 @@ func (r *Reader) named(line []byte) bool {
 	return stream > 0
 }
 
-// namedObject reports whether the object that was read is an envelope: it has a
-// message and a time, and names a container, a pod or a stream.
+// namedObject reports whether the object that was read is an envelope: it has a message
+// and a time, and names a container, a pod or a stream.
 func (r *Reader) namedObject() bool { return r.isEvent() && r.objects[0].count[service] > 0 }
 
 // isEvent reports whether the object that was read has a message and a time.
@@ -129,8 +129,7 @@ func (r *Reader) isEvent() bool {
 	return o.count[message] > 0 && o.count[instant] > 0
 }
 
-// beside reports whether a line begins as the services in services do, or with a
-// time.
+// beside reports whether a line begins as in services, or with a time.
 func (r *Reader) beside(line []byte) bool {
 	if line[0] == '{' || parsers.Has(line, "[{") {
 		return r.isEvent()
@@ -140,7 +139,7 @@ func (r *Reader) beside(line []byte) bool {
 			return true
 		}
 	}
-	var tag parsers.Entry // of a program that writes no time: "opendkim[7]: text"
+	var tag parsers.Entry // a program that writes no time: "opendkim[7]: text"
 	if splitProgram(line, &tag); tag.PID != nil && digitsLen(tag.PID) == len(tag.PID) &&
 		isName(tag.Program) {
 		return true
@@ -154,9 +153,8 @@ func (r *Reader) beside(line []byte) bool {
 	return n > 0 && n < len(line) && (line[n] == ' ' || line[n] == '\t' || line[n] == ':')
 }
 
-// isPod reports whether a line begins with the name of a pod and that of a
-// container, as stern prints them: "mail-0 postfix …",
-// "rspamd-7c9f5d8b6d-x2x9k rspamd …".
+// isPod reports whether a line begins with the names of a pod and of a container, as
+// stern prints them: "mail-0 postfix …", "rspamd-7c9f5d8b6d-x2x9k rspamd …".
 func isPod(line []byte) bool {
 	pod, rest, ok := bytes.Cut(line, blank)
 	if !ok || len(pod) == 0 || parsers.IsDigit(pod[0]) {
@@ -169,7 +167,7 @@ func isPod(line []byte) bool {
 	}
 	last := pod[i+1:]
 	if digitsLen(last) == len(last) && len(last) > 0 && len(last) < 4 {
-		return true // of a stateful set
+		return true // a pod of a stateful set
 	}
 	if len(last) != 5 {
 		return false
@@ -178,8 +176,8 @@ func isPod(line []byte) bool {
 	return j > 0 && i-j-1 <= 10 && i > j+1
 }
 
-// glob reports whether line is what pattern says; a pattern that ends in * is for
-// the beginning of a line.
+// glob reports whether line matches pattern; a pattern that ends in * matches the
+// beginning of a line.
 func glob(pattern string, line []byte) bool {
 	for i := 0; i < len(pattern); i++ {
 		switch c := pattern[i]; {

@@ -7,18 +7,18 @@ import (
 	"mailfail/parsers"
 )
 
-// pieces are the beginnings of lines that container runtimes cut, each under the name
-// of what wrote it: pieces of several containers may be mixed in one stream.
+// pieces are the beginnings of lines that container runtimes cut, each with the name of
+// its writer: pieces of several containers may be mixed in one stream.
 type pieces []begunLine
 
 type begunLine struct{ of, text []byte }
 
 const (
-	maxPartial = 64 << 10 // bounds a line that comes in pieces
-	maxBegun   = 16       // and how many such lines are kept
+	maxPartial = 64 << 10 // bounds a line that comes in pieces, in bytes
+	maxBegun   = 16       // bounds the number of such lines
 )
 
-// add keeps a piece of a line until its last one comes.
+// add keeps a piece of a line until its last piece arrives.
 func (p *pieces) add(of, text []byte) {
 	l := p.find(of)
 	if l == nil {
@@ -30,18 +30,18 @@ func (p *pieces) add(of, text []byte) {
 	}
 }
 
-// take returns the last piece of a line with those before it.
+// take returns the last piece of a line joined to those before it.
 func (p *pieces) take(of, text []byte) []byte {
 	l := p.find(of)
 	if l == nil {
 		return text
 	}
 	whole := append(l.text, text...)
-	l.text = whole[:0] // written to again when the line has been read
+	l.text = whole[:0] // reused when the line has been read
 	return whole
 }
 
-// find returns the line that was begun under a name, nil for none.
+// find returns the line that was begun by a writer, nil for none.
 func (p *pieces) find(of []byte) *begunLine {
 	for i := range *p {
 		if l := &(*p)[i]; len(l.text) > 0 && bytes.Equal(l.of, of) {
@@ -51,7 +51,7 @@ func (p *pieces) find(of []byte) *begunLine {
 	return nil
 }
 
-// free returns the place for a line, the oldest one's where there are too many.
+// free returns a place for a line: the oldest line's if there are too many.
 func (p *pieces) free() *begunLine {
 	for i := range *p {
 		if len((*p)[i].text) == 0 {
@@ -69,8 +69,8 @@ func (p *pieces) free() *begunLine {
 	return &(*p)[len(*p)-1]
 }
 
-// appendTo appends the pieces to a state: the text alone where it has no name, as in
-// states of before, else a NUL and all of them.
+// appendTo appends the pieces to a state: the text alone if there is one piece without a
+// writer, as in states of older versions, else a NUL and all of them.
 func (p pieces) appendTo(b []byte) []byte {
 	var begun []begunLine
 	for _, l := range p {
@@ -91,7 +91,7 @@ func (p pieces) appendTo(b []byte) []byte {
 	return parsers.AppendBytes(b, list)
 }
 
-// set sets pieces to what appendTo wrote.
+// set sets pieces to the output of appendTo.
 func (p *pieces) set(d *parsers.StateReader) {
 	*p = nil
 	b := d.Bytes()

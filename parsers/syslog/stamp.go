@@ -6,9 +6,9 @@ import (
 	"mailfail/parsers"
 )
 
-// TimeOf returns the time that a line says it is of: in a header, in an object, or at
-// its beginning, as lines without a header have it; the zero time when it has none
-// there. loc, year and modified are those of NewReader.
+// TimeOf returns the time of a line: from a header, from an object, or from its
+// beginning, as in lines without a header; the zero time when there is none. loc, year
+// and modified are those of NewReader.
 func TimeOf(line []byte, loc *time.Location, year int, modified time.Time) time.Time {
 	r := NewReader(loc, year, modified, func(*parsers.Entry) bool { return false })
 	line = r.clean(line)
@@ -28,7 +28,7 @@ func TimeOf(line []byte, loc *time.Location, year int, modified time.Time) time.
 	}
 	o := &r.objects[0]
 	r.json.b = line[1:]
-	r.json.read(o, nil, 0) // what was cut off may be lacking
+	r.json.read(o, nil, 0) // the end of the object may be cut off
 	for _, c := range o.values(instant) {
 		if t, ok := r.timeOf(c.value, modified); ok {
 			return t

@@ -1,25 +1,24 @@
-// Package syslog takes off what stands before the messages of a mail server:
-// the headers of syslog and journald, and the envelopes that containers, log
-// shippers, grep and the like put around whole lines.
+// Package syslog strips the headers and envelopes of the messages of a mail server: the
+// headers of syslog and journald, and the envelopes that containers, log shippers, grep
+// and similar programs put around whole lines.
 //
 // # Headers and envelopes
 //
-// Nearly every line begins with a header of syslog: time, host, program, process
-// id. Read takes it off and does nothing else; no envelope costs such a line
-// anything. Where a header names no program that a format reads, or where there
-// is none, Inner and Unwrap take off envelopes in layers, in any nesting, until a
-// line stands there that a format reads. The kinds of envelopes are a table,
-// see envelopes.
+// Nearly every line begins with a syslog header: time, host, program, process id. Read
+// only strips this header, so that envelopes cost such a line nothing. If a header names
+// no program that a format reads, or if there is no header, Inner and Unwrap strip
+// envelopes in layers, in any nesting, until they reach a line that a format reads. The
+// kinds of envelopes are a table, see envelopes.
 //
-// The time of the innermost envelope that has one counts, and so do its host and
-// its program. A line of which nothing is known, but that has an envelope which
-// names a service or a container, is another program's.
+// The time, host and program of the innermost envelope that has one are used. If a line
+// is unknown, but an envelope of it names a service or a container, it belongs to another
+// program.
 //
 // # Entries of many lines
 //
-// journalctl -o export, verbose and json-pretty, and JSON of others that was
-// printed over many lines, give one entry for many lines, and octet counts or
-// an array of JSON several entries for one line; see Rest.
+// journalctl -o export, verbose and json-pretty, and other JSON that is printed over many
+// lines, give one entry for many lines. Octet counts or an array of JSON give several
+// entries for one line; see Rest.
 package syslog
 
 import (
@@ -30,57 +29,57 @@ import (
 	"mailfail/parsers"
 )
 
-// An Answer says what a line is.
+// An Answer is the kind of a line.
 type Answer uint8
 
 // The answers of a Reader.
 const (
-	Bare Answer = iota // no header and no known envelope: the whole line may be of a format
+	Bare Answer = iota // no header and no known envelope: the whole line may belong to a format
 	Line               // an entry of a program
-	// of an entry of many lines, or between entries (a heading of tail): of no interest by itself
+	// part of an entry of many lines, or between entries (a heading of tail): irrelevant
+	// by itself
 	Part
-	Other  // of another program or service: its envelope says so
-	Beside // not of a mail server, if others of its log are: services in the same container write so
-	Broken // the last line of an entry of many that says too little
-	Hollow // an object of JSON that holds no line, but arrays that may, see Rest
-	Odd    // of another program, but it looks like the line of a known one
+	Other  // written by another program or service, according to its envelope
+	Beside // irrelevant if other lines are of a mail server: services in the same container write so
+	Broken // the last line of an entry of many lines that lacks required fields
+	Hollow // a JSON object that contains no line, but arrays that may, see Rest
+	Odd    // written by another program, but it looks like the line of a known one
 )
 
-// A Reader takes off what stands before the messages of one source. It keeps
-// what it needs to find the years of dates without one, and entries that are not
-// yet whole.
+// A Reader strips the headers and envelopes of one source. It keeps the data that it
+// needs to find the years of dates without one, and entries that are not yet complete.
 type Reader struct {
 	known func(*parsers.Entry) bool
 
 	clock    parsers.Clock
 	year     yearGuess
 	modified time.Time
-	last     time.Time // in the last line that had one
+	last     time.Time // time of the last line that had one
 
 	journal journal
 	doc     document
-	pieces  pieces // of lines that a container runtime cut
-	line    []byte // that is unwrapped
-	name    []byte // of who wrote a piece of it
+	pieces  pieces // pieces of lines that a container runtime cut
+	line    []byte // the line that is unwrapped
+	name    []byte // name of the writer of a piece
 
 	json     jsonScanner
-	plain    []byte        // a line without colours, or a field without quoting
-	rest     []byte        // of the line, to be read next
-	probe    parsers.Entry // for the question known
-	steps    int           // left for the line
+	plain    []byte        // a line without colours, or a field without quotes
+	rest     []byte        // rest of the line, to be read next
+	probe    parsers.Entry // argument for known
+	steps    int           // steps left for the line
 	lost     int           // see Lost
-	descents int           // into the arrays of the line
-	extent   int           // of the first element of an array, 0 for lines of another kind
-	resting  bool          // Rest gave what is read
-	piece    bool          // the line is a piece of one
+	descents int           // number of descents into arrays of the line
+	extent   int           // length of the first element of an array, 0 for other lines
+	resting  bool          // Rest returned the line that is read
+	piece    bool          // the line is a piece of a longer one
 	layers   [maxLayers]parsers.Entry
 	objects  [maxLayers]object
 }
 
-// NewReader returns a Reader of a source. known reports whether an entry is one
-// of a format: by its program, or, without a program, by its whole message. year
-// is used for times without one; 0 infers it from modified, the time the source
-// was last written, and from the order of the lines.
+// NewReader returns a Reader of a source. known reports whether an entry belongs to a
+// format: by its program, or, without a program, by its whole message. year is used for
+// times without one; 0 infers it from modified, the time the source was last written, and
+// from the order of the lines.
 func NewReader(loc *time.Location, year int, modified time.Time, known func(*parsers.Entry) bool) *Reader {
 	r := &Reader{
 		known:    known,
@@ -91,12 +90,12 @@ func NewReader(loc *time.Location, year int, modified time.Time, known func(*par
 	return r
 }
 
-// Open reports whether an entry of many lines has begun: the next line belongs
-// to it if it can.
+// Open reports whether an entry of many lines has begun: the next line belongs to it if
+// possible.
 func (r *Reader) Open() bool { return r.journal.open || r.doc.open }
 
-// Rest returns what of the last line has to be read as a line of its own, nil
-// for nothing. The line is still needed then.
+// Rest returns the part of the last line that must be read as a line of its own, or nil.
+// If it is not nil, the last line must stay valid.
 func (r *Reader) Rest() []byte {
 	rest := r.rest
 	r.rest, r.resting = nil, rest != nil
@@ -106,7 +105,8 @@ func (r *Reader) Rest() []byte {
 	return rest
 }
 
-// Several reports whether what was read last is one of several entries of a line.
+// Several reports whether the entry that was read last is one of several entries of a
+// line.
 func (r *Reader) Several() bool { return r.rest != nil || r.resting }
 
 // Read reads the header of a line into e. Its answers are Line, Part, Broken and
@@ -149,7 +149,8 @@ func (r *Reader) begins(line []byte) bool {
 	return false
 }
 
-// more reads a line of the open entry. It returns Bare for one that is not.
+// more reads a line of the open entry. It returns Bare for a line that does not belong to
+// it.
 func (r *Reader) more(line []byte, e *parsers.Entry) Answer {
 	if r.doc.open {
 		return r.nextOfDocument(line, e)
@@ -157,23 +158,23 @@ func (r *Reader) more(line []byte, e *parsers.Entry) Answer {
 	return r.nextOfJournal(line, e)
 }
 
-// Lost returns how many lines that were Part turned out to be of an entry that says
-// nothing, besides the one that was Broken.
+// Lost returns how many lines that were Part belong to an entry without the required
+// fields, not counting the line that was Broken.
 func (r *Reader) Lost() int {
 	n := r.lost
 	r.lost = 0
 	return n
 }
 
-// End reads the entry that was not yet whole when the source ended; it reports
-// false when there is none.
+// End reads the entry that was not yet complete when the source ended; it returns false
+// when there is none.
 func (r *Reader) End(e *parsers.Entry) bool {
 	*e = parsers.Entry{}
 	return r.journal.open && r.journal.verbose && r.journal.entry(e) && r.joined(r.journal.piece(), e)
 }
 
-// Unwrap takes off the envelopes of a line that Read called Bare and that is not
-// of a format as it stands.
+// Unwrap strips the envelopes of a line for which Read returned Bare and which no format
+// reads as it is.
 func (r *Reader) Unwrap(line []byte, e *parsers.Entry) Answer {
 	r.reset()
 	line = r.clean(line)
@@ -192,7 +193,7 @@ func (r *Reader) Unwrap(line []byte, e *parsers.Entry) Answer {
 	return Hollow
 }
 
-// after returns how much of a line is behind its first element.
+// after returns the length of the part of a line after its first element.
 func (r *Reader) after(line []byte) int {
 	if r.extent == 0 {
 		return 0
@@ -200,8 +201,8 @@ func (r *Reader) after(line []byte) int {
 	return max(0, len(line)-r.extent)
 }
 
-// Inner takes off the envelopes within an entry whose program no format reads.
-// Its answers are Line, Other and Odd.
+// Inner strips the envelopes within an entry whose program no format reads. It returns
+// Line, Other or Odd.
 func (r *Reader) Inner(e *parsers.Entry) Answer {
 	if tells(e.Program) {
 		return Other
@@ -214,7 +215,7 @@ func (r *Reader) Inner(e *parsers.Entry) Answer {
 			return Line
 		}
 	}
-	// "lmtp(ann)<7><x>:" stands for the host
+	// "lmtp(ann)<7><x>:" is in the place of the host
 	if isDovecotLevel(program) && bytes.HasSuffix(e.Host, []byte(":")) {
 		if r.dovecot(bytes.TrimSuffix(outer.Host, []byte(":")), outer.Message, e) {
 			return Line
@@ -238,7 +239,7 @@ func (r *Reader) Inner(e *parsers.Entry) Answer {
 	return Other
 }
 
-// reset forgets what was put together for the line before.
+// reset forgets the state of the previous line.
 func (r *Reader) reset() {
 	r.piece, r.extent = false, 0
 	r.steps, r.rest, r.plain, r.json.buf = maxSteps, nil, r.plain[:0], r.json.buf[:0]
@@ -254,8 +255,8 @@ func (r *Reader) finish(e *parsers.Entry) {
 	}
 }
 
-// Likely returns the time that a line without one is taken to be of: that of the last
-// line with one, else that when the source was last written.
+// Likely returns the time to use for a line without one: that of the last line with a
+// time, else the time the source was last written.
 func (r *Reader) Likely() time.Time {
 	if !r.last.IsZero() {
 		return r.last
@@ -263,9 +264,8 @@ func (r *Reader) Likely() time.Time {
 	return r.modified
 }
 
-// clean returns a line without what crashes (NUL bytes), editors (a byte order
-// mark), journalctl -o json-seq (a record separator) and terminals (colours) put
-// into it.
+// clean returns a line without the additions of crashes (NUL bytes), editors (a byte
+// order mark), journalctl -o json-seq (a record separator) and terminals (colours).
 func (r *Reader) clean(line []byte) []byte {
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	if len(line) > 0 && (line[0] == 0 || line[0] == 0xef || line[0] == 0x1e) {
@@ -286,8 +286,8 @@ func (r *Reader) clean(line []byte) []byte {
 	return r.plain
 }
 
-// colour returns the length of the control sequence that b begins with
-// (ECMA-48 section 5.4), at least 1 for the byte itself.
+// colour returns the length of the control sequence at the beginning of b (ECMA-48
+// section 5.4), at least 1 for the escape byte itself.
 func colour(b []byte) int {
 	if len(b) < 2 || b[1] != '[' {
 		return min(len(b), 1)
@@ -300,8 +300,8 @@ func colour(b []byte) int {
 	return len(b)
 }
 
-// AppendTimes and AppendEntry append what r keeps to a state: what it needs to
-// find times, and the entry that is not yet whole.
+// AppendTimes appends the data that r needs to find times to a state; AppendEntry appends
+// the entry that is not yet complete.
 func (r *Reader) AppendTimes(b []byte) []byte {
 	for _, v := range []int{r.year.year, r.year.month, r.year.mday} {
 		b = binary.AppendUvarint(b, uint64(v))
@@ -309,14 +309,14 @@ func (r *Reader) AppendTimes(b []byte) []byte {
 	return binary.AppendVarint(b, r.clock.Last())
 }
 
-// AppendEntry is the second part of AppendTimes.
+// AppendEntry appends the entry that is not yet complete to a state.
 func (r *Reader) AppendEntry(b []byte) []byte {
 	b = r.journal.appendState(b)
 	b = r.doc.appendState(b)
 	return r.pieces.appendTo(b)
 }
 
-// SetTimes sets a new Reader to what AppendTimes wrote.
+// SetTimes sets a new Reader to the output of AppendTimes.
 func (r *Reader) SetTimes(d *parsers.StateReader) {
 	y := &r.year
 	y.year, y.month, y.mday = int(d.Uvarint()), int(d.Uvarint()), int(d.Uvarint())
@@ -329,8 +329,8 @@ func (r *Reader) SetTimes(d *parsers.StateReader) {
 	r.clock.SetLast(d.Varint())
 }
 
-// SetEntry sets a new Reader to what AppendEntry wrote. In states of version 1 there
-// are only entries of journalctl -o export. last is the time in the last line.
+// SetEntry sets a new Reader to the output of AppendEntry. States of version 1 contain
+// only entries of journalctl -o export. last is the time of the last line.
 func (r *Reader) SetEntry(d *parsers.StateReader, version byte, last time.Time) {
 	r.last = last
 	r.journal.setState(d, version)
@@ -340,7 +340,7 @@ func (r *Reader) SetEntry(d *parsers.StateReader, version byte, last time.Time) 
 	}
 }
 
-// unixMicro returns t in microseconds, 0 for no time.
+// unixMicro returns t in microseconds since 1970, 0 for the zero time.
 func unixMicro(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

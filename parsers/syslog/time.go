@@ -8,9 +8,9 @@ import (
 	"mailfail/parsers"
 )
 
-// timeAt reads the time at the beginning of b, in any of the layouts that stand
-// before lines, and returns its length. near is a time that stood before it, from
-// which a date without a year takes its own; zero when there was none.
+// timeAt reads the time at the beginning of b, in any of the layouts found before lines,
+// and returns its length. near is a time that came before it; a date without a year is
+// put into the year nearest to it. It is zero when there was none.
 //
 //	Nov 19 12:37:15.123              syslog
 //	2026 Nov 19 12:37:15             syslog with a year
@@ -99,8 +99,8 @@ func (r *Reader) digitTime(b []byte) (t time.Time, n int) {
 	return r.instant(day, second, nano), 11 + n
 }
 
-// yearThird reads a time with the year behind the day, "Nov 19 2026 12:37:15", of
-// which month and day are read.
+// yearThird reads a time with the year after the day, "Nov 19 2026 12:37:15", whose month
+// and day have been read.
 func (r *Reader) yearThird(b []byte, month, mday, n int) (time.Time, int) {
 	if len(b) < n+5 || b[n+4] != ' ' {
 		return time.Time{}, 0
@@ -129,7 +129,7 @@ func (r *Reader) yearFirst(b []byte) (t time.Time, n int) {
 	return r.instant(day, second, nano), 5 + n + m
 }
 
-// dateOf reads the day of "2026-11-19", with whatever between the numbers.
+// dateOf reads the day of "2026-11-19", with any characters between the numbers.
 func dateOf(b []byte) (day int, ok bool) {
 	year, ok1 := parsers.Digits(b[:4])
 	month, ok2 := parsers.Digits(b[5:7])
@@ -216,7 +216,7 @@ func (r *Reader) weekdayTime(b []byte) (t time.Time, n int) {
 	return r.instant(day, second, nano), start + n
 }
 
-// namedZone ends a time whose zone may stand apart, by name or number.
+// namedZone ends a time whose zone may follow after a blank, as a name or a number.
 func (r *Reader) namedZone(b []byte, n, day, second int, nano int64, start int) (time.Time, int) {
 	if len(b) > n+1 && b[n] == ' ' {
 		if offset, z := zone(b[n+1:]); z > 0 && z < len(b)-n-1 {
@@ -232,12 +232,12 @@ func (r *Reader) namedZone(b []byte, n, day, second int, nano int64, start int) 
 	return r.instant(day, second, nano), start + n
 }
 
-// unknownZone is the offset of a zone whose name is not in zoneNames: the time
-// is taken to be in the zone of the log.
+// unknownZone is the offset of a zone whose name is not in zoneNames: such a time is read
+// in the zone of the log.
 const unknownZone = 1 << 20
 
-// zoneNames are the abbreviations that date(1) and journalctl print, where they
-// have one meaning; in hours.
+// zoneNames are the abbreviations that date(1) and journalctl print, if they have only
+// one meaning; in hours east of UTC.
 var zoneNames = map[string]int{
 	"UTC": 0, "GMT": 0, "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3, "MSK": 3,
 	"EST": -5, "EDT": -4, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "AKST": -9,
@@ -307,7 +307,7 @@ func epoch(b []byte) (t time.Time, n int) {
 	return t, 0
 }
 
-// tai64n reads a TAI64N label; leap seconds are taken to be ten, as multilog does.
+// tai64n reads a TAI64N label. Like multilog, it takes the leap seconds to be ten.
 func tai64n(b []byte) (t time.Time, n int) {
 	if len(b) < 25 {
 		return t, 0
@@ -402,8 +402,7 @@ func monthDay(b []byte) (month, day, n int) {
 	return month, day, n + 1
 }
 
-// monthNumber returns the number of the month whose English abbreviation b
-// begins with, or 0.
+// monthNumber returns the number of the month whose English abbreviation begins b, or 0.
 func monthNumber(b []byte) int {
 	switch string(b[:3]) {
 	case "Jan":

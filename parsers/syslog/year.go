@@ -6,24 +6,24 @@ import (
 	"mailfail/parsers"
 )
 
-// Distances in days by which a date without a year may lie from that of the
-// line above it. A log goes on forward; what seems to go back by months went
-// on into the next year, and what seems to leap forward by most of a year is a
-// late line of the year before. Of what goes back by a season the time the log
-// was last written decides.
+// Distances in days between a date without a year and the date of the line above it. A
+// log goes forward in time. A date that seems to go back by months belongs to the next
+// year; one that seems to leap forward by most of a year is a late line of the year
+// before. If a date goes back by about a season, the modification time of the log
+// decides.
 const (
 	surelyNextYear = 180
 	maybeNextYear  = 90
 	lateLine       = 300
 )
 
-// yearGuess finds the years of dates that have none, such as those of classic
-// syslog, from their order and from the time the log was last written.
+// yearGuess finds the years of dates without one, such as those of classic syslog, from
+// their order and from the modification time of the log.
 type yearGuess struct {
-	given  int // the year of the first line as the user said it, or 0
+	given  int // the year of the first line as given by the user, or 0
 	newest int // day number after which no line can have been written
 
-	// Of the last line that was not out of order; year 0 before the first.
+	// Date of the last line that was not out of order; year 0 before the first.
 	year, month, mday int
 	number            int
 }
@@ -50,8 +50,8 @@ func (g *yearGuess) day(month, mday int) (int, bool) {
 	return number, ok
 }
 
-// yearOf returns the year of a date and whether its line is a late one, whose
-// date says nothing about the lines to come.
+// yearOf returns the year of a date and whether its line is late: such a line says
+// nothing about the year of the next lines.
 func (g *yearGuess) yearOf(month, mday int) (year int, late bool) {
 	if g.year == 0 {
 		return g.firstYear(month, mday), false
@@ -70,9 +70,9 @@ func (g *yearGuess) yearOf(month, mday int) (year int, late bool) {
 	return g.year, false
 }
 
-// leapYear returns the year of 29 February when the line before is in a year
-// without one: the next year if that has one, and else the latest that had
-// one, because then the lines before were taken for too young.
+// leapYear returns the year of 29 February when the line before is in a year without one:
+// the next year if that has one, else the latest earlier year that has one, because then
+// the years of the lines before were too late.
 func (g *yearGuess) leapYear() int {
 	if isDate(g.year+1, 2, 29) && g.month > 8 {
 		return g.year + 1
@@ -80,8 +80,8 @@ func (g *yearGuess) leapYear() int {
 	return withDate(g.year, -1, 2, 29)
 }
 
-// firstYear returns the latest year in which the first line of a log is not
-// younger than the log.
+// firstYear returns the latest year in which the first line of a log is not newer than
+// the log.
 func (g *yearGuess) firstYear(month, mday int) int {
 	if g.given != 0 {
 		return withDate(g.given, -1, month, mday)
@@ -93,7 +93,7 @@ func (g *yearGuess) firstYear(month, mday int) int {
 	return withDate(year, -1, month, mday)
 }
 
-// withDate returns the first year from year on, in steps, that has the date.
+// withDate returns the first year from year on, in steps of step, that has the date.
 func withDate(year, step, month, mday int) int {
 	for !isDate(year, month, mday) {
 		year += step
@@ -101,8 +101,8 @@ func withDate(year, step, month, mday int) int {
 	return year
 }
 
-// nearest returns the day number of a date without a year that lies nearest to
-// another day.
+// nearest returns the day number of a date without a year, in the year that brings it
+// nearest to another day.
 func nearest(month, mday int, to time.Time) (int, bool) {
 	day := int(to.Unix() / 86400)
 	best, found := 0, false
@@ -115,7 +115,7 @@ func nearest(month, mday int, to time.Time) (int, bool) {
 	return best, found
 }
 
-// isDate reports whether there is such a date.
+// isDate reports whether the date exists.
 func isDate(year, month, day int) bool {
 	_, ok := parsers.DayNumber(year, month, day)
 	return ok

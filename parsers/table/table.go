@@ -10,20 +10,19 @@ import (
 	"mailfail/parsers"
 )
 
-// maxColumns is more than any accounting file has, with room for headers of
-// messages that the configuration adds.
+// maxColumns is more than any accounting file has, and leaves room for message headers
+// that the configuration adds.
 const maxColumns = 128
 
-// A Table knows where the columns of a file are. Columns that the caller does not
-// name are skipped.
+// A Table maps the columns of a file to the wanted ones. It skips the others.
 type Table struct {
-	names     []string // of the wanted columns
-	places    []int    // of each of the wanted columns in a row, -1 when it has none
+	names     []string // names of the wanted columns
+	places    []int    // index of each wanted column in a row, -1 when the header lacks it
 	separator byte
-	header    []byte // the header that is in force
+	header    []byte // the present header
 
 	fields [][]byte
-	text   []byte // of fields with doubled quotes
+	text   []byte // text of fields with doubled quotes
 }
 
 // New returns a Table for the wanted columns.
@@ -35,8 +34,7 @@ func New(names ...string) *Table {
 	return t
 }
 
-// IsHeader reports whether a line consists of names of columns, and contains all of
-// the wanted ones.
+// IsHeader reports whether a line consists of column names, and contains all wanted ones.
 func IsHeader(line []byte, wanted ...string) bool {
 	line = clean(line)
 	if len(line) == 0 || parsers.IsDigit(line[0]) {
@@ -54,8 +52,8 @@ func IsHeader(line []byte, wanted ...string) bool {
 	return true
 }
 
-// isNames reports whether a line holds only characters of names and separators: a
-// row has a time, an address or a code.
+// isNames reports whether a line contains only characters of names and separators: a row
+// would contain a time, an address or a code.
 func isNames(line []byte, separator byte) bool {
 	for _, c := range line {
 		switch {
@@ -79,7 +77,7 @@ func hasName(line []byte, separator byte, name string) bool {
 	return false
 }
 
-// separatorOf returns the first character behind the first name.
+// separatorOf returns the first character after the first name, 0 without one.
 func separatorOf(line []byte) byte {
 	i := 0
 	for i < len(line) && (parsers.IsAlnum(line[i]) || line[i] == '_' || line[i] == '-' || line[i] == '"') {
@@ -96,8 +94,8 @@ func clean(line []byte) []byte {
 	return bytes.TrimPrefix(bytes.TrimSuffix(line, []byte("\r")), []byte("\xef\xbb\xbf"))
 }
 
-// SetHeader sets the header. It reports false for a line that cannot be split. Names
-// are known in any case: those of header fields are as the configuration spells them.
+// SetHeader sets the header. It returns false for a line that cannot be split. Names
+// match in any case: those of header fields are spelled as in the configuration.
 func (t *Table) SetHeader(line []byte) bool {
 	line = clean(line)
 	t.separator = separatorOf(line)
@@ -117,17 +115,17 @@ func (t *Table) SetHeader(line []byte) bool {
 	return true
 }
 
-// Header returns the header that is in force, empty when there is none.
+// Header returns the present header, empty when there is none.
 func (t *Table) Header() []byte { return t.header }
 
-// Row reads a row. It reports false for one that cannot be split, and before a
-// header was set.
+// Row reads a row. It returns false for a row that cannot be split, and before a header
+// was set.
 func (t *Table) Row(line []byte) bool {
 	return len(t.header) > 0 && t.split(clean(line))
 }
 
-// Field returns the value of the i-th of the wanted columns, nil when the row has
-// none. It is valid until the next row.
+// Field returns the value of the i-th wanted column, nil when the row lacks it. It is
+// valid until the next row.
 func (t *Table) Field(i int) []byte {
 	place := t.places[i]
 	if place < 0 || place >= len(t.fields) {
@@ -136,7 +134,8 @@ func (t *Table) Field(i int) []byte {
 	return bytes.TrimSpace(t.fields[place])
 }
 
-// split sets t.fields.
+// split sets t.fields. It returns false for a line with an unclosed quote or too many
+// fields.
 func (t *Table) split(line []byte) bool {
 	t.fields, t.text = t.fields[:0], t.text[:0]
 	for len(t.fields) < maxColumns {
@@ -153,8 +152,8 @@ func (t *Table) split(line []byte) bool {
 	return false
 }
 
-// next returns the first field of a line, nil for one in quotes that does not end,
-// and whether there are more.
+// next returns the first field of a line and whether there are more. field is nil for a
+// quoted field that does not end.
 func (t *Table) next(line []byte) (field, rest []byte, more bool) {
 	if len(line) > 0 && line[0] == '"' {
 		return t.quoted(line[1:])
@@ -165,7 +164,7 @@ func (t *Table) next(line []byte) (field, rest []byte, more bool) {
 	return line[:len(line):len(line)], nil, false
 }
 
-// quoted reads a field behind its opening quote.
+// quoted reads a field after its opening quote.
 func (t *Table) quoted(line []byte) (field, rest []byte, more bool) {
 	i := bytes.IndexByte(line, '"')
 	if i < 0 {
@@ -186,7 +185,7 @@ func (t *Table) quoted(line []byte) (field, rest []byte, more bool) {
 	return field, rest[1:], true
 }
 
-// doubled is quoted for a field with doubled quotes.
+// doubled reads a quoted field that contains doubled quotes.
 func (t *Table) doubled(line []byte) (field, rest []byte) {
 	start := len(t.text)
 	for {

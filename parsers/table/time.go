@@ -7,10 +7,10 @@ import (
 	"mailfail/parsers"
 )
 
-// Time reads a time as accounting files have it: seconds since 1970, or a date and
-// a time with or without an offset from UTC, both with or without a fraction. One
-// without an offset is read by clock, and is zero when that is nil. It is zero for
-// anything else.
+// Time reads a time in the forms of accounting files: seconds since 1970, or a date and a
+// time with or without an offset from UTC, both with or without a fraction. clock
+// converts a time without an offset; if clock is nil, the result is zero. The result is
+// zero for any other text.
 //
 //	1795329600.5
 //	2026-11-22 06:40:00+0100
@@ -54,7 +54,7 @@ func Time(b []byte, clock *parsers.Clock) time.Time {
 	return time.Unix(clock.Instant(day, min(second, 86399)), nanos).UTC()
 }
 
-// fraction takes the fraction of a second that may begin b, in nanoseconds.
+// fraction reads the fraction of a second at the beginning of b, if any, in nanoseconds.
 func fraction(b []byte) (nanos int64, rest []byte) {
 	if len(b) == 0 || b[0] != '.' {
 		return 0, b
@@ -66,7 +66,7 @@ func fraction(b []byte) (nanos int64, rest []byte) {
 	return nanos, b[i:]
 }
 
-// offsetOf reads Z, +0100, -01:00, " +0100" in seconds.
+// offsetOf reads Z, +0100, -01:00 or " +0100" and returns seconds east of UTC.
 func offsetOf(b []byte) (int, bool) {
 	if len(b) > 0 && b[0] == ' ' {
 		b = b[1:]
