@@ -1,25 +1,26 @@
-// Package bounces reads bounce messages as they lie in a mailbox: mbox files, the
-// files of a Maildir, saved messages. What is in a message is found by the code that
-// explain reads it with (package dsn).
+// Package bounces reads bounce messages in a mailbox: mbox files, the files of a
+// Maildir, saved messages. Package dsn reads the contents of a message, as for the
+// command explain.
 //
-// # What a message becomes
+// # Records of a message
 //
 // Each recipient that the message reports as failed is a failed attempt at the time
-// of the message's Date, in the words of the server that refused it. One that is
-// reported as delayed is a deferral. The host is the one that reports: the server
-// that sent the mail, or, when that had handed the mail over, one behind it that
-// could not deliver what it had accepted. No log of the sending server has that.
+// of the message's Date, in the words of the server that refused it. A recipient that
+// it reports as delayed is a deferral. The host is the server that reports: the server
+// that sent the mail, or, when that had handed the mail over, a server behind it that
+// could not deliver the mail it had accepted. No log of the sending server contains
+// the latter.
 //
-// A message is known by the Message-ID of what was returned, so that a bounce that
-// lies in two folders counts once. What a log has too counts there.
+// The Message-ID of the returned message identifies it, so a bounce in two folders
+// counts once. An attempt that a log contains too counts there.
 //
 // A complaint (ARF, RFC 5965) is a complaint of its recipient.
 //
-// # What a mailbox does not say
+// # Missing from a mailbox
 //
-// What was delivered. A bounce that is plain text, without parts, and returns no
-// header, ends only where the next message of the mbox begins, or with the last file
-// of a report.
+// A mailbox does not contain the delivered mail. A bounce that is plain text, without
+// parts, and returns no header, ends only where the next message of the mbox begins,
+// or with the last file of a report.
 package bounces
 
 import (
@@ -50,7 +51,7 @@ func init() {
 	})
 }
 
-// claim recognises the line that begins a message: that of an mbox, or the first
+// claim recognizes the first line of a message: the From line of an mbox, or the first
 // field that a delivery agent or a mail program writes.
 func claim(e *parsers.Entry) parsers.Claim {
 	if e.Host == nil && begins(e.Message) {
@@ -59,7 +60,7 @@ func claim(e *parsers.Entry) parsers.Claim {
 	return parsers.NotMine
 }
 
-// firsts are fields, in lower case, with which messages begin when they are stored.
+// firsts are the fields, in lower case, with which stored messages begin.
 var firsts = [][]byte{
 	[]byte("return-path: <"), []byte("delivered-to: "), []byte("x-original-to: "), []byte("received: from "),
 	[]byte("received: by "),
@@ -83,14 +84,15 @@ func begins(line []byte) bool {
 	return false
 }
 
-// isEnvelope recognises the line between two messages of an mbox:
+// isEnvelope recognizes the line before each message of an mbox:
 //
 //	From MAILER-DAEMON  Sun Nov 22 06:40:00 2026
 func isEnvelope(line []byte) bool {
 	return parsers.Has(line, "From ") && !envelopeTime(line).IsZero()
 }
 
-// envelopeTime returns the time in such a line, zero when there is none.
+// envelopeTime returns the time in such a line, read as UTC because the line has no
+// zone; it is zero when there is none.
 func envelopeTime(line []byte) time.Time {
 	_, date, _ := bytes.Cut(line[len("From "):], []byte(" "))
 	date = bytes.TrimSpace(date)
@@ -104,25 +106,26 @@ func envelopeTime(line []byte) time.Time {
 	return t
 }
 
-// maxHeld bounds what is kept of a message. Reports stand before what is returned.
+// maxHeld limits how many bytes of a message the parser keeps. Reports come before the
+// returned message, so they are within it.
 const maxHeld = 256 << 10
 
-// phase says where in a message the last line was.
+// phase is the part of a message that contains the last line.
 type phase uint8
 
 const (
-	between phase = iota // of an mbox, or after the last part
+	between phase = iota // between messages, or after the last part
 	header
 	body
 	copied // the header of the message that a bounce without parts returns
-	rest   // of a bounce that was reported
+	rest   // the rest of a bounce whose recipients were reported
 	numPhases
 )
 
-// A parser puts messages together.
+// A parser joins lines to messages.
 type parser struct {
 	phase    phase
-	held     []byte // the message, up to maxHeld
+	held     []byte // the message, up to maxHeld bytes
 	blank    bool   // the last line was blank
 	boundary []byte // line that ends the last part, nil for a message without parts
 	rec      parsers.Record
@@ -163,7 +166,7 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 	return parsers.Understood
 }
 
-// begin reads a line outside of messages.
+// begin reads a line outside messages.
 func (p *parser) begin(line []byte) parsers.Result {
 	switch {
 	case len(line) == 0:
@@ -176,8 +179,8 @@ func (p *parser) begin(line []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// field reads a line of a header. Where one is not, this was no message, but a line
-// of some log that looks like a field.
+// field reads a line of a header. When the line is not a field, the lines before were
+// not a message, but lines of a log that look like fields.
 func (p *parser) field(line []byte) parsers.Result {
 	switch {
 	case len(line) == 0:
@@ -198,8 +201,8 @@ func isField(line []byte) bool {
 	return i > 0 && i < 80 && bytes.IndexByte(line[:i], ' ') < 0
 }
 
-// copy reads a line of a returned message. Its header ends what a bounce without
-// parts reports: nothing may follow in the file.
+// copy reads a line of a returned message. At the end of its header copy reports the
+// recipients of a bounce without parts, because the file may end there.
 func (p *parser) copy(line []byte, emit func(*parsers.Record)) {
 	p.hold(line)
 	if len(line) > 0 {
@@ -207,7 +210,7 @@ func (p *parser) copy(line []byte, emit func(*parsers.Record)) {
 		return
 	}
 	if p.blank {
-		return // before the header
+		return // a blank line before the header
 	}
 	p.report(emit)
 	p.release()
@@ -224,7 +227,7 @@ func (p *parser) release() {
 	p.held, p.phase, p.blank, p.boundary = p.held[:0], between, false, nil
 }
 
-// boundaryOf returns the line that ends the last part of a message, nil for one
+// boundaryOf returns the line that ends the last part of a message, nil for a message
 // without parts.
 func boundaryOf(head []byte) []byte {
 	m := readHeader(head)
@@ -238,7 +241,8 @@ func boundaryOf(head []byte) []byte {
 	return []byte("--" + params["boundary"] + "--")
 }
 
-// readHeader reads the header of a held message, nil when it is broken.
+// readHeader reads the header of a held message; it returns nil when the header is
+// malformed.
 func readHeader(held []byte) *mail.Message {
 	if parsers.Has(held, "From ") {
 		_, held, _ = bytes.Cut(held, []byte("\n"))
@@ -250,7 +254,7 @@ func readHeader(held []byte) *mail.Message {
 	return m
 }
 
-// end ends the message that is held, and emits what it reports.
+// end ends the held message, and emits the recipients that it reports.
 func (p *parser) end(emit func(*parsers.Record)) {
 	if p.phase == body || p.phase == copied {
 		p.report(emit)
@@ -258,7 +262,8 @@ func (p *parser) end(emit func(*parsers.Record)) {
 	p.release()
 }
 
-// report emits the recipients that the held message reports.
+// report emits an attempt for each recipient that the held message reports, or its
+// complaint. Other messages emit nothing.
 func (p *parser) report(emit func(*parsers.Record)) {
 	head := readHeader(p.held)
 	if head == nil {
@@ -295,7 +300,8 @@ func (p *parser) report(emit func(*parsers.Record)) {
 	}
 }
 
-// complain makes the record a complaint. Who reports it is the domain of its sender.
+// complain sets the fields of a complaint. The domain of the report's sender is the
+// relay.
 func (p *parser) complain(head *mail.Message, f *dsn.Feedback) {
 	r := &p.rec
 	r.Kind = parsers.Complaint
@@ -310,8 +316,9 @@ func (p *parser) complain(head *mail.Message, f *dsn.Feedback) {
 	}
 }
 
-// timeOf returns the time of a message: its Date, else that of the mbox. Anybody may
-// have written the Date; the mbox was written here, in an unknown zone.
+// timeOf returns the time of a message: its Date, else the time of the mbox. A stranger
+// may have written the Date, so a Date more than a day after the time of the mbox, which
+// this host wrote in an unknown zone, does not count.
 func (p *parser) timeOf(head *mail.Message) time.Time {
 	var arrived time.Time
 	first, _, _ := bytes.Cut(p.held, []byte("\n"))
@@ -324,8 +331,8 @@ func (p *parser) timeOf(head *mail.Message) time.Time {
 	return arrived
 }
 
-// nameOf returns what the returned message is known by: its Message-ID, else that of
-// the bounce, else a hash.
+// nameOf returns the id of the returned message: its Message-ID, else the Message-ID of
+// the bounce, else a hash of the bounce.
 func (p *parser) nameOf(head *mail.Message, m *dsn.Message) []byte {
 	id := m.OriginalID()
 	if id == "" {
@@ -339,8 +346,8 @@ func (p *parser) nameOf(head *mail.Message, m *dsn.Message) []byte {
 	return strconv.AppendUint(nil, h.Sum64(), 36)
 }
 
-// recipient sets what is reported of a recipient. It reports false when nothing
-// failed.
+// recipient sets the attempt for a recipient. It returns false when the report is not
+// about a failure or a delay, or names no valid address.
 func (p *parser) recipient(f dsn.Recipient) bool {
 	r := &p.rec
 	r.Outcome, r.Final = registry.OutcomeFailed, registry.StatePending
@@ -369,8 +376,8 @@ func (p *parser) recipient(f dsn.Recipient) bool {
 	return true
 }
 
-// withoutType returns a diagnostic without its type, where that says that it is the
-// reply of a server.
+// withoutType returns a diagnostic without the type smtp, which marks the reply of a
+// server.
 func withoutType(s string) string {
 	if kind, reply, ok := strings.Cut(s, ";"); ok && strings.EqualFold(strings.TrimSpace(kind), "smtp") {
 		return strings.TrimSpace(reply)
@@ -378,9 +385,9 @@ func withoutType(s string) string {
 	return s
 }
 
-// isBounce reports whether a message reports a failure: it has a report, or no
-// sender, or a subject and a sender that such messages have. People quote replies in
-// other mail.
+// isBounce reports whether a message reports a failure: it has a report, the field
+// X-Failed-Recipients, a null sender, or the From of such messages. Other mail does not
+// count, because people quote replies in it.
 func isBounce(head *mail.Message, m *dsn.Message) bool {
 	kind, params, _ := mime.ParseMediaType(head.Header.Get("Content-Type"))
 	if kind == "multipart/report" {

@@ -8,16 +8,16 @@ import (
 
 const stateVersion = 1
 
-// Open reports whether a line is within the body of a message.
+// Open reports whether the last line was inside the body of a message.
 func (p *parser) Open() bool { return p.phase >= body }
 
-// End reads the message that was held.
+// End ends the held message, and emits the recipients that it reports.
 func (p *parser) End(emit func(*parsers.Record)) parsers.Result {
 	p.end(emit)
 	return parsers.Understood
 }
 
-// AppendBinary appends the message that is not yet whole.
+// AppendBinary appends the held message.
 func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 	if p.phase == between {
 		return b, nil

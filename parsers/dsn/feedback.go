@@ -8,21 +8,22 @@ import (
 	"github.com/emersion/go-message/textproto"
 )
 
-// Feedback is what a complaint reports (RFC 5965).
+// Feedback is a complaint (RFC 5965).
 type Feedback struct {
-	Type      string // abuse, fraud …
+	Type      string // abuse, fraud …, in lower case
 	Sender    string // of the envelope, without angle brackets
-	HasSender bool
+	HasSender bool   // the report names the sender, which may be null
 	Recipient string // "" when the report hides it
-	Reporter  string // server that reports, "" when it is not named
+	Reporter  string // server that reports, "" when the report does not name it
 }
 
-// Feedback returns the complaint that the message is, nil when it is not a complaint.
+// Feedback returns the complaint in the message, nil when it is not a complaint.
 func (b *Message) Feedback() *Feedback { return b.feedback }
 
-// readFeedback reads the fields of a message/feedback-report part.
+// readFeedback reads the fields of a message/feedback-report part; it returns nil when
+// the part has no type.
 func readFeedback(r io.Reader) *Feedback {
-	h, _ := textproto.ReadHeader(bufio.NewReader(r)) // what came before an error counts
+	h, _ := textproto.ReadHeader(bufio.NewReader(r)) // the fields before an error count
 	f := &Feedback{
 		Type:      strings.ToLower(strings.TrimSpace(h.Get("Feedback-Type"))),
 		Sender:    strings.Trim(h.Get("Original-Mail-From"), "<> "),

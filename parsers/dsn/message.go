@@ -12,16 +12,16 @@ import (
 	"sync"
 
 	"github.com/emersion/go-message"
-	_ "github.com/emersion/go-message/charset" // bounces come in many
+	_ "github.com/emersion/go-message/charset" // bounces come in many charsets
 	"github.com/emersion/go-message/textproto"
 
 	"mailfail/registry"
 )
 
-// Bounce messages come from strangers, so what is read of one is bounded. MaxMessage
-// is for who reads one from a file.
+// Limits for bounce messages, because strangers write them. Callers that read a
+// message from a file apply MaxMessage.
 const (
-	MaxMessage    = 16 << 20 // of the whole message
+	MaxMessage    = 16 << 20 // bytes of the whole message
 	maxPart       = 256 << 10
 	maxDepth      = 8
 	maxParts      = 100
@@ -30,8 +30,8 @@ const (
 	maxAddress    = 512
 )
 
-// queueIDs find the name that the host which made a bounce gave the message:
-// Postfix says it, others wrote it into the returned header.
+// queueIDs find the queue id of the message on the host that generated the bounce:
+// Postfix reports it in a field, others wrote it into the returned header.
 var queueIDs = sync.OnceValue(func() []*regexp.Regexp {
 	return []*regexp.Regexp{
 		regexp.MustCompile(`(?mi)^X-Postfix-Queue-ID:[ \t]*([0-9A-Za-z]{5,20})\r?$`),
@@ -40,15 +40,14 @@ var queueIDs = sync.OnceValue(func() []*regexp.Regexp {
 	}
 })
 
-// receivedID finds the ids that servers gave a message, which their fields Received
-// have.
+// receivedID finds the ids that servers gave a message, in their Received fields.
 var receivedID = lazy(`(?mi)^[ \t>]*Received:[^;]{0,500}?\sid ([0-9A-Za-z][0-9A-Za-z._-]{4,40})`)
 
-// maxIDs is how many servers a message goes through at most.
+// maxIDs is the maximum number of Received fields that QueueIDs reads.
 const maxIDs = 16
 
-// QueueIDs returns the ids that servers gave the message that a bounce is about,
-// as far as the bounce has them.
+// QueueIDs returns the ids that servers gave the returned message, as far as the bounce
+// contains them.
 func (b *Message) QueueIDs() (ids []string) {
 	add := func(id []byte) {
 		if !slices.Contains(ids, string(id)) {
@@ -65,8 +64,8 @@ func (b *Message) QueueIDs() (ids []string) {
 	return ids
 }
 
-// QueueID returns the queue id of the message that a bounce is about, "" when
-// the bounce does not say.
+// QueueID returns the queue id of the returned message on the host that generated the
+// bounce, "" when the bounce does not contain it.
 func (b *Message) QueueID() string {
 	data := b.data[:min(len(b.data), maxPart)]
 	for _, re := range queueIDs() {
@@ -77,7 +76,7 @@ func (b *Message) QueueID() string {
 	return ""
 }
 
-// mboxLine begins a message in an mbox file.
+// mboxLine is the line before a message in an mbox file.
 var mboxLine = lazy(`\A>?From [^\n]*\n`)
 
 // looksLikeMessage reports whether data begins with two header fields or more.
@@ -102,28 +101,29 @@ var headerField = lazy(`^[!-9;-~]+:`)
 
 // Recipient is a recipient as a bounce message reports it.
 type Recipient struct {
-	Address    string
-	Final      string // the address that the reporting server had, where it is another
-	Action     string // failed, delayed, delivered …; "" when only a text says so
-	Status     string
-	Remote     string // the server that refused it
-	Diagnostic string // in its words, or in those of the server that reports
+	Address    string // the original address, where the report names it
+	Final      string // the address at the reporting server, where Address is the original one
+	Action     string // failed, delayed, delivered …; "" when only a text reports it
+	Status     string // enhanced code
+	Remote     string // the server that refused the recipient
+	Diagnostic string // words of that server, or of the server that reports
 }
 
-// Message is what a bounce message says.
+// Message is a bounce message, or a text.
 type Message struct {
 	// IsMessage is false for a text without a header.
 	IsMessage bool
 
 	data     []byte
-	reports  []Recipient // of message/delivery-status parts
-	feedback *Feedback   // of a message/feedback-report part
-	text     string      // of the parts for humans
+	reports  []Recipient // from message/delivery-status parts
+	feedback *Feedback   // from a message/feedback-report part
+	text     string      // from the parts for humans
 	header   message.Header
-	parts    int
+	parts    int // number of parts that read has visited
 }
 
-// Read reads a message as mail programs save it, or a text.
+// Read reads a message in the form in which mail programs save it, or a text. It reads
+// malformed messages as far as possible.
 func Read(data []byte) *Message {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	data = mboxLine().ReplaceAll(data, nil)
@@ -139,8 +139,8 @@ func Read(data []byte) *Message {
 // Subject returns the subject of the message.
 func (b *Message) Subject() string { return b.header.Get("Subject") }
 
-// read walks through the message. What cannot be decoded is skipped: the rest
-// may hold the answer.
+// read reads the parts of the message. It skips parts that it cannot decode, because
+// the others may contain the cause.
 func (b *Message) read(data []byte) {
 	e, err := message.Read(bytes.NewReader(data))
 	if e == nil || err != nil && !message.IsUnknownCharset(err) && !message.IsUnknownEncoding(err) {
@@ -149,7 +149,7 @@ func (b *Message) read(data []byte) {
 	}
 	b.header = e.Header
 	b.part(e, 0)
-	if b.text == "" && len(b.reports) == 0 { // a broken structure: all of the body
+	if b.text == "" && len(b.reports) == 0 { // the structure is malformed: take the whole body
 		if i := bytes.Index(data, []byte("\n\n")); i >= 0 {
 			b.text = string(data[i:min(len(data), i+maxPart)])
 		}
@@ -190,8 +190,8 @@ func (b *Message) part(e *message.Entity, depth int) {
 	}
 }
 
-// inner reads a bounce that another system sent on as an attachment, where
-// that system says nothing of its own.
+// inner reads a bounce that another system forwarded as an attachment, unless that
+// system reports recipients itself.
 func (b *Message) inner(e *message.Entity, depth int) {
 	if len(b.reports) > 0 || len(readText(b.text)) > 0 {
 		return
@@ -205,8 +205,8 @@ func (b *Message) inner(e *message.Entity, depth int) {
 	}
 }
 
-// reportInText reads a delivery report that stands in the text, because the
-// structure of the message is broken.
+// reportInText reads a delivery report inside the text of a message whose structure is
+// malformed.
 func reportInText(text string) (list []Recipient) {
 	i := strings.Index(text, "\nReporting-MTA:")
 	if i < 0 {
@@ -220,9 +220,9 @@ func reportInText(text string) (list []Recipient) {
 	return list
 }
 
-// readAll reads a part as far as it can be read.
+// readAll reads up to maxPart bytes of a part.
 func readAll(r io.Reader) string {
-	data, _ := io.ReadAll(io.LimitReader(r, maxPart)) // what came before an error counts
+	data, _ := io.ReadAll(io.LimitReader(r, maxPart)) // the bytes before an error count
 	return strings.ReplaceAll(string(data), "\r\n", "\n")
 }
 
@@ -233,15 +233,15 @@ var (
 		"&#39;", "'", "&#8203;", "")
 )
 
-// plain takes the tags out of HTML, well enough to find a reply in it.
+// plain removes the tags from HTML, well enough to find a reply in it.
 func plain(s string) string {
 	s = htmlBreak().ReplaceAllString(withoutCode(s), "\n")
 	return entities.Replace(htmlTag().ReplaceAllString(s, ""))
 }
 
-// withoutCode takes out what stands between <style> or <script> and its end.
-// Without an end it is all of the rest, as a browser has it; that also keeps
-// the time in proportion to the length.
+// withoutCode removes the text between <style> or <script> and its end tag. Without an
+// end tag it removes all of the rest, as browsers do; that also keeps the time
+// proportional to the length.
 func withoutCode(s string) string {
 	var b strings.Builder
 	for {
@@ -266,7 +266,7 @@ func withoutCode(s string) string {
 		if end < 0 {
 			return b.String()
 		}
-		s = s[end:] // the tag at the end is taken out with the others
+		s = s[end:] // plain removes the end tag with the others
 	}
 }
 
@@ -274,7 +274,8 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// indexFold returns where a tag begins in s, in any case, -1 where it does not.
+// indexFold returns the offset of a tag in s, in upper or lower case, -1 when there is
+// none.
 func indexFold(s, tag string) int {
 	for from := 0; ; from++ {
 		i := strings.IndexByte(s[from:], '<')
@@ -287,11 +288,11 @@ func indexFold(s, tag string) int {
 	}
 }
 
-// original begins the returned message in the text of a bounce.
+// original is the line before the returned message in the text of a bounce.
 var original = lazy(`(?mi)^-+ ?(?:Below this line is a copy of the message|This is a copy of (?:the|your) message.*|Original message|The header of the original message.*|Returned message|Unsent message follows|Message (?:header|text|body) follows).*$`)
 
-// IsReturned reports whether a line stands between the text of a bounce and the
-// message that it returns.
+// IsReturned reports whether a line separates the text of a bounce from the returned
+// message.
 func IsReturned(line []byte) bool {
 	return bytes.HasPrefix(line, []byte("-")) && original().Match(line)
 }
@@ -303,8 +304,8 @@ func withoutOriginal(s string) string {
 	return s
 }
 
-// readReport reads the recipients of a delivery-status part: groups of fields,
-// the first of which is about the message (RFC 3464 section 2.1).
+// readReport reads the recipients of a delivery-status part. It consists of groups of
+// fields; the first group is about the message (RFC 3464 section 2.1).
 func readReport(r io.Reader) []Recipient {
 	var list []Recipient
 	br := bufio.NewReader(r)
@@ -346,14 +347,14 @@ func typed(s string) string {
 	return strings.Trim(strings.TrimSpace(s), "<>()")
 }
 
-// hostOf returns the host of a Remote-MTA field, which some systems follow
-// with a remark: "dns; mx.b (192.0.2.1, the server for the domain)".
+// hostOf returns the host of a Remote-MTA field. Some systems write a remark after it:
+// "dns; mx.b (192.0.2.1, the server for the domain)".
 func hostOf(s string) string {
 	host, _, _ := strings.Cut(typed(s), " ")
 	return host
 }
 
-// Cut shortens a diagnostic to what is kept of one.
+// Cut shortens a diagnostic to 4 KiB.
 func Cut(s string) string {
 	if len(s) > maxDiagnostic {
 		s = s[:maxDiagnostic]
@@ -361,9 +362,10 @@ func Cut(s string) string {
 	return s
 }
 
-// Recipients joins the delivery report with the text for humans, which often
-// says more: a report without a diagnostic, or "X-Unix; 255", or one line of a
-// reply that has several.
+// Recipients returns the recipients of the delivery report, with causes from the text
+// for humans where that contains more: the report may have no diagnostic, or "X-Unix;
+// 255", or one line of a reply of several lines. Without a report it returns the
+// recipients of the text.
 func (b *Message) Recipients() []Recipient {
 	told := readText(b.text)
 	if len(b.reports) == 0 && len(told) == 0 {
@@ -413,7 +415,7 @@ func wordy(s string) bool {
 
 var words = lazy(`[A-Za-z]{3,}`)
 
-// complete adds to recipients without an address the one the header names.
+// complete sets the address of recipients without one, from the header or the text.
 func (b *Message) complete(list []Recipient) {
 	for i := range list {
 		if list[i].Address == "" {
@@ -427,8 +429,8 @@ func (b *Message) complete(list []Recipient) {
 
 var anyAddress = lazy(`<([^\s<>@]+@[^\s<>@]+)>`)
 
-// findRecipient returns the text about an address; when the report has one
-// recipient and the text too, they are the same.
+// findRecipient returns the recipient of the text with an address, nil when there is
+// none. When the report and the text have one recipient each, they are the same.
 func findRecipient(told []Recipient, address string, reports int) *Recipient {
 	for i := range told {
 		if address != "" && strings.EqualFold(told[i].Address, address) {
@@ -441,11 +443,10 @@ func findRecipient(told []Recipient, address string, reports int) *Recipient {
 	return nil
 }
 
-// maxProse is how many lines of a text for humans are looked through.
+// maxProse is the maximum number of lines that Prose yields.
 const maxProse = 60
 
-// Prose yields the lines for humans before the returned message, as far as anybody
-// reads them.
+// Prose yields the lines for humans before the returned message, at most maxProse.
 func (b *Message) Prose() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		n := 0
@@ -457,9 +458,9 @@ func (b *Message) Prose() iter.Seq[string] {
 	}
 }
 
-// Answer is what is explained when no recipient was found: the first line
-// with a reply or a known phrase. Prose without them is full of words that
-// rules would take for something else.
+// Answer returns the first line with a reply or a known phrase, "" when there is none;
+// explain uses it when a message reports no recipient. Other lines do not count, because
+// rules would misread many of their words.
 func (b *Message) Answer() string {
 	for line := range strings.Lines(b.text) {
 		line = strings.TrimSpace(line)
@@ -474,8 +475,8 @@ func lazy(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
 
-// Quoted returns the part of a log line that another server said, or the text
-// itself.
+// Quoted returns the reply of another server that a log line quotes, or the text
+// itself when it quotes none.
 func Quoted(text string) string {
 	if r := registry.ParseReply([]byte(text)); r.Code != 0 {
 		return text
@@ -506,7 +507,7 @@ func Quoted(text string) string {
 // RCPT TO:<a@b>: host x [192.0.2.1]: 550 …" and its older forms.
 var eximQuote = lazy(`(?:SMTP|LMTP) error from remote .{0,400}?: (?:host \S+ \[[^\]]*\]\S* )?([2-5][0-9][0-9][ -].*)`)
 
-// embedded finds a reply anywhere by the two codes together.
+// embedded finds a reply anywhere in a text by its two adjacent codes.
 var embedded = lazy(`\b[45][0-9][0-9][ -]#?[45]\.[0-9]{1,3}\.[0-9]{1,3}\b`)
 
 // Header returns the value of a field of the message's header.
@@ -520,8 +521,8 @@ func (b *Message) Reporter() string {
 	return ""
 }
 
-// OriginalID returns the Message-ID of the message that a bounce is about, "" when
-// the bounce does not have its header.
+// OriginalID returns the Message-ID of the returned message, with its angle brackets, ""
+// when the bounce does not contain it.
 func (b *Message) OriginalID() string {
 	if m := originalID().FindSubmatch(b.body()); m != nil {
 		return string(m[1])

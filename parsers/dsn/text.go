@@ -25,9 +25,9 @@ import (
 //	Remote Server returned '550 5.1.1 RESOLVER.ADR.RecipNotFound; not found'
 //	#550 5.1.1 RESOLVER.ADR.RecipNotFound; not found ##
 //
-// readText finds the recipients of all of them in one go: a line that begins
-// with an address opens a recipient, and what follows belongs to it until a
-// blank line behind some text, or the next address.
+// readText finds the recipients of all of them in one pass: a line that begins
+// with an address opens a recipient, and the text after it belongs to that recipient
+// until a blank line after some text, or the next address.
 
 var (
 	// addressLine is an address that opens a recipient: alone, or with a colon
@@ -37,9 +37,9 @@ var (
 	smtpRcpt    = lazy(`(?i)^\s*>>>\s+RCPT TO:\s*<?([^\s<>]+@[^\s<>]+?)>?\s*$`)
 	// sentence names the recipient in the middle: DragonFly, IMail, Zoho.
 	sentence = lazy(`(?i)(?:error delivering your mail to|undeliverable to|delivery userid:|\[Status: Error, Address:)\s*<?([^\s<>,]+@[^\s<>,]+[^\s<>,.])`)
-	// recipientField is one of Office 365's list of facts.
+	// recipientField is a line in the list of facts of Office 365.
 	recipientField = lazy(`^Recipient Address:\s*<?([^\s<>,]+@[^\s<>,]+)`)
-	// following announces the recipients; an address before it is the sender's.
+	// following announces the recipients; an address before it belongs to the sender.
 	following = lazy(`(?i)\bfollowing (?:address|recipient|destination)|^address\(es\) failed:`)
 	replyLine = lazy(`^\s*[#'"(]{0,2}[45][0-9][0-9][ -].*$`)
 	replyTo   = lazy(`^\s*[45][0-9][0-9] (?:[45]\.[0-9]{1,3}\.[0-9]{1,3} )?<?([^\s<>]+@[^\s<>.]+\.[^\s<>]+?)>?\.\.\. .*$`)
@@ -48,10 +48,10 @@ var (
 // textReader reads the recipients out of a text.
 type textReader struct {
 	list    []Recipient
-	open    bool // the last recipient may get more text
-	session string
-	answers string // of the SMTP dialogue, for the last RCPT
-	loose   string // replies outside of any recipient
+	open    bool   // more text for the last recipient may follow
+	session string // address of the last RCPT in the SMTP dialogue
+	answers string // replies in that dialogue to the last RCPT
+	loose   string // the first reply that belongs to no recipient
 }
 
 func readText(text string) []Recipient {
@@ -63,7 +63,7 @@ func readText(text string) []Recipient {
 		}
 		line = strings.TrimRight(line, "\r\n")
 		if returned().MatchString(line) && (len(tr.list) > 0 || tr.loose != "") {
-			break // the returned message, whose header is full of addresses
+			break // the returned message begins, with other addresses in its header
 		}
 		tr.line(line)
 	}
@@ -92,7 +92,7 @@ func (tr *textReader) line(line string) {
 		return
 	}
 	if m := recipientField().FindStringSubmatch(line); m != nil && tr.loose != "" {
-		tr.add(m[1], tr.loose) // Office 365 gives the error first
+		tr.add(m[1], tr.loose) // Office 365 writes the error first
 		tr.open = false
 		return
 	}
@@ -123,7 +123,7 @@ func (tr *textReader) line(line string) {
 	}
 }
 
-// sentenceCause returns the cause when the sentence itself is it.
+// sentenceCause returns the sentence when it contains the cause, else "".
 func sentenceCause(line string) string {
 	if strings.Contains(line, "delivering your mail") {
 		return ""
@@ -131,7 +131,7 @@ func sentenceCause(line string) string {
 	return strings.TrimSpace(line)
 }
 
-// caused reports whether a cause with a code was found.
+// caused reports whether a recipient has a cause with a code.
 func (tr *textReader) caused() bool {
 	for _, f := range tr.list {
 		if code(f.Diagnostic) {
@@ -141,8 +141,8 @@ func (tr *textReader) caused() bool {
 	return false
 }
 
-// continues reports whether a line is part of a paragraph that a recipient
-// opened (Postfix), although it begins with an address.
+// continues reports whether a line that begins with an address continues the
+// paragraph of the open recipient (Postfix).
 func (tr *textReader) continues(line string) bool {
 	return tr.open && tr.last().Diagnostic != "" && (line[0] == ' ' || line[0] == '\t')
 }
@@ -166,8 +166,9 @@ func (tr *textReader) answer(text string) {
 
 func (tr *textReader) last() *Recipient { return &tr.list[len(tr.list)-1] }
 
-// add opens a recipient, or goes on with it when it has been named before: the
-// longer text with a code counts.
+// add opens a recipient. When the text named the recipient before, add moves it to the
+// end. It replaces an empty cause by any text, and a cause without a code by a text with
+// a code or an empty one.
 func (tr *textReader) add(address, text string) {
 	if len(address) > maxAddress {
 		return
@@ -188,7 +189,7 @@ func (tr *textReader) add(address, text string) {
 	tr.open = true
 }
 
-// done returns the recipients with a cause. A reply that belongs to nobody is
+// done returns the recipients with a cause. A reply that belongs to no recipient is
 // the cause of those without one, or of a recipient without an address.
 func (tr *textReader) done() []Recipient {
 	var list []Recipient
@@ -206,7 +207,7 @@ func (tr *textReader) done() []Recipient {
 	return list
 }
 
-// cleanLine takes the frame from a line of a cause: Exchange's quotes, Exim's
+// cleanLine removes the frame around a line of a cause: Exchange's quotes, Exim's
 // and sendmail's "(reason: …)".
 func cleanLine(line string) string {
 	line = strings.TrimSpace(line)
@@ -218,8 +219,7 @@ func cleanLine(line string) string {
 	return line
 }
 
-// failing distinguishes a cause from the greeting and other sentences with an address
-// in front.
+// failing reports whether a text can be a cause: it has a code or words.
 func failing(text string) bool {
 	return code(text) || words().MatchString(text)
 }

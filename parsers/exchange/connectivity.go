@@ -20,14 +20,15 @@ const (
 	connWidth
 )
 
-// maxMessages is more than any connection passes on; sums stay sums.
+// maxMessages is more than any connection passes on. The limit keeps sums from
+// overflowing.
 const maxMessages = 1_000_000
 
 // connectivity reads the rows of the transport connectivity log ("Connectivity
-// logging in Exchange Server"): + a queue opened, > what DNS and connecting
-// came to, - the end with what was sent. It names destinations but no
-// recipients, so that nothing in it is an attempt; the tracking log reports what
-// became of the recipients.
+// logging in Exchange Server"): + a queue opened, > the result of a DNS query or of
+// connecting, - the connection ended, with the number of messages. The log names
+// destinations but no recipients, so it contains no attempts; the tracking log
+// reports the outcome for the recipients.
 type connectivity struct {
 	sessions
 	ownHost []byte
@@ -49,7 +50,7 @@ func (c *connectivity) row(fields [][]byte, emit func(*parsers.Record)) parsers.
 		return parsers.Unparsed
 	}
 	c.reach(c.clock.day())
-	// Others are submissions from a mailbox and deliveries to one.
+	// Other sources are submissions from a mailbox and deliveries to a mailbox.
 	if string(fields[connSource]) != "SMTP" {
 		return parsers.Understood
 	}
@@ -64,7 +65,7 @@ func (c *connectivity) row(fields [][]byte, emit func(*parsers.Record)) parsers.
 	return parsers.Understood
 }
 
-// step keeps what went wrong, because the end of a connection says less:
+// step keeps the description of a failure, because the row of the end says less:
 //
 //	Failed connection to 198.51.100.9:25 (HostUnreachable:00002751)[TargetHost:…
 //	DNS server returned InfoDomainNonexistent reported by 192.0.2.53. [Domain:Result] = …
@@ -78,14 +79,14 @@ func (c *connectivity) step(session, description []byte) {
 		c.get(session).fail(registry.StageDNS, registry.SourceDNS, description)
 	case bytes.HasPrefix(description, []byte("Established connection to ")):
 		if x := c.find(session); x != nil {
-			c.close(x) // another address did
+			c.close(x) // connecting to another address succeeded
 		}
 	}
 }
 
-// end reports a connection: "Messages: 2 Bytes: 4711 ()", where the brackets
-// hold why it ended early, or "Aborted connection to 192.0.2.1". With "Using
-// Cached Session 08DE…" none was made.
+// end emits a Connection: "Messages: 2 Bytes: 4711 ()", where the parentheses contain
+// the reason why it ended early, or "Aborted connection to 192.0.2.1". With "Using
+// Cached Session 08DE…" Exchange made no connection.
 func (c *connectivity) end(fields [][]byte, emit func(*parsers.Record)) {
 	var f failure
 	if x := c.find(fields[connSession]); x != nil {
@@ -110,7 +111,7 @@ func (c *connectivity) end(fields [][]byte, emit func(*parsers.Record)) {
 		ended := failure{text: why}
 		ended.stage, ended.source = connectivityStage(why)
 		if ended.stage != registry.StageUnknown && f.stage == ended.stage {
-			ended.text = f.text // the same with more to it
+			ended.text = f.text // the same failure in more detail
 		}
 		r.Session = fields[connSession]
 		ended.set(r)
@@ -118,7 +119,7 @@ func (c *connectivity) end(fields [][]byte, emit func(*parsers.Record)) {
 	emit(r)
 }
 
-// connectivityStage returns where a connection ended early.
+// connectivityStage returns the stage and the source of an early end by its reason.
 func connectivityStage(why []byte) (registry.Stage, registry.Source) {
 	switch {
 	case contains(why, "The DNS query for"), contains(why, "The domain name "):

@@ -7,7 +7,8 @@ import (
 	"mailfail/parsers"
 )
 
-// order says which comes first in a date whose year is last.
+// order is the order of day and month in a date whose year is last, and how the
+// parser knows it.
 type order uint8
 
 const (
@@ -16,7 +17,7 @@ const (
 	guessedMonth
 	dayFirst
 	monthFirst
-	mixed // rows that were read as guessed were read wrong
+	mixed // a row contradicts the order in which earlier rows were read
 )
 
 // culture reads times as PowerShell and spreadsheets write them in the culture of
@@ -25,17 +26,18 @@ const (
 //	11/20/2026 12:14:11 AM   20.11.2026 00:14:11   2026/11/20 0:14   20. 11. 2026 0:14:11
 //	20/11/2026 12:14:11 a.m.  20.11.2026 0.14.11   2026-11-20T00:14:11.666+01:00
 //
-// Where year is last, a row shows which of the others is the day when one of them
-// is above 12, when points part them, or when only the month has its zero
-// (5/06/2026, as in Australia). Other rows follow those before them, and the first
-// ones by a guess: with AM or PM the month is first. When that turns out wrong the
-// rows that follow are not understood, so that somebody looks.
+// Where the year is last, a row shows the order when one of the other numbers is
+// above 12, when points separate them (the day is first), or when only the month has
+// a leading zero (5/06/2026, as in Australia). Other rows take the order of the rows
+// before them. The first ones take a guess: with AM or PM and slashes the month is
+// first, else the day. When a later row contradicts the order in use, that row and the
+// rows after it are Unparsed, so that the error is noticed.
 type culture struct {
 	zone  *time.Location // of times without an offset
 	order order
 }
 
-// appendState and setState make culture a keeper.
+// appendState and setState implement keeper.
 func (c *culture) appendState(b []byte) []byte { return append(b, byte(c.order)) }
 
 func (c *culture) setState(d *decoder) {
@@ -79,7 +81,8 @@ func (c *culture) read(b []byte) (time.Time, bool) {
 	return time.Date(year, time.Month(month), day, hour, n[4], n[5], int(s.fraction), zone), true
 }
 
-// which finds out what is first in a date whose year is last.
+// which returns the order of day and month in a date whose year is last. ok is false
+// when the order is mixed or the last number is not a year.
 func (c *culture) which(s *stamp) (first order, ok bool) {
 	a, b := s.n[0], s.n[1]
 	switch {
@@ -114,11 +117,11 @@ func (c *culture) which(s *stamp) (first order, ok bool) {
 
 // stamp is a time taken apart.
 type stamp struct {
-	n         [6]int // the date as it stands, hour, minute, second
-	width     [6]int // digits
+	n         [6]int // the three numbers of the date in their order, hour, minute, second
+	width     [6]int // digits of each number
 	separator byte   // of the date
 	fraction  time.Duration
-	half      byte           // 'a' or 'p' of the day, 0 none
+	half      byte           // 'a' for AM, 'p' for PM, 0 for neither
 	offset    *time.Location // nil when there is none
 }
 
@@ -157,7 +160,7 @@ func (s *stamp) scan(b []byte) bool {
 	return s.end(b)
 }
 
-// end reads what follows the seconds.
+// end reads the text after the seconds: a fraction, AM or PM, an offset from UTC.
 func (s *stamp) end(b []byte) bool {
 	if len(b) > 1 && (b[0] == '.' || b[0] == ',') {
 		n := 1

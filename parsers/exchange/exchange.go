@@ -1,8 +1,8 @@
 // Package exchange reads the logs of Microsoft Exchange Server (2007 to 2019
 // and Subscription Edition) and of Exchange Online:
 //
-//	exchange-tracking       message tracking, MSGTRK*.LOG; what Get-MessageTrackingLog gives to
-//	                        Export-Csv and Format-List; the extended report of Exchange Online
+//	exchange-tracking       message tracking, MSGTRK*.LOG; Get-MessageTrackingLog with Export-Csv
+//	                        or Format-List; the extended report of Exchange Online
 //	exchange-smtpsend       SMTP send protocol log
 //	exchange-smtpreceive    SMTP receive protocol log
 //	exchange-connectivity   transport connectivity log
@@ -12,68 +12,69 @@
 // # Rows
 //
 // All but the JSON and the lists are CSV, so a line need not be a row: a quoted
-// field may hold line breaks. A row that ends inside quotes is kept as state until a line
-// closes it. When the result is not a row (a server that stops tears the last
-// one) its first line is given up and the others are read again by themselves,
-// so that a torn row costs one row. Columns are known by the names in the
-// header, which comes again when the service restarts within a file.
+// field may contain line breaks. The parser keeps a row that ends inside quotes as
+// state until a line closes it. When the lines are not a row (a server that stops
+// tears the last one) the parser drops the first line and reads the others again
+// separately, so that a torn row costs one row. The parser finds columns by the names
+// in the header, which the service writes again when it restarts within a file.
 //
 // In a list of PowerShell's Format-List an object is a row, and the names of its
-// properties are the header. An object counts once its end was seen: the last
-// one before Exchange 2016, or with chosen properties, waits for a blank line, or
-// for the end of a log that nothing can be added to.
+// properties are the header. An object counts when the parser has read its end. The
+// last object before Exchange 2016, or with chosen properties, waits for a blank line
+// or for the end of a log that cannot grow.
 //
 // # Counting
 //
-// What an event counts for follows these rules:
+// The parsers count events by these rules:
 //
-//  1. A message is its network-message-id, before 2013 its Message-ID, on
-//     whatever number of servers and however often it forks. In a send log it
-//     is the InternetMessageId, in 2010 the transaction.
-//  2. A recipient is an address of a message, whatever its case. One that EXPAND,
-//     RESOLVE or REDIRECT replaced is none; its replacements are. A mailbox that
-//     forwards and keeps a copy (REDIRECT to itself) stays one.
-//  3. SENDEXTERNAL, SEND to the outside and DELIVER are attempts that
-//     delivered, DEFER that deferred, FAIL that failed, whatever the class of
-//     the code, one for each recipient of the row.
+//  1. The network-message-id identifies a message, before 2013 the Message-ID, on
+//     any number of servers and however often the message forks. In a send log
+//     the InternetMessageId identifies it, in 2010 the transaction.
+//  2. A recipient is an address of a message, in upper or lower case. An address
+//     that EXPAND, RESOLVE or REDIRECT replaced is not a recipient; its
+//     replacements are. A mailbox that forwards and keeps a copy (REDIRECT to
+//     itself) stays a recipient.
+//  3. SENDEXTERNAL, SEND to the outside and DELIVER are delivered attempts, DEFER
+//     is a deferred one and FAIL a failed one, whatever the class of the code: one
+//     attempt for each recipient of the row.
 //  4. SEND inside the organisation is not an attempt; DEFER and FAIL on such a hop
-//     are, because nothing else reports them. The hop is a HandedOver record,
-//     weaker than any other: without the logs of the server that delivers, its
-//     recipients are handed over, not pending for ever.
-//  5. DUPLICATEDELIVER counts nothing.
-//  6. A delivery status notification is a message of its own.
-//  7. FAIL with QUEUE.Expired is given up, with QUEUE.Admin removed; DROP, but
-//     for that of an expanded list, is removed and no attempt.
-//  8. The code is that at the beginning of the status or of its LED part.
-//     Inside Exchange's own wrappers (see setReply) the inner reply counts.
+//     are, because no other row reports them. The hop is a HandedOver record, which
+//     any other record overrides: without the logs of the server that delivers, its
+//     recipients are handed over instead of pending for ever.
+//  5. DUPLICATEDELIVER does not count.
+//  6. A delivery status notification is a separate message.
+//  7. FAIL with QUEUE.Expired is expired, with QUEUE.Admin removed. DROP is removed
+//     and not an attempt, except DROP of an expanded list, which is replaced.
+//  8. The code is at the beginning of the status or of its LED part. Inside
+//     Exchange's own wrappers (see setReply) the inner reply counts.
 //  9. BADMAIL is a failed attempt without a code. POISONMESSAGE is not an attempt.
-//     Shadow copies (HA*), agents, submission and TRANSFER count nothing.
-//  10. In a send log a 4xx or 5xx to RCPT decides, else the answer to the
-//     message, else that to MAIL for every pipelined RCPT. A session that is
-//     lost before is a deferral without a code. Internal connectors count
-//     nothing. Refusals before a recipient is named are of the connection.
+//     Shadow copies (HA*), agents, submission and TRANSFER do not count.
+//  10. In a send log a 4xx or 5xx to RCPT decides, else the answer to the message,
+//     else the answer to MAIL for every pipelined RCPT. When a session is lost
+//     before, its recipients are deferred without a code. Internal connectors have
+//     no attempts. Refusals before the first RCPT belong to the connection.
 //  11. In a receive log a 4xx or 5xx to the connection, to MAIL (once), to RCPT
-//     (each) and to the message (each accepted recipient) is a rejection, its
-//     Outcome Deferred or Failed; reports count the former apart. A failed AUTH
-//     is none, and no word of it is kept. Sessions that a frontend server passes on (XPROXYFROM) count
-//     nothing, because the frontend logs them too; submissions (XPROXY) count,
-//     because it does not.
-//  12. A connectivity log names no recipients, so nothing in it is an attempt.
-//     Each SMTP row "-" is a connection to a next hop, on internal connectors
-//     too; in a send log each session and each failure to connect is.
-//  13. Of Exchange Online, Delivered and FilteredAsSpam are deliveries, Failed a
-//     failure without a code; Pending, GettingStatus and Quarantined are
-//     pending; Expanded is not a recipient. In the summary every Defer, Send,
-//     Deliver and Fail is an attempt. What a later export or the other report
-//     repeats is not a new one.
+//     (each) and to the message (each accepted recipient) is a rejection, with the
+//     Outcome Deferred or Failed; reports count the former separately. A failed
+//     AUTH is not a rejection, and the parser keeps no word of it. Sessions that a
+//     frontend server passes on (XPROXYFROM) do not count, because the frontend
+//     logs them too; submissions (XPROXY) count, because the frontend does not log
+//     them.
+//  12. A connectivity log names no recipients, so it contains no attempts. Each SMTP
+//     row "-" is a connection to a next hop, on internal connectors too; in a send
+//     log each session and each failure to connect is a connection.
+//  13. In Exchange Online, Delivered and FilteredAsSpam are deliveries, Failed is a
+//     failure without a code; Pending, GettingStatus and Quarantined are pending;
+//     an Expanded address is not a recipient. In the summary every Defer, Send,
+//     Deliver and Fail is an attempt. An attempt that a later export or the other
+//     report repeats counts once.
 //
-// Logs of the same traffic report it twice: whoever counts attempts takes
-// exchange-tracking where there is one, and exchange-smtpsend only for the
-// stage and the exact reply; for connections, exchange-connectivity comes before
-// exchange-smtpsend.
+// Several logs report the same traffic. Attempts count from exchange-tracking where
+// there is such a log; then exchange-smtpsend adds only the stage and the exact
+// reply. Connections count from exchange-connectivity before exchange-smtpsend.
 //
-// Not read: edge and hybrid routing, moderation, journaling. Before Exchange
-// 2016 hops are recognized by the English name of the internal connector.
+// The parsers do not read edge and hybrid routing, moderation and journaling. Before
+// Exchange 2016 they recognize hops by the English name of the internal connector.
 //
 // The format facts are from Microsoft's documentation: "Message tracking",
 // "Transport logs in Exchange Server", "Protocol logging", "Connectivity
@@ -96,8 +97,8 @@ const (
 	typeConnectivity = "Transport Connectivity Log"
 )
 
-// Where the messages of a log are known by their id alone: on the servers of an
-// organisation, and in Exchange Online, whose two reports share theirs.
+// Scopes within which an id alone identifies a message: the servers of an
+// organisation, and Exchange Online, whose two reports share their ids.
 const (
 	scopeTracking = "exchange-tracking"
 	scopeSend     = "exchange-smtpsend"
@@ -179,9 +180,9 @@ func init() {
 	})
 }
 
-// claim returns the Claim of a log of rows from functions that recognize its header, its rows
-// where the header is in another file, and the names of logs that look like it.
-// Each but the first may be nil.
+// claim returns the Claim of a log of rows. header recognizes its header, row its rows
+// where the header is in another file, and lookAlike returns the name of another log
+// that looks like it. row and lookAlike may be nil.
 func claim(header, row func(line []byte) bool,
 	lookAlike func(line []byte) string) func(*parsers.Entry) parsers.Claim {
 	return func(e *parsers.Entry) parsers.Claim {
@@ -199,7 +200,7 @@ func claim(header, row func(line []byte) bool,
 	}
 }
 
-// headerOf returns a function that recognises the header of a log of one type.
+// headerOf returns a function that recognizes the header of a log of one type.
 func headerOf(logType string) func(line []byte) bool {
 	return func(line []byte) bool { return isHeader(line, logType) }
 }
@@ -212,9 +213,9 @@ func newParser(t table, logType string) *parser {
 	return &parser{table: t, logType: logType, delimiter: ','}
 }
 
-// isHeader reports whether line is of the header of the log of that type: its
-// #Log-type or #Fields line, or, for the log that is met most, the first ones,
-// which say only that it is one of Exchange's.
+// isHeader reports whether line belongs to the header of the log of that type: its
+// #Log-type or #Fields line. For the most common log, message tracking, it also
+// accepts the #Software line, which is the same in all logs of Exchange.
 func isHeader(line []byte, logType string) bool {
 	line = bytes.TrimSuffix(bytes.TrimPrefix(line, byteOrderMark), []byte("\r"))
 	if len(line) == 0 || line[0] != '#' {
@@ -229,8 +230,8 @@ func isHeader(line []byte, logType string) bool {
 	return logType == typeTracking && bytes.HasPrefix(line, []byte("#Software: Microsoft Exchange"))
 }
 
-// isLogType reports whether a line of a header names the log: #Log-type, in
-// Microsoft's documentation #Log-Type.
+// isLogType reports whether a line of a header names the type of the log: #Log-type,
+// in Microsoft's documentation #Log-Type.
 func isLogType(line []byte) bool {
 	const name = "#Log-type:"
 	return len(line) >= len(name) && bytes.EqualFold(line[:len(name)], []byte(name))
@@ -253,12 +254,12 @@ func typeOfFields(names []byte) string {
 // protocolType stands for both protocol logs, whose columns are the same.
 const protocolType = "protocol"
 
-// isExtendedHeader reports whether line is the header of tracking rows as CSV:
-// of the extended report, or of Get-MessageTrackingLog and Export-Csv.
+// isExtendedHeader reports whether line is the header of tracking rows in the CSV of
+// the extended report, or of Get-MessageTrackingLog and Export-Csv.
 func isExtendedHeader(line []byte) bool {
 	line = bytes.TrimPrefix(line, byteOrderMark)
 	if first := bytes.TrimPrefix(line, []byte{'"'}); len(first) == 0 || parsers.IsDigit(first[0]) {
-		return false // a row, at little cost
+		return false // rows are the most common lines
 	}
 	if contains(line, "event_id") && contains(line, "recipient_status") && contains(line, "message_info") {
 		return len(line) > 60 && isNames(line)
@@ -267,8 +268,8 @@ func isExtendedHeader(line []byte) bool {
 }
 
 // isShellHeader reports whether line is the header that Export-Csv writes for rows
-// of Get-MessageTrackingLog, in whatever choice of columns. A column that was made
-// from an expression is named after it ($_.Recipients).
+// of Get-MessageTrackingLog, with any selection of columns. PowerShell names a column
+// that was made from an expression after the expression ($_.Recipients).
 func isShellHeader(line []byte) bool {
 	if !contains(line, "EventId") && !contains(line, "RecipientStatus") {
 		return false
@@ -297,7 +298,7 @@ func headerNames(line []byte) (names [][]byte) {
 	return append(names, line[start:])
 }
 
-// columnName returns the name of a column without what an expression adds to it:
+// columnName returns the name of a column without the expression around it:
 // $_.Recipients, $_.Recipients -join ';', [string]$_.RecipientStatus.
 func columnName(name []byte) []byte {
 	name = bytes.Trim(name, `"{} `)
@@ -313,8 +314,8 @@ func columnName(name []byte) []byte {
 	return name[:n]
 }
 
-// columnOf returns the column of a name in a header; PowerShell does not care for
-// the case of those in expressions.
+// columnOf returns the column of a name in a header. It ignores the case of names in
+// expressions, as PowerShell does.
 func columnOf(name []byte) (column, bool) {
 	plain := columnName(name)
 	col, ok := trackingColumns[string(plain)]
@@ -329,11 +330,11 @@ func columnOf(name []byte) (column, bool) {
 	return 0, false
 }
 
-// lackingColumns returns which of the columns that make a row of the tracking log
-// readable are not in a header.
+// lackingColumns returns the names of the columns that a row of the tracking log
+// needs and the header does not have.
 func lackingColumns(line []byte) []string { return lackingOf(headerNames(line)) }
 
-// lackingOf is lackingColumns for names that are known.
+// lackingOf is lackingColumns for the names of a header.
 func lackingOf(names [][]byte) (lacking []string) {
 	var has [nColumns]bool
 	for _, name := range names {
@@ -356,8 +357,8 @@ func lackingOf(names [][]byte) (lacking []string) {
 	return lacking
 }
 
-// isShellTable recognises the headings of what Format-Table prints of the tracking log,
-// which it does when nothing else is asked for.
+// isShellTable recognizes the headings that Format-Table, PowerShell's default, prints
+// for the tracking log.
 func isShellTable(line []byte) bool {
 	if !parsers.Has(line, "EventId ") && !parsers.Has(line, "Timestamp ") {
 		return false
@@ -371,8 +372,8 @@ func isShellTable(line []byte) bool {
 	return known >= 3
 }
 
-// matchTracking recognises a row of the tracking log without its header: a
-// time, a known source, a known event and the number of fields of a version.
+// matchTracking recognizes a row of the tracking log without its header: a
+// time, a source, a known event and the number of fields of a version.
 func matchTracking(line []byte) bool {
 	if !isTime(line) || effects[string(field(line, 8))] == 0 || len(field(line, 7)) == 0 {
 		return false
@@ -382,9 +383,9 @@ func matchTracking(line []byte) bool {
 	return r.split(bytes.TrimSuffix(line, []byte("\r")), ',') != whole || trackingOf(len(r.fields)) != ""
 }
 
-// matchProtocol recognises a row of a protocol log: a time, a session id of 16
-// hexadecimal digits, a number, and the event. Receive connectors are named
-// with their server, SERVER\Name; send connectors are not.
+// matchProtocol recognizes a row of a protocol log: a time, a session id of 16
+// hexadecimal digits, a number, and the event. Receive connectors have the name of
+// their server in front, SERVER\Name; send connectors do not.
 func matchProtocol(line []byte, receives bool) bool {
 	event := field(line, protoEvent)
 	return isTime(line) && len(event) == 1 && bytes.IndexByte([]byte("+-><*"), event[0]) >= 0 &&
@@ -392,8 +393,8 @@ func matchProtocol(line []byte, receives bool) bool {
 		(bytes.IndexByte(field(line, protoConnector), '\\') >= 0) == receives
 }
 
-// matchConnectivity recognises a row of the connectivity log: a time, a
-// session id, source and destination, and the direction.
+// matchConnectivity recognizes a row of the connectivity log: a time, a session id,
+// and the direction in the fifth column.
 func matchConnectivity(line []byte) bool {
 	direction := field(line, 4)
 	return isTime(line) && len(direction) == 1 && bytes.IndexByte([]byte("+->"), direction[0]) >= 0 &&
@@ -412,9 +413,9 @@ func isSessionID(b []byte) bool {
 	return true
 }
 
-// LookAlike returns what a line is that looks like one of these logs and is
-// not: the logs of other parts of Exchange and of Windows, which lie beside
-// them and have the same header, and those of Exchange before 2007.
+// LookAlike returns a description of a line that looks like one of these logs but is
+// not, "" for other lines: the logs of other parts of Exchange and of Windows, which
+// lie beside them and have the same header, and those of Exchange before 2007.
 func LookAlike(line []byte) string {
 	line = bytes.TrimSuffix(bytes.TrimPrefix(line, byteOrderMark), []byte("\r"))
 	switch {
@@ -468,8 +469,7 @@ func commentLookAlike(line []byte) string {
 	return ""
 }
 
-// quotedType returns the name of a log as its header says it, fit for a
-// message.
+// quotedType returns the name of a log from its header, safe for a message.
 func quotedType(value []byte) string {
 	if name := clip(value, 60); name != "" {
 		return name
@@ -477,7 +477,7 @@ func quotedType(value []byte) string {
 	return "log of an unknown type"
 }
 
-// clip returns the first n printable ASCII characters of b.
+// clip returns the printable ASCII characters among the first n bytes of b.
 func clip(b []byte, n int) string {
 	var out []byte
 	for _, c := range b[:min(n, len(b))] {

@@ -10,8 +10,8 @@ import (
 	"mailfail/parsers"
 )
 
-// trackingParser reads the tracking log as CSV, and what Get-MessageTrackingLog
-// prints of it with Format-List.
+// trackingParser reads the tracking log as CSV, and the objects of it that
+// Get-MessageTrackingLog prints with Format-List.
 type trackingParser struct {
 	parser
 	list list
@@ -24,7 +24,8 @@ func newTrackingParser(o parsers.Options) *trackingParser {
 	return p
 }
 
-// A list is the object of a list that is open. Objects look like this:
+// A list holds the object of a list whose end the parser has not read. Objects look
+// like this:
 //
 //	RunspaceId      : 8e1cd3dc-2244-4b1d-96bc-e1d4af6e9aac
 //	Timestamp       : 11/20/2026 9:28:06 AM
@@ -33,24 +34,23 @@ func newTrackingParser(o parsers.Options) *trackingParser {
 //	RecipientStatus : {[{LED=550 5.1.1 User unknown};{MSG=}], [{LED=550 5.2.2 Mailbox
 //	                  full};{MSG=}]}
 //
-// Names are padded to the length of the longest, and what does not fit beside
-// them, or follows a line break, begins in the column of the values (PowerShell,
-// ListWriter), so that no value can look like a property. An object ends with
-// SchemaVersion, the last property since Exchange 2016; before, and where the
-// properties were chosen, at a blank line, where its first property comes again,
-// or at whatever is not of a list.
+// PowerShell pads names to the length of the longest, and continues a value in the
+// column of the values (ListWriter), so that no value can look like a property. An
+// object ends with SchemaVersion, the last property since Exchange 2016. Before, and
+// where the properties were chosen, it ends at a blank line, where its first property
+// comes again, or at any line that is not part of a list.
 type list struct {
 	tracking
-	held   []byte // its lines, each with a line feed; none when no object is open
-	column int    // of the values
-	known  bool   // there is a property of the tracking log
-	lacks  string // what an object had not that it needs
+	held   []byte // lines of the object, each with a line feed; empty when no object is open
+	column int    // where the values begin; 0 when no object is open
+	known  bool   // the object has a property of the tracking log
+	lacks  string // properties that the last incomplete object needs and does not have
 
 	names, fields [][]byte
-	text          []byte // of the fields
+	text          []byte // memory of the fields
 }
 
-// Parse reads one line. The lines of an object are Understood, its last has the
+// Parse reads one line. The lines of an object are Understood; the last has the
 // result of the object.
 func (p *trackingParser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
 	if p.Open() {
@@ -85,8 +85,8 @@ func (p *trackingParser) End(emit func(*parsers.Record)) parsers.Result {
 	return p.parser.End(emit)
 }
 
-// property returns the name a line of a list begins with and the column where
-// its value begins; 0 for other lines.
+// property returns the name at the beginning of a line of a list and the column
+// where its value begins; 0 for other lines.
 func property(line []byte) (name []byte, column int) {
 	n := 0
 	for n < len(line) && (line[n] >= 'A' && line[n] <= 'Z' || n > 0 && line[n] >= 'a' && line[n] <= 'z') {
@@ -108,8 +108,8 @@ func isListed(name []byte) bool {
 	return known || isOfShell(name)
 }
 
-// isOfShell reports whether a property is one that PowerShell adds to objects
-// of other machines.
+// isOfShell reports whether PowerShell adds a property of that name to objects of
+// other machines.
 func isOfShell(name []byte) bool {
 	switch string(name) {
 	case "RunspaceId", "PSComputerName", "PSShowComputerName":
@@ -118,8 +118,8 @@ func isOfShell(name []byte) bool {
 	return false
 }
 
-// isListHeader recognises a list by one of the properties with which it usually
-// begins. With RunspaceId alone it may be one of any command.
+// isListHeader recognizes a list by one of the properties with which it usually
+// begins. A list that begins with RunspaceId may come from any command.
 func isListHeader(line []byte) bool {
 	line = bytes.TrimPrefix(line, byteOrderMark)
 	name, column := property(line)
@@ -139,15 +139,15 @@ func isListHeader(line []byte) bool {
 	return isOfShell(name) && len(value) > 0
 }
 
-// isOtherList reports whether line is of a list of another command. Names are
-// those of one word that are padded, lest every colon makes a list.
+// isOtherList reports whether line belongs to a list of another command. The name
+// must be one padded word, because many other lines contain a colon.
 func isOtherList(line []byte) bool {
 	name, column := property(line)
 	return column > len(name)+len(" : ") && !isListed(name)
 }
 
-// name returns the name of the property that line is in the open object, nil
-// for none.
+// name returns the name of the property that begins in line, nil when the line is
+// not a property of the open object.
 func (l *list) name(line []byte) []byte {
 	colon := l.column - len(": ")
 	if len(line) <= colon || line[0] == ' ' || line[colon] != ':' || line[colon-1] != ' ' ||
@@ -157,7 +157,7 @@ func (l *list) name(line []byte) []byte {
 	return bytes.TrimRight(line[:colon], " ")
 }
 
-// goesOn reports whether line is one more of the object.
+// goesOn reports whether line belongs to the open object.
 func (l *list) goesOn(line []byte) bool {
 	if name := l.name(line); name != nil {
 		return !bytes.Equal(name, l.name(l.held[:l.column-1]))
@@ -165,8 +165,8 @@ func (l *list) goesOn(line []byte) bool {
 	return len(line) >= l.column && len(bytes.TrimLeft(line[:l.column], " ")) == 0
 }
 
-// add adds a line to the object. One that does not begin with a property of the
-// tracking log is of another command.
+// add adds a line to the object. An object that does not begin with a property of
+// the tracking log belongs to another command and is Unparsed.
 func (l *list) add(line []byte, emit func(*parsers.Record)) parsers.Result {
 	name := l.name(line)
 	result := l.hold(line, name)
@@ -194,7 +194,7 @@ func (l *list) release() {
 	l.held, l.column, l.known = l.held[:0], 0, false
 }
 
-// end ends the object at the line before.
+// end ends the object at the line before and returns its result.
 func (l *list) end(emit func(*parsers.Record)) parsers.Result {
 	defer l.release()
 	switch {
@@ -207,7 +207,7 @@ func (l *list) end(emit func(*parsers.Record)) parsers.Result {
 	return l.row(l.fields, emit)
 }
 
-// Lacks names the properties that objects lack, see parsers.Lacker.
+// Lacks describes the properties that objects lack, see parsers.Lacker; "" for none.
 func (p *trackingParser) Lacks() string {
 	if p.list.lacks == "" {
 		return ""
@@ -215,8 +215,8 @@ func (p *trackingParser) Lacks() string {
 	return "a list of Get-MessageTrackingLog without " + p.list.lacks + " (add that to Format-List)"
 }
 
-// split sets the names and fields of the object, and reports whether they are
-// enough.
+// split sets the names and fields of the object, and reports whether it has all
+// properties that a row needs.
 func (l *list) split() bool {
 	l.names, l.fields, l.text = l.names[:0], l.fields[:0], l.text[:0]
 	wrapped := l.wrapping()
@@ -238,10 +238,10 @@ func (l *list) split() bool {
 	return l.header(l.names)
 }
 
-// wrapping is how the lines of an object were wrapped, as far as they show it. The
-// window's width is that of the longest.
+// wrapping describes how PowerShell wrapped the lines of an object, as far as the
+// lines show it. width is the width of the window, taken from the longest line.
 type wrapping struct {
-	column, width int
+	column, width int  // in characters; column is where values begin
 	trimmed       bool // no line ends in a blank: a mail program or browser cut them off
 }
 
@@ -254,11 +254,11 @@ func (l *list) wrapping() wrapping {
 	return w
 }
 
-// atBlank reports whether a blank was lost where line ends and its value goes on.
+// atBlank reports whether a blank was lost where line ends and value continues it.
 // PowerShell leaves blanks at the ends of lines. It breaks words only when they
 // are wider than the window, or in languages for which it knows no words, and
 // then the line is full. A full line that was trimmed is taken to be broken
-// inside a word when that word would not fit in one, but not behind a comma.
+// inside a word when that word would not fit in one line, but not after a comma.
 func (w wrapping) atBlank(line, value []byte) bool {
 	switch {
 	case bytes.HasSuffix(line, []byte(" ")), bytes.HasPrefix(value, []byte(" ")):
@@ -273,9 +273,9 @@ func (w wrapping) atBlank(line, value []byte) bool {
 	return word+len(rest) < w.width-w.column || bytes.HasSuffix(line, []byte(","))
 }
 
-// members makes of a list in braces, {a, b}, or of one without, one as the log has
-// it, a;b, in place: at each comma before what begins a member. It reports whether
-// the list is whole: PowerShell prints only so many members
+// members converts a list, {a, b} or without braces, to the form of the log, a;b, in
+// place: it replaces each comma that precedes a member, by begins. It reports whether
+// the list is whole: PowerShell prints a limited number of members
 // ($FormatEnumerationLimit) and dots for the others.
 func members(value []byte, begins func([]byte) bool) (list []byte, whole bool) {
 	inner, braced := bytes.CutPrefix(value, []byte("{"))
@@ -305,7 +305,7 @@ func (p *trackingParser) AppendBinary(b []byte) ([]byte, error) {
 	return b, err
 }
 
-// UnmarshalBinary sets a new parser to a state.
+// UnmarshalBinary sets a new parser to a state that AppendBinary wrote.
 func (p *trackingParser) UnmarshalBinary(b []byte) error {
 	d, err := p.setState(b)
 	if err != nil || !d.More() {

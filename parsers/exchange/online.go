@@ -10,8 +10,8 @@ import (
 	"mailfail/registry"
 )
 
-// isNames reports whether a line holds nothing but names of columns, so that no
-// row with an address or a time is taken for a header.
+// isNames reports whether a line contains only names of columns, so that no row
+// with an address or a time is taken for a header.
 func isNames(line []byte) bool {
 	for _, c := range line {
 		switch {
@@ -24,8 +24,8 @@ func isNames(line []byte) bool {
 	return true
 }
 
-// isTraceHeader recognises what Get-MessageTrace and Get-MessageTraceV2 piped
-// to Export-Csv begin with.
+// isTraceHeader recognizes the first line of Get-MessageTrace or Get-MessageTraceV2
+// piped to Export-Csv: the #TYPE line or the names of the columns.
 func isTraceHeader(line []byte) bool {
 	line = bytes.TrimSuffix(bytes.TrimPrefix(line, byteOrderMark), []byte("\r"))
 	if bytes.HasPrefix(line, []byte("#TYPE ")) {
@@ -35,15 +35,15 @@ func isTraceHeader(line []byte) bool {
 		contains(line, "Status")
 }
 
-// isSummaryHeader recognises the summary report of the admin centre.
+// isSummaryHeader recognizes the header of the summary report of the admin centre.
 func isSummaryHeader(line []byte) bool {
 	line = bytes.TrimPrefix(line, byteOrderMark)
 	return isNames(line) && contains(line, "recipient_status") && contains(line, "sender_address") &&
 		!contains(line, "event_id")
 }
 
-// matchTraceJSON recognises a trace as JSON, an object or an array of them on
-// one line.
+// matchTraceJSON recognizes a trace in JSON: an object, or an array of objects on one
+// line.
 func matchTraceJSON(line []byte) bool {
 	return len(line) > 0 && (line[0] == '{' || line[0] == '[') &&
 		contains(line, `"RecipientAddress"`) && contains(line, `"MessageTraceId"`)
@@ -54,14 +54,14 @@ type trace struct {
 	id, messageID, received, sender, recipient, status, fromIP, toIP, size []byte
 }
 
-// traceColumns are the names that Get-MessageTrace has, in the order of trace.
+// traceColumns are the names of Get-MessageTrace's columns, in the order of trace.
 var traceColumns = [...]string{"MessageTraceId", "MessageId", "Received", "SenderAddress",
 	"RecipientAddress", "Status", "FromIP", "ToIP", "Size"}
 
-// onlineTrace reads the rows of a message trace: one recipient each, with the
-// state it had when the trace was asked for.
+// onlineTrace reads the rows of a message trace: one recipient each, with its state
+// at the time of the query.
 type onlineTrace struct {
-	at    [len(traceColumns)]int // -1 for absent ones
+	at    [len(traceColumns)]int // positions of the columns, -1 for absent ones
 	width int
 	rec   parsers.Record
 	onlineClock
@@ -94,8 +94,8 @@ func (t *onlineTrace) row(fields [][]byte, emit func(*parsers.Record)) parsers.R
 	return t.read(trace{get(0), get(1), get(2), get(3), get(4), get(5), get(6), get(7), get(8)}, emit)
 }
 
-// read passes on the records of a row: what it says about the message, and the
-// state of the recipient.
+// read emits the records of a row: an Arrival for the message, and one for the state
+// of the recipient.
 func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result {
 	when, ok := t.onlineClock.read(row.received)
 	if !ok || len(row.recipient) == 0 {
@@ -137,9 +137,9 @@ func (t *onlineTrace) read(row trace, emit func(*parsers.Record)) parsers.Result
 	return parsers.Understood
 }
 
-// onlineClock reads the times of Exchange Online, which are in UTC: ISO 8601, as
-// ConvertTo-Json of Windows PowerShell writes them (/Date(1795133651000)/), and
-// as PowerShell does elsewhere.
+// onlineClock reads the times of Exchange Online, which are in UTC, in three forms:
+// ISO 8601, the form of ConvertTo-Json in Windows PowerShell
+// (/Date(1795133651000)/), and the forms of other PowerShell commands (culture).
 type onlineClock struct {
 	clock
 	culture
@@ -157,17 +157,18 @@ func (c *onlineClock) read(b []byte) (time.Time, bool) {
 	return c.culture.read(b)
 }
 
-// onlineParser reads a message trace as CSV or as JSON: objects anywhere, an
-// array, the answer of the reporting web service, on one line or over many. The
-// last (ConvertTo-Json) has to be asked for: its first lines are those of any
-// JSON, and a lone brace in another log must not claim what follows.
+// onlineParser reads a message trace as CSV or as JSON: objects anywhere, an array,
+// or the answer of the reporting web service, on one line or over many. For JSON over
+// many lines (ConvertTo-Json) the user must name the format: its first lines are
+// those of any JSON, and a lone brace in another log must not claim the lines after
+// it.
 type onlineParser struct {
 	parser
 	trace *onlineTrace
 
-	// The JSON object that is open, from its brace on.
+	// The innermost JSON object that is open, from its brace on.
 	object   []byte
-	inString bool
+	inString bool // the scan of the line is inside a string
 }
 
 // Open reports whether a row or an object is open.
@@ -182,8 +183,8 @@ func (p *onlineParser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parse
 	return p.parser.Parse(e, emit)
 }
 
-// isJSON reports whether a line outside objects is one of JSON: it begins with
-// a bracket, or ends with the one that a list begins with ("value": [).
+// isJSON reports whether a line outside objects is JSON: it begins with a bracket or
+// a comma, or ends with the opening bracket of a list ("value": [).
 func isJSON(line []byte) bool {
 	line = bytes.TrimSpace(line)
 	if len(line) == 0 {
@@ -192,9 +193,9 @@ func isJSON(line []byte) bool {
 	return bytes.IndexByte([]byte("{}[],"), line[0]) >= 0 || line[len(line)-1] == '['
 }
 
-// json reads a line of JSON. An object that opens inside another one takes its
-// place, so that of nested ones the innermost are the rows. Of an object on many
-// lines only the last is Understood, because until then it may be any JSON.
+// json reads a line of JSON. An object that opens inside another one replaces it, so
+// the innermost objects are the rows. For an object on many lines only the last line
+// is Understood, because the lines before may belong to any JSON.
 func (p *onlineParser) json(line []byte, emit func(*parsers.Record)) parsers.Result {
 	result, escaped := parsers.Irrelevant, false
 	for _, c := range line {
@@ -219,7 +220,7 @@ func (p *onlineParser) json(line []byte, emit func(*parsers.Record)) parsers.Res
 			p.object = p.object[:0]
 		}
 	}
-	p.inString = false // a string does not go on in the next line
+	p.inString = false // JSON strings do not span lines
 	if len(p.object) > maxRowBytes {
 		p.object = nil
 		return parsers.Unparsed
@@ -227,7 +228,7 @@ func (p *onlineParser) json(line []byte, emit func(*parsers.Record)) parsers.Res
 	return result
 }
 
-// readObject reads p.object as a row.
+// readObject reads p.object as a row and reports whether it is one.
 func (p *onlineParser) readObject(emit func(*parsers.Record)) bool {
 	var o struct {
 		MessageTraceID, MessageID, Received, SenderAddress, RecipientAddress, Status, FromIP, ToIP string
@@ -245,16 +246,16 @@ func (p *onlineParser) readObject(emit func(*parsers.Record)) bool {
 	return p.trace.read(row, emit) == parsers.Understood
 }
 
-// summaryColumns are the columns of the summary report that are of use.
+// summaryColumns are the columns of the summary report that the parser reads.
 var summaryColumns = [...]string{"origin_timestamp_utc", "sender_address", "recipient_status", "total_bytes",
 	"message_id", "network_message_id", "original_client_ip"}
 
-// onlineSummary reads the rows of the summary report: one message each, with
-// what happened to every recipient:
+// onlineSummary reads the rows of the summary report: one message each, with the
+// events of every recipient:
 //
 //	a@example.com##Receive, Defer, Send;b@example.com##Receive, Fail
 //
-// The only time is that of the message.
+// Events have no time, so all records have the time of the message.
 type onlineSummary struct {
 	at    [len(summaryColumns)]int
 	width int
@@ -335,8 +336,8 @@ func (t *onlineSummary) recipients(list []byte, emit func(*parsers.Record)) pars
 	return result
 }
 
-// endOfMember returns the length of the first member of recipient_status. Its
-// events hold no semicolon, so that one in an address ends nothing.
+// endOfMember returns the length of the first member of recipient_status. It ends at
+// the first semicolon after ##: an address may contain a semicolon, events may not.
 func endOfMember(list []byte) int {
 	hash := bytes.Index(list, []byte("##"))
 	if hash < 0 {
@@ -348,8 +349,8 @@ func endOfMember(list []byte) int {
 	return len(list)
 }
 
-// events passes on what happened to a recipient. A list that was expanded is
-// dropped.
+// events emits a record for each event of a recipient, and reports whether it knows
+// all of them. Exchange drops a list after expanding it, so that drop is replaced.
 func (t *onlineSummary) events(events []byte, emit func(*parsers.Record)) bool {
 	known, replaced := true, false
 	var nth [registry.OutcomeFailed + 1]int

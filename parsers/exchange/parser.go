@@ -6,33 +6,33 @@ import (
 	"mailfail/parsers"
 )
 
-// Limits of a row that spans lines. Fields with line breaks are subjects,
-// which Exchange cuts at 255 characters; what is longer is a quote that is
-// never closed, because the server stopped in the middle of a row.
+// Limits of a row that spans lines. Only subjects contain line breaks, and Exchange
+// cuts them at 255 characters. A longer row has a quote that is never closed,
+// because the server stopped in the middle of the row.
 const (
 	maxRowBytes = 1 << 20
 	maxRowLines = 1000
 )
 
-// table is what a kind of log does with its rows.
+// table reads the rows of one kind of log.
 type table interface {
 	// header takes the names of the columns, and reports whether they are
-	// those of this kind of log. It keeps nothing of them.
+	// those of this kind of log. It must not keep the slices.
 	header(names [][]byte) bool
-	// row reads a whole row.
+	// row reads a whole row, emits its records and returns its result.
 	row(fields [][]byte, emit func(*parsers.Record)) parsers.Result
 }
 
-// parser reads the lines of a log, puts rows together and knows its header.
+// parser reads the lines of a log, joins lines to rows and keeps the header.
 type parser struct {
 	table     table
 	logType   string                 // of the #Log-type line; "" for logs without one
-	isHeader  func(line []byte) bool // of a header that is a row; nil for logs without one
+	isHeader  func(line []byte) bool // recognizes a header without #; nil for logs without one
 	delimiter byte
 
 	row   row
-	names []byte // the header that is in force, as it was read
-	alien bool   // it is another log's
+	names []byte // the text of the header in force
+	alien bool   // that header belongs to another kind of log
 
 	// The row that began with an open quote, with its line breaks.
 	held      []byte
@@ -44,8 +44,8 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 // Open reports whether the last line ended inside quotes.
 func (p *parser) Open() bool { return p.heldLines > 0 }
 
-// Parse reads one line. A line inside a row is Understood; the row's own
-// result is that of its last line.
+// Parse reads one line. A line inside a row is Understood; the last line has the
+// result of the row.
 func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
 	line := bytes.TrimSuffix(e.Message, []byte("\r"))
 	if p.heldLines > 0 {
@@ -57,7 +57,7 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 // line reads a line that is not inside a row.
 func (p *parser) line(line []byte, emit func(*parsers.Record)) parsers.Result {
 	if len(line) > 0 && line[0] == 0 {
-		line = bytes.TrimLeft(line, "\x00") // what a crash leaves at the end of a file
+		line = bytes.TrimLeft(line, "\x00") // a crash leaves these at the end of a file
 	}
 	if len(line) == 0 {
 		return parsers.Irrelevant
@@ -81,7 +81,7 @@ func (p *parser) line(line []byte, emit func(*parsers.Record)) parsers.Result {
 	return p.fields(emit)
 }
 
-// fields reads p.row.
+// fields passes the fields of p.row to the table; rows of another log are Unparsed.
 func (p *parser) fields(emit func(*parsers.Record)) parsers.Result {
 	if p.alien {
 		return parsers.Unparsed
@@ -89,8 +89,8 @@ func (p *parser) fields(emit func(*parsers.Record)) parsers.Result {
 	return p.table.row(p.row.fields, emit)
 }
 
-// more adds a line to the row that is held. Lines that do not make a row in the end
-// never were one: the first was torn, and the others are rows of their own.
+// more adds a line to the row that is held. When the lines together are not a row,
+// the first was torn, and the others are separate rows.
 func (p *parser) more(line []byte, emit func(*parsers.Record)) parsers.Result {
 	start := len(p.held) + 1
 	p.held = append(append(p.held, '\n'), line...)
@@ -112,18 +112,18 @@ func (p *parser) more(line []byte, emit func(*parsers.Record)) parsers.Result {
 	return parsers.Understood
 }
 
-// hideSecret takes out of a row that is open, and whose last line begins at start,
-// what must not be kept: at once, so that it makes no difference whether the state is
-// saved in the middle of it.
+// hideSecret removes passwords from a row that is open, and whose last line begins at
+// start. It does so after each line, so that the result is the same whether or not the
+// state is saved in the middle of the row.
 func (p *parser) hideSecret(start int) {
 	if protocol, ok := p.table.(*protocol); ok {
 		p.held = protocol.withoutSecret(p.held, start)
 	}
 }
 
-// restarts reports whether a line inside a row is the header of the log again:
-// the very header in force. In a tracking log that has 300 characters and more,
-// which no subject can hold; other logs have no fields with line breaks.
+// restarts reports whether a line inside a row repeats the header in force. In a
+// tracking log that line has 300 characters or more, so it cannot be part of a
+// subject; other logs have no fields with line breaks.
 func (p *parser) restarts(line []byte) bool {
 	return bytes.HasPrefix(line, []byte("#Fields:")) && bytes.Equal(afterName(line), p.names) &&
 		(len(line) > 255 || p.logType != typeTracking)
@@ -137,10 +137,10 @@ func (p *parser) release() {
 	}
 }
 
-// giveUp takes the held row for a torn line and reads the lines after it by
-// themselves. The line it is noticed at is counted as Unparsed, since the torn
-// one has been counted. A line that ends inside quotes is held only if it is
-// the last.
+// giveUp takes the first line of the held row for a torn row and reads the lines
+// after it separately. It returns Unparsed for the current line, because the torn
+// line was already reported as Understood. Of these lines only the last stays held
+// when it ends inside quotes.
 func (p *parser) giveUp(emit func(*parsers.Record)) parsers.Result {
 	held := p.held
 	p.held, p.heldLines = nil, 0
@@ -173,9 +173,9 @@ func (p *parser) End(emit func(*parsers.Record)) parsers.Result {
 //	#Date: 2026-11-20T00:00:00.000Z
 //	#Fields: date-time,client-ip,…
 //
-// or the #TYPE line that PowerShell writes above a CSV file. Lines that many
-// logs have are of no interest, so that a file that holds nothing else is not
-// taken for understood.
+// or the #TYPE line that PowerShell writes above a CSV file. Lines that many logs
+// have are Irrelevant, so that a file that contains nothing else does not count as
+// understood.
 func (p *parser) comment(line []byte) parsers.Result {
 	value := afterName(line)
 	switch {
@@ -217,8 +217,8 @@ func (p *parser) header(names []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// delimiterOf returns what parts the names of a header: PowerShell's Export-Csv
-// takes the separator of the country on request, and spreadsheets do anyway.
+// delimiterOf returns the delimiter of a header: PowerShell's Export-Csv uses the
+// separator of the country on request, and spreadsheets always do.
 func delimiterOf(line []byte) byte {
 	for _, d := range []byte(";\t") {
 		if bytes.Count(line, []byte{d}) > bytes.Count(line, []byte{','}) {

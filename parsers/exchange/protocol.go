@@ -24,23 +24,23 @@ const (
 const protocolFields = "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context"
 
 // protocol reads the rows of SMTP protocol logs. In a send log this server is
-// the client (>) and the other one answers (<); in a receive log the other one
+// the client (>) and the other server answers (<); in a receive log the other side
 // is the client (<).
 type protocol struct {
 	sessions
 	ownHost  []byte
-	receives bool
+	receives bool // it is a receive log
 
 	clock clock
 	rec   parsers.Record
 
-	// Of the row being read.
+	// The session of the row being read, and the function for its records.
 	x    *session
 	emit func(*parsers.Record)
 }
 
-// withoutData returns a row of a protocol log up to what was said, which may be a
-// password; nothing of what does not begin like a row.
+// withoutData returns a row of a protocol log up to the data column, which may
+// contain a password; nil for a line that does not begin like a row.
 func withoutData(line []byte) []byte {
 	if !isTime(line) {
 		return nil
@@ -56,9 +56,10 @@ func withoutData(line []byte) []byte {
 	return line[:end]
 }
 
-// withoutSecret returns what may be kept of a row that is open and whose last line
-// begins at start: of what a client says that may be a password only the verb. Other
-// lines than the first may be rows and headers of their own.
+// withoutSecret returns the part of an open row that may be kept; its last line begins
+// at start. When the data of a client may be a password, that is the row up to the
+// data, and the verb if it is AUTH. Later lines that look like rows or headers stay,
+// because they may be separate rows.
 func (p *protocol) withoutSecret(row []byte, start int) []byte {
 	begin := withoutData(row)
 	said := bytes.TrimPrefix(row[len(begin):], []byte(`"`))
@@ -116,9 +117,9 @@ func (p *protocol) row(fields [][]byte, emit func(*parsers.Record)) parsers.Resu
 	return parsers.Understood
 }
 
-// session returns the session of a row. One that is not known begins when the
-// connection is made or, when that is in another file, with what the client
-// says; of an answer to something unknown nothing can be made.
+// session returns the session of a row. A new session begins with the row of the
+// connection or, when that is in another file, with a command of the client; it
+// returns nil for an answer when the session is unknown.
 func (p *protocol) session(fields [][]byte) *session {
 	event, id := fields[protoEvent][0], fields[protoSession]
 	if event == '+' {
@@ -132,12 +133,12 @@ func (p *protocol) session(fields [][]byte) *session {
 	return p.find(id)
 }
 
-// isClient reports whether an event is what the client of the session said.
+// isClient reports whether an event is a line that the client of the session sent.
 func (p *protocol) isClient(event byte) bool {
 	return event == '<' && p.receives || event == '>' && !p.receives
 }
 
-// about sets what every row of a session says about it.
+// about sets the record's fields that every row of a session has.
 func (p *protocol) about(fields [][]byte) {
 	r, x, connector := &p.rec, p.x, fields[protoConnector]
 	r.Host, r.Service = p.ownHost, connector
@@ -176,7 +177,7 @@ func (p *protocol) event(fields [][]byte) {
 	}
 }
 
-// remark reads what Exchange says beside the session.
+// remark reads a row in which Exchange comments on the session.
 func (p *protocol) remark(context []byte) {
 	if id := messageID(context); len(id) > 0 {
 		p.x.coming = append(p.x.coming[:0], id...)
@@ -186,7 +187,7 @@ func (p *protocol) remark(context []byte) {
 	}
 }
 
-// notConnected reports a connection that could not be made. It has no session:
+// notConnected emits a Connection for a failure to connect, which has no session:
 //
 //	Failed to connect. Winsock error code: 10061, …, Destination domain: example.org, Error Message: …
 //	Failed connection to 198.51.100.157:25. Winsock error code: 10065
@@ -207,14 +208,14 @@ func (p *protocol) notConnected(fields [][]byte, emit func(*parsers.Record)) {
 	emit(r)
 }
 
-// ended reports the connection of a send log that has ended.
+// ended emits the Connection of a session that has ended, in a send log.
 func (p *protocol) ended() {
 	if p.receives {
 		return
 	}
 	r, x := &p.rec, p.x
 	row := *r
-	r.Reset() // of the last recipient
+	r.Reset() // the record holds the last recipient
 	r.Kind, r.Time, r.Host, r.Service, r.RelayIP = parsers.Connection, row.Time, row.Host,
 		row.Service, row.RelayIP
 	r.Relay, r.Outcome, r.Messages = x.peer, registry.OutcomeDelivered, x.messages
@@ -239,7 +240,7 @@ func messageID(context []byte) []byte {
 	return id
 }
 
-// command reads what the client of the session said.
+// command reads a line that the client of the session sent.
 func (p *protocol) command(data, sequence []byte) {
 	x := p.x
 	if p.full() && p.open[x.id] != x {
@@ -266,12 +267,13 @@ func (p *protocol) command(data, sequence []byte) {
 	}
 }
 
-// setMessage sets what the message of a transaction is known by.
+// setMessage sets the id of the transaction's message: the InternetMessageId, else
+// the session and the number of the row.
 func (p *protocol) setMessage(sequence []byte) {
 	x := p.x
 	x.message, x.named = append(x.message[:0], x.coming...), len(x.coming) > 0
 	x.coming = x.coming[:0]
-	if !x.named { // 2007 and 2010 do not say
+	if !x.named { // 2007 and 2010 do not log it
 		x.message = append(append(append(x.message, x.id...), '/'), sequence...)
 	}
 }
@@ -291,7 +293,7 @@ func (p *protocol) answer(text []byte) {
 	}
 	command, ok := p.answered(x)
 	if !ok {
-		return // a server that hangs up says so unasked
+		return // a server that closes the connection announces it without a command
 	}
 	refused := outcomeOf(text) != registry.OutcomeDelivered
 	if !p.receives {
@@ -323,8 +325,8 @@ func (p *protocol) answer(text []byte) {
 	}
 }
 
-// greeting reads the first reply of a session. A server that refuses to talk
-// names no recipient; who receives counts the refusal.
+// greeting reads the first reply of a session. A refusal here concerns no recipient:
+// a receive log counts it as a rejection, a send log as a failed connection.
 func (p *protocol) greeting(text []byte) {
 	switch welcome := outcomeOf(text) == registry.OutcomeDelivered; {
 	case welcome && !p.receives:
@@ -337,8 +339,9 @@ func (p *protocol) greeting(text []byte) {
 	}
 }
 
-// note keeps a reply to the client of a send log that may be the end of the
-// connection. HELO may still work where EHLO did not (RFC 5321 section 3.2).
+// note keeps a refusal in a send log that may be the reason why the connection ends.
+// A success at the same stage clears it: HELO may work where EHLO did not (RFC 5321
+// section 3.2).
 func (p *protocol) note(c command, text []byte, refused bool) {
 	x, stage := p.x, registry.StageUnknown
 	switch {
@@ -354,7 +357,7 @@ func (p *protocol) note(c command, text []byte, refused bool) {
 	switch {
 	case stage == registry.StageUnknown:
 	case refused:
-		if stage == registry.StageAuth { // the text might repeat what was said
+		if stage == registry.StageAuth { // the text may repeat the credentials
 			reply := registry.ParseReply(text)
 			text = []byte(registry.Code(reply.Code, reply.Enhanced))
 		}
@@ -364,15 +367,16 @@ func (p *protocol) note(c command, text []byte, refused bool) {
 	}
 }
 
-// isAuthReply reports whether a reply refuses what the client said after AUTH
+// isAuthReply reports whether a reply refuses the credentials that follow AUTH
 // (RFC 4954 section 6).
 func isAuthReply(text []byte) bool {
 	return len(text) >= 3 && (string(text[:3]) == "535" || string(text[:3]) == "534" ||
 		string(text[:3]) == "538")
 }
 
-// refuseMail reports MAIL refused: for a sender a failure of every recipient
-// that was named without waiting (pipelining), for a receiver one rejection.
+// refuseMail reports that MAIL was refused: a send log has a failure of every
+// recipient that the client sent without waiting (pipelining), a receive log one
+// rejection.
 func (p *protocol) refuseMail(text []byte) {
 	p.x.refused = true
 	if p.receives {
@@ -399,7 +403,7 @@ func (p *protocol) answerRcpt(index int, text []byte) {
 	}
 }
 
-// answerMessage gives every accepted recipient the answer to the message.
+// answerMessage settles every accepted recipient with the answer to the message.
 func (p *protocol) answerMessage(text []byte, stage registry.Stage) {
 	taken := false
 	for i := range p.x.recipients {
@@ -413,8 +417,8 @@ func (p *protocol) answerMessage(text []byte, stage registry.Stage) {
 	}
 }
 
-// lost settles the recipients of a transaction that ends without an answer: to
-// a sender each is a temporary failure without a reply.
+// lost settles the recipients of a transaction that ends without an answer: in a
+// send log each is a temporary failure without a reply.
 func (p *protocol) lost() {
 	if p.receives {
 		return
@@ -424,7 +428,7 @@ func (p *protocol) lost() {
 	}
 }
 
-// settle reports what became of a recipient, once.
+// settle reports the outcome for a recipient, once.
 func (p *protocol) settle(r *recipient, text []byte, stage registry.Stage) {
 	if r.state == settled {
 		return
@@ -435,8 +439,8 @@ func (p *protocol) settle(r *recipient, text []byte, stage registry.Stage) {
 	}
 }
 
-// report passes on an attempt, or a rejection. Without a text there was no
-// reply.
+// report emits an attempt in a send log, a rejection in a receive log. text is nil
+// when there was no reply.
 func (p *protocol) report(address, text []byte, stage registry.Stage) {
 	r, x := &p.rec, p.x
 	if x.hop {
@@ -460,7 +464,7 @@ func (p *protocol) report(address, text []byte, stage registry.Stage) {
 	p.emit(r)
 }
 
-// tell emits what is known of the message, once.
+// tell sets the record's message, and emits its Arrival once.
 func (p *protocol) tell() {
 	r, x := &p.rec, p.x
 	r.ID = x.message

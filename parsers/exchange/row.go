@@ -2,13 +2,13 @@ package exchange
 
 import "bytes"
 
-// shape says what became of a text taken for a row.
+// shape is the result of splitting a text as a row.
 type shape uint8
 
 const (
 	whole     shape = iota
-	open            // it ends inside quotes: the row goes on in the next line
-	malformed       // no CSV, or more fields than any log has
+	open            // it ends inside quotes: the next line continues the row
+	malformed       // not CSV, or more fields than any log has
 )
 
 // maxFields is more than any Exchange log has (30), with room for columns
@@ -16,15 +16,15 @@ const (
 const maxFields = 80
 
 // row splits a CSV row (RFC 4180) without allocating. encoding/csv reads from
-// an io.Reader, holds what follows an open quote back, and cannot stop and go
-// on between two lines.
+// an io.Reader, waits for more text after an open quote, and cannot stop and
+// continue between two lines.
 type row struct {
 	fields   [][]byte
-	unquoted []byte // of the fields that hold doubled quotes
+	unquoted []byte // memory of the fields that contain doubled quotes
 }
 
-// split sets r.fields to the fields of b. They are valid until the next split
-// and as long as b is.
+// split sets r.fields to the fields of b. They are valid until the next split, and
+// only while b does not change.
 func (r *row) split(b []byte, delimiter byte) shape {
 	r.fields, r.unquoted = r.fields[:0], r.unquoted[:0]
 	for len(r.fields) < maxFields {
@@ -54,8 +54,8 @@ func (r *row) split(b []byte, delimiter byte) shape {
 	return malformed
 }
 
-// resume returns the shape of a row that the line before left open, as far as
-// line shows: it begins inside quotes.
+// resume returns the shape of a row that the line before left open, judged by line
+// alone, which begins inside quotes.
 func (r *row) resume(line []byte, delimiter byte) shape {
 	r.unquoted = r.unquoted[:0]
 	_, rest, closed := r.quoted(line)
@@ -71,8 +71,8 @@ func (r *row) resume(line []byte, delimiter byte) shape {
 }
 
 // quoted reads a field up to its closing quote. A field without doubled quotes
-// is a slice of b; one with them is put together in r.unquoted, whose growth
-// leaves earlier fields where they are.
+// is a slice of b; a field with them is assembled in r.unquoted. Earlier fields stay
+// valid when r.unquoted grows.
 func (r *row) quoted(b []byte) (field, rest []byte, closed bool) {
 	i := bytes.IndexByte(b, '"')
 	if i < 0 {
@@ -96,8 +96,9 @@ func (r *row) quoted(b []byte) (field, rest []byte, closed bool) {
 	}
 }
 
-// field returns the n-th field of a row that begins with line, without taking
-// apart the rest: enough to recognise a row. Doubled quotes stay.
+// field returns the n-th field, from 0, of a row that begins with line, without
+// splitting the rest: enough to recognize a row. A quoted field keeps its quotes. It
+// returns nil when there are fewer fields.
 func field(line []byte, n int) []byte {
 	for ; ; n-- {
 		end := 0

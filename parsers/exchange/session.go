@@ -8,20 +8,20 @@ import (
 	"mailfail/registry"
 )
 
-// Limits of what the protocol logs may make a parser keep. A busy server has
-// some hundred sessions open; when there are more than this, or their
-// transactions hold more, the older half is forgotten.
+// Limits of the state that a protocol log may cause. A busy server has some hundred
+// sessions open. When there are more than maxSessions, or they keep more than
+// maxKept, the parser forgets the older half.
 const (
 	maxSessions  = 4096
 	maxKept      = 4 << 20 // bytes of all recipients and unanswered commands
 	maxReplyText = 4 << 10
 )
 
-// command is what the client of a session said, as far as it matters.
+// command is the kind of a line that the client of a session sent.
 type command uint8
 
 const (
-	cmdOther command = iota // what follows AUTH, RSET, QUIT …
+	cmdOther command = iota // RSET, QUIT, the lines after AUTH …
 	cmdHello                // EHLO, HELO
 	cmdTLS                  // STARTTLS
 	cmdAuth
@@ -29,14 +29,14 @@ const (
 	cmdRcpt
 	cmdData
 	cmdChunk // BDAT with more to come
-	cmdLast  // the end of the message: BDAT LAST, or what follows the 354
+	cmdLast  // the end of the message: BDAT LAST, or the text after the reply 354
 )
 
 // Recipient states of a transaction.
 const (
 	asked    uint8 = iota // RCPT without an answer yet
 	accepted              // 2xx to RCPT; the answer to the message decides
-	settled               // reported
+	settled               // its outcome was reported
 )
 
 type recipient struct {
@@ -44,6 +44,7 @@ type recipient struct {
 	state   uint8
 }
 
+// pending is a command that the server has not answered yet.
 type pending struct {
 	command command
 	index   int // of the recipient, with cmdRcpt
@@ -51,35 +52,35 @@ type pending struct {
 
 // session is an SMTP session of a protocol log, from either side.
 type session struct {
-	started uint64 // rank among the sessions, to forget the oldest
-	day     int64  // of its last row
+	started uint64 // order of beginning among the sessions, to forget the oldest
+	day     int64  // of its last row, in days since 1970
 	id      string
-	hop     bool   // between servers of the organisation: nothing counts
+	hop     bool   // between servers of the organisation: no attempts and no rejections
 	greeted bool   // the server has greeted
-	peer    []byte // name of the other side: its greeting, or its EHLO
-	client  []byte // address of the one for whom the other side speaks
-	coming  []byte // InternetMessageId of the transaction that begins next
+	peer    []byte // name of the other side, from its greeting or its EHLO
+	client  []byte // IP address of the client that a frontend server proxies
+	coming  []byte // InternetMessageId of the next transaction
 
-	message    []byte // of the transaction: InternetMessageId, or session/number
+	message    []byte // id of the message: InternetMessageId, or session/number
 	sender     []byte
 	hasSender  bool
-	size       int64
-	named      bool // message is the InternetMessageId
-	told       bool // what is known of the message was reported
-	refused    bool // MAIL was refused
+	size       int64 // from SIZE=, in bytes; 0 when the client does not give it
+	named      bool  // message is the InternetMessageId
+	told       bool  // the Arrival of the message was emitted
+	refused    bool  // MAIL was refused
 	recipients []recipient
-	unanswered []pending
+	unanswered []pending // commands without a reply, oldest first
 
 	code  [3]byte // of the reply that has not ended
 	reply []byte  // its lines so far
 
-	// Of the connection as a whole.
-	used     bool // a recipient was named over it
-	messages int  // that the other side took
+	// These fields describe the whole connection.
+	used     bool // the client sent RCPT at least once
+	messages int  // messages that the other side accepted
 	failure  failure
 }
 
-// failure is what a connection failed of before a recipient was named.
+// failure describes why a connection failed before the client sent RCPT.
 type failure struct {
 	stage  registry.Stage
 	source registry.Source
@@ -90,7 +91,7 @@ func (x *session) fail(stage registry.Stage, source registry.Source, text []byte
 	x.failure = failure{stage, source, append(x.failure.text[:0], text[:min(len(text), maxReplyText)]...)}
 }
 
-// set makes r a connection that failed.
+// set sets the fields of a failed connection in r.
 func (f *failure) set(r *parsers.Record) {
 	r.Outcome, r.Stage, r.Source = registry.OutcomeDeferred, f.stage, f.source
 	if r.Reply = (registry.Reply{Text: f.text}); f.source == registry.SourceRemote {
@@ -98,25 +99,26 @@ func (f *failure) set(r *parsers.Record) {
 	}
 }
 
-// sessions are the open ones of a log.
+// sessions are the open sessions of a log.
 type sessions struct {
-	open map[string]*session
-	next uint64
-	kept int   // bytes, by weight
-	day  int64 // of the row being read, since 1970; 0 when it is not known
+	open map[string]*session // by id
+	next uint64              // order of the last session that began
+	kept int                 // sum of the weights, in bytes
+	day  int64               // of the row being read, in days since 1970; 0 when unknown
 }
 
-// reach begins a row of a day. Once a day it forgets the sessions that had no row
-// since the day before the last: their ends are in a file that is missing, or
-// nowhere because the server crashed. No connection stays open for longer than a
-// day (Microsoft, ReceiveConnector.ConnectionTimeout: at most "1.00:00:00").
+// reach is called with the day of each row, in days since 1970. When the day changes
+// it forgets the sessions without a row on this day or the day before: their end is
+// in a missing file, or in none because the server crashed. No connection stays open
+// for longer than a day (Microsoft, ReceiveConnector.ConnectionTimeout: at most
+// "1.00:00:00").
 func (s *sessions) reach(day int64) {
 	if day == s.day {
 		return
 	}
 	for _, x := range s.open {
 		switch {
-		case s.day == 0: // its state is of a version that did not keep days
+		case s.day == 0: // the state is of a version that did not keep days
 			x.day = day
 		case x.day < day-1:
 			s.close(x)
@@ -125,7 +127,8 @@ func (s *sessions) reach(day int64) {
 	s.day = day
 }
 
-// find returns the session of an id that is known, or nil.
+// find returns the open session of an id, nil when there is none, and sets its day to
+// that of the current row.
 func (s *sessions) find(id []byte) *session {
 	x := s.open[string(id)]
 	if x != nil {
@@ -134,7 +137,7 @@ func (s *sessions) find(id []byte) *session {
 	return x
 }
 
-// get returns the session of an id, and makes it known.
+// get returns the session of an id, and creates it when there is none.
 func (s *sessions) get(id []byte) *session {
 	if found := s.find(id); found != nil {
 		return found
@@ -156,7 +159,7 @@ func (s *sessions) close(x *session) {
 	delete(s.open, x.id)
 }
 
-// weight returns about how many bytes a session keeps of what may be many.
+// weight returns roughly how many bytes the lists of a session keep.
 func (x *session) weight() int {
 	n := len(x.unanswered) * pendingWeight
 	for _, r := range x.recipients {
@@ -169,7 +172,7 @@ const pendingWeight = 16
 
 func (r *recipient) weight() int { return len(r.address) + 32 }
 
-// full reports whether the sessions hold too much, and then makes room.
+// full reports whether the sessions keep too much, and then forgets the older half.
 func (s *sessions) full() bool {
 	if s.kept < maxKept {
 		return false
@@ -186,8 +189,8 @@ func (s *sessions) forget() {
 	}
 }
 
-// sorted returns the sessions in the order they began, which makes states and
-// forgetting the same whatever the order of a map.
+// sorted returns the sessions in the order in which they began, so that states and
+// forgetting do not depend on the order of a map.
 func (s *sessions) sorted() []*session {
 	all := make([]*session, 0, len(s.open))
 	for _, x := range s.open {
@@ -197,13 +200,14 @@ func (s *sessions) sorted() []*session {
 	return all
 }
 
-// ask notes that the client said something that will be answered.
+// ask records a command that the server will answer.
 func (s *sessions) ask(x *session, c command, index int) {
 	x.unanswered = append(x.unanswered, pending{c, index})
 	s.kept += pendingWeight
 }
 
-// answered takes the command that a reply answers, the oldest.
+// answered removes and returns the command that a reply answers, the oldest. ok is
+// false when there is none.
 func (s *sessions) answered(x *session) (p pending, ok bool) {
 	if len(x.unanswered) == 0 {
 		return pending{}, false
@@ -214,7 +218,7 @@ func (s *sessions) answered(x *session) (p pending, ok bool) {
 	return p, true
 }
 
-// add names a recipient of the transaction, and returns its index.
+// add adds a recipient to the transaction, and returns its index.
 func (s *sessions) add(x *session, address []byte) int {
 	r := recipient{address: bytes.Clone(address)}
 	x.recipients = append(x.recipients, r)
@@ -222,8 +226,8 @@ func (s *sessions) add(x *session, address []byte) int {
 	return len(x.recipients) - 1
 }
 
-// submits notes for whom a frontend server speaks. Once it has let a client log in,
-// it passes on whatever that one says, and logs no more of it:
+// submits sets the client that a frontend server proxies. After the client has
+// logged in, the frontend passes its commands on and no longer logs them:
 //
 //	XPROXY SID=08DE… IP=192.0.2.9 PORT=4000 DOMAIN=client.example CAPABILITIES=0 SECID=…
 func (x *session) submits(data []byte) {
@@ -245,8 +249,8 @@ func (s *sessions) begin(x *session) {
 	x.refused, x.told = false, false
 }
 
-// say reads what the client said: MAIL and RCPT begin and fill a transaction.
-// Of other commands only their kind is kept, never a word of what follows AUTH.
+// say reads a line that the client sent: MAIL begins a transaction, RCPT adds to it.
+// Of other commands it keeps only the kind, never a word of the lines after AUTH.
 func (s *sessions) say(x *session, data []byte) command {
 	verb, arg := data, []byte(nil)
 	if i := bytes.IndexByte(data, ' '); i >= 0 {
@@ -266,7 +270,7 @@ func (s *sessions) say(x *session, data []byte) command {
 		x.sender, x.hasSender = append(x.sender[:0], path(arg)...), true
 		x.size = sizeParameter(arg)
 	case isVerb(verb, "RCPT"):
-		if address := path(arg); len(address) > 0 { // else it names nobody
+		if address := path(arg); len(address) > 0 { // else there is no recipient
 			c, index = cmdRcpt, s.add(x, address)
 			x.used = true
 		}
@@ -286,7 +290,7 @@ func isVerb(b []byte, verb string) bool {
 }
 
 // path returns the address of FROM:<a@b> SIZE=1 or TO:<a@b>. Quoted local
-// parts may hold blanks and brackets (RFC 5321 section 4.1.2).
+// parts may contain blanks and brackets (RFC 5321 section 4.1.2).
 func path(arg []byte) []byte {
 	i := bytes.IndexByte(arg, ':')
 	if i < 0 {
@@ -326,9 +330,9 @@ func sizeParameter(arg []byte) int64 {
 	return size(arg)
 }
 
-// hear reads a row of what the server said. Replies of several lines come as a
-// row each (2007 to 2010) or as one row, "250  mail.example Hello … SIZE …"
-// (2013 and later). It passes every whole reply on.
+// hear reads a row that the server sent. A reply of several lines has a row for each
+// line (2007 to 2010) or is one row, "250  mail.example Hello … SIZE …" (2013 and
+// later). hear passes every whole reply to the answerer.
 func (x *session) hear(data []byte, to answerer) {
 	if len(data) < 3 || !allDigits(data[:3]) {
 		return
@@ -361,8 +365,9 @@ func (x *session) endReply(to answerer) {
 	}
 }
 
-// keep joins the lines of a reply with blanks, as the tracking log does. The reply
-// to AUTH, or to what followed it, may repeat that.
+// keep joins the lines of a reply with blanks, as the tracking log does. It keeps only
+// the codes of a reply to AUTH or to the lines after it, because the text may repeat
+// the credentials.
 func (x *session) keep(line []byte) {
 	if len(x.unanswered) > 0 && (x.unanswered[0].command == cmdAuth || x.unanswered[0].command == cmdOther) {
 		line = append(line[:4:4], registry.ParseReply(line).Enhanced.String()...)
@@ -376,8 +381,8 @@ func (x *session) keep(line []byte) {
 	x.reply = append(x.reply, line...)
 }
 
-// endsIn reports whether a row that begins with 550- holds the last line, 550,
-// as well: then its lines are parted by line breaks, real or written out.
+// endsIn reports whether a row that begins with 550- contains the last line, 550,
+// too: then line breaks, real or written as \n, separate its lines.
 func endsIn(data []byte) bool {
 	for _, breaks := range [...]string{"\n", `\n`} {
 		if i := bytes.LastIndex(data, []byte(breaks)); i >= 0 {
@@ -390,7 +395,7 @@ func endsIn(data []byte) bool {
 	return false
 }
 
-// outcomeOf returns what a reply does; none at all is a temporary failure.
+// outcomeOf returns the outcome of a reply; without a reply it is Deferred.
 func outcomeOf(text []byte) registry.Outcome {
 	switch {
 	case len(text) == 0 || text[0] == '4':
@@ -402,8 +407,9 @@ func outcomeOf(text []byte) registry.Outcome {
 }
 
 // serverName returns the host name that a server gives in its greeting, "220
-// mx.example ESMTP", or in its answer to EHLO. What has no dot is none: firewalls write
-// asterisks over it, and servers begin with Welcome.
+// mx.example ESMTP", or in its answer to EHLO, nil when there is none. A word without
+// a dot is not a name: firewalls write asterisks over it, and servers begin with
+// Welcome.
 func serverName(text []byte) []byte {
 	if len(text) < len("220 a") {
 		return nil

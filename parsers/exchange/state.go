@@ -9,20 +9,20 @@ import (
 	"mailfail/registry"
 )
 
-// stateVersion begins a state. Those of version 1 knew nothing of connections,
-// those of version 2 nothing of days; later ones are refused.
+// stateVersion is the first byte of a state. States of version 1 contain nothing about
+// connections, those of version 2 no days. UnmarshalBinary refuses later versions.
 const stateVersion = 3
 
 var errState = errors.New("the saved state is damaged")
 
-// keeper is a table that keeps something from row to row.
+// keeper is a table that keeps state from row to row.
 type keeper interface {
 	appendState(b []byte) []byte
 	setState(d *decoder)
 }
 
-// AppendBinary appends the header in force, the row that is open, and what the
-// kind of log keeps. There is no state before the first header or row.
+// AppendBinary appends the delimiter, the header in force, the row that is open, and
+// the state of the table.
 func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, stateVersion, p.delimiter)
 	b = parsers.AppendBytes(b, p.names)
@@ -37,7 +37,7 @@ func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// UnmarshalBinary sets a new parser to a state.
+// UnmarshalBinary sets a new parser to a state that AppendBinary wrote.
 func (p *parser) UnmarshalBinary(b []byte) error {
 	d, err := p.setState(b)
 	if err == nil && d.More() {
@@ -73,7 +73,7 @@ func (p *onlineParser) AppendBinary(b []byte) ([]byte, error) {
 	return parsers.AppendBytes(b, p.object), err
 }
 
-// UnmarshalBinary sets a new parser to a state.
+// UnmarshalBinary sets a new parser to a state that AppendBinary wrote.
 func (p *onlineParser) UnmarshalBinary(b []byte) error {
 	d, err := p.setState(b)
 	if err != nil {
@@ -99,7 +99,7 @@ func (s *sessions) appendState(b []byte) []byte {
 
 func (s *sessions) setState(d *decoder) {
 	if d.version == 1 && !d.More() {
-		return // of a connectivity log
+		return // the connectivity log kept no sessions then
 	}
 	s.next = d.Uvarint()
 	if d.version > 2 {
@@ -173,14 +173,14 @@ func (x *session) setState(d *decoder) {
 	x.used = x.used || len(x.recipients) > 0
 	for n := d.Uvarint(); n > 0 && d.Err() == nil; n-- {
 		c := command(d.Byte())
-		if d.version == 1 && c > 0 { // there were no kinds of commands before MAIL
+		if d.version == 1 && c > 0 { // version 1 had no commands between cmdOther and cmdMail
 			c += cmdMail - 1
 		}
 		x.unanswered = append(x.unanswered, pending{c, int(d.Varint())})
 	}
 }
 
-// decoder reads a state of a version.
+// decoder reads a state and holds its version.
 type decoder struct {
 	parsers.StateReader
 	version byte

@@ -7,11 +7,11 @@ import (
 	"mailfail/registry"
 )
 
-// collection splits the fields of the tracking log that hold a list
-// (recipient-address, recipient-status, reference): members are joined with a
-// semicolon, and one that holds a semicolon or an apostrophe is in single
-// quotes, its own doubled. Scripts that export the log again leave the quotes
-// off, so that a bare semicolon need not end a member.
+// collection splits the fields of the tracking log that contain a list
+// (recipient-address, recipient-status, reference). Semicolons separate the members.
+// A member that contains a semicolon or an apostrophe is in single quotes, with its
+// apostrophes doubled. Scripts that export the log again omit the quotes, so a bare
+// semicolon need not end a member.
 type collection struct {
 	members  [][]byte
 	unquoted []byte
@@ -26,8 +26,7 @@ func (c *collection) addresses(b []byte) [][]byte {
 }
 
 // statuses splits recipient-status into the n members that belong to n
-// recipients, in their order. Where members are missing, the last one that
-// there is stands for the rest.
+// recipients, in their order. Where members are missing, it repeats the last one.
 func (c *collection) statuses(b []byte, n int) [][]byte {
 	if n == 1 && (len(b) == 0 || b[0] != '\'') {
 		c.members = append(c.members[:0], b)
@@ -56,9 +55,8 @@ func (c *collection) split(b []byte, end func([]byte) int) {
 	}
 }
 
-// quoted reads a member in single quotes. An apostrophe that is followed by
-// anything but the end of the member does not close it, and then there was no
-// quoted member.
+// quoted reads a member in single quotes. ok is false when there is none: the text
+// after the closing apostrophe must be a semicolon or the end.
 func (c *collection) quoted(b []byte) (member, rest []byte, ok bool) {
 	if b[0] != '\'' {
 		return nil, nil, false
@@ -104,8 +102,8 @@ func endOfAddress(b []byte) int {
 	return len(b)
 }
 
-// endOfStatus finds the semicolon that ends a bare status: one that a new
-// status follows. Inside a reply a semicolon is followed by a blank
+// endOfStatus returns the offset of the semicolon that ends a bare status: a new
+// status follows it. Inside a reply a blank follows a semicolon
 // ("RESOLVER.RST.NotAuthorized; not authorized").
 func endOfStatus(b []byte) int {
 	bracketed := bytes.HasPrefix(b, []byte("[{"))
@@ -129,20 +127,20 @@ func beginsStatus(b []byte) bool {
 
 // status is a member of recipient-status taken apart.
 type status struct {
-	reply    []byte // as Exchange got or made it
-	fqdn, ip []byte // of the server that said so
+	reply    []byte // that Exchange received or generated
+	fqdn, ip []byte // of the server that sent the reply
 }
 
-// readStatus reads a plain status, or one of 2013 and later, whose parts come
+// readStatus reads a plain status, or a status of 2013 and later, whose parts come
 // in any order:
 //
 //	[{LRT=};{LED=550 5.1.1 …};{FQDN=mx.example.org};{IP=192.0.2.1}]
 //	[{LED=550 5.1.1 …};{MSG=};{FQDN=mx.example.org};{IP=192.0.2.1};{LRT=}]
 //
-// LED (last error detail) is the reply that counts; LRT (last retry time) is
-// in the locale of the server and of no use. A part ends where the next known
-// one begins, since a reply may hold any of these characters; of parts that
-// come twice the first counts, so that a reply cannot add a second one.
+// LED (last error detail) is the reply that counts. LRT (last retry time) is in the
+// locale of the server, so the parser ignores it. A part ends where the next known
+// part begins, since a reply may contain any of these characters. When a part comes
+// twice the first counts, so that a reply cannot replace it.
 func readStatus(b []byte) status {
 	if !bytes.HasPrefix(b, []byte("[{")) {
 		return status{reply: b}
@@ -175,7 +173,7 @@ func readStatus(b []byte) status {
 
 var statusParts = [...]string{"{LED=", "{FQDN=", "{IP=", "{MSG=", "{LRT="}
 
-// statusPart returns the index of the part b begins, or -1.
+// statusPart returns the index in statusParts of the part that b begins with, or -1.
 func statusPart(b []byte) int {
 	for i, p := range statusParts {
 		if len(b) >= len(p) && string(b[:len(p)]) == p {
@@ -201,16 +199,16 @@ func endOfPart(b []byte) (end, next int) {
 	return len(bytes.TrimSuffix(b, []byte("}]"))), len(b)
 }
 
-// setReply sets the reply of r from what Exchange reports. Where Exchange
-// quotes the other server inside a text of its own
+// setReply sets the reply of r from a status. Where Exchange quotes the other server
+// inside a text of its own
 //
 //	451 4.4.0 Primary target IP address responded with: "421 4.7.0 …" Attempted failover …
 //	450 4.7.0 Proxy session setup failed on Frontend with '451 4.4.0 …'
 //	550 5.7.350 Remote server returned message detected as spam -> 554 5.7.1 …
 //	451 4.4.395 Target host responded with error. -> 452 4.2.2 …
 //
-// the quoted reply is the one, and the status of the wrapper is the MTA's own.
-// Texts of the same look that another server sent are left alone.
+// setReply sets the quoted reply, and MTAStatus to the status of the wrapper. It does
+// not change texts of similar form that another server sent.
 func setReply(r *parsers.Record, text []byte) {
 	r.Reply = registry.ParseReply(text)
 	for range 3 {
@@ -229,7 +227,7 @@ func setReply(r *parsers.Record, text []byte) {
 	}
 }
 
-// wraps reports whether text has the words of a wrapper of Exchange's.
+// wraps reports whether text contains the words of one of Exchange's wrappers.
 func wraps(text []byte) bool {
 	return contains(text, "rimary target IP address") || contains(text, "rimary outbound frontend IP") ||
 		contains(text, "Proxy session setup failed") ||
@@ -237,8 +235,8 @@ func wraps(text []byte) bool {
 		contains(text, "arget host responded with error") || contains(text, "communicating with target host")
 }
 
-// setOrigin sets where and why an attempt ended, as far as the tracking log
-// tells: source is the component that wrote the row, text its whole reply.
+// setOrigin sets the stage and the source of a failure, as far as the tracking log
+// shows them: source is the component that wrote the row, text the whole reply.
 func setOrigin(r *parsers.Record, source, text []byte) {
 	switch {
 	case string(source) == "DNS", contains(text, "SMTPSEND.DNS."), contains(text, "DNS query failed"):
@@ -254,8 +252,8 @@ func setOrigin(r *parsers.Record, source, text []byte) {
 	}
 }
 
-// setRemote distinguishes replies from the texts that Exchange's own SMTP client makes
-// up when there was none.
+// setRemote distinguishes a server's replies from the texts that Exchange's own SMTP
+// client generates when there was no reply.
 func setRemote(r *parsers.Record, text []byte) {
 	switch {
 	case contains(text, "ailed to connect. Winsock error"), contains(text, "421 4.2.1 Unable to connect"),
@@ -270,8 +268,8 @@ func setRemote(r *parsers.Record, text []byte) {
 	}
 }
 
-// contains looks for a text of at most 32 bytes, which the conversion does not
-// allocate for.
+// contains reports whether b contains s. s must have at most 32 bytes, so that the
+// conversion does not allocate.
 func contains(b []byte, s string) bool { return bytes.Contains(b, []byte(s)) }
 
 // lastEndpoint returns the address in "The last endpoint attempted was

@@ -7,8 +7,8 @@ import (
 	"mailfail/parsers"
 )
 
-// clock reads the times of a log. It keeps the last day, because nearly every
-// row is of the day of the one before.
+// clock reads the times of a log. It keeps the last day, because nearly every row
+// has the day of the row before.
 type clock struct {
 	date  [10]byte
 	start time.Time
@@ -40,7 +40,7 @@ func (c *clock) read(b []byte) (time.Time, bool) {
 	return c.start.Add(time.Duration(hour*3600+minute*60+second)*time.Second + nanos), true
 }
 
-// day returns the day of the last time that was read, since 1970.
+// day returns the day of the last time that was read, in days since 1970.
 func (c *clock) day() int64 { return c.start.Unix() / secondsPerDay }
 
 const secondsPerDay = 24 * 60 * 60
@@ -54,7 +54,7 @@ func isTime(b []byte) bool {
 		allDigits(b[11:13]) && allDigits(b[14:16]) && allDigits(b[17:19])
 }
 
-// fraction reads what follows the seconds: nothing, Z, .460Z, .1234567.
+// fraction reads the text after the seconds: nothing, Z, .460Z, .1234567.
 func fraction(b []byte) (time.Duration, bool) {
 	if len(b) > 0 && b[len(b)-1] == 'Z' {
 		b = b[:len(b)-1]
@@ -81,7 +81,7 @@ func allDigits(b []byte) bool {
 	return len(b) > 0
 }
 
-// digits returns the number that b, all digits, stands for.
+// digits returns the value of b, which must be all digits.
 func digits(b []byte) int {
 	n := 0
 	for _, c := range b {
@@ -90,7 +90,7 @@ func digits(b []byte) int {
 	return n
 }
 
-// size reads a count of bytes, 0 when b is none.
+// size reads a number of up to 18 digits; it returns 0 for anything else.
 func size(b []byte) int64 {
 	if len(b) > 18 || !allDigits(b) {
 		return 0

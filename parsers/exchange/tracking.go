@@ -8,7 +8,7 @@ import (
 	"mailfail/registry"
 )
 
-// column is a column of the message tracking log that is of use.
+// column is a column of the message tracking log that the parser reads.
 type column uint8
 
 const (
@@ -37,9 +37,9 @@ const (
 	nColumns
 )
 
-// trackingColumns are the names on the servers; with underscores, in the
-// extended report of Exchange Online (Get-HistoricalSearch, MessageTraceDetail);
-// and in what Get-MessageTrackingLog gives to Export-Csv.
+// trackingColumns maps the names of columns: those of the servers' logs; those with
+// underscores, of the extended report of Exchange Online (Get-HistoricalSearch,
+// MessageTraceDetail); and the properties of Get-MessageTrackingLog.
 var trackingColumns = map[string]column{
 	"date-time": colTime, "client-ip": colClientIP, "client-hostname": colClient,
 	"server-ip": colServerIP, "server-hostname": colServer, "connector-id": colConnector,
@@ -79,7 +79,8 @@ const (
 	tracking2016 = tracking2013 + ",transport-traffic-type,log-id,schema-version"
 )
 
-// trackingOf returns the columns of rows of that many fields, "" for none.
+// trackingOf returns the columns of the version whose rows have that many fields, ""
+// when there is none.
 func trackingOf(fields int) string {
 	switch fields {
 	case 21:
@@ -96,12 +97,12 @@ func trackingOf(fields int) string {
 
 // tracking reads the rows of the message tracking log.
 type tracking struct {
-	ownHost []byte // of rows that do not name theirs
+	ownHost []byte // host of rows that do not name a server
 	columns
-	// external is set when the version knows SENDEXTERNAL (2016 and later), so
+	// external is set when the version writes SENDEXTERNAL (2016 and later), so
 	// that every SEND is a hop inside the organisation.
 	external bool
-	// local is set for what Get-MessageTrackingLog gives, whose times are local.
+	// local is set for the output of Get-MessageTrackingLog, whose times are local.
 	local bool
 	*culture
 
@@ -110,7 +111,7 @@ type tracking struct {
 	status     collection
 	related    collection
 	key        []byte
-	text       []byte // of what was exported
+	text       []byte // memory of lists that exported converted
 	rec        parsers.Record
 }
 
@@ -118,7 +119,7 @@ type tracking struct {
 type columns struct {
 	at      [nColumns]int16
 	width   int  // of a row; 0 before there is a header
-	assumed bool // there was no header
+	assumed bool // there was no header: the columns are those of a version
 }
 
 func (c *columns) get(fields [][]byte, col column) []byte {
@@ -151,7 +152,7 @@ func (t *tracking) header(names [][]byte) bool {
 	return true
 }
 
-// effect is what the rows of an event do.
+// effect is the meaning of an event for the recipients of its row.
 type effect uint8
 
 const (
@@ -163,16 +164,16 @@ const (
 	defers            // a temporary failure
 	fails             // a permanent failure
 	spoils            // BADMAIL: a permanent failure without a reply
-	drops             // swallowed on purpose
+	drops             // discarded on purpose
 	expands           // related-recipient-address became recipient-address
 	redirects         // recipient-address became related-recipient-address
 	createsDSN        // Exchange made a delivery status notification
 )
 
 // effects are the events that Microsoft documents ("Message tracking", "Event
-// types in the message tracking log") and what they count for; see the rules in
-// the package documentation. Copies for safety (HA*, shadow), what agents did,
-// moderation and submission from a mailbox are repeated by other rows.
+// types in the message tracking log") and their effects; see the rules in the
+// package documentation. Other rows repeat copies for safety (HA*, shadow), actions
+// of agents, moderation and submission from a mailbox.
 var effects = map[string]effect{
 	"RECEIVE": arrives, "SUBMIT": expects, "TRANSFER": expects, "POISONMESSAGE": expects,
 	"RESUBMIT": expects, "DSN": createsDSN,
@@ -191,7 +192,8 @@ var effects = map[string]effect{
 	"SUBMITFAIL": nothing, "SUPPRESSED": nothing, "THROTTLE": nothing,
 }
 
-// row reads one row. Its fields are as many as the header has, or a row is torn.
+// row reads one row. A row whose number of fields differs from the header is torn and
+// Unparsed.
 func (t *tracking) row(fields [][]byte, emit func(*parsers.Record)) parsers.Result {
 	if t.width == 0 || t.assumed && t.width != len(fields) {
 		t.assume(len(fields))
@@ -218,9 +220,10 @@ func (t *tracking) row(fields [][]byte, emit func(*parsers.Record)) parsers.Resu
 	return parsers.Understood
 }
 
-// exported makes of lists that PowerShell or a script has joined, {a, b} or a, b or
-// a b, lists as the log has them. It reports whether there is a whole list: of one
-// that was not joined there is only the name of its type (System.String[]).
+// exported converts lists that PowerShell or a script has joined, {a, b} or a, b or
+// a b, to the form of the log. It returns false when the recipients are not a whole
+// list: for a list that was not joined, PowerShell writes only the name of its type
+// (System.String[]).
 func (t *tracking) exported(recipients, status *[]byte) bool {
 	t.text = append(append(t.text[:0], *recipients...), *status...)
 	n := len(*recipients)
@@ -236,7 +239,7 @@ func (t *tracking) exported(recipients, status *[]byte) bool {
 	switch *status = t.text[n:]; {
 	case isTypeName(*status):
 		*status = nil
-	case bytes.IndexByte(*recipients, ';') < 0: // it may hold a comma
+	case bytes.IndexByte(*recipients, ';') < 0: // a single status may contain a comma
 		begins = func([]byte) bool { return false }
 	case bytes.HasPrefix(bytes.TrimPrefix(*status, []byte("{")), []byte("[{")):
 		begins = func(b []byte) bool { return bytes.HasPrefix(b, []byte("[{")) }
@@ -249,8 +252,8 @@ func isTypeName(b []byte) bool {
 	return bytes.HasPrefix(b, []byte("System.")) || bytes.HasPrefix(b, []byte("Microsoft.Exchange."))
 }
 
-// separated puts semicolons between addresses that blanks or commas part. What is
-// not all addresses is left alone.
+// separated puts semicolons between addresses that blanks or commas separate. It
+// returns a list that contains other words unchanged.
 func separated(list []byte) []byte {
 	words := bytes.FieldsFunc(list, func(c rune) bool { return c == ',' || c == ' ' })
 	for _, word := range words {
@@ -268,7 +271,7 @@ func (t *tracking) when(fields [][]byte) (time.Time, bool) {
 	return t.clock.read(t.get(fields, colTime))
 }
 
-// assume takes the columns of the version that has that many.
+// assume sets the columns of the version whose rows have width fields, if any.
 func (t *tracking) assume(width int) {
 	if names := trackingOf(width); names != "" {
 		t.header(bytes.Split([]byte(names), []byte(",")))
@@ -276,9 +279,9 @@ func (t *tracking) assume(width int) {
 	}
 }
 
-// emit passes on the records of a row of a message. Every row names the sender,
-// because the one that brought the message may be in another file, but for SUBMIT,
-// which knows only the author.
+// emit emits the records of a row. Every row has an Arrival with the sender, because
+// the row of RECEIVE may be in another file. Rows that only queue recipients, such as
+// SUBMIT, have none when they have no return-path, because they know only the author.
 func (t *tracking) emit(fields [][]byte, effect effect, emit func(*parsers.Record)) {
 	recipients := t.recipients.addresses(t.get(fields, colRecipient))
 	if effect != expects || len(t.get(fields, colReturnPath)) > 0 {
@@ -326,9 +329,9 @@ func (t *tracking) each(kind parsers.Kind, recipients [][]byte, emit func(*parse
 	}
 }
 
-// drop reports recipients that were swallowed. Where a list was expanded
-// ("250 2.1.5 RESOLVER.GRP.Expanded; distribution list expanded") its members
-// are the recipients.
+// drop reports recipients that Exchange discarded as removed. When it expanded a
+// list ("250 2.1.5 RESOLVER.GRP.Expanded; distribution list expanded") the list is
+// replaced: its members are the recipients.
 func (t *tracking) drop(recipients, statuses [][]byte, emit func(*parsers.Record)) {
 	for i := range recipients {
 		t.rec.Final = registry.StateRemoved
@@ -339,9 +342,8 @@ func (t *tracking) drop(recipients, statuses [][]byte, emit func(*parsers.Record
 	}
 }
 
-// redirect reports that old became new. A mailbox that forwards and keeps a copy
-// is redirected to itself, too; where there is no new address, only the connector
-// is another.
+// redirect reports that new replaced old. A mailbox that forwards and keeps a copy
+// is redirected to itself, too. Without a new address only the connector changed.
 func (t *tracking) redirect(old, new [][]byte, emit func(*parsers.Record)) {
 	if len(new) == 0 {
 		t.each(parsers.Expected, old, emit)
@@ -350,9 +352,9 @@ func (t *tracking) redirect(old, new [][]byte, emit func(*parsers.Record)) {
 	t.replace(old, new, true, emit)
 }
 
-// replace reports that old became new. An address that became itself (RESOLVE
-// of an address whose case differs) stays; with keeps it does so whatever else it
-// became.
+// replace reports that new replaced old. An address that is in both lists (RESOLVE
+// of an address whose case differs) stays a recipient. With keeps its record is
+// marked Kept, so that it stays whatever other records replace it.
 func (t *tracking) replace(old, new [][]byte, keeps bool, emit func(*parsers.Record)) {
 	for _, o := range old {
 		if len(o) > 0 && !hasFold(new, o) {
@@ -379,9 +381,9 @@ func hasFold(list [][]byte, b []byte) bool {
 	return false
 }
 
-// arrival emits what a row says about the message. On RECEIVE the client is the
-// one that brought it, or the frontend that passed it on, whose own client is
-// in original-client-ip.
+// arrival emits the Arrival of a row. On RECEIVE the client is the host that brought
+// the message, or the frontend that passed it on; then original-client-ip contains
+// the host that brought it.
 func (t *tracking) arrival(fields, recipients [][]byte, effect effect, emit func(*parsers.Record)) {
 	r := &t.rec
 	r.Kind = parsers.Arrival
@@ -409,8 +411,9 @@ func (t *tracking) arrival(fields, recipients [][]byte, effect effect, emit func
 }
 
 // isOwn reports whether a row is about a delivery status notification of this
-// organisation. Every row of one says so by its sender, so that it makes no
-// difference which is read first; replies of absent users have a null sender too.
+// organisation. It decides by the author, which every row has, so that the order of
+// the rows does not matter. A null sender is not enough: replies of absent users
+// have it too.
 func (t *tracking) isOwn(fields [][]byte) bool {
 	const system = "MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@"
 	sender := t.get(fields, colSender)
@@ -423,8 +426,9 @@ func (t *tracking) isOwn(fields [][]byte) bool {
 	return parsers.Has(sender, "postmaster@") && string(t.get(fields, colDirectionality)) == "Originating"
 }
 
-// account returns who submitted a message that was received: the mailbox it was
-// sent from, or the client of a message that comes from within the organisation.
+// account returns the submitter of a received message: the mailbox that sent it, or
+// the IP address of the client when the message comes from within the organisation;
+// nil for other messages.
 func (t *tracking) account(fields [][]byte) []byte {
 	switch {
 	case string(t.get(fields, colSource)) == "STOREDRIVER":
@@ -447,8 +451,7 @@ func countNonEmpty(list [][]byte) (n int) {
 	return n
 }
 
-// attempts reports one attempt for each recipient of the row, with its own
-// status.
+// attempts emits one attempt for each recipient of the row, with its own status.
 func (t *tracking) attempts(fields [][]byte, recipients [][]byte, outcome registry.Outcome,
 	emit func(*parsers.Record)) {
 	r := &t.rec
@@ -476,8 +479,8 @@ func (t *tracking) attempts(fields [][]byte, recipients [][]byte, outcome regist
 	}
 }
 
-// direction returns whether a mailbox is of the organisation: the store driver
-// delivers to it, or the resolver looked it up.
+// direction returns Local for a mailbox of the organisation: the store driver
+// delivers to it, or the reply comes from the resolver. Else it returns Outgoing.
 func direction(source, reply []byte) registry.Direction {
 	if string(source) == "STOREDRIVER" || contains(reply, " RESOLVER.") {
 		return registry.DirectionLocal
@@ -485,7 +488,8 @@ func direction(source, reply []byte) registry.Direction {
 	return registry.DirectionOutgoing
 }
 
-// failure sets what a member of recipient-status says about a DEFER or FAIL.
+// failure sets the reply, the cause and the relay of a DEFER or FAIL from a member of
+// recipient-status.
 func (t *tracking) failure(fields [][]byte, member []byte) {
 	r := &t.rec
 	s := readStatus(member)
@@ -510,10 +514,12 @@ func (t *tracking) failure(fields [][]byte, member []byte) {
 	}
 }
 
-// ended returns the final state of a FAIL that was not bounced: Exchange gave it up
-// ("550 4.4.7 QUEUE.Expired; message expired", in Exchange Online "550 5.4.300
-// Message expired -> …") or an admin deleted it ("550 4.3.2 QUEUE.Admin; …").
-// The words follow the codes, and no server said them.
+// ended returns the final state of a FAIL that no server caused: Expired when Exchange
+// gave up ("550 4.4.7 QUEUE.Expired; message expired", in Exchange Online "550 5.4.300
+// Message expired -> …"), Removed when an administrator deleted the message
+// ("550 4.3.2 QUEUE.Admin; …"). For other failures it returns Pending: the outcome
+// decides. It looks only at the words after the codes, and not at texts from SMTP,
+// because a server may have sent the rest.
 func (t *tracking) ended(source, reply []byte) registry.State {
 	reply = reply[:min(len(reply), len("550 5.255.255 QUEUE.Expired; "))]
 	switch {
@@ -526,15 +532,15 @@ func (t *tracking) ended(source, reply []byte) registry.State {
 	return registry.StatePending
 }
 
-// relay sets the next hop: server-* on SEND, DEFER and FAIL by SMTP.
+// relay sets the next hop from server-* on SEND, DEFER and FAIL by SMTP.
 func (t *tracking) relay(fields [][]byte) {
 	if string(t.get(fields, colSource)) == "SMTP" {
 		t.rec.Relay, t.rec.RelayIP = t.get(fields, colServer), t.get(fields, colServerIP)
 	}
 }
 
-// delay sets the time since arrival, with which message-info begins on SEND and
-// DELIVER.
+// delay sets the time since arrival: on SEND and DELIVER message-info begins with the
+// time of arrival.
 func (t *tracking) delay(fields [][]byte) {
 	info := t.get(fields, colInfo)
 	if i := bytes.IndexByte(info, ';'); i >= 0 {
@@ -546,7 +552,7 @@ func (t *tracking) delay(fields [][]byte) {
 }
 
 // sender returns the envelope sender: return-path, or sender-address where a
-// row has no return-path. Only return-path says <> when there is none.
+// row has no return-path. Only return-path contains <> for a null sender.
 func (t *tracking) sender(fields [][]byte) (known bool, sender []byte) {
 	if p := t.get(fields, colReturnPath); len(p) > 0 {
 		return true, withoutBrackets(p)
@@ -562,8 +568,8 @@ func withoutBrackets(b []byte) []byte {
 	return b
 }
 
-// service returns the connector, which is to Exchange what a transport is to
-// other servers, or else the component that wrote the row.
+// service returns the connector, Exchange's equivalent of a transport, or else the
+// component that wrote the row.
 func (t *tracking) service(fields [][]byte) []byte {
 	if c := t.get(fields, colConnector); len(c) > 0 {
 		return c
@@ -577,9 +583,10 @@ func (t *tracking) isHop(fields [][]byte) bool {
 		(t.external || isInternalConnector(t.get(fields, colConnector)))
 }
 
-// message returns what a message is known by: network-message-id, which stays
-// with it (2013 and later), else its Message-ID. A message without either (a
-// file in the pickup folder that cannot be read) has an id of the server.
+// message returns the id of a message: network-message-id, which stays the same on
+// all servers (2013 and later), else the Message-ID. A message without either (a
+// file in the pickup folder that Exchange cannot read) gets the server's host and
+// internal-message-id. It returns nil when there is no id.
 func (t *tracking) message(fields [][]byte, host []byte) []byte {
 	if id := t.get(fields, colNetworkID); len(id) > 0 && !allZero(id) {
 		if len(id) == 32 {
@@ -609,8 +616,8 @@ func allZero(id []byte) bool {
 	return true
 }
 
-// appendGUID appends a GUID of 32 digits as it is written elsewhere, so that
-// the logs of a hybrid organisation agree.
+// appendGUID appends a GUID of 32 digits with the dashes that other logs write, so
+// that the logs of a hybrid organisation agree.
 func appendGUID(dst, id []byte) []byte {
 	for i, c := range id {
 		if i == 8 || i == 12 || i == 16 || i == 20 {
@@ -621,9 +628,8 @@ func appendGUID(dst, id []byte) []byte {
 	return dst
 }
 
-// host returns the server that wrote the row: the client of what it sends, the
-// server of what it gets. Its domain is left off, because the rows of one
-// server have it or not.
+// host returns the server that wrote the row: the server on RECEIVE, else the client
+// if there is one. It omits the domain, because only some rows of a server have it.
 func (t *tracking) host(fields [][]byte, effect effect) []byte {
 	client, server := t.get(fields, colClient), t.get(fields, colServer)
 	host := client
@@ -639,10 +645,10 @@ func (t *tracking) host(fields [][]byte, effect effect) []byte {
 	return host
 }
 
-// isInternalConnector reports whether a send connector leads to another server
-// of the organisation. Exchange has these by default ("Send
-// connectors in Exchange Server", implicit Send connectors). Before 2016 other
-// language versions translate the names, and the hop cannot be recognized.
+// isInternalConnector reports whether a send connector leads to another server of
+// the organisation. Exchange has these connectors by default ("Send connectors in
+// Exchange Server", implicit Send connectors). Before 2016 other language versions
+// translate the names, so the parser cannot recognize the hop.
 func isInternalConnector(name []byte) bool {
 	for _, known := range [...]string{"Intra-Organization", "Inbound Proxy Internal Send Connector",
 		"Client Proxy Send Connector"} {

@@ -6,14 +6,14 @@ import (
 	"mailfail/parsers"
 )
 
-// address takes apart what string_log_address in deliver.c wrote at the
+// address splits the address that string_log_address in deliver.c wrote at the
 // beginning of s:
 //
 //	ADDRESS [(PARENT, PARENT)] [<TOP>]
 //
-// ADDRESS is not in brackets, and its local part has lost its quotes, so it
-// may hold blanks and whatever else a sender put there to be read as
-// something else. But then TOP differs from it, and has the quotes.
+// ADDRESS is not in brackets, and Exim removed the quotes of its local part, so it
+// may contain blanks and any text with which a sender imitates other fields. But
+// then TOP differs from it, and has the quotes. top is nil when there is no TOP.
 func address(s []byte) (addr, top, rest []byte) {
 	i := bytes.IndexByte(s, ' ')
 	if i < 0 {
@@ -34,8 +34,8 @@ func address(s []byte) (addr, top, rest []byte) {
 	return oddAddress(s)
 }
 
-// quotedTop reports whether s has a TOP in quotes that is all that stands before
-// it: a server's reply may hold an address in quotes too. Most lines have a few
+// quotedTop reports whether s has a TOP in quotes that equals all the text before
+// it: a server's reply may contain an address in quotes too. Most lines have a few
 // quotes at most, so looking for them is faster than looking for all three
 // characters.
 func quotedTop(s []byte) bool {
@@ -54,7 +54,7 @@ func quotedTop(s []byte) bool {
 	}
 }
 
-// withoutParents cuts " (PARENT, PARENT)" off what stands before a TOP.
+// withoutParents cuts " (PARENT, PARENT)" off the text before a TOP.
 func withoutParents(before []byte) []byte {
 	if n := len(before); n > 0 && before[n-1] == ')' {
 		if i := bytes.Index(before, []byte(" (")); i > 0 {
@@ -85,9 +85,9 @@ func parents(s []byte) []byte {
 	return s
 }
 
-// oddAddress does what address does for what is more than one word. It looks
-// for the first " <TOP>" that can end an address, and for one that proves by
-// its quoted local part that all before it belongs to the address.
+// oddAddress is address for an ADDRESS of several words. It prefers a " <TOP>"
+// whose quoted local part proves that all text before it belongs to the address;
+// else it takes the first " <TOP>" that can end an address.
 func oddAddress(s []byte) (addr, top, rest []byte) {
 	if addr, rest := quotedAddress(s); addr != nil {
 		return addr, nil, rest
@@ -123,8 +123,8 @@ func oddAddress(s []byte) (addr, top, rest []byte) {
 	return s[:end], nil, s[end:]
 }
 
-// quotedAddress takes an address that kept the quotes of its local part, nil for
-// another.
+// quotedAddress splits off an address that kept the quotes of its local part; addr is
+// nil for others.
 func quotedAddress(s []byte) (addr, rest []byte) {
 	if len(s) == 0 || s[0] != '"' {
 		return nil, nil
@@ -162,8 +162,8 @@ func endsAddress(s []byte) bool {
 	return false
 }
 
-// unquotes reports whether plain is quoted without its quotes; plain may lack
-// the domain.
+// unquotes reports whether plain equals quoted without the quotes of its local part;
+// plain may lack the domain.
 func unquotes(quoted, plain []byte) bool {
 	if len(quoted) == 0 || quoted[0] != '"' {
 		return false
@@ -185,15 +185,16 @@ func unquotes(quoted, plain []byte) bool {
 	return i == len(plain) || equalFold(plain[i:], quoted[n:])
 }
 
-// recipient decides which address counts; see the package comment. original
-// is the address it was made from, nil when they are the same.
+// recipient returns the address that counts as the recipient; see the package
+// comment. original is the address from which Exim made it, nil when both are the
+// same. Both are nil for a delivery of the system filter to a pipe or a file.
 func (p *parser) recipient(addr, top []byte) (recipient, original []byte) {
 	switch {
 	case top == nil:
 		return addr, nil
 	case addr[0] == '|', addr[0] == '/', addr[0] == '>', bytes.HasPrefix(addr, []byte("save ")):
 		if string(top) == "system-filter" {
-			return nil, nil // what the administrator's filter does besides
+			return nil, nil // the administrator's filter delivers a copy
 		}
 		return top, nil
 	case equalFold(addr, top), unquotes(top, addr):

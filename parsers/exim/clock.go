@@ -7,32 +7,31 @@ import (
 	"mailfail/parsers"
 )
 
-// clock turns Exim's times into instants. Most lines are of the day of the
-// line before, so the last day is remembered.
+// clock turns Exim's times into instants. It keeps the last day, because most
+// lines have the day of the line before.
 type clock struct {
 	loc   *time.Location
 	local parsers.Clock // for times without a zone
 
 	date [10]byte // "2006-01-02"
-	day  int      // its number
+	day  int      // the number of that day, see parsers.DayNumber
 }
 
 func newClock(loc *time.Location) clock {
 	return clock{loc: loc, local: parsers.NewClock(loc)}
 }
 
-// The forms of a time, eight bytes each: what stays of them when only the
-// upper half of a digit is looked at.
+// The forms of a time, eight bytes each, and the masks that keep the upper half of
+// each digit and the whole of each separator.
 const (
 	dateMask, dateForm = 0xfff0f0fff0f0f0f0, 0x2d30302d30303030 // 0000-00-
 	timeMask, timeForm = 0xf0f0fff0f0fff0f0, 0x30303a3030203030 // 00 00:00
 	clockForm          = 0x30303a30303a3030                     // 00:00:00
 )
 
-// stampLen returns the length of what looks like "2006-01-02 15:04:05[.000]"
-// at the beginning of b, 0 when nothing does. It is asked about every line, so
-// it looks at eight bytes at a time, and takes :;<=>? for digits as well; parse
-// does not.
+// stampLen returns the length of a text like "2006-01-02 15:04:05[.000]" at the
+// beginning of b, 0 when there is none. Every line is tested, so stampLen compares
+// eight bytes at a time, and accepts :;<=>? as digits as well; parse does not.
 func stampLen(b []byte) int {
 	const n = len("0000-00-00 00:00:00")
 	if len(b) < n || binary.LittleEndian.Uint64(b)&dateMask != dateForm ||
@@ -50,9 +49,9 @@ func stampLen(b []byte) int {
 	return i
 }
 
-// zoneAfter reads the " +0100" that log_timezone puts behind the time, which
-// ends at n, and returns it in seconds together with the offset behind it, n
-// when there is none.
+// zoneAfter reads the " +0100" that log_timezone adds to the time, which ends at
+// n. It returns the zone in seconds east of UTC and the offset where the zone ends;
+// that is n when there is no zone.
 func zoneAfter(b []byte, n int) (seconds, end int) {
 	if len(b) < n+7 || b[n] != ' ' || b[n+1] != '+' && b[n+1] != '-' || b[n+6] != ' ' {
 		return 0, n
@@ -68,8 +67,8 @@ func zoneAfter(b []byte, n int) (seconds, end int) {
 	return seconds, n + 6
 }
 
-// parse reads the time at the beginning of b and returns the offset behind
-// it, 0 when there is none.
+// parse returns the time at the beginning of b and the offset where it ends, 0 when
+// there is no valid time. Times without a zone are in the clock's location.
 func (c *clock) parse(b []byte) (time.Time, int) {
 	n := stampLen(b)
 	if n == 0 {
@@ -104,7 +103,7 @@ func (c *clock) setDate(b []byte) bool {
 	return ok
 }
 
-// two reads two digits; it returns a negative number when they are none.
+// two reads two digits; it returns a negative number for other characters.
 func two(b []byte) int {
 	if !parsers.IsDigit(b[0]) || !parsers.IsDigit(b[1]) {
 		return -1000

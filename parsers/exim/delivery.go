@@ -8,16 +8,16 @@ import (
 	"mailfail/registry"
 )
 
-// fields are what the words of a line say that is about a message or a
-// delivery (spec 52.13 lists their letters).
+// fields are the parts of a line about a delivery that are not set in the record
+// directly (spec 52.13 lists the letters of all fields).
 type fields struct {
-	deferral bool   // "defer (…)" was there
-	message  []byte // what follows the first colon
+	deferral bool   // the line contains "defer (…)"
+	message  []byte // the text after the first colon
 	reply    []byte // C=, in quotes
 }
 
-// readFields reads words up to the colon that introduces free text. Words it
-// does not know are skipped: there are many, and every version has new ones.
+// readFields reads words up to the colon that introduces free text, into the record
+// and f. It skips unknown words: there are many, and every version adds some.
 func (p *parser) readFields(s []byte, f *fields) {
 	r := &p.rec
 	for len(s) > 0 {
@@ -66,8 +66,8 @@ func (p *parser) readFields(s []byte, f *fields) {
 	}
 }
 
-// relay reads "NAME [IP]:PORT*" and returns what follows. The name is missing
-// from some lines of old versions, a bracket from a few.
+// relay reads "NAME [IP]:PORT*" into r and returns the rest of s. Some lines of old
+// versions lack the name, a few lack a bracket.
 func relay(r *parsers.Record, s []byte) (rest []byte) {
 	end := bytes.IndexByte(s, ' ')
 	if end < 0 {
@@ -100,7 +100,7 @@ func relay(r *parsers.Record, s []byte) (rest []byte) {
 	return rest
 }
 
-// host removes the parentheses around a name that was not verified.
+// host removes the parentheses around a name that Exim did not verify.
 func host(name []byte) []byte {
 	if n := len(name); n > 2 && name[0] == '(' && name[n-1] == ')' {
 		return name[1 : n-1]
@@ -193,7 +193,7 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 		r.Reply = registry.ParseReply(text)
 		r.NextID = nextID(text)
 		if parsers.IsLoopback(r.RelayIP) && bytes.Contains(text, []byte(" from MTA(")) {
-			// amavis on this host says that its own MTA took the message back
+			// amavis on this host reports that its own MTA accepted the message
 			r.Settle(registry.StateHandedOver)
 		}
 	}
@@ -201,8 +201,8 @@ func (p *parser) delivered(s []byte, emit func(*parsers.Record)) parsers.Result 
 	return parsers.Understood
 }
 
-// direction returns whether the recipient's mailbox is here: the transport is
-// one that connects to no host.
+// direction returns Local when the line names no host and a transport that does not
+// speak SMTP, else Outgoing.
 func (p *parser) direction() registry.Direction {
 	r := &p.rec
 	if r.RelayIP == nil && r.Relay == nil && r.Service != nil && !bytes.Contains(r.Service, []byte("smtp")) {
@@ -211,14 +211,15 @@ func (p *parser) direction() registry.Direction {
 	return registry.DirectionOutgoing
 }
 
-// swallowed recognises the words that stand for an address when a router or a
-// filter threw the message away.
+// swallowed reports whether addr is a word that Exim writes instead of an address
+// when a router or a filter discarded the message.
 func swallowed(addr []byte) bool {
 	return string(addr) == ":blackhole:" || string(addr) == "discarded"
 }
 
-// setRecipient sets the recipient of the record, and reports the address it
-// was made from as replaced. It returns false when there is none.
+// setRecipient sets the recipient of the record, and emits a Settled record, as
+// replaced, for the address from which Exim made it. It returns false when the line
+// is about no recipient.
 func (p *parser) setRecipient(addr, top []byte, emit func(*parsers.Record)) bool {
 	r := &p.rec
 	r.Address, r.Original = p.recipient(addr, top)
@@ -234,9 +235,9 @@ func (p *parser) setRecipient(addr, top []byte, emit func(*parsers.Record)) bool
 	return true
 }
 
-// nextID finds the queue id of the next host in its reply: "queued as 4F2A",
-// "queued on HOST as 4F2A", "OK id=1xV…". A content filter puts an id of its
-// own before what the host behind it replied.
+// nextID returns the queue id of the next host in its reply: "queued as 4F2A",
+// "queued on HOST as 4F2A", "OK id=1xV…", nil when there is none. A content filter
+// writes its own id before the reply of the host behind it, so the last id= counts.
 func nextID(reply []byte) []byte {
 	if i := bytes.Index(reply, []byte("queued ")); i >= 0 {
 		s := reply[i+len("queued "):]
@@ -250,7 +251,8 @@ func nextID(reply []byte) []byte {
 	return nil
 }
 
-// idWord takes an id: what ends at a blank or at punctuation.
+// idWord returns the id at the beginning of s, which ends at a blank or at
+// punctuation; nil when there is none.
 func idWord(s []byte) []byte {
 	n := 0
 	for n < len(s) && (parsers.IsAlnum(s[n]) || s[n] == '-' || s[n] == '_' ||
@@ -273,7 +275,7 @@ func (p *parser) deferred(l *line, s []byte, emit func(*parsers.Record)) parsers
 	}
 	r := &p.rec
 	if l.syslog && r.RelayIP == nil && p.twins.second(hashOf(l, l.pid)) {
-		return parsers.Understood // once more, for the panic log
+		return parsers.Understood // the copy for the panic log
 	}
 	if !p.setRecipient(addr, top, emit) {
 		return parsers.Understood
@@ -291,8 +293,8 @@ func (p *parser) deferred(l *line, s []byte, emit func(*parsers.Record)) parsers
 	return parsers.Understood
 }
 
-// Texts of deferrals for which nothing was tried (deliver.c, smtp.c,
-// transport.c; the number of each has changed at least once).
+// Texts of deferrals for which Exim tried nothing (deliver.c, smtp.c, transport.c;
+// the number of each has changed at least once).
 var suspensions = [...][]byte{
 	[]byte("retry time not reached"),
 	[]byte("Retry time not yet reached"),
@@ -353,7 +355,7 @@ func (p *parser) failed(l *line, s []byte, emit func(*parsers.Record)) parsers.R
 	return parsers.Understood
 }
 
-// failingForLong recognises the text with which smtp.c gives up without a contact:
+// failingForLong recognizes the text with which smtp.c gives up without a contact:
 // "all hosts for 'x' have been failing for a long time (and retry time not
 // reached)", "all hosts have been failing for a long time and were last tried
 // after this message arrived".
@@ -365,8 +367,8 @@ func failingForLong(text []byte) bool {
 		bytes.Contains(text, []byte("have been failing for a long time"))
 }
 
-// withoutTimes cuts the " QT=1s DT=2s" off that +queue_time and +deliver_time
-// put behind the text of a failure.
+// withoutTimes cuts off the " QT=1s DT=2s" that +queue_time and +deliver_time add
+// to the text of a failure.
 func withoutTimes(s []byte) []byte {
 	for {
 		i := bytes.LastIndexByte(s, ' ')
@@ -409,11 +411,11 @@ func (p *parser) arrived(s []byte, emit func(*parsers.Record)) parsers.Result {
 	return parsers.Understood
 }
 
-// arrivalFields reads the words behind the sender, and returns the list that
-// follows "for" (+received_recipients).
+// arrivalFields reads the words after the sender into the record, and returns the
+// list that follows "for" (+received_recipients), nil when there is none.
 func (p *parser) arrivalFields(s []byte) (recipients []byte) {
 	r := &p.rec
-	var user []byte // U=: of a program on this host, else what ident says
+	var user []byte // U=: the user of a program on this host, else the answer of ident
 	for len(s) > 0 {
 		if s[0] == ' ' || s[0] == ':' {
 			s = s[1:]
@@ -451,7 +453,7 @@ func (p *parser) arrivalFields(s []byte) (recipients []byte) {
 			r.BounceOf = w[2:]
 		case w[0] == 'S' && w[1] == '=':
 			r.Size = size(w[2:])
-		case bytes.HasPrefix(w, []byte("id=")), bytes.HasPrefix(w, []byte("id*=")): // * when Exim made it up
+		case bytes.HasPrefix(w, []byte("id=")), bytes.HasPrefix(w, []byte("id*=")): // *: Exim made it
 			start := len(p.scratch)
 			p.scratch = append(append(append(p.scratch, '<'), w[bytes.IndexByte(w, '=')+1:]...), '>')
 			r.MessageID = p.scratch[start:]
@@ -460,8 +462,8 @@ func (p *parser) arrivalFields(s []byte) (recipients []byte) {
 	return nil
 }
 
-// lastList returns what follows the last "for " of s: a Message-ID may hold
-// blanks, and so pretend to be the list of recipients.
+// lastList returns the text after the last "for " of s: a Message-ID may contain
+// blanks, and so imitate the list of recipients.
 func lastList(s []byte) []byte {
 	if i := bytes.LastIndex(s, []byte(" for ")); i >= 0 {
 		return s[i+len(" for "):]
@@ -480,8 +482,8 @@ func size(b []byte) int64 {
 	return v
 }
 
-// countWords returns the number of addresses in a list, each of which is a word
-// or begins with a quoted string.
+// countWords returns the number of addresses in a list. An address is a word or
+// begins with a quoted string.
 func countWords(list []byte) (n int) {
 	for len(list) > 0 {
 		end := endWord(list, skipQuotedAt(list))
@@ -493,7 +495,7 @@ func countWords(list []byte) (n int) {
 	return n
 }
 
-// skipQuotedAt returns the length of the quoted string that list begins with.
+// skipQuotedAt returns the length of the quoted string at the beginning of list.
 func skipQuotedAt(list []byte) int {
 	if list[0] != '"' {
 		return 0
@@ -501,7 +503,7 @@ func skipQuotedAt(list []byte) int {
 	return parsers.SkipQuoted(list)
 }
 
-// expected reports the recipients that an arrival lists.
+// expected emits an Expected record for each recipient that an arrival lists.
 func (p *parser) expected(list []byte, emit func(*parsers.Record)) {
 	for len(list) > 0 {
 		n := endWord(list, skipQuotedAt(list))
@@ -514,7 +516,7 @@ func (p *parser) expected(list []byte, emit func(*parsers.Record)) {
 	}
 }
 
-// fresh makes the record one of another kind, about the same message.
+// fresh resets the record to kind k; time, message, host and instance stay.
 func (p *parser) fresh(k parsers.Kind) {
 	r := &p.rec
 	time, message, host, instance := r.Time, r.ID, r.Host, r.Instance
@@ -522,8 +524,8 @@ func (p *parser) fresh(k parsers.Kind) {
 	r.Kind, r.Time, r.ID, r.Host, r.Instance = k, time, message, host, instance
 }
 
-// client reads "NAME (HELO) [IP]:PORT"; the name is there only when it was
-// verified. It returns what follows.
+// client reads "NAME (HELO) [IP]:PORT"; NAME is present only when Exim verified it.
+// rest is the text after the port.
 func client(s []byte) (name, ip, rest []byte) {
 	if len(s) > 0 && s[0] != '(' && s[0] != '[' {
 		n := endWord(s, 0)
@@ -554,7 +556,7 @@ func client(s []byte) (name, ip, rest []byte) {
 	return name, ip, rest
 }
 
-// endPort returns the offset behind ":PORT".
+// endPort returns the offset where ":PORT" ends.
 func endPort(s []byte) int {
 	i := 1
 	for i < len(s) && s[i] != ' ' && s[i] != ':' {

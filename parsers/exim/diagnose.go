@@ -6,13 +6,13 @@ import (
 	"mailfail/registry"
 )
 
-// contacts are the beginnings of the texts that say how a session with
-// another server ended. What follows is the command it ended at.
+// contacts are the beginnings of the texts about the end of a session with another
+// server. The command at which the session ended follows them.
 var contacts = [...]struct {
 	begin  []byte
 	source registry.Source
-	ends   registry.Stage // the stage, unless the command says it
-	host   bool           // the server may be named before the command
+	ends   registry.Stage // the stage; StageUnknown when the command shows it
+	host   bool           // the name of the server may precede the command
 }{
 	{begin: []byte("SMTP error from remote mail server after "), source: registry.SourceRemote},
 	{begin: []byte("SMTP error from remote mailer after "), source: registry.SourceRemote}, // up to 4.7x
@@ -27,7 +27,7 @@ var contacts = [...]struct {
 	{begin: []byte("Malformed LMTP response after "), source: registry.SourceRemote},
 }
 
-// causes are the beginnings of other texts.
+// causes are the beginnings of other texts that determine stage and source.
 var causes = [...]struct {
 	begin  []byte
 	stage  registry.Stage
@@ -65,7 +65,7 @@ var causes = [...]struct {
 	{[]byte("remote host address is the local host"), registry.StageRoute, registry.SourceLocal},
 }
 
-// diagnose finds the stage, the source and the reply in the text of a failure.
+// diagnose sets the stage, the source and the reply from the text of a failure.
 func (p *parser) diagnose(f *fields) {
 	r := &p.rec
 	text := f.message
@@ -88,7 +88,7 @@ func (p *parser) diagnose(f *fields) {
 	p.setText(text)
 	switch {
 	case r.RelayIP != nil:
-		r.Source = registry.SourceLocal // a limit of ours, a filter of ours
+		r.Source = registry.SourceLocal // a limit or a filter of this host
 	case r.Service != nil:
 		local(r, registry.StageLocal)
 	default:
@@ -96,9 +96,9 @@ func (p *parser) diagnose(f *fields) {
 	}
 }
 
-// separateHost splits "Connection timed out H=host [ip] DT=5s: …", which is
-// how an error of the system is written (defer by errno > 0): what follows the
-// error are fields again, and after them the text proper.
+// separateHost splits "Connection timed out H=host [ip] DT=5s: …", the form of an
+// error of the operating system (defer by errno > 0): fields follow the error, and
+// then the text. at is nil for other texts.
 func separateHost(text []byte) (errno, at []byte) {
 	end := bytes.IndexByte(text, ':')
 	if end < 0 {
@@ -122,7 +122,8 @@ func (p *parser) setReply(text []byte) {
 	p.rec.Reply = registry.ParseReply(text)
 }
 
-// cause handles the texts that say all by themselves.
+// cause handles the texts whose beginning determines the stage and the source. It
+// returns false for others.
 func (p *parser) cause(text []byte) bool {
 	for i := range causes {
 		c := &causes[i]
@@ -141,7 +142,8 @@ func (p *parser) cause(text []byte) bool {
 	return false
 }
 
-// contact handles the texts that say at which command a session ended:
+// contact handles the texts that name the command at which a session ended, and
+// returns false for others:
 //
 //	SMTP error from remote mail server after pipelined RCPT TO:<a@b>: 550 …
 //	SMTP error from remote mail server after RCPT TO:<a@b>: host mx.b [192.0.2.1]: 550 …   (up to 4.82)
@@ -170,8 +172,8 @@ func (p *parser) contact(text []byte) bool {
 	return false
 }
 
-// commandAfter skips what some texts have before the command: "in response to"
-// and, in old versions, the server.
+// commandAfter skips the words before the command, "in response to" and, in old
+// versions, the name of the server.
 func (p *parser) commandAfter(s []byte) []byte {
 	for _, begin := range [...][]byte{[]byte("in response to "), []byte("closed connection in response to "),
 		[]byte("(an empty line) in response to ")} {
@@ -189,7 +191,7 @@ func (p *parser) commandAfter(s []byte) []byte {
 	return s
 }
 
-// hostInText takes "NAME [IP]" for the relay when no H= gave it.
+// hostInText sets the relay from "NAME [IP]" when the line has no H=.
 func (p *parser) hostInText(s []byte) {
 	r := &p.rec
 	i := bytes.Index(s, []byte(" ["))
@@ -200,8 +202,7 @@ func (p *parser) hostInText(s []byte) {
 	r.RelayIP = bytes.TrimSuffix(s[i+2:], []byte{']'})
 }
 
-// answer sets the reply of a contact: what the server said, or else the whole
-// text.
+// answer sets the reply of a contact to the server's reply, or else to the whole text.
 func (p *parser) answer(text, command, reply []byte) {
 	r := &p.rec
 	if r.Source == registry.SourceRemote && reply != nil {
@@ -215,7 +216,7 @@ func (p *parser) answer(text, command, reply []byte) {
 		return
 	}
 	// The server refused EHLO, and closed the connection at the HELO that
-	// followed: the refusal is what counts.
+	// followed: the refusal counts.
 	const was = "(EHLO response was: "
 	if i := bytes.Index(command, []byte(was)); i >= 0 {
 		r.Source = registry.SourceRemote
@@ -225,8 +226,7 @@ func (p *parser) answer(text, command, reply []byte) {
 	p.setText(text)
 }
 
-// commands are the beginnings of what Exim calls the command it waited for an
-// answer to.
+// commands are the beginnings of Exim's names for the command whose answer it awaited.
 var commands = [...]struct {
 	begin []byte
 	stage registry.Stage
@@ -249,9 +249,9 @@ var commands = [...]struct {
 	{[]byte("XCLIENT"), registry.StageEHLO},
 }
 
-// command reads the command that begins s and returns its stage and what
-// follows the colon behind it, nil when there is none. An address of the
-// command may hold a colon.
+// command returns the stage of the command at the beginning of s, and the text after
+// the colon that ends the command, nil when there is none. An address in the command
+// may contain a colon.
 func command(s []byte) (registry.Stage, []byte) {
 	s = bytes.TrimPrefix(s, []byte("pipelined "))
 	stage := registry.StageUnknown

@@ -6,16 +6,17 @@ import (
 	"mailfail/registry"
 )
 
-// Exim logs the result of each host that it tried in a separate line, the last one
-// too; then comes the outcome, which reports the last (write_logs in smtp.c):
+// Exim logs the result of each host that it tried, including the last, in a separate
+// line. The line of the outcome follows and repeats the last result (write_logs in
+// smtp.c):
 //
 //	1xV… H=mx1.example [192.0.2.1]: SMTP error from remote mail server after initial connection: 554 no
 //	1xV… H=mx2.example [2001:db8::2] Network is unreachable
 //	1xV… == a@b.example R=dnslookup T=remote_smtp defer (101): Network is unreachable H=mx2.example [2001:db8::2]
 
-// ofHost keeps what a host said when it refused the whole session: what it said to a
-// recipient need not be about another. A host that is tried again begins a new
-// delivery, so that what was said before is forgotten.
+// ofHost keeps the reply with which a host refused the whole session; a reply to one
+// recipient may not apply to others. When Exim tries that host again, a new delivery
+// has begun, so ofHost forgets the reply.
 func (p *parser) ofHost(l *line) {
 	at := l.text[len("H="):]
 	if bytes.Contains(at, []byte(": SMTP error from remote mail server after initial connection: ")) {
@@ -28,10 +29,10 @@ func (p *parser) ofHost(l *line) {
 	}
 }
 
-// refusedBefore makes the refusal of an earlier host the cause of an attempt at which
-// the last was not reached, or did not say a word. text is what came of the last. A
-// message to several domains is delivered to them side by side, so the two hosts must
-// be of one site.
+// refusedBefore makes the refusal of an earlier host the cause of an attempt whose last
+// host was not reached, or sent no greeting. text is the result of the last host. Exim
+// delivers a message to several domains in parallel, so both hosts must belong to one
+// site.
 func (p *parser) refusedBefore(text []byte) {
 	r := &p.rec
 	if r.Source != registry.SourceNetwork || r.Stage != registry.StageConnect &&

@@ -7,30 +7,30 @@
 // smtp.c, receive.c, smtp_in.c, retry.c and log.c, the logs of Exim's own test
 // suite, and logs of real runs whose truth is known.
 //
-// # What a line is
+// # Lines
 //
 // A line has a time, which may have a fraction (log_selector +millisec) and a
 // zone (log_timezone), the process id in brackets (+pid), the id of the
 // message it is about, if any, and text. Two characters at the beginning of
-// the text, the flag, say what happened to a recipient (spec 52.7):
+// the text, the flag, show the event (spec 52.7):
 //
 //	<=  a message arrived               **  delivery failed
-//	(=  the same, told it was refused   ==  delivery deferred
-//	=>  a delivery went well            *>  delivery suppressed by -N
-//	->  an additional address of it     >>  cutthrough delivery went well
+//	(=  the same, refused to the client ==  delivery deferred
+//	=>  a delivery succeeded            *>  delivery suppressed by -N
+//	->  an additional address of it     >>  cutthrough delivery succeeded
 //
-// Lines without a flag repeat what a flag line says ("H=host [ip] Connection
-// refused"), report a refusal (see reject.go), or are of no interest. They may
-// hold any text, because an administrator can log what he likes, and so hardly
-// one is called unparsed; a line with a flag that cannot be read is.
+// Lines without a flag repeat a flag line ("H=host [ip] Connection refused"),
+// report a refusal (see reject.go), or are Irrelevant. Administrators can log
+// any text in them, so few of them are Unparsed: those that seem to report
+// failed mail. A line with a flag that the parser cannot read is Unparsed.
 //
-// # Who is the recipient
+// # Recipients
 //
 // A flag is followed by the address Exim worked on and, where it differs, by
 // the address the message was sent to in angle brackets (string_log_address in
 // deliver.c). A successful local delivery shows the local part alone, a
 // deferred one the address, and "retry timeout exceeded" the address as it was
-// before Exim lower-cased it, so none of these can be taken as it stands:
+// before Exim lower-cased it, so the parser combines both:
 //
 //	=> info <info@example.org>             info@example.org
 //	== a.b@example.org <A.B@example.org>   A.B@example.org
@@ -42,12 +42,12 @@
 //
 // # Retries
 //
-// The text of a deferral decides whether a contact was made: the numbers in
-// "defer (-52)" moved between versions. Suspended are those for which a retry
-// time, a queueing option or a limit kept Exim from trying. Two lines give a
-// recipient up: "ADDRESS: retry timeout exceeded" follows the deferral that
-// was the last attempt and is not an attempt itself, and so is "all hosts for …
-// have been failing for a long time".
+// The parser decides by the text of a deferral whether Exim made a contact: the
+// numbers in "defer (-52)" changed between versions. A deferral is Suspended when
+// a retry time, a queueing option or a limit kept Exim from trying. With two
+// texts Exim gives a recipient up without another attempt: "ADDRESS: retry
+// timeout exceeded", which follows the deferral that was the last attempt, and
+// "all hosts for … have been failing for a long time".
 package exim
 
 import (
@@ -70,7 +70,7 @@ func init() {
 	})
 }
 
-// claim takes the lines of Exim's programs, and native lines.
+// claim returns Mine for the lines of Exim's programs in syslog, and for native lines.
 func claim(e *parsers.Entry) parsers.Claim {
 	if e.Program != nil && isProgram(e.Program) && !parsers.IsWrapped(e.Message, "exim") ||
 		e.Program == nil && match(e.Message) {
@@ -79,8 +79,8 @@ func claim(e *parsers.Entry) parsers.Claim {
 	return parsers.NotMine
 }
 
-// isProgram knows Exim by the name it gives itself in syslog: "exim" unless
-// syslog_processname or the name of the binary says otherwise ("exim4",
+// isProgram reports whether a program name of syslog is Exim's: "exim", or with a
+// suffix where syslog_processname or the name of the binary has one ("exim4",
 // "exim-out").
 func isProgram(program []byte) bool {
 	rest, ok := bytes.CutPrefix(program, []byte("exim"))
@@ -97,7 +97,7 @@ func instanceOf(program []byte) []byte {
 }
 
 // match recognizes a native line of Exim: a time and then a message id, or one of
-// the beginnings of a line without one. Many programs begin a line with such
+// the beginnings of a line without an id. Many programs begin a line with such
 // a time, so the time alone proves nothing.
 func match(line []byte) bool {
 	n := stampLen(line)
@@ -112,8 +112,9 @@ func match(line []byte) bool {
 	return idLen(s) > 0 || startsKnown(s)
 }
 
-// role is the log a file is. Lines of the three logs look the same, but those
-// of the reject log and of the panic log are, as a rule, in the main log too.
+// role is the kind of log in a file. Lines of the three logs look the same, but
+// Exim usually writes those of the reject log and of the panic log to the main
+// log too.
 type role uint8
 
 const (
@@ -135,9 +136,9 @@ func roleOf(path string) role {
 	return mainLog
 }
 
-// maxContinued bounds the lines that are taken for the rest of an entry. A
-// reject-log entry holds the headers of the message, of which Exim accepts a
-// megabyte, but logs at most 8 KiB (LOG_BUFFER_SIZE).
+// maxContinued limits the lines without a time that are taken for the rest of an
+// entry. A reject-log entry holds the headers of the message. Exim accepts a
+// megabyte of them, but logs at most 8 KiB (LOG_BUFFER_SIZE).
 const maxContinued = 1000
 
 type parser struct {
@@ -151,7 +152,7 @@ type parser struct {
 	earlier   parsers.Refusals
 
 	rec     parsers.Record
-	scratch []byte // what had to be put together for the current line
+	scratch []byte // memory for values of the current line that are not slices of it
 }
 
 // New returns a parser of one source.
@@ -159,14 +160,14 @@ func New(o parsers.Options) parsers.Parser {
 	return &parser{host: []byte(o.Host), role: roleOf(o.Path), clock: newClock(o.Location)}
 }
 
-// line is what Parse has found out about an entry.
+// line is an entry split into its parts.
 type line struct {
 	time   time.Time
 	id     []byte // of the message; nil when there is none
-	text   []byte // what follows the id
-	syslog bool   // it came through syslog
-	pid    []byte // of the writer, as syslog gave it
-	copied bool   // it is known to be of the reject log
+	text   []byte // after the id
+	syslog bool   // the entry came through syslog
+	pid    []byte // of the process that wrote the entry, from syslog
+	copied bool   // the entry belongs to the reject log, so it is a copy
 }
 
 // Parse reads one line.
@@ -178,7 +179,7 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 	return p.piece(e, emit)
 }
 
-// entry reads a whole line, which may have come in pieces.
+// entry reads a whole line, which Exim may have sent to syslog in pieces.
 func (p *parser) entry(e *parsers.Entry, msg []byte, copied bool,
 	emit func(*parsers.Record)) parsers.Result {
 	l := line{syslog: e.Program != nil, pid: e.PID, copied: copied}
@@ -198,8 +199,8 @@ func (p *parser) entry(e *parsers.Entry, msg []byte, copied bool,
 	return p.dispatch(&l, emit)
 }
 
-// header reads what stands before the text. It returns false for a line that
-// has no time, neither its own nor one of syslog's.
+// header reads the time, the process id and the message id before the text. It
+// returns false for a line that has no time, neither its own nor one of syslog's.
 func (p *parser) header(l *line, e *parsers.Entry, msg []byte) bool {
 	t, n := p.clock.parse(msg)
 	switch {
@@ -218,8 +219,9 @@ func (p *parser) header(l *line, e *parsers.Entry, msg []byte) bool {
 	return true
 }
 
-// continuation is a line without a time: the rest of the entry before it (the
-// headers in the reject log, a configuration error) or nothing of Exim's.
+// continuation returns the result of a line without a time: Irrelevant for the rest
+// of the entry before it (the headers in the reject log, a configuration error),
+// Unparsed for a line that Exim did not write.
 func (p *parser) continuation(msg []byte) parsers.Result {
 	if len(bytes.TrimSpace(msg)) == 0 {
 		return parsers.Irrelevant
@@ -286,8 +288,8 @@ func (p *parser) unflagged(l *line, emit func(*parsers.Record)) parsers.Result {
 	return parsers.Irrelevant
 }
 
-// tellsOfFailure reports whether a line that is not known may be about mail that
-// failed: it names a host or an address as Exim does, and has a word of failure.
+// tellsOfFailure reports whether an unknown line may report mail that failed: it
+// names a host or an address as Exim does, and contains a word of failure.
 func tellsOfFailure(s []byte) bool {
 	named := parsers.HasAny(s, failureFields[:])
 	for i := 0; i < len(s) && !named; i++ {
@@ -319,7 +321,7 @@ var (
 )
 
 // flagged reports whether the second word of s is a flag: then the first is
-// likely an id of a kind that was not there when this was written.
+// likely a message id in a form that this parser does not know yet.
 func flagged(s []byte) bool {
 	i := bytes.IndexByte(s, ' ')
 	if i < 10 || len(s) < i+4 || s[i+3] != ' ' {
@@ -332,9 +334,9 @@ func flagged(s []byte) bool {
 	return string(s[i+1:]) == "Completed"
 }
 
-// administered reads what an administrator did to a queued message (queue.c),
-// and what Exim did when a message was frozen for too long: then it bounces
-// the message (timeout_frozen_after), so it was given up.
+// administered reads the lines about an administrator's action on a queued message
+// (queue.c), and those about a message that was frozen for too long: Exim bounces
+// it (timeout_frozen_after), so its state is Expired. It returns false for others.
 func (p *parser) administered(s []byte, emit func(*parsers.Record)) (parsers.Result, bool) {
 	r := &p.rec
 	switch {
@@ -365,9 +367,8 @@ func (p *parser) administered(s []byte, emit func(*parsers.Record)) (parsers.Res
 	return parsers.Understood, true
 }
 
-// The beginnings of the lines without a message id that Exim writes on its
-// own account (grep for log_write). Sorted by nothing; checked by first byte
-// first, because most lines have an id and never come here.
+// The beginnings of the lines without a message id that Exim itself writes (grep
+// for log_write), in no order. Most lines have an id and are not compared with them.
 var known = [][]byte{
 	[]byte("H="), []byte("U="), []byte("F="),
 	[]byte("SMTP "), []byte("Start queue run"), []byte("End queue run"), []byte("exim "),
@@ -386,9 +387,9 @@ var known = [][]byte{
 	[]byte("Error while reading message"), []byte("exec of "), []byte("listen backlog"),
 }
 
-// ofMessage begin the lines that Exim writes about a message, but not about one
-// delivery. What stands behind a message id otherwise is of no interest (logwrite in an
-// ACL or a filter may write anything), unless it reports mail that failed.
+// ofMessage are the beginnings of the lines that Exim writes about a message, but
+// not about one delivery. Other texts after a message id are Irrelevant (logwrite in
+// an ACL or a filter may write anything), unless they seem to report failed mail.
 var ofMessage = []string{
 	"Frozen", "Message is frozen", "Unfrozen", "Spool file is locked", "Sender identified as",
 	"Error message sent to",
@@ -399,8 +400,8 @@ var ofMessage = []string{
 	"Server certificate ", "OCSP ", "re-exec of ", "moved from ",
 }
 
-// ofOldHost reports whether s is of a host that could not be used, as Exim wrote it
-// before 4.88: "name [ip] Connection refused".
+// ofOldHost reports whether s names a host that Exim could not use, in the form before
+// 4.88: "name [ip] Connection refused".
 func ofOldHost(s []byte) bool {
 	i := bytes.Index(s, []byte(" ["))
 	if i <= 0 || bytes.IndexByte(s[:i], ' ') >= 0 || bytes.IndexByte(s[:i], '=') >= 0 {
@@ -420,14 +421,15 @@ func startsKnown(s []byte) bool {
 }
 
 // loginFailed reports whether s is "login authenticator failed for host [ip]: 535 …",
-// with a message of the administrator's before it or not.
+// with or without a message of the administrator before it.
 func loginFailed(s []byte) bool {
 	name, _, ok := bytes.Cut(s, []byte(" authenticator failed "))
 	return ok && bytes.Count(name, []byte(" ")) <= 1
 }
 
-// idLen returns the length of the message id that is the first word of b, 0
-// when it is none: 16 characters up to Exim 4.96 (6-6-2), 23 since (6-11-4).
+// idLen returns the length of the message id that is the first word of b, 0 when
+// b begins with another word: 16 characters up to Exim 4.96 (6-6-2), 23 since
+// (6-11-4).
 func idLen(b []byte) int {
 	if len(b) < 16 || b[6] != '-' {
 		return 0
@@ -472,5 +474,5 @@ func skipPID(b []byte) []byte {
 	return b[i+2:]
 }
 
-// local marks r as a failure that this host decided on.
+// local sets r to a failure that this host decided on.
 func local(r *parsers.Record, s registry.Stage) { r.Stage, r.Source = s, registry.SourceLocal }

@@ -7,30 +7,30 @@ import (
 	"mailfail/registry"
 )
 
-// What counts as refused mail: a refusal by any ACL of the connection, HELO,
-// AUTH, STARTTLS, MAIL, RCPT, DATA, MIME, DKIM or PRDR, by local_scan(), for
-// the size, by a limit on connections, and for a client that speaks too soon.
-// So does mail refused from programs of this host (non-SMTP ACL).
+// A refusal is mail that Exim refused: by any ACL of the connection, HELO, AUTH,
+// STARTTLS, MAIL, RCPT, DATA, MIME, DKIM or PRDR, by local_scan(), for the size, by
+// a limit on connections, because the client spoke too soon, or from programs of
+// this host (non-SMTP ACL).
 //
-// What does not: refused VRFY, EXPN, ETRN, ATRN, XCLIENT and the like, which
-// bring no mail; failed logins; syntax errors, which the main log has only
-// with +smtp_syntax_error, so that they would be counted or not according to
-// which log is read; sessions dropped after many errors; "sender verify fail",
-// which the refusal that follows repeats; "discarded by RCPT ACL", for which
-// the client received a positive reply.
+// These lines do not count: refused VRFY, EXPN, ETRN, ATRN, XCLIENT and the like,
+// which bring no mail; failed logins; syntax errors, which the main log contains
+// only with +smtp_syntax_error, so that the count would depend on the log that is
+// read; sessions dropped after many errors; "sender verify fail", which the refusal
+// that follows repeats; "discarded by RCPT ACL", for which the client received a
+// positive reply.
 //
-// The answer the client got is logged only if log_message does not replace it.
-// Without a code of its own it had Exim's default (spec 44.2, acl_wherecodes
-// in smtp_in.c), which is supplied here.
+// Exim logs the answer to the client only if log_message does not replace it. When
+// the logged text has no code, the parser sets Exim's default (spec 44.2,
+// acl_wherecodes in smtp_in.c).
 type refusal struct {
 	stage     registry.Stage
-	code      uint16 // when the text has none
+	code      uint16 // used when the text has none
 	text      []byte
 	recipient []byte
 }
 
-// rejected reads a line that reports refused mail, and reports whether it
-// was one.
+// rejected emits a Rejection for a line that reports refused mail. It returns false
+// for other lines.
 func (p *parser) rejected(l *line, emit func(*parsers.Record)) bool {
 	var f refusal
 	if !p.refused(l.text, &f) {
@@ -52,7 +52,8 @@ func (p *parser) rejected(l *line, emit func(*parsers.Record)) bool {
 	return true
 }
 
-// refused reads the forms a refusal has:
+// refused reads a refusal into f and the record, and returns false for other lines.
+// The forms are:
 //
 //	H=name (helo) [ip] F=<sender> rejected RCPT <recipient>: text      and all other ACLs
 //	rejected EHLO from name [ip]: text
@@ -88,8 +89,8 @@ func (p *parser) refused(s []byte, f *refusal) bool {
 	return p.byACL(s, f)
 }
 
-// byACL reads "H=… F=<…> [temporarily] rejected WHAT". What stands before may
-// hold any word, among them a sender who calls himself "rejected RCPT <x>".
+// byACL reads "H=… F=<…> [temporarily] rejected WHAT". The fields before may contain
+// any word; a sender may call himself "rejected RCPT <x>".
 func (p *parser) byACL(s []byte, f *refusal) bool {
 	r := &p.rec
 	for n := 0; len(s) > 0 && n < 40; n++ {
@@ -126,7 +127,7 @@ func (p *parser) byACL(s []byte, f *refusal) bool {
 	return false
 }
 
-// recipientBefore takes an address that a cutthrough delivery is about.
+// recipientBefore splits off the address of a cutthrough delivery.
 func (p *parser) recipientBefore(s []byte) (recipient, rest []byte, ok bool) {
 	end := endWord(s, 0)
 	if at := bytes.IndexByte(s[:end], '@'); at <= 0 || bytes.IndexByte(s[:at], '=') >= 0 {
@@ -145,8 +146,8 @@ func bare(b []byte) []byte {
 	return b
 }
 
-// verdict reads what follows "rejected": the command or the moment, and the
-// text behind a colon.
+// verdict reads the text after "rejected": the command or the moment, and the text
+// after a colon.
 func (p *parser) verdict(s []byte, temporary bool, f *refusal) bool {
 	f.code = 550
 	if temporary {
@@ -187,14 +188,14 @@ func (p *parser) verdict(s []byte, temporary bool, f *refusal) bool {
 	return false
 }
 
-// moments are what smtp_in.c and receive.c call the parts of a session.
+// moments are the names of the parts of a session in smtp_in.c and receive.c.
 var moments = [...]struct {
 	begin   []byte
 	stage   registry.Stage
-	address bool // an address follows
-	word    bool // some argument follows
-	local   bool // not by SMTP
-	code    uint16
+	address bool   // an address follows
+	word    bool   // some argument follows
+	local   bool   // not by SMTP
+	code    uint16 // of a permanent refusal, where it is not 550
 }{
 	{begin: []byte("RCPT "), stage: registry.StageRcpt, address: true},
 	{begin: []byte("MAIL "), stage: registry.StageMail, address: true},
@@ -213,8 +214,8 @@ var moments = [...]struct {
 	{begin: []byte("by non-SMTP-start ACL"), stage: registry.StageEndOfData, local: true},
 }
 
-// argument takes the argument of a command: an address in brackets with what
-// options may follow it, or a word. rest begins at the colon.
+// argument splits off the argument of a command: an address in brackets with its
+// options, or a word. rest begins at the colon.
 func argument(s []byte) (arg, rest []byte) {
 	s = bytes.TrimLeft(s, " ")
 	if addr, rest, ok := angle(s); ok {
@@ -238,8 +239,8 @@ func afterColon(s []byte) []byte {
 	return bytes.TrimLeft(s[1:], " ")
 }
 
-// cutthrough reads what delivery_log in deliver.c writes for a message that
-// was refused by the server it was passed on to while it came in.
+// cutthrough reads the fields that delivery_log in deliver.c writes when the next
+// server refused a message that Exim passed on while receiving it.
 func (p *parser) cutthrough(s []byte, code uint16, f *refusal) bool {
 	r := &p.rec
 	name, ip := r.Client, r.ClientIP
@@ -263,7 +264,7 @@ func (p *parser) dropped(s []byte, f *refusal) bool {
 	return true
 }
 
-// rejectedEarly reads refusals that no ACL decided on.
+// rejectedEarly reads refusals that Exim decided on without an ACL.
 func (p *parser) rejectedEarly(s []byte, f *refusal) bool {
 	r := &p.rec
 	switch {
@@ -304,7 +305,7 @@ func (p *parser) refusedConnection(s []byte, code uint16, f *refusal) bool {
 	return true
 }
 
-// tooMany reads "[ip] refused: too many connections" and its kind (daemon.c).
+// tooMany reads "[ip] refused: too many connections" and similar lines (daemon.c).
 func (p *parser) tooMany(s []byte, f *refusal) bool {
 	i := bytes.Index(s, []byte("refused: "))
 	if i < 0 {
@@ -338,7 +339,7 @@ func (p *parser) spokeTooSoon(s []byte, f *refusal) bool {
 	return true
 }
 
-// commandFold returns the stage of a command as a client wrote it.
+// commandFold returns the stage of a command that a client wrote, in any case.
 func commandFold(s []byte) registry.Stage {
 	for i := range commands {
 		c := &commands[i]

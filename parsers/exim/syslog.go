@@ -10,35 +10,35 @@ import (
 	"mailfail/parsers"
 )
 
-// Through syslog Exim writes a line as it is in the log file, less the time
-// when syslog_timestamp is off, and less the process id when syslog_pid is
-// off. What is longer than 870 bytes or has a newline in it is cut in pieces
-// (write_syslog in log.c), numbered so:
+// Exim sends the lines of the log file to syslog, without the time when
+// syslog_timestamp is off, and without the process id when syslog_pid is off. It
+// cuts an entry that is longer than 870 bytes or contains a newline in pieces
+// (write_syslog in log.c), which it numbers:
 //
 //	[1/3] …   the first of three, cut for its length
 //	[1\3] …   the first of three, which ended at a newline
 //
-// so the first line of an entry ends at the first backslash; what follows is
-// the rest of a reject-log entry, the headers.
+// The first line of an entry ends with the first piece that has a backslash; the
+// pieces after it are the rest of a reject-log entry, the headers.
 
 const (
-	maxOpen  = 32      // entries in pieces at a time: one for a process
-	maxEntry = 1 << 14 // bytes of one; Exim's own limit is half of it
+	maxOpen  = 32      // entries in pieces at a time: at most one for each process
+	maxEntry = 1 << 14 // bytes of an entry; Exim's own limit is half of it
 )
 
-// pieces are the entries whose first line is not yet whole.
+// pieces are the entries with pieces that have not come yet, oldest first.
 type pieces []pieceOf
 
-// pieceOf is one such entry.
+// pieceOf is an entry that Exim cut in pieces.
 type pieceOf struct {
 	pid     string
 	time    time.Time
 	host    string
 	program string
-	next    int  // the number of the piece that has to come
-	total   int  // of how many
-	whole   bool // the first line has been read; headers follow
-	text    []byte
+	next    int    // the number of the next piece, from 1
+	total   int    // pieces in all
+	whole   bool   // the first line has been read; headers follow
+	text    []byte // the first line as far as it has come
 }
 
 // pieceMark reads "[2/3] ". newline is true for "[2\3] ".
@@ -77,7 +77,7 @@ func (p *parser) piece(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 	}
 	i := p.pieces.find(e)
 	if number > 1 && (i < 0 || p.pieces[i].next != number || p.pieces[i].total != total) {
-		return parsers.Unparsed // its beginning was not seen
+		return parsers.Unparsed // the log does not contain its beginning
 	}
 	if number == 1 {
 		if i >= 0 {
@@ -131,8 +131,8 @@ func (s pieces) find(e *parsers.Entry) int {
 	return -1
 }
 
-// add puts an entry at the end. When there are too many the oldest goes: its
-// process is long dead.
+// add appends an entry. When there are too many, it drops the oldest: the process
+// that wrote it has most likely ended.
 func (s *pieces) add(o pieceOf, e *parsers.Entry, text []byte) {
 	if o.total == 1 {
 		return
@@ -147,16 +147,16 @@ func (s *pieces) add(o pieceOf, e *parsers.Entry, text []byte) {
 
 func (s *pieces) remove(i int) { *s = append((*s)[:i], (*s)[i+1:]...) }
 
-// twins finds the lines that one syslog stream holds twice. Exim writes a
-// line that belongs in two of its logs once for each of them, at different
-// priorities, unless syslog_duplication is off; the second follows the first,
-// with lines of other processes in between at most. So an identical line is
-// taken for the second one, unless none of the first refusals had a twin.
+// twins finds the lines that one syslog stream contains twice. Exim writes a line
+// that belongs to two of its logs once for each of them, at different priorities,
+// unless syslog_duplication is off. Only lines of other processes come between the
+// two. So twins takes an identical line for the second one, unless none of the first
+// refusals had a twin.
 //
-// Only what counts is looked at: refusals, and deferrals for which the panic
-// log is used as well.
+// It compares only lines that count: refusals, and the deferrals and failures that
+// Exim also writes to the panic log.
 type twins struct {
-	waiting []uint64 // lines whose twin may follow, oldest first
+	waiting []uint64 // hashes of lines whose twin may follow, oldest first
 	mode    twinMode
 }
 
@@ -168,8 +168,8 @@ const (
 	twinsNone             // they are not
 )
 
-// maxWaiting is how many other lines may come between a line and its twin,
-// and how many without one prove that there are none.
+// maxWaiting is the number of other lines that may come between a line and its
+// twin. That many lines without a twin prove that Exim writes none.
 const maxWaiting = 32
 
 // second reports whether the line with this hash repeats an earlier one.
@@ -202,10 +202,10 @@ func (t *twins) forget(hash uint64) bool {
 	return true
 }
 
-// hashOf hashes what is the same of a line in all the logs it is in: its time
-// in seconds (syslog's has no more), the message id, the text. more distinguishes lines
-// apart that are not logged twice, however alike they are. The hash is stored,
-// so it must never change.
+// hashOf hashes the parts of a line that are the same in every log that contains
+// it: the time in seconds (syslog's precision), the message id and the text. more
+// distinguishes equal lines that are not copies of each other, by the process. The
+// store keeps the hash, so its algorithm must never change. It is never 0.
 func hashOf(l *line, more []byte) uint64 {
 	h := mix(0, uint64(l.time.Unix()))
 	h = hashBytes(h, l.id)
@@ -237,17 +237,17 @@ func mix(h, v uint64) uint64 {
 	return (h ^ v*m) * m
 }
 
-// The state is what one line may need of an earlier one. Its first byte is the
-// version of its layout.
+// stateVersion is the first byte of the state and the version of its layout. The
+// state holds the facts of earlier lines that later lines need.
 const stateVersion = 1
 
 var errState = errors.New("exim: the stored state of this log is damaged or of another version; read the " +
 	"log again from its beginning")
 
-// Open reports false: no line goes on whatever the next one looks like.
+// Open reports false: an entry never needs the next line to be understood.
 func (p *parser) Open() bool { return false }
 
-// End has nothing to read: a line whose pieces never came is not known.
+// End emits nothing: the parser cannot read an entry whose pieces did not all come.
 func (p *parser) End(func(*parsers.Record)) parsers.Result { return parsers.Understood }
 
 // AppendBinary appends the state of p to b.

@@ -2,14 +2,15 @@ package exim
 
 import "mailfail/parsers"
 
-// A sign is a text by which trouble of the mail system itself is known, in lines
-// that are not about one delivery and quote nothing that a stranger wrote.
+// A sign is a text that proves trouble of the mail system itself, in lines that are
+// not about one delivery and do not quote a stranger.
 type sign struct {
 	text    string
 	problem parsers.Problem
 }
 
-// signs are looked for in this order. testdata/messages.txt has a line for each.
+// signs are in order of priority: the first sign of this list that a text contains
+// decides. testdata/messages.txt has a line for each.
 var signs = []sign{
 	{"No space left on device", parsers.ProblemDisk},
 	{"space check failed", parsers.ProblemDisk},
@@ -52,16 +53,16 @@ var signs = []sign{
 	{"spool file", parsers.ProblemQueue},
 }
 
-// strangers begin lines that may quote what a client or a remote host said.
+// strangers are the beginnings of lines that may quote a client or a remote host.
 var strangers = []string{
 	"H=", "SMTP ", "rejected ", "refused ", "DKIM: ", "PDKIM: ", "SPF: ", "no MAIL in ", "unexpected ",
 	"Warning: ", "cwd=",
 	"Spool file is locked", "VRFY ", "EXPN ", "ETRN ", "Remote host ",
 }
 
-// fatal are parts of the lines of the panic log that are in no other: Exim could not
-// write the main log, or had not begun to. Its calls of log_write with LOG_PANIC and
-// without LOG_MAIN are the list.
+// fatal are parts of the lines that only the panic log has, because Exim could not
+// write the main log, or had not opened it yet: its calls of log_write with LOG_PANIC
+// and without LOG_MAIN.
 var fatal = []string{
 	"Exim configuration error", "exim user lost privilege", "Cannot open main log file",
 	"listen() failed on ", "socket creation failed: ", "invalid SMTP port: ", "TCP port \"",
@@ -71,8 +72,8 @@ var fatal = []string{
 	"priv_restore: ", "priv_drop_temp: ", "RFC822 spool file, skipping",
 }
 
-// troubled reads a line that is not about one delivery, and reports whether the mail
-// system itself is in trouble by it.
+// troubled reads a line that is not about one delivery, emits the trouble of the mail
+// system that it shows, and reports whether it shows any.
 func (p *parser) troubled(text []byte, emit func(*parsers.Record)) bool {
 	if len(text) == 0 || parsers.HasAny(text, strangers) {
 		return false
@@ -84,7 +85,7 @@ func (p *parser) troubled(text []byte, emit func(*parsers.Record)) bool {
 	return found != nil
 }
 
-// signsFrom are the places in signs of those that begin with a byte.
+// signsFrom maps a byte to the indexes of the signs that begin with it.
 var signsFrom = func() (from [256][]int) {
 	for i := range signs {
 		c := signs[i].text[0]
@@ -93,8 +94,8 @@ var signsFrom = func() (from [256][]int) {
 	return from
 }()
 
-// signIn returns the first of the signs that a text holds, nil for none, in one pass:
-// most lines outside deliveries come here and have none.
+// signIn returns the sign with the highest priority in text, nil for none, in one pass:
+// most lines outside deliveries come here and contain none.
 func signIn(text []byte) *sign {
 	first := len(signs)
 	for at, c := range text[:max(len(text)-1, 0)] {
@@ -110,7 +111,8 @@ func signIn(text []byte) *sign {
 	return &signs[first]
 }
 
-// panicked reads a line of the panic log. What the main log has too is counted there.
+// panicked reads a line of the panic log. Lines that the main log has too are
+// Irrelevant here, so that they count once.
 func (p *parser) panicked(text []byte, emit func(*parsers.Record)) parsers.Result {
 	if parsers.ContainsAny(text, fatal) && p.troubled(text, emit) {
 		return parsers.Understood
@@ -118,7 +120,7 @@ func (p *parser) panicked(text []byte, emit func(*parsers.Record)) parsers.Resul
 	return parsers.Irrelevant
 }
 
-// trouble emits the trouble that the mail system is in.
+// trouble emits a Trouble record with text as its reply.
 func (p *parser) trouble(problem parsers.Problem, text []byte, emit func(*parsers.Record)) {
 	r := &p.rec
 	time, host, instance := r.Time, r.Host, r.Instance

@@ -6,8 +6,8 @@ import (
 	"mailfail/parsers"
 )
 
-// angle takes the address in the angle brackets that begin b. A local part in
-// quotes may hold anything, brackets too (RFC 5321 section 4.1.2).
+// angle splits off the address in the angle brackets at the beginning of b. A local
+// part in quotes may contain anything, brackets too (RFC 5321 section 4.1.2).
 func angle(b []byte) (addr, rest []byte, ok bool) {
 	if len(b) < 2 || b[0] != '<' {
 		return nil, nil, false
@@ -25,9 +25,9 @@ func angle(b []byte) (addr, rest []byte, ok bool) {
 	return b[1 : i+j], b[i+j+1:], true
 }
 
-// word takes the next of the fields that make up a line: up to a blank, but a
-// value in quotes (DN="a b"), in brackets (F=<"a b"@c>) or both is one word.
-// A colon at its end belongs to what follows.
+// word splits off the next field of a line. A field ends at a blank, but a value in
+// quotes (DN="a b"), in brackets (F=<"a b"@c>) or both is one word. A colon at its
+// end belongs to rest.
 func word(b []byte) (w, rest []byte) {
 	end := bytes.IndexByte(b, ' ')
 	if end < 0 {
@@ -60,8 +60,8 @@ func endWord(b []byte, i int) int {
 	return len(b)
 }
 
-// unquoted returns the value of a field KEY="VALUE" without the quotes and
-// the backslashes that quote. dst is appended to when that takes copying.
+// unquoted returns the value of a field KEY="VALUE" without the quotes and the
+// backslashes that quote. It appends to dst when the value contains backslashes.
 func unquoted(dst, v []byte) (text, newDst []byte) {
 	v = bytes.TrimPrefix(v, []byte{'"'})
 	v = bytes.TrimSuffix(v, []byte{'"'})
@@ -78,9 +78,9 @@ func unquoted(dst, v []byte) (text, newDst []byte) {
 	return dst[start:], dst
 }
 
-// octal returns text with the bytes beyond ASCII that Exim wrote as \303\244
-// (string_printing in string.c) as they were. Control characters stay quoted,
-// and \n stays what separates the lines of a reply.
+// octal decodes the bytes beyond ASCII that Exim wrote as \303\244 (string_printing
+// in string.c). Control characters stay quoted, and \n still separates the lines of a
+// reply. It appends to dst when text contains such bytes.
 func octal(dst, text []byte) (decoded, newDst []byte) {
 	i := nextOctal(text)
 	if i < 0 {

@@ -7,7 +7,7 @@ import (
 	"mailfail/registry"
 )
 
-// dovecot reads what Dovecot's lmtp and lda say of a message:
+// dovecot reads the lines of Dovecot's lmtp and lda about a message:
 //
 //	lmtp(ann@far.example)<7><x>: sieve: msgid=<m@y>: stored mail into mailbox 'Junk'
 //	lda(ann)<7><x>: msgid=<m@y>: saved mail to INBOX
@@ -35,7 +35,7 @@ func (p *parser) dovecot(b []byte) bool {
 	}
 	folded := text
 	if len(folded) > 0 {
-		folded = folded[1:] // the first letter has been of either case
+		folded = folded[1:] // the case of the first letter differs between versions
 	}
 	switch {
 	case parsers.Has(folded, "tored mail into mailbox '"):

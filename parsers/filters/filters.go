@@ -1,16 +1,16 @@
-// Package filters reads what filters and mailbox servers behind an MTA say of mail
-// that it handed to them: which folder it is in, that it was discarded or
-// quarantined, or that it was forwarded.
+// Package filters reads the lines of filters and mailbox servers behind an MTA about
+// mail that the MTA handed to them: they stored it in a folder, discarded it,
+// quarantined it or forwarded it.
 //
 // The lines are those of Dovecot's lmtp and lda with Sieve or without (lib-lda,
 // Pigeonhole's sieve_action_…), of amavis ("Blocked SPAM {DiscardedInbound,…}"),
 // of rspamd's rspamd_task_write_log, and of Proxmox Mail Gateway's pmg-smtp-filter.
-// All other lines of these programs are of no interest.
+// The package does not claim other lines of these programs.
 //
-// # What the logs do not contain
+// # Missing from the logs
 //
-// They know a message by its Message-ID, amavis and rspamd by its queue id too.
-// Mail without a Message-ID cannot be found in Dovecot's lines.
+// The lines identify a message by its Message-ID, those of amavis and rspamd by its
+// queue id too. Dovecot's lines do not identify mail without a Message-ID.
 package filters
 
 import (
@@ -24,9 +24,9 @@ func init() {
 	parsers.Register(parsers.Format{Name: "filters", MTA: "filters", Claim: claim, New: New})
 }
 
-// claim takes the lines that say where mail went, and leaves all others of the
-// programs to nobody: they are those of other services. Without a message it is asked
-// for the program alone.
+// claim returns Mine for the lines about mail. All other lines of the programs stay
+// unclaimed: they belong to other services. For an entry without a message claim
+// decides by the program alone.
 func claim(e *parsers.Entry) parsers.Claim {
 	if programOf(e.Program) != nil && (e.Message == nil || isOfMail(e)) {
 		return parsers.Mine
@@ -34,10 +34,11 @@ func claim(e *parsers.Entry) parsers.Claim {
 	return parsers.NotMine
 }
 
-// A reader reads the message of an entry of its program.
+// A reader reads the message of an entry of its program. It returns false for a message
+// that it does not know.
 type reader func(p *parser, b []byte) bool
 
-// programOf returns what reads the lines of a program, nil for other programs.
+// programOf returns the reader of a program's lines, nil for other programs.
 func programOf(program []byte) reader {
 	switch string(program) {
 	case "dovecot":
@@ -52,7 +53,7 @@ func programOf(program []byte) reader {
 	return nil
 }
 
-// isOfMail reports whether a line of a program may say where mail went.
+// isOfMail reports whether a line of a known program may be about the fate of mail.
 func isOfMail(e *parsers.Entry) bool {
 	b := e.Message
 	switch e.Program[0] {
@@ -73,11 +74,11 @@ func isOfMail(e *parsers.Entry) bool {
 // ofGateway are the beginnings of the Mail Gateway's lines about a message.
 var ofGateway = []string{"new mail message-id=", "moved mail for <", "block mail to <", "processing time: "}
 
-// A parser keeps which message the Mail Gateway has under which id.
+// A parser keeps the Message-IDs of the messages that the Mail Gateway is processing.
 type parser struct {
 	rec    parsers.Record
 	emit   func(*parsers.Record)
-	place  []byte // scratch
+	place  []byte // memory of Place
 	inHand inHand
 }
 
@@ -99,9 +100,9 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 	return parsers.Irrelevant
 }
 
-// put passes on where mail for an address went, in the words of its program: what
-// it did and, if any, with what. Mail that was thrown away or is kept back has
-// the state removed.
+// put emits a Placed record for an address. Its Place consists of the program, the
+// action (did) and the folder, address or score (with), which may be nil. state is
+// Removed for mail that the program discarded or quarantined, else Pending.
 func (p *parser) put(address []byte, state registry.State, did string, with []byte) {
 	p.place = append(append(append(p.place[:0], p.rec.Service...), ": "...), did...)
 	p.place = append(p.place, with...)
@@ -109,7 +110,8 @@ func (p *parser) put(address []byte, state registry.State, did string, with []by
 	p.emit(&p.rec)
 }
 
-// between returns what stands between two strings, and what follows the second.
+// between returns the text between two strings, and the text after the second. ok is
+// false when b does not contain both.
 func between(b []byte, begin, end string) (found, rest []byte, ok bool) {
 	i := bytes.Index(b, []byte(begin))
 	if i < 0 {

@@ -7,14 +7,14 @@ import (
 	"mailfail/registry"
 )
 
-// gateway reads what Proxmox Mail Gateway's filter did with a message, which it knows
-// by an id of its own:
+// gateway reads the actions of Proxmox Mail Gateway's filter on a message, which its
+// lines identify by an id of the filter:
 //
 //	20C0FFEE0A1B2: new mail message-id=<m@x>#012
 //	20C0FFEE0A1B2: moved mail for <b@y> to spam quarantine - 20C0FFEE0A1B3 (rule: Quarantine)
 //	20C0FFEE0A1B2: block mail to <b@y> (rule: Block Viruses)
 //
-// Mail that it accepts comes back to the MTA.
+// Mail that the filter accepts comes back to the MTA.
 func (p *parser) gateway(b []byte) bool {
 	id, text, ok := bytes.Cut(b, []byte(": "))
 	if !ok || len(id) == 0 || bytes.IndexByte(id, ' ') >= 0 {
@@ -47,12 +47,12 @@ func (p *parser) gateway(b []byte) bool {
 	return true
 }
 
-// inHand are the messages that the filter has in hand, oldest first.
+// inHand are the messages that the filter is processing, oldest first.
 type inHand []handed
 
 type handed struct{ id, messageID string }
 
-// maxInHand is more than the filter has processes.
+// maxInHand is more than the number of the filter's processes.
 const maxInHand = 100
 
 func (h *inHand) put(id, messageID []byte) {
@@ -87,13 +87,13 @@ func (h *inHand) forget(id []byte) {
 
 const stateVersion = 1
 
-// Open reports false: no line goes on in the next.
+// Open reports false: each line is complete.
 func (p *parser) Open() bool { return false }
 
-// End has nothing to read.
+// End emits nothing: no line is incomplete.
 func (p *parser) End(func(*parsers.Record)) parsers.Result { return parsers.Understood }
 
-// AppendBinary appends the messages in hand.
+// AppendBinary appends the messages that the filter is processing.
 func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 	if len(p.inHand) == 0 {
 		return b, nil

@@ -7,11 +7,12 @@ import (
 	"mailfail/registry"
 )
 
-// amavis reads what became of a message that was not let through:
+// amavis reads the line about a message that amavis blocked:
 //
 //	(10410-08) Blocked SPAM {DiscardedInbound,Quarantined}, [192.0.2.1]:4 [192.0.2.1] <a@x> -> <b@y>,<c@y>, quarantine: s/spam-x.gz, Queue-ID: 4F5C, Message-ID: <m@x>, …
 //
-// The MTA reports the mail that it refused or sent back.
+// It emits records only for discarded mail: the MTA reports the mail that amavis
+// refused or sent back.
 func (p *parser) amavis(b []byte) bool {
 	_, fate, ok := between(b, ") Blocked ", "{")
 	if !ok {
@@ -56,7 +57,7 @@ func (p *parser) amavis(b []byte) bool {
 	return true
 }
 
-// path reads the address in angle brackets that b begins with.
+// path splits off the address in angle brackets at the beginning of b.
 func path(b []byte) (address, rest []byte, ok bool) {
 	if len(b) == 0 || b[0] != '<' {
 		return nil, nil, false
@@ -70,11 +71,11 @@ func path(b []byte) (address, rest []byte, ok bool) {
 	return b[:n+i], b[n+i+1:], true
 }
 
-// rspamd reads that a message was marked as spam:
+// rspamd reads the line about a message that rspamd marked as spam:
 //
 //	<a1b2c3>; task; rspamd_task_write_log: id: <m@x>, qid: <3A3D>, ip: 192.0.2.1, from: <a@x>, (default: T (add header): [8.10/15.00] […]), len: 9, …, rcpts: <b@y,c@y>, …
 //
-// Mail that it refused, deferred or discarded is in the MTA's log.
+// The MTA's log contains the mail that rspamd refused, deferred or discarded.
 func (p *parser) rspamd(b []byte) bool {
 	_, b, ok := between(b, "rspamd_task_write_log: ", "id: ")
 	if !ok {

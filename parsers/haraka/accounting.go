@@ -19,8 +19,8 @@ func init() {
 	})
 }
 
-// claimHeader recognises the header of an accounting file. Its fields are chosen by
-// accounting_files.ini; those that PowerMTA has not are dsnMsg and srcIp.
+// claimHeader recognizes the header of an accounting file, whose fields
+// accounting_files.ini selects. dsnMsg and srcIp distinguish it from PowerMTA's.
 func claimHeader(e *parsers.Entry) parsers.Claim {
 	line := e.Message
 	if !bytes.Contains(line, []byte("type")) || !table.IsHeader(line, "type", "timeLogged", "rcpt") {
@@ -49,8 +49,8 @@ const (
 //	type	timeLogged	timeQueued	rcpt	srcMta	srcIp	vmta	jobId	dsnStatus	dsnMsg	bounceCat
 //	b	2026-11-22 06:40:10	2026-11-22 06:40:00	b@far.example	app	192.0.2.9	 - 	080C45BD-….1.1	550	550 5.1.1 no such user	no such user
 //
-// A row is about the first recipient of a domain only, whatever became of the
-// others. The file has what the log has: only one of them may be read.
+// A row is about the first recipient of a domain only, whatever the outcome for the
+// others. The file repeats the log, so only one of them may be read.
 type accounting struct {
 	table *table.Table
 	clock parsers.Clock
@@ -100,7 +100,7 @@ func (a *accounting) field(i int) []byte {
 	return v
 }
 
-// row sets the attempt of a row, and reports whether there is one.
+// row sets the attempt of a row, and returns false when the row is not an attempt.
 func (a *accounting) row() bool {
 	r := &a.rec
 	r.Reset()
@@ -119,7 +119,8 @@ func (a *accounting) row() bool {
 	return r.Outcome != 0 && len(r.ID) > 0 && len(r.Address) > 0 && !r.Time.IsZero()
 }
 
-// reply sets the reply. Of a deferral the code is in a column of its own.
+// reply sets the reply and the source. The code of a deferral is in another column
+// than its text.
 func (a *accounting) reply() {
 	r := &a.rec
 	if r.Reply = registry.ParseReply(a.field(text)); r.Reply.Code == 0 {
@@ -137,10 +138,10 @@ func (a *accounting) reply() {
 	}
 }
 
-// Open reports false: a line is a row.
+// Open reports false: each line is a row.
 func (a *accounting) Open() bool { return false }
 
-// End has nothing to read.
+// End emits nothing: no row is incomplete.
 func (a *accounting) End(func(*parsers.Record)) parsers.Result { return parsers.Understood }
 
 // AppendBinary appends the header that is in force, and the clock.

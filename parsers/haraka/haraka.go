@@ -2,13 +2,13 @@
 // files of its accounting_files plugin.
 //
 // The sources of the facts are Haraka's source and a run of Haraka 3.3.4 against a
-// server on loopback whose answers are known; accounting files are read as the
-// source of the plugin (1.0.7) writes them.
+// server on loopback whose answers are known. The form of accounting files is from the
+// source of the plugin (1.0.7).
 //
-// # What a line is
+// # Lines
 //
-// A time if log.ini has timestamps, a level, the connection, transaction or
-// outbound message, the part of the server, and text:
+// A line has a time if log.ini enables timestamps, a level, the id of the connection,
+// transaction or outbound message, the part of the server, and text:
 //
 //	2026-11-29T22:09:39.3Z [NOTICE] [080C45BD-….1] [core] recipient <b@far.example> code=OK msg="" sender=a@snd.example
 //	2026-11-29T22:09:39.4Z [NOTICE] [080C45BD-….1] [core] queue code=CONT msg="Message Queued (080C45BD-….1)"
@@ -16,16 +16,16 @@
 //	2026-11-29T22:09:39.6Z [INFO] [080C45BD-….1.1] [outbound] bouncing mail: Some recipients failed: <b@far.example>
 //	2026-11-29T22:09:39.6Z [NOTICE] [080C45BD-….1.1] [outbound]  delivered file=… domain=far.example host=mx.far.example ip=192.0.2.25 … rcpts=1/0/0
 //
-// A transaction is a connection and a number; each domain of its recipients makes
-// one outbound message, numbered in the order of the domains. Delivery is reported
-// for the domain, so the parser keeps the recipients of transactions that are not
-// finished.
+// The id of a transaction is that of its connection and a number. Haraka makes one
+// outbound message for each domain of the recipients, and numbers them in the order of
+// the domains. It reports deliveries for the domain, so the parser keeps the
+// recipients of transactions that are not finished.
 //
-// # What a log does not say
+// # Missing from the log
 //
-// The level has to be info. Recipients of the bounces that Haraka makes itself are
-// not logged, nor is the next hop of a failure. With always_split or without the
-// beginning of a transaction, deliveries cannot be assigned to recipients.
+// The log level must be info. Haraka does not log the recipients of its own bounces,
+// nor the next hop of a failure. With always_split or without the beginning of a
+// transaction, the parser cannot assign deliveries to recipients.
 package haraka
 
 import (
@@ -46,8 +46,8 @@ func init() {
 	})
 }
 
-// claim takes lines of Haraka's form, whatever program wrote them: without its
-// syslog plugin it may be any.
+// claim returns Mine for lines of Haraka's form, from any program: without Haraka's
+// syslog plugin the name of the program can be anything.
 func claim(e *parsers.Entry) parsers.Claim {
 	if _, ok := split(e, nil); ok {
 		return parsers.Mine
@@ -58,7 +58,7 @@ func claim(e *parsers.Entry) parsers.Claim {
 // line is a line of the log in its parts.
 type line struct {
 	time            time.Time
-	native          bool // no syslog wrote it
+	native          bool // without a header of syslog
 	id, origin, msg []byte
 }
 
@@ -67,9 +67,9 @@ var levels = []string{
 	"[PROTOCOL]", "[DATA]",
 }
 
-// split takes a line apart; it reports false for one that is not of Haraka. The
-// level of one with a time looks like the host behind the time of syslog. Without s, of
-// a line in another format only the beginning is looked at.
+// split splits a line into its parts; ok is false for a line that Haraka did not
+// write. In a line that begins with a time, the reader of syslog takes the level for
+// the host. Without s, split checks only the beginning of a line in logfmt or JSON.
 func split(e *parsers.Entry, s *structured) (l line, ok bool) {
 	b := e.Message
 	switch {
@@ -107,7 +107,7 @@ func split(e *parsers.Entry, s *structured) (l line, ok bool) {
 
 func isID(id []byte) bool { return string(id) == "-" || connectionLen(id) > 0 }
 
-// bracketed takes "[WORD] ".
+// bracketed splits off "[WORD] ".
 func bracketed(b []byte) (word, rest []byte, ok bool) {
 	if len(b) == 0 || b[0] != '[' {
 		return nil, b, false
@@ -119,7 +119,7 @@ func bracketed(b []byte) (word, rest []byte, ok bool) {
 	return b[1:i], bytes.TrimPrefix(b[i+1:], []byte(" ")), true
 }
 
-// stampOf reads 2026-11-29T22:09:39.526Z.
+// stampOf reads 2026-11-29T22:09:39.526Z; it is zero for anything else.
 func stampOf(b []byte) time.Time {
 	if len(b) != len("2026-11-29T22:09:39.526Z") || b[10] != 'T' || b[19] != '.' || b[23] != 'Z' {
 		return time.Time{}
@@ -129,8 +129,8 @@ func stampOf(b []byte) time.Time {
 
 const uuidLen = len("080C45BD-B367-4666-9646-345B23FDFC5B")
 
-// connectionLen returns the length of the connection's id that begins b, 0 when
-// there is none.
+// connectionLen returns the length of the connection's id at the beginning of b, 0
+// when there is none.
 func connectionLen(b []byte) int {
 	if len(b) < uuidLen || b[8] != '-' || b[13] != '-' || b[18] != '-' || b[23] != '-' {
 		return 0
@@ -141,8 +141,8 @@ func connectionLen(b []byte) int {
 	return uuidLen
 }
 
-// transactionOf returns the id of the transaction of an outbound message, and its
-// number among those of the transaction; 0 for a bounce that Haraka made.
+// transactionOf splits the id of an outbound message into the id of its transaction
+// and its number, from 1; 0 for a bounce that Haraka generated.
 func transactionOf(id []byte) (transaction []byte, n int) {
 	if connectionLen(id) == 0 || len(id) == uuidLen {
 		return id, 0
@@ -161,7 +161,7 @@ func transactionOf(id []byte) (transaction []byte, n int) {
 
 // A parser reads Haraka's log.
 type parser struct {
-	host []byte // of lines that no syslog wrote
+	host []byte // of native lines
 	open transactions
 	line line
 	rec  parsers.Record
@@ -178,7 +178,7 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 	p.emit = emit
 	var ok bool
 	if p.line, ok = split(e, &p.structured); !ok {
-		return parsers.Irrelevant // a stack trace, what libraries print
+		return parsers.Irrelevant // a stack trace, or the output of a library
 	}
 	p.reset()
 	switch string(p.line.origin) {
@@ -199,7 +199,7 @@ func (p *parser) reset() {
 	}
 }
 
-// core reads a line about mail that comes in.
+// core reads a line about incoming mail.
 func (p *parser) core() parsers.Result {
 	word, rest, _ := bytes.Cut(p.line.msg, []byte(" "))
 	id := p.line.id
@@ -220,7 +220,7 @@ func (p *parser) core() parsers.Result {
 	return parsers.Irrelevant
 }
 
-// begin returns the transaction of the line. It knows the client of its connection.
+// begin returns the transaction of the line, with the client of its connection.
 func (p *parser) begin() *transaction {
 	id := p.line.id
 	x := p.open.get(id)
@@ -272,8 +272,8 @@ func (p *parser) message(b []byte) parsers.Result {
 	return parsers.Irrelevant
 }
 
-// queue reads what became of the message: CONT leaves it to outbound, and is followed
-// by OK. With OK alone a plugin took it.
+// queue reads the result of queueing: CONT passes the message to outbound, and a line
+// with OK follows. With OK alone a plugin took the message.
 func (p *parser) queue(b []byte) parsers.Result {
 	code := value(b, "code=")
 	x := p.open.find(p.line.id)
@@ -309,10 +309,10 @@ func (p *parser) about(x *transaction) {
 	p.rec.ID, p.rec.HasSender, p.rec.Sender = x.id, true, x.sender
 }
 
-// isRefused reports whether a hook's code refuses.
+// isRefused reports whether the code of a hook is a refusal.
 func isRefused(code []byte) bool { return parsers.Has(code, "DENY") }
 
-// refused emits that this server refused a command.
+// refused emits a Rejection by this server.
 func (p *parser) refused(stage registry.Stage, sender, address, fields []byte) parsers.Result {
 	r := &p.rec
 	r.Stage, r.Source = stage, registry.SourceLocal

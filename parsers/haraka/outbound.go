@@ -8,7 +8,7 @@ import (
 	"mailfail/registry"
 )
 
-// outbound reads a line about mail that goes out.
+// outbound reads a line about outgoing mail.
 func (p *parser) outbound() parsers.Result {
 	b := p.line.msg
 	switch {
@@ -52,13 +52,13 @@ func (p *parser) answered(b []byte) parsers.Result {
 }
 
 // transaction returns the id of the transaction of the line's outbound message, and
-// what is known of it, nil for nothing.
+// the transaction, nil when it is unknown.
 func (p *parser) transaction() ([]byte, *transaction) {
 	id, _ := transactionOf(p.line.id)
 	return id, p.open.find(id)
 }
 
-// delivered reads that a server took the message for all recipients of a domain
+// delivered reads that a server accepted the message for all recipients of a domain
 // that it did not refuse.
 func (p *parser) delivered(b []byte) parsers.Result {
 	r := &p.rec
@@ -71,7 +71,7 @@ func (p *parser) delivered(b []byte) parsers.Result {
 	return p.each(value(b, "domain="), registry.OutcomeDelivered)
 }
 
-// failing reads that the message waits for the next try.
+// failing reads that Haraka will try the message again.
 func (p *parser) failing(b []byte) parsers.Result {
 	_, b, _ = bytes.Cut(b, []byte(" seconds: "))
 	if parsers.Has(b, "Some recipients temp failed") {
@@ -82,14 +82,14 @@ func (p *parser) failing(b []byte) parsers.Result {
 	return p.each(nil, registry.OutcomeDeferred)
 }
 
-// tried notes that a try has ended.
+// tried records that a try of the transaction has ended.
 func (p *parser) tried() {
 	if _, x := p.transaction(); x != nil {
 		x.tried()
 	}
 }
 
-// bouncing reads that the message failed for all recipients that are left.
+// bouncing reads that the message failed for all recipients that are still waiting.
 func (p *parser) bouncing(b []byte) parsers.Result {
 	if parsers.Has(b, "Some recipients failed") {
 		return parsers.Understood
@@ -109,7 +109,8 @@ func (p *parser) bouncing(b []byte) parsers.Result {
 	return p.each(nil, registry.OutcomeFailed)
 }
 
-// cause sets why a try failed, by the server's reply or Haraka's words.
+// cause sets the reply, the stage and the source of a failed try, by the server's
+// reply or Haraka's words.
 func (p *parser) cause(text []byte) {
 	r := &p.rec
 	text = bytes.TrimPrefix(text, []byte("Upstream error: "))
@@ -131,13 +132,13 @@ func (p *parser) cause(text []byte) {
 	}
 }
 
-// each emits the attempt for the recipients of the line's outbound message. domain
-// is theirs as the line says it, nil when it does not.
+// each emits the attempt for the waiting recipients of the line's outbound message.
+// domain is nil when the line does not name the domain of these recipients.
 func (p *parser) each(domain []byte, outcome registry.Outcome) parsers.Result {
 	_, n := transactionOf(p.line.id)
 	_, x := p.transaction()
 	if x == nil || n == 0 {
-		return parsers.Irrelevant // Haraka's own bounce, or its beginning is not in this log
+		return parsers.Irrelevant // Haraka's own bounce, or the log lacks the beginning
 	}
 	p.about(x)
 	p.rec.Kind, p.rec.Outcome = parsers.Attempt, outcome
@@ -160,7 +161,8 @@ func (p *parser) each(domain []byte, outcome registry.Outcome) parsers.Result {
 	return parsers.Understood
 }
 
-// giveUp emits that the recipients which were deferred last are given up.
+// giveUp emits that Haraka gave up all recipients of the outbound message that are not
+// done.
 func (p *parser) giveUp() parsers.Result {
 	_, n := transactionOf(p.line.id)
 	_, x := p.transaction()
@@ -183,7 +185,7 @@ func (p *parser) giveUp() parsers.Result {
 	return parsers.Understood
 }
 
-// seconds reads 0.476.
+// seconds reads 0.476, to milliseconds; it is negative for anything else.
 func seconds(b []byte) time.Duration {
 	whole, fraction, _ := bytes.Cut(b, []byte("."))
 	n, ok := parsers.Digits(whole)
@@ -201,7 +203,7 @@ func seconds(b []byte) time.Duration {
 }
 
 // value returns the value of a field, NAME=value or NAME="value"; nil when there is
-// none. What stands in quotes is left as it is.
+// none. It removes the quotes, but not the escapes inside them.
 func value(b []byte, name string) []byte {
 	for len(b) > 0 {
 		found := parsers.Has(b, name)
@@ -218,8 +220,8 @@ func value(b []byte, name string) []byte {
 	return nil
 }
 
-// fieldLen returns the length of the word that begins b, with the value in quotes
-// or angle brackets that ends it.
+// fieldLen returns the length of the word at the beginning of b, including a value in
+// quotes that ends it.
 func fieldLen(b []byte) int {
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
@@ -236,7 +238,8 @@ func fieldLen(b []byte) int {
 	return len(b)
 }
 
-// addressOf takes the address in angle brackets that begins b.
+// addressOf splits off the address in angle brackets at the beginning of b; it is nil
+// when there is none.
 func addressOf(b []byte) (address, rest []byte) {
 	if len(b) == 0 || b[0] != '<' {
 		return nil, b

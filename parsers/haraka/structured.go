@@ -8,16 +8,16 @@ import (
 )
 
 // Besides its default format Haraka has two others (format=logfmt or json in
-// log.ini). They hold the same: level, connection, part and message, and then the
-// fields that the default format appends to the message in the same words.
+// log.ini). They contain the same: level, connection, part and message, and then the
+// fields that the default format appends to the message.
 //
 //	level=NOTICE uuid=080C45BD-….1 origin=core message="recipient <b@far.example>" code=OK msg="" sender=a@snd.example
 //	{"level":"NOTICE","uuid":"080C45BD-….1","origin":"core","message":"recipient <b@far.example>","code":"OK","msg":"","sender":"a@snd.example"}
 
-// structured is what reading such lines needs.
+// structured reads lines in these formats.
 type structured struct {
 	json jsonline.Scanner
-	msg  []byte // put together
+	msg  []byte // the message in the default format
 }
 
 // isStructured reports whether a line, without its time, is in one of these formats.
@@ -32,7 +32,8 @@ func isStructured(b []byte) bool {
 	return parsers.Has(after, " uuid=") || parsers.Has(after, `","uuid":"`)
 }
 
-// afterLevel returns what stands behind the name of a level, nil when there is none.
+// afterLevel returns the text after the name of a level, nil when b does not begin
+// with one.
 func afterLevel(b []byte) []byte {
 	for _, level := range levels {
 		if name := level[1 : len(level)-1]; parsers.Has(b, name) {
@@ -42,8 +43,8 @@ func afterLevel(b []byte) []byte {
 	return nil
 }
 
-// isLevelAsHost reports whether what looks like the host behind the time of syslog is
-// the level of a line in logfmt.
+// isLevelAsHost reports whether the host of an entry is the level of a line in logfmt:
+// the reader of syslog takes the word after the time for the host.
 func isLevelAsHost(e *parsers.Entry) bool {
 	level, ok := bytes.CutPrefix(e.Host, []byte("level="))
 	if !ok || e.Program != nil || !parsers.Has(e.Message, "uuid=") {
@@ -53,8 +54,8 @@ func isLevelAsHost(e *parsers.Entry) bool {
 	return after != nil && len(after) == 0
 }
 
-// read takes such a line apart, as split does with others. What it returns is valid
-// until the next call.
+// read splits such a line into its parts, and returns false for other lines. The parts
+// are valid until the next call.
 func (s *structured) read(b []byte, l *line) bool {
 	s.msg = s.msg[:0]
 	if b[0] == '{' {
@@ -100,7 +101,7 @@ func (s *structured) unescape(b []byte) {
 	}
 }
 
-// object reads a line in JSON. Its other fields are put behind the message.
+// object reads a line in JSON. It appends the other fields to the message.
 func (s *structured) object(b []byte, l *line) bool {
 	s.json.Reset(b)
 	for key := s.json.Object(); key != nil; key = s.json.Key() {

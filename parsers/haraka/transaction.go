@@ -8,7 +8,7 @@ import (
 	"mailfail/registry"
 )
 
-// Bounds of what is kept: transactions with recipients that wait, and connections.
+// Limits of the state: transactions with waiting recipients, and connections.
 const (
 	maxTransactions = 2048
 	maxRecipients   = 1000
@@ -17,29 +17,29 @@ const (
 // transactions are those that are not finished, the oldest first.
 type transactions struct {
 	list []*transaction
-	free []*transaction
+	free []*transaction // memory for reuse
 }
 
-// transaction is what is known of a transaction, or of a connection.
+// transaction holds the facts about a transaction, or about a connection.
 type transaction struct {
-	id, client, sender, messageID []byte
+	id, client, sender, messageID []byte // client is an IP address
 	size                          int64
 	recipients                    []recipient
-	queued                        bool // its arrival was reported
+	queued                        bool // its Arrival was emitted
 }
 
-// recipient is one of a transaction.
+// recipient is a recipient of a transaction.
 type recipient struct {
 	address []byte
 	state   state
 }
 
-// state says how far a recipient is.
+// state is the progress of a recipient.
 type state uint8
 
 const (
-	waiting  state = iota // for the next try, or for its end
-	deferred              // in the try that goes on
+	waiting  state = iota // for the next try, or for the end of this one
+	deferred              // in the current try
 	done
 )
 
@@ -53,7 +53,7 @@ func (t *transactions) find(id []byte) *transaction {
 	return nil
 }
 
-// get returns the transaction of an id, a new one if need be.
+// get returns the transaction of an id, and creates it when there is none.
 func (t *transactions) get(id []byte) *transaction {
 	if x := t.find(id); x != nil {
 		return x
@@ -85,8 +85,7 @@ func (t *transactions) close(id []byte) {
 	}
 }
 
-// disconnect forgets a connection, and those of its transactions that brought no
-// message.
+// disconnect forgets a connection, and its transactions without a queued message.
 func (t *transactions) disconnect(id []byte) {
 	for i := len(t.list) - 1; i >= 0; i-- {
 		if x := t.list[i]; bytes.HasPrefix(x.id, id) && !x.queued {
@@ -150,7 +149,7 @@ func (x *transaction) isFirstOf(i int, domain []byte) bool {
 
 func domainOf(address []byte) []byte { return address[bytes.LastIndexByte(address, '@')+1:] }
 
-// settle notes the outcome for one recipient.
+// settle records the outcome for one recipient.
 func (x *transaction) settle(address []byte, outcome registry.Outcome) {
 	for i := range x.recipients {
 		if r := &x.recipients[i]; bytes.Equal(r.address, address) {
@@ -167,7 +166,7 @@ func (r *recipient) set(outcome registry.Outcome) {
 	}
 }
 
-// tried notes that a try has ended: deferred recipients wait for the next one.
+// tried records that a try has ended: deferred recipients wait for the next one.
 func (x *transaction) tried() {
 	for i := range x.recipients {
 		if r := &x.recipients[i]; r.state == deferred {
@@ -176,7 +175,7 @@ func (x *transaction) tried() {
 	}
 }
 
-// finished reports whether nobody waits.
+// finished reports whether all recipients are done.
 func (x *transaction) finished() bool {
 	for i := range x.recipients {
 		if x.recipients[i].state != done {
@@ -188,10 +187,10 @@ func (x *transaction) finished() bool {
 
 const stateVersion = 1
 
-// Open reports false: a line is a row.
+// Open reports false: an entry never needs the next line to be understood.
 func (p *parser) Open() bool { return false }
 
-// End has nothing to read.
+// End emits nothing: unfinished transactions stay in the state.
 func (p *parser) End(func(*parsers.Record)) parsers.Result { return parsers.Understood }
 
 // AppendBinary appends the transactions that are not finished.

@@ -1,12 +1,12 @@
 // Package kumomta reads the log records of KumoMTA, one JSON object a line.
 //
 // KumoMTA writes them in segments compressed with zstd, without a suffix; the
-// reader of files knows these by their first bytes. No server could be run here:
-// the package is built from the documentation (docs.kumomta.com, "Log Record") and
-// the definition of the record in KumoMTA's source. Records that a template of
-// log_parameters formats are not JSON, and cannot be read.
+// reader of files recognizes these by their first bytes. The authors could not run a
+// server: the sources of the facts are the documentation (docs.kumomta.com, "Log
+// Record") and the definition of the record in KumoMTA's source. The parser cannot
+// read records that a template of log_parameters formats, because they are not JSON.
 //
-// # What a line is
+// # Lines
 //
 //	{"type":"Bounce","id":"1d98076abbbc11ed940250ebf67f93bd","sender":"a@snd.example",
 //	 "recipient":"b@far.example","queue":"campaign:tenant@far.example","site":"src->mx.far.example",
@@ -16,25 +16,26 @@
 //	 "timestamp":1795329600,"created":1795329590,"num_attempts":0, …}
 //
 // A message has one recipient, or several with batching, and keeps its id in all of
-// its records. meta and headers contain what the configuration selects: the
-// Message-ID and the account (authn_id) are read from them.
+// its records. meta and headers contain the values that the configuration selects: the
+// parser reads the Message-ID and the account (authn_id) from them.
 //
-// # What a log does not say
+// # Missing from the log
 //
 // The log of a node whose per_record settings disable a type lacks these events.
-// A record without a peer does not say how far an attempt came.
+// A record without a peer does not show how far an attempt came.
 //
 // # Bounces that came in
 //
-// OOB is written for each recipient that a report of RFC 3464 calls failed, where
-// log_oob takes such mail. By KumoMTA's source the fields are those of the report: id
-// is its own, sender whom it was sent to (the sender of what was returned), recipient
-// the original one, the peer's name the server that reports, timestamp when that tried
-// last. So none names the message that was returned, but the headers In-Reply-To and
-// References of the report, where its writer set them and the configuration of the log
-// selects them. Without them the record stays a bounce about mail of no log. Where the
-// report has no diagnostic of SMTP, KumoMTA writes the code 550 of its own, which is
-// not taken for a reply; before a diagnostic without a code it cannot be distinguished from one.
+// KumoMTA writes OOB for each recipient that a report of RFC 3464 calls failed, where
+// log_oob accepts such mail. By KumoMTA's source the fields are those of the report: id
+// is the report's own, sender is its recipient (the sender of the returned message),
+// recipient the original one, the peer's name the server that reports, timestamp the
+// time of that server's last attempt. So only the headers In-Reply-To and References of
+// the report name the returned message, where its writer set them and the configuration
+// of the log selects them. Without them the parser cannot assign the bounce to mail of a
+// log. Where the report has no diagnostic of SMTP, KumoMTA writes the code 550 itself,
+// and the parser ignores it; before a diagnostic without a code the parser cannot
+// distinguish it from the code of a server.
 package kumomta
 
 import (
@@ -57,7 +58,7 @@ func init() {
 	})
 }
 
-// claim takes an object with KumoMTA's fields.
+// claim returns Mine for an object with KumoMTA's fields.
 func claim(e *parsers.Entry) parsers.Claim {
 	line := e.Message
 	if len(line) == 0 || line[0] != '{' {
@@ -71,7 +72,7 @@ func claim(e *parsers.Entry) parsers.Claim {
 	return parsers.Mine
 }
 
-// claimed are fields that every version writes, and no other log together.
+// claimed are fields that every version writes. No other log has all of them.
 var claimed = [][]byte{[]byte(`"queue"`), []byte(`"num_attempts"`), []byte(`"bounce_classification"`),
 	[]byte(`"site"`)}
 
@@ -79,8 +80,8 @@ var claimed = [][]byte{[]byte(`"queue"`), []byte(`"num_attempts"`), []byte(`"bou
 type parser struct {
 	json jsonline.Scanner
 	line line
-	text []byte // the reply, put together
-	host []byte // the server that reports, in lower case
+	text []byte // memory of the reply
+	host []byte // the server that sent a bounce, in lower case
 	rec  parsers.Record
 	emit func(*parsers.Record)
 
@@ -93,7 +94,7 @@ func New(parsers.Options) parsers.Parser { return &parser{} }
 // line is a log record as it was written.
 type line struct {
 	kind, id, sender             []byte
-	recipient                    []byte // a string or an array, as it stands
+	recipient                    []byte // JSON of a string or an array
 	messageID, account, protocol []byte
 	repliesTo, references        []byte // headers of a report: Message-IDs
 	peer, peerIP                 []byte
@@ -102,10 +103,10 @@ type line struct {
 	enhanced                     registry.Enhanced
 	content, command, timestamp  []byte
 
-	complaint, reporter []byte // its type, and who reports it
+	complaint, reporter []byte // type of the complaint, and the server that reports it
 	complainedOf        []byte // sender of the message
 	complainedID        []byte // Message-ID of the message
-	complainants        []byte // an array, as it stands
+	complainants        []byte // JSON of an array of recipients
 }
 
 // Parse reads one record.
@@ -175,8 +176,8 @@ func (p *parser) response() {
 	}
 }
 
-// enhanced reads an enhanced code in its parts; one that RFC 3463 does not allow is
-// none.
+// enhanced reads the parts of an enhanced code; it returns zero for a code that RFC
+// 3463 does not allow.
 func (p *parser) enhanced() (code registry.Enhanced) {
 	s := &p.json
 	var class, subject, detail int64
@@ -212,7 +213,7 @@ func (p *parser) peer() {
 	}
 }
 
-// report reads the complaint that a record of the type Feedback has (RFC 5965).
+// report reads the complaint in a record of the type Feedback (RFC 5965).
 func (p *parser) report() {
 	l, s := &p.line, &p.json
 	for key := s.Object(); key != nil; key = s.Key() {
@@ -299,7 +300,7 @@ func (p *parser) record() parsers.Result {
 		return p.settle(registry.StateExpired)
 	case "AdminBounce":
 		return p.settle(registry.StateRemoved)
-	case "XferOut": // to another node, which logs what becomes of it
+	case "XferOut": // to another node, which logs the outcome
 		return p.settle(registry.StateHandedOver)
 	case "Feedback":
 		return p.feedback()
@@ -311,8 +312,8 @@ func (p *parser) record() parsers.Result {
 	return parsers.Unparsed
 }
 
-// outOfBand reads that a bounce came in. A message is known by the Message-ID of what
-// was returned, as one of which the bounce lies in a mailbox; else the report itself is.
+// outOfBand reads a bounce that came in. The id of the message is the Message-ID of the
+// returned message, as in package bounces, else the id of the report.
 func (p *parser) outOfBand() parsers.Result {
 	l, r := &p.line, &p.rec
 	if len(l.id) == 0 {
@@ -331,7 +332,7 @@ func (p *parser) outOfBand() parsers.Result {
 	}
 	p.diagnostic()
 	r.ReportedByBounce()
-	result := parsers.Irrelevant // whose it is could not be read
+	result := parsers.Irrelevant // until the record names a recipient
 	p.eachRecipient(func(p *parser, address []byte) {
 		if bytes.ContainsAny(address, " \t\n") {
 			return
@@ -342,8 +343,8 @@ func (p *parser) outOfBand() parsers.Result {
 	return result
 }
 
-// diagnostic sets the reply that a bounce quotes, and its status. KumoMTA parts the
-// code and the words of a reply of one line; of others both are in the words.
+// diagnostic sets the reply that a bounce quotes, and its status. KumoMTA separates the
+// code from the words of a reply of one line; for several lines the words contain both.
 func (p *parser) diagnostic() {
 	l, r := &p.line, &p.rec
 	r.MTAStatus, l.enhanced = l.enhanced, registry.Enhanced{}
@@ -356,11 +357,11 @@ func (p *parser) diagnostic() {
 	}
 }
 
-// feedback reads that a recipient has complained. The peer is who sent the report.
+// feedback reads a complaint of recipients. The peer is the server that sent the report.
 func (p *parser) feedback() parsers.Result {
 	l, r := &p.line, &p.rec
 	if len(l.id) == 0 || len(l.complaint) == 0 {
-		return parsers.Irrelevant // the report could not be read
+		return parsers.Irrelevant // KumoMTA could not read the report
 	}
 	r.ID, r.MessageID = l.id, l.complainedID
 	r.HasSender, r.Sender = len(l.complainedOf) > 0, bare(l.complainedOf)
@@ -381,7 +382,7 @@ func (p *parser) feedback() parsers.Result {
 	return parsers.Understood
 }
 
-// reception reads that a message came in.
+// reception reads a message that came in.
 func (p *parser) reception() parsers.Result {
 	l, r := &p.line, &p.rec
 	if len(l.id) == 0 {
@@ -423,7 +424,7 @@ func (p *parser) rejection() parsers.Result {
 	return parsers.Understood
 }
 
-// attempt reads the end of a try to pass the recipients on.
+// attempt reads the result of an attempt for the recipients.
 func (p *parser) attempt(outcome registry.Outcome) parsers.Result {
 	l, r := &p.line, &p.rec
 	if len(l.id) == 0 {
@@ -435,7 +436,7 @@ func (p *parser) attempt(outcome registry.Outcome) parsers.Result {
 	return p.each(parsers.Attempt)
 }
 
-// delay reads that a message was queued without a try.
+// delay reads that KumoMTA queued a message without an attempt.
 func (p *parser) delay() parsers.Result {
 	if len(p.line.id) == 0 {
 		return parsers.Unparsed
@@ -445,7 +446,7 @@ func (p *parser) delay() parsers.Result {
 	return p.each(parsers.Suspended)
 }
 
-// settle reads the end of the recipients without a try.
+// settle reads the end of the recipients without an attempt.
 func (p *parser) settle(state registry.State) parsers.Result {
 	if len(p.line.id) == 0 {
 		return parsers.Unparsed
@@ -456,13 +457,14 @@ func (p *parser) settle(state registry.State) parsers.Result {
 	return p.each(parsers.Settled)
 }
 
-// message sets the fields of the message that every record has.
+// message sets the fields that all records of a message have.
 func (p *parser) message() {
 	l, r := &p.line, &p.rec
 	r.ID, r.HasSender, r.Sender, r.MessageID = l.id, true, bare(l.sender), l.messageID
 }
 
-// queued sets also how long the message has been here.
+// queued is message, and also sets the time since the message was created, in whole
+// seconds.
 func (p *parser) queued() {
 	p.message()
 	if r := &p.rec; p.line.created > 0 && !r.Time.IsZero() {
@@ -470,10 +472,10 @@ func (p *parser) queued() {
 	}
 }
 
-// internal begins the texts that KumoMTA writes itself in place of a reply.
+// internal begins the texts that KumoMTA writes instead of a reply.
 const internal = "KumoMTA internal: "
 
-// failure sets the reply, and of what failed who caused it.
+// failure sets the reply, and the stage and the source when the attempt failed.
 func (p *parser) failure(failed bool) {
 	l, r := &p.line, &p.rec
 	text, own := bytes.CutPrefix(l.content, []byte(internal))
@@ -491,7 +493,7 @@ func (p *parser) failure(failed bool) {
 	}
 }
 
-// reply puts the reply of a server together from its parts.
+// reply joins the parts of a server's reply.
 func (p *parser) reply() registry.Reply {
 	l := &p.line
 	if l.code < 200 || l.code > 599 {
@@ -523,7 +525,7 @@ func (p *parser) each(kind parsers.Kind) parsers.Result {
 	return result
 }
 
-// cameIn emits that the message was received: Reception may be in files of its own.
+// cameIn emits the Arrival of the message: Reception may be in other files.
 func (p *parser) cameIn() {
 	from, r := &p.rec, &p.arrival
 	r.Reset()

@@ -9,8 +9,8 @@ import (
 	"mailfail/registry"
 )
 
-// stageOf returns the stage of the command that was answered. "." stands for the
-// end of the data.
+// stageOf returns the stage of the command that the server answered. "." is the end of
+// the data.
 func stageOf(command []byte) registry.Stage {
 	for _, c := range commands {
 		if len(command) >= len(c.verb) && bytes.EqualFold(command[:len(c.verb)], c.verb) {
@@ -36,7 +36,7 @@ var commands = []struct {
 	{[]byte("QUIT"), registry.StageQuit},
 }
 
-// originOf returns who caused a failure that no server replied to, by KumoMTA's
+// originOf returns the stage and the source of a failure without a reply, by KumoMTA's
 // words.
 func originOf(text []byte) (registry.Stage, registry.Source) {
 	has := func(word string) bool { return bytes.Contains(text, []byte(word)) }
@@ -64,7 +64,8 @@ func bare(address []byte) []byte {
 	return address
 }
 
-// lastID returns the last Message-ID in a list, nil when it has none.
+// lastID returns the last Message-ID in a list, with its angle brackets, nil when there
+// is none.
 func lastID(list []byte) []byte {
 	i := bytes.LastIndexByte(list, '<')
 	if i < 0 {
@@ -77,8 +78,8 @@ func lastID(list []byte) []byte {
 	return list[i : i+end+1]
 }
 
-// timeOf reads seconds since 1970 with or without a fraction, or a time of RFC 3339,
-// which is in event_time of templates; zero for anything else.
+// timeOf reads seconds since 1970 with or without a fraction, or a time of RFC 3339, as
+// in event_time of templates; it is zero for anything else.
 func timeOf(b []byte) time.Time {
 	seconds, fraction, _ := bytes.Cut(b, []byte("."))
 	if n, ok := parsers.Digits(seconds); ok && n > 0 && len(seconds) < 12 {

@@ -1,9 +1,9 @@
 // Package mailgun reads the events of Mailgun, one JSON object each.
 //
-// There is no server to run: the package is built from Mailgun's documentation
-// (event structure, event types, webhook payloads).
+// Mailgun is a service: the source of the facts is its documentation (event structure,
+// event types, webhook payloads).
 //
-// # What an event is
+// # Events
 //
 //	{"event":"failed","severity":"permanent","reason":"bounce","timestamp":1795329600.25,
 //	 "recipient":"b@far.example","envelope":{"sender":"a@snd.example","sending-ip":"192.0.2.9"},
@@ -11,13 +11,14 @@
 //	 "delivery-status":{"code":550,"enhanced-code":"5.1.1","message":"5.1.1 no such user",
 //	 "mx-host":"mx.far.example","attempt-no":1}}
 //
-// Webhooks have it as event-data beside a signature; the events API has many as items
-// of an object. Events may come in any order. The message is known by its Message-ID.
+// Webhooks have the event as event-data beside a signature; the events API has many as
+// items of an object. Events may come in any order. The Message-ID identifies the
+// message.
 //
-// # What the events do not say
+// # Missing from the events
 //
-// Only the kinds that a webhook or a query asks for are there. The stage of a failure
-// is not reported.
+// Mailgun sends only the kinds that a webhook or a query selects. It does not report
+// the stage of a failure.
 package mailgun
 
 import (
@@ -41,8 +42,8 @@ func init() {
 	})
 }
 
-// claim takes what holds the fields that every event has: an event, one as
-// event-data, a list of them.
+// claim returns Mine for JSON that contains the fields of every event: an event, an
+// event as event-data, or a list of events.
 func claim(e *parsers.Entry) parsers.Claim {
 	line := e.Message
 	if len(line) == 0 || line[0] != '{' && line[0] != '[' || !bytes.Contains(line, []byte(`"event"`)) {
@@ -59,7 +60,7 @@ type parser struct {
 	list  jsonline.Scanner
 	json  jsonline.Scanner
 	event event
-	text  []byte // the reply, put together
+	text  []byte // memory of the reply
 	id    []byte
 	rec   parsers.Record
 	emit  func(*parsers.Record)
@@ -70,7 +71,7 @@ type parser struct {
 // New returns a parser of events.
 func New(parsers.Options) parsers.Parser { return &parser{} }
 
-// event is what an event says.
+// event holds the values of an event; at is its time.
 type event struct {
 	kind, severity, reason, at        []byte
 	recipient, sender, clientIP, user []byte
@@ -79,7 +80,7 @@ type event struct {
 	enhanced, words, description      []byte
 }
 
-// Parse reads one event, or a list of them.
+// Parse reads one event, or a list of events.
 func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
 	p.emit = emit
 	if parsers.Has(e.Message, "[") {
@@ -93,7 +94,8 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 	return result
 }
 
-// answer goes to the events in the answer of the API, and reports whether there are.
+// answer sets p.list to the events in an answer of the API, and returns false when line
+// is not such an answer.
 func (p *parser) answer(line []byte) bool {
 	p.list.Reset(line)
 	for key := p.list.Object(); key != nil; key = p.list.Key() {
@@ -250,7 +252,8 @@ func (p *parser) record() parsers.Result {
 	return parsers.Unparsed
 }
 
-// send emits a record of a recipient. Mailgun has an event for each.
+// send emits the record of the event's recipient, after the Arrival of the message.
+// Mailgun has an event for each recipient.
 func (p *parser) send() parsers.Result {
 	v, r := &p.event, &p.rec
 	if len(v.recipient) == 0 || len(v.messageID) == 0 {
@@ -264,8 +267,7 @@ func (p *parser) send() parsers.Result {
 	return parsers.Understood
 }
 
-// cameIn emits that Mailgun took the message: the event about it may come later, or
-// not at all.
+// cameIn emits the Arrival of the message: its event may come later, or not at all.
 func (p *parser) cameIn() {
 	v, from, r := &p.event, &p.rec, &p.arrival
 	r.Reset()
@@ -277,7 +279,7 @@ func (p *parser) cameIn() {
 	}
 }
 
-// complaint reads that a recipient has called the mail spam.
+// complaint reads that a recipient marked the mail as spam.
 func (p *parser) complaint() parsers.Result {
 	v, r := &p.event, &p.rec
 	if len(v.recipient) == 0 || len(v.messageID) == 0 {
@@ -303,8 +305,8 @@ func (p *parser) attempt() parsers.Result {
 	return p.send()
 }
 
-// failure sets why a try failed. Codes that SMTP does not have, and 498 and 499, are
-// Mailgun's own.
+// failure sets the reply, the stage and the source of a failure. Codes that SMTP does
+// not have, and 498 and 499, are Mailgun's own.
 func (p *parser) failure() {
 	v, r := &p.event, &p.rec
 	if string(v.reason) == "old" {
@@ -324,7 +326,8 @@ func (p *parser) failure() {
 	}
 }
 
-// reply puts the reply together: the message seldom has the code.
+// reply joins the code, the enhanced code and the message: the message seldom contains
+// the code.
 func (p *parser) reply() registry.Reply {
 	v := &p.event
 	words := v.words
@@ -346,7 +349,7 @@ func (p *parser) reply() registry.Reply {
 	return registry.ParseReply(p.text)
 }
 
-// rejection reads that Mailgun did not take a message.
+// rejection reads that Mailgun refused a message.
 func (p *parser) rejection() parsers.Result {
 	v, r := &p.event, &p.rec
 	r.Kind, r.Address = parsers.Rejection, v.recipient
@@ -359,7 +362,7 @@ func (p *parser) rejection() parsers.Result {
 	return parsers.Understood
 }
 
-// originOf returns who caused a failure without a reply.
+// originOf returns the stage and the source of a failure without a reply.
 func originOf(text, reason []byte) (registry.Stage, registry.Source) {
 	has := func(words string) bool { return bytes.Contains(text, []byte(words)) }
 	switch {

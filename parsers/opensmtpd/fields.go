@@ -6,8 +6,8 @@ import (
 	"mailfail/parsers"
 )
 
-// find returns what follows a name that begins a word of b outside of addresses
-// and quotes, which hold strangers' text; nil when there is none.
+// find returns the text after a name that begins a word of b, nil when there is none.
+// It skips addresses and quotes, because strangers write the text in them.
 func find(b []byte, name string) []byte {
 	for len(b) > 0 {
 		if parsers.Has(b, name) {
@@ -19,8 +19,8 @@ func find(b []byte, name string) []byte {
 	return nil
 }
 
-// wordLen returns the length of the field that begins b: up to a blank, but
-// NAME=<…> and NAME="…" are one.
+// wordLen returns the length of the field at the beginning of b: up to a blank, but
+// NAME=<…> and NAME="…" are one field.
 func wordLen(b []byte) int {
 	end := bytes.IndexByte(b, ' ')
 	if end < 0 {
@@ -39,8 +39,8 @@ func wordLen(b []byte) int {
 	return end
 }
 
-// addressLen returns the length of the address in brackets that begins b. A local
-// part in quotes may hold anything.
+// addressLen returns the length of the address in brackets at the beginning of b. A
+// local part in quotes may contain anything.
 func addressLen(b []byte) int {
 	n := 1
 	if len(b) > 1 && b[1] == '"' {
@@ -52,9 +52,9 @@ func addressLen(b []byte) int {
 	return len(b)
 }
 
-// quotedLen returns the length of the value in quotes that begins b. OpenSMTPD
-// does not escape quotes in it, so that it ends at a quote before a blank and the
-// name of a field, or at the end.
+// quotedLen returns the length of the value in quotes at the beginning of b. OpenSMTPD
+// does not escape quotes in it, so it ends at a quote before a blank and the name of a
+// field, or at the end.
 func quotedLen(b []byte) int {
 	for i := 1; i < len(b); i++ {
 		if b[i] == '"' && (i+1 == len(b) || b[i+1] == ' ' && isField(b[i+2:])) {
@@ -70,7 +70,7 @@ func isField(b []byte) bool {
 	return parsers.HasAny(b, []string{"relay=", "delay=", "result=", "stat=", "address=", "host="})
 }
 
-// value returns the value of a field without quotes.
+// value returns the value of a field whose value is one word without quotes.
 func value(b []byte, name string) []byte {
 	v := find(b, name)
 	if i := bytes.IndexByte(v, ' '); i >= 0 {
@@ -79,14 +79,14 @@ func value(b []byte, name string) []byte {
 	return v
 }
 
-// last returns the value of the last field, in quotes: it may hold what looks like
-// the end of it.
+// last returns the value of the last field, without its quotes: it may contain text
+// that looks like its end.
 func last(b []byte, name string) []byte {
 	v := find(b, name)
 	return bytes.TrimSuffix(bytes.TrimPrefix(v, []byte{'"'}), []byte{'"'})
 }
 
-// quoted returns the value of a field in quotes.
+// quoted returns the value of a field without the quotes around it.
 func quoted(b []byte, name string) []byte {
 	v := find(b, name)
 	if len(v) == 0 || v[0] != '"' {
@@ -96,7 +96,8 @@ func quoted(b []byte, name string) []byte {
 	return bytes.TrimSuffix(v[1:n], []byte{'"'})
 }
 
-// bracketed returns the address in brackets that follows a name.
+// bracketed returns the address in brackets that follows a name, nil when there is
+// none. The name ":" stands for the first colon of b.
 func bracketed(b []byte, name string) []byte {
 	v := find(b, name)
 	if name == ":" {

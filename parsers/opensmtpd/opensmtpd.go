@@ -3,22 +3,22 @@
 // The sources of the facts are smtpd(8) and the lines of a run of OpenSMTPD 6.8
 // against a server on loopback whose answers are known.
 //
-// # What a line is
+// # Lines
 //
-// A session id of 16 hexadecimal digits, the part of the server, an event, and
-// fields; until version 6.0 the event is a field too (event=delivery):
+// A line has a session id of 16 hexadecimal digits, the part of the server, an event,
+// and fields; until version 6.0 the event is a field too (event=delivery):
 //
 //	ce1d1902d46b42fc smtp connected address=192.0.2.1 host=mail.snd.example
 //	ce1d1902d46b42fc smtp envelope evpid=c16fec780cb25ae1 from=<a@snd.example> to=<b@h.example>
 //	ce1d1902d46b42fc smtp message msgid=c16fec78 size=364 nrcpt=1 proto=ESMTP
 //	ce1d1902d46b42fc mta delivery evpid=c16fec780cb25ae1 from=<a@snd.example> to=<b@far.example> rcpt=<-> source="192.0.2.9" relay="192.0.2.25 (mx.far.example)" delay=1s result="Ok" stat="250 2.0.0 Ok"
 //
-// A message is the first half of the envelope's id.
+// The first half of an envelope's id is the id of the message.
 //
-// # What a log does not say
+// # Missing from the log
 //
-// Nothing says that a message has ended: it ends with its last recipient. The
-// stage at which a server answered, and the Message-ID, are not logged.
+// OpenSMTPD does not log the end of a message, which ends with its last recipient, nor
+// the stage at which a server answered, nor the Message-ID.
 package opensmtpd
 
 import (
@@ -38,8 +38,8 @@ func init() {
 	})
 }
 
-// claim takes the lines of smtpd that have OpenSMTPD's form: other servers have
-// a program of that name too.
+// claim returns Mine for the lines of smtpd that have OpenSMTPD's form: other servers
+// have a program of that name too.
 func claim(e *parsers.Entry) parsers.Claim {
 	if string(e.Program) != "smtpd" && string(e.Program) != "opensmtpd" {
 		return parsers.NotMine
@@ -57,7 +57,8 @@ var remarks = []string{
 	"relay: ", "route: ", "debug: ", "delivery: ", "pony express: ", "OpenSMTPD ",
 }
 
-// sessionID takes the id that begins a line of a session.
+// sessionID splits off the id at the beginning of a line of a session; id is nil when
+// there is none.
 func sessionID(b []byte) (id, rest []byte) {
 	const n = 16
 	if len(b) < n+2 || b[n] != ' ' {
@@ -71,8 +72,7 @@ func sessionID(b []byte) (id, rest []byte) {
 	return b[:n], b[n+1:]
 }
 
-// A parser reads the lines of OpenSMTPD. It keeps who the clients of open
-// sessions are.
+// A parser reads the lines of OpenSMTPD. It keeps the clients of open sessions.
 type parser struct {
 	sessions sessions
 	rec      parsers.Record
@@ -105,7 +105,7 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 	return parsers.Irrelevant
 }
 
-// smtp reads a line about a session in which mail comes in.
+// smtp reads a line about a session with incoming mail.
 func (p *parser) smtp(id, event, rest []byte) parsers.Result {
 	switch string(event) {
 	case "connected":
@@ -128,8 +128,8 @@ func (p *parser) smtp(id, event, rest []byte) parsers.Result {
 	return parsers.Irrelevant
 }
 
-// envelope reads a recipient that was accepted. With the first one of a message
-// it emits who brought that.
+// envelope reads a recipient that OpenSMTPD accepted. With the first recipient of a
+// message it also emits the Arrival of the message, with its client.
 func (p *parser) envelope(id, rest []byte) parsers.Result {
 	r := &p.rec
 	address := bracketed(rest, "to=")
@@ -149,7 +149,8 @@ func (p *parser) envelope(id, rest []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// broughtBy sets the client of a session: "local" for a user of this host.
+// broughtBy sets the client of a session. Its address is "local" for a user of this
+// host.
 func (p *parser) broughtBy(s *session) {
 	r := &p.rec
 	if string(s.ip) == "local" {
@@ -181,7 +182,7 @@ func (p *parser) message(_, rest []byte) parsers.Result {
 //
 //	command="RCPT TO:<b@h.example>" result="550 Invalid recipient: <b@h.example>"
 //
-// A command that brings no mail (AUTH) is of no interest.
+// A command that brings no mail (AUTH) is Irrelevant.
 func (p *parser) refused(id, rest []byte) parsers.Result {
 	r := &p.rec
 	command, reply := quoted(rest, "command="), last(rest, "result=")
@@ -206,8 +207,8 @@ func (p *parser) refused(id, rest []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// delivery reads the end of a try to pass a recipient on, or of the recipient.
-// rcpt= is the address that became the one in to=.
+// delivery reads the result of an attempt, or the end of a recipient without one.
+// rcpt= is the address that the address in to= replaced.
 func (p *parser) delivery(part, rest []byte) parsers.Result {
 	r := &p.rec
 	result, stat := quoted(rest, "result="), last(rest, "stat=")
@@ -247,7 +248,7 @@ func (p *parser) delivery(part, rest []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// replaced reports that an alias became another address.
+// replaced emits that an address replaced an alias; alias is "-" when none did.
 func (p *parser) replaced(alias, address []byte) {
 	if len(alias) == 0 || string(alias) == "-" || bytes.EqualFold(alias, address) {
 		return
@@ -257,8 +258,8 @@ func (p *parser) replaced(alias, address []byte) {
 	p.rec.Final, p.rec.Original = registry.StatePending, alias
 }
 
-// origin returns who caused a failure, by OpenSMTPD's words where there is no
-// reply.
+// origin returns the stage and the source of a failure, by OpenSMTPD's words where
+// there is no reply.
 func (p *parser) origin(text []byte) (registry.Stage, registry.Source) {
 	switch {
 	case p.rec.Direction == registry.DirectionLocal:
@@ -279,7 +280,8 @@ func (p *parser) origin(text []byte) (registry.Stage, registry.Source) {
 	return registry.StageRoute, registry.SourceLocal
 }
 
-// remark reads a line without a session. Trouble of the server is of interest.
+// remark reads a line without a session: the end of a recipient, or trouble of the
+// server.
 func (p *parser) remark(text []byte) parsers.Result {
 	r := &p.rec
 	if p.gaveUp(text) {
@@ -305,7 +307,8 @@ func (p *parser) remark(text []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// gaveUp reads the end of a recipient without a try:
+// gaveUp reads the end of a recipient without an attempt, and returns false for other
+// lines:
 //
 //	relay: Expire for 2862c67598f645dc: from=<a@x>, to=<b@y>, rcpt=<->, delay=1m, stat=Envelope expired
 func (p *parser) gaveUp(text []byte) bool {
@@ -343,10 +346,10 @@ func (p *parser) settle(state registry.State) {
 	p.emit(&p.rec)
 }
 
-// messageLen is the length of the id of a message, and half of an envelope's.
+// messageLen is the length of the id of a message, half the length of an envelope's.
 const messageLen = 8
 
-// messageOf returns the message of an envelope, nil when it is none.
+// messageOf returns the message of an envelope's id, nil when it is not such an id.
 func messageOf(envelope []byte) []byte {
 	if len(envelope) != 2*messageLen {
 		return nil
@@ -354,7 +357,7 @@ func messageOf(envelope []byte) []byte {
 	return envelope[:messageLen]
 }
 
-// nextWord takes the first word of b.
+// nextWord splits off the first word of b.
 func nextWord(b []byte) (word, rest []byte) {
 	word, rest, _ = bytes.Cut(b, []byte(" "))
 	return word, rest

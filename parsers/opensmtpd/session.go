@@ -6,28 +6,28 @@ import (
 	"mailfail/parsers"
 )
 
-// maxSessions bounds what is kept: a busy server has some hundred sessions open.
+// maxSessions limits the state: a busy server has some hundred sessions open.
 const maxSessions = 1024
 
 // sessions are the open sessions, the oldest first.
 type sessions struct {
 	list []*session
-	free []*session
+	free []*session // memory for reuse
 }
 
-// session is what is known of a client.
+// session holds the facts about a client.
 type session struct {
 	id, ip, host, account []byte
-	message               []byte // of the last reply
+	message               []byte // id of the last message whose Arrival was emitted
 }
 
-// open begins a session. One of the same id is gone.
+// open begins a session. It forgets an earlier one with the same id.
 func (s *sessions) open(id []byte) *session {
 	s.close(id)
 	return s.get(id)
 }
 
-// get returns the session of an id, a new one when its beginning was not seen.
+// get returns the session of an id, and creates it when the log lacks its beginning.
 func (s *sessions) get(id []byte) *session {
 	for i := len(s.list) - 1; i >= 0; i-- {
 		if bytes.Equal(s.list[i].id, id) {
@@ -66,10 +66,10 @@ func (s *sessions) remove(i int) {
 
 const stateVersion = 1
 
-// Open reports false: a line is a row.
+// Open reports false: each line is complete.
 func (p *parser) Open() bool { return false }
 
-// End has nothing to read.
+// End emits nothing: open sessions stay in the state.
 func (p *parser) End(func(*parsers.Record)) parsers.Result { return parsers.Understood }
 
 // AppendBinary appends the open sessions.

@@ -10,11 +10,11 @@ import (
 	"mailfail/parsers"
 )
 
-// everywhere are the fields that every record may hold.
+// everywhere are the fields that every record may have.
 var everywhere = []string{"Kind", "Format", "Time", "Host", "Instance", "Service", "Delay"}
 
-// Fields returns what is wrong with the fields of a record by
-// parsers.KindFields, "" for nothing.
+// Fields describes how the fields of a record break parsers.KindFields; it returns ""
+// when they do not.
 func Fields(r *parsers.Record) string {
 	allowed, ok := parsers.KindFields[r.Kind]
 	if !ok {
@@ -39,7 +39,8 @@ func Fields(r *parsers.Record) string {
 	return fmt.Sprintf("%s holds %s", r.Kind, strings.Join(wrong, ", "))
 }
 
-// holds appends the names of the fields of v that are set. Delay always is.
+// holds appends the names of the fields of v that are set. Delay counts as set, because
+// it is -1 when not given.
 func holds(v reflect.Value, names []string) []string {
 	for i := range v.NumField() {
 		f, field := v.Type().Field(i), v.Field(i)
@@ -54,8 +55,8 @@ func holds(v reflect.Value, names []string) []string {
 	return names
 }
 
-// Check fails a test whose record, made of a line, breaks the contract. Lines, Split
-// and Fuzz check all records; it is for tests that read in a way of their own.
+// Check fails a test when a record of a line breaks the contract of Fields. Lines and
+// Fuzz check all records; Check is for tests that call a parser themselves.
 func Check(t testing.TB, line string, r *parsers.Record) {
 	t.Helper()
 	if wrong := Fields(r); wrong != "" {

@@ -10,15 +10,15 @@ import (
 	"mailfail/parsers"
 )
 
-// A Line is a line of a log and what has to come of it.
+// A Line is a line of a log, with the records and the result that a parser must return.
 type Line struct {
-	Program string // that wrote it, as syslog names it; "" for a native line
+	Program string // program in the header of syslog; "" for a native line
 	Text    string
-	Want    string // records as Show writes them, a line each; "" for none
+	Want    string // records as Show writes them, one a line; "" for none
 	Result  parsers.Result
 }
 
-// format returns the registered format of a name.
+// format returns the registered format of a name, and fails the test when there is none.
 func format(t testing.TB, name string) *parsers.Format {
 	t.Helper()
 	formats := parsers.Formats()
@@ -29,10 +29,10 @@ func format(t testing.TB, name string) *parsers.Format {
 	return &formats[i]
 }
 
-// at is the time of every entry: that of the stories in the tests.
+// at is the time of every entry with a header of syslog, as in the examples of the tests.
 var at = time.Date(2026, 11, 22, 6, 28, 11, 0, time.UTC)
 
-// entry returns the entry of a line that has a prefix, or none.
+// entry returns the entry of a line, without a header of syslog when program is "".
 func entry(program, text string) *parsers.Entry {
 	e := &parsers.Entry{Message: []byte(text)}
 	if program != "" {
@@ -41,9 +41,9 @@ func entry(program, text string) *parsers.Entry {
 	return e
 }
 
-// Lines reads each line with a new parser of a format and compares its records
-// and its result with what is wanted. Every record has to keep the contract of
-// parsers.KindFields, and every line has to be claimed.
+// Lines reads each line with a new parser of a format and compares its records and its
+// result with those in Line. Every record must keep the contract of parsers.KindFields,
+// and the format must claim every line.
 func Lines(t *testing.T, name string, lines []Line) {
 	t.Helper()
 	f := format(t, name)
@@ -63,8 +63,8 @@ func Lines(t *testing.T, name string, lines []Line) {
 	}
 }
 
-// read reads lines with a parser of a format, and goes on with a new one, set to
-// the state of the first, before each line in splits.
+// read reads lines with a parser of a format. Before each index in splits it replaces
+// the parser by a new one with the same state. It returns the records and results.
 func read(t testing.TB, f *parsers.Format, entries []*parsers.Entry, splits ...int) (got []string) {
 	t.Helper()
 	o := parsers.Options{Location: time.UTC}
@@ -82,7 +82,8 @@ func read(t testing.TB, f *parsers.Format, entries []*parsers.Entry, splits ...i
 	return got
 }
 
-// again returns a new parser set to the state of p.
+// again returns a new parser with the state of p. It fails the test when the new parser
+// saves another state.
 func again(t testing.TB, f *parsers.Format, o parsers.Options, p parsers.Parser) parsers.Parser {
 	t.Helper()
 	k, ok := p.(parsers.Keeper)
@@ -106,8 +107,9 @@ func again(t testing.TB, f *parsers.Format, o parsers.Options, p parsers.Parser)
 	return q
 }
 
-// Split reads a log of a format in two pieces, divided before each of its lines
-// in turn: the records and results are those of the whole.
+// Split reads a log of a format in two pieces, divided before each of its lines in turn,
+// and fails when the records or results differ from those of the whole. Short tests try
+// every third line.
 func Split(t *testing.T, name, program string, lines ...string) {
 	t.Helper()
 	f := format(t, name)
@@ -126,8 +128,9 @@ func Split(t *testing.T, name, program string, lines ...string) {
 	}
 }
 
-// Fuzz feeds lines to a format: no record may break the contract, a line that
-// was not understood has none, and reading again, in two pieces, gives the same.
+// Fuzz passes lines to a parser of a format. It fails when a record breaks the contract,
+// when an Irrelevant line has a record, or when reading the lines in two pieces gives
+// other records or results.
 func Fuzz(f *testing.F, name, program string, seeds ...string) {
 	for _, s := range seeds {
 		f.Add(s, uint8(len(s)/2))
@@ -157,7 +160,7 @@ func Fuzz(f *testing.F, name, program string, seeds ...string) {
 	})
 }
 
-// NoAlloc reads each line often, and fails when that allocates memory.
+// NoAlloc reads each line many times, and fails when the parser allocates memory.
 func NoAlloc(t *testing.T, name, program string, lines ...string) {
 	t.Helper()
 	f := format(t, name)
@@ -171,8 +174,8 @@ func NoAlloc(t *testing.T, name, program string, lines ...string) {
 	}
 }
 
-// NoAllocFile reads a whole file often, in which no line means anything without the
-// header, and fails when that allocates memory.
+// NoAllocFile reads a whole file many times, and fails when the parser allocates memory.
+// It is for formats whose lines need the header.
 func NoAllocFile(t *testing.T, name string, lines ...string) {
 	t.Helper()
 	var entries []*parsers.Entry
@@ -191,7 +194,7 @@ func NoAllocFile(t *testing.T, name string, lines ...string) {
 	}
 }
 
-// Bench measures the lines of a log.
+// Bench measures the time of reading the lines of a log, in turn.
 func Bench(b *testing.B, name, program string, lines ...string) {
 	f := format(b, name)
 	p, emit := f.New(parsers.Options{Location: time.UTC}), func(*parsers.Record) {}

@@ -1,5 +1,5 @@
-// Package parserstest is the test kit of a log format: what every format has
-// to pass, so that a format's own tests hold only its lines.
+// Package parserstest is the test kit for log formats: it checks the contract that
+// every format must keep, so that a format's own tests contain only its lines.
 package parserstest
 
 import (
@@ -11,8 +11,8 @@ import (
 	"mailfail/registry"
 )
 
-// Show writes a record in one line: what it holds, not what it lacks. Time,
-// Host and Format, which the stream sets, are left out.
+// Show writes the fields of a record that are set in one line, except Time, Host and
+// Format, which the stream sets.
 func Show(r *parsers.Record) string {
 	w := words{nameOf(r)}
 	w.add("", r.ID)
@@ -57,8 +57,7 @@ func Show(r *parsers.Record) string {
 	return strings.Join(w, " ")
 }
 
-// nameOf returns the kind of a record, and of one that settles a recipient the
-// state in a word.
+// nameOf returns the kind of a record, but for a Settled record its final state.
 func nameOf(r *parsers.Record) string {
 	if r.Kind != parsers.Settled {
 		return r.Kind.String()

@@ -1,13 +1,13 @@
 // Package powermta reads the accounting files of PowerMTA 4 to 6, in CSV.
 //
-// No server could be run here: the package is built from the user's guide
-// (Accounting Records) and from files that users published.
+// The authors could not run a server: the sources of the facts are the user's guide
+// (Accounting Records) and files that users published.
 //
-// # What a file is
+// # Files
 //
 // The first line names the columns; acct-file selects them, in any order, and a
-// file that was put together from several has a header for each. A row is an event
-// of a recipient:
+// file that was joined from several has a header for each. A row is an event of a
+// recipient:
 //
 //	type,timeLogged,timeQueued,orig,rcpt,dsnAction,dsnStatus,dsnDiag,dsnMta,bounceCat,vmta,jobId
 //	b,2026-11-22 06:40:00+0100,2026-11-22 06:39:58+0100,a@snd.example,b@far.example,failed,5.1.1 (bad destination mailbox address),"smtp;550 5.1.1 no such user",mx.far.example (192.0.2.25),bad-mailbox,vmta1,job7
@@ -18,22 +18,22 @@
 //	f   a complaint
 //
 // By the user's guide of 5.0 (Remote Bounce, Feedback Loop), orig and rcpt of rb and f
-// are those of the original mail, dsnMta is the server that refused it,
-// dsnReportingMta the one that sent the bounce. What names the mail is its Message-ID
-// alone, in header_Message-Id. The guide has the headers of the original mail in f; in
-// rb it does not list them, though published configurations log them there. So without
-// this column in both d and rb, a bounce stays one about mail of no log. envId is not
-// used: nothing says that an ENVID is of one message.
+// are those of the original mail, dsnMta is the server that refused it, and
+// dsnReportingMta the server that sent the bounce. Only the Message-ID, in
+// header_Message-Id, identifies the mail. The guide lists the headers of the original
+// mail for f, but not for rb, though published configurations log them there. Without
+// this column in both d and rb, the parser cannot assign a bounce to mail of a log. It
+// does not use envId, because the guide does not say that one message has one ENVID.
 //
-// In f all but the type may be empty, and files that hold nothing else may have no
-// rcpt: then who complained is not known. feedbackType is that of ARF; reports in
-// another format (jmrp: of Outlook.com) have none, and the format stands for it.
+// In f all columns but the type may be empty, and files that contain only f may have
+// no rcpt: then the complainant is unknown. feedbackType is the type of ARF; reports in
+// another format (jmrp: of Outlook.com) have none, so the parser uses the format.
 //
-// # What a file does not say
+// # Missing from the files
 //
-// Rows do not name a message: each recipient is counted as a message. A file has
-// "d" and "b" only, unless the configuration adds others: retries are in "t". The
-// stage of a failure is not logged. Rows without the header cannot be read.
+// Rows do not name a message, so each recipient counts as a message. A file contains
+// "d" and "b" only, unless the configuration adds others: retries are in "t". PowerMTA
+// does not log the stage of a failure. The parser cannot read rows without the header.
 package powermta
 
 import (
@@ -57,8 +57,8 @@ func init() {
 	})
 }
 
-// claim recognises the header. Haraka's accounting plugin has copied its first
-// names, but no file of PowerMTA has dsnMsg.
+// claim recognizes the header. Haraka's accounting plugin uses the same first names,
+// but no file of PowerMTA has dsnMsg or srcIp.
 func claim(e *parsers.Entry) parsers.Claim {
 	line := e.Message
 	if !bytes.Contains(line, []byte("type")) || !bytes.Contains(line, []byte("time")) {
@@ -145,7 +145,7 @@ type parser struct {
 	table *table.Table
 	clock parsers.Clock
 	id    []byte
-	host  []byte // the server that reports, in lower case
+	host  []byte // the server that sent a bounce, in lower case
 	rec   parsers.Record
 	emit  func(*parsers.Record)
 
@@ -175,7 +175,7 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 	return p.row(line)
 }
 
-// row reads a row, which line is.
+// row reads the current row of the table; line is its text.
 func (p *parser) row(line []byte) parsers.Result {
 	r, f := &p.rec, p.table.Field
 	r.Reset()
@@ -206,7 +206,7 @@ func (p *parser) row(line []byte) parsers.Result {
 	return parsers.Unparsed
 }
 
-// attempt reads the end of a try to pass a recipient on.
+// attempt reads the result of an attempt for a recipient.
 func (p *parser) attempt(outcome registry.Outcome) parsers.Result {
 	r, f := &p.rec, p.table.Field
 	if !p.message() {
@@ -232,8 +232,8 @@ func (p *parser) attempt(outcome registry.Outcome) parsers.Result {
 	return parsers.Understood
 }
 
-// cameIn emits that the message of an attempt came into the queue: few files have a
-// row of their own for it.
+// cameIn emits the Arrival of the message of an attempt, at the time of queueing: few
+// files have a separate row for it.
 func (p *parser) cameIn() {
 	from := &p.rec
 	r := &p.arrival
@@ -248,8 +248,9 @@ func (p *parser) cameIn() {
 	}
 }
 
-// received reads that a recipient came into the queue. Without the time by which
-// its other rows know it, nothing would say which it is.
+// received reads that a recipient came into the queue. A row without timeQueued is
+// Irrelevant: that time is part of the id, so the row could not be matched with the
+// recipient's other rows.
 func (p *parser) received() parsers.Result {
 	r, f := &p.rec, p.table.Field
 	if len(f(queued)) == 0 {
@@ -282,12 +283,12 @@ func (p *parser) trouble() parsers.Result {
 	return parsers.Understood
 }
 
-// cameBack reads that a bounce came in.
+// cameBack reads a bounce that came in.
 func (p *parser) cameBack(line []byte) parsers.Result {
 	r, f := &p.rec, p.table.Field
 	r.Address = bytes.Trim(f(rcpt), "<>")
 	if len(r.Address) == 0 || bytes.ContainsAny(r.Address, " \t") {
-		return parsers.Irrelevant // whose it is could not be read
+		return parsers.Irrelevant // PowerMTA could not read the recipient
 	}
 	if r.Original = typed(f(original)); bytes.Equal(r.Original, r.Address) {
 		r.Original = nil
@@ -304,7 +305,7 @@ func (p *parser) cameBack(line []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// complain reads that a recipient has complained.
+// complain reads a complaint of a recipient.
 func (p *parser) complain(line []byte) parsers.Result {
 	r, f := &p.rec, p.table.Field
 	p.returned(line)
@@ -319,8 +320,8 @@ func (p *parser) complain(line []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// returned sets what a report says about the mail that it concerns. That is known by its
-// Message-ID, else the report itself is, by its row.
+// returned sets the message that a report concerns. Its id is the Message-ID, else a
+// hash of the row, which identifies the report.
 func (p *parser) returned(line []byte) {
 	r, f := &p.rec, p.table.Field
 	r.HasSender, r.Sender = len(f(sender)) > 0, bytes.Trim(f(sender), "<>")
@@ -331,7 +332,7 @@ func (p *parser) returned(line []byte) {
 	}
 }
 
-// typed returns a value behind its type ("rfc822;b@far.example", "dns; mx.far.example").
+// typed returns a value without its type ("rfc822;b@far.example", "dns; mx.far.example").
 func typed(b []byte) []byte {
 	if _, rest, ok := bytes.Cut(b, []byte(";")); ok {
 		b = bytes.TrimLeft(rest, " ")
@@ -339,8 +340,8 @@ func typed(b []byte) []byte {
 	return b
 }
 
-// message sets what a row says about the message and the recipient, and reports false
-// when it names none.
+// message sets the message and the recipient of a row, and returns false when the row
+// names no recipient.
 func (p *parser) message() bool {
 	r, f := &p.rec, p.table.Field
 	if r.Address = f(rcpt); len(r.Address) == 0 {
@@ -359,7 +360,7 @@ const (
 	prime  uint64 = 1099511628211
 )
 
-// hashOf goes on with a hash.
+// hashOf continues the hash h with b.
 func hashOf(h uint64, b []byte) uint64 {
 	for _, c := range b {
 		h = (h ^ uint64(c)) * prime
@@ -367,8 +368,8 @@ func hashOf(h uint64, b []byte) uint64 {
 	return h
 }
 
-// messageOf returns a name for the recipient's message: the job, and a hash of what
-// all of its rows have in common.
+// messageOf returns an id for the recipient's message: the job, and a hash of the
+// columns that are the same in all of its rows.
 func (p *parser) messageOf() []byte {
 	h := offset
 	for _, column := range [...]int{envelope, queued, sender, rcpt, messageID} {
@@ -383,8 +384,8 @@ func (p *parser) messageOf() []byte {
 }
 
 // reply sets the reply and PowerMTA's own status. dsnDiag begins with the protocol
-// where a server said it ("smtp;550 5.1.1 …"), and a status without one is followed
-// by words ("4.4.1 (no answer from host)").
+// when it is the reply of a server ("smtp;550 5.1.1 …"). Without dsnDiag the words
+// after the status describe the failure ("4.4.1 (no answer from host)").
 func (p *parser) reply() {
 	r, f := &p.rec, p.table.Field
 	r.MTAStatus, _ = registry.ScanEnhanced(f(status))
@@ -408,13 +409,13 @@ func hop(b []byte) (name, ip []byte) {
 	return name, bytes.TrimSuffix(ip, []byte(")"))
 }
 
-// isExpired reports whether a recipient was given up after retries.
+// isExpired reports whether PowerMTA gave a recipient up after retries.
 func isExpired(r *parsers.Record, category []byte) bool {
 	return string(category) == "message-expired" || r.MTAStatus.Subject == 4 && r.MTAStatus.Detail == 7
 }
 
-// origin returns who caused a failure: by the reply, else by PowerMTA's status and
-// category.
+// origin returns the stage and the source of a failure: by the reply, else by
+// PowerMTA's category and status.
 func origin(r *parsers.Record, category []byte) (registry.Stage, registry.Source) {
 	if r.Reply.Code != 0 {
 		return registry.StageUnknown, registry.SourceRemote
@@ -444,10 +445,10 @@ func origin(r *parsers.Record, category []byte) (registry.Stage, registry.Source
 
 const stateVersion = 1
 
-// Open reports false: a line is a row.
+// Open reports false: each line is a row.
 func (p *parser) Open() bool { return false }
 
-// End has nothing to read.
+// End emits nothing: no row is incomplete.
 func (p *parser) End(func(*parsers.Record)) parsers.Result { return parsers.Understood }
 
 // AppendBinary appends the header that is in force, and the clock.

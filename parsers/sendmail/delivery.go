@@ -35,7 +35,7 @@ func (p *parser) arrival(text []byte) parsers.Result {
 		}
 	}
 	if !seen {
-		return parsers.Unparsed // cut off
+		return parsers.Unparsed // the line is truncated
 	}
 	if r.Recipients = recipients; recipients > 0 {
 		p.send(parsers.Arrival)
@@ -43,7 +43,8 @@ func (p *parser) arrival(text []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// broughtBy sets who brought a message in: a client, or a user of this host.
+// broughtBy sets the submitter of a message from relay=: a client, or a user of this
+// host.
 func (p *parser) broughtBy(value []byte) {
 	r := &p.rec
 	if user, ok := bytes.CutSuffix(value, []byte("@localhost")); ok && bytes.IndexByte(user, ' ') < 0 {
@@ -63,7 +64,7 @@ func bare(b []byte) []byte {
 }
 
 // login reads "AUTH=server, relay=mail.x [192.0.2.1], authid=joe, mech=PLAIN,
-// bits=0", which comes before the sender.
+// bits=0", which sendmail writes before the line with the sender.
 func (p *parser) login(text []byte) parsers.Result {
 	r := &p.rec
 	if r.ID == nil {
@@ -84,7 +85,8 @@ func (p *parser) login(text []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// A delivery is what a line with to= says.
+// A delivery holds the fields of a line with to= that are not set in the record
+// directly.
 type delivery struct {
 	to, mailer, stat, reply []byte
 }
@@ -118,19 +120,19 @@ func (p *parser) delivery(text []byte) parsers.Result {
 			r.MTAStatus, _ = registry.ScanEnhanced(value)
 		case "reply":
 			d.reply = value
-		case "stat": // the last: what follows is of the reply
+		case "stat": // the last field: all text after it belongs to the reply
 			d.stat = rest(text, value, &f)
 		}
 	}
 	if len(d.stat) == 0 {
-		return parsers.Unparsed // cut off
+		return parsers.Unparsed // the line is truncated
 	}
 	kind := p.status(&d)
 	p.each(d.to, kind)
 	return parsers.Understood
 }
 
-// controlling returns the address that ctladdr= gives before the user's numbers.
+// controlling returns the address in ctladdr=, without the user's numbers after it.
 func controlling(value []byte) []byte {
 	if i := bytes.LastIndex(value, []byte(" (")); i > 0 {
 		value = value[:i]
@@ -152,13 +154,13 @@ func (p *parser) each(list []byte, kind parsers.Kind) {
 	}
 }
 
-// isProgram reports whether an address is a program, a file or an error mailer's,
-// for which the address that it was made from stands.
+// isProgram reports whether an address is a program, a file or an :include: list. Its
+// recipient is the address from which sendmail made it.
 func isProgram(address []byte) bool {
 	return parsers.HasAny(address, []string{"|", `"|`, "/", `"/`, ":include:"})
 }
 
-// status sets what a delivery came to and returns the kind of its records.
+// status sets the outcome of a delivery and returns the kind of its records.
 func (p *parser) status(d *delivery) parsers.Kind {
 	r := &p.rec
 	r.Service, r.Direction = d.mailer, direction(d.mailer)
@@ -178,8 +180,8 @@ func (p *parser) status(d *delivery) parsers.Kind {
 	return parsers.Attempt
 }
 
-// sent reads "Sent (reply)". On the submission hop the daemon of this host took
-// the message, under another id.
+// sent reads "Sent (reply)". On the submission hop the daemon of this host accepted
+// the message under another id, so the recipient is handed over.
 func (p *parser) sent(d *delivery) parsers.Kind {
 	r := &p.rec
 	text := bytes.TrimPrefix(d.stat, []byte("Sent"))
@@ -197,8 +199,8 @@ func (p *parser) sent(d *delivery) parsers.Kind {
 // accepted ends sendmail's own answer to a message.
 var accepted = []byte(" Message accepted for delivery")
 
-// nextID finds the id at the next hop: "2.0.0 jA9J1UvC004306 Message accepted for
-// delivery", "2.0.0 Ok: queued as 4F2AB1C3D".
+// nextID returns the id at the next hop: "2.0.0 jA9J1UvC004306 Message accepted for
+// delivery", "2.0.0 Ok: queued as 4F2AB1C3D", nil when there is none.
 func nextID(text []byte) []byte {
 	if i := bytes.Index(text, accepted); i > 0 {
 		return text[bytes.LastIndexByte(text[:i], ' ')+1 : i]
@@ -214,8 +216,8 @@ func nextID(text []byte) []byte {
 	return nil
 }
 
-// direction returns whether a mailer delivers to a mailbox, a program or a file
-// of this host. The others connect to a server.
+// direction returns Local for a mailer that delivers to a mailbox, a program or a
+// file of this host. Other mailers connect to a server.
 func direction(mailer []byte) registry.Direction {
 	switch string(mailer) {
 	case "local", "prog", "procmail", "maildrop", "cyrus", "cyrusv2", "cyrusbb", "lmtp", "dovecot", "usenet",
@@ -225,8 +227,9 @@ func direction(mailer []byte) registry.Direction {
 	return registry.DirectionOutgoing
 }
 
-// cause finds out who or what caused a failure. text is sendmail's word for it,
-// without "Deferred: "; with reply= the server's own words are there too.
+// cause sets the reply, the stage and the source of a failure. text is sendmail's
+// description, without "Deferred: "; reply=, where it exists, contains the server's
+// own words.
 func (p *parser) cause(d *delivery, text []byte) {
 	r := &p.rec
 	if len(d.reply) > 0 {
@@ -239,15 +242,15 @@ func (p *parser) cause(d *delivery, text []byte) {
 		r.Stage, r.Source = p.origin(words)
 	case r.Reply.Code == 0, r.Direction == registry.DirectionLocal:
 		r.Stage, r.Source = p.origin(words)
-	case parsers.Has(text, "403 4.7.0 "): // sendmail's own word for a handshake that failed
+	case parsers.Has(text, "403 4.7.0 "): // sendmail's own codes for a failed handshake
 		r.Stage, r.Source = registry.StageSTARTTLS, registry.SourceTLS
 	default:
 		r.Source = registry.SourceRemote
 	}
 }
 
-// withoutCodes returns what follows the codes of a reply: sendmail gives codes to
-// what it found out itself ("421 4.4.1 Connection reset by mx.example.").
+// withoutCodes returns the text after the codes of a reply: sendmail adds codes to
+// its own findings ("421 4.4.1 Connection reset by mx.example.").
 func withoutCodes(text []byte) []byte {
 	for {
 		word, rest, ok := bytes.Cut(text, []byte(" "))
@@ -258,12 +261,12 @@ func withoutCodes(text []byte) []byte {
 	}
 }
 
-// isConnection reports whether words are sendmail's for a connection that failed.
+// isConnection reports whether words are sendmail's text for a failed connection.
 func isConnection(words []byte) bool {
 	return parsers.HasAny(words, unconnected) || parsers.HasAny(words, broken)
 }
 
-// origin returns where a failure came from by sendmail's words for it.
+// origin returns the stage and the source of a failure by sendmail's text.
 func (p *parser) origin(text []byte) (registry.Stage, registry.Source) {
 	switch {
 	case bytes.Contains(text, []byte("Name server:")), parsers.Has(text, "Host unknown"):
@@ -282,8 +285,9 @@ func (p *parser) origin(text []byte) (registry.Stage, registry.Source) {
 	return registry.StageUnknown, registry.SourceRemote
 }
 
-// sendmail's words for what went wrong (mci.c, statusstring of sysexits.c, and
-// the errno of the system).
+// The beginnings of sendmail's texts for failures (mci.c, statusstring of sysexits.c,
+// and the errno of the system): no connection, a broken connection, a decision of
+// this host, an answer of the server.
 var (
 	unconnected = []string{
 		"Connection refused", "Connection timed out", "Network is unreachable", "Host is down",

@@ -7,13 +7,13 @@ import (
 	"mailfail/parsers"
 )
 
-// fields are the fields of a line that are left to read: NAME=VALUE, and commas
-// with a blank between them. A value may hold such a comma, so that each is read
-// with the names that may follow it.
+// fields are the fields of a line that next has not read: NAME=VALUE, separated by a
+// comma and a blank. A value may contain that separator, so it ends only before a
+// known name.
 type fields struct{ rest []byte }
 
-// next returns the next field. Its value ends before the next ", NAME=" with a
-// name that sendmail uses.
+// next returns the next field; ok is false after the last. Its value ends before the
+// next ", NAME=" with a name that sendmail uses.
 func (f *fields) next() (name, value []byte, ok bool) {
 	i := bytes.IndexByte(f.rest, '=')
 	if i <= 0 {
@@ -37,8 +37,8 @@ func (f *fields) next() (name, value []byte, ok bool) {
 
 var comma = []byte(", ")
 
-// quotedStart returns the length of the address that value begins with as far as
-// it may hold a comma: a quoted local part.
+// quotedStart returns the length of the quoted local part at the beginning of value,
+// which may contain a comma; 0 when there is none.
 func quotedStart(value []byte) int {
 	if len(value) > 1 && value[0] == '<' && value[1] == '"' {
 		return 1 + parsers.SkipQuoted(value[1:])
@@ -56,7 +56,7 @@ var names = [...]string{
 	"tempfail", "accept",
 }
 
-// isName reports whether a field begins here.
+// isName reports whether b begins with the name of a field.
 func isName(b []byte) bool {
 	for _, name := range names {
 		if parsers.Has(b, name) {
@@ -83,8 +83,8 @@ func relay(value []byte) (name, ip []byte) {
 // isLoopback reports whether ip is this host itself.
 func isLoopback(ip []byte) bool { return string(ip) == "127.0.0.1" || string(ip) == "::1" }
 
-// nextAddress takes the first address of a list that commas part. Addresses may
-// be in brackets; a local part in quotes may hold a comma, as may a program
+// nextAddress splits off the first address of a list separated by commas. Addresses
+// may be in brackets; a quoted local part or program may contain a comma
 // ("|/usr/bin/vacation -a x,y").
 func nextAddress(list []byte) (address, rest []byte) {
 	n := 0
@@ -107,7 +107,8 @@ func nextAddress(list []byte) (address, rest []byte) {
 	return address, list[min(end+1, len(list)):]
 }
 
-// duration reads 00:00:01 and 4+22:46:57; it is negative for anything else.
+// duration reads 00:00:01 and 4+22:46:57 (days+hours:minutes:seconds); it is negative
+// for anything else.
 func duration(b []byte) time.Duration {
 	days, clock, ok := bytes.Cut(b, []byte{'+'})
 	if !ok {

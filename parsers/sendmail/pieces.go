@@ -7,27 +7,27 @@ import (
 )
 
 // sendmail cuts a line that is too long for syslog at a blank (sm_syslog in
-// conf.c). The pieces are numbered, and all but the last end in dots:
+// conf.c). It numbers the pieces, and all but the last end in dots:
 //
 //	jA9J1UvC004306[1]: to=<a@x>,<b@x>, delay=00:00:01, … ...
 //	jA9J1UvC004306[2]: mailer=esmtp, … stat=Sent (ok)
 const (
-	maxOpen  = 16      // lines in pieces at a time: one for a process
-	maxWhole = 1 << 14 // bytes of one
+	maxOpen  = 16      // lines in pieces at a time: at most one for each process
+	maxWhole = 1 << 14 // bytes of a line
 )
 
-// pieces are the lines that are not yet whole, the oldest first.
+// pieces are the incomplete lines, the oldest first.
 type pieces []piece
 
-// piece is the beginning of such a line.
+// piece is the beginning of an incomplete line.
 type piece struct {
 	id   string
-	part int // the last that came
+	part int // number of the last part that came
 	text []byte
 }
 
-// add adds a part of the line of an id. It returns the line when it is whole;
-// else the result of the part.
+// add adds a part of the line of an id. whole is the line with its last part, else
+// nil; result is the result of a part that does not complete a line.
 func (s *pieces) add(id []byte, part int, text []byte) (whole []byte, result parsers.Result) {
 	i := s.find(id)
 	switch {
@@ -41,7 +41,7 @@ func (s *pieces) add(id []byte, part int, text []byte) (whole []byte, result par
 		*s = append(*s, piece{id: string(id)})
 		i = len(*s) - 1
 	case i < 0 || (*s)[i].part != part-1:
-		return nil, parsers.Unparsed // its beginning was not seen
+		return nil, parsers.Unparsed // the log does not contain its beginning
 	}
 	p := &(*s)[i]
 	text, more := cutDots(text)
@@ -59,7 +59,8 @@ func (s *pieces) add(id []byte, part int, text []byte) (whole []byte, result par
 	return whole, parsers.Understood
 }
 
-// cutDots cuts the dots off that say that a part follows.
+// cutDots removes the dots at the end of a part; more reports whether there were any,
+// so that another part follows.
 func cutDots(text []byte) (rest []byte, more bool) {
 	if n := len(text); n >= 4 && string(text[n-4:]) == " ..." {
 		return text[:n-4], true
@@ -80,13 +81,13 @@ func (s *pieces) remove(i int) { *s = append((*s)[:i], (*s)[i+1:]...) }
 
 const stateVersion = 1
 
-// Open reports false: no line goes on whatever the next one looks like.
+// Open reports false: a line never needs the next line to be understood.
 func (p *parser) Open() bool { return false }
 
-// End has nothing to read: a line whose last piece never came is not known.
+// End emits nothing: the parser cannot read a line whose last piece did not come.
 func (p *parser) End(func(*parsers.Record)) parsers.Result { return parsers.Understood }
 
-// AppendBinary appends the lines that are not yet whole.
+// AppendBinary appends the incomplete lines.
 func (p *parser) AppendBinary(b []byte) ([]byte, error) {
 	if len(p.pieces) == 0 {
 		return b, nil

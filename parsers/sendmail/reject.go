@@ -7,13 +7,14 @@ import (
 	"mailfail/registry"
 )
 
-// ruleset reads what a ruleset refused,
+// ruleset reads the line of a ruleset that refused a command,
 //
 //	ruleset=check_rcpt, arg1=<a@x>, relay=mail.x [192.0.2.1] (may be forged), reject=550 5.7.1 <a@x>... Relaying denied
 //	ruleset=check_relay, arg1=mail.x, arg2=192.0.2.1, relay=mail.x [192.0.2.1], reject=421 4.3.2 Too many open connections.
 //
-// or threw away (discard) or kept (quarantine=). Rulesets about servers that this
-// one connects to (tls_server, try_tls) refuse no mail: the delivery says the same.
+// discarded mail (discard) or kept it (quarantine=). Rulesets about servers to which
+// this host connects (tls_server, try_tls) refuse no mail: the line of the delivery
+// reports the same failure.
 func (p *parser) ruleset(text []byte) parsers.Result {
 	r := &p.rec
 	var set, arg, reject []byte
@@ -52,8 +53,8 @@ func (p *parser) ruleset(text []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// rest returns all of text from value on, which is the last field: a reply may
-// hold whatever looks like one more.
+// rest returns all of text from value on, which is the last field: a reply may contain
+// text that looks like another field.
 func rest(text, value []byte, f *fields) []byte {
 	n := len(value)
 	if len(f.rest) > 0 {
@@ -71,8 +72,8 @@ func (p *parser) reject(stage registry.Stage, reply []byte) {
 	p.send(parsers.Rejection)
 }
 
-// stageOf returns the stage at which a ruleset is asked, and whether what it
-// refuses is mail. Rulesets with names of their own check headers.
+// stageOf returns the stage at which sendmail calls a ruleset, and whether it refuses
+// mail. Rulesets with other names check headers.
 func stageOf(ruleset []byte) (stage registry.Stage, refuses bool) {
 	switch string(ruleset) {
 	case "check_relay":
@@ -93,7 +94,7 @@ func stageOf(ruleset []byte) (stage registry.Stage, refuses bool) {
 	return registry.StageEndOfData, true // check_eoh, check_eom, CheckSubject
 }
 
-// milter reads what a milter did:
+// milter reads the action of a milter:
 //
 //	Milter: to=<a@x>, reject=451 4.7.1 Greylisting in action, please come back later
 //	Milter: data, reject=554 5.7.1 Blocked by SpamAssassin
@@ -102,7 +103,7 @@ func stageOf(ruleset []byte) (stage registry.Stage, refuses bool) {
 //	milter=clamav, action=body, reject=550 5.7.1 virus
 //	Milter (clamav): error connecting to filter: Connection refused by /run/clamav.ctl
 //
-// and of which only a rejection, a discard and trouble are of interest.
+// Only a rejection, a discard and trouble produce records.
 func (p *parser) milter(text []byte) parsers.Result {
 	r := &p.rec
 	if parsers.Has(text, "Milter (") {
@@ -140,7 +141,8 @@ func (p *parser) milter(text []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// address returns the address that follows a name at the beginning of b.
+// address returns the address after name at the beginning of b, nil when b begins
+// otherwise.
 func address(b []byte, name string) []byte {
 	if !parsers.Has(b, name) {
 		return nil
@@ -150,7 +152,7 @@ func address(b []byte, name string) []byte {
 	return bare(value)
 }
 
-// refused reads refusals that are not a field of a line:
+// refused reads refusals in lines without fields, and returns false for other lines:
 //
 //	rejecting commands from mail.x [192.0.2.1] due to pre-greeting traffic after 0 seconds
 //	tcpwrappers (mail.x, 192.0.2.1) rejection
@@ -179,7 +181,8 @@ func (p *parser) refused(text []byte) bool {
 	return true
 }
 
-// rejectWith emits a rejection whose reply is not in the log.
+// rejectWith emits a rejection with the text of the line, because the log does not
+// contain the reply.
 func (p *parser) rejectWith(stage registry.Stage, text []byte) {
 	r := &p.rec
 	r.Stage, r.Source, r.Reply.Text = stage, registry.SourceLocal, text

@@ -1,29 +1,29 @@
 // Package sendmail reads the syslog lines of sendmail 8.9 to 8.18.
 //
 // The sources of the facts are the Sendmail Installation and Operation Guide
-// (section "The System Log"), the messages sendmail is known to write, public
-// logs, and runs of Debian's sendmail against a server whose answers are known.
+// (section "The System Log"), known messages of sendmail, public logs, and runs of
+// Debian's sendmail against a server whose answers are known.
 //
-// # What a line is
+// # Lines
 //
-// A queue id, a colon, and fields of the form NAME=VALUE that commas part
-// ("to=<a@x>,<b@x>, delay=00:00:01, …, stat=Sent (ok)"), or free text. A line
-// that is too long for syslog comes in pieces, see pieces; a list of recipients
-// that is too long comes in several whole lines, each but the last with the word
-// "[more]".
+// A line has a queue id, a colon, and fields of the form NAME=VALUE separated by
+// commas ("to=<a@x>,<b@x>, delay=00:00:01, …, stat=Sent (ok)"), or free text.
+// sendmail cuts a line that is too long for syslog in pieces, see pieces. It writes a
+// list of recipients that is too long in several whole lines, each but the last with
+// the word "[more]".
 //
-// # What a log does not say
+// # Missing from the log
 //
-// At its usual log level (9) sendmail does not say that a message has ended: it
-// ends with its last recipient. Nor does it say at which stage a server answered,
-// and before version 8.16 (reply=) it keeps its own summary ("User unknown",
-// "Service unavailable") of a server's permanent reply.
+// At its usual log level (9) sendmail does not log the end of a message, which ends
+// with its last recipient. It never logs the stage at which a server answered, and
+// before version 8.16 (reply=) it logs its own summary ("User unknown", "Service
+// unavailable") instead of a server's permanent reply.
 //
 // # The submission hop
 //
-// Mail of local users goes from the submission program (sendmail, sm-msp-queue)
-// to the daemon on the same host, where it gets another id. That hop is not a
-// delivery: the recipient is handed over.
+// The submission program (sendmail, sm-msp-queue) passes mail of local users to the
+// daemon on the same host, which gives it another id. That hop is not a delivery: the
+// recipient is handed over.
 package sendmail
 
 import (
@@ -42,7 +42,7 @@ func init() {
 	})
 }
 
-// claim takes the lines of sendmail's programs.
+// claim returns Mine for the lines of sendmail's programs.
 func claim(e *parsers.Entry) parsers.Claim {
 	switch string(e.Program) {
 	case "sendmail", "sm-mta", "sm-msp", "sm-msp-queue", "sm-client", "sendmail-client",
@@ -52,8 +52,7 @@ func claim(e *parsers.Entry) parsers.Claim {
 	return parsers.NotMine
 }
 
-// A parser reads the lines of sendmail. It keeps the pieces of lines that are
-// not yet whole.
+// A parser reads the lines of sendmail. It keeps the pieces of incomplete lines.
 type parser struct {
 	pieces pieces
 	rec    parsers.Record
@@ -77,10 +76,11 @@ func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Res
 	return p.line(id, whole)
 }
 
-// noQueue stands where the queue id is for what concerns no message.
+// noQueue stands in place of the queue id in lines that concern no message.
 const noQueue = "NOQUEUE"
 
-// splitID divides "ID: text" and "ID[2]: text", the second part of a long line.
+// splitID splits "ID: text", and "ID[2]: text", the second part of a long line. part
+// is 0 for a whole line; id is nil for a line without a queue id.
 func splitID(b []byte) (id []byte, part int, text []byte) {
 	n := 0
 	for n < len(b) && n < 24 && parsers.IsAlnum(b[n]) {
@@ -112,7 +112,8 @@ func isID(b []byte) bool {
 	return len(b) >= 8 && digits >= 5 && digits < len(b)
 }
 
-// line reads a whole line about the message id, or about none.
+// line reads a whole line about the message with the given id, or about no message
+// when id is nil.
 func (p *parser) line(id, text []byte) parsers.Result {
 	p.rec.Reset()
 	p.rec.ID = id
@@ -136,13 +137,13 @@ func (p *parser) line(id, text []byte) parsers.Result {
 		return parsers.Understood
 	}
 	if id != nil {
-		return parsers.Understood // one of the many remarks about a message
+		return parsers.Understood // sendmail writes many remarks about messages
 	}
 	return parsers.Irrelevant
 }
 
 // encrypted reads "STARTTLS=client, relay=mx.x., version=TLSv1.3, verify=OK, cipher=…",
-// and the same of a server.
+// and the same line with STARTTLS=server for incoming mail.
 func (p *parser) encrypted(text []byte) parsers.Result {
 	_, version, ok := bytes.Cut(text, []byte(", version="))
 	if !ok {
@@ -156,7 +157,7 @@ func (p *parser) encrypted(text []byte) parsers.Result {
 	return parsers.Understood
 }
 
-// understoodIf returns the result of a line that is of interest or not.
+// understoodIf returns Understood or Irrelevant.
 func understoodIf(is bool) parsers.Result {
 	if is {
 		return parsers.Understood
@@ -164,13 +165,13 @@ func understoodIf(is bool) parsers.Result {
 	return parsers.Irrelevant
 }
 
-// send passes the record on.
+// send emits the record as one of the given kind.
 func (p *parser) send(kind parsers.Kind) {
 	p.rec.Kind = kind
 	p.emit(&p.rec)
 }
 
-// settle passes the record on as one that reports a final state.
+// settle emits the record as Settled with a final state.
 func (p *parser) settle(state registry.State) {
 	p.rec.Settle(state)
 	p.emit(&p.rec)
@@ -209,12 +210,12 @@ func (p *parser) aboutMessage(text []byte) bool {
 	return true
 }
 
-// notices are the beginnings of the lines about a message that sendmail made to
-// report another.
+// notices are the beginnings of the texts about a message that sendmail generated to
+// report on another message.
 var notices = []string{"DSN: ", "return to sender: ", "sender notify: ", "postmaster notify: ",
 	"Postmaster notify: "}
 
-// end emits the end of the message, and nothing else of it.
+// end emits the end of the message, without the other fields of the record.
 func (p *parser) end() {
 	id := p.rec.ID
 	p.rec.Reset()

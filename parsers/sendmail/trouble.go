@@ -6,13 +6,14 @@ import (
 	"mailfail/parsers"
 )
 
-// A sign is a text by which trouble of the mail system itself is known.
+// A sign is a text that proves trouble of the mail system itself.
 type sign struct {
 	text    string
 	problem parsers.Problem
 }
 
-// signs are looked for in lines without fields, in this order.
+// signs are in order of priority, for lines without fields: the first sign of this list
+// that a text contains decides.
 var signs = []sign{
 	{"No space left on device", parsers.ProblemDisk},
 	{"low on space", parsers.ProblemDisk},
@@ -37,10 +38,10 @@ var signs = []sign{
 	{"ldap", parsers.ProblemLookup},
 }
 
-// milterFaults are sendmail's words for a milter that does not work.
+// milterFaults are parts of sendmail's texts about a milter that fails.
 var milterFaults = []string{"error", "unsafe", "timeout", "Connection refused", "failed", "not responding"}
 
-// faultIn returns the problem that a text is a sign of, "" for none.
+// faultIn returns the problem of the first sign in text, "" when there is none.
 func faultIn(text []byte) parsers.Problem {
 	for i := range signs {
 		if bytes.Contains(text, []byte(signs[i].text)) {
@@ -50,7 +51,7 @@ func faultIn(text []byte) parsers.Problem {
 	return ""
 }
 
-// warned reads a line that may report trouble.
+// warned emits the trouble that a line reports, and returns false for other lines.
 func (p *parser) warned(text []byte) bool {
 	problem := faultIn(text)
 	if problem == "" || problem == parsers.ProblemMilter && !parsers.ContainsAny(text, milterFaults) {
@@ -60,8 +61,8 @@ func (p *parser) warned(text []byte) bool {
 	return true
 }
 
-// syserr reads "SYSERR(root): text", with which sendmail reports errors of the
-// system. Some are of a client that went away.
+// syserr reads "SYSERR(root): text", sendmail's reports about errors of the system. It
+// ignores those about a client that closed the connection.
 func (p *parser) syserr(text []byte) parsers.Result {
 	_, what, _ := bytes.Cut(text, []byte(": "))
 	if parsers.ContainsAny(what, clientGone) {
@@ -78,7 +79,7 @@ func (p *parser) syserr(text []byte) parsers.Result {
 var clientGone = []string{"I/O error on", "putoutmsg", "putbody", "Broken pipe", "Connection reset",
 	"timeout writing message"}
 
-// trouble emits the trouble that the mail system is in.
+// trouble emits a Trouble record with text as its reply.
 func (p *parser) trouble(problem parsers.Problem, severity parsers.Severity, text []byte) {
 	r := &p.rec
 	r.Reset()

@@ -1,9 +1,9 @@
 // Package ses reads the events of Amazon SES, one JSON object each.
 //
-// There is no server to run: the package is built from the SES developer guide
-// (contents and examples of notifications and of event data).
+// SES is a service: the source of the facts is its developer guide (contents and
+// examples of notifications and of event data).
 //
-// # What an event is
+// # Events
 //
 //	{"eventType":"Bounce","mail":{"timestamp":"2026-11-22T06:40:00.012Z","messageId":"0100…-000000",
 //	 "source":"a@snd.example","destination":["b@far.example"],"commonHeaders":{"messageId":"<1@snd.example>"}},
@@ -15,11 +15,12 @@
 // Firehose), over many lines, in an array, in the Message of SNS, in the Body of an
 // SQS message, or in the detail of EventBridge. They come in any order.
 //
-// # What the events do not say
+// # Missing from the events
 //
-// Only the kinds that are published are there: without Send and Delivery there is
-// nothing to divide failures by. DeliveryDelay is not sent for each try. The next
-// hop has an address at most, and the stage of a failure is unknown.
+// SES publishes only the kinds that the configuration selects: without Send and
+// Delivery no rate of failures can be computed. It does not send DeliveryDelay for each
+// attempt. Of the next hop only the IP address is known, if at all, and the stage of a
+// failure is unknown.
 package ses
 
 import (
@@ -43,7 +44,8 @@ func init() {
 	})
 }
 
-// claim takes what has the fields of an event: an event, a list of them.
+// claim returns Mine for JSON that contains the fields of an event: an event, or a list
+// of events.
 func claim(e *parsers.Entry) parsers.Claim {
 	line := e.Message
 	if len(line) == 0 || line[0] != '{' && line[0] != '[' {
@@ -60,7 +62,7 @@ func claim(e *parsers.Entry) parsers.Claim {
 type parser struct {
 	list  jsonline.Scanner
 	json  jsonline.Scanner
-	item  jsonline.Scanner // of a recipient
+	item  jsonline.Scanner // for a recipient
 	event event
 	rec   parsers.Record
 	emit  func(*parsers.Record)
@@ -71,23 +73,23 @@ type parser struct {
 // New returns a parser of events.
 func New(parsers.Options) parsers.Parser { return &parser{} }
 
-// event is what an event says.
+// event holds the values of an event.
 type event struct {
 	kind []byte
 
-	// Of mail.
+	// From the object mail.
 	sent, id, source, sourceIP, caller, messageID []byte
-	destination                                   []byte // an array, as it stands
+	destination                                   []byte // JSON of an array of addresses
 
-	// Of the object that is named like the event.
-	at, recipients      []byte // recipients is an array, as it stands
+	// From the object with the name of the event.
+	at, recipients      []byte // recipients is the JSON of an array
 	reply, text         []byte
 	bounceType, subType []byte
 	reporter, remoteIP  []byte
 	millis              int64
 }
 
-// Parse reads one event, or an array of them: then the worst result counts.
+// Parse reads one event, or an array of events; it returns the worst of their results.
 func (p *parser) Parse(e *parsers.Entry, emit func(*parsers.Record)) parsers.Result {
 	p.emit = emit
 	if !parsers.Has(e.Message, "[") {
@@ -157,7 +159,7 @@ func (p *parser) mail() {
 	}
 }
 
-// details reads the object that is named like the event.
+// details reads the object with the name of the event.
 func (p *parser) details() {
 	v, s := &p.event, &p.json
 	for key := s.Object(); key != nil; key = s.Key() {
@@ -219,8 +221,8 @@ func (p *parser) record() parsers.Result {
 	return parsers.Unparsed
 }
 
-// complaint reads that the provider of recipients passed their complaint on. It names
-// all recipients of the provider that the message had.
+// complaint reads a complaint that the provider of recipients passed on. The event
+// names all recipients of the message at that provider.
 func (p *parser) complaint() parsers.Result {
 	p.begin()
 	s, r := &p.json, &p.rec
@@ -242,7 +244,8 @@ func (p *parser) complaint() parsers.Result {
 	return result
 }
 
-// begin sets the fields of the message that every record has.
+// begin resets the record to an attempt and sets the fields that all records of an
+// event have.
 func (p *parser) begin() {
 	v, r := &p.event, &p.rec
 	r.Reset()
@@ -260,15 +263,15 @@ func (p *parser) begin() {
 	r.HasSender, r.Sender = len(v.source) > 0, v.source
 }
 
-// send reads that SES took a message.
+// send reads that SES accepted a message.
 func (p *parser) send() parsers.Result {
 	p.begin()
 	p.rec.Kind, p.rec.Delay = parsers.Expected, -1
 	return p.each(p.event.destination)
 }
 
-// cameIn emits that SES took the message: each event says so, and the others may
-// come before the one that is about it.
+// cameIn emits the Arrival of the message: every event contains its fields, and other
+// events may come before Send.
 func (p *parser) cameIn() {
 	v, s, r := &p.event, &p.json, &p.arrival
 	r.Reset()
@@ -285,8 +288,8 @@ func (p *parser) cameIn() {
 	p.emit(r)
 }
 
-// each emits the record for each recipient of an array: addresses, or objects with
-// what the remote server said.
+// each emits the record for each recipient of an array: addresses, or objects with the
+// reply of the remote server.
 func (p *parser) each(recipients []byte) parsers.Result {
 	s, r := &p.json, &p.rec
 	if len(recipients) == 0 {
@@ -334,7 +337,7 @@ func (p *parser) recipient() {
 	p.failure(status, diagnostic)
 }
 
-// failure sets what was said of a recipient that failed.
+// failure sets the reply and the cause for a recipient that failed.
 func (p *parser) failure(status, diagnostic []byte) {
 	v, r := &p.event, &p.rec
 	r.MTAStatus, _ = registry.ScanEnhanced(status)

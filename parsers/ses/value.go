@@ -25,8 +25,8 @@ func withoutType(b []byte) []byte {
 	return b
 }
 
-// originOf returns who caused a failure that no server replied to, by the words of
-// the diagnostic and the type of the delay.
+// originOf returns the stage and the source of a failure without a reply, by the words
+// of the diagnostic and the type of the delay.
 func originOf(text, kind []byte) (registry.Stage, registry.Source) {
 	has := func(words string) bool { return bytes.Contains(text, []byte(words)) }
 	switch {

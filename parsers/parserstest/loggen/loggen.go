@@ -1,4 +1,4 @@
-// Package loggen makes up Postfix logs whose counts are known, for tests and
+// Package loggen generates Postfix logs whose counts are known, for tests and
 // benchmarks. The same options always give the same log.
 package loggen
 
@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// Options say what the log is like.
+// Options describe the log.
 type Options struct {
 	Seed     uint64
 	Messages int
 	Start    time.Time     // of the first message; zero: 2026-11-21 00:00 UTC
-	Span     time.Duration // in which the messages arrive; zero: 24 hours
+	Span     time.Duration // time within which the messages arrive; zero: 24 hours
 }
 
-// Counts are what a reader of the log has to find.
+// Counts are the numbers that a reader of the log must find.
 type Counts struct {
 	Lines, Bytes, Messages, Recipients      int64
 	Delivered, Bounced, Expired, Pending    int64 // recipients by final state
@@ -29,10 +29,10 @@ type Counts struct {
 	FailingByCode                           map[string]int64 // deferrals and failures
 }
 
-// event is a line that is to be written at a time.
+// event is a line to write at a time.
 type event struct {
-	at    time.Duration
-	order int
+	at    time.Duration // since Options.Start
+	order int           // among events of the same time
 	text  string
 }
 
@@ -54,7 +54,7 @@ func (h *events) Pop() any {
 	return e
 }
 
-// reply is one way a server answers, with its code as reports show it.
+// reply is an answer of a server, with its code as reports show it.
 type reply struct{ code, text, stage string }
 
 var temporary = []reply{
@@ -81,7 +81,8 @@ type generator struct {
 	w      *bufio.Writer
 }
 
-// Generate writes a log in the classic syslog format, of a host in UTC.
+// Generate writes a log in the classic syslog format, with times in UTC, and returns
+// its counts.
 func Generate(w io.Writer, opt Options) (Counts, error) {
 	if opt.Start.IsZero() {
 		opt.Start = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
@@ -160,8 +161,8 @@ func (g *generator) message(i int, at time.Duration) {
 	g.counts.Recipients += int64(recipients)
 }
 
-// recipient lets a recipient have its fate; it returns when, and whether the
-// recipient expired.
+// recipient writes the lines of a recipient's attempts. It returns the time of its end,
+// and whether it expired.
 func (g *generator) recipient(n int, at time.Duration, id string) (time.Duration, bool) {
 	d := g.domain.Uint64()
 	domain := fmt.Sprintf("domain%d.example", d)

@@ -15,8 +15,8 @@ const exchangeHead = `#Software: Microsoft Exchange Server
 
 const exchangeTime = "2006-01-02T15:04:05.000Z"
 
-// exchange adds the rows of a message in a message tracking log. A queue in
-// retry leaves no row.
+// exchange adds the rows of a message in a message tracking log. Exchange writes no row
+// for a suspended attempt, because the queue is in retry.
 func (l *lines) exchange(m *Message, n int) {
 	id := fmt.Sprintf("<%d.%s@%s>", n, m.Account, domainOf(m.Sender))
 	row := func(at time.Time, ip, client, server, source, event, to, status string, count int) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// eximID returns a message id of Exim.
+// eximID returns Exim's message id for the n-th message.
 func eximID(n int) string {
 	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	var b [6]byte

@@ -113,20 +113,21 @@ var (
 	}
 )
 
-// hit is what an incident does to mail.
+// hit is the effect of an incident on mail.
 type hit struct {
 	span
-	share float64 // of the mail that it meets
+	share float64 // of the matching attempts that fail
 	match func(*Message, *Recipient) bool
 	reply func(*Message, *Recipient) Reply
-	truth *Truth
+	truth *Truth // where the recipients are counted; nil when they are not
 }
 
-// retries are the minutes after the first attempt.
+// retries are the times of the attempts, in minutes after the arrival.
 var retries = []int{0, 5, 15, 35, 75, 140, 205, 270, 340, 410, 480, 550, 620, 690, 760, 830, 900, 970, 1040,
 	1110, 1180, 1250, 1320, 1390}
 
-// deliver lets a message have its fate.
+// deliver makes the attempts for each recipient of a message until it is delivered, it
+// bounces or the site ends. In a stuck queue there are none.
 func (m *maker) deliver(msg *Message) {
 	for _, r := range msg.Recipients {
 		if m.stuck(msg) {
@@ -196,14 +197,15 @@ func (m *maker) try(msg *Message, r *Recipient, at time.Time, first bool) Attemp
 	return a
 }
 
-// count notes that an incident met recipients.
+// count records that an incident met n recipients.
 func (m *maker) count(t *Truth, at time.Time, n int) {
 	for range n {
 		t.Met = append(t.Met, at)
 	}
 }
 
-// fails says whether an attempt fails, and why.
+// fails reports whether an attempt fails, with the reply and the Truth of the incident
+// that caused it, nil for an ordinary failure.
 func (m *maker) fails(msg *Message, r *Recipient, at time.Time) (Reply, bool, *Truth) {
 	for i := range m.hits {
 		h := &m.hits[i]
@@ -231,7 +233,8 @@ func (m *maker) fails(msg *Message, r *Recipient, at time.Time) (Reply, bool, *T
 	return rep, failed, nil
 }
 
-// ordinary failures are those of addresses, of bursts and of strangers.
+// ordinary reports whether an attempt fails without an incident: for its address, a
+// burst, greylisting or content.
 func (m *maker) ordinary(msg *Message, r *Recipient, at time.Time) (Reply, bool) {
 	d := r.domain
 	if d.by.limit > 0 && m.tooMany(msg.app.domain, d.by, at) {
@@ -282,8 +285,8 @@ func (m *maker) refusals(msg *Message, o *operator, at time.Time) float64 {
 	return o.fussy
 }
 
-// tooMany reports whether a sender has sent an operator more in five minutes
-// than it likes. What is refused does not count.
+// tooMany reports whether a sender has reached an operator's limit of recipients in five
+// minutes. Refused recipients do not count.
 func (m *maker) tooMany(sender string, o *operator, at time.Time) bool {
 	key := burst{sender, o, at.Unix() / 300}
 	if m.recent[key] >= o.limit {
@@ -293,14 +296,14 @@ func (m *maker) tooMany(sender string, o *operator, at time.Time) bool {
 	return false
 }
 
-// burst is what an operator counts.
+// burst is the key under which an operator counts recipients.
 type burst struct {
-	sender string
+	sender string // domain
 	by     *operator
-	at     int64
+	at     int64 // five-minute intervals since 1970
 }
 
-// fill puts in the variable parts of a reply.
+// fill inserts the variable parts of a reply.
 func (m *maker) fill(text string, msg *Message, r *Recipient, a *Attempt) string {
 	if !strings.Contains(text, "%") {
 		return text
@@ -310,7 +313,7 @@ func (m *maker) fill(text string, msg *Message, r *Recipient, a *Attempt) string
 		"%x", fmt.Sprintf("%012x.%d", m.r.Uint64()>>16, m.r.IntN(1000))).Replace(text)
 }
 
-// addressOf returns the IP of a relay.
+// addressOf returns the IP address of a relay, "" for none and for local delivery.
 func addressOf(relay string) string {
 	if relay == "" || relay == localName {
 		return ""
@@ -322,7 +325,7 @@ func addressOf(relay string) string {
 	return fmt.Sprintf("198.51.%d.%d", h>>8&63+100, h&0xff)
 }
 
-// byName returns the domains.
+// byName returns the domains by their names.
 func (m *maker) byName() map[string]*domain {
 	if m.index == nil {
 		m.index = map[string]*domain{}

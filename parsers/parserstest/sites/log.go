@@ -11,7 +11,8 @@ import (
 // MTAs are the servers whose logs a site can write.
 var MTAs = []string{"postfix", "exim", "exchange"}
 
-// WriteLog writes the log of a host, as a server would have by a time.
+// WriteLog writes the log of a host, with the lines before until, in the format of one
+// of MTAs. It returns an error for another mta, or when writing fails.
 func (s *Site) WriteLog(w io.Writer, mta, host string, until time.Time) error {
 	var l lines
 	layout, space := "2006-01-02T15:04:05.000000-07:00", " "
@@ -46,14 +47,14 @@ type line struct {
 	text string
 }
 
-// lines puts lines in order.
+// lines collects lines, which write sorts by time.
 type lines []line
 
 func (l *lines) add(at time.Time, format string, args ...any) {
 	*l = append(*l, line{at, fmt.Sprintf(format, args...)})
 }
 
-// write writes the lines before a time.
+// write writes the lines before a time, in order of time.
 func (l lines) write(w io.Writer, until time.Time, layout, space string) error {
 	slices.SortStableFunc(l, func(a, b line) int { return a.at.Compare(b.at) })
 	b := bufio.NewWriterSize(w, 1<<16)

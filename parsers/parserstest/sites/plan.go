@@ -13,13 +13,13 @@ var Incidents = []string{"provider-block", "platform-block", "provider-host", "d
 	"disk-full", "bad-list", "too-big", "content", "policy-domain", "app-blocked", "unsigned-host",
 	"silent-app", "silent-host", "silent-site", "smarthost-down", "stuck-queue", "two", "burst-down", "ramp"}
 
-// QuietDays are the kinds of days without one.
+// QuietDays are the kinds of days without an incident.
 var QuietDays = []string{"working-day", "saturday", "sunday", "holiday", "newsletter", "big-newsletter",
 	"new-app", "new-domains", "first-of-month",
 	"old-incident", "retry-tail", "small-outages", "growth", "dirty-list", "full-mailboxes", "irregular-job",
 	"monthly-batch", "moody-provider", "spam-waves", "slack-day", "past-campaign"}
 
-// plan prepares what is to happen on the last day.
+// plan prepares the events of the last day.
 func (m *maker) plan() {
 	t := &m.site.Truth
 	t.Kind = m.opt.Kind
@@ -40,7 +40,8 @@ func (m *maker) plan() {
 	m.incident(m.opt.Kind, t)
 }
 
-// when draws the span of an incident, with an end on the same day or none.
+// when draws the span of an incident. Half of the incidents last until the end of the
+// site.
 func (m *maker) when(t *Truth) span {
 	begin := m.site.Last.Add(time.Duration(m.between(7.5, 17) * float64(time.Hour))).Truncate(time.Second)
 	end := begin.Add(time.Duration(m.between(1.5, 7) * float64(time.Hour)))
@@ -51,7 +52,7 @@ func (m *maker) when(t *Truth) span {
 	return span{begin, end}
 }
 
-// traffic returns how much mail of a working day meets a condition.
+// traffic returns the number of messages of a working day that meet a condition.
 func (m *maker) traffic(match func(*app, *domain) bool) (sum float64) {
 	total := 0.0
 	for _, a := range m.apps {
@@ -68,7 +69,8 @@ func (m *maker) traffic(match func(*app, *domain) bool) (sum float64) {
 	return sum / total * float64(m.opt.Messages)
 }
 
-// large draws one of n things that enough mail meets.
+// large draws an index below n for which match accepts at least that many messages; it
+// returns the index with the most messages when there is none.
 func (m *maker) large(n int, least float64, match func(i int, a *app, d *domain) bool) int {
 	var list []int
 	most, top := 0.0, 0
@@ -87,7 +89,7 @@ func (m *maker) large(n int, least float64, match func(i int, a *app, d *domain)
 	return list[m.r.IntN(len(list))]
 }
 
-// enough is the mail of a day that an incident must be able to meet.
+// enough returns the number of messages a day that an incident must be able to meet.
 func (m *maker) enough() float64 { return math.Max(50, .02*float64(m.opt.Messages)) }
 
 func (m *maker) anOperator(named bool) *operator {
@@ -103,7 +105,8 @@ func (m *maker) anApp() *app {
 	})]
 }
 
-// whereOf names an operator or, when it has but one domain, the domain.
+// whereOf returns Truth.Where of an operator or, when it has only one domain, of the
+// domain.
 func whereOf(o *operator) []map[string]string {
 	switch {
 	case o.platform != "":
@@ -160,14 +163,15 @@ func (m *maker) hit(t *Truth, share float64, reply func(*Message, *Recipient) Re
 	m.hits = append(m.hits, hit{m.when(t), share, match, reply, t})
 }
 
-// incident prepares one.
+// incident prepares an incident of a kind.
 func (m *maker) incident(kind string, t *Truth) {
 	incidentPlans[kind](m, t)
 }
 
 func (m *maker) host() string { return m.site.Hosts[m.r.IntN(len(m.site.Hosts))] }
 
-// hostWhere names a host, or nothing when it is the only one.
+// hostWhere returns Truth.Where of a host. The empty map is right too when it is the
+// only host.
 func (m *maker) hostWhere(host string) []map[string]string {
 	if len(m.site.Hosts) == 1 {
 		return []map[string]string{{}, {"host": host}}
@@ -180,7 +184,7 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		o := m.anOperator(true)
 		t.Where, t.Reasons = whereOf(o),
 			[]string{"reputation", "blocklist", "spam-content", "client-refused"}
-		if o.platform != "" { // all of it
+		if o.platform != "" { // the incident meets all platforms of the provider
 			t.Where = []map[string]string{{"provider": o.name}}
 		}
 		rep := blockOf(o)
@@ -260,7 +264,7 @@ var incidentPlans = map[string]func(*maker, *Truth){
 			return d.by == m.operators[i] && d.by.name == "" && len(d.by.domains) > 1
 		})]
 		t.Where, t.Reasons = whereOf(o), []string{"connection", "connection-lost"}
-		m.hit(t, 1, func(*Message, *Recipient) Reply { // it goes down in more than one way
+		m.hit(t, 1, func(*Message, *Recipient) Reply { // connections fail in two ways
 			if m.r.IntN(2) == 0 {
 				return lost
 			}
@@ -366,7 +370,7 @@ var incidentPlans = map[string]func(*maker, *Truth){
 			return msg.app == a && r.domain.by.name == o.name
 		})
 	},
-	// one host does not sign one sender's mail; one provider minds
+	// one host does not sign the mail of one sender, and one provider refuses it
 	"unsigned-host": func(m *maker, t *Truth) {
 		n := len(m.operators)
 		pair := m.large(len(m.apps)*n, m.enough(), func(i int, a *app, d *domain) bool {
@@ -379,7 +383,7 @@ var incidentPlans = map[string]func(*maker, *Truth){
 		for _, w := range whereOf(o) {
 			delete(w, "platform")
 			w["sender_domain"] = a.domain
-			if len(a.hosts) == 1 { // the sender is on no other
+			if len(a.hosts) == 1 { // the sender uses no other host
 				t.Where = append(t.Where, maps.Clone(w))
 			}
 			if len(m.site.Hosts) > 1 {
@@ -419,7 +423,7 @@ var incidentPlans = map[string]func(*maker, *Truth){
 			return msg.Host == host && !r.domain.by.isLocal()
 		})
 	},
-	"burst-down": func(m *maker, t *Truth) { // a server goes down just before it is sent its mail of the day
+	"burst-down": func(m *maker, t *Truth) { // a server goes down just before its daily mail
 		a := m.apps[1]
 		var small []*operator
 		for _, o := range m.operators {
@@ -438,7 +442,7 @@ var incidentPlans = map[string]func(*maker, *Truth){
 			}
 		}
 	},
-	"ramp": func(m *maker, t *Truth) { // more and more of the mail is refused, over three hours
+	"ramp": func(m *maker, t *Truth) { // the share of refused mail grows over three hours
 		o := m.anOperator(true)
 		t.Where, t.Reasons = whereOf(o), []string{"rate-limited", "reputation"}
 		m.hit(t, 1, always(limitOf(o)), func(msg *Message, r *Recipient) bool {
@@ -454,14 +458,14 @@ var incidentPlans = map[string]func(*maker, *Truth){
 	},
 }
 
-// silence keeps mail from being sent.
+// silence plans an incident in which the matching mail is not sent.
 func (m *maker) silence(t *Truth, quiet func(*Message, *app) bool) {
 	s := m.when(t)
 	t.Missing = true
 	m.silent = func(msg *Message) bool { return s.holds(msg.At) && quiet(msg, msg.app) }
 }
 
-// missed notes a message that was not sent.
+// missed counts the recipients of a message that was not sent.
 func (m *maker) missed(msg *Message) { m.count(&m.site.Truth, msg.At, len(msg.Recipients)) }
 
 var quietPlans = map[string]func(*maker){
@@ -558,7 +562,7 @@ var quietPlans = map[string]func(*maker){
 			m.apps[2].steady = append(m.apps[2].steady, m.address(m.apps[2], m.apps[2].to(m.r)))
 		}
 	},
-	"irregular-job": func(m *maker) { // it sends at its hour on most days, and not on this one
+	"irregular-job": func(m *maker) { // a job sends at its hour on most days, but not on the last one
 		a := &app{domain: "billing.test", style: "machine", dirt: m.between(.001, .01), size: 30_000}
 		m.finish(a, len(m.apps))
 		m.apps = append(m.apps, a)
@@ -576,7 +580,7 @@ var quietPlans = map[string]func(*maker){
 			}
 		}
 	},
-	"monthly-batch": func(m *maker) { // to the people of every night, two of whom have a full mailbox
+	"monthly-batch": func(m *maker) { // to the recipients of every night; two of them have a full mailbox
 		a := &app{domain: "billing.test", style: "machine", size: 30_000}
 		m.finish(a, len(m.apps))
 		m.apps = append(m.apps, a)
@@ -598,7 +602,8 @@ var quietPlans = map[string]func(*maker){
 			}
 		}
 	},
-	// how much it refuses differs from day to day by a factor of three, and from hour to hour
+	// the share that a provider refuses varies by a factor of three between days, and
+	// also between hours
 	"moody-provider": func(m *maker) {
 		o := m.anOperator(true)
 		o.fussy = m.between(.01, .05)
@@ -614,14 +619,14 @@ var quietPlans = map[string]func(*maker){
 			return days[h/24] * hours[h]
 		}
 	},
-	// mailboxes forward the spam that they get; on most days it comes in waves
+	// mailboxes forward the spam that they receive; on most days spam comes in waves
 	"spam-waves": func(m *maker) {
 		a := &app{domain: "forward.test", style: "forward", weight: .3, size: 9000}
 		m.finish(a, len(m.apps))
 		m.apps = append(m.apps, a)
 		m.extra = func() {
 			for day := range m.opt.Days + 1 {
-				for range max(m.r.IntN(4)-1, day/m.opt.Days, one(day < 2)) { // on the last day one at least
+				for range max(m.r.IntN(4)-1, day/m.opt.Days, one(day < 2)) { // at least one on the last day
 					at := m.site.Start.AddDate(0, 0,
 						day).Add(time.Duration(m.between(0, 21) * float64(time.Hour)))
 					length := m.between(.25, 2)
@@ -633,7 +638,7 @@ var quietPlans = map[string]func(*maker){
 			}
 		}
 	},
-	"slack-day": func(m *maker) { // the day between a holiday and a weekend: everybody sends less
+	"slack-day": func(m *maker) { // the day between a holiday and a weekend: all send less
 		share := m.between(.6, .8)
 		m.volume = func(t time.Time, _ *app) float64 {
 			if t.Before(m.site.Last) {
@@ -642,7 +647,7 @@ var quietPlans = map[string]func(*maker){
 			return share
 		}
 	},
-	// one or two days before this one had much mail of a sender at one hour
+	// on one or two earlier days a sender sent much mail at one hour
 	"past-campaign": func(m *maker) {
 		a, hour, n := m.anApp(), m.between(7, 18), 1+m.r.IntN(2)
 		m.extra = func() {

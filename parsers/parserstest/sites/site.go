@@ -1,13 +1,13 @@
-// Package sites makes up mail sites with a known incident on their last day, or
-// with none, and writes their logs. The truth is kept apart from the logs. It
-// tests and measures the investigation of changes (package
+// Package sites generates mail sites with a known incident on their last day, or
+// without one, and writes their logs. The logs do not contain the truth about the
+// incident. The package tests and measures the investigation of changes (package
 // report/investigate).
 //
-// A site is made of senders with habits, operators with manners and addresses
-// with fates. Rates are nowhere given and need not multiply: a list is dirty at
-// some domains only, a domain is dead, a mailbox stays full, a provider limits
-// one sender's bursts, a small server has an outage that nobody minds. The same
-// options always make the same site.
+// A site consists of senders with habits, operators with policies and addresses with
+// a fixed outcome. The package does not set rates of failures, and they need not
+// multiply: a list has bad addresses at some domains only, a domain is dead, a mailbox
+// stays full, a provider limits one sender's bursts, a small server has an outage that
+// is not an incident. The same options always make the same site.
 package sites
 
 import (
@@ -19,17 +19,17 @@ import (
 	"time"
 )
 
-// Options say what a site is like.
+// Options describe a site.
 type Options struct {
 	Seed     uint64
 	Kind     string // one of Incidents or QuietDays
-	Messages int    // a working day; 0: drawn from 400 to Most
+	Messages int    // on a working day; 0: drawn from 400 to Most
 	Most     int    // 0: 50,000
-	Hosts    int    // 0: drawn
+	Hosts    int    // 0: drawn from 1 to 4
 	Days     int    // before the last one; 0: 8
 }
 
-// Site is what happened at a site.
+// Site is the history of a site.
 type Site struct {
 	Start    time.Time // of the first day
 	Last     time.Time // beginning of the last day
@@ -41,8 +41,8 @@ type Site struct {
 	domains []*domain
 }
 
-// Operator returns who runs the mail hosts of a domain, with keys as in Truth.Where,
-// or nothing where it is the domain itself.
+// Operator returns the operator of a domain's mail hosts, with keys as in Truth.Where,
+// nil when the domain runs them itself or is not of this site.
 func (s *Site) Operator(name string) map[string]string {
 	for _, d := range s.domains {
 		if d.name == name && (d.by.name != "" || len(d.by.domains) > 1) {
@@ -52,11 +52,11 @@ func (s *Site) Operator(name string) map[string]string {
 	return nil
 }
 
-// Message is a message and what became of it.
+// Message is a message and the outcome for its recipients.
 type Message struct {
-	At         time.Time
+	At         time.Time // of arrival
 	Host       string
-	Sender     string // "" null sender
+	Sender     string // "" for the null sender
 	Account    string
 	Client     string
 	Size       int
@@ -74,10 +74,10 @@ type Recipient struct {
 	domain *domain
 }
 
-// Outcome is how an attempt ended.
+// Outcome is the result of an attempt.
 type Outcome int
 
-// The outcomes. Suspended is none: the MTA did not try.
+// The outcomes. Suspended means that the MTA did not try.
 const (
 	Delivered Outcome = iota
 	Deferred
@@ -85,7 +85,7 @@ const (
 	Suspended
 )
 
-// Attempt is one try.
+// Attempt is one try to deliver a message to a recipient.
 type Attempt struct {
 	At        time.Time
 	Outcome   Outcome
@@ -93,45 +93,45 @@ type Attempt struct {
 	Reply     Reply
 }
 
-// Reply is why an attempt failed.
+// Reply is the reason why an attempt failed.
 type Reply struct {
-	Code, Enhanced string // as the remote gave them
+	Code, Enhanced string // as in the server's text
 	Text           string // with codes
 	Stage          string // as registry.Stage names it
 	Source         string // as registry.Source names it
 	Temporary      bool
 }
 
-// Truth says what an investigation of the last day has to find.
+// Truth describes the finding that an investigation of the last day must have.
 type Truth struct {
 	Kind     string
-	Incident bool
-	Where    []map[string]string // any of these is the right level; keys as in Where of package investigate
-	Reasons  []string            // any of them; none: not looked at
-	Missing  bool                // mail that did not come, or was not tried
-	Untried  bool
-	Abrupt   bool
+	Incident bool                // false for a quiet day
+	Where    []map[string]string // any of these is right; keys as in Where of package investigate
+	Reasons  []string            // any of these is right; none: any reason
+	Missing  bool                // mail is missing: it was not sent, or not tried
+	Untried  bool                // the host accepted the mail, but did not try it
+	Abrupt   bool                // the incident began at once, not gradually
 	Begin    time.Time
 	End      time.Time
-	Met      []time.Time // of each recipient that the incident met, or that is missing
-	Fine     time.Time   // when it would last have met a recipient before it began; zero: not known
-	Remark   bool        // it may be reported as a remark
-	Soon     bool        // it is to be found within half an hour or so
-	Second   *Truth
-	Earlier  *Truth // what ended before the last day began, of a quiet day
+	Met      []time.Time // time of each recipient that the incident met, or that is missing
+	Fine     time.Time   // last matching attempt before the incident began; zero: not known
+	Remark   bool        // an investigation may report it as a remark
+	Soon     bool        // an investigation must find it within about half an hour
+	Second   *Truth      // another incident of the same day
+	Earlier  *Truth      // on a quiet day: an incident that ended before the last day began
 }
 
 // operator runs the mail hosts of domains.
 type operator struct {
-	name     string // as the registry calls it, "" its own domain
+	name     string // in the registry; "" when the operator is not there
 	relays   []string
 	domains  []*domain
-	unknown  Reply
-	grey     bool                    // greylists who is new
-	fussy    float64                 // rate of refusals for content, of bursts
-	mood     func(time.Time) float64 // factor of fussy, nil 1
-	limit    int                     // recipients of one sender in five minutes before it limits, 0 none
-	down     []span                  // outages that belong to its usual life
+	unknown  Reply                   // to an unknown recipient
+	grey     bool                    // greylists new pairs of sender's domain and recipient
+	fussy    float64                 // share of attempts refused for content
+	mood     func(time.Time) float64 // factor of fussy; nil: 1
+	limit    int                     // recipients of a sender in five minutes; 0: no limit
+	down     []span                  // outages that are not incidents
 	platform string
 }
 
@@ -143,12 +143,12 @@ func (s span) holds(t time.Time) bool { return !t.Before(s.from) && t.Before(s.t
 type domain struct {
 	name  string
 	by    *operator
-	dead  string  // "dns" or "connect": nothing ever arrives
-	dirty float64 // factor of addresses that do not exist
+	dead  string  // "dns" or "connect": every attempt fails there; "" for other domains
+	dirty float64 // factor of app.dirt
 	relay string
 }
 
-// app is somebody who sends: a shop, people in an office, a newsletter.
+// app is a sender: a shop, people in an office, a newsletter.
 type app struct {
 	domain  string
 	style   string // office, shop, machine, list, forward
@@ -156,16 +156,16 @@ type app struct {
 	hosts   []int
 	account string
 	client  string
-	share   []float64 // by domain, cumulative
+	share   []float64 // cumulative weights of the domains in choice
 	choice  []*domain
-	dirt    float64 // share of addresses that do not exist
-	size    int
+	dirt    float64      // share of addresses that do not exist
+	size    int          // typical size of a message in bytes
 	weekday time.Weekday // of a list
-	hour    float64      // of a list
+	hour    float64      // of the day, of a list or a job
 	burst   int          // recipients of a list
 	people  []string     // local parts of its senders
-	since   time.Time    // not before
-	steady  []string     // addresses that a list always has
+	since   time.Time    // sends nothing before
+	steady  []string     // regular recipients of a list
 }
 
 // maker makes a site.
@@ -179,13 +179,13 @@ type maker struct {
 	apps      []*app
 	hits      []hit // incidents
 	volume    func(t time.Time, a *app) float64
-	known     map[string]time.Time // who was let through by a greylister
-	recent    map[burst]int
-	smarthost string
-	held      []span // host's queue is stuck
+	known     map[string]time.Time // first tries at greylisters; until when dead hosts stay suspended
+	recent    map[burst]int        // recipients below the limit
+	smarthost string               // relay of outgoing mail of the last host; "" for none
+	held      []span               // when the queue of heldHost is stuck
 	heldHost  string
-	silent    func(*Message) bool
-	extra     func()
+	silent    func(*Message) bool // reports whether a message is not sent; nil: all are sent
+	extra     func()              // makes more messages
 	index     map[string]*domain
 }
 
@@ -214,7 +214,7 @@ func Make(opt Options) *Site {
 	return m.site
 }
 
-// begin chooses the days so that the last one is of the kind that was asked for.
+// begin chooses the days so that the last one has the kind in Options.
 func (m *maker) begin() {
 	last := time.Date(2026, 11, 10+m.r.IntN(5)*7+m.r.IntN(5)-1, 0, 0, 0, 0, time.UTC) // Monday to Friday
 	switch m.opt.Kind {
@@ -236,7 +236,7 @@ func (m *maker) between(low, high float64) float64 { return low + (high-low)*m.r
 
 func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
 
-// poisson draws a count.
+// poisson draws a count from a Poisson distribution, by the normal one for large means.
 func (m *maker) poisson(mean float64) int {
 	if mean > 60 {
 		return max(0, int(math.Round(mean+math.Sqrt(mean)*m.r.NormFloat64())))
@@ -248,8 +248,8 @@ func (m *maker) poisson(mean float64) int {
 	return n
 }
 
-// makeDomains makes who mail goes to: large operators, hosters with many small
-// domains, and a long tail of own servers.
+// makeDomains makes the recipients' domains: those of large operators, of hosters with
+// many small domains, and a long tail of domains with their own servers.
 func (m *maker) makeDomains() {
 	add := func(o *operator, weight float64, names ...string) {
 		for i, name := range names {
@@ -345,11 +345,11 @@ func (m *maker) makeDomains() {
 		case i > 4 && m.r.IntN(14) == 0:
 			d.dead = pick(m.r, []string{"dns", "connect"})
 			m.weights[len(m.weights)-1] *= .3
-		case m.r.IntN(5) == 0: // its server is off now and then
+		case m.r.IntN(5) == 0: // its server is down now and then
 			for range 1 + m.r.IntN(3) {
 				at := m.site.Start.Add(time.Duration(m.r.Float64() * float64(m.site.End.Sub(m.site.Start))))
 				if !at.Before(m.site.Last) && m.weights[len(m.weights)-1]*float64(m.opt.Messages) > 1500 {
-					continue // many would mind
+					continue // that would be an incident
 				}
 				o.down = append(o.down, span{at, at.Add(time.Duration(m.between(5, 50)) * time.Minute)})
 			}
@@ -357,7 +357,7 @@ func (m *maker) makeDomains() {
 	}
 }
 
-// localName is the name of who runs the mailboxes on the hosts themselves.
+// localName is the name of the operator of the mailboxes on the hosts themselves.
 const localName = "local"
 
 func (o *operator) isLocal() bool { return o.name == localName }
@@ -372,7 +372,7 @@ func dashed(name string) string {
 	return string(b)
 }
 
-// makeApps makes who sends.
+// makeApps makes the senders.
 func (m *maker) makeApps() {
 	n := 3 + m.r.IntN(4) + int(math.Log2(float64(m.opt.Messages)/400))
 	for i := range n {
@@ -438,15 +438,15 @@ func (m *maker) finish(a *app, i int) {
 	}
 }
 
-// to draws a domain.
+// to draws a recipient's domain.
 func (a *app) to(r *rand.Rand) *domain {
 	x := r.Float64() * a.share[len(a.share)-1]
 	i, _ := slices.BinarySearch(a.share, x)
 	return a.choice[min(i, len(a.choice)-1)]
 }
 
-// address draws an address of a domain: of a few that are written to often, and
-// of many others. Its fate hangs on its name.
+// address draws an address of a domain. Its name decides the outcome: gone… does not
+// exist, full… has a full mailbox.
 func (m *maker) address(a *app, d *domain) string {
 	switch x := m.r.Float64(); {
 	case x < min(.5, a.dirt*d.dirty):
@@ -457,7 +457,7 @@ func (m *maker) address(a *app, d *domain) string {
 	return fmt.Sprintf("u%d@%s", m.r.IntN(5000), d.name)
 }
 
-// busy is how much a style sends at an hour of a day, of all that it sends in a week.
+// busy returns the relative amount of mail that a sender sends at a time, by its style.
 func busy(a *app, t time.Time) float64 {
 	hour := float64(t.Hour()) + float64(t.Minute())/60
 	bell := func(at, width float64) float64 {
@@ -485,8 +485,8 @@ func busy(a *app, t time.Time) float64 {
 	return .3
 }
 
-// send makes the messages, hour by hour and sender by sender, then lets them
-// have their fates in order of time.
+// send makes the messages of each sender, in steps of ten minutes, and then their
+// attempts in order of time.
 func (m *maker) send() {
 	total := 0.0
 	monday := time.Date(2026, 11, 9, 0, 0, 0, 0, time.UTC)
@@ -531,7 +531,8 @@ func (m *maker) send() {
 	m.site.Messages = kept
 }
 
-// list sends a list when its time has come.
+// list makes the messages of a newsletter when its time is within the ten minutes after
+// t.
 func (m *maker) list(a *app, t time.Time) {
 	start := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0,
 		time.UTC).Add(time.Duration(a.hour * float64(time.Hour)))
