@@ -14,17 +14,18 @@ import (
 	"mailfail/templates"
 )
 
-// ByAccount asks for who submitted the mail: SASL logins and local users. It
-// stands alone, since deliveries are not counted by account.
+// ByAccount groups by the account that submitted the mail: a SASL login or a local
+// user. It cannot be combined with other dimensions: the store does not count
+// deliveries by account.
 const ByAccount store.Dimension = "account"
 
-// Submitter is an account, and what it sent.
+// Submitter is an account and the mail that it submitted.
 type Submitter struct {
 	Account              registry.Foreign
 	Messages, Recipients int64
 	Bytes                int64
-	Before               int64 // messages of the time before
-	Failed, Waiting      int64 // recipients in trouble; known only by ByAccount
+	Before               int64 // messages in the time before the window
+	Failed, Waiting      int64 // recipients in trouble; 0 unless accountsAsked
 }
 
 // mostAccounted is how many recipients in trouble are looked up by account.
@@ -79,12 +80,13 @@ func (r *Report) submitters(ctx context.Context, q store.Reader) error {
 	return err
 }
 
-// accountsAsked reports whether it is known who of the recipients of an account
-// is in trouble.
+// accountsAsked reports whether the report counts the recipients in trouble by account:
+// only when the user asked for accounts, since every such recipient has to be looked
+// up.
 func (r *Report) accountsAsked() bool { return len(r.Filter.Accounts) > 0 || r.isBy(ByAccount) }
 
-// accountOf returns the submitter of a name, nil when it names no account: some
-// logs give the address of the client in its place.
+// accountOf returns the submitter with a name, nil when the name is not an account:
+// some logs contain the address of the client in its place.
 func accountOf(accounts map[registry.Foreign]*Submitter, name registry.Foreign) *Submitter {
 	if _, err := netip.ParseAddr(name.Raw()); name == "" || err == nil {
 		return nil
@@ -145,13 +147,13 @@ func (r *Report) csvAccounts(c *csvWriter, n int) {
 	}
 }
 
-// jsonAccount is an account, and what it sent.
+// jsonAccount is a Submitter in the JSON report.
 type jsonAccount struct {
 	Account    registry.Foreign `json:"account"`
 	Messages   int64            `json:"messages"`
 	Recipients int64            `json:"recipients"`
 	Before     int64            `json:"messages_before"`
-	Failed     *int64           `json:"failed"` // recipients; known only by account
+	Failed     *int64           `json:"failed"` // recipients; null unless the user asked for accounts
 	Waiting    *int64           `json:"waiting"`
 	Bytes      int64            `json:"bytes"`
 }
@@ -173,8 +175,9 @@ func (r *Report) jsonAccounts(n int) (list []jsonAccount) {
 	return list
 }
 
-// accounts is the table of who submitted mail: those in trouble first, then
-// those that send more than before, as a stolen password does.
+// accounts returns the table of accounts that submitted mail: accounts in trouble
+// first, then accounts that send more than before, as they do when a password was
+// stolen.
 func (c *composer) accounts() Section {
 	s := Section{ID: string(ByAccount), Title: "By account"}
 	if len(c.Submitters) == 0 || c.By != nil && !c.accountsAsked() {

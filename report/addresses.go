@@ -7,12 +7,13 @@ import (
 	"mailfail/store"
 )
 
-// BySenderAddress asks for the addresses of envelope senders. It stands alone, and is
-// for reports straight from logs: a database keeps the domains of senders, and the
-// addresses of those whose mail failed.
+// BySenderAddress groups by the address of the envelope sender. It cannot be combined
+// with other dimensions, and needs a report straight from logs: a database keeps the
+// domains of senders, and only the addresses of senders whose mail failed.
 const BySenderAddress store.Dimension = "sender-address"
 
-// Addresses counts what addresses sent while logs are read.
+// Addresses counts messages, recipients and bytes by sender address while logs are
+// read.
 type Addresses struct {
 	Window store.Window
 	Filter store.Filter
@@ -21,7 +22,8 @@ type Addresses struct {
 	by    map[string]*Sender
 }
 
-// mostAddresses bounds how many addresses are counted apart; all others are "…".
+// mostAddresses limits how many addresses are counted separately; all further ones are
+// counted as "…".
 const mostAddresses = 500_000
 
 // Add counts a submission, if it is within the window and the filter.
@@ -57,8 +59,8 @@ func (a *Addresses) Add(s *store.Submission) {
 		sender.Recipients+s.Recipients, sender.Bytes+s.Bytes
 }
 
-// Senders returns the addresses as they are shown, those that sent the most bytes
-// first.
+// Senders returns the senders, those that sent the most bytes first. shown turns an
+// address into the name to display.
 func (a *Addresses) Senders(shown func(address string) string) (list []Sender) {
 	for _, s := range a.by {
 		if s.Messages != 0 {

@@ -14,8 +14,9 @@ import (
 	"mailfail/templates"
 )
 
-// ByClient asks for the clients whose mail was refused, ByList for the block lists
-// that were the cause. Neither can be combined: only rejections have them.
+// ByClient groups refusals by the client whose mail was refused, ByList by the block
+// list that caused the refusal. Neither can be combined: only rejections have a client
+// or a list.
 const (
 	ByClient store.Dimension = "client"
 	ByList   store.Dimension = "list"
@@ -23,10 +24,10 @@ const (
 
 // Client is a client whose mail was refused, or a block list.
 type Client struct {
-	Name, IP    registry.Foreign // of a list no IP
+	Name, IP    registry.Foreign // IP is "" for a block list
 	Times       int64
 	First, Last time.Time
-	Code        string // with the reason of most refusals
+	Code        string // Code and Reason of the most refusals
 	Reason      string
 
 	causes map[clientCause]int64
@@ -38,8 +39,8 @@ type clientCause struct{ code, reason string }
 // together.
 const mostClients = 50_000
 
-// clientOf returns what a refusal is counted by; ok is false where a list is asked
-// for and none had a part in it.
+// clientOf returns the client or the block list that a refusal is counted by. ok is
+// false when the report is by list and the refusal does not name a list.
 func (r *Report) clientOf(e *store.Event) (c Client, ok bool) {
 	if r.isBy(ByClient) {
 		return Client{Name: e.Client, IP: e.ClientIP}, true
@@ -90,7 +91,8 @@ func (r *Report) clients(ctx context.Context, q store.Reader) error {
 	return err
 }
 
-// settle finds the most frequent cause, of several the one that sorts first.
+// settle sets Code and Reason to those of the most frequent cause; of equally frequent
+// causes the first in order.
 func (c *Client) settle() {
 	var most int64
 	for k, n := range c.causes {
@@ -102,7 +104,7 @@ func (c *Client) settle() {
 	c.causes = nil
 }
 
-// name is the host and its address.
+// name returns the host name and its address.
 func (c *Client) name() templates.Text {
 	switch {
 	case c.IP != "" && c.Name != "" && c.IP != c.Name:
@@ -170,7 +172,7 @@ type jsonClient struct {
 
 // jsonList is a block list because of which mail was refused.
 type jsonList struct {
-	List      registry.Foreign `json:"list"` // "" not named
+	List      registry.Foreign `json:"list"` // "" when the reply does not name it
 	Times     int64            `json:"times"`
 	FirstSeen *string          `json:"first_seen"`
 	LastSeen  *string          `json:"last_seen"`

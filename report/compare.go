@@ -10,15 +10,17 @@ import (
 	"mailfail/store"
 )
 
-// usualDays are the days before, which show what is usual: those of the last
-// week, and the same weekday of the weeks before.
+// usualDays lists how many steps back the periods are whose median counts as usual. For
+// steps of a day these are the last seven days, and the same weekday two and three
+// weeks before; of longer steps only the first three are used.
 var usualDays = []int{1, 2, 3, 4, 5, 6, 7, 14, 21}
 
-// longestCompared is the longest window that is compared with earlier ones of
-// the same length: longer ones would cost more than they say.
+// longestCompared is the longest window that is compared with earlier ones of the same
+// length: for longer windows the comparison costs more than it is worth.
 const longestCompared = 8 * 24 * time.Hour
 
-// compare counts the time before the window, and what is usual.
+// compare sets Before, the numbers of the time before the window, and Usual, the median
+// of earlier times.
 func (r *Report) compare(ctx context.Context, q store.Reader) error {
 	since, until := r.Window.Since, r.end()
 	if since.IsZero() || until.Sub(since) > longestCompared || !since.Before(until) {
@@ -54,7 +56,7 @@ func (r *Report) compare(ctx context.Context, q store.Reader) error {
 	return nil
 }
 
-// stepBack returns how many days the time before is earlier, and its name.
+// stepBack returns how many days earlier the time before is, and its name.
 func (r *Report) stepBack() (days int, name string) {
 	switch span := r.end().Sub(r.Window.Since); {
 	case span > 25*time.Hour:
@@ -69,7 +71,7 @@ func (r *Report) stepBack() (days int, name string) {
 	return 1, "a day before"
 }
 
-// period counts a time, nil when nothing was read of it.
+// period returns the numbers of a time, nil when no line of it was read.
 func period(ctx context.Context, q store.Reader, w store.Window, f store.Filter) (*Period, error) {
 	n, err := q.Sums(ctx, w, f)
 	if err != nil || n.Lines.Read == 0 {
@@ -79,7 +81,7 @@ func period(ctx context.Context, q store.Reader, w store.Window, f store.Filter)
 		OwnBounces: n.OwnBounces.Recipients, Reasons: n.Failed}, nil
 }
 
-// medianOf returns the median of every number, nil of less than two periods.
+// medianOf returns the median of every number, nil for fewer than two periods.
 func medianOf(periods []*Period) *Period {
 	if len(periods) < 2 {
 		return nil
@@ -128,7 +130,7 @@ func tallyFields() []tallyField {
 	}
 }
 
-// Line is what happened over a window, in equal steps.
+// Line holds the counts of a window in equal steps.
 type Line struct {
 	step   time.Duration
 	points []point
@@ -139,7 +141,7 @@ type point struct {
 	delivered, deferred, failed int64
 }
 
-// The longest windows that are shown by hour and by day.
+// The longest windows whose timeline is by hour and by day.
 const (
 	longestHours = 49 * time.Hour
 	longestDays  = 62 * 24 * time.Hour
@@ -169,13 +171,13 @@ func (r *Report) timeline(ctx context.Context, q store.Reader) error {
 	return err
 }
 
-// The trend behind a window of about a day goes back this far, where there is
-// enough to see.
+// A window of about a day gets a trend of trendDays, unless the logs cover fewer than
+// fewestDays of them.
 const (
 	trendDays  = 30
 	fewestDays = 5
 
-	// Counting thirty days of more recipients a day takes seconds.
+	// With more recipients a day, counting thirty days takes seconds.
 	mostTrended = 250_000
 )
 
@@ -220,7 +222,7 @@ func (r *Report) line(ctx context.Context, q store.Reader, w store.Window,
 	return line, nil
 }
 
-// investigate finds out what changed, where there are days to compare with.
+// investigate sets Found, unless there are too few earlier days to compare with.
 func (r *Report) investigate(ctx context.Context, q store.Reader) error {
 	if r.Usual == nil || r.Window.Since.IsZero() || r.end().Sub(r.Window.Since) > longestHours ||
 		r.Filter.OfCause() {
@@ -239,5 +241,5 @@ func (r *Report) investigate(ctx context.Context, q store.Reader) error {
 	return err
 }
 
-// leastDays is how many days it takes to know what is usual.
+// leastDays is the least number of earlier days that define what is usual.
 const leastDays = 2

@@ -11,14 +11,14 @@ import (
 	"mailfail/templates"
 )
 
-// Rows of tables that Report.View takes instead of a number.
+// Values for the top of Report.View that are not a number of rows.
 const (
 	PageRows = 0  // as many as suit a page
 	AllRows  = -1 // all
 )
 
-// View returns the report as data, with no more than top rows a table, or
-// PageRows or AllRows. Options.Top must have been the same.
+// View returns the report as data, with at most top rows a table, or PageRows or
+// AllRows. Build must have got the same value as Options.Top.
 func (r *Report) View(top int) *View {
 	c := &composer{Report: r, top: top}
 	return c.view()
@@ -29,11 +29,11 @@ type composer struct {
 	*Report
 	top       int
 	clusters  []*cluster
-	clustered map[place]bool // the places of those in the clusters
+	clustered map[place]bool // the places of the clusters' recipients
 	nOutside  int64          // recipients that failed outside the clusters
 }
 
-// rows is how many rows of a table are shown.
+// rows returns how many rows of a table are shown.
 func (c *composer) rows(usual int) int {
 	switch {
 	case c.top == PageRows:
@@ -72,7 +72,7 @@ func (s *Section) any() bool {
 		len(s.Table.Rows) > 0
 }
 
-// title says who the report is about, and when.
+// title returns the hosts and the time that the report covers.
 func (c *composer) title() templates.Text {
 	when := c.when()
 	if host := c.host(); host != nil {
@@ -81,7 +81,7 @@ func (c *composer) title() templates.Text {
 	return templates.Say("Mail report: %v", when)
 }
 
-// when says in words which time the report is about.
+// when returns the time that the report covers, in words.
 func (c *composer) when() string {
 	if day, ok := c.day(); ok {
 		return day.Format("Monday 2006-01-02") + ", " + zoneName(day, c.location)
@@ -89,7 +89,8 @@ func (c *composer) when() string {
 	return formatWindow(c.Window, c.FirstLine, c.LastLine, c.location)
 }
 
-// day returns the calendar day that the window is.
+// day returns the calendar day that the window covers, false when the window is not
+// exactly one day.
 func (c *composer) day() (time.Time, bool) {
 	if c.Window.Since.IsZero() || c.Window.Until.IsZero() {
 		return time.Time{}, false
@@ -100,7 +101,7 @@ func (c *composer) day() (time.Time, bool) {
 	return since, day.Since.Equal(since) && day.Until.Equal(c.Window.Until)
 }
 
-// host names the hosts of the logs, nil when they name none.
+// host returns the host names in the logs, nil when the logs do not name a host.
 func (c *composer) host() templates.Text {
 	var names []registry.Foreign
 	for _, h := range c.Hosts {
@@ -117,7 +118,7 @@ func (c *composer) host() templates.Text {
 	return templates.Say("%v hosts", len(names))
 }
 
-// only says in words what the filter lets through.
+// only describes the filter in words.
 func (c *composer) only() templates.Text {
 	var parts []templates.Text
 	for _, f := range c.Filter.Lists() {
@@ -159,7 +160,7 @@ func (c *composer) shortWhen() string {
 	return "since " + c.Window.Since.In(c.location).Format("Mon 2 Jan 15:04")
 }
 
-// short is the verdict: the worst that has to be said.
+// short returns the verdict in a few words: the gravest finding.
 func (c *composer) short(problems int) string {
 	n := &c.Totals
 	gap := c.unread()
@@ -189,7 +190,7 @@ func (c *composer) short(problems int) string {
 	return said
 }
 
-// nothing is the verdict on a time in which mail was read of, and none sent.
+// nothing returns the verdict for a time in which no recipient was found.
 func (c *composer) nothing() string {
 	if len(c.Hops) > 0 {
 		return "the logs of this time name no recipients"
@@ -197,9 +198,10 @@ func (c *composer) nothing() string {
 	return "no mail went out in this time"
 }
 
-// Quiet: no more than this share of all recipients is in trouble. Where no
-// history says what is usual, the share is smaller as soon as they would make a
-// problem. A percentage needs some recipients; fewer are counted.
+// A report is quiet when at most 1/quietShare of all recipients is in trouble. Without
+// a history of usual days the limit is 1/quietUnknown as soon as the recipients in
+// trouble are enough for a problem. The verdict shows a percentage only for
+// fewForAPercent recipients or more; fewer are shown as counts.
 const (
 	quietShare     = 10 // a tenth
 	quietUnknown   = 50 // a fiftieth
@@ -215,7 +217,7 @@ func (c *composer) few(n int64) bool {
 	return n*share <= c.Totals.Recipients
 }
 
-// share says how many recipients failed and how many wait.
+// share describes how many recipients failed and how many wait.
 func (c *composer) share(problems int) string {
 	n := &c.Totals
 	failed, waiting := n.Bounced+n.Expired, c.waits()
@@ -245,7 +247,7 @@ func (c *composer) share(problems int) string {
 	return said
 }
 
-// refusals says how much incoming mail was refused, "" where that is little, or as
+// refusals describes how much incoming mail was refused, "" when it is little or as
 // usual.
 func (c *composer) refusals() string {
 	n := c.Totals.Rejected + c.Totals.RejectedTemporary
@@ -274,7 +276,7 @@ func waitWord(n int64) string {
 	return "wait"
 }
 
-// unread says what of the window was not read, "" when all of it was.
+// unread describes the part of the window that was not read, "" when all of it was.
 func (c *composer) unread() string {
 	const layout = "Mon 2006-01-02 15:04"
 	first, last := c.Covered.First, c.Covered.Last
@@ -291,8 +293,8 @@ func (c *composer) unread() string {
 	return ""
 }
 
-// patience is how long a mail server may log nothing before its log is taken
-// for one that nobody reads: a quarter of the window, at least two hours.
+// patience is how long a mail server may log nothing before the report warns that its
+// log is not being read: a quarter of the window, at least two hours.
 func (c *composer) patience() time.Duration {
 	return max(2*time.Hour, c.end().Sub(c.Window.Since)/4)
 }
@@ -305,7 +307,8 @@ func (c *composer) stale() bool {
 	return c.end().Sub(c.Covered.Last) > c.patience()
 }
 
-// end is when the window ends, or now.
+// end returns the end of the window or, when it is open or in the future, the time of
+// the report; for a report from files, the end of the last line's minute.
 func (r *Report) end() time.Time {
 	if u := r.Window.Until; !u.IsZero() && (r.Now.IsZero() || u.Before(r.Now)) {
 		return u
@@ -316,7 +319,7 @@ func (r *Report) end() time.Time {
 	return r.Now
 }
 
-// Unread says what of the window was not read, "" when all of it was.
+// Unread describes the part of the window that was not read, "" when all of it was.
 func (r *Report) Unread() string {
 	c := &composer{Report: r}
 	if r.Lines.Read == 0 || c.stale() {
@@ -325,7 +328,8 @@ func (r *Report) Unread() string {
 	return ""
 }
 
-// waits is how many recipients wait: of the people where they are known.
+// waits returns how many recipients wait: those in trouble when they are known, else
+// all pending ones.
 func (c *composer) waits() int64 {
 	if c.trouble == nil {
 		return c.Totals.Pending
@@ -333,7 +337,7 @@ func (c *composer) waits() int64 {
 	return c.trouble.nWaiting
 }
 
-// reasonName is a reason as a headline.
+// reasonName returns a reason as a headline.
 func reasonName(reason string) string {
 	if reason == "" {
 		return "Not tried yet"
@@ -341,7 +345,7 @@ func reasonName(reason string) string {
 	return registry.Reason(reason).Info().Name
 }
 
-// dimensionValue is a value of a dimension, in words when it is empty.
+// dimensionValue returns a value of a dimension as text, with words for an empty one.
 func dimensionValue[S ~string](d store.Dimension, value S) templates.Text {
 	switch {
 	case value == "<>" && d == store.BySender:
@@ -361,7 +365,7 @@ func dimensionValue[S ~string](d store.Dimension, value S) templates.Text {
 	return templates.Words("(none)")
 }
 
-// more says how many rows are not shown.
+// more returns the line that counts the rows not shown, nil when all are shown.
 func more(left int, what string) templates.Text {
 	if left <= 0 {
 		return nil
@@ -369,7 +373,7 @@ func more(left int, what string) templates.Text {
 	return templates.Say("… %v more %v (--top 0 shows all)", left, templates.Plural(int64(left), what))
 }
 
-// clock is a time of day, with the day where the window is longer than one.
+// clock formats a time of day, with the day when the window is longer than about a day.
 func (c *composer) clock(t time.Time) string {
 	local := t.In(c.location)
 	if since := c.Window.Since; !since.IsZero() && c.end().Sub(since) <= 26*time.Hour && !t.Before(since) {
@@ -383,5 +387,5 @@ func (c *composer) clock(t time.Time) string {
 	return local.Format("01-02 15:04")
 }
 
-// isBy reports whether the report was asked for by these dimensions.
+// isBy reports whether the report is grouped by exactly these dimensions.
 func (r *Report) isBy(dims ...store.Dimension) bool { return slices.Equal(r.By, dims) }

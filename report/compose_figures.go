@@ -9,10 +9,10 @@ import (
 	"mailfail/templates"
 )
 
-// Period holds the numbers of another time, to compare with.
+// Period holds the numbers of an earlier time for comparison.
 type Period struct {
-	Name string // before the column: day before, usual
-	Days int    // that the numbers are the median of; 0 of one time
+	Name string // heading of its column: day before, usual
+	Days int    // how many days the median covers; 0 for a single time
 	store.Tally
 	Messages   int64
 	Accepted   int64            // messages that came into the queue
@@ -141,7 +141,8 @@ func (c *composer) tallyFigures() []figure {
 	}
 }
 
-// causeFigures are those of failures alone: of deliveries nothing is known.
+// causeFigures returns the figures of a report filtered by cause. Such a filter
+// excludes deliveries, so only failures are known.
 func (c *composer) causeFigures() []figure {
 	n := &c.Totals
 	attempts := templates.Say("failed: %v temporarily, %v permanently", n.Deferrals, n.Failures)
@@ -161,7 +162,7 @@ func (c *composer) causeFigures() []figure {
 
 const failedName = "  failed"
 
-// rateRow is the failure rate, beside that of other times.
+// rateRow returns the failure rate beside that of other times.
 func (c *composer) rateRow(periods []*Period) Row {
 	rate := func(t *store.Tally) templates.Text {
 		return templates.Words(templates.Percent(t.Bounced+t.Expired, t.Delivered+t.Bounced+t.Expired))
@@ -174,8 +175,8 @@ func (c *composer) rateRow(periods []*Period) Row {
 	return row
 }
 
-// acceptedThen is what came into the queue in a period, -1 where that was not
-// kept: in databases of earlier versions.
+// acceptedThen returns how many messages came into the queue in a period, -1 for a
+// database of an earlier version, which did not keep the number.
 func acceptedThen(p *Period) int64 {
 	if p.Accepted == 0 && p.Messages > 0 {
 		return -1
@@ -183,7 +184,7 @@ func acceptedThen(p *Period) int64 {
 	return p.Accepted
 }
 
-// acceptedNote says how many of the messages that came in were not tried.
+// acceptedNote describes how many of the accepted messages were not tried.
 func (c *composer) acceptedNote() templates.Text {
 	if c.Untried == 0 {
 		return templates.Say("messages%v", c.acceptedBytes())
@@ -191,7 +192,7 @@ func (c *composer) acceptedNote() templates.Text {
 	return templates.Say("messages%v, %v not tried yet", c.acceptedBytes(), c.Untried)
 }
 
-// acceptedBytes is how many bytes the accepted messages have, as far as it is known.
+// acceptedBytes describes the size of the accepted messages, nil when it is not known.
 func (c *composer) acceptedBytes() templates.Text {
 	if _, all := c.measured(store.AcceptedMail); all.Bytes > 0 {
 		return templates.Say(", %v", templates.Bytes(all.Bytes))
@@ -256,7 +257,8 @@ func (c *composer) chart() Section {
 	return s
 }
 
-// trendChart shows the same by day over the weeks until the window's end.
+// trendChart shows deliveries and failures by day over the weeks until the window's
+// end.
 func (c *composer) trendChart() Section {
 	s := Section{ID: "trend"}
 	if c.Trend != nil {

@@ -50,7 +50,7 @@ func (c *composer) reasons() Section {
 	return s
 }
 
-// isProblem reports whether a reason is explained as a problem already.
+// isProblem reports whether the problems section already explains a reason.
 func (c *composer) isProblem(reason string) bool {
 	if c.Found != nil {
 		return slices.ContainsFunc(c.Found.Problems, func(p investigate.Problem) bool {
@@ -113,7 +113,7 @@ func (c *composer) waiting() Section {
 	return s
 }
 
-// person is an address, or that there is none.
+// person returns an address as text, with words for a missing one.
 func person(address registry.Foreign) templates.Text {
 	if address == "" {
 		return templates.Words("(no recipient)")
@@ -121,12 +121,12 @@ func person(address registry.Foreign) templates.Text {
 	return templates.Name(address)
 }
 
-// reasonAndCode has the code first, so that it is never cut.
+// reasonAndCode puts the code first, so that a narrow column never cuts it.
 func reasonAndCode(y *why) templates.Text {
 	return templates.Words(strings.TrimSpace(y.code + " " + reasonName(y.reason)))
 }
 
-// briefCause is the same for where there is little room.
+// briefCause is reasonAndCode for narrow columns: it uses the reason's short name.
 func briefCause(y *why) templates.Text {
 	if y.reason == "" {
 		return templates.Words("not tried")
@@ -134,7 +134,8 @@ func briefCause(y *why) templates.Text {
 	return templates.Words(strings.TrimSpace(y.code + " " + y.reason))
 }
 
-// waitingGroups is the same by domain, provider and reason, for when many wait.
+// waitingGroups lists the waiting recipients by domain, provider and reason, for
+// reports in which many wait.
 func (c *composer) waitingGroups() (*Table, templates.Text) {
 	t := &Table{Columns: []Column{{Title: "Since"}, {Title: "Waiting", Number: true},
 		{Title: "Where", Name: true}, {Title: "Cause", Flex: true}}}
@@ -155,7 +156,7 @@ func (c *composer) waitingGroups() (*Table, templates.Text) {
 	return t, more(len(list)-len(t.Rows), "place")
 }
 
-// where is the provider of a leaf where it is known, else its domain.
+// where returns the provider of a leaf when it is known, else its domain.
 func where(l *leaf) string {
 	if l.provider != "" {
 		return l.provider
@@ -176,7 +177,7 @@ func (c *composer) failedAddresses() Section {
 	s.Table = &Table{Columns: []Column{{Title: "Time"}, {Title: "Recipient", Name: true},
 		{Title: "Sender", Flex: true, Name: true}, {Title: "Cause"}}}
 	shown := slices.Clone(top(outside, c.rows(shownFailed)))
-	slices.Reverse(shown) // the latest ones, the earliest of them first
+	slices.Reverse(shown) // the latest failures, in order of time
 	for _, o := range shown {
 		who := c.trouble.persons[o.id]
 		if who == nil {
@@ -192,8 +193,8 @@ func (c *composer) failedAddresses() Section {
 	return s
 }
 
-// failures are the flags for events that show all recipients that failed: those
-// that expired had no attempt that failed permanently.
+// failures returns the flags with which mailfail events lists all failed recipients. It
+// returns none when some expired: these had no attempt that failed permanently.
 func (c *composer) failures() []string {
 	if c.Totals.Expired > 0 {
 		return nil
@@ -232,8 +233,8 @@ func sender(p *store.Person) templates.Text {
 	return templates.Name(p.Sender)
 }
 
-// namedPeople is how many recipients a problem names: of knownPeople, since one
-// address may be that of many.
+// namedPeople is how many recipients a problem names. It takes them from knownPeople,
+// since several recipients may have the same address.
 const (
 	namedPeople = 3
 	knownPeople = 12

@@ -17,8 +17,8 @@ const (
 	leastTogether = 5 // recipients that make a problem
 )
 
-// problems are what to act on: what an investigation found, and where there is
-// nothing to compare with, the largest groups in trouble.
+// problems returns what to act on: the findings of an investigation or, without earlier
+// days to compare with, the largest groups in trouble.
 func (c *composer) problems() Section {
 	s := Section{ID: "problems", Title: "Problems"}
 	if c.Found != nil {
@@ -64,8 +64,8 @@ func (c *composer) leavesOf(p *investigate.Problem) (leaves []*leaf) {
 	return leaves
 }
 
-// belongs reports whether recipients at a place are those of a problem, as far
-// as that can be known from the place.
+// belongs reports whether recipients at a place are part of a problem, as far as the
+// place alone shows it.
 func belongs(l *place, p *investigate.Problem) bool {
 	w := &p.Where
 	is := func(asked registry.Foreign, have string) bool {
@@ -87,7 +87,7 @@ func (c *composer) cluster() {
 	}
 }
 
-// inProblem reports whether a place is one of a problem's.
+// inProblem reports whether a place belongs to a problem.
 func (c *composer) inProblem(l *place) bool {
 	if c.Found == nil {
 		return c.clustered[*l]
@@ -104,14 +104,15 @@ type cluster struct {
 	where []narrowed
 }
 
-// narrowed is a dimension in which a cluster is in one place.
+// narrowed is a dimension in which nearly all recipients of a cluster have the same
+// value.
 type narrowed struct {
 	dimension store.Dimension
 	value     string
 }
 
-// clusters returns the largest groups in trouble, the largest first: all that
-// has the same reason, narrowed down to what nearly all of it has in common.
+// clusters returns the largest groups in trouble, the largest first: all recipients
+// with the same reason, narrowed down to the values that nearly all of them share.
 func (t *trouble) clusters(recipients int64) []*cluster {
 	var list []*cluster
 	least := max(leastTogether, recipients/100, (t.nFailed+t.nWaiting)/20)
@@ -126,7 +127,8 @@ func (t *trouble) clusters(recipients int64) []*cluster {
 	return list
 }
 
-// narrow keeps of a pile what nearly all of it has in common.
+// narrow keeps the recipients of a pile that share a value in a dimension, for each
+// dimension in which at least eight in ten do.
 func (t *trouble) narrow(p *pile) *cluster {
 	k := &cluster{pile: p}
 	for _, d := range []store.Dimension{store.BySender, store.ByProvider, store.ByDomain, store.ByHost} {
@@ -188,7 +190,7 @@ func (k *cluster) in(d store.Dimension) string {
 	return ""
 }
 
-// extent says how many people it is about, and since when.
+// extent describes how many recipients a cluster has, and since when.
 func (c *composer) extent(k *cluster) templates.Text {
 	said := fmt.Sprintf("%s %s", templates.Count(k.all()), templates.Plural(k.all(), "recipient"))
 	switch {
@@ -208,8 +210,8 @@ func (c *composer) extent(k *cluster) templates.Text {
 	return templates.Say("%vfrom %v to %v.", said, from, to)
 }
 
-// spreadOver returns the dimensions in which a cluster is in several places.
-// If every domain has its own provider, the domains say enough.
+// spreadOver returns the dimensions in which a cluster has several values. Of providers
+// and domains it returns only one: providers when they are fewer, else domains.
 func (k *cluster) spreadOver() (dims []store.Dimension) {
 	places := map[store.Dimension]int{}
 	for _, d := range []store.Dimension{store.BySender, store.ByProvider, store.ByDomain} {
@@ -226,7 +228,7 @@ func (k *cluster) spreadOver() (dims []store.Dimension) {
 	return dims
 }
 
-// spread says how the recipients of a cluster are spread over a dimension.
+// spread describes how the recipients of a cluster are spread over a dimension.
 func spread(k *cluster, d store.Dimension) templates.Text {
 	parts := piles(k.leaves, func(l *leaf) string { return l.dimension(d) })
 	const shown = 4
@@ -240,7 +242,7 @@ func spread(k *cluster, d store.Dimension) templates.Text {
 	return templates.Say("%v: %v.", titleOfDimension(d), templates.Join(names, ", "))
 }
 
-// command is what lists the failures of a cluster.
+// command returns the command that lists the failures of a cluster.
 func (c *composer) command(k *cluster, reason string) string {
 	var words []string
 	if reason != "" {
@@ -255,7 +257,7 @@ func (c *composer) command(k *cluster, reason string) string {
 	return c.events(words...)
 }
 
-// events is a command that lists failures of the report's time and files.
+// events returns a command that lists failures of the report's time and files.
 func (c *composer) events(flags ...string) string {
 	words := []string{"mailfail events"}
 	if day, ok := c.day(); ok {
@@ -273,7 +275,8 @@ func (c *composer) events(flags ...string) string {
 	return c.here(investigate.Narrow(strings.Join(words, " "), &c.Filter))
 }
 
-// here completes a command, so that it reads the report's logs in its zone.
+// here adds to a command the flags and files for reading the report's logs in the
+// report's zone.
 func (c *composer) here(command string) string {
 	if command == "" {
 		return ""
@@ -281,7 +284,7 @@ func (c *composer) here(command string) string {
 	return investigate.Here(command, c.end().In(c.location), c.Files)
 }
 
-// fewestHours is how many hours make a picture.
+// fewestHours is the least number of hours that make a useful picture.
 const fewestHours = 6
 
 // hours returns the hours of the report's time since 1970, half-open; ok is false
@@ -313,7 +316,7 @@ func (c *composer) hoursOf(leaves []*leaf) []int64 {
 	return hours
 }
 
-// advice says what to do about the failures of a place.
+// advice returns what to do about the failures of a place.
 func (c *composer) advice(l *leaf) string {
 	if l.reason == "" {
 		return "Look at the queue: this mail has not been tried."

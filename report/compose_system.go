@@ -10,21 +10,20 @@ import (
 	"mailfail/templates"
 )
 
-// The least number and the least share of accepted messages that make a queue
-// that stands still.
+// A queue counts as stuck when at least leastStuck messages, and at least
+// 1/shareOfStuck of the accepted ones, were never tried.
 const (
 	leastStuck   = 10
 	shareOfStuck = 10 // a tenth
 )
 
-// isStuck reports whether so much of what was accepted was never tried that the
-// queue seems to stand still.
+// isStuck reports whether so many accepted messages were never tried that the queue
+// seems to be stuck.
 func (c *composer) isStuck() bool {
 	return c.Untried >= leastStuck && c.Untried*shareOfStuck >= c.Accepted && !c.ofCause(nil)
 }
 
-// stuck is the problem of a queue that stands still, unless an investigation
-// found it already.
+// stuck returns the problem of a stuck queue, unless an investigation already found it.
 func (c *composer) stuck() []Problem {
 	if !c.isStuck() || c.Found != nil &&
 		slices.ContainsFunc(c.Found.Problems, func(p investigate.Problem) bool {
@@ -46,7 +45,8 @@ func (c *composer) stuck() []Problem {
 // shownTroubles is how many kinds of lines of the mail system are shown.
 const shownTroubles = 8
 
-// systemTrouble is what the mail systems report of themselves, grouped by kind.
+// systemTrouble lists the troubles that the mail systems report about themselves,
+// grouped by kind.
 func (c *composer) systemTrouble() Section {
 	s := Section{ID: "system", Title: "The mail system itself"}
 	rows := slices.Clone(c.System)
@@ -99,7 +99,8 @@ var troubles = []struct {
 	{"tlsrpt", false, "TLS to these domains fails: compare with their DANE or MTA-STS policy."},
 }
 
-// gravity is the place of a kind in troubles, beyond them when it is not there.
+// gravity returns the index of a kind in troubles, the length of troubles when the kind
+// is not listed.
 func gravity(kind string) int {
 	for i := range troubles {
 		if troubles[i].kind == kind {

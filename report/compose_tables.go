@@ -16,14 +16,14 @@ const (
 	fewRows   = 5
 )
 
-// tables are those by the dimensions that were asked for, or else by sender,
-// provider and domain: where most people are in trouble first.
+// tables returns the tables by the dimensions that were asked for, or else by sender,
+// provider and domain. Rows with the most recipients in trouble come first.
 func (c *composer) tables() (list []Section) {
 	if c.By != nil {
 		if c.isBy(store.ByCode) || slices.ContainsFunc(Alone, func(d store.Dimension) bool {
 			return c.isBy(d)
 		}) {
-			return nil // has a table of its own
+			return nil // codes and Alone have their own tables
 		}
 		return []Section{c.table(c.By, c.Groups, DefaultTop)}
 	}
@@ -35,7 +35,7 @@ func (c *composer) tables() (list []Section) {
 		senders = Section{} // all mail has the same sender
 	}
 	if len(troubled(c.Providers)) == len(troubled(c.Domains)) {
-		providers = Section{} // every domain has a provider of its own
+		providers = Section{} // every domain has its own provider
 	}
 	return []Section{senders, providers, domains}
 }
@@ -52,7 +52,7 @@ func (r *Report) inTrouble(dims []store.Dimension, g *store.Group) (failed, wait
 	return failed, 0
 }
 
-// knowsPeople reports whether the recipients in trouble are known by dims.
+// knowsPeople reports whether the recipients in trouble can be counted by dims.
 func (r *Report) knowsPeople(dims []store.Dimension) bool {
 	return r.trouble != nil && !slices.ContainsFunc(dims, func(d store.Dimension) bool {
 		return !slices.Contains([]store.Dimension{store.BySender, store.ByProvider, store.ByDomain,
@@ -60,11 +60,11 @@ func (r *Report) knowsPeople(dims []store.Dimension) bool {
 	})
 }
 
-// table is one by some dimensions.
+// table returns the table of groups by some dimensions.
 func (c *composer) table(dims []store.Dimension, groups []store.Group, rows int) Section {
 	s := Section{ID: strings.Join(dimensionStrings(dims), "-"), Title: titleOf(dims)}
 	shown := slices.Clone(groups)
-	if c.By == nil { // places without trouble are not news
+	if c.By == nil { // by default only rows with trouble are shown
 		shown = troubled(groups)
 	}
 	if len(shown) == 0 {
@@ -101,7 +101,7 @@ func titleOf(dims []store.Dimension) string {
 	return title
 }
 
-// left says how many rows were left out.
+// left counts the rows that are not shown.
 func left(more, fine int) templates.Text {
 	var parts []string
 	if more > 0 {
@@ -117,8 +117,8 @@ func left(more, fine int) templates.Text {
 	return templates.Words("… " + strings.Join(parts, ", "))
 }
 
-// byTrouble sorts groups: where most people are in trouble first, then where
-// most attempts failed, then by name.
+// byTrouble sorts groups: those with the most people in trouble first, then those with
+// the most failed attempts, then by name.
 func (c *composer) byTrouble(dims []store.Dimension, groups []store.Group) {
 	type ranked struct {
 		*store.Group
@@ -179,8 +179,8 @@ func (c *composer) groupTable(dims []store.Dimension, groups []store.Group) *Tab
 	return t
 }
 
-// causeText is the cause of a row. Where nobody failed or waits, it is that of
-// the attempts.
+// causeText returns the cause of a row: that of its recipients in trouble or, without
+// any, that of its failing attempts.
 func (c *composer) causeText(dims []store.Dimension, g *store.Group) templates.Text {
 	if l := c.causeOf(dims, g.Values); l != nil {
 		return reasonAndCode(l.why)
@@ -191,7 +191,7 @@ func (c *composer) causeText(dims []store.Dimension, g *store.Group) templates.T
 	return reasonAndCode(&why{reason: g.TopReason, code: g.TopCode})
 }
 
-// causeOf returns what stands for the recipients in trouble of a row, nil when
+// causeOf returns the leaf that stands for the recipients in trouble of a row; nil when
 // there are none, or when they are not known by these dimensions.
 func (r *Report) causeOf(dims []store.Dimension, values []registry.Foreign) *leaf {
 	if !r.knowsPeople(dims) {
@@ -203,7 +203,8 @@ func (r *Report) causeOf(dims []store.Dimension, values []registry.Foreign) *lea
 	return nil
 }
 
-// placeKey is the name of a pile of recipients in trouble: its values.
+// placeKey returns the key of a pile of recipients in trouble: its values, with NUL
+// between them.
 func placeKey[S ~string](values []S) string {
 	var b strings.Builder
 	for i, v := range values {
@@ -229,7 +230,7 @@ func titleOfDimension(d store.Dimension) string {
 	return strings.ToUpper(string(d[:1])) + string(d[1:])
 }
 
-// codes is the table of failing attempts by code, for those who ask for it.
+// codes returns the table of failing attempts by code, for a report by code.
 func (c *composer) codes() Section {
 	s := Section{ID: "codes", Title: "Failing attempts by code"}
 	if !c.isBy(store.ByCode) {
@@ -258,7 +259,7 @@ func quote(text registry.Foreign) []registry.Foreign {
 	return []registry.Foreign{text}
 }
 
-// split puts the rows by reason in the place of the row without a code.
+// split replaces the row without a code by the rows by reason.
 func split(codes, uncoded []store.CodeRow) []store.CodeRow {
 	if len(uncoded) == 0 {
 		return codes
@@ -294,8 +295,8 @@ func (c *composer) rejections() Section {
 	return s
 }
 
-// hops is the table of the next hops to which connections failed. Where only
-// failures are asked for, the connections that could be used are not counted.
+// hops returns the table of the next hops to which connections failed. When the report
+// is filtered by cause, connections that worked are not counted.
 func (c *composer) hops() Section {
 	s := Section{ID: "next-hops", Title: "Connections that failed, by next hop"}
 	failing := c.failingHops()
@@ -333,10 +334,10 @@ func (c *composer) failingHops() []store.Hop {
 // to write a rule, too few to hide the report.
 const unknownShown = 5
 
-// unknown lists texts that no rule knows, where they are a good part of all.
+// unknown lists texts that no rule matches, when they are a considerable part of all.
 func (c *composer) unknown() Section {
 	s := Section{ID: "unknown", Title: "Texts that no rule knows"}
-	// Failures that were logged without a word have no text to learn from.
+	// Failures that were logged without a text give nothing to write a rule from.
 	texts := slices.DeleteFunc(slices.Clone(c.Unknown), func(u store.SignatureRow) bool {
 		return u.Example == ""
 	})
@@ -357,7 +358,7 @@ func (c *composer) unknown() Section {
 	return s
 }
 
-// lines says how much of the logs was read and understood.
+// lines describes how much of the logs was read and understood.
 func (c *composer) lines() Section {
 	s := Section{ID: "log"}
 	l := &c.Lines

@@ -10,9 +10,9 @@ import (
 	"mailfail/templates"
 )
 
-// WriteCSV writes one table of the report (RFC 4180), with no more than n rows
-// (0: all): by domain, by code with the codes' meaning or connections by next hop
-// or accounts when that is all that was asked for, or by the dimensions of the report.
+// WriteCSV writes one table of the report (RFC 4180), with at most n rows (0: all): the
+// table by the report's dimensions, or by domain when none were asked for. A report by
+// code alone writes the codes with their meaning, a report by one of Alone its rows.
 func (r *Report) WriteCSV(w io.Writer, n int) error {
 	c := newCSV(w)
 	switch {
@@ -87,7 +87,7 @@ func (r *Report) csvHops(c *csvWriter, n int) {
 	c.row("next_hop", "connections", "failed", "messages", "top_code", "top_reason", "example")
 	for _, h := range top(r.Hops, n) {
 		connections, messages := number(h.Connections), number(h.Messages)
-		if r.ofCause(nil) { // of those that could be used nothing is known
+		if r.ofCause(nil) { // a filter by cause excludes connections that worked
 			connections, messages = "", ""
 		}
 		c.row(templates.CSV(h.Name), connections, number(h.Failed), messages, h.Code, h.Reason,

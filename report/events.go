@@ -14,7 +14,7 @@ import (
 // EventWriter writes failures, one after the other.
 type EventWriter interface {
 	Event(*store.Event) error
-	Flush() error // at the end
+	Flush() error // after the last event
 }
 
 // NewEventWriter returns a writer of events in a format: "text", one line a
@@ -36,11 +36,11 @@ func NewEventWriter(w io.Writer, format string, loc *time.Location) (EventWriter
 	return nil, fmt.Errorf("events have no format %q", format)
 }
 
-// maxContact bounds how many failures of one second are looked at to find
-// those that are one contact.
+// maxContact limits how many failures of one second are searched for those of one
+// contact.
 const maxContact = 4096
 
-// textEvents joins the failures that are one contact.
+// textEvents joins failures that belong to one contact (see store.Event.Contact).
 type textEvents struct {
 	w      io.Writer
 	loc    *time.Location
@@ -109,8 +109,8 @@ func eventLine(contact []*store.Event, loc *time.Location) string {
 	return b.String() + ": " + e.Text.String()
 }
 
-// recipients names those of a contact, each once: a line that is repeated is
-// about the same one again.
+// recipients names the recipients of a contact, each once: a repeated line is about the
+// same recipient again.
 func recipients(contact []*store.Event) (words string, n int) {
 	var list []string
 	seen := map[registry.Foreign]bool{}
@@ -129,7 +129,7 @@ func recipients(contact []*store.Event) (words string, n int) {
 	return list[0], 1
 }
 
-// senderOf is the sender of a failure, fit to be shown.
+// senderOf returns the sender of a failure, in words when it is unknown or null.
 func senderOf(e *store.Event) string {
 	switch {
 	case !e.HasSender:
@@ -188,7 +188,7 @@ type jsonEvent struct {
 	Text       registry.Foreign  `json:"text"`
 	Delay      *float64          `json:"delay"`   // seconds since arrival
 	Contact    string            `json:"contact"` // equal for attempts that were one contact
-	Times      int64             `json:"times"`   // that it was logged
+	Times      int64             `json:"times"`   // how often it was logged
 }
 
 func newJSONEvent(e *store.Event, loc *time.Location) jsonEvent {
@@ -259,7 +259,8 @@ func (c csvEvents) Event(e *store.Event) error {
 	return c.c.err
 }
 
-// own puts own words beside text of strangers.
+// own gives mailfail's own words the type of text of strangers, for rows that contain
+// both.
 func own(s string) registry.Foreign { return registry.Foreign(s) }
 
 func (c csvEvents) Flush() error { return c.c.flush() }

@@ -9,11 +9,11 @@ import (
 	"mailfail/templates"
 )
 
-// ByFeedback asks for what bounces and complaints report of mail that was sent
-// before. It stands alone, since none of it is in the numbers.
+// ByFeedback asks for the bounces and complaints about mail that was sent earlier. It
+// cannot be combined with dimensions: no other number includes them.
 const ByFeedback store.Dimension = "feedback"
 
-// feedback reads what was reported of mail that was sent before.
+// feedback reads the bounces and complaints about mail that was sent earlier.
 func (r *Report) feedback(ctx context.Context, q store.Reader) (err error) {
 	r.Feedback, err = q.Feedback(ctx, r.Window, r.Filter)
 	return err
@@ -97,12 +97,12 @@ func (r *Report) csvFeedback(c *csvWriter, n int) {
 	}
 }
 
-// jsonFeedbacks is what was reported of mail that was sent before.
+// jsonFeedbacks counts the bounces and complaints about mail that was sent earlier.
 type jsonFeedbacks struct {
-	Refused    int64          `json:"refused"`    // recipients of mail that a log has as delivered
-	Repeated   int64          `json:"repeated"`   // recipients whose failure a log has too
-	Unmatched  int64          `json:"unmatched"`  // recipients of mail that no log has
-	Complaints int64          `json:"complaints"` // in no other number
+	Refused    int64          `json:"refused"`    // recipients of mail that a log reports as delivered
+	Repeated   int64          `json:"repeated"`   // recipients whose failure a log reports too
+	Unmatched  int64          `json:"unmatched"`  // recipients of mail that is in no log
+	Complaints int64          `json:"complaints"` // not included in any other number
 	Rows       []jsonFeedback `json:"rows"`
 }
 

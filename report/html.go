@@ -9,12 +9,12 @@ import (
 	"mailfail/templates"
 )
 
-// HTMLOptions say how an HTML report looks.
+// HTMLOptions describe the form of an HTML report.
 type HTMLOptions struct {
 	Mail bool // for mail programs, which show no SVG
 }
 
-// page is what the template of the HTML report gets.
+// page is the data of the HTML report's template.
 type page struct {
 	*View
 	Sections []pageSection
@@ -28,10 +28,11 @@ type pageSection struct {
 type pageChart struct {
 	*Chart
 	Table *Table
-	Wide  int // in pixels, where a table is its picture
+	Wide  int // in pixels, when a table draws the chart
 }
 
-// cellWidth is how wide a bar and its margins are, as the template has it.
+// cellWidth is the width in pixels of a bar and its margins; it has to match the
+// template.
 const cellWidth = 12
 
 // WriteHTML writes the view as one page that needs nothing else: no script, no
@@ -61,7 +62,7 @@ func (v *View) WriteHTML(w io.Writer, opt HTMLOptions) error {
 // bars is a row of bars, each series with a scale of its own.
 type bars struct {
 	Name  string
-	Label string // what a screen reader says
+	Label string // for screen readers
 	Width int
 	Bars  []bar
 }
@@ -71,10 +72,10 @@ type bar struct {
 	X, Y, Height int
 }
 
-// barHeight is the height of the highest bar.
+// barHeight is the height of the highest bar, in pixels.
 const barHeight = 40
 
-// newBars draws numbers, nil for nothing but zeros.
+// newBars draws numbers as bars, nil when all are zero.
 func newBars(name string, values []int64) *bars {
 	var most, sum int64
 	for _, v := range values {

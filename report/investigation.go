@@ -8,7 +8,7 @@ import (
 	"mailfail/templates"
 )
 
-// InvestigationView returns what an investigation found as a page.
+// InvestigationView returns the result of an investigation as a page.
 func InvestigationView(r *investigate.Result) *View {
 	v := &View{Title: investigationTitle(r), Verdict: r.Verdict(), Subject: r.Verdict().String()}
 	if len(r.Problems) > 0 {

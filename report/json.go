@@ -41,7 +41,7 @@ type jsonReport struct {
 	Clients    []jsonClient    `json:"clients,omitempty"`  // that were refused
 	Lists      []jsonList      `json:"lists,omitempty"`    // because of which mail was refused
 	Feedback   *jsonFeedbacks  `json:"feedback,omitempty"` // bounces and complaints
-	// where the report is about all mail of some hosts
+	// only when the report is about all mail of some hosts
 	Volumes   []jsonVolume `json:"volumes,omitempty"`
 	Senders   []jsonSender `json:"senders,omitempty"` // domains, by volume
 	Addresses []jsonSender `json:"sender_addresses,omitempty"`
@@ -49,11 +49,11 @@ type jsonReport struct {
 	Groups    []jsonGroup  `json:"groups,omitempty"`
 }
 
-// jsonPeriod is another time, to compare with.
+// jsonPeriod is an earlier time for comparison.
 type jsonPeriod struct {
 	jsonCounts
 	Messages int64 `json:"messages"`
-	Days     int   `json:"days,omitempty"` // that the numbers are the median of
+	Days     int   `json:"days,omitempty"` // how many days the median covers
 }
 
 func newJSONPeriod(p *Period) *jsonPeriod {
@@ -63,7 +63,7 @@ func newJSONPeriod(p *Period) *jsonPeriod {
 	return &jsonPeriod{counts(&p.Tally, false), p.Messages, p.Days}
 }
 
-// jsonSystem is what a mail system reports of itself.
+// jsonSystem is a trouble that a mail system reports about itself.
 type jsonSystem struct {
 	Kind    string           `json:"kind"`
 	Host    registry.Foreign `json:"host"`
@@ -81,7 +81,8 @@ type jsonDirection struct {
 	jsonTop
 }
 
-// system adds what the mail systems report of themselves, and the directions.
+// system adds the troubles that the mail systems report about themselves, and the
+// directions.
 func (j *jsonReport) system(r *Report, n int) {
 	for _, t := range top(r.System, n) {
 		j.System = append(j.System, jsonSystem{t.Kind, t.Host, t.Service, t.Text, t.N, r.time(t.First),
@@ -120,10 +121,11 @@ type jsonProblem struct {
 	Next       []string           `json:"next"`
 }
 
-// people adds what is known of the recipients in trouble.
+// people adds the verdict, the problems, the earlier times, and the recipients in
+// trouble by reason.
 func (j *jsonReport) people(r *Report, n int) {
 	plain := *r
-	plain.Files = nil // the same report, wherever the logs lie
+	plain.Files = nil // the JSON must not depend on where the logs are
 	c := &composer{Report: &plain}
 	problems := c.problems()
 	_, verdict := c.verdict(len(problems.Problems))
@@ -169,7 +171,7 @@ func (j *jsonReport) people(r *Report, n int) {
 	}
 }
 
-// whereName is a dimension as the JSON of investigate has it.
+// whereName returns the name of a dimension in the JSON of mailfail investigate.
 func whereName(d store.Dimension) string {
 	if d == store.BySender {
 		return "sender_domain"
@@ -202,7 +204,7 @@ type jsonCounts struct {
 	Deferred     int64    `json:"deferred"`
 	Rejected     int64    `json:"rejected"`
 	ForNow       int64    `json:"rejected_temporary"`
-	Waiting      int64    `json:"waiting"` // pending, and failed or put off before, or untried for long
+	Waiting      int64    `json:"waiting"` // pending, and tried before or untried for long
 	Trouble      int64    `json:"trouble"` // failed or waiting
 	FailureRate  *float64 `json:"failure_rate"`
 	DeferralRate *float64 `json:"deferral_rate"`
@@ -210,9 +212,9 @@ type jsonCounts struct {
 
 type jsonTotals struct {
 	jsonCounts
-	Messages   *int64    `json:"messages"`    // null when only failures were looked at
+	Messages   *int64    `json:"messages"`    // null when a filter selects only failures
 	Accepted   int64     `json:"accepted"`    // messages that came into the queue
-	Untried    int64     `json:"untried"`     // of these, messages of which nothing was heard since
+	Untried    int64     `json:"untried"`     // accepted messages without a later record
 	OwnBounces int64     `json:"own_bounces"` // recipients
 	Lines      jsonLines `json:"lines"`
 }
@@ -260,25 +262,25 @@ type jsonFailed struct {
 	jsonPlace
 }
 
-// jsonPutOff are temporary failures.
+// jsonPutOff counts temporary failures.
 type jsonPutOff struct {
 	jsonCause
 	Deferrals int64 `json:"deferrals"`
 	jsonPlace
 }
 
-// jsonHop are the connections to a next hop. What is said of failures is of
+// jsonHop counts the connections to a next hop. The fields about failures describe
 // those with the most frequent code and reason.
 type jsonHop struct {
 	NextHop     registry.Foreign `json:"next_hop"`
-	Connections *int64           `json:"connections"` // null when only failures were looked at
+	Connections *int64           `json:"connections"` // null when a filter selects only failures
 	Failed      int64            `json:"failed"`
 	Messages    *int64           `json:"messages"` // likewise
 	TopCode     *string          `json:"top_code"`
 	TopReason   *string          `json:"top_reason"`
 	Name        string           `json:"name"`
 	Advice      string           `json:"advice"`
-	FirstSeen   *string          `json:"first_seen"` // failures
+	FirstSeen   *string          `json:"first_seen"` // of failures
 	LastSeen    *string          `json:"last_seen"`
 	Example     registry.Foreign `json:"example"`
 }
@@ -310,7 +312,7 @@ type jsonPlace struct {
 	TopDomain registry.Foreign `json:"top_domain"`
 }
 
-// causeOf describes a cause of recipients that have a state now.
+// causeOf describes the cause of recipients that have this state now.
 func causeOf(c *store.CauseRow, state registry.State) jsonCause {
 	name, _ := meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
 	line := advice(registry.Reason(c.Reason), registry.Situation{Provider: c.Provider.Raw(), State: state})
@@ -324,7 +326,7 @@ type jsonUnknown struct {
 	Example   registry.Foreign `json:"example"`
 }
 
-// jsonGroup has the dimensions as its first fields.
+// jsonGroup is a row whose first fields are the dimensions.
 type jsonGroup struct {
 	dims   []store.Dimension
 	values []registry.Foreign
@@ -446,7 +448,7 @@ func counts(t *store.Tally, ofCause bool) jsonCounts {
 	}
 }
 
-// countsOf are the counts of a row, with who waits in it.
+// countsOf returns the counts of a row, including the recipients that wait.
 func (r *Report) countsOf(dims []store.Dimension, g *store.Group) jsonCounts {
 	j := counts(&g.Tally, r.ofCause(dims))
 	var failed int64
@@ -455,8 +457,8 @@ func (r *Report) countsOf(dims []store.Dimension, g *store.Group) jsonCounts {
 	return j
 }
 
-// tops returns the code and the reason of a row: of the recipients that failed
-// or wait where they are known, else of the failing attempts.
+// tops returns the code and the reason of a row: those of the recipients that failed or
+// wait when these are known, else those of the failing attempts.
 func (r *Report) tops(dims []store.Dimension, g *store.Group) jsonTop {
 	if l := r.causeOf(dims, g.Values); l != nil {
 		return jsonTop{&l.code, &l.reason}
@@ -492,7 +494,7 @@ func (r *Report) jsonCodes(rows []store.CodeRow, n int, rejections bool) []jsonC
 	return list
 }
 
-// given returns nil for the zero value, which means that there is none.
+// given returns a pointer to v, nil for the zero value, which means none.
 func given[T comparable](v T) *T {
 	var none T
 	if v == none {

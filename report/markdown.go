@@ -91,7 +91,7 @@ func markdownTable(b *strings.Builder, t *Table) {
 	}
 }
 
-// table is the chart as a table, for where nothing can be drawn.
+// table returns the chart as a table, for formats that cannot draw.
 func (c *Chart) table() *Table {
 	t := &Table{Columns: []Column{{Title: "From"}}}
 	for _, s := range c.Series {

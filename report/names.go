@@ -9,8 +9,8 @@ import (
 	"mailfail/store"
 )
 
-// CheckNames returns an error when a filter names a domain, sender, provider,
-// host or account that nothing was ever read of: a typing error must not look like a time
+// CheckNames returns an error when a filter names a domain, sender, provider, host or
+// account that is in no line read so far: a typing error must not look like a time
 // without mail.
 func CheckNames(ctx context.Context, q store.Reader, f store.Filter) error {
 	asked := store.Filter{Domains: f.Domains, Senders: f.Senders, Providers: f.Providers, Hosts: f.Hosts}
@@ -83,8 +83,8 @@ func unknownName(what, name string, known []string) error {
 	return fmt.Errorf("no %s %q in these logs", what, registry.Foreign(name))
 }
 
-// Unknown returns the error about a value that is not one of known: it names the one
-// that was meant, or all there are. What is the word for the value: "reason".
+// Unknown returns the error about a value that is not in known. It suggests the nearest
+// known value, or lists them all. what names the kind of value, such as "reason".
 func Unknown(what, value string, known []string) error {
 	if near := Nearest(value, known); near != "" {
 		return fmt.Errorf("unknown %s %q; did you mean %s?", what, registry.Foreign(value), near)
@@ -93,11 +93,11 @@ func Unknown(what, value string, known []string) error {
 		strings.Join(known, ", "))
 }
 
-// Nearest returns the one of known that a word was meant to be, "" when none is
-// near enough.
+// Nearest returns the known value that a word most likely means, "" when none is near
+// enough.
 func Nearest(word string, known []string) string {
 	word = strings.ToLower(word)
-	best, least := "", min(max(1, len(word)/3)+1, len(word)) // a letter at least remains
+	best, least := "", min(max(1, len(word)/3)+1, len(word)) // at least one letter has to match
 	for _, k := range known {
 		if k == "" {
 			continue
@@ -109,8 +109,8 @@ func Nearest(word string, known []string) string {
 	return best
 }
 
-// distance counts the letters that are to be changed, added, left out or
-// exchanged with their neighbour to make b out of a.
+// distance counts the letters to change, add, leave out or exchange with their
+// neighbour to turn a into b.
 func distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

@@ -1,16 +1,15 @@
-// Package report builds reports from what the store has counted, and renders
-// them as text, JSON and CSV.
+// Package report builds reports from the counts in the store, and renders them as text,
+// HTML, Markdown, JSON and CSV.
 //
 // # What a report counts
 //
-// Its window is half-open, [since, until), either end may be open, and both
-// are moved down to whole minutes, because deliveries are counted by minute;
-// a report shows the window it used. Without a window it covers everything
-// that was read.
+// The window is half-open, [since, until). Either end may be open. Both are moved down
+// to whole minutes, because deliveries are counted by minute; a report shows the window
+// it used. Without a window it covers everything that was read.
 //
-// Recipients are those whose life overlaps the window, with the state they had
-// at its end; attempts are those whose time lies in it; see store.Numbers for
-// this and for what filters by code or reason do. Lines of the log are never
+// The recipients are those that were in the system at some time in the window, with
+// their state at its end; the attempts are those made in the window. See store.Numbers
+// for this, and for the effect of filters by code or reason. Lines of the log are never
 // filtered.
 package report
 
@@ -30,25 +29,25 @@ import (
 // DefaultTop is the number of rows that a text report shows of each table.
 const DefaultTop = 20
 
-// ByNextHop asks for connections, which every report has by next hop. It stands
-// alone: they name no recipients, so there is nothing else to break them down by.
+// ByNextHop asks for connections by next hop, which every report contains. It cannot be
+// combined with dimensions: connections do not name recipients.
 const ByNextHop store.Dimension = "next-hop"
 
-// Options say what a report is about.
+// Options are the input of Build.
 type Options struct {
 	Window    store.Window
 	Filter    store.Filter
 	By        []store.Dimension // nil: by domain
 	Location  *time.Location    // of the times shown; nil is local time
 	Now       time.Time         // zero: the end of the logs
-	FromFiles bool              // the database holds what was read for this report
-	Files     []string          // that were named for it, behind flags that say how they are read
-	Top       int               // rows that View will be asked for
+	FromFiles bool              // the database was filled for this report
+	Files     []string          // as the user named them, after the flags for reading them
+	Top       int               // the top that View will get
 	Addresses []Sender          // for BySenderAddress
-	Alone     bool              // for tables alone: nothing to compare with, no people
+	Alone     bool              // only tables: no comparison, no recipients in trouble
 }
 
-// Report is what mailfail report shows.
+// Report holds the numbers that mailfail report shows.
 type Report struct {
 	*store.Numbers
 	By         []store.Dimension
@@ -60,16 +59,16 @@ type Report struct {
 	Covered    Covered
 	Before     *Period             // the time before, nil unknown
 	Usual      *Period             // the median of earlier times, nil unknown
-	Line       *Line               // over the window, nil where it is too long
+	Line       *Line               // over the window, nil when it is too long
 	Trend      *Line               // by day over the weeks until its end, nil unknown
-	System     []store.TroubleRow  // what the mail systems report of themselves
+	System     []store.TroubleRow  // reports of the mail systems about themselves
 	Submitters []Submitter         // accounts that sent mail
 	Clients    []Client            // that were refused, or block lists; known only by ByClient or ByList
-	Feedback   []store.FeedbackRow // bounces and complaints about mail that was sent before
-	Volumes    []store.HourVolume  // what was added up by the hour, where the report is about all mail
+	Feedback   []store.FeedbackRow // bounces and complaints about mail that was sent earlier
+	Volumes    []store.HourVolume  // sums by the hour, when the report is about all mail
 	Volumed    []Sender            // domains, known only by ByVolume
 	Addresses  []Sender            // known only by BySenderAddress
-	Found      *investigate.Result // what changed, nil where there is nothing to compare with
+	Found      *investigate.Result // what changed, nil without earlier days to compare with
 
 	location *time.Location
 	trouble  *trouble
@@ -78,7 +77,7 @@ type Report struct {
 // Covered is the time between the first and the last line that was read.
 type Covered struct{ First, Last time.Time }
 
-// Build makes a report. All its numbers are of one moment.
+// Build makes a report from one snapshot of the database.
 func Build(ctx context.Context, db store.Database, opt Options) (r *Report, err error) {
 	err = db.Snapshot(ctx, func(q store.Reader) (err error) {
 		r, err = build(ctx, q, opt)
@@ -123,7 +122,7 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 	return r, r.people(ctx, q, opt.Top)
 }
 
-// system reads what the mail systems report of themselves.
+// system reads the troubles that the mail systems report about themselves.
 func (r *Report) system(ctx context.Context, q store.Reader) (err error) {
 	r.System, err = q.Troubles(ctx, r.Window, r.Filter)
 	return err
@@ -160,7 +159,7 @@ func (r *Report) note() {
 	}
 }
 
-// noteRemoved says what was removed of the time of the report.
+// noteRemoved adds notes about rows and numbers of the window that were removed.
 func (r *Report) noteRemoved() {
 	const layout = "2006-01-02 15:04"
 	gone := func(from time.Time) bool { return r.Window.Since.Before(from) && r.Covered.First.Before(from) }
@@ -176,8 +175,8 @@ func (r *Report) noteRemoved() {
 	}
 }
 
-// RemovedRemark is the sentence below a list of failures when some of its time were
-// removed from the database, "" when none was.
+// RemovedRemark returns the sentence below a list of failures when failures of its time
+// were removed from the database, "" when none were.
 func RemovedRemark(l store.LeftOut, loc *time.Location) string {
 	if l.Before.IsZero() {
 		return ""
@@ -186,7 +185,7 @@ func RemovedRemark(l store.LeftOut, loc *time.Location) string {
 		" were removed (mailfail prune); mailfail report counts them"
 }
 
-// people finds out who failed in the window, and who waits at its end.
+// people reads the recipients that failed in the window or wait at its end.
 func (r *Report) people(ctx context.Context, q store.Reader, rows int) (err error) {
 	_, _, hourly := r.hours()
 	r.trouble = newTrouble(hourly)
@@ -211,11 +210,12 @@ func (r *Report) ConnectionsAlone() bool {
 	return r.Totals == (store.Tally{}) && len(r.Hops) > 0 && !r.isBy(ByNextHop)
 }
 
-// Alone lists what --by takes beside the dimensions of the store, each only by
-// itself.
+// Alone lists the values of --by that the store has no dimension for. None can be
+// combined with another.
 var Alone = []store.Dimension{ByNextHop, ByAccount, ByClient, ByList, ByVolume, BySenderAddress, ByFeedback}
 
-// sendLogsNote says what became of SMTP send logs beside message tracking logs.
+// sendLogsNote explains that the numbers leave out SMTP send logs, and what was used of
+// them beside message tracking logs.
 func sendLogsNote(n *store.Numbers) string {
 	note := "SMTP send logs and message tracking logs report the same mail, so the numbers are those of " +
 		"the tracking logs alone"
@@ -230,8 +230,8 @@ func sendLogsNote(n *store.Numbers) string {
 	return note + ". Send logs of other servers can be reported by themselves (--mta exchange-smtpsend)."
 }
 
-// SendLogsRemark is the sentence below a list of failures that leaves out those of
-// SMTP send logs. It says how many are missing because of that.
+// SendLogsRemark returns the sentence below a list of failures that leaves out those of
+// SMTP send logs. It reports how many are missing for that reason.
 func SendLogsRemark(l store.LeftOut) string {
 	remark := "SMTP send logs are left out beside message tracking logs, which report the same mail"
 	if l.Any() {
@@ -240,7 +240,7 @@ func SendLogsRemark(l store.LeftOut) string {
 	return remark + " (--mta exchange-smtpsend shows them alone)"
 }
 
-// have says what send logs have that was left out.
+// have describes the failures of send logs that were left out.
 func have(l store.LeftOut) string {
 	what := fmt.Sprintf("have %s failing %s ", templates.Count(l.Untracked),
 		templates.Plural(l.Untracked, "attempt"))
@@ -256,8 +256,8 @@ func have(l store.LeftOut) string {
 		templates.Count(l.Unnamed), templates.Plural(l.Unnamed, "attempt"))
 }
 
-// rates returns the failure rate and the deferral rate of a tally; nil when
-// there is nothing to divide by, or when only failures were looked at.
+// rates returns the failure rate and the deferral rate of a tally; nil when there is
+// nothing to divide by, or when a filter selects only failures.
 func rates(t *store.Tally, ofCause bool) (failure, deferral *float64) {
 	if ofCause {
 		return nil, nil
@@ -273,8 +273,8 @@ func ratio(n, of int64) *float64 {
 	return &f
 }
 
-// brief names codes and advice says what to do; tests put fixed words in their
-// place.
+// brief names codes and advice returns what to do; they are variables so that tests can
+// put fixed words in their place.
 var (
 	brief  = registry.Brief
 	advice = registry.Advice
@@ -286,8 +286,9 @@ func meaning(reply int, enhanced string, provider registry.Foreign, reason strin
 	return brief(uint16(reply), e, provider.Raw(), registry.Reason(reason))
 }
 
-// meaningOf is the same for attempts, or for mail that was refused here. Advice
-// depends on whether they are tried again, as far as all of them are or none is.
+// meaningOf returns the same for attempts, or for mail that this server refused. The
+// advice depends on whether the attempts are tried again, when that is the same for
+// all.
 func meaningOf(c *store.CodeRow, incoming bool) (name, line string) {
 	name, line = meaning(c.Reply, c.Enhanced, c.Provider, c.Reason)
 	s := registry.Situation{Provider: c.Provider.Raw()}

@@ -11,8 +11,8 @@ import (
 	"mailfail/templates"
 )
 
-// TemplateData is what a template of a user gets. What strangers wrote is safe
-// to print in it: as text for a terminal, and in an HTML template escaped.
+// TemplateData is the data of a user's template. Text of strangers is safe to print in
+// it: it is made safe for a terminal, and an HTML template escapes it.
 type TemplateData struct {
 	*View          // .Subject .Title .Verdict .Only .Notes .Problems .Sections
 	Report *Report // the numbers: .Report.Totals.Delivered, .Report.Messages, .Report.Domains …
@@ -37,8 +37,8 @@ var templateFuncs = map[string]any{
 	"join":      func(between string, list []string) string { return strings.Join(list, between) },
 }
 
-// WriteTemplate renders the report with a user's template. The ending of name decides
-// on its language: html/template for .html and .htm, else text/template.
+// WriteTemplate renders the report with a user's template. The ending of name selects
+// the engine: html/template for .html and .htm, else text/template.
 func (r *Report) WriteTemplate(w io.Writer, v *View, name, text string) error {
 	data := TemplateData{v, r}
 	var err error

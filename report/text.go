@@ -8,7 +8,7 @@ import (
 	"mailfail/templates"
 )
 
-// TextOptions say how a text report looks.
+// TextOptions describe the form of a text report.
 type TextOptions struct {
 	Width int  // in cells; 0: 80
 	Color bool // headings stand out
@@ -118,7 +118,7 @@ func (t *texter) problem(n int, p *Problem) {
 	}
 }
 
-// command breaks a command that does not fit so that a shell still takes it.
+// command breaks a command that does not fit into lines that a shell still accepts.
 func (t *texter) command(label, s string) string {
 	text := templates.Wrap(s, templates.Width(label), t.width-2)
 	return label + strings.TrimLeft(strings.ReplaceAll(text, "\n", " \\\n"), " ")
@@ -162,8 +162,8 @@ func replyLines(s string) (lines []string) {
 
 func isDigits(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
-// chart draws the failing series as a line of bars each; deliveries would hide
-// them.
+// chart draws one line of bars for each failing series. It leaves out deliveries, which
+// would hide them.
 func (t *texter) chart(c *Chart) {
 	t.line(c.Title + ", " + c.Labels[0] + " to " + c.Labels[len(c.Labels)-1])
 	for _, s := range c.Series {

@@ -16,7 +16,8 @@ import (
 // TraceSchema is the schema of the JSON that mailfail trace prints.
 const TraceSchema = "mailfail/trace/1"
 
-// Trace is the story of messages and of rejections, and what was delivered at once.
+// Trace holds the stories of messages, the rejections, and the deliveries at the first
+// attempt.
 type Trace struct {
 	Query      string
 	Stories    []*store.Story
@@ -25,7 +26,7 @@ type Trace struct {
 	Location   *time.Location
 }
 
-// NewTrace finds what is known of a queue id, a Message-ID or an address.
+// NewTrace reads the records of a queue id, a Message-ID or an address.
 func NewTrace(ctx context.Context, q store.Reader, query string, loc *time.Location) (*Trace, error) {
 	t := &Trace{Query: query, Location: loc}
 	var err error
@@ -35,8 +36,8 @@ func NewTrace(ctx context.Context, q store.Reader, query string, loc *time.Locat
 	return t, err
 }
 
-// note is what everyone who looks for a message has to know: of older mail nothing
-// being listed means nothing.
+// note returns the sentence about how far back deliveries are listed: for older mail an
+// empty list does not mean that the mail was not delivered.
 func (t *Trace) note() string {
 	const layout = "2006-01-02 15:04 MST"
 	note := "Mail that was delivered at once is listed too, as far as it was read."
@@ -73,8 +74,8 @@ func (t *Trace) WriteText(w io.Writer) error {
 	return err
 }
 
-// way writes step by step where mail went that was passed on and, for one message,
-// where the legs of its stories ended.
+// way writes the steps of mail that was passed on and, for one message, where the legs
+// of its stories ended.
 func (t *Trace) way(b *strings.Builder) {
 	rows, ends := t.Delivered.Rows, t.oneMessage()
 	if len(rows) == 0 && len(ends) < 2 {
@@ -99,7 +100,7 @@ func (t *Trace) way(b *strings.Builder) {
 	b.WriteByte('\n')
 }
 
-// end is how a recipient of a story ended, as a line.
+// end is a line about how a recipient of a story ended.
 type end struct {
 	at   time.Time
 	line string
@@ -200,7 +201,7 @@ func (t *Trace) fact(b *strings.Builder, name, value string) {
 	}
 }
 
-// end says how a recipient ended.
+// end describes the last state of a recipient.
 func (t *Trace) end(r *store.StoryRecipient) string {
 	if r.Final.IsZero() {
 		return fmt.Sprintf("%s, last seen %s", r.State, r.LastSeen.In(t.Location).Format(time.DateTime))
@@ -240,8 +241,8 @@ type jsonDelivered struct {
 	Direction    string           `json:"direction"`
 }
 
-// jsonStep is a step on the way of a message that was passed on: delivered, handed
-// over to a filter, or placed by what took it.
+// jsonStep is a step of a message that was passed on: delivered, handed over to a
+// filter, or placed in a mailbox by the program that took it.
 type jsonStep struct {
 	Step  string           `json:"step"`
 	Place registry.Foreign `json:"place"`
@@ -268,7 +269,7 @@ type jsonStoryRecipient struct {
 	FirstSeen string           `json:"first_seen"`
 	LastSeen  string           `json:"last_seen"`
 	Final     *string          `json:"final"`
-	// by the next hop, before a bounce reported that it failed
+	// when the next hop accepted it, before a bounce reported that it failed
 	Accepted *string     `json:"accepted,omitempty"`
 	Attempts []jsonEvent `json:"attempts"`
 }

@@ -10,10 +10,10 @@ import (
 	"mailfail/store"
 )
 
-// trouble is what is known of the recipients that failed or wait. It answers
-// every question about causes: the cause of a row is that of the people in it.
-// There may be a million of them, so that nothing is looked up by its text: places,
-// causes and names have numbers.
+// trouble holds the recipients that failed or wait, and answers every question about
+// causes: the cause of a row is that of the recipients in it. There may be a million
+// recipients, so places, causes and names have numbers, and no recipient needs a
+// look-up by text.
 type trouble struct {
 	leaves  []*leaf // in no order
 	hourly  bool    // leaves count by hour
@@ -26,12 +26,12 @@ type trouble struct {
 	lists   map[store.Dimension][]*pile // of all leaves
 	piles   map[string]map[string]*pile // by dimensions and their values
 
-	// Those of one destination come one after the other.
+	// For add. The store returns the recipients of one destination one after the other.
 	to     *store.Destination
 	spot   *spot
 	from   int        // the first leaf there
 	leafOf [2][]*leaf // those that wait and those that ended there, by number of the why
-	leaf   []leaf     // room for some more
+	leaf   []leaf     // allocated in advance, see room
 	spots  []spot     // likewise
 	whys   map[[2]string]*why
 	whyOf  []*why // by Affected.Cause
@@ -42,7 +42,7 @@ type trouble struct {
 type names struct {
 	list    []string
 	numbers map[string]int32
-	known   []int32 // number plus 1 by that of the store
+	known   []int32 // number plus 1, by the store's number
 }
 
 func (n *names) number(text string) int32 {
@@ -55,7 +55,8 @@ func (n *names) number(text string) int32 {
 	return i
 }
 
-// numberOf is the same for a name that the store numbers too; 0 is none.
+// numberOf returns the number of a name that the store numbers too; stored is 0 for a
+// name without a number.
 func (n *names) numberOf(stored int32, text registry.Foreign) int32 {
 	if stored <= 0 {
 		return n.number(text.Raw())
@@ -67,7 +68,7 @@ func (n *names) numberOf(stored int32, text registry.Foreign) int32 {
 	return *known - 1
 }
 
-// at returns an element of a list that grows with the numbers that are asked for.
+// at returns the element of a list with index i. It makes the list longer when needed.
 func at[T any](list *[]T, i int64) *T {
 	if more := int(i) + 1 - len(*list); more > 0 {
 		*list = append(*list, make([]T, more)...)
@@ -75,16 +76,17 @@ func at[T any](list *[]T, i int64) *T {
 	return &(*list)[i]
 }
 
-// place is where a recipient is in trouble, and why. There may be as many as
-// recipients: those of one trouble are equal where their pointers are.
+// place is where a recipient is in trouble, and why. There may be as many places as
+// recipients, so the parts are pointers: places of one trouble are equal when their
+// pointers are.
 type place struct {
 	*spot
 	*why
 	ended bool
 }
 
-// spot is where mail goes. Its texts are of strangers, and only compared here: a
-// View holds them in types that escape.
+// spot is a destination of mail. Its texts are from strangers, and only compared here:
+// a View holds them in types that escape.
 type spot struct {
 	sender, provider, domain, host string
 	spotKey
@@ -101,7 +103,7 @@ type why struct {
 	reason, code   string
 	nReason, nCode int32
 	number         int32
-	sum            int64 // room for sums, 0
+	sum            int64 // used by findCause, which leaves it 0
 }
 
 // leaf counts the recipients of a place.
@@ -110,7 +112,7 @@ type leaf struct {
 	state       registry.State // of the last one
 	n           int64
 	first, last int64       // microseconds since 1970
-	hours       []hourCount // none twice
+	hours       []hourCount // each hour once
 	lastID      int64
 }
 
@@ -118,7 +120,7 @@ type leaf struct {
 // as recipients, so that each has a short list instead of a map.
 type hourCount struct{ hour, n int64 }
 
-// countHour counts a recipient. Most come by time, so the last hours are tried
+// countHour counts a recipient. Most come in order of time, so it tries the last hours
 // first.
 func (l *leaf) countHour(hour int64) {
 	for i := range slices.Backward(l.hours) {
@@ -130,7 +132,7 @@ func (l *leaf) countHour(hour int64) {
 	l.hours = append(l.hours, hourCount{hour, 1})
 }
 
-// one is a recipient of a list.
+// one is a single recipient, for the tables that name recipients.
 type one struct {
 	*leaf
 	id int64
@@ -182,8 +184,8 @@ func (t *trouble) add(r *store.Affected, end time.Time) {
 	t.list(r, one{l, r.ID, at})
 }
 
-// moveTo continues with the recipients of another destination. What distinguishes two may
-// be no matter of a spot.
+// moveTo continues with the recipients of another destination. Two destinations may be
+// at the same spot, which has fewer fields.
 func (t *trouble) moveTo(to *store.Destination) {
 	k := spotKey{
 		nHost:     t.names.numberOf(to.Names[0], to.Host),
@@ -219,7 +221,8 @@ func (t *trouble) leafHere(y *why, ended bool) *leaf {
 	return *l
 }
 
-// room returns an element of a list, which is made anew when it is used up.
+// room returns an element of a list that was allocated in advance, and allocates
+// another list when it is used up.
 func room[T any](list *[]T) *T {
 	if len(*list) == 0 {
 		*list = make([]T, 256)
@@ -229,7 +232,7 @@ func room[T any](list *[]T) *T {
 	return v
 }
 
-// index returns the place of what is or is not in a pair.
+// index returns 1 for true and 0 for false, to select from a pair.
 func index(b bool) int {
 	if b {
 		return 1
@@ -265,13 +268,13 @@ func (t *trouble) newWhy(reason, code string) *why {
 	return y
 }
 
-// inTrouble reports whether a recipient failed or waits: what came in a moment
-// ago and has not been tried does neither.
+// inTrouble reports whether a recipient failed or waits. Mail that came in less than
+// untilLate ago and has not been tried does neither.
 func inTrouble(r *store.Affected, end time.Time) bool {
 	return r.State != registry.StatePending || r.Tried || end.Sub(r.FirstSeen) >= untilLate
 }
 
-// list remembers the recipient itself.
+// list keeps the recipient itself, for the tables that name recipients.
 func (t *trouble) list(r *store.Affected, o one) {
 	switch {
 	case o.ended:
@@ -307,8 +310,8 @@ func oldest(list []one) []one {
 	return list[:min(len(list), maxOnes)]
 }
 
-// first returns the n first elements in some order, themselves in no order: it is
-// a quicksort that leaves alone what does not matter.
+// first returns the n elements that sort first, in no order: a quicksort that skips the
+// parts that do not matter.
 func first[T any](list []T, n int, compare func(a, b T) int) []T {
 	for from, to := 0, len(list); to-from > 1; {
 		pivot, i, j := list[(from+to)/2], from, to-1
@@ -350,7 +353,7 @@ func reasonOf(r *store.Affected) string {
 	return ""
 }
 
-// dimension returns where a place stands in a dimension.
+// dimension returns the value of a place in a dimension.
 func (p *place) dimension(d store.Dimension) string {
 	switch d {
 	case store.BySender:
@@ -390,8 +393,8 @@ func (p *pile) add(l *leaf) {
 
 func (p *pile) all() int64 { return p.failed + p.waiting }
 
-// piles sorts leaves by a property: the pile with the most trouble first, ties
-// by name.
+// piles groups leaves by a property: the pile with the most trouble first, ties by
+// name.
 func piles(leaves []*leaf, by func(*leaf) string) []*pile {
 	n := names{numbers: map[string]int32{}}
 	numbers := make([]int32, len(leaves))
@@ -411,7 +414,7 @@ func (t *trouble) allBy(d store.Dimension) []*pile {
 	return list
 }
 
-// pilesBy does the same as piles by a dimension.
+// pilesBy groups leaves by a dimension, in the order of piles.
 func (t *trouble) pilesBy(leaves []*leaf, d store.Dimension) []*pile {
 	number := numberIn(d)
 	if number == nil {
@@ -424,8 +427,8 @@ func (t *trouble) pilesBy(leaves []*leaf, d store.Dimension) []*pile {
 	return pileUp(leaves, numbers, t.names.list)
 }
 
-// numberIn returns the function for the number of the name of a place in a dimension,
-// nil for one whose names have none.
+// numberIn returns the function that returns the number of a leaf's name in a
+// dimension, nil for a dimension whose names are not numbered.
 func numberIn(d store.Dimension) func(*leaf) int32 {
 	switch d {
 	case store.BySender:
@@ -444,7 +447,7 @@ func numberIn(d store.Dimension) func(*leaf) int32 {
 	return nil
 }
 
-// pileUp sorts leaves by numbers of names.
+// pileUp groups leaves by the numbers of their names.
 func pileUp(leaves []*leaf, numbers []int32, names []string) (list []*pile) {
 	sizes := make([]int32, len(names))
 	for _, n := range numbers {
@@ -466,8 +469,7 @@ func pileUp(leaves []*leaf, numbers []int32, names []string) (list []*pile) {
 	return list
 }
 
-// compareLeaves puts the leaf with the most recipients first, ties by what they
-// are.
+// compareLeaves puts the leaf with the most recipients first, ties by their texts.
 func compareLeaves(a, b *leaf) int {
 	if a.n != b.n {
 		return cmp.Compare(b.n, a.n)
@@ -491,9 +493,9 @@ func compareBool(a, b bool) int {
 	return 1
 }
 
-// cause returns the leaf that stands for a pile: of the most frequent reason of
-// those that failed, or, where none did, of those that wait, and there of the most
-// frequent code the largest.
+// cause returns the leaf that stands for a pile. Of the recipients that failed or, when
+// none did, of those that wait, it selects the most frequent reason, then the most
+// frequent code, then the largest leaf.
 func (p *pile) cause() *leaf {
 	if p.stands == nil {
 		p.stands = p.findCause()
@@ -533,7 +535,7 @@ func (p *pile) findCause() (largest *leaf) {
 	return largest
 }
 
-// mostFrequent returns the name with the greatest number, of several the first.
+// mostFrequent returns the name with the greatest number; of several the first by name.
 func mostFrequent(n map[string]int64) (best string) {
 	most := int64(-1)
 	for name, n := range n {
@@ -544,7 +546,7 @@ func mostFrequent(n map[string]int64) (best string) {
 	return best
 }
 
-// span returns when the trouble of a pile was seen first and last.
+// span returns when the trouble of a pile was first and last seen.
 func (p *pile) span() (first, last time.Time) {
 	if len(p.leaves) == 0 {
 		return first, last

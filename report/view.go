@@ -5,11 +5,10 @@ import (
 	"mailfail/templates"
 )
 
-// View is a report as data: what it says, in order. Renderers decide how it
-// looks.
+// View is a report as data: its statements, in order. Renderers decide how it looks.
 type View struct {
 	Subject  string         // the verdict in one line, for the subject of a mail
-	Title    templates.Text // who and when
+	Title    templates.Text // hosts and time
 	Verdict  templates.Text // the verdict in a sentence
 	Only     templates.Text // what a filter lets through
 	Notes    []templates.Text
@@ -18,7 +17,7 @@ type View struct {
 	Alarm    bool // there are problems, or a part of the time was not read
 }
 
-// Section is a part of a report under a heading. What is empty is left out.
+// Section is a part of a report under a heading. Renderers leave out empty fields.
 type Section struct {
 	ID       string // the same in every report: problems, figures, reasons, …
 	Title    string
@@ -26,8 +25,8 @@ type Section struct {
 	Problems []Problem
 	Chart    *Chart
 	Table    *Table
-	More     templates.Text // below
-	See      string         // a command behind More
+	More     templates.Text // below the table
+	See      string         // a command, after More
 }
 
 // Problem is something to act on.
@@ -51,8 +50,8 @@ type Table struct {
 type Column struct {
 	Title  string
 	Number bool // right-aligned
-	Flex   bool // may go on below where there is not enough room
-	Name   bool // may be cut in its middle where that is not enough
+	Flex   bool // may wrap when there is not enough room
+	Name   bool // may be cut in its middle when wrapping is not enough
 }
 
 // Row is a row of a Table.
@@ -60,7 +59,7 @@ type Row struct {
 	Cells  []templates.Text
 	Below  []templates.Text // lines below the row
 	Quote  []registry.Foreign
-	Indent bool // a part of the row above
+	Indent bool // it is a part of the row above
 }
 
 // Chart is a series of numbers over time, in equal steps.

@@ -12,18 +12,18 @@ import (
 	"mailfail/templates"
 )
 
-// ByVolume asks for how much mail there was: messages and bytes over the time, who sent
-// them, how long deliveries took, TLS and logins. It stands alone: most of it is added
-// up by host only.
+// ByVolume asks for the volume of mail: messages and bytes over the time, senders, the
+// time deliveries took, TLS and logins. It cannot be combined with dimensions: the
+// store adds most of it up by host only.
 const ByVolume store.Dimension = "volume"
 
-// Sender is a domain that messages came from, or an address, and what it sent.
+// Sender is a domain or an address that messages came from, and how much it sent.
 type Sender struct {
 	Name                        registry.Foreign
 	Messages, Recipients, Bytes int64
 }
 
-// volume reads what was added up, where the report is about all mail of some hosts.
+// volume reads the hourly sums, when the report is about all mail of some hosts.
 func (r *Report) volume(ctx context.Context, q store.Reader) (err error) {
 	other := r.Filter
 	other.Hosts = nil
@@ -66,7 +66,8 @@ func sortSenders(list []Sender) {
 	})
 }
 
-// volumeValues is how many values a measure may have. A damaged database may have others.
+// volumeValues is how many values a measure may have. The report ignores others, which
+// a damaged database may contain.
 const volumeValues = 16
 
 // measured adds up a measure: by value, and as a whole.
@@ -80,7 +81,7 @@ func (r *Report) measured(m store.Measure) (by [volumeValues]store.Volume, all s
 	return by, all
 }
 
-// delayNames are the names of the values of a delay.
+// delayName returns the name of a value of a delay.
 func delayName(value int64) string {
 	switch n := int64(len(store.DelaySteps)); {
 	case value == 0:
@@ -91,7 +92,7 @@ func delayName(value int64) string {
 	return "under " + stepText(store.DelaySteps[value-1])
 }
 
-// stepText is a time that is one or several whole units.
+// stepText formats a duration in its largest unit. It must be a whole number of them.
 func stepText(d time.Duration) string {
 	switch {
 	case d >= 24*time.Hour:
@@ -104,8 +105,8 @@ func stepText(d time.Duration) string {
 	return fmt.Sprintf("%d s", d/time.Second)
 }
 
-// within returns the name of the step below which a share of the deliveries is, of those
-// whose delay is known; "" for none.
+// within returns the name of the step within which percent of the deliveries with a
+// known delay were made; "" when none is known.
 func within(by *[volumeValues]store.Volume, percent int64) string {
 	var known, n int64
 	for _, v := range by[1:] {
@@ -122,8 +123,8 @@ func within(by *[volumeValues]store.Volume, percent int64) string {
 	return ""
 }
 
-// delayRow is the figure of how long deliveries elsewhere took, or those here where
-// there are no others.
+// delayRow returns the figure of how long outgoing deliveries took, or local ones when
+// there are no outgoing ones.
 func (c *composer) delayRow(periods int) (row Row, ok bool) {
 	where := ""
 	by, all := c.measured(store.DeliveredOut)
@@ -141,7 +142,7 @@ func (c *composer) delayRow(periods int) (row Row, ok bool) {
 	return row, true
 }
 
-// roundDelay is a time with as many digits as matter.
+// roundDelay formats a duration with as many digits as matter.
 func roundDelay(d time.Duration) string {
 	switch {
 	case d < 10*time.Second:
@@ -154,7 +155,7 @@ func roundDelay(d time.Duration) string {
 	return fmt.Sprintf("%.0f h", d.Hours())
 }
 
-// volumes are the tables by volume.
+// volumes returns the tables by volume.
 func (c *composer) volumes() []Section {
 	if c.isBy(BySenderAddress) {
 		return []Section{c.senderTable(string(BySenderAddress), "Senders, by address", "Address",
@@ -168,7 +169,7 @@ func (c *composer) volumes() []Section {
 		c.tls(), c.logins()}
 }
 
-// volumeTable is what was accepted and delivered over the time.
+// volumeTable returns the table of accepted and delivered mail over the time.
 func (c *composer) volumeTable() Section {
 	s := Section{ID: string(ByVolume), Title: "Volume, accepted and delivered"}
 	t := &Table{Columns: []Column{{Title: "Time"}, {Title: "Accepted", Number: true},
@@ -214,7 +215,7 @@ func (c *composer) volumeTable() Section {
 	return s
 }
 
-// senderTable is what senders sent.
+// senderTable returns the table of senders and how much they sent.
 func (c *composer) senderTable(id, title, column string, senders []Sender) Section {
 	s := Section{ID: id, Title: title}
 	t := &Table{Columns: []Column{{Title: column, Name: true}, {Title: "Messages", Number: true},
@@ -249,7 +250,7 @@ func (c *composer) delays() Section {
 	return s
 }
 
-// tls counts what was encrypted.
+// tls returns the section about encrypted and plain connections.
 func (c *composer) tls() Section {
 	s := Section{ID: "tls", Title: "TLS"}
 	received, allReceived := c.measured(store.TLSReceived)
@@ -279,7 +280,7 @@ func tlsName(value int64) string {
 	return "TLS " + store.TLSVersions[value-1]
 }
 
-// logins counts who logged in to submit mail, and who failed to.
+// logins returns the section about logins to submit mail, and failed ones.
 func (c *composer) logins() Section {
 	s := Section{ID: "logins", Title: "Logins (SASL)"}
 	by, all := c.measured(store.Logins)
@@ -295,14 +296,14 @@ func (c *composer) logins() Section {
 	return s
 }
 
-// measureNames are the names of measures in JSON and CSV.
+// measureNames maps measures to their names in JSON and CSV.
 var measureNames = map[store.Measure]string{
 	store.AcceptedMail: "accepted", store.DeliveredOut: "delivered-outgoing",
 	store.DeliveredLocal: "delivered-local",
 	store.TLSReceived:    "tls-received", store.TLSSent: "tls-sent", store.Logins: "logins",
 }
 
-// valueName is the name of a value of a measure in JSON and CSV.
+// valueName returns the name of a measure's value in JSON and CSV.
 func valueName(m store.Measure, value int64) string {
 	switch m {
 	case store.DeliveredOut, store.DeliveredLocal:
@@ -318,7 +319,7 @@ func valueName(m store.Measure, value int64) string {
 	return ""
 }
 
-// csvVolumes writes what was added up, by hour.
+// csvVolumes writes the hourly sums.
 func (r *Report) csvVolumes(c *csvWriter, n int) {
 	c.row("time", "measure", "value", "count", "bytes", "seconds")
 	for _, v := range top(r.Volumes, n) {
@@ -334,10 +335,10 @@ func csvSenders(c *csvWriter, senders []Sender, n int) {
 	}
 }
 
-// jsonVolume is what was added up over the time of the report: of a measure, by value.
+// jsonVolume is the sum of a measure over the time of the report, by value.
 type jsonVolume struct {
 	Measure string  `json:"measure"`
-	Value   string  `json:"value"` // "" there is only one
+	Value   string  `json:"value"` // "" when the measure has only one
 	Count   int64   `json:"count"`
 	Bytes   int64   `json:"bytes"`
 	Seconds float64 `json:"seconds"`

@@ -99,7 +99,7 @@ func parseSpan(s string) (time.Duration, bool) {
 	return time.Duration(n) * units[s[len(s)-1]], err == nil
 }
 
-// formatWindow says in words which time a report is about.
+// formatWindow returns the time that a report covers, in words.
 func formatWindow(w store.Window, first, last time.Time, loc *time.Location) string {
 	since, until := w.Since, w.Until
 	var all string
@@ -135,7 +135,7 @@ func firstGiven(a, b time.Time) time.Time {
 	return a
 }
 
-// zoneName names the zone at t, for those who read times.
+// zoneName returns the name of the zone at t, or its offset when it has no name.
 func zoneName(t time.Time, loc *time.Location) string {
 	name, _ := t.In(loc).Zone()
 	if name == "" || name[0] == '+' || name[0] == '-' {

@@ -14,7 +14,7 @@ var cells = &runewidth.Condition{StrictEmojiNeutral: true}
 // Width returns how many cells of a terminal s takes.
 func Width(s string) int { return cells.StringWidth(s) }
 
-// Fit cuts s to a width, with "..." where something is missing.
+// Fit cuts s to a width, with "..." in the place of the rest.
 func Fit(s string, width int) string {
 	if cells.StringWidth(s) <= width {
 		return s
@@ -111,8 +111,7 @@ func Size(n int64) string {
 	return fmt.Sprintf("%.1f %s", v, units[unit])
 }
 
-// Percent formats a share. What is not all is never 100%, and what is not
-// nothing never 0%.
+// Percent formats a share. Only the whole is 100%, and only nothing is 0%.
 func Percent(n, of int64) string {
 	if of == 0 {
 		return "-"
@@ -154,7 +153,7 @@ type Table struct {
 type Column struct {
 	Title string
 	Right bool // numbers
-	Flex  bool // gives way when there is not enough room: goes on in the line below
+	Flex  bool // gives way when there is not enough room: wraps into the line below
 	Name  bool // gives way after those, and is cut in its middle
 }
 
@@ -166,8 +165,8 @@ type TableRow struct {
 
 const (
 	columnGap = 2
-	goodFlex  = 22 // what a column that gives way keeps while another has more
-	goodName  = 32 // the same of names, which people copy
+	goodFlex  = 22 // width that such a column keeps while another is wider
+	goodName  = 32 // the same for names, which people copy
 	minFlex   = 12
 )
 
@@ -221,7 +220,7 @@ func (t *Table) widths(width int) []int {
 	return widths
 }
 
-// shrink makes the widest of some columns narrower until the table fits.
+// shrink narrows the widest of some columns until the table fits.
 func (t *Table) shrink(widths []int, total, width, least int, may func(*Column) bool) int {
 	for ; total > width; total-- {
 		widest := -1
@@ -238,7 +237,7 @@ func (t *Table) shrink(widths []int, total, width, least int, may func(*Column) 
 	return total
 }
 
-// row writes cells: those that have to go on below take several lines.
+// row writes cells; cells that have to wrap take several lines.
 func (t *Table) row(b *strings.Builder, widths []int, row []string) {
 	lines, most := make([][]string, len(row)), 1
 	for i, s := range row {
@@ -291,8 +290,8 @@ func (t *Table) line(b *strings.Builder, widths []int, cell func(int) string) {
 	b.WriteString(strings.TrimRight(line.String(), " "))
 }
 
-// Spark draws numbers as a line of characters, the highest of them full; "" for
-// nothing but zeros. Plain letters survive every mail program and font.
+// Spark draws numbers as a line of characters, the highest of them full; "" when all
+// are zero. Every mail program and font shows plain letters.
 func Spark(values []int64) string {
 	var most int64
 	for _, v := range values {

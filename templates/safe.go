@@ -1,6 +1,5 @@
-// Package templates holds the text and HTML templates of reports, and what
-// every output needs: how the text of strangers is shown, and how text is laid
-// out.
+// Package templates holds the text and HTML templates of reports, and the functions
+// that every output needs: they show text of strangers, and lay out text.
 package templates
 
 import (
@@ -44,10 +43,10 @@ func longestRun(s string, c byte) (longest int) {
 	return longest
 }
 
-// CSV returns the text of strangers as a cell that no spreadsheet takes for a
-// formula: an apostrophe stands before what begins like one. Spreadsheets of
-// many countries split at semicolons whatever the quotes say, so the same holds
-// behind each semicolon.
+// CSV returns the text of strangers as a cell that a spreadsheet does not take for a
+// formula: it puts an apostrophe before text that begins like one. Spreadsheets of many
+// countries split at semicolons in spite of the quotes, so it does the same after each
+// semicolon.
 func CSV[S ~string](s S) string {
 	parts := strings.Split(Printable(s), ";")
 	for i, p := range parts {
@@ -59,11 +58,11 @@ func CSV[S ~string](s S) string {
 	return strings.Join(parts, ";")
 }
 
-// formula holds the characters that a formula begins with, also as wide ones.
+// formula holds the characters that begin a formula, also the wide forms.
 const formula = "=+-@\uff1d\uff0b\uff0d\uff20"
 
-// WriteJSON writes v and a newline. Text of strangers is shown as
-// registry.Foreign is, also where it is a plain string.
+// WriteJSON writes v and a newline. It escapes text of strangers as registry.Foreign
+// does, also in a plain string.
 func WriteJSON(w io.Writer, v any, indent string) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

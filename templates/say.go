@@ -8,8 +8,8 @@ import (
 	"mailfail/registry"
 )
 
-// Text is a line of a report: own words, with text of strangers between them.
-// A renderer writes each part in its own way.
+// Text is a line of a report: mailfail's own words, with text of strangers between
+// them. A renderer writes each part in its own way.
 type Text []Part
 
 // Part is a piece of a Text: own words, or text of strangers.
@@ -37,12 +37,11 @@ func Name[S ~string](s S) Text {
 // Number returns a number as a Text, with commas between thousands.
 func Number(n int64) Text { return Words(Count(n)) }
 
-// Bytes is a number of bytes.
+// Bytes returns a number of bytes as a Text.
 func Bytes(n int64) Text { return Words(Size(n)) }
 
-// Say fills in the %v of a format: a registry.Foreign becomes a part of its
-// own, an integer is written as Count writes it, a Text is inserted, and
-// anything else is own words.
+// Say fills in the %v of a format: a registry.Foreign becomes a separate part, Count
+// formats an integer, a Text is inserted, and anything else counts as own words.
 func Say(format string, args ...any) Text {
 	var t Text
 	for i, words := range strings.Split(format, "%v") {
@@ -101,12 +100,12 @@ func (t Text) Markdown() string {
 	return b.String()
 }
 
-// markdownWords escapes what own words may contain: names of filters, and the
+// markdownWords escapes the special characters in own words: names of filters, and
 // placeholders of commands.
 var markdownWords = strings.NewReplacer(`|`, `\|`, `*`, `\*`, `<`, `&lt;`, `_`, `\_`, "`", "\\`", `[`, `\[`)
 
-// HTML returns the text as HTML. What strangers wrote cannot change the
-// direction of the line around it.
+// HTML returns the text as HTML. Text of strangers cannot change the direction of the
+// line around it.
 func (t Text) HTML() template.HTML {
 	var b strings.Builder
 	for _, p := range t {

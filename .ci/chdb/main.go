@@ -1,6 +1,6 @@
-// Chdb answers HTTP requests as a ClickHouse server does, by the library of a
-// current version (libchdb): what the tests ask of an old server they ask of it too.
-// It knows no users, no TLS and no cluster.
+// Chdb answers HTTP requests as a ClickHouse server does, with the library of a current
+// version (libchdb), so that the tests can put the same questions to a current and an
+// old server. It does not support users, TLS or a cluster.
 //
 //	go run ./.ci/chdb LIBRARY ADDRESS DIRECTORY
 package main
@@ -49,7 +49,7 @@ func main() {
 	log.Fatal(http.ListenAndServe(os.Args[2], s))
 }
 
-// server runs one query at a time, as the library has one session.
+// server runs one query at a time, because the library has one session.
 type server struct {
 	mu                                    sync.Mutex
 	conn                                  unsafe.Pointer
@@ -86,7 +86,7 @@ func open(library, dir string) (*server, error) {
 	return s, nil
 }
 
-// run runs a query and returns what it answers.
+// run runs a query and returns the answer.
 func (s *server) run(query string) (answer []byte, complaint string) {
 	q, format := C.CString(query), C.CString("TabSeparated")
 	defer C.free(unsafe.Pointer(q))
@@ -126,7 +126,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	answer, complaint := s.run(query)
 	if complaint != "" {
-		// A server begins with the code.
+		// The message of a server begins with the code.
 		if i := strings.Index(complaint, "Code: "); i > 0 {
 			complaint = complaint[i:]
 		}

@@ -1,5 +1,5 @@
-// Loggen writes a made-up Postfix log to standard output, to try things out on
-// logs of any size, and what is to be found in it to standard error.
+// Loggen writes a made-up Postfix log to standard output, for tests with logs of any
+// size, and the incidents in it to standard error.
 package main
 
 import (

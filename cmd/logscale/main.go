@@ -1,6 +1,6 @@
 // Logscale writes a log several times over, as if more mail of the same kind had
-// gone on: each copy comes after the one before, and has queue ids, addresses and
-// domains of its own. It makes logs of any size out of a small real one.
+// followed: each copy comes after the one before, and has its own queue ids, addresses
+// and domains. It makes logs of any size out of a small real one.
 //
 //	logscale -copies 200 mail.log > large.log
 package main

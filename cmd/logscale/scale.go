@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// kind says what of a line differs from copy to copy.
+// kind is how a part of a line differs from copy to copy.
 type kind uint8
 
 const (
@@ -20,7 +20,7 @@ const (
 	domain      // the registrable part of a name under .test
 )
 
-// part is a piece of the log.
+// part is a piece of the log, with the same kind throughout.
 type part struct {
 	kind kind
 	text []byte
@@ -28,13 +28,13 @@ type part struct {
 	form string    // its layout
 }
 
-// log is a log in parts, in their order.
+// log is a log as its parts, in order.
 type log struct {
 	parts []part
 	span  time.Duration // from its first line to the first of the next copy
 }
 
-// layouts are the times at the beginning of a line.
+// layouts are the forms of the time at the beginning of a line.
 var layouts = []string{
 	"Jan _2 15:04:05",
 	"2006-01-02 15:04:05.000",
@@ -48,7 +48,7 @@ var pieces = regexp.MustCompile(
 	`\b[0-9A-F]{10,12}\b|\b[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{15}\b|\b[0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4}\b` +
 		`|[0-9A-Za-z._+=-]+@|[0-9a-z-]+\.test\b`)
 
-// parse takes a log apart.
+// parse splits a log into parts.
 func parse(content []byte) *log {
 	l := &log{}
 	var first, last time.Time
@@ -97,8 +97,8 @@ func (l *log) split(rest []byte) {
 	l.parts = append(l.parts, part{text: rest[end:]})
 }
 
-// write writes the nth copy. The first is the log itself, as far as the names of
-// domains allow.
+// write writes the nth copy. Copy 0 differs from the log only in its local parts
+// and domains.
 func (l *log) write(w io.Writer, n, domains int) error {
 	r := rand.New(rand.NewPCG(uint64(n), 7))
 	zipf := rand.NewZipf(r, 1.2, 4, uint64(max(domains, 1)-1))
@@ -127,9 +127,9 @@ func (l *log) write(w io.Writer, n, domains int) error {
 	return err
 }
 
-// appendID appends the id that stands for id in the nth copy and looks like it: n is
-// added to its first five digits (Postfix's short ids, where the inode follows), to
-// all of a long one, or to what is before the first dash of one of Exim's.
+// appendID appends the id that replaces id in the nth copy, in the same form: it adds n
+// to the first five digits (Postfix's short ids, where the inode follows), to all
+// digits of a long id, or to the digits before the first dash of an Exim id.
 func appendID(b, id []byte, n int) []byte {
 	const hex, base62 = "0123456789ABCDEF", "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	digits, end := hex, len(id)

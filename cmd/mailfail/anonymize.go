@@ -15,7 +15,7 @@ import (
 	"mailfail/store/anonymous"
 )
 
-// addAnonymize adds the flag of commands whose output may be shown to others.
+// addAnonymize adds --anonymize, for commands whose output users may show to others.
 func addAnonymize(flags *pflag.FlagSet, value *string) {
 	flags.StringVar(value, "anonymize", "",
 		"pseudonyms for persons: before the @ of addresses, accounts, in replies; \"all\": for domains "+
@@ -23,9 +23,10 @@ func addAnonymize(flags *pflag.FlagSet, value *string) {
 	flags.Lookup("anonymize").NoOptDefVal = "persons"
 }
 
-// anonymizer returns what a value of --anonymize asks for, nil for nothing. The key
-// lies beside the database, so that the same person has the same pseudonym in every
-// report; without a database, or where it cannot be made, it is made up for once.
+// anonymizer returns the pseudonyms for a value of --anonymize, nil for "". The key is
+// stored beside the database, so that the same person has the same pseudonym in every
+// report; without a database, or when the key cannot be stored, it is valid for this
+// run only.
 func anonymizer(value, path string) (*anonymous.Names, error) {
 	switch value {
 	case "":
@@ -47,7 +48,8 @@ func anonymizer(value, path string) (*anonymous.Names, error) {
 	return anonymous.NewNames(key, value == "all"), nil
 }
 
-// keyBeside returns the key in a file, which becomes fresh when there is none.
+// keyBeside returns the key in a file. When there is no file, it stores fresh as the
+// key.
 func keyBeside(path string, fresh []byte) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640) // as the database
 	if err == nil {
@@ -74,7 +76,7 @@ func keyBeside(path string, fresh []byte) ([]byte, error) {
 	return key, nil
 }
 
-// anonymized returns db, or what shows it with pseudonyms.
+// anonymized returns db, or a view of it with pseudonyms.
 func anonymized(db store.Database, names *anonymous.Names) store.Database {
 	if names == nil {
 		return db

@@ -102,7 +102,7 @@ func printCheck(cmd *cobra.Command, output *outputFlags, result *check.Result) e
 	return nil
 }
 
-// thresholds reads the limits.
+// thresholds reads the limits of the flags.
 func thresholds(warnings, criticals []string) (list []check.Threshold, err error) {
 	for _, given := range []struct {
 		flag  string

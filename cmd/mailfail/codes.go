@@ -82,7 +82,7 @@ func checkFilter(f explain.Filter) error {
 	return nil
 }
 
-// vendorNames lists those whose own codes the registry has.
+// vendorNames lists the vendors whose own codes the registry contains.
 func vendorNames() (names []string) {
 	for _, v := range registry.AllVendors() {
 		names = append(names, v.Name)

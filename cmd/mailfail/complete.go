@@ -15,16 +15,16 @@ import (
 	"mailfail/store/sqlite"
 )
 
-// completion returns the values that a flag may have and that begin with what
-// was typed.
+// completion returns the possible values of a flag. typed is the beginning that the
+// user typed.
 type completion func(cmd *cobra.Command, typed string) []string
 
-// completions are the flags whose values are known, by name.
+// completions maps the names of flags to their known values.
 func completions() map[string]completion {
 	fixed := func(values ...string) completion {
 		return func(*cobra.Command, string) []string { return values }
 	}
-	listed := func(list func() []string) completion { // when somebody asks
+	listed := func(list func() []string) completion { // only when it is needed
 		return func(*cobra.Command, string) []string { return list() }
 	}
 	return map[string]completion{
@@ -66,7 +66,7 @@ func completeFormats(cmd *cobra.Command, _ string) []string {
 	return strings.Split(list, ", ")
 }
 
-// completed is how many days of the database are looked at for names.
+// completed is how many days of the database are searched for names.
 const completed = 7
 
 // completeNames returns the names of the last days in the database, those with
@@ -107,8 +107,8 @@ func completeNames(of func(*store.Numbers) []store.Group) completion {
 	}
 }
 
-// completeProviders returns the providers in the database, then those that are known
-// by name: these need no database.
+// completeProviders returns the providers in the database, then those in the registry,
+// which need no database.
 func completeProviders(cmd *cobra.Command, typed string) []string {
 	seen := completeNames(func(n *store.Numbers) []store.Group { return n.Providers })(cmd, typed)
 	known := slices.DeleteFunc(registry.Providers(), func(name string) bool {
@@ -117,16 +117,16 @@ func completeProviders(cmd *cobra.Command, typed string) []string {
 	return append(seen, known...)
 }
 
-// isPlain reports whether a name has nothing in it that a shell, or the script
-// that completes for it, could take for more than text.
+// isPlain reports whether a name has only characters that a shell, and the completion
+// script, treat as plain text.
 func isPlain(name string) bool {
 	return name != "" && name[0] != '-' && !strings.ContainsFunc(name, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" .-_@", r)
 	})
 }
 
-// completeFlags lets the shell complete the values of the flags of a command and
-// of those below it.
+// completeFlags registers completion for the flags of a command and of the commands
+// below it.
 func completeFlags(cmd *cobra.Command) {
 	for _, below := range cmd.Commands() {
 		completeFlags(below)

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// systemConfig is the configuration that is read when no other is named.
+// systemConfig is the configuration that is read when --config is not given.
 const systemConfig = "/etc/mailfail/mailfail.conf"
 
 // setting is one line "key = value" of a configuration.
@@ -115,8 +115,8 @@ func ownSettings(all []setting, command string) (own []setting) {
 	return own
 }
 
-// topCommand returns the command below the root that cmd belongs to: "db" for
-// "mailfail db check". It has the section of the configuration.
+// topCommand returns the command below the root that cmd belongs to: "db" for "mailfail
+// db check". The configuration has a section for it.
 func topCommand(cmd *cobra.Command) *cobra.Command {
 	for cmd.HasParent() && cmd.Parent().HasParent() {
 		cmd = cmd.Parent()

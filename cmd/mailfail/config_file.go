@@ -16,8 +16,8 @@ import (
 )
 
 // loadConfig reads the configuration at path or, when path is "", the one of
-// the system, which need not exist. Keys and sections that no command knows are
-// errors.
+// the system, which need not exist. A key or a section that no command knows is
+// an error.
 func loadConfig(root *cobra.Command, path string) (shown string, settings []setting, err error) {
 	named := path != ""
 	if !named {
@@ -39,8 +39,8 @@ func loadConfig(root *cobra.Command, path string) (shown string, settings []sett
 	return shown, settings, nil
 }
 
-// keysOf returns the flags that may stand in the section of each command, and
-// under "" those of all commands.
+// keysOf returns the flags that each command's section may contain, and under "" those
+// of all commands.
 func keysOf(root *cobra.Command) map[string]map[string]bool {
 	keys := map[string]map[string]bool{"": {}}
 	var add func(cmd *cobra.Command, own map[string]bool)

@@ -21,7 +21,8 @@ import (
 	"mailfail/store/sqlite"
 )
 
-// databasePath is where the database of this host is unless --db says otherwise.
+// databasePath returns the path of this host's database: the flag, or else the default
+// place. The URL of a fleet's database is an error.
 func databasePath(flag string) (string, error) {
 	path, err := keptPath(flag)
 	if err == nil && clickhouse.IsURL(path) {
@@ -32,8 +33,8 @@ func databasePath(flag string) (string, error) {
 	return path, err
 }
 
-// keptPath is where the database is that commands read: the URL of a fleet's is one
-// too.
+// keptPath returns the path of the database that commands read, or the URL of a
+// fleet's.
 func keptPath(flag string) (string, error) {
 	const system = "/var/lib/mailfail/mailfail.db"
 	if path := cmp.Or(flag, os.Getenv("MAILFAIL_DB")); path == ":memory:" {
@@ -54,19 +55,19 @@ func keptPath(flag string) (string, error) {
 	return filepath.Join(home, ".local", "state", "mailfail", "mailfail.db"), nil
 }
 
-// answers is what a command that reads FILEs or the database looks at.
+// answers is the source of a command that reads FILEs or the database.
 type answers struct {
 	store.Database
 	closing io.Closer
 	names   *anonymous.Names // nil: persons are shown
-	files   []string         // that were read, behind the flags for it; nil: a database that is kept
-	named   string           // the database, where --db named it
-	lately  bool             // the usual logs, because there is no database
-	failed  error            // what the command has to end with after it has done the rest
+	files   []string         // that were read, after the flags for them; nil: a database that is kept
+	named   string           // the database, when --db named it
+	lately  bool             // the usual logs, because there is not a database yet
+	failed  error            // the error that the command returns after it has done the rest
 }
 
-// same are the words that make another command look at the same. A URL among them
-// holds no password: one that does is refused.
+// same returns the words that make another command read the same source. A URL among
+// them contains no password: one that does is refused.
 func (a *answers) same() []string {
 	if a.files == nil && a.named != "" {
 		return []string{"--db", a.named}
@@ -84,7 +85,7 @@ func (a *answers) pseudonym(address string) string {
 
 func (a *answers) Close() error { return a.closing.Close() }
 
-// newAnswers returns what db says, with pseudonyms if they are wanted.
+// newAnswers returns db as answers, with pseudonyms when they are wanted.
 func newAnswers(db kept, key string, logs *logFlags, n answers) (*answers, error) {
 	names, err := anonymizer(logs.anonymize, key)
 	if err != nil {
@@ -95,9 +96,9 @@ func newAnswers(db kept, key string, logs *logFlags, n answers) (*answers, error
 	return &n, nil
 }
 
-// openNumbers opens the database, or a temporary one with what is in the files.
-// Without files it reads what is piped in, else the database, and where there is
-// none, the logs of the last day in the usual places.
+// openNumbers opens the database, or a temporary one with the contents of the files.
+// Without files it reads standard input when something is piped in, else the database
+// and, when there is none, the logs of the last day in the usual places.
 func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFlags) (*answers, error) {
 	named := dbPath != "" && cmd.Flags().Changed("db")
 	if len(files) > 0 && named {
@@ -151,7 +152,7 @@ func readNumbers(cmd *cobra.Command, logs *logFlags, families []source.Family, f
 	}
 	res, unread, err := readLogs(cmd, db, logs, families)
 	if n.failed = worse(failed, unread); err == nil && n.failed != nil && !understood(res.Files) {
-		err = n.failed // what is wrong was said, and there is nothing else to say
+		err = n.failed // the errors were printed, and there are no results
 	}
 	if err != nil {
 		db.Close()

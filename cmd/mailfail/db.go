@@ -127,7 +127,7 @@ func lastPush(t time.Time) string {
 	return "all was at " + t.Local().Format("2006-01-02 15:04")
 }
 
-// writeSizes prints the files of the database, and what is in its tables.
+// writeSizes prints the sizes of the database's files and tables.
 func writeSizes(w io.Writer, path string, sizes []sqlite.Size) error {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if info, err := os.Stat(path + suffix); err == nil {

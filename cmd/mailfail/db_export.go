@@ -60,8 +60,8 @@ SQL reads (the views failures, recipients and rejections), or "mailfail events".
 	return cmd
 }
 
-// exportCounts writes the counts of a window. No person is in them; domains and hosts
-// are replaced if names says so, which may be nil.
+// exportCounts writes the counts of a window. They contain no persons; names, which may
+// be nil, replaces domains and hosts.
 func exportCounts(cmd *cobra.Command, db *sqlite.DB, names *anonymous.Names, w store.Window,
 	out io.Writer) error {
 	table := csv.NewWriter(out)

@@ -44,7 +44,7 @@ to be named then. A merge may be interrupted and done again.`,
 	}
 }
 
-// fileAnew files the failures of a database by the rules of this program.
+// fileAnew classifies the failures of a database again, by the rules of this program.
 func fileAnew(cmd *cobra.Command, db *sqlite.DB) error {
 	w, err := db.Writer()
 	if err != nil {

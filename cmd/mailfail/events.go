@@ -88,7 +88,7 @@ same "contact".`,
 	return cmd
 }
 
-// outcomeList returns the outcomes that are asked for.
+// outcomeList checks the outcomes that the flags name, and returns them.
 func outcomeList(names []string, rejections bool) ([]string, error) {
 	for _, name := range names {
 		if !slices.Contains(store.OutcomeNames, name) {

@@ -55,8 +55,8 @@ mail program saves it: as a file, or on standard input with "-".`,
 	return cmd
 }
 
-// answerOf explains the arguments: standard input, a file, or the words. What
-// reads as a code is one, even if a file has that name; ./550 is the file.
+// answerOf explains the arguments: standard input, a file, or the words. A word that
+// reads as a code is a code, even when a file has that name; ./550 is the file.
 func answerOf(cmd *cobra.Command, args []string, rulesPath string) (*explain.Answer, error) {
 	x := explain.Explainer{Rules: registry.DefaultRules()}
 	if rulesPath != "" {
@@ -79,8 +79,8 @@ func answerOf(cmd *cobra.Command, args []string, rulesPath string) (*explain.Ans
 	return x.Text(strings.Join(args, " ")), nil
 }
 
-// isFile reports whether a word names a file, or is meant to: then opening it
-// says what is wrong.
+// isFile reports whether a word names a file, or looks like the name of one: then
+// opening it gives the error.
 func isFile(word string) bool {
 	if info, err := os.Stat(word); err == nil {
 		return !info.IsDir()
@@ -92,9 +92,9 @@ func isFile(word string) bool {
 	return false
 }
 
-// collectLate puts the first collection of garbage off until there are some 24 MB: a
-// question about a code is answered before, a quarter sooner. From then on Go collects
-// as always, or as GOGC says.
+// collectLate delays the first garbage collection until the heap has some 24 MB. A
+// question about a code is answered before that, which makes it a quarter faster. From
+// then on Go collects as usual, or as GOGC sets it.
 func collectLate() {
 	if os.Getenv("GOGC") != "" {
 		return

@@ -24,7 +24,7 @@ type logFlags struct {
 	host      string
 	rules     string
 	keep      ingest.Keep             // of commands that write to the database
-	anonymize string                  // of commands that read
+	anonymize string                  // for commands that read
 	submitted func(*store.Submission) // receives who submits mail, while logs are read
 	quiet     bool
 	verbose   bool
@@ -42,7 +42,7 @@ func (f *logFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was found in each file")
 }
 
-// given returns the flags that say how logs are read, as they have to be given again.
+// given returns the flags for reading logs, for another command line.
 func (f *logFlags) given() (words []string) {
 	if f.format != "auto" {
 		words = append(words, "--log-format", f.format)
@@ -69,7 +69,7 @@ func formatList() string {
 	return s
 }
 
-// options turns the flags into what ingest wants to know.
+// options turns the flags into the options of ingest.
 func (f *logFlags) options() (ingest.Options, error) {
 	opt := ingest.Options{Format: f.format, Year: f.year, Host: f.host, Keep: f.keep}
 	known := f.format == "auto"
@@ -92,8 +92,8 @@ func (f *logFlags) options() (ingest.Options, error) {
 	return opt, nil
 }
 
-// loadRules returns the rules that failures are filed by. What is stored was
-// filed by the rules of the last run, and is filed anew when they change: one
+// loadRules returns the rules that classify failures. Stored failures were classified
+// by the rules of the last run, and are classified again when the rules change: one
 // database, one file of rules.
 func (f *logFlags) loadRules() (*registry.Rules, error) {
 	path := f.rules
@@ -129,7 +129,7 @@ func addNumbersFlags(cmd *cobra.Command, logs *logFlags, dbPath *string) {
 		"time zone of days and of the times shown (else the local one; --log-tz is that of logs)")
 }
 
-// outputFlags say in what form results are printed, and where.
+// outputFlags describe the form of the output, and where to write it.
 type outputFlags struct {
 	format  string
 	formats []string

@@ -37,14 +37,14 @@ func (f *follow) alertFlags() (rules []*alert.Rule, receivers []alert.Receiver, 
 	return rules, receivers, nil
 }
 
-// alerting watches for alerts until the returned function is called; tell is
-// called for each, checked every second.
+// alerting checks the rules every second until the returned function is called. It
+// calls tell for each alert, and checked after each check.
 func (f *follow) alerting(rules []*alert.Rule, receivers []alert.Receiver, tell func(alert.Alert),
 	checked func()) (stop func()) {
 	if len(rules) == 0 {
 		return func() {}
 	}
-	// Alerts that are being sent when the program ends get a little time.
+	// At the end of the program, alerts on their way get a little more time.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(f.cmd.Context()))
 	sender := alert.NewSender(ctx, receivers, f.warn)
 	f.watch = alert.NewWatch(rules, func(a alert.Alert) {

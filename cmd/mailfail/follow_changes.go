@@ -9,12 +9,12 @@ import (
 	"mailfail/store"
 )
 
-// investigateEvery is how often a followed database is investigated. On a large
-// site it is less often, so that it takes at most a fiftieth of the time.
+// investigateEvery is how often follow investigates the database. On a large site it
+// does so less often, so that it takes at most a fiftieth of the time.
 const investigateEvery = 5 * time.Minute
 
-// investigating calls found with the problems of the last 24 hours that go on,
-// from time to time until ctx ends.
+// investigating calls found, from time to time until ctx ends, with the problems of the
+// last 24 hours that still go on.
 func (f *follow) investigating(ctx context.Context, db store.Database, found func([]string)) {
 	for {
 		started := time.Now()
@@ -35,7 +35,7 @@ func (f *follow) investigating(ctx context.Context, db store.Database, found fun
 	}
 }
 
-// changes returns the titles of the problems that go on.
+// changes returns the titles of the problems that still go on.
 func (f *follow) changes(ctx context.Context, db store.Database) (titles []string, err error) {
 	now := f.now()
 	opt := investigate.Options{Window: store.Window{Since: now.Add(-24 * time.Hour)}, Filter: f.filter,

@@ -23,7 +23,7 @@ import (
 func (f *follow) lines(loop ingest.FollowOptions, look func(context.Context, ingest.FollowOptions) error,
 	format string, outcomes []string,
 	rules []*alert.Rule, receivers []alert.Receiver) error {
-	// Without this a closed pipe would kill the program amid a batch.
+	// Otherwise a closed pipe would kill the program within a batch.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, cancel := context.WithCancel(f.cmd.Context())
 	defer cancel()
@@ -90,7 +90,7 @@ func (f *follow) shown(e *store.Event) *store.Event {
 	return e
 }
 
-// public returns what may be shown of e, which may be nil.
+// public returns e with pseudonyms when they are wanted. e may be nil.
 func (f *follow) public(e *store.Event) *store.Event {
 	if e == nil || f.names == nil {
 		return e
@@ -101,14 +101,14 @@ func (f *follow) public(e *store.Event) *store.Event {
 }
 
 // sendLogs finds out whether failures of SMTP send logs are left out because of
-// tracking logs that nobody follows: those of another server, or of yesterday.
+// tracking logs that are not followed: those of another server, or of yesterday.
 type sendLogs struct {
-	since time.Time // when the first was left out, since there was one of a tracking log
-	said  bool      // or nobody wants to know
+	since time.Time // first failure left out since the last one of a tracking log
+	said  bool      // or the remark is not wanted
 }
 
-// see takes in a failure and reports whether it is time to say something: once, when
-// no tracking log had any failure for five minutes.
+// see takes in a failure and reports, once, whether a remark is due: when no tracking
+// log had a failure for five minutes.
 func (s *sendLogs) see(e *store.Event, leftOut bool, now time.Time) bool {
 	switch {
 	case s.said:

@@ -9,23 +9,22 @@ import (
 	"mailfail/store"
 )
 
-// narrowing keeps the counters of what passes a filter that was typed, when the
-// counters of the screen do not count by it. It counts every event once: new
-// counters begin with what the database holds, and what is read is either committed
-// then or counted later.
+// narrowing keeps the counters for a typed filter that the counters of the screen do
+// not count by. It counts every event once: new counters begin with the contents of the
+// database, and an event that was read is either committed by then or counted later.
 type narrowing struct {
 	f  *follow
 	db store.Database
 
-	batch sync.Mutex // held while events were seen that are not committed
-	held  bool       // by the goroutine that reads
+	batch sync.Mutex // held while there are counted events that are not committed
+	held  bool       // by the reading goroutine
 
-	stats  *live.Stats // nil: nobody has asked
+	stats  *live.Stats // nil: not asked for yet
 	filter store.Filter
 }
 
-// begin is called before an event is counted, and end once all of them are
-// committed, by the goroutine that reads.
+// begin is called before an event is counted, and end once all of them are committed,
+// by the reading goroutine.
 func (n *narrowing) begin() {
 	if !n.held {
 		n.batch.Lock()
@@ -47,7 +46,8 @@ func (n *narrowing) add(e *store.Event, now time.Time) {
 	}
 }
 
-// to returns counters of what passes a filter, instead of the last ones.
+// to returns counters of the events that pass a filter. It stops counting for the last
+// ones.
 func (n *narrowing) to(ctx context.Context, filter store.Filter) (*live.Stats, error) {
 	n.batch.Lock()
 	defer n.batch.Unlock()

@@ -17,7 +17,8 @@ import (
 	"mailfail/store/anonymous"
 )
 
-// follow is one run of the command.
+// follow is one run of the command. twice finds failures that another log reports too,
+// and alone reports when that other log is not followed.
 type follow struct {
 	cmd    *cobra.Command
 	flags  *followFlags
@@ -100,7 +101,7 @@ func (f *follow) run(args []string, logs *logFlags, filter *filterFlags, output 
 	return f.lines(loop, look, output.format, outcomes, rules, receivers)
 }
 
-// about takes what is said of a source.
+// about handles an error about a source.
 func (f *follow) about(err error) {
 	var skipped *source.SkippedError
 	if errors.As(err, &skipped) {
@@ -112,8 +113,7 @@ func (f *follow) about(err error) {
 	f.warn(err)
 }
 
-// followed returns what is to be followed: what is named, or the logs in the
-// usual places.
+// followed returns the logs to follow: the named ones, or those in the usual places.
 func followed(cmd *cobra.Command, args []string) ([]string, error) {
 	if len(args) > 0 {
 		return args, nil

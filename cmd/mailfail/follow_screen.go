@@ -19,10 +19,10 @@ import (
 	"mailfail/store"
 )
 
-// usualDays is how many days are looked at to know what is usual.
+// usualDays is how many earlier days define what is usual.
 const usualDays = 7
 
-// screen shows what happens on the terminal.
+// screen shows the live screen on the terminal.
 func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, ingest.FollowOptions) error,
 	db store.Database, stdin bool, output *outputFlags,
 	rules []*alert.Rule, receivers []alert.Receiver) error {
@@ -88,7 +88,7 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 		narrow.end()
 		status.Ended()
 		if err != nil || ctx.Err() != nil {
-			cancel() // there is nothing to look at any more
+			cancel() // there will be nothing new to show
 		}
 		followed <- err
 	}()
@@ -106,7 +106,7 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 	return err
 }
 
-// usual reads what is usual, as a whole and by provider.
+// usual returns the function that reads the usual numbers, as a whole and by provider.
 func (f *follow) usual(query store.Reader) func(context.Context, time.Time,
 	store.Filter) (screen.Usual, error) {
 	return func(ctx context.Context, at time.Time, filter store.Filter) (u screen.Usual, err error) {
@@ -118,8 +118,8 @@ func (f *follow) usual(query store.Reader) func(context.Context, time.Time,
 	}
 }
 
-// remember fills counters with the last hour of the database, so that the screen
-// of one who comes to look at an incident is not empty.
+// remember fills counters with the last hour of the database, so that the screen is not
+// empty for somebody who opens it during an incident.
 func (f *follow) remember(ctx context.Context, query store.Reader, filter store.Filter,
 	stats *live.Stats) error {
 	const newest = 100 // of each outcome
@@ -157,8 +157,8 @@ func (f *follow) look(output *outputFlags) screen.Look {
 	return screen.Look{Color: color, Unicode: utf8 && os.Getenv("TERM") != "linux"}
 }
 
-// both returns a filter that asks for what two filters ask for, as far as a
-// filter can: where both have a list, that of the second is what counts.
+// both returns a filter with the conditions of two filters. When both have a condition
+// on the same key, only the second counts.
 func both(a, b store.Filter) store.Filter {
 	for _, key := range live.FilterKeys {
 		if list := live.FilterList(&b, key); len(*list) == 0 {

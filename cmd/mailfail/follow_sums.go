@@ -16,15 +16,15 @@ import (
 	"mailfail/templates"
 )
 
-// sums is what was seen while the screen was shown. Only the goroutine that
-// reads writes it.
+// sums counts what was seen while the screen was shown. Only the reading goroutine
+// writes it.
 type sums struct {
 	began    time.Time
 	lines    int64
 	outcomes map[string]int64
 }
 
-// print says on one line what was seen, for when the screen is gone.
+// print writes the sums on one line, after the screen has closed.
 func (s *sums) print(w io.Writer, now time.Time) {
 	fmt.Fprintf(w,
 		"mailfail followed for %v: %s %s; %s delivered, %s deferred, %s failed attempts, %s rejected.\n",
@@ -35,7 +35,7 @@ func (s *sums) print(w io.Writer, now time.Time) {
 		templates.Count(s.outcomes["failed"]), templates.Count(s.outcomes["rejected"]))
 }
 
-// story reads what is known of the message of a failure.
+// story returns the function that reads the story of a failure's message.
 func (f *follow) story(query store.Reader) func(context.Context, *store.Event) ([]string, error) {
 	return func(ctx context.Context, e *store.Event) ([]string, error) {
 		t, err := report.NewTrace(ctx, query, e.Message.Raw(), f.loc)
@@ -50,7 +50,7 @@ func (f *follow) story(query store.Reader) func(context.Context, *store.Event) (
 	}
 }
 
-// warnings keeps what cannot be printed while the screen is shown.
+// warnings keeps warnings that cannot be printed while the screen is shown.
 type warnings struct {
 	mu    sync.Mutex
 	list  []error

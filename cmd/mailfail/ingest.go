@@ -35,7 +35,7 @@ are read, with their rotated generations.`,
 				return err
 			}
 			if len(families) == 0 {
-				return failed // and no database is left behind
+				return failed // before a database is created
 			}
 			path, err := databasePath(dbPath)
 			if err != nil {
@@ -82,8 +82,7 @@ are read, with their rotated generations.`,
 	return cmd
 }
 
-// removeDatabase removes a database in which nothing is, with the files beside
-// it.
+// removeDatabase removes an empty database, with the files beside it.
 func removeDatabase(path string) {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		_ = os.Remove(path + suffix)

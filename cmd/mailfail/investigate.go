@@ -96,7 +96,7 @@ func writeInvestigation(cmd *cobra.Command, output *outputFlags, result *investi
 	})
 }
 
-// investigateOptions turns the flags into what is investigated.
+// investigateOptions turns the flags into the options of an investigation.
 func investigateOptions(logs *logFlags, window *windowFlags, filter *filterFlags,
 	baseline string) (opt investigate.Options, err error) {
 	if opt.Location, err = location("--tz", logs.zone); err != nil {

@@ -9,7 +9,7 @@ import (
 	"mailfail/report"
 )
 
-// keepFlags say for how long is kept what was read.
+// keepFlags are the flags for how long the data of logs is kept.
 type keepFlags struct{ rows, counts, delivered string }
 
 func (f *keepFlags) add(flags *pflag.FlagSet, delivered string) {

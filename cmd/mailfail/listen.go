@@ -63,7 +63,7 @@ func (f *serveFlags) listenAt() (net.Listener, error) {
 	return l, os.Chmod(path, 0o660)
 }
 
-// address returns where the pages are.
+// address returns the address of the pages.
 func (f *serveFlags) address(l net.Listener) string {
 	switch {
 	case strings.HasPrefix(f.listen, unixPrefix):
@@ -74,7 +74,7 @@ func (f *serveFlags) address(l net.Listener) string {
 	return "http://" + l.Addr().String() + "/"
 }
 
-// serve answers until the context ends, and with it what is being answered.
+// serve answers requests until the context ends. That also ends requests under way.
 func serve(ctx context.Context, handler http.Handler, l net.Listener) error {
 	server := &http.Server{
 		Handler:           handler,

@@ -16,8 +16,8 @@ import (
 	"mailfail/templates"
 )
 
-// findLogs returns the logs that are named, or those in the usual places.
-// failed is what the command has to end with when some could not be found.
+// findLogs returns the named logs, or those in the usual places. failed is the error
+// that the command returns at its end when some could not be found.
 func findLogs(cmd *cobra.Command, args []string, quiet bool) (families []source.Family, failed, err error) {
 	if len(args) == 0 {
 		families = source.Usual()
@@ -46,7 +46,7 @@ func findLogs(cmd *cobra.Command, args []string, quiet bool) (families []source.
 	return families, failed, nil
 }
 
-// worse returns the one of two ends of a command that says more.
+// worse returns b, or a when b is nil: the graver of two errors to end a command with.
 func worse(a, b error) error {
 	if b != nil {
 		return b
@@ -54,13 +54,12 @@ func worse(a, b error) error {
 	return a
 }
 
-// errSaid ends a command with exit code 1 when everything was said.
+// errSaid ends a command with exit code 1 when all errors have been printed.
 var errSaid = &exitError{code: 1}
 
-// readLogs reads the files into the database and says on standard error what
-// was wrong with them. The returned error ends the command; it is nil when only
-// single files were not read: then failed is what the command has to end with
-// after it has done the rest.
+// readLogs reads the files into the database, and prints on standard error what was
+// wrong with them. err ends the command. failed is set when only single files were not
+// read; the command returns it after it has done the rest.
 func readLogs(cmd *cobra.Command, db *sqlite.DB, flags *logFlags,
 	families []source.Family) (res ingest.Result, failed, err error) {
 	opt, err := flags.options()
@@ -71,7 +70,7 @@ func readLogs(cmd *cobra.Command, db *sqlite.DB, flags *logFlags,
 	if err != nil {
 		return res, nil, err
 	}
-	opt.Whole = db.Path() == "" // nobody comes back for the rest of a line
+	opt.Whole = db.Path() == "" // one run only: an unfinished last line will not be completed
 	bar := progressBar{w: cmd.ErrOrStderr()}
 	if !flags.quiet && isTerminal(cmd.ErrOrStderr()) {
 		opt.Progress = bar.reading
@@ -96,8 +95,9 @@ func readLogs(cmd *cobra.Command, db *sqlite.DB, flags *logFlags,
 	return res, failed, err
 }
 
-// refuse reports which of the named files are not logs. What else lies
-// in a directory is not worth a word, unless nothing in it is a log.
+// refuse prints which of the named files are not logs, and reports whether there were
+// any. It does not name other files in a directory, unless nothing in the directory is
+// a log.
 func refuse(cmd *cobra.Command, files []ingest.File, families []source.Family) (refused bool) {
 	given := map[string]bool{}
 	for _, family := range families {
@@ -131,7 +131,7 @@ func refuse(cmd *cobra.Command, files []ingest.File, families []source.Family) (
 	return refused
 }
 
-// describe says what was found in a file.
+// describe prints the counts of a file.
 func describe(w io.Writer, f *ingest.File) {
 	fmt.Fprintf(w, "%s: %d lines, %d understood, %d of no interest, %d not understood",
 		templates.Printable(f.Path),

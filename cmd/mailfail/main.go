@@ -1,9 +1,9 @@
-// Mailfail reads the logs of mail servers (Postfix, Exim, Exchange …) and says what
+// Mailfail reads the logs of mail servers (Postfix, Exim, Exchange …) and reports what
 // failed, why, and what changed.
 //
-// Exit codes: 0 done; 1 something could not be read or written (said on
-// standard error, the rest was done); 2 wrong usage; 3 nothing was understood
-// in a given file; 130 interrupted by SIGINT.
+// Exit codes: 0 done; 1 something could not be read or written (standard error names
+// it, the rest was done); 2 wrong usage; 3 nothing was understood in a given file; 130
+// interrupted by SIGINT.
 package main
 
 import (
@@ -42,17 +42,18 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return code
 }
 
-// unknown writes what kept a check from being made, in the format it was asked for.
+// unknown writes the error of a check that could not be made, in the format of the
+// check.
 func unknown(stdout io.Writer, cmd *cobra.Command, err error) int {
 	if f := cmd.Flags().Lookup("format"); f != nil && f.Value.String() == "json" {
-		_ = check.WriteUnknownJSON(stdout, err) // the exit code says it too
+		_ = check.WriteUnknownJSON(stdout, err) // the exit code reports it too
 	} else {
 		check.WriteUnknown(stdout, err)
 	}
 	return int(check.Unknown)
 }
 
-// interruptedCode is what shells expect of a program that SIGINT ended.
+// interruptedCode is the exit code that shells expect when SIGINT ended a program.
 const interruptedCode = 128 + int(syscall.SIGINT)
 
 // execute runs a command and returns its exit code.
@@ -94,8 +95,8 @@ func withHelp(cmd *cobra.Command, err error) error {
 	return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
 }
 
-// exitError ends the program with a code. Without an error nothing is printed:
-// all was said.
+// exitError ends the program with a code. Without an error nothing is printed: all
+// errors have been printed before.
 type exitError struct {
 	code int
 	error
@@ -124,11 +125,11 @@ func rootCommand() *cobra.Command {
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
 		switch cmd.Name() {
-		case "help": // of what is a command
+		case "help": // its arguments are commands
 			cmd.Args = func(cmd *cobra.Command, args []string) error {
 				return onlyCommands(cmd.Root(), args)
 			}
-		case "completion": // of what is a shell
+		case "completion": // its arguments are shells
 			cmd.Args, cmd.RunE = onlyCommands, func(cmd *cobra.Command, _ []string) error {
 				return cmd.Help()
 			}
@@ -146,12 +147,12 @@ func usageError(format string, args ...any) error {
 	return &exitError{usageCode, fmt.Errorf(format, args...)}
 }
 
-// warn says what could not be done; the rest goes on.
+// warn prints an error about a part that could not be done; the command goes on.
 func warn(cmd *cobra.Command, err error) {
 	complain(cmd.ErrOrStderr(), err)
 }
 
-// warner returns what warns of errors as they come.
+// warner returns a function that prints errors as they come.
 func warner(cmd *cobra.Command) func(error) { return func(err error) { warn(cmd, err) } }
 
 // complain prints an error. It may quote strangers: the name of a file, the

@@ -8,9 +8,9 @@ import (
 	"mailfail/store/sqlite"
 )
 
-// openDatabase opens the database at path to write to. It says so when that takes
-// its time: one of an older schema is brought up to date. On a terminal, say gets a note
-// when another process is waited for; in a run of a timer nobody needs it.
+// openDatabase opens the database at path for writing. When it has to update an older
+// schema, which may take long, it shows the progress. On a terminal, say gets a note
+// while another process has the database; a run of a timer does not need it.
 func openDatabase(cmd *cobra.Command, path string, say func(error)) (*sqlite.DB, error) {
 	const what = "bringing the database up to date"
 	bar := progressBar{w: cmd.ErrOrStderr()}

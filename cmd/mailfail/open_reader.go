@@ -15,8 +15,8 @@ type kept interface {
 	io.Closer
 }
 
-// openKept opens the database at a path, or that of a fleet by its URL. key is where
-// the key of pseudonyms belongs, "" for nowhere.
+// openKept opens the database at a path, or that of a fleet by its URL. key is the path
+// beside which the key of pseudonyms is stored, "" for none.
 func openKept(ctx context.Context, path string) (db kept, key string, err error) {
 	if !clickhouse.IsURL(path) {
 		db, err := sqlite.OpenReadOnly(path)

@@ -20,8 +20,8 @@ import (
 	"mailfail/templates"
 )
 
-// screen returns the width of the terminal that the output goes to, 0 when it
-// goes elsewhere, and whether it may be coloured.
+// screen returns the width of the terminal that the output goes to, 0 for another
+// output, and whether to use colour.
 func (f *outputFlags) screen(cmd *cobra.Command) (width int, color bool) {
 	out, ok := cmd.OutOrStdout().(*os.File)
 	if columns, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && columns > 0 {
@@ -36,8 +36,8 @@ func (f *outputFlags) screen(cmd *cobra.Command) (width int, color bool) {
 	return width, !f.noColor && os.Getenv("NO_COLOR") == ""
 }
 
-// write lets print write the results. A reader that has seen enough and closes
-// the pipe is not an error.
+// write calls print to write the results. It is not an error when the reader closes the
+// pipe early.
 func (f *outputFlags) write(cmd *cobra.Command, print func(io.Writer) error) error {
 	if f.path != "" {
 		return writeFile(f.path, print)
@@ -60,7 +60,7 @@ func writeFile(path string, print func(io.Writer) error) (err error) {
 	defer func() {
 		var failed *os.PathError
 		if errors.As(err, &failed) {
-			err = failed.Err // the name of the temporary file says nothing
+			err = failed.Err // the name of the temporary file does not help
 		}
 		if err != nil {
 			err = fmt.Errorf("write %s: %w", templates.Printable(path), err)
@@ -97,9 +97,8 @@ func writeFile(path string, print func(io.Writer) error) (err error) {
 	return nil
 }
 
-// createBeside creates the file that will replace the one at path. Runs that
-// were killed left theirs: those that nobody has written to for a day are
-// removed.
+// createBeside creates the file that will replace the one at path. It removes files
+// left by runs that were killed: those not written to for a day.
 func createBeside(path string) (*os.File, error) {
 	prefix := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".mailfail-")
 	left, _ := filepath.Glob(escapeGlob(prefix) + "*") // none is found: nothing to remove

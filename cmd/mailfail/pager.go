@@ -13,8 +13,8 @@ import (
 	"golang.org/x/term"
 )
 
-// writePaged is write, through a pager when the text is longer than the
-// terminal that it goes to.
+// writePaged writes like write, but through a pager when the text is longer than the
+// terminal.
 func (f *outputFlags) writePaged(cmd *cobra.Command, page bool, print func(io.Writer) error) error {
 	out, ok := cmd.OutOrStdout().(*os.File)
 	if !page || !ok || f.path != "" || !isTerminal(out) {
@@ -39,7 +39,7 @@ func (f *outputFlags) writePaged(cmd *cobra.Command, page bool, print func(io.Wr
 	return nil
 }
 
-// pagerCommand is what long texts are shown with, "" for nothing.
+// pagerCommand returns the command that shows long texts, "" for none.
 func pagerCommand() string {
 	for _, name := range []string{"MAILFAIL_PAGER", "PAGER"} {
 		if pager, set := os.LookupEnv(name); set {
@@ -55,7 +55,8 @@ func pagerCommand() string {
 	return ""
 }
 
-// lessOptions let less pass colours on and end at once when all fits.
+// lessOptions returns the variables that make less pass on colours, and end at once
+// when all fits.
 func lessOptions() []string {
 	if _, set := os.LookupEnv("LESS"); set {
 		return nil

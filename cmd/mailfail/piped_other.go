@@ -4,6 +4,6 @@ package main
 
 import "io"
 
-// isPiped reports whether something is piped in: on this system "-" has to be
-// named.
+// isPiped reports whether something is piped in. On this system the program cannot find
+// out, so users have to name "-".
 func isPiped(io.Reader) bool { return false }

@@ -11,10 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isPiped waits until something is piped in, or until the pipe is closed, and
-// reports whether there is anything to read. cron gives its jobs a pipe that is
-// closed. A socket, as ssh gives one, may stay silent for ever: it is not taken for a
-// pipe.
+// isPiped waits until something is piped in, or until the pipe is closed, and reports
+// whether there is anything to read. cron gives its jobs a closed pipe. A socket, as
+// ssh gives one, may stay silent for ever, so it does not count as a pipe.
 func isPiped(in io.Reader) bool {
 	f, ok := in.(*os.File)
 	if !ok {

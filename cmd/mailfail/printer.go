@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// printer collects what is printed and writes it in a goroutine of its own.
-// Nobody waits for a slow reader while the database is locked, but for when it
-// is so far behind that memory would be the price.
+// printer collects output and writes it in a separate goroutine, so that a slow reader
+// does not delay the program while the database is locked. Only when the reader is so
+// far behind that memory would grow does the program wait.
 type printer struct {
 	buf    bytes.Buffer
 	chunks chan []byte
@@ -50,14 +50,14 @@ func newPrinter(w io.Writer, failed func()) *printer {
 
 func (p *printer) Write(b []byte) (int, error) { return p.buf.Write(b) }
 
-// bound passes on what there is when it is much.
+// bound passes on the collected output when it is large.
 func (p *printer) bound(ctx context.Context) {
 	if p.buf.Len() >= maxChunk {
 		p.pass(ctx)
 	}
 }
 
-// pass passes on what there is to be written.
+// pass passes on the collected output for writing.
 func (p *printer) pass(ctx context.Context) {
 	if p.buf.Len() == 0 {
 		return
@@ -81,7 +81,7 @@ func (p *printer) pass(ctx context.Context) {
 	}
 }
 
-// close waits until all is written, but not for ever for one who does not read.
+// close waits until all is written, for a limited time when the reader does not read.
 func (p *printer) close() error {
 	close(p.chunks)
 	select {

@@ -11,7 +11,7 @@ import (
 	"mailfail/templates"
 )
 
-// progressBar shows how much of something is done, on one line.
+// progressBar shows on one line how much of something is done.
 type progressBar struct {
 	w     io.Writer
 	shown bool

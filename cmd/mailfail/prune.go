@@ -75,7 +75,7 @@ func wouldPrune(cmd *cobra.Command, path string, keep ingest.Keep) error {
 }
 
 func prune(cmd *cobra.Command, path string, keep ingest.Keep) error {
-	ro, err := sqlite.OpenReadOnly(path) // makes no database
+	ro, err := sqlite.OpenReadOnly(path) // does not create a database
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func prune(cmd *cobra.Command, path string, keep ingest.Keep) error {
 	return errors.Join(writePruned(cmd.OutOrStdout(), "Removed", p), err)
 }
 
-// writePruned says what was removed, in two lines.
+// writePruned prints in two lines what was removed.
 func writePruned(w io.Writer, done string, p store.Pruned) error {
 	var parts []string
 	for _, part := range []struct {

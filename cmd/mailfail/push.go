@@ -62,7 +62,7 @@ func (f *pushFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	ro, err := sqlite.OpenReadOnly(path) // makes no database
+	ro, err := sqlite.OpenReadOnly(path) // does not create a database
 	if err != nil {
 		return err
 	}
@@ -86,15 +86,15 @@ func (f *pushFlags) run(cmd *cobra.Command) error {
 	return nil
 }
 
-// pusher sends what is new in a database to that of many hosts.
+// pusher sends new rows of a database to the database of many hosts.
 type pusher struct {
 	client *clickhouse.Client
 	db     *sqlite.DB
 	opt    clickhouse.PushOptions
 }
 
-// newPusher returns a pusher of a database to the URL that a flag has, with a
-// connection of its own: it may be used beside a writer.
+// newPusher returns a pusher of a database to the URL of a flag. It has its own
+// connection and may be used beside a writer.
 func newPusher(cmd *cobra.Command, flag, url, path, anonymize string) (*pusher, error) {
 	client, err := newClient(flag, url)
 	if err != nil {
@@ -119,8 +119,8 @@ func (p *pusher) send(ctx context.Context) (clickhouse.Pushed, error) {
 	return clickhouse.Send(ctx, p.client, p.db, p.opt)
 }
 
-// pushLoop sends at an interval until ctx is done. An error is reported when it
-// begins: what waits is sent when the server is back.
+// pushLoop sends at an interval until ctx is done. It reports an error once, when it
+// begins: rows that wait are sent when the server is back.
 func pushLoop(ctx context.Context, every time.Duration, send func(context.Context) error,
 	report func(error)) {
 	said := ""
@@ -145,7 +145,7 @@ func pushLoop(ctx context.Context, every time.Duration, send func(context.Contex
 	}
 }
 
-// newClient returns a client for the URL that a flag has.
+// newClient returns a client for the URL of a flag.
 func newClient(flag, url string) (*clickhouse.Client, error) {
 	if !clickhouse.IsURL(url) {
 		return nil, usageError("%s %q: want clickhouse://user@host:8443/database", flag, url)

@@ -17,7 +17,7 @@ func addPushTo(flags *pflag.FlagSet, to *string) {
 		"send what is new also to this ClickHouse, as mailfail push --to does")
 }
 
-// checkPushTo reports what is wrong with a value of --push-to, before anything is read.
+// checkPushTo returns an error for a wrong value of --push-to, before anything is read.
 func checkPushTo(to string) error {
 	if to == "" {
 		return nil
@@ -26,8 +26,8 @@ func checkPushTo(to string) error {
 	return err
 }
 
-// pushOnce sends what was read to the URL of --push-to. An unreachable server is not a
-// failure of ingest: what waits is sent the next time.
+// pushOnce sends all rows that are not sent yet to the URL of --push-to. An unreachable
+// server is not a failure of ingest: the rows are sent the next time.
 func pushOnce(cmd *cobra.Command, to, path, anonymize string) error {
 	p, err := newPusher(cmd, "--push-to", to, path, anonymize)
 	if err != nil {
@@ -41,11 +41,11 @@ func pushOnce(cmd *cobra.Command, to, path, anonymize string) error {
 
 const (
 	pushInterval = time.Minute     // how often follow sends
-	lastPushTime = 5 * time.Second // how long it may take to when it ends
+	lastPushTime = 5 * time.Second // how long the last one may take at the end
 )
 
-// pushing sends in the background to the URL of --push-to, if there is one, until
-// the function it returns is called.
+// pushing sends in the background to the URL of --push-to, if given, until the function
+// that it returns is called.
 func pushing(cmd *cobra.Command, to, path, anonymize string, report func(error)) (stop func(), err error) {
 	if to == "" {
 		return func() {}, nil

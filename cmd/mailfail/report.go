@@ -127,7 +127,7 @@ func (f *reportFlags) run(cmd *cobra.Command, args []string) error {
 	return db.failed
 }
 
-// options turns the flags into what the report is about.
+// options turns the flags into the options of the report.
 func (f *reportFlags) options(cmd *cobra.Command) (opt report.Options, err error) {
 	if f.mail.wanted() && f.window == (windowFlags{}) {
 		f.window.day = "yesterday"

@@ -16,7 +16,7 @@ import (
 	"mailfail/report/mail"
 )
 
-// mailFlags say where a report is mailed to, and how.
+// mailFlags are the flags for mailing a report.
 type mailFlags struct {
 	to           []string
 	from         string
@@ -81,7 +81,7 @@ func (f *mailFlags) send(cmd *cobra.Command, v *report.View) error {
 	return mail.Send(cmd.Context(), m, way)
 }
 
-// atHost returns an address; a local user is one of this host.
+// atHost returns an address. It adds this host to a local user.
 func atHost(address, host string) string {
 	if strings.Contains(address, "@") {
 		return address
@@ -89,7 +89,7 @@ func atHost(address, host string) string {
 	return address + "@" + host
 }
 
-// way is how the mail is sent.
+// way returns how to send the mail.
 func (f *mailFlags) way() (w mail.Way, err error) {
 	w = mail.Way{Server: f.server, User: f.user, Bounces: f.from != ""}
 	if f.server == "" {
@@ -114,7 +114,8 @@ func (f *mailFlags) way() (w mail.Way, err error) {
 	return w, nil
 }
 
-// findSendmail returns the program that every mail server of Unix brings along.
+// findSendmail returns the path of the sendmail program, which every mail server on
+// Unix provides.
 func findSendmail() (string, error) {
 	for _, path := range []string{"/usr/sbin/sendmail", "/usr/lib/sendmail"} {
 		if _, err := os.Stat(path); err == nil {

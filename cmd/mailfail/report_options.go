@@ -9,7 +9,7 @@ import (
 	"mailfail/store"
 )
 
-// reportOptions turns the flags into what the report is about.
+// reportOptions turns the flags into the options of a report.
 func reportOptions(logs *logFlags, window *windowFlags, filter *filterFlags,
 	by []string) (opt report.Options, err error) {
 	if opt.Location, err = location("--tz", logs.zone); err != nil {
@@ -25,8 +25,8 @@ func reportOptions(logs *logFlags, window *windowFlags, filter *filterFlags,
 	return opt, err
 }
 
-// checkMinutes refuses a window that is nothing once its ends are whole
-// minutes, as reports have them: it would look like a time without mail.
+// checkMinutes refuses a window that is empty once its ends are whole minutes, which
+// reports use: it would look like a time without mail.
 func checkMinutes(w store.Window) error {
 	if m := w.Minutes(); !m.Since.IsZero() && m.Since.Equal(m.Until) {
 		return usageError("--since and --until are within one minute: reports count by whole minutes " +
@@ -54,7 +54,7 @@ func dimensions(names []string) (dims []store.Dimension, err error) {
 	return dims, nil
 }
 
-// aloneNames lists what --by takes only by itself.
+// aloneNames lists the values of --by that cannot be combined.
 func aloneNames() (names []string) {
 	for _, d := range report.Alone {
 		names = append(names, string(d))

@@ -40,7 +40,7 @@ func (f *reportFlags) write(cmd *cobra.Command, r *report.Report) error {
 	})
 }
 
-// rows is how many rows the tables of a page have.
+// rows returns how many rows the tables of a page have.
 func (f *reportFlags) rows(cmd *cobra.Command) int {
 	switch {
 	case !cmd.Flags().Changed("top"):
@@ -68,5 +68,5 @@ func writeTemplate(w io.Writer, r *report.Report, v *report.View, path string) e
 	return nil
 }
 
-// maxTemplate bounds the size of a template.
+// maxTemplate limits the size of a template in bytes.
 const maxTemplate = 1 << 20

@@ -103,8 +103,8 @@ func (f *serveFlags) run(cmd *cobra.Command) error {
 	return serve(cmd.Context(), handler, listener)
 }
 
-// options turns the flags into what is served, and refuses what would let
-// strangers read.
+// options turns the flags into the options of the server. It refuses flags that would
+// let strangers read.
 func (f *serveFlags) options() (opt web.Options, err error) {
 	opt.Interval = max(f.interval, time.Second)
 	if opt.Location, err = location("--tz", f.zone); err != nil {

@@ -4,13 +4,14 @@ import (
 	"mailfail/store"
 )
 
-// watched is a database that somebody watches while it is written to.
+// watched is a database that also passes each submission to a function.
 type watched struct {
 	store.Writable
 	submitted func(*store.Submission)
 }
 
-// watched returns db, watched by whom a command wants to.
+// watched returns db, and passes submissions to the function of the flags, if there is
+// one.
 func (f *logFlags) watched(db store.Writable) store.Writable {
 	if f.submitted == nil {
 		return db
@@ -23,6 +24,7 @@ func (w watched) Writer() (store.Writer, error) {
 	return watchedWriter{to, w.submitted}, err
 }
 
+// watchedWriter is the writer of a watched database.
 type watchedWriter struct {
 	store.Writer
 	submitted func(*store.Submission)

@@ -32,7 +32,7 @@ trace says since when that is. With FILEs all of it is found.`,
 			if err := output.check(); err != nil {
 				return err
 			}
-			logs.keep.Delivered = math.MaxInt64 // that of FILEs
+			logs.keep.Delivered = math.MaxInt64 // for FILEs, without a limit
 			db, err := openNumbers(cmd, args[1:], dbPath, &logs)
 			if err != nil {
 				return err

@@ -9,11 +9,11 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// Set by the release (-ldflags -X). A build without them reports what Go noted
-// about the checkout.
+// Set by the release (-ldflags -X). A build without them reports what Go recorded about
+// the checkout.
 var version, commit, date string
 
-// versionText is what --version prints.
+// versionText returns the text of --version.
 func versionText() string {
 	version, commit, date := version, commit, date
 	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
@@ -30,8 +30,8 @@ func versionText() string {
 	return s.String()
 }
 
-// builtFrom returns what Go noted about a build: the module's version, and
-// commit and date of the checkout.
+// builtFrom returns what Go recorded about a build: the module's version, and commit
+// and date of the checkout.
 func builtFrom(info *debug.BuildInfo) (version, commit, date string) {
 	if v := info.Main.Version; v != "(devel)" {
 		version = v

@@ -11,7 +11,8 @@ import (
 	"mailfail/registry"
 )
 
-// welcome says what this is, which logs there are, and what to begin with.
+// welcome prints what the program does, which logs it found, and which command to begin
+// with.
 func welcome(cmd *cobra.Command) error {
 	var b strings.Builder
 	b.WriteString(cmd.Long + "\n\n")

@@ -62,8 +62,8 @@ func (f *windowFlags) window(now time.Time, loc *time.Location) (w store.Window,
 	return w, nil
 }
 
-// filterFlags narrow down what is looked at. Each may be given several times
-// or with several values; one of them must match.
+// filterFlags narrow down the failures and recipients. Each flag may be given several
+// times or with several values; one of them must match.
 type filterFlags struct{ store.Filter }
 
 func (f *filterFlags) add(flags *pflag.FlagSet) {

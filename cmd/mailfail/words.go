@@ -11,14 +11,13 @@ import (
 	"mailfail/report"
 )
 
-// unknownValue is the error about a value that a flag does not take. It names the one
-// that was meant, or all there are.
+// unknownValue returns the error about a value that a flag does not accept. It suggests
+// the nearest value, or lists them all.
 func unknownValue(flag, value string, known []string) error {
 	return usageError("%w", report.Unknown(flag+" value", value, known))
 }
 
-// unknownFlag adds the flag that was meant to the error about one that is
-// unknown.
+// unknownFlag adds the most similar flag to the error about an unknown one.
 func unknownFlag(cmd *cobra.Command, err error) error {
 	word, found := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !found {
@@ -32,8 +31,7 @@ func unknownFlag(cmd *cobra.Command, err error) error {
 	return err
 }
 
-// onlyCommands refuses arguments that are not commands, and names the one that was
-// meant.
+// onlyCommands refuses arguments that are not commands, and suggests the nearest one.
 func onlyCommands(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

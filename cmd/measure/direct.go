@@ -10,8 +10,8 @@ import (
 	"mailfail/report/investigate"
 )
 
-// direct turns what happened at a site until a time into the engine's data,
-// without logs: as the parsers, the tracker and a store would.
+// direct turns the events at a site until a time into the engine's data without logs,
+// as the parsers, the tracker and a store would.
 type direct struct {
 	data    *investigate.Data
 	until   time.Time

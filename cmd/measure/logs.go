@@ -17,7 +17,7 @@ import (
 	"mailfail/store/sqlite"
 )
 
-// writeLogs writes the logs of a site, a file a host, into a folder.
+// writeLogs writes the logs of a site into a folder, one file for each host.
 func writeLogs(s *sites.Site, dir, mta string, until time.Time) error {
 	for _, host := range s.Hosts {
 		f, err := os.Create(filepath.Join(dir, host+".log"))

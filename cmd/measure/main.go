@@ -1,6 +1,6 @@
-// Measure reports how often an investigation is right on sites with known
-// incidents, and how often it cries wolf on quiet days. The table of
-// docs/investigate.md is its output.
+// Measure reports how often an investigation is right on sites with known incidents,
+// and how often it raises false alarms on quiet days. The table of docs/investigate.md
+// is its output.
 package main
 
 import (
@@ -80,7 +80,9 @@ func seedRange(s string) (from, to uint64) {
 	return from, to
 }
 
-// outcome is how one site was judged.
+// outcome is the judgement about one site. hit1 and hit3 report that the first problem,
+// or one of up to three, is the incident, and level that the first one names the right
+// dimensions. error is how many minutes the named begin is late.
 type outcome struct {
 	kind              string
 	messages          int
@@ -88,11 +90,11 @@ type outcome struct {
 	hit1, level, hit3 bool
 	abrupt, missing   bool
 	began             bool // within ten minutes
-	dense             bool // ten recipients or more met it in its first hour
+	dense             bool // the incident affected ten recipients or more in its first hour
 	error             float64
-	knowable          float64 // how likely the best estimate lies within ten minutes of the begin
+	knowable          float64 // the probability that the best estimate lies within ten minutes of the begin
 	covered           bool    // the begin lies in the interval
-	counted           bool    // the recipients are those that were met, but for a tenth
+	counted           bool    // the number of recipients is right within a tenth
 	alarms            int
 	superfluous       int
 	took              time.Duration
@@ -103,7 +105,8 @@ func fatal(err error) {
 	os.Exit(1)
 }
 
-// untilOf draws when the site is looked at: at the end of the day, or earlier.
+// untilOf draws the time until which the site is investigated: the end of the day, or
+// earlier.
 func untilOf(s *sites.Site, seed uint64) time.Time {
 	r := rand.New(rand.NewPCG(seed, 99))
 	until := s.End
@@ -121,7 +124,8 @@ func untilOf(s *sites.Site, seed uint64) time.Time {
 	return until
 }
 
-// sinceOf draws how the site is looked at: the last day, or the last 24 hours.
+// sinceOf draws the begin of the investigated window: that of the last day, or 24 hours
+// ago.
 func sinceOf(s *sites.Site, seed uint64, until time.Time) time.Time {
 	if rand.New(rand.NewPCG(seed, 98)).IntN(2) == 0 {
 		return s.Last
@@ -182,7 +186,7 @@ func clock(t time.Time) string {
 	return t.Format("15:04")
 }
 
-// where returns the dimensions that the truth speaks of.
+// where returns the dimensions that the truth uses.
 func where(p *investigate.Problem) map[string]string {
 	m := map[string]string{}
 	for _, kv := range [][2]registry.Foreign{{"provider", p.Where.Provider}, {"platform", p.Where.Platform},
@@ -195,7 +199,7 @@ func where(p *investigate.Problem) map[string]string {
 	return m
 }
 
-// sameWhere compares what the truth speaks of.
+// sameWhere compares the dimensions that the truth names.
 func sameWhere(got map[string]string, want []map[string]string) bool {
 	for _, w := range want {
 		same := true
@@ -216,8 +220,8 @@ func sameWhere(got map[string]string, want []map[string]string) bool {
 	return false
 }
 
-// right reports whether a problem is the incident, at whatever level: it shares
-// a dimension, or stands above or below it, at the same time.
+// right reports whether a problem is the incident, at any level: it shares a dimension,
+// or is above or below it, at the same time.
 func right(p *investigate.Problem, s *sites.Site, t *sites.Truth) bool {
 	if !p.Ended.IsZero() && p.Ended.Before(t.Begin) || p.BeganEarliest.After(t.End) && !t.End.IsZero() {
 		return false
@@ -281,7 +285,7 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 			o.floor = metBefore(t.Second, until) >= r.NoiseFloor
 		}
 	}
-	named := make([]bool, len(truths)) // one cause is not two
+	named := make([]bool, len(truths)) // a second problem of one cause is superfluous
 	for i := range alarms {
 		p := &alarms[i]
 		ok := false
@@ -312,9 +316,9 @@ func judge(s *sites.Site, r *investigate.Result, until time.Time) outcome {
 	return o
 }
 
-// isEarlier reports whether a problem is an incident of the day before, named as
-// over, that met enough recipients in the window to be reported. The last 24 hours
-// hold it, so that it is no false alarm; its retries alone would be.
+// isEarlier reports whether a problem is an incident of the day before, reported as
+// over, that affected enough recipients in the window. It is not a false alarm, because
+// the last 24 hours contain the incident; its retries alone would be one.
 func isEarlier(p *investigate.Problem, s *sites.Site, r *investigate.Result) bool {
 	t := s.Truth.Earlier
 	if t == nil || p.Ended.IsZero() || p.Ended.After(t.End.Add(30*time.Minute)) || !right(p, s, t) {
@@ -327,25 +331,25 @@ func isEarlier(p *investigate.Problem, s *sites.Site, r *investigate.Result) boo
 	return met >= r.NoiseFloor
 }
 
-// knowable is how likely the best estimate of a begin can be within ten minutes
-// of it. What a log tells is that it lies between the last recipient who was fine
-// and the first who was met; a longer gap than twenty minutes leaves a choice. Of
-// missing mail it tells the last that came. Mail that comes so often that the next
-// is expected after a time of T leaves the begin within 20 minutes after the last
-// with a probability of 1 − exp(−20/T).
+// knowable returns the probability that the best possible estimate of a begin lies
+// within ten minutes of it. From a log only the last recipient before the incident and
+// the first affected one are known; a gap of more than twenty minutes between them
+// leaves a choice. For missing mail only the last mail that came is known. When the
+// next mail is expected after a time of T, the begin lies within 20 minutes after the
+// last with a probability of 1 − exp(−20/T).
 func knowable(t *sites.Truth) float64 {
 	if t.Missing {
 		perMinute := float64(metBefore(t, t.Begin.Add(time.Hour))) / 60
 		return -math.Expm1(-20 * perMinute)
 	}
-	if t.Fine.IsZero() || len(t.Met) == 0 || t.Soon { // of those the begin is drawn near the mail
+	if t.Fine.IsZero() || len(t.Met) == 0 || t.Soon { // their begin is drawn near the mail
 		return 1
 	}
 	first := slices.MinFunc(t.Met, time.Time.Compare)
 	return min(1, 20/max(1, first.Sub(t.Fine).Minutes()))
 }
 
-// metBefore returns how many recipients an incident met until a time.
+// metBefore returns how many recipients an incident affected until a time.
 func metBefore(t *sites.Truth, until time.Time) int {
 	n := 0
 	for _, at := range t.Met {
@@ -356,7 +360,7 @@ func metBefore(t *sites.Truth, until time.Time) int {
 	return n
 }
 
-// nearly reports whether a number is another, but for a tenth.
+// nearly reports whether a is within a tenth of b.
 func nearly(a, b int) bool { return 10*max(a-b, b-a) <= b }
 
 type table struct{ all []outcome }
@@ -450,7 +454,7 @@ func one(b bool) int {
 	return 0
 }
 
-// share is a proportion with its 95 % interval (Wilson).
+// share formats a proportion with its 95 % interval (Wilson).
 func share(k, n int) string {
 	if n == 0 {
 		return "–"

@@ -7,8 +7,9 @@ import (
 	"mailfail/report/investigate"
 )
 
-// ablate measures the method, and the method without each of its parts, on the
-// same sites. What the whole method says is large enough to be seen counts.
+// ablate measures the method, and the method without each of its parts, on the same
+// sites. It counts the incidents that the whole method reports as large enough to be
+// seen.
 func ablate(from, to uint64, kinds []string, messages, most int) {
 	parts := append([]investigate.Part{""}, investigate.Parts...)
 	tables := make([]table, len(parts))

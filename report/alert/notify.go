@@ -22,11 +22,11 @@ const (
 	queued      = 32 // alerts that wait for one receiver
 	tries       = 4
 	firstPause  = 2 * time.Second // before the second try; doubled before each further one
-	longestWait = time.Minute     // of what a server asks for
+	longestWait = time.Minute     // at most, whatever a server asks for
 	webTimeout  = 10 * time.Second
 	maxHeaders  = 64 << 10 // bytes of an answer
 	execTimeout = time.Minute
-	maxOutput   = 4096 // bytes of a program's complaints that are kept
+	maxOutput   = 4096 // bytes of a program's output that are kept
 )
 
 // A Receiver is sent every alert.
@@ -36,16 +36,16 @@ type Receiver interface {
 	String() string
 }
 
-// Sender passes alerts on to receivers, to each in order and on its own, so
-// that none keeps another or the caller waiting.
+// Sender passes alerts on to receivers, to each in order and independently, so that a
+// slow receiver delays neither the others nor the caller.
 type Sender struct {
 	warn   func(error)
 	queues []chan []byte
 	done   sync.WaitGroup
 }
 
-// NewSender returns a Sender. It works until Close or the end of ctx, which
-// cuts short what is under way.
+// NewSender returns a Sender, which works until Close. The end of ctx interrupts
+// deliveries that are under way. warn gets the errors.
 func NewSender(ctx context.Context, receivers []Receiver, warn func(error)) *Sender {
 	s := &Sender{warn: warn}
 	for _, r := range receivers {
@@ -62,7 +62,8 @@ func NewSender(ctx context.Context, receivers []Receiver, warn func(error)) *Sen
 	return s
 }
 
-// Send passes an alert on. It does not wait.
+// Send queues an alert for every receiver, without waiting. When a queue is full, it
+// calls warn and drops the alert for that receiver.
 func (s *Sender) Send(a Alert) {
 	body, err := json.Marshal(a)
 	if err != nil {
@@ -79,7 +80,7 @@ func (s *Sender) Send(a Alert) {
 	}
 }
 
-// Close waits until what was sent has been passed on.
+// Close waits until all alerts that were sent have been passed on.
 func (s *Sender) Close() {
 	for _, q := range s.queues {
 		close(q)
@@ -87,7 +88,7 @@ func (s *Sender) Close() {
 	s.done.Wait()
 }
 
-// program is run for each alert.
+// program is a Receiver that runs a program for each alert.
 type program struct{ path string }
 
 // Program returns a Receiver that runs a program without arguments and without
@@ -153,7 +154,7 @@ func Webhook(address string) (Receiver, error) {
 	client := &http.Client{
 		Transport: transport,
 		Timeout:   webTimeout,
-		// The alert goes where the user said, nowhere else.
+		// Never send the alert to a server that the user did not name.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return &webhook{u, client, pause}, nil
@@ -205,7 +206,8 @@ func (w *webhook) post(ctx context.Context, body []byte) (again bool, wait time.
 		return ctx.Err() == nil, 0, err
 	}
 	defer resp.Body.Close()
-	// Read, the connection can be used again. What is wrong with the body changes nothing.
+	// The connection can be used again only after the body was read. An error in the
+	// body changes nothing.
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16))
 	if resp.StatusCode/100 == 2 {
 		return false, 0, nil
@@ -215,8 +217,8 @@ func (w *webhook) post(ctx context.Context, body []byte) (again bool, wait time.
 		fmt.Errorf("it answered %s", resp.Status)
 }
 
-// retryAfter reads the header of this name: seconds, or a date. What cannot be read
-// asks for nothing.
+// retryAfter reads the header Retry-After: seconds, or a date. It returns 0 for a value
+// that it cannot read.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second

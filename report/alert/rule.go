@@ -1,17 +1,18 @@
-// Package alert watches rates of failures and reports when one of them begins to
-// be out of bounds, and when that has ended.
+// Package alert watches rates and numbers of failures, and reports when one of them
+// exceeds its limit and when that has ended.
 //
 // # Rules
 //
-// A rule is written in words, in any order but for "for 5m" and "min 50":
+// A rule is a list of words in any order, except that a span follows "for" and a number
+// follows "min":
 //
 //	provider=google failure-rate>20% for 5m min 50
 //	domain=example.org code="421 4.7.0" deferral-rate>=0.5 for 15m
 //	rejected>1000 for 1m
 //
-// Conditions KEY=VALUE choose what is looked at, as the flags of the same names
-// do: provider, domain, code, reason, sender, host, mta. The same key twice asks
-// for either of the values. A value with blanks is put into double quotes.
+// Conditions KEY=VALUE select events, as the flags of the same names do: provider,
+// domain, code, reason, sender, host, mta. The same key twice accepts either of the
+// values. A value with blanks needs double quotes.
 //
 // One comparison, > or >=, of:
 //
@@ -21,24 +22,25 @@
 //	deferrals      temporary failures
 //	rejected       mail this host refused to take in
 //
-// with a share (20% or 0.2) for rates and a number for the others. A code or a
-// reason is asked for in failures only: the rate is their part of all attempts
-// that the other conditions choose.
+// A rate is compared with a share (20% or 0.2), the others with a number. Conditions on
+// code and reason apply to failures only: the rate is the share of these failures in
+// all attempts that the other conditions select.
 //
-// "for" is the span of time that is looked at, from 10s to 24h; without it 5m.
-// "min" is how many attempts there must be within it, so that two failures of
-// three at night wake nobody; without it 20 for a rate and 0 for a number.
+// "for" is the span of time that the rule looks at, from 10s to 24h; the default is 5m.
+// "min" is the least number of attempts within it, so that two failures in three
+// attempts at night do not raise an alert; the default is 20 for a rate and 0 for a
+// number.
 //
 // # When
 //
-// A rule begins to hold as soon as what happened within the span is out of
-// bounds, and has ended when it was not so for as long as the span: a rate that
-// swings around its threshold is one alert. Its begin and its end are reported once.
+// An alert starts as soon as the value within the span exceeds the limit. It ends when
+// the value has stayed within the limit for as long as the span, so a rate that swings
+// around its threshold is one alert. Start and end are each reported once.
 //
-// The span ends now, on the clock of the wall, and events are taken by the time
-// in the log. So yesterday's failures in a backlog alert nobody. Events that
-// claim to be from the future count as now. Logs whose times are read wrong
-// (see --tz) by more than the span are not seen; Watch.Behind reports that.
+// The span ends at the current time of this host, and events count at their time in the
+// log, so yesterday's failures in a backlog do not raise an alert. Events with a time
+// in the future count as now. When the times of a log are read wrong (see --log-tz) by more
+// than the span, the rule sees none of its events; Watch.Behind reports that.
 package alert
 
 import (
@@ -52,7 +54,7 @@ import (
 	"mailfail/store"
 )
 
-// Metric is what a rule compares.
+// Metric is the number that a rule compares.
 type Metric string
 
 // The metrics.
@@ -140,7 +142,7 @@ func parse(text string) (*Rule, error) {
 	return r, nil
 }
 
-// bare returns what strconv has found wrong, without the name of its function.
+// bare returns the cause in an error of strconv, without the name of the function.
 func bare(err error) error {
 	if n, ok := err.(*strconv.NumError); ok {
 		return n.Err
@@ -200,8 +202,8 @@ func list() string {
 	return strings.Join(names, ", ")
 }
 
-// sides returns what an event is to the rule: one of the things that are counted,
-// one of the attempts they are compared with, both or neither.
+// sides reports whether the rule counts an event, and whether the event is one of the
+// attempts that the count is compared with.
 func (r *Rule) sides(e *store.Event) (counted, attempt bool) {
 	base := r.Filter
 	base.Codes, base.Reasons = nil, nil
@@ -223,8 +225,8 @@ func (r *Rule) sides(e *store.Event) (counted, attempt bool) {
 	return counted && r.Filter.Match(e), attempt
 }
 
-// exceeded reports whether so many counted of so many attempts are out of
-// bounds.
+// exceeded reports whether so many counted events among so many attempts exceed the
+// limit.
 func (r *Rule) exceeded(counted, attempts uint64) bool {
 	if attempts < r.Min {
 		return false

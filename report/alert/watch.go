@@ -10,10 +10,11 @@ import (
 	"mailfail/store"
 )
 
-// parts is how finely a span is divided.
+// parts is the number of parts that a span is divided into.
 const parts = 60
 
-// Alert says that a rule has begun to hold, or that this has ended.
+// Alert reports that a rule has started to hold or, without Started, that it no longer
+// holds.
 type Alert struct {
 	Rule            *Rule
 	Started         bool // else it has ended
@@ -24,7 +25,7 @@ type Alert struct {
 	Value, Greatest float64      // Greatest is the highest since it started
 }
 
-// MarshalJSON gives the body that programs and webhooks get.
+// MarshalJSON returns the body for programs and webhooks.
 func (a Alert) MarshalJSON() ([]byte, error) {
 	type example struct {
 		Time     string           `json:"time"`
@@ -71,7 +72,7 @@ func (a Alert) MarshalJSON() ([]byte, error) {
 	return json.Marshal(body)
 }
 
-// String says it in words. Nothing in them is from a log.
+// String describes the alert in words. It contains no text from a log.
 func (a Alert) String() string {
 	now := fmt.Sprintf("%d within %v", a.Counted, a.Rule.For)
 	if a.Rule.Metric.IsRate() {
@@ -94,12 +95,14 @@ type Watch struct {
 	rules   []*state
 	notify  func(Alert)
 	newest  time.Time // time of an event
-	heard   time.Time // on the wall: when the first event came
+	heard   time.Time // when the first event came, on this host's clock
 	longest time.Duration
 	fresh   bool // an event was young enough to be seen
-	told    bool // that none is
+	told    bool // Behind has reported that none was
 }
 
+// state is a rule with its counts, by part of the span and modulo parts. head is the
+// current part since 1970; exceeded is when the limit was last exceeded.
 type state struct {
 	*Rule
 	step     time.Duration
@@ -110,7 +113,7 @@ type state struct {
 
 	on       bool
 	since    time.Time
-	exceeded time.Time // last time
+	exceeded time.Time
 	greatest float64
 }
 
@@ -222,7 +225,7 @@ func (s *state) now(now time.Time) Alert {
 	return a
 }
 
-// On returns the alerts that are on.
+// On returns the alerts that have started and not ended.
 func (w *Watch) On(now time.Time) []Alert {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package check turns what a database knows about the last hours into one line
-// and an exit code for a monitoring system, by the conventions of Nagios plugins.
+// Package check summarizes the last hours of a database in one line and an exit code
+// for a monitoring system, by the conventions of Nagios plugins.
 package check
 
 import (
@@ -31,11 +31,10 @@ func (s State) String() string {
 	return [...]string{"OK", "WARNING", "CRITICAL", "UNKNOWN"}[s]
 }
 
-// rank orders states by how bad they are: a failure that is known is worse than
-// something that is not.
+// rank orders states by how bad they are: a known failure is worse than Unknown.
 func (s State) rank() int { return [...]int{0, 2, 3, 1}[s] }
 
-// Options say what is checked.
+// Options are the input of Run.
 type Options struct {
 	Window     store.Window // Until is now
 	Filter     store.Filter
@@ -43,7 +42,7 @@ type Options struct {
 	Location   *time.Location
 }
 
-// Problem is something that an investigation found and that goes on.
+// Problem is a problem that an investigation found and that still goes on.
 type Problem struct {
 	State State
 	Text  templates.Text
@@ -58,8 +57,8 @@ type Result struct {
 	exceeded []exceeded
 }
 
-// Metric is a number that was looked at, with the limits it has. Value is nil
-// when there is nothing to compute it from, as a rate without recipients.
+// Metric is a checked number with its limits. Value is nil when there is nothing to
+// compute it from, as for a rate without recipients.
 type Metric struct {
 	Name     string
 	Unit     Unit
@@ -68,20 +67,20 @@ type Metric struct {
 	Critical *Threshold
 }
 
-// exceeded is a threshold with the metric that it holds for.
+// exceeded is a threshold that a metric is beyond, and the metric's value.
 type exceeded struct {
 	Threshold
 	value float64
 }
 
-// untilLate is how long a recipient may stay untried before it counts as one
-// that waits.
+// untilLate is how long a recipient may stay untried before it counts as waiting.
 const untilLate = 10 * time.Minute
 
-// errNothing is what a database without lines has to say.
+// errNothing is the error for a database without lines.
 var errNothing = errors.New("the database holds no lines of a log: run `mailfail ingest`")
 
-// Run checks a window. An error means that nothing is known; it is Unknown.
+// Run checks a window. An error means that the check could not be made; callers report
+// it as Unknown.
 func Run(ctx context.Context, db store.Database, opt Options) (r *Result, err error) {
 	unsent, err := store.UnsentOf(ctx, db)
 	if err != nil {
@@ -120,7 +119,8 @@ func run(ctx context.Context, q store.Reader, unsent store.Unsent, opt Options) 
 		"waiting":       number(waiting),
 		"untried":       number(untried),
 		"rejected":      number(t.Rejected + t.RejectedTemporary),
-		// A minute that was read is read until its end.
+		// The last minute counts as read to its end, since lines are counted by the
+		// minute.
 		"age": seconds(max(0, opt.Window.Until.Sub(last.Add(time.Minute)))),
 	}
 	if unsent.Target != "" {
@@ -137,7 +137,8 @@ func run(ctx context.Context, q store.Reader, unsent store.Unsent, opt Options) 
 	return r, nil
 }
 
-// investigated returns what an investigation of the last day finds to go on.
+// investigated returns the problems that an investigation of the last day finds and
+// that still go on.
 func investigated(ctx context.Context, q store.Reader, opt Options) (problems []Problem, err error) {
 	found, err := investigate.Run(ctx, q, investigate.Options{
 		Window:   store.Window{Since: opt.Window.Until.Add(-24 * time.Hour), Until: opt.Window.Until},
@@ -155,13 +156,13 @@ func investigated(ctx context.Context, q store.Reader, opt Options) (problems []
 	return problems, nil
 }
 
-// longestSilence is for how long a recipient counts as one that waits when
-// nothing is heard of it: mail servers retry at least every few hours.
+// longestSilence is how long a recipient without a new record still counts as waiting:
+// mail servers retry at least every few hours.
 const longestSilence = 24 * time.Hour
 
-// queue counts the recipients that wait at the end of the window, and those of
-// them that were never tried: messages, where more of them are untried, since a
-// log may name no recipient before it is tried.
+// queue counts the recipients that wait at the end of the window, and how many of them
+// were never tried. When more messages than recipients are untried, it counts the
+// messages, since a log may not name a recipient before the first attempt.
 func queue(ctx context.Context, q store.Reader, opt Options) (waiting, untried int64, err error) {
 	w := opt.Window
 	if earliest := w.Until.Add(-longestSilence); w.Since.IsZero() || earliest.Before(w.Since) {
@@ -262,7 +263,7 @@ func seconds(d time.Duration) *float64 {
 	return &f
 }
 
-// Text returns what is wrong, or that nothing is, in one line.
+// Text returns the problems, the exceeded thresholds and the figures in one line.
 func (r *Result) Text() string {
 	var parts []templates.Text
 	for _, p := range r.Problems {
@@ -280,7 +281,7 @@ func (r *Result) Text() string {
 	return templates.Join(parts, "; ").String()
 }
 
-// figures says what was counted.
+// figures returns the main counts in words.
 func (r *Result) figures() string {
 	return fmt.Sprintf("%s of %s recipients failed, %s waiting in %s", r.shown("failed"),
 		r.shown("recipients"),
@@ -297,7 +298,7 @@ func (r *Result) shown(name string) string {
 	return "an unknown number"
 }
 
-// span returns a time in the largest unit that shows it well.
+// span formats a duration in the largest unit that suits it.
 func span(d time.Duration) string {
 	switch {
 	case d >= 48*time.Hour || d >= 24*time.Hour && d%(24*time.Hour) == 0:

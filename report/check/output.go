@@ -50,7 +50,8 @@ func verdict(state State, text string) resultJSON {
 	}
 }
 
-// line returns a text that does not end where performance data begin.
+// line replaces the characters of a text that would begin performance data or another
+// line.
 func line(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, "|", "/"), "\n", " ")
 }
@@ -68,7 +69,7 @@ func (m *Metric) performance() string {
 		m.Warning.alertRange(), m.Critical.alertRange(), limit), ";")
 }
 
-// rounded returns a number with three digits behind the point.
+// rounded returns a number with three decimals.
 func rounded(v float64) float64 { return math.Round(v*1000) / 1000 }
 
 type resultJSON struct {
@@ -76,7 +77,7 @@ type resultJSON struct {
 	State  string       `json:"state"`
 	Code   int          `json:"code"`
 	Text   string       `json:"text"`
-	Window *windowJSON  `json:"window"` // null when nothing could be looked at
+	Window *windowJSON  `json:"window"` // null when the check could not be made
 	Values []metricJSON `json:"metrics"`
 	Found  []string     `json:"problems"`
 }

@@ -9,7 +9,7 @@ import (
 	"mailfail/report"
 )
 
-// Unit is what a metric is counted in, as performance data names it.
+// Unit is the unit of a metric, as performance data writes it.
 type Unit string
 
 // The units.
@@ -23,7 +23,7 @@ const (
 var metrics = []struct {
 	name    string
 	unit    Unit
-	ofFleet bool // shown where there is one
+	ofFleet bool // shown only when the database is pushed to a fleet
 }{
 	{"failure-rate", Percent, false},
 	{"deferral-rate", Percent, false},
@@ -36,7 +36,7 @@ var metrics = []struct {
 	{"unsent", Number, true},
 }
 
-// MetricNames lists what a threshold can be about.
+// MetricNames lists the metrics that a threshold may name.
 func MetricNames() (names []string) {
 	for _, m := range metrics {
 		names = append(names, m.name)
@@ -49,14 +49,14 @@ type Threshold struct {
 	Metric string
 	Sign   string  // > >= < <=
 	Limit  float64 // in the unit of the metric
-	Min    int64   // recipients that there must be
+	Min    int64   // least number of recipients for the threshold to apply
 	State  State   // Warning or Critical, when it is exceeded
 	unit   Unit
 }
 
-// DefaultThresholds hold where none are given. Rates are for the investigation,
-// which knows what is usual; these are about a queue that is stuck and a log
-// that nobody reads.
+// DefaultThresholds returns the thresholds that apply when none are given. They detect
+// a stuck queue and a log that is not read; rates are left to the investigation, which
+// knows what is usual.
 func DefaultThresholds() []Threshold {
 	return []Threshold{
 		mustParse("untried>20", Warning),
@@ -74,9 +74,9 @@ func mustParse(text string, s State) Threshold {
 	return t
 }
 
-// ParseThreshold reads METRIC, a sign, and a number: a percentage for rates, a
-// time such as 15m, 3h or 1d for ages. "min N" behind it asks for so many
-// recipients.
+// ParseThreshold reads METRIC, a sign, and a number: a percentage for rates, a time
+// such as 15m, 3h or 1d for ages. With "min N" after it the threshold applies only to N
+// recipients or more.
 func ParseThreshold(text string, s State) (Threshold, error) {
 	t := Threshold{State: s}
 	limit, least, hasMin := strings.Cut(text, " min ")
@@ -158,8 +158,8 @@ func (t *Threshold) holds(value float64) bool {
 	return value <= t.Limit
 }
 
-// alertRange returns the limit as performance data has it: a range outside of
-// which there is an alert. Whether the limit itself belongs to it is not said.
+// alertRange returns the limit in the syntax of performance data: the range outside of
+// which there is an alert. The syntax does not distinguish > from >=.
 func (t *Threshold) alertRange() string {
 	if t == nil {
 		return ""
@@ -171,7 +171,7 @@ func (t *Threshold) alertRange() string {
 	return s
 }
 
-// text says which limit a value is beyond.
+// text describes the limit that a value is beyond.
 func (e *exceeded) text() string {
 	return fmt.Sprintf("%s is %s (%s %s)", strings.ReplaceAll(e.Metric, "-", " "),
 		shownValue(e.value, e.unit), e.Sign, shownValue(e.Limit, e.unit))

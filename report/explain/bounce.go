@@ -57,10 +57,10 @@ func (x *Explainer) Message(name string, r io.Reader) (*Answer, error) {
 	return a, nil
 }
 
-// prose returns the line for humans that names the cause, where no reply and no
-// report does: the first that a whole phrase decides, else a sentence with a
-// subject and what is said of it, or else the subject of the message. Single
-// words of prose would be taken for something else.
+// prose returns the line for humans that names the cause, for a message without a reply
+// or a report. It takes the first line that a whole phrase decides, else the first with
+// a subject and a statement about it, else the subject of the message when a whole
+// phrase decides it. Single words are not enough: prose uses them in other meanings.
 func (x *Explainer) prose(m *dsn.Message) string {
 	sentence := ""
 	for line := range m.Prose() {
@@ -77,7 +77,7 @@ func (x *Explainer) prose(m *dsn.Message) string {
 	return sentence
 }
 
-// decided returns how surely the words of a line name a reason.
+// decided returns how certain the reason is that the words of a line name.
 func (x *Explainer) decided(line string) registry.Confidence {
 	v := x.Rules.Classify(registry.Failure{Signature: string(registry.AppendSignature(nil, []byte(line)))})
 	if v.DecidedBy != registry.ByText {
@@ -86,7 +86,7 @@ func (x *Explainer) decided(line string) registry.Confidence {
 	return v.Confidence
 }
 
-// recipient explains what became of one recipient.
+// recipient explains the outcome of one recipient.
 func (x *Explainer) recipient(f dsn.Recipient) Recipient {
 	text := strings.Join(strings.Fields(f.Diagnostic), " ")
 	a := &Answer{Codes: []Code{}}

@@ -1,6 +1,6 @@
-// Package explain answers the question what a code, a reply, a line of a log
-// or a whole bounce message means and what to do about it. It forgives typing
-// errors in codes, and says how it read them.
+// Package explain explains what a code, a reply, a line of a log or a whole bounce
+// message means, and what to do about it. It accepts typing errors in codes, and
+// reports how it read them.
 package explain
 
 import (
@@ -61,7 +61,7 @@ type Code struct {
 	entry *registry.Entry
 }
 
-// Vendor is what one operator or product means by the code.
+// Vendor is the meaning that one operator or product gives a code.
 type Vendor struct {
 	Vendor      string `json:"vendor"`
 	Code        string `json:"code"`
@@ -82,14 +82,14 @@ type Reason struct {
 	Action    string `json:"action"`
 	Recipient string `json:"recipient_action"`
 	Provider  string `json:"provider,omitempty"` // that the text or the host names
-	Advice    string `json:"advice"`             // one line that fits the provider and how it ended
+	Advice    string `json:"advice"`             // one line, for this provider and this outcome
 
 	DecidedBy    string `json:"decided_by"`             // text, code, stage, provider; "" for unknown
 	Confidence   string `json:"confidence"`             // high, medium, low
-	Disagreement string `json:"disagreement,omitempty"` // which of text and code holds, and why
-	Page         string `json:"page,omitempty"`         // the provider's own about its replies
+	Disagreement string `json:"disagreement,omitempty"` // which applies when text and code disagree, and why
+	Page         string `json:"page,omitempty"`         // the provider's own page about its replies
 
-	Codes []string `json:"codes,omitempty"` // that stand for it, when it was asked for by name
+	Codes []string `json:"codes,omitempty"` // codes with this reason, when the input is its name
 }
 
 // Explainer explains with a set of rules.
@@ -109,10 +109,10 @@ func (x *Explainer) Text(input string) *Answer {
 	return a
 }
 
-// said is what is known of a reply beside its text.
+// said holds what is known about a reply besides its text.
 type said struct {
-	host   string            // the one that said it
-	status registry.Enhanced // what the reporting system made of it
+	host   string            // the server that sent the reply
+	status registry.Enhanced // the status that the reporting system gave it
 	state  registry.State    // of the recipient
 }
 
@@ -177,13 +177,13 @@ func (x *Explainer) code(a *Answer, text string) bool {
 	return true
 }
 
-// lazy is a pattern that is compiled at its first use: most runs of the program need
-// none of them.
+// lazy returns a function that compiles a pattern at its first use: most runs of the
+// program need none of them.
 func lazy(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
 
-// labels are words people copy along with a code.
+// labels matches words that people copy along with a code.
 var labels = lazy(`^(?:(?:SMTP|ESMTP|ERROR|STATUS|CODE|REPLY|RESPONSE|DSN|NDR)[\s:=#(]*)+`)
 
 // headings returns the entries of a class or a subject: 5xx, 5.X.X, X.7.
@@ -229,11 +229,11 @@ var (
 	glued       = lazy(`^([2-5][0-9][0-9])([245]\.[0-9]{1,3}\.[0-9]{1,3})$`)
 )
 
-// letters that are typed for digits.
+// digits replaces letters that people type for digits.
 var digits = strings.NewReplacer("O", "0", "L", "1", "I", "1")
 
-// readCode reads a code. read says as what, when it was not spelled so. An X
-// for the class is read as 5.
+// readCode reads a code. read describes how the code was read when it was spelled in
+// another way, else it is "". An X for the class is read as 5.
 func readCode(s string) (reply uint16, e registry.Enhanced, read string, ok bool) {
 	if m := both().FindStringSubmatch(s); m != nil {
 		e, ok = parseX(m[2])
@@ -297,9 +297,9 @@ func number(s string) uint16 {
 	return uint16(n)
 }
 
-// codes adds the entries of a pair of codes, of which one may be missing, and
-// of those that share their digits: 571 is mostly 5.7.1, and a list that says
-// 4.2.1 may mean the reply 421.
+// codes adds the entries of a reply code and an enhanced code, one of the two may be
+// missing, and those of codes with the same digits: 571 is mostly 5.7.1, and a list
+// with 4.2.1 may mean the reply 421.
 func (x *Explainer) codes(a *Answer, reply uint16, e registry.Enhanced, text string, open bool) {
 	if !e.IsZero() {
 		entry, exact := registry.LookupEnhanced(e)
@@ -343,7 +343,7 @@ func (x *Explainer) codes(a *Answer, reply uint16, e registry.Enhanced, text str
 	}
 }
 
-// inventor explains a code that nobody registered as the one who uses it does.
+// inventor gives an unregistered code the meaning that its vendor gives it.
 func (c *Code) inventor(v Vendor) {
 	c.Name = v.Meaning
 	c.Meaning = v.Vendor + " uses it: " + strings.TrimSuffix(v.Meaning, ".") + "."
@@ -355,8 +355,8 @@ func (c *Code) inventor(v Vendor) {
 	}
 }
 
-// sameDigits adds what a bare code may stand for when its dots were dropped or
-// put in.
+// sameDigits adds the codes that an input may stand for when its dots were dropped or
+// inserted.
 func (x *Explainer) sameDigits(a *Answer, reply uint16, e registry.Enhanced, open bool) {
 	if reply == 0 && !open && e.Subject < 10 && e.Detail < 10 {
 		code := uint16(e.Class)*100 + e.Subject*10 + e.Detail
@@ -400,7 +400,7 @@ func (x *Explainer) reply(a *Answer, text string, by said) {
 		provider = named
 	}
 	if provider == "" && exchange().MatchString(quote) {
-		provider = "Microsoft" // its codes mean what Exchange means by them
+		provider = "Microsoft" // Exchange's meaning of the codes applies
 	}
 	x.codes(a, r.Code, r.Enhanced, text, false)
 	if r.Code == 0 && r.Enhanced.IsZero() && !by.status.IsZero() {
@@ -483,7 +483,7 @@ func (x *Explainer) reason(a *Answer, f registry.Failure, state registry.State) 
 		}
 	}
 	if f.Signature == "" && f.Enhanced.Class == 2 || f.Reply >= 200 && f.Reply < 400 {
-		return // no failure
+		return // it is not a failure
 	}
 	x.verdict(a, f, v, state)
 }
@@ -528,8 +528,8 @@ func (a *Answer) page(provider string) string {
 	return registry.Page(provider)
 }
 
-// disagreement says which of a reply's code and its words holds, when they do
-// not agree.
+// disagreement describes which applies when the code of a reply and its words disagree,
+// "" when they agree.
 func (x *Explainer) disagreement(f registry.Failure, v registry.Verdict) string {
 	code, specific := x.Rules.ByCode(f)
 	if !specific || code.Reason == v.Reason || f.Signature == "" {
@@ -553,7 +553,7 @@ func (x *Explainer) disagreement(f registry.Failure, v registry.Verdict) string 
 		code.Reason, by)
 }
 
-// stageRule says what a server cannot know yet at a stage.
+// stageRule describes what a server knows at a stage.
 func stageRule(s registry.Stage) string {
 	switch {
 	case s < registry.StageMail:
@@ -586,7 +586,7 @@ func stage(text string) registry.Stage {
 	return registry.StageUnknown
 }
 
-// add adds an entry, once. code is how it was written; "" as the entry has it.
+// add adds an entry, once. code is its spelling in the input, "" for that of the entry.
 func (a *Answer) add(e *registry.Entry, code string) *Code {
 	if code == "" {
 		code = e.Code
@@ -620,7 +620,7 @@ func (a *Answer) add(e *registry.Entry, code string) *Code {
 	return c
 }
 
-// addTag adds a vendor's own way to say it, like Exim's defer (-53).
+// addTag adds a vendor's own name of a failure, such as Exim's defer (-53).
 func (a *Answer) addTag(v *registry.Vendor) {
 	info := v.Reason.Info()
 	e := &registry.Entry{
@@ -654,7 +654,7 @@ func (c *Code) vendors(list []*registry.Vendor) {
 	}
 }
 
-// class says in a word what the first digit means.
+// class returns the meaning of the first digit in a word.
 func class(code, kind string) string {
 	if kind == registry.KindPseudo || code == "" {
 		return ""

@@ -10,16 +10,16 @@ import (
 	"mailfail/registry"
 )
 
-// Contains is what a reply says besides its codes: whom to look up, and where to
-// ask.
+// Contains holds what a reply names besides its codes: addresses to look up, and where
+// to ask.
 type Contains struct {
-	List    string   `json:"list,omitempty"`    // the block list that was asked
+	List    string   `json:"list,omitempty"`    // the block list that the server asked
 	Refused string   `json:"refused,omitempty"` // the IP address or mail address that is refused
 	Links   []string `json:"links,omitempty"`
 	Contact string   `json:"contact,omitempty"` // an address to write to
 }
 
-// patterns are compiled when a reply is looked at for the first time.
+// patterns are compiled for the first reply.
 var patterns = sync.OnceValue(func() (p struct{ link, contact, refused, bracketed *regexp.Regexp }) {
 	p.link = regexp.MustCompile(`(?i)\bhttps?://[^\s<>"'()\\]+`)
 	p.contact = regexp.MustCompile(`(?i)(?:contact|write to|mail to|mailto:|e-?mail|forward (?:this|the) (?:error|message) to|forward[a-z ]* to|report[a-z ]* to|questions?:?)\s*<?([a-z0-9._+-]+@[a-z0-9.-]+\.[a-z]+)`)
@@ -31,10 +31,10 @@ var patterns = sync.OnceValue(func() (p struct{ link, contact, refused, brackete
 // roles are the local parts of addresses that answer questions.
 var roles = lazy(`(?i)\b((?:postmaster|abuse|delist|removal|tosa|support|noc|helpdesk|unblock|abuse_rbl|blocklist)@[a-z0-9.-]+\.[a-z]+)`)
 
-// maxLinks bounds the links of one reply.
+// maxLinks limits the links of one reply.
 const maxLinks = 5
 
-// lift takes addresses, lists and links out of a reply; nil when it has none.
+// lift finds addresses, block lists and links in a reply; nil when there are none.
 func lift(text string) *Contains {
 	p := patterns()
 	quote := dsn.Quoted(text)
@@ -54,8 +54,8 @@ func lift(text string) *Contains {
 	return &c
 }
 
-// refused returns the first address that a reply names outside of its links:
-// an IP address before a mail address, since a list is asked for it.
+// refused returns the first address that a reply names outside of its links: an IP
+// address before a mail address, since block lists are looked up by IP address.
 func refused(quote string, mail, ip *regexp.Regexp) string {
 	text := patterns().link.ReplaceAllString(quote, " ")
 	for _, word := range ip.FindAllString(text, 8) {

@@ -12,8 +12,8 @@ import (
 	"mailfail/templates"
 )
 
-// Row is one line of the registry: a code, what a vendor means by one, a
-// phrase, or a reason. Its JSON fields are the columns of the CSV.
+// Row is one line of the registry: a code, a vendor's meaning of a code, a phrase, or a
+// reason. Its JSON fields are the columns of the CSV.
 type Row struct {
 	Code        string `json:"code"`
 	Kind        string `json:"kind"`     // enhanced, reply, pseudo, vendor, reason
@@ -38,8 +38,8 @@ type Filter struct {
 	Kind    string
 }
 
-// List returns the rows of the registry that pass the filter: reasons only
-// when they are asked for.
+// List returns the rows of the registry that pass the filter. It returns reasons only
+// when the filter names that kind.
 func List(f Filter) []Row {
 	rows := []Row{}
 	add := func(r Row) {
@@ -77,8 +77,8 @@ func (f *Filter) pass(r *Row) bool {
 		(f.Subject == "" || subject == f.Subject)
 }
 
-// digitsOf returns the class and subject of a code as it is written: of "421
-// 4.7.28" those of the status. A class is "X" where it is open.
+// digitsOf returns the class and the subject of a written code; for "421 4.7.28" those
+// of the enhanced code. The class is "X" when the code leaves it open.
 func digitsOf(code string) (class, subject string) {
 	for word := range strings.FieldsSeq(code) {
 		word = strings.Trim(word, "(#)")
@@ -140,7 +140,7 @@ func writeMarkdown(w io.Writer, rows []Row) error {
 	return err
 }
 
-// title is the name with a word about how far to trust it.
+// title returns the name, with a word about how far to trust it.
 func (r *Row) title() string {
 	switch {
 	case r.Unconfirmed:

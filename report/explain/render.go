@@ -11,8 +11,8 @@ import (
 	"mailfail/templates"
 )
 
-// WriteJSON writes the answer as JSON. What strangers wrote is escaped as in
-// the other JSON outputs.
+// WriteJSON writes the answer as JSON. Text of strangers is escaped as in the other
+// JSON outputs.
 func (a *Answer) WriteJSON(w io.Writer) error {
 	return templates.WriteJSON(w, a, "  ")
 }
@@ -41,7 +41,7 @@ func (a *Answer) WriteText(w io.Writer, width int) error {
 	return err
 }
 
-// view is an answer as the template needs it.
+// view is an answer prepared for the template.
 type view struct {
 	Notes      []string
 	Recipients []recipientView
@@ -67,7 +67,7 @@ type codeView struct {
 	Whole     bool   // with causes and advice
 	Short     string // the advice in a line
 	Brief     bool   // in a line, below a verdict
-	Text      string // of the line
+	Text      string // text of that line
 	State     string // temporary, permanent
 	Reference string
 	Vendors   []vendorView
@@ -76,8 +76,8 @@ type codeView struct {
 
 type vendorView struct{ Vendor, Text string }
 
-// maxVendors is how many meanings of others are shown when it is not known
-// who said it.
+// maxVendors is how many vendors' meanings are shown when it is not known which vendor
+// sent the reply.
 const maxVendors = 6
 
 func (a *Answer) view() view {
@@ -131,8 +131,8 @@ func (r *Recipient) view(i int) recipientView {
 		Tags: r.Tags, Codes: codeViews(r.Codes, false, r.Reason)}
 }
 
-// codeViews shows the first codes whole, or all in a line each when a verdict
-// says what to do. Of vendors it shows the one that spoke, when that is known.
+// codeViews shows the first codes whole, or all in a line each when a verdict gives the
+// advice. When the vendor that sent the reply is known, only its meaning is shown.
 func codeViews(codes []Code, bare bool, reason *Reason) []codeView {
 	var list []codeView
 	provider := ""
@@ -161,7 +161,8 @@ func codeViews(codes []Code, bare bool, reason *Reason) []codeView {
 	return list
 }
 
-// shortCode is the advice about a code: that of the verdict where it decided.
+// shortCode returns the advice about a code in a line: that of the verdict when this
+// code decided it.
 func shortCode(c *Code, i int, reason *Reason) string {
 	if i == 0 && reason != nil && reason.Reason == string(c.entry.Reason) {
 		return reason.Advice
@@ -169,7 +170,7 @@ func shortCode(c *Code, i int, reason *Reason) string {
 	return c.entry.Brief
 }
 
-// state says in a word or two what kind of code it is.
+// state describes the kind of a code in a word or two.
 func state(c *Code) string {
 	var words []string
 	if c.Class != "" {
@@ -219,10 +220,10 @@ func vendorText(v Vendor) string {
 	return text
 }
 
-// short is the verdict in a sentence or two.
+// short returns the verdict in a sentence or two.
 func short(r *Reason) string { return r.Name + ". " + r.Advice }
 
-// decided says what a verdict rests on and how far it can be trusted.
+// decided describes what a verdict is based on, and how far to trust it.
 func decided(r *Reason) string {
 	if r.DecidedBy == "" && r.Rule == "" || r.Confidence == "" {
 		return ""
@@ -233,7 +234,7 @@ func decided(r *Reason) string {
 	return fmt.Sprintf("%s (confidence: %s)", ruleText(r), r.Confidence)
 }
 
-// ruleText names what decided on the reason: a rule, or a code.
+// ruleText names the rule or the code that decided on the reason.
 func ruleText(r *Reason) string {
 	what := "rule " + r.Rule
 	if strings.HasPrefix(r.Rule, "code ") || strings.HasPrefix(r.Rule, "phrase ") ||
@@ -255,7 +256,7 @@ func tagText(t Tag) string {
 	return text
 }
 
-// layout writes within a width.
+// layout writes text within a width, in characters.
 type layout struct{ width int }
 
 const labelWidth = 16

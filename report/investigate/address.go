@@ -9,7 +9,7 @@ import (
 )
 
 // addressPattern finds what may be an IP address in a reply: in brackets, or after a
-// word for it. Numbers of versions look like addresses too.
+// word for it. Version numbers look like addresses too.
 var addressPattern = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)(?:\[|\b(?:from|ip|ips|client|host|address|server)[ :=(/\[]+)([0-9a-f:.]*[0-9a-f])`)
 })
@@ -34,8 +34,8 @@ func addressIn(d *Detail) registry.Foreign {
 	return registry.Foreign(found.String())
 }
 
-// listed finds which address of this site the replies of a finding name, and on which
-// list it is, where its reason is about who sends.
+// listed finds the address of this site that the replies of a finding name, and the
+// list it is on, when the reason of the finding is about the sender.
 func (m *model) listed(f *finding, p *Problem) {
 	switch registry.Reason(p.Reason).Info().Group {
 	case "reputation", "rate", "authentication":

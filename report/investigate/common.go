@@ -13,16 +13,17 @@ type Common struct {
 	Value     registry.Foreign `json:"value"`
 }
 
-// shared is how much of a problem's failures must have the same value, and
-// otherwise how much of the other failures in its slice may have it.
+// shared is the least share of a problem's failures that must have the same value,
+// elsewhere the greatest share of the other failures in its slice that may have it, and
+// leastOther how many others there have to be.
 const (
 	shared     = 0.95
 	elsewhere  = 0.5
 	leastOther = 5
 )
 
-// detail is a dimension of failures only: its rates are not known, since nobody
-// counts by it what is delivered.
+// detail is a dimension that only failures have. Deliveries are not counted by it, so
+// its rates are not known.
 type detail struct {
 	name  string
 	of    func(*Detail) registry.Foreign
@@ -37,19 +38,19 @@ var details = []detail{
 	{"ip", func(d *Detail) registry.Foreign { return d.IP }, func(w *Where) *registry.Foreign { return &w.IP }},
 }
 
-// How many failures are looked at one by one: of a problem, and of others.
+// How many failures are read one by one: of a problem, and of others.
 const (
 	mostDetails = 500
 	mostOthers  = 200
 )
 
-// oneFailure is a failure whose details are asked for.
+// oneFailure is a failure whose details are to be read.
 type oneFailure struct {
 	id    int64
 	place int32
 }
 
-// look returns what is known alone of some failures, spread evenly over the list.
+// look returns the details of at most most failures, spread evenly over the list.
 func (m *model) look(list []oneFailure, most int) (found []Detail) {
 	if m.data.Details == nil {
 		return nil
@@ -88,8 +89,8 @@ func (m *model) triedOf(f *finding) (list []oneFailure) {
 	return list
 }
 
-// beside returns other failures in the slice of a finding: those of the window that
-// nothing explains, and the newest of the days before.
+// beside returns other failures in the slice of a finding: those of the window that no
+// finding explains, and the newest of the days before.
 func (m *model) beside(f *finding) (list []oneFailure) {
 	members := map[int32]bool{}
 	for _, i := range f.members {
@@ -111,8 +112,8 @@ func (m *model) beside(f *finding) (list []oneFailure) {
 	return list
 }
 
-// common finds what the failures of a finding have in common beyond its slice
-// and others there have not: an account, a client, a relay.
+// common finds the values that the failures of a finding share beyond its slice and
+// that other failures there do not have: an account, a client, a relay.
 func (m *model) common(f *finding) (list []Common) {
 	mine, other := m.look(m.triedOf(f), mostDetails), m.look(m.beside(f), mostOthers)
 	for _, d := range details {
@@ -130,7 +131,8 @@ func (m *model) common(f *finding) (list []Common) {
 	return list
 }
 
-// only returns the value that nearly all of one side have, and few of the other.
+// only returns the value that nearly all failures of one side have, and few of the
+// other.
 func only(in, out map[registry.Foreign]int) (value registry.Foreign, ok bool) {
 	delete(in, "")
 	delete(out, "")
@@ -146,9 +148,8 @@ func only(in, out map[registry.Foreign]int) (value registry.Foreign, ok bool) {
 		outSum >= leastOther && float64(out[value]) <= elsewhere*float64(outSum)
 }
 
-// narrow adds to a place what its failures have in common and others there have
-// not: who sent the mail, and which host took it. What else they have in common
-// is returned.
+// narrow adds to a place the common values that name who sent the mail and which host
+// took it. It returns the other common values.
 func (w *Where) narrow(list []Common) (rest []Common) {
 	who, to := false, w.Relay != ""
 	for _, c := range list {

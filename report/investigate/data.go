@@ -7,40 +7,40 @@ import (
 	"mailfail/registry"
 )
 
-// Data is what the engine looks at: who was to receive mail, and what failed,
-// in the window and on the days before. Minutes are minutes since 1970 UTC.
+// Data is the input of the engine: the recipients and the failures of the window and of
+// the days before. Minutes are minutes since 1970 UTC.
 //
-// Of the days before only sums are kept: recipients and failures by place and
-// day, and mail by sender, host and quarter of an hour. So the size of Data
-// depends on the number of places and of failures, not on that of recipients.
+// For the days before, Data keeps only sums: recipients and failures by place and day,
+// and mail by sender, host and quarter of an hour. So its size depends on the number of
+// places and of failures, not on that of recipients.
 type Data struct {
 	Since, Until int64 // the window, half-open
-	// Days are the periods before the window that it is compared with, oldest
-	// first. They do not overlap. Without any the window is compared with its first third.
+	// Days are the periods before the window that it is compared with, oldest first.
+	// They do not overlap. Without any, the window is compared with its first third.
 	Days []Span
 	// Location is the zone of the hours of the day. nil means UTC.
 	Location *time.Location
-	// NoCounts says that what was delivered is not that of the filter: nothing is
-	// said about mail that is missing.
+	// NoCounts means that the deliveries are not limited by the filter, so missing mail
+	// cannot be reported.
 	NoCounts bool
-	Without  []Part // are left out of the method, to measure what it adds
+	Without  []Part // parts of the method to leave out, to measure what each adds
 
 	Causes []Cause
 	Events []Event // of the window
 
-	// Details returns what is known of some events alone; they have an ID. nil
-	// says that nothing is.
+	// Details returns the details of the events with these IDs. nil means that there
+	// are none.
 	Details func(ids []int64) map[int64]Detail
 
 	places   []spot
 	texts    []registry.Foreign // by name
 	names    map[registry.Foreign]name
 	arrivals pages[arrival] // of the window, as far as they have been read
-	untimed  []int64        // recipients of the window that are not among them, by place
-	more     func() error   // reads their minutes; nil: they are there
-	failed   error          // of more
+	untimed  []int64        // recipients of the window that arrivals does not have yet, by place
+	more     func() error   // reads the minutes of untimed; nil: they have been read
+	failed   error          // the error of more
 	before   []int64        // recipients of all days by place
-	lastDay  int            // of dayOf
+	lastDay  int            // day that dayOf found last
 	failures []failure      // of the days before
 	mail     mail
 }
@@ -65,7 +65,7 @@ type spot struct {
 	local                                           bool
 }
 
-// name is the number of a text. Some are known.
+// name is the number of a text. Some numbers are constants.
 type name int32
 
 const (
@@ -143,7 +143,7 @@ func (p pages[T]) len() (n int) {
 	return n
 }
 
-// at returns an element of a list that grows with the numbers that are asked for.
+// at returns the element of a list with index i. It makes the list longer when needed.
 func at[T any](list *[]T, i int) *T {
 	if more := i + 1 - len(*list); more > 0 {
 		*list = append(*list, make([]T, more)...)
@@ -151,7 +151,7 @@ func at[T any](list *[]T, i int) *T {
 	return &(*list)[i]
 }
 
-// Cause is what a failure is filed under.
+// Cause is the class of a failure.
 type Cause struct {
 	Reason    string
 	Code      string // "550 5.1.1", "" when none was given
@@ -160,24 +160,24 @@ type Cause struct {
 	Signature registry.Foreign
 }
 
-// Suspended is the Cause of an event without one of its own: the MTA put the
-// recipient off and did not try. The engine looks for the cause.
+// Suspended is the Cause of an event without its own cause: the MTA deferred the
+// recipient without an attempt. The engine infers the cause.
 const Suspended = -1
 
-// Event is the first failing attempt of a recipient for a reason. Retries are
-// no events. Before the window only ID, Minute, Place, Cause and N matter.
+// Event is the first failing attempt of a recipient for a reason. Retries are not
+// events. Before the window only ID, Minute, Place, Cause and N matter.
 type Event struct {
 	ID        int64 // for Details, 0 none
 	Minute    int64
 	Arrived   int64 // minute in which the recipient was first seen
-	Recipient int64 // tells recipients apart, 0 unknown
+	Recipient int64 // distinguishes recipients, 0 unknown
 	Place     int32 // Relay is that of the attempt
 	Cause     int32 // index of Data.Causes, or Suspended
 	N         int32 // recipients
 	State     State // at the end of the window
 }
 
-// State is how a recipient stands at the end of the window.
+// State is the state of a recipient at the end of the window.
 type State uint8
 
 // The states.
@@ -187,7 +187,7 @@ const (
 	Failed // bounced or expired
 )
 
-// Detail holds what is known of failures only.
+// Detail holds the fields that only failures have.
 type Detail struct {
 	Text      registry.Foreign // the reply, as logged
 	Sender    registry.Foreign // address
@@ -201,7 +201,7 @@ type Detail struct {
 
 // arrival counts recipients that were first seen at a place in a minute.
 type arrival struct {
-	minute   int32 // of the window
+	minute   int32 // since the window began
 	place, n int32
 }
 
@@ -211,8 +211,8 @@ type failure struct {
 	place, cause, day, n int32
 }
 
-// dayOf returns the number of the day of a minute, that of the window being
-// len(d.Days), and -1 for a minute that lies in none.
+// dayOf returns the index of a minute's day in d.Days, len(d.Days) for a minute of the
+// window, and -1 for any other minute.
 func (d *Data) dayOf(minute int64) int {
 	if minute >= d.Since && minute < d.Until {
 		return len(d.Days)
@@ -251,10 +251,10 @@ func (d *Data) Accept(minute int64, place, n int32) {
 	d.AddRows([]int32{place}, []int64{minute}, nil, []int64{int64(n)})
 }
 
-// AddRows adds rows of recipients that were first seen at a place in a minute, and
-// of messages that came into the queue of its host, for servers whose log reports
-// that apart from the first attempt: of their place only host and sender matter.
-// A column that is nil is 0 throughout.
+// AddRows adds rows of recipients that were first seen at a place in a minute, and of
+// messages that came into the queue of the place's host, for servers whose log reports
+// that separately from the first attempt. For messages only host and sender of the
+// place matter. A nil column is 0 throughout.
 func (d *Data) AddRows(places []int32, minutes, recipients, accepted []int64) {
 	var m moment
 	flows := d.mail.known(places)

@@ -11,7 +11,7 @@ import (
 	"mailfail/templates"
 )
 
-// Headline says in a few words what is wrong, where, and since when.
+// Headline describes in a few words what is wrong, where, and since when.
 func (p *Problem) Headline() templates.Text {
 	switch {
 	case p.hasMoved():
@@ -27,7 +27,7 @@ func (p *Problem) Headline() templates.Text {
 		lowered(p.Reason))
 }
 
-// Title says in one sentence what is wrong, where, for how many, and since when.
+// Title describes in one sentence what is wrong, where, for how many, and since when.
 func (p *Problem) Title() templates.Text {
 	switch {
 	case p.hasMoved():
@@ -48,12 +48,12 @@ func (p *Problem) Title() templates.Text {
 		p.verb("fails", "failed"), p.reasonWords(), p.Recipients, p.Tried, percent(p.RateBefore), p.when())
 }
 
-// hasMoved reports whether the mail that a host misses goes through other hosts.
+// hasMoved reports whether the mail that is missing at a host goes through other hosts.
 func (p *Problem) hasMoved() bool {
 	return p.Kind == MissingMail && p.Severity == Remark && p.Where.Host != ""
 }
 
-// verb returns the form of a verb for what goes on, or for what is over.
+// verb returns now when the problem goes on, past when it has ended.
 func (p *Problem) verb(now, past string) string {
 	if p.Ended.IsZero() {
 		return now
@@ -80,7 +80,7 @@ func lowered(reason string) string {
 	return name
 }
 
-// place says in words what narrows a problem down.
+// place describes in words the dimensions that narrow a problem down.
 func (p *Problem) place() templates.Text {
 	w := &p.Where
 	var t templates.Text
@@ -111,7 +111,7 @@ func (p *Problem) place() templates.Text {
 	return t
 }
 
-// when says since when, how sure that is, and until when.
+// when describes the begin of a problem, how certain that is, and the end.
 func (p *Problem) when() string {
 	began := p.clock(p.Began)
 	if p.BeganLatest.Sub(p.BeganEarliest) > certain {
@@ -123,11 +123,11 @@ func (p *Problem) when() string {
 	return "from " + began + " to " + p.clock(p.Ended)
 }
 
-// certain is how long the time may be in which a problem began, for the begin to be
-// named alone.
+// certain is the longest time in which a problem may have begun for its begin to be
+// given alone.
 const certain = 5 * time.Minute
 
-// span says since when, or when, without how sure that is.
+// span describes the begin and the end of a problem without the uncertainty.
 func (p *Problem) span() string {
 	if p.Ended.IsZero() {
 		return "since " + p.clock(p.Began)
@@ -135,7 +135,7 @@ func (p *Problem) span() string {
 	return "from " + p.clock(p.Began) + " to " + p.clock(p.Ended)
 }
 
-// clock writes a time, with its day where that is not the last of the window.
+// clock formats a time, with its day unless that is the last of the window.
 func (p *Problem) clock(t time.Time) string {
 	if y, m, d := t.Date(); p.newest.IsZero() || sameDay(p.newest, y, m, d) {
 		return t.Format("15:04")
@@ -183,7 +183,7 @@ func (p *Problem) Facts() (facts []templates.Text) {
 	return facts
 }
 
-// fate says what became of the recipients.
+// fate describes the outcome of the recipients.
 func (p *Problem) fate() string {
 	var parts []string
 	say := func(n int, one, many string) {
@@ -198,7 +198,7 @@ func (p *Problem) fate() string {
 	return strings.Join(parts, ", ") + "."
 }
 
-// ofAll says how much of the change a problem is.
+// ofAll describes the share of a problem in all that changed.
 func (p *Problem) ofAll() string {
 	if p.Share > 0.99 {
 		return "Nothing else changed."
@@ -223,7 +223,7 @@ func (r *Result) Alarms() (n int) {
 	return n
 }
 
-// Verdict is the answer in a sentence.
+// Verdict returns the answer in a sentence.
 func (r *Result) Verdict() templates.Text {
 	switch {
 	case r.Recipients == 0 && len(r.Problems) == 0:
@@ -239,7 +239,7 @@ func (r *Result) Verdict() templates.Text {
 	return templates.Say("%v changes, the strongest: %v.", len(r.Problems), r.Problems[0].Headline())
 }
 
-// Limits says what would have been reported, and what came nearest.
+// Limits describes what would have been reported, and the candidate that came nearest.
 func (r *Result) Limits() (lines []templates.Text) {
 	if !r.LogsEnd.IsZero() {
 		if !r.LogsEnd.After(r.Since) {
@@ -278,11 +278,11 @@ func (r *Result) Limits() (lines []templates.Text) {
 			templates.Count(int64(r.MissingFloor)))))
 }
 
-// commands returns what shows the mail of a problem.
+// commands returns the commands that show the mail of a problem.
 func (p *Problem) commands(until time.Time) (list []string) {
 	command := func(name string, args ...registry.Foreign) string {
 		for i := 0; i < len(args); i += 2 {
-			if v := args[i+1]; v != "" && v.Raw() == v.String() { // what cannot be shown cannot be copied
+			if v := args[i+1]; v != "" && v.Raw() == v.String() { // users cannot copy any other value
 				name += " " + args[i].Raw() + " " + Quote(v.Raw())
 			}
 		}
@@ -308,11 +308,11 @@ func (p *Problem) commands(until time.Time) (list []string) {
 // minuteLayout is how a minute is written for flags.
 const minuteLayout = "2006-01-02T15:04"
 
-// minute writes a time as flags have it.
+// minute formats a time for flags.
 func minute(t time.Time) registry.Foreign { return registry.Foreign(t.Format(minuteLayout)) }
 
-// Here completes a command, so that it reads the same files in the zone of a time.
-// Flags that say how they are read may stand before them.
+// Here adds to a command the files that were read, after the flags for reading them,
+// and the zone of a time.
 func Here(command string, at time.Time, files []string) string {
 	if at.Format(time.RFC3339) != at.Local().Format(time.RFC3339) {
 		command += " --tz " + Quote(at.Location().String())
@@ -323,8 +323,7 @@ func Here(command string, at time.Time, files []string) string {
 	return command
 }
 
-// Here completes the commands of a result, so that they read the same files in its
-// zone.
+// Here adds to the commands of a result the files that were read and its zone.
 func (r *Result) Here(files []string) {
 	for i := range r.Problems {
 		for j, command := range r.Problems[i].Next {
@@ -333,7 +332,7 @@ func (r *Result) Here(files []string) {
 	}
 }
 
-// Narrow adds the flags of a filter to a command, but for those it has a value of.
+// Narrow adds to a command the flags of a filter that it does not have yet.
 func Narrow(command string, f *store.Filter) string {
 	narrowed := command
 	for _, list := range f.Lists() {
@@ -348,7 +347,7 @@ func Narrow(command string, f *store.Filter) string {
 	return narrowed
 }
 
-// Quote makes a word of a shell of s. What could not be typed is left out.
+// Quote returns s, as templates.Printable shows it, as one word for a shell.
 func Quote(s string) string {
 	s = templates.Printable(s)
 	safe := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@/+:,") == ""

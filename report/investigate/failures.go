@@ -2,24 +2,25 @@ package investigate
 
 import "math"
 
-// finding is a candidate that alarmed, with what else it explains.
+// finding is a candidate that raised an alarm, with the events that it explains.
 type finding struct {
 	*candidate
-	window          // as it was found: later scans of the candidate overwrite theirs
-	members []int32 // events that it explains in the span, of a recipient the first
+	window          // a copy: later scans overwrite that of the candidate
+	members []int32 // events that it explains in the span, the first of each recipient
 }
 
-// rounds is how often a cause is looked for among what the last ones left.
+// rounds is how often the engine looks for another cause among the events that the
+// causes before do not explain.
 const rounds = 6
 
-// Around its span a cause also explains what happened there in these minutes.
+// A cause also explains events this many minutes before and after its span.
 const (
 	explainBefore = 10
 	explainAfter  = 20
 )
 
-// failures finds the causes of failures, strongest first, and the strongest
-// candidate that is none.
+// failures finds the causes of failures, strongest first, and the strongest candidate
+// that did not raise an alarm.
 func (m *model) failures() (found []*finding, strongest *candidate) {
 	list := m.candidates()
 	for range rounds {
@@ -48,10 +49,10 @@ func (m *model) failures() (found []*finding, strongest *candidate) {
 	return found, strongest
 }
 
-// narrower returns the slice that a candidate's failures are better named by. When
-// hardly any other mail came in its span, a general slice explains the same as the
-// domain that all of its failures are of. That so much by chance is mail of that
-// domain is as unlikely as the domain's share of the general slice's mail is small.
+// narrower returns the slice that names the failures of a candidate better. When hardly
+// any other mail came in the span, a general slice scores the same as the one domain
+// that all failures have. The smaller the domain's share of the general slice's mail,
+// the less likely do all failures have that domain by chance.
 func (m *model) narrower(top *candidate, list []*candidate) *candidate {
 	best, most, all := top, 0.0, m.mailOf(top)
 	for _, c := range list {
@@ -69,13 +70,13 @@ func (m *model) narrower(top *candidate, list []*candidate) *candidate {
 	return best
 }
 
-// mailOf returns the mail that a slice has in the window and on the days before.
+// mailOf returns the mail of a slice in the window and on the days before.
 func (m *model) mailOf(c *candidate) (sum float64) {
 	m.eachLeaf(c, func(leaf int32) { sum += m.all[leaf] })
 	return sum
 }
 
-// within returns the events of a candidate in a span that nothing explains yet.
+// within counts the events of a candidate in a span that no finding explains yet.
 func (m *model) within(c *candidate, w *window) (sum float64) {
 	for _, i := range c.events {
 		if e := &m.events[i]; !e.taken && int(e.bin) >= w.from && int(e.bin) < w.to {

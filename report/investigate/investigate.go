@@ -1,12 +1,12 @@
 // Package investigate finds what changed in the delivery of mail: since when,
 // where, and because of what.
 //
-// The engine is arithmetic over Data and knows no store. It is a scan statistic
-// (Kulldorff, "A spatial scan statistic", 1997) with a binomial likelihood at
-// the level of leaves, over slices of dimensions as in Adtributor (Bhagwan et
-// al., 2014), HotSpot (Sun et al., 2018) and Squeeze (Li et al., 2019), with
-// causes explained away greedily. The unit is the recipient: retries prove
-// nothing. One number, the log likelihood ratio, decides slice, level and begin.
+// The engine computes over Data and does not depend on a store. It is a scan statistic
+// (Kulldorff, "A spatial scan statistic", 1997) with a binomial likelihood at the level
+// of leaves, over slices of dimensions as in Adtributor (Bhagwan et al., 2014), HotSpot
+// (Sun et al., 2018) and Squeeze (Li et al., 2019), with causes explained away
+// greedily. The unit is the recipient, since retries are not evidence. One number, the
+// log likelihood ratio, decides slice, level and begin.
 package investigate
 
 import (
@@ -34,23 +34,23 @@ const (
 // maxProblems is how many problems a result has at most.
 const maxProblems = 3
 
-// Result is what an investigation found.
+// Result is the outcome of an investigation.
 type Result struct {
 	Since, Until time.Time
-	LogsEnd      time.Time // when they end before the window does; zero: they do not
+	LogsEnd      time.Time // when the logs end before the window; else zero
 	Baseline     Baseline
 	Problems     []Problem // strongest first
 	RuledOut     []string
 	NoiseFloor   int // recipients failing in one place that would be reported
-	MissingFloor int // recipients of one sender that would be missed, roughly
+	MissingFloor int // missing recipients of one sender that would be noticed, roughly
 
-	NoCounts           bool    // deliveries are those of all accounts, not only of those asked for
+	NoCounts           bool    // deliveries are those of all accounts: no filter on accounts limits them
 	Recipients, Events int     // of the window
 	Rate, Usual        float64 // of events, in the window and as expected from the days before
 	Strongest          *Strongest
 }
 
-// Baseline is what a window is compared with.
+// Baseline is the time that a window is compared with.
 type Baseline struct {
 	Since, Until time.Time
 	Days         int
@@ -65,7 +65,7 @@ type Strongest struct {
 	Score, Threshold float64
 }
 
-// Where holds the dimensions that narrow a problem down; "" is all of them.
+// Where holds the dimensions that narrow a problem down; "" means all values.
 type Where struct {
 	Provider     registry.Foreign `json:"provider,omitempty"`
 	Platform     registry.Foreign `json:"platform,omitempty"`
@@ -81,11 +81,11 @@ type Where struct {
 	Direction    string           `json:"direction,omitempty"`
 }
 
-// Problem is one thing that changed.
+// Problem is one change.
 type Problem struct {
 	Kind     string
 	Where    Where
-	Common   []Common // what else its failures share
+	Common   []Common // other values that its failures share
 	Reason   string
 	Code     string
 	Stage    string
@@ -103,11 +103,11 @@ type Problem struct {
 	Recipients int     // that failed at a first attempt, or are missing, or untried
 	Failed     int     // of them, bounced or expired at the end of the window
 	Waiting    int     // of them, at the end of the window
-	Addresses  int     // they have, of a reason that is about an address, when they are few; else 0
+	Addresses  int     // distinct ones, when the reason is about addresses and they are few; else 0
 	Tried      int     // recipients there in that time
 	Expected   float64 // recipients that usually fail there in that time; of missing mail, that usually come
 	Excess     float64
-	Share      float64 // of all that is more than usual in the window
+	Share      float64 // of the excess of the whole window
 	RateBefore float64
 	RateNow    float64
 
@@ -125,7 +125,7 @@ type Problem struct {
 // Analyze finds what changed in d.
 func Analyze(d *Data) *Result {
 	volumes := make(chan *volume)
-	go func() { volumes <- newVolume(d) }() // it has nothing in common with the model
+	go func() { volumes <- newVolume(d) }() // it is independent of the model
 	m := newModel(d)
 	r := &Result{
 		NoCounts:   d.NoCounts,
@@ -205,7 +205,7 @@ func (r *Result) finish() {
 	}
 }
 
-// advise says what a problem means there, and what to do.
+// advise sets the meaning of a problem, and the action.
 func (p *Problem) advise() {
 	switch {
 	case p.hasMoved():

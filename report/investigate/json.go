@@ -35,7 +35,7 @@ type jsonFloor struct {
 	Missing    int `json:"missing"`
 }
 
-// JSONProblem is a Problem as JSON has it.
+// JSONProblem is a Problem in the JSON of mailfail investigate.
 type JSONProblem struct {
 	Rank          int                `json:"rank"`
 	Kind          string             `json:"kind"`
@@ -70,7 +70,7 @@ type JSONProblem struct {
 	Next          []string           `json:"next"`
 }
 
-// JSON returns the problems as JSON has them.
+// JSON returns the problems in the form for JSON.
 func (r *Result) JSON() []JSONProblem {
 	list := []JSONProblem{}
 	for i := range r.Problems {

@@ -6,7 +6,7 @@ import (
 	"mailfail/registry"
 )
 
-// mail counts what came, by the domains of senders and their hosts.
+// mail counts recipients and accepted messages, by sender domain and host.
 type mail struct {
 	flows   []mailFlow
 	byName  map[[2]name]int32
@@ -21,14 +21,14 @@ type mail struct {
 // mailFlow is the mail of a sender's domain at a host.
 type mailFlow struct{ host, sender registry.Foreign }
 
-// ledger counts by flow and quarter of an hour of all days. Mail comes hour by
-// hour, and in an hour in no order: the pages of two hours are open, and of those
-// that were closed is kept what is not zero. A quarter may have several pages.
+// ledger counts by flow and quarter of an hour of all days. A store returns mail hour
+// by hour, in no order within an hour. So the pages of two hours are open, and a closed
+// page keeps only counts that are not zero. A quarter may have several pages.
 type ledger struct {
 	first  int32 // quarter of the first open page
 	open   [openPages]page
 	filled []filledPage
-	few    []entry // of pages with little on them
+	few    []entry // counts of closed pages that have few
 	sums   []int64 // of all closed pages, by flow
 }
 
@@ -37,7 +37,7 @@ const openPages = 8
 // page counts by flow.
 type page struct {
 	n     []int32
-	flows []int32 // that have any
+	flows []int32 // with a count
 }
 
 type filledPage struct {
@@ -85,15 +85,15 @@ func (l *ledger) close() {
 	}
 }
 
-// total returns all that was counted, by flow.
+// total returns the sums of all counts, by flow.
 func (l *ledger) total() []int64 {
 	l.close()
 	return l.sums
 }
 
-// each calls f with all that was counted: what the flows from one on had in a
-// quarter. Nothing may be added while it does. It takes a few flows at a time, so
-// that what f keeps of them stays in the cache.
+// each calls f with all counts: n holds those of the flows from flow on in the quarter
+// at. Nothing may be added meanwhile. It takes a few flows at a time, so that the data
+// that f keeps about them stays in the cache.
 func (l *ledger) each(f func(at, flow int32, n []int32)) {
 	l.close()
 	const few = 32
@@ -117,7 +117,7 @@ func (d *Data) quarters() int { return int((d.Until - d.Since + quarter - 1) / q
 
 // flow returns the number of the flow that a place belongs to.
 func (m *mail) flow(d *Data, place int32) int32 {
-	if int(place) >= len(m.ofPlace) { // all places that are known have one then
+	if int(place) >= len(m.ofPlace) { // room for all places known by now
 		m.ofPlace = append(m.ofPlace, make([]int32, len(d.places)-len(m.ofPlace))...)
 	}
 	if n := m.ofPlace[place]; n > 0 {
@@ -128,9 +128,9 @@ func (m *mail) flow(d *Data, place int32) int32 {
 	return n
 }
 
-// known returns the numbers of the flows of some places, plus 1, 0 where it is not
-// known yet. It does nothing else: where the next one is looked for need not wait for
-// the last one then. What it returns is valid until the next call.
+// known returns the numbers of the flows of some places, plus 1; 0 when not known yet.
+// It does nothing else, so that the processor can begin a look-up before the one before
+// has ended. The result is valid until the next call.
 func (m *mail) known(places []int32) []int32 {
 	m.room = slices.Grow(m.room[:0], len(places))[:len(places)]
 	for i, place := range places {
@@ -163,12 +163,12 @@ func (m *mail) quarter(at int32) quarterMail {
 	return quarterMail{m.tried.page(at), m.came.page(at)}
 }
 
-// mostRecipients is how many recipients a message has at most, on average, on a host
-// whose log reports what was accepted. A log that reports a message now and then,
-// because another program wrote to it too, says nothing about the rest.
+// mostRecipients is the greatest average number of recipients per accepted message on a
+// host whose log reports accepted mail. A log that contains a message now and then,
+// because another program wrote to it too, does not report the rest.
 const mostRecipients = 100
 
-// reporting returns the hosts whose log reports what was accepted.
+// reporting returns the hosts whose log reports accepted mail.
 func (m *mail) reporting() map[registry.Foreign]bool {
 	left, reports := map[registry.Foreign]int64{}, map[registry.Foreign]bool{}
 	for flow, n := range m.tried.total() {

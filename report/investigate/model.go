@@ -25,7 +25,7 @@ const (
 // key holds a value of each dimension. In a slice 0 stands for all values.
 type key [numDims]int32
 
-// model is what is usual: places, and how often mail fails there.
+// model holds the places and how often mail usually fails there.
 type model struct {
 	data   *Data
 	bin    int64 // minutes
@@ -56,7 +56,7 @@ type event struct {
 	leaf   int32
 	reason int32
 	n      float64
-	late   bool // it is one more trial in its bin
+	late   bool // the recipient came in another bin: one more trial in this bin
 	taken  bool // a cause explains it
 	from   *Event
 }
@@ -88,7 +88,7 @@ func (in *interner) has(n name) bool { return int(n) < len(in.ids) && in.ids[n] 
 // len returns the number of values.
 func (in *interner) len() int { return max(1, len(in.names)-1) }
 
-// finest is the most bins a window is divided into, about two days of minutes.
+// finest is the greatest number of bins in a window, about two days of minutes.
 const finest = 3000
 
 func newModel(d *Data) *model {
@@ -102,7 +102,7 @@ func newModel(d *Data) *model {
 	return m
 }
 
-// expect adds up what is usual in the window.
+// expect adds up the recipients and the expected events of the window.
 func (m *model) expect() {
 	for l, n := range m.today {
 		m.total += n
@@ -138,7 +138,7 @@ func (m *model) place() {
 	singles := singles{owners: owner}
 	for i := range d.places {
 		p, u := &d.places[i], &owner.uses[i]
-		if u.n == 0 { // nobody was to receive anything there
+		if u.n == 0 { // a place without recipients
 			continue
 		}
 		provider, platform := owner.of(int32(i))
@@ -210,7 +210,7 @@ func (m *model) classify() {
 	}
 }
 
-// window adds up the window.
+// window adds up the recipients and the events of the window.
 func (m *model) window() {
 	d := m.data
 	m.today = make([]float64, len(m.leaves))
@@ -263,7 +263,7 @@ func (m *model) sortRows() {
 	})
 }
 
-// index notes the leaves of each value.
+// index lists the leaves of each value.
 func (m *model) index() {
 	for d := range m.with {
 		m.with[d] = make([][]int32, len(m.names[d].names))
@@ -297,14 +297,13 @@ func (m *model) eachLeaf(c *candidate, f func(leaf int32)) {
 	}
 }
 
-// inferWithin is how long, in minutes, after a failure the recipients that were
-// deferred without a try are attributed to it.
+// inferWithin is how many minutes after a failure recipients that were deferred without
+// an attempt are attributed to it.
 const inferWithin = 60
 
-// infer gives events without a cause of their own that of the last failure
-// before them, or in the same minute, that concerned the other site as a whole.
-// Without this most of an outage is not seen: the MTA tries a dead site once in a
-// while.
+// infer gives a suspended event the cause of the last failure before it, or in the same
+// minute, that concerned the other site as a whole. Without this most of an outage
+// would not be seen: the MTA tries a dead site only now and then.
 func (m *model) infer() {
 	type last struct {
 		reason int32
@@ -343,9 +342,10 @@ func ofSite(c *Cause) bool {
 	return c.Source == "network" || c.Source == "dns" || c.Source == "tls"
 }
 
-// The rate of failure of a leaf is a product, as in Adtributor and Squeeze the
-// change of a leaf is that of its attributes. What was seen is joined with as
-// many made-up observations, so that little mail proves little.
+// The rate of failure of a leaf is a product of factors, one for each of its
+// dimensions, as in Adtributor and Squeeze. Each factor is estimated from what was
+// observed and from this many prior observations, so that little mail has little
+// influence.
 const (
 	weightProvider = 100 // recipients at the rate of the site
 	weightSender   = 5   // expected failures
@@ -394,7 +394,7 @@ func (m *model) history() *history {
 	return h
 }
 
-// firstThird makes a history of the first third of the window, when nothing is
+// firstThird makes a history of the first third of the window when there is nothing
 // older: the rest of the window is compared with it.
 func (m *model) firstThird(h *history, add func(cause, place, n int32)) {
 	third := (m.data.Until - m.data.Since) / 3
@@ -429,10 +429,10 @@ func (m *model) rates() {
 	each.Wait()
 }
 
-// rateDims are the dimensions that usual rates hang on.
+// rateDims are the dimensions that usual rates depend on.
 var rateDims = []dim{dimProvider, dimSender, dimHost, dimDomain}
 
-// sums adds up what leaves have by a dimension of theirs.
+// sums adds up the numbers of leaves by their value of a dimension.
 func (m *model) sums(d dim, n []float64) []float64 {
 	sums := make([]float64, len(m.names[d].names))
 	for l, n := range n {
@@ -476,8 +476,8 @@ func (m *model) rate(n []float64, of *[numDims][]float64, events []past) []float
 	return p
 }
 
-// expected returns how many failures the providers of their mail let expect of senders,
-// hosts and domains.
+// expected returns how many failures are expected of senders, hosts and domains from
+// the rates of the providers that their mail goes to.
 func (m *model) expected(n, provider []float64) (e [numDims][]float64) {
 	for _, d := range rateDims[1:] {
 		e[d] = make([]float64, len(m.names[d].names))
@@ -492,8 +492,8 @@ func (m *model) expected(n, provider []float64) (e [numDims][]float64) {
 	return e
 }
 
-// factor is how much worse a value of a dimension is than the providers of its mail,
-// with some made-up failures. f failed of n recipients.
+// factor returns how much worse a value of a dimension is than the providers of its
+// mail, with prior failures added. f of n recipients failed.
 func (m *model) factor(d dim, f, expected, n float64) float64 {
 	weight := 0.0
 	switch {

@@ -7,7 +7,8 @@ import (
 	"mailfail/registry"
 )
 
-// owners knows the operator of each domain: a place whose relay stands for it.
+// owners holds the operator of each domain, as a place whose relay belongs to the
+// operator.
 type owners struct {
 	data    *Data
 	at      pairList // place by host and domain, plus 1; 0 none
@@ -43,8 +44,8 @@ func newOwners(d *Data, came []int64) *owners {
 	return o
 }
 
-// pairList has a number for each pair of two numbers: a list where there are few enough
-// pairs, which takes a fraction of the time of a map.
+// pairList maps a pair of numbers to a number. For few enough pairs it is a list, which
+// takes a fraction of the time of a map.
 type pairList struct {
 	width int32
 	list  []int32
@@ -150,9 +151,9 @@ func most(uses []use, found func(*use)) {
 	}
 }
 
-// sortBy sorts a list by numbers that are not negative, the first of which decides,
-// and keeps the order of what is equal. Sorting by counting takes a tenth of the time
-// that comparing hundreds of thousands takes. The list itself is left in some order.
+// sortBy sorts a list by numbers that are not negative, by the first one first, and
+// keeps the order of equal elements. Counting takes a tenth of the time of comparing
+// hundreds of thousands. The list itself is left in some order.
 func sortBy[T any](list []T, numbers ...func(*T) int32) []T {
 	spare, keys := make([]T, len(list)), make([]int32, len(list))
 	for _, number := range slices.Backward(numbers) {
@@ -182,7 +183,7 @@ func sortBy[T any](list []T, numbers ...func(*T) int32) []T {
 	return list
 }
 
-// topRelay returns the mail of all, and the relay with most of it.
+// topRelay returns the mail of all uses, and the relay with most of it.
 func topRelay(uses []use) (sum int64, top use) {
 	for len(uses) > 0 {
 		var relay []use
@@ -198,7 +199,7 @@ func topRelay(uses []use) (sum int64, top use) {
 	return sum, top
 }
 
-// run splits off the first of a sorted list, those with the same key.
+// run splits the first elements, those with the same key, off a sorted list.
 func run(uses []use, key func(*use) [2]int32) (same, rest []use) {
 	n, first := 1, key(&uses[0])
 	for n < len(uses) && key(&uses[n]) == first {
@@ -242,8 +243,8 @@ func one(b bool) int {
 	return 0
 }
 
-// of returns provider and platform of a place. A provider that is not known
-// goes by the domain.
+// of returns the provider and the platform of a place. The domain stands for an unknown
+// provider.
 func (o *owners) of(place int32) (provider, platform name) {
 	p, u := &o.data.places[place], &o.uses[place]
 	if p.local {
@@ -267,8 +268,8 @@ func (o *owners) of(place int32) (provider, platform name) {
 }
 
 // platformOf returns the part of a provider's service that a relay belongs to.
-// Outlook.com's mailboxes and the tenants of Microsoft 365 are filtered and
-// limited apart.
+// Outlook.com's mailboxes and the tenants of Microsoft 365 have separate filters and
+// limits.
 func (o *owners) platformOf(provider, relay name) name {
 	if provider != microsoft {
 		return provider

@@ -20,13 +20,13 @@ const (
 	partSpans      Part = "spans"      // of time; without them: the whole window
 	partPrice      Part = "price"      // of a slice
 	partDispersion Part = "dispersion" // of rates within a day
-	// of spam and of bad addresses, which other days had too, are no change
+	// failures by spam and bad addresses that other days had too are not a change
 	partWaves      Part = "waves"
 	partReasons    Part = "other-reasons" // a cause explains other reasons in its place too
-	partBursts     Part = "bursts"        // are left out of the mail that is usual
+	partBursts     Part = "bursts"        // bursts are left out of the usual mail
 	partLevel      Part = "level"         // of the day's mail
 	partOtherHoles Part = "other-holes"   // a hole must be deeper than those of the days before
-	partHolidays   Part = "holidays"      // are recognized
+	partHolidays   Part = "holidays"      // holidays are recognized
 	partUntried    Part = "untried"       // mail that is accepted and not tried
 )
 

@@ -78,9 +78,9 @@ func (m *model) problem(f *finding) Problem {
 	return p
 }
 
-// severity rates failures. What was delivered in the end is a remark when it
-// was greylisting, or small and is over, and so are a few mailboxes that much mail
-// goes to.
+// severity rates failures. It rates as remarks those that were delivered in the end,
+// when they were greylisting, or were few and have ended, and those of a few mailboxes
+// that get much mail.
 func (m *model) severity(p *Problem) string {
 	healed := 10*(p.Recipients-p.Failed-p.Waiting) >= 8*p.Recipients
 	small := float64(p.Recipients) < max(25, 0.01*m.total)
@@ -93,12 +93,12 @@ func (m *model) severity(p *Problem) string {
 	return Warning
 }
 
-// mostFew is how many addresses are few.
+// mostFew is the greatest number of addresses that count as few.
 const mostFew = 3
 
-// fewAddresses returns how many addresses the failures of a finding are of, when its
-// reason is about an address and they are few, else 0. Mail that goes to one full
-// mailbox again and again shows one full mailbox.
+// fewAddresses returns how many addresses the failures of a finding have, when its
+// reason is about an address and they are few, else 0. Repeated mail to one full
+// mailbox is evidence of one full mailbox only.
 func (m *model) fewAddresses(f *finding) int {
 	if group := registry.Reason(m.reasons[f.reason]).Info().Group; group != "address" && group != "mailbox" {
 		return 0
@@ -134,8 +134,8 @@ func (m *model) times(f *finding, p *Problem) {
 	}
 }
 
-// back returns the minute before a bin within which so many recipients of the
-// slice went through.
+// back returns the latest minute for which at least so many recipients of the slice,
+// from then until a bin, did not fail.
 func (m *model) back(f *finding, bin int, recipients float64) int64 {
 	seen := 0.0
 	for i := bin - 1; i >= 0; i-- {
@@ -146,7 +146,7 @@ func (m *model) back(f *finding, bin int, recipients float64) int64 {
 	return m.data.Since
 }
 
-// facts finds what else the events of a finding have in common.
+// facts fills in what else the events of a finding have in common.
 func (m *model) facts(f *finding, p *Problem) {
 	members := f.members
 	causes, texts := map[int32]int{}, map[registry.Foreign]int{}
@@ -183,8 +183,8 @@ func (m *model) facts(f *finding, p *Problem) {
 	p.Common = p.Where.narrow(m.common(f))
 }
 
-// oneRelay returns the relay of failures that are elsewhere spread over many:
-// a smarthost, or a content filter.
+// oneRelay returns the relay of nearly all failures of a finding whose slice does not
+// name a destination: a smarthost, or a content filter. It returns "" without one.
 func (m *model) oneRelay(f *finding) registry.Foreign {
 	for _, d := range f.dims {
 		if d == dimProvider || d == dimPlatform || d == dimDomain {
@@ -204,7 +204,7 @@ func (m *model) oneRelay(f *finding) registry.Foreign {
 	return ""
 }
 
-// isNew reports whether no failure before a finding had a cause like that.
+// isNew reports whether no failure before a finding had such a cause.
 func (m *model) isNew(f *finding, like func(*Cause) bool) bool {
 	if len(m.data.Days) == 0 {
 		return false
@@ -220,7 +220,7 @@ func (m *model) isNew(f *finding, like func(*Cause) bool) bool {
 		})
 }
 
-// ruledOut says what is as usual.
+// ruledOut describes what is as usual.
 func (m *model) ruledOut(r *Result, found []*finding, v *volume) (list []string) {
 	n, events, usual := 0.0, 0.0, 0.0
 	covers := func(leaf int32) bool {
@@ -256,8 +256,8 @@ func (m *model) ruledOut(r *Result, found []*finding, v *volume) (list []string)
 	return list
 }
 
-// evenly says that a finding is the same at all values of a dimension with
-// enough mail.
+// evenly returns a sentence when the rate of a finding is the same at all values of a
+// dimension with enough mail.
 func (m *model) evenly(f *finding, d dim, name string) []string {
 	if slices.Contains(f.dims, d) || m.names[d].len() < 2 {
 		return nil
@@ -295,7 +295,7 @@ func top[K cmp.Ordered](counts map[K]int) (best K, ok bool) {
 	return best, ok
 }
 
-// ofHole describes a hole in what came or in what was tried.
+// ofHole describes a hole in the mail that came or in the mail that was tried.
 func (m *model) ofHole(kind string, h *hole) Problem {
 	p := Problem{
 		Kind:          kind,

@@ -12,31 +12,32 @@ import (
 	"mailfail/store"
 )
 
-// Options say what is investigated.
+// Options are the input of Run.
 type Options struct {
 	Window   store.Window // a zero Until is the end of what was read, a zero Since a day before
-	Silent   bool         // what was read covers the window to its end: silence at the end is real
+	Silent   bool         // the logs were read to the end of the window: silence there is real
 	Baseline Compare
 	Filter   store.Filter
 	Location *time.Location // of days; nil: local
 	Now      time.Time      // zero: the end of what was read
 }
 
-// Compare says with what a window is compared. The zero value is the days
-// before it, as many as there are up to two weeks.
+// Compare selects the time that a window is compared with. The zero value selects the
+// days before it, as many as there are up to two weeks.
 type Compare struct {
 	Days     int          // before the window
 	Previous bool         // the period of the same length before the window
 	Window   store.Window // these days
 }
 
-// usualDays is how many days before a window are looked at.
+// usualDays is how many days before a window are read.
 const usualDays = 14
 
 // ErrEmpty reports that nothing was read yet.
 var ErrEmpty = errors.New("nothing was read yet: there is nothing to investigate")
 
-// Run finds what changed in the mail that r knows of.
+// Run finds what changed in the mail of a store. It returns ErrEmpty when nothing was
+// read yet.
 func Run(ctx context.Context, r store.Reader, opt Options) (*Result, error) {
 	d, err := read(ctx, r, opt)
 	if err != nil {
@@ -79,8 +80,8 @@ func Run(ctx context.Context, r store.Reader, opt Options) (*Result, error) {
 	return result, nil
 }
 
-// asked names in the places of a result what a filter asked for: all that was looked
-// at is there.
+// asked adds the values of a filter to the places of a result: all data that was read
+// has them.
 func (r *Result) asked(f *store.Filter) {
 	for i := range r.Problems {
 		if p := &r.Problems[i]; p.Kind != MissingMail || p.Severity != Remark {
@@ -116,7 +117,7 @@ func read(ctx context.Context, r store.Reader, opt Options) (*Data, error) {
 	}
 	w := opt.window(last)
 	if known := first.Truncate(quarter * time.Minute); w.Since.Before(known) && known.Before(w.Until) {
-		w.Since = known // nothing is known of the time before, not even that it was quiet
+		w.Since = known // no log covers the time before, so it was not necessarily quiet
 	}
 	if !w.Since.Before(w.Until) { // what was read ends before
 		return &Data{Since: w.Since.Unix() / 60, Until: w.Until.Unix() / 60, Location: opt.location()}, nil
@@ -146,13 +147,12 @@ func (o *Options) location() *time.Location {
 	return o.Location
 }
 
-// window fills in the ends of the window. Nothing is said of a time that no
-// log covers.
+// window fills in the ends of the window, without a time that no log covers.
 func (o *Options) window(last time.Time) store.Window {
 	w := o.Window
 	end := last.Add(time.Minute)
 	if o.Now.After(end) && o.Now.Sub(end) < 30*time.Minute {
-		end = o.Now // nothing since is part of the picture
+		end = o.Now // the silence since then counts
 	}
 	if w.Until.IsZero() || w.Until.After(end) && end.After(w.Since) && !o.Silent {
 		w.Until = end
@@ -165,8 +165,8 @@ func (o *Options) window(last time.Time) store.Window {
 }
 
 // onQuarter moves the begin of a window to a quarter of an hour, so that stores can
-// answer from sums of quarters: to the one before or, when that made the window
-// longer than so many days, to the one after.
+// answer from sums of quarters: to the quarter before or, when the window would then
+// need more days, to the quarter after.
 func (o *Options) onQuarter(w store.Window) time.Time {
 	before := w.Since.Truncate(quarter * time.Minute)
 	if o.lengthOf(store.Window{Since: before, Until: w.Until}) > o.lengthOf(w) {
@@ -175,7 +175,7 @@ func (o *Options) onQuarter(w store.Window) time.Time {
 	return before
 }
 
-// lengthOf returns how many days a period needs that holds a window.
+// lengthOf returns how many days a period needs to contain a window.
 func (o *Options) lengthOf(w store.Window) int {
 	length, since := 1, w.Since.In(o.location())
 	for since.AddDate(0, 0, length).Before(w.Until) {
@@ -221,7 +221,7 @@ func (o *Options) days(w store.Window, first time.Time) (list []store.Window) {
 	return list
 }
 
-// collector makes data of what a store reports.
+// collector builds Data from the rows of a store.
 type collector struct {
 	data      *Data
 	suspended map[mailbox]*suspension
@@ -231,8 +231,8 @@ type collector struct {
 	locals    []int8  // by name of a relay: 1 elsewhere, 2 on the host; 0 unknown
 }
 
-// mailbox is what stays the same of the place of a recipient, whatever relay it is
-// tried at, and the minute of the window in which it was first heard of.
+// mailbox holds the parts of a recipient's place that are the same for every relay, and
+// the minute of the window in which the recipient was first seen.
 type mailbox struct {
 	host, sender, domain name
 	minute               int32
@@ -258,7 +258,7 @@ func (c *collector) AddPlace(p *store.FlowPlace) {
 	})
 }
 
-// name returns the number of a text that may have one in the store, 0 none.
+// name returns the number of a text. stored is its number in the store, 0 for none.
 func (c *collector) name(stored int32, text registry.Foreign) name {
 	if stored <= 0 {
 		return c.data.name(text)
@@ -279,7 +279,7 @@ func (c *collector) local(relay name) bool {
 	return *known == 2
 }
 
-// isLocal reports whether what a log names as relay is a mailbox on the host.
+// isLocal reports whether the relay in a log is a mailbox on the host.
 func isLocal(relay string) bool {
 	switch name, _, _ := strings.Cut(relay, "["); name {
 	case "local", "virtual", "dovecot", "maildrop", "cyrus", "lmtp", "mailstore":
@@ -302,7 +302,7 @@ func (c *collector) AddCause(k *store.FlowCause) {
 // AddCounts adds recipients and accepted messages.
 func (c *collector) AddCounts(rows *store.FlowRows) {
 	tried := rows.Recipients
-	if rows.Untried != nil { // they are neither fine nor failed
+	if rows.Untried != nil { // they neither succeeded nor failed
 		tried = slices.Clone(tried)
 		for i, n := range rows.Untried {
 			tried[i] -= n
@@ -365,7 +365,8 @@ func (c *collector) AddLast(places []int32, recipients []int64,
 	}
 }
 
-// AddSuspended adds what was put off, of rows that AddLast told of.
+// AddSuspended adds the recipients that were deferred without an attempt, from rows
+// that AddLast counted.
 func (c *collector) AddSuspended(rows *store.FlowRows) { c.addSuspended(rows) }
 
 // AddMail adds the mail of a sender at a host.
@@ -412,8 +413,9 @@ func (c *collector) AddFailure(f *store.FlowFailure) {
 	c.data.Fail(e)
 }
 
-// finish adds recipients that were neither delivered nor tried when they came. One
-// that was put off then, and failed later because of the other site, failed when it came.
+// finish adds recipients that were neither delivered nor tried when they came. A
+// recipient that was deferred then without an attempt, and failed later because of the
+// other site, counts as failed when it came.
 func (c *collector) finish() {
 	d := c.data
 	seen := map[int64]bool{}
@@ -448,7 +450,7 @@ func (c *collector) finish() {
 	})
 }
 
-// join takes a recipient with a failure of its own from those that were put off in the
+// join removes a recipient with its own failure from those that were suspended in the
 // minute of its arrival.
 func (c *collector) join(e *Event, seen map[int64]bool) {
 	s := c.suspended[c.mailboxOf(e.Place, e.Arrived)]

@@ -8,8 +8,8 @@ import (
 	"mailfail/registry"
 )
 
-// combinations are the dimensions that slices have, in the order in which they
-// are preferred when they say the same.
+// combinations lists the dimensions of slices. Of slices that explain the same, the one
+// listed first is preferred.
 var combinations = [][]dim{
 	{},
 	{dimProvider}, {dimPlatform}, {dimDomain}, {dimSender}, {dimHost}, {dimInstance},
@@ -25,7 +25,7 @@ type candidate struct {
 	reason int32
 	events []int32 // of model.events, in order of time
 
-	others []float64 // recipients of each bin that are no events
+	others []float64 // recipients of each bin without an event
 	quiet  []float64 // −Σ ln(1−p) of others
 	mu     []float64 // expected events of each bin
 	all    float64   // expected events of the window
@@ -36,7 +36,9 @@ type candidate struct {
 	window
 }
 
-// window is the span of bins in which a candidate is most unusual.
+// window is the span of bins in which a candidate is most unusual: f of n recipients
+// failed there, with the log likelihood ratio llr. score is llr less the price of the
+// slice.
 type window struct {
 	from, to int // bins, half-open
 	f, n     float64
@@ -46,8 +48,9 @@ type window struct {
 	score    float64
 }
 
-// strength is what is compared with the threshold: a rate that is not nil varies
-// within a day by itself, by about two fifths.
+// strength returns the score that is compared with the threshold. It is lower where
+// failures are expected: a rate above 0 varies within a day by about two fifths without
+// a cause.
 func (m *model) strength(c *candidate) float64 {
 	if !m.data.has(partDispersion) {
 		return c.score
@@ -73,9 +76,9 @@ func (m *model) alarms(c *candidate) bool {
 		m.strength(c) >= threshold && !m.isWave(c)
 }
 
-// isWave reports whether failures are about what was sent, and two of the days
-// before had nearly as many in the same place: spam that mailboxes here forward comes
-// in waves, and so do bad addresses with a list.
+// isWave reports whether failures have a reason about addresses, mailboxes or content,
+// and two of the days before had nearly as many in the same place. Spam that mailboxes
+// here forward comes in waves, and so do the bad addresses of a mailing list.
 func (m *model) isWave(c *candidate) bool {
 	switch registry.Reason(m.reasons[c.reason]).Info().Group {
 	case "address", "mailbox", "content":
@@ -160,8 +163,8 @@ func (m *model) ofReason(reason int32, events []int32, floor float64) (list []*c
 	return list
 }
 
-// often returns in which dimensions, a bit each, the value of an event has enough
-// events. In others no slice of it has.
+// often returns for each event a bit for each dimension, set when the event's value has
+// at least floor events. A slice by any other of its values cannot have so many.
 func (m *model) often(events []int32, floor float64) []uint8 {
 	bits := make([]uint8, len(events))
 	for d := range numDims {
@@ -184,7 +187,7 @@ func (m *model) expectedOf(c *candidate) float64 {
 	return c.all
 }
 
-// compare orders candidates by what they are, so that two runs agree.
+// compare orders candidates by their dimensions and values, so that two runs agree.
 func (c *candidate) compare(o *candidate) int {
 	if n := len(c.dims) - len(o.dims); n != 0 {
 		return n
@@ -195,7 +198,8 @@ func (c *candidate) compare(o *candidate) int {
 	return cmp.Compare(c.reason, o.reason)
 }
 
-// useful reports whether dimensions with more than one value are all that dims has.
+// useful reports whether every dimension in dims has more than one value, platforms more
+// than providers, and whether the parts of the method that are used include dims.
 func (m *model) useful(dims []dim) bool {
 	if len(dims) > 1 && !m.data.has(partPairs) || len(dims) > 2 && !m.data.has(partTriples) {
 		return false
@@ -209,8 +213,8 @@ func (m *model) useful(dims []dim) bool {
 	return true
 }
 
-// redundant reports whether a slice has a simpler name: a provider with one
-// domain is named as the domain, a platform that is all of a provider as that.
+// redundant reports whether a slice has a simpler name: a provider with one domain is
+// named by the domain, a platform with all mail of a provider by the provider.
 func (m *model) redundant(k key, dims []dim) bool {
 	for _, d := range dims {
 		if d == dimProvider && m.single[k[d]] {
@@ -335,9 +339,8 @@ func (m *model) trim(c *candidate, f []float64) {
 	}
 }
 
-// price is what a slice has to be better by: there are many to choose from, and
-// those with little mail are more. Of two that explain the same the general one
-// is named.
+// price returns by how much a slice has to be better: there are many slices, most of
+// them with little mail, and of two that explain the same the general one has to win.
 func (m *model) price(c *candidate) (sum float64) {
 	if !m.data.has(partPrice) {
 		return 0

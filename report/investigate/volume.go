@@ -9,8 +9,8 @@ import (
 	"mailfail/registry"
 )
 
-// Mail that never came leaves no line. What is missing is found against what
-// came at the same hours of the days before, by quarters of an hour.
+// Mail that never came leaves no line. The engine finds it by comparing the mail of
+// each quarter of an hour with that of the same hours on the days before.
 const (
 	quarter    = 15 // minutes
 	leastZ     = 4.0
@@ -19,7 +19,7 @@ const (
 	leastHole  = 10   // recipients
 	holeShare  = 0.01 // of the recipients of the window
 	silentZ    = 5.0  // of a sender that is silent
-	silentLeft = 0.1  // of what is expected of it
+	silentLeft = 0.1  // of the mail expected of it
 	levelPrior = 40   // recipients outside of the hole that the level of the day is taken from
 	hourSpread = 0.04 // squared variation of an hour's mail from day to day
 )
@@ -42,15 +42,16 @@ type volume struct {
 	quarters int
 	streams  []*stream
 	kind     [][]bool // by day and hour: whether it is a weekend's
-	// by host: recipients that were tried, where what was accepted is known
+	// recipients that were tried, by host, for hosts whose accepted mail is known
 	tried    map[registry.Foreign]*stream
 	of       []*stream // by flow
 	triedOf  []*stream // likewise in tried
 	expanded bool      // days are filled
 }
 
-// newVolume adds up what came into the queue or, where the logs do not say,
-// what was first tried. Senders with little mail are one stream.
+// newVolume adds up the messages that came into the queue or, when the logs do not
+// report that, the recipients at the first attempt. Senders with little mail share a
+// stream.
 func newVolume(d *Data) *volume {
 	v := &volume{data: d, quarters: d.quarters(), tried: map[registry.Foreign]*stream{}}
 	reports := d.mail.reporting()
@@ -69,7 +70,7 @@ func newVolume(d *Data) *volume {
 		}
 		name := f
 		if !much[f.sender] {
-			name.sender = "<>" // no stream is that of bounces
+			name.sender = "<>" // a free key: bounces have no stream
 		}
 		s := byName[name]
 		if s == nil {
@@ -130,8 +131,9 @@ func (v *volume) expand() {
 	})
 }
 
-// eachMail calls add with the mail of a quarter of an hour and with the streams it is of,
-// nil where it is of none: what was accepted where that is known, else what was tried.
+// eachMail calls add with the mail of a quarter of an hour by flow, and with the stream
+// of each flow, nil for none: the accepted mail when it is known, else the mail that
+// was tried.
 func (v *volume) eachMail(add func(streams []*stream, at int32, n []int32)) {
 	m := &v.data.mail
 	tried, came := slices.Clone(v.of), make([]*stream, len(v.of))
@@ -144,12 +146,12 @@ func (v *volume) eachMail(add func(streams []*stream, at int32, n []int32)) {
 	m.came.each(func(at, flow int32, n []int32) { add(came[flow:], at, n) })
 }
 
-// hoursOfDay returns how many hours of a day are compared, the last of which may be
-// over early.
+// hoursOfDay returns how many hours of a day are compared. The last one may be
+// incomplete.
 func (v *volume) hoursOfDay() int { return (v.quarters + 3) / 4 }
 
-// frequent returns the senders with at least so much mail: what was accepted on hosts
-// that report that, else what was tried.
+// frequent returns the senders with at least so much mail: accepted mail on hosts that
+// report it, else mail that was tried.
 func (m *mail) frequent(least float64, reports map[registry.Foreign]bool) map[registry.Foreign]bool {
 	sums, much := map[registry.Foreign]float64{}, map[registry.Foreign]bool{}
 	for flow, n := range m.tried.total() {
@@ -177,7 +179,7 @@ func (v *volume) newStream(host, sender registry.Foreign) *stream {
 	}
 }
 
-// with notes that a flow is part of s.
+// with adds a flow to s, and returns s.
 func (s *stream) with(flow int32) *stream {
 	s.flows = append(s.flows, flow)
 	return s
@@ -228,9 +230,9 @@ func (v *volume) weekends() {
 	}
 }
 
-// expected returns what a stream usually brings in each quarter of a day, from
-// the other days: those of the same kind, working day or weekend, if there are
-// any. Bursts are left out. days is how many there were at least.
+// expected returns the usual mail of a stream in each quarter of a day. It comes from
+// the other days, those of the same kind, working day or weekend, when there are any.
+// Bursts are left out. days is the least number of days behind a quarter.
 func (v *volume) expected(s *stream, day int) (e []float64, days int) {
 	if today := len(v.data.Days); day == today {
 		if s.usual == nil {
@@ -250,7 +252,7 @@ func (v *volume) expectedAt(s *stream, day int) (e []float64, days int) {
 	})
 }
 
-// atRest returns what a stream usually brings on weekends.
+// atRest returns the usual mail of a stream on weekends.
 func (v *volume) atRest(s *stream, day int) (e []float64, days int) {
 	return v.expectedOf(s, func(list []float64, h int) []float64 { return v.hours(list, s, day, h, true) })
 }
@@ -280,8 +282,8 @@ func (v *volume) lastPart() float64 {
 	return float64(length-int64(v.quarters-1)*quarter) / quarter
 }
 
-// hours adds to a list what came in an hour of the working days, or of the weekends,
-// before the window but on one day.
+// hours adds to a list the mail of an hour on the working days, or on the weekends,
+// before the window, except for that of one day.
 func (v *volume) hours(list []float64, s *stream, but, h int, weekend bool) []float64 {
 	from, to := 4*h, min(4*h+4, v.quarters)
 	for day := range v.data.Days {
@@ -293,7 +295,7 @@ func (v *volume) hours(list []float64, s *stream, but, h int, weekend bool) []fl
 	return list
 }
 
-// calmMean is the mean without bursts. It works in a spare list.
+// calmMean is the mean without bursts. It works in the list spare.
 func calmMean(list, spare []float64) float64 {
 	if len(list) == 0 {
 		return 0
@@ -313,7 +315,8 @@ func calmMean(list, spare []float64) float64 {
 	return sum / max(1, n)
 }
 
-// hole is a span in which less mail came than expected.
+// hole is a span in which less mail came than expected. llr is its log likelihood ratio,
+// z the missing mail in standard deviations.
 type hole struct {
 	host, sender       registry.Foreign // "" all
 	from, to           int              // quarters, half-open
@@ -327,7 +330,7 @@ type hole struct {
 	moved              bool // the same senders send as much more through other hosts
 }
 
-// part is a stream as it is compared.
+// part is the mail of a stream on a day, and the expected mail.
 type part struct {
 	seen, expected []float64
 }
@@ -346,7 +349,7 @@ func (v *volume) parts(streams []*stream, day int,
 	return list, days
 }
 
-// on returns what came on a day.
+// on returns the mail of a day.
 func (v *volume) on(s *stream, day int) []float64 {
 	if day == len(v.data.Days) {
 		return s.today
@@ -360,7 +363,7 @@ func (v *volume) find(streams []*stream, day int) (h hole) {
 	return v.findBeside(streams, day, v.expected)
 }
 
-// findBeside is find with another idea of what is expected.
+// findBeside is find with another function for the expected mail.
 func (v *volume) findBeside(streams []*stream, day int, usual func(*stream, int) ([]float64, int)) (h hole) {
 	parts, days := v.parts(streams, day, usual)
 	if days == 0 {
@@ -396,14 +399,15 @@ func (v *volume) findBeside(streams []*stream, day int, usual func(*stream, int)
 	return h
 }
 
-// burst is from how much mail on a quarter of an hour says nothing of the day's level.
+// burst returns the amount of mail from which on a quarter of an hour is not used for
+// the level of the day.
 func burst(expected float64) float64 { return 1.5*expected + 2*math.Sqrt(expected) + 3 }
 
-// mostLevel bounds how much more than usual is expected on a busy day.
+// mostLevel limits how much more than usual is expected on a busy day.
 const mostLevel = 1.1
 
-// levels finds how much mail the day has outside of a hole, by stream: holidays
-// and trends are no holes.
+// levels finds how much mail the day has outside of a hole, by stream: holidays and
+// trends are not holes.
 func (v *volume) levels(parts []part, level []float64, h *hole, days int) {
 	prior := prior(days)
 	for i, p := range parts {
@@ -477,8 +481,8 @@ func (v *volume) deepest(seen, expected []float64) (h hole) {
 // leastOver is the log likelihood ratio that shows that a hole is over.
 const leastOver = 3
 
-// isOver reports whether the mail after a hole is rather that of a usual day than
-// more of the hole: at night, when little is expected, its absence shows nothing.
+// isOver reports whether the mail after a hole resembles a usual day more than the
+// hole. At night, when little mail is expected, missing mail is not evidence.
 func (h *hole) isOver(seen, expected []float64) bool {
 	o, e := sum(seen[h.to:]), sum(expected[h.to:])
 	rho := max(.02, h.observed/h.expected)
@@ -522,11 +526,12 @@ func (v *volume) missing(total float64) (found []*hole) {
 	return found
 }
 
-// mostlyMoved is the share of the mail that a host misses and other hosts have more.
+// mostlyMoved is the share of a host's missing mail that other hosts must have in
+// excess for the mail to have moved.
 const mostlyMoved = 0.7
 
-// hasMoved reports whether the senders whose mail a host misses send as much more
-// through other hosts.
+// hasMoved reports whether the senders whose mail is missing at a host send as much
+// more through other hosts.
 func (v *volume) hasMoved(h *hole) bool {
 	today, moved := len(v.data.Days), 0.0
 	fewer, more := map[registry.Foreign]float64{}, map[registry.Foreign]float64{}
@@ -548,8 +553,9 @@ func (v *volume) hasMoved(h *hole) bool {
 	return moved >= mostlyMoved*(h.expected-h.observed)
 }
 
-// isHole reports whether a hole is deep and sure enough. Of a large site's mail
-// one sender is a small part: if hardly anything of it comes, less is enough.
+// isHole reports whether a hole is deep and certain enough. On a large site one sender
+// is a small part of the mail, so when hardly any of its mail comes, a smaller hole is
+// enough.
 func (h *hole) isHole(least float64) bool {
 	gap := h.expected - h.observed
 	if gap < least {
@@ -613,9 +619,9 @@ func (v *volume) time(q int) time.Time {
 	return m.time(v.data.Since + int64(q)*quarter)
 }
 
-// rest finds out whether the window is a holiday, and lets those who rest on
-// weekends be compared with weekends then: from the beginning of the day no more
-// of their mail is missing than on a weekend. A window of 24 hours begins on the day
+// rest finds out whether the window is a holiday, and then compares the senders that
+// rest on weekends with weekends. On a holiday no more of their mail is missing, from
+// the beginning of the day, than on a weekend. A window of 24 hours begins on the day
 // before.
 func (v *volume) rest() {
 	today, since := len(v.data.Days), v.lastMidnight()
@@ -692,8 +698,8 @@ type group struct {
 	list         []*stream
 }
 
-// slices returns everything, and what every sender and host brings, unless it
-// is less than a hole must have.
+// slices returns the groups to search for holes: all mail, that of each sender and that
+// of each host, unless it is less than a hole must have.
 func (v *volume) slices(least float64) (list []group) {
 	hosts, senders := map[registry.Foreign][]*stream{}, map[registry.Foreign][]*stream{}
 	several := false
@@ -725,8 +731,8 @@ func (v *volume) slices(least float64) (list []group) {
 	return list
 }
 
-// begin finds the minute in which a hole begins: after the mail from which on so
-// much of the expected mail is missing that it is least likely by chance.
+// begin finds the minute in which a hole begins: after the message from which on the
+// missing mail is least likely by chance.
 func (v *volume) begin(h *hole, streams []*stream) {
 	minutes := v.minutes(streams)
 	rate := h.expected / float64((h.to-h.from)*quarter)
@@ -752,17 +758,17 @@ func (v *volume) begin(h *hole, streams []*stream) {
 	}
 }
 
-// mostTried is the share of the accepted mail that may be tried in a hole of a
-// stuck queue. What was accepted is known, so that little of it is enough.
+// mostTried is the greatest share of the accepted mail that a stuck queue tries.
+// Accepted mail is known, so few untried messages are enough.
 const (
 	mostTried      = 0.35
 	leastUntried   = 10 // log likelihood ratio
-	missingVisible = 30 // recipients of one sender that do not come are seen, more or less
-	silentVisible  = 50 // they are on a large site
+	missingVisible = 30 // missing recipients of one sender that are seen, roughly
+	silentVisible  = 50 // the same on a large site
 )
 
-// untried finds hosts that accept mail and do not try it: less is tried than
-// what came into their queues lets expect.
+// untried finds hosts that accept mail and do not try it: they try less than the mail
+// in their queues lets expect.
 func (v *volume) untried(total float64) (found []*hole) {
 	accepted := map[registry.Foreign][]*stream{}
 	for _, s := range v.streams {

@@ -10,12 +10,11 @@ import (
 	"mailfail/store"
 )
 
-// FilterKeys are the words that ParseFilter knows, as the flags of the same
-// names.
+// FilterKeys are the keys of conditions, named as the flags.
 var FilterKeys = []string{"provider", "domain", "code", "reason", "sender", "host", "mta", "account"}
 
-// Counted splits a filter into what Stats count by, and the rest: that needs Stats
-// of what passes it alone.
+// Counted splits a filter into the conditions that Stats count by, and the rest. The
+// rest needs separate Stats, which count only the events that pass it.
 func Counted(f store.Filter) (counted, rest store.Filter) {
 	rest = f
 	for i := range Dimensions {
@@ -25,8 +24,8 @@ func Counted(f store.Filter) (counted, rest store.Filter) {
 	return counted, rest
 }
 
-// Words splits what a user typed at blanks. A part in double quotes keeps its
-// blanks: code="550 5.1.1".
+// Words splits a typed text at blanks. A part in double quotes keeps its blanks:
+// code="550 5.1.1".
 func Words(s string) ([]string, error) {
 	var words []string
 	var word strings.Builder
@@ -55,8 +54,8 @@ func Words(s string) ([]string, error) {
 	return words, nil
 }
 
-// AddCondition adds a condition KEY=VALUE to a filter, with one of keys. The
-// same key twice asks for either of the values.
+// AddCondition adds a condition KEY=VALUE to a filter, with one of keys. The same key
+// twice accepts either of the values.
 func AddCondition(f *store.Filter, word string, keys []string) error {
 	key, value, found := strings.Cut(word, "=")
 	list := FilterList(f, key)
@@ -80,7 +79,7 @@ func AddCondition(f *store.Filter, word string, keys []string) error {
 	return nil
 }
 
-// checkReason returns an error for what no failure is filed under.
+// checkReason returns an error for a name that is not a reason.
 func checkReason(name string) error {
 	known := registry.ReasonNames()
 	if slices.Contains(known, strings.ToLower(name)) {
@@ -116,7 +115,7 @@ func FilterList(f *store.Filter, key string) *[]string {
 	return nil
 }
 
-// FormatFilter writes a filter the way AddCondition reads it.
+// FormatFilter writes a filter in the form that AddCondition reads.
 func FormatFilter(f store.Filter) string {
 	var words []string
 	for _, key := range FilterKeys {

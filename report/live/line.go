@@ -9,13 +9,14 @@ import (
 	"mailfail/store"
 )
 
-// columns of AppendLine, and their widths; a longer value moves the rest.
+// columnWidths are the widths of the columns of AppendLine; a longer value moves the
+// rest.
 var columnWidths = [...]int{25, 8, 14, 22, 30, 9, 16, 30, 8}
 
 // AppendLine appends an event as one line for eyes and for grep: time, outcome,
-// provider, domain, recipient, code, reason, sender, account, text, with at least
-// two blanks between them and - for what is not known. The text is last, and
-// nothing in it can move the cursor or begin a line.
+// provider, domain, recipient, code, reason, sender, account, text, with at least two
+// blanks between them and - for an unknown value. The text is last, and nothing in it
+// can move the cursor or begin a line.
 func AppendLine(dst []byte, e *store.Event, loc *time.Location) []byte {
 	values := [...]registry.Foreign{
 		registry.Foreign(e.Time.In(loc).Format(time.RFC3339)), registry.Foreign(e.Outcome),
@@ -33,8 +34,7 @@ func AppendLine(dst []byte, e *store.Event, loc *time.Location) []byte {
 	return append(append(dst, text.String()...), '\n')
 }
 
-// sender returns the sender of e, <> for the null sender, "" for one that is not
-// known.
+// sender returns the sender of e, <> for the null sender, "" for an unknown one.
 func sender(e *store.Event) registry.Foreign {
 	if e.HasSender && e.Sender == "" {
 		return "<>"

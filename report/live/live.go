@@ -1,21 +1,20 @@
-// Package live keeps what a watcher of the logs looks at: counters over the
-// last minutes by provider, domain, code and reason, and the newest failures.
+// Package live keeps counters over the last minutes by provider, domain, code and
+// reason, and the newest failures, for somebody who watches the logs.
 //
 // # Time
 //
-// Counters follow the time in the log. Their clock shows the newest time seen
-// and moves on with the clock on the wall from there, so that a log that is
-// hours behind (a backlog, a host whose zone was guessed wrong) is shown as it
-// was then, with a remark how far behind it is; it is never ahead of the wall:
-// an event from the future counts as one of now. What is older than the
-// counters reach is only counted as late.
+// Counters follow the time in the log. Their clock is the newest time in the log, and
+// from there it advances with this host's clock. So a log that is hours behind (a
+// backlog, a host whose zone was guessed wrong) is shown as it was then, with a remark
+// how far behind it is. The clock is never ahead of this host's: an event from the
+// future counts as one of now. Events that are older than the counters reach are only
+// counted as late.
 //
 // # Memory
 //
-// It is bounded whatever comes in. A combination of provider, domain, code and
-// reason takes about 700 bytes; when there are too many of them, further
-// domains are counted together under Other, then further providers, at last
-// further codes.
+// Memory is bounded for any input. A combination of provider, domain, code and reason
+// takes about 700 bytes; when there are too many of them, further domains are counted
+// together under Other, then further providers, at last further codes.
 package live
 
 import (
@@ -54,17 +53,17 @@ func outcomeOf(name string) (Outcome, bool) {
 }
 
 const (
-	// Step is how finely time is divided, and buckets how many steps are kept.
+	// Step is the length of a time step, and buckets how many steps are kept.
 	Step    = 30 * time.Second
-	buckets = int64(time.Hour/Step) + 1 // with the one that has begun
+	buckets = int64(time.Hour/Step) + 1 // with the current one
 
 	// Reach is how far back the counters go.
 	Reach = time.Duration(buckets-1) * Step
 
-	// Other stands for the names there was no room for.
+	// Other stands for the names that exceed the limits.
 	Other = "(other)"
 
-	maxName = 255 // bytes of a name; that of a domain is no longer
+	maxName = 255 // bytes of a name; a domain is not longer
 	maxText = 2048
 	newest  = 500 // failures of each outcome that are kept
 )
@@ -81,7 +80,7 @@ type key struct {
 	enhanced, reason string
 }
 
-// coarser returns k with less to tell it from others; level counts from 0.
+// coarser returns k with fewer distinctions; level counts from 0.
 func (k key) coarser(level int) key {
 	k.domain = Other
 	if level > 0 {
@@ -93,6 +92,7 @@ func (k key) coarser(level int) key {
 	return k
 }
 
+// series counts the attempts with one key.
 type series struct {
 	key
 	code  string
@@ -104,20 +104,20 @@ type series struct {
 type Stats struct {
 	mu     sync.Mutex
 	series map[key]*series
-	head   int64     // the step that has begun, since 1970
+	head   int64     // the current step, since 1970
 	first  time.Time // of the clock
 	newest time.Time // time seen in the log
-	seenAt time.Time // on the wall, when newest was seen
+	seenAt time.Time // on this host's clock, when newest was seen
 	events uint64
 	late   uint64
 	rings  [outcomes]ring
 }
 
-// NewStats returns counters of nothing.
+// NewStats returns counters without events.
 func NewStats() *Stats { return &Stats{series: map[key]*series{}} }
 
-// Add counts an event. Its work does not depend on what was counted before,
-// but for once every Step.
+// Add counts an event. Its cost does not depend on what was counted before, except once
+// every Step.
 func (s *Stats) Add(e *store.Event, wall time.Time) {
 	o, ok := outcomeOf(e.Outcome)
 	if !ok {
@@ -148,8 +148,8 @@ func (s *Stats) Add(e *store.Event, wall time.Time) {
 	s.count(o, e, at, 1)
 }
 
-// Remember counts n events of the minute that begins at e.Time, that were
-// counted before the Stats were there. The clock is then that of the wall.
+// Remember counts n events of the minute that begins at e.Time, which happened before
+// the Stats existed. The clock is then this host's.
 func (s *Stats) Remember(e *store.Event, n uint64, wall time.Time) {
 	o, ok := outcomeOf(e.Outcome)
 	if !ok {
@@ -188,7 +188,7 @@ func (s *Stats) Keep(e *store.Event) {
 
 func (s *Stats) count(o Outcome, e *store.Event, at int64, n uint64) {
 	k := key{outcome: o, provider: short(e.Provider.Raw()), domain: short(e.Domain.Raw())}
-	if o != Delivered { // 250 2.0.0 is not what is looked for
+	if o != Delivered { // 250 2.0.0 is not of interest
 		k.reply, k.enhanced, k.reason = e.Reply, short(e.Enhanced), short(e.Reason)
 	}
 	x := s.find(k)
@@ -209,7 +209,7 @@ func clip[S ~string](s S, n int) S {
 	return S(strings.ToValidUTF8(strings.Clone(registry.Foreign(s[:n]).Raw()), ""))
 }
 
-// clock is the log's time when the wall's is wall.
+// clock returns the log's time when this host's clock shows wall.
 func (s *Stats) clock(wall time.Time) time.Time {
 	if s.empty() {
 		return wall
@@ -217,11 +217,11 @@ func (s *Stats) clock(wall time.Time) time.Time {
 	return s.newest.Add(max(0, wall.Sub(s.seenAt)))
 }
 
-// advance begins the steps that have begun since it was last called, and
-// forgets what is too old.
+// advance begins the steps that have begun since the last call, and drops those that
+// are too old.
 func (s *Stats) advance(wall time.Time) {
 	if s.empty() {
-		return // the first event says where the clock stands
+		return // the first event sets the clock
 	}
 	head := step(s.clock(wall))
 	if s.head == 0 || head-s.head >= buckets {
@@ -268,7 +268,7 @@ type ring struct {
 	next   int
 }
 
-// Failure is an event that is kept to be looked at.
+// Failure is an event that is kept for the screen.
 type Failure struct {
 	*store.Event
 	Seq uint64 // counts all events

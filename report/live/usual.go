@@ -8,14 +8,14 @@ import (
 	"mailfail/store"
 )
 
-// usualSpan is the time around the same time of day that is looked at.
+// usualSpan is the length of the time around the same time of day that is read.
 const usualSpan = time.Hour
 
-// Days are what happened by provider around the same time on earlier days.
+// Days hold the attempts by provider around the same time on earlier days.
 type Days []map[string]*[outcomes]uint64
 
-// ReadDays reads the days before at, no more than days of them. Days on which
-// nothing happened then are left out.
+// ReadDays reads at most days days before at. Days without an event at that time are
+// left out.
 func ReadDays(ctx context.Context, r store.Reader, at time.Time, days int, f store.Filter) (Days, error) {
 	var list Days
 	for day := 1; day <= days; day++ {
@@ -50,9 +50,9 @@ func dayOf(slices []store.Slice) map[string]*[outcomes]uint64 {
 	return day
 }
 
-// Share returns the median over the days of the share that failures, which are
-// of some outcomes, had in the attempts of a provider. It is not known (ok is
-// false) without an attempt, and for rejections, which are a share of nothing.
+// Share returns the median over the days of the share that failures with these outcomes
+// had in the attempts of a provider. ok is false when there was no attempt, and for
+// rejections, which are not attempts.
 func (d Days) Share(provider string, failures []Outcome) (share float64, ok bool) {
 	if slices.Contains(failures, Rejected) {
 		return 0, false

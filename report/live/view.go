@@ -31,10 +31,10 @@ func (s Sort) String() string { return sortNames[s] }
 // Next returns the order after s.
 func (s Sort) Next() Sort { return (s + 1) % sorts }
 
-// Query says what to look at.
+// Query selects what a View contains.
 type Query struct {
 	Window   time.Duration // the last minutes; no more than Reach
-	Outcomes []Outcome     // that are failures: what rows and the newest failures are of
+	Outcomes []Outcome     // the outcomes that count as failures, in rows and among the newest
 	Filter   store.Filter
 	Sort     Sort
 	Rows     int // of each table
@@ -42,15 +42,15 @@ type Query struct {
 	Columns  int // of each history
 }
 
-// Dimensions are what the tables of a View are by, in their order.
+// Dimensions are the dimensions of the tables of a View, in their order.
 var Dimensions = [...]store.Dimension{store.ByProvider, store.ByDomain, store.ByCode, store.ByReason}
 
-// View is what there is to see.
+// View is the counters at one time, ready to be shown.
 type View struct {
-	Clock  time.Time     // the log's
-	Behind time.Duration // the wall's
-	Empty  bool          // nothing has come in yet
-	Window time.Duration // that is covered: shorter soon after the beginning
+	Clock  time.Time     // the log's time
+	Behind time.Duration // how far the log is behind this host's clock
+	Empty  bool          // no event has come yet
+	Window time.Duration // the time that is covered: shorter soon after the start
 	Late   uint64        // events too old to count
 
 	Totals [outcomes]Total
@@ -65,7 +65,7 @@ type Total struct {
 	History   []uint64
 }
 
-// Table has the rows of one dimension.
+// Table contains the rows of one dimension.
 type Table struct {
 	Rows []Row
 	More int // rows that are not shown
@@ -84,7 +84,7 @@ type Row struct {
 // Share returns Count / Of.
 func (r *Row) Share() float64 { return float64(r.Count) / float64(max(1, r.Of)) }
 
-// View looks at what was counted.
+// View adds up the counters for a query. wall is the time of this host.
 func (s *Stats) View(q Query, wall time.Time) *View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +117,7 @@ type builder struct {
 	head  int64
 	view  *View
 	rows  [len(Dimensions)][]Row
-	index [len(Dimensions)]map[string]int // into rows; in the end into those that are shown
+	index [len(Dimensions)]map[string]int // into rows; in the end into the rows that are shown
 	all   uint64                          // failures
 }
 
@@ -144,8 +144,8 @@ func (b *builder) wants(x *series) bool {
 
 func (b *builder) failing(x *series) bool { return slices.Contains(b.q.Outcomes, x.outcome) }
 
-// add takes in a series. A row of a provider or a domain is made by its
-// deliveries, too: they are what failures are a share of.
+// add adds a series. Deliveries, too, make a row of a provider or a domain: failures
+// are a share of them.
 func (b *builder) add(x *series) {
 	if !b.wants(x) {
 		return
@@ -188,7 +188,7 @@ func (b *builder) row(table int, name string) *Row {
 	return &b.rows[table][i]
 }
 
-// sum counts what lies in the window.
+// sum returns the count of a series within the window.
 func (b *builder) sum(x *series) (n uint64, rise int64) {
 	middle := b.head - b.steps/2
 	i := mod(b.head)
@@ -208,9 +208,9 @@ func (b *builder) sum(x *series) (n uint64, rise int64) {
 	return n, rise
 }
 
-// finish sorts the rows and leaves those that are shown.
+// finish sorts the rows and keeps those that are shown.
 func (b *builder) finish() {
-	minutes := max(b.view.Window, 10*time.Second).Minutes() // the first seconds say little
+	minutes := max(b.view.Window, 10*time.Second).Minutes() // the first seconds are too short for a rate
 	for i := range b.view.Totals {
 		b.view.Totals[i].PerMinute = float64(b.view.Totals[i].Count) / minutes
 	}
@@ -232,7 +232,7 @@ func (b *builder) finish() {
 	}
 }
 
-// histories draws a series into the histories it belongs to.
+// histories adds a series to the histories that it belongs to.
 func (b *builder) histories(x *series) {
 	if b.q.Columns == 0 || !b.wants(x) {
 		return
@@ -248,7 +248,7 @@ func (b *builder) histories(x *series) {
 	}
 }
 
-// draw adds the steps of the window to as many columns as there are.
+// draw adds the steps of the window to the columns.
 func (b *builder) draw(columns []uint64, x *series) {
 	for i := range b.steps {
 		if c := x.count[mod(b.head-b.steps+1+i)]; c > 0 {
@@ -270,7 +270,7 @@ func (s Sort) compare(x, y Row) int {
 	return cmp.Or(c, cmp.Compare(y.Count, x.Count), strings.Compare(x.Name, y.Name))
 }
 
-// pick finds the newest failures that are asked for.
+// pick finds the newest failures for a query.
 func (s *Stats) pick(q Query, v *View) {
 	var at [outcomes]int
 	for len(v.Newest) < q.Newest {

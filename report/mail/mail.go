@@ -22,29 +22,29 @@ import (
 type Message struct {
 	From    string
 	To      []string
-	Host    string // that the report comes from, for the Message-ID and List-Id
+	Host    string // host that makes the report, for the Message-ID and List-Id
 	Subject string
 	Text    string
 	HTML    string
 	Date    time.Time
 }
 
-// Way says how a message is sent.
+// Way describes how a message is sent.
 type Way struct {
 	Server   string // HOST:PORT; "" for Sendmail
-	User     string // logs in; "" does not
+	User     string // for the login; "" for none
 	Password string
 	Sendmail string // path of the program
 	Bounces  bool   // sendmail -f: bounces go to From, not to the user who runs it
 	Roots    *tls.Config
 }
 
-// maxSubject bounds the subject in bytes: longer ones are cut by mail programs.
+// maxSubject limits the subject in bytes: mail programs cut longer ones.
 const maxSubject = 200
 
-// build returns the message as MIME. Both parts are base64: nothing in them is
-// above 7 bits, and body checks of the servers on the way, which look for the
-// very replies that a report quotes, find no lines that they know.
+// build returns the message as MIME. Both parts are base64: all their bytes are below
+// 128, and body checks of servers on the way, which search for the very replies that a
+// report quotes, do not match.
 func (m *Message) build() (*gomail.Msg, error) {
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithEncoding(gomail.EncodingB64),
 		gomail.WithCharset(gomail.CharsetUTF8))
@@ -69,7 +69,7 @@ func (m *Message) build() (*gomail.Msg, error) {
 	return msg, nil
 }
 
-// headerWord returns a host name as it may stand in a header.
+// headerWord returns a host name with only the characters that a header allows.
 func headerWord(host string) string {
 	name := strings.Map(func(r rune) rune {
 		if r == '.' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
@@ -83,7 +83,7 @@ func headerWord(host string) string {
 	return name
 }
 
-// Send sends a message. What a server answers is explained.
+// Send sends a message. The error explains the reply of a server.
 func Send(ctx context.Context, m *Message, way Way) error {
 	msg, err := m.build()
 	if err != nil {
@@ -137,7 +137,7 @@ func (w *Way) client() (*gomail.Client, error) {
 	switch {
 	case number == 465:
 		options = append(options, gomail.WithSSL())
-	case isLoopback(host) && w.User == "": // nobody listens in between, and its certificate is its own
+	case isLoopback(host) && w.User == "": // loopback is private, and its certificate self-signed
 		options = append(options, gomail.WithTLSPolicy(gomail.NoTLS))
 	case w.User == "":
 		options = append(options, gomail.WithTLSPolicy(gomail.TLSOpportunistic))
@@ -157,7 +157,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// explained adds to the error of a server what it means and what to do.
+// explained adds to the error of a server its meaning and what to do.
 func explained(err error, server string) error {
 	failure := registry.FailureOf(err.Error(), server, registry.StageUnknown)
 	var refused *gomail.SendError

@@ -14,17 +14,17 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Users are those who may read, by name, with the bcrypt hash of their password.
+// Users are the users who may read, by name, with the bcrypt hash of their password.
 type Users map[string]*user
 
 type user struct {
 	hash []byte
 
 	mu    sync.Mutex
-	known [sha256.Size]byte // of the password that was right the last time: bcrypt is slow on purpose
+	known [sha256.Size]byte // of the last correct password: bcrypt is slow on purpose
 }
 
-// nobody stands for a user that does not exist, so that asking takes as long.
+// nobody is checked for a name that does not exist, so that the answer takes as long.
 var nobody = sync.OnceValue(func() *user {
 	hash, err := bcrypt.GenerateFromPassword([]byte("nobody"), bcrypt.DefaultCost)
 	if err != nil {
@@ -61,7 +61,7 @@ func ReadUsers(r io.Reader) (Users, error) {
 	return users, nil
 }
 
-// admit reports whether a request has the password of a user.
+// admit reports whether a request contains the password of a user.
 func (u Users) admit(r *http.Request) bool {
 	name, password, ok := r.BasicAuth()
 	if !ok {
@@ -88,8 +88,8 @@ func (u *user) has(password string) bool {
 	return true
 }
 
-// knows reports whether a request is for a name of this server. A page of
-// strangers whose name leads to this host (DNS rebinding) has another one.
+// knows reports whether a request is for a name of this server. A stranger's page whose
+// name leads to this host (DNS rebinding) uses another name.
 func (s *server) knows(host string) bool {
 	if s.Hosts == nil {
 		return true

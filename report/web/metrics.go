@@ -12,9 +12,9 @@ import (
 	"mailfail/store"
 )
 
-// collector counts what the database holds when Prometheus asks. The numbers go
-// on where they were when the program is started anew. Labels have few values:
-// reasons and providers of the registry, no names of strangers.
+// collector counts the contents of the database when Prometheus asks. The numbers
+// continue after a restart of the program. Labels have few values: reasons and
+// providers of the registry, no names of strangers.
 type collector struct {
 	db    store.Database
 	now   func() time.Time
@@ -65,7 +65,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 // scrapeTime is how long a count may take.
 const scrapeTime = 30 * time.Second
 
-// Collect counts, or sends what was counted a moment ago.
+// Collect counts, or sends the counts of a moment ago.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,8 +78,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, 0)
 			return
 		}
-		// Those who have waited for this count take it: else a server that is asked
-		// faster than it counts would never be done.
+		// Requests that waited for this count use it. Otherwise a server that gets
+		// requests faster than it counts would never finish.
 		c.metrics, c.counted = metrics, c.now()
 	}
 	ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, 1)
@@ -164,7 +164,7 @@ func byReason(ctx context.Context, q store.Reader, list *[]prometheus.Metric) er
 	sums := map[string]store.Tally{}
 	for _, g := range n.Groups {
 		reason := g.Values[0].Raw()
-		if !slices.Contains(known, reason) { // of rules of the user's own
+		if !slices.Contains(known, reason) { // a reason of the user's own rules
 			reason = "unknown"
 		}
 		s := sums[reason]
@@ -179,7 +179,7 @@ func byReason(ctx context.Context, q store.Reader, list *[]prometheus.Metric) er
 	return nil
 }
 
-// otherProviders is the label of all that the registry does not know.
+// otherProviders is the label of all providers that are not in the registry.
 const otherProviders = "other"
 
 func byProvider(ctx context.Context, q store.Reader, list *[]prometheus.Metric) error {
@@ -207,7 +207,7 @@ func byProvider(ctx context.Context, q store.Reader, list *[]prometheus.Metric) 
 	return nil
 }
 
-// queue counts who waits now.
+// queue counts the recipients that wait now.
 func (c *collector) queue(ctx context.Context, q store.Reader, list *[]prometheus.Metric) error {
 	const late, silent = 10 * time.Minute, 24 * time.Hour
 	now := c.now()

@@ -25,14 +25,14 @@ var pageFuncs = template.FuncMap{
 	"last": func(s []string) string { return s[len(s)-1] },
 }
 
-// frame is what every page has.
+// frame holds the fields that every page has.
 type frame struct {
 	Title   string
 	Path    string
 	Spans   []choice
 	By      []choice
 	Filters []choice
-	Hidden  []choice // parameters that the form of filters keeps: Name and URL are key and value
+	Hidden  []choice // parameters that the form of filters keeps; here Name is the key and URL the value
 	Events  string   // the address of the failures of this page
 	Keys    []string // of filters
 }
@@ -58,7 +58,7 @@ func (s *server) frame(path, title string, q *query) frame {
 	return f
 }
 
-// show renders a page as a whole before anything of it is sent.
+// show renders the whole page before it sends any of it.
 func (s *server) show(w http.ResponseWriter, name string, data any) error {
 	var page bytes.Buffer
 	if err := s.pages.ExecuteTemplate(&page, name, data); err != nil {
@@ -69,10 +69,10 @@ func (s *server) show(w http.ResponseWriter, name string, data any) error {
 	return ignoreGone(err)
 }
 
-// ignoreGone drops the error of a browser that has gone away.
+// ignoreGone drops the error of a browser that closed the connection.
 func ignoreGone(error) error { return nil }
 
-// build makes the report of a page.
+// build makes the report for a page.
 func (s *server) build(r *http.Request, q *query, top int) (*report.Report, error) {
 	return report.Build(r.Context(), s.DB, report.Options{
 		Window:   q.window,
@@ -90,19 +90,19 @@ type dashboardPage struct {
 	Sections []section
 }
 
-// section is a section of a report whose table leads on.
+// section is a section of a report whose table contains links.
 type section struct {
 	report.Section
 	Rows [][]cell
 }
 
-// cell is a cell of a table; URL leads to the page about what it names.
+// cell is a cell of a table; URL is the page about the name in it.
 type cell struct {
 	Text templates.Text
 	URL  string
 }
 
-// dashboard is the report of a window, with ways to go on.
+// dashboard is the report of a window, with links to other pages.
 func (s *server) dashboard(w http.ResponseWriter, r *http.Request) error {
 	q, err := parse(r.URL.Query(), s.Now(), s.Location)
 	if err != nil {
@@ -149,7 +149,7 @@ type eventsPage struct {
 	Newest  int
 	Events  []eventRow
 	LeftOut bool
-	Removed string // what is missing, in words
+	Removed string // describes what is missing
 }
 
 type eventRow struct {
@@ -195,7 +195,7 @@ type textPage struct {
 	Text string
 }
 
-// message answers with the story of a message or a recipient.
+// message shows the story of a message or a recipient.
 func (s *server) message(w http.ResponseWriter, r *http.Request) error {
 	id := r.URL.Query().Get("id")
 	if id == "" || len(id) > maxInput {
@@ -215,11 +215,11 @@ func (s *server) message(w http.ResponseWriter, r *http.Request) error {
 }
 
 const (
-	maxInput  = 8 << 10 // bytes of what is asked for
+	maxInput  = 8 << 10 // bytes of an input
 	textWidth = 100
 )
 
-// explanation says what a code or a text means.
+// explanation explains a code or a text.
 func (s *server) explanation(w http.ResponseWriter, r *http.Request) error {
 	input := r.URL.Query().Get("q")
 	if len(input) > maxInput {
@@ -236,7 +236,7 @@ func (s *server) explanation(w http.ResponseWriter, r *http.Request) error {
 	return s.show(w, "text.html", page)
 }
 
-// api is the JSON report.
+// api returns the JSON report.
 func (s *server) api(w http.ResponseWriter, r *http.Request) error {
 	if err := checkNames(r.URL.Query()); err != nil {
 		return err
@@ -268,7 +268,7 @@ type chartBars struct {
 
 const barHeight = 40
 
-// barsOf draws numbers, nil for nothing but zeros.
+// barsOf draws numbers as bars, nil when all are zero.
 func barsOf(name string, values []int64) *chartBars {
 	var most int64
 	for _, v := range values {
@@ -287,7 +287,7 @@ func barsOf(name string, values []int64) *chartBars {
 	return b
 }
 
-// maxLive is how many pages are kept up to date at the same time.
+// maxLive is how many pages get updates at the same time.
 const maxLive = 50
 
 // stream sends a page an event when the database has changed (server-sent events).
@@ -330,7 +330,8 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// newest returns until when was read, and how many lines of the last minutes.
+// newest returns the time of the last line, and the number of lines of the last
+// minutes.
 func (s *server) newest(r *http.Request) (last time.Time, lines int64, err error) {
 	if _, last, err = s.DB.Covered(r.Context()); err != nil || last.IsZero() {
 		return last, 0, err

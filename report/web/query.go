@@ -12,22 +12,22 @@ import (
 	"mailfail/store"
 )
 
-// query is what a page is about. It is all in the URL, so that a page can be
-// sent to somebody.
+// query selects the content of a page. All of it is in the URL, so that users can send
+// a page to others.
 type query struct {
-	values url.Values // what was asked for, and nothing else
+	values url.Values // the parameters of the URL that are known
 	window store.Window
 	filter store.Filter
 	by     []store.Dimension
 }
 
-// defaultSince is the time that a page is about when none is named.
+// defaultSince is the time that a page covers when the URL does not name one.
 const defaultSince = "24h"
 
-// filterKeys are the parameters of filters, by the dimension they are about.
+// filterKeys are the parameters for filters, by dimension.
 var filterKeys = []string{"provider", "domain", "sender", "host", "reason", "code", "mta"}
 
-// list returns the list of a filter that a parameter is about.
+// list returns the list of a filter for a parameter.
 func list(f *store.Filter, key string) *[]string {
 	switch key {
 	case "provider":
@@ -101,8 +101,8 @@ func parse(asked url.Values, now time.Time, loc *time.Location) (q query, err er
 	return q, q.parseWindow(asked, now, loc)
 }
 
-// checkNames refuses parameters that the report does not have: left out, a filter
-// that was mistyped would give the numbers of all mail.
+// checkNames refuses unknown parameters: without that, a mistyped filter would give the
+// numbers of all mail.
 func checkNames(asked url.Values) error {
 	names := append([]string{"by", "day", "since", "until", "top"}, filterKeys...)
 	for name := range asked {
@@ -175,7 +175,7 @@ func (q *query) with(path string, pairs ...string) string {
 	return path + "?" + values.Encode()
 }
 
-// without returns the address of the page with one value of a filter less.
+// without returns the address of the page without one value of a filter.
 func (q *query) without(key, value string) string {
 	rest := query{values: url.Values{}}
 	for k, list := range q.values {
@@ -225,7 +225,7 @@ func (q *query) dimensions() (links []choice) {
 	return links
 }
 
-// filters returns what is filtered by, with links to take it away.
+// filters returns the active filters, with links that remove them.
 func (q *query) filters() (links []choice) {
 	for _, key := range filterKeys {
 		for _, value := range q.values[key] {
@@ -236,7 +236,7 @@ func (q *query) filters() (links []choice) {
 	return links
 }
 
-// rows reads how many rows are asked for.
+// rows reads the wanted number of rows.
 func rows(asked url.Values, usual, most int) int {
 	n, err := strconv.Atoi(asked.Get("top"))
 	if err != nil || n < 1 {

@@ -1,6 +1,6 @@
-// Package web serves reports to browsers: a dashboard over the same view as the
-// reports of the command line, the JSON report, and metrics for Prometheus. It
-// only reads. Pages work without scripts and refer to nothing outside.
+// Package web serves reports to browsers: a dashboard over the same view as the reports
+// of the command line, the JSON report, and metrics for Prometheus. It only reads.
+// Pages work without scripts and do not refer to other servers.
 package web
 
 import (
@@ -21,27 +21,28 @@ import (
 	"mailfail/templates"
 )
 
-// Options say what is served.
+// Options are the input of New.
 type Options struct {
 	DB       store.Database
 	Rules    *registry.Rules
 	Location *time.Location // of the times shown; nil is local time
 	Now      func() time.Time
 	Users    Users         // nil: anybody
-	Hosts    []string      // names that requests may be for; nil: any
-	Warn     func(error)   // of errors behind a page; nil: nobody
+	Hosts    []string      // names that requests may use; nil: any
+	Warn     func(error)   // gets errors behind a page; nil: they are dropped
 	Interval time.Duration // between looks for new lines, and between counts for metrics
 }
 
-// maxRequests is how many requests ask the database at the same time.
+// maxRequests is how many requests read the database at the same time.
 const maxRequests = 4
 
+// server serves the pages. A request takes a place in turns while it reads the database.
 type server struct {
 	Options
 	pages   *template.Template
 	explain explain.Explainer
 	turns   chan struct{}
-	live    chan struct{} // a place for each page that is kept up to date
+	live    chan struct{} // a place for each page that gets updates
 }
 
 // New returns the pages as a handler.
@@ -96,12 +97,12 @@ func (s *server) routes() (http.Handler, error) {
 	return s.guard(mux), nil
 }
 
-// policy lets a page use what is served beside it, and nothing else.
+// policy lets a page use files of this server, and nothing else.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src " +
 	"'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// guard sets the headers of every answer, and turns away who may not ask.
+// guard sets the headers of every answer, and refuses requests without permission.
 func (s *server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -124,11 +125,11 @@ func (s *server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// requestError is a request that cannot be answered as it is.
+// requestError is an error in the request itself.
 type requestError struct{ error }
 
-// page wraps what makes a page or a document. It waits for its turn, and shows
-// what goes wrong without telling strangers more than they need.
+// page wraps a function that makes a page or a document. It waits for its turn, and
+// shows errors without details that strangers do not need.
 func (s *server) page(make func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -151,7 +152,7 @@ func (s *server) page(make func(http.ResponseWriter, *http.Request) error) http.
 	}
 }
 
-// health says whether the database can be read, and until when it was written.
+// health reports whether the database can be read, and the time of its last line.
 func (s *server) health(w http.ResponseWriter, r *http.Request) {
 	_, last, err := s.DB.Covered(r.Context())
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -1,7 +1,7 @@
-// Package screen shows what package live counts on a terminal.
+// Package screen shows the counters of package live on a terminal.
 //
-// Everything that comes from a log goes through Look.text: nothing a stranger
-// wrote is obeyed by the terminal, and no line is wider than the screen.
+// Everything that comes from a log goes through Look.text, so that the terminal obeys
+// nothing that a stranger wrote, and no line is wider than the screen.
 package screen
 
 import (
@@ -19,9 +19,8 @@ import (
 )
 
 const (
-	// refresh is the time between two frames; keys are answered at once. When
-	// there is so much to add up that it would take more than a hundredth of
-	// the time, frames come less often.
+	// refresh is the time between two frames; keys are answered at once. When a frame
+	// takes more than a hundredth of that time to compute, frames come less often.
 	refresh     = 500 * time.Millisecond
 	refreshSlow = 3 * time.Second
 
@@ -32,38 +31,39 @@ const (
 	warnFor = 15 * time.Second
 )
 
-// Options are what the screen shows, and how.
+// Options describe the content of the screen, and how to show it.
 type Options struct {
 	Stats    *live.Stats
 	Status   *Status
-	Now      func() time.Time // the clock on the wall
+	Now      func() time.Time // this host's clock
 	Location *time.Location
 	Look     Look
-	Filter   string // that holds before anything is counted, to show
+	Filter   string // applied before counting; the screen only shows it
 
-	// Explain names a code and gives a line of advice; registry.Brief.
+	// Explain returns the name of a code and a line of advice; registry.Brief.
 	Explain func(reply uint16, enhanced registry.Enhanced, provider string,
 		reason registry.Reason) (name, advice string)
 
-	// Usual returns what is usual around a time of day; nil when nobody knows.
+	// Usual returns the usual numbers around a time of day; nil when they are not
+	// known.
 	Usual func(ctx context.Context, at time.Time, f store.Filter) (Usual, error)
 
-	// Narrow returns counters of what passes a filter that Stats do not count by;
-	// those that it returned before are not kept up any more. nil when there are none.
+	// Narrow returns counters of the events that pass a filter that Stats do not count
+	// by. It stops counting for those that it returned before. nil when there are none.
 	Narrow func(ctx context.Context, f store.Filter) (*live.Stats, error)
 
-	// Story returns what is known of the message of a failure, a line each; nil
-	// when nobody knows.
+	// Story returns the lines of the story of a failure's message; nil when there are
+	// no stories.
 	Story func(ctx context.Context, e *store.Event) ([]string, error)
 }
 
-// Usual is what is usual around a time of day, as a whole and by provider.
+// Usual holds the usual numbers around a time of day, as a whole and by provider.
 type Usual struct {
 	store.Usual
 	Days live.Days
 }
 
-// mode is what the screen is used for.
+// mode is the current use of the screen.
 type mode uint8
 
 const (
@@ -89,7 +89,7 @@ var shows = []struct {
 
 var windows = []time.Duration{5 * time.Minute, 10 * time.Minute, 30 * time.Minute, 60 * time.Minute}
 
-// Model is the screen, as bubbletea knows it.
+// Model is the screen, as a model of bubbletea.
 type Model struct {
 	opt           Options
 	width, height int
@@ -100,22 +100,22 @@ type Model struct {
 	show   int // of shows
 	sort   live.Sort
 	filter store.Filter
-	undo   []store.Filter // what the filter was before
+	undo   []store.Filter // earlier filters
 
-	stats    *live.Stats // that are shown
-	narrowed string      // the filter, as text, of what they count
-	asking   string      // the filter of those that are asked for
+	stats    *live.Stats // the ones that are shown
+	narrowed string      // the filter, as text, that they count by
+	asking   string      // the filter of the counters that were asked for
 
 	focus   int    // table or failures
 	row     int    // selected, 0 first
-	named   bool   // a row of a table is selected by its name; else the first
+	named   bool   // a row of a table is selected by its name; else the first row
 	name    string // of that row
 	seq     uint64 // of the failure selected, 0 the newest
 	opened  live.Failure
 	story   []string
 	scroll  int
 	typed   string
-	problem string // with what was typed
+	problem string // error in what was typed
 
 	view   *live.View
 	took   time.Duration // to make the view
@@ -139,7 +139,7 @@ func New(opt Options) *Model {
 
 type tick time.Time
 
-// usualRead brings what is usual.
+// usualRead is the message with the usual numbers.
 type usualRead struct {
 	usual  Usual
 	err    error
@@ -147,15 +147,15 @@ type usualRead struct {
 	filter string
 }
 
-// narrowRead brings counters of what passes a filter.
+// narrowRead is the message with the counters of a filter.
 type narrowRead struct {
 	stats  *live.Stats
 	err    error
 	filter string
 }
 
-// askNarrow asks for counters of what passes the filter, when those that are shown
-// count something else.
+// askNarrow asks for counters of the filter, when the shown ones count by another
+// filter.
 func (m *Model) askNarrow() tea.Cmd {
 	_, rest := live.Counted(m.filter)
 	filter := live.FormatFilter(rest)
@@ -173,13 +173,13 @@ func (m *Model) askNarrow() tea.Cmd {
 	}
 }
 
-// count shows other counters, which number their events in their own way.
+// count shows other counters, whose numbers of events are different.
 func (m *Model) count(stats *live.Stats, filter string) {
 	m.stats, m.narrowed, m.seq = stats, filter, 0
 	m.look()
 }
 
-// storyRead brings the story of a message.
+// storyRead is the message with the story of a message.
 type storyRead struct {
 	lines []string
 	err   error
@@ -205,8 +205,8 @@ func (m *Model) next() tea.Cmd {
 	return tea.Tick(min(max(refresh, 100*m.took), refreshSlow), func(t time.Time) tea.Msg { return tick(t) })
 }
 
-// askUsual reads the usual numbers when those at hand are old, or are not of
-// this filter.
+// askUsual reads the usual numbers when the present ones are old, or belong to another
+// filter.
 func (m *Model) askUsual() tea.Cmd {
 	if m.opt.Usual == nil || m.view.Empty {
 		return nil
@@ -224,7 +224,7 @@ func (m *Model) askUsual() tea.Cmd {
 	}
 }
 
-// Update takes in what happened.
+// Update handles a message of bubbletea.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
@@ -248,7 +248,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 	case narrowRead:
 		switch {
-		case msg.filter != m.asking: // it is not wanted any more
+		case msg.filter != m.asking: // it is not needed any more
 		case msg.err != nil:
 			m.opt.Status.Warn(msg.err.Error(), m.opt.Now())
 			m.unfilter()
@@ -266,7 +266,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// look takes a new look at the numbers, unless the screen is paused.
+// look updates the numbers, unless the screen is paused.
 func (m *Model) look() {
 	m.status = m.opt.Status.get()
 	now := m.opt.Now()
@@ -287,13 +287,13 @@ func (m *Model) look() {
 	m.follow()
 }
 
-// query asks the counters for what the screen is about.
+// query returns the query for what the screen shows.
 func (m *Model) query() live.Query {
 	counted, _ := live.Counted(m.filter)
 	return live.Query{Window: windows[m.window], Outcomes: shows[m.show].outcomes, Filter: counted}
 }
 
-// follow keeps the same row selected while others come in.
+// follow keeps the same row selected while others are added.
 func (m *Model) follow() {
 	m.row = 0
 	if m.focus == failures {
@@ -365,7 +365,7 @@ func (m *Model) keyWatching(k string) tea.Cmd {
 	}
 	if k != "p" && k != "space" && k != "?" && k != "h" && m.paused &&
 		slices.Contains([]string{"s", "w", "o", "esc", "backspace", "enter"}, k) && m.mode == watching {
-		m.paused = false // what was asked for has to be looked up
+		m.paused = false // the user asked for other numbers
 	}
 	return nil
 }
@@ -391,7 +391,7 @@ func (m *Model) move(by int) {
 	}
 }
 
-// open opens the failure that is selected, or filters by the row that is.
+// open opens the selected failure, or filters by the selected row.
 func (m *Model) open() {
 	if m.focus == failures {
 		if m.row < len(m.view.Newest) {
@@ -417,8 +417,8 @@ func (m *Model) only(f store.Filter, name string) store.Filter {
 	return f
 }
 
-// example opens the failure that is selected, or the newest one of the row that is:
-// that explains a code and a reason.
+// example opens the selected failure, or the newest one of the selected row, which
+// explains a code and a reason.
 func (m *Model) example() {
 	if m.focus == failures {
 		m.open()
@@ -495,7 +495,7 @@ func (m *Model) keyTyping(k tea.KeyPressMsg) {
 	}
 }
 
-// parseFilter reads what was typed. A word alone is a value of what it looks like.
+// parseFilter reads a typed filter. meant finds the key of a word without one.
 func (m *Model) parseFilter(s string) (f store.Filter, err error) {
 	words, err := live.Words(s)
 	if err != nil {
@@ -517,7 +517,7 @@ func (m *Model) parseFilter(s string) (f store.Filter, err error) {
 	return f, nil
 }
 
-// meant returns what a word without a key is a value of.
+// meant returns the key that a word without a key most likely belongs to.
 func (m *Model) meant(word string) string {
 	switch {
 	case store.CheckCode(word) == nil:

@@ -9,9 +9,9 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// Lines that are wider than the terminal thinks they are (it may count some
-// characters of a stranger otherwise than we do) must not go on on the next
-// one: no automatic margins (DECAWM) while the screen is shown.
+// The terminal may count some characters of a stranger as wider than this program does.
+// Such lines must not continue on the next one, so automatic margins (DECAWM) are off
+// while the screen is shown.
 const (
 	marginsOff = "\x1b[?7l"
 	marginsOn  = "\x1b[?7h"

@@ -7,16 +7,16 @@ import (
 	"mailfail/store"
 )
 
-// Status is what the loop that reads the logs passes to the screen. Nothing in it
-// waits for the terminal.
+// Status is what the loop that reads the logs passes to the screen. No method waits for
+// the terminal.
 type Status struct {
 	mu       sync.Mutex
 	lines    store.Lines
 	warnings uint64
 	warning  string // the newest
 	warned   time.Time
-	alerts   []string // that are on
-	changes  []string // that an investigation found to go on
+	alerts   []string // alerts that are on
+	changes  []string // problems that an investigation found to go on
 	ended    bool
 }
 
@@ -42,21 +42,21 @@ func (s *Status) Alerts(on []string) {
 	s.alerts = on
 }
 
-// Changes shows what an investigation found to go on.
+// Changes shows the problems that an investigation found to go on.
 func (s *Status) Changes(found []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes = found
 }
 
-// Ended says that there is nothing more to read.
+// Ended notes that there is nothing more to read.
 func (s *Status) Ended() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
 }
 
-// status is a copy to look at.
+// status is a copy of Status for one frame.
 type status struct {
 	lines   store.Lines
 	warning string

@@ -12,8 +12,7 @@ import (
 	"mailfail/templates"
 )
 
-// Look is how the terminal wants to be written to. Nothing is said by colour
-// alone.
+// Look is what the terminal can show. No information is in colour alone.
 type Look struct {
 	Color   bool // obeys NO_COLOR
 	Unicode bool // the locale is UTF-8; otherwise nothing but ASCII is written
@@ -45,21 +44,21 @@ func (l Look) style(style, s string) string {
 // widths counts ambiguous characters as narrow, as most terminals do.
 var widths = &runewidth.Condition{}
 
-// maxMarks is how many combining marks one character may carry: none of a
-// living script has more, and a pile of them covers the lines around.
+// maxMarks is how many combining marks one character may carry. No living script has
+// more, and a pile of them would cover the lines around.
 const maxMarks = 2
 
-// text makes s, which may come from a stranger, fit for n columns: the rest is
-// cut off with a mark. The result is never wider.
+// text makes s, which may come from a stranger, fit for n columns: it cuts off the
+// rest, with a mark. The result is never wider.
 func (l Look) text(s string, n int) string {
 	s, _ = l.cut(s, n)
 	return s
 }
 
-// cut is text that also returns how many columns are used.
+// cut is text, and also returns how many columns the result takes.
 func (l Look) cut(s string, n int) (string, int) {
-	// A rune is at most 4 bytes and may be followed by marks: what is beyond
-	// is not looked at, so that the cost of a line does not grow with s.
+	// A rune has at most 4 bytes and may be followed by marks. Later bytes are not
+	// read, so that the cost of a line does not grow with s.
 	cutOff := len(s) > 16*n+16
 	if cutOff {
 		s = strings.ToValidUTF8(s[:16*n+16], "")
@@ -105,15 +104,15 @@ func (l Look) glyph(unicode, ascii string) string {
 	return ascii
 }
 
-// left fills n columns.
+// left pads or cuts s to n columns.
 func (l Look) left(s string, n int) string {
 	s, used := l.cut(s, n)
 	return s + strings.Repeat(" ", max(0, n-used))
 }
 
-// wrap breaks s into lines of n columns at blanks where it can. Characters of no
-// width are many to a column, and so each line is cut from what may be one: widths are
-// measured by grapheme, and a word of 64 kB that is measured for every line takes 40 s.
+// wrap breaks s into lines of n columns, at blanks where it can. It measures only as
+// many bytes as a line can have: widths are measured by grapheme, and measuring the
+// rest of a 64 kB word of zero-width characters for every line takes 40 s.
 func (l Look) wrap(s string, n int) []string {
 	n = max(n, 8)
 	var lines []string
@@ -148,7 +147,7 @@ func (l Look) width(s string) int { return widths.StringWidth(s) }
 
 var blocks = [2][]rune{[]rune(" .:-=+*#"), []rune(" ▁▂▃▄▅▆▇█")}
 
-// spark draws numbers as a line of bars, the highest of them full.
+// spark draws numbers as a line of bars; the highest bar is full.
 func (l Look) spark(n []uint64) string {
 	bars := blocks[0]
 	if l.Unicode {
@@ -208,7 +207,7 @@ func percent(f float64) string {
 	return fmt.Sprintf("%.0f%%", 100*f)
 }
 
-// span says how long something took, in words.
+// span describes a duration in words.
 func span(d time.Duration) string {
 	switch {
 	case d < time.Minute:

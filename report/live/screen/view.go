@@ -13,7 +13,7 @@ import (
 	"mailfail/templates"
 )
 
-// layout says how the lines of the screen are shared out.
+// layout is how the lines of the screen are divided.
 type layout struct {
 	totals  bool // the lines of totals are shown
 	across  int  // tables side by side, 0 none
@@ -107,7 +107,7 @@ func (m *Model) watch() []string {
 	return append(lines, m.newest(l)...)
 }
 
-// title says what the numbers are of, and on the right how the log is read.
+// title returns the window and the filter, and on the right how the log is read.
 func (m *Model) title() string {
 	look := m.opt.Look
 	left := " mailfail  last " + span(windows[m.window])
@@ -125,7 +125,7 @@ func (m *Model) title() string {
 	return look.style(reverse, look.left(left, m.width-n)+look.text(right, n))
 }
 
-// state says in words what is going on.
+// state describes in words what the program is doing.
 func (m *Model) state() string {
 	switch {
 	case m.paused:
@@ -182,8 +182,8 @@ func (m *Model) totals(l layout) []string {
 	return lines
 }
 
-// shares returns the deferral and the failure rate by attempts; negative
-// where there is none.
+// shares returns the deferral and the failure rate by attempts; negative without
+// attempts.
 func shares(t [4]live.Total) [4]float64 {
 	var n [4]float64
 	for i := range t {
@@ -210,9 +210,8 @@ func shareText(f float64) string {
 	return percent(f)
 }
 
-// compare says what is out of the usual. Numbers that chance explains are not:
-// the count has to be five of its standard deviations away, as of events that
-// have nothing to do with each other.
+// compare describes a number that is not usual. Chance explains others: the count has
+// to be five standard deviations away, as of independent events.
 func (m *Model) compare(o live.Outcome, t live.Total, usual float64) string {
 	minutes := m.view.Window.Minutes()
 	if minutes < 0.5 {
@@ -233,7 +232,7 @@ func (m *Model) compare(o live.Outcome, t live.Total, usual float64) string {
 	return ""
 }
 
-// tables draws tables side by side, the first being number first.
+// tables draws tables side by side; first is the index of the leftmost one.
 func (m *Model) tables(l layout, first int) []string {
 	gap := 2
 	width := (m.width - gap*(l.across-1)) / l.across
@@ -299,9 +298,9 @@ func (m *Model) table(i, width int, l layout) []string {
 	return lines[:l.rows+1]
 }
 
-// columns returns the widths of the name, of what is usual (0 without it), and of
-// the history in a table. A code is never cut, and what is usual is always shown:
-// history is what has less room.
+// columns returns the widths of the name, of the usual rate (0 without it), and of the
+// history in a table. A code is never cut, and the usual rate is always shown: the
+// history gets less room.
 func (m *Model) columns(table, width int, l layout) (name, usual, history int) {
 	const least = 11 // columns of a name that has a shorter history instead
 	history = l.columns
@@ -321,7 +320,7 @@ func (m *Model) columns(table, width int, l layout) (name, usual, history int) {
 	return name, usual, history
 }
 
-// usually is the usual rate of a provider.
+// usually returns the usual rate of a provider.
 func (m *Model) usually(provider string) string {
 	if m.usualFor == live.FormatFilter(m.filter) {
 		if share, ok := m.usual.Days.Share(provider, shows[m.show].outcomes); ok {
@@ -409,7 +408,8 @@ const (
 	senderFrom = 150 // columns from which a failure, with its sender, has room on one line
 )
 
-// submitter is the sender of a failure, and the account that submitted its message.
+// submitter returns the sender of a failure, and the account that submitted its
+// message.
 func submitter(e *store.Event) string {
 	if e.Account != "" && e.Account != e.Sender {
 		return senderOf(e) + " (" + e.Account.String() + ")"
@@ -417,7 +417,7 @@ func submitter(e *store.Event) string {
 	return senderOf(e)
 }
 
-// senderOf is the sender of a failure in words.
+// senderOf returns the sender of a failure in words.
 func senderOf(e *store.Event) string {
 	switch {
 	case !e.HasSender:
@@ -436,7 +436,7 @@ func (m *Model) explain(e *store.Event) (name, advice string) {
 	return m.opt.Explain(uint16(e.Reply), enhanced, e.Provider.Raw(), registry.Reason(e.Reason))
 }
 
-// failure shows all that is known of one failure.
+// failure shows all known fields of one failure.
 func (m *Model) failure() []string {
 	look, e := m.opt.Look, m.opened.Event
 	lines := []string{look.style(reverse,
@@ -546,7 +546,7 @@ func (m *Model) help() []string {
 	return lines
 }
 
-// footer is the last line: the keys, what is typed, or a warning.
+// footer returns the last line: the keys, the typed text, or a warning.
 func (m *Model) footer() string {
 	look := m.opt.Look
 	switch {
