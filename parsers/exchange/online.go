@@ -67,16 +67,22 @@ type onlineTrace struct {
 	onlineClock
 }
 
-func (t *onlineTrace) header(names [][]byte) bool {
-	t.order = unknownOrder // every file has its own
-	for i, want := range traceColumns {
-		t.at[i] = -1
+// find sets at to where the columns stand among the names of a header, -1 for absent
+// ones.
+func find(at []int, columns []string, names [][]byte) {
+	for i, column := range columns {
+		at[i] = -1
 		for j, name := range names {
-			if string(name) == want {
-				t.at[i] = j
+			if string(name) == column {
+				at[i] = j
 			}
 		}
 	}
+}
+
+func (t *onlineTrace) header(names [][]byte) bool {
+	t.order = unknownOrder // every file has its own
+	find(t.at[:], traceColumns[:], names)
 	t.width = len(names)
 	return t.at[2] >= 0 && t.at[4] >= 0 && t.at[5] >= 0 && (t.at[0] >= 0 || t.at[1] >= 0)
 }
@@ -266,14 +272,7 @@ type onlineSummary struct {
 
 func (t *onlineSummary) header(names [][]byte) bool {
 	t.order = unknownOrder // every file has its own
-	for i, want := range summaryColumns {
-		t.at[i] = -1
-		for j, name := range names {
-			if string(name) == want {
-				t.at[i] = j
-			}
-		}
-	}
+	find(t.at[:], summaryColumns[:], names)
 	t.width = len(names)
 	return t.at[0] >= 0 && t.at[2] >= 0 && (t.at[4] >= 0 || t.at[5] >= 0)
 }
