@@ -157,6 +157,9 @@ func address(b []byte, name string) []byte {
 //	rejecting commands from mail.x [192.0.2.1] due to pre-greeting traffic after 0 seconds
 //	tcpwrappers (mail.x, 192.0.2.1) rejection
 //	<joe@x>... User unknown
+//
+// The last is of a recipient, in the words of the configuration (virtusertable's
+// "error:nouser 550 No such user here"), without the code.
 func (p *parser) refused(text []byte) bool {
 	r := &p.rec
 	switch {
@@ -170,7 +173,7 @@ func (p *parser) refused(text []byte) bool {
 		p.rejectWith(registry.StageConnect, text)
 	case r.ID != nil && parsers.Has(text, "<"):
 		i := bytes.Index(text, []byte(">... "))
-		if i < 0 || !bytes.HasSuffix(text, []byte("User unknown")) {
+		if i < 0 {
 			return false
 		}
 		r.Address = text[1:i]

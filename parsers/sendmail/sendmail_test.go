@@ -147,6 +147,7 @@ func TestRejections(t *testing.T) {
 		"rejecting commands from mail.snd.example [192.0.2.1] due to pre-greeting traffic after 0 seconds",
 		"rejection "+id+` client=mail.snd.example clientip=192.0.2.1 at=connect/local "rejecting commands from mail.snd.example [192.0.2.1] due to pre-greeting traffic after 0 seconds"`,
 		"<joe@h.example>... User unknown", "rejection "+id+` to=joe@h.example at=rcpt/local "<joe@h.example>... User unknown"`,
+		"<joe@h.example>... No such user here", "rejection "+id+` to=joe@h.example at=rcpt/local "<joe@h.example>... No such user here"`,
 		"timeout waiting for input from mail.snd.example [192.0.2.1] during server cmd read", "",
 		"lost input channel from mail.snd.example [192.0.2.1] to MTA after rcpt", "",
 		"AUTH failure (LOGIN): authentication failure (-13) SASL(-13): checkpass failed, user=x, relay=[192.0.2.1]", "",
