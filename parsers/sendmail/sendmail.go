@@ -130,6 +130,10 @@ func (p *parser) line(id, text []byte) parsers.Result {
 		return p.login(text)
 	case parsers.Has(text, "STARTTLS=client, "), parsers.Has(text, "STARTTLS=server, "):
 		return p.encrypted(text)
+	case parsers.Has(text, "AUTH failure ("):
+		p.rec.ID, p.rec.Direction = nil, registry.DirectionIncoming
+		p.send(parsers.Noted)
+		return parsers.Understood
 	case parsers.Has(text, "SYSERR"):
 		return p.syserr(text)
 	}

@@ -150,7 +150,7 @@ func TestRejections(t *testing.T) {
 		"<joe@h.example>... No such user here", "rejection "+id+` to=joe@h.example at=rcpt/local "<joe@h.example>... No such user here"`,
 		"timeout waiting for input from mail.snd.example [192.0.2.1] during server cmd read", "",
 		"lost input channel from mail.snd.example [192.0.2.1] to MTA after rcpt", "",
-		"AUTH failure (LOGIN): authentication failure (-13) SASL(-13): checkpass failed, user=x, relay=[192.0.2.1]", "",
+		"AUTH failure (LOGIN): authentication failure (-13) SASL(-13): checkpass failed, user=x, relay=[192.0.2.1]", "noted incoming",
 		"SYSERR(root): collect: I/O error on connection from mail.snd.example, from=<a@snd.example>", "",
 	))
 	parserstest.Lines(t, "sendmail", []parserstest.Line{
