@@ -89,7 +89,7 @@ func eventLine(contact []*store.Event, loc *time.Location) string {
 	names, n := recipients(contact)
 	b.WriteString(names)
 	if e.Outcome == "rejected" {
-		fmt.Fprintf(&b, " from %s", senderOf(e))
+		fmt.Fprintf(&b, " from %s", SenderOf(e))
 		hostAt(&b, " client ", e.Client, e.ClientIP)
 	} else {
 		hostAt(&b, " via ", e.Relay, e.IP)
@@ -129,8 +129,8 @@ func recipients(contact []*store.Event) (words string, n int) {
 	return list[0], 1
 }
 
-// senderOf returns the sender of a failure, in words when it is unknown or null.
-func senderOf(e *store.Event) string {
+// SenderOf returns the sender of a failure, in words when it is unknown or null.
+func SenderOf(e *store.Event) string {
 	switch {
 	case !e.HasSender:
 		return "(unknown)"
@@ -248,7 +248,7 @@ func (c csvEvents) Event(e *store.Event) error {
 	}
 	row := []string{e.Time.In(c.loc).Format(time.RFC3339), e.Outcome}
 	for _, s := range []registry.Foreign{
-		e.Host, own(e.MTA), e.Instance, e.Message, own(senderOf(e)), e.Recipient, e.Domain, e.Relay, e.IP,
+		e.Host, own(e.MTA), e.Instance, e.Message, own(SenderOf(e)), e.Recipient, e.Domain, e.Relay, e.IP,
 		e.Provider,
 		own(e.Stage.String()), own(reply), own(e.Enhanced), own(e.MTAStatus), own(e.Reason),
 		e.Client, e.ClientIP, own(e.Contact()), e.Text,

@@ -175,7 +175,7 @@ func (t *Trace) story(b *strings.Builder, s *store.Story) {
 	}
 	b.WriteString(")\n")
 	t.fact(b, "first seen", s.FirstSeen.In(t.Location).Format(time.DateTime+" MST"))
-	t.fact(b, "sender", senderOf(&store.Event{Sender: s.Sender, HasSender: s.HasSender}))
+	t.fact(b, "sender", SenderOf(&store.Event{Sender: s.Sender, HasSender: s.HasSender}))
 	t.fact(b, "message id", s.MessageID.String())
 	var client strings.Builder
 	hostAt(&client, "", s.Client, s.ClientIP)

@@ -390,7 +390,7 @@ func (p *parser) reception() parsers.Result {
 	}
 	p.message()
 	r.Account, r.Client, r.ClientIP, r.Size = l.account, l.peer, l.peerIP, l.size
-	r.Reinjected = isLoopback(l.peerIP) && string(l.protocol) != "HTTP"
+	r.Reinjected = parsers.IsLoopback(l.peerIP) && string(l.protocol) != "HTTP"
 	p.eachRecipient(func(p *parser, _ []byte) { p.rec.Recipients++ })
 	r.Own = r.Reinjected && len(l.sender) == 0
 	p.send(parsers.Arrival)

@@ -53,9 +53,6 @@ func originOf(text []byte) (registry.Stage, registry.Source) {
 	return registry.StageRoute, registry.SourceLocal
 }
 
-// isLoopback reports whether a client is on this host.
-func isLoopback(ip []byte) bool { return string(ip) == "127.0.0.1" || string(ip) == "::1" }
-
 // bare returns an address without its angle brackets.
 func bare(address []byte) []byte {
 	if len(address) > 1 && address[0] == '<' {

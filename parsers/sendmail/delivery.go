@@ -52,7 +52,7 @@ func (p *parser) broughtBy(value []byte) {
 		return
 	}
 	r.Client, r.ClientIP = relay(value)
-	r.Reinjected = isLoopback(r.ClientIP)
+	r.Reinjected = parsers.IsLoopback(r.ClientIP)
 }
 
 // bare removes the angle brackets of an address.
@@ -188,7 +188,7 @@ func (p *parser) sent(d *delivery) parsers.Kind {
 	text = bytes.TrimSuffix(bytes.TrimPrefix(text, []byte(" (")), []byte(")"))
 	r.Reply = registry.ParseReply(text)
 	r.NextID = nextID(text)
-	if isLoopback(r.RelayIP) && bytes.HasSuffix(text, accepted) {
+	if parsers.IsLoopback(r.RelayIP) && bytes.HasSuffix(text, accepted) {
 		r.Final = registry.StateHandedOver
 		return parsers.Settled
 	}

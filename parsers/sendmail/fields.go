@@ -27,7 +27,7 @@ func (f *fields) next() (name, value []byte, ok bool) {
 			return name, value, true
 		}
 		from += j
-		if isName(value[from+2:]) {
+		if parsers.HasAny(value[from+2:], names) { // a field begins here
 			f.rest = value[from+2:]
 			return name, value[:from], true
 		}
@@ -47,23 +47,13 @@ func quotedStart(value []byte) int {
 }
 
 // names are the names of sendmail's fields.
-var names = [...]string{
+var names = []string{
 	"delay=", "xdelay=", "mailer=", "pri=", "relay=", "dsn=", "stat=", "ctladdr=", "reply=", "size=",
 	"class=", "nrcpts=",
 	"msgid=", "proto=", "daemon=", "bodytype=", "arg1=", "arg2=", "reject=", "discard", "quarantine=",
 	"quarantine", "tls_verify=",
 	"auth=", "authid=", "mech=", "bits=", "owner=", "ntries=", "envid=", "thread=", "action=",
 	"tempfail", "accept",
-}
-
-// isName reports whether b begins with the name of a field.
-func isName(b []byte) bool {
-	for _, name := range names {
-		if parsers.Has(b, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // relay reads "mx.example. [192.0.2.1] (may be forged)", "[192.0.2.1]" and
@@ -79,9 +69,6 @@ func relay(value []byte) (name, ip []byte) {
 	}
 	return bytes.TrimSuffix(value, []byte(".")), ip
 }
-
-// isLoopback reports whether ip is this host itself.
-func isLoopback(ip []byte) bool { return string(ip) == "127.0.0.1" || string(ip) == "::1" }
 
 // nextAddress splits off the first address of a list separated by commas. Addresses
 // may be in brackets; a quoted local part or program may contain a comma

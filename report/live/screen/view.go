@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"mailfail/registry"
+	"mailfail/report"
 	"mailfail/report/live"
 	"mailfail/store"
 	"mailfail/templates"
@@ -412,20 +413,9 @@ const (
 // message.
 func submitter(e *store.Event) string {
 	if e.Account != "" && e.Account != e.Sender {
-		return senderOf(e) + " (" + e.Account.String() + ")"
+		return report.SenderOf(e) + " (" + e.Account.String() + ")"
 	}
-	return senderOf(e)
-}
-
-// senderOf returns the sender of a failure in words.
-func senderOf(e *store.Event) string {
-	switch {
-	case !e.HasSender:
-		return "(unknown)"
-	case e.Sender == "":
-		return "<>"
-	}
-	return e.Sender.String()
+	return report.SenderOf(e)
 }
 
 func (m *Model) explain(e *store.Event) (name, advice string) {
@@ -456,7 +446,7 @@ func (m *Model) failure() []string {
 		{"text", e.Text.String()},
 		{"time", e.Time.In(m.opt.Location).Format("2006-01-02 15:04:05.999 -0700")},
 		{"recipient", e.Recipient.String()},
-		{"sender", senderOf(e)},
+		{"sender", report.SenderOf(e)},
 		{"account", e.Account.String()},
 		{"provider", e.Provider.String()},
 		{"domain", e.Domain.String()},
