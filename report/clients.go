@@ -78,7 +78,7 @@ func (r *Report) clients(ctx context.Context, q store.Reader) error {
 	})
 	if others > 0 {
 		r.Notes = append(r.Notes,
-			fmt.Sprintf("Only %s clients are told apart; others were refused %s times.",
+			fmt.Sprintf("Only %s clients are counted separately; others were refused %s times.",
 				templates.Count(mostClients), templates.Count(others)))
 	}
 	for _, c := range found {

@@ -33,7 +33,7 @@ func NewEventWriter(w io.Writer, format string, loc *time.Location) (EventWriter
 			"mta_status", "reason", "client", "client_ip", "contact", "text")
 		return e, nil
 	}
-	return nil, fmt.Errorf("events have no format %q", format)
+	return nil, fmt.Errorf("unknown format %q; want one of text, json, csv", format)
 }
 
 // maxContact limits how many failures of one second are searched for those of one

@@ -259,8 +259,8 @@ func (c *composer) tls() Section {
 		return s
 	}
 	s.Text = append(s.Text,
-		templates.Words("Messages where the log tells it with each (Exim), else sessions (Postfix with "+
-			"smtp_tls_loglevel and smtpd_tls_loglevel of 1, sendmail)."))
+		templates.Words("Messages when the log reports it for each message (Exim), else sessions "+
+			"(Postfix with smtp_tls_loglevel and smtpd_tls_loglevel of 1, sendmail)."))
 	t := &Table{Columns: []Column{{Title: "Version"}, {Title: "Received", Number: true},
 		{Title: "Sent", Number: true}}}
 	for value := int64(len(store.TLSVersions)) + 1; value > 0; value-- {

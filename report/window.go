@@ -33,7 +33,8 @@ func ParseTime(s string, now time.Time, loc *time.Location) (time.Time, error) {
 		}
 	}
 	return time.Time{}, fmt.Errorf(
-		"no time: %q (try yesterday, 2h, 7d, 2026-11-20, \"2026-11-20 14:30\" or 2026-11-20T14:30:00Z)", s)
+		"cannot read %q as a time (try yesterday, 2h, 7d, 2026-11-20, "+
+			"\"2026-11-20 14:30\" or 2026-11-20T14:30:00Z)", s)
 }
 
 // ParseDay reads a day and returns its window: from its first moment to the
@@ -41,7 +42,7 @@ func ParseTime(s string, now time.Time, loc *time.Location) (time.Time, error) {
 func ParseDay(s string, now time.Time, loc *time.Location) (store.Window, error) {
 	y, m, d, ok := parseDay(s, now.In(loc))
 	if !ok {
-		return store.Window{}, fmt.Errorf("no day: %q (try yesterday, today or 2026-11-20)", s)
+		return store.Window{}, fmt.Errorf("cannot read %q as a day (try yesterday, today or 2026-11-20)", s)
 	}
 	return store.Window{Since: startOfDay(y, m, d, loc), Until: startOfDay(y, m, d+1, loc)}, nil
 }

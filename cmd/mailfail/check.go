@@ -25,13 +25,14 @@ performance data, as plugins of Icinga, Nagios and Zabbix do. It ends with 0 (OK
 command is wrong).
 
 A limit is a metric, a sign and a number, such as "failure-rate>5%", "age>15m" or
-"recipients<10"; "min 50" behind it asks for so many recipients. The metrics are
+"recipients<10"; with "min 50" the limit applies to 50 recipients or more. The
+metrics are
 ` + strings.Join(check.MetricNames(), ", ") + `: untried
 recipients came into the queue at least ten minutes ago and were never tried; age
 is the time since the last line that was read; unsent are rows that wait for
 "mailfail push". Without limits the problems that
 "mailfail investigate" finds in the last 24 hours and that go on, a stuck queue
-and a log that nobody reads are reported.`,
+and a log that is not being read are reported.`,
 		Example: `  mailfail check
   mailfail check --warn 'failure-rate>5% min 50' --crit 'failure-rate>20% min 50'
   mailfail check --provider Google --warn 'deferral-rate>30%'`,

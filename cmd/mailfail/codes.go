@@ -20,7 +20,7 @@ func codesCommand() *cobra.Command {
 		Long: `Codes lists everything mailfail knows of codes: the status codes and reply codes
 of the standards, what operators and mail programs mean by them, the phrases of
 logs, and with --kind reason the reasons that failures are filed under.
-"mailfail explain CODE" tells all about one.`,
+"mailfail explain CODE" explains one code in full.`,
 		Example: `  mailfail codes --subject 7
   mailfail codes --vendor gmail --class 4
   mailfail codes --reason rate-limited --format csv`,
@@ -45,7 +45,7 @@ logs, and with --kind reason the reasons that failures are filed under.
 	flags := cmd.Flags()
 	flags.StringVar(&filter.Class, "class", "", "only codes of this class: 2, 3, 4 or 5")
 	flags.StringVar(&filter.Subject, "subject", "", "only status codes of this subject: 0 to 7")
-	flags.StringVar(&filter.Vendor, "vendor", "", "only what this vendor means, a part of the name will do")
+	flags.StringVar(&filter.Vendor, "vendor", "", "only this vendor's meanings; part of the name is enough")
 	flags.StringVar(&filter.Reason, "reason", "", "only codes that stand for this reason")
 	flags.StringVar(&filter.Kind, "kind", "", "only this kind: enhanced, reply, pseudo, vendor or reason")
 	output.add(flags, "text", "json", "csv", "markdown")

@@ -82,7 +82,9 @@ func parseConfig(r io.Reader, keys map[string]map[string]bool) (settings []setti
 		if name, ok := strings.CutPrefix(line, "["); ok {
 			name, ok = strings.CutSuffix(name, "]")
 			if section = strings.TrimSpace(name); !ok || section == "" || keys[section] == nil {
-				return nil, fmt.Errorf("%d: no command %q; want a section such as [report]", n, line)
+				return nil, fmt.Errorf(
+					"%d: unknown section %q; want the name of a command in brackets, such as [report]", n,
+					line)
 			}
 			continue
 		}

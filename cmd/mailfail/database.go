@@ -38,7 +38,7 @@ func databasePath(flag string) (string, error) {
 func keptPath(flag string) (string, error) {
 	const system = "/var/lib/mailfail/mailfail.db"
 	if path := cmp.Or(flag, os.Getenv("MAILFAIL_DB")); path == ":memory:" {
-		return "", usageError("--db %s would keep nothing: name a file, or read FILEs without --db", path)
+		return "", usageError("--db %s cannot keep data; name a file, or read FILEs without --db", path)
 	} else if path != "" {
 		return path, nil
 	}
@@ -50,7 +50,7 @@ func keptPath(flag string) (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", usageError("no place for the database: name one with --db")
+		return "", usageError("cannot find a directory for the database; name a file with --db")
 	}
 	return filepath.Join(home, ".local", "state", "mailfail", "mailfail.db"), nil
 }
@@ -103,7 +103,7 @@ func openNumbers(cmd *cobra.Command, files []string, dbPath string, logs *logFla
 	named := dbPath != "" && cmd.Flags().Changed("db")
 	if len(files) > 0 && named {
 		return nil, usageError(
-			"--db and FILE exclude each other: FILEs are read without a database; `mailfail ingest` " +
+			"--db cannot be combined with FILE; FILEs are read without a database; `mailfail ingest` " +
 				"reads them into one")
 	}
 	if len(files) == 0 && !named && isPiped(cmd.InOrStdin()) {

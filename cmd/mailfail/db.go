@@ -95,7 +95,7 @@ func dbBackupCommand(open opener) *cobra.Command {
 func dbSizeCommand(open opener) *cobra.Command {
 	return &cobra.Command{
 		Use:   "size",
-		Short: "What takes room in the database",
+		Short: "Show the sizes of the tables in the database",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			db, err := open()

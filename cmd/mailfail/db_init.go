@@ -20,14 +20,14 @@ func dbInitCommand() *cobra.Command {
 		Long: `Init shows the SQL that makes the database of a fleet and its tables, and has the
 server run it; with --cluster, tables that are replicated and spread over the
 shards of a cluster. What is there stays as it is. The user needs to be allowed to
-create databases and tables; with --dry-run nothing is asked of the server, and
-the SQL may be given to whoever is.`,
+create databases and tables; with --dry-run init does not contact the server,
+and the SQL may be given to a user with these rights.`,
 		Example: `  mailfail db init --to clickhouse://admin@ch.example.org:8443/mailfail
   mailfail db init --to clickhouse://admin@ch.example.org:8443/mailfail --cluster mail --dry-run`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if to == "" {
-				return usageError("say where: --to clickhouse://user@host:8443/database")
+				return usageError("--to is required: clickhouse://user@host:8443/database")
 			}
 			client, err := newClient("--to", to)
 			if err != nil {

@@ -14,10 +14,10 @@ func dbMergeCommand(path *string) *cobra.Command {
 		Use:   "merge OTHER...",
 		Short: "Add what the databases of other hosts hold",
 		Long: `Merge adds to the database, which is made if need be, what other databases hold:
-those of several hosts, or that of a host that was moved. Reports tell them apart
-with --by host and --host. Each database is known by an id of its own, so that
+those of several hosts, or that of a host that was moved. Reports distinguish
+them with --by host and --host. Each database is known by its own id, so that
 nothing is added twice: what is merged already is left as it is, and when one has
-grown since, the merged database is made anew from all of its parts, which have
+grown since, the merged database is built again from all of its parts, which have
 to be named then. A merge may be interrupted and done again.`,
 		Example: `  mailfail db merge --db /srv/mail/all.db mx1.db mx2.db
   mailfail report --db /srv/mail/all.db --by host`,

@@ -41,7 +41,7 @@ same "contact".`,
 				return err
 			}
 			if top < 0 {
-				return usageError("--top %d: a number of rows, or 0 for all", top)
+				return usageError("--top must be 0 (all rows) or more, not %d", top)
 			}
 			wanted, err := outcomeList(outcomes, rejections)
 			if err != nil {
@@ -81,7 +81,8 @@ same "contact".`,
 	window.add(flags)
 	filter.add(flags)
 	flags.StringSliceVar(&outcomes, "outcome", nil,
-		"only failures that ended so: "+strings.Join(store.OutcomeNames, ", ")+" (else deferred and failed)")
+		"only failures with this outcome: "+strings.Join(store.OutcomeNames,
+			", ")+" (else deferred and failed)")
 	flags.BoolVar(&rejections, "rejections", false, "also mail that was refused on its way in")
 	flags.IntVar(&top, "top", 0, "only the newest N; 0: all")
 	output.add(flags, "text", "json", "csv")

@@ -39,7 +39,7 @@ func (f *logFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.rules, "rules", "",
 		"file of rules for the reasons of failures, asked before the built-in ones (else $MAILFAIL_RULES)")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no progress bar, no remarks")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was found in each file")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print the counts of each file")
 }
 
 // given returns the flags for reading logs, for another command line.

@@ -51,10 +51,10 @@ An alert is a rule such as
 with any of provider= domain= code= reason= sender= host= mta=, one of
 failure-rate, deferral-rate, failures, deferrals, rejected with > or >=, the
 span of time that is looked at (5m), and how many attempts there must be in it
-(20 for a rate). It is told once when it begins to hold, and once when it has
-not held for as long as the span. The span ends now, and mail counts by the time
-in the log, so that a backlog alerts nobody. Alerts that are on when follow ends
-are not told to be over.`,
+(20 for a rate). Follow reports an alert when it starts and when it ends: when
+the rule has not held for as long as the span. The span ends now, and mail counts
+by the time in the log, so that a backlog raises no alert. Follow does not report
+the end of alerts that are on when it stops.`,
 		Example: `  mailfail follow /var/log/mail.log
   journalctl -f -o json -u postfix@- | mailfail follow -
   mailfail follow --plain --provider Google | grep rate-limited
@@ -81,10 +81,10 @@ are not told to be over.`,
 		"read logs that are new to the database from their beginning, not from their end")
 	set.BoolVar(&flags.plain, "plain", false, "one line a failure, also on a terminal")
 	set.StringSliceVar(&flags.outcomes, "outcome", nil,
-		"print only failures that ended so: "+strings.Join(store.OutcomeNames,
+		"print only failures with this outcome: "+strings.Join(store.OutcomeNames,
 			", ")+" (else deferred and failed)")
 	set.BoolVar(&flags.rejections, "rejections", false, "print also mail that was refused on its way in")
-	set.StringArrayVar(&flags.alerts, "alert", nil, "tell when a rule holds; may be given several times")
+	set.StringArrayVar(&flags.alerts, "alert", nil, "report when a rule holds; may be given several times")
 	set.StringArrayVar(&flags.programs, "alert-exec", nil,
 		"run this program, without arguments, for every alert, with JSON on its standard input")
 	set.StringArrayVar(&flags.webhooks, "alert-webhook", nil,

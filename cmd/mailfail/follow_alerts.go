@@ -81,7 +81,7 @@ func (f *follow) alerting(rules []*alert.Rule, receivers []alert.Receiver, tell 
 func (f *follow) check() {
 	f.watch.Check(f.now())
 	if age, ok := f.watch.Behind(f.now()); ok {
-		f.warn(fmt.Errorf("alerts have seen nothing yet: the newest mail in the logs is %v old (a "+
+		f.warn(fmt.Errorf("alerts have not seen new mail: the newest in the logs is %v old (a "+
 			"backlog, or a wrong --log-tz?)", age.Round(time.Second)))
 	}
 }

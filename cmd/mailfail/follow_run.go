@@ -122,7 +122,7 @@ func followed(cmd *cobra.Command, args []string) ([]string, error) {
 		args = append(args, family.Name)
 	}
 	if len(args) == 0 {
-		return nil, usageError("no log in the usual places (%s): name one",
+		return nil, usageError("cannot find a log in the usual places (%s); name a FILE",
 			strings.Join(source.UsualPlaces(), ", "))
 	}
 	return args, nil

@@ -33,7 +33,8 @@ func (f *keepFlags) keep() (k ingest.Keep, err error) {
 		}
 		var ok bool
 		if *flag.into, ok = report.ParseSpan(flag.value); !ok || *flag.into <= 0 {
-			return k, usageError("%s %q: want a span of time: 90d, 12w, 2y", flag.name, flag.value)
+			return k, usageError("cannot read %s %q as a span of time (try 90d, 12w, 2y)", flag.name,
+				flag.value)
 		}
 	}
 	if err := k.Check(); err != nil {

@@ -22,7 +22,7 @@ func findLogs(cmd *cobra.Command, args []string, quiet bool) (families []source.
 	if len(args) == 0 {
 		families = source.Usual()
 		if len(families) == 0 {
-			return nil, nil, usageError("no log in the usual places (%s): name one",
+			return nil, nil, usageError("cannot find a log in the usual places (%s); name a FILE",
 				strings.Join(source.UsualPlaces(), ", "))
 		}
 		if !quiet {
@@ -90,7 +90,11 @@ func readLogs(cmd *cobra.Command, db *sqlite.DB, flags *logFlags,
 		failed = &exitError{code: 3}
 	}
 	if errors.Is(err, context.Canceled) {
-		err = &exitError{1, errors.New("interrupted: what was read so far is kept")}
+		kept := "the database keeps the lines read so far"
+		if db.Path() == "" {
+			kept = "nothing was kept"
+		}
+		err = &exitError{1, errors.New("interrupted; " + kept)}
 	}
 	return res, failed, err
 }

@@ -87,13 +87,13 @@ func (p *printer) close() error {
 	select {
 	case err := <-p.done:
 		if err != nil {
-			return fmt.Errorf("print: %w", err)
+			return fmt.Errorf("write the output: %w", err)
 		}
 	case <-time.After(patience):
 		p.lost = true
 	}
 	if p.lost {
-		return errors.New("print: the reader of the output stopped: a part of it is lost (the database " +
+		return errors.New("write the output: the reader stopped, and a part is lost (the database " +
 			"has all)")
 	}
 	return nil

@@ -577,7 +577,7 @@ func TestInterruptedStream(t *testing.T) {
 					t.Fatal(err)
 				}
 				_ = p.Wait()
-				if got, want := p.errs.String(), "mailfail: interrupted: what was read so far is kept\n"; ctx.Err() != nil || p.ProcessState.ExitCode() != 130 || got != want {
+				if got, want := p.errs.String(), "mailfail: interrupted; the database keeps the lines read so far\n"; ctx.Err() != nil || p.ProcessState.ExitCode() != 130 || got != want {
 					t.Errorf("%v: %q, want %q", p.ProcessState, got, want)
 				}
 			})

@@ -25,10 +25,9 @@ func pruneCommand() *cobra.Command {
 		Use:   "prune",
 		Short: "Remove what is old from the database",
 		Long: `Prune removes from the database what is older than --keep: messages, addresses,
-replies, rejections. What was counted of them stays: reports of that time have
-the same numbers, without names and texts, until --keep-counts has passed too.
-What has not ended stays, and so do the positions in the logs: no line is read
-twice.
+replies, rejections. Prune keeps the counts: reports of that time have the same
+numbers, without names and texts, until --keep-counts has passed too. Prune keeps
+messages that have not ended, and the positions in the logs: no line is read twice.
 
 It may run beside all other commands and be interrupted: it removes some
 thousand rows at a time. The space is given back to the system. Ingest and
@@ -42,7 +41,7 @@ follow do the same once a day when --keep is set for them, in the configuration.
 				return err
 			}
 			if !keep.Any() {
-				return usageError("say what is old: --keep 90d, or the key keep of the configuration")
+				return usageError("--keep is required (try --keep 90d), or set keep in the configuration")
 			}
 			path, err := databasePath(path)
 			if err != nil {
@@ -57,7 +56,7 @@ follow do the same once a day when --keep is set for them, in the configuration.
 	cmd.Flags().StringVar(&path, "db", "",
 		"the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	flags.add(cmd.Flags(), "")
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would go, and remove nothing")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "print what would be removed, and remove nothing")
 	return cmd
 }
 
@@ -94,7 +93,7 @@ func prune(cmd *cobra.Command, path string, keep ingest.Keep) error {
 	defer w.Close()
 	p, err := ingest.Prune(cmd.Context(), w, keep, time.Now())
 	if errors.Is(err, context.Canceled) || cmd.Context().Err() != nil {
-		err = &exitError{1, errors.New("interrupted: the rest goes the next time")}
+		err = &exitError{1, errors.New("interrupted; the next prune removes the rest")}
 	}
 	return errors.Join(writePruned(cmd.OutOrStdout(), "Removed", p), err)
 }

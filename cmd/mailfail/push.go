@@ -47,16 +47,16 @@ URL and variables serve "mailfail report --db" and all commands that read.`,
 	flags.StringVar(&f.to, "to", "", "where to: clickhouse://user@host:8443/database")
 	flags.DurationVar(&f.every, "every", 0, "go on, and send what is new at this interval (else once)")
 	addAnonymize(flags, &f.anonymize)
-	flags.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing of what was sent")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "do not print what was sent")
 	return cmd
 }
 
 func (f *pushFlags) run(cmd *cobra.Command) error {
 	if f.to == "" {
-		return usageError("say where to: --to clickhouse://user@host:8443/database")
+		return usageError("--to is required: clickhouse://user@host:8443/database")
 	}
 	if f.every < 0 || f.every > 0 && f.every < time.Second {
-		return usageError("--every %s is too often", f.every)
+		return usageError("--every must be %v or more, not %v", time.Second, f.every)
 	}
 	path, err := databasePath(f.path)
 	if err != nil {

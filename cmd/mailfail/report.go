@@ -36,7 +36,7 @@ func reportCommand() *cobra.Command {
 		Long: `Report says what failed, why, who waits since when, and what to do. With FILEs,
 or with what is piped in, it reads these and leaves nothing behind; without, it
 reads the database that ingest and follow fill, and where there is none, the
-logs of the last 24 hours in the usual places. Unless told otherwise it covers
+logs of the last 24 hours in the usual places. By default it covers
 everything that was read; "-d yesterday" is the usual choice for a report by
 cron. A window of up to a week is compared with the time before, and with what
 is usual: the median of the days before.
@@ -46,9 +46,9 @@ tables begin where most of them are. Text, HTML and Markdown show what suits a
 page; JSON and CSV are complete. CSV is one table: by domain, by code (--by
 code), connections by next hop (--by next-hop), or whatever --by asks for.
 
-With --mail-to the report goes out as a mail of text and HTML, of yesterday
-unless told otherwise, through the local sendmail or through --smtp. The
-password of --smtp-user is read from $MAILFAIL_SMTP_PASSWORD or a file.`,
+With --mail-to the report goes out as a mail of text and HTML, by default of
+yesterday, through the local sendmail or through --smtp. The password of
+--smtp-user is read from $MAILFAIL_SMTP_PASSWORD or a file.`,
 		Example: `  mailfail report /var/log/mail.log
   mailfail report -d yesterday
   mailfail report --week --format html --output week.html
@@ -93,7 +93,7 @@ func (f *reportFlags) run(cmd *cobra.Command, args []string) error {
 	defer db.Close()
 	if addresses != nil {
 		if db.files == nil && !db.lately {
-			return usageError("--by %s: a database keeps the domains of senders: name the log files",
+			return usageError("--by %s needs log files; a database keeps only domains of senders",
 				report.BySenderAddress)
 		}
 		opt.Addresses = addresses.Senders(db.pseudonym)
@@ -143,9 +143,9 @@ func (f *reportFlags) options(cmd *cobra.Command) (opt report.Options, err error
 	}
 	switch {
 	case f.top < 0:
-		return opt, usageError("--top %d: a number of rows, or 0 for all", f.top)
+		return opt, usageError("--top must be 0 (all rows) or more, not %d", f.top)
 	case f.width < 0 || f.width == 0 && cmd.Flags().Changed("width"):
-		return opt, usageError("--width %d: a number of columns", f.width)
+		return opt, usageError("--width must be 1 or more (text has 60 to 200 columns), not %d", f.width)
 	case f.output.format == "json" || f.output.format == "csv":
 		opt.Alone = f.output.format == "csv" && f.by != nil
 	case !cmd.Flags().Changed("top"):

@@ -124,7 +124,8 @@ func findSendmail() (string, error) {
 	}
 	path, err := exec.LookPath("sendmail")
 	if err != nil {
-		return "", errors.New("there is no sendmail on this host: name a server with --smtp HOST:PORT")
+		return "", errors.New("cannot find sendmail in /usr/sbin, /usr/lib or $PATH; name a server with " +
+			"--smtp HOST:PORT")
 	}
 	return path, nil
 }

@@ -48,7 +48,7 @@ func dimensions(names []string) (dims []store.Dimension, err error) {
 	}
 	for _, d := range report.Alone {
 		if len(dims) > 1 && slices.Contains(dims, d) {
-			return nil, usageError("--by %s stands alone: recipients are not counted by it", d)
+			return nil, usageError("--by %s cannot be combined with other dimensions", d)
 		}
 	}
 	return dims, nil

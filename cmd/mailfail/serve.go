@@ -33,11 +33,11 @@ func serveCommand() *cobra.Command {
 		Long: `Serve shows the database in a browser: problems, rates, who waits, failures and
 their explanations, kept up to date while logs are read. It does not write.
 /metrics is for Prometheus, /api/report is the JSON of "mailfail report", /healthz
-tells whether the database can be read.
+reports whether the database can be read.
 
 It listens on this host alone unless --listen names another address; then --users
 FILE is needed, lines of "htpasswd -B", and --tls-cert with --tls-key, unless a
-proxy in front of it sees to both (--no-users). A socket (unix:PATH) is for a
+proxy in front of it handles both (--no-users). A socket (unix:PATH) is for a
 proxy on this host.`,
 		Example: `  mailfail serve
   mailfail serve --listen unix:/run/mailfail/serve.sock
@@ -50,7 +50,7 @@ proxy on this host.`,
 		"the database (else $MAILFAIL_DB, else /var/lib/mailfail/mailfail.db or your state directory)")
 	addAnonymize(flags, &f.anonymize)
 	flags.StringVar(&f.listen, "listen", "localhost:8525", "address and port, or unix:PATH")
-	flags.StringVar(&f.users, "users", "", "file of those who may read, as htpasswd -B writes it")
+	flags.StringVar(&f.users, "users", "", "file of the users who may read, as htpasswd -B writes it")
 	flags.BoolVar(&f.withoutPasswords, "no-users", false, "let anybody read who reaches the address")
 	flags.StringVar(&f.certificate, "tls-cert", "", "file with the certificate (PEM)")
 	flags.StringVar(&f.key, "tls-key", "", "file with its key (PEM)")
@@ -111,7 +111,7 @@ func (f *serveFlags) options() (opt web.Options, err error) {
 		return opt, err
 	}
 	if (f.certificate == "") != (f.key == "") {
-		return opt, usageError("--tls-cert and --tls-key belong together")
+		return opt, usageError("--tls-cert and --tls-key must be given together")
 	}
 	if f.users != "" {
 		file, err := os.Open(f.users)
@@ -129,7 +129,7 @@ func (f *serveFlags) options() (opt web.Options, err error) {
 		return opt, err
 	case !local && opt.Users == nil && !f.withoutPasswords:
 		return opt, usageError(
-			"--listen %s lets others read: name those who may with --users FILE, or say --no-users",
+			"--listen %s is open to other hosts; add --users FILE, or --no-users to allow everybody",
 			f.listen)
 	case local && !strings.HasPrefix(f.listen, unixPrefix):
 		opt.Hosts = append([]string{"localhost"}, f.names...)

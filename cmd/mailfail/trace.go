@@ -17,12 +17,13 @@ func traceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace ID|ADDRESS [FILE...]",
 		Short: "The story of a message or a recipient",
-		Long: `Trace tells what happened to a message, named by its queue id or its message
+		Long: `Trace shows what happened to a message, named by its queue id or its message
 id, or to all mail for the address of a recipient: each failing attempt with
 its reply, and how it ended, and step by step where it went: through filters and
-other hosts, which share its message id, and into which folder. Mail that was delivered at once is found for as long
-as ingest and follow keep it (--keep-delivered, 7 days unless said otherwise);
-trace says since when that is. With FILEs all of it is found.`,
+other hosts, which share its message id, and into which folder. Mail that was
+delivered at once is found for as long as ingest and follow keep it
+(--keep-delivered, 7 days by default); trace says since when that is. With FILEs
+all of it is found.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			loc, err := location("--tz", logs.zone)

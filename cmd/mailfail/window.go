@@ -107,7 +107,7 @@ func (f *filterFlags) filter() (store.Filter, error) {
 	for _, s := range f.Senders {
 		if strings.Contains(s, "@") {
 			return f.Filter, usageError(
-				"--sender %s: a domain is wanted; `mailfail trace` looks for addresses", s)
+				"--sender must be a domain, not %q (`mailfail trace` finds addresses)", s)
 		}
 	}
 	for _, m := range f.MTAs {

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"mailfail/registry"
 	"mailfail/report"
 )
 
@@ -42,8 +41,5 @@ func onlyCommands(cmd *cobra.Command, args []string) error {
 			known = append(known, c.Name())
 		}
 	}
-	if near := report.Nearest(args[0], known); near != "" {
-		return fmt.Errorf("unknown command %q; did you mean %s?", registry.Foreign(args[0]), near)
-	}
-	return fmt.Errorf("unknown command %q", registry.Foreign(args[0]))
+	return report.Unknown("command", args[0], known)
 }

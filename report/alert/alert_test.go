@@ -374,7 +374,7 @@ func TestRetryAfter(t *testing.T) {
 		{"Fri, 31 Dec 9999 23:59:59 GMT", longestWait}, {"Thu, 01 Jan 1970 00:00:00 GMT", firstPause}, {"soon", firstPause},
 	} {
 		asks, *pauses = test.asks, nil
-		if err := w.Receive(t.Context(), nil); err == nil || err.Error() != "it answered 429 Too Many Requests" || len(*pauses) != tries-1 || (*pauses)[0] != test.first {
+		if err := w.Receive(t.Context(), nil); err == nil || err.Error() != "the server answered 429 Too Many Requests" || len(*pauses) != tries-1 || (*pauses)[0] != test.first {
 			t.Errorf("%q: %v, paused %v; want %v first", test.asks, err, *pauses, test.first)
 		}
 	}

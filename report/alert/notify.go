@@ -75,7 +75,7 @@ func (s *Sender) Send(a Alert) {
 		select {
 		case q <- body:
 		default:
-			s.warn(errors.New("an alert was not passed on: too many are waiting"))
+			s.warn(fmt.Errorf("cannot pass an alert on: %d alerts already wait for this receiver", queued))
 		}
 	}
 }
@@ -117,7 +117,7 @@ func (p program) Receive(ctx context.Context, body []byte) error {
 		return nil
 	}
 	if ctx.Err() == context.DeadlineExceeded {
-		return fmt.Errorf("it took longer than %v and was killed", execTimeout)
+		return fmt.Errorf("the program ran longer than %v and was killed", execTimeout)
 	}
 	if said := strings.TrimSpace(output.String()); said != "" {
 		return fmt.Errorf("%w: %s", err, said)
@@ -147,7 +147,8 @@ type webhook struct {
 func Webhook(address string) (Receiver, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("the address for alerts is not an http or https URL")
+		return nil, errors.New(
+			"cannot read the address as an http or https URL (try https://host/path)")
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxResponseHeaderBytes = maxHeaders
@@ -214,7 +215,7 @@ func (w *webhook) post(ctx context.Context, body []byte) (again bool, wait time.
 	}
 	again = resp.StatusCode/100 == 5 || resp.StatusCode == http.StatusTooManyRequests
 	return again, retryAfter(resp.Header.Get("Retry-After"), time.Now()),
-		fmt.Errorf("it answered %s", resp.Status)
+		fmt.Errorf("the server answered %s", resp.Status)
 }
 
 // retryAfter reads the header Retry-After: seconds, or a date. It returns 0 for a value

@@ -111,7 +111,7 @@ func parse(text string) (*Rule, error) {
 		switch {
 		case w == "for" || w == "min":
 			if i++; i == len(words) {
-				return nil, fmt.Errorf("nothing follows %q", w)
+				return nil, fmt.Errorf("%q needs a value after it (for 5m, min 50)", w)
 			}
 			if w == "for" {
 				err = r.setFor(words[i])
@@ -134,7 +134,7 @@ func parse(text string) (*Rule, error) {
 	}
 	if r.Metric == "" {
 		return nil, fmt.Errorf(
-			"nothing is compared: one of %s, with > or >= and a number, without blanks between them", list())
+			"the rule has no comparison; want one of %s, > or >=, and a number, without blanks", list())
 	}
 	if !minSet && r.Metric.IsRate() {
 		r.Min = defaultMin
@@ -153,10 +153,10 @@ func bare(err error) error {
 func (r *Rule) setFor(s string) error {
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return fmt.Errorf("no span of time like 90s, 5m, 1h")
+		return fmt.Errorf("cannot read it as a span of time (try 90s, 5m, 1h)")
 	}
 	if d < shortest || d > longest {
-		return fmt.Errorf("from %v to %v", shortest, longest)
+		return fmt.Errorf("the span must be from %v to %vh", shortest, longest.Hours())
 	}
 	r.For = d
 	return nil
@@ -164,7 +164,7 @@ func (r *Rule) setFor(s string) error {
 
 func (r *Rule) compare(w string) error {
 	if r.Metric != "" {
-		return fmt.Errorf("%q: a rule compares one number, give a second rule", w)
+		return fmt.Errorf("%q: a rule has one comparison; put the other into a second --alert", w)
 	}
 	name, value, _ := strings.Cut(w, ">")
 	for _, m := range metrics {
@@ -173,22 +173,24 @@ func (r *Rule) compare(w string) error {
 		}
 	}
 	if r.Metric == "" {
-		return fmt.Errorf("%q is none of %s", name, list())
+		return fmt.Errorf("unknown metric %q; want one of %s", name, list())
 	}
 	value, r.OrEqual = strings.CutPrefix(value, "=")
 	number, isPercent := strings.CutSuffix(value, "%")
 	f, err := strconv.ParseFloat(number, 64)
 	if err != nil || f < 0 || math.IsInf(f, 0) || math.IsNaN(f) {
-		return fmt.Errorf("%q: no number to compare with", w)
+		return fmt.Errorf(
+			"%q: the comparison needs a number of 0 or more (failure-rate>20%%, rejected>1000)", w)
 	}
 	if isPercent {
 		f /= 100
 	}
 	switch {
 	case r.Metric.IsRate() && (f > 1 || f == 1 && !r.OrEqual):
-		return fmt.Errorf("%q: a rate is never above 100%%", w)
+		return fmt.Errorf(
+			"%q: the limit of a rate must be below 100%%, or >=100%% (try %s>20%%)", w, r.Metric)
 	case !r.Metric.IsRate() && isPercent:
-		return fmt.Errorf("%q: %s is a number, not a share", w, r.Metric)
+		return fmt.Errorf("%q: %s is compared with a number, not with a percentage", w, r.Metric)
 	}
 	r.Threshold = f
 	return nil

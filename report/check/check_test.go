@@ -30,7 +30,7 @@ func TestParseThreshold(t *testing.T) {
 		"speed>5":                `unknown metric "speed"; want one of failure-rate`,
 		"age>soon":               "want a time such as",
 		"age>-5m":                "want a time such as",
-		"failed>many":            "want a number",
+		"failed>many":            "must be a number",
 		"failed>-1":              "0 or more",
 		"failed>NaN":             "0 or more",
 		"failure-rate>5% min xx": "number of recipients",

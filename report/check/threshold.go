@@ -133,14 +133,14 @@ func parseLimit(s string, unit Unit) (float64, error) {
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	if err == nil && (f < 0 || f > 1e15 || f != f) {
-		return 0, fmt.Errorf("want a number of 0 or more")
+		return 0, fmt.Errorf("the limit must be a number of 0 or more")
 	}
 	return f, short(err)
 }
 
 func short(err error) error {
 	if err != nil {
-		return fmt.Errorf("want a number")
+		return fmt.Errorf("the limit must be a number")
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ type Recipient struct {
 func (x *Explainer) Message(name string, r io.Reader) (*Answer, error) {
 	data, err := io.ReadAll(io.LimitReader(r, dsn.MaxMessage))
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	b := dsn.Read(data)
 	recipients := b.Recipients()

@@ -34,7 +34,7 @@ type Compare struct {
 const usualDays = 14
 
 // ErrEmpty reports that nothing was read yet.
-var ErrEmpty = errors.New("nothing was read yet: there is nothing to investigate")
+var ErrEmpty = errors.New("no lines of logs were read; run `mailfail ingest` first, or name a FILE that contains some")
 
 // Run finds what changed in the mail of a store. It returns ErrEmpty when nothing was
 // read yet.

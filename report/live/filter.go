@@ -46,7 +46,7 @@ func Words(s string) ([]string, error) {
 		}
 	}
 	if quoted {
-		return nil, fmt.Errorf("a quote is not closed in %q", s)
+		return nil, fmt.Errorf("cannot read %q: the closing quote is missing", s)
 	}
 	if begun {
 		words = append(words, word.String())

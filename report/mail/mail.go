@@ -124,11 +124,11 @@ const timeout = 30 * time.Second
 func (w *Way) client() (*gomail.Client, error) {
 	host, port, err := net.SplitHostPort(w.Server)
 	if err != nil {
-		return nil, fmt.Errorf("server %q: want HOST:PORT", w.Server)
+		return nil, fmt.Errorf("cannot read the server %q; want HOST:PORT", w.Server)
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || host == "" {
-		return nil, fmt.Errorf("server %q: want HOST:PORT", w.Server)
+		return nil, fmt.Errorf("cannot read the server %q; want HOST:PORT", w.Server)
 	}
 	options := []gomail.Option{gomail.WithPort(int(number)), gomail.WithTimeout(timeout)}
 	if w.Roots != nil {

@@ -56,7 +56,7 @@ func ReadUsers(r io.Reader) (Users, error) {
 		return nil, err
 	}
 	if len(users) == 0 {
-		return nil, fmt.Errorf("it names no user")
+		return nil, fmt.Errorf("the file contains no users; add lines name:hash with `htpasswd -B`")
 	}
 	return users, nil
 }

@@ -199,7 +199,7 @@ type textPage struct {
 func (s *server) message(w http.ResponseWriter, r *http.Request) error {
 	id := r.URL.Query().Get("id")
 	if id == "" || len(id) > maxInput {
-		return requestError{errorString("id: a queue id, a Message-ID or an address is wanted")}
+		return requestError{errorString("id must be a queue id, a Message-ID or an address")}
 	}
 	t, err := report.NewTrace(r.Context(), s.DB, id, s.Location)
 	if err != nil {
@@ -223,7 +223,7 @@ const (
 func (s *server) explanation(w http.ResponseWriter, r *http.Request) error {
 	input := r.URL.Query().Get("q")
 	if len(input) > maxInput {
-		return requestError{fmt.Errorf("q: no more than %d bytes are explained", maxInput)}
+		return requestError{fmt.Errorf("q must be %d bytes or less", maxInput)}
 	}
 	page := textPage{s.frame("/explain", "Explain", &query{}), ""}
 	if input != "" {

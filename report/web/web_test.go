@@ -310,7 +310,7 @@ func TestUsers(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"":               "no user",
+		"":               "contains no users",
 		"post":           "line 1: want name:hash",
 		"a:{SHA}abcdefg": "line 1: the password of \"a\" is not a bcrypt hash",
 	} {

@@ -504,8 +504,7 @@ func (m *Model) parseFilter(s string) (f store.Filter, err error) {
 	for _, w := range words {
 		if strings.Contains(w, "@") {
 			return f, fmt.Errorf(
-				"%q is an address: mailfail trace shows what happened to it; sender=DOMAIN and "+
-					"domain=DOMAIN filter", w)
+				"%q is an address; filter with sender=DOMAIN or domain=DOMAIN, or run `mailfail trace`", w)
 		}
 		if !strings.Contains(w, "=") {
 			w = m.meant(w) + "=" + w
