@@ -45,8 +45,11 @@ func TestLayers(t *testing.T) {
 		}
 		return ""
 	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	const all = "mailfail/parsers/all" // imports the formats, and alone does
+	formats := lines[slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, all+" ") })]
 	checked := 0
-	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+	for _, line := range lines {
 		words := strings.Fields(line)
 		if strings.HasPrefix(words[0], "mailfail/cmd/") {
 			continue
@@ -63,6 +66,9 @@ func TestLayers(t *testing.T) {
 			checked++
 			if to := folder(path); to != from && !slices.Contains(layers[from], to) {
 				t.Errorf("%s imports %s", words[0], path)
+			}
+			if words[0] != all && strings.Contains(formats+" ", " "+path+" ") {
+				t.Errorf("%s imports the format %s", words[0], path)
 			}
 		}
 	}
