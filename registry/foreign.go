@@ -72,14 +72,14 @@ func (f Foreign) String() string {
 	return b.String()
 }
 
-// MarshalJSON writes the text as a JSON string with the characters that String escapes as
-// \uXXXX.
+// MarshalJSON writes the text as a JSON string. The characters that String escapes are
+// escapes of four hex digits there (RFC 8259 section 7).
 func (f Foreign) MarshalJSON() ([]byte, error) {
 	return AppendJSON(nil, string(f)), nil
 }
 
 // AppendJSON appends s as a JSON string that is safe on a terminal: characters that it
-// would interpret or hide are \uXXXX, invalid UTF-8 is U+FFFD.
+// would interpret or hide are escapes of four hex digits, invalid UTF-8 is U+FFFD.
 func AppendJSON(b []byte, s string) []byte {
 	b = append(b, '"')
 	seen := visible{marks: maxMarks}
@@ -102,7 +102,8 @@ func AppendJSON(b []byte, s string) []byte {
 }
 
 // EscapeJSON returns a JSON text in which the characters that a terminal would interpret
-// or hide are \uXXXX. Outside of strings JSON has only ASCII, so nothing else changes.
+// or hide are escapes of four hex digits. Outside of strings JSON has only ASCII, so
+// nothing else changes.
 func EscapeJSON(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	var seen visible

@@ -143,7 +143,8 @@ const (
 )
 
 // add adds the statement that has a number, with its packed values. args is how many
-// values there are. add panics when args is above 255 or the number above 65,535.
+// values there are. add panics when args is above 255 or the number above 65,535: only
+// the constant statements of this package come here, no input does.
 func (b *bundle) add(number, args int, values []byte) {
 	if args > math.MaxUint8 || number > math.MaxUint16 {
 		panic("a statement with more values than its packed form can say")
@@ -153,7 +154,8 @@ func (b *bundle) add(number, args int, values []byte) {
 	b.ops++
 }
 
-// appendValues appends the packed form of args to p. It panics on a type that is not stored.
+// appendValues appends the packed form of args to p. It panics on a type that is not
+// stored, which the first test that writes a row of it shows.
 func appendValues(p []byte, args []any) []byte {
 	for _, a := range args {
 		switch v := a.(type) {

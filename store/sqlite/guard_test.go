@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // What the following tests bound is exact: it does not depend on the machine or on
@@ -259,5 +260,27 @@ func TestStatements(t *testing.T) {
 	}
 	if n := w.sink.waits - waits; n > 10 {
 		t.Errorf("SQLite was waited for %d times", n)
+	}
+}
+
+// What is sent to a fleet is noted by the same statements in each batch: the sink keeps
+// them all.
+func TestNotedRowsAreFewStatements(t *testing.T) {
+	_, w := open(t, filepath.Join(t.TempDir(), "x.db"))
+	begin(t, w)
+	w.push = &pushState{}
+	kept := 0
+	for n := range int64(3) {
+		w.push.Batch = n + 1
+		w.noteRows(fleet.Rejections, "SELECT id FROM rejection_rows WHERE line_hash = ?", n)
+		if err := w.sink.wait(); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			kept = len(w.sink.numbers)
+		}
+	}
+	if got := len(w.sink.numbers); got != kept {
+		t.Errorf("%d statements are kept, %d after the first batch", got, kept)
 	}
 }

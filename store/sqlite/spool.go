@@ -119,10 +119,12 @@ func (w *Writer) noteAs(t *fleet.Table, id, plus int64) {
 	}
 }
 
-// noteRows records, as note does, the rows whose ids a query returns.
+// noteRows records, as note does, the rows whose ids a query returns. Its numbers are
+// values, since the sink keeps each statement that it was ever given.
 func (w *Writer) noteRows(t *fleet.Table, query string, args ...any) {
 	if w.push != nil {
-		w.sink.exec(fmt.Sprintf("INSERT OR REPLACE INTO changes SELECT %d, id, %d FROM (%s) WHERE id <= %d", spooledOf(t).kind, w.push.Batch, query, w.push.Claimed[t.Name]), args...)
+		args = slices.Concat([]any{spooledOf(t).kind, w.push.Batch}, args, []any{w.push.Claimed[t.Name]})
+		w.sink.exec("INSERT OR REPLACE INTO changes SELECT ?, id, ? FROM ("+query+") WHERE id <= ?", args...)
 	}
 }
 
