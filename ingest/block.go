@@ -18,7 +18,7 @@ import (
 const (
 	blockRecords = 128
 	blockBytes   = 64 << 10
-	blocksAhead  = 6
+	blocksAhead  = 16
 )
 
 // A block carries the records of lines from the parsers to the tracker. Blocks are

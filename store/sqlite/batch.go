@@ -10,6 +10,7 @@ typedef struct sqlite3 sqlite3;
 typedef struct sqlite3_stmt sqlite3_stmt;
 #define OF_SQLITE extern __attribute__((weak))
 OF_SQLITE int sqlite3_config(int, ...);
+OF_SQLITE int sqlite3_db_config(sqlite3 *, int, ...);
 OF_SQLITE int sqlite3_prepare_v3(sqlite3 *, const char *, int, unsigned, sqlite3_stmt **, const char **);
 OF_SQLITE int sqlite3_bind_null(sqlite3_stmt *, int);
 OF_SQLITE int sqlite3_bind_int64(sqlite3_stmt *, int, long long);
@@ -19,6 +20,7 @@ OF_SQLITE int sqlite3_clear_bindings(sqlite3_stmt *);
 OF_SQLITE int sqlite3_step(sqlite3_stmt *);
 OF_SQLITE int sqlite3_reset(sqlite3_stmt *);
 OF_SQLITE int sqlite3_finalize(sqlite3_stmt *);
+OF_SQLITE int sqlite3_stmt_status(sqlite3_stmt *, int, int);
 OF_SQLITE int sqlite3_column_count(sqlite3_stmt *);
 OF_SQLITE long long sqlite3_column_int64(sqlite3_stmt *, int);
 OF_SQLITE int sqlite3_errcode(sqlite3 *);
@@ -26,12 +28,17 @@ OF_SQLITE int sqlite3_extended_errcode(sqlite3 *);
 OF_SQLITE int sqlite3_system_errno(sqlite3 *);
 OF_SQLITE const char *sqlite3_errmsg(sqlite3 *);
 
-enum { ok = 0, row = 100, done = 101, persistent = 1, config_memstatus = 9 };
+enum { ok = 0, row = 100, done = 101, persistent = 1 };
+enum { config_memstatus = 9, stable_plans = 1007, reprepared = 5 };
 
 // no_statistics lets SQLite not count what it allocates, which takes a lock each time.
 static void no_statistics(void) {
 	sqlite3_config(config_memstatus, 0);
 }
+
+// keep_plans keeps the plan of a statement whatever its values are. Without it, SQLite
+// prepares some statements anew each time.
+static void keep_plans(uintptr_t db) { sqlite3_db_config((sqlite3 *)db, stable_plans, 1, 0); }
 
 static uintptr_t prepare(uintptr_t db, const unsigned char *query, int n) {
 	sqlite3_stmt *stmt = 0;
@@ -105,6 +112,9 @@ static int errcode(uintptr_t db) { return sqlite3_errcode((sqlite3 *)db); }
 static int extended(uintptr_t db) { return sqlite3_extended_errcode((sqlite3 *)db); }
 static int system_errno(uintptr_t db) { return sqlite3_system_errno((sqlite3 *)db); }
 static const char *errmsg(uintptr_t db) { return sqlite3_errmsg((sqlite3 *)db); }
+static int prepared_again(uintptr_t stmt) {
+	return sqlite3_stmt_status((sqlite3_stmt *)stmt, reprepared, 0);
+}
 static void reset(uintptr_t stmt) { sqlite3_reset((sqlite3_stmt *)stmt); }
 static void finalize(uintptr_t stmt) { sqlite3_finalize((sqlite3_stmt *)stmt); }
 */
@@ -225,7 +235,9 @@ func newRunner(conn any) (*runner, error) {
 	if !ok {
 		return nil, errors.New("a connection of another driver")
 	}
-	return &runner{db: C.uintptr_t(reflect.ValueOf(c).Elem().FieldByName("db").Pointer())}, nil
+	r := &runner{db: C.uintptr_t(reflect.ValueOf(c).Elem().FieldByName("db").Pointer())}
+	C.keep_plans(r.db)
+	return r, nil
 }
 
 // run runs the statements of a bundle up to the first that fails, and returns its error.
@@ -297,6 +309,17 @@ func (r *runner) integers(expected int64, query string, args ...int64) (*block, 
 			return nil, r.err()
 		}
 	}
+}
+
+// preparedAgain returns how often SQLite had to prepare a statement again; see
+// TestStatementsArePreparedOnce.
+func (r *runner) preparedAgain() (n int) {
+	for _, s := range r.stmts {
+		if s != 0 {
+			n += int(C.prepared_again(s))
+		}
+	}
+	return n
 }
 
 func (r *runner) close() {

@@ -245,21 +245,39 @@ func TestStatements(t *testing.T) {
 		if err := w.AddAttempt(&store.Attempt{Format: "postfix", Time: n, Recipient: recipient, Series: series, Text: "busy"}); err != nil {
 			t.Fatal(err)
 		}
+		if err := w.AddRejection(&store.Rejection{Time: n, Series: series, QueueID: "NOQUEUE", Text: "busy"}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if n := w.sink.waits - waits; n > 2 {
 		t.Errorf("SQLite was waited for %d times within the batch", n)
 	}
 	commit(t, w)
-	// A message, a recipient and an attempt, sixteen at a time; texts and names once; what
+	// A message, a recipient, an attempt and a rejection, sixteen at a time; texts and names once; what
 	// they are found by in blocks.
-	if n := w.sink.inserted - rows; n > 3_010 {
-		t.Errorf("%d rows for 1,000 failures", n)
+	if n := w.sink.inserted - rows; n > 4_010 {
+		t.Errorf("%d rows for 1,000 failures and rejections", n)
 	}
-	if n := w.sink.statements - statements; n > 230 {
-		t.Errorf("%d statements for 100,000 deliveries and 1,000 failures", n)
+	if n := w.sink.statements - statements; n > 300 {
+		t.Errorf("%d statements for 100,000 deliveries, 1,000 failures and rejections", n)
 	}
 	if n := w.sink.waits - waits; n > 10 {
 		t.Errorf("SQLite was waited for %d times", n)
+	}
+}
+
+// A statement is prepared once, whatever its values are.
+func TestStatementsArePreparedOnce(t *testing.T) {
+	_, w := open(t, filepath.Join(t.TempDir(), "x.db"))
+	for n := range int64(10) {
+		begin(t, w)
+		for minute := range int64(100) {
+			w.AddLineHashes(1, minute+n, []uint32{uint32(n)})
+		}
+		commit(t, w)
+	}
+	if n := w.sink.runner.preparedAgain(); n > 0 {
+		t.Errorf("%d times a statement was prepared again", n)
 	}
 }
 

@@ -208,24 +208,37 @@ func (w *Writer) AddRejection(r *store.Rejection) error {
 		main, copied = 0, 1
 	}
 	id := w.nextID("rejection_rows")
-	w.sink.exec(`INSERT INTO rejection_rows (id, time, series, cause, service, queue_id, client, client_ip, sender, sender_domain, recipient, text, line_hash, n, n_main, n_copy)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,?)
-		ON CONFLICT (line_hash) WHERE line_hash IS NOT NULL DO UPDATE SET n = max(n_main + excluded.n_main, n_copy + excluded.n_copy),
-		n_main = n_main + excluded.n_main, n_copy = n_copy + excluded.n_copy`,
-		id, r.Time, r.Series, r.Cause, service, r.QueueID, t[0], t[1], nullable(t[2], r.HasSender),
-		domain, t[3], text, nullable(int64(r.LineHash), r.LineHash != 0), main, copied)
-	if last := w.segmented[segmentRejections]; r.LineHash != 0 && last > 0 {
-		w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, id FROM rejection_rows WHERE line_hash = ? AND id <= ?", segmentRejections, int64(r.LineHash), last)
+	row := [...]any{id, r.Time, r.Series, r.Cause, service, r.QueueID, t[0], t[1],
+		nullable(t[2], r.HasSender), domain, t[3], text,
+		nullable(int64(r.LineHash), r.LineHash != 0), main, copied}
+	if r.LineHash == 0 {
+		w.sink.insert(insertRejection, row[:]...)
+	} else {
+		w.addRepeated(r, row[:])
 	}
 	w.note(fleet.Rejections, id)
-	if r.LineHash != 0 {
-		w.noteRows(fleet.Rejections, "SELECT id FROM rejection_rows WHERE line_hash = ?", int64(r.LineHash))
-	}
 	if r.QueueID != "NOQUEUE" {
 		w.findRejection(r.QueueID, r.Time, id)
 	}
 	w.findRejection(r.Recipient, r.Time, id)
 	return nil
+}
+
+const insertRejection = `INSERT INTO rejection_rows (id, time, series, cause, service, queue_id, client, client_ip, sender, sender_domain, recipient, text, line_hash, n, n_main, n_copy)
+	VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,?)`
+
+// insertRepeated counts a line that was read before.
+const insertRepeated = insertRejection + ` ON CONFLICT (line_hash) WHERE line_hash IS NOT NULL DO UPDATE SET
+	n = max(n_main + excluded.n_main, n_copy + excluded.n_copy),
+	n_main = n_main + excluded.n_main, n_copy = n_copy + excluded.n_copy`
+
+// addRepeated writes a rejection whose line another log may repeat.
+func (w *Writer) addRepeated(r *store.Rejection, row []any) {
+	w.sink.exec(insertRepeated, row...)
+	if last := w.segmented[segmentRejections]; last > 0 {
+		w.sink.exec("INSERT OR IGNORE INTO changed SELECT ?, id FROM rejection_rows WHERE line_hash = ? AND id <= ?", segmentRejections, int64(r.LineHash), last)
+	}
+	w.noteRows(fleet.Rejections, "SELECT id FROM rejection_rows WHERE line_hash = ?", int64(r.LineHash))
 }
 
 // senderDomain returns the domain of an envelope sender as series store it.
