@@ -16,6 +16,7 @@ type sink struct {
 	bundles chan *bundle
 	free    chan *bundle
 	ended   chan struct{}
+	reading int // queries whose rows are being read: until they end, bundles grow
 
 	statements, inserted, waits int64 // since the beginning; see TestStatements
 }
@@ -113,7 +114,7 @@ func (s *sink) exec(query string, args ...any) {
 func (s *sink) give(number, args int, values []byte) {
 	s.statements++
 	s.bundle.add(number, args, values)
-	if s.bundle.ops == bundleOps || len(s.bundle.packed) >= bundleBytes {
+	if (s.bundle.ops >= bundleOps || len(s.bundle.packed) >= bundleBytes) && s.reading == 0 {
 		s.pass(nil)
 	}
 }

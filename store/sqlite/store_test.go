@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -510,5 +512,34 @@ func TestSizesOfOddTables(t *testing.T) {
 	}
 	if _, err := db.Sizes(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// While the rows of a query are read, nothing else uses the connection: what is written in
+// the meantime waits.
+func TestWritingWhileReading(t *testing.T) {
+	db, w := open(t, filepath.Join(t.TempDir(), "x.db"))
+	begin(t, w)
+	n := 0
+	err := w.each("SELECT value FROM json_each('[1,2,3]')", func(*sql.Rows) error {
+		for range 2 * bundleOps {
+			n++
+			w.sink.exec("INSERT INTO meta VALUES (?,?)", fmt.Sprint("name ", n), strings.Repeat("x", 100))
+		}
+		if w.sink.bundle.ops != n || len(w.sink.bundles) != 0 {
+			t.Errorf("%d of %d statements wait", w.sink.bundle.ops, n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.sink.exec("INSERT INTO meta VALUES ('last', '')")
+	if w.sink.bundle.ops != 0 {
+		t.Errorf("%d statements wait after the last row", w.sink.bundle.ops)
+	}
+	commit(t, w)
+	if got := one(t, db, "SELECT count(*) FROM meta WHERE name LIKE 'name %'"); got != int64(n) {
+		t.Errorf("%d rows were written, want %d", got, n)
 	}
 }

@@ -372,7 +372,7 @@ func (w *Writer) find(query string, args ...any) (v int64, ok bool, err error) {
 	return v, true, nil
 }
 
-// each runs a query and calls f for every row.
+// each runs a query and calls f for every row. What f writes is written after the last row.
 func (w *Writer) each(query string, f func(*sql.Rows) error, args ...any) error {
 	s, err := w.stmt(query)
 	if err != nil {
@@ -382,7 +382,11 @@ func (w *Writer) each(query string, f func(*sql.Rows) error, args ...any) error 
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	w.sink.reading++
+	defer func() {
+		rows.Close()
+		w.sink.reading--
+	}()
 	for rows.Next() {
 		if err := f(rows); err != nil {
 			return err
