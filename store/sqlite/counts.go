@@ -270,39 +270,40 @@ func appendCountRows(rows []countRow, b *block) []countRow {
 	return rows
 }
 
-// unsummed is a day some of whose sums are missing.
-type unsummed struct {
-	day  int64
-	most bool // most sums are there: only totals are missing
-}
-
 // daysToAdd returns the days before the last counted one some of whose sums are missing.
-func (w *Writer) daysToAdd() (days []unsummed, err error) {
-	err = w.each(`SELECT day, IFNULL(most, 0) FROM (SELECT DISTINCT id / ?1 AS day FROM counts WHERE id < (SELECT max(id) / ?1 * ?1 FROM counts) AND id >= 0)
-		LEFT JOIN (SELECT day, 1 AS most, `+withTotals+` AS done FROM days WHERE day IN (SELECT first / 24 FROM segments WHERE kind = ?2)) USING (day)
-		WHERE IFNULL(done, 0) = 0 ORDER BY day`, func(r *sql.Rows) error {
-		var d unsummed
-		err := r.Scan(&d.day, &d.most)
-		days = append(days, d)
+func (w *Writer) daysToAdd() (days []int64, err error) {
+	err = w.each(`SELECT day FROM (SELECT DISTINCT id / ?1 AS day FROM counts WHERE id < (SELECT max(id) / ?1 * ?1 FROM counts) AND id >= 0)
+		WHERE day NOT IN (SELECT day FROM days WHERE day IN (SELECT first / 24 FROM segments WHERE kind = ?2) AND `+withTotals+` AND `+withHours+`) ORDER BY day`, func(r *sql.Rows) error {
+		var day int64
+		err := r.Scan(&day)
+		days = append(days, day)
 		return err
 	}, blocksPerHour*24, segmentQuarters)
 	return days, err
 }
 
-// addSums writes the missing sums of a day.
-func (w *Writer) addSums(d unsummed, quarters *quarterSums) error {
-	if d.most {
-		return w.addTotals(d.day, quarters.series)
-	}
-	return w.addDay(d.day, quarters)
+// addends hold the sums of a day that is being added up, and what they need of the
+// series.
+type addends struct {
+	*quarterSums
+	hours *hourSums
 }
 
-// addDay writes all sums of a day.
-func (w *Writer) addDay(day int64, quarters *quarterSums) error {
+func (w *Writer) newAddends() (*addends, error) {
+	q, err := w.newQuarterSums()
+	if err != nil {
+		return nil, err
+	}
+	return &addends{q, newHourSums(q.series)}, nil
+}
+
+// addDay writes the sums of a day.
+func (w *Writer) addDay(day int64, to *addends) error {
 	sums, hour := newDaySums(w.lastID["series"]), day*24
+	to.hours.reset()
 	fill := func(until int64) {
 		for ; hour < until; hour++ {
-			w.putQuarters(hour, quarters)
+			w.putQuarters(hour, to.quarterSums)
 		}
 	}
 	var b block
@@ -316,7 +317,8 @@ func (w *Writer) addDay(day int64, quarters *quarterSums) error {
 			return err
 		}
 		fill(floorDiv(id, blocksPerHour))
-		quarters.add(&b)
+		to.add(&b)
+		to.hours.add(&b, hour-day*24)
 		sums.add(&b)
 		return nil
 	}, day*24*blocksPerHour, (day+1)*24*blocksPerHour)
@@ -324,7 +326,8 @@ func (w *Writer) addDay(day int64, quarters *quarterSums) error {
 		fill(day*24 + 24)
 		rows := foldRows(sums.rows)
 		w.sink.exec("INSERT OR REPLACE INTO days VALUES (?,?)", day, appendCounts(nil, rows))
-		w.putTotals(day, rows, quarters.series)
+		w.putTotals(day, rows, to.series)
+		w.putHours(day, to.hours)
 	}
 	return err
 }

@@ -146,9 +146,9 @@ func TestTidyDayByDay(t *testing.T) {
 		}
 		return n
 	}
-	var quarters *quarterSums
+	var to *addends
 	begin(t, w)
-	more, err := w.tidySome(&quarters)
+	more, err := w.tidySome(&to)
 	if commit(t, w); err != nil || !more || days() != 1 {
 		t.Errorf("after a part there are sums of %d days, more to do: %t; %v; want one, more", days(), more, err)
 	}

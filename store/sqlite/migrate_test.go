@@ -67,7 +67,12 @@ func TestMigrate(t *testing.T) {
 			more, values = ", decided, confidence", ", 1, 2"
 			recipient += "INSERT INTO line_hashes VALUES (1, 5, X'0700000001000080');"
 		}
-		recipient += fmt.Sprintf(causes, more, 2, values) + strings.Replace(fmt.Sprintf(causes, more, 1, values), "(3,", "(4,", 1)
+		if version >= "6" {
+			recipient = strings.Replace(recipient, "(1, 5, X'0700000001000080')", fmt.Sprintf("(1, 5, %d, X'0700000001000080')", plainPart), 1)
+			recipient += "INSERT INTO kinds VALUES (3, 550, '5.1.1', '', 1, 1, 'no', 'user-unknown', 'x', 1, 2); INSERT INTO cause_rows VALUES (3, 2, 3), (4, 1, 3);"
+		} else {
+			recipient += fmt.Sprintf(causes, more, 2, values) + strings.Replace(fmt.Sprintf(causes, more, 1, values), "(3,", "(4,", 1)
+		}
 		if _, err := raw.Exec(string(old) + "; PRAGMA user_version = " + version + "; PRAGMA application_id = 1835426914;" +
 			"INSERT INTO names VALUES (1, ''), (2, 'x.example');" + recipient +
 			"INSERT INTO meta VALUES ('rules', 'old')"); err != nil {

@@ -419,6 +419,7 @@ func (p *pruning) counts(before time.Time) error {
 	return p.batch(func() error {
 		p.sink.exec("DELETE FROM segments WHERE kind = ? AND first < ?", segmentQuarters, day*24)
 		p.sink.exec("DELETE FROM segments WHERE kind = ? AND first < ?", segmentTotals, day)
+		p.sink.exec("DELETE FROM segments WHERE kind = ? AND first < ?", segmentHours, hoursID(day, 0, 0))
 		for _, s := range []*segmented{attempts, recipients, rejections} {
 			n, err := p.remove(fmt.Sprintf(`DELETE FROM segments WHERE kind = ?1 AND high < ?2 AND first < (SELECT max(first) FROM segments WHERE kind = ?1)
 				AND NOT EXISTS (SELECT 1 FROM %s WHERE id BETWEEN segments.first AND segments.last)`, s.table), s.kind, micros)

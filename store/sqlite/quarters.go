@@ -124,6 +124,7 @@ func (w *Writer) dropSums(day int64) {
 	w.sink.exec("DELETE FROM days WHERE day = ?", day)
 	w.sink.exec("DELETE FROM segments WHERE kind = ? AND first = ?", segmentTotals, day)
 	w.sink.exec("DELETE FROM segments WHERE kind = ? AND first BETWEEN ? AND ?", segmentQuarters, day*24, day*24+23)
+	w.sink.exec("DELETE FROM segments WHERE kind = ? AND first BETWEEN ? AND ?", segmentHours, hoursID(day, 0, 0), hoursID(day+1, 0, 0)-1)
 }
 
 // summedDays returns the days for which all sums are stored.

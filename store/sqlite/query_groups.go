@@ -95,6 +95,14 @@ func newGrouping(cat *catalog, dims []store.Dimension, ofCause bool) *grouping {
 	return g
 }
 
+// partOf returns the part of a series that need not be stored.
+func (g *grouping) partOf(s *series) (part int32) {
+	for _, i := range g.ofSeries {
+		part = g.combos.add(part, g.cat.value(s, g.dims[i]))
+	}
+	return part
+}
+
 // partOfRejection returns the part of a rejection, whose sender and direction do
 // not follow from its series.
 func (g *grouping) partOfRejection(place int, sender int32) (part int32) {

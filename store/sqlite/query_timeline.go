@@ -24,9 +24,6 @@ func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, b
 		step:   int64(step / time.Minute),
 		cells:  map[uint64]int32{},
 	}
-	if !w.Since.IsZero() && !w.Until.IsZero() {
-		t.steps = max(0, t.number(store.Minute(t.window.Until.UnixMicro())-1)+1)
-	}
 	err := q.read(ctx, func(tx *tx) (err error) {
 		t.tx = tx
 		if err := tx.need(fleet.Rejections, t.window); err != nil { // before the catalog: it adds names
@@ -62,7 +59,8 @@ type timeline struct {
 	groups *grouping
 	bare   []int32 // group without a cause, by part
 
-	steps  int64            // in the window, 0 unknown
+	first  int64            // step with which rows begin
+	steps  int64            // in rows
 	rows   [][]int32        // by group and step: place in points, plus 1; nil: in cells
 	inRows int64            // elements of rows
 	cells  map[uint64]int32 // by cellKey: place in points of those not in rows
@@ -102,15 +100,15 @@ var mostInRows int64 = 1 << 22
 // find returns the place in points of a group and a step.
 func (t *timeline) find(group int32, number int64) int32 {
 	if t.inRows+t.steps <= mostInRows || int(group) < len(t.rows) && t.rows[group] != nil {
-		if number >= 0 && number < t.steps {
+		if i := number - t.first; i >= 0 && i < t.steps {
 			row := at(&t.rows, int64(group))
 			if *row == nil {
 				*row, t.inRows = make([]int32, t.steps), t.inRows+t.steps
 			}
-			if (*row)[number] == 0 {
-				(*row)[number] = t.add(group, number) + 1
+			if (*row)[i] == 0 {
+				(*row)[i] = t.add(group, number) + 1
 			}
-			return (*row)[number] - 1
+			return (*row)[i] - 1
 		}
 	}
 	key := cellKey(group, number)
@@ -157,11 +155,42 @@ func (t *timeline) number(minute int64) int64 { return floorDiv(minute-t.origin(
 
 func mod(a, b int64) int64 { return (a%b + b) % b }
 
+// room sets the steps that rows have: those of the window, as far as there are counts.
+func (t *timeline) room() error {
+	since, until := store.Minute(t.window.Since.UnixMicro()), store.Minute(t.window.Until.UnixMicro())
+	bounded := !t.window.Since.IsZero() && !t.window.Until.IsZero()
+	if t.view == nil {
+		var err error
+		if since, until, err = t.minutes(t.window); err != nil {
+			return err
+		}
+	}
+	if (bounded || t.view == nil) && since < until {
+		t.first = t.number(since)
+		t.steps = t.number(until-1) - t.first + 1
+	}
+	return nil
+}
+
 // count adds up everything.
 func (t *timeline) count() error {
+	if err := t.room(); err != nil {
+		return err
+	}
 	if err := t.ofAccounts(t.filter.Accounts); err != nil {
 		return err
 	}
+	t.prepare()
+	for _, count := range []func() error{t.counts, t.recipients, t.attempts, t.rejections} {
+		if err := count(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare finds the parts of the series.
+func (t *timeline) prepare() {
 	t.wanted = t.filter.wanted(t.cat)
 	for i := range t.wanted {
 		t.wanted[i] = t.wanted[i] && (!t.cat.series[i].own || len(t.filter.Directions) > 0)
@@ -177,12 +206,6 @@ func (t *timeline) count() error {
 	for part := range t.bare {
 		t.bare[part] = t.groups.bareGroup(int32(part))
 	}
-	for _, count := range []func() error{t.counts, t.recipients, t.attempts, t.rejections} {
-		if err := count(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // part returns the part of a series, -1 if it is not wanted.
@@ -201,16 +224,28 @@ func (t *timeline) counts() error {
 	if t.view != nil {
 		return t.viewedCounts()
 	}
-	var groups groupCounts
-	if t.step < minutesPerDay {
-		return t.eachCounts(t.window, true, wanted, func(b *block, first, since, until int64) error {
-			groups.add(t, b, first, since, until, noSpan, 1)
-			return nil
-		})
-	}
 	since, until, err := t.minutes(t.window)
 	if err != nil || since >= until {
 		return err
+	}
+	rest, err := t.hours(since, until)
+	for _, p := range rest {
+		if err != nil {
+			return err
+		}
+		err = t.stretch(p.since, p.until, wanted)
+	}
+	return err
+}
+
+// stretch counts what lies between two minutes.
+func (t *timeline) stretch(since, until int64, wanted columns) error {
+	var groups groupCounts
+	if t.step < minutesPerDay {
+		return t.eachHour(since, until, nil, wanted, func(b *block, first, since, until int64) error {
+			groups.add(t, b, first, since, until, noSpan, 1)
+			return nil
+		})
 	}
 	c, err := t.coverCounts(since, until, t.pieces)
 	if dimension, ok := t.groups.totalled(); err == nil && ok {
@@ -437,22 +472,26 @@ type cell struct {
 	point int32
 }
 
+// sorted returns the points in the order of their keys.
 func (t *timeline) sorted() []cell {
+	outside := make([]cell, 0, len(t.cells)) // of rows
+	for key, point := range t.cells {
+		outside = append(outside, cell{key, point})
+	}
+	slices.SortFunc(outside, func(a, b cell) int { return cmp.Compare(a.key, b.key) })
 	list := make([]cell, 0, len(t.keys))
-	if len(t.cells) > 0 {
-		for i, key := range t.keys {
-			list = append(list, cell{key, int32(i)})
-		}
-		slices.SortFunc(list, func(a, b cell) int { return cmp.Compare(a.key, b.key) })
-	} else { // all are in rows
-		for _, row := range t.rows {
-			for _, i := range row {
-				if i > 0 {
-					list = append(list, cell{t.keys[i-1], i - 1})
-				}
+	for _, row := range t.rows {
+		for _, i := range row {
+			if i == 0 {
+				continue
 			}
+			key := t.keys[i-1]
+			for len(outside) > 0 && outside[0].key < key {
+				list, outside = append(list, outside[0]), outside[1:]
+			}
+			list = append(list, cell{key, i - 1})
 		}
 	}
 	t.cells, t.keys, t.rows = nil, nil, nil
-	return list
+	return append(list, outside...)
 }

@@ -1,4 +1,4 @@
--- Schema 6. Times are microseconds since 1970 UTC unless a column says minute,
+-- Schema 7. Times are microseconds since 1970 UTC unless a column says minute,
 -- hour or day: those are minutes, hours or days since 1970 UTC. Reports see the same
 -- numbers whatever order the rows were written in.
 --
@@ -53,7 +53,7 @@ CREATE TABLE counts (
 -- The counts of a day, added up without their minutes. Days that were written to
 -- since have none until they are added up anew. Segments of kind 6 have the same
 -- by sender, host and quarter of an hour (see quarters.go), those of kind 7 by each
--- dimension alone (see totals.go).
+-- dimension alone (see totals.go), those of kind 8 by the hour (see hours.go).
 CREATE TABLE days (day INTEGER PRIMARY KEY, data BLOB NOT NULL);
 
 -- Messages that have rows in recipient_rows.

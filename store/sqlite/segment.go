@@ -24,6 +24,7 @@ const (
 	segmentRejections int64 = 5
 	segmentQuarters   int64 = 6 // see quarters.go
 	segmentTotals     int64 = 7 // see totals.go
+	segmentHours      int64 = 8 // see hours.go
 )
 
 var (
@@ -352,7 +353,7 @@ func (w *Writer) Tidy(ctx context.Context) error {
 	if w.db.path == "" {
 		return nil // a database of one report
 	}
-	var quarters *quarterSums
+	var to *addends
 	anyStale := false
 	for more := true; more; {
 		stale, err := w.Begin(ctx)
@@ -360,9 +361,9 @@ func (w *Writer) Tidy(ctx context.Context) error {
 			return err
 		}
 		if stale {
-			anyStale, quarters = true, nil
+			anyStale, to = true, nil
 		}
-		if more, err = w.tidySome(&quarters); err != nil {
+		if more, err = w.tidySome(&to); err != nil {
 			w.Rollback()
 			return w.db.explain("write to", err)
 		}
@@ -377,14 +378,14 @@ func (w *Writer) Tidy(ctx context.Context) error {
 }
 
 // tidySome does a part of the work of Tidy, and reports whether there is more.
-func (w *Writer) tidySome(quarters **quarterSums) (more bool, err error) {
+func (w *Writer) tidySome(to **addends) (more bool, err error) {
 	days, err := w.daysToAdd()
 	if err == nil && len(days) > 0 {
-		if *quarters == nil {
-			*quarters, err = w.newQuarterSums()
+		if *to == nil {
+			*to, err = w.newAddends()
 		}
 		if err == nil {
-			err = w.addSums(days[0], *quarters)
+			err = w.addDay(days[0], *to)
 		}
 	}
 	if err != nil || len(days) > 1 {

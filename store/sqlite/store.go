@@ -29,7 +29,7 @@ import (
 var schema string
 
 // schemaVersion is the version of schema.sql, kept as SQLite's user_version.
-const schemaVersion = 6
+const schemaVersion = 7
 
 // applicationID marks a SQLite file as ours ("mfdb").
 const applicationID = 0x6d666462

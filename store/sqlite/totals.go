@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"database/sql"
 	"fmt"
 	"slices"
 
@@ -80,22 +79,6 @@ func totals(all []series, rows []countRow) []byte {
 func (w *Writer) putTotals(day int64, rows []countRow, all []series) {
 	low := day * minutesPerDay * store.MinuteMicros
 	w.sink.exec("INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?,?)", segmentTotals, day, day, low, low+minutesPerDay*store.MinuteMicros-1, totals(all, rows))
-}
-
-// addTotals writes the totals of a day from its stored sum.
-func (w *Writer) addTotals(day int64, all []series) error {
-	return w.each("SELECT data FROM days WHERE day = ?", func(r *sql.Rows) error {
-		var data sql.RawBytes
-		if err := r.Scan(&data); err != nil {
-			return err
-		}
-		var b block
-		if err := b.decode(data); err != nil {
-			return err
-		}
-		w.putTotals(day, appendCountRows(nil, &b), all)
-		return nil
-	}, day)
 }
 
 // withTotals is the condition that there are totals of a day of days.
