@@ -22,12 +22,43 @@ const longestCompared = 8 * 24 * time.Hour
 // compare sets Before, the numbers of the time before the window, and Usual, the median
 // of earlier times.
 func (r *Report) compare(ctx context.Context, q store.Reader) error {
+	_, name := r.stepBack()
+	var periods []*Period
+	for _, e := range r.earlier() {
+		p, err := period(ctx, q, e.window, r.Filter)
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			continue
+		}
+		if e.steps == 1 {
+			p.Name = name
+			r.Before = p
+		}
+		if e.usual {
+			periods = append(periods, p)
+		}
+	}
+	r.Usual = medianOf(periods)
+	return nil
+}
+
+// earlier is a time some steps before the window; usual reports whether it is one of those
+// whose median counts as usual.
+type earlier struct {
+	window store.Window
+	steps  int
+	usual  bool
+}
+
+// earlier returns the times that the window is compared with, as far as logs cover them.
+func (r *Report) earlier() (list []earlier) {
 	since, until := r.Window.Since, r.end()
 	if since.IsZero() || until.Sub(since) > longestCompared || !since.Before(until) {
 		return nil
 	}
-	step, name := r.stepBack()
-	var periods []*Period
+	step, _ := r.stepBack()
 	for _, n := range usualDays {
 		w := store.Window{Since: since.In(r.location).AddDate(0, 0, -n*step),
 			Until: until.In(r.location).AddDate(0, 0, -n*step)}
@@ -37,23 +68,20 @@ func (r *Report) compare(ctx context.Context, q store.Reader) error {
 		if w.Since.Before(r.Covered.First) && w.Until.Sub(r.Covered.First) < w.Until.Sub(w.Since)*9/10 {
 			break
 		}
-		p, err := period(ctx, q, w, r.Filter)
-		if err != nil {
-			return err
-		}
-		if p == nil {
-			continue
-		}
-		if n == 1 {
-			p.Name = name
-			r.Before = p
-		}
-		if step == 1 || n < 4 {
-			periods = append(periods, p)
+		list = append(list, earlier{w, n, step == 1 || n < 4})
+	}
+	return list
+}
+
+// hasUsual reports whether there may be enough earlier times for a median.
+func (r *Report) hasUsual() bool {
+	n := 0
+	for _, e := range r.earlier() {
+		if e.usual {
+			n++
 		}
 	}
-	r.Usual = medianOf(periods)
-	return nil
+	return n >= fewestUsual
 }
 
 // stepBack returns how many days earlier the time before is, and its name.
@@ -81,9 +109,12 @@ func period(ctx context.Context, q store.Reader, w store.Window, f store.Filter)
 		OwnBounces: n.OwnBounces.Recipients, Reasons: n.Failed}, nil
 }
 
-// medianOf returns the median of every number, nil for fewer than two periods.
+// fewestUsual is the fewest periods that have a median.
+const fewestUsual = 2
+
+// medianOf returns the median of every number, nil for fewer than fewestUsual periods.
 func medianOf(periods []*Period) *Period {
-	if len(periods) < 2 {
+	if len(periods) < fewestUsual {
 		return nil
 	}
 	median := func(of func(*Period) int64) int64 {
@@ -222,11 +253,11 @@ func (r *Report) line(ctx context.Context, q store.Reader, w store.Window,
 	return line, nil
 }
 
-// investigate sets Found, unless there are too few earlier days to compare with.
-func (r *Report) investigate(ctx context.Context, q store.Reader) error {
-	if r.Usual == nil || r.Window.Since.IsZero() || r.end().Sub(r.Window.Since) > longestHours ||
+// investigate finds what changed, nil if there are too few earlier days to compare with.
+func (r *Report) investigate(ctx context.Context, q store.Reader) (*investigate.Result, error) {
+	if !r.hasUsual() || r.Window.Since.IsZero() || r.end().Sub(r.Window.Since) > longestHours ||
 		r.Filter.OfCause() {
-		return nil
+		return nil, nil
 	}
 	opt := investigate.Options{Window: store.Window{Since: r.Window.Since, Until: r.end()}, Filter: r.Filter,
 		Location: r.location}
@@ -235,10 +266,9 @@ func (r *Report) investigate(ctx context.Context, q store.Reader) error {
 	}
 	found, err := investigate.Run(ctx, q, opt)
 	if errors.Is(err, investigate.ErrEmpty) || err == nil && found.Baseline.Days < leastDays {
-		return nil
+		return nil, nil
 	}
-	r.Found = found
-	return err
+	return found, err
 }
 
 // leastDays is the least number of earlier days that define what is usual.

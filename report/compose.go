@@ -319,6 +319,12 @@ func (r *Report) end() time.Time {
 	return r.Now
 }
 
+// endIsKnown reports whether end does not depend on the lines that were read.
+func (r *Report) endIsKnown() bool {
+	u := r.Window.Until
+	return !u.IsZero() && (r.Now.IsZero() || u.Before(r.Now)) || !r.Now.IsZero() && !r.FromFiles
+}
+
 // Unread describes the part of the window that was not read, "" when all of it was.
 func (r *Report) Unread() string {
 	c := &composer{Report: r}

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"mailfail/registry"
@@ -94,16 +95,27 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 	if len(by) == 1 && slices.Contains(Alone, by[0]) {
 		by = nil
 	}
-	n, err := q.Numbers(ctx, opt.Window, opt.Filter, by)
-	if err != nil {
-		return nil, err
-	}
-	r := &Report{Numbers: n, By: opt.By, Filter: opt.Filter, Now: opt.Now, FromFiles: opt.FromFiles,
-		Files: opt.Files, Addresses: opt.Addresses, location: opt.Location}
+	r := &Report{Numbers: &store.Numbers{Window: opt.Window.Minutes()}, By: opt.By, Filter: opt.Filter,
+		Now: opt.Now, FromFiles: opt.FromFiles, Files: opt.Files, Addresses: opt.Addresses,
+		location: opt.Location}
 	if r.location == nil {
 		r.location = time.Local
 	}
+	var err error
 	if r.Covered.First, r.Covered.Last, err = q.Covered(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var a *aside
+	if !opt.Alone && r.endIsKnown() {
+		a = r.beside(ctx, q)
+	}
+	defer func() {
+		if cancel(); a != nil {
+			a.Wait()
+		}
+	}()
+	if r.Numbers, err = q.Numbers(ctx, opt.Window, opt.Filter, by); err != nil {
 		return nil, err
 	}
 	r.note()
@@ -113,13 +125,45 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 		}
 		return r, errors.Join(err, r.clients(ctx, q), r.volume(ctx, q), r.feedback(ctx, q))
 	}
+	if a == nil {
+		a = r.beside(ctx, q)
+	}
 	for _, step := range []func(context.Context, store.Reader) error{r.compare, r.timeline, r.trend,
-		r.investigate, r.system, r.submitters, r.clients, r.volume, r.feedback} {
+		r.system, r.submitters, r.clients, r.volume, r.feedback} {
 		if err := step(ctx, q); err != nil {
 			return nil, err
 		}
 	}
+	if a.Wait(); a.failed != nil {
+		return nil, a.failed
+	}
+	if r.trouble = a.trouble; r.Usual != nil {
+		r.Found = a.found
+	}
 	return r, r.people(ctx, q, opt.Top)
+}
+
+// aside is what a report finds while it counts: the two take about as long.
+type aside struct {
+	sync.WaitGroup
+	trouble *trouble
+	found   *investigate.Result
+	failed  error
+}
+
+// beside begins to find what depends on no number of r but the end of its window.
+func (r *Report) beside(ctx context.Context, q store.Reader) *aside {
+	a, early := &aside{}, *r // r gets its numbers meanwhile
+	if early.Window.Since.IsZero() {
+		early.Numbers = &store.Numbers{Window: early.Window, FirstLine: early.Covered.First,
+			LastLine: early.LastLine}
+	}
+	a.Go(func() {
+		if a.trouble, a.failed = early.affected(ctx, q); a.failed == nil {
+			a.found, a.failed = early.investigate(ctx, q)
+		}
+	})
+	return a
 }
 
 // system reads the troubles that the mail systems report about themselves.
@@ -185,17 +229,19 @@ func RemovedRemark(l store.LeftOut, loc *time.Location) string {
 		" were removed (mailfail prune); mailfail report counts them"
 }
 
-// people reads the recipients that failed in the window or wait at its end.
-func (r *Report) people(ctx context.Context, q store.Reader, rows int) (err error) {
+// affected reads the recipients that failed in the window or wait at its end.
+func (r *Report) affected(ctx context.Context, q store.Reader) (*trouble, error) {
 	_, _, hourly := r.hours()
-	r.trouble = newTrouble(hourly)
-	err = q.Affected(ctx, r.Window, r.Filter, func(a *store.Affected) error {
-		r.trouble.add(a, r.end())
+	t, end := newTrouble(hourly), r.end()
+	err := q.Affected(ctx, r.Window, r.Filter, func(a *store.Affected) error {
+		t.add(a, end)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
+	return t, err
+}
+
+// people reads the recipients that the report names.
+func (r *Report) people(ctx context.Context, q store.Reader, rows int) error {
 	c := &composer{Report: r, top: rows}
 	persons, err := q.Persons(ctx, c.wanted(), r.Window.Until)
 	for i := range persons {

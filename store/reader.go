@@ -7,7 +7,7 @@ import (
 
 // A Reader answers questions about the content of a database. Two answers may describe
 // different moments, unless the Reader comes from Database.Snapshot. Several goroutines may
-// use a Reader at the same time, but not one from a snapshot.
+// use a Reader at the same time.
 type Reader interface {
 	// Numbers counts the events of a window, as a whole, by recipient domain, by code, and
 	// by the dimensions of by.

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"slices"
 	"strings"
+	"sync"
 
 	"mailfail/registry"
 	"mailfail/store"
@@ -74,19 +75,33 @@ func (t *tx) catalog() (*catalog, error) {
 	if t.view != nil {
 		key.series = int64(len(t.view.series.list))
 	}
-	if t.cache != nil {
-		if c := t.cache.Load(); c != nil && c.key == key {
-			return c, nil
-		}
+	if t.cache == nil {
+		return t.readCatalog(key)
 	}
+	t.cache.Lock() // whoever comes second waits for the catalog that the first one reads
+	defer t.cache.Unlock()
+	if c := t.cache.last; c != nil && c.key == key {
+		return c, nil
+	}
+	c, err := t.readCatalog(key)
+	if err == nil {
+		t.cache.last = c
+	}
+	return c, err
+}
+
+// catalogCache holds the catalog of the last answer.
+type catalogCache struct {
+	sync.Mutex
+	last *catalog
+}
+
+func (t *tx) readCatalog(key catalogKey) (*catalog, error) {
 	c := &catalog{key: key}
 	for _, read := range []func(*catalog) error{t.readNames, t.readRelays, t.readSeries, t.readCauses} {
 		if err := read(c); err != nil {
 			return nil, err
 		}
-	}
-	if t.cache != nil {
-		t.cache.Store(c)
 	}
 	return c, nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/mattn/go-sqlite3"
@@ -25,9 +26,9 @@ type reader struct {
 // Snapshot calls f with a reader that answers within one read transaction.
 func (db *DB) Snapshot(ctx context.Context, f func(store.Reader) error) error {
 	return db.read(ctx, func(t *tx) error {
-		last := &choice{}
+		last := &atomic.Pointer[choice]{}
 		return f(&reader{func(ctx context.Context, f func(*tx) error) error {
-			return f(&tx{ctx: ctx, conn: t.conn, cache: t.cache, last: last})
+			return f(&tx{ctx: ctx, conn: t.conn, busy: t.busy, cache: t.cache, last: last})
 		}})
 	})
 }
@@ -50,11 +51,12 @@ func within(w store.Window, column string, unit int64) (string, []any) {
 type tx struct {
 	ctx   context.Context
 	conn  *sql.Conn
-	cache *atomic.Pointer[catalog] // of the last answer; nil: there is none
-	rows  int64                    // number of rows read; see TestRowsReadPerReport
-	only  map[int64]bool           // wanted recipients, nil: all; see ofAccounts
-	view  *View                    // source of rows, nil: the tables
-	last  *choice                  // of the last answer of a snapshot; nil outside a snapshot
+	busy  *sync.Mutex             // held while SQLite works for conn: answers of a snapshot share it
+	cache *catalogCache           // nil: there is none
+	rows  int64                   // number of rows read; see TestRowsReadPerReport
+	only  map[int64]bool          // wanted recipients, nil: all; see ofAccounts
+	view  *View                   // source of rows, nil: the tables
+	last  *atomic.Pointer[choice] // of the last answer of a snapshot; nil outside a snapshot
 }
 
 // readError is an error of reading the database. An error that the reader's caller returned
@@ -87,17 +89,42 @@ func (db *DB) readWithin(ctx context.Context, f func(*tx) error) error {
 		return &readError{err}
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-	return f(&tx{ctx: ctx, conn: conn, cache: &db.cache})
+	return f(&tx{ctx: ctx, conn: conn, busy: &sync.Mutex{}, cache: &db.cache})
+}
+
+// lock waits until SQLite does nothing for another answer of the same snapshot: a
+// connection can do one thing at a time. Rows of several queries may be read in turns.
+func (t *tx) lock() {
+	if t.busy != nil {
+		t.busy.Lock()
+	}
+}
+
+func (t *tx) unlock() {
+	if t.busy != nil {
+		t.busy.Unlock()
+	}
 }
 
 // each runs a query and calls row for each row of the answer.
 func (t *tx) each(query string, args []any, row func(*sql.Rows) error) error {
+	t.lock()
 	rows, err := t.conn.QueryContext(t.ctx, query, args...)
+	t.unlock()
 	if err != nil {
 		return &readError{err}
 	}
-	defer rows.Close()
-	for rows.Next() {
+	defer func() {
+		t.lock()
+		defer t.unlock()
+		rows.Close()
+	}()
+	next := func() bool {
+		t.lock()
+		defer t.unlock()
+		return rows.Next()
+	}
+	for next() {
 		t.rows++
 		if err := row(rows); err != nil {
 			return err
@@ -154,6 +181,8 @@ func (t *tx) cursor(query string, args []any) (*cursor, error) {
 		named[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
 	}
 	c := &cursor{tx: t}
+	t.lock()
+	defer t.unlock()
 	err := t.conn.Raw(func(conn any) error {
 		q, ok := conn.(driver.QueryerContext)
 		if !ok {
@@ -174,7 +203,10 @@ func (t *tx) cursor(query string, args []any) (*cursor, error) {
 // next moves to the next row.
 func (c *cursor) next() bool {
 	c.tx.rows++
-	if err := c.rows.Next(c.values); err != nil {
+	c.tx.lock()
+	err := c.rows.Next(c.values)
+	c.tx.unlock()
+	if err != nil {
 		if !errors.Is(err, io.EOF) {
 			c.err = &readError{err}
 		}
@@ -187,7 +219,11 @@ func (c *cursor) next() bool {
 	return true
 }
 
-func (c *cursor) close() { c.rows.Close() }
+func (c *cursor) close() {
+	c.tx.lock()
+	defer c.tx.unlock()
+	c.rows.Close()
+}
 
 // list returns ids for "IN (SELECT value FROM json_each(?))".
 func list[T any](ids []T) string {

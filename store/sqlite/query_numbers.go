@@ -188,9 +188,11 @@ func (c *counter) choose() error {
 		return err
 	}
 	c.choice.of = fmt.Sprintf("%p %+v", c.cat, c.filter)
-	if c.last != nil && c.last.of == c.of {
-		c.choice = *c.last
-		return nil
+	if c.last != nil {
+		if last := c.last.Load(); last != nil && last.of == c.of {
+			c.choice = *last
+			return nil
+		}
 	}
 	c.wanted, c.own = c.filter.wanted(c.cat), make([]bool, len(c.cat.series))
 	c.rejected = c.filter.wantedOfRejections(c.cat)
@@ -205,7 +207,8 @@ func (c *counter) choose() error {
 	}
 	c.causes = c.filter.wantedCauses(c.cat)
 	if c.last != nil {
-		*c.last = c.choice
+		last := c.choice
+		c.last.Store(&last)
 	}
 	return nil
 }

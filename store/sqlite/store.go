@@ -19,7 +19,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -49,7 +48,7 @@ type DB struct {
 	rw   *sql.DB
 	ro   *sql.DB
 	*reader
-	cache atomic.Pointer[catalog]
+	cache catalogCache
 }
 
 func newDB(path string) *DB {

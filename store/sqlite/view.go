@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"mailfail/registry"
@@ -21,6 +22,7 @@ import (
 // are therefore those of a database that has the same rows. One goroutine uses a View.
 type View struct {
 	*reader
+	busy   sync.Mutex // held for an answer
 	w      *Writer
 	from   ViewSource
 	series viewedSeries
@@ -109,6 +111,8 @@ func OpenView(ctx context.Context, from ViewSource) (*View, error) {
 		return nil, err
 	}
 	v.reader = &reader{func(ctx context.Context, f func(*tx) error) error {
+		v.busy.Lock() // an answer may load rows that it needs: one at a time
+		defer v.busy.Unlock()
 		return f(&tx{ctx: ctx, conn: v.w.conn, cache: &db.cache, view: v})
 	}}
 	_, err = v.w.conn.ExecContext(ctx, "BEGIN")
