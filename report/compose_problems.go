@@ -307,7 +307,10 @@ func (c *composer) hoursOf(leaves []*leaf) []int64 {
 	}
 	hours := make([]int64, to-from)
 	for _, l := range leaves {
-		for _, h := range l.hours {
+		if l.hours == nil {
+			continue
+		}
+		for _, h := range *l.hours {
 			if i := h.hour - from; i >= 0 && i < int64(len(hours)) {
 				hours[i] += h.n
 			}

@@ -111,9 +111,9 @@ type leaf struct {
 	place
 	state       registry.State // of the last one
 	n           int64
-	first, last int64       // microseconds since 1970
-	hours       []hourCount // each hour once
+	first, last int64 // microseconds since 1970
 	lastID      int64
+	hours       *[]hourCount // each hour once; nil: they are not counted
 }
 
 // hourCount counts recipients in an hour since 1970. There may be as many leaves
@@ -123,13 +123,17 @@ type hourCount struct{ hour, n int64 }
 // countHour counts a recipient. Most come in order of time, so it tries the last hours
 // first.
 func (l *leaf) countHour(hour int64) {
-	for i := range slices.Backward(l.hours) {
-		if l.hours[i].hour == hour {
-			l.hours[i].n++
+	if l.hours == nil {
+		l.hours = &[]hourCount{}
+	}
+	hours := *l.hours
+	for i := range slices.Backward(hours) {
+		if hours[i].hour == hour {
+			hours[i].n++
 			return
 		}
 	}
-	l.hours = append(l.hours, hourCount{hour, 1})
+	*l.hours = append(hours, hourCount{hour, 1})
 }
 
 // one is a single recipient, for the tables that name recipients.

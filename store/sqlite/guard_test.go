@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -153,6 +154,37 @@ func TestRowsReadPerReport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A report asks for its recipients twice and for its attempts by minute; both are read once.
+func TestRowsReadTwice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills a database")
+	}
+	db, _ := guarded(t)
+	all := store.Window{Since: monthBegin, Until: monthBegin.AddDate(0, 0, monthDays)}
+	err := db.transaction(t.Context(), func(of *tx) error {
+		of.shared = &shared{}
+		if _, err := of.numbers(all, store.Filter{}, nil); err != nil {
+			return err
+		}
+		before, r := of.rows, &reader{func(_ context.Context, f func(*tx) error) error { return f(of) }}
+		if err := r.Affected(t.Context(), all, store.Filter{}, func(*store.Affected) error { return nil }); err != nil {
+			return err
+		}
+		if n := of.rows - before; n > 10 {
+			t.Errorf("%d rows were read for recipients that were read before", n)
+		}
+		before = of.rows
+		_, err := r.Timeline(t.Context(), all, store.Filter{}, nil, 24*time.Hour)
+		if n := of.rows - before; n > 200 {
+			t.Errorf("%d rows were read for a timeline of attempts that were read before", n)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

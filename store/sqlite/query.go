@@ -26,9 +26,9 @@ type reader struct {
 // Snapshot calls f with a reader that answers within one read transaction.
 func (db *DB) Snapshot(ctx context.Context, f func(store.Reader) error) error {
 	return db.read(ctx, func(t *tx) error {
-		last := &atomic.Pointer[choice]{}
+		s := &shared{}
 		return f(&reader{func(ctx context.Context, f func(*tx) error) error {
-			return f(&tx{ctx: ctx, conn: t.conn, busy: t.busy, cache: t.cache, last: last})
+			return f(&tx{ctx: ctx, conn: t.conn, busy: t.busy, cache: t.cache, shared: s})
 		}})
 	})
 }
@@ -49,14 +49,24 @@ func within(w store.Window, column string, unit int64) (string, []any) {
 
 // tx is a read transaction.
 type tx struct {
-	ctx   context.Context
-	conn  *sql.Conn
-	busy  *sync.Mutex             // held while SQLite works for conn: answers of a snapshot share it
-	cache *catalogCache           // nil: there is none
-	rows  int64                   // number of rows read; see TestRowsReadPerReport
-	only  map[int64]bool          // wanted recipients, nil: all; see ofAccounts
-	view  *View                   // source of rows, nil: the tables
-	last  *atomic.Pointer[choice] // of the last answer of a snapshot; nil outside a snapshot
+	ctx    context.Context
+	conn   *sql.Conn
+	busy   *sync.Mutex    // held while SQLite works for conn: answers of a snapshot share it
+	cache  *catalogCache  // nil: there is none
+	rows   int64          // number of rows read; see TestRowsReadPerReport
+	only   map[int64]bool // wanted recipients, nil: all; see ofAccounts
+	view   *View          // source of rows, nil: the tables
+	shared *shared        // by the answers of a snapshot; nil outside a snapshot
+}
+
+// shared holds what several answers of a snapshot need.
+type shared struct {
+	choice atomic.Pointer[choice] // of the last answer
+
+	sync.Mutex
+	window     [2]int64       // of recipients
+	recipients []recipientRow // nil: not read, or read and asked for twice
+	minutes    *minutely      // of the last Numbers; may be nil
 }
 
 // readError is an error of reading the database. An error that the reader's caller returned

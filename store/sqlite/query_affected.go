@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"slices"
 	"time"
 
 	"mailfail/registry"
@@ -28,32 +27,21 @@ func (q *reader) Affected(ctx context.Context, w store.Window, f store.Filter,
 	})
 }
 
-// affectedRow is a recipient that failed or is pending.
-type affectedRow struct {
-	id, first, last int64
-	place           int32
-	bits            uint32 // 16 * cause of the last failure + state, and 8 when it was tried
-}
-
-func (r *affectedRow) state() registry.State { return registry.State(r.bits & stateBits) }
-func (r *affectedRow) tried() bool           { return r.bits&troubledBit != 0 }
-func (r *affectedRow) cause() int64          { return int64(r.bits / 16) }
-
 // affected calls each with the recipients that live in the window, by destination.
 func (c *counter) affected(each func(*store.Affected) error) error {
-	rows, err := c.affectedRows()
+	rows, err := c.sharedRecipients()
 	if err != nil {
 		return err
 	}
 	causes := c.lastFailures()
 	var r store.Affected // reused for each recipient
-	return c.cat.eachByDestination(rows, func(p *affectedRow, number int64, to *store.Destination) error {
+	return c.eachByDestination(rows, func(p *recipientRow, number int64, to *store.Destination) error {
 		r = store.Affected{
 			ID:          p.id,
 			State:       p.state(),
 			Tried:       p.tried(),
 			FirstSeen:   time.UnixMicro(p.first),
-			LastSeen:    time.UnixMicro(p.last),
+			LastSeen:    time.UnixMicro(p.end),
 			Place:       number,
 			Cause:       p.cause(),
 			Destination: to,
@@ -63,35 +51,14 @@ func (c *counter) affected(each func(*store.Affected) error) error {
 	})
 }
 
-// affectedRows returns the recipients that the filter selects.
-func (c *counter) affectedRows() (rows []affectedRow, err error) {
-	_, until := c.window.Micros()
-	err = c.eachRecipients(c.window, allColumns, func(b *block) error {
-		rows = grown(rows, b.rows)
-		var p livingRecipient
-		for i, place := range c.placesOf(b.cols[recipientSeries]) {
-			if place < 0 {
-				continue
-			}
-			b.recipient(i, &p)
-			state := p.at(until)
-			if state != registry.StatePending && state != registry.StateBounced &&
-				state != registry.StateExpired || c.cause(int64(p.cause)) == nil {
-				continue
-			}
-			last := min(p.last, until)
-			if state != registry.StatePending {
-				last = p.final
-			}
-			bits := uint32(p.cause)*16 + uint32(state)
-			if p.cause != 0 || p.troubled {
-				bits |= troubledBit
-			}
-			rows = append(rows, affectedRow{p.id, p.first, last, place, bits})
-		}
-		return nil
-	})
-	return rows, err
+// affects returns the place of a recipient that failed or is pending, and that the filter
+// selects, plus 1; 0 for any other.
+func (c *counter) affects(r *recipientRow) int32 {
+	const states = 1<<registry.StatePending | 1<<registry.StateBounced | 1<<registry.StateExpired
+	if 1<<r.state()&states == 0 || uint32(r.series) >= uint32(len(c.wantedAt)) || c.cause(r.cause()) == nil {
+		return 0
+	}
+	return c.wantedAt[r.series]
 }
 
 // destinationKey identifies the destination of a place, by numbers. The least significant
@@ -103,20 +70,23 @@ func (c *catalog) destinationKey(place int32) destinationKey {
 	return destinationKey{c.mtaOf[s.format], int32(s.direction), s.host, c.provider(s), s.sender, s.domain}
 }
 
-// eachByDestination calls each with recipients, grouped by destination, and with the number
-// of the destination.
-func (c *catalog) eachByDestination(rows []affectedRow,
-	each func(r *affectedRow, number int64, to *store.Destination) error) error {
-	ranks := make([]int32, len(c.series))
+// eachByDestination calls each with the recipients that affects selects, grouped by
+// destination, and with the number of the destination.
+func (c *counter) eachByDestination(rows []recipientRow,
+	each func(r *recipientRow, number int64, to *store.Destination) error) error {
+	ranks, at := make([]int32, len(c.cat.series)), make([]int32, len(rows)) // at: places plus 1
 	var places []int32
 	for i := range rows {
-		if rank := &ranks[rows[i].place]; *rank == 0 {
-			*rank, places = 1, append(places, rows[i].place)
+		if at[i] = c.affects(&rows[i]); at[i] == 0 {
+			continue
+		}
+		if rank := &ranks[at[i]-1]; *rank == 0 {
+			*rank, places = 1, append(places, at[i]-1)
 		}
 	}
 	keys, sorted := make([]destinationKey, len(places)), make([]int32, len(places))
 	for i, place := range places {
-		keys[i], sorted[i] = c.destinationKey(place), int32(i)
+		keys[i], sorted[i] = c.cat.destinationKey(place), int32(i)
 	}
 	for part := range len(destinationKey{}) {
 		sorted = sortedBy(sorted, func(i int32) int32 { return keys[i][part] })
@@ -124,29 +94,27 @@ func (c *catalog) eachByDestination(rows []affectedRow,
 	for rank, i := range sorted {
 		ranks[places[i]] = int32(rank)
 	}
-	order := byRank(rows, ranks, len(places))
+	order, ends := byRank(at, ranks, len(places))
 	var free []store.Destination // allocated in chunks
 	var to *store.Destination
-	number, last := int64(0), int32(-1)
-	var batch [512]affectedRow // copy rows in batches: their cache misses overlap
-	for some := range slices.Chunk(order, len(batch)) {
-		for i, row := range some {
-			batch[i] = rows[row]
-		}
-		for i := range some {
-			r := &batch[i]
-			if rank := ranks[r.place]; rank != last {
-				if to == nil || keys[sorted[rank]] != keys[sorted[last]] {
-					if len(free) == 0 {
-						free = make([]store.Destination, 256)
-					}
-					to, free = &free[0], free[1:]
-					*to = c.destination(r.place)
-					number++
-				}
-				last = rank
+	number, begin := int64(0), int32(0)
+	var batch [512]recipientRow // copy rows in batches: their cache misses overlap
+	for rank, end := range ends {
+		if i := sorted[rank]; to == nil || keys[i] != keys[sorted[rank-1]] {
+			if len(free) == 0 {
+				free = make([]store.Destination, 256)
 			}
-			if err := each(r, number, to); err != nil {
+			to, free = &free[0], free[1:]
+			*to = c.cat.destination(places[i])
+			number++
+		}
+		for ; begin < end; begin++ {
+			if begin%int32(len(batch)) == 0 {
+				for i, row := range order[begin:min(begin+int32(len(batch)), int32(len(order)))] {
+					batch[i] = rows[row]
+				}
+			}
+			if err := each(&batch[begin%int32(len(batch))], number, to); err != nil {
 				return err
 			}
 		}
@@ -154,32 +122,41 @@ func (c *catalog) eachByDestination(rows []affectedRow,
 	return nil
 }
 
-// byRank returns the numbers of rows in the order of the ranks of their places; there are n
-// ranks.
-func byRank(rows []affectedRow, ranks []int32, n int) []int32 {
-	ends := make([]int32, n+1)
-	for i := range rows {
-		ends[ranks[rows[i].place]+1]++
+// byRank returns the numbers of rows in the order of the ranks of their places, and for each
+// of the n ranks where its rows end. at holds the place of each row, plus 1; 0 leaves it out.
+func byRank(at, ranks []int32, n int) (order, ends []int32) {
+	ends = make([]int32, n+1)
+	for i, place := range at {
+		if place > 0 {
+			at[i] = ranks[place-1] + 1
+			ends[at[i]]++
+		}
 	}
 	for i := range n {
 		ends[i+1] += ends[i]
 	}
-	order := make([]int32, len(rows))
-	for i := range rows {
-		end := &ends[ranks[rows[i].place]]
-		order[*end] = int32(i)
-		*end++
+	order = make([]int32, ends[n])
+	for i, rank := range at {
+		if rank > 0 {
+			end := &ends[rank-1]
+			order[*end] = int32(i)
+			*end++
+		}
 	}
-	return order
+	return order, ends[:n]
 }
 
 // sortedBy sorts a list by numbers that are not negative. It keeps the order of elements
 // with the same number.
 func sortedBy(list []int32, number func(int32) int32) []int32 {
-	numbers, most := make([]int32, len(list)), int32(0)
+	numbers, most, inOrder := make([]int32, len(list)), int32(0), true
 	for i, v := range list {
 		numbers[i] = number(v)
+		inOrder = inOrder && numbers[i] >= most
 		most = max(most, numbers[i])
+	}
+	if inOrder {
+		return list
 	}
 	ends := make([]int32, most+2)
 	for _, n := range numbers {

@@ -60,8 +60,8 @@ func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*sto
 		c.hosts = c.group([]store.Dimension{store.ByHost})
 		c.directions = c.group([]store.Dimension{store.ByDirection})
 	}
-	for _, step := range []func() error{c.lines, c.counts, c.recipients, c.fold, c.rejections, c.exact,
-		c.connections, c.finish} {
+	for _, step := range []func() error{c.lines, c.prepare, c.counts, c.recipients, c.fold, c.rejections,
+		c.exact, c.connections, c.finish} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -90,6 +90,7 @@ type counter struct {
 	failed   []int64  // recipients that failed permanently, by cause
 	failedAt labelled // the same
 	room     []int32  // see placesOf
+	minutes  *minutely
 }
 
 // choice holds the series and causes that a filter selects. It does not change after
@@ -187,9 +188,9 @@ func (c *counter) choose() error {
 	if c.numbers.Traces, err = c.hasTraces(c.window, &c.asked); err != nil {
 		return err
 	}
-	c.choice.of = fmt.Sprintf("%p %+v", c.cat, c.filter)
-	if c.last != nil {
-		if last := c.last.Load(); last != nil && last.of == c.of {
+	c.choice.of = choiceOf(c.cat, &c.filter)
+	if c.shared != nil {
+		if last := c.shared.choice.Load(); last != nil && last.of == c.of {
 			c.choice = *last
 			return nil
 		}
@@ -206,12 +207,15 @@ func (c *counter) choose() error {
 		}
 	}
 	c.causes = c.filter.wantedCauses(c.cat)
-	if c.last != nil {
+	if c.shared != nil {
 		last := c.choice
-		c.last.Store(&last)
+		c.shared.choice.Store(&last)
 	}
 	return nil
 }
+
+// choiceOf identifies a filter and a catalog.
+func choiceOf(c *catalog, f *filter) string { return fmt.Sprintf("%p %+v", c, *f) }
 
 // wantedCauses returns the causes that f selects, by id; id 0 stands for no cause.
 func (f *filter) wantedCauses(c *catalog) []*cause {
@@ -358,6 +362,14 @@ func addCounts(t *store.Tally, n *[fields]int64) {
 	t.Delivered += n[fieldRecipients]
 	t.Suspended += n[fieldSuspended]
 	t.HandedOver += n[fieldHanded]
+}
+
+// prepare makes room for numbers by minute, which the timeline of a report needs too.
+func (c *counter) prepare() error {
+	if c.shared != nil && c.only == nil {
+		c.minutes = newMinutely(c.of, c.window, c.numbers.FirstLine, c.numbers.LastLine)
+	}
+	return nil
 }
 
 // cause returns a cause of the catalog, nil unless it is wanted.

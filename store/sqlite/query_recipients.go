@@ -229,20 +229,51 @@ func (b *block) recipient(i int, r *livingRecipient) {
 	r.series, r.cause = int32(b.cols[recipientSeries][i]), int32(b.cols[recipientCause][i])
 }
 
-// livingRecipients returns the recipients of the window, and for each whether it was
-// deferred within the window. It calls each with blocks of their failing attempts, and with
-// the index in the list of the recipient of each attempt.
-func (c *counter) livingRecipients(each func(b *block, recipients []int32)) (list recipientList,
-	deferred []bool, err error) {
+// sharedRecipients returns the recipients of the window. A report asks for them twice, to
+// count them and to name them: the first answer of a snapshot reads them, the second one
+// takes them.
+func (c *counter) sharedRecipients() ([]recipientRow, error) {
+	if c.shared == nil || c.only != nil {
+		return c.readRecipients()
+	}
+	s := c.shared
+	s.Lock() // whoever comes second waits for the first
+	defer s.Unlock()
+	since, until := c.window.Micros()
+	if rows := s.recipients; rows != nil && s.window == [2]int64{since, until} {
+		s.recipients = nil
+		return rows, nil
+	}
+	rows, err := c.readRecipients()
+	s.window, s.recipients = [2]int64{since, until}, rows
+	return rows, err
+}
+
+func (c *counter) readRecipients() (rows []recipientRow, err error) {
+	n, err := c.most(recipients, c.window)
+	if err != nil {
+		return nil, err
+	}
 	_, until := c.window.Micros()
+	rows = make([]recipientRow, 0, n)
 	err = c.eachRecipients(c.window, allColumns, func(b *block) error {
-		list.add(b, until)
+		rows = appendRecipients(rows, b, until)
 		return nil
 	})
+	return rows, err
+}
+
+// livingRecipients indexes the recipients of the window, and finds for each whether it was
+// deferred within the window. It calls each with blocks of their failing attempts, and with
+// the index in the list of the recipient of each attempt.
+func (c *counter) livingRecipients(rows []recipientRow, each func(b *block, recipients []int32)) (
+	list recipientList, deferred []bool, err error) {
+	most, err := c.most(attempts, c.window)
 	if err != nil {
 		return list, nil, err
 	}
-	list.index()
+	list.index(rows)
+	c.reserve(len(rows), most)
 	deferred = make([]bool, len(list.rows))
 	var found []int32
 	err = c.eachAttempts(c.window, allColumns, func(b *block) error {
@@ -275,7 +306,11 @@ func (c *counter) placesOf(series []int64) []int32 {
 
 // recipients counts recipients together with their attempts.
 func (c *counter) recipients() error {
-	list, deferred, err := c.livingRecipients(c.attempts)
+	rows, err := c.sharedRecipients()
+	if err != nil {
+		return err
+	}
+	list, deferred, err := c.livingRecipients(rows, c.attempts)
 	if err != nil {
 		return err
 	}
@@ -289,6 +324,11 @@ func (c *counter) recipients() error {
 		for i, place := range c.placesOf(series) {
 			c.recipient(&rows[i], place, deferred[from+i])
 		}
+	}
+	if c.shared != nil && c.minutes != nil {
+		c.shared.Lock()
+		c.shared.minutes = c.minutes
+		c.shared.Unlock()
 	}
 	for _, g := range c.groupings {
 		g.met.each(func(r, group int32, deferred bool) {
@@ -310,27 +350,40 @@ type recipientList struct {
 	others map[int64]int32 // indexes for recipients of attempts that are not in the window
 }
 
-// recipientRow is a recipient of a window.
+// recipientRow is a recipient of a window. end is the time of its state at the window's end
+// or, if that is pending, its last time in the window.
 type recipientRow struct {
-	id     int64
-	series int32
-	bits   uint32 // 8 * cause of the last failing attempt + state at the window's end
+	id, first, end int64
+	series         int32
+	// the state at the window's end, 8 when it was tried, 16 * the latest state, and 128 * the
+	// cause of the last failure
+	bits uint32
 }
 
-func (r *recipientRow) state() registry.State { return registry.State(r.bits & 7) }
-func (r *recipientRow) cause() int64          { return int64(r.bits / 8) }
+func (r *recipientRow) state() registry.State  { return registry.State(r.bits & stateBits) }
+func (r *recipientRow) tried() bool            { return r.bits&troubledBit != 0 }
+func (r *recipientRow) latest() registry.State { return registry.State(r.bits / 16 & stateBits) }
+func (r *recipientRow) cause() int64           { return int64(r.bits / 128) }
 
-// add adds the recipients of a block, with their states at a time.
-func (l *recipientList) add(b *block, until int64) {
-	l.rows = grown(l.rows, b.rows)
-	for i, id := range b.cols[recipientID] {
-		state := registry.StatePending
-		if final := b.cols[recipientFinal][i]; final != 0 && final < until {
-			state = registry.State(b.cols[recipientFlags][i] & stateBits)
+// appendRecipients adds the recipients of a block, with their states at a time.
+func appendRecipients(rows []recipientRow, b *block, until int64) []recipientRow {
+	rows = grown(rows, b.rows)
+	ids, first, last := b.cols[recipientID], b.cols[recipientFirst], b.cols[recipientLast]
+	final, flags := b.cols[recipientFinal], b.cols[recipientFlags]
+	series, causes := b.cols[recipientSeries], b.cols[recipientCause]
+	for i, id := range ids {
+		state, end := registry.StatePending, min(last[i], until)
+		if final[i] != 0 && final[i] < until {
+			state, end = registry.State(flags[i]&stateBits), final[i]
 		}
-		l.rows = append(l.rows, recipientRow{id, int32(b.cols[recipientSeries][i]),
-			uint32(b.cols[recipientCause][i])*8 + uint32(state)})
+		f := uint32(flags[i])
+		bits := uint32(state) | f&troubledBit | f&stateBits*16 | uint32(causes[i])*128
+		if causes[i] != 0 {
+			bits |= troubledBit
+		}
+		rows = append(rows, recipientRow{id, first[i], end, int32(series[i]), bits})
 	}
+	return rows
 }
 
 // grown returns a list with room for n more elements. It grows by at least half: a list may
@@ -344,14 +397,15 @@ func grown[T any](list []T, n int) []T {
 
 // index prepares l to find recipients. Ids are assigned in sequence, so that the recipients
 // of a window lie close together.
-func (l *recipientList) index() {
-	if len(l.rows) == 0 {
+func (l *recipientList) index(rows []recipientRow) {
+	if l.rows = rows; len(rows) == 0 {
 		return
 	}
 	byID := func(a, b recipientRow) int { return cmp.Compare(a.id, b.id) }
 	l.first = slices.MinFunc(l.rows, byID).id
 	span := slices.MaxFunc(l.rows, byID).id - l.first + 1
 	if span > 16*int64(len(l.rows))+1<<16 {
+		l.rows = slices.Clone(rows) // another answer may use them too
 		slices.SortFunc(l.rows, byID)
 		return
 	}
@@ -394,6 +448,14 @@ func (l *recipientList) findOther(id int64) int32 {
 	return i
 }
 
+// reserve allocates what attempts fills, for a number of recipients and attempts.
+func (c *counter) reserve(recipients, attempts int) {
+	if c.failing != nil {
+		c.failing.met.only = make([]pair, recipients)
+		c.labels = make(labelled, 0, attempts)
+	}
+}
+
 // attempts counts failing attempts of recipients.
 func (c *counter) attempts(b *block, recipients []int32) {
 	c.labels = grown(c.labels, b.rows)
@@ -414,6 +476,7 @@ func (c *counter) attempts(b *block, recipients []int32) {
 		} else {
 			c.places.failures[place]++
 		}
+		c.minutes.attempt(b.cols[attemptTime][i], flags)
 		c.failing.meet(k, recipients[i])
 		c.labels = append(c.labels, placeLabel{place, k.label})
 		for _, g := range c.groupings {
@@ -440,6 +503,7 @@ func (c *counter) recipient(r *recipientRow, place int32, deferred bool) {
 		return
 	}
 	c.places.addRecipient(int(place), state, deferred)
+	c.minutes.recipient(r.first, r.latest())
 	if k := c.cause(r.cause()); k.failed(state) {
 		c.failed[k.id]++
 		c.failedAt = append(grown(c.failedAt, 1), placeLabel{place, k.label})

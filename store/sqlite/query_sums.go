@@ -89,7 +89,11 @@ func (s *summer) at(series int32) int {
 }
 
 func (s *summer) recipients() error {
-	list, deferred, err := s.livingRecipients(func(b *block, _ []int32) {
+	rows, err := s.readRecipients()
+	if err != nil {
+		return err
+	}
+	list, deferred, err := s.livingRecipients(rows, func(b *block, _ []int32) {
 		for i, series := range b.cols[attemptSeries] {
 			place, cause := s.at(int32(series)), b.cols[attemptCause][i]
 			switch {

@@ -181,7 +181,12 @@ func (t *timeline) count() error {
 		return err
 	}
 	t.prepare()
-	for _, count := range []func() error{t.counts, t.recipients, t.attempts, t.rejections} {
+	steps := []func() error{t.counts, t.recipients, t.attempts, t.rejections}
+	if m := t.minutely(); m != nil {
+		t.addMinutes(m)
+		steps = []func() error{t.counts, t.rejections}
+	}
+	for _, count := range steps {
 		if err := count(); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"runtime"
 	"slices"
+	"sync"
 
 	"mailfail/store"
 )
@@ -401,6 +402,10 @@ func (w *Writer) tidySome(to **addends) (more bool, err error) {
 // order. It decompresses blocks on all cores, a few ahead of each.
 func (t *tx) eachBlock(query string, args []any, wanted columns, each func(*block) error) error {
 	var queue, free []*decoded
+	defer func() { spare.Put(&free) }()
+	if list, ok := spare.Get().(*[]*decoded); ok {
+		free = *list
+	}
 	next := func() error {
 		d := queue[0]
 		queue = queue[1:]
@@ -416,11 +421,12 @@ func (t *tx) eachBlock(query string, args []any, wanted columns, each func(*bloc
 		if err := r.Scan(&data); err != nil {
 			return &readError{err}
 		}
-		d := &decoded{done: make(chan error, 1)}
+		d := &decoded{}
 		if n := len(free); n > 0 {
 			d, free = free[n-1], free[:n-1]
 		}
 		d.data = append(d.data[:0], data...)
+		d.done = make(chan error, 1)
 		go func() { d.done <- d.decodeOnly(d.data, wanted) }()
 		if queue = append(queue, d); len(queue) <= runtime.GOMAXPROCS(0) {
 			return nil
@@ -432,6 +438,9 @@ func (t *tx) eachBlock(query string, args []any, wanted columns, each func(*bloc
 	}
 	return err
 }
+
+// spare holds blocks whose memory is used again.
+var spare sync.Pool
 
 // decoded is a block that is being decompressed.
 type decoded struct {
@@ -473,6 +482,18 @@ func (t *tx) eachRow(s *segmented, w store.Window, wanted columns,
 		}
 	}
 	return err
+}
+
+// most returns a number of rows that eachRow will hardly exceed, 0 for a view.
+func (t *tx) most(s *segmented, w store.Window) (int, error) {
+	if t.view != nil {
+		return 0, nil
+	}
+	var n int64
+	since, until := w.Micros()
+	_, err := t.one("SELECT IFNULL(sum(last - first + 1), 0) FROM segments WHERE kind = ? AND high >= ? AND low < ?",
+		[]any{s.kind, since, until}, &n)
+	return int(n + 2*segmentMin), err // rows that are in no segment yet
 }
 
 // id returns the column of the ids in the query.

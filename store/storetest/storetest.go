@@ -44,6 +44,10 @@ func Run(t *testing.T, golden string, update bool, open func(testing.TB) Engine)
 		}
 	})
 	t.Run("snapshot", func(t *testing.T) { snapshot(t, open(t), rows) })
+	t.Run("together", func(t *testing.T) {
+		takesLong(t)
+		together(t, open(t), rows)
+	})
 	t.Run("content", func(t *testing.T) { content(t, open(t)) })
 	t.Run("feedback", func(t *testing.T) { feedback(t, open) })
 	t.Run("rollback", func(t *testing.T) {
