@@ -74,6 +74,9 @@ var labelledSets = []struct {
 	{"replies-batch-11.txt", 96.0},
 	{"replies-batch-12.txt", 96.0},
 	{"replies-batch-13.txt", 95.0},
+	{"replies-batch-14.txt", 94.0},
+	{"replies-batch-15.txt", 92.0},
+	{"replies-batch-16.txt", 96.0},
 	{"replies-kinds.txt", 99.0},
 }
 

@@ -24,7 +24,8 @@ var rulesText string
 //  4. weak rules: single words, and words that only express a refusal;
 //  5. unspecific codes: X.7.1, X.3.0, a reply code alone.
 //
-// When a reply passes another one on, the inner one is tried first: it is the cause.
+// Where no more than weak evidence was found, words of other languages are translated and
+// the rules tried again. When a reply passes another one on, the inner one is tried first: it is the cause.
 // Finally the stage is checked, see atStage. A failure without any evidence is unknown.
 //
 // Rules are safe for use by several goroutines.
@@ -48,7 +49,7 @@ type ruleSet [maxRules / 64]uint64
 func (s *ruleSet) add(i int) { s[i/64] |= 1 << (i % 64) }
 
 // method is part of the version. It changes whenever the order of evidence does.
-const method = "7"
+const method = "8"
 
 // defaultRules compiles the embedded rules on first use.
 var defaultRules = sync.OnceValue(func() *Rules {
@@ -195,12 +196,30 @@ func (r *Rules) Classify(f Failure) Verdict {
 		return r.forwarded(&f, text[:start], inner)
 	}
 	v := r.decide(&f, text)
+	if v.Confidence == ConfidenceLow || v.Reason == "policy" || v.DecidedBy == ByCode {
+		v = r.translated(&f, v, text)
+	}
 	if why := r.senderRefused(&f, text); why.Reason != "" {
 		v = why
 	} else if why := r.because(&f, v, text); why.Reason != "" {
 		v = why
 	}
 	return atStage(&f, v, text)
+}
+
+// translated decides about a text in another language by its words in English, where that
+// says more than v.
+func (r *Rules) translated(f *Failure, v Verdict, text []byte) Verdict {
+	english := defaultLexicon().translate(text)
+	if english == nil {
+		return v
+	}
+	better := r.decide(f, english)
+	if better.DecidedBy != ByText || better.Reason == "policy" {
+		return v
+	}
+	better.Confidence = min(better.Confidence, ConfidenceMedium)
+	return better
 }
 
 // withoutFrame removes the words in parentheses at the end of a reply that name the

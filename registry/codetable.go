@@ -99,7 +99,7 @@ var codes = sync.OnceValue(func() *table {
 })
 
 // tableTexts returns the data that decides when no rule does.
-func tableTexts() []string { return []string{enhancedText, replyText, vendorText} }
+func tableTexts() []string { return []string{enhancedText, replyText, vendorText, lexiconText} }
 
 func parseTable() (*table, error) {
 	t := &table{
