@@ -133,7 +133,7 @@ func (w *Writer) flushCounts() error {
 		}
 		rest = rest[n:]
 	}
-	w.counts = w.counts[:0]
+	w.counts = emptied(w.counts)
 	return nil
 }
 
@@ -197,14 +197,11 @@ func (w *Writer) addHour(hour int64, rows []countRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	type stored struct {
-		id   int64
-		data []byte
-	}
+	type stored struct{ id, size int64 }
 	var blocks []stored
-	err := w.each("SELECT id, data FROM counts WHERE id >= ? AND id < ? ORDER BY id", func(r *sql.Rows) error {
+	err := w.each("SELECT id, length(data) FROM counts WHERE id >= ? AND id < ? ORDER BY id", func(r *sql.Rows) error {
 		var b stored
-		err := r.Scan(&b.id, &b.data)
+		err := r.Scan(&b.id, &b.size)
 		blocks = append(blocks, b)
 		return err
 	}, hour*blocksPerHour, (hour+1)*blocksPerHour)
@@ -212,16 +209,16 @@ func (w *Writer) addHour(hour int64, rows []countRow) error {
 		return err
 	}
 	id, data := hour*blocksPerHour, appendCounts(nil, rows)
-	var b block
 	for i := len(blocks) - 1; i >= 0; i-- {
-		if id = blocks[i].id + 1; len(blocks[i].data) > 2*len(data) && id < (hour+1)*blocksPerHour {
+		if id = blocks[i].id + 1; blocks[i].size > 2*int64(len(data)) && id < (hour+1)*blocksPerHour {
 			break
 		}
-		if err := b.decode(blocks[i].data); err != nil {
+		id = blocks[i].id
+		if rows, err = w.countsOf(rows, "counts", id, id); err != nil {
 			return err
 		}
-		rows = foldRows(appendCountRows(rows, &b))
-		id, data = blocks[i].id, appendCounts(nil, rows)
+		rows = foldRows(rows)
+		data = appendCounts(data[:0], rows)
 		w.sink.exec("DELETE FROM counts WHERE id = ?", id)
 		w.noteDeleted(fleet.Counts, id)
 	}
@@ -229,6 +226,22 @@ func (w *Writer) addHour(hour int64, rows []countRow) error {
 	w.note(fleet.Counts, id)
 	w.dropSums((hour - mod(hour, 24)) / 24)
 	return nil
+}
+
+// countsOf appends the rows of the blocks from a first to a last id in a table of counts.
+func (w *Writer) countsOf(rows []countRow, table string, first, last int64) ([]countRow, error) {
+	err := w.each("SELECT data FROM "+table+" WHERE id BETWEEN ? AND ?", func(r *sql.Rows) error {
+		var data sql.RawBytes
+		err := r.Scan(&data)
+		if err == nil {
+			err = w.countBlock.decode(data)
+		}
+		if err == nil {
+			rows = appendCountRows(rows, &w.countBlock)
+		}
+		return err
+	}, first, last)
+	return rows, err
 }
 
 // foldRows adds up rows with the same key.
@@ -260,6 +273,7 @@ func appendCounts(dst []byte, rows []countRow) []byte {
 }
 
 func appendCountRows(rows []countRow, b *block) []countRow {
+	rows = slices.Grow(rows, b.rows)
 	for i := range b.rows {
 		r := countRow{series: b.at(countSeries, i), cause: b.at(countCause, i), minute: b.at(countMinute, i)}
 		for f := range r.n {

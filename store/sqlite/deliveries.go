@@ -35,7 +35,13 @@ type deliveries struct {
 	text  []byte
 	since int64 // deliveries before this time are not kept
 	lost  int64 // time of the newest that was not kept
+
+	block block  // scratch of read
+	texts []byte // scratch of read and encode
 }
+
+// deliveryColumns is how many columns a block of deliveries has.
+const deliveryColumns = 5
 
 // maxDeliveries bounds the deliveries in memory, and those in a block. When an hour has
 // many blocks, a block has up to crowded times as many.
@@ -135,7 +141,7 @@ func (w *Writer) flushDeliveries() error {
 		}
 		rest = rest[n:]
 	}
-	l.rows, l.text = l.rows[:0], l.text[:0]
+	l.rows, l.text = emptied(l.rows), emptied(l.text)
 	return nil
 }
 
@@ -199,16 +205,16 @@ func (l *deliveries) encode(rows []delivered) (filter, data []byte) {
 		return cmp.Or(cmp.Compare(a.second, b.second), bytes.Compare(l.queueID(&a), l.queueID(&b)),
 			bytes.Compare(l.local(&a), l.local(&b)), cmp.Compare(a.series, b.series))
 	})
-	var cols [5][]int64
-	for i := range cols {
-		cols[i] = make([]int64, len(rows))
-	}
+	p := newPacking(len(rows), deliveryColumns)
+	p.add(func(i int) int64 { return rows[i].series })
+	p.add(func(i int) int64 { return int64(rows[i].second) })
+	p.add(func(i int) int64 { return rows[i].id })
+	p.add(func(i int) int64 { return int64(rows[i].queueID) })
+	p.add(func(i int) int64 { return int64(rows[i].local) })
 	filter = make([]byte, filterSize(len(rows)))
-	var texts []byte
+	texts := l.texts[:0]
 	for i := range rows {
 		r := &rows[i]
-		cols[0][i], cols[1][i], cols[2][i], cols[3][i], cols[4][i] = r.series, int64(r.second), r.id,
-			int64(r.queueID), int64(r.local)
 		texts = append(texts, l.queueID(r)...)
 		addTo(filter, hashOf(l.local(r)))
 		addTo(filter, hashOf(l.queueID(r)))
@@ -219,7 +225,8 @@ func (l *deliveries) encode(rows []delivered) (filter, data []byte) {
 	for i := range rows {
 		texts = append(texts, l.local(&rows[i])...)
 	}
-	head := appendBlock(nil, cols[:]...)
+	l.texts = texts
+	head := p.end(nil)
 	data = append(binary.AppendUvarint(nil, uint64(len(head))), head...)
 	return filter, compressor().EncodeAll(texts, data)
 }
@@ -231,14 +238,15 @@ func (l *deliveries) read(rows []delivered, hour int64, data []byte) ([]delivere
 	if n <= 0 || size > uint64(len(data)-n) {
 		return nil, errBlock
 	}
-	var b block
+	b := &l.block
 	if err := b.decode(data[n : n+int(size)]); err != nil {
 		return nil, err
 	}
-	texts, err := decompressor().DecodeAll(data[n+int(size):], nil)
-	if err != nil || len(b.cols) != 5 {
+	texts, err := decompressor().DecodeAll(data[n+int(size):], l.texts[:0])
+	if err != nil || len(b.cols) != deliveryColumns {
 		return nil, errBlock
 	}
+	l.texts = texts
 	var ids, total int64
 	for i := range b.rows {
 		if b.at(3, i) < 0 || b.at(4, i) < 0 || b.at(3, i) > maxBlock || b.at(4, i) > maxBlock {
@@ -250,6 +258,7 @@ func (l *deliveries) read(rows []delivered, hour int64, data []byte) ([]delivere
 		return nil, errBlock
 	}
 	id, local := texts[:ids], texts[ids:]
+	rows, l.text = slices.Grow(rows, b.rows), slices.Grow(l.text, len(texts))
 	for i := range b.rows {
 		r := delivered{
 			hour:    hour,

@@ -69,3 +69,38 @@ func TestCrowdedHour(t *testing.T) {
 		}
 	}
 }
+
+// After a batch that was larger than usual, a follower does not keep its memory.
+func TestMemoryOfALargeBatch(t *testing.T) {
+	_, w := open(t, filepath.Join(t.TempDir(), "x.db"))
+	w.KeepDeliveries(0)
+	at := time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+	batch := func(n int) {
+		begin(t, w)
+		for i := range n {
+			series, err := w.Series(&store.SeriesKey{Format: "postfix", Domain: fmt.Appendf(nil, "d%d.test", i%2000)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Count(series, at.UnixMicro(), store.Counts{Delivered: 1})
+			w.AddDelivery(&store.Delivery{Time: at.UnixMicro(), Series: series, QueueID: fmt.Append(nil, "id", i), Address: fmt.Appendf(nil, "u%d@x.test", i)})
+			at = at.Add(time.Millisecond)
+		}
+		commit(t, w)
+	}
+	caps := func() [4]int {
+		return [4]int{cap(w.counts), cap(w.deliveries.rows), cap(w.deliveries.text) / 10, cap(w.sorting.list)}
+	}
+	batch(50_000)
+	for i, n := range caps() {
+		if n < 40_000 {
+			t.Fatalf("buffer %d has room for %d: this test tests nothing", i, n)
+		}
+	}
+	batch(100)
+	for i, n := range caps() {
+		if n > 4096 {
+			t.Errorf("buffer %d has room for %d after a batch of 100", i, n)
+		}
+	}
+}

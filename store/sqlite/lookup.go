@@ -51,7 +51,7 @@ func (w *Writer) findRejection(s string, time, id int64) {
 // the work.
 func (w *Writer) flushLookups() error {
 	entries := w.sorting.inOrder(w.lookups)
-	w.lookups = w.lookups[:0]
+	w.lookups = emptied(w.lookups)
 	if len(entries) >= lookupMin {
 		return w.packLookups(entries)
 	}

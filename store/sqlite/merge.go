@@ -444,59 +444,74 @@ func (m *merging) addLookupsBehind(run, hash int64) (last int64, more bool, err 
 	return last, blocks == most, m.packLookups(m.sorting.inOrder(entries))
 }
 
-// addCounts adds the blocks of counts, hour by hour.
+// addCounts adds the counts hour by hour.
 func (m *merging) addCounts() error {
-	hours := map[int64][]countRow{}
-	err := m.each("SELECT id, data FROM other.counts ORDER BY id", func(r *sql.Rows) error {
+	ids, err := m.otherIDs("counts")
+	for len(ids) > 0 && err == nil {
+		hour, n := floorDiv(ids[0], blocksPerHour), 1
+		for n < len(ids) && floorDiv(ids[n], blocksPerHour) == hour {
+			n++
+		}
+		err = m.addOtherCounts(hour, ids[0], ids[n-1])
+		ids = ids[n:]
+	}
+	return err
+}
+
+// addOtherCounts adds the counts of an hour, which are in the blocks from first to last.
+func (m *merging) addOtherCounts(hour, first, last int64) error {
+	rows, err := m.countsOf(nil, "other.counts", first, last)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		rows[i].series += m.base["series"]
+		if rows[i].cause > 0 {
+			rows[i].cause += m.base["cause_rows"]
+		}
+	}
+	return m.addHour(hour, foldRows(rows))
+}
+
+// otherIDs returns the ids of a table of the other database.
+func (m *merging) otherIDs(table string) (ids []int64, err error) {
+	err = m.each("SELECT id FROM other."+table+" ORDER BY id", func(r *sql.Rows) error {
 		var id int64
-		var data []byte
-		if err := r.Scan(&id, &data); err != nil {
-			return err
-		}
-		var b block
-		if err := b.decode(data); err != nil {
-			return err
-		}
-		hour := (id - mod(id, blocksPerHour)) / blocksPerHour
-		hours[hour] = appendCountRows(hours[hour], &b)
-		return nil
+		err := r.Scan(&id)
+		ids = append(ids, id)
+		return err
 	})
-	for hour, rows := range hours {
-		for i := range rows {
-			rows[i].series += m.base["series"]
-			if rows[i].cause > 0 {
-				rows[i].cause += m.base["cause_rows"]
-			}
-		}
+	return ids, err
+}
+
+// addOtherDeliveries adds the deliveries block by block: a day may have many millions.
+func (m *merging) addOtherDeliveries() error {
+	ids, err := m.otherIDs("deliveries")
+	for _, id := range ids {
 		if err == nil {
-			err = m.addHour(hour, foldRows(rows))
+			err = m.addOtherBlock(id)
 		}
 	}
 	return err
 }
 
-func (m *merging) addOtherDeliveries() error {
-	hours := map[int64][]delivered{}
-	l := &m.deliveries
-	err := m.each("SELECT id, data FROM other.deliveries ORDER BY id", func(r *sql.Rows) error {
-		var id int64
-		var data []byte
-		if err := r.Scan(&id, &data); err != nil {
-			return err
+func (m *merging) addOtherBlock(id int64) error {
+	l, hour := &m.deliveries, floorDiv(id, blocksPerHour)
+	var rows []delivered
+	err := m.each("SELECT data FROM other.deliveries WHERE id = ?", func(r *sql.Rows) error {
+		var data sql.RawBytes
+		err := r.Scan(&data)
+		if err == nil {
+			rows, err = l.read(nil, hour, data)
 		}
-		hour := (id - mod(id, blocksPerHour)) / blocksPerHour
-		rows, err := l.read(hours[hour], hour, data)
-		hours[hour] = rows
 		return err
-	})
-	for hour, rows := range hours {
-		for i := range rows {
-			rows[i].series += m.base["series"]
-		}
-		for chunk := range slices.Chunk(rows, maxDeliveries) {
-			if err == nil {
-				err = m.addDeliveries(hour, chunk)
-			}
+	}, id)
+	for i := range rows {
+		rows[i].series += m.base["series"]
+	}
+	for chunk := range slices.Chunk(rows, maxDeliveries) {
+		if err == nil {
+			err = m.addDeliveries(hour, chunk)
 		}
 	}
 	l.text = l.text[:0]

@@ -12,6 +12,18 @@ func doubled[T any](s []T) []T {
 	return s
 }
 
+// emptied returns s without its elements, for the next batch to fill. Where this batch used
+// little of it, it lets the memory go, so that the largest batch does not decide for ever.
+func emptied[T any](s []T) []T {
+	if isLarge(s, len(s)) {
+		return nil
+	}
+	return s[:0]
+}
+
+// isLarge reports whether s has much more room than for n elements.
+func isLarge[T any](s []T, n int) bool { return cap(s) > 4096 && n < cap(s)/8 }
+
 // keyed is the place of something in a list, and the number that the list is sorted by.
 type keyed struct {
 	key uint64
@@ -19,14 +31,25 @@ type keyed struct {
 }
 
 // sorting sorts lists by numbers, and uses its memory again for the next list.
-type sorting struct{ list, room []keyed }
+type sorting struct {
+	list, room []keyed
+	most       int // elements that were sorted at a time since the last call of rest
+}
+
+// rest is called between batches.
+func (s *sorting) rest() {
+	if isLarge(s.list, s.most) {
+		s.list, s.room = nil, nil
+	}
+	s.most = 0
+}
 
 // of returns an unsorted list of the places 0 to n-1. The caller sets the keys, then calls sort.
 func (s *sorting) of(n int) []keyed {
 	if n > cap(s.list) {
 		s.list, s.room = make([]keyed, n, n+n/4), make([]keyed, n, n+n/4)
 	}
-	s.list, s.room = s.list[:n], s.room[:n]
+	s.list, s.room, s.most = s.list[:n], s.room[:n], max(s.most, n)
 	for i := range s.list {
 		s.list[i].at = uint32(i)
 	}

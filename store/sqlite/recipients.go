@@ -38,7 +38,7 @@ func (n *newRecipients) at(id int64) *newRecipient {
 
 func (n *newRecipients) clear() {
 	clear(n.rows)
-	n.rows = n.rows[:0]
+	n.rows = emptied(n.rows)
 }
 
 // flushRecipients writes the new recipients.

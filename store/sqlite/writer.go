@@ -33,6 +33,7 @@ type Writer struct {
 	// Rows that are added up, or sorted, before they are written.
 	counts      []countEntry
 	countErr    error // of writing them early
+	countBlock  block // scratch of countsOf
 	rowErr      error // of a call that does not return it
 	lookups     []lookupEntry
 	sorting     sorting
@@ -322,6 +323,7 @@ func (w *Writer) flush() error {
 		return err
 	}
 	writeLineHashes()
+	w.sorting.rest()
 	return nil
 }
 
