@@ -33,7 +33,7 @@ type frame struct {
 	By      []choice
 	Filters []choice
 	Hidden  []choice // parameters that the form of filters keeps; here Name is the key and URL the value
-	Events  string   // the address of the failures of this page
+	Failed  string   // the address of the failures of this page
 	Keys    []string // of filters
 }
 
@@ -44,7 +44,7 @@ func (s *server) frame(path, title string, q *query) frame {
 		Spans:   q.spans(),
 		By:      q.dimensions(),
 		Filters: q.filters(),
-		Events:  q.with("/events"),
+		Failed:  q.with("/events"),
 		Keys:    filterKeys[:5],
 	}
 	for key, values := range q.values {

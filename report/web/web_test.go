@@ -149,6 +149,11 @@ func TestPages(t *testing.T) {
 			t.Errorf("%.60s: %d, want %d", url, w.Code, want)
 		}
 	}
+	for _, url := range []string{"/", "/events", "/events?domain=one.example", "/message?id=A1B2C3D4E6", "/explain?q=550"} {
+		if body := get(t, h, url).Body.String(); !regexp.MustCompile(`<a href="/events(\?[^"]*)?">Failures</a>`).MatchString(body) {
+			t.Errorf("%s: no link to the failures", url)
+		}
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("POST", "/", nil))
 	if w.Code != http.StatusMethodNotAllowed {
