@@ -137,6 +137,52 @@ func hostileLines() (lines []hostileLine) {
 	return lines
 }
 
+// hostileIncidents writes logs in which, after two quiet weeks, mail of some hours fails,
+// and returns their paths. Each text stands in one of them wherever a stranger can put it,
+// in another as the domain of the recipients that fail: findings tell of it.
+func hostileIncidents(t *testing.T, dir string) (logs []string) {
+	t.Helper()
+	for i, text := range hostileTexts {
+		evil := logged(fmt.Sprintf(text, fmt.Sprintf("hm%dx", i)))
+		for kind, names := range map[string][4]logged{ // host, sender's domain, recipients' domain, relay
+			"all": {word(evil), evil, evil, evil}, "domain": {"mx1", "from.example", evil, "mx.near.example"}} {
+			path := filepath.Join(dir, fmt.Sprintf("incident-%s-%d.log", kind, i))
+			if err := os.WriteFile(path, incident(names, evil), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			logs = append(logs, path)
+		}
+	}
+	return logs
+}
+
+// incident returns a log of two weeks up to now. In its last hours all mail to one domain
+// fails, and that to another goes on.
+func incident(names [4]logged, evil logged) []byte {
+	var log bytes.Buffer
+	id, now := 0, time.Now()
+	for at := now.Add(-14 * 24 * time.Hour); at.Before(now); at = at.Add(20 * time.Minute) {
+		failed, times := fmt.Sprintf("dsn=5.7.1, status=bounced (host %s[192.0.2.1] said: 550 5.7.1 %s (in reply to RCPT TO command))", names[3], evil), 10
+		if now.Sub(at) > 3*time.Hour {
+			failed, times = sentLine, 1
+		}
+		for n := range 2 * times {
+			domain, status := names[2], failed
+			if n%2 == 1 {
+				domain, status = "good.example", sentLine
+			}
+			id++
+			line := fmt.Sprintf("%s %s postfix/", at.UTC().Format("2006-01-02T15:04:05.000000+00:00"), names[0])
+			fmt.Fprintf(&log, "%sqmgr[12]: B%09d: from=<u@%s>, size=100, nrcpt=1 (queue active)\n", line, id, names[1])
+			fmt.Fprintf(&log, "%ssmtp[13]: B%09d: to=<u%d@%s>, relay=%s[192.0.2.1]:25, delay=1, delays=0/0/1/0, %s\n", line, id, id, domain, names[3], status)
+			fmt.Fprintf(&log, "%sqmgr[12]: B%09d: removed\n", line, id)
+		}
+	}
+	return log.Bytes()
+}
+
+const sentLine = "dsn=2.0.0, status=sent (250 ok)"
+
 // TestSpecimens reads the specimen of each format: its lines have to be understood,
 // and who wrote to whom, and what was answered, has to be in records.
 func TestSpecimens(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -18,6 +19,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/net/html"
+
+	"mailfail/report"
 )
 
 // hostileTexts is what anyone on the internet can put into a log: through a
@@ -76,7 +79,7 @@ func hostileRuns(t *testing.T, dir string, logs []string) []hostileRun {
 		runs = append(runs, hostileRun{args: slices.Concat(args...), form: form})
 	}
 	one := func(s ...string) []string { return s }
-	add("text", one("ingest", "--year", "2026", "--tz", "UTC"), db, logs)
+	add("text", one("ingest", "--verbose", "--year", "2026", "--log-tz", "UTC"), db, logs)
 	for _, form := range []string{"text", "html", "markdown", "json", "csv"} {
 		add(form, one("report", "--top", "0", "--format", form), db, window)
 		add(form, one("report", "--format", form), db, window)
@@ -87,8 +90,21 @@ func hostileRuns(t *testing.T, dir string, logs []string) []hostileRun {
 		add(form, one("investigate", "--format", form), db, window)
 		add(form, one("investigate", "--format", form, "--year", "2026", "--tz", "UTC"), logs)
 	}
+	for _, log := range hostileIncidents(t, dir) {
+		add("text", one("ingest", "--quiet", "--db", log+".db", log))
+		for _, form := range []string{"text", "html", "markdown", "json"} {
+			add(form, one("investigate", "--since", "24h", "--format", form, "--db", log+".db"))
+		}
+		for _, form := range []string{"text", "json"} {
+			runs = append(runs, hostileRun{args: one("check", "--format", form, "--db", log+".db"), form: form, codes: []int{0, 1, 2}})
+		}
+	}
 	for _, form := range []string{"text", "json", "csv"} {
-		for _, by := range []string{"domain", "code", "provider", "sender", "relay", "host", "instance", "reason", "mta", "direction", "account", "client", "next-hop"} {
+		for _, by := range append(dimensionNames(), aloneNames()...) {
+			if by == string(report.BySenderAddress) { // a database has none
+				add(form, one("report", "--top", "0", "--by", by, "--format", form, "--year", "2026", "--tz", "UTC"), logs)
+				continue
+			}
 			add(form, one("report", "--top", "0", "--by", by, "--format", form), db, window)
 		}
 		add(form, one("events", "--rejections", "--top", "0", "--format", form), db, window)
@@ -122,9 +138,22 @@ func hostileRuns(t *testing.T, dir string, logs []string) []hostileRun {
 			runs = append(runs, hostileRun{args: one("explain", "--format", form, "-"), stdin: bounce, form: form, codes: []int{0, 1}})
 		}
 	}
-	for _, form := range []string{"text", "json"} {
-		runs = append(runs, hostileRun{args: slices.Concat(one("check", "--since", "2026-11-19", "--format", form), db), form: form, codes: []int{0, 1, 2}})
-	}
+	read := slices.Concat(one("--verbose", "--year", "2026", "--tz", "UTC"), logs)
+	add("text", one("report", "--width", "60", "--no-color", "--no-pager"), read)
+	runs = append(runs, hostileRun{args: slices.Concat(one("report", "--week", "--quiet"), db), form: "text", codes: []int{0, 1}})
+	add("text", one("events", "--no-color", "--top", "9"), read)
+	add("text", one("events", "--quiet", "--top", "9"), db)
+	add("text", one("trace", "--no-color", "4jXJzW00009z"), read)
+	add("text", one("trace", "--quiet", "4jXJzW00009z"), db)
+	add("text", one("investigate", "--no-color", "--exit-code"), read)
+	add("text", one("investigate", "--quiet"), db)
+	add("text", one("ingest", "--quiet"), db, logs)
+	add("text", one("follow", "--plain", "--no-color", "--quiet", "--from-start", "--verbose", "--db", filepath.Join(dir, "followed.db"), "-"))
+	add("text", one("check", "--no-color", "--crit", "age<0"), db)
+	add("text", one("codes", "--no-color"))
+	add("text", one("explain", "--no-color", "550 5.1.1 \x1b[31mhx"))
+	add("csv", one("db", "export", "--no-color"), db)
+	runs = append(runs, hostileRun{args: slices.Concat(one("push", "--quiet", "--to", "clickhouse://u@127.0.0.1:1/x"), db), form: "text", codes: []int{1}})
 	add("text", one("prune", "--dry-run", "--keep", "90d"), db)
 	add("text", one("db", "size"), db)
 	add("text", one("db", "check"), db)
@@ -179,11 +208,9 @@ func TestHostileTexts(t *testing.T) {
 	t.Setenv("MAILFAIL_CONFIG", os.DevNull)
 	logs := slices.Sorted(maps.Values(hostileLogs(t, dir)))
 	runs := hostileRuns(t, dir, logs)
-	covered, arrived := map[string]bool{}, 0
+	walked := walk{seen: map[string]bool{}, arrived: map[string]int{}}
+	arrived := 0
 	for _, r := range runs {
-		covered[r.args[0]], covered[r.args[0]+" "+r.form] = true, true
-		two := strings.Join(r.args[:min(2, len(r.args))], " ")
-		covered[two], covered[two+" "+r.form] = true, true
 		var out, errs bytes.Buffer
 		code := run(r.args, strings.NewReader(r.stdin), &out, &errs)
 		if r.codes == nil {
@@ -192,7 +219,7 @@ func TestHostileTexts(t *testing.T) {
 		if !slices.Contains(r.codes, code) {
 			t.Errorf("mailfail %q: exit code %d\n%.300s", r.args, code, errs.String())
 		}
-		arrived += bytes.Count(out.Bytes(), []byte("hm"))
+		arrived += walked.note(r, out.Bytes())
 		if fault := harm(r.form, out.Bytes()); fault != "" {
 			t.Errorf("mailfail %q: standard output: %s", r.args, fault)
 		}
@@ -203,29 +230,74 @@ func TestHostileTexts(t *testing.T) {
 			break
 		}
 	}
-	if arrived < 10*len(hostileTexts) {
-		t.Errorf("only %d marks of hostile texts were seen: they do not arrive where they should", arrived)
-	}
-	for _, missing := range uncovered(rootCommand(), covered) {
-		t.Errorf("mailfail %s is not among hostileRuns", missing)
+	for _, missing := range walked.missing(rootCommand()) {
+		t.Errorf("mailfail %s", missing)
 	}
 }
 
-// uncovered returns the commands and their forms of output that are not covered.
-func uncovered(parent *cobra.Command, covered map[string]bool) (missing []string) {
+// A walk notes what hostileRuns reached. Its keys are a command and a form of its output,
+// or a command and one of its flags.
+type walk struct {
+	seen    map[string]bool
+	arrived map[string]int // marks of hostile texts
+}
+
+// walkedElsewhere lists flags with which a command would not end.
+var walkedElsewhere = map[string]bool{"push --every": true}
+
+// note returns how many marks of hostile texts arrived in an output.
+func (w walk) note(r hostileRun, out []byte) int {
+	n := bytes.Count(out, []byte("hm")) + bytes.Count(out, []byte("hx"))
+	c, rest, err := rootCommand().Find(r.args)
+	if err != nil {
+		return n
+	}
+	_, name, _ := strings.Cut(c.CommandPath(), " ")
+	w.seen[name+" "+r.form] = true
+	w.arrived[name+" "+r.form] += n
+	for _, arg := range rest {
+		if arg == "--" {
+			break
+		}
+		flag, _, _ := strings.Cut(arg, "=")
+		w.seen[name+" "+flag] = true
+	}
+	return n
+}
+
+// missing says which commands, forms and flags no run has, and where no hostile text arrives.
+func (w walk) missing(parent *cobra.Command) (missing []string) {
 	for _, c := range parent.Commands() {
 		if c.HasSubCommands() {
-			missing = append(missing, uncovered(c, covered)...)
+			missing = append(missing, w.missing(c)...)
 			continue
 		}
 		_, name, _ := strings.Cut(c.CommandPath(), " ")
+		if hostileElsewhere[name] {
+			continue
+		}
 		for _, form := range forms(c) {
-			if name := strings.TrimSpace(name + " " + form); !covered[name] && !hostileElsewhere[name] {
-				missing = append(missing, name)
+			key := name + " " + cmp.Or(form, "text")
+			switch {
+			case !w.seen[key]:
+				missing = append(missing, key+" is not among hostileRuns")
+			case w.arrived[key] == 0 && !withoutStrangers[name]:
+				missing = append(missing, key+" shows no hostile text: what is looked at is not what it prints")
 			}
 		}
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if key := name + " --" + f.Name; !w.seen[key] && !walkedElsewhere[key] && name != "serve" && f.Name != "help" && f.Name != "config" {
+				missing = append(missing, key+" is not among hostileRuns")
+			}
+		})
 	}
 	return missing
+}
+
+// withoutStrangers lists commands that print numbers, or nothing, when all goes well.
+var withoutStrangers = map[string]bool{
+	"codes": true, "ingest": true, "prune": true, "push": true, "serve": true,
+	"db size": true, "db check": true, "db backup": true, "db merge": true, "db init": true,
 }
 
 // forms returns the forms of output that a command has, "" for the only one.
