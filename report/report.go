@@ -159,9 +159,11 @@ func (r *Report) beside(ctx context.Context, q store.Reader) *aside {
 			LastLine: early.LastLine}
 	}
 	a.Go(func() {
-		if a.trouble, a.failed = early.affected(ctx, q); a.failed == nil {
-			a.found, a.failed = early.investigate(ctx, q)
+		if a.trouble, a.failed = early.affected(ctx, q); a.failed != nil {
+			return
 		}
+		a.trouble.group(early.By)
+		a.found, a.failed = early.investigate(ctx, q)
 	})
 	return a
 }

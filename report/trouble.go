@@ -418,6 +418,23 @@ func (t *trouble) allBy(d store.Dimension) []*pile {
 	return list
 }
 
+// group makes the piles that a report by some dimensions needs, nil for the usual tables, and
+// finds the causes of reasons. It saves time only: what is not made here is made when it is
+// asked for.
+func (t *trouble) group(dims []store.Dimension) {
+	for _, p := range t.allBy(store.ByReason) {
+		p.cause()
+	}
+	if dims == nil {
+		dims = []store.Dimension{store.ByDomain, store.BySender, store.ByProvider}
+	}
+	for _, d := range dims {
+		if numberIn(d) != nil {
+			t.by([]store.Dimension{d})
+		}
+	}
+}
+
 // pilesBy groups leaves by a dimension, in the order of piles.
 func (t *trouble) pilesBy(leaves []*leaf, d store.Dimension) []*pile {
 	number := numberIn(d)
@@ -530,9 +547,9 @@ func (p *pile) findCause() (largest *leaf) {
 		y.sum = 0
 	}
 	code := mostFrequent(codes)
+	i := slices.IndexFunc(whys, func(y *why) bool { return y.reason == reason && y.code == code })
 	for _, l := range p.leaves {
-		if counted(l) && l.reason == reason && l.code == code &&
-			(largest == nil || compareLeaves(l, largest) < 0) {
+		if counted(l) && l.why == whys[i] && (largest == nil || compareLeaves(l, largest) < 0) {
 			largest = l
 		}
 	}

@@ -72,8 +72,9 @@ func floorDiv(a, b int64) int64 { return (a - mod(a, b)) / b }
 
 // minutes returns the minutes of a window for which there are counts.
 func (t *tx) minutes(w store.Window) (since, until int64, err error) {
-	var first, last int64
-	ok, err := t.one("SELECT min(id), max(id) FROM counts HAVING count(*) > 0", nil, &first, &last)
+	var first, last int64 // each is found by itself: for both in one SELECT SQLite reads all ids
+	ok, err := t.one("SELECT first, last FROM (SELECT (SELECT min(id) FROM counts) AS first, (SELECT max(id) FROM counts) AS last) WHERE first IS NOT NULL",
+		nil, &first, &last)
 	if err != nil || !ok {
 		return 0, 0, err
 	}
