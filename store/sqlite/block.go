@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"math/bits"
 	"slices"
 	"sync"
 
@@ -272,8 +273,8 @@ func decodeAll(raw []byte, c []int64, delta bool) error {
 		v, n := uint64(raw[0]), 1
 		switch {
 		case v < 0x80: // most of them
-		case len(raw) > 8:
-			if v, n = longVarint(binary.LittleEndian.Uint64(raw)); n == 0 {
+		case len(raw) >= 8:
+			if v, n = longVarint(binary.LittleEndian.Uint64(raw)); n > 8 {
 				v, n = binary.Uvarint(raw)
 			}
 		default:
@@ -295,18 +296,15 @@ func decodeAll(raw []byte, c []int64, delta bool) error {
 	return nil
 }
 
-// longVarint reads a varint of two to four bytes from the lowest bytes of x; n is 0 when
-// it is longer. Differences between times usually have two to four bytes.
+// longVarint reads a varint from the lowest bytes of x. If it has more than eight, n is
+// greater too. It has no branches, because nobody could foresee which of them is taken.
 func longVarint(x uint64) (v uint64, n int) {
-	switch {
-	case x&0x8000 == 0:
-		return x&0x7f | x>>1&0x3f80, 2
-	case x&0x800000 == 0:
-		return x&0x7f | x>>1&0x3f80 | x>>2&0x1fc000, 3
-	case x&0x80000000 == 0:
-		return x&0x7f | x>>1&0x3f80 | x>>2&0x1fc000 | x>>3&0xfe00000, 4
-	}
-	return 0, 0
+	const more = 0x8080808080808080
+	n = bits.TrailingZeros64(^x&more)/8 + 1
+	v = x & (1<<(8*n) - 1) &^ more
+	v = v&0x007f007f007f007f | v&0x7f007f007f007f00>>1
+	v = v&0x00003fff00003fff | v&0x3fff00003fff0000>>2
+	return v&0x0fffffff | v>>32<<28, n
 }
 
 func decodeSparse(raw []byte, c []int64) error {

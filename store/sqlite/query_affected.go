@@ -105,7 +105,7 @@ func (c *counter) eachByDestination(rows []recipientRow,
 				free = make([]store.Destination, 256)
 			}
 			to, free = &free[0], free[1:]
-			*to = c.cat.destination(places[i])
+			*to = c.cat.destination(&keys[i])
 			number++
 		}
 		for ; begin < end; begin++ {
@@ -173,18 +173,17 @@ func sortedBy(list []int32, number func(int32) int32) []int32 {
 	return sorted
 }
 
-// destination returns the destination of a place.
-func (c *catalog) destination(place int32) store.Destination {
-	s := &c.series[place]
-	name := func(by store.Dimension) registry.Foreign { return registry.Foreign(c.valueText(s, by)) }
+// destination returns the destination with a key.
+func (c *catalog) destination(k *destinationKey) store.Destination {
+	mta, direction, host, provider, sender, domain := k[0], k[1], k[2], k[3], k[4], k[5]
 	return store.Destination{
-		Names:     [...]int32{s.host, s.sender, s.domain, c.provider(s)},
-		MTA:       c.valueText(s, store.ByMTA),
-		Host:      name(store.ByHost),
-		Sender:    name(store.BySender),
-		Domain:    name(store.ByDomain),
-		Provider:  name(store.ByProvider),
-		Direction: s.direction,
+		Names:     [...]int32{host, sender, domain, provider},
+		MTA:       c.text(store.ByMTA, mta-1),
+		Host:      registry.Foreign(c.names[host]),
+		Sender:    registry.Foreign(c.names[sender]),
+		Domain:    registry.Foreign(c.names[domain]),
+		Provider:  registry.Foreign(c.names[provider]),
+		Direction: registry.Direction(direction),
 	}
 }
 

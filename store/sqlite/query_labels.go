@@ -7,78 +7,60 @@ type labelled []placeLabel
 
 type placeLabel struct{ place, label int32 }
 
-// byPlace holds the labels of such a list, sorted by place.
-type byPlace struct {
-	places []int32 // the places with labels
-	starts []int32 // labels of places[i] start at starts[i]; one more element at the end
-	labels []int32
-}
-
-// sorted sorts a list; n is the number of places.
-func (l labelled) sorted(n int) *byPlace {
-	ends := make([]int32, n)
-	for _, e := range l {
-		ends[e.place]++
-	}
-	s := &byPlace{labels: make([]int32, len(l))}
-	sum := int32(0)
-	for p, count := range ends {
-		if count > 0 {
-			s.places, s.starts = append(s.places, int32(p)), append(s.starts, sum)
-		}
-		ends[p] = sum
-		sum += count
-	}
-	s.starts = append(s.starts, sum)
-	for _, e := range l {
-		s.labels[ends[e.place]] = e.label
-		ends[e.place]++
-	}
-	return s
-}
+// cellsPerFailure bounds the cells that eachPart clears and walks through for a failure.
+const cellsPerFailure = 16
 
 // eachPart calls each with the different labels at the places of a part; n[label] is how
-// often each occurred. Both lists are valid until each returns.
-func (s *byPlace) eachPart(g *grouping, each func(part int32, labels []int32, n []int64)) {
-	order := s.byPart(g)
-	n := make([]int64, len(g.cat.labels))
-	var found []int32
-	for i := 0; i < len(order); {
-		part := g.parts[s.places[order[i]]]
+// often each occurred. Both lists are valid until each returns. Parts come in their order.
+func (l labelled) eachPart(g *grouping, each func(part int32, labels []int32, n []int64)) {
+	parts, labels := max(1, len(g.combos.list)), len(g.cat.labels)
+	if parts*labels > cellsPerFailure*len(l) {
+		l.eachSorted(g, each)
+		return
+	}
+	cells := make([]int64, parts*labels) // by part and label
+	for _, e := range l {
+		cells[int(g.parts[e.place])*labels+int(e.label)]++
+	}
+	found := make([]int32, 0, labels)
+	for part := range int32(parts) {
+		n := cells[int(part)*labels:][:labels]
 		found = found[:0]
-		for ; i < len(order) && g.parts[s.places[order[i]]] == part; i++ {
-			for _, label := range s.labels[s.starts[order[i]]:s.starts[order[i]+1]] {
-				if n[label] == 0 {
-					found = append(found, label)
-				}
-				n[label]++
+		for label, n := range n {
+			if n > 0 {
+				found = append(found, int32(label))
 			}
 		}
-		each(part, found, n)
+		if len(found) > 0 {
+			each(part, found, n)
+		}
+	}
+}
+
+// eachSorted is eachPart for few failures in many parts.
+func (l labelled) eachSorted(g *grouping, each func(part int32, labels []int32, n []int64)) {
+	keys := make([]int64, len(l))
+	for i, e := range l {
+		keys[i] = int64(g.parts[e.place])<<32 | int64(e.label)
+	}
+	slices.Sort(keys)
+	n := make([]int64, len(g.cat.labels))
+	var found []int32
+	for i := 0; i < len(keys); {
+		part := keys[i] >> 32
+		found = found[:0]
+		for ; i < len(keys) && keys[i]>>32 == part; i++ {
+			label := int32(keys[i])
+			if n[label] == 0 {
+				found = append(found, label)
+			}
+			n[label]++
+		}
+		each(int32(part), found, n)
 		for _, label := range found {
 			n[label] = 0
 		}
 	}
-}
-
-// byPart returns the indexes of s.places, sorted by part.
-func (s *byPlace) byPart(g *grouping) []int32 {
-	ends := make([]int32, max(1, len(g.combos.list)))
-	for _, p := range s.places {
-		ends[g.parts[p]]++
-	}
-	sum := int32(0)
-	for i, count := range ends {
-		ends[i] = sum
-		sum += count
-	}
-	order := make([]int32, len(s.places))
-	for i, p := range s.places {
-		end := &ends[g.parts[p]]
-		order[*end] = int32(i)
-		*end++
-	}
-	return order
 }
 
 // tops holds the most frequent code, reason and label of a group; among equals, the one
@@ -90,10 +72,10 @@ type tops struct {
 
 // findTops finds the most frequent code, reason and label of the groups of g. It also calls
 // also, unless it is nil, with the parts of g as eachPart does.
-func (g *grouping) findTops(s *byPlace, also func(part int32, labels []int32, n []int64)) {
+func (g *grouping) findTops(l labelled, also func(part int32, labels []int32, n []int64)) {
 	codes, reasons := make([]int64, len(g.cat.codes)), make([]int64, len(g.cat.reasons))
 	var keys []int64
-	s.eachPart(g, func(part int32, labels []int32, n []int64) {
+	l.eachPart(g, func(part int32, labels []int32, n []int64) {
 		if also != nil {
 			also(part, labels, n)
 		}
@@ -160,9 +142,9 @@ func (s *spread) add(domain string, n int64) {
 }
 
 // spreads returns the spread of each label.
-func (c *counter) spreads(s *byPlace) []spread {
+func (c *counter) spreads(l labelled) []spread {
 	list := make([]spread, len(c.cat.labels))
-	s.eachPart(c.domains, func(part int32, labels []int32, n []int64) {
+	l.eachPart(c.domains, func(part int32, labels []int32, n []int64) {
 		spreadOver(list, c.domains.firstOf(part), labels, n)
 	})
 	return list

@@ -70,7 +70,7 @@ func (c *counter) rejections() error {
 	for code, h := range met {
 		code.recipients, code.clients = distinct(h.recipients), distinct(h.clients)
 	}
-	f.countDomains(c, labels.sorted(c.places.n))
+	f.countDomains(c, labels)
 	c.numbers.Rejections, c.numbers.UncodedRejections, err = c.codeRows(f, rejectionText)
 	for _, rows := range [][]store.CodeRow{c.numbers.Rejections, c.numbers.UncodedRejections} {
 		for i := range rows {

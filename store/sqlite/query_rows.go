@@ -97,9 +97,9 @@ func (f *failures) countMet() {
 }
 
 // countDomains finds the domains in which each code occurred.
-func (f *failures) countDomains(c *counter, s *byPlace) {
+func (f *failures) countDomains(c *counter, l labelled) {
 	d := &codeDomains{failures: f, sums: map[*codeTally]int64{}}
-	s.eachPart(c.domains, func(part int32, labels []int32, n []int64) {
+	l.eachPart(c.domains, func(part int32, labels []int32, n []int64) {
 		d.add(c.domains.firstOf(part), labels, n)
 	})
 }
@@ -130,7 +130,7 @@ func (d *codeDomains) add(domain string, labels []int32, n []int64) {
 
 // finish turns the sums into rows, on all cores.
 func (c *counter) finish() (err error) {
-	n, attempts := c.numbers, c.labels.sorted(c.places.n)
+	n, attempts := c.numbers, c.labels
 	var each sync.WaitGroup
 	for i := range c.totals.groups {
 		n.Totals = c.totals.groups[i].Tally
@@ -160,7 +160,7 @@ func (c *counter) finish() (err error) {
 	})
 	each.Go(func() {
 		c.failing.countMet()
-		failed = c.spreads(c.failedAt.sorted(c.places.n))
+		failed = c.spreads(c.failedAt)
 	})
 	each.Wait()
 	if n.Codes, n.Uncoded, err = c.codeRows(c.failing, attemptText); err != nil {
