@@ -208,7 +208,7 @@ func (c *composer) outside() (list []one) {
 	c.nOutside = c.trouble.nFailed
 	for _, l := range c.trouble.leaves {
 		if l.ended && c.inProblem(&l.place) {
-			c.nOutside -= l.n
+			c.nOutside -= int64(l.n)
 		}
 	}
 	for _, o := range latest(c.trouble.failed) {
@@ -269,7 +269,7 @@ func (c *composer) people(leaves []*leaf) templates.Text {
 	var names []templates.Text
 	var left int64
 	for _, l := range leaves {
-		left += l.n
+		left += int64(l.n)
 	}
 	named := map[registry.Foreign]bool{}
 	for _, id := range c.peopleAt(leaves) {

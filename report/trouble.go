@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -21,10 +22,12 @@ type trouble struct {
 	waiting []one   // the oldest ones, no more than maxOnes
 	nFailed, nWaiting,
 	nUntried int64
-	oldest  time.Time // of those that wait
-	persons map[int64]*store.Person
-	lists   map[store.Dimension][]*pile // of all leaves
-	piles   map[string]map[string]*pile // by dimensions and their values
+	oldest time.Time // of those that wait
+	// times beyond which a recipient has no place in failed and waiting
+	leastFailed, mostWaiting int64
+	persons                  map[int64]*store.Person
+	lists                    map[store.Dimension][]*pile // of all leaves
+	piles                    map[string]map[string]*pile // by dimensions and their values
 
 	// For add. The store returns the recipients of one destination one after the other.
 	to     *store.Destination
@@ -109,11 +112,11 @@ type why struct {
 // leaf counts the recipients of a place.
 type leaf struct {
 	place
-	state       registry.State // of the last one
-	n           int64
 	first, last int64 // microseconds since 1970
 	lastID      int64
 	hours       *[]hourCount // each hour once; nil: they are not counted
+	n           int32
+	state       registry.State // of the last one
 }
 
 // hourCount counts recipients in an hour since 1970. There may be as many leaves
@@ -152,12 +155,14 @@ const (
 
 func newTrouble(hourly bool) *trouble {
 	return &trouble{
-		hourly:  hourly,
-		persons: map[int64]*store.Person{},
-		lists:   map[store.Dimension][]*pile{},
-		piles:   map[string]map[string]*pile{},
-		whys:    map[[2]string]*why{},
-		names:   names{numbers: map[string]int32{}},
+		hourly:      hourly,
+		leastFailed: math.MinInt64,
+		mostWaiting: math.MaxInt64,
+		persons:     map[int64]*store.Person{},
+		lists:       map[store.Dimension][]*pile{},
+		piles:       map[string]map[string]*pile{},
+		whys:        map[[2]string]*why{},
+		names:       names{numbers: map[string]int32{}},
 	}
 }
 
@@ -283,8 +288,12 @@ func (t *trouble) list(r *store.Affected, o one) {
 	switch {
 	case o.ended:
 		t.nFailed++
+		if o.at < t.leastFailed {
+			return
+		}
 		if t.failed = append(t.failed, o); len(t.failed) >= 2*maxOnes {
 			t.failed = first(t.failed, maxOnes, byLatest)
+			t.leastFailed = slices.MinFunc(t.failed, byAt).at
 		}
 	default:
 		t.nWaiting++
@@ -294,11 +303,17 @@ func (t *trouble) list(r *store.Affected, o one) {
 		if at := o.time(); t.oldest.IsZero() || at.Before(t.oldest) {
 			t.oldest = at
 		}
+		if o.at > t.mostWaiting {
+			return
+		}
 		if t.waiting = append(t.waiting, o); len(t.waiting) >= 2*maxOnes {
 			t.waiting = first(t.waiting, maxOnes, byOldest)
+			t.mostWaiting = slices.MaxFunc(t.waiting, byAt).at
 		}
 	}
 }
+
+func byAt(a, b one) int { return cmp.Compare(a.at, b.at) }
 
 func byLatest(a, b one) int { return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(a.id, b.id)) }
 
@@ -386,26 +401,13 @@ type pile struct {
 	stands          *leaf // see cause
 }
 
-func (p *pile) add(l *leaf) {
-	if l.ended {
-		p.failed += l.n
-	} else {
-		p.waiting += l.n
-	}
-	p.leaves = append(p.leaves, l)
-}
-
 func (p *pile) all() int64 { return p.failed + p.waiting }
 
 // piles groups leaves by a property: the pile with the most trouble first, ties by
 // name.
 func piles(leaves []*leaf, by func(*leaf) string) []*pile {
 	n := names{numbers: map[string]int32{}}
-	numbers := make([]int32, len(leaves))
-	for i, l := range leaves {
-		numbers[i] = n.number(by(l))
-	}
-	return pileUp(leaves, numbers, n.list)
+	return pileUp(leaves, func(l *leaf) int32 { return n.number(by(l)) }, &n)
 }
 
 // allBy returns piles of all leaves by a dimension.
@@ -441,11 +443,7 @@ func (t *trouble) pilesBy(leaves []*leaf, d store.Dimension) []*pile {
 	if number == nil {
 		return piles(leaves, func(l *leaf) string { return l.dimension(d) })
 	}
-	numbers := make([]int32, len(leaves))
-	for i, l := range leaves {
-		numbers[i] = number(l)
-	}
-	return pileUp(leaves, numbers, t.names.list)
+	return pileUp(leaves, number, &t.names)
 }
 
 // numberIn returns the function that returns the number of a leaf's name in a
@@ -468,20 +466,31 @@ func numberIn(d store.Dimension) func(*leaf) int32 {
 	return nil
 }
 
-// pileUp groups leaves by the numbers of their names.
-func pileUp(leaves []*leaf, numbers []int32, names []string) (list []*pile) {
-	sizes := make([]int32, len(names))
-	for _, n := range numbers {
-		sizes[n]++
+// pileUp groups leaves by the numbers of their names. It looks at each leaf once: there may be
+// more of them than fit into the cache.
+func pileUp(leaves []*leaf, number func(*leaf) int32, names *names) (list []*pile) {
+	type sum struct {
+		ended  [2]int64 // recipients that wait and that failed
+		leaves int32
+		pile   *pile
 	}
-	byNumber, room := make([]*pile, len(names)), make([]*leaf, len(leaves))
+	numbers, sums := make([]int32, len(leaves)), make([]sum, len(names.list))
 	for i, l := range leaves {
-		n := numbers[i]
-		if byNumber[n] == nil {
-			byNumber[n] = &pile{name: names[n], leaves: room[:0:sizes[n]]}
-			list, room = append(list, byNumber[n]), room[sizes[n]:]
+		n := number(l)
+		s := at(&sums, int64(n))
+		s.ended[index(l.ended)] += int64(l.n)
+		s.leaves++
+		numbers[i] = n
+	}
+	room := make([]*leaf, len(leaves))
+	for i, l := range leaves {
+		s := &sums[numbers[i]]
+		if s.pile == nil {
+			s.pile = &pile{name: names.list[numbers[i]], leaves: room[:0:s.leaves], waiting: s.ended[0],
+				failed: s.ended[1]}
+			list, room = append(list, s.pile), room[s.leaves:]
 		}
-		byNumber[n].add(l)
+		s.pile.leaves = append(s.pile.leaves, l)
 	}
 	slices.SortFunc(list, func(a, b *pile) int {
 		return cmp.Or(cmp.Compare(b.all(), a.all()), cmp.Compare(b.failed, a.failed),
@@ -532,7 +541,7 @@ func (p *pile) findCause() (largest *leaf) {
 			if l.sum == 0 {
 				whys = append(whys, l.why)
 			}
-			l.sum += l.n
+			l.sum += int64(l.n)
 		}
 	}
 	reasons, codes := map[string]int64{}, map[string]int64{}

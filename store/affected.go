@@ -8,7 +8,8 @@ import (
 
 // Affected describes a recipient that failed, or that waits at the end of a window, and its
 // destination. An answer may hold a million of them, with fewer destinations and few
-// causes: these are shared, and callers must not change them.
+// causes: these are shared, and callers must not change them. A Destination is valid as long
+// as the recipients have it; that of the next ones has another address.
 type Affected struct {
 	ID        int64
 	State     registry.State // bounced, expired or pending

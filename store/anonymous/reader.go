@@ -154,14 +154,15 @@ func (r *reader) Replies(ctx context.Context, ids []int64) ([]store.Reply, error
 
 func (r *reader) Affected(ctx context.Context, w store.Window, f store.Filter,
 	each func(*store.Affected) error) error {
-	known := map[*store.Destination]*store.Destination{}
+	var real, known *store.Destination
 	return r.Reader.Affected(ctx, w, f, func(a *store.Affected) error {
 		b := *a
-		if b.Destination = known[a.Destination]; b.Destination == nil {
+		if a.Destination != real {
 			to := *a.Destination
 			r.hosts(&to.Host, &to.Sender, &to.Domain, &to.Provider)
-			b.Destination, known[a.Destination] = &to, &to
+			real, known = a.Destination, &to
 		}
+		b.Destination = known
 		return each(&b)
 	})
 }

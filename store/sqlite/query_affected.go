@@ -95,17 +95,14 @@ func (c *counter) eachByDestination(rows []recipientRow,
 		ranks[places[i]] = int32(rank)
 	}
 	order, ends := byRank(at, ranks, len(places))
-	var free []store.Destination // allocated in chunks
-	var to *store.Destination
+	var last, to = &store.Destination{}, &store.Destination{} // used in turns
+	var key destinationKey
 	number, begin := int64(0), int32(0)
 	var batch [512]recipientRow // copy rows in batches: their cache misses overlap
 	for rank, end := range ends {
-		if i := sorted[rank]; to == nil || keys[i] != keys[sorted[rank-1]] {
-			if len(free) == 0 {
-				free = make([]store.Destination, 256)
-			}
-			to, free = &free[0], free[1:]
-			*to = c.cat.destination(&keys[i])
+		if k := keys[sorted[rank]]; number == 0 || k != key {
+			last, to, key = to, last, k
+			*to = c.cat.destination(&key)
 			number++
 		}
 		for ; begin < end; begin++ {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -60,11 +61,10 @@ func together(t *testing.T, e Engine, rows *rows) {
 	}
 }
 
-func affected(ctx context.Context, r store.Reader, w store.Window, f store.Filter) (list []store.Affected,
-	err error) {
-	err = r.Affected(ctx, w, f, func(a *store.Affected) error {
-		list = append(list, *a)
-		return nil
-	})
-	return list, err
+// affected returns the answer to Affected as JSON, one recipient a line.
+func affected(ctx context.Context, r store.Reader, w store.Window, f store.Filter) (string, error) {
+	var b strings.Builder
+	to := json.NewEncoder(&b)
+	err := r.Affected(ctx, w, f, func(a *store.Affected) error { return to.Encode(a) })
+	return b.String(), err
 }
