@@ -178,7 +178,7 @@ func TestRowsReadTwice(t *testing.T) {
 		}
 		before = of.rows
 		_, err := r.Timeline(t.Context(), all, store.Filter{}, nil, 24*time.Hour)
-		if n := of.rows - before; n > 200 {
+		if n := of.rows - before; n > 300 {
 			t.Errorf("%d rows were read for a timeline of attempts that were read before", n)
 		}
 		return err
