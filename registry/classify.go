@@ -25,8 +25,9 @@ var rulesText string
 //  5. unspecific codes: X.7.1, X.3.0, a reply code alone.
 //
 // Where no more than weak evidence was found, words of other languages are translated and
-// the rules tried again. When a reply passes another one on, the inner one is tried first: it is the cause.
-// Finally the stage is checked, see atStage. A failure without any evidence is unknown.
+// the rules tried again. When a reply passes another one on, the inner one is tried first:
+// it is the cause. Finally the stage is checked, see atStage. A failure without any
+// evidence is unknown.
 //
 // Rules are safe for use by several goroutines.
 type Rules struct {

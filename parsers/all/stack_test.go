@@ -35,6 +35,10 @@ dovecot|2026-11-19 12:37:15 lmtp(a@hosted.example)<12><x>: Info: msgid=<m@y>: sa
 rspamd|2026-11-19 12:37:16 #12(main) <main>; main; main: rspamd 3.8 is loading configuration
 redis|12:C 19 Nov 2026 12:37:15.123 # oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo
 mysql|2026-11-19 12:37:15 0 [Note] mariadbd: ready for connections.
+mongodb|{"t":{"$date":"2026-11-19T12:37:15.000Z"},"s":"I","c":"NETWORK","ctx":"listener","msg":"Connection accepted"}
+fail2ban|2026-11-19 12:37:15,123 fail2ban.actions        [1]: NOTICE  [postfix] Ban 203.0.113.9
+postgres|2026-11-19 12:37:15.123 UTC [78] FATAL:  password authentication failed for user "mail"
+caddy|{"level":"info","ts":1795091835.123,"logger":"tls","msg":"cleaning storage unit"}
 postfix|2026-11-19 12:37:15,123 INFO spawned: 'postfix' with pid 12
 postfix|Nov 19 12:37:15 mail postfix/master[1]: daemon started -- version 3.9.0, configuration /etc/postfix
 postfix|Nov 19 12:37:15 mail postfix/smtpd[58]: connect from unknown[203.0.113.5]

@@ -208,7 +208,7 @@ func (r *Reader) openTime(b []byte, e *parsers.Entry, at place) bool {
 	at = place{timed: true, quoted: at.quoted, depth: at.depth}
 	rest := bytes.TrimLeft(b[n:], " \t:,")
 	if stream, whole := containerStream(rest); stream > 0 {
-		return r.openStream(r.writer(b, rest[:stream]), rest[stream:], whole, inner, e, at)
+		return r.openStream(r.writer(b, rest[:len("stdout")]), rest[stream:], whole, inner, e, at)
 	}
 	return r.try(rest, inner, e, at) || at.quoted && r.openWord(rest, inner, at) && keep(e, inner)
 }
@@ -253,10 +253,10 @@ func (r *Reader) writer(b, stream []byte) []byte {
 	if i := bytes.IndexByte(before, ' '); i >= 0 {
 		before = before[:i]
 	}
-	if _, n := r.timeAt(before, r.last); n > 0 {
-		before = nil
+	if _, n := r.timeAt(before, r.last); n > 0 || len(before) > maxLead || parsers.Has(before, "[{") {
+		before = nil // a time, or the rest of an array
 	}
-	r.name = append(append(r.name[:0], before...), stream[:len("stdout")]...)
+	r.name = append(append(r.name[:0], before...), stream...)
 	return r.name
 }
 
@@ -456,7 +456,7 @@ func (r *Reader) openFile(b []byte, e *parsers.Entry, at place) bool {
 			if after := bytes.TrimLeft(rest, " \t"); len(after) < len(rest) && c == ':' {
 				return len(after) > 0 && startsLine(after[0]) && r.try(after, inner, e, at)
 			}
-			if startsLine(rest[0]) && r.try(rest, inner, e, at) {
+			if (startsLine(rest[0]) || parsers.Has(rest, "postfix/")) && r.try(rest, inner, e, at) {
 				return true
 			}
 			if d := digitsLen(rest); d > 0 && d < len(rest) && rest[d] == c &&

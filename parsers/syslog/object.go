@@ -38,13 +38,14 @@ const (
 //	VictoriaLogs      _msg _time
 //	Azure             SyslogMessage LogEntry TimeGenerated Computer HostName ProcessName ProcessID
 //	OpenTelemetry     body.stringValue timeUnixNano
+//	MongoDB           msg t.$date
 var fieldNames = [numRoles][]string{
 	message: {"message", "log", "msg", "line", "short_message", "full_message", "event.original", "original", "rawmsg",
 		"_raw", "_msg", "syslogmessage", "logentry", "event", "textpayload", "body.stringvalue",
 		"text", "body", "content", "syslog_message", "legacy_msghdr"},
 	instant: {"__realtime_timestamp", "_source_realtime_timestamp", "@timestamp", "timestamp", "time", "timereported",
 		"isodate", "date", "datetime", "ts", "timegenerated", "eventtime", "_time", "timestamp_iso8601",
-		"timeunixnano", "timestamp_nanos", "observedtimeunixnano"},
+		"timeunixnano", "timestamp_nanos", "observedtimeunixnano", "t.$date"},
 	host: {"_hostname", "hostname", "host", "host.name", "host.hostname", "log.syslog.hostname", "syslog_hostname",
 		"logsource", "source", "syslog_host", "fromhost", "host_name", "computer",
 		"kubernetes.host", "beat.hostname", "agent.hostname"},
@@ -90,6 +91,8 @@ type candidate struct {
 type object struct {
 	roles [numRoles][maxCandidates]candidate
 	count [numRoles]int
+	text  []byte // of the object, to the end of the line
+	names []byte // of the container and the stream
 	path  [96]byte
 }
 
@@ -169,6 +172,13 @@ func (s *jsonScanner) readValue(o *object, parent, key []byte, depth int) bool {
 		return s.read(o, key, depth+1)
 	}
 	switch {
+	case f.role == service && c == '"':
+		s.next()
+		name, ok := s.raw()
+		if len(o.names) < maxLead {
+			o.names = append(o.names, name[:min(len(name), maxLead)]...)
+		}
+		return ok
 	case f.role == noRole, f.role == service, c == '{':
 		return s.skip()
 	case c == '"', c == '[' && f.role == message:
@@ -213,7 +223,7 @@ func (r *Reader) openJSON(b []byte, e *parsers.Entry, at place) bool {
 	}
 	s := &r.json
 	o := &r.objects[at.depth]
-	o.count = [numRoles]int{}
+	o.count, o.names, o.text = [numRoles]int{}, o.names[:0], b
 	s.b = b[1:]
 	if !s.read(o, nil, 0) || !r.leave(s.b) {
 		return false
@@ -359,10 +369,10 @@ func (r *Reader) openObject(o *object, e *parsers.Entry, at place) bool {
 		line := c.value
 		switch o.ends(line) {
 		case piece:
-			r.keepPiece(nil, line)
+			r.keepPiece(r.writer(o.text, o.names), line)
 			return false
 		case newline:
-			line = r.pieces.take(nil, line)
+			line = r.pieces.take(r.writer(o.text, o.names), line)
 		}
 		if r.try(trimLine(line), inner, e, place{timed: at.timed, hosted: true, depth: at.depth}) {
 			return true

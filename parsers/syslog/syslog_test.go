@@ -175,6 +175,8 @@ func TestEnvelopes(t *testing.T) {
 		{"supervisord's listener", "postfix stdout | " + inner, full},
 		{"grep -n", "mail.log:123:" + inner, full},
 		{"grep -C", "/var/log/mail.log-" + inner, full},
+		{"grep, no time", "/var/log/mail.log:" + tagged, "2026-11-22T12:00:00Z  postfix/smtp[58] " + msg},
+		{"grep -n, no time", "mail.log:123:" + tagged, "2026-11-22T12:00:00Z  postfix/smtp[58] " + msg},
 		{"octets", fmt.Sprint(len("<22>"+inner)) + " <22>" + inner, full},
 		{"octets, 5424", "200 <22>1 2026-11-19T12:37:15Z mx postfix/smtp 58 - - " + msg, mx},
 		{"priority", "<22>1 2026-11-19T12:37:15Z docker1 x - - - <22>" + tagged, docker},
@@ -342,6 +344,12 @@ func TestManyLines(t *testing.T) {
 	}{
 		{"pieces of Docker's json-file", `{"log":"echo[1]: ` + long + `","stream":"stdout","time":"2026-11-19T12:37:15Z"}` + "\n" + `{"log":"llo\n","stream":"stdout","time":"2026-11-19T12:37:15Z"}` +
 			"\n" + `{"log":"echo[1]: a\n","stream":"stdout","time":"2026-11-19T12:37:15Z"}`, []string{"2026-11-19T12:37:15Z  echo[1] " + long + "llo", "2026-11-19T12:37:15Z  echo[1] a"}},
+		{"pieces of both streams of Docker's json-file", `{"log":"echo[1]: ` + long + `","stream":"stdout","time":"2026-11-19T12:37:15Z"}` + "\n" + `{"log":"echo[2]: oh\n","stream":"stderr","time":"2026-11-19T12:37:15Z"}` +
+			"\n" + `{"log":"llo\n","stream":"stdout","time":"2026-11-19T12:37:15Z"}`, []string{"2026-11-19T12:37:15Z  echo[2] oh", "2026-11-19T12:37:15Z  echo[1] " + long + "llo"}},
+		{"pieces of two json-files", `/a-json.log:{"log":"echo[1]: ` + long + `","stream":"stdout","time":"2026-11-19T12:37:15Z"}` + "\n" + `/b-json.log:{"log":"echo[2]: oh\n","stream":"stdout","time":"2026-11-19T12:37:15Z"}` +
+			"\n" + `/a-json.log:{"log":"llo\n","stream":"stdout","time":"2026-11-19T12:37:15Z"}`, []string{"2026-11-19T12:37:15Z  echo[2] oh", "2026-11-19T12:37:15Z  echo[1] " + long + "llo"}},
+		{"pieces of two containers in objects", `{"log":"echo[1]: ` + long + `","container_name":"/a","stream":"stdout","time":"2026-11-19T12:37:15Z"}` + "\n" + `{"log":"echo[2]: oh\n","container_name":"/b","stream":"stdout","time":"2026-11-19T12:37:15Z"}` +
+			"\n" + `{"log":"llo\n","container_name":"/a","stream":"stdout","time":"2026-11-19T12:37:15Z"}`, []string{"2026-11-19T12:37:15Z  echo[2] oh", "2026-11-19T12:37:15Z  echo[1] " + long + "llo"}},
 		{"pieces in a journal as JSON", piecesJSON, []string{"2026-11-19T12:37:15Z mx postfix[1] echo[1]: whole", "2026-11-19T12:37:15Z mx postfix[1] echo[1]: hello"}},
 		{"pieces in a journal as export", piecesExport, []string{"2026-11-19T12:37:15Z mx echo[1] hello"}},
 		{"pieces in a verbose journal", piecesVerbose, []string{"2026-11-19T12:37:15Z mx echo[1] hello"}},
