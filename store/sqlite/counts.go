@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"database/sql"
+	"encoding/binary"
 	"math"
 	"slices"
 
@@ -311,17 +312,35 @@ func (w *Writer) newAddends() (*addends, error) {
 	return &addends{q, newHourSums(q.series)}, nil
 }
 
+// countsWithin returns the number of counts in some blocks.
+func (w *Writer) countsWithin(first, end int64) (n int, err error) {
+	err = w.each("SELECT substr(data, 2, 10) FROM counts WHERE id >= ? AND id < ?", func(r *sql.Rows) error {
+		var head sql.RawBytes
+		err := r.Scan(&head)
+		rows, _ := binary.Uvarint(head)
+		n += int(rows)
+		return err
+	}, first, end)
+	return n, err
+}
+
 // addDay writes the sums of a day.
 func (w *Writer) addDay(day int64, to *addends) error {
 	sums, hour := newDaySums(w.lastID["series"]), day*24
-	to.hours.reset()
+	first, end := day*24*blocksPerHour, (day+1)*24*blocksPerHour
+	counts, err := w.countsWithin(first, end)
+	if err != nil {
+		return err
+	}
+	to.hours.reset(counts)
 	fill := func(until int64) {
 		for ; hour < until; hour++ {
 			w.putQuarters(hour, to.quarterSums)
+			to.hours.end(hour - day*24)
 		}
 	}
 	var b block
-	err := w.each("SELECT id, data FROM counts WHERE id >= ? AND id < ? ORDER BY id", func(r *sql.Rows) error {
+	err = w.each("SELECT id, data FROM counts WHERE id >= ? AND id < ? ORDER BY id", func(r *sql.Rows) error {
 		var id int64
 		var data sql.RawBytes
 		if err := r.Scan(&id, &data); err != nil {
@@ -332,10 +351,10 @@ func (w *Writer) addDay(day int64, to *addends) error {
 		}
 		fill(floorDiv(id, blocksPerHour))
 		to.add(&b)
-		to.hours.add(&b, hour-day*24)
+		to.hours.add(&b)
 		sums.add(&b)
 		return nil
-	}, day*24*blocksPerHour, (day+1)*24*blocksPerHour)
+	}, first, end)
 	if err == nil {
 		fill(day*24 + 24)
 		rows := foldRows(sums.rows)

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -56,10 +57,13 @@ const (
 
 	// mostHourKeys is how many keys of a class are summed up on a day: more take much memory.
 	mostHourKeys = 1 << 14
-	// fewestSummed is how many counts a sum must stand for, on average. At a small site the
-	// counts are few, and such sums nearly as many.
+	// fewestSummed is how many counts a sum must stand for, on average.
 	fewestSummed = 4
 )
+
+// fewestCounts is the number of counts from which a day has sums of more than hosts. Fewer
+// are read at once, and such sums would be nearly as many.
+var fewestCounts = 1 << 17
 
 // hoursID returns the id of a block of keys; that of its numbers follows.
 func hoursID(day int64, class, part int) int64 {
@@ -84,7 +88,7 @@ type hourSums struct {
 	places  []int32  // in series by id, plus 1; 0: none
 	classes [hourClasses]hourClass
 	row     []int32 // numbers of the rows of a block, plus 1
-	counts  int     // of the day
+	most    int     // sums of a class that pay
 }
 
 // hourClass adds up the keys of a class.
@@ -92,20 +96,27 @@ type hourClass struct {
 	of      []int32           // number of the key by place of the series, plus 1; 0: not met yet
 	numbers map[hourKey]int32 // by key
 	keys    []hourKey
-	sums    [hourColumns][]int64 // by number and hour; nil: 0 throughout
+	now     []hourNumbers // of the hour, by number
+	sums    []hourSum     // of the hours before
+	left    bool          // has no sums: they would not pay
 }
 
-func (c *hourClass) full() bool { return len(c.keys) > mostHourKeys }
+type hourNumbers [hourColumns]int64
 
-// sparse reports whether the sums are nearly as many as the counts.
-func (c *hourClass) sparse(counts int) bool {
-	n := 0
-	for _, v := range c.sums[hourDelivered] {
-		if v != 0 {
-			n++
-		}
+// hourSum is the sum of a key in an hour of the day. There are hundreds of thousands.
+type hourSum struct {
+	key, hour int32
+	n         [hourColumns]int32
+}
+
+// sumOf returns a sum; ok is false if its numbers are too large.
+func sumOf(key, hour int, n *hourNumbers) (s hourSum, ok bool) {
+	s.key, s.hour, ok = int32(key), int32(hour), true
+	for i, v := range n {
+		s.n[i] = int32(v)
+		ok = ok && int64(s.n[i]) == v
 	}
-	return n*fewestSummed > counts
+	return s, ok
 }
 
 func newHourSums(all []series) *hourSums {
@@ -119,59 +130,50 @@ func newHourSums(all []series) *hourSums {
 	return h
 }
 
-// reset begins another day.
-func (h *hourSums) reset() {
-	h.counts = 0
+// reset begins a day with some counts.
+func (h *hourSums) reset(counts int) {
+	if h.most = counts / fewestSummed; counts < fewestCounts {
+		h.most = 0
+	}
 	for class := range h.classes {
 		c := &h.classes[class]
 		clear(c.of)
-		c.numbers, c.keys = map[hourKey]int32{}, c.keys[:0]
-		for i := range c.sums {
-			c.sums[i] = c.sums[i][:0]
+		*c = hourClass{
+			of:      c.of,
+			numbers: map[hourKey]int32{},
+			keys:    c.keys[:0],
+			now:     c.now[:0],
+			sums:    c.sums[:0],
 		}
 	}
 }
 
-// hourFields lists which fields of counts are added to which columns.
-var hourFields = [...]struct{ field, column, sign int64 }{
-	{fieldDelivered, hourDelivered, 1}, {fieldDelivered, hourRetried, 1}, {fieldRecipients, hourRetried, -1},
-	{fieldSuspended, hourSuspended, 1}, {fieldHanded, hourHanded, 1},
-	{fieldAccepted, hourAccepted, 1}, {fieldAccepted, hourUntried, 1}, {fieldHeard, hourUntried, -1},
+// leave gives the sums of a day up.
+func (c *hourClass) leave() {
+	c.numbers, c.keys, c.now, c.sums, c.left = nil, nil, nil, nil, true
 }
 
-// add adds a block of the counts of an hour of the day.
-func (h *hourSums) add(b *block, hour int64) {
+// add adds a block of the counts of an hour.
+func (h *hourSums) add(b *block) {
 	h.row = slices.Grow(h.row[:0], b.rows)[:b.rows]
-	h.counts += b.rows
 	for class := range h.classes {
-		c := &h.classes[class]
-		if h.number(class, b); c.full() {
+		if h.number(class, b); h.classes[class].left {
 			continue
 		}
-		for _, f := range hourFields {
-			values := b.cols[countFields+f.field]
-			if values == nil {
+		now := h.classes[class].now
+		for i, n := range h.row {
+			if n == 0 {
 				continue
 			}
-			sums := c.room(f.column)
-			for i, v := range values {
-				if n := h.row[i]; n > 0 {
-					sums[int64(n-1)*hoursPerDay+hour] += f.sign * v
-				}
-			}
+			to, at := &now[n-1], func(field int) int64 { return b.at(countFields+field, i) }
+			to[hourDelivered] += at(fieldDelivered)
+			to[hourRetried] += at(fieldDelivered) - at(fieldRecipients)
+			to[hourSuspended] += at(fieldSuspended)
+			to[hourHanded] += at(fieldHanded)
+			to[hourAccepted] += at(fieldAccepted)
+			to[hourUntried] += at(fieldAccepted) - at(fieldHeard)
 		}
 	}
-}
-
-// room returns a column with room for all keys.
-func (c *hourClass) room(column int64) []int64 {
-	sums := &c.sums[column]
-	if more := len(c.keys)*hoursPerDay - len(*sums); more > 0 {
-		n := len(*sums)
-		*sums = slices.Grow(*sums, more)[:n+more]
-		clear((*sums)[n:])
-	}
-	return *sums
 }
 
 // number finds the numbers of the keys of the rows of a block.
@@ -179,7 +181,7 @@ func (h *hourSums) number(class int, b *block) {
 	c := &h.classes[class]
 	for i := range h.row {
 		id := b.at(countSeries, i)
-		if h.row[i] = 0; uint64(id) >= uint64(len(h.places)) || h.places[id] == 0 || c.full() {
+		if h.row[i] = 0; uint64(id) >= uint64(len(h.places)) || h.places[id] == 0 || c.left {
 			continue
 		}
 		place := h.places[id] - 1
@@ -188,7 +190,10 @@ func (h *hourSums) number(class int, b *block) {
 			n, ok := c.numbers[key]
 			if !ok {
 				n = int32(len(c.keys))
-				c.numbers[key], c.keys = n, append(c.keys, key)
+				c.numbers[key], c.keys, c.now = n, append(c.keys, key), append(c.now, hourNumbers{})
+				if len(c.keys) > mostHourKeys || class != hoursOfHost && len(c.keys) > h.most {
+					c.leave()
+				}
 			}
 			c.of[place] = n + 1
 		}
@@ -196,24 +201,56 @@ func (h *hourSums) number(class int, b *block) {
 	}
 }
 
+// end ends an hour of the day.
+func (h *hourSums) end(hour int64) {
+	for class := range h.classes {
+		c := &h.classes[class]
+		for i := range c.now {
+			if c.now[i] == (hourNumbers{}) {
+				continue
+			}
+			sum, ok := sumOf(i, int(hour), &c.now[i])
+			if !ok {
+				c.leave()
+				break
+			}
+			c.sums, c.now[i] = append(c.sums, sum), hourNumbers{}
+		}
+		if class != hoursOfHost && len(c.sums) > h.most {
+			c.leave()
+		}
+	}
+}
+
 // each calls put with the blocks of a class, and their numbers.
 func (c *hourClass) each(put func(part int, keys, numbers []byte)) {
-	order := make([]int, len(c.keys))
+	order, places := make([]int32, len(c.keys)), make([]int32, len(c.keys))
 	for i := range order {
-		order[i] = i
+		order[i] = int32(i)
 	}
-	slices.SortFunc(order, func(a, b int) int { return slices.Compare(c.keys[a][:], c.keys[b][:]) })
-	for part := 0; part == 0 || len(order) > 0; part++ {
-		some := order[:min(len(order), hourKeysMax)]
-		order = order[len(some):]
+	slices.SortFunc(order, func(a, b int32) int { return slices.Compare(c.keys[a][:], c.keys[b][:]) })
+	for place, i := range order {
+		places[i] = int32(place)
+	}
+	slices.SortFunc(c.sums, func(a, b hourSum) int { return cmp.Compare(places[a.key], places[b.key]) })
+	rows, sums := make([]hourNumbers, min(len(order), hourKeysMax)*hoursPerDay), c.sums
+	for part := 0; part == 0 || part*hourKeysMax < len(order); part++ {
+		some := order[part*hourKeysMax : min(len(order), (part+1)*hourKeysMax)]
+		clear(rows)
+		for ; len(sums) > 0 && places[sums[0].key] < int32((part+1)*hourKeysMax); sums = sums[1:] {
+			s := &sums[0]
+			row := &rows[(places[s.key]-int32(part*hourKeysMax))*hoursPerDay+s.hour]
+			for column, v := range s.n {
+				row[column] = int64(v)
+			}
+		}
 		keys := newPacking(len(some), hourKeyColumns)
+		numbers := newPacking(len(some)*hoursPerDay, hourColumns)
 		for column := range hourKeyColumns {
 			keys.add(func(i int) int64 { return int64(c.keys[some[i]][column]) })
 		}
-		numbers := newPacking(len(some)*hoursPerDay, hourColumns)
-		for column := range c.sums {
-			sums := c.room(int64(column))
-			numbers.add(func(i int) int64 { return sums[some[i/hoursPerDay]*hoursPerDay+i%hoursPerDay] })
+		for column := range hourColumns {
+			numbers.add(func(i int) int64 { return rows[i][column] })
 		}
 		put(part, keys.end(nil), numbers.end(nil))
 	}
@@ -227,11 +264,10 @@ func (w *Writer) putHours(day int64, h *hourSums) {
 	}
 	put(hoursID(day, hoursDone, 0), []byte{})
 	for class := range h.classes {
-		c := &h.classes[class]
-		if c.full() || class != hoursOfHost && c.sparse(h.counts) {
+		if h.classes[class].left {
 			continue
 		}
-		c.each(func(part int, keys, numbers []byte) {
+		h.classes[class].each(func(part int, keys, numbers []byte) {
 			put(hoursID(day, class, part), keys)
 			put(hoursID(day, class, part)+1, numbers)
 		})
@@ -390,11 +426,11 @@ func (h *hourReader) numbers(b *block, begin, first, last int64) error {
 }
 
 func (h *hourReader) point(group int32, minute int64, b *block, row int) {
-	var n [hourColumns]int64
+	var n hourNumbers
 	for column := range n {
 		n[column] = b.at(column, row)
 	}
-	if n == [hourColumns]int64{} {
+	if n == (hourNumbers{}) {
 		return
 	}
 	p := h.at(group, minute)

@@ -15,6 +15,9 @@ import (
 // hourly returns a database with mail of four days, the last of which is not over.
 func hourly(t *testing.T, domains int) (*DB, *Writer) {
 	t.Helper()
+	before := fewestCounts
+	t.Cleanup(func() { fewestCounts = before })
+	fewestCounts = 5_000
 	db, w := open(t, filepath.Join(t.TempDir(), "x.db"))
 	rng := rand.New(rand.NewSource(1))
 	begin(t, w)
@@ -159,14 +162,22 @@ func TestRowsReadPerTimeline(t *testing.T) {
 	}
 }
 
-// Of a class whose sums would be nearly as many as the counts there are none, and the day is
-// not added up again for that.
+// Of a class whose sums would be nearly as many as the counts there are none, nor on a day
+// with few counts, and the day is not added up again for that.
 func TestHoursThatDoNotPay(t *testing.T) {
 	db, w := hourly(t, 3000)
 	for range 2 {
 		if err := w.Tidy(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+	}
+	few, v := hourly(t, 3)
+	fewestCounts = 7_000
+	if err := v.Tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := one(t, few, fmt.Sprintf("SELECT count(*) FROM segments WHERE kind = 8 AND first / 32 %% %d NOT IN (%d, %d)", hourClasses+1, hoursOfHost, hoursDone)); n != 0 {
+		t.Errorf("%d blocks of a day with few counts, want none", n)
 	}
 	if n := one(t, db, fmt.Sprintf("SELECT count(*) FROM segments WHERE kind = 8 AND first / 32 %% %d = %d", hourClasses+1, hoursOfDomain)); n != 0 {
 		t.Errorf("%d blocks of domains, want none", n)
