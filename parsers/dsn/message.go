@@ -368,8 +368,10 @@ func Cut(s string) string {
 // recipients of the text.
 func (b *Message) Recipients() []Recipient {
 	told := readText(b.text)
-	if len(b.reports) == 0 && len(told) == 0 {
-		b.reports = reportInText(b.text)
+	if len(b.reports) == 0 && !slices.ContainsFunc(told, func(r Recipient) bool { return r.Address != "" }) {
+		if b.reports = reportInText(b.text); len(b.reports) > 0 {
+			told = nil // what the text tells is the report
+		}
 	}
 	if len(b.reports) == 0 {
 		b.complete(told)

@@ -41,6 +41,10 @@ var (
 	recipientField = lazy(`^Recipient Address:\s*<?([^\s<>,]+@[^\s<>,]+)`)
 	// following announces the recipients; an address before it belongs to the sender.
 	following = lazy(`(?i)\bfollowing (?:address|recipient|destination)|^address\(es\) failed:`)
+	// expansion is a line below an address that says from which one it came.
+	expansion = lazy(`^\s*\((?:expanded|generated|ultimately) [^)]{0,400}\)\s*$`)
+	// heading is a line above a part of the text: "----- Transcript of session follows -----".
+	heading   = lazy(`^\s*-{3,} .* -{3,}\s*$`)
 	replyLine = lazy(`^\s*[#'"(]{0,2}[45][0-9][0-9][ -].*$`)
 	replyTo   = lazy(`^\s*[45][0-9][0-9] (?:[45]\.[0-9]{1,3}\.[0-9]{1,3} )?<?([^\s<>]+@[^\s<>.]+\.[^\s<>]+?)>?\.\.\. .*$`)
 )
@@ -85,6 +89,13 @@ func (tr *textReader) line(line string) {
 		if tr.open && tr.last().Diagnostic != "" && !strings.HasSuffix(tr.last().Diagnostic, ":") {
 			tr.open = false
 		}
+		return
+	}
+	if heading().MatchString(line) {
+		tr.open = false
+		return
+	}
+	if expansion().MatchString(line) {
 		return
 	}
 	if m := sentence().FindStringSubmatch(line); m != nil {

@@ -270,6 +270,13 @@ Last-Attempt-Date: Fri, 20 Nov 2026 10:00:00 +0000
 --b--
 `
 
+// expandedBounce names the recipient in a list, with the alias from which it came.
+var expandedBounce = strings.Replace(sendmailBounce, "   ----- Transcript", "   ----- The following addresses had permanent fatal errors -----\n"+
+	"<lena@far.example>\n    (expanded from: <all@birch.example>)\n\n   ----- Transcript", 1)
+
+// bareWorkMailBounce has no sentence that a reader of texts takes for a recipient.
+var bareWorkMailBounce = strings.Replace(workMailBounce, "<lena@far.example>: user unk=", "the user is unk=", 1)
+
 // brokenBounce has its boundaries indented, so that the report is in the text.
 const brokenBounce = `From: MAILER-DAEMON@mx.shop.example
 Subject: Returned mail
@@ -355,6 +362,8 @@ func TestMessages(t *testing.T) {
 		{"office 365", office365Bounce, []string{"lena@far.example 5.1.10 user-unknown"}},
 		{"expired", expiredBounce, []string{"lena@far.example 4.4.7 connection-lost"}},
 		{"workmail", workMailBounce, []string{"lena@far.example 5.1.1 user-unknown"}},
+		{"workmail without an address in the reply", bareWorkMailBounce, []string{"lena@far.example 5.1.1 user-unknown"}},
+		{"sendmail with an alias", expandedBounce, []string{"lena@far.example 4.4.7 connection"}},
 		{"sendmail", sendmailBounce, []string{"lena@far.example 4.4.7 connection"}},
 		{"a broken structure", brokenBounce, []string{"lena@far.example 550 user-unknown", "otto@slow.example 4.0.0 dns"}},
 		{"a bounce sent on", sentOnBounce, []string{"lena@far.example 5.1.1 user-unknown"}},
