@@ -187,7 +187,7 @@ func (t *trouble) add(r *store.Affected, end time.Time) {
 		l.countHour(r.LastSeen.Unix() / 3600)
 	}
 	l.first = min(l.first, at)
-	if last >= l.last || l.n == 1 {
+	if last > l.last || last == l.last && r.ID >= l.lastID || l.n == 1 {
 		l.last, l.lastID, l.state = last, r.ID, r.State
 	}
 	t.list(r, one{l, r.ID, at})

@@ -171,6 +171,12 @@ func (c *Client) Query(ctx context.Context, query string) (io.ReadCloser, error)
 	return c.post(ctx, url.Values{"wait_end_of_query": {"1"}}, strings.NewReader(query), false)
 }
 
+// Stream is Query for answers that are large, which the server sends as it makes them. If it
+// fails midway, its message is in the answer.
+func (c *Client) Stream(ctx context.Context, query string) (io.ReadCloser, error) {
+	return c.post(ctx, nil, strings.NewReader(query), false)
+}
+
 func (c *Client) post(ctx context.Context, values url.Values, body io.Reader,
 	zipped bool) (io.ReadCloser, error) {
 	if values == nil {

@@ -65,25 +65,45 @@ func (s *source) TotalledDays(ctx context.Context, first, last int64) (sqlite.Da
 }
 
 // Totals calls each with the totals of some days, of all origins together.
-func (s *source) Totals(ctx context.Context, first, last int64, each func(*sqlite.TotalsRow) error) error {
+func (s *source) Totals(ctx context.Context, q *sqlite.TotalsQuery,
+	each func(*sqlite.TotalsRow) error) error {
+	if len(q.Days) == 0 {
+		return nil
+	}
 	columns := namesOf(fleet.Totals)
 	var joined, sums []string
 	for i, name := range columns[1:] {
-		joined = append(joined, fmt.Sprintf("%s AS c%d", quoteName(name), i))
+		list := quoteName(name)
+		if q.Dimension != sqlite.AllDimensions { // rows are sorted by dimension
+			list = fmt.Sprintf("arraySlice(%s, indexOf(dimension, %d), countEqual(dimension, %[2]d))",
+				list, q.Dimension)
+		}
+		joined = append(joined, fmt.Sprintf("%s AS c%d", list, i))
 	}
 	const keys = 4
 	for i := range countFields {
 		sums = append(sums, fmt.Sprintf("sum(c%d)", keys+i))
 	}
-	const from = "FROM (%s) ARRAY JOIN %s GROUP BY id, c0, c1, c2, c3 FORMAT RowBinary"
-	query := fmt.Sprintf("SELECT id, c0, c2, c1, c3, %s "+from,
-		strings.Join(sums, ", "),
-		s.newest(fleet.Totals, strings.Join(quoteNames(columns), ", "), ofDays(first, last)),
-		strings.Join(joined, ", "))
+	days, spans := make([]string, len(q.Days)), make([]string, len(q.Days))
+	for i := range q.Days {
+		days[i], spans[i] = fmt.Sprint(q.Days[i]), fmt.Sprintf("toInt64(%d)", q.Spans[i])
+	}
+	// Without a span in the key, sums take half the time.
+	span, by := "toInt64(0)", ""
+	if len(slices.Compact(slices.Clone(q.Spans))) > 1 || q.Spans[0] != 0 {
+		span = fmt.Sprintf("transform(id, [%s], [%s], toInt64(0))", strings.Join(days, ","),
+			strings.Join(spans, ","))
+		by = "span, "
+	}
+	ofDays := fmt.Sprintf("id IN (%s)", strings.Join(days, ","))
+	query := fmt.Sprintf("SELECT %s AS span, c0, c2, c1, c3, %s FROM (%s) ARRAY JOIN %s GROUP BY %sc0, c1, c2, c3 FORMAT RowBinary",
+		span, strings.Join(sums, ", "),
+		s.newest(fleet.Totals, strings.Join(quoteNames(columns), ", "), ofDays),
+		strings.Join(joined, ", "), by)
 	types := append(ints(3), fleet.Text, fleet.Text)
 	types = append(types, ints(len(sums))...)
 	return s.client.eachRow(ctx, query, types, func(r fleet.Row) error {
-		row := sqlite.TotalsRow{Day: r[0].Int, Dimension: r[1].Int, Direction: r[2].Int}
+		row := sqlite.TotalsRow{Span: r[0].Int, Dimension: r[1].Int, Direction: r[2].Int}
 		row.Format, row.Value = r[3].Text, r[4].Text
 		for i := range row.N {
 			row.N[i] = r[5+i].Int

@@ -110,6 +110,155 @@ func (s *source) Rows(ctx context.Context, t *fleet.Table, columns []string, q s
 	return s.client.eachRow(ctx, query, types, func(r fleet.Row) error { return each(r[0].Int, r[1:]) })
 }
 
+// narrow lists the columns of small numbers, which are sent in a byte.
+var narrow = map[string]string{
+	"outcome":  "toUInt8(outcome)",
+	"first":    "toUInt8(first)",
+	"state":    "toUInt8(state)",
+	"troubled": "toUInt8(troubled)",
+	"exact":    "isNotNull(exact)",
+}
+
+// Columns implements sqlite.ViewSource. The life of a recipient only becomes longer: if a
+// version lies in a span of time, so does the newest, unless it says that the row is gone.
+func (s *source) Columns(ctx context.Context, t *fleet.Table, columns []string, q sqlite.RowsQuery,
+	each func(read func([]sqlite.Column) (int, error)) error) error {
+	if len(s.origins) == 0 {
+		return nil
+	}
+	expressions := []string{s.shortNumber(), "version", "deleted"}
+	for _, name := range columns {
+		i := slices.IndexFunc(t.Columns, func(c fleet.Column) bool { return c.Name == name })
+		e, ok := narrow[name]
+		switch {
+		case ok:
+		case t.Columns[i].Type == fleet.MaybeInt:
+			e = "ifNull(" + quoteName(name) + ", 0)"
+		default:
+			e = quoteName(name)
+		}
+		expressions = append(expressions, e)
+	}
+	for i := range expressions { // else their names are the expressions
+		expressions[i] += fmt.Sprint(" AS c", i)
+	}
+	conditions := []string{"1"}
+	for _, o := range s.origins { // the numbers leave out other origins
+		if o.from > 0 {
+			conditions = append(conditions, fmt.Sprintf("NOT (origin = %s AND version < %d)", quote(o.name), o.from))
+		}
+	}
+	if q.Within {
+		conditions = append(conditions, fmt.Sprintf("(deleted = 1 OR %s)", within(t, &q)))
+	}
+	if len(q.IDs) > 0 {
+		cond, err := s.ofSeveral(&q)
+		if err != nil {
+			return err
+		}
+		conditions = append(conditions, cond)
+	}
+	answer, err := s.client.Stream(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s FORMAT Native",
+		strings.Join(expressions, ", "), s.client.table(t), strings.Join(conditions, " AND ")))
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	r := newNativeReader(answer)
+	err = each(func(columns []sqlite.Column) (int, error) {
+		rows, err := r.next(columns)
+		if err != nil {
+			return 0, err
+		}
+		for i, n := range columns[0].Ints {
+			if n == otherOrigin {
+				columns[0].Ints[i] = -1
+			}
+		}
+		return rows, nil
+	})
+	var e *Error
+	if errors.As(err, &e) || errors.Is(err, errAnswer) {
+		err = s.client.explain(err)
+	}
+	return err
+}
+
+// ofSeveral returns the condition that a column is one of some ids. Many ids are those of
+// one origin: they are sent as bits, a text that the server reads faster than numbers.
+func (s *source) ofSeveral(q *sqlite.RowsQuery) (string, error) {
+	const few = 2_000
+	if len(q.IDs) <= few {
+		return s.ofIDs(q)
+	}
+	o, first := sqlite.RowID(q.IDs[0])
+	if o < 0 || o >= int64(len(s.origins)) {
+		return "", errOrigin
+	}
+	bits := []byte{}
+	for _, id := range q.IDs {
+		of, own := sqlite.RowID(id)
+		if own -= first; of != o || own < 0 || own >= sqlite.SeriesAtOnce {
+			return "", errors.New("too many rows were asked for")
+		}
+		for int64(len(bits)) <= own/8 {
+			bits = append(bits, 0)
+		}
+		bits[own/8] |= 1 << (own % 8)
+	}
+	return fmt.Sprintf("origin = %s AND %[2]s >= %[3]d AND %[2]s < %[4]d AND bitAnd(bitShiftRight(reinterpretAsUInt8("+
+		"substring(unhex('%[5]x'), intDiv(%[2]s - %[3]d, 8) + 1, 1)), (%[2]s - %[3]d) %% 8), 1) = 1",
+		quote(s.origins[o].name), quoteName(q.By), first, first+8*int64(len(bits)), bits), nil
+}
+
+// Hosts implements sqlite.ViewSource.
+func (s *source) Hosts(ctx context.Context, formats []string, each func(format, host string) error) error {
+	wanted := "1"
+	if formats != nil {
+		list := make([]string, len(formats))
+		for i, f := range formats {
+			list[i] = quote(f)
+		}
+		wanted = fmt.Sprintf("format IN (%s)", strings.Join(list, ","))
+	}
+	query := fmt.Sprintf("SELECT format, host FROM %s WHERE %s AND deleted = 0 AND %s GROUP BY format, host ORDER BY format, host FORMAT RowBinary",
+		s.client.table(fleet.Series), wanted, s.valid())
+	return s.client.eachRow(ctx, query, []fleet.Type{fleet.Text, fleet.Text}, func(r fleet.Row) error {
+		return each(r[0].Text, r[1].Text)
+	})
+}
+
+// Relays implements sqlite.ViewSource.
+func (s *source) Relays(ctx context.Context, each func(relay, provider string) error) error {
+	query := fmt.Sprintf("SELECT relay, min(provider) FROM %s WHERE deleted = 0 AND %s GROUP BY relay FORMAT RowBinary",
+		s.client.table(fleet.Series), s.valid())
+	return s.client.eachRow(ctx, query, []fleet.Type{fleet.Text, fleet.Text}, func(r fleet.Row) error {
+		return each(r[0].Text, r[1].Text)
+	})
+}
+
+// SumLines implements sqlite.ViewSource.
+func (s *source) SumLines(ctx context.Context, since, until int64) (sum store.Lines, first, last int64,
+	err error) {
+	// Grouped by numbers, and column by column: that takes the server a tenth of the time.
+	query := fmt.Sprintf(`SELECT sum(a), sum(b), sum(c), sum(d), min(m), max(m) FROM (SELECT %s AS o, minute AS m, max(minute > 0) AS timed,
+		argMax(read, version) AS a, argMax(understood, version) AS b, argMax(irrelevant, version) AS c, argMax(unparsed, version) AS d
+		FROM %s WHERE deleted = 0 AND %s AND %s GROUP BY o, m) GROUP BY timed FORMAT RowBinary`,
+		s.shortNumber(), s.client.table(fleet.Lines), s.valid(),
+		within(fleet.Lines, &sqlite.RowsQuery{Since: since, Until: until}))
+	err = s.client.eachRow(ctx, query, ints(6), func(r fleet.Row) error {
+		sum.Read += r[0].Int
+		sum.Understood += r[1].Int
+		sum.Irrelevant += r[2].Int
+		sum.Unparsed += r[3].Int
+		if r[4].Int > 0 {
+			first, last = r[4].Int, r[5].Int
+		}
+		return nil
+	})
+	return sum, first, last, err
+}
+
 // sql returns q in SQL: the first column of the answer is the number of the origin.
 func (s *source) sql(t *fleet.Table, columns []string, q *sqlite.RowsQuery) (string, error) {
 	names := make([]string, len(columns))
@@ -142,8 +291,8 @@ func (s *source) sql(t *fleet.Table, columns []string, q *sqlite.RowsQuery) (str
 				wanted = append(wanted, quoteName(k))
 			}
 		}
-		from = fmt.Sprintf("(SELECT origin, version, deleted, %s FROM %s WHERE %s ORDER BY version DESC LIMIT 1 BY origin, %s) WHERE deleted = 0",
-			strings.Join(wanted, ", "), s.client.table(t), strings.Join(conditions, " AND "),
+		from = fmt.Sprintf("(SELECT origin, version, deleted, %s FROM %s%s WHERE %s ORDER BY version DESC LIMIT 1 BY origin, %s) WHERE deleted = 0",
+			strings.Join(wanted, ", "), s.client.table(t), anyOf(q), strings.Join(conditions, " AND "),
 			strings.Join(t.Key, ", "))
 	}
 	query := fmt.Sprintf("SELECT %s, %s FROM %s", s.number(), strings.Join(names, ", "), from)
@@ -152,6 +301,8 @@ func (s *source) sql(t *fleet.Table, columns []string, q *sqlite.RowsQuery) (str
 	}
 	return query + " FORMAT RowBinary", nil
 }
+
+var errOrigin = errors.New("a row of no origin was asked for")
 
 // list returns the names of the origins.
 func (s *source) list() string {
@@ -170,6 +321,19 @@ func (s *source) number() string {
 		numbers[i] = fmt.Sprintf("toInt64(%d)", i)
 	}
 	return fmt.Sprintf("transform(origin, [%s], [%s], toInt64(-1))", s.list(), strings.Join(numbers, ","))
+}
+
+// otherOrigin is the number of an origin that does not count, in shortNumber.
+const otherOrigin = 1<<16 - 1
+
+// shortNumber is number in two bytes.
+func (s *source) shortNumber() string {
+	numbers := make([]string, len(s.origins))
+	for i := range s.origins {
+		numbers[i] = fmt.Sprintf("toUInt16(%d)", i)
+	}
+	return fmt.Sprintf("transform(origin, [%s], [%s], toUInt16(%d))", s.list(),
+		strings.Join(numbers, ","), otherOrigin)
 }
 
 // valid returns the condition that a row belongs to one of the origins, and to the valid
@@ -210,7 +374,7 @@ func (s *source) ofIDs(q *sqlite.RowsQuery) (string, error) {
 	for _, id := range q.IDs {
 		o, own := sqlite.RowID(id)
 		if o < 0 || o >= int64(len(s.origins)) {
-			return "", errors.New("a row of no origin was asked for")
+			return "", errOrigin
 		}
 		byOrigin[o] = append(byOrigin[o], fmt.Sprint(own))
 	}
@@ -222,6 +386,24 @@ func (s *source) ofIDs(q *sqlite.RowsQuery) (string, error) {
 		}
 	}
 	return "(" + strings.Join(list, " OR ") + ")", nil
+}
+
+// anyOf returns the clause that finds the rows with any of some ids, whatever their origin:
+// few other rows have the same, so that the server reads little more than that column.
+func anyOf(q *sqlite.RowsQuery) string {
+	if len(q.IDs) == 0 {
+		return ""
+	}
+	list := make([]int64, len(q.IDs))
+	for i, id := range q.IDs {
+		_, list[i] = sqlite.RowID(id)
+	}
+	slices.Sort(list)
+	texts := make([]string, 0, len(list))
+	for _, id := range slices.Compact(list) {
+		texts = append(texts, fmt.Sprint(id))
+	}
+	return fmt.Sprintf(" PREWHERE %s IN (%s)", quoteName(q.By), strings.Join(texts, ","))
 }
 
 // ofTexts returns the condition that a column is one of some texts.

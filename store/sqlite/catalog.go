@@ -66,6 +66,9 @@ type cause struct {
 // catalog reads the dictionaries, or returns those of the last answer when the database
 // still has the same.
 func (t *tx) catalog() (*catalog, error) {
+	if err := t.settleSeries(); err != nil {
+		return nil, err
+	}
 	var key catalogKey
 	if _, err := t.one(`SELECT (SELECT max(id) FROM names), (SELECT IFNULL(max(id), 0) FROM series), (SELECT IFNULL(max(id), 0) FROM cause_rows),
 		(SELECT count(*) FROM relays), IFNULL((SELECT value FROM meta WHERE name = 'rules'), '')`, nil,
@@ -151,9 +154,9 @@ func (t *tx) readSeries(c *catalog) error {
 	c.mtaOf = make([]int32, len(c.names))
 	defer func() { c.mtas = mtas.list }()
 	if t.view != nil {
-		c.series = t.view.series.list
+		c.series = t.view.series.known()
 		for i := range c.series {
-			c.places[i+1] = int32(i) + 1
+			c.places[c.series[i].id] = int32(i) + 1
 			if format := c.series[i].format; c.mtaOf[format] == 0 {
 				c.mtaOf[format] = mtas.number(store.MTA(c.names[format])) + 1
 			}

@@ -56,6 +56,7 @@ type tx struct {
 	rows   int64          // number of rows read; see TestRowsReadPerReport
 	only   map[int64]bool // wanted recipients, nil: all; see ofAccounts
 	view   *View          // source of rows, nil: the tables
+	known  int            // number of series of the view in the catalog, -1 before it is made
 	shared *shared        // by the answers of a snapshot; nil outside a snapshot
 }
 

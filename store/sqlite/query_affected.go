@@ -7,6 +7,7 @@ import (
 
 	"mailfail/registry"
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // Affected calls each with the recipients that failed in a window, and those
@@ -14,11 +15,14 @@ import (
 func (q *reader) Affected(ctx context.Context, w store.Window, f store.Filter,
 	each func(*store.Affected) error) error {
 	return q.read(ctx, func(t *tx) error {
+		w := w.Minutes()
+		if err := t.need(w, fleet.Recipients); err != nil { // before the catalog: it has their series
+			return err
+		}
 		cat, err := t.catalog()
 		if err != nil {
 			return err
 		}
-		w = w.Minutes()
 		c := &counter{tx: t, cat: cat, window: w, asked: f, numbers: &store.Numbers{}}
 		if err := c.choose(); err != nil {
 			return err
@@ -30,6 +34,9 @@ func (q *reader) Affected(ctx context.Context, w store.Window, f store.Filter,
 // affected calls each with the recipients that live in the window, by destination.
 func (c *counter) affected(each func(*store.Affected) error) error {
 	rows, err := c.sharedRecipients()
+	if err == nil {
+		err = c.settled()
+	}
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func (c *counter) connections() error {
 	if err != nil {
 		return err
 	}
-	if err := c.need(fleet.Connections, c.window); err != nil {
+	if err := c.need(c.window, fleet.Connections); err != nil {
 		return err
 	}
 	h := &hopCounter{counter: c, twice: twice, hops: map[string]*hopTally{}}

@@ -13,7 +13,7 @@ import (
 // wanted selects the columns. The minutes of a block count from the minute first.
 func (t *tx) eachCounts(w store.Window, hours bool, wanted columns,
 	each func(b *block, first, since, until int64) error) error {
-	if err := t.need(fleet.Counts, w); err != nil {
+	if err := t.need(w, fleet.Counts); err != nil {
 		return err
 	}
 	since, until, err := t.minutes(w)

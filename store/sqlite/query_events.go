@@ -23,10 +23,15 @@ func (q *reader) Events(ctx context.Context, w store.Window, f store.Filter, out
 	r := &eventReader{outcomes: outcomes}
 	err = q.read(ctx, func(t *tx) error {
 		r.tx = t
+		w := w
+		// Before the catalog, which has the names and the series of these rows.
 		if r.wants(registry.OutcomeRejected) {
-			if err := t.need(fleet.Rejections, w); err != nil { // before the catalog: it adds names
+			if err := t.need(w, fleet.Rejections); err != nil {
 				return err
 			}
+		}
+		if err := t.need(w, fleet.Attempts); err != nil {
+			return err
 		}
 		if r.cat, err = t.catalog(); err != nil {
 			return err

@@ -25,7 +25,7 @@ func (q *reader) Feedback(ctx context.Context, w store.Window,
 }
 
 func (t *tx) feedback(w store.Window, f *store.Filter) ([]store.FeedbackRow, error) {
-	if err := t.need(fleet.Feedback, w); err != nil {
+	if err := t.need(w, fleet.Feedback); err != nil {
 		return nil, err
 	}
 	where, args := within(w, "time", 1)
@@ -111,7 +111,7 @@ func compareFeedback(a, b store.FeedbackRow) int {
 
 // repeatedBounces returns the attempts that both a bounce of the window and a log report.
 func (t *tx) repeatedBounces(w store.Window) (map[int64]bool, error) {
-	if err := t.need(fleet.Feedback, w); err != nil {
+	if err := t.need(w, fleet.Feedback); err != nil {
 		return nil, err
 	}
 	where, args := within(w, "time", 1)
@@ -131,7 +131,7 @@ type toldBounce struct {
 
 // bouncesOf returns the reports of logs about the recipients that meet a condition.
 func (t *tx) bouncesOf(cond string, args []any) (map[int64]toldBounce, error) {
-	if err := t.need(fleet.Feedback, store.Window{}); err != nil {
+	if err := t.need(store.Window{}, fleet.Feedback); err != nil {
 		return nil, err
 	}
 	found := map[int64]toldBounce{}

@@ -34,6 +34,9 @@ func (q *reader) Flow(ctx context.Context, windows []store.Window, f store.Filte
 	}
 	return q.read(ctx, func(t *tx) (err error) {
 		fl.tx = t
+		if err := fl.needAll(); err != nil {
+			return err
+		}
 		if fl.cat, err = t.catalog(); err != nil {
 			return err
 		}
@@ -48,6 +51,9 @@ func (q *reader) Flow(ctx context.Context, windows []store.Window, f store.Filte
 		if err := t.ofAccounts(f.Accounts); err != nil { // counts are not by account
 			return err
 		}
+		if err := t.settled(); err != nil {
+			return err
+		}
 		for _, report := range []func() error{fl.readCauses, fl.counts, fl.recipients} {
 			if err := report(); err != nil {
 				return err
@@ -55,6 +61,16 @@ func (q *reader) Flow(ctx context.Context, windows []store.Window, f store.Filte
 		}
 		return nil
 	})
+}
+
+// needAll loads all rows: the catalog has their series.
+func (f *flow) needAll() error {
+	for _, w := range f.windows {
+		if err := f.need(w, fleet.Counts); err != nil {
+			return err
+		}
+	}
+	return f.need(f.all, fleet.Attempts, fleet.Recipients)
 }
 
 // flow passes rows to a sink as they are read.
@@ -240,7 +256,7 @@ func (f *flow) counts() (err error) {
 		}
 	}
 	for _, w := range windows {
-		if err := f.need(fleet.Counts, w); err != nil {
+		if err := f.need(w, fleet.Counts); err != nil {
 			return err
 		}
 		since, until, err := f.minutes(w)
@@ -537,6 +553,7 @@ func (q *reader) Replies(ctx context.Context, ids []int64) (replies []store.Repl
 		if r.cat, err = t.catalog(); err != nil {
 			return err
 		}
+		replies = nil
 		for batch := range slices.Chunk(ids, batchSize) {
 			events := map[int64]*store.Event{}
 			for _, id := range batch {

@@ -83,10 +83,9 @@ func newGrouping(cat *catalog, dims []store.Dimension, ofCause bool) *grouping {
 	for i, d := range dims {
 		if d.OfCause() {
 			g.ofLabel = append(g.ofLabel, i)
-		} else {
-			g.ofSeries = append(g.ofSeries, i)
 		}
 	}
+	g.ofSeries = placesOfSeries(dims)
 	for _, i := range g.ofSeries {
 		for p := range g.parts {
 			g.parts[p] = g.combos.add(g.parts[p], cat.value(&cat.series[p], dims[i]))
@@ -101,6 +100,16 @@ func (g *grouping) partOf(s *series) (part int32) {
 		part = g.combos.add(part, g.cat.value(s, g.dims[i]))
 	}
 	return part
+}
+
+// placesOfSeries returns the places of the dimensions that follow from a series.
+func placesOfSeries(dims []store.Dimension) (list []int) {
+	for i, d := range dims {
+		if !d.OfCause() {
+			list = append(list, i)
+		}
+	}
+	return list
 }
 
 // partOfRejection returns the part of a rejection, whose sender and direction do

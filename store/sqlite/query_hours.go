@@ -25,7 +25,7 @@ func wholeHours(w store.Window) (string, []any) {
 func (q *reader) Troubles(ctx context.Context, w store.Window,
 	f store.Filter) (list []store.TroubleRow, err error) {
 	err = q.read(ctx, func(t *tx) error {
-		if err := t.need(fleet.Troubles, w); err != nil {
+		if err := t.need(w, fleet.Troubles); err != nil {
 			return err
 		}
 		where, args := wholeHours(w)
@@ -56,7 +56,7 @@ func (q *reader) Troubles(ctx context.Context, w store.Window,
 func (q *reader) Submissions(ctx context.Context, w store.Window,
 	f store.Filter) (list []store.SubmissionRow, err error) {
 	err = q.read(ctx, func(t *tx) error {
-		if err := t.need(fleet.Submissions, w); err != nil {
+		if err := t.need(w, fleet.Submissions); err != nil {
 			return err
 		}
 		where, args := wholeHours(w)
@@ -86,7 +86,7 @@ func (q *reader) Submissions(ctx context.Context, w store.Window,
 func (q *reader) Volumes(ctx context.Context, w store.Window,
 	f store.Filter) (list []store.HourVolume, err error) {
 	err = q.read(ctx, func(t *tx) error {
-		if err := t.need(fleet.Volumes, w); err != nil {
+		if err := t.need(w, fleet.Volumes); err != nil {
 			return err
 		}
 		where, args := wholeHours(w)

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -25,10 +24,11 @@ func (q *reader) Numbers(ctx context.Context, w store.Window, f store.Filter,
 }
 
 func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*store.Numbers, error) {
-	if err := t.need(fleet.Rejections, w); err != nil { // before the catalog: it adds names
+	// Before the catalog, which has the names and the series of these rows.
+	if err := t.need(w, fleet.Attempts, fleet.Recipients, fleet.Rejections); err != nil {
 		return nil, err
 	}
-	if err := t.needTotals(w, &f); err != nil { // likewise
+	if err := t.needCounts(t.countsAsked(w, &f, by)); err != nil {
 		return nil, err
 	}
 	cat, err := t.catalog()
@@ -42,6 +42,8 @@ func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*sto
 		asked:   f,
 		numbers: &store.Numbers{Window: w},
 		failing: newFailures(cat),
+
+		dimension: AllDimensions,
 	}
 	if err := c.choose(); err != nil {
 		return nil, err
@@ -80,6 +82,7 @@ type counter struct {
 
 	choice
 	groupings []*grouping
+	dimension int64 // of the totals that a view reads
 
 	totals, domains, by                   *grouping // by may be nil
 	senders, providers, hosts, directions *grouping // nil if by is set
@@ -246,19 +249,25 @@ func (c *counter) exact() (err error) {
 
 // lines counts the lines that were read. No filter applies to them.
 func (c *counter) lines() error {
-	if err := c.need(fleet.Lines, c.window); err != nil {
-		return err
-	}
-	l := &c.numbers.Lines
-	where, args := within(c.window, "minute", store.MinuteMicros)
-	var first, last sql.NullInt64
-	_, err := c.one("SELECT IFNULL(sum(read),0), IFNULL(sum(understood),0), IFNULL(sum(irrelevant),0), IFNULL(sum(unparsed),0), min(CASE WHEN minute > 0 THEN minute END), max(CASE WHEN minute > 0 THEN minute END) FROM lines WHERE "+where,
-		args, &l.Read, &l.Understood, &l.Irrelevant, &l.Unparsed, &first, &last)
-	if first.Valid {
-		c.numbers.FirstLine = time.UnixMicro(first.Int64 * store.MinuteMicros)
-		c.numbers.LastLine = time.UnixMicro(last.Int64 * store.MinuteMicros)
+	sum, first, last, err := c.sumLines(c.window)
+	c.numbers.Lines = sum
+	if first > 0 {
+		c.numbers.FirstLine = time.UnixMicro(first * store.MinuteMicros)
+		c.numbers.LastLine = time.UnixMicro(last * store.MinuteMicros)
 	}
 	return err
+}
+
+// sumLines adds up the lines of a window, and returns the first and the last minute above 0
+// that has any, 0 if there is none.
+func (t *tx) sumLines(w store.Window) (sum store.Lines, first, last int64, err error) {
+	if t.view != nil {
+		return t.view.sumLines(t.ctx, w)
+	}
+	where, args := within(w, "minute", store.MinuteMicros)
+	_, err = t.one("SELECT IFNULL(sum(read),0), IFNULL(sum(understood),0), IFNULL(sum(irrelevant),0), IFNULL(sum(unparsed),0), IFNULL(min(CASE WHEN minute > 0 THEN minute END), 0), IFNULL(max(CASE WHEN minute > 0 THEN minute END), 0) FROM lines WHERE "+where,
+		args, &sum.Read, &sum.Understood, &sum.Irrelevant, &sum.Unparsed, &first, &last)
+	return sum, first, last, err
 }
 
 // counts adds the counts by minute and series.

@@ -38,7 +38,7 @@ const (
 // and in no order. All wanted columns of the block have as many rows as the block. each may
 // change them.
 func (t *tx) eachAttempts(w store.Window, wanted columns, each func(b *block) error) error {
-	if err := t.need(fleet.Attempts, w); err != nil {
+	if err := t.need(w, fleet.Attempts); err != nil {
 		return err
 	}
 	since, until := w.Micros()
@@ -180,7 +180,7 @@ const (
 // eachRecipients calls each with the recipients that live in a window, like
 // eachAttempts.
 func (t *tx) eachRecipients(w store.Window, wanted columns, each func(b *block) error) error {
-	if err := t.need(fleet.Recipients, w); err != nil {
+	if err := t.need(w, fleet.Recipients); err != nil {
 		return err
 	}
 	since, until := w.Micros()
@@ -344,10 +344,15 @@ func (c *counter) recipients() error {
 // recipientList holds the recipients of a window.
 type recipientList struct {
 	rows  []recipientRow
-	first int64   // the smallest id
-	dense []int32 // index in rows plus 1, by id less first; nil: rows are sorted by id
+	dense []denseIDs // by origin, see viewID; nil: rows are sorted by id
 
 	others map[int64]int32 // indexes for recipients of attempts that are not in the window
+}
+
+// denseIDs finds rows by their ids.
+type denseIDs struct {
+	first, last int64
+	at          []int32 // index in rows plus 1, by id less first
 }
 
 // recipientRow is a recipient of a window. end is the time of its state at the window's end
@@ -398,21 +403,34 @@ func grown[T any](list []T, n int) []T {
 // index prepares l to find recipients. Ids are assigned in sequence, so that the recipients
 // of a window lie close together.
 func (l *recipientList) index(rows []recipientRow) {
-	if l.rows = rows; len(rows) == 0 {
-		return
+	l.rows = rows
+	var dense []denseIDs
+	for i := range rows {
+		id := rows[i].id
+		d := at(&dense, id>>originBits)
+		if d.last == 0 {
+			d.first = id
+		}
+		d.first, d.last = min(d.first, id), max(d.last, id)
 	}
-	byID := func(a, b recipientRow) int { return cmp.Compare(a.id, b.id) }
-	l.first = slices.MinFunc(l.rows, byID).id
-	span := slices.MaxFunc(l.rows, byID).id - l.first + 1
-	if span > 16*int64(len(l.rows))+1<<16 {
+	span := int64(0)
+	for _, d := range dense {
+		span += d.last - d.first + 1
+	}
+	if span > 16*int64(len(rows))+1<<16 {
 		l.rows = slices.Clone(rows) // another answer may use them too
-		slices.SortFunc(l.rows, byID)
+		slices.SortFunc(l.rows, func(a, b recipientRow) int { return cmp.Compare(a.id, b.id) })
 		return
 	}
-	l.dense = make([]int32, span)
-	for i := range l.rows {
-		l.dense[l.rows[i].id-l.first] = int32(i) + 1
+	for i := range dense {
+		dense[i].at = make([]int32, dense[i].last-dense[i].first+1)
 	}
+	for i := range rows {
+		id := rows[i].id
+		d := &dense[id>>originBits]
+		d.at[id-d.first] = int32(i) + 1
+	}
+	l.dense = dense
 }
 
 // find appends the indexes of recipients in rows. A recipient that is not in rows gets a
@@ -420,11 +438,16 @@ func (l *recipientList) index(rows []recipientRow) {
 func (l *recipientList) find(found []int32, ids []int64) []int32 {
 	found = slices.Grow(found, len(ids))
 	for _, id := range ids {
-		if n := id - l.first; uint64(n) < uint64(len(l.dense)) && l.dense[n] != 0 {
-			found = append(found, l.dense[n]-1)
-		} else {
-			found = append(found, l.findOther(id))
+		i := int32(0)
+		if o := id >> originBits; uint64(o) < uint64(len(l.dense)) {
+			if d := &l.dense[o]; uint64(id-d.first) < uint64(len(d.at)) {
+				i = d.at[id-d.first]
+			}
 		}
+		if i--; i < 0 {
+			i = l.findOther(id)
+		}
+		found = append(found, i)
 	}
 	return found
 }

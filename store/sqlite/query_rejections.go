@@ -19,7 +19,7 @@ func (t *tx) eachRejection(w store.Window, each func(r *refusedMail) error) erro
 	if t.only != nil {
 		return nil
 	}
-	if err := t.need(fleet.Rejections, w); err != nil {
+	if err := t.need(w, fleet.Rejections); err != nil {
 		return err
 	}
 	since, until := w.Micros()

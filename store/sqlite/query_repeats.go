@@ -36,7 +36,7 @@ func (t *tx) hasLogBesideBounces(f *store.Filter) (bool, error) {
 		return false, err
 	}
 	if t.view != nil {
-		return t.view.hasLogBesideBounces(f), nil
+		return t.view.hasLogBesideBounces(t.ctx, f)
 	}
 	found := false
 	err = t.each(`SELECT DISTINCT f.text, h.text FROM series AS s JOIN names AS f ON f.id = s.format JOIN names AS h ON h.id = s.host
@@ -80,7 +80,7 @@ func (t *tx) hasNumbers(w store.Window, f *store.Filter, format string) (found b
 		return false, err
 	}
 	if format == store.ConnectivityFormat {
-		if err := t.need(fleet.Connections, w); err != nil {
+		if err := t.need(w, fleet.Connections); err != nil {
 			return false, err
 		}
 		where, args := within(w, "minute", store.MinuteMicros)
@@ -134,7 +134,7 @@ func (t *tx) seriesOf(f *store.Filter, format string) (ids []int64, err error) {
 		return nil, err
 	}
 	if t.view != nil {
-		return t.view.seriesOf(format, hosts), nil
+		return t.view.seriesOf(t.ctx, format, hosts)
 	}
 	var all sql.NullString
 	_, err = t.one("SELECT json_group_array(id) FROM series WHERE format = (SELECT id FROM names WHERE text = ?) AND host IN (SELECT value FROM json_each(?))",
@@ -152,7 +152,7 @@ func (t *tx) hosts(f *store.Filter, format string) (ids []int64, err error) {
 		return nil, nil
 	}
 	if t.view != nil {
-		return t.view.hostsOf(f, format), nil
+		return t.view.hostsOf(t.ctx, f, format)
 	}
 	err = t.each(`SELECT DISTINCT h.id, h.text FROM names AS n CROSS JOIN series AS s ON s.format = n.id CROSS JOIN names AS h ON h.id = s.host
 		WHERE n.text = ?`, []any{format}, func(r *sql.Rows) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"mailfail/store"
+	"mailfail/store/fleet"
 )
 
 // Sums counts the events of a window as a whole.
@@ -36,7 +37,12 @@ type summer struct {
 }
 
 func (t *tx) sums(w store.Window, f store.Filter) (*store.Sums, error) {
-	if err := t.needTotals(w, &f); err != nil {
+	if err := t.need(w, fleet.Attempts, fleet.Recipients, fleet.Rejections); err != nil {
+		return nil, err
+	}
+	counts := t.countsAsked(w, &f, nil)
+	counts.dimension = 0
+	if err := t.needCounts(counts); err != nil {
 		return nil, err
 	}
 	cat, err := t.catalog()

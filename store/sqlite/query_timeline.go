@@ -22,14 +22,15 @@ func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, b
 		window: w.Minutes(),
 		by:     by,
 		step:   int64(step / time.Minute),
-		cells:  map[uint64]int32{},
 	}
 	err := q.read(ctx, func(tx *tx) (err error) {
 		t.tx = tx
-		if err := tx.need(fleet.Rejections, t.window); err != nil { // before the catalog: it adds names
+		t.reset()
+		// Before the catalog, which has the names and the series of these rows.
+		if err := tx.need(t.window, fleet.Attempts, fleet.Recipients, fleet.Rejections); err != nil {
 			return err
 		}
-		if err := tx.needTotals(t.window, &f); err != nil { // likewise
+		if err := tx.needCounts(t.countsAsked(&f)); err != nil {
 			return err
 		}
 		if t.cat, err = tx.catalog(); err != nil {
@@ -44,6 +45,12 @@ func (q *reader) Timeline(ctx context.Context, w store.Window, f store.Filter, b
 		return nil, err
 	}
 	return t.finish(), nil
+}
+
+// reset removes all points.
+func (t *timeline) reset() {
+	t.rows, t.inRows, t.cells, t.keys, t.points = nil, 0, map[uint64]int32{}, nil, pointPages{}
+	t.last.next = t.last.first
 }
 
 // timeline adds up events by group and step.

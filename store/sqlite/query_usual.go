@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"mailfail/registry"
 	"mailfail/store"
 	"mailfail/store/fleet"
@@ -17,7 +16,10 @@ func (q *reader) Recent(ctx context.Context, w store.Window, f store.Filter,
 	each func(e *store.Event, n int64)) error {
 	return q.read(ctx, func(t *tx) error {
 		r := &recent{tx: t, found: map[recentKey]int64{}}
-		var err error
+		err := t.need(w, fleet.Counts, fleet.Attempts, fleet.Rejections)
+		if err != nil {
+			return err
+		}
 		if r.cat, err = t.catalog(); err != nil {
 			return err
 		}
@@ -26,6 +28,9 @@ func (q *reader) Recent(ctx context.Context, w store.Window, f store.Filter,
 		}
 		r.wanted = r.filter.wanted(r.cat)
 		if err := r.count(w); err != nil {
+			return err
+		}
+		if err := t.settled(); err != nil {
 			return err
 		}
 		for k, n := range r.found {
@@ -116,6 +121,7 @@ func (q *reader) Usual(ctx context.Context, now time.Time, days int, f store.Fil
 	var delivered, deferred, failed, rejected []float64
 	err := q.read(ctx, func(t *tx) error {
 		u := &usual{tx: t, asked: f}
+		delivered, deferred, failed, rejected = nil, nil, nil, nil
 		for day := 1; day <= days; day++ {
 			middle := now.AddDate(0, 0, -day)
 			n, logged, err := u.count(store.Window{
@@ -162,12 +168,8 @@ type usual struct {
 // count counts the attempts and rejections of a window; logged is false if the window has
 // no lines.
 func (u *usual) count(w store.Window) (n store.Tally, logged bool, err error) {
-	if err := u.need(fleet.Lines, w); err != nil {
-		return n, false, err
-	}
-	minutes, args := within(w, "minute", store.MinuteMicros)
-	var lines sql.NullInt64
-	if _, err := u.one("SELECT SUM(read) FROM lines WHERE "+minutes, args, &lines); err != nil || lines.Int64 == 0 {
+	lines, _, _, err := u.sumLines(w)
+	if err != nil || lines.Read == 0 {
 		return n, false, err
 	}
 	r := &recent{tx: u.tx, found: map[recentKey]int64{}}

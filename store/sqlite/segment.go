@@ -487,7 +487,7 @@ func (t *tx) eachRow(s *segmented, w store.Window, wanted columns,
 // most returns a number of rows that eachRow will hardly exceed, 0 for a view.
 func (t *tx) most(s *segmented, w store.Window) (int, error) {
 	if t.view != nil {
-		return 0, nil
+		return t.view.most(s), nil
 	}
 	var n int64
 	since, until := w.Micros()

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -22,31 +23,48 @@ import (
 // are therefore those of a database that has the same rows. One goroutine uses a View.
 type View struct {
 	*reader
-	busy   sync.Mutex // held for an answer
-	w      *Writer
-	from   ViewSource
-	series viewedSeries
-	causes map[int64]int64 // id here, by viewID
-	ids    map[store.Cause]int64
-	had    map[*fleet.Table][]span         // the spans that were read, in the units of the table
-	rows   map[*fleet.Table]map[int64]bool // ids of rows that were read one by one
-	found  map[string]bool                 // ids and addresses that were looked up
-	blocks map[int64][]*block              // rows, by kind of segment
-	totals viewedTotals
-	sums   []viewedSums
-	spans  *[2]int64 // minutes of counts, nil unknown
+	busy     sync.Mutex // held for an answer
+	shared   *shared
+	w        *Writer
+	from     ViewSource
+	series   viewedSeries
+	causes   map[int64]int64 // id here, by viewID
+	causesOf [][]int64       // the same by origin and id there, for ids below mostDense
+	ids      map[store.Cause]int64
+	had      map[*fleet.Table][]span         // the spans that were read, in the units of the table
+	rows     map[*fleet.Table]map[int64]bool // ids of rows that were read one by one
+	found    map[string]bool                 // ids and addresses that were looked up
+	blocks   map[int64][]*block              // rows, by kind of segment
+	totals   viewedTotals
+	sums     []viewedSums
+	lines    []viewedLines
+	spans    *[2]int64 // minutes of counts, nil unknown
 }
 
 // ViewSource is an engine whose rows a View reads.
 type ViewSource interface {
+	// Columns calls each with a function that reads, on each call, some thousand rows of a
+	// table that q selects, until it returns io.EOF: columnOrigin and so on, and the columns
+	// that were asked for. NULL is 0. If any version of a row is among them, so is the newest,
+	// of times as q selects them or deleted.
+	Columns(ctx context.Context, t *fleet.Table, columns []string, q RowsQuery,
+		each func(read func(columns []Column) (rows int, err error)) error) error
+	// Hosts calls each with all pairs of a format and a host with logs of it, of some formats
+	// or, if formats is nil, of all.
+	Hosts(ctx context.Context, formats []string, each func(format, host string) error) error
+	// Relays calls each with all relays and their providers.
+	Relays(ctx context.Context, each func(relay, provider string) error) error
+	// SumLines adds up the lines read in some minutes, and returns the first and the last of
+	// these minutes above 0, 0 if there is none.
+	SumLines(ctx context.Context, since, until int64) (sum store.Lines, first, last int64, err error)
 	// Rows calls each with some columns of the rows of a table that q selects. origin is a
 	// number from 0.
 	Rows(ctx context.Context, t *fleet.Table, columns []string, q RowsQuery,
 		each func(origin int64, row fleet.Row) error) error
 	// CountedMinutes returns a span of minutes that contains all counts.
 	CountedMinutes(ctx context.Context) (since, until int64, err error)
-	// Totals calls each with the totals of the days from first to last.
-	Totals(ctx context.Context, first, last int64, each func(*TotalsRow) error) error
+	// Totals calls each with the totals that q selects, of all origins together.
+	Totals(ctx context.Context, q *TotalsQuery, each func(*TotalsRow) error) error
 	// TotalledDays returns the days from first to last that have totals, by origin.
 	TotalledDays(ctx context.Context, first, last int64) (DaysByOrigin, error)
 	// SumCounts calls each with the sums of counts that q selects.
@@ -99,6 +117,7 @@ func OpenView(ctx context.Context, from ViewSource) (*View, error) {
 	}
 	v := &View{
 		from:   from,
+		shared: &shared{},
 		causes: map[int64]int64{},
 		ids:    map[store.Cause]int64{},
 		had:    map[*fleet.Table][]span{},
@@ -110,11 +129,7 @@ func OpenView(ctx context.Context, from ViewSource) (*View, error) {
 		db.Close()
 		return nil, err
 	}
-	v.reader = &reader{func(ctx context.Context, f func(*tx) error) error {
-		v.busy.Lock() // an answer may load rows that it needs: one at a time
-		defer v.busy.Unlock()
-		return f(&tx{ctx: ctx, conn: v.w.conn, cache: &db.cache, view: v})
-	}}
+	v.reader = &reader{func(ctx context.Context, f func(*tx) error) error { return v.askAgain(ctx, f) }}
 	_, err = v.w.conn.ExecContext(ctx, "BEGIN")
 	for _, step := range []func(context.Context) error{
 		func(context.Context) error { return v.w.restart() },
@@ -124,9 +139,12 @@ func OpenView(ctx context.Context, from ViewSource) (*View, error) {
 			}
 			return nil
 		},
+		func(context.Context) error {
+			_, err := v.w.Name([]byte("-")) // loads the stored names
+			return err
+		},
 		v.readCauses,
-		v.readSeries,
-		func(context.Context) error { return v.w.sink.wait() },
+		func(context.Context) error { return v.settle(ctx) },
 	} {
 		if err == nil {
 			err = step(ctx)
@@ -192,9 +210,50 @@ func (v *View) readCauses(ctx context.Context) error {
 			v.ids[k] = id
 			v.w.sink.exec("INSERT INTO cause_rows VALUES (?,?,?)", id, provider, v.w.kind(&k))
 		}
-		v.causes[viewID(origin, r[0].Int)] = id
+		if own := r[0].Int; uint64(own) < mostDense {
+			*at(at(&v.causesOf, origin), own) = id
+		} else {
+			v.causes[viewID(origin, own)] = id
+		}
 		return nil
 	})
+}
+
+// cause returns the id here of a cause by its id at an origin; 0 if there is none.
+func (v *View) cause(origin, id int64) int64 {
+	if uint64(id) >= mostDense {
+		return v.causes[viewID(origin, id)]
+	}
+	if uint64(origin) >= uint64(len(v.causesOf)) || id >= int64(len(v.causesOf[origin])) {
+		return 0
+	}
+	return v.causesOf[origin][id]
+}
+
+// askAgain answers a question. It does so anew if rows were found whose series the catalog
+// did not have: these rows need not be read again.
+func (v *View) askAgain(ctx context.Context, question func(*tx) error) error {
+	v.busy.Lock() // an answer may load rows that it needs: one at a time
+	defer v.busy.Unlock()
+	for {
+		t := &tx{ctx: ctx, conn: v.w.conn, cache: &v.w.db.cache, view: v, known: -1, shared: v.shared}
+		err := question(t)
+		if t.known < 0 || t.known == len(v.series.list) || err != nil && !errors.Is(err, errLate) {
+			return err
+		}
+	}
+}
+
+// errLate is the error of a question that must be asked again.
+var errLate = errors.New("the catalog does not have all series")
+
+// settled returns errLate if rows of a view were found whose series the catalog does not
+// have. Questions call it before they call a function of theirs.
+func (t *tx) settled() error {
+	if t.view != nil && t.known != len(t.view.series.list) {
+		return errLate
+	}
+	return nil
 }
 
 // Covered returns the minutes of the first and the last line that was read.
@@ -206,14 +265,55 @@ func (v *View) Covered(ctx context.Context) (first, last time.Time, err error) {
 	return first, last, err
 }
 
-// need loads the rows of a table that lie in a window, if t reads from a view.
-func (t *tx) need(table *fleet.Table, w store.Window) error {
-	if t.view == nil {
+// need loads the rows of some tables that lie in a window, if t reads from a view. It reads
+// tables that become segments at the same time.
+func (t *tx) need(w store.Window, tables ...*fleet.Table) error {
+	v := t.view
+	if v == nil {
 		return nil
 	}
+	var loads []loading
+	for _, table := range tables {
+		s := spanIn(table, w)
+		if segmentsOf[table].columns == "" {
+			for _, gap := range gaps(v.had[table], s) {
+				if err := v.load(t.ctx, table, gap); err != nil {
+					return err
+				}
+				v.had[table] = append(v.had[table], gap)
+			}
+			continue
+		}
+		for _, gap := range v.missing(table, s) {
+			loads = append(loads, loading{table, gap, v.askFor(t.ctx, table, gap)})
+		}
+	}
+	defer func() {
+		for _, l := range loads {
+			l.asked.stop()
+		}
+	}()
+	for _, l := range loads {
+		if err := v.take(l.table, l.asked); err != nil {
+			return err
+		}
+		v.had[l.table] = append(v.had[l.table], l.span)
+	}
+	return v.settle(t.ctx)
+}
+
+// loading is a span of a table that is being read.
+type loading struct {
+	table *fleet.Table
+	span  span
+	asked *asked
+}
+
+// spanIn returns the span of a window in the units of a table.
+func spanIn(table *fleet.Table, w store.Window) span {
 	since, until := w.Micros()
 	switch table {
-	case fleet.Lines, fleet.Connections:
+	case fleet.Connections:
 		since, until = store.Minute(since), ceiling(until, store.MinuteMicros)
 	case fleet.Counts:
 		const hour = 60 * store.MinuteMicros
@@ -228,17 +328,23 @@ func (t *tx) need(table *fleet.Table, w store.Window) error {
 	if w.Until.IsZero() {
 		until = math.MaxInt64
 	}
-	v := t.view
-	if table == fleet.Recipients {
-		return v.needLiving(t.ctx, span{from: since, to: until})
+	return span{from: since, to: until}
+}
+
+// missing returns the spans of a table to read in addition. A recipient may live in several
+// windows: of these, it is one span that contains all windows so far.
+func (v *View) missing(table *fleet.Table, s span) []span {
+	if table != fleet.Recipients {
+		return gaps(v.had[table], s)
 	}
-	for _, gap := range gaps(v.had[table], span{from: since, to: until}) {
-		if err := v.load(t.ctx, table, gap); err != nil {
-			return err
+	for _, h := range v.had[table] {
+		if h.from <= s.from && s.to <= h.to {
+			return nil
 		}
-		v.had[table] = append(v.had[table], gap)
+		s = span{from: min(s.from, h.from), to: max(s.to, h.to)}
 	}
-	return v.w.sink.wait()
+	v.blocks[segmentRecipients], v.had[table] = nil, nil
+	return []span{s}
 }
 
 func ceiling(v, unit int64) int64 { return floorDiv(v+unit-1, unit) }
@@ -262,71 +368,34 @@ func gaps(had []span, s span) (list []span) {
 	return list
 }
 
-// needLiving loads the recipients that live in a window. A recipient may live in several
-// windows: needLiving reads one span that contains all windows so far.
-func (v *View) needLiving(ctx context.Context, s span) error {
-	for _, h := range v.had[fleet.Recipients] {
-		if h.from <= s.from && s.to <= h.to {
-			return nil
-		}
-		s = span{from: min(s.from, h.from), to: max(s.to, h.to)}
-	}
-	v.blocks[segmentRecipients] = nil
-	v.had[fleet.Recipients] = nil
-	if err := v.load(ctx, fleet.Recipients, s); err != nil {
-		return err
-	}
-	v.had[fleet.Recipients] = []span{s}
-	return v.w.sink.wait()
-}
-
 // load reads the rows of a table that lie in a span.
 func (v *View) load(ctx context.Context, t *fleet.Table, s span) error {
 	q := RowsQuery{Within: true, Since: s.from, Until: s.to}
-	switch t {
-	case fleet.Attempts, fleet.Recipients, fleet.Rejections:
-		return v.loadSegments(ctx, t, q)
-	case fleet.Counts:
+	if t == fleet.Counts {
 		return v.loadCounts(ctx, q)
 	}
 	return v.read(ctx, t, q, func(origin int64, r fleet.Row) error { return v.put(t, origin, r) })
 }
 
-// segmentsOf lists the columns from which segments of a table are made.
+// segmentsOf lists the columns from which segments of a table are made, and the number of
+// columns that these have.
 var segmentsOf = map[*fleet.Table]struct {
-	*segmented
+	kind    int64
 	columns string
+	width   int
 }{
-	fleet.Attempts:   {attempts, "id time recipient series cause outcome first exact"},
-	fleet.Recipients: {recipients, "id first_seen last_seen final_at state troubled series cause exact_cause"},
-	fleet.Rejections: {rejections, "id time series cause n sender_domain recipient client_ip"},
+	fleet.Attempts: {segmentAttempts, "id time recipient series cause outcome first exact", attemptColumns},
+	fleet.Recipients: {segmentRecipients,
+		"id first_seen last_seen final_at state troubled series cause exact_cause", recipientColumns},
+	fleet.Rejections: {segmentRejections, "id time series cause n sender_domain recipient client_ip", 8},
 }
 
-func (v *View) loadSegments(ctx context.Context, t *fleet.Table, q RowsQuery) error {
-	s := segmentsOf[t]
-	b := &block{}
-	flush := func() {
-		if b.rows == 0 {
-			return
-		}
-		v.blocks[s.kind] = append(v.blocks[s.kind], b)
-		b = &block{}
+// most returns how many rows were read.
+func (v *View) most(s *segmented) (n int) {
+	for _, b := range v.blocks[s.kind] {
+		n += b.rows
 	}
-	err := v.from.Rows(ctx, t, strings.Fields(s.columns), q, func(origin int64, r fleet.Row) error {
-		row, err := v.segmentRow(t, origin, r)
-		if b.cols == nil {
-			b.cols = make([][]int64, len(row))
-		}
-		for i, n := range row {
-			b.cols[i] = append(b.cols[i], n)
-		}
-		if b.rows++; int64(b.rows) >= segmentMax {
-			flush()
-		}
-		return err
-	})
-	flush()
-	return err
+	return n
 }
 
 // eachBlock calls each with copies of the blocks that were read; each may change them.
@@ -346,39 +415,6 @@ func (v *View) eachBlock(ctx context.Context, kind int64, wanted columns, each f
 		}
 	}
 	return nil
-}
-
-// segmentRow returns a row as segments store it.
-func (v *View) segmentRow(t *fleet.Table, origin int64, r fleet.Row) ([]int64, error) {
-	id := viewID(origin, r[0].Int)
-	series := func(n int64) int64 { return v.series.id(origin, n) }
-	cause := func(n int64) int64 { return v.causes[viewID(origin, n)] }
-	switch t {
-	case fleet.Attempts:
-		flags := r[5].Int + firstBit*r[6].Int
-		if !r[7].Null {
-			flags += exactBit
-		}
-		return []int64{id, r[1].Int, viewID(origin, r[2].Int), series(r[3].Int), cause(r[4].Int), flags}, nil
-	case fleet.Recipients:
-		final, k := r[2].Int, r[7].Int
-		if !r[3].Null {
-			final = r[3].Int
-		}
-		if !r[8].Null {
-			k = r[8].Int
-		}
-		return []int64{id, r[1].Int, r[2].Int - r[1].Int, r[2].Int - final, r[4].Int + 8*r[5].Int,
-			series(r[6].Int), cause(k)}, nil
-	}
-	domain, err := v.w.Name([]byte(r[5].Text))
-	row := []int64{id, r[1].Int, series(r[2].Int), cause(r[3].Int), r[4].Int, domain, 0, 0}
-	for i, text := range []string{r[6].Text, r[7].Text} {
-		if text != "" {
-			row[6+i] = int64(hash64(text))
-		}
-	}
-	return row, err
 }
 
 // loadCounts reads blocks of counts, hour by hour.
@@ -406,7 +442,7 @@ func (v *View) loadCounts(ctx context.Context, q RowsQuery) error {
 		for i := range n {
 			c := countRow{
 				series: v.series.id(origin, r[1].Ints[i]),
-				cause:  v.causes[viewID(origin, r[2].Ints[i])],
+				cause:  v.cause(origin, r[2].Ints[i]),
 				minute: r[3].Ints[i],
 			}
 			for f := range c.n {
@@ -450,7 +486,7 @@ func (v *View) value(origin int64, of string, c *fleet.Value, t fleet.Type) (any
 	case "series":
 		return v.namedSeries(origin, c.Int), nil
 	case "causes":
-		return v.causes[viewID(origin, c.Int)], nil
+		return v.cause(origin, c.Int), nil
 	case "id":
 		return viewID(origin, c.Int), nil
 	}
@@ -491,9 +527,6 @@ var viewRows = map[*fleet.Table]viewRow{
 		"hour format:name host:name kind signature service:name n first last text",
 		`ON CONFLICT DO UPDATE SET n = n + excluded.n, first = min(first, excluded.first), last = max(last, excluded.last),
 		text = min(text, excluded.text), service = min(service, excluded.service)`),
-	fleet.Lines: insertion("lines", "minute read understood irrelevant unparsed",
-		`ON CONFLICT DO UPDATE SET read = read + excluded.read, understood = understood + excluded.understood,
-		irrelevant = irrelevant + excluded.irrelevant, unparsed = unparsed + excluded.unparsed`),
 }
 
 func insertion(table, columns, end string) viewRow {
@@ -517,7 +550,7 @@ func (t *tx) needRows(table *fleet.Table, ids []int64) error {
 	if err := t.view.fetch(t.ctx, table, "id", ids); err != nil {
 		return err
 	}
-	return t.view.w.sink.wait()
+	return t.view.settle(t.ctx)
 }
 
 // fetchSize is the number of ids in one query.
@@ -576,7 +609,7 @@ func (t *tx) needPersons(ids []int64) error {
 	if err := t.view.fetch(t.ctx, fleet.Attempts, "recipient", slices.Clone(ids)); err != nil {
 		return err
 	}
-	return t.view.w.sink.wait()
+	return t.view.settle(t.ctx)
 }
 
 // needAccounts loads the recipients and attempts of messages that some accounts submitted.
@@ -603,7 +636,7 @@ func (t *tx) needAccounts(names []string) error {
 	if err != nil {
 		return err
 	}
-	return t.view.w.sink.wait()
+	return t.view.settle(t.ctx)
 }
 
 // needStories reads the recipients of messages and their attempts.
@@ -673,7 +706,7 @@ func (t *tx) needFound(what string) error {
 	if err != nil {
 		return err
 	}
-	return v.w.sink.wait()
+	return v.settle(t.ctx)
 }
 
 // needIDs loads the messages whose Message-IDs have some hashes, and makes them findable by
@@ -704,7 +737,7 @@ func (t *tx) needIDs(hashes []int64) error {
 	if err != nil {
 		return err
 	}
-	return v.w.sink.wait()
+	return v.settle(t.ctx)
 }
 
 // needPairs loads some failing attempts, and those of tracking logs that may be the same.
@@ -729,7 +762,7 @@ func (t *tx) needPairs(ids []int64) error {
 			return err
 		}
 	}
-	return t.view.w.sink.wait()
+	return t.view.settle(t.ctx)
 }
 
 // needDeliveries loads the blocks that may contain a delivery with one of some hashes.
@@ -758,5 +791,5 @@ func (t *tx) needDeliveries(hashes []uint64) error {
 	if err != nil {
 		return err
 	}
-	return v.w.sink.wait()
+	return v.settle(t.ctx)
 }

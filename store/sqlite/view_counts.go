@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 
 	"mailfail/store"
@@ -12,11 +13,11 @@ import (
 // The engine adds up its counts: a view reads the totals of a day that is over, and
 // otherwise sums by series.
 
-// TotalsRow is a row of the totals of a day.
+// TotalsRow is a sum of the totals of the days of a span.
 type TotalsRow struct {
-	Day, Dimension, Direction int64
-	Format, Value             string
-	N                         [fields]int64
+	Span, Dimension, Direction int64
+	Format, Value              string
+	N                          [fields]int64
 }
 
 // DaysByOrigin lists days by the number of an origin.
@@ -33,18 +34,35 @@ type CountsQuery struct {
 	Origin, Step int64 // minutes: a group is a step of time since Origin; Step 0: all are in group 0
 }
 
-// viewedTotals holds the totals that a view has read.
+// TotalsQuery selects totals of days. Each day belongs to a span, whose totals are added up.
+type TotalsQuery struct {
+	Days, Spans []int64
+	Dimension   int64 // AllDimensions: every one
+}
+
+// AllDimensions selects the totals of all dimensions.
+const AllDimensions = -1
+
+func (q *TotalsQuery) equal(o *TotalsQuery) bool {
+	return slices.Equal(q.Days, o.Days) && slices.Equal(q.Spans, o.Spans) && q.Dimension == o.Dimension
+}
+
+// viewedTotals holds the days that have totals, and answers to queries.
 type viewedTotals struct {
 	read        bool
 	first, last int64
 	days        DaysByOrigin
-	rows        map[int64][]viewedTotal // by day
+	answers     []viewedAnswer
+}
+
+type viewedAnswer struct {
+	query *TotalsQuery
+	rows  []viewedTotal
 }
 
 type viewedTotal struct {
-	dimension                int64
-	format, direction, value int64
-	n                        [fields]int64
+	span, dimension, format, direction, value int64
+	n                                         [fields]int64
 }
 
 // countedWithin returns the minutes of a window for which there may be counts.
@@ -68,91 +86,162 @@ func (v *View) countedWithin(ctx context.Context, w store.Window) (since, until 
 
 var errTotalsChange = errors.New("the totals of days change too often to read them")
 
-// needTotals loads the totals of the days of a window, and their names, if totals suffice
-// for f.
-func (t *tx) needTotals(w store.Window, f *store.Filter) error {
+// countsAsked is a question for the counts of a window.
+type countsAsked struct {
+	window       store.Window
+	filter       *store.Filter
+	totals       bool  // totals of days suffice
+	dimension    int64 // of totals
+	origin, step int64 // minutes: spans of pieces are steps since origin; step 0: there is one span
+	pieces       func(since, until int64) []piece
+}
+
+// oneSpan is pieces for one span.
+func oneSpan(since, until int64) []piece { return []piece{{since, until, 0}} }
+
+// countsParts holds the queries that together answer such a question.
+type countsParts struct {
+	totals *TotalsQuery // nil: no totals are wanted
+	all    *CountsQuery // by span; nil: there are no counts
+	less   *CountsQuery // by day, to subtract from the spans of days; nil: nothing
+	spans  map[int64]int64
+}
+
+// parts returns the queries for a question.
+func (t *tx) parts(q *countsAsked) (p countsParts, err error) {
 	v := t.view
-	if v == nil || !(&filter{Filter: *f}).ofTotals() || f.OfCause() {
+	since, until, err := v.countedWithin(t.ctx, q.window)
+	if err != nil || since >= until {
+		return p, err
+	}
+	p.all = &CountsQuery{Others: [][2]int64{{since, until}}, Origin: q.origin, Step: q.step}
+	if !q.totals || !(&filter{Filter: *q.filter}).ofTotals() {
+		return p, nil
+	}
+	if err := v.readDays(t.ctx, floorDiv(since, minutesPerDay),
+		floorDiv(until-1, minutesPerDay)); err != nil {
+		return p, err
+	}
+	var c cover
+	p.all.Days = v.totals.days
+	c.addAll(since, until, p.all.Days.any(), q.pieces)
+	p.totals, p.spans = &TotalsQuery{c.days, c.spans, q.dimension}, map[int64]int64{}
+	for i, day := range c.days {
+		p.spans[day] = c.spans[i]
+	}
+	less := &CountsQuery{Step: minutesPerDay, Days: p.all.Days}
+	for _, s := range c.stretches {
+		if s.in {
+			p.all.Within = append(p.all.Within, [2]int64{s.since, s.until})
+		}
+		if s.less != noSpan {
+			less.Within = append(less.Within, [2]int64{s.since, s.until})
+			p.less = less
+		}
+	}
+	return p, nil
+}
+
+// readDays reads which days have totals.
+func (v *View) readDays(ctx context.Context, first, last int64) error {
+	if v.totals.read && v.totals.first <= first && last <= v.totals.last {
 		return nil
 	}
-	since, until, err := v.countedWithin(t.ctx, w)
-	if err != nil || since >= until {
-		return err
+	days, err := v.from.TotalledDays(ctx, first, last)
+	if err == nil {
+		v.totals = viewedTotals{read: true, first: first, last: last, days: days}
 	}
-	first, last := floorDiv(since, minutesPerDay), floorDiv(until-1, minutesPerDay)
-	if v.totals.read && v.totals.first <= first && last <= v.totals.last {
+	return err
+}
+
+// needCounts loads the answer to a question, with the names and the series in it.
+func (t *tx) needCounts(q *countsAsked) error {
+	v := t.view
+	if v == nil || q.filter.OfCause() {
 		return nil
 	}
 	// Compare the days before and after: totals that were read while these changed may mix
 	// two states.
 	for range 5 {
-		days, err := v.from.TotalledDays(t.ctx, first, last)
-		if err != nil {
+		p, err := t.parts(q)
+		if err != nil || p.all == nil {
 			return err
 		}
-		if err := v.readTotals(t.ctx, first, last); err != nil {
-			return err
+		if p.totals != nil {
+			if _, err := v.sumTotals(t.ctx, p.totals); err != nil {
+				return err
+			}
+			after, err := v.from.TotalledDays(t.ctx, v.totals.first, v.totals.last)
+			if err != nil {
+				return err
+			}
+			if !v.totals.days.equal(after) {
+				v.totals = viewedTotals{}
+				continue
+			}
 		}
-		after, err := v.from.TotalledDays(t.ctx, first, last)
-		if err != nil {
-			return err
+		for _, counts := range []*CountsQuery{p.all, p.less} {
+			if counts != nil {
+				if err := v.sumCounts(t.ctx, counts, func(_, _ int64, _ []int64) {}); err != nil {
+					return err
+				}
+			}
 		}
-		if days.equal(after) {
-			v.totals.read, v.totals.first, v.totals.last, v.totals.days = true, first, last, days
-			return v.w.sink.wait()
-		}
+		return v.w.sink.wait()
 	}
 	return errTotalsChange
 }
 
-func (v *View) readTotals(ctx context.Context, first, last int64) error {
-	v.totals.rows = map[int64][]viewedTotal{}
-	return v.from.Totals(ctx, first, last, func(r *TotalsRow) error {
+// sumTotals returns the totals that a query selects. It keeps the answer.
+func (v *View) sumTotals(ctx context.Context, q *TotalsQuery) ([]viewedTotal, error) {
+	for _, a := range v.totals.answers {
+		if a.query.equal(q) {
+			return a.rows, nil
+		}
+	}
+	if relays := int64(slices.Index(totalled[:], store.ByRelay)); q.Dimension == AllDimensions ||
+		q.Dimension == relays {
+		if err := v.readRelays(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var rows []viewedTotal
+	err := v.from.Totals(ctx, q, func(r *TotalsRow) error {
 		format, err := v.w.Name([]byte(r.Format))
 		if err != nil {
 			return err
 		}
 		value, err := v.w.Name([]byte(r.Value))
-		v.totals.rows[r.Day] = append(v.totals.rows[r.Day],
-			viewedTotal{r.Dimension, format, r.Direction, value, r.N})
+		rows = append(rows, viewedTotal{r.Span, r.Dimension, format, r.Direction, value, r.N})
 		return err
 	})
+	if err == nil {
+		v.totals.answers = append(v.totals.answers, viewedAnswer{q, rows})
+	}
+	return rows, err
 }
 
-// eachViewed calls total, unless it is nil, with the totals of days, and row with sums by
-// series of the rest. Spans are those of pieces: steps of step minutes since origin, or a
-// single span if step is 0.
-func (t *tx) eachViewed(cat *catalog, w store.Window, f *filter, origin, step int64,
-	pieces func(since, until int64) []piece, total func(span int64, r *totalRow),
+// eachViewed calls total, unless it is nil, with totals of days, and row with sums by
+// series of the rest.
+func (t *tx) eachViewed(cat *catalog, f *filter, q *countsAsked, total func(span int64, r *totalRow),
 	row func(span, series, sign int64, n []int64)) error {
 	v := t.view
-	since, until, err := v.countedWithin(t.ctx, w)
-	if err != nil || since >= until {
+	p, err := t.parts(q)
+	if err != nil || p.all == nil {
 		return err
 	}
-	all := &CountsQuery{Others: [][2]int64{{since, until}}, Origin: origin, Step: step}
-	less := &CountsQuery{Step: minutesPerDay}
-	spans := map[int64]int64{}
-	if total != nil && f.ofTotals() && v.totals.read {
-		all.Days, less.Days = v.totals.days, v.totals.days
-		var c cover
-		c.addAll(since, until, all.Days.any(), pieces)
-		for i, day := range c.days {
-			spans[day] = c.spans[i]
-			v.eachTotal(cat, f, day, func(r *totalRow) { total(c.spans[i], r) })
+	if p.totals != nil {
+		rows, err := v.sumTotals(t.ctx, p.totals)
+		if err != nil {
+			return err
 		}
-		for _, p := range c.stretches {
-			if p.in {
-				all.Within = append(all.Within, [2]int64{p.since, p.until})
-			}
-			if p.less != noSpan {
-				less.Within = append(less.Within, [2]int64{p.since, p.until})
-			}
-		}
+		eachViewedTotal(cat, f, rows, total)
 	}
-	err = v.sumCounts(t.ctx, all, func(span, series int64, n []int64) { row(span, series, 1, n) })
-	if err == nil && less.Within != nil {
-		err = v.sumCounts(t.ctx, less, func(day, series int64, n []int64) { row(spans[day], series, -1, n) })
+	err = v.sumCounts(t.ctx, p.all, func(span, series int64, n []int64) { row(span, series, 1, n) })
+	if err == nil && p.less != nil {
+		err = v.sumCounts(t.ctx, p.less, func(day, series int64, n []int64) {
+			row(p.spans[day], series, -1, n)
+		})
 	}
 	return err
 }
@@ -215,10 +304,10 @@ func (d DaysByOrigin) any() map[int64]bool {
 	return days
 }
 
-// eachTotal calls each with the totals of a day that f selects.
-func (v *View) eachTotal(cat *catalog, f *filter, day int64, each func(*totalRow)) {
-	for i := range v.totals.rows[day] {
-		t := &v.totals.rows[day][i]
+// eachViewedTotal calls each with the totals that f selects.
+func eachViewedTotal(cat *catalog, f *filter, rows []viewedTotal, each func(span int64, r *totalRow)) {
+	for i := range rows {
+		t := &rows[i]
 		r := totalRow{
 			dimension: t.dimension,
 			format:    cat.name(t.format),
@@ -228,19 +317,36 @@ func (v *View) eachTotal(cat *catalog, f *filter, day int64, each func(*totalRow
 		}
 		r.own = t.direction == ownDirection && len(f.Directions) == 0
 		if cat.wantsTotal(f, r.format, r.direction) {
-			each(&r)
+			each(t.span, &r)
 		}
 	}
 }
 
+// countsAsked returns the question for the counts of a window as a whole, by some
+// dimensions.
+func (t *tx) countsAsked(w store.Window, f *store.Filter, by []store.Dimension) *countsAsked {
+	return &countsAsked{
+		window:    w,
+		filter:    f,
+		totals:    ofTotals(by),
+		dimension: AllDimensions,
+		pieces:    oneSpan,
+	}
+}
+
+// ofTotals reports whether totals contain the sums by some dimensions.
+func ofTotals(by []store.Dimension) bool {
+	_, ok := (&grouping{dims: by, ofSeries: placesOfSeries(by)}).totalled()
+	return ok
+}
+
 // sumViewed is sumCounts for a view.
 func (c *counter) sumViewed(places []int32, sums *placeSums, total func(r *totalRow)) error {
-	var add func(int64, *totalRow)
-	if total != nil {
-		add = func(_ int64, r *totalRow) { total(r) }
-	}
-	one := func(since, until int64) []piece { return []piece{{since, until, 0}} }
-	return c.eachViewed(c.cat, c.window, &c.filter, 0, 0, one, add, func(_, series, sign int64, n []int64) {
+	q := c.countsAsked(c.window, &c.asked, nil)
+	q.totals, q.dimension = total != nil, c.dimension
+	return c.eachViewed(c.cat, &c.filter, q, func(_ int64, r *totalRow) {
+		total(r)
+	}, func(_, series, sign int64, n []int64) {
 		if uint64(series) >= uint64(len(places)) || places[series] == 0 {
 			return
 		}
@@ -252,30 +358,34 @@ func (c *counter) sumViewed(places []int32, sums *placeSums, total func(r *total
 	})
 }
 
+// countsAsked returns the question for the counts of t.
+func (t *timeline) countsAsked(f *store.Filter) *countsAsked {
+	q := t.tx.countsAsked(t.window, f, t.by)
+	q.origin, q.step, q.pieces = t.origin(), t.step, t.pieces
+	q.dimension, _ = (&grouping{dims: t.by, ofSeries: placesOfSeries(t.by)}).totalled()
+	q.totals = q.totals && t.step >= minutesPerDay
+	return q
+}
+
 // viewedCounts is counts for a view.
 func (t *timeline) viewedCounts() error {
-	var total func(step int64, r *totalRow)
-	if dimension, ok := t.groups.totalled(); ok && t.step >= minutesPerDay {
-		total = func(step int64, r *totalRow) {
-			if r.dimension == dimension && !r.own {
-				t.total(step, r)
-			}
+	return t.eachViewed(t.cat, &t.filter, t.countsAsked(&t.filter.Filter), func(step int64, r *totalRow) {
+		if !r.own {
+			t.total(step, r)
 		}
-	}
-	return t.eachViewed(t.cat, t.window, &t.filter, t.origin(), t.step, t.pieces, total,
-		func(step, series, sign int64, n []int64) {
-			part := t.part(series)
-			if part < 0 {
-				return
-			}
-			p := t.at(t.bare[part], t.origin()+step*t.step)
-			p.Delivered += sign * n[fieldDelivered]
-			p.Recipients += sign * n[fieldRecipients]
-			p.Suspended += sign * n[fieldSuspended]
-			p.HandedOver += sign * n[fieldHanded]
-			p.Accepted += sign * n[fieldAccepted]
-			p.Untried += sign * (n[fieldAccepted] - n[fieldHeard])
-		})
+	}, func(step, series, sign int64, n []int64) {
+		part := t.part(series)
+		if part < 0 {
+			return
+		}
+		p := t.at(t.bare[part], t.origin()+step*t.step)
+		p.Delivered += sign * n[fieldDelivered]
+		p.Recipients += sign * n[fieldRecipients]
+		p.Suspended += sign * n[fieldSuspended]
+		p.HandedOver += sign * n[fieldHanded]
+		p.Accepted += sign * n[fieldAccepted]
+		p.Untried += sign * (n[fieldAccepted] - n[fieldHeard])
+	})
 }
 
 // hasCounts reports whether there are counts of some series in a window.
@@ -290,4 +400,39 @@ func (v *View) hasCounts(ctx context.Context, w store.Window,
 			found = found || slices.Max(n) > 0 && has(series)
 		})
 	return found, err
+}
+
+// viewedLines holds the sum of the lines of a window.
+type viewedLines struct {
+	since, until int64
+	sum          store.Lines
+	first, last  int64
+}
+
+// sumLines is sumLines of tx for a view.
+func (v *View) sumLines(ctx context.Context, w store.Window) (sum store.Lines, first,
+	last int64, err error) {
+	since, until := v.minutesOf(w)
+	for _, l := range v.lines {
+		if l.since == since && l.until == until {
+			return l.sum, l.first, l.last, nil
+		}
+	}
+	if sum, first, last, err = v.from.SumLines(ctx, since, until); err == nil {
+		v.lines = append(v.lines, viewedLines{since, until, sum, first, last})
+	}
+	return sum, first, last, err
+}
+
+// minutesOf returns the minutes of a window; the least and the greatest number are open
+// ends.
+func (v *View) minutesOf(w store.Window) (since, until int64) {
+	since, until = math.MinInt64, math.MaxInt64
+	if !w.Since.IsZero() {
+		since = store.Minute(w.Since.UnixMicro())
+	}
+	if !w.Until.IsZero() {
+		until = store.Minute(w.Until.UnixMicro())
+	}
+	return since, until
 }
