@@ -110,7 +110,7 @@ func (d *Data) AddPlace(p Place) int32 {
 }
 
 func (d *Data) addSpot(s spot) int32 {
-	d.places = append(d.places, s)
+	d.places = append(doubled(d.places), s)
 	return int32(len(d.places) - 1)
 }
 
@@ -141,6 +141,15 @@ func (p pages[T]) len() (n int) {
 		n += len(page)
 	}
 	return n
+}
+
+// doubled returns a list with room for one more element, and for as many as it has when it was
+// full: append alone copies a long list often.
+func doubled[T any](list []T) []T {
+	if len(list) == cap(list) {
+		list = slices.Grow(list, len(list)+1)
+	}
+	return list
 }
 
 // at returns the element of a list with index i. It makes the list longer when needed.
@@ -359,9 +368,6 @@ func (d *Data) Fail(e Event) {
 	case day == len(d.Days):
 		d.Events = append(d.Events, e)
 	case day >= 0 && e.Cause >= 0:
-		if len(d.failures) == cap(d.failures) {
-			d.failures = slices.Grow(d.failures, len(d.failures)+1) // twice as much: there are many
-		}
-		d.failures = append(d.failures, failure{e.ID, e.Place, e.Cause, int32(day), e.N})
+		d.failures = append(doubled(d.failures), failure{e.ID, e.Place, e.Cause, int32(day), e.N})
 	}
 }

@@ -77,7 +77,7 @@ func (l *ledger) close() {
 		for _, flow := range p.flows {
 			n := &p.n[flow]
 			if *at(&l.sums, int(flow)) += int64(*n); !filled {
-				l.few = append(l.few, entry{quarter, flow, *n})
+				l.few = append(doubled(l.few), entry{quarter, flow, *n})
 			}
 			*n = 0
 		}

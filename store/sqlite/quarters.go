@@ -355,6 +355,7 @@ func (s *recipientSums) add(b *block, first, since, until, _, sign int64) error 
 
 // byPlace returns the places with recipients, and their numbers of recipients.
 func (s *summary) byPlace(sums *recipientSums) (places []int32, numbers []int64) {
+	places, numbers = make([]int32, 0, len(s.cat.series)), make([]int64, 0, len(s.cat.series))
 	for id, n := range sums.recipients {
 		if n == 0 {
 			continue

@@ -62,7 +62,8 @@ type tx struct {
 
 // shared holds what several answers of a snapshot need.
 type shared struct {
-	choice atomic.Pointer[choice] // of the last answer
+	choice atomic.Pointer[choice]    // of the last answer
+	sums   atomic.Pointer[sumPlaces] // of the last Sums
 
 	sync.Mutex
 	window     [2]int64       // of recipients

@@ -54,22 +54,42 @@ func (t *tx) sums(w store.Window, f store.Filter) (*store.Sums, error) {
 		return nil, err
 	}
 	s.sums = newPlaceSums(sumOfOwn + 1)
-	s.places, s.failed = make([]int32, len(cat.places)), make([]int64, len(s.causes))
-	for id, place := range cat.places {
-		switch {
-		case place == 0:
-		case s.wanted[place-1]:
-			s.places[id] = sumOfAll + 1
-		case s.own[place-1]:
-			s.places[id] = sumOfOwn + 1
-		}
-	}
+	s.places, s.failed = s.sumPlaces(), make([]int64, len(s.causes))
 	for _, step := range []func() error{s.lines, s.counts, s.recipients, s.rejections} {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
 	return s.finish(), nil
+}
+
+// sumPlaces returns the places to which series add, by id of series, plus 1; 0 none.
+func (c *counter) sumPlaces() []int32 {
+	if c.shared != nil {
+		if last := c.shared.sums.Load(); last != nil && last.of == c.of {
+			return last.places
+		}
+	}
+	places := make([]int32, len(c.cat.places))
+	for id, place := range c.cat.places {
+		switch {
+		case place == 0:
+		case c.wanted[place-1]:
+			places[id] = sumOfAll + 1
+		case c.own[place-1]:
+			places[id] = sumOfOwn + 1
+		}
+	}
+	if c.shared != nil {
+		c.shared.sums.Store(&sumPlaces{c.of, places})
+	}
+	return places
+}
+
+// sumPlaces holds the result of the function of that name for a choice.
+type sumPlaces struct {
+	of     string
+	places []int32
 }
 
 func (s *summer) counts() error {
