@@ -14,6 +14,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,8 +135,9 @@ func build(ctx context.Context, q store.Reader, opt Options) (*Report, error) {
 			return nil, err
 		}
 	}
-	if a.Wait(); a.failed != nil {
-		return nil, a.failed
+	a.Wait()
+	if err := cmp.Or(a.failed[:]...); err != nil {
+		return nil, err
 	}
 	if r.trouble = a.trouble; r.Usual != nil {
 		r.Found = a.found
@@ -148,7 +150,7 @@ type aside struct {
 	sync.WaitGroup
 	trouble *trouble
 	found   *investigate.Result
-	failed  error
+	failed  [2]error
 }
 
 // beside begins to find what depends on no number of r but the end of its window.
@@ -159,12 +161,11 @@ func (r *Report) beside(ctx context.Context, q store.Reader) *aside {
 			LastLine: early.LastLine}
 	}
 	a.Go(func() {
-		if a.trouble, a.failed = early.affected(ctx, q); a.failed != nil {
-			return
+		if a.trouble, a.failed[0] = early.affected(ctx, q); a.failed[0] == nil {
+			a.trouble.group(early.By)
 		}
-		a.trouble.group(early.By)
-		a.found, a.failed = early.investigate(ctx, q)
 	})
+	a.Go(func() { a.found, a.failed[1] = early.investigate(ctx, q) })
 	return a
 }
 
