@@ -43,6 +43,12 @@ func hashOf(e *parsers.Entry) uint64 {
 func mixText(h uint64, text []byte) uint64 {
 	h = mix(h, uint64(len(text)))
 	b := text
+	for ; len(b) >= 32; b = b[32:] {
+		h = mix(h, binary.LittleEndian.Uint64(b))
+		h = mix(h, binary.LittleEndian.Uint64(b[8:]))
+		h = mix(h, binary.LittleEndian.Uint64(b[16:]))
+		h = mix(h, binary.LittleEndian.Uint64(b[24:]))
+	}
 	for ; len(b) >= 8; b = b[8:] {
 		h = mix(h, binary.LittleEndian.Uint64(b))
 	}

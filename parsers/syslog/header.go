@@ -78,6 +78,14 @@ func (r *Reader) stripContained(b []byte, e *parsers.Entry) bool {
 
 // stripClassic reads "Nov  2 06:27:30[.123] host …".
 func (r *Reader) stripClassic(line []byte, e *parsers.Entry) bool {
+	outermost := e.Time.IsZero()
+	if outermost && len(line) >= len(r.stamp) && [16]byte(line) == r.stamp {
+		if !splitHost(line[len(r.stamp):], e) {
+			return false
+		}
+		e.Time = r.stamped
+		return true
+	}
 	month, mday, n := monthDay(line)
 	if n == 0 {
 		return false
@@ -92,6 +100,9 @@ func (r *Reader) stripClassic(line []byte, e *parsers.Entry) bool {
 		return false
 	}
 	e.Time = r.instant(day, second, nano)
+	if outermost && n+1 == len(r.stamp) {
+		r.stamp, r.stamped = [16]byte(line), e.Time
+	}
 	return true
 }
 

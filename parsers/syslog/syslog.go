@@ -56,6 +56,11 @@ type Reader struct {
 	modified time.Time
 	last     time.Time // time of the last line that had one
 
+	// "Nov  2 06:27:30 " of the line before, and its instant; 0 when a time was read since:
+	// most lines have the second of the line before.
+	stamp   [16]byte
+	stamped time.Time
+
 	journal journal
 	doc     document
 	pieces  pieces // pieces of lines that a container runtime cut

@@ -63,6 +63,7 @@ func (r *Reader) dayOf(month, mday int, near time.Time) (int, bool) {
 
 // instant returns the instant of a wall-clock time.
 func (r *Reader) instant(day, second int, nano int64) time.Time {
+	r.stamp[0] = 0
 	return time.Unix(r.clock.Instant(day, second), nano).UTC()
 }
 
