@@ -172,7 +172,7 @@ func (f *follower) round(ctx context.Context) error {
 	if err := f.w.Tidy(ctx); err != nil {
 		return err
 	}
-	return f.prune(ctx)
+	return f.prune(ctx, f.tracker.Newest())
 }
 
 func (f *follower) commitRound() error {

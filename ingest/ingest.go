@@ -244,10 +244,12 @@ func Run(ctx context.Context, db store.Writable, rules store.Classifier, familie
 	if res.Lines.Read == 0 || ctx.Err() != nil {
 		return res, nil
 	}
+	newest := l.tracker.Newest()
+	l.tracker, l.record, l.blocks = nil, nil, nil // what follows needs the memory
 	if err := l.w.Tidy(ctx); err != nil {
 		return res, err
 	}
-	return res, l.prune(ctx)
+	return res, l.prune(ctx, newest)
 }
 
 // reportsFirst puts the files of reports about mail of other logs before these logs. When

@@ -50,9 +50,9 @@ func Prune(ctx context.Context, w store.Writer, k Keep, now time.Time) (store.Pr
 	return w.Prune(ctx, k.At(now), track.MessageRow)
 }
 
-// prune calls Prune at most once a day. It takes the earlier of the clock and the newest
-// record: a clock that is ahead must not remove everything.
-func (l *loop) prune(ctx context.Context) error {
+// prune calls Prune at most once a day. It takes the earlier of the clock and the time of the
+// newest record: a clock that is ahead must not remove everything.
+func (l *loop) prune(ctx context.Context, newest time.Time) error {
 	const name = "pruned"
 	if !l.opt.Keep.Any() || l.opt.Whole {
 		return nil
@@ -62,7 +62,7 @@ func (l *loop) prune(ctx context.Context) error {
 		return err
 	}
 	now := time.Now()
-	if newest := l.tracker.Newest(); newest.Before(now) {
+	if newest.Before(now) {
 		now = newest
 	}
 	if _, err := Prune(ctx, l.w, l.opt.Keep, now); err != nil {

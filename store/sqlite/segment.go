@@ -383,6 +383,7 @@ func (w *Writer) tidySome(to **addends) (more bool, err error) {
 	days, err := w.daysToAdd()
 	if err == nil && len(days) > 0 {
 		if *to == nil {
+			w.release()
 			*to, err = w.newAddends()
 		}
 		if err == nil {

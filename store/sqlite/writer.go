@@ -231,6 +231,14 @@ func (w *Writer) discard() {
 	w.deliveries.rows, w.deliveries.text, w.deliveries.lost = w.deliveries.rows[:0], w.deliveries.text[:0], 0
 }
 
+// release gives the memory back in which rows are kept until they are written. There are
+// none.
+func (w *Writer) release() {
+	w.counts, w.lookups, w.sorting, w.respelled = nil, nil, sorting{}, nil
+	w.recipients = newRecipients{}
+	w.deliveries.rows, w.deliveries.text = nil, nil
+}
+
 // restart reads the state of the Writer from the database.
 func (w *Writer) restart() error {
 	w.forget()
