@@ -115,16 +115,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	query := string(data)
-	if insert := r.URL.Query().Get("query"); insert != "" {
-		if query, err = s.fromFile(insert, data); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-	}
-	answer, complaint := s.run(query)
+	answer, complaint := s.answer(r.URL.Query().Get("query"), data)
 	if complaint != "" {
 		// The message of a server begins with the code.
 		if i := strings.Index(complaint, "Code: "); i > 0 {
@@ -134,6 +125,21 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = w.Write(answer)
+}
+
+// answer runs a query, or inserts rows. It returns before the answer is sent: a client may
+// read the answers to several questions in another order than the library gives them.
+func (s *server) answer(insert string, data []byte) (answer []byte, complaint string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	query := string(data)
+	if insert != "" {
+		var err error
+		if query, err = s.fromFile(insert, data); err != nil {
+			return nil, err.Error()
+		}
+	}
+	return s.run(query)
 }
 
 var ofFormat = regexp.MustCompile(` FORMAT RowBinary$`)

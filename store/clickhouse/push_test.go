@@ -156,6 +156,42 @@ func (s *spool) add(t testing.TB, i int, text string) (id int64, r store.Recipie
 	return id, r
 }
 
+// More places than one question names are asked for as bits.
+func TestManySeries(t *testing.T) {
+	c := newClient(t)
+	s := newSpool(t, filepath.Join(t.TempDir(), "spool.db"))
+	const many = 7_000
+	s.write(t, func(w store.Writer) {
+		cause, err := w.Cause(&store.Cause{Failure: registry.Failure{Reply: 550}, Verdict: registry.Verdict{Reason: "unknown"}})
+		must(t, err)
+		for i := range int64(many) {
+			at := (1 + i) * 1_000_000
+			series, err := w.Series(&store.SeriesKey{Format: "postfix", Host: []byte("h1"), Sender: fmt.Appendf(nil, "s%d.test", i%7), Domain: fmt.Appendf(nil, "d%d.test", i)})
+			must(t, err)
+			if i%3 == 0 { // of the others there are only counts
+				message, err := w.AddMessage(&store.Message{Format: "postfix", Host: "h1", QueueID: fmt.Sprint(i), FirstSeen: at})
+				must(t, err)
+				id := w.AddRecipient(&store.Recipient{Message: message, Series: series, Address: "a@d.test", FirstSeen: at, LastSeen: at, Cause: cause, Troubled: true})
+				must(t, w.AddAttempt(&store.Attempt{Format: "postfix", Time: at, Recipient: id, Series: series, Outcome: 2, Cause: cause, Text: "no", First: true}))
+			}
+			w.Count(series, at, store.Counts{Delivered: 1, Recipients: 1})
+		}
+	})
+	_, err := Send(t.Context(), c, s.db, PushOptions{})
+	must(t, err)
+	db, err := Open(t.Context(), c)
+	must(t, err)
+	for _, f := range []store.Filter{{}, {Domains: []string{"d33.test", "d34.test"}}} {
+		want, err := s.db.Numbers(t.Context(), store.Window{}, f, nil)
+		must(t, err)
+		got, err := db.Numbers(t.Context(), store.Window{}, f, nil)
+		must(t, err)
+		if asJSON(t, got) != asJSON(t, want) || len(f.Domains) == 0 && len(got.Domains) != many {
+			t.Errorf("%+v: %.1000s\nwant\n%.1000s", f, asJSON(t, got), asJSON(t, want))
+		}
+	}
+}
+
 // change changes rows that were sent: a recipient fails, one without attempts goes,
 // counts vanish.
 func (s *spool) change(t testing.TB, id int64, r store.Recipient) {

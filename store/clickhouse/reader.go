@@ -206,9 +206,11 @@ func (s *source) ofSeveral(q *sqlite.RowsQuery) (string, error) {
 		}
 		bits[own/8] |= 1 << (own % 8)
 	}
+	// The expression is evaluated for ids outside of the range too: it must not be negative.
+	bit := fmt.Sprintf("greatest(%s - %d, 0)", quoteName(q.By), first)
 	return fmt.Sprintf("origin = %s AND %[2]s >= %[3]d AND %[2]s < %[4]d AND bitAnd(bitShiftRight(reinterpretAsUInt8("+
-		"substring(unhex('%[5]x'), intDiv(%[2]s - %[3]d, 8) + 1, 1)), (%[2]s - %[3]d) %% 8), 1) = 1",
-		quote(s.origins[o].name), quoteName(q.By), first, first+8*int64(len(bits)), bits), nil
+		"substring(unhex('%[5]x'), intDiv(%[6]s, 8) + 1, 1)), toUInt8(%[6]s %% 8)), 1) = 1",
+		quote(s.origins[o].name), quoteName(q.By), first, first+8*int64(len(bits)), bits, bit), nil
 }
 
 // Hosts implements sqlite.ViewSource.
