@@ -78,6 +78,7 @@ var labelledSets = []struct {
 	{"replies-batch-15.txt", 92.0},
 	{"replies-batch-16.txt", 96.0},
 	{"replies-batch-17.txt", 93.0},
+	{"replies-batch-18.txt", 93.0},
 	{"replies-kinds.txt", 99.0},
 }
 

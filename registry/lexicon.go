@@ -13,8 +13,9 @@ import (
 //go:embed lexicon.txt
 var lexiconText string
 
-// lexicon is what words of other languages are in English. It knows no grammar: the rules
-// ask which words stand close together, in any order.
+// lexicon is what words of other languages are in English, and rare English words in
+// common ones. It knows no grammar: the rules ask which words stand close together, in any
+// order.
 type lexicon struct {
 	entries map[uint16][]entry   // by the first bytes, longest first
 	begin   [1 << 16 / 64]uint64 // the first bytes of entries, as numbers: most words have none
@@ -77,9 +78,12 @@ func (l *lexicon) translate(text []byte) []byte {
 	if !l.mayKnow(text) {
 		return nil
 	}
-	signs := []byte(l.signs.Replace(string(text)))
-	out, found := make([]byte, 0, 2*len(signs)), !bytes.Equal(signs, text)
-	text = signs
+	found := false
+	if slices.ContainsFunc(text, isSign) {
+		signs := []byte(l.signs.Replace(string(text)))
+		found, text = !bytes.Equal(signs, text), signs
+	}
+	out := make([]byte, 0, 2*len(text))
 	for i := 0; i < len(text); {
 		n := wordEnd(text, i) - i
 		if n == 0 || i > 0 && text[i-1] == '{' { // a placeholder is not a word
@@ -104,7 +108,7 @@ func (l *lexicon) mayKnow(text []byte) bool {
 	within := false
 	for i, c := range text {
 		switch {
-		case c > 0xe0: // a letter from U+1000 on
+		case isSign(c):
 			return true
 		case !isWordByte(c):
 			within = false
@@ -117,6 +121,9 @@ func (l *lexicon) mayKnow(text []byte) bool {
 	}
 	return false
 }
+
+// isSign reports whether c begins a letter from U+1000 on.
+func isSign(c byte) bool { return c > 0xe0 }
 
 // begins reports whether an entry has the first two bytes of text.
 func (l *lexicon) begins(text []byte) bool {

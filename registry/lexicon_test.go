@@ -37,6 +37,7 @@ func TestLexicon(t *testing.T) {
 func TestTranslate(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"el buzon del usuario esta lleno", "el mailbox del user esta full"},
+		{"we don't take letters of insiders, they won't go through", "we not accepted messages of members, they rejected"},
 		{"l'utilisateur n'existe pas", "l'user does not exist"},
 		{"{dominio} dominio", "{dominio} domain"},
 		{"用户不存在", " user  does not exist "},
