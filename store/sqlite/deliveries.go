@@ -44,7 +44,7 @@ type deliveries struct {
 const deliveryColumns = 5
 
 // maxDeliveries bounds the deliveries in memory, and those in a block. When an hour has
-// many blocks, a block has up to crowded times as many.
+// many blocks, a block has up to crowded times as many: see isJoined.
 const (
 	maxDeliveries = 1 << 16
 	crowded       = 4
@@ -191,12 +191,17 @@ func (w *Writer) addDeliveries(hour int64, rows []delivered) error {
 }
 
 // isJoined reports whether new rows are written together with the n rows of the block
-// before. room is how many more blocks fit into the hour.
+// before. room is how many more blocks fit into the hour: as they become few, blocks become
+// larger, at last whatever that costs.
 func isJoined(n, rows int, room int64) bool {
-	if room < blocksPerHour/2 {
-		return n+rows <= crowded*maxDeliveries
+	most := maxDeliveries
+	switch {
+	case room < blocksPerHour/4:
+		most = crowded * maxDeliveries
+	case room < blocksPerHour/2:
+		most = crowded / 2 * maxDeliveries
 	}
-	return n <= 2*rows && n+rows <= maxDeliveries
+	return n+rows <= most && (n <= 2*rows || room < blocksPerHour/32)
 }
 
 // encode sorts rows by time, and returns their filter and their block.
@@ -225,7 +230,9 @@ func (l *deliveries) encode(rows []delivered) (filter, data []byte) {
 	for i := range rows {
 		texts = append(texts, l.local(&rows[i])...)
 	}
-	l.texts = texts
+	if len(rows) <= maxDeliveries {
+		l.texts = texts
+	}
 	head := p.end(nil)
 	data = append(binary.AppendUvarint(nil, uint64(len(head))), head...)
 	return filter, compressor().EncodeAll(texts, data)
@@ -272,6 +279,9 @@ func (l *deliveries) read(rows []delivered, hour int64, data []byte) ([]delivere
 		l.text = append(append(l.text, id[:r.queueID]...), local[:r.local]...)
 		id, local = id[r.queueID:], local[r.local:]
 		rows = append(rows, r)
+	}
+	if b.rows > maxDeliveries { // which is rare
+		l.block, l.texts = block{}, nil
 	}
 	return rows, nil
 }

@@ -104,3 +104,23 @@ func TestMemoryOfALargeBatch(t *testing.T) {
 		}
 	}
 }
+
+// A crowded hour has larger blocks, but one row does not write a large block anew while
+// there is room.
+func TestIsJoined(t *testing.T) {
+	const most = maxDeliveries
+	for _, tt := range []struct {
+		n, rows int
+		room    int64
+		want    bool
+	}{
+		{10, 5, 1000, true}, {11, 5, 1000, false}, {most, 1, 1000, false}, {most / 2, most / 2, 1000, true}, {most, most, 1000, false},
+		{most, most, 500, true}, {most, 1, 500, false}, {2 * most, most, 500, false},
+		{2 * most, most, 200, true}, {3 * most, most, 200, false}, {2 * most, 1, 200, false},
+		{3 * most, 1, 20, true}, {3 * most, most, 0, true}, {4 * most, 1, 0, false},
+	} {
+		if got := isJoined(tt.n, tt.rows, tt.room); got != tt.want {
+			t.Errorf("isJoined(%d, %d, %d) = %v", tt.n, tt.rows, tt.room, got)
+		}
+	}
+}
