@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"mailfail/registry"
 )
@@ -286,6 +287,55 @@ func TestFewFiles(t *testing.T) {
 	fails(t, 0, "", mailfail("ingest", "--db", db, path))
 	if content(t, db) != atOnce(t, log) {
 		t.Error("the database differs after a run without files")
+	}
+}
+
+// With however few files, a run ends well or says once why it cannot, and no library ends it
+// with a trace.
+func TestFewerFiles(t *testing.T) {
+	takesLong(t)
+	dir := t.TempDir()
+	logs := filepath.Join(dir, "logs")
+	must(t, os.Mkdir(logs, 0o755))
+	const all = 30
+	for i := range all {
+		write(t, filepath.Join(logs, fmt.Sprintf("h%d.log", i)), []byte(failing(i)))
+	}
+	for n := 4; n < 50; n += 1 + n/20 {
+		limit := fmt.Sprintf("ulimit -n %d", n)
+		ingest := in(limit, "ingest", "--quiet", "--db", filepath.Join(dir, fmt.Sprintf("i%d.db", n)), logs)
+		follow := in(limit, "follow", "--plain", "--from-start", "--db", filepath.Join(dir, fmt.Sprintf("f%d.db", n)), logs)
+		for _, cmd := range []*exec.Cmd{ingest, follow} {
+			said, err := os.Create(filepath.Join(dir, "said"))
+			must(t, err)
+			cmd.Stdout, cmd.Stderr, cmd.Env = said, said, append(os.Environ(), "TZ=UTC")
+			must(t, cmd.Start())
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			text, over := "", false
+			for !over {
+				select {
+				case <-ended:
+					over = true
+				case <-time.After(5 * time.Millisecond): // between two looks
+				}
+				read, err := os.ReadFile(said.Name())
+				must(t, err)
+				text = string(read)
+				if cmd == follow && !over && (strings.Contains(text, "too many open files") || strings.Count(text, "\n") == all) {
+					must(t, cmd.Process.Signal(syscall.SIGTERM))
+					<-ended
+					over = true
+				}
+			}
+			must(t, said.Close())
+			if strings.Contains(text, "goroutine ") || strings.Contains(text, "FATAL") || strings.Count(text, "mailfail: ") > 3 {
+				t.Errorf("%q with %d files: %s", cmd.Args[4:], n, text)
+			}
+			if code := cmd.ProcessState.ExitCode(); code > 1 || code == 1 && !strings.Contains(text, "too many open files") {
+				t.Errorf("%q with %d files: exit code %d: %s", cmd.Args[4:], n, code, text)
+			}
+		}
 	}
 }
 

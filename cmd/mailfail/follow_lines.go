@@ -48,7 +48,7 @@ func (f *follow) lines(loop ingest.FollowOptions, look func(context.Context, ing
 	if err != nil {
 		return err
 	}
-	loop.Warn = f.about
+	loop.Warn = onceOfFiles(f.about)
 	loop.Failures = f.watch == nil // only alerts count deliveries
 	loop.Observe = func(t *store.Event) {
 		e := f.shown(t)

@@ -34,7 +34,7 @@ func (f *follow) screen(loop ingest.FollowOptions, look func(context.Context, in
 		kept.add(err)
 		status.Warn(err.Error(), f.now())
 	}
-	loop.Warn = f.about
+	loop.Warn = onceOfFiles(f.about)
 	sums := &sums{began: f.now(), outcomes: map[string]int64{}}
 	narrow := &narrowing{f: f, db: db}
 	model := screen.New(screen.Options{

@@ -77,8 +77,9 @@ func readLogs(cmd *cobra.Command, db *sqlite.DB, flags *logFlags,
 	}
 	res, err = ingest.Run(cmd.Context(), flags.watched(db), rules, families, opt)
 	bar.clear()
+	say := onceOfFiles(warner(cmd))
 	for _, e := range res.Errs {
-		warn(cmd, e)
+		say(e)
 		failed = errSaid
 	}
 	if flags.verbose {

@@ -155,6 +155,22 @@ func warn(cmd *cobra.Command, err error) {
 // warner returns a function that prints errors as they come.
 func warner(cmd *cobra.Command) func(error) { return func(err error) { warn(cmd, err) } }
 
+// onceOfFiles returns warn, which does not repeat for each log that no more files can be
+// opened: that is one fault.
+func onceOfFiles(warn func(error)) func(error) {
+	said := false
+	return func(err error) {
+		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+			if said {
+				return
+			}
+			said = true
+			err = fmt.Errorf("%w, and so perhaps others: raise the limit (ulimit -n, LimitNOFILE)", err)
+		}
+		warn(err)
+	}
+}
+
 // complain prints an error. It may quote strangers: the name of a file, the
 // bytes of a damaged database.
 func complain(w io.Writer, err error) {

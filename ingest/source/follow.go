@@ -125,6 +125,7 @@ func Follow(args []string, opt FollowOptions) *Follower {
 	if opt.Spacing == 0 {
 		opt.Spacing = 200 * time.Millisecond
 	}
+	canWatch() // while nothing else opens files
 	return &Follower{
 		args:     args,
 		opt:      opt,

@@ -16,7 +16,7 @@ import (
 // lines at rotations, has no offsets, reads everything a second time, and keeps a line in
 // memory however long it is.
 //
-// The library can end the process in two cases: when it gets no inotify instance, and
+// The library ends the process in two cases: when it gets no inotify instance, and
 // when it cannot stat a file after an event. canWatch and watchName prevent both.
 
 // libraryLog is where the library writes that the inotify queue was full. Nothing is lost
