@@ -188,7 +188,7 @@ func (c *composer) causeText(dims []store.Dimension, g *store.Group) templates.T
 	if g.TopReason == "" {
 		return nil
 	}
-	return reasonAndCode(&why{reason: g.TopReason, code: g.TopCode})
+	return reasonAndCode(&why{whyKey: whyKey{reason: g.TopReason, code: g.TopCode}})
 }
 
 // causeOf returns the leaf that stands for the recipients in trouble of a row; nil when
@@ -319,7 +319,7 @@ func (c *composer) hops() Section {
 		for _, title := range titles {
 			row.Cells = append(row.Cells, templates.Words(numbers[title]))
 		}
-		row.Cells = append(row.Cells, reasonAndCode(&why{reason: h.Reason, code: h.Code}))
+		row.Cells = append(row.Cells, reasonAndCode(&why{whyKey: whyKey{reason: h.Reason, code: h.Code}}))
 		t.Rows = append(t.Rows, row)
 	}
 	s.Table, s.More = t, left(len(failing)-len(t.Rows), len(c.Hops)-len(failing))

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"mailfail/registry"
@@ -32,12 +33,12 @@ type trouble struct {
 	// For add. The store returns the recipients of one destination one after the other.
 	to     *store.Destination
 	spot   *spot
-	from   int        // the first leaf there
-	leafOf [2][]*leaf // those that wait and those that ended there, by number of the why
-	leaf   []leaf     // allocated in advance, see room
-	spots  []spot     // likewise
-	whys   map[[2]string]*why
-	whyOf  []*why // by Affected.Cause
+	from   int     // the first leaf there
+	leafOf []*leaf // those there, by number of the why
+	leaf   []leaf  // allocated in advance, see room
+	spots  []spot  // likewise
+	whys   map[whyKey]*why
+	whyOf  [2][]*why // of those that wait and those that ended, by Affected.Cause
 	names  names
 }
 
@@ -85,7 +86,6 @@ func at[T any](list *[]T, i int64) *T {
 type place struct {
 	*spot
 	*why
-	ended bool
 }
 
 // spot is a destination of mail. Its texts are from strangers, and only compared here:
@@ -101,12 +101,18 @@ type spotKey struct {
 	direction                          registry.Direction
 }
 
-// why is the reason of trouble and its code.
+// why is the reason of trouble and its code, and whether the trouble has ended.
 type why struct {
-	reason, code   string
+	whyKey
 	nReason, nCode int32
 	number         int32
 	sum            int64 // used by findCause, which leaves it 0
+}
+
+// whyKey is what recipients with one why have in common.
+type whyKey struct {
+	reason, code string
+	ended        bool // else they wait
 }
 
 // leaf counts the recipients of a place.
@@ -161,7 +167,7 @@ func newTrouble(hourly bool) *trouble {
 		persons:     map[int64]*store.Person{},
 		lists:       map[store.Dimension][]*pile{},
 		piles:       map[string]map[string]*pile{},
-		whys:        map[[2]string]*why{},
+		whys:        map[whyKey]*why{},
 		names:       names{numbers: map[string]int32{}},
 	}
 }
@@ -178,7 +184,7 @@ func (t *trouble) add(r *store.Affected, end time.Time) {
 	if r.Destination != t.to {
 		t.moveTo(r.Destination)
 	}
-	l := t.leafHere(t.why(r), r.State != registry.StatePending)
+	l := t.leafHere(t.why(r))
 	if l.n == 0 {
 		l.first = at
 	}
@@ -207,7 +213,7 @@ func (t *trouble) moveTo(to *store.Destination) {
 		return
 	}
 	for _, l := range t.leaves[t.from:] {
-		t.leafOf[index(l.ended)][l.number] = nil
+		t.leafOf[l.number] = nil
 	}
 	t.spot, t.from = room(&t.spots), len(t.leaves)
 	*t.spot = spot{
@@ -220,11 +226,11 @@ func (t *trouble) moveTo(to *store.Destination) {
 }
 
 // leafHere returns the leaf of a why at the spot of the last recipient.
-func (t *trouble) leafHere(y *why, ended bool) *leaf {
-	l := at(&t.leafOf[index(ended)], int64(y.number))
+func (t *trouble) leafHere(y *why) *leaf {
+	l := at(&t.leafOf, int64(y.number))
 	if *l == nil {
 		*l = room(&t.leaf)
-		(*l).place = place{t.spot, y, ended}
+		(*l).place = place{t.spot, y}
 		t.leaves = append(t.leaves, *l)
 	}
 	return *l
@@ -251,25 +257,24 @@ func index(b bool) int {
 
 // why returns the one why of all recipients with a reason and a code.
 func (t *trouble) why(r *store.Affected) *why {
+	ended := r.State != registry.StatePending
 	if r.Cause <= 0 || r.Reason == "" { // without a reason it depends on the state
-		return t.newWhy(reasonOf(r), r.Code())
+		return t.newWhy(whyKey{reasonOf(r), r.Code(), ended})
 	}
-	known := at(&t.whyOf, r.Cause)
+	known := at(&t.whyOf[index(ended)], r.Cause)
 	if *known == nil {
-		*known = t.newWhy(r.Reason, r.Code())
+		*known = t.newWhy(whyKey{r.Reason, r.Code(), ended})
 	}
 	return *known
 }
 
-func (t *trouble) newWhy(reason, code string) *why {
-	k := [2]string{reason, code}
+func (t *trouble) newWhy(k whyKey) *why {
 	y := t.whys[k]
 	if y == nil {
 		y = &why{
-			reason:  reason,
-			code:    code,
-			nReason: t.names.number(reason),
-			nCode:   t.names.number(code),
+			whyKey:  k,
+			nReason: t.names.number(k.reason),
+			nCode:   t.names.number(k.code),
 			number:  int32(len(t.whys)),
 		}
 		t.whys[k] = y
@@ -424,16 +429,24 @@ func (t *trouble) allBy(d store.Dimension) []*pile {
 // finds the causes of reasons. It saves time only: what is not made here is made when it is
 // asked for.
 func (t *trouble) group(dims []store.Dimension) {
-	for _, p := range t.allBy(store.ByReason) {
-		p.cause()
-	}
 	if dims == nil {
 		dims = []store.Dimension{store.ByDomain, store.BySender, store.ByProvider}
 	}
-	for _, d := range dims {
-		if numberIn(d) != nil {
-			t.by([]store.Dimension{d})
-		}
+	dims = append(slices.Clone(dims), store.ByReason)
+	slices.Sort(dims)
+	dims = slices.DeleteFunc(slices.Compact(dims), func(d store.Dimension) bool { return numberIn(d) == nil })
+	lists := make([][]*pile, len(dims))
+	var each sync.WaitGroup
+	for i, d := range dims {
+		each.Go(func() { lists[i] = t.pilesBy(t.leaves, d) })
+	}
+	each.Wait()
+	for i, d := range dims {
+		t.lists[d] = lists[i]
+		t.by([]store.Dimension{d})
+	}
+	for _, p := range t.allBy(store.ByReason) {
+		p.cause()
 	}
 }
 
