@@ -434,7 +434,9 @@ func (t *trouble) group(dims []store.Dimension) {
 	}
 	dims = append(slices.Clone(dims), store.ByReason)
 	slices.Sort(dims)
-	dims = slices.DeleteFunc(slices.Compact(dims), func(d store.Dimension) bool { return numberIn(d) == nil })
+	dims = slices.DeleteFunc(slices.Compact(dims), func(d store.Dimension) bool {
+		return numberIn(d) == nil
+	})
 	lists := make([][]*pile, len(dims))
 	var each sync.WaitGroup
 	for i, d := range dims {
