@@ -3,8 +3,10 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"hash/maphash"
+	"math/bits"
 
 	"mailfail/registry"
 	"mailfail/store"
@@ -22,9 +24,9 @@ type dictionary struct {
 	loaded   bool
 	complete bool // names has all stored names
 	names    map[string]int64
-	relays   map[int64]struct{}  // whose provider is stored
-	series   map[seriesIDs]int64 // that were stored when the dictionary was read
-	quick    digests             // ids of series by a digest of their names
+	relays   map[int64]struct{} // whose provider is stored
+	series   digests            // that were stored when the dictionary was read; by seriesIDs
+	quick    digests            // ids of series by a digest of their names
 	causes   map[registry.Failure]int64
 	kinds    map[store.Cause]int64 // without a provider
 	texts    digests
@@ -44,12 +46,20 @@ type seriesIDs struct {
 	direction, own                                int32
 }
 
+func (k *seriesIDs) digest() digest {
+	var b [32]byte
+	for i, v := range [...]int32{k.format, k.host, k.instance, k.sender, k.domain, k.relay, k.direction,
+		k.own} {
+		binary.LittleEndian.PutUint32(b[4*i:], uint32(v))
+	}
+	return digestOf(b[:])
+}
+
 // forget empties the caches.
 func (d *dictionary) forget() {
 	*d = dictionary{
 		names:  map[string]int64{},
 		relays: map[int64]struct{}{},
-		series: map[seriesIDs]int64{},
 		causes: map[registry.Failure]int64{},
 		kinds:  map[store.Cause]int64{},
 		key:    d.key,
@@ -59,7 +69,7 @@ func (d *dictionary) forget() {
 
 // tooLarge reports whether a cache has more than cacheLimit entries.
 func (d *dictionary) tooLarge() bool {
-	return max(len(d.names), len(d.relays), len(d.series), d.quick.n, len(d.causes),
+	return max(len(d.names), len(d.relays), d.series.n, d.quick.n, len(d.causes),
 		len(d.kinds)) > cacheLimit
 }
 
@@ -108,6 +118,7 @@ func (w *Writer) loadSeries() error {
 	if w.lastID["series"] > cacheLimit/2 {
 		return nil
 	}
+	w.series.grow(int(w.lastID["series"]))
 	var b block
 	last := int64(0)
 	err := w.each("SELECT last, data FROM segments WHERE kind = ? ORDER BY first", func(rows *sql.Rows) error {
@@ -119,8 +130,9 @@ func (w *Writer) loadSeries() error {
 			return err
 		}
 		for i := range b.rows {
-			w.series[seriesIDs{int32(b.at(1, i)), int32(b.at(2, i)), int32(b.at(3, i)), int32(b.at(4, i)),
-				int32(b.at(5, i)), int32(b.at(6, i)), int32(b.at(7, i)), int32(b.at(8, i))}] = b.at(0, i)
+			k := seriesIDs{int32(b.at(1, i)), int32(b.at(2, i)), int32(b.at(3, i)), int32(b.at(4, i)),
+				int32(b.at(5, i)), int32(b.at(6, i)), int32(b.at(7, i)), int32(b.at(8, i))}
+			w.series.put(k.digest(), b.at(0, i))
 		}
 		return nil
 	}, segmentSeries)
@@ -132,7 +144,7 @@ func (w *Writer) loadSeries() error {
 		var k seriesIDs
 		err := rows.Scan(&id, &k.format, &k.host, &k.instance, &k.sender, &k.domain, &k.relay,
 			&k.direction, &k.own)
-		w.series[k] = id
+		w.series.put(k.digest(), id)
 		return err
 	}, last)
 }
@@ -274,15 +286,20 @@ func (d *digests) find(k digest) (id int64, ok bool) {
 	return int64(s.next) - 1, s.next != 0
 }
 
+// grow makes room for n digests.
+func (d *digests) grow(n int) {
+	before := d.slots
+	d.slots = make([]digestSlot, max(1024, 1<<bits.Len(uint(4*n/3))))
+	for _, s := range before {
+		if s.next != 0 {
+			*d.slot(digest{s.key, uint64(s.rest)}) = s
+		}
+	}
+}
+
 func (d *digests) put(k digest, id int64) {
 	if 4*d.n >= 3*len(d.slots) {
-		before := d.slots
-		d.slots = make([]digestSlot, max(1024, 2*len(before)))
-		for _, s := range before {
-			if s.next != 0 {
-				*d.slot(digest{s.key, uint64(s.rest)}) = s
-			}
-		}
+		d.grow(len(d.slots))
 	}
 	s := d.slot(k)
 	if s.next == 0 {
@@ -326,8 +343,8 @@ func (w *Writer) Series(k *store.SeriesKey) (int64, error) {
 		return 0, err
 	}
 	s := seriesIDs{int32(format), ids[0], ids[1], ids[2], ids[3], ids[4], int32(k.Direction), int32(own)}
-	id := w.series[s]
-	if id == 0 {
+	id, ok := w.series.find(s.digest())
+	if !ok {
 		id = w.nextID("series")
 		w.sink.insert("INSERT INTO series (id, "+seriesColumns+") VALUES (?,?,?,?,?,?,?,?,?)", id,
 			s.format, s.host, s.instance, s.sender, s.domain, s.relay, s.direction, s.own)

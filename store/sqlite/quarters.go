@@ -51,12 +51,14 @@ func (w *Writer) newQuarterSums() (*quarterSums, error) {
 	q := &quarterSums{of: make([]int32, w.lastID["series"]+1)}
 	numbers := map[mailer]int32{}
 	t := &tx{ctx: context.Background(), conn: w.conn}
-	err := t.ints("SELECT id, "+seriesColumns+" FROM series ORDER BY id", nil, func(v []int64) error {
-		s := series{v[0], int32(v[1]), int32(v[2]), int32(v[3]), int32(v[4]), int32(v[5]), int32(v[6]),
-			registry.Direction(v[7]), v[8] != 0}
-		q.series = append(q.series, s)
+	var err error
+	if q.series, err = t.allSeries(); err != nil {
+		return nil, err
+	}
+	for i := range q.series {
+		s := &q.series[i]
 		if s.own {
-			return nil
+			continue
 		}
 		m := mailer{int64(s.format), int64(s.host), int64(s.sender)}
 		n, ok := numbers[m]
@@ -65,10 +67,9 @@ func (w *Writer) newQuarterSums() (*quarterSums, error) {
 			numbers[m], q.mailers = n, append(q.mailers, m)
 		}
 		*at(&q.of, s.id) = n + 1
-		return nil
-	})
+	}
 	q.sums = make([][2 * quartersPerHour]int64, len(q.mailers))
-	return q, err
+	return q, nil
 }
 
 // at returns an element of a list, which grows as needed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"mailfail/registry"
 	"mailfail/store"
@@ -81,10 +82,15 @@ func (p *Push) daysOfCounts(t *tx) (days []int64, err error) {
 	return days, err
 }
 
+// allSeries returns the series in the order of their ids.
 func (t *tx) allSeries() (all []series, err error) {
-	err = t.ints("SELECT id, "+seriesColumns+" FROM series ORDER BY id", nil, func(v []int64) error {
-		all = append(all, series{v[0], int32(v[1]), int32(v[2]), int32(v[3]), int32(v[4]), int32(v[5]),
-			int32(v[6]), registry.Direction(v[7]), v[8] != 0})
+	err = t.eachRow(seriesTable, store.Window{}, allColumns, func(b *block, _ []int64) error {
+		all = slices.Grow(all, b.rows)
+		for i := range b.rows {
+			all = append(all, series{b.at(0, i), int32(b.at(1, i)), int32(b.at(2, i)), int32(b.at(3, i)),
+				int32(b.at(4, i)), int32(b.at(5, i)), int32(b.at(6, i)), registry.Direction(b.at(7, i)),
+				b.at(8, i) != 0})
+		}
 		return nil
 	})
 	return all, err
