@@ -58,6 +58,8 @@ type tx struct {
 	view   *View          // source of rows, nil: the tables
 	known  int            // number of series of the view in the catalog, -1 before it is made
 	shared *shared        // by the answers of a snapshot; nil outside a snapshot
+
+	released bool // the view answers other questions, see release
 }
 
 // shared holds what several answers of a snapshot need.

@@ -37,6 +37,9 @@ func (c *counter) affected(each func(*store.Affected) error) error {
 	if err == nil {
 		err = c.settled()
 	}
+	if err == nil {
+		c.release()
+	}
 	if err != nil {
 		return err
 	}

@@ -24,11 +24,15 @@ func (q *reader) Numbers(ctx context.Context, w store.Window, f store.Filter,
 }
 
 func (t *tx) numbers(w store.Window, f store.Filter, by []store.Dimension) (*store.Numbers, error) {
+	counts := t.countsAsked(w, &f, by)
+	if err := t.askCounts(counts); err != nil {
+		return nil, err
+	}
 	// Before the catalog, which has the names and the series of these rows.
 	if err := t.need(w, fleet.Attempts, fleet.Recipients, fleet.Rejections); err != nil {
 		return nil, err
 	}
-	if err := t.needCounts(t.countsAsked(w, &f, by)); err != nil {
+	if err := t.needCounts(counts); err != nil {
 		return nil, err
 	}
 	cat, err := t.catalog()

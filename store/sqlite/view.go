@@ -36,6 +36,7 @@ type View struct {
 	found    map[string]bool                 // ids and addresses that were looked up
 	blocks   map[int64][]*block              // rows, by kind of segment
 	totals   viewedTotals
+	ahead    *askedTotals // totals that will be needed, nil: none
 	sums     []viewedSums
 	lines    []viewedLines
 	spans    *[2]int64 // minutes of counts, nil unknown
@@ -234,13 +235,25 @@ func (v *View) cause(origin, id int64) int64 {
 // did not have: these rows need not be read again.
 func (v *View) askAgain(ctx context.Context, question func(*tx) error) error {
 	v.busy.Lock() // an answer may load rows that it needs: one at a time
-	defer v.busy.Unlock()
 	for {
 		t := &tx{ctx: ctx, conn: v.w.conn, cache: &v.w.db.cache, view: v, known: -1, shared: v.shared}
 		err := question(t)
-		if t.known < 0 || t.known == len(v.series.list) || err != nil && !errors.Is(err, errLate) {
+		if t.released {
 			return err
 		}
+		if t.known < 0 || t.known == len(v.series.list) || err != nil && !errors.Is(err, errLate) {
+			v.busy.Unlock()
+			return err
+		}
+	}
+}
+
+// release lets a view answer the next question. The rest of this one uses only what it has
+// read, and asks nothing anew.
+func (t *tx) release() {
+	if t.view != nil {
+		t.released = true
+		t.view.busy.Unlock()
 	}
 }
 

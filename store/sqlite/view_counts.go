@@ -199,26 +199,80 @@ func (v *View) sumTotals(ctx context.Context, q *TotalsQuery) ([]viewedTotal, er
 			return a.rows, nil
 		}
 	}
-	if relays := int64(slices.Index(totalled[:], store.ByRelay)); q.Dimension == AllDimensions ||
-		q.Dimension == relays {
-		if err := v.readRelays(ctx); err != nil {
+	a := v.ahead
+	if v.ahead = nil; a == nil || !a.query.equal(q) {
+		a = v.askTotals(ctx, q)
+	}
+	<-a.done
+	if a.err != nil {
+		return nil, a.err
+	}
+	for _, r := range a.relays {
+		if err := v.addRelay(r[0], r[1]); err != nil {
 			return nil, err
 		}
 	}
-	var rows []viewedTotal
-	err := v.from.Totals(ctx, q, func(r *TotalsRow) error {
+	v.series.relays = v.series.relays || a.relays != nil
+	rows := make([]viewedTotal, len(a.rows))
+	for i := range a.rows {
+		r := &a.rows[i]
 		format, err := v.w.Name([]byte(r.Format))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		value, err := v.w.Name([]byte(r.Value))
-		rows = append(rows, viewedTotal{r.Span, r.Dimension, format, r.Direction, value, r.N})
-		return err
-	})
-	if err == nil {
-		v.totals.answers = append(v.totals.answers, viewedAnswer{q, rows})
+		if err != nil {
+			return nil, err
+		}
+		rows[i] = viewedTotal{r.Span, r.Dimension, format, r.Direction, value, r.N}
 	}
-	return rows, err
+	v.totals.answers = append(v.totals.answers, viewedAnswer{q, rows})
+	return rows, nil
+}
+
+// askedTotals is a question for totals that is answered in the background.
+type askedTotals struct {
+	query  *TotalsQuery
+	done   chan struct{}
+	rows   []TotalsRow
+	relays [][2]string // with their providers: totals name relays without their series
+	err    error
+}
+
+func (v *View) askTotals(ctx context.Context, q *TotalsQuery) *askedTotals {
+	a := &askedTotals{query: q, done: make(chan struct{})}
+	ofRelays := q.Dimension == AllDimensions || totalled[q.Dimension] == store.ByRelay
+	relays := ofRelays && !v.series.relays
+	go func() {
+		defer close(a.done)
+		if relays {
+			a.relays = [][2]string{}
+			a.err = v.from.Relays(ctx, func(relay, provider string) error {
+				a.relays = append(a.relays, [2]string{relay, provider})
+				return nil
+			})
+		}
+		if a.err == nil {
+			a.err = v.from.Totals(ctx, q, func(r *TotalsRow) error {
+				a.rows = append(a.rows, *r)
+				return nil
+			})
+		}
+	}()
+	return a
+}
+
+// askCounts starts to read the totals of a question, so that rows can be read meanwhile.
+func (t *tx) askCounts(q *countsAsked) error {
+	if t.view == nil || q.filter.OfCause() {
+		return nil
+	}
+	p, err := t.parts(q)
+	if err == nil && p.totals != nil && !slices.ContainsFunc(t.view.totals.answers,
+		func(a viewedAnswer) bool { return a.query.equal(p.totals) }) {
+		t.view.ahead = t.view.askTotals(t.ctx, p.totals)
+	}
+	return err
 }
 
 // eachViewed calls total, unless it is nil, with totals of days, and row with sums by

@@ -238,19 +238,13 @@ func (v *View) readAll(ctx context.Context) error {
 	return err
 }
 
-// readRelays reads the providers of all relays: totals name relays without their series.
-func (v *View) readRelays(ctx context.Context) error {
-	if v.series.relays {
-		return nil
+// addRelay records the provider of a relay.
+func (v *View) addRelay(relay, provider string) error {
+	id, err := v.w.Name([]byte(relay))
+	if err == nil {
+		err = v.w.operator(id, &store.SeriesKey{Provider: provider})
 	}
-	v.series.relays = true
-	return v.from.Relays(ctx, func(relay, provider string) error {
-		id, err := v.w.Name([]byte(relay))
-		if err == nil {
-			err = v.w.operator(id, &store.SeriesKey{Provider: provider})
-		}
-		return err
-	})
+	return err
 }
 
 // repeating lists the formats whose logs report what others report too. Only of these, and
