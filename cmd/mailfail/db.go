@@ -65,10 +65,8 @@ func dbCheckCommand(open opener) *cobra.Command {
 				warn(cmd, errors.New(f))
 			}
 			if len(faults) > 0 {
-				return &exitError{1,
-					errors.New(
-						"the database is damaged: restore a backup, or move it away and read the logs " +
-							"again")}
+				return &exitError{1, fmt.Errorf("database %s is damaged: "+
+					"restore a backup, or move it away and read the logs again", db.Path())}
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "The database is whole.")
 			return nil

@@ -124,18 +124,31 @@ func TestDiskFullAtEveryWrite(t *testing.T) {
 	log, _ := generate(t, 300)
 	logs := t.TempDir()
 	path := writeLog(t, logs, log)
-	want := atOnce(t, log)
+	ingested := atOnce(t, log)
 	whole := filepath.Join(logs, "whole.db")
 	fails(t, 0, "", mailfail("ingest", "--db", whole, path))
 	for name, args := range map[string]func(db string) []string{
 		"ingest": func(db string) []string { return []string{"ingest", "--db", db, path} },
 		"backup": func(db string) []string { return []string{"db", "backup", "--db", whole, db} },
 		"merge":  func(db string) []string { return []string{"db", "merge", "--db", db, whole} },
+		"prune":  func(db string) []string { return []string{"prune", "--keep", "1d", "--db", db} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, remount := mountSmall(t, "size=4k")
 			db := filepath.Join(dir, "m.db")
 			tries := 1
+			want, least, reference := ingested, 50, whole
+			if name == "prune" { // a database that just fits
+				stored, err := os.ReadFile(whole)
+				must(t, err)
+				tries = len(stored)/4096 + 1
+				least = tries + 10
+				remount(fmt.Sprintf("size=%dk", 4*tries))
+				reference = filepath.Join(logs, "pruned.db")
+				write(t, reference, stored)
+				fails(t, 0, "", mailfail(args(reference)...))
+				write(t, db, stored)
+			}
 			for ; ; tries++ {
 				cmd := mailfail(args(db)...)
 				var errs strings.Builder
@@ -149,13 +162,16 @@ func TestDiskFullAtEveryWrite(t *testing.T) {
 				}
 				remount(fmt.Sprintf("size=%dk", 4*(tries+1)))
 			}
-			if tries < 50 {
+			if tries < least {
 				t.Errorf("%d tries only", tries)
+			}
+			if name == "prune" {
+				want = content(t, reference)
 			}
 			if name != "merge" && content(t, db) != want {
 				t.Error("the database differs from that of a disk with space")
 			}
-			if got, want := reportOf(t, db), reportOf(t, whole); got != want {
+			if got, want := reportOf(t, db), reportOf(t, reference); got != want {
 				t.Errorf("the report is\n%s\nwant\n%s", got, want)
 			}
 		})
@@ -218,7 +234,12 @@ func TestDamagedDatabase(t *testing.T) {
 		if err := os.WriteFile(db, damaged, 0o640); err != nil {
 			t.Fatal(err)
 		}
-		for _, args := range [][]string{{"report", "--db", db, "--top", "0"}, {"events", "--db", db}, {"ingest", "--db", db, path}} {
+		for _, args := range [][]string{
+			{"report", "--db", db, "--top", "0"}, {"events", "--db", db}, {"trace", "--db", db, "nobody@nowhere.example"},
+			{"investigate", "--db", db, "--since", "2026-11-01"}, {"db", "check", "--db", db}, {"db", "size", "--db", db}, {"db", "export", "--db", db},
+			{"db", "merge", "--db", filepath.Join(t.TempDir(), "all.db"), db}, {"db", "backup", "--db", db, filepath.Join(t.TempDir(), "copy.db")},
+			{"prune", "--dry-run", "--keep", "1d", "--db", db}, {"ingest", "--db", db, path},
+		} {
 			var out, errs bytes.Buffer
 			code := run(args, strings.NewReader(""), &out, &errs)
 			if code > 1 {
