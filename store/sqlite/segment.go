@@ -8,7 +8,6 @@ import (
 	"math"
 	"runtime"
 	"slices"
-	"sync"
 
 	"mailfail/store"
 )
@@ -403,10 +402,6 @@ func (w *Writer) tidySome(to **addends) (more bool, err error) {
 // order. It decompresses blocks on all cores, a few ahead of each.
 func (t *tx) eachBlock(query string, args []any, wanted columns, each func(*block) error) error {
 	var queue, free []*decoded
-	defer func() { spare.Put(&free) }()
-	if list, ok := spare.Get().(*[]*decoded); ok {
-		free = *list
-	}
 	next := func() error {
 		d := queue[0]
 		queue = queue[1:]
@@ -439,9 +434,6 @@ func (t *tx) eachBlock(query string, args []any, wanted columns, each func(*bloc
 	}
 	return err
 }
-
-// spare holds blocks whose memory is used again.
-var spare sync.Pool
 
 // decoded is a block that is being decompressed.
 type decoded struct {
