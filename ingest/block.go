@@ -83,6 +83,8 @@ func (b *block) reset() {
 func (b *block) next() *record {
 	if n := len(b.records); n < cap(b.records) {
 		b.records = b.records[:n+1]
+	} else if n == 0 { // at once what most blocks need in the end
+		b.records = make([]record, 1, blockRecords)
 	} else {
 		b.records = append(b.records, record{})
 	}

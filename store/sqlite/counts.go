@@ -381,7 +381,7 @@ func newDaySums(series int64) *daySums {
 func (d *daySums) row(series, cause int64) *countRow {
 	if cause == 0 && uint64(series) < uint64(len(d.of)) {
 		if d.of[series] == 0 {
-			d.rows = append(d.rows, countRow{series: series})
+			d.rows = append(doubled(d.rows), countRow{series: series})
 			d.of[series] = int32(len(d.rows))
 		}
 		return &d.rows[d.of[series]-1]

@@ -64,6 +64,9 @@ func totals(all []series, rows []countRow) []byte {
 	}
 	slices.SortFunc(order, func(a, b int) int { return slices.Compare(keys[a][:], keys[b][:]) })
 	cols := make([][]int64, totalColumns)
+	for c := range cols {
+		cols[c] = make([]int64, 0, len(keys))
+	}
 	for _, i := range order {
 		for c, v := range keys[i] {
 			cols[c] = append(cols[c], v)
