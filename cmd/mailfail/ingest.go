@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"mailfail/store"
+	"mailfail/store/sqlite"
 	"mailfail/templates"
 )
 
@@ -47,7 +51,14 @@ are read, with their rotated generations.`,
 			if err != nil {
 				return err
 			}
+			begun, err := firstMinute(cmd.Context(), db)
+			if err != nil {
+				return errors.Join(err, db.Close())
+			}
 			res, unread, err := readLogs(cmd, db, &flags, families)
+			if err == nil && res.Lines.Read > 0 && !begun.IsZero() {
+				err = noteOlder(cmd, db, begun)
+			}
 			if closed := db.Close(); err == nil {
 				err = closed
 			}
@@ -87,4 +98,26 @@ func removeDatabase(path string) {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		_ = os.Remove(path + suffix)
 	}
+}
+
+// firstMinute returns the minute of the first line of all that was read, zero if there is
+// none.
+func firstMinute(ctx context.Context, db *sqlite.DB) (first time.Time, err error) {
+	err = db.Snapshot(ctx, func(r store.Reader) (err error) {
+		first, _, err = r.Covered(ctx)
+		return err
+	})
+	return first, err
+}
+
+// noteOlder says so when lines were read that are older than all that was read before: a
+// message that began in them is not found again in what followed.
+func noteOlder(cmd *cobra.Command, db *sqlite.DB, begun time.Time) error {
+	first, err := firstMinute(cmd.Context(), db)
+	if err == nil && first.Before(begun) {
+		warn(cmd, errors.New("some of these lines are older than all that was read before: mail that "+
+			"went on from one log to the other may count twice; read the oldest logs first, or all "+
+			"in one command"))
+	}
+	return err
 }
