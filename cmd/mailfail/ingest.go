@@ -51,7 +51,7 @@ are read, with their rotated generations.`,
 			if err != nil {
 				return err
 			}
-			begun, err := firstMinute(cmd.Context(), db)
+			begun, err := firstMinute(db)
 			if err != nil {
 				return errors.Join(err, db.Close())
 			}
@@ -101,8 +101,9 @@ func removeDatabase(path string) {
 }
 
 // firstMinute returns the minute of the first line of all that was read, zero if there is
-// none.
-func firstMinute(ctx context.Context, db *sqlite.DB) (first time.Time, err error) {
+// none. It is one row, and not interrupted: reading the logs tells what is kept then.
+func firstMinute(db *sqlite.DB) (first time.Time, err error) {
+	ctx := context.Background()
 	err = db.Snapshot(ctx, func(r store.Reader) (err error) {
 		first, _, err = r.Covered(ctx)
 		return err
@@ -113,7 +114,7 @@ func firstMinute(ctx context.Context, db *sqlite.DB) (first time.Time, err error
 // noteOlder says so when lines were read that are older than all that was read before: a
 // message that began in them is not found again in what followed.
 func noteOlder(cmd *cobra.Command, db *sqlite.DB, begun time.Time) error {
-	first, err := firstMinute(cmd.Context(), db)
+	first, err := firstMinute(db)
 	if err == nil && first.Before(begun) {
 		warn(cmd, errors.New("some of these lines are older than all that was read before: mail that "+
 			"went on from one log to the other may count twice; read the oldest logs first, or all "+
