@@ -140,5 +140,9 @@ func (d *document) setState(s *parsers.StateReader) {
 	d.array = s.Bool()
 	if text := s.Bytes(); len(text) > 0 {
 		d.add(text[:len(text)-1])
+		// What was kept of an object that is too large need not begin one: it is given up.
+		if d.depth < 1 {
+			*d = document{}
+		}
 	}
 }
