@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -408,9 +409,18 @@ func isNumber(s string) bool {
 	return json.Unmarshal([]byte(s), &v) == nil
 }
 
-// harmfulHTML returns what in a page runs, loads or links to something that a
-// report does not have.
+// harmfulHTML returns what in a report runs, loads or links to something that a report
+// does not have.
 func harmfulHTML(page []byte) string {
+	return harmfulTag(page, anchor, "script", "img", "iframe", "object", "embed", "link", "base", "form")
+}
+
+// anchor is a link to a place of the same page.
+var anchor = regexp.MustCompile("^#")
+
+// harmfulTag returns the first tag of a page that is one of those named, or that runs
+// something, or links to another place than those.
+func harmfulTag(page []byte, links *regexp.Regexp, names ...string) string {
 	z := html.NewTokenizer(bytes.NewReader(page))
 	for {
 		switch z.Next() {
@@ -418,11 +428,12 @@ func harmfulHTML(page []byte) string {
 			return ""
 		case html.StartTagToken, html.SelfClosingTagToken:
 			tag := z.Token()
-			if slices.Contains([]string{"script", "img", "iframe", "object", "embed", "link", "base", "form"}, tag.Data) {
+			if slices.Contains(names, tag.Data) {
 				return "a tag " + tag.String()
 			}
 			for _, a := range tag.Attr {
-				if strings.HasPrefix(a.Key, "on") || (a.Key == "href" || a.Key == "src") && !strings.HasPrefix(a.Val, "#") {
+				isLink := slices.Contains([]string{"href", "src", "action"}, a.Key)
+				if strings.HasPrefix(a.Key, "on") || isLink && !links.MatchString(a.Val) {
 					return "an attribute in " + tag.String()
 				}
 			}
