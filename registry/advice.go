@@ -17,6 +17,7 @@ type Situation struct {
 	Direction Direction
 	State     State     // of the recipient
 	DecidedBy DecidedBy // the evidence for the reason
+	Scattered bool      // failures at many domains, few at each; other mail was delivered
 }
 
 // The keys of advice.txt.
@@ -27,6 +28,7 @@ const (
 	adviceLocal      = "local"
 	adviceLocalEnded = "local-ended"
 	adviceIncoming   = "incoming"
+	adviceScattered  = "scattered"
 )
 
 // fallbacks returns the keys to look up, in order.
@@ -39,12 +41,18 @@ func (s *Situation) fallbacks() []string {
 		return []string{adviceLocalEnded, adviceLocal, adviceEnded}
 	case s.Direction == DirectionLocal:
 		return []string{adviceLocal, adviceWaiting}
-	case ended && s.DecidedBy == ByCode:
-		return []string{adviceUnsure, adviceEnded}
-	case ended:
-		return []string{adviceEnded}
 	}
-	return []string{adviceWaiting}
+	var keys []string
+	if s.Scattered {
+		keys = append(keys, adviceScattered)
+	}
+	switch {
+	case ended && s.DecidedBy == ByCode:
+		return append(keys, adviceUnsure, adviceEnded)
+	case ended:
+		return append(keys, adviceEnded)
+	}
+	return append(keys, adviceWaiting)
 }
 
 // Advice returns one line that advises on failures of a reason in a situation. It never
@@ -92,7 +100,8 @@ func parseAdvice(text string) (map[adviceKey]string, error) {
 		}
 		for _, f := range b.fields {
 			switch f.key {
-			case adviceWaiting, adviceEnded, adviceUnsure, adviceLocal, adviceLocalEnded, adviceIncoming:
+			case adviceWaiting, adviceEnded, adviceUnsure, adviceLocal, adviceLocalEnded, adviceIncoming,
+				adviceScattered:
 			default:
 				return nil, fmt.Errorf("advice: line %d: unknown situation %q", f.line, f.key)
 			}

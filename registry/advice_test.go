@@ -12,7 +12,9 @@ func situations() (list []Situation) {
 	for _, d := range []Direction{DirectionOutgoing, DirectionLocal, DirectionIncoming} {
 		for _, s := range []State{StatePending, StateDelivered, StateBounced, StateExpired, StateRemoved} {
 			for _, by := range []DecidedBy{ByNothing, ByText, ByCode, ByStage, ByProvider} {
-				list = append(list, Situation{Direction: d, State: s, DecidedBy: by})
+				for _, scattered := range []bool{false, true} {
+					list = append(list, Situation{Direction: d, State: s, DecidedBy: by, Scattered: scattered})
+				}
 			}
 		}
 	}
@@ -59,6 +61,10 @@ func TestAdviceBySituation(t *testing.T) {
 		{"blocklist", Situation{Provider: "Microsoft", State: StateBounced}, "sender.office.com"},
 		{"blocklist", Situation{Provider: "Microsoft", Direction: DirectionIncoming}, "Your block list"},
 		{"no-such-reason", Situation{}, "Read the reply"},
+		{"connection", Situation{Scattered: true}, "mistyped or dead"},
+		{"connection", Situation{Scattered: true, State: StateExpired}, "mistyped or dead"},
+		{"connection", Situation{Scattered: true, Direction: DirectionLocal}, "Start the service on this host"},
+		{"user-unknown", Situation{Scattered: true, State: StateBounced}, "Remove the address"},
 	}
 	for _, test := range tests {
 		if got := Advice(test.reason, test.s); !strings.Contains(got, test.want) {

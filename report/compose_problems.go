@@ -144,7 +144,7 @@ func (t *trouble) narrow(p *pile) *cluster {
 
 func (c *composer) problem(k *cluster) Problem {
 	cause := k.cause()
-	p := Problem{Severity: "warning", Title: c.problemTitle(k), Do: c.advice(cause),
+	p := Problem{Severity: "warning", Title: c.problemTitle(k), Do: c.whatToDo(k),
 		See: c.command(k, cause.reason), Hours: c.hoursOf(k.leaves)}
 	p.Facts = append(p.Facts, c.extent(k))
 	for _, d := range k.spreadOver() {
@@ -317,6 +317,29 @@ func (c *composer) hoursOf(leaves []*leaf) []int64 {
 		}
 	}
 	return hours
+}
+
+// whatToDo returns the advice for a cluster, for those that wait when they are more.
+// What is scattered over many domains while other mail is delivered is not explained by a
+// port or the resolver of this host.
+func (c *composer) whatToDo(k *cluster) string {
+	cause := *k.cause()
+	if k.waiting > k.failed {
+		cause.state = registry.StatePending
+	}
+	if c.scattered(k) && cause.reason != "" {
+		return advice(registry.Reason(cause.reason),
+			registry.Situation{Direction: cause.direction, State: cause.state, Scattered: true})
+	}
+	return c.advice(&cause)
+}
+
+// scattered reports whether a cluster is spread over many domains, with few recipients at
+// each, while at least twice as many recipients got their mail.
+func (c *composer) scattered(k *cluster) bool {
+	const many = 10
+	domains := c.trouble.pilesBy(k.leaves, store.ByDomain)
+	return len(domains) >= many && domains[0].all()*many <= k.all() && c.Totals.Delivered >= 2*k.all()
 }
 
 // advice returns what to do about the failures of a place.

@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 		return fmt.Sprintf("Name of %s %s", registry.Code(reply, enhanced), reason), fmt.Sprintf("Advice for %s that is about as long as the longest of all advice.", reason)
 	}
 	advice = func(reason registry.Reason, s registry.Situation) string {
+		if s.Scattered {
+			return fmt.Sprintf("Advice for %s that is %s and scattered.", reason, s.State)
+		}
 		return fmt.Sprintf("Advice for %s that is %s and about as long as the longest of all advice.", reason, s.State)
 	}
 	time.Local = time.UTC // commands name another zone
