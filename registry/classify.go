@@ -105,7 +105,7 @@ func compileRules(sources ...source) (*Rules, error) {
 		texts:   make([]string, 0, maxPhrases/2),
 		indexes: make(map[string]uint16, maxPhrases/2),
 		names:   map[string]bool{},
-		classes: map[string]string{},
+		classes: map[string][]uint16{},
 	}
 	for _, s := range sources {
 		if err := rr.read(s.text); err != nil {

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -249,7 +250,7 @@ func FuzzRules(f *testing.F) {
 	for _, text := range []string{
 		"rule ours\n  reason greylisted\n  text User unknown\n  provider Example | Other\n  reply 5xx\n",
 		"words a\n  are x | y*\n    | {n}\nrule r\n  reason unknown\n  near @a\n  near z\n  not q\n  enhanced 4.7.500-699\n  weak yes\n",
-		"rule r\n reason x", "words a\n are @a", "rule r\n  reason unknown\n  stage mail rcpt\n  source dns\n  example 550 x\n", "\x00\xff",
+		"rule r\n reason x", "words a\n are @a", "words a\n  are x | @a\nrule r\n  reason unknown\n  near @a\n  near z\n", "rule r\n  reason unknown\n  stage mail rcpt\n  source dns\n  example 550 x\n", "\x00\xff",
 	} {
 		f.Add(text, "550 5.1.1 User unknown x y1 z")
 	}
@@ -303,6 +304,39 @@ func TestRulesWithoutEnd(t *testing.T) {
 	}
 	if _, err := LoadRules("/dev/zero"); err == nil || !strings.Contains(err.Error(), "is it a file of rules?") {
 		t.Errorf("LoadRules of a device without end: %v", err)
+	}
+}
+
+// TestWordsInWords checks that lists hold others, but neither themselves nor more than
+// all phrases, however often each names the one before.
+func TestWordsInWords(t *testing.T) {
+	const use = "rule r\n  reason moved\n  text @b\n"
+	rules, err := compileRules(source{"test", "words a\n  are x | y\nwords b\n  are @a | z | @a\n" + use})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, reply := range []string{"550 x", "550 z"} {
+		if v := rules.Classify(failureOf(reply)); v.Reason != "moved" {
+			t.Errorf("%q has reason %q", reply, v.Reason)
+		}
+	}
+	for text, want := range map[string]string{
+		"words b\n  are x | @b\n" + use:                          `test: line 1: words b: no words "b" above`,
+		"words b\n  are @a\nwords a\n  are @b\n" + use:           `test: line 1: words b: no words "a" above`,
+		"words a\n  are x\nwords b\n  are  | @a\n" + use:         `test: line 3: words b: empty phrase in "| @a"`,
+		"words b\n  are x\n" + strings.Replace(use, "b", "c", 1): `test: line 5: no words "c" above`,
+	} {
+		if _, err := compileRules(source{"test", text}); err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+	var deep strings.Builder
+	deep.WriteString("words l0\n  are x | y\n")
+	for i := range 40 {
+		fmt.Fprintf(&deep, "words l%d\n  are @l%d | @l%d\n", i+1, i, i)
+	}
+	if _, err := compileRules(source{"test", deep.String() + "rule r\n  reason moved\n  text @l40\n"}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -106,7 +106,7 @@ type ruleReader struct {
 	texts   []string
 	indexes map[string]uint16
 	names   map[string]bool
-	classes map[string]string // lists of words by the name that rules use
+	classes map[string][]uint16 // phrases of lists of words, by the name that rules use
 }
 
 // read adds the rules of a file.
@@ -117,7 +117,14 @@ func (rr *ruleReader) read(text string) error {
 	}
 	for _, b := range blocks {
 		if b.kind == "words" && b.name != "" {
-			rr.classes[b.name] = b.get("are")
+			// A list is taken apart here, once: a list in itself would have no end, and of
+			// lists in lists each could hold twice what the one before does.
+			group, err := rr.phrases(b.get("are"))
+			if err != nil {
+				return fmt.Errorf("line %d: words %s: %w", b.line, b.name, err)
+			}
+			slices.Sort(group)
+			rr.classes[b.name] = slices.Compact(group)
 			continue
 		}
 		if b.kind != "rule" || b.name == "" {
@@ -217,11 +224,7 @@ func (rr *ruleReader) phrases(value string) ([]uint16, error) {
 			if !ok {
 				return nil, fmt.Errorf("no words %q above", class)
 			}
-			more, err := rr.phrases(words)
-			if err != nil {
-				return nil, err
-			}
-			group = append(group, more...)
+			group = append(group, words...)
 			continue
 		}
 		text = folded(strings.TrimSpace(text))

@@ -54,8 +54,8 @@ func parse(asked url.Values, now time.Time, loc *time.Location) (q query, err er
 	q.values = url.Values{}
 	for _, values := range asked {
 		for _, value := range values {
-			if registry.Foreign(value).String() != value {
-				return q, requestError{errorString("a parameter holds characters that cannot be shown")}
+			if err := printable(value); err != nil {
+				return q, err
 			}
 		}
 	}
@@ -70,6 +70,9 @@ func parse(asked url.Values, now time.Time, loc *time.Location) (q query, err er
 	// The form of the page adds a filter as two parameters.
 	if key, value := asked.Get("filter"), strings.TrimSpace(asked.Get("value")); value != "" &&
 		slices.Contains(filterKeys, key) {
+		if err := printable(value); err != nil { // a mark may have stood on the blank before it
+			return q, err
+		}
 		q.values.Add(key, value)
 		*list(&q.filter, key) = append(*list(&q.filter, key), value)
 	}
@@ -99,6 +102,13 @@ func parse(asked url.Values, now time.Time, loc *time.Location) (q query, err er
 		}
 	}
 	return q, q.parseWindow(asked, now, loc)
+}
+
+func printable(value string) error {
+	if registry.Foreign(value).String() != value {
+		return requestError{errorString("a parameter holds characters that cannot be shown")}
+	}
+	return nil
 }
 
 // checkNames refuses unknown parameters: without that, a mistyped filter would give the

@@ -400,6 +400,7 @@ func TestBroken(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("since=2h&domain=a.example&by=domain,reason")
 	f.Add("day=yesterday&filter=host&value=mx1")
+	f.Add("filter=host&value=+\u0318") // not shown without the blank
 	f.Fuzz(func(t *testing.T, raw string) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.URL.RawQuery = raw
