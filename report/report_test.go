@@ -581,3 +581,35 @@ func TestTrace(t *testing.T) {
 		golden(t, name+".json", b.String())
 	}
 }
+
+// FuzzTemplate renders reports with templates of a user: an error is an error, and no
+// template lets a control character of strangers through.
+func FuzzTemplate(f *testing.F) {
+	f.Add("{{.Title}}: {{count .Report.Totals.Delivered}}{{range .Problems}}\n{{.Title}} {{.Do}}{{end}}", false)
+	f.Add("{{with .Section \"reasons\"}}{{range .Table.Rows}}{{.Cells}}{{end}}{{end}}", false)
+	f.Add("{{printf \"%A %d\" $ .Title}}{{print .}}{{html .View}}{{js .Problems}}", false)
+	f.Add("<a title='{{.Verdict}}'>{{range .Sections}}{{.ID}}{{printf \"%v\" .}}{{end}}</a>", true)
+	f.Add("{{range .Report.Domains}}{{.Values}}{{wrap 30 .Values}}{{fit 9 .Values}}{{end}}{{define \"x\"}}{{template \"x\"}}{{end}}", false)
+	r := sample()
+	view := r.View(4)
+	f.Fuzz(func(t *testing.T, text string, html bool) {
+		// Loops in loops take long, which is the user's own affair; letters in the template
+		// are the user's too.
+		if strings.Count(text, "range") > 2 || strings.Contains(text, "\\") || strings.Contains(text, "Raw") || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\n' || r > '~' }) {
+			return
+		}
+		name := "t.txt"
+		if html {
+			name = "t.html"
+		}
+		var out bytes.Buffer
+		if err := r.WriteTemplate(&out, view, name, text); err != nil {
+			return
+		}
+		for _, c := range out.String() {
+			if c < ' ' && c != '\n' && c != '\t' || c >= 0x7f && c < 0xa0 || c == 0x202e {
+				t.Fatalf("%q lets %q through", text, c)
+			}
+		}
+	})
+}

@@ -35,6 +35,25 @@ var templateFuncs = map[string]any{
 	"fit":       func(width int, s any) string { return templates.Fit(fmt.Sprint(s), width) },
 	"spark":     templates.Spark, // numbers as a line of characters
 	"join":      func(between string, list []string) string { return strings.Join(list, between) },
+	// Where a verb does not fit, Sprintf prints the bytes of a text without its String.
+	"printf": func(format string, args ...any) string {
+		return printableLines(fmt.Sprintf(format, args...))
+	},
+}
+
+// printableLines returns s as templates.Printable does, with its newlines and tabs.
+func printableLines(s string) string {
+	var b strings.Builder
+	for {
+		i := strings.IndexAny(s, "\n\t")
+		if i < 0 {
+			b.WriteString(templates.Printable(s))
+			return b.String()
+		}
+		b.WriteString(templates.Printable(s[:i]))
+		b.WriteByte(s[i])
+		s = s[i+1:]
+	}
 }
 
 // WriteTemplate renders the report with a user's template. The ending of name selects

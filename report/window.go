@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"sort"
 	"strconv"
 	"strings"
@@ -96,8 +97,9 @@ func parseSpan(s string) (time.Duration, bool) {
 	if s == "" || units[s[len(s)-1]] == 0 {
 		return 0, false
 	}
+	unit := units[s[len(s)-1]]
 	n, err := strconv.ParseUint(s[:len(s)-1], 10, 16)
-	return time.Duration(n) * units[s[len(s)-1]], err == nil
+	return time.Duration(n) * unit, err == nil && n <= uint64(math.MaxInt64/unit)
 }
 
 // formatWindow returns the time that a report covers, in words.

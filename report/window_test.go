@@ -98,3 +98,34 @@ func TestFormatWindow(t *testing.T) {
 		}
 	}
 }
+
+// FuzzWindow checks that a day is a day long, a span is before now, and a time is the same
+// in all ways to write it.
+func FuzzWindow(f *testing.F) {
+	for _, s := range []string{"today", "2026-10-25", "2h", "65535w", "255y", "2026-11-20 14:30", "2026-11-20T14:30:00Z", "9999-12-31"} {
+		f.Add(s)
+	}
+	now := time.Date(2026, 11, 22, 19, 0, 0, 0, time.UTC)
+	berlin := zone(f, "Europe/Berlin")
+	f.Fuzz(func(t *testing.T, s string) {
+		if w, err := ParseDay(s, now, berlin); err == nil {
+			if long := w.Until.Sub(w.Since); long < 23*time.Hour || long > 25*time.Hour {
+				t.Errorf("day %q is %v long", s, long)
+			}
+		}
+		if span, ok := ParseSpan(s); ok && span < 0 {
+			t.Errorf("span %q is %v", s, span)
+		}
+		at, err := ParseTime(s, now, berlin)
+		if err != nil {
+			return
+		}
+		if _, ok := parseSpan(s); ok && at.After(now) {
+			t.Errorf("span %q begins %v", s, at)
+		}
+		again, err := ParseTime(at.UTC().Format(time.RFC3339Nano), now, berlin)
+		if y := at.UTC().Year(); y >= 1 && y <= 9999 && (err != nil || !again.Equal(at)) {
+			t.Errorf("%q is %v, and written out %v, %v", s, at, again, err)
+		}
+	})
+}

@@ -117,11 +117,11 @@ func MatchCode(pattern string, reply int, enhanced string) bool {
 }
 
 // matchPattern compares a reply code or an enhanced code with a pattern, in
-// which x stands for any digit of the one and any number of the other.
+// which x or * stands for any digit of the one and any number of the other.
 func matchPattern(pattern, s string) bool {
 	if !strings.Contains(pattern, ".") {
 		return slices.EqualFunc([]byte(pattern), []byte(s), func(p, c byte) bool {
-			return p == c || p == 'x'
+			return p == c || p == 'x' || p == '*'
 		})
 	}
 	return slices.EqualFunc(strings.Split(pattern, "."), strings.Split(s, "."), func(p, n string) bool {
@@ -142,6 +142,8 @@ func CheckCode(pattern string) error {
 		ok = ok && (len(numbers) == 3 || len(numbers) == 1 && len(p) == 3)
 		for _, n := range numbers {
 			ok = ok && n != "" && len(n) <= 3 && strings.Trim(strings.ToLower(n), "0123456789x*") == ""
+			// In an enhanced code x is the whole of a number: 5.7.2x would match nothing.
+			ok = ok && (len(numbers) == 1 || len(n) == 1 || strings.Trim(n, "0123456789") == "")
 		}
 	}
 	if !ok {
