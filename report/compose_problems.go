@@ -39,15 +39,15 @@ func (c *composer) problems() Section {
 		return s
 	}
 	c.cluster()
+	s.Problems = c.stuck()
 	for _, k := range c.clusters {
 		s.Problems = append(s.Problems, c.problem(k))
 	}
-	if len(s.Problems) > 0 {
+	if len(c.clusters) > 0 {
 		s.More = templates.Words(
 			"The largest groups of recipients in trouble, without comparison: there is no history of " +
 				"this time yet.")
 	}
-	s.Problems = append(s.Problems, c.stuck()...)
 	return s
 }
 
@@ -79,6 +79,11 @@ func belongs(l *place, p *investigate.Problem) bool {
 // cluster finds the largest groups in trouble.
 func (c *composer) cluster() {
 	c.clusters = c.trouble.clusters(c.Totals.Recipients)
+	if c.isStuck() { // the gravest problem
+		slices.SortStableFunc(c.clusters, func(a, b *cluster) int {
+			return compareBool(a.untried(), b.untried())
+		})
+	}
 	c.clustered = map[place]bool{}
 	for _, k := range c.clusters {
 		for _, l := range k.leaves {
@@ -153,11 +158,24 @@ func (c *composer) problem(k *cluster) Problem {
 	if people := c.people(k.leaves); people != nil {
 		p.Facts = append(p.Facts, people)
 	}
-	if who := c.trouble.persons[cause.lastID]; who != nil && who.Text != "" {
+	who := c.trouble.persons[cause.lastID]
+	if who != nil && who.Text != "" {
 		p.Quote = []registry.Foreign{who.Text}
+	}
+	if k.untried() {
+		p.See = "" // no failure is on record
+		if who != nil && who.Message != "" {
+			p.See = c.here("mailfail trace " + investigate.Quote(who.Message.Raw()))
+		}
+		if c.isStuck() {
+			c.tellStuck(&p)
+		}
 	}
 	return p
 }
+
+// untried reports whether the recipients of a cluster wait without an attempt.
+func (k *cluster) untried() bool { return k.cause().reason == "" }
 
 func (c *composer) problemTitle(k *cluster) templates.Text {
 	title := templates.Words(reasonName(k.cause().reason))

@@ -23,23 +23,27 @@ func (c *composer) isStuck() bool {
 	return c.Untried >= leastStuck && c.Untried*shareOfStuck >= c.Accepted && !c.ofCause(nil)
 }
 
-// stuck returns the problem of a stuck queue, unless an investigation already found it.
+// stuck returns the problem of a stuck queue, unless an investigation or a cluster has it.
 func (c *composer) stuck() []Problem {
-	if !c.isStuck() || c.Found != nil &&
+	if !c.isStuck() || slices.ContainsFunc(c.clusters, (*cluster).untried) || c.Found != nil &&
 		slices.ContainsFunc(c.Found.Problems, func(p investigate.Problem) bool {
 			return p.Kind == investigate.UntriedMail
 		}) {
 		return nil
 	}
-	return []Problem{{
-		Severity: "critical",
-		Title:    templates.Say("Accepted mail is not tried: %v of %v messages", c.Untried, c.Accepted),
-		Facts: []templates.Text{templates.Words(
-			"They came into the queue, and the logs say nothing of them since.")},
-		Do: "Look at the queue (mailq) and at the delivery processes: is the queue manager running, is " +
-			"the queue held, is the disk full?",
-		See: c.here("mailfail investigate"),
-	}}
+	p := Problem{See: c.here("mailfail investigate")}
+	c.tellStuck(&p)
+	return []Problem{p}
+}
+
+// tellStuck says of a problem that the queue is stuck.
+func (c *composer) tellStuck(p *Problem) {
+	p.Severity = "critical"
+	p.Title = templates.Say("Accepted mail is not tried: %v of %v messages", c.Untried, c.Accepted)
+	p.Facts = append(p.Facts, templates.Words(
+		"They came into the queue, and the logs say nothing of them since."))
+	p.Do = "Look at the queue (mailq) and at the delivery processes: is the queue manager running, is " +
+		"the queue held, is the disk full?"
 }
 
 // shownTroubles is how many kinds of lines of the mail system are shown.

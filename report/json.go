@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailfail/registry"
+	"mailfail/report/investigate"
 	"mailfail/store"
 	"mailfail/templates"
 )
@@ -134,9 +135,14 @@ func (j *jsonReport) people(r *Report, n int) {
 	if r.trouble == nil {
 		return
 	}
+	stuck := c.stuck()
 	list := make([]jsonProblem, 0)
+	for _, p := range stuck {
+		list = append(list, jsonProblem{Where: map[string]string{}, Severity: p.Severity,
+			Title: p.Title.String(), Action: p.Do, Examples: []registry.Foreign{}, Next: p.next()})
+	}
 	for i, k := range c.clusters {
-		p := &problems.Problems[i]
+		p := &problems.Problems[len(stuck)+i]
 		first, last := k.span()
 		problem := jsonProblem{
 			Where:      map[string]string{},
@@ -151,7 +157,7 @@ func (j *jsonReport) people(r *Report, n int) {
 			Title:      p.Title.String(),
 			Action:     p.Do,
 			Examples:   append(make([]registry.Foreign, 0), p.Quote...),
-			Next:       []string{p.See},
+			Next:       p.next(),
 		}
 		for _, w := range k.where {
 			problem.Where[whereName(w.dimension)] = w.value
@@ -159,7 +165,14 @@ func (j *jsonReport) people(r *Report, n int) {
 		list = append(list, problem)
 	}
 	if j.Problems = list; r.Found != nil {
-		j.Problems = r.Found.JSON()
+		found := r.Found.JSON()
+		for _, p := range stuck {
+			found = append(found, investigate.JSONProblem{Rank: len(found) + 1,
+				Kind: investigate.UntriedMail, Severity: p.Severity, Title: p.Title.String(),
+				Began: r.Window.Since, BeganEarliest: r.Window.Since, BeganLatest: r.end(),
+				Action: p.Do, Examples: []registry.Foreign{}, Next: p.next()})
+		}
+		j.Problems = found
 	}
 	for _, p := range top(r.trouble.allBy(store.ByReason), n) {
 		reason := jsonReason{Reason: p.name, Name: reasonName(p.name), Failed: p.failed, Waiting: p.waiting,
@@ -169,6 +182,14 @@ func (j *jsonReport) people(r *Report, n int) {
 		}
 		j.Reasons = append(j.Reasons, reason)
 	}
+}
+
+// next returns the commands to go on with.
+func (p *Problem) next() []string {
+	if p.See == "" {
+		return []string{}
+	}
+	return []string{p.See}
 }
 
 // whereName returns the name of a dimension in the JSON of mailfail investigate.

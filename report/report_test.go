@@ -226,6 +226,47 @@ func TestStuckQueue(t *testing.T) {
 	}
 }
 
+// A stuck queue is one problem and the first, whether its recipients are known or not, and
+// JSON has it too.
+func TestStuckQueueIsOneProblem(t *testing.T) {
+	for name, recipients := range map[string]int{"messages alone": 0, "with recipients": 40} {
+		t.Run(name, func(t *testing.T) {
+			n := &store.Numbers{Window: store.Window{Since: day, Until: day.Add(24 * time.Hour)}, Accepted: 190, Untried: 165, Totals: tally(100, 60, 0, 40)}
+			r := &Report{Numbers: n, location: time.UTC, trouble: newTrouble(false)}
+			id := int64(0)
+			add := func(n int, r *Report, a store.Affected) {
+				for range n {
+					id++
+					a.ID, a.FirstSeen, a.LastSeen = id, day, day
+					a.Destination = &store.Destination{Domain: "example.org"}
+					r.trouble.add(&a, day.Add(24*time.Hour))
+					r.trouble.persons[id] = &store.Person{Address: "u@example.org", Message: "4jXJzW4DgQz8tZQ"}
+				}
+			}
+			add(60, r, store.Affected{State: registry.StateBounced, Tried: true, LastFailure: &store.LastFailure{Reply: 550, Reason: "policy"}})
+			add(recipients, r, store.Affected{State: registry.StatePending, LastFailure: &store.LastFailure{}})
+			problems := r.View(PageRows).section("problems").Problems
+			stuck := slices.IndexFunc(problems, func(p Problem) bool { return p.Severity == "critical" })
+			if len(problems) != 2 || stuck < 0 || stuck != 0 || recipients > 0 && problems[0].See != "mailfail trace 4jXJzW4DgQz8tZQ" {
+				t.Errorf("problems %+v", problems)
+			}
+			var j bytes.Buffer
+			if err := r.WriteJSON(&j, 0); err != nil {
+				t.Fatal(err)
+			}
+			var report struct {
+				Problems []struct{ Title, Severity string }
+			}
+			if err := json.Unmarshal(j.Bytes(), &report); err != nil {
+				t.Fatal(err)
+			}
+			if len(report.Problems) != 2 || report.Problems[stuck].Severity != "critical" || report.Problems[stuck].Title != problems[stuck].Title.String() {
+				t.Errorf("JSON has problems %+v", report.Problems)
+			}
+		})
+	}
+}
+
 // Four days that must not look alike.
 func TestDays(t *testing.T) {
 	window := store.Window{Since: day, Until: day.Add(24 * time.Hour)}
