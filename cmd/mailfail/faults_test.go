@@ -559,3 +559,75 @@ func measuresMemory(t *testing.T) {
 		t.Skip("the race detector takes several times the memory: .ci/run runs this without it")
 	}
 }
+
+// When more files change at once than the system keeps notices of, that is said once, and
+// every line is read all the same.
+func TestLostNotices(t *testing.T) {
+	takesLong(t)
+	setting, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
+	var queue int
+	if err == nil {
+		_, err = fmt.Sscan(string(setting), &queue)
+	}
+	if err != nil || queue > 200_000 {
+		t.Skip("the queue of inotify is unknown or too long: ", queue, err)
+	}
+	dir := t.TempDir()
+	path, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "m.db")
+	write(t, path, []byte(failing(0)))
+	p := follower(t, "--plain", "--from-start", "--db", db, path)
+	p.Stdout = nil
+	stdout, err := p.StdoutPipe()
+	next := lineReader(t, stdout, err)
+	must(t, p.Start())
+	next()
+	log, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	defer log.Close()
+	for !watches(t, p, log) {
+		<-time.After(time.Millisecond) // between two looks
+	}
+	must(t, p.Process.Signal(syscall.SIGSTOP))
+	lines, mode := 0, os.FileMode(0o600)
+	for events := 0; events < queue+4096; lines++ {
+		for _, b := range []byte(failing(lines + 1)) { // two notices for each byte
+			_, err := log.Write([]byte{b})
+			must(t, errors.Join(err, log.Chmod(mode)))
+			mode ^= 0o040
+			events += 2
+		}
+	}
+	must(t, p.Process.Signal(syscall.SIGCONT))
+	for range lines {
+		next()
+	}
+	must(t, p.Process.Signal(syscall.SIGTERM))
+	if err := p.Wait(); err != nil || strings.Count(p.errs.String(), "max_queued_events") != 1 ||
+		strings.Count(p.errs.String(), "\n") != 1 {
+		t.Errorf("%v: %s", err, &p.errs)
+	}
+	all, err := os.ReadFile(path)
+	must(t, err)
+	if content(t, db) != atOnce(t, all) {
+		t.Error("the database differs")
+	}
+}
+
+// watches reports whether a running process has an inotify watch on the file.
+func watches(t *testing.T, p *process, file *os.File) bool {
+	t.Helper()
+	info, err := file.Stat()
+	must(t, err)
+	watch := fmt.Sprintf("inotify wd:[0-9a-f]+ ino:%x ", info.Sys().(*syscall.Stat_t).Ino)
+	described, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", p.Process.Pid))
+	if err != nil || len(described) == 0 {
+		t.Fatalf("%q has ended, or hides what it has open: %v", p.Args, err)
+	}
+	for _, path := range described {
+		text, _ := os.ReadFile(path) // it may be closed meanwhile
+		if regexp.MustCompile(watch).Match(text) {
+			return true
+		}
+	}
+	return false
+}

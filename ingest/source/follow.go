@@ -80,6 +80,7 @@ type Follower struct {
 	scanCost time.Duration
 	errs     []error
 	reported map[string]bool
+	lost     int64 // lostNotices at the last round
 }
 
 // maxRotated is how many rotated files of a log are kept open. Each costs memory and two
@@ -132,6 +133,7 @@ func Follow(args []string, opt FollowOptions) *Follower {
 		wake:     make(chan struct{}, 1),
 		began:    time.Now().Add(-timestampGranularity),
 		reported: map[string]bool{},
+		lost:     lostNotices.Load(),
 	}
 }
 
@@ -140,7 +142,11 @@ func Follow(args []string, opt FollowOptions) *Follower {
 func (f *Follower) Ready(ctx context.Context, positions Positions) iter.Seq2[*Reader, error] {
 	return func(yield func(*Reader, error) bool) {
 		defer func() { f.round = time.Now() }()
+		lost := f.lostNotices()
 		f.scan()
+		if lost && !f.report(errLostNotices, yield) {
+			return
+		}
 		for _, err := range f.errs {
 			if !f.report(err, yield) {
 				return
@@ -153,6 +159,20 @@ func (f *Follower) Ready(ctx context.Context, positions Positions) iter.Seq2[*Re
 			}
 		}
 	}
+}
+
+// lostNotices reports whether notices were lost since the last round. Any file may have
+// changed, so all are listed and looked at.
+func (f *Follower) lostNotices() bool {
+	n := lostNotices.Load()
+	if n == f.lost {
+		return false
+	}
+	f.lost, f.scanned = n, time.Time{}
+	for _, l := range f.logs {
+		l.look = true
+	}
+	return true
 }
 
 // report passes an error on, unless it was reported before.
@@ -239,7 +259,7 @@ func pause(ctx context.Context, d time.Duration) error {
 // due reports whether a round has something to do.
 func (f *Follower) due() bool {
 	f.scan()
-	return slices.ContainsFunc(f.logs, func(l *followed) bool {
+	return lostNotices.Load() != f.lost || slices.ContainsFunc(f.logs, func(l *followed) bool {
 		return l.mustLook() || slices.ContainsFunc(l.held, (*held).pending)
 	})
 }

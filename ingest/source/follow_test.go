@@ -256,11 +256,51 @@ func TestFollowManyRotations(t *testing.T) {
 	}
 }
 
-// What the library has to say, as when the queue of inotify was full, would stand in
-// the middle of the screen.
-func TestLibraryIsQuiet(t *testing.T) {
-	if libraryLog.Writer() != io.Discard {
-		t.Error("it writes")
+// The library says when the queue of inotify was full. That does not stand in the middle of
+// the screen: it is reported, once, and a generation that nothing else points to is read.
+func TestLostNotices(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "mail.log")
+	f := Follow([]string{path}, FollowOptions{Spacing: -1, Tick: time.Hour})
+	defer f.Close()
+	var memory Memory
+	round := func() (got []string, errs []error) {
+		for r, err := range f.Ready(t.Context(), &memory) {
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			for line, err := r.Next(); err == nil; line, err = r.Next() {
+				got = append(got, string(line))
+			}
+			p := r.Position()
+			memory.Save(&p)
+			r.Saved(p)
+		}
+		return got, errs
+	}
+	var l log
+	first, old := l.lines(3), l.lines(3)
+	write(t, path, join(first))
+	if got, errs := round(); len(errs) > 0 || !slices.Equal(got, first) {
+		t.Fatalf("got %q, %v", got, errs)
+	}
+	write(t, path+".1", join(old))
+	if got, errs := round(); f.due() || len(got) > 0 || len(errs) > 0 {
+		t.Fatalf("without a reason to look: %q, %v", got, errs)
+	}
+	for i := range 2 {
+		libraryLog.Print("fsnotify queue overflow")
+		if !f.due() {
+			t.Error("nothing to do")
+		}
+		got, errs := round()
+		if i == 0 && (!slices.Equal(got, old) || len(errs) != 1 || !errors.Is(errs[0], errLostNotices)) {
+			t.Errorf("got %q, %v", got, errs)
+		}
+		if i > 0 && (len(got) > 0 || len(errs) > 0) || f.due() {
+			t.Errorf("again: %q, %v", got, errs)
+		}
 	}
 }
 

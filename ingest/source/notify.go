@@ -1,9 +1,10 @@
 package source
 
 import (
-	"io"
+	"errors"
 	stdlog "log"
 	"os"
+	"sync/atomic"
 	"time"
 	_ "unsafe" // for go:linkname
 
@@ -19,14 +20,28 @@ import (
 // The library ends the process in two cases: when it gets no inotify instance, and
 // when it cannot stat a file after an event. canWatch and watchName prevent both.
 
-// libraryLog is where the library writes that the inotify queue was full. Nothing is lost
-// by that, because files are looked at without a notice too, and the message would appear
-// in the middle of the screen.
+// libraryLog is where the library writes that the inotify queue was full. The message
+// would appear in the middle of the screen; it is counted instead.
 //
 //go:linkname libraryLog github.com/hpcloud/tail/watch.logger
 var libraryLog *stdlog.Logger
 
-func init() { libraryLog.SetOutput(io.Discard) }
+func init() { libraryLog.SetOutput(&lostNotices) }
+
+// lostNotices counts the messages of the library: notices were lost before each.
+var lostNotices messages
+
+type messages struct{ atomic.Int64 }
+
+func (m *messages) Write(message []byte) (int, error) {
+	m.Add(1)
+	return len(message), nil
+}
+
+// errLostNotices reports once that a Follower had to look at all files without notices.
+var errLostNotices = errors.New("so many files changed at once that the system dropped notices of it " +
+	"(the inotify queue was full): looked at every log, nothing is lost; " +
+	"fs.inotify.max_queued_events sets the length of the queue")
 
 // notices passes on the notices of the library until it is closed.
 type notices struct {
