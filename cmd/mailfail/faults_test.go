@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,52 +127,83 @@ func TestDiskFullAtEveryWrite(t *testing.T) {
 	takesLong(t)
 	log, _ := generate(t, 300)
 	logs := t.TempDir()
-	path := writeLog(t, logs, log)
-	ingested := atOnce(t, log)
+	path, followed, empty := writeLog(t, logs, log), filepath.Join(logs, "followed.log"), filepath.Join(logs, "empty.log")
+	write(t, followed, log)
+	write(t, empty, nil)
 	whole := filepath.Join(logs, "whole.db")
 	fails(t, 0, "", mailfail("ingest", "--db", whole, path))
-	for name, args := range map[string]func(db string) []string{
-		"ingest": func(db string) []string { return []string{"ingest", "--db", db, path} },
-		"backup": func(db string) []string { return []string{"db", "backup", "--db", whole, db} },
-		"merge":  func(db string) []string { return []string{"db", "merge", "--db", db, whole} },
-		"prune":  func(db string) []string { return []string{"prune", "--keep", "1d", "--db", db} },
+	stored, err := os.ReadFile(whole)
+	must(t, err)
+	packed, err := os.Open("../../store/sqlite/testdata/old-2.db.gz")
+	must(t, err)
+	defer packed.Close()
+	unpacked, err := gzip.NewReader(packed)
+	must(t, err)
+	old, err := io.ReadAll(unpacked)
+	must(t, err)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // takes all rows, and knows of none
+	}))
+	defer server.Close()
+	to := strings.Replace(server.URL, "http://", "clickhouse+http://", 1) + "/fleet"
+	for name, c := range map[string]struct {
+		begin []byte // the database before the first try, which just fits
+		tries int    // at least
+		args  func(db string) []string
+	}{
+		"ingest": {nil, 50, func(db string) []string { return []string{"ingest", "--db", db, path} }},
+		"follow": {nil, 50, func(db string) []string {
+			extend(t, followed, []byte(failing(1))) // ends looks for it
+			return []string{"follow", "--plain", "--from-start", "--db", db, followed}
+		}},
+		"backup":  {nil, 50, func(db string) []string { return []string{"db", "backup", "--db", whole, db} }},
+		"merge":   {nil, 50, func(db string) []string { return []string{"db", "merge", "--db", db, whole} }},
+		"prune":   {stored, 10, func(db string) []string { return []string{"prune", "--keep", "1d", "--db", db} }},
+		"push":    {stored, 10, func(db string) []string { return []string{"push", "--db", db, "--to", to} }},
+		"upgrade": {old, 50, func(db string) []string { return []string{"ingest", "--db", db, empty} }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, remount := mountSmall(t, "size=4k")
-			db := filepath.Join(dir, "m.db")
-			tries := 1
-			want, least, reference := ingested, 50, whole
-			if name == "prune" { // a database that just fits
-				stored, err := os.ReadFile(whole)
-				must(t, err)
-				tries = len(stored)/4096 + 1
-				least = tries + 10
-				remount(fmt.Sprintf("size=%dk", 4*tries))
-				reference = filepath.Join(logs, "pruned.db")
-				write(t, reference, stored)
-				fails(t, 0, "", mailfail(args(reference)...))
-				write(t, db, stored)
+			reference := filepath.Join(t.TempDir(), "reference.db")
+			if c.begin != nil {
+				write(t, reference, c.begin)
 			}
+			want, err := ends(mailfail(c.args(reference)...))
+			must(t, err)
+			pages := len(c.begin)/4096 + 1
+			dir, remount := mountSmall(t, fmt.Sprintf("size=%dk", 4*pages))
+			db := filepath.Join(dir, "m.db")
+			if c.begin != nil {
+				write(t, db, c.begin)
+			}
+			tries := 1
 			for ; ; tries++ {
-				cmd := mailfail(args(db)...)
+				cmd := mailfail(c.args(db)...)
 				var errs strings.Builder
 				cmd.Stderr = &errs
-				if cmd.Run() == nil {
+				got, err := ends(cmd)
+				if err == nil {
+					if name == "push" && strings.ReplaceAll(got, db, reference) != want {
+						t.Errorf("it prints\n%s\nwant\n%s", got, want)
+					}
 					break
 				}
 				code, complaint := cmd.ProcessState.ExitCode(), errs.String()
+				if name == "upgrade" {
+					complaint = strings.TrimPrefix(complaint, "mailfail: bringing the database up to date, once: "+db+"\n")
+				}
 				if code != 1 || !fullDisk.MatchString(complaint) || strings.Count(complaint, "\n") != 1 {
 					t.Fatalf("try %d: exit code %d: %s", tries, code, complaint)
 				}
-				remount(fmt.Sprintf("size=%dk", 4*(tries+1)))
+				remount(fmt.Sprintf("size=%dk", 4*(pages+tries)))
 			}
-			if tries < least {
+			if name == "follow" {
+				reference = filepath.Join(t.TempDir(), "ingested.db")
+				fails(t, 0, "", mailfail("ingest", "--db", reference, followed))
+			}
+			if tries < c.tries {
 				t.Errorf("%d tries only", tries)
 			}
-			if name == "prune" {
-				want = content(t, reference)
-			}
-			if name != "merge" && content(t, db) != want {
+			if name != "merge" && content(t, db) != content(t, reference) {
 				t.Error("the database differs from that of a disk with space")
 			}
 			if got, want := reportOf(t, db), reportOf(t, reference); got != want {
@@ -178,8 +213,29 @@ func TestDiskFullAtEveryWrite(t *testing.T) {
 	}
 }
 
+// ends runs a command and returns what it prints. A follower is ended after a line that
+// failing(1) made.
+func ends(cmd *exec.Cmd) (string, error) {
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return "", err
+	}
+	printed, ended := "", false
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		printed += lines.Text() + "\n"
+		if cmd.Args[1] == "follow" && !ended && strings.Contains(lines.Text(), "u1@example.org") {
+			ended = true // a second signal would kill it
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+		}
+	}
+	return printed, cmd.Wait()
+}
+
 // fullDisk is how SQLite and the system say it.
-var fullDisk = regexp.MustCompile(`^mailfail: .*(disk is full|no space left on device)`)
+var fullDisk = regexp.MustCompile(`^mailfail: .*(disk is full|no space left on device|MB of space are needed)`)
 
 func reportOf(t *testing.T, db string) string {
 	t.Helper()

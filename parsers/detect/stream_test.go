@@ -498,6 +498,43 @@ func TestRepeatsOfManyHosts(t *testing.T) {
 	}
 }
 
+// TestStatesOfOlderVersions continues where earlier versions of mailfail stopped: behind a
+// line that is repeated, and in entries that were half read. The states of version 2 are those
+// that the program before commit a8935f7 wrote.
+func TestStatesOfOlderVersions(t *testing.T) {
+	const plain = "\xea\x0f\v\x16\ueb54\xb0\r\x80\xaf\x84\xc9\xf2\xb5\xb0\x06\x00\x00\x00"
+	const repeats = "\x01\x01\x03mx1\x04echo\x011\x01x\x00\x04echo\x01\x01"
+	repeated := []string{"Nov 22 06:28:08 mx1 last message repeated 2 times"}
+	for name, c := range map[string]struct {
+		state string
+		rest  []string
+		want  string
+	}{
+		"1, a repeated line": {"\x01" + plain + repeats[1:], repeated,
+			"2026-11-22T06:28:08Z mx1 echo[1] x|2026-11-22T06:28:08Z mx1 echo[1] x"},
+		"2, a repeated line": {"\x02" + plain + "\x00\x00" + repeats, repeated,
+			"2026-11-22T06:28:08Z mx1 echo[1] x|2026-11-22T06:28:08Z mx1 echo[1] x"},
+		"2, journalctl -o export": {"\x02\x00\x00\x00\x00\x80\xa8\xe6\xb4\xf3\xb5\xb0\x06\x00\x00\x01\x00\x00\x00\x03mx1\x04echo\x00\x00\x10" +
+			"1795329001000000\x00\x00\x00\x00\x00\x00\x01\x01\x03mx1\x04echo\x00\x03one\x00\x04echo\x01\x01",
+			[]string{"MESSAGE=two", ""}, "2026-11-22T06:30:01Z mx1 echo[] two"},
+		"2, journalctl -o json-pretty": {"\x02" + plain[:len(plain)-1] + "\x00\x01\x00D{ \"__REALTIME_TIMESTAMP\" : \"1795329001000000\", \"_HOSTNAME\" : \"mx1\", \x00" + repeats,
+			[]string{` "SYSLOG_IDENTIFIER" : "echo",`, ` "MESSAGE" : "two"`, "}"}, "2026-11-22T06:30:01Z mx1 echo[] two"},
+	} {
+		s := newStream(t, "auto", 0, "2026-11-22T12:00:00Z", "UTC")
+		if err := s.UnmarshalBinary([]byte(c.state)); err != nil {
+			t.Errorf("version %s: %v", name, err)
+			continue
+		}
+		var got []string
+		for _, line := range c.rest {
+			s.Parse([]byte(line), func(r *parsers.Record) { got = append(got, show(r)) })
+		}
+		if got := strings.Join(got, "|"); got != c.want {
+			t.Errorf("version %s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 // TestBeside reads lines of services that run beside a mail server: they are of no
 // interest once a line of the server has been read, before it too.
 func TestBeside(t *testing.T) {
