@@ -30,6 +30,21 @@ func TestSorted(t *testing.T) {
 	}
 }
 
+func TestSortHashes(t *testing.T) {
+	rng := rand.New(rand.NewSource(1))
+	for _, n := range []int{0, 1, 255, 256, 257, 5_000} {
+		list := make([]uint32, n)
+		for i := range list {
+			list[i] = rng.Uint32() >> rng.Intn(32)
+		}
+		want := slices.Sorted(slices.Values(list))
+		sortHashes(list, make([]uint32, n))
+		if !slices.Equal(list, want) {
+			t.Errorf("%d numbers are not sorted", n)
+		}
+	}
+}
+
 func FuzzDecodeSorted(f *testing.F) {
 	f.Add(appendSorted(nil, []uint32{1, 5, 1 << 30}))
 	f.Add([]byte{1, 32, 0xff})

@@ -89,14 +89,42 @@ func packLines(lines []minuteLines) (parts []linePart) {
 	slices.SortStableFunc(lines, func(a, b minuteLines) int {
 		return cmp.Or(cmp.Compare(a.log, b.log), cmp.Compare(a.minute, b.minute))
 	})
+	var room []uint32
 	for _, l := range lines {
-		slices.Sort(l.hashes)
+		room = slices.Grow(room[:0], len(l.hashes))
+		sortHashes(l.hashes, room[:len(l.hashes)])
 		for some := range slices.Chunk(l.hashes, partLines) {
 			parts = append(parts,
 				linePart{l.log, l.minute, appendSorted(make([]byte, 0, mostPartBytes), some)})
 		}
 	}
 	return parts
+}
+
+// sortHashes sorts a list byte by byte. There must be room for as many numbers.
+func sortHashes(list, room []uint32) {
+	if len(list) < 256 {
+		slices.Sort(list)
+		return
+	}
+	var counts [4][256]uint32
+	for _, v := range list {
+		for b := range counts {
+			counts[b][byte(v>>(8*b))]++
+		}
+	}
+	for b := range counts { // four times, so list is list again in the end
+		next := uint32(0)
+		for i, n := range counts[b] {
+			counts[b][i], next = next, next+n
+		}
+		for _, v := range list {
+			n := &counts[b][byte(v>>(8*b))]
+			room[*n] = v
+			*n++
+		}
+		list, room = room, list
+	}
 }
 
 // packLineHashes packs the lines that were added. It does so in another goroutine, because

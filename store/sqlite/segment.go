@@ -165,8 +165,10 @@ func (s *segmented) hashedRows(t *tx, query string, args []any) (*block, error) 
 	return b, err
 }
 
-// addSegments writes segments of rows that are unlikely to change.
+// addSegments writes segments of rows that are unlikely to change. It reads the rows of each
+// while those of the one before are packed.
 func (w *Writer) addSegments() error {
+	write := func() {}
 	for _, s := range segmentedTables {
 		last := w.lastID[s.table]
 		if s.hot {
@@ -175,50 +177,74 @@ func (w *Writer) addSegments() error {
 		for last-w.segmented[s.kind] >= segmentMin {
 			first := w.segmented[s.kind] + 1
 			end := min(last, first+segmentMax-1)
-			if err := w.putSegment(s, first, end); err != nil {
+			next, err := w.packSegment(s, first, end)
+			if err != nil {
 				return err
 			}
-			w.segmented[s.kind] = end
+			write()
+			write, w.segmented[s.kind] = next, end
 		}
 	}
+	write()
 	return nil
 }
 
 // putSegment writes the segment of the rows with the ids from first to last. It replaces
 // the segments in that range.
 func (w *Writer) putSegment(s *segmented, first, last int64) error {
+	write, err := w.packSegment(s, first, last)
+	if err == nil {
+		write()
+	}
+	return err
+}
+
+// packSegment packs the rows with the ids from first to last, in another goroutine. The
+// returned function does what putSegment does then.
+func (w *Writer) packSegment(s *segmented, first, last int64) (write func(), err error) {
 	if err := w.sink.wait(); err != nil {
-		return err
+		return nil, err
 	}
 	kept, covered, err := w.keptRows(s, first, last)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b, texts, err := w.segmentRows(s, last-covered, s.id()+" BETWEEN ? AND ?", covered+1, last)
 	if err == nil && covered >= first {
 		var changed *block
 		changed, _, err = w.segmentRows(s, 0, s.id()+" IN (SELECT id FROM changed WHERE kind = ? AND id BETWEEN ? AND ?)", s.kind, first, covered)
 		b = joined(append(kept, changed, b))
-		w.sink.exec("DELETE FROM segments WHERE kind = ? AND first > ? AND last <= ?", s.kind, first, last)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if b.rows == 0 {
-		w.sink.exec("DELETE FROM segments WHERE kind = ? AND first = ?", s.kind, first)
-		return nil
-	}
-	low, high := int64(0), int64(0)
-	for i := range b.rows {
-		if t, u := s.span(b, i); i == 0 {
-			low, high = t, u
-		} else {
-			low, high = min(low, t), max(high, u)
+	low, high, packed := int64(0), int64(0), make(chan []byte, 1)
+	go func() {
+		for i := range b.rows {
+			if t, u := s.span(b, i); i == 0 {
+				low, high = t, u
+			} else {
+				low, high = min(low, t), max(high, u)
+			}
 		}
-	}
-	w.sink.exec("INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?,?)", s.kind, first, last, low, high, appendSegment(nil, b, texts))
-	w.sink.exec("DELETE FROM changed WHERE kind = ? AND id BETWEEN ? AND ?", s.kind, first, last)
-	return nil
+		var data []byte
+		if b.rows > 0 {
+			data = appendSegment(nil, b, texts)
+		}
+		packed <- data
+	}()
+	return func() {
+		data := <-packed
+		if covered >= first {
+			w.sink.exec("DELETE FROM segments WHERE kind = ? AND first > ? AND last <= ?", s.kind, first, last)
+		}
+		if b.rows == 0 {
+			w.sink.exec("DELETE FROM segments WHERE kind = ? AND first = ?", s.kind, first)
+			return
+		}
+		w.sink.exec("INSERT OR REPLACE INTO segments VALUES (?,?,?,?,?,?)", s.kind, first, last, low, high, data)
+		w.sink.exec("DELETE FROM changed WHERE kind = ? AND id BETWEEN ? AND ?", s.kind, first, last)
+	}, nil
 }
 
 // segmentRows returns rows for a segment; expected is their approximate number.
