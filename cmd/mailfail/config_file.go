@@ -99,5 +99,8 @@ func parseConfig(r io.Reader, keys map[string]map[string]bool) (settings []setti
 		}
 		settings = append(settings, setting{command: section, key: key, value: value, line: n})
 	}
-	return settings, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf(" cannot read it as a configuration: %w", err)
+	}
+	return settings, nil
 }

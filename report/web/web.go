@@ -4,6 +4,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -128,20 +129,35 @@ func (s *server) guard(next http.Handler) http.Handler {
 // requestError is an error in the request itself.
 type requestError struct{ error }
 
+// answer holds a page until its turn is over: clients that read slowly must not keep others
+// waiting.
+type answer struct {
+	http.ResponseWriter
+	body bytes.Buffer
+}
+
+func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+
 // page wraps a function that makes a page or a document. It waits for its turn, and
 // shows errors without details that strangers do not need.
 func (s *server) page(make func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
+	inTurn := func(w http.ResponseWriter, r *http.Request) error {
 		select {
 		case s.turns <- struct{}{}:
 			defer func() { <-s.turns }()
 		case <-r.Context().Done():
-			return
+			return r.Context().Err()
 		}
-		err := make(w, r)
+		return make(w, r)
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		a := &answer{ResponseWriter: w}
+		err := inTurn(a, r)
 		var bad requestError
 		switch {
-		case err == nil || errors.Is(err, context.Canceled):
+		case err == nil:
+			_, _ = a.body.WriteTo(w) // the browser may have closed the connection
+		case r.Context().Err() != nil || errors.Is(err, context.Canceled):
 		case errors.As(err, &bad):
 			http.Error(w, templates.Printable(bad.Error()), http.StatusBadRequest)
 		default:

@@ -416,3 +416,41 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// slow is a client that takes an answer only after something else has happened.
+type slow struct {
+	*httptest.ResponseRecorder
+	before func()
+}
+
+func (s *slow) Write(b []byte) (int, error) {
+	s.before()
+	s.before = func() {}
+	return s.ResponseRecorder.Write(b)
+}
+
+// More clients that read slowly than there are turns keep nobody waiting.
+func TestSlowClients(t *testing.T) {
+	db, _ := database(t, plainLog(t))
+	h := handler(t, db, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // ends what hangs
+	defer cancel()
+	for _, path := range []string{"/", "/events", "/api/report", "/explain?q=550+no"} {
+		var open func(n int)
+		answered := 0
+		open = func(n int) {
+			if n == 0 {
+				return
+			}
+			w := &slow{httptest.NewRecorder(), func() { open(n - 1) }}
+			h.ServeHTTP(w, httptest.NewRequest("GET", path, nil).WithContext(ctx))
+			if w.Code == http.StatusOK && w.Body.Len() > 0 {
+				answered++
+			}
+		}
+		open(maxRequests + 1)
+		if answered != maxRequests+1 {
+			t.Fatalf("%s: %d of %d were answered", path, answered, maxRequests+1)
+		}
+	}
+}

@@ -87,7 +87,14 @@ func NewClient(name string, getenv func(string) string) (*Client, error) {
 		return nil, err
 	}
 	transport.ResponseHeaderTimeout = patience
-	c.http = &http.Client{Transport: transport}
+	transport.DisableCompression = true // nobody asks for it, and a small answer stays small
+	c.http = &http.Client{
+		Transport: transport,
+		// Never send rows and the password to a server that the user did not name.
+		CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+			return fmt.Errorf("it redirects to %s://%s, which is not followed", r.URL.Scheme, r.URL.Host)
+		},
+	}
 	return c, nil
 }
 
@@ -136,10 +143,22 @@ func (c *Client) Exec(ctx context.Context, query string) error {
 	if err != nil {
 		return err
 	}
+	return finish(answer)
+}
+
+// finish reads the rest of an answer that has no rows.
+func finish(answer io.ReadCloser) error {
 	defer answer.Close()
-	_, err = io.Copy(io.Discard, answer)
+	n, err := io.Copy(io.Discard, io.LimitReader(answer, maxRest))
+	if err == nil && n == maxRest {
+		err = errors.New("the answer to a statement has no end: is this a ClickHouse server?")
+	}
 	return err
 }
+
+// maxRest is far more than the answer to a statement without rows takes: a line for each
+// host of a cluster.
+const maxRest = 1 << 20
 
 // Insert sends a statement followed by rows in RowBinary.
 func (c *Client) Insert(ctx context.Context, statement string, rows []byte) error {
@@ -159,9 +178,7 @@ func (c *Client) Insert(ctx context.Context, statement string, rows []byte) erro
 	if err != nil {
 		return err
 	}
-	defer answer.Close()
-	_, err = io.Copy(io.Discard, answer)
-	return err
+	return finish(answer)
 }
 
 // Query returns the answer to a query. The server completes the answer before it sends the

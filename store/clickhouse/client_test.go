@@ -233,3 +233,54 @@ func TestStatements(t *testing.T) {
 		t.Error("one node has no cluster")
 	}
 }
+
+// A server that sends elsewhere, or whose answers have no end, gets an error: rows and the
+// password go to no other server.
+func TestHostileServers(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("another server was asked: %v", r.Header)
+	}))
+	defer other.Close()
+	zeros := make([]byte, 1<<16)
+	endless := func(w io.Writer, part []byte) {
+		for {
+			if _, err := w.Write(part); err != nil {
+				return
+			}
+		}
+	}
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	_, err := z.Write(zeros)
+	must(t, errors.Join(err, z.Close()))
+	for name, c := range map[string]struct {
+		want   string
+		answer http.HandlerFunc
+	}{
+		"redirect": {"redirects to http://127.0.0.1", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+		}},
+		"redirect to a file": {"redirects to file://", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "file:///etc/passwd", http.StatusSeeOther)
+		}},
+		"endless": {"has no end", func(w http.ResponseWriter, _ *http.Request) { endless(w, zeros) }},
+		"bomb": {"has no end", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			endless(w, bomb.Bytes())
+		}},
+		"endless error": {"XXXX", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			endless(w, bytes.Repeat([]byte("X"), 1<<16))
+		}},
+	} {
+		server := httptest.NewServer(c.answer)
+		client, err := NewClient("clickhouse+http://joe@"+server.Listener.Addr().String(), environment(PasswordVariable, "secret"))
+		must(t, err)
+		for _, err := range []error{client.Exec(t.Context(), "SELECT"), client.Insert(t.Context(), "INSERT", []byte("rows"))} {
+			if err == nil || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 3000 {
+				t.Errorf("%s: got %.300v, want %q", name, err, c.want)
+			}
+		}
+		server.Close()
+	}
+}
