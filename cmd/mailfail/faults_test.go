@@ -687,3 +687,79 @@ func watches(t *testing.T, p *process, file *os.File) bool {
 	}
 	return false
 }
+
+// A database of a stranger may hold any value in any column. Commands answer or refuse it.
+func TestStrangeDatabase(t *testing.T) {
+	takesLong(t)
+	log, _ := generate(t, 100)
+	dir := t.TempDir()
+	path, whole := writeLog(t, dir, log), filepath.Join(dir, "m.db")
+	fails(t, 0, "", mailfail("ingest", "--db", whole, path))
+	all := columnsOf(t, whole)
+	db := filepath.Join(dir, "strange.db")
+	for _, value := range []string{"9223372036854775807", "-2147483648", "-1", "1e300", "NULL", "X'FF7F'", "'x' || char(27) || '[31m'"} {
+		sets := []columns{all} // together, and each alone
+		for i := range all {
+			if strings.ContainsAny(value, "9F[") { // the largest number, a blob, a text
+				sets = append(sets, all[i:i+1])
+			}
+		}
+		took := 0
+		for _, set := range sets {
+			copyDatabase(t, whole, db)
+			if changed := set.put(t, db, value); changed == 0 {
+				continue
+			}
+			took++
+			for _, args := range [][]string{
+				{"report", "--since", "2026-11-01"}, {"events"}, {"trace", "nobody@nowhere.example"}, {"investigate", "--since", "2026-11-22"},
+				{"db", "check"}, {"db", "export"}, {"prune", "--keep", "1d"}, {"ingest", path},
+			} {
+				var out, errs bytes.Buffer
+				code := run(append(args, "--db", db), strings.NewReader(""), &out, &errs)
+				if code > 1 || strings.Contains(out.String()+errs.String(), "\x1b") {
+					t.Errorf("%s in %v: %q: exit code %d: %q", value, set, args, code, &errs)
+				}
+			}
+		}
+		if took < min(len(sets), 20) {
+			t.Errorf("%s fits only %d of %d", value, took, len(sets))
+		}
+	}
+}
+
+// put puts a value into all rows of columns, and returns how many columns take it: others
+// must not be NULL, or are unique.
+func (columns columns) put(t *testing.T, db, value string) (changed int) {
+	t.Helper()
+	raw, err := sql.Open("sqlite3", "file:"+db)
+	must(t, err)
+	for _, c := range columns {
+		if _, err := raw.Exec("UPDATE " + c.table + " SET " + c.name + " = " + value); err == nil {
+			changed++
+		}
+	}
+	must(t, raw.Close())
+	return changed
+}
+
+type columns []column
+
+type column struct{ table, name string }
+
+func columnsOf(t *testing.T, db string) (all columns) {
+	t.Helper()
+	raw, err := sql.Open("sqlite3", "file:"+db)
+	must(t, err)
+	defer raw.Close()
+	rows, err := raw.Query("SELECT s.name, c.name FROM sqlite_schema AS s, pragma_table_info(s.name) AS c WHERE s.type = 'table' AND s.name != 'meta' AND c.pk = 0")
+	must(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var c column
+		must(t, rows.Scan(&c.table, &c.name))
+		all = append(all, c)
+	}
+	must(t, rows.Err())
+	return all
+}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -101,6 +102,9 @@ type catalogCache struct {
 
 func (t *tx) readCatalog(key catalogKey) (*catalog, error) {
 	c := &catalog{key: key}
+	if min(key.names, key.series) < 0 || max(key.names, key.series) >= math.MaxInt32 {
+		return nil, errBlock // the largest ids, which slices are as long as
+	}
 	for _, read := range []func(*catalog) error{t.readNames, t.readRelays, t.readSeries, t.readCauses} {
 		if err := read(c); err != nil {
 			return nil, err
@@ -140,8 +144,9 @@ func (t *tx) readNames(c *catalog) error {
 func (t *tx) readRelays(c *catalog) error {
 	c.relays = make([]int64, len(c.names))
 	return t.ints("SELECT relay, provider FROM relays", nil, func(v []int64) error {
-		if v[0] < int64(len(c.relays)) {
-			c.relays[v[0]] = v[1]
+		relay, provider := v[0], v[1]
+		if min(relay, provider) >= 0 && max(relay, provider) < int64(len(c.names)) {
+			c.relays[relay] = provider
 		}
 		return nil
 	})
@@ -213,6 +218,8 @@ func (t *tx) readCauses(c *catalog) error {
 	err := t.each("SELECT id, reply, enhanced, provider, reason FROM causes", nil, func(r *sql.Rows) error {
 		k := &cause{}
 		err := r.Scan(&k.id, &k.reply, &k.enhanced, &k.provider, &k.reason)
+		// mailfail wrote them, but who may write to the database may write anything.
+		k.enhanced, k.reason = registry.Foreign(k.enhanced).String(), registry.Foreign(k.reason).String()
 		k.code = store.Code(k.reply, k.enhanced)
 		k.provider = int64(c.name(k.provider))
 		add(k)

@@ -495,7 +495,7 @@ func (p *pruning) usedTexts(end int64) ([]uint64, error) {
 	used := make([]uint64, end/64+1)
 	for table, columns := range textColumns {
 		for _, column := range columns {
-			err := p.each(fmt.Sprintf("SELECT %s FROM %s WHERE %[1]s < ?", column, table), func(r *sql.Rows) error {
+			err := p.each(fmt.Sprintf("SELECT %s FROM %s WHERE %[1]s >= 0 AND %[1]s < ?", column, table), func(r *sql.Rows) error {
 				var id int64
 				err := r.Scan(&id)
 				used[id/64] |= 1 << (id % 64)
