@@ -726,6 +726,12 @@ func TestStrangeDatabase(t *testing.T) {
 			t.Errorf("%s fits only %d of %d", value, took, len(sets))
 		}
 	}
+	copyDatabase(t, whole, db)
+	raw, err := sql.Open("sqlite3", "file:"+db)
+	must(t, err)
+	_, err = raw.Exec("UPDATE texts SET id = 1 << 62 WHERE id = (SELECT max(id) FROM texts)")
+	must(t, errors.Join(err, raw.Close()))
+	fails(t, 1, db, mailfail("prune", "--keep", "1d", "--db", db))
 }
 
 // put puts a value into all rows of columns, and returns how many columns take it: others

@@ -492,6 +492,9 @@ func (p *pruning) sweepTexts() error {
 
 // usedTexts returns a bit for each id of a text below end, which is set when a row refers to it.
 func (p *pruning) usedTexts(end int64) ([]uint64, error) {
+	if end < 0 || end > math.MaxInt32 {
+		return nil, p.db.explain("prune", errBlock)
+	}
 	used := make([]uint64, end/64+1)
 	for table, columns := range textColumns {
 		for _, column := range columns {
