@@ -769,3 +769,45 @@ func columnsOf(t *testing.T, db string) (all columns) {
 	must(t, rows.Err())
 	return all
 }
+
+// A clock that is set back by three hours, as it is seen from logs: files that were written
+// in the future, and lines that are older than those above them.
+func TestClockOfLogsSetBack(t *testing.T) {
+	takesLong(t)
+	dir := t.TempDir()
+	path, db, ingested := filepath.Join(dir, "mail.log"), filepath.Join(dir, "m.db"), filepath.Join(dir, "i.db")
+	future := time.Now().Add(3 * time.Hour)
+	early := strings.Replace(failing(1), failing(1)[:20], future.UTC().Format(time.RFC3339), 1)
+	write(t, path, []byte(early))
+	must(t, os.Chtimes(path, future, future))
+	fails(t, 0, "", mailfail("ingest", "--quiet", "--db", ingested, path))
+	p := follower(t, "--plain", "--from-start", "--db", db, path)
+	p.Stdout = nil
+	stdout, err := p.StdoutPipe()
+	next := lineReader(t, stdout, err)
+	must(t, p.Start())
+	next()
+	extend(t, path, []byte(failing(2))) // the file is older now
+	next()
+	must(t, os.Chtimes(path, future, future))
+	must(t, os.Rename(path, path+".1"))
+	write(t, path, []byte(failing(3)))
+	next()
+	extend(t, path+".1", []byte(failing(4)))
+	next()
+	must(t, p.Process.Signal(syscall.SIGTERM))
+	p.check(t, p.Wait())
+	quiet := mailfail("ingest", "--quiet", "--db", ingested, path+".1", path)
+	if out, err := quiet.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	for _, db := range []string{db, ingested} {
+		events, err := mailfail("events", "--db", db, "--format", "json").Output()
+		must(t, err)
+		for i := 1; i <= 4; i++ {
+			if n := strings.Count(string(events), fmt.Sprintf(`"recipient":"u%d@example.org"`, i)); n != 1 {
+				t.Errorf("%s: failure %d is there %d times:\n%s", db, i, n, events)
+			}
+		}
+	}
+}
