@@ -21,6 +21,7 @@ func FuzzParse(f *testing.F) {
 	for line := range bytes.Lines(text) {
 		f.Add(line)
 	}
+	f.Add([]byte("2026-11-22 06:28:12 1xV13b-00001M-2y H=c.test [192.0.2.9] F=<a@b.test> rejected after DATA: R=all T=smtp H=mx.test [192.0.2.3] X=TLS1.3 C=\"554 5.7.1 never\""))
 	f.Add([]byte("[1/3] 2026-11-22 06:28:12 1xV13b-00001M-2y == a@b: \n[2\\3] c\n[3/3] d"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		o := parsers.Options{Location: time.UTC}

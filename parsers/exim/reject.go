@@ -246,7 +246,7 @@ func (p *parser) cutthrough(s []byte, code uint16, f *refusal) bool {
 	name, ip := r.Client, r.ClientIP
 	var g fields
 	p.readFields(s, &g)
-	r.Client, r.ClientIP = name, ip
+	r.Client, r.ClientIP, r.TLS = name, ip, nil // they are those of the next hop
 	f.stage, f.code, f.text = registry.StageEndOfData, code, nil
 	if g.reply != nil {
 		f.text, p.scratch = unquoted(p.scratch, g.reply)
