@@ -38,6 +38,19 @@ func follower(t *testing.T, args ...string) *process {
 	return p
 }
 
+// followLines starts follow; next returns the lines that it prints, one after the other.
+func followLines(t *testing.T, args ...string) (p *process, next func() string) {
+	t.Helper()
+	p = follower(t, args...)
+	p.Stdout = nil
+	stdout, err := p.StdoutPipe()
+	next = lineReader(t, stdout, err)
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p, next
+}
+
 func lineReader(t *testing.T, r io.Reader, err error) func() string {
 	t.Helper()
 	if err != nil {

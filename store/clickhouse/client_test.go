@@ -268,9 +268,9 @@ func TestHostileServers(t *testing.T) {
 			w.Header().Set("Content-Encoding", "gzip")
 			endless(w, bomb.Bytes())
 		}},
-		"endless error": {"XXXX", func(w http.ResponseWriter, _ *http.Request) {
+		"endless error": {"no no no", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusInternalServerError)
-			endless(w, bytes.Repeat([]byte("X"), 1<<16))
+			endless(w, bytes.Repeat([]byte("no "), 1<<14))
 		}},
 	} {
 		server := httptest.NewServer(c.answer)
