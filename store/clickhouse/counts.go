@@ -174,6 +174,40 @@ func (s *source) SumCounts(ctx context.Context, q *sqlite.CountsQuery,
 	})
 }
 
+// Minutes implements sqlite.ViewSource.
+func (s *source) Minutes(ctx context.Context, spans [][2]int64, all bool,
+	each func(read func([]sqlite.Column) (int, error)) error) error {
+	if len(s.origins) == 0 {
+		return nil
+	}
+	columns := []string{"series", "minute", "recipients", "accepted"}
+	if all {
+		columns = append(columns, "delivered", "suspended")
+	}
+	var joined []string
+	for i, name := range columns {
+		joined = append(joined, fmt.Sprintf("%s AS c%d", quoteName(name), i))
+	}
+	minute := fmt.Sprintf("(intDiv(id, %d) * %d + c1)", blocksPerHour, minutesPerHour)
+	expressions := []string{s.shortNumber() + " AS o", "c0", "toUInt32(" + minute + ") AS m"}
+	for i := range columns[2:] {
+		expressions = append(expressions, fmt.Sprintf("toUInt32(c%d) AS n%[1]d", 2+i))
+	}
+	var hours, minutes []string
+	for _, span := range spans {
+		first, last := span[0]/minutesPerHour, (span[1]+minutesPerHour-1)/minutesPerHour
+		hours = append(hours, fmt.Sprintf("id >= %d AND id < %d", first*blocksPerHour, last*blocksPerHour))
+		minutes = append(minutes, fmt.Sprintf("%[1]s >= %d AND %[1]s < %[3]d", minute, span[0], span[1]))
+	}
+	where := ""
+	if !wholeHours(spans) {
+		where = " WHERE " + strings.Join(minutes, " OR ")
+	}
+	return s.native(ctx, fmt.Sprintf("SELECT %s FROM (%s) ARRAY JOIN %s%s FORMAT Native", strings.Join(expressions, ", "),
+		s.newest(fleet.Counts, "origin, id, "+strings.Join(quoteNames(columns), ", "), "("+strings.Join(hours, " OR ")+")"),
+		strings.Join(joined, ", "), where), each)
+}
+
 func wholeHours(spans [][2]int64) bool {
 	return !slices.ContainsFunc(spans, func(s [2]int64) bool {
 		return s[0]%minutesPerHour != 0 || s[1]%minutesPerHour != 0

@@ -158,8 +158,15 @@ func (s *source) Columns(ctx context.Context, t *fleet.Table, columns []string, 
 		}
 		conditions = append(conditions, cond)
 	}
-	answer, err := s.client.Stream(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s FORMAT Native",
-		strings.Join(expressions, ", "), s.client.table(t), strings.Join(conditions, " AND ")))
+	return s.native(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s FORMAT Native",
+		strings.Join(expressions, ", "), s.client.table(t), strings.Join(conditions, " AND ")), each)
+}
+
+// native calls each with a function that reads the answer to a query FORMAT Native, whose
+// first column is shortNumber.
+func (s *source) native(ctx context.Context, query string,
+	each func(read func([]sqlite.Column) (int, error)) error) error {
+	answer, err := s.client.Stream(ctx, query)
 	if err != nil {
 		return err
 	}

@@ -63,10 +63,11 @@ func (q *reader) Flow(ctx context.Context, windows []store.Window, f store.Filte
 	})
 }
 
-// needAll loads all rows: the catalog has their series.
+// needAll loads the failures and recipients, and the series of all places: the catalog must
+// have those of the minutes that pass to the sink as they arrive.
 func (f *flow) needAll() error {
-	for _, w := range f.windows {
-		if err := f.need(w, fleet.Counts); err != nil {
+	if f.view != nil {
+		if err := f.view.readAll(f.ctx); err != nil {
 			return err
 		}
 	}
@@ -249,16 +250,16 @@ func compareCauses(a, b store.FlowCause) int {
 // counts passes counts to the sink, at most a day at a time: all blocks of a query are in
 // memory before the first is decompressed.
 func (f *flow) counts() (err error) {
+	if f.view != nil {
+		return f.viewedMinutes()
+	}
 	windows := f.windows
-	if to, ok := f.to.(store.FlowSummer); ok && f.view == nil {
+	if to, ok := f.to.(store.FlowSummer); ok {
 		if windows, err = f.summarize(to); err != nil {
 			return err
 		}
 	}
 	for _, w := range windows {
-		if err := f.need(w, fleet.Counts); err != nil {
-			return err
-		}
 		since, until, err := f.minutes(w)
 		for ; since < until && err == nil; since += minutesPerDay {
 			day := store.Window{

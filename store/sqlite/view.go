@@ -49,7 +49,7 @@ type ViewSource interface {
 	// that were asked for. NULL is 0. If any version of a row is among them, so is the newest,
 	// of times as q selects them or deleted.
 	Columns(ctx context.Context, t *fleet.Table, columns []string, q RowsQuery,
-		each func(read func(columns []Column) (rows int, err error)) error) error
+		each readColumns) error
 	// Hosts calls each with all pairs of a format and a host with logs of it, of some formats
 	// or, if formats is nil, of all.
 	Hosts(ctx context.Context, formats []string, each func(format, host string) error) error
@@ -71,6 +71,10 @@ type ViewSource interface {
 	// SumCounts calls each with the sums of counts that q selects.
 	SumCounts(ctx context.Context, q *CountsQuery,
 		each func(group, origin, series int64, n []int64) error) error
+	// Minutes calls each with a function that reads, on each call, some thousand rows of counts
+	// in some spans of minutes, until it returns io.EOF: minuteOrigin and so on, up to
+	// minuteSuspended if all are wanted, else up to minuteAccepted.
+	Minutes(ctx context.Context, spans [][2]int64, all bool, each readColumns) error
 	// DeliveriesFrom returns the time since which all deliveries are kept, 0 since the
 	// beginning.
 	DeliveriesFrom() int64

@@ -129,17 +129,27 @@ type readBlock struct {
 	columns []Column
 }
 
+// readColumns takes a function that reads some rows into columns.
+type readColumns = func(read func(columns []Column) (rows int, err error)) error
+
 // ask starts to read some columns of a table.
 func (v *View) ask(ctx context.Context, t *fleet.Table, names []string, q RowsQuery) *asked {
+	return ahead(ctx, columnFirst+len(names), func(ctx context.Context, each readColumns) error {
+		return v.from.Columns(ctx, t, names, q, each)
+	})
+}
+
+// ahead starts to read a number of columns.
+func ahead(ctx context.Context, columns int, question func(context.Context, readColumns) error) *asked {
 	const ahead = 2
 	ctx, stop := context.WithCancel(ctx)
 	a := &asked{make(chan readBlock, ahead), make(chan []Column, ahead+2), make(chan error, 1), stop}
 	for range cap(a.free) {
-		a.free <- make([]Column, columnFirst+len(names))
+		a.free <- make([]Column, columns)
 	}
 	go func() {
 		defer close(a.blocks)
-		err := v.from.Columns(ctx, t, names, q, func(read func([]Column) (int, error)) error {
+		err := question(ctx, func(read func([]Column) (int, error)) error {
 			for {
 				columns := <-a.free
 				rows, err := read(columns)

@@ -50,6 +50,17 @@ func (s *viewedSeries) id(origin, id int64) int64 {
 	return s.add(origin, id)
 }
 
+// lookup returns the id here of a series by its id at an origin, 0 for one that is not known.
+func (s *viewedSeries) lookup(origin, id int64) int64 {
+	if uint64(id) >= mostDense {
+		return int64(s.others[viewID(origin, id)])
+	}
+	if uint64(origin) >= uint64(len(s.byOrigin)) || id >= int64(len(s.byOrigin[origin])) {
+		return 0
+	}
+	return int64(s.byOrigin[origin][id])
+}
+
 func (s *viewedSeries) add(origin, id int64) int64 {
 	if id <= 0 {
 		return 0
