@@ -88,6 +88,10 @@ func (s *source) Totals(ctx context.Context, q *sqlite.TotalsQuery,
 	for i := range q.Days {
 		days[i], spans[i] = fmt.Sprint(q.Days[i]), fmt.Sprintf("toInt64(%d)", q.Spans[i])
 	}
+	dimension := "c0"
+	if q.Dimension == sqlite.AllDimensions {
+		dimension = "if(c0 = 0, -1 - id, c0)"
+	}
 	// Without a span in the key, sums take half the time.
 	span, by := "toInt64(0)", ""
 	if len(slices.Compact(slices.Clone(q.Spans))) > 1 || q.Spans[0] != 0 {
@@ -96,14 +100,18 @@ func (s *source) Totals(ctx context.Context, q *sqlite.TotalsQuery,
 		by = "span, "
 	}
 	ofDays := fmt.Sprintf("id IN (%s)", strings.Join(days, ","))
-	query := fmt.Sprintf("SELECT %s AS span, c0, c2, c1, c3, %s FROM (%s) ARRAY JOIN %s GROUP BY %sc0, c1, c2, c3 FORMAT RowBinary",
-		span, strings.Join(sums, ", "),
+	query := fmt.Sprintf("SELECT %s AS span, %s AS d, c2, c1, c3, %s FROM (%s) ARRAY JOIN %s "+
+		"GROUP BY %sd, c1, c2, c3 FORMAT RowBinary",
+		span, dimension, strings.Join(sums, ", "),
 		s.newest(fleet.Totals, strings.Join(quoteNames(columns), ", "), ofDays),
 		strings.Join(joined, ", "), by)
 	types := append(ints(3), fleet.Text, fleet.Text)
 	types = append(types, ints(len(sums))...)
 	return s.client.eachRow(ctx, query, types, func(r fleet.Row) error {
 		row := sqlite.TotalsRow{Span: r[0].Int, Dimension: r[1].Int, Direction: r[2].Int}
+		if row.Dimension < 0 {
+			row.Dimension, row.Day = 0, -1-row.Dimension
+		}
 		row.Format, row.Value = r[3].Text, r[4].Text
 		for i := range row.N {
 			row.N[i] = r[5+i].Int

@@ -238,9 +238,19 @@ func (s *source) Hosts(ctx context.Context, formats []string, each func(format, 
 }
 
 // Relays implements sqlite.ViewSource.
-func (s *source) Relays(ctx context.Context, each func(relay, provider string) error) error {
-	query := fmt.Sprintf("SELECT relay, min(provider) FROM %s WHERE deleted = 0 AND %s GROUP BY relay FORMAT RowBinary",
-		s.client.table(fleet.Series), s.valid())
+func (s *source) Relays(ctx context.Context, relays []string,
+	each func(relay, provider string) error) error {
+	const few = 2_000
+	wanted := "1"
+	if len(relays) <= few {
+		list := make([]string, len(relays))
+		for i, r := range relays {
+			list[i] = quote(r)
+		}
+		wanted = fmt.Sprintf("relay IN (%s)", strings.Join(list, ","))
+	}
+	query := fmt.Sprintf("SELECT relay, min(provider) FROM %s WHERE %s AND deleted = 0 AND %s "+
+		"GROUP BY relay FORMAT RowBinary", s.client.table(fleet.Series), wanted, s.valid())
 	return s.client.eachRow(ctx, query, []fleet.Type{fleet.Text, fleet.Text}, func(r fleet.Row) error {
 		return each(r[0].Text, r[1].Text)
 	})

@@ -53,8 +53,8 @@ type ViewSource interface {
 	// Hosts calls each with all pairs of a format and a host with logs of it, of some formats
 	// or, if formats is nil, of all.
 	Hosts(ctx context.Context, formats []string, each func(format, host string) error) error
-	// Relays calls each with all relays and their providers.
-	Relays(ctx context.Context, each func(relay, provider string) error) error
+	// Relays calls each with some relays and their providers.
+	Relays(ctx context.Context, relays []string, each func(relay, provider string) error) error
 	// SumLines adds up the lines read in some minutes, and returns the first and the last of
 	// these minutes above 0, 0 if there is none.
 	SumLines(ctx context.Context, since, until int64) (sum store.Lines, first, last int64, err error)

@@ -16,6 +16,7 @@ import (
 // TotalsRow is a sum of the totals of the days of a span.
 type TotalsRow struct {
 	Span, Dimension, Direction int64
+	Day                        int64 // of a row of the first dimension, if all were asked for
 	Format, Value              string
 	N                          [fields]int64
 }
@@ -40,7 +41,7 @@ type TotalsQuery struct {
 	Dimension   int64 // AllDimensions: every one
 }
 
-// AllDimensions selects the totals of all dimensions.
+// AllDimensions selects the totals of all dimensions. Those of the first come by day.
 const AllDimensions = -1
 
 func (q *TotalsQuery) equal(o *TotalsQuery) bool {
@@ -61,8 +62,8 @@ type viewedAnswer struct {
 }
 
 type viewedTotal struct {
-	span, dimension, format, direction, value int64
-	n                                         [fields]int64
+	span, day, dimension, format, direction, value int64
+	n                                              [fields]int64
 }
 
 // countedWithin returns the minutes of a window for which there may be counts.
@@ -198,6 +199,9 @@ func (v *View) sumTotals(ctx context.Context, q *TotalsQuery) ([]viewedTotal, er
 		if a.query.equal(q) {
 			return a.rows, nil
 		}
+		if rows, ok := a.byDay(q); ok {
+			return rows, nil
+		}
 	}
 	a := v.ahead
 	if v.ahead = nil; a == nil || !a.query.equal(q) {
@@ -207,12 +211,6 @@ func (v *View) sumTotals(ctx context.Context, q *TotalsQuery) ([]viewedTotal, er
 	if a.err != nil {
 		return nil, a.err
 	}
-	for _, r := range a.relays {
-		if err := v.addRelay(r[0], r[1]); err != nil {
-			return nil, err
-		}
-	}
-	v.series.relays = v.series.relays || a.relays != nil
 	rows := make([]viewedTotal, len(a.rows))
 	for i := range a.rows {
 		r := &a.rows[i]
@@ -224,40 +222,53 @@ func (v *View) sumTotals(ctx context.Context, q *TotalsQuery) ([]viewedTotal, er
 		if err != nil {
 			return nil, err
 		}
-		rows[i] = viewedTotal{r.Span, r.Dimension, format, r.Direction, value, r.N}
+		if uint64(r.Dimension) < uint64(len(totalled)) && totalled[r.Dimension] == store.ByRelay {
+			v.series.relays = append(v.series.relays, r.Value)
+		}
+		rows[i] = viewedTotal{r.Span, r.Day, r.Dimension, format, r.Direction, value, r.N}
 	}
 	v.totals.answers = append(v.totals.answers, viewedAnswer{q, rows})
 	return rows, nil
 }
 
+// byDay returns the rows that a query for the first dimension selects, if the answer has its
+// days.
+func (a *viewedAnswer) byDay(q *TotalsQuery) (rows []viewedTotal, ok bool) {
+	if q.Dimension != 0 || a.query.Dimension != AllDimensions {
+		return nil, false
+	}
+	spans := make(map[int64]int64, len(q.Days))
+	for i, day := range q.Days {
+		if !slices.Contains(a.query.Days, day) {
+			return nil, false
+		}
+		spans[day] = q.Spans[i]
+	}
+	for _, r := range a.rows {
+		if span, ok := spans[r.day]; ok && r.dimension == 0 {
+			r.span = span
+			rows = append(rows, r)
+		}
+	}
+	return rows, true
+}
+
 // askedTotals is a question for totals that is answered in the background.
 type askedTotals struct {
-	query  *TotalsQuery
-	done   chan struct{}
-	rows   []TotalsRow
-	relays [][2]string // with their providers: totals name relays without their series
-	err    error
+	query *TotalsQuery
+	done  chan struct{}
+	rows  []TotalsRow
+	err   error
 }
 
 func (v *View) askTotals(ctx context.Context, q *TotalsQuery) *askedTotals {
 	a := &askedTotals{query: q, done: make(chan struct{})}
-	ofRelays := q.Dimension == AllDimensions || totalled[q.Dimension] == store.ByRelay
-	relays := ofRelays && !v.series.relays
 	go func() {
 		defer close(a.done)
-		if relays {
-			a.relays = [][2]string{}
-			a.err = v.from.Relays(ctx, func(relay, provider string) error {
-				a.relays = append(a.relays, [2]string{relay, provider})
-				return nil
-			})
-		}
-		if a.err == nil {
-			a.err = v.from.Totals(ctx, q, func(r *TotalsRow) error {
-				a.rows = append(a.rows, *r)
-				return nil
-			})
-		}
+		a.err = v.from.Totals(ctx, q, func(r *TotalsRow) error {
+			a.rows = append(a.rows, *r)
+			return nil
+		})
 	}()
 	return a
 }

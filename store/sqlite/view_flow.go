@@ -226,9 +226,11 @@ func (q *openQuarter) add(mail int32, recipients, accepted int64) {
 func (s *minuteSums) pass() {
 	for _, q := range s.open {
 		rows := &s.rows
-		rows.Minute, rows.Mail, rows.Recipients, rows.Accepted = q.minute, q.used, rows.Recipients[:0], rows.Accepted[:0]
+		rows.Minute, rows.Mail = q.minute, q.used
+		rows.Recipients, rows.Accepted = rows.Recipients[:0], rows.Accepted[:0]
 		for _, m := range q.used {
-			rows.Recipients, rows.Accepted = append(rows.Recipients, q.recipients[m]), append(rows.Accepted, q.accepted[m])
+			rows.Recipients = append(rows.Recipients, q.recipients[m])
+			rows.Accepted = append(rows.Accepted, q.accepted[m])
 		}
 		if len(q.used) > 0 {
 			s.to.AddQuarters(rows)

@@ -21,7 +21,7 @@ type viewedSeries struct {
 	others   map[int64]int32 // the same by viewID, for ids from mostDense on
 	read     int             // all of list up to this were read
 	all      bool            // all series were read
-	relays   bool            // the providers of all relays were read
+	relays   []string        // of totals, which name them without their providers
 
 	hosts     []formatOfHost // without duplicates, if readHosts
 	readHosts bool
@@ -115,7 +115,7 @@ func (t *tx) settleSeries() error {
 	if t.view == nil {
 		return nil
 	}
-	if err := t.view.readSeries(t.ctx); err != nil {
+	if err := cmp.Or(t.view.readSeries(t.ctx), t.view.readProviders(t.ctx)); err != nil {
 		return err
 	}
 	t.known = len(t.view.series.list)
@@ -249,13 +249,27 @@ func (v *View) readAll(ctx context.Context) error {
 	return err
 }
 
-// addRelay records the provider of a relay.
-func (v *View) addRelay(relay, provider string) error {
-	id, err := v.w.Name([]byte(relay))
-	if err == nil {
-		err = v.w.operator(id, &store.SeriesKey{Provider: provider})
+// readProviders reads the providers of relays that no series named that was read.
+func (v *View) readProviders(ctx context.Context) error {
+	relays := slices.Compact(slices.Sorted(slices.Values(v.series.relays)))
+	v.series.relays = nil
+	var err error
+	relays = slices.DeleteFunc(relays, func(relay string) bool {
+		id, e := v.w.Name([]byte(relay))
+		err = cmp.Or(err, e)
+		_, ok := v.w.relays[id]
+		return ok
+	})
+	if err != nil || len(relays) == 0 {
+		return err
 	}
-	return err
+	return v.from.Relays(ctx, relays, func(relay, provider string) error {
+		id, err := v.w.Name([]byte(relay))
+		if err == nil {
+			err = v.w.operator(id, &store.SeriesKey{Provider: provider})
+		}
+		return err
+	})
 }
 
 // repeating lists the formats whose logs report what others report too. Only of these, and
