@@ -251,7 +251,7 @@ func (m *model) ruledOut(r *Result, found []*finding, v *volume) (list []string)
 	}
 	if seen, expected := v.totals(0); expected > 0 && seen > 0.85*expected && seen < 1.2*expected {
 		list = append(list, fmt.Sprintf("as much mail came in as usual (%s, usual %s)",
-			templates.Count(int64(seen)), templates.Count(int64(expected))))
+			templates.Count(int64(seen)), templates.Count(int64(math.Round(expected)))))
 	}
 	return list
 }

@@ -81,6 +81,11 @@ func newVolume(d *Data) *volume {
 		}
 		v.of[i] = s.with(int32(i))
 	}
+	// A fleet's mail comes in any order, on which the last digit of a sum depends.
+	slices.SortStableFunc(v.streams, func(a, b *stream) int {
+		return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(one(a.others), one(b.others)),
+			cmp.Compare(a.sender, b.sender))
+	})
 	v.fill()
 	v.weekends()
 	if d.has(partHolidays) {
