@@ -151,14 +151,9 @@ func (s *source) SumCounts(ctx context.Context, q *sqlite.CountsQuery,
 	// Filter rows by minute only if some hour is not wanted as a whole.
 	where, totalled := "", s.totalled(q.Days)
 	if !wholeHours(q.Within) || !wholeHours(q.Others) {
-		where = " WHERE " + either(q, "totalled", func(span [2]int64) string {
-			return fmt.Sprintf("%[1]s >= %d AND %[1]s < %[3]d", minute, span[0], span[1])
-		})
+		where = " WHERE " + either(q, "totalled", func(span [2]int64) string { return minutesOf(minute, span) })
 	}
-	ofHours := either(q, totalled, func(span [2]int64) string {
-		first, last := span[0]/minutesPerHour, (span[1]+minutesPerHour-1)/minutesPerHour
-		return fmt.Sprintf("id >= %d AND id < %d", first*blocksPerHour, last*blocksPerHour)
-	})
+	ofHours := either(q, totalled, hoursOf)
 	query := fmt.Sprintf("SELECT %s AS g, %s AS number, c0, %s FROM (%s) ARRAY JOIN %s%s GROUP BY g, origin, c0 FORMAT RowBinary",
 		group, s.number(), strings.Join(sums, ", "),
 		s.newest(fleet.Counts, "origin, id, "+totalled+" AS totalled, "+strings.Join(quoteNames(columns), ", "), ofHours),
@@ -203,17 +198,27 @@ func (s *source) Minutes(ctx context.Context, spans [][2]int64, all bool,
 	}
 	var hours, minutes []string
 	for _, span := range spans {
-		first, last := span[0]/minutesPerHour, (span[1]+minutesPerHour-1)/minutesPerHour
-		hours = append(hours, fmt.Sprintf("id >= %d AND id < %d", first*blocksPerHour, last*blocksPerHour))
-		minutes = append(minutes, fmt.Sprintf("%[1]s >= %d AND %[1]s < %[3]d", minute, span[0], span[1]))
+		hours, minutes = append(hours, hoursOf(span)), append(minutes, minutesOf(minute, span))
 	}
 	where := ""
 	if !wholeHours(spans) {
 		where = " WHERE " + strings.Join(minutes, " OR ")
 	}
-	return s.native(ctx, fmt.Sprintf("SELECT %s FROM (%s) ARRAY JOIN %s%s FORMAT Native", strings.Join(expressions, ", "),
-		s.newest(fleet.Counts, "origin, id, "+strings.Join(quoteNames(columns), ", "), "("+strings.Join(hours, " OR ")+")"),
-		strings.Join(joined, ", "), where), each)
+	blocks := s.newest(fleet.Counts, "origin, id, "+strings.Join(quoteNames(columns), ", "),
+		"("+strings.Join(hours, " OR ")+")")
+	return s.native(ctx, fmt.Sprintf("SELECT %s FROM (%s) ARRAY JOIN %s%s FORMAT Native",
+		strings.Join(expressions, ", "), blocks, strings.Join(joined, ", "), where), each)
+}
+
+// hoursOf returns the condition that a block belongs to an hour of a span of minutes.
+func hoursOf(span [2]int64) string {
+	first, last := span[0]/minutesPerHour, (span[1]+minutesPerHour-1)/minutesPerHour
+	return fmt.Sprintf("id >= %d AND id < %d", first*blocksPerHour, last*blocksPerHour)
+}
+
+// minutesOf returns the condition that a minute lies in a span.
+func minutesOf(minute string, span [2]int64) string {
+	return fmt.Sprintf("%[1]s >= %d AND %[1]s < %[3]d", minute, span[0], span[1])
 }
 
 func wholeHours(spans [][2]int64) bool {

@@ -97,7 +97,8 @@ func (f *flow) arrived(b readBlock) {
 		if !ok {
 			return
 		}
-		rows.Place, rows.Minute = append(rows.Place, place), append(rows.Minute, b.columns[minuteTime].Ints[row])
+		rows.Place = append(rows.Place, place)
+		rows.Minute = append(rows.Minute, b.columns[minuteTime].Ints[row])
 		for i, c := range columns {
 			*c = append(*c, b.columns[minuteRecipients+i].Ints[row])
 		}
